@@ -1,0 +1,1 @@
+"""Adapters for the port ``Cell``: where learned code runs."""

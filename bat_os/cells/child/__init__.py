@@ -1,0 +1,1 @@
+"""The child's side of a call: what runs in the confined process, and confines it."""

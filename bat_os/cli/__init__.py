@@ -1,0 +1,1 @@
+"""Parse arguments, wire adapters, run: the only place that names an adapter class."""

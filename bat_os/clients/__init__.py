@@ -1,0 +1,1 @@
+"""What talks to a kernel over its socket."""

@@ -1,0 +1,171 @@
+"""A client of the kernel: DEALER socket, own clock, the same key on every retry.
+
+The kernel writes where it listens into ``run/endpoint.json`` of its home directory. A
+request that carries a key survives the kernel's restart: the client connects to the next
+one and asks again, and the key makes sure that nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import zmq
+import zmq.asyncio
+
+from bat_os.core.protocol import decode_reply, encode_request
+from bat_os.errors import KernelUnreachableError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    Listener = Callable[[str, Mapping[str, Any]], None]
+
+ENDPOINT_FILE: Final = "run/endpoint.json"
+BACKOFF: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
+PING_AFTER: Final = 1.0
+LOST_AFTER: Final = 15.0
+
+
+class KernelClient:
+    """One connection to one kernel; use as an async context manager.
+
+    Attributes:
+        session: Tells the kernel who asks, across reconnections.
+    """
+
+    def __init__(self, endpoint: str, token: str = "", *, home: Path | None = None) -> None:
+        self.session = secrets.token_hex(8)
+        self._endpoint = endpoint
+        self._token = token
+        self._home = home
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
+        self._boot = ""
+
+    @classmethod
+    def at(cls, home: Path) -> KernelClient:
+        """Return a client of the kernel of this home directory, looked up when it is asked."""
+        return cls("", home=home)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection. Idempotent."""
+        self._disconnect()
+        self._context.term()
+
+    async def request(
+        self,
+        kind: str,
+        *,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - it spans reconnections
+        on_event: Listener | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Send one request and return the body of its last reply.
+
+        Args:
+            kind: The verb.
+            timeout: Seconds to wait for the last reply, reconnections included; None waits
+                as long as the kernel lives.
+            on_event: Called with (type, body) for ``accepted`` and each ``event``.
+            fields: More of the envelope: target, selector, args, kwargs, ik, body.
+
+        Raises:
+            RemoteError: The kernel answered with an error.
+            KernelUnreachableError: No kernel, or no answer in time.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        envelope = {"type": kind, "session": self.session, "id": secrets.token_hex(8)} | fields
+        again = "ik" in fields or kind in ("health", "hello", "ping", "list", "inspect")
+        for delay in (*BACKOFF, None):
+            try:
+                return await self._ask(envelope, end, on_event)
+            except KernelUnreachableError:
+                self._disconnect()
+                left = None if end is None else end - time.monotonic()
+                if delay is None or not again or (left is not None and left <= delay):
+                    raise
+                await asyncio.sleep(delay)
+        raise KernelUnreachableError("no kernel answers")
+
+    async def _ask(
+        self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
+    ) -> dict[str, Any]:
+        socket = self._connect()
+        await self._deliver(socket, {"token": self._token} | dict(envelope))
+        heard = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if end is not None and now >= end:
+                raise KernelUnreachableError("the kernel has not answered in time")
+            if now - heard > LOST_AFTER:
+                raise KernelUnreachableError("the kernel has stopped answering")
+            wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
+            if not await socket.poll(int(wait * 1000) + 1):
+                await self._deliver(socket, {"type": "ping", "id": "ping", "token": self._token})
+                continue
+            heard = time.monotonic()
+            kind, re, body = decode_reply(await socket.recv_multipart())
+            if kind == "pong":
+                self._check_boot(str(body.get("boot")))
+            if re != envelope["id"]:
+                continue
+            if kind == "error":
+                raise RemoteError(body)
+            if kind not in ("accepted", "event"):
+                return body
+            if on_event is not None:
+                on_event(kind, body)
+
+    def _check_boot(self, boot: str) -> None:
+        """Notice that the socket has come back to another kernel, which knows no request."""
+        if self._boot and boot != self._boot:
+            raise KernelUnreachableError("the kernel was restarted meanwhile")
+        self._boot = boot
+
+    async def _deliver(self, socket: zmq.asyncio.Socket, fields: Mapping[str, Any]) -> None:
+        frames = encode_request(fields)
+        try:
+            await socket.send_multipart(frames)
+        except zmq.Again:
+            raise KernelUnreachableError("no kernel takes the request") from None
+
+    def _connect(self) -> zmq.asyncio.Socket:
+        if self._socket is None:
+            if self._home is not None:
+                self._endpoint, self._token, self._boot = _look_up(self._home)
+            self._socket = self._context.socket(zmq.DEALER)
+            self._socket.set(zmq.LINGER, 0)
+            self._socket.set(zmq.IMMEDIATE, 1)
+            self._socket.set(zmq.SNDTIMEO, 1000)
+            self._socket.connect(self._endpoint)
+        return self._socket
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close(0)
+            self._socket = None
+            self._boot = ""
+
+
+def _look_up(home: Path) -> tuple[str, str, str]:
+    try:
+        told = json.loads((home / ENDPOINT_FILE).read_text(encoding="utf-8"))
+        ipc, tcp, boot = (str(told.get(key) or "") for key in ("ipc", "tcp", "boot"))
+        if ipc:
+            return ipc, "", boot
+        return tcp, (home / "run" / "token").read_text(encoding="utf-8").strip(), boot
+    except (OSError, ValueError, AttributeError) as error:
+        raise KernelUnreachableError(
+            f"no kernel serves {home}; start one with ./run.sh (or batos-watchdog start)"
+        ) from error

@@ -1,0 +1,84 @@
+"""What was asked, and the words for it: parameter names, signature, goal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOUNS: Final = {bool: "flag", int: "number", float: "number", str: "text", dict: "data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What the image was asked.
+
+    Attributes:
+        target: Name or oid of the receiver.
+        selector: Name of the message.
+        args: Positional arguments, plain data.
+        kwargs: Keyword arguments, plain data.
+        text: The wish in words, without the literal arguments; may be "".
+        examples: Maps with args, kwargs and result that the method has to reproduce.
+    """
+
+    target: str
+    selector: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data that ``from_plain`` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Brief:
+        """Return the brief that ``to_plain`` wrote."""
+        return cls(
+            data["target"],
+            data["selector"],
+            tuple(data["args"]),
+            dict(data["kwargs"]),
+            data["text"],
+            tuple(data["examples"]),
+        )
+
+
+def parameters(brief: Brief) -> tuple[str, ...]:
+    """Return names for the positional arguments, from their types.
+
+    One number is ``number``; two are ``a`` and ``b``; a list of numbers is ``numbers``.
+    """
+    nouns = [_noun(value) for value in brief.args]
+    names: list[str] = []
+    for place, noun in enumerate(nouns):
+        many = nouns.count(noun) > 1
+        name = noun
+        if many:
+            name = chr(ord("a") + place) if noun == "number" else f"{noun}{place + 1}"
+        names.append(name if name not in brief.kwargs else f"{name}_{place + 1}")
+    return tuple(names)
+
+
+def signature(brief: Brief) -> str:
+    """Return the ``def`` line that a candidate has to have."""
+    return f"def {brief.selector}({', '.join(('self', *parameters(brief), *brief.kwargs))}):"
+
+
+def goal(brief: Brief) -> str:
+    """Return the wish as one sentence, for a docstring and for people."""
+    words = brief.text.strip() or brief.selector.strip("_").replace("_", " ")
+    words = re.sub(r"\s+", " ", words).rstrip(".!? ").replace('"', "'").replace("\\", " ")
+    return f"{words[:1].upper()}{words[1:300]}."
+
+
+def _noun(value: Any) -> str:
+    if type(value) is list:
+        numbers = value and all(type(item) in (int, float) for item in value)
+        return "numbers" if numbers else "items"
+    return _NOUNS.get(type(value), "value")

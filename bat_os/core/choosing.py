@@ -1,0 +1,141 @@
+"""Candidates and what was found about them -> the one to keep.
+
+Examples decide first: a method that reproduces all of them is *verified*. Where the caller
+gave none, the answers vote by meaning, and the winner is *provisional*: it ran and others
+agree, but nobody has said that it is right.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREVIEW: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found about one candidate.
+
+    Attributes:
+        draft: Its index.
+        source: As it would be installed: after fix-ups and the covenant repair.
+        fixups: Names of the rules that changed it.
+        problem: Why it cannot be used, in one line; "" when it can.
+        preview: What it answered to the caller's arguments, cut short.
+        meaning: Key that equal answers share.
+        passed: Examples that it reproduces.
+        agree: Candidates with the same answer, itself included.
+    """
+
+    draft: int
+    source: str
+    fixups: tuple[str, ...] = ()
+    problem: str = ""
+    preview: str = ""
+    meaning: str = ""
+    passed: int = 0
+    agree: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data for the mission's record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate to keep, or none, and why."""
+
+    chosen: Verdict | None
+    status: str
+    reason: str
+    verdicts: tuple[Verdict, ...] = field(default=())
+
+
+def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
+    """Return the best candidate of a batch; earlier ones win ties.
+
+    Args:
+        verdicts: One per candidate, in order.
+        examples: How many examples the brief has.
+    """
+    votes = Counter(v.meaning for v in verdicts if not v.problem)
+    counted = tuple(_with_votes(v, votes) for v in verdicts)
+    usable = [v for v in counted if not v.problem and v.passed == examples]
+    if not usable:
+        return Choice(None, "", _why_none(counted, examples), counted)
+    best = max(usable, key=lambda v: v.agree)
+    if examples:
+        return Choice(best, "verified", f"reproduces {examples} examples", counted)
+    reason = f"{best.agree} of {len(counted)} candidates agree; no example has confirmed it"
+    return Choice(best, "provisional", reason, counted)
+
+
+def meaning(value: Any) -> str:
+    """Return a key that values of the same meaning share.
+
+    Numbers by value, moments by the minute, text without case, quotes and extra spaces.
+
+    >>> meaning(2) == meaning(2.0), meaning("A  b") == meaning("a b"), meaning(1) == meaning(True)
+    (True, True, False)
+    """
+    for kinds, rule in _MEANINGS:
+        if isinstance(value, kinds):
+            return rule(value)
+    return f"{type(value).__name__} {value}"
+
+
+def preview(value: Any) -> str:
+    """Return a value as one short line for tables."""
+    text = repr(value)
+    return text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
+
+
+def _with_votes(verdict: Verdict, votes: Counter[str]) -> Verdict:
+    agree = 0 if verdict.problem else votes[verdict.meaning]
+    return Verdict(**(asdict(verdict) | {"agree": agree}))
+
+
+def _why_none(verdicts: tuple[Verdict, ...], examples: int) -> str:
+    wrong = sum(not v.problem for v in verdicts)
+    problems = Counter(v.problem for v in verdicts if v.problem)
+    parts = [f"{count} x {problem}" for problem, count in problems.most_common(3)]
+    if wrong:
+        parts.insert(0, f"{wrong} ran but did not reproduce the {examples} examples")
+    return f"none of {len(verdicts)} candidates is good enough: " + "; ".join(parts)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"number {value:.9g}" if value % 1 else f"number {int(value)}"
+    return f"number {value}"
+
+
+def _text(value: str) -> str:
+    text = value.strip()
+    if re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d", text):
+        return f"moment {text[:10]} {text[11:16]}"
+    return "text " + " ".join(text.casefold().strip("\"'").split())
+
+
+def _map(value: dict[Any, Any]) -> str:
+    return f"map {sorted((meaning(key), meaning(item)) for key, item in value.items())}"
+
+
+# Order matters: True is an int too.
+_MEANINGS: Final[tuple[tuple[tuple[type, ...], Callable[[Any], str]], ...]] = (
+    ((bool, type(None)), str),
+    ((int, float), _number),
+    ((dt.datetime,), lambda value: f"moment {value:%Y-%m-%d %H:%M}"),
+    ((str,), _text),
+    ((dict,), _map),
+    ((set, frozenset), lambda value: f"list {sorted(map(meaning, value))}"),
+    ((list, tuple), lambda value: f"list {list(map(meaning, value))}"),
+)

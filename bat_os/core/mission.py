@@ -1,0 +1,141 @@
+"""The mission state machine: events in, a new mission out.
+
+Everything that decides which state follows which lives in TRANSITIONS and
+``Mission.advance``. This module does no I/O, reads no clock and knows no model: the same
+events always give the same mission, so a restart replays the stored ones.
+
+    IDLE > DECOMPOSING > DELEGATING > SYNTHESIZING > VALIDATING > COMPLETE
+      |                                     ^______________|  rejected, tries left
+      '---------- understood after all ----------------------> COMPLETE
+
+Any state that is not final goes to FAILED on ``MissionFailed``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief
+from bat_os.core.events import (
+    BriefAccepted,
+    Event,
+    MessageUnderstood,
+    MethodDrafted,
+    MethodRejected,
+    MethodVerified,
+    MissionFailed,
+    PassagesFound,
+    QueriesPlanned,
+    event_from_plain,
+    event_to_plain,
+)
+from bat_os.errors import TransitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_DRAFTS: Final = 3
+
+
+class State(StrEnum):
+    """Where a mission stands."""
+
+    IDLE = "idle"
+    DECOMPOSING = "decomposing"
+    DELEGATING = "delegating"
+    SYNTHESIZING = "synthesizing"
+    VALIDATING = "validating"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """True when no event can move the mission any more."""
+        return self in (State.COMPLETE, State.FAILED)
+
+
+TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyType(
+    {
+        State.IDLE: {
+            BriefAccepted: State.DECOMPOSING,
+            MessageUnderstood: State.COMPLETE,
+        },
+        State.DECOMPOSING: {QueriesPlanned: State.DELEGATING},
+        State.DELEGATING: {PassagesFound: State.SYNTHESIZING},
+        State.SYNTHESIZING: {MethodDrafted: State.VALIDATING},
+        State.VALIDATING: {
+            MethodVerified: State.COMPLETE,
+            MethodRejected: State.SYNTHESIZING,
+            MessageUnderstood: State.COMPLETE,
+        },
+        State.COMPLETE: {},
+        State.FAILED: {},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mission:
+    """One brief and how far it has come. Immutable: ``advance`` returns the next."""
+
+    brief: Brief
+    state: State = State.IDLE
+    events: tuple[Event, ...] = ()
+
+    @property
+    def rounds(self) -> int:
+        """How many batches of candidates have been written so far."""
+        return sum(isinstance(event, MethodDrafted) for event in self.events)
+
+    @property
+    def model_calls(self) -> int:
+        """How many batches language models have run for it."""
+        return sum(event.model_calls for event in self.events)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens they drew."""
+        return sum(event.tokens for event in self.events)
+
+    def last(self, kind: type[Event]) -> Any:
+        """Return the latest event of this kind, or None."""
+        return next((e for e in reversed(self.events) if isinstance(e, kind)), None)
+
+    def advance(self, event: Event) -> Mission:
+        """Return the mission after ``event``.
+
+        Raises:
+            TransitionError: The current state does not accept the event.
+        """
+        return replace(self, state=self._next_state(event), events=(*self.events, event))
+
+    def _next_state(self, event: Event) -> State:
+        if isinstance(event, MissionFailed) and not self.state.is_final:
+            return State.FAILED
+        try:
+            following = TRANSITIONS[self.state][type(event)]
+        except KeyError:
+            name = type(event).__name__
+            raise TransitionError(f"{name} is not accepted in {self.state}") from None
+        if isinstance(event, MethodRejected) and self.rounds >= MAX_DRAFTS:
+            return State.FAILED
+        return following
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data: the brief and the events, from which the rest follows."""
+        return {"brief": self.brief.to_plain(), "events": [event_to_plain(e) for e in self.events]}
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Mission:
+        """Return the mission that ``to_plain`` wrote, by replaying its events.
+
+        Raises:
+            TransitionError: The events do not follow TRANSITIONS.
+        """
+        mission = cls(Brief.from_plain(data["brief"]))
+        for event in data["events"]:
+            mission = mission.advance(event_from_plain(event))
+        return mission

@@ -1,0 +1,162 @@
+"""Python source as text: parse it safely, and edit it in place.
+
+``parse`` takes any text and never raises: sizes are checked before Python's parser sees the
+text, because a hostile text can cost the parser seconds and gigabytes. ``apply_edits`` changes
+a few places and leaves every other character as the author wrote it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_SOURCE: Final = 20_000
+MAX_BRACKETS: Final = 30
+MAX_NODES: Final = 4_000
+MAX_DEPTH: Final = 80
+_CHAIN: Final = re.compile(
+    r"(?:[-+~]\s*){200}|(?:\b(?:not|await|lambda)\b[\s:]*){40}|(?:\.\s*\w+\s*){60}"
+)
+_LINE_END: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why a text was not parsed.
+
+    Attributes:
+        line: Where, from 1; 0 when it is about the whole text.
+        rule: ``size`` or ``syntax``.
+        message: What is wrong, in one line.
+    """
+
+    line: int
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace ``length`` bytes by ``text``; a length of 0 inserts.
+
+    Attributes:
+        line: From 1, as in ``ast``.
+        column: UTF-8 bytes from the start of the line, as in ``ast``.
+        text: What to put there.
+        length: How many bytes go, all on that line.
+    """
+
+    line: int
+    column: int
+    text: str
+    length: int = 0
+
+
+def parse(source: str) -> ast.Module | Flaw:
+    """Return the syntax tree of any text, or why there is none."""
+    flaw = _measure_text(source)
+    if flaw is not None:
+        return flaw
+    try:
+        with warnings.catch_warnings():  # '\d' in a text is odd, not wrong
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except SyntaxError as exc:
+        return Flaw(exc.lineno or 0, "syntax", f"{exc.msg}")
+    except (ValueError, OverflowError) as exc:  # NUL bytes, lone surrogates
+        return Flaw(0, "syntax", str(exc))
+    except (RecursionError, MemoryError):
+        return Flaw(0, "size", "nested too deep")
+    return _measure_tree(tree) or tree
+
+
+def _measure_text(source: str) -> Flaw | None:
+    if len(source) > MAX_SOURCE:
+        return Flaw(0, "size", f"longer than {MAX_SOURCE} characters")
+    depth = 0
+    for char in re.findall(r"[][(){}]", source):
+        depth = depth + 1 if char in "([{" else max(0, depth - 1)
+        if depth > MAX_BRACKETS:
+            return Flaw(0, "size", f"brackets nested deeper than {MAX_BRACKETS}")
+    if _CHAIN.search(source):
+        return Flaw(0, "size", "a chain of operators that is too long")
+    return None
+
+
+def _measure_tree(tree: ast.Module) -> Flaw | None:
+    count = 0
+    stack: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_NODES:
+            what = "nested too deep" if depth > MAX_DEPTH else "too many statements and values"
+            return Flaw(getattr(node, "lineno", 0), "size", what)
+        stack.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+    return None
+
+
+def parses(source: str) -> bool:
+    """Return whether ``source`` is Python of a size that we take."""
+    return isinstance(parse(source), ast.Module)
+
+
+def find_method(tree: ast.Module, selector: str) -> ast.FunctionDef | None:
+    """Return the first top-level ``def selector``, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == selector:
+            return node
+    return None
+
+
+def split_lines(source: str) -> list[str]:
+    """Return the lines with their ends, split where Python's parser splits them."""
+    return [line for line in _LINE_END.split(source) if line]
+
+
+def get_indent(line: str, column: int) -> str | None:
+    """Return what stands before byte ``column`` if that is only white space, else None."""
+    before = line.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "replace")
+    return None if before.strip() else before
+
+
+def apply_edits(source: str, edits: Iterable[Edit]) -> str:
+    """Return ``source`` with all edits made; positions are those of the original text."""
+    lines = [line.encode("utf-8", "surrogatepass") for line in split_lines(source)]
+    for edit in sorted(edits, key=lambda e: (e.line, e.column), reverse=True):
+        line = lines[edit.line - 1]
+        rest = line[edit.column + edit.length :]
+        lines[edit.line - 1] = line[: edit.column] + edit.text.encode() + rest
+    return b"".join(lines).decode("utf-8", "surrogatepass")
+
+
+def get_text(source: str, edit: Edit) -> str:
+    """Return the text that ``edit`` would take away, so that one can check it first."""
+    line = split_lines(source)[edit.line - 1].encode("utf-8", "surrogatepass")
+    return line[edit.column : edit.column + edit.length].decode("utf-8", "replace")
+
+
+def insert_before(source: str, names: Iterable[ast.expr], text: str) -> str:
+    """Return ``source`` with ``text`` before each of its ``names``.
+
+    Nothing changes if one of them is not where the parser says, as inside some f-strings.
+    """
+    edits = []
+    for node in names:
+        here = Edit(node.lineno, node.col_offset, text)
+        name = node.id if isinstance(node, ast.Name) else ""
+        if not name or get_text(source, replace(here, length=len(name.encode()))) != name:
+            return source
+        edits.append(here)
+    return apply_edits(source, edits)
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of ``text``; keeps tables of names readable."""
+    return frozenset(text.split())

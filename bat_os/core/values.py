@@ -1,0 +1,156 @@
+"""Plain data: what a slot may hold, what an argument may be, what an answer looks like.
+
+A slot value is None, bool, int, float, str, bytes, list, dict, tuple, set, frozenset,
+datetime, date, time, timedelta, Decimal, UUID, or a ``Ref`` to another object, nested at
+most MAX_DEPTH deep. Values of these types only ever contain values of these types.
+
+    check(value)      is it plain? says where it is not
+    to_wire(value)    the JSON-like form that clients get
+
+Exact types count: an instance of a subclass of ``list`` or ``int`` is refused, because
+unpickling it would import the module that defines the subclass.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError, NotPlainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DEPTH: Final = 64
+# Python refuses to write integers of more than 4,300 digits as text.
+MAX_INT_BITS: Final = 14_000
+ATOMS: Final = frozenset(
+    (type(None), bool, float, str, bytes, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID)
+)
+_SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
+_OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
+# What the receiver of a learned method has as its own attributes.
+RESERVED: Final = frozenset({"send", "self"})
+_WIRE_INT: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A reference to an object of the image, as plain data.
+
+    Attributes:
+        oid: Eight bytes as 16 hexadecimal digits; the identity.
+        name: The object's name in the root, or "" where it has none; for people.
+    """
+
+    oid: str
+    name: str = ""
+
+
+def check(value: Any, *, where: str = "value") -> None:
+    """Return nothing when ``value`` is plain data.
+
+    Args:
+        value: Anything.
+        where: How the message names the place, ``"slot 'notes'"``.
+
+    Raises:
+        NotPlainError: Some part is of another type, nested too deep, contains itself,
+            or is an integer of more than MAX_INT_BITS bits or an extreme Decimal.
+    """
+    stack: list[tuple[Any, int]] = [(value, 0)]
+    while stack:
+        item, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise NotPlainError(f"{where}: nested deeper than {MAX_DEPTH}, or contains itself")
+        kind = type(item)
+        if kind in ATOMS or kind is Ref:
+            continue
+        if kind is int:
+            if item.bit_length() > MAX_INT_BITS:
+                raise NotPlainError(f"{where}: an integer of more than {MAX_INT_BITS} bits")
+        elif kind is Decimal:
+            _check_decimal(item, where)
+        elif kind is dict:
+            stack.extend((part, depth + 1) for pair in item.items() for part in pair)
+        elif kind in (list, tuple, set, frozenset):
+            stack.extend((part, depth + 1) for part in item)
+        else:
+            raise NotPlainError(
+                f"{where}: a {kind.__name__} cannot be kept; use plain data "
+                "(None, bool, int, float, str, bytes, list, dict, datetime and the like)"
+            )
+
+
+def _check_decimal(item: Decimal, where: str) -> None:
+    exponent = item.as_tuple().exponent
+    if isinstance(exponent, int) and abs(exponent) > 10_000:
+        raise NotPlainError(f"{where}: a Decimal with an extreme exponent")
+
+
+def check_slot_name(name: str) -> None:
+    """Return nothing when ``name`` can name a slot.
+
+    Raises:
+        ArgumentsError: Not an ASCII identifier of at most 100 characters, or reserved.
+    """
+    if not _SLOT.match(name) or name.startswith(("__", "_p_", "_v_")) or name in RESERVED:
+        raise ArgumentsError(f"{name[:60]!r} cannot name a slot or a message")
+
+
+def check_object_name(name: str) -> None:
+    """Return nothing when ``name`` can name an object of the root.
+
+    Raises:
+        ArgumentsError: It cannot.
+    """
+    if not _OBJECT.match(name):
+        raise ArgumentsError(f"{name[:60]!r} cannot name an object")
+
+
+def to_wire(value: Any) -> Any:
+    """Return ``value`` as what msgpack and JSON carry to any client.
+
+    Tuples become lists, sets become sorted lists, moments become ISO 8601 text, integers
+    beyond 64 bits, Decimals and UUIDs become text, references ``{"ref": name, "oid": oid}``,
+    and keys of dicts become text.
+
+    Raises:
+        NotPlainError: ``value`` is not plain data.
+    """
+    check(value)
+    return _wire(value)
+
+
+def _wire(value: Any) -> Any:
+    rule = _WIRE.get(type(value))
+    return value if rule is None else rule(value)
+
+
+def _wire_key(key: Any) -> str:
+    return key if type(key) is str else str(_wire(key))
+
+
+def _wire_set(items: Any) -> list[Any]:
+    return sorted(map(_wire, items), key=lambda item: (str(type(item)), str(item)))
+
+
+_WIRE: Final[dict[type, Callable[[Any], Any]]] = {
+    int: lambda value: value if -_WIRE_INT <= value < _WIRE_INT else str(value),
+    list: lambda value: [_wire(item) for item in value],
+    tuple: lambda value: [_wire(item) for item in value],
+    dict: lambda value: {_wire_key(key): _wire(item) for key, item in value.items()},
+    set: _wire_set,
+    frozenset: _wire_set,
+    dt.datetime: dt.datetime.isoformat,
+    dt.date: dt.date.isoformat,
+    dt.time: dt.time.isoformat,
+    dt.timedelta: str,
+    Decimal: str,
+    uuid.UUID: str,
+    Ref: lambda value: {"ref": value.name, "oid": value.oid},
+}

@@ -1,0 +1,296 @@
+"""Every exception of BAT OS, in one tree.
+
+    BatError
+        ProtocolError            what a peer sent cannot be taken
+            FrameError               not the frames or not the msgpack we speak
+            VersionError             another major version of the protocol
+            TooLargeError            over a limit of size or count
+            UnauthorizedError        the token is missing or wrong
+            UnknownTypeError         a verb that this kernel does not have
+            ArgumentsError           the verb is known, its arguments are off
+            NotPlainError            a value that is not plain data
+        ImageError               the living image says no
+            NotFoundError            no object, brief or model of that name
+            NotUnderstoodError       no method for the selector, and none may be learned
+            ConflictError            the world moved five times in a row
+            KeyReusedError           an idempotency key came back with another body
+            ForbiddenClassError      a pickle names a class outside the allow-list
+            LockedError              another process holds the image
+            StorageFullError         the disk is full
+            StorageError             the storage failed; the outcome is unknown
+            BlobError                a stored file is missing or damaged
+        MissionError             a mission cannot go on
+            TransitionError          an event that the state does not accept
+            AuditError               source that the PersistenceGuardian refuses
+            DraftsError              no candidate was good enough
+            ModelOutputError         the model's answer cannot be read
+            DeadlineError            the time allowed is over
+            CancelledError           the asker withdrew
+        ResourceError            something that we need is not there
+            BusyError                the queue is full; come back later
+            CellError                learned code failed in its cell
+            CellUnavailableError     learned code cannot be confined on this machine
+            ModelError               the model cannot be had
+            ModelMemoryError         the model does not fit
+            ShuttingDownError        the kernel is going down
+            KernelUnreachableError   no kernel answers
+            SettingsError            a setting has a value that cannot be used
+        RemoteError              what a kernel answered instead of a result
+
+``code`` goes over the wire and never changes; ``retryable`` says whether the same
+request may succeed later. Raise a leaf, catch a branch, keep the cause.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class BatError(Exception):
+    """Base of all errors that BAT OS raises on purpose.
+
+    Attributes:
+        code: Wire code, as in docs/protocol.md.
+        retryable: The same request may succeed later.
+        details: Plain data that a client may show or use.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class ProtocolError(BatError):
+    """What a peer sent cannot be taken."""
+
+    code = "BAD_FRAME"
+
+
+class FrameError(ProtocolError):
+    """Not the frames, or not the msgpack, that this protocol speaks."""
+
+
+class VersionError(ProtocolError):
+    """Another major version of the protocol; ``details`` has the supported range."""
+
+    code = "BAD_VERSION"
+
+
+class TooLargeError(ProtocolError):
+    """Over a limit of size, depth or count."""
+
+    code = "TOO_LARGE"
+
+
+class UnauthorizedError(ProtocolError):
+    """The token is missing or wrong."""
+
+    code = "UNAUTHORIZED"
+
+
+class UnknownTypeError(ProtocolError):
+    """A verb that this kernel does not have."""
+
+    code = "UNKNOWN_TYPE"
+
+
+class ArgumentsError(ProtocolError):
+    """The verb is known; its arguments are not what it takes."""
+
+    code = "INVALID_ARGS"
+
+
+class NotPlainError(ProtocolError):
+    """A value that is not plain data; see ``bat_os.core.values``."""
+
+    code = "NOT_SERIALIZABLE"
+
+
+class ImageError(BatError):
+    """The living image says no."""
+
+    code = "STORAGE_ERROR"
+
+
+class NotFoundError(ImageError):
+    """No object, brief or model of that name."""
+
+    code = "NOT_FOUND"
+
+
+class NotUnderstoodError(ImageError):
+    """No method for the selector, and none may be learned here."""
+
+    code = "NOT_UNDERSTOOD"
+
+
+class ConflictError(ImageError):
+    """What a turn had read changed under it, five times in a row."""
+
+    code = "CONFLICT"
+    retryable = True
+
+
+class KeyReusedError(ImageError):
+    """An idempotency key came back with another body."""
+
+    code = "KEY_REUSED"
+
+
+class ForbiddenClassError(ImageError):
+    """A pickle names a class outside the allow-list; loading it could run code."""
+
+
+class LockedError(ImageError):
+    """Another process holds the image."""
+
+
+class StorageFullError(ImageError):
+    """The disk is full; reading still works, and writing will once there is room."""
+
+    code = "STORAGE_FULL"
+    retryable = True
+
+
+class StorageError(ImageError):
+    """The storage failed in the middle; ask again with the same key to learn the outcome."""
+
+    retryable = True
+
+
+class BlobError(ImageError):
+    """A stored file is missing or its SHA-256 is not the recorded one."""
+
+
+class MissionError(BatError):
+    """A mission cannot go on."""
+
+
+class TransitionError(MissionError):
+    """An event that the mission's state does not accept."""
+
+
+class AuditError(MissionError):
+    """Source that the PersistenceGuardian refuses to install.
+
+    Attributes:
+        findings: One line per violation, ``"line 3: import of os"``.
+    """
+
+    code = "AUDIT_REJECTED"
+    retryable = True
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("; ".join(findings), findings=list(findings))
+        self.findings = findings
+
+
+class DraftsError(MissionError):
+    """No candidate was good enough; ``details["candidates"]`` says why, one by one."""
+
+    code = "SANDBOX_FAILED"
+    retryable = True
+
+
+class ModelOutputError(MissionError):
+    """The model's answer cannot be read, and asking again did not help."""
+
+    code = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class DeadlineError(MissionError):
+    """The time allowed is over."""
+
+    code = "DEADLINE"
+    retryable = True
+
+
+class CancelledError(MissionError):
+    """The asker withdrew, or the kernel is going down."""
+
+    code = "CANCELLED"
+
+
+class ResourceError(BatError):
+    """Something that we need is not there."""
+
+
+class BusyError(ResourceError):
+    """The queue is full.
+
+    Attributes:
+        retry_after_ms: When to come back, in milliseconds.
+    """
+
+    code = "BUSY"
+    retryable = True
+
+    def __init__(self, message: str, retry_after_ms: int = 1000, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after_ms = retry_after_ms
+
+
+class CellError(ResourceError):
+    """Learned code failed in its cell.
+
+    ``details["kind"]`` is one of ``raised`` (its own exception; ``type`` and ``line``
+    say which and where), ``deadline``, ``died``, ``limit`` (memory, output, messages),
+    ``refused`` (a value or a send that is not allowed) or ``malformed`` (a forged frame).
+    """
+
+    code = "SANDBOX_FAILED"
+
+
+class CellUnavailableError(ResourceError):
+    """Learned code cannot be confined on this machine, so none runs."""
+
+    code = "SANDBOX_FAILED"
+
+
+class ModelError(ResourceError):
+    """The model cannot be had; the message names it and says what to do."""
+
+    code = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class ModelMemoryError(ResourceError):
+    """The model does not fit into memory."""
+
+    code = "MODEL_OOM"
+
+
+class ShuttingDownError(ResourceError):
+    """The kernel is going down; a restarted one will take the request."""
+
+    code = "SHUTTING_DOWN"
+    retryable = True
+
+
+class KernelUnreachableError(ResourceError):
+    """No kernel answers at the known endpoint."""
+
+    code = "BUSY"
+    retryable = True
+
+
+class SettingsError(ResourceError):
+    """A setting has a value that cannot be used; the message names it."""
+
+    code = "INVALID_ARGS"
+
+
+class RemoteError(BatError):
+    """What a kernel answered instead of a result.
+
+    Attributes:
+        body: The body of the ``error`` reply; ``body["code"]`` is the wire code.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(str(body.get("message", "")))
+        self.body = body

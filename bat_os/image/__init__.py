@@ -1,0 +1,1 @@
+"""The living image: persistent objects and the one way to change them."""

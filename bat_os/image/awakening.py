@@ -1,0 +1,94 @@
+"""Prototypal awakening: the root objects of a new image, made in one transaction.
+
+    traits_obj <- everything; genesis_obj is where a message goes that names no object
+
+Models and the codex follow later, each resumably; an image is a living one from here on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.OOBTree import OOBTree, OOTreeSet
+
+from bat_os.errors import StorageError
+from bat_os.image.catalog import catalog_in
+from bat_os.image.objects import Method, UvmObject
+from bat_os.image.states import make_states
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableMapping
+
+    from bat_os.core.personas import Persona
+
+FORMAT: Final = 1
+_TREES: Final = ("objects", "missions", "keys", "models", "files_by_sha256")
+
+
+def awaken(
+    root: MutableMapping[str, Any],
+    *,
+    image_id: str,
+    created: float,
+    personas: Mapping[str, Persona],
+    primitives: Iterable[str],
+) -> bool:
+    """Make what is missing of the root; return True when the image was empty before.
+
+    Args:
+        root: The image root.
+        image_id: Identity for a new image.
+        created: Unix time for a new image.
+        personas: By name; each becomes a prototype.
+        primitives: Selectors of the trusted methods.
+
+    Raises:
+        StorageError: The image is of a newer format than this program knows.
+    """
+    if "about" in root:
+        if root["about"]["format"] > FORMAT:
+            raise StorageError(
+                f"the image has format {root['about']['format']}, this program knows {FORMAT}; "
+                "start a newer program, or restore a backup"
+            )
+        _grant(root["objects"]["traits_obj"], primitives)
+        return False
+    root["about"] = {"format": FORMAT, "id": image_id, "created": created}
+    for name in _TREES:
+        if name not in root:
+            root[name] = OOBTree()
+    root["unfinished"] = OOTreeSet()
+    catalog_in(root)
+    for obj in _prototypes(personas, primitives):
+        root["objects"][obj.name] = obj
+    return True
+
+
+def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> list[UvmObject]:
+    traits = UvmObject("traits_obj")
+    traits.set_slot("persona", "ALFRED")
+    _grant(traits, primitives)
+    model = UvmObject("pLLM_obj", (traits,))
+    model.set_slot("about", "persona language models; which of them the image holds: models")
+    model.set_slot("models", sorted({persona.model for persona in personas.values()}))
+    genesis = UvmObject("genesis_obj", (traits, model))
+    genesis.set_slot("about", "the first object; messages that name no other come here")
+    orchestrator = UvmObject("orchestrator_obj", (traits,))
+    orchestrator.set_slot("about", "makes mission records and answers for them")
+    catalog = UvmObject("knowledge_catalog_obj", (traits,))
+    catalog.set_slot("about", "the fractal memory: documents, passages, learned methods")
+    made = [traits, model, genesis, orchestrator, catalog, *make_states(traits).values()]
+    for persona in personas.values():
+        obj = UvmObject(f"{persona.name.lower()}_obj", (model, traits))
+        obj.set_slot("persona", persona.name)
+        obj.set_slot("role", persona.role)
+        obj.set_slot("model", persona.model)
+        obj.set_slot("temperature", persona.temperature)
+        made.append(obj)
+    return made
+
+
+def _grant(traits: UvmObject, primitives: Iterable[str]) -> None:
+    for selector in primitives:
+        if selector not in traits.slots:
+            traits.set_slot(selector, Method(selector, primitive=selector))

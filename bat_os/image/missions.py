@@ -1,0 +1,148 @@
+"""Briefs and missions in the image: plain data in the slots of an object per mission.
+
+A brief is stored before anyone is told that it was accepted, under its idempotency key. A
+mission's record is stored at each transition; what is not final is found again at start.
+All functions here work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.mission import Mission
+from bat_os.core.values import to_wire
+from bat_os.errors import KeyReusedError, NotFoundError
+from bat_os.image.objects import UvmObject
+from bat_os.image.states import enter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from bat_os.core.brief import Brief
+
+MAX_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored mission.
+
+    Attributes:
+        id: Its id; ids sort by the time they were given.
+        mission: The brief and its events.
+        session: Who asked.
+        accepted: Unix time.
+        attempts: How many kernels have taken it up.
+        answer: Body of the final reply, once the mission has ended; else None.
+    """
+
+    id: str
+    mission: Mission
+    session: str
+    accepted: float
+    attempts: int
+    answer: dict[str, Any] | None
+
+
+def brief_digest(brief: Brief) -> str:
+    """Return the SHA-256 of what is asked, whatever the order of its keys."""
+    told = json.dumps(to_wire(brief.to_plain()), sort_keys=True, default=repr)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def open_brief(
+    root: MutableMapping[str, Any],
+    brief: Brief,
+    *,
+    mission_id: str,
+    key: str,
+    about: dict[str, Any],
+) -> Record:
+    """Store a brief, or find the one with the same key.
+
+    Args:
+        root: The image root.
+        brief: What is asked.
+        mission_id: Id for a new mission.
+        key: Idempotency key.
+        about: ``session`` and ``accepted`` of a new mission.
+
+    Returns:
+        The record; its id differs from ``mission_id`` when the key was known.
+
+    Raises:
+        KeyReusedError: The key is known with another brief.
+    """
+    known = root["keys"].get(key)
+    if known is not None:
+        stored = root["missions"][known]
+        if stored.slots["sha256"] != brief_digest(brief):
+            raise KeyReusedError(f"the key {key!r} was used for another brief")
+        return read(root, known)
+    obj = UvmObject(f"mission {mission_id}")
+    obj.slots = {
+        "key": key,
+        "sha256": brief_digest(brief),
+        "session": about["session"],
+        "accepted": about["accepted"],
+        "attempts": 0,
+        "answer": None,
+    }
+    root["missions"][mission_id] = obj
+    root["keys"][key] = mission_id
+    root["unfinished"].insert(mission_id)
+    write(root, mission_id, Mission(brief))
+    return read(root, mission_id)
+
+
+def read(root: Mapping[str, Any], mission_id: str) -> Record:
+    """Return a stored mission.
+
+    Raises:
+        NotFoundError: There is none of that id.
+    """
+    obj = root["missions"].get(mission_id)
+    if obj is None:
+        raise NotFoundError(f"no brief has the id {mission_id!r}")
+    slots = obj.slots
+    return Record(
+        mission_id,
+        Mission.from_plain(slots["record"]),
+        slots["session"],
+        slots["accepted"],
+        slots["attempts"],
+        slots["answer"],
+    )
+
+
+def write(
+    root: Mapping[str, Any],
+    mission_id: str,
+    mission: Mission,
+    answer: Mapping[str, Any] | None = None,
+) -> None:
+    """Store where a mission stands; a final state comes with the answer."""
+    obj = root["missions"][mission_id]
+    obj.slots["record"] = mission.to_plain()
+    obj.slots["answer"] = None if answer is None else dict(answer)
+    obj._p_changed = True
+    enter(root["objects"], obj, mission.state)
+    if mission.state.is_final:
+        root["unfinished"].remove(mission_id)
+
+
+def take_up(root: Mapping[str, Any]) -> list[tuple[Record, bool]]:
+    """Return (mission, may it run) for all that is unfinished, oldest first.
+
+    Counts the attempt: a mission that killed MAX_ATTEMPTS kernels may not run again.
+    """
+    found = []
+    for mission_id in list(root["unfinished"]):
+        obj = root["missions"][mission_id]
+        obj.slots["attempts"] += 1
+        obj._p_changed = True
+        found.append((read(root, mission_id), obj.slots["attempts"] <= MAX_ATTEMPTS))
+    return found

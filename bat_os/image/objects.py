@@ -1,0 +1,200 @@
+"""Objects of the living image: slots, parents, lookup, and methods as source text.
+
+    receiver --own slots--> found?
+        `--parents, depth first, left to right, each once--> found?  the first match wins
+
+Values in slots are plain data (``bat_os.core.values``), references to other objects, and
+Methods. Outside a transaction an object is known by its ``Ref`` only: ``freeze`` turns what
+is stored into plain data, ``thaw`` turns plain data into what is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from persistent import Persistent
+
+from bat_os.core.values import Ref, check, check_slot_name
+from bat_os.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+class MethodVersion(Persistent):
+    """One text of a method. Immutable once committed.
+
+    Attributes:
+        number: 1 for the first version of its method.
+        source: Module text whose top level defines the function; never code objects.
+        sha256: Of the source, in hexadecimal; checked whenever the source is read.
+        status: ``verified`` (an example or test decided), ``provisional`` (it ran, and
+            perhaps others agreed), ``taught`` (the Architect's own).
+        provenance: Plain data: brief, mission, persona, model digest, adapter, prompt hash,
+            sampling, candidates and verdicts, passages, fix-ups, time.
+    """
+
+    def __init__(
+        self, number: int, source: str, status: str, provenance: Mapping[str, Any]
+    ) -> None:
+        self.number = number
+        self.source = source
+        self.sha256 = digest(source)
+        self.status = status
+        self.provenance = dict(provenance)
+
+
+class Method(Persistent):
+    """What a slot holds for a message that an object understands.
+
+    Attributes:
+        selector: The message's name.
+        primitive: Name of a trusted method of the kernel, or "" for a learned one. The
+            function itself is never stored.
+        versions: Oldest first; none is ever removed.
+        current: Index into ``versions``, or -1 when the method is unlearned.
+    """
+
+    def __init__(self, selector: str, *, primitive: str = "") -> None:
+        self.selector = selector
+        self.primitive = primitive
+        self.versions: tuple[MethodVersion, ...] = ()
+        self.current = -1
+
+    @property
+    def is_understood(self) -> bool:
+        """True when a message finds something to run here."""
+        return bool(self.primitive) or self.current >= 0
+
+    @property
+    def version(self) -> MethodVersion:
+        """The version that runs.
+
+        Raises:
+            NotFoundError: There is none, or its source is not what was committed.
+        """
+        if self.current < 0:
+            raise NotFoundError(f"{self.selector} has no current version")
+        version = self.versions[self.current]
+        if digest(version.source) != version.sha256:
+            raise NotFoundError(f"the stored source of {self.selector} is damaged")
+        return version
+
+    def add_version(self, source: str, status: str, provenance: Mapping[str, Any]) -> MethodVersion:
+        """Append a version, make it the current one and return it."""
+        version = MethodVersion(len(self.versions) + 1, source, status, provenance)
+        self.versions = (*self.versions, version)
+        self.current = len(self.versions) - 1
+        return version
+
+
+class UvmObject(Persistent):
+    """A prototype: slots and parents, in one database record.
+
+    Attributes:
+        name: Its name among the root objects, or "".
+        slots: Name -> stored value. Change it through ``set_slot`` only, which checks the
+            value now rather than at the commit.
+        parents: Where lookup goes on, in this order.
+    """
+
+    def __init__(self, name: str = "", parents: tuple[UvmObject, ...] = ()) -> None:
+        self.name = name
+        self.slots: dict[str, Any] = {}
+        self.parents = parents
+
+    def lineage(self) -> Iterator[UvmObject]:
+        """Yield self, then all ancestors in the order of lookup, each once.
+
+        Iterative preorder with a visited set: a cycle among the parents is no error.
+        """
+        seen: set[int] = set()
+        stack: list[UvmObject] = [self]
+        while stack:
+            obj = stack.pop()
+            if id(obj) not in seen:
+                seen.add(id(obj))
+                yield obj
+                stack.extend(reversed(obj.parents))
+
+    def lookup(self, name: str) -> tuple[UvmObject, Any] | None:
+        """Return (holder, stored value) of the first match, or None.
+
+        An unlearned method does not count as a match.
+        """
+        for obj in self.lineage():
+            if name in obj.slots:
+                value = obj.slots[name]
+                if not isinstance(value, Method) or value.is_understood:
+                    return obj, value
+        return None
+
+    def set_slot(self, name: str, value: Any) -> None:
+        """Store ``value``: a Method, a UvmObject, or plain data that may hold UvmObjects.
+
+        Raises:
+            ArgumentsError: The name cannot be a slot's.
+            NotPlainError: The value cannot be kept.
+        """
+        check_slot_name(name)
+        if not isinstance(value, Method):
+            check(freeze(value), where=f"slot {name!r}")
+        self.slots[name] = value
+        self._p_changed = True
+
+    def remove_slot(self, name: str) -> None:
+        """Delete an own slot; what a parent holds shows again.
+
+        Raises:
+            NotFoundError: There is no own slot of that name.
+        """
+        if name not in self.slots:
+            raise NotFoundError(f"{self.name or 'the object'} has no own slot {name!r}")
+        del self.slots[name]
+        self._p_changed = True
+
+    def clone(self, name: str = "") -> UvmObject:
+        """Return a new object with copies of the slots and the same parents."""
+        twin = UvmObject(name, self.parents)
+        twin.slots = {key: _copy(value) for key, value in self.slots.items()}
+        return twin
+
+
+def digest(source: str) -> str:
+    """Return the SHA-256 of a source text in hexadecimal."""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def ref_of(obj: UvmObject) -> Ref:
+    """Return the plain reference to a committed (or added) object."""
+    return Ref(obj._p_oid.hex(), obj.name)
+
+
+def freeze(value: Any) -> Any:
+    """Return a stored value as new plain data, objects as their ``Ref``."""
+    kind = type(value)
+    if kind is UvmObject:
+        return Ref(value._p_oid.hex() if value._p_oid else "0" * 16, value.name)
+    return _rebuild(value, kind, freeze)
+
+
+def thaw(value: Any, resolve: Callable[[Ref], UvmObject]) -> Any:
+    """Return plain data as what is stored, every ``Ref`` resolved to its object."""
+    if type(value) is Ref:
+        return resolve(value)
+    return _rebuild(value, type(value), lambda part: thaw(part, resolve))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, UvmObject | Method):
+        return value
+    return _rebuild(value, type(value), _copy)
+
+
+def _rebuild(value: Any, kind: type, each: Callable[[Any], Any]) -> Any:
+    if kind is dict:
+        return {each(key): each(item) for key, item in value.items()}
+    if kind in (list, tuple, set, frozenset):
+        return kind(each(item) for item in value)
+    return value

@@ -1,0 +1,182 @@
+"""The one way to read or change the image: ``ImageStore.transact``.
+
+A location is a path (FileStorage with a blob folder beside it) or a URI that zodburi
+understands (``zeo://``, ``postgres://``, ...). Which classes an image may name is decided
+in ``bat_os.image.intake``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import transaction
+import zodburi
+from transaction.interfaces import TransientError
+from zc.lockfile import LockError
+from ZODB.FileStorage import FileStorage
+from ZODB.POSException import POSError
+
+from bat_os.errors import (
+    BatError,
+    ConflictError,
+    LockedError,
+    ShuttingDownError,
+    StorageError,
+    StorageFullError,
+)
+from bat_os.image.intake import AllowListDB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+T = TypeVar("T")
+
+THREADS: Final = 4
+TRIES: Final = 5
+# The hot set: every object that a busy hour touches should stay in memory.
+CACHE_OBJECTS: Final = 50_000
+
+
+class ImageStore:
+    """Owns the database and gives out short transactions.
+
+    ``transact`` takes a *function*, not a block, so no coroutine can wait for a model in
+    the middle of a transaction. Each run has its own connection and its own manager: the
+    default manager is thread-local, and every asyncio task of a loop would share it.
+    """
+
+    def __init__(self, db: Any, *, scratch: Path | None = None) -> None:
+        self._db = db
+        self._scratch = scratch
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
+        self._closed = False
+
+    @classmethod
+    def open(cls, location: str | Path) -> ImageStore:
+        """Return the store at ``location``, making an empty image where there is none.
+
+        Raises:
+            LockedError: Another process holds the image.
+            StorageError: The file is there but cannot be read as an image.
+        """
+        try:
+            storage, options = _storage(location)
+        except LockError as error:
+            raise LockedError(
+                f"another process holds the image {location}; stop it first (./run.sh stop)"
+            ) from error
+        except (POSError, OSError, ValueError) as error:
+            raise StorageError(f"the image {location} cannot be opened: {error}") from error
+        options = {"pool_size": 4 * THREADS, "cache_size": CACHE_OBJECTS} | options
+        return cls(AllowListDB(storage, **options))
+
+    @classmethod
+    def in_memory(cls) -> ImageStore:
+        """Return a store that forgets everything when it is closed; for tests and demos.
+
+        Real files in a scratch folder, since blobs are files.
+        """
+        scratch = Path(tempfile.mkdtemp(prefix="batos-image-"))
+        storage = FileStorage(str(scratch / "image.fs"), blob_dir=str(scratch / "image.fs.blob"))
+        return cls(AllowListDB(storage), scratch=scratch)
+
+    async def transact(
+        self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""
+    ) -> T:
+        """Run ``work(root)`` in one transaction, off the event loop, and return its result.
+
+        Commits when ``work`` returns, aborts when it raises, and runs it again on a write
+        conflict, so ``work`` must have no effect outside the image. Once started it runs
+        to its end even when the awaiting task is cancelled.
+
+        Args:
+            work: Gets the image root; returns plain data, never a persistent object.
+            note: Goes into the undo log; imperative, under 72 characters.
+            mission: Id of the mission on whose behalf; kept in the transaction's metadata.
+
+        Raises:
+            ConflictError: Another writer won TRIES times.
+            StorageFullError: The disk is full; nothing was changed.
+            StorageError: The storage failed; the outcome is unknown.
+            ShuttingDownError: The store is closed.
+        """
+        if self._closed:
+            raise ShuttingDownError("the image is closed")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._transact, work, note, mission)
+
+    async def close(self) -> None:
+        """Wait for running transactions and close the database. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        self._db.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _transact(
+        self, work: Callable[[MutableMapping[str, Any]], T], note: str, mission: str
+    ) -> T:
+        manager = transaction.TransactionManager(explicit=True)
+        connection = self._db.open(manager)
+        try:
+            for left in reversed(range(TRIES)):
+                try:
+                    return _run_once(manager, connection, work, (note, mission))
+                except TransientError as error:
+                    if not left:
+                        text = f"{note}: another writer won {TRIES} times"
+                        raise ConflictError(text) from error
+            raise AssertionError("unreachable: the last try returns or raises")
+        except BatError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StorageFullError("the disk is full; free some space and ask again") from error
+            raise StorageError(f"{note}: {error}") from error
+        except POSError as error:
+            if isinstance(error.__cause__, BatError):  # loading a state refused a class
+                raise error.__cause__ from error
+            raise StorageError(f"{note}: {error}") from error
+        finally:
+            connection.close()
+
+
+def _run_once(
+    manager: Any, connection: Any, work: Callable[[MutableMapping[str, Any]], T], about: Any
+) -> T:
+    note, mission = about
+    current = manager.begin()
+    try:
+        result = work(connection.root())
+        current.note(note)
+        if mission:
+            current.setExtendedInfo("mission", mission)
+        manager.commit()
+    except BaseException:
+        manager.abort()
+        raise
+    return result
+
+
+def _storage(location: str | Path) -> tuple[Any, dict[str, Any]]:
+    if isinstance(location, str) and "://" in location:
+        factory, options = zodburi.resolve_uri(location)
+        return factory(), options
+    path = Path(location)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size and not _has_magic(path):
+        raise ValueError("it is not a ZODB FileStorage")
+    return FileStorage(str(path), blob_dir=str(path) + ".blob"), {}
+
+
+def _has_magic(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"FS30"

@@ -1,0 +1,90 @@
+"""The trusted methods that every object starts with; stored by name, never as functions.
+
+Each takes the running turn, the receiver's copy and the arguments, and returns plain data
+or a Ref. They change the copy, so they are part of the turn's one commit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.values import check, check_slot_name
+from bat_os.errors import ArgumentsError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.core.values import Ref
+    from bat_os.kernel.snapshot import Copy
+    from bat_os.kernel.turn import Turn
+
+    Primitive = Callable[[Turn, Copy, Sequence[Any], Mapping[str, Any]], Any]
+
+
+def _take(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list[Any]:
+    """Return the arguments in the order of ``names``; a name ending in ? may be left out."""
+    plain = [name.rstrip("?") for name in names]
+    given = dict(zip(plain, args, strict=False)) | dict(kwargs)
+    needed = {name for name in names if not name.endswith("?")}
+    if len(args) > len(names) or not needed <= set(given) <= set(plain):
+        raise ArgumentsError(f"{selector} takes ({', '.join(names)})")
+    return [given.get(name, "") for name in plain]
+
+
+def _clone(turn: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ref:
+    (name,) = _take("clone", ("name?",), args, kwargs)
+    return turn.clone(copy, _name(name))
+
+
+def _get_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    (name,) = _take("getSlot", ("name",), args, kwargs)
+    if _name(name) not in copy.slots:
+        raise NotFoundError(f"{copy.ref.name or 'the object'} has no slot {name!r}")
+    return copy.slots[name]
+
+
+def _set_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    name, value = _take("setSlot", ("name", "value"), args, kwargs)
+    check_slot_name(_name(name))
+    check(value, where=f"slot {name!r}")
+    copy.write(name, value)
+    return value
+
+
+def _remove_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    (name,) = _take("removeSlot", ("name",), args, kwargs)
+    if _name(name) not in copy.own:
+        raise NotFoundError(f"{copy.ref.name or 'the object'} has no own slot {name!r}")
+    copy.remove(name)
+
+
+def _slot_names(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+    _take("slotNames", (), args, kwargs)
+    return sorted(copy.slots)
+
+
+def _selectors(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+    _take("selectors", (), args, kwargs)
+    return sorted(copy.selectors)
+
+
+def _responds_to(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    (selector,) = _take("respondsTo", ("selector",), args, kwargs)
+    return _name(selector) in copy.selectors or selector in copy.slots
+
+
+def _name(value: Any) -> str:
+    if type(value) is not str:
+        raise ArgumentsError("a name is a text")
+    return value
+
+
+PRIMITIVES: Final[Mapping[str, Primitive]] = {
+    "clone": _clone,
+    "getSlot": _get_slot,
+    "setSlot": _set_slot,
+    "removeSlot": _remove_slot,
+    "slotNames": _slot_names,
+    "selectors": _selectors,
+    "respondsTo": _responds_to,
+}

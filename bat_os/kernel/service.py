@@ -1,0 +1,181 @@
+"""The kernel: awaken or resume, serve, think, go down in order.
+
+awaken > doors open (known messages are answered) > prepare models > missions run
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+
+from bat_os import __version__
+from bat_os.core import frames, protocol
+from bat_os.errors import BatError
+from bat_os.image.awakening import awaken
+from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.primitives import PRIMITIVES
+from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
+from bat_os.kernel.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bat_os.kernel.mind import Mind
+
+    Step = Callable[[Callable[[str], None]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+LIMITS: Final = {
+    "max_frame": frames.MAX_FRAME,
+    "max_brief": protocol.MAX_BRIEF,
+    "max_depth": frames.MAX_DEPTH,
+    "queued": MAX_QUEUED,
+    "queued_per_session": MAX_PER_SESSION,
+    "running": RUNNING,
+}
+
+
+class Kernel:
+    """One process's hold on a living image.
+
+    Attributes:
+        mind: The image and the ports.
+        doors: (endpoint, token) pairs to listen on; the first must open, the others may
+            be taken, which ``health`` then says.
+        steps: What has to be done before missions can run: models into the image, the
+            codex into the catalog. Each is told how to report progress.
+        journal: Takes every event of every mission.
+    """
+
+    def __init__(
+        self,
+        mind: Mind,
+        doors: Sequence[tuple[str, str]],
+        steps: Sequence[Step],
+        journal: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self.mind = mind
+        self.doors = doors
+        self.steps = steps
+        self._scheduler = Scheduler(mind, journal)
+        self._boot = secrets.token_hex(8)
+        self._started = time.monotonic()
+        self._stop = asyncio.Event()
+        self._awakening = "waking up"
+        self._problem = ""
+        self._image_id = ""
+        self._endpoints: list[str] = []
+        self._closed_doors: list[str] = []
+
+    def stop(self) -> None:
+        """Ask the kernel to go down; from the loop's own thread."""
+        self._stop.set()
+
+    async def run(self, on_serving: Callable[[Mapping[str, Any]], None]) -> None:
+        """Serve until ``stop``; ``on_serving`` gets the facts a client needs to find us.
+
+        Raises:
+            BatError: The image or the first door cannot be used.
+        """
+        self._image_id = await self._awaken()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop)
+        servers = self._open_doors(context)
+        try:
+            await self._scheduler.resume()
+            for server in servers:
+                server.serve(dispatcher)
+            on_serving({"boot": self._boot, "endpoints": self._endpoints})
+            preparing = asyncio.create_task(self._prepare(), name="prepare")
+            await self._stop.wait()
+            log.info("going down")
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+        finally:
+            await self._scheduler.close()
+            for server in servers:
+                await server.close()
+            await self._close_ports()
+            context.term()
+
+    def about(self) -> dict[str, Any]:
+        """Return the facts of ``health``."""
+        return {
+            "ready": not self._awakening and not self._problem,
+            "awakening": self._awakening,
+            "problem": self._problem,
+            "version": __version__,
+            "protocol": [protocol.VERSION, protocol.VERSION],
+            "boot": self._boot,
+            "pid": os.getpid(),
+            "uptime": round(time.monotonic() - self._started, 3),
+            "image_id": self._image_id,
+            "endpoints": self._endpoints,
+            "closed_doors": self._closed_doors,
+            "queued": self._scheduler.queued,
+            "limits": LIMITS,
+            "engine": self.mind.engine.stats(),
+            "cell": self.mind.cell.stats(),
+        }
+
+    async def _awaken(self) -> str:
+        fresh, now = secrets.token_hex(8), time.time()
+
+        def work(root: Any) -> tuple[bool, str]:
+            new = awaken(
+                root,
+                image_id=fresh,
+                created=now,
+                personas=self.mind.personas,
+                primitives=PRIMITIVES,
+            )
+            return new, root["about"]["id"]
+
+        new, image_id = await self.mind.image.transact(work, note="awaken")
+        log.info("%s image %s", "awakened" if new else "resumed", image_id)
+        return image_id
+
+    def _open_doors(self, context: zmq.Context[zmq.Socket[bytes]]) -> list[Server]:
+        servers: list[Server] = []
+        for endpoint, token in self.doors:
+            try:
+                servers.append(Server(context, endpoint, token))
+            except zmq.ZMQError as error:
+                log.warning("cannot listen on %s: %s", endpoint, error)
+                self._closed_doors.append(f"{endpoint}: {error}")
+        if not servers:
+            context.term()
+            raise BatError("no door could be opened: " + "; ".join(self._closed_doors))
+        self._endpoints = [server.endpoint for server in servers]
+        return servers
+
+    async def _prepare(self) -> None:
+        try:
+            for step in self.steps:
+                await step(self._report)
+        except BatError as error:
+            log.error("awakening stopped: %s", error)  # noqa: TRY400 - the text is for people
+            self._problem = str(error)
+        except Exception:  # one request: known messages must still be answered
+            log.exception("awakening stopped")
+            self._problem = "a fault while preparing the models; the kernel's log has it"
+        self._awakening = ""
+        self._scheduler.open()
+
+    def _report(self, text: str) -> None:
+        if text != self._awakening:
+            log.info("%s", text)
+        self._awakening = text
+
+    async def _close_ports(self) -> None:
+        await self.mind.cell.close()
+        await self.mind.engine.close()
+        await self.mind.embedder.close()
+        await self.mind.image.close()

@@ -1,0 +1,134 @@
+"""What a turn reads: objects as plain data, each with the serials it was read at.
+
+All functions here work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bat_os.errors import CellError, NotFoundError
+from bat_os.image.objects import Method, UvmObject, freeze, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.values import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """What answers a message: a primitive's name, or the source of a learned method."""
+
+    primitive: str
+    source: str
+    status: str
+
+
+@dataclass(slots=True)
+class Copy:
+    """One object as the turn sees it: plain data, with the turn's own writes applied."""
+
+    ref: Ref
+    slots: dict[str, Any]
+    own: set[str]
+    selectors: frozenset[str]
+    parents: tuple[Ref, ...]
+    changed: dict[str, Any] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    cloned_from: Ref | None = None
+
+    def write(self, name: str, value: Any) -> None:
+        """Set a slot in the copy.
+
+        Raises:
+            CellError: The object has a method of that name, which no slot may hide.
+        """
+        if name in self.selectors:
+            raise CellError(f"{name!r} is a method; a slot cannot replace it", kind="refused")
+        self.slots[name] = self.changed[name] = value
+        self.own.add(name)
+        self.removed.discard(name)
+
+    def remove(self, name: str) -> None:
+        """Delete an own slot in the copy; an inherited one stays."""
+        if name in self.own:
+            self.own.discard(name)
+            self.slots.pop(name, None)
+            self.changed.pop(name, None)
+            self.removed.add(name)
+
+
+def find(root: Mapping[str, Any], key: str) -> UvmObject:
+    """Return the object with this name or oid.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    obj = root["objects"].get(key)
+    if obj is None and len(key) == 16:
+        try:
+            obj = root._p_jar.get(bytes.fromhex(key))  # type: ignore[attr-defined]  # ZODB: the root's connection
+        except (KeyError, ValueError):
+            obj = None
+    if type(obj) is not UvmObject:
+        raise NotFoundError(f"there is no object {key[:100]!r}", target=key[:100])
+    return obj
+
+
+def bind(root: Mapping[str, Any], brief: Brief) -> tuple[Ref, list[Any], dict[str, Any]]:
+    """Return (target, args, kwargs) with each ``{"ref": NAME}`` resolved to its object.
+
+    Raises:
+        NotFoundError: No such object.
+    """
+    target = ref_of(find(root, brief.target))
+    return target, _bound(root, list(brief.args)), _bound(root, dict(brief.kwargs))
+
+
+def _bound(root: Mapping[str, Any], value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_bound(root, item) for item in value]
+    if isinstance(value, dict):
+        if "ref" in value and set(value) <= {"ref", "oid"}:
+            return ref_of(find(root, str(value.get("oid") or value["ref"])))
+        return {key: _bound(root, item) for key, item in value.items()}
+    return value
+
+
+def copy_of(obj: UvmObject, serials: dict[str, bytes]) -> Copy:
+    """Return the object with all that it inherits; adds the serials of what was read."""
+    slots: dict[str, Any] = {}
+    selectors: set[str] = set()
+    for holder in obj.lineage():
+        _note(holder, serials)
+        for name, value in holder.slots.items():
+            if isinstance(value, Method):
+                _note(value, serials)
+                if value.is_understood and name not in slots:
+                    selectors.add(name)
+            elif name not in slots and name not in selectors:
+                slots[name] = freeze(value)
+    own = {name for name, value in obj.slots.items() if not isinstance(value, Method)}
+    parents = tuple(ref_of(parent) for parent in obj.parents)
+    return Copy(ref_of(obj), slots, own, frozenset(selectors), parents)
+
+
+def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Runnable | None:
+    """Return what answers ``selector``, or None; adds the serial of the method."""
+    found = obj.lookup(selector)
+    if found is None or not isinstance(found[1], Method):
+        return None
+    method = found[1]
+    _note(method, serials)
+    if method.primitive:
+        return Runnable(method.primitive, "", "primitive")
+    version = method.version
+    return Runnable("", version.source, version.status)
+
+
+def _note(obj: Any, serials: dict[str, bytes]) -> None:
+    obj._p_activate()
+    serials[obj._p_oid.hex()] = obj._p_serial

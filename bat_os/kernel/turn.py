@@ -1,0 +1,296 @@
+"""A turn: one message from outside with all sends it causes, and one commit or none.
+
+    fetch (short read) -> cell -> nested send -> fetch -> cell -> ... -> apply (one commit)
+
+What was read is kept with its serial, and every later fetch checks those serials again, so
+a turn always sees one state of the image although no transaction is open while learned
+code runs. Writes are collected as plain data; ``apply`` puts them into the image inside the
+caller's transaction, after the serials were checked once more. Stale: the turn runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.values import Ref, check_object_name
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    ConflictError,
+    NotUnderstoodError,
+)
+from bat_os.image.objects import ref_of, thaw
+from bat_os.kernel.activation import Activation
+from bat_os.kernel.primitives import PRIMITIVES
+from bat_os.kernel.snapshot import (
+    Copy,
+    Runnable,
+    bind,
+    copy_of,
+    find,
+    runnable_of,
+)
+from bat_os.ports import Call, ObjectView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.image.objects import UvmObject
+    from bat_os.image.store import ImageStore
+    from bat_os.ports import Cell, Nested, NestedReply
+
+    Root = MutableMapping[str, Any]
+
+TRIES: Final = 5
+MAX_DEPTH: Final = 16
+MAX_SENDS: Final = 1000
+TURN_SECONDS: Final = 30.0
+_NEW: Final = "ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A method that is tried without being installed, and how its run is made repeatable."""
+
+    selector: str
+    source: str
+    seed: int | None = None
+    now: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a message was answered.
+
+    Attributes:
+        value: What the method returned; plain data or Refs.
+        printed: What it printed.
+        status: Of the method: ``verified``, ``provisional``, ``taught``, ``primitive``, ``slot``.
+        writes: True when the image is to change.
+    """
+
+    value: Any
+    printed: str
+    status: str
+    writes: bool
+
+
+class Turn:
+    """One run of one message; make a new one to run it again."""
+
+    def __init__(self, image: ImageStore, cell: Cell, candidate: Candidate | None = None) -> None:
+        self._image = image
+        self._cell = cell
+        self._candidate = candidate
+        self._serials: dict[str, bytes] = {}
+        self._copies: dict[str, Copy] = {}
+        self._sends = 0
+        self._printed: list[str] = []
+        self._made: dict[str, Ref] = {}
+        self._top = ""
+
+    async def run(self, brief: Brief) -> Answer:
+        """Run the message and return its answer; nothing is committed yet.
+
+        Raises:
+            NotFoundError: No such target.
+            NotUnderstoodError: The target has nothing for the selector.
+            CellError: The method failed; the time for the whole turn counts too.
+            ConflictError: What was read has changed meanwhile.
+        """
+        ref, args, kwargs = await self._image.transact(
+            lambda root: bind(root, brief), note=f"look up {brief.target}"
+        )
+        self._top = ref.oid
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                status, value = await self._activate(ref, brief.selector, (args, kwargs), None)
+        except TimeoutError:
+            text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
+            raise CellError(text, kind="deadline") from None
+        writes = any(
+            copy.changed or copy.removed or copy.cloned_from for copy in self._copies.values()
+        )
+        return Answer(value, "".join(self._printed), status, writes)
+
+    def apply(self, root: Root) -> None:
+        """Put the turn's writes into the image; to be called inside ``transact``.
+
+        Raises:
+            ConflictError: Something that the turn read is not as it was.
+        """
+        jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
+        for obj in self._check_serials(root):
+            jar.readCurrent(obj)
+        self._made = {}
+        for copy in self._copies.values():
+            if copy.cloned_from is not None:
+                self._make(root, copy)
+        for oid, copy in self._copies.items():
+            if copy.changed or copy.removed:
+                obj = self._resolve(root, Ref(oid))
+                for name, value in copy.changed.items():
+                    obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
+                for name in copy.removed:
+                    if name in obj.slots:
+                        obj.remove_slot(name)
+
+    def settled(self, value: Any) -> Any:
+        """Return ``value`` with the references to objects made by this turn as committed."""
+        return thaw(value, lambda ref: self._made.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
+
+    def clone(self, copy: Copy, name: str) -> Ref:
+        """Return the reference to a new copy of an object, with the same parents."""
+        if name:
+            check_object_name(name)
+        ref = Ref(f"{_NEW}{len(self._copies):012x}", name)
+        twin = Copy(ref, dict(copy.slots), set(copy.own), copy.selectors, copy.parents)
+        twin.cloned_from = copy.ref
+        twin.changed = {key: copy.slots[key] for key in copy.own if key in copy.slots}
+        self._copies[ref.oid] = twin
+        return ref
+
+    async def _activate(
+        self, ref: Ref, selector: str, arguments: tuple[Any, Any], sender: Activation | None
+    ) -> tuple[str, Any]:
+        depth = 0 if sender is None else sender.depth + 1
+        if depth > MAX_DEPTH:
+            raise CellError(f"sends are nested deeper than {MAX_DEPTH}", kind="limit")
+        copy, runnable = await self._fetch(ref, selector)
+        args, kwargs = arguments
+        if runnable is None:
+            return "slot", _slot_value(copy, selector, args or kwargs)
+        if runnable.primitive:
+            return "primitive", PRIMITIVES[runnable.primitive](self, copy, args, kwargs)
+        running = Activation(copy, (args, kwargs), depth)
+        trial = self._candidate
+        call = Call(
+            source=runnable.source,
+            selector=selector,
+            view=ObjectView(copy.ref, running.held, copy.selectors),
+            args=tuple(args),
+            kwargs=kwargs,
+            seed=trial.seed if trial else None,
+            now=trial.now if trial else None,
+        )
+        result = await self._cell.run(call, lambda nested: self._send(running, nested))
+        running.absorb(result.delta)
+        self._printed.append(result.printed)
+        return runnable.status, result.value
+
+    async def _send(self, sender: Activation, nested: Nested) -> NestedReply:
+        self._sends += 1
+        if self._sends > MAX_SENDS:
+            raise CellError(f"more than {MAX_SENDS} messages in one turn", kind="limit")
+        sender.absorb(nested.delta)
+        target = sender.reachable(nested)
+        arguments = (list(nested.args), dict(nested.kwargs))
+        _, value = await self._activate(target, nested.selector, arguments, sender)
+        return sender.reload(value)
+
+    async def _fetch(self, ref: Ref, selector: str) -> tuple[Copy, Runnable | None]:
+        def read(root: Root) -> tuple[Copy | None, Runnable | None, dict[str, bytes]]:
+            self._check_serials(root)
+            serials: dict[str, bytes] = {}
+            stored = self._copies.get(ref.oid)
+            origin = stored.cloned_from if stored and stored.cloned_from else ref
+            obj = find(root, origin.oid)
+            runnable = runnable_of(obj, selector, serials)
+            return (None if stored else copy_of(obj, serials)), runnable, serials
+
+        made, runnable, serials = await self._image.transact(
+            read, note=f"read {ref.name or ref.oid}"
+        )
+        self._serials.update(serials)
+        if made is not None:
+            self._copies[ref.oid] = made
+        trial = self._candidate
+        if trial and ref.oid == self._top and selector == trial.selector:
+            runnable = Runnable("", trial.source, "trial")
+        return self._copies[ref.oid], runnable
+
+    def _check_serials(self, root: Root) -> list[Any]:
+        jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
+        seen = []
+        for oid, serial in self._serials.items():
+            obj = jar.get(bytes.fromhex(oid))
+            obj._p_activate()
+            if obj._p_serial != serial:
+                raise ConflictError("what the turn had read has changed")
+            seen.append(obj)
+        return seen
+
+    def _make(self, root: Root, copy: Copy) -> None:
+        origin = copy.cloned_from
+        if origin is None:
+            return
+        obj = self._resolve(root, origin).clone(copy.ref.name)
+        root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
+        if copy.ref.name:
+            if copy.ref.name in root["objects"]:
+                raise ArgumentsError(f"there is already an object {copy.ref.name!r}")
+            root["objects"][copy.ref.name] = obj
+        self._made[copy.ref.oid] = ref_of(obj)
+
+    def _resolve(self, root: Root, ref: Ref) -> UvmObject:
+        return find(root, self._made.get(ref.oid, ref).oid)
+
+
+async def take_turn(
+    image: ImageStore,
+    cell: Cell,
+    brief: Brief,
+    *,
+    candidate: Candidate | None = None,
+    settle: Callable[[Root, Answer], None] | None = None,
+    mission: str = "",
+) -> Answer:
+    """Run a message to its end and commit what it changes; run it again when it was stale.
+
+    Args:
+        image: Where objects are.
+        cell: Where learned code runs.
+        brief: The message.
+        candidate: A method to use as if it were installed on the target.
+        settle: More to do in the same transaction, with the answer: install the candidate,
+            store the mission's end.
+        mission: On whose behalf; for the transaction's metadata.
+
+    Raises:
+        ConflictError: Stale TRIES times in a row.
+        BatError: As ``Turn.run``.
+    """
+    for left in reversed(range(TRIES)):
+        turn = Turn(image, cell, candidate)
+        try:
+            answer = await turn.run(brief)
+            if not answer.writes and settle is None:
+                return answer
+
+            def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Answer:
+                turn.apply(root)
+                value = turn.settled(answer.value)
+                done = Answer(value, answer.printed, answer.status, answer.writes)
+                if settle is not None:
+                    settle(root, done)
+                return done
+
+            note = f"{brief.target} {brief.selector}"[:70]
+            return await image.transact(work, note=note, mission=mission)
+        except ConflictError as error:
+            if not left:
+                text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
+                raise ConflictError(text) from error
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _slot_value(copy: Copy, selector: str, has_arguments: Any) -> Any:
+    if selector not in copy.slots:
+        name = copy.ref.name or "the object"
+        raise NotUnderstoodError(f"{name} does not understand {selector!r}", target=copy.ref.oid)
+    if has_arguments:
+        raise ArgumentsError(f"{selector!r} is a slot and takes no arguments")
+    return copy.slots[selector]

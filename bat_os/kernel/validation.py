@@ -1,0 +1,164 @@
+"""Judge a batch of candidates, and prepare the winner for the transaction that installs it.
+
+    fix-ups > covenant repair > guardian's audit > cell: examples, then the caller's arguments
+
+Every trial is a turn that commits nothing, under one seed and one clock, so candidates that
+mean the same answer the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal, signature
+from bat_os.core.choosing import Verdict, choose, meaning, preview
+from bat_os.core.events import MethodDrafted, MethodVerified, PassagesFound
+from bat_os.core.prompts import read_method
+from bat_os.core.source.fixups import apply_fixups
+from bat_os.errors import BatError, CellUnavailableError, ConflictError, NotFoundError
+from bat_os.image.install import Skill, install
+from bat_os.kernel.snapshot import copy_of, find
+from bat_os.kernel.turn import TRIES, Candidate, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.choosing import Choice
+    from bat_os.core.mission import Mission
+    from bat_os.image.missions import Record
+    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.turn import Answer
+
+TRIAL_SEED: Final = 1
+# These are ours to mend, not the candidate's fault: they end the mission's step.
+_NOT_ITS_FAULT: Final = (CellUnavailableError, ConflictError, NotFoundError)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The winner, ready to be put into the image by the transaction that answers."""
+
+    candidate: Candidate
+    target: str
+    skill: Skill
+    mission: Mission
+
+    def into(self, root: MutableMapping[str, Any]) -> None:
+        """Install it; to be called inside ``transact``."""
+        install(root, find(root, self.target), self.skill)
+
+
+class Validation:
+    """The VALIDATING step of one mission."""
+
+    def __init__(self, mind: Mind, record: Record) -> None:
+        self._mind = mind
+        self._record = record
+        self._brief = record.mission.brief
+        self._drafts = record.mission.last(MethodDrafted).drafts
+        self._now = record.accepted
+
+    async def judge(self) -> Choice:
+        """Try every candidate and return the choice, with one verdict per candidate.
+
+        Raises:
+            CellUnavailableError: No learned code can run on this machine.
+        """
+        slots = await self._mind.image.transact(
+            lambda root: frozenset(copy_of(find(root, self._brief.target), {}).slots),
+            note="read slot names",
+        )
+        verdicts: list[Verdict] = []
+        judged: dict[str, Verdict] = {}
+        for number, draft in enumerate(self._drafts):
+            source, fixups = self._mend(draft["text"], slots)
+            if source not in judged:
+                judged[source] = await self._judge_one(Verdict(number, source, fixups))
+            verdicts.append(replace(judged[source], draft=number, fixups=fixups))
+        return choose(tuple(verdicts), len(self._brief.examples))
+
+    async def _judge_one(self, verdict: Verdict) -> Verdict:
+        guardian, selector = self._mind.guardian, self._brief.selector
+        source = guardian.repair(verdict.source, selector)
+        mended = replace(verdict, source=source)
+        findings = guardian.audit(source, selector).lines()
+        return replace(mended, problem=findings[0]) if findings else await self._try(mended)
+
+    async def prepare(self, choice: Choice) -> Installation:
+        """Return what the installing transaction needs; embeds the summary before it."""
+        chosen = choice.chosen
+        if chosen is None:
+            raise NotFoundError("no candidate was chosen")
+        verdicts = tuple(v.to_plain() for v in choice.verdicts)
+        event = MethodVerified(chosen.draft, choice.status, verdicts)
+        summary = f"{goal(self._brief)}\n{signature(self._brief)}"
+        vector = await self._mind.embedder.embed([summary])
+        skill = Skill(
+            self._brief.selector,
+            chosen.source,
+            choice.status,
+            self._provenance(choice, chosen),
+            summary,
+            vector,
+        )
+        mission = self._record.mission.advance(event)
+        candidate = Candidate(self._brief.selector, chosen.source)
+        return Installation(candidate, self._brief.target, skill, mission)
+
+    def _mend(self, text: str, slots: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        source = read_method(self._brief, text)
+        return apply_fixups(source, self._brief.selector, slots=slots)
+
+    async def _try(self, verdict: Verdict) -> Verdict:
+        passed = 0
+        for example in self._brief.examples:
+            told = replace(self._brief, args=tuple(example["args"]), kwargs=dict(example["kwargs"]))
+            try:
+                answer = await self._run(verdict, told)
+            except _NOT_ITS_FAULT:
+                raise
+            except BatError as error:
+                return replace(verdict, problem=str(error), passed=passed)
+            passed += meaning(answer.value) == meaning(example["result"])
+        try:
+            answer = await self._run(verdict, self._brief)
+        except _NOT_ITS_FAULT:
+            raise
+        except BatError as error:
+            return replace(verdict, problem=str(error), passed=passed)
+        if answer.value is None and not answer.writes:
+            return replace(verdict, problem="returned nothing and changed nothing", passed=passed)
+        return replace(
+            verdict, preview=preview(answer.value), meaning=meaning(answer.value), passed=passed
+        )
+
+    async def _run(self, verdict: Verdict, brief: Brief) -> Answer:
+        trial = Candidate(brief.selector, verdict.source, TRIAL_SEED, self._now)
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
+                return await Turn(self._mind.image, self._mind.cell, trial).run(brief)
+        return await Turn(self._mind.image, self._mind.cell, trial).run(brief)
+
+    def _provenance(self, choice: Choice, chosen: Verdict) -> dict[str, Any]:
+        draft, found = self._drafts[chosen.draft], self._record.mission.last(PassagesFound)
+        return {
+            "mission": self._record.id,
+            "brief": self._brief.to_plain(),
+            "goal": goal(self._brief),
+            "persona": draft["persona"],
+            "model": self._mind.engine.stats().get("name", ""),
+            "model_digest": self._mind.engine.digest,
+            "adapter": "",
+            "prompt_sha256": draft["prompt"],
+            "temperature": draft["temperature"],
+            "seed": draft["seed"],
+            "why": choice.reason,
+            "fixups": list(chosen.fixups),
+            "candidates": [v.to_plain() for v in choice.verdicts],
+            "passages": [p["doc_id"] for p in found.passages],
+            "created": time.time(),
+        }

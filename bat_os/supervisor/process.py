@@ -1,0 +1,157 @@
+"""One kernel process: started, its end noticed at once, stopped step by step.
+
+The kernel's stdin is a pipe from us. When it closes, because we stop it or because we died,
+the kernel shuts down by itself: a watchdog that is killed leaves no kernel behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from bat_os.supervisor.logfile import rotate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from bat_os.supervisor.report import Status
+
+WINDOWS: Final = sys.platform == "win32"
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimes:
+    """Seconds after the pipe was closed.
+
+    Attributes:
+        terminate: When a kernel that is still there gets SIGTERM.
+        kill: When it is killed.
+    """
+
+    terminate: float = 15.0
+    kill: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a kernel is started.
+
+    Attributes:
+        command: Program and arguments.
+        log: Its output is appended to this file, which is rotated before.
+        environ: Its environment; None hands on our own.
+    """
+
+    command: Sequence[str]
+    log: Path
+    environ: Mapping[str, str] | None = None
+
+
+class KernelProcess:
+    """A running kernel.
+
+    Attributes:
+        pid: Of the process.
+        created: When the process was made, in Unix time; None when it was gone too soon.
+    """
+
+    def __init__(self, launch: Launch, on_exit: Callable[[int, float], None]) -> None:
+        """Start it.
+
+        Args:
+            launch: What to run.
+            on_exit: Called in a thread with the exit status and the monotonic time, once.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
+        rotate(launch.log)
+        with launch.log.open("ab") as log:
+            self._popen = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                launch.command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=launch.environ,
+                # Ctrl+C in a terminal is for the watchdog, which then stops the kernel.
+                start_new_session=not WINDOWS,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+                | getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        self.pid = self._popen.pid
+        self.created = _created(self.pid)
+        self._ended = threading.Event()
+        self._on_exit = on_exit
+        threading.Thread(target=self._wait, name="kernel-exit", daemon=True).start()
+
+    def _wait(self) -> None:
+        code = self._popen.wait()
+        self._ended.set()
+        self._on_exit(code, time.monotonic())
+
+    def stop(self, times: StopTimes) -> int:
+        """Close the pipe, then terminate, then kill; return the exit status."""
+        self.release()
+        if not self._ended.wait(times.terminate):
+            if not WINDOWS:  # there it would end it at once, without a chance to clean up
+                self._popen.terminate()
+            if not self._ended.wait(max(0.0, times.kill - times.terminate)):
+                self._popen.kill()
+        return self._popen.wait()
+
+    def release(self) -> None:
+        """Close our end of the pipe. Idempotent."""
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
+
+
+def end_orphan(status: Status | None, times: StopTimes) -> bool:
+    """Return True when a kernel of an earlier watchdog was still there; it has ended now.
+
+    Its pipe is closed, so it is on its way out; one that hangs is terminated, then killed.
+    """
+    if status is None or status.pid is None or status.pid == os.getpid():
+        return False
+    if status.pid_created is None or _created(status.pid) != status.pid_created:
+        return False
+    orphan = psutil.Process(status.pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if not _await_end(orphan, times.terminate):
+            orphan.terminate()
+            if not _await_end(orphan, times.kill - times.terminate):
+                orphan.kill()
+                _await_end(orphan, times.kill)
+    return True
+
+
+def _await_end(process: psutil.Process, patience: float) -> bool:
+    give_up = time.monotonic() + patience
+    while _created(process.pid) == process.create_time():
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _created(pid: int) -> float | None:
+    """Return when process ``pid`` was made; None when it has ended.
+
+    A process that has ended stays a zombie until its parent asks, which in a container may
+    be never.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,53 @@
+"""Run every gate, the quickest first; ``python tests/check.py [options for pytest]``.
+
+Stops at the first gate that fails, with its exit status. Says which one runs and how long it
+took. pytest is the last, and the last line is its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
+SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
+# import-linter has no ``python -m`` form that reads its settings.
+LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+
+GATES = {
+    "ruff format": [sys.executable, "-m", "ruff", "format", "--quiet", "--check", "."],
+    "ruff check": [sys.executable, "-m", "ruff", "check", "--quiet", "."],
+    "shellcheck": [SHELLCHECK, "run.sh", ".ci/run"],
+    "import-linter": [sys.executable, "-c", LINT_IMPORTS],
+    "mypy": [sys.executable, "-m", "mypy", "--no-error-summary"],
+}
+
+
+def main() -> int:
+    """Return the first exit status that is not zero, or pytest's."""
+    for name, command in GATES.items():
+        started = time.monotonic()
+        gate = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, encoding="utf-8"
+        )
+        verdict = "failed" if gate.returncode else "passed"
+        say(f"{name:<14}{verdict}  {time.monotonic() - started:.1f} s")
+        if gate.returncode:
+            say(gate.stdout + gate.stderr)
+            return gate.returncode
+    say("pytest")
+    pytest = [sys.executable, "-m", "pytest", "-q", *sys.argv[1:]]
+    return subprocess.run(pytest, cwd=ROOT, check=False).returncode
+
+
+def say(text: str) -> None:
+    """Print at once, for pytest writes to the same place."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""bat_os.core.choosing: which candidate is kept."""
+
+import datetime as dt
+
+import pytest
+
+from bat_os.core.choosing import Verdict, choose, meaning, preview
+
+
+def verdict(draft, value=None, **more):
+    return Verdict(draft, f"source {draft}", meaning=meaning(value), **more)
+
+
+def test_the_answer_that_most_candidates_give_wins_and_is_provisional():
+    choice = choose((verdict(0, 1), verdict(1, 2), verdict(2, 2.0)), examples=0)
+    assert choice.chosen is not None
+    assert (choice.chosen.draft, choice.status, choice.chosen.agree) == (1, "provisional", 2)
+
+
+def test_an_earlier_candidate_wins_a_tie():
+    choice = choose((verdict(0, "a"), verdict(1, "b")), examples=0)
+    assert choice.chosen is not None
+    assert choice.chosen.draft == 0
+
+
+def test_examples_beat_agreement_and_make_it_verified():
+    wrong = [verdict(n, 7, passed=1) for n in range(3)]
+    choice = choose((*wrong, verdict(3, 8, passed=2)), examples=2)
+    assert choice.chosen is not None
+    assert (choice.chosen.draft, choice.status) == (3, "verified")
+
+
+def test_a_batch_that_misses_the_examples_is_rejected_with_the_reasons():
+    choice = choose((verdict(0, 1), verdict(1, problem="line 1: import of os")), examples=1)
+    assert choice.chosen is None
+    assert "1 ran but did not reproduce the 1 examples" in choice.reason
+    assert "1 x line 1: import of os" in choice.reason
+
+
+def test_candidates_with_a_problem_have_no_vote():
+    choice = choose((verdict(0, 1), *(verdict(n, 2, problem="x") for n in (1, 2))), examples=0)
+    assert choice.chosen is not None
+    assert choice.chosen.draft == 0
+
+
+NOON = dt.datetime(2026, 1, 2, 12, 0, 5, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (2, 2.0), ("Hello  World", "hello world"), ("'x'", "x"), (NOON, "2026-01-02 12:00:59"),
+        ([1, 2], (1.0, 2)), ({2, 1}, [1, 2]), ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (0.1 + 0.2, 0.3),
+    ],
+)  # fmt: skip
+def test_values_of_the_same_meaning_agree(one, other):
+    assert meaning(one) == meaning(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, "1"), (None, ""), ([1, 2], [2, 1]), (1, 2)]
+)
+def test_values_of_different_meaning_do_not_agree(one, other):
+    assert meaning(one) != meaning(other)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, b"x", {}, dt.timedelta(1)])
+def test_every_plain_value_has_a_meaning(value):
+    assert meaning(value)
+
+
+def test_a_preview_is_one_short_line():
+    assert len(preview("x" * 1000)) == 120

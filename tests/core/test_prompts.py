@@ -1,0 +1,68 @@
+"""bat_os.core.prompts: what is asked, and how answers are read."""
+
+import ast
+
+import pytest
+
+from bat_os.core.brief import Brief, goal, parameters, signature
+from bat_os.core.prompts import ask_method, ask_queries, read_method, read_queries
+from bat_os.errors import ModelOutputError
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        ((), ()), ((5,), ("number",)), ((2, 3), ("a", "b")), (("x",), ("text",)),
+        (("x", "y"), ("text1", "text2")), (([1, 2],), ("numbers",)), ((["x"],), ("items",)),
+        (({"a": 1}, True), ("data", "flag")), (([], None), ("items", "value")),
+        (([1], "x", 4), ("numbers", "text", "number")),
+    ],
+)  # fmt: skip
+def test_parameters_are_named_after_their_values(args, names):
+    assert parameters(Brief("o", "s", args)) == names
+
+
+def test_a_parameter_never_clashes_with_a_keyword_argument():
+    assert signature(Brief("o", "s", (5,), {"number": 1})) == "def s(self, number_1, number):"
+
+
+def test_the_goal_falls_back_to_the_selector():
+    assert goal(Brief("o", "tell_the_time")) == "Tell the time."
+
+
+@pytest.mark.parametrize("text", ['say """hi"""', "back\\slash", "two\nlines", "x" * 5000])
+def test_any_wish_gives_a_method_that_parses(text):
+    brief = Brief("o", "s", (1,), text=text)
+    ast.parse(read_method(brief, " return 1"))
+
+
+def test_the_answer_begins_inside_the_function():
+    prompt = ask_method(Brief("o", "double", (2,), text="double a number"), "You write.", None)
+    assert prompt.prefill == '```python\ndef double(self, number):\n    """Double a number."""\n   '
+    assert [role for role, _ in prompt.messages] == ["system", "user"]
+
+
+def test_examples_are_shown_before_the_question():
+    prompt = ask_method(Brief("o", "s"), "You write.", [("Add.", "def add(self):\n    return 1")])
+    assert [role for role, _ in prompt.messages] == ["system", *["user", "assistant"] * 2, "user"]
+
+
+def test_queries_are_read_from_strict_json():
+    assert read_queries('{"queries": ["how to tell time", " a  b "]}') == (
+        "how to tell time",
+        "a b",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hello", "[]", "{}", '{"queries": []}', '{"queries": "x"}', '{"queries": [1]}',
+     '{"queries": [""]}', '{"queries": ["a","b","c","d"]}', '{"queries": ["%s"]}' % ("x" * 300)],
+)  # fmt: skip
+def test_anything_else_is_the_models_failure(text):
+    with pytest.raises(ModelOutputError):
+        read_queries(text)
+
+
+def test_the_plan_is_asked_for_with_the_signature():
+    assert "def s(self, number):" in ask_queries(Brief("o", "s", (1,)), "You plan.").messages[-1][1]

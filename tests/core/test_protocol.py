@@ -1,0 +1,172 @@
+"""bat_os.core.protocol: bytes to values and back."""
+
+import contextlib
+
+import ormsgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bat_os.core import frames as limits
+from bat_os.core import protocol
+from bat_os.core.frames import MAX_FRAME
+from bat_os.core.protocol import (
+    MAGIC,
+    MAX_BRIEF,
+    Reply,
+    Request,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+    error_reply,
+)
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    BusyError,
+    FrameError,
+    NotPlainError,
+    TooLargeError,
+    VersionError,
+)
+
+
+def frames(data, magic=MAGIC):
+    return [magic, ormsgpack.packb(data, option=ormsgpack.OPT_NON_STR_KEYS)]
+
+
+def test_a_request_reads_back_as_it_was_written():
+    fields = {"type": "brief", "id": "1", "session": "s", "ik": "k", "ttl_ms": 500, "target": "o",
+              "selector": "x", "args": [1, "a"], "kwargs": {"n": None},
+              "body": {"text": "t"}}  # fmt: skip
+    request = decode_request(encode_request(fields))
+    assert request == Request(
+        type="brief", id="1", session="s", key="k", ttl=0.5, target="o", selector="x",
+        args=(1, "a"), kwargs={"n": None}, body={"text": "t"},
+    )  # fmt: skip
+
+
+def test_the_two_frame_form_is_a_brief():
+    told = {"type": "method", "selector": "add", "args": [1, 2], "kwargs": {}}
+    data = {"command": protocol.PLAIN_COMMAND, "target_oid": "genesis_obj", "mission_brief": told}
+    request = decode_request([ormsgpack.packb(data)])
+    assert (request.type, request.target, request.selector) == ("brief", "genesis_obj", "add")
+    assert request.plain
+    assert request.args == (1, 2)
+
+
+def test_a_target_oid_may_be_a_number():
+    data = {
+        "command": protocol.PLAIN_COMMAND,
+        "target_oid": 255,
+        "mission_brief": {"selector": "a"},
+    }
+    assert decode_request([ormsgpack.packb(data)]).target == "00000000000000ff"
+
+
+@pytest.mark.parametrize(
+    ("given_frames", "error"),
+    [
+        ([], FrameError),
+        ([b"a", b"b", b"c"], FrameError),
+        ([b"XXXX", b"\x80"], FrameError),
+        ([MAGIC, b""], FrameError),
+        ([MAGIC, b"\xc1"], FrameError),
+        ([MAGIC, b"\x93\x01\x02\x03"], FrameError),
+        (frames({1: 2}), FrameError),
+        ([b"\x80"], FrameError),
+        ([ormsgpack.packb({"command": "reboot"})], FrameError),
+        (frames({"v": 2}), VersionError),
+        (frames({"v": True}), VersionError),
+        (frames({}), VersionError),
+        (frames({"v": 1, "type": 5}), ArgumentsError),
+        (frames({"v": 1, "args": {}}), ArgumentsError),
+        (frames({"v": 1, "kwargs": []}), ArgumentsError),
+        (frames({"v": 1, "kwargs": {"not a name": 1}}), ArgumentsError),
+        (frames({"v": 1, "body": "x"}), ArgumentsError),
+        (frames({"v": 1, "ttl_ms": -1}), ArgumentsError),
+        (frames({"v": 1, "id": "x" * 201}), ArgumentsError),
+        ([MAGIC, b"\x00" * (MAX_FRAME + 1)], TooLargeError),
+        (frames({"v": 1, "args": [[]] * 100_001}), TooLargeError),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_bad_input_gets_its_own_error(given_frames, error):
+    with pytest.raises(error):
+        decode_request(given_frames)
+
+
+def test_deep_nesting_is_too_large():
+    deep: list = []
+    for _ in range(limits.MAX_DEPTH + 2):
+        deep = [deep]
+    with pytest.raises(TooLargeError):
+        decode_request(frames({"v": 1, "args": deep}))
+
+
+@given(st.lists(st.binary(max_size=200), max_size=4))
+def test_any_bytes_give_a_request_or_a_coded_error(given_frames):
+    with contextlib.suppress(BatError):
+        assert isinstance(decode_request(given_frames), Request)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["v", "type", "id", "args", "kwargs", "body", "ttl_ms"]), JSON)
+)
+def test_any_map_gives_a_request_or_a_coded_error(data):
+    with contextlib.suppress(BatError):
+        decode_request(frames(data | {"v": 1}))
+
+
+def test_a_reply_reads_back_as_it_was_written():
+    kind, re, body = decode_reply(encode_reply(Reply("result", "7", {"result": (1, 2)})))
+    assert (kind, re, body) == ("result", "7", {"result": [1, 2]})
+
+
+def test_a_reply_that_is_too_large_is_refused():
+    with pytest.raises(TooLargeError):
+        encode_reply(Reply("result", "7", {"result": "x" * (MAX_FRAME + 1)}))
+
+
+def test_a_value_that_is_no_plain_data_is_refused():
+    with pytest.raises(NotPlainError):
+        encode_reply(Reply("result", "7", {"result": object()}))
+
+
+def test_a_brief_over_the_limit_is_too_large():
+    request = Request("brief", target="o", selector="x", args=("y" * (MAX_BRIEF + 1),))
+    with pytest.raises(TooLargeError):
+        request.brief()
+
+
+@pytest.mark.parametrize(
+    "examples", [{}, [1], [{"args": [1]}], [{"result": 1, "args": 2}], [{}] * 21]
+)
+def test_examples_of_another_form_are_refused(examples):
+    with pytest.raises(ArgumentsError):
+        Request("brief", target="o", selector="x", body={"examples": examples}).brief()
+
+
+def test_a_busy_reply_says_when_to_come_back():
+    body = error_reply(Request("brief", id="1"), BusyError("full", 250)).body
+    assert (body["code"], body["retryable"], body["retry_after_ms"]) == ("BUSY", True, 250)
+
+
+def test_the_two_frame_form_gets_errors_with_status_and_message():
+    reply = error_reply(Request("brief", plain=True), ArgumentsError("no"))
+    body = ormsgpack.unpackb(encode_reply(reply)[0])
+    assert (body["status"], body["message"], body["error"]["code"]) == (
+        "error",
+        "no",
+        "INVALID_ARGS",
+    )

@@ -1,0 +1,165 @@
+"""bat_os.image.store: transactions, on real files."""
+
+import asyncio
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+import ZODB
+from ZODB.FileStorage import FileStorage
+
+from bat_os.errors import (
+    AuditError,
+    ConflictError,
+    ForbiddenClassError,
+    LockedError,
+    ShuttingDownError,
+    StorageError,
+)
+from bat_os.image.intake import is_allowed
+from bat_os.image.objects import UvmObject
+from bat_os.image.store import TRIES, ImageStore
+
+
+async def test_what_was_committed_is_there_after_reopening(tmp_path):
+    image = ImageStore.open(tmp_path / "image.fs")
+    await image.transact(lambda root: root.update(a=1), note="set a")
+    await image.close()
+    image = ImageStore.open(tmp_path / "image.fs")
+    assert await image.transact(lambda root: root["a"], note="read") == 1
+    await image.close()
+
+
+async def test_work_that_raises_leaves_the_image_unchanged(image):
+    def install(root):
+        root["robot"] = UvmObject()
+        raise AuditError(("line 1: import of os",))
+
+    with pytest.raises(AuditError):
+        await image.transact(install, note="install robot.wave")
+    assert await image.transact(list, note="list names") == []
+
+
+async def test_a_conflict_runs_the_work_again(image):
+    await image.transact(lambda root: root.update(n=0), note="start")
+    both = threading.Barrier(2, timeout=10)
+    runs = []
+
+    def count(root):
+        value = root["n"]
+        runs.append(value)
+        if len(runs) <= 2:
+            both.wait()
+        root["n"] = value + 1
+
+    await asyncio.gather(*(image.transact(count, note="count") for _ in range(2)))
+    assert await image.transact(lambda root: root["n"], note="read") == 2
+    assert len(runs) == 3
+
+
+async def test_work_that_always_conflicts_ends_with_a_conflict(image):
+    await image.transact(lambda root: root.update(n=0), note="start")
+    runs = []
+
+    def lose(root):
+        root["n"] = root["n"]
+        runs.append(1)
+        raise ZODB.POSException.ConflictError
+
+    with pytest.raises(ConflictError):
+        await image.transact(lose, note="lose")
+    assert len(runs) == TRIES
+
+
+async def test_note_and_mission_stand_in_the_transactions_metadata(image):
+    await image.transact(lambda root: root.update(a=1), note="learn x", mission="m1")
+    entry = image._db.undoLog(0, 1)[0]
+    assert (entry["description"], entry["mission"]) == ("learn x", "m1")
+
+
+async def test_the_event_loop_goes_on_while_a_transaction_runs(image):
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(root):
+        entered.set()
+        assert leave.wait(10)
+
+    running = asyncio.create_task(image.transact(slow, note="slow"))
+    await asyncio.to_thread(entered.wait, 10)
+    assert not running.done()
+    leave.set()
+    await running
+
+
+async def test_a_second_process_or_store_is_told_that_the_image_is_taken(tmp_path):
+    image = ImageStore.open(tmp_path / "image.fs")
+    with pytest.raises(LockedError, match="another process holds the image"):
+        ImageStore.open(tmp_path / "image.fs")
+    await image.close()
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    path = tmp_path / "image.fs"
+    path.write_bytes(b"not an image at all, but long enough")
+    with pytest.raises(StorageError, match=r"image\.fs cannot be opened"):
+        ImageStore.open(path)
+
+
+async def test_a_closed_store_refuses_work(tmp_path):
+    image = ImageStore.open(tmp_path / "image.fs")
+    await image.close()
+    await image.close()
+    with pytest.raises(ShuttingDownError):
+        await image.transact(list, note="read")
+
+
+async def test_a_uri_opens_through_zodburi(tmp_path):
+    image = ImageStore.open(f"file://{tmp_path}/image.fs?blobstorage_dir={tmp_path}/blobs")
+    await image.transact(lambda root: root.update(a=1), note="set a")
+    await image.close()
+    assert (tmp_path / "image.fs").stat().st_size > 0
+
+
+class Hostile:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+async def test_an_image_that_would_run_code_is_refused_and_does_not_run_it(tmp_path):
+    victim = tmp_path / "owned"
+    database = ZODB.DB(FileStorage(str(tmp_path / "image.fs")))
+    with database.transaction() as connection:
+        connection.root()["trap"] = Hostile(victim)
+    database.close()
+    image = ImageStore.open(tmp_path / "image.fs")
+    with pytest.raises(ForbiddenClassError, match=r"posix\.mkdir"):
+        await image.transact(lambda root: root["trap"], note="read")
+    await image.close()
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("os", "system"), ("builtins", "eval"), ("builtins", "getattr"), ("posix", "mkdir"),
+     ("BTrees.check", "check"), ("bat_os.image.store", "ImageStore"), ("subprocess", "Popen")],
+)  # fmt: skip
+def test_classes_that_no_image_needs_are_not_allowed(module, name):
+    assert not is_allowed(module, name)
+
+
+def test_a_scratch_image_leaves_nothing_behind():
+    async def use():
+        image = ImageStore.in_memory()
+        folder = Path(image._db.storage.getName()).parent
+        await image.transact(lambda root: root.update(a=pickle.dumps(1)), note="set a")
+        await image.close()
+        return folder
+
+    assert not asyncio.run(use()).exists()

@@ -1,0 +1,44 @@
+"""A real image with its root objects, and the real cell."""
+
+import pytest
+
+from bat_os.core.personas import PERSONAS
+from bat_os.image.awakening import awaken
+from bat_os.image.objects import Method, UvmObject
+from bat_os.image.store import ImageStore
+from bat_os.kernel.primitives import PRIMITIVES
+
+
+@pytest.fixture
+async def image():
+    store = ImageStore.in_memory()
+    await store.transact(
+        lambda root: awaken(
+            root, image_id="i", created=1.0, personas=PERSONAS, primitives=PRIMITIVES
+        ),
+        note="awaken",
+    )
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def make(image):
+    """Return a function that makes an object with slots and methods."""
+
+    async def make_object(name, methods=(), parents=("traits_obj",), **slots):
+        def work(root):
+            obj = UvmObject(name, tuple(root["objects"][parent] for parent in parents))
+            for key, value in slots.items():
+                stored = root["objects"][value[1:]] if str(value).startswith("@") else value
+                obj.set_slot(key, stored)
+            for source in methods:
+                selector = source.split("def ", 1)[1].split("(", 1)[0]
+                method = Method(selector)
+                method.add_version(source, "taught", {})
+                obj.set_slot(selector, method)
+            root["objects"][name] = obj
+
+        await image.transact(work, note=f"make {name}")
+
+    return make_object

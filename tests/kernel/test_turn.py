@@ -1,0 +1,305 @@
+"""bat_os.kernel.turn: one message, all its sends, one commit or none; in the real cell."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from bat_os.cells.zygote import ZygoteCell
+from bat_os.core.brief import Brief
+from bat_os.core.values import Ref
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    ConflictError,
+    NotFoundError,
+    NotUnderstoodError,
+)
+from bat_os.kernel import turn as turns
+from bat_os.kernel.snapshot import find
+from bat_os.kernel.turn import Candidate, Turn, take_turn
+
+ADD = "def add(self, a, b):\n    return a + b\n"
+COUNT = "def count(self, by=1):\n    self.n += by\n    self._p_changed = True\n    return self.n\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cell():
+    cell = ZygoteCell()
+    yield cell
+    await cell.close()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def send(image, cell):
+    async def send_message(target, selector, *args, **kwargs):
+        return (await take_turn(image, cell, Brief(target, selector, args, kwargs))).value
+
+    return send_message
+
+
+async def slots_of(image, name):
+    return await image.transact(lambda root: dict(find(root, name).slots), note="read")
+
+
+async def commits(image):
+    return await image.transact(lambda root: root._p_jar.db().lastTransaction(), note="read")
+
+
+async def test_a_method_answers_with_what_it_returns(make, send):
+    await make("calc", [ADD])
+    assert await send("calc", "add", 2, 3) == 5
+
+
+async def test_a_reading_turn_commits_nothing(image, make, send):
+    await make("calc", [ADD])
+    before = await commits(image)
+    await send("calc", "add", 2, 3)
+    assert await commits(image) == before
+
+
+async def test_a_writing_turn_is_one_transaction(image, make, send):
+    await make("counter", [COUNT], n=1)
+    before = len(image._db.undoLog(0, 100))
+    assert await send("counter", "count") == 2
+    assert (await slots_of(image, "counter"))["n"] == 2
+    assert len(image._db.undoLog(0, 100)) == before + 1
+
+
+async def test_a_write_to_an_inherited_value_goes_to_the_receiver(image, make, send):
+    await make("parent", [COUNT], n=10)
+    await make("child", parents=("parent",))
+    assert await send("child", "count", by=5) == 15
+    assert (await slots_of(image, "child"))["n"] == 15
+    assert (await slots_of(image, "parent"))["n"] == 10
+
+
+async def test_the_receiver_stays_self_for_inherited_methods(make, send):
+    await make("parent", ["def who(self):\n    return self.title\n"], title="parent")
+    await make("child", parents=("parent",), title="child")
+    assert await send("child", "who") == "child"
+
+
+async def test_an_error_leaves_nothing_behind(image, make, send):
+    source = (
+        "def fail(self):\n    self.n = 99\n    self._p_changed = True\n    raise ValueError('no')\n"
+    )
+    await make("o", [source], n=1)
+    with pytest.raises(CellError, match="no") as caught:
+        await send("o", "fail")
+    assert caught.value.details["kind"] == "raised"
+    assert (await slots_of(image, "o"))["n"] == 1
+
+
+async def test_a_nested_send_sees_what_was_written_before_it_and_is_seen_after_it(make, send):
+    source = (
+        "def both(self):\n    self.n = 10\n    self._p_changed = True\n"
+        "    self.send(self, 'count')\n    return self.n\n"
+    )
+    await make("counter", [COUNT, source], n=0)
+    assert await send("counter", "both") == 11
+
+
+async def test_writes_to_two_objects_are_one_transaction(image, make, send):
+    await make("counter", [COUNT], n=0)
+    source = (
+        "def work(self):\n    self.done = True\n    self._p_changed = True\n"
+        "    return self.send('counter', 'count', 7)\n"
+    )
+    await make("boss", [source], counter="@counter")
+    before = len(image._db.undoLog(0, 100))
+    assert await send("boss", "work") == 7
+    assert (await slots_of(image, "counter"))["n"] == 7
+    assert (await slots_of(image, "boss"))["done"] is True
+    assert len(image._db.undoLog(0, 100)) == before + 1
+
+
+async def test_an_error_in_a_nested_send_can_be_caught_by_the_method(make, send):
+    await make("other", ["def fail(self):\n    raise ValueError('inner')\n"])
+    source = (
+        "def safe(self):\n    try:\n        return self.send('other', 'fail')\n"
+        "    except RuntimeError as error:\n        return 'caught ' + str(error)\n"
+    )
+    await make("o", [source], other="@other")
+    assert "inner" in await send("o", "safe")
+
+
+async def test_a_method_reaches_nothing_that_it_holds_no_reference_to(make, send):
+    await make("vault", ["def secret(self):\n    return 42\n"])
+    await make("o", ["def steal(self):\n    return self.send('vault', 'secret')\n"])
+    with pytest.raises(CellError, match="holds no reference to 'vault'"):
+        await send("o", "steal")
+
+
+async def test_an_argument_is_a_reference_that_may_be_used(make, send):
+    await make("vault", ["def secret(self):\n    return 42\n"])
+    await make("o", ["def ask(self, other):\n    return other.secret()\n"])
+    assert await send("o", "ask", {"ref": "vault"}) == 42
+
+
+async def test_private_slots_of_other_objects_stay_private(make, send):
+    await make("vault", _pin=1234)
+    await make("o", ["def steal(self):\n    return self.send('vault', '_pin')\n"], vault="@vault")
+    with pytest.raises(CellError, match="private"):
+        await send("o", "steal")
+
+
+async def test_endless_recursion_of_sends_ends_with_an_error(make, send):
+    await make("o", ["def loop(self):\n    return self.send(self, 'loop')\n"])
+    with pytest.raises(CellError, match="nested deeper"):
+        await send("o", "loop")
+
+
+async def test_a_message_that_nobody_understands_says_so(make, send):
+    await make("o")
+    with pytest.raises(NotUnderstoodError, match="o does not understand 'dance'"):
+        await send("o", "dance")
+
+
+async def test_an_object_that_is_not_there_is_named(send):
+    with pytest.raises(NotFoundError, match="no object 'nobody'"):
+        await send("nobody", "dance")
+
+
+async def test_a_slot_answers_with_its_value_and_takes_no_arguments(make, send):
+    await make("o", title="Ann")
+    assert await send("o", "title") == "Ann"
+    with pytest.raises(ArgumentsError):
+        await send("o", "title", 1)
+
+
+async def test_a_method_cannot_be_overwritten_by_a_slot(image, make, send):
+    source = "def spoil(self):\n    self.add = 1\n    self._p_changed = True\n"
+    await make("o", [ADD, source])
+    with pytest.raises(CellError, match="a slot cannot replace it"):
+        await send("o", "spoil")
+    assert await send("o", "add", 1, 1) == 2
+
+
+async def test_a_stale_turn_runs_again_and_loses_no_update(image, make, send):
+    await make("counter", [COUNT], n=0)
+    answers = await asyncio.gather(*(send("counter", "count") for _ in range(4)))
+    assert sorted(answers) == [1, 2, 3, 4]
+    assert (await slots_of(image, "counter"))["n"] == 4
+
+
+async def test_a_turn_that_is_overtaken_every_time_ends_with_a_conflict(image, cell, make):
+    await make("counter", [COUNT], n=0)
+    tries = []
+
+    class Overtaken:
+        async def run(self, call, send):
+            tries.append(1)
+
+            def touch(root):
+                find(root, "counter").set_slot("n", -len(tries))
+
+            await image.transact(touch, note="overtake")
+            return await cell.run(call, send)
+
+    with pytest.raises(ConflictError, match="overtaken"):
+        await take_turn(image, Overtaken(), Brief("counter", "count"))
+    assert len(tries) == turns.TRIES
+    assert (await slots_of(image, "counter"))["n"] == -turns.TRIES
+
+
+async def test_a_method_that_changes_meanwhile_makes_the_turn_stale(image, cell, make):
+    await make("calc", [ADD, COUNT], n=0)
+    turn = Turn(image, cell)
+    await turn.run(Brief("calc", "count"))
+
+    def relearn(root):
+        find(root, "calc").slots["count"].add_version(COUNT + "#", "taught", {})
+
+    await image.transact(relearn, note="relearn")
+    with pytest.raises(ConflictError):
+        await image.transact(turn.apply, note="apply")
+
+
+async def test_a_candidate_answers_without_being_installed(image, cell, make):
+    await make("o")
+    trial = Candidate("twice", "def twice(self, n):\n    return 2 * n\n")
+    answer = await Turn(image, cell, trial).run(Brief("o", "twice", (21,)))
+    assert answer.value == 42
+    assert "twice" not in await slots_of(image, "o")
+
+
+async def test_candidates_see_the_same_dice_and_the_same_clock(image, cell, make):
+    await make("o")
+    source = (
+        "import random, time\ndef roll(self):\n    return [random.random(), int(time.time())]\n"
+    )
+    trial = Candidate("roll", source, seed=1, now=1_000_000.0)
+    values = [(await Turn(image, cell, trial).run(Brief("o", "roll"))).value for _ in range(2)]
+    assert values[0] == values[1]
+    assert values[0][1] in (1_000_000, 1_000_001)
+
+
+async def test_clone_makes_a_named_object_with_the_same_parents_and_copied_slots(image, make, send):
+    await make("proto", [COUNT], n=5)
+    ref = await send("proto", "clone", "twin")
+    assert isinstance(ref, Ref)
+    assert ref.name == "twin"
+    assert await send("twin", "count") == 6
+    assert await send("proto", "n") == 5
+    parents = await image.transact(lambda root: find(root, "twin").parents[0].name, note="read")
+    assert parents == "traits_obj"
+
+
+async def test_a_name_is_given_once(make, send):
+    await make("proto")
+    await send("proto", "clone", "twin")
+    with pytest.raises(ArgumentsError, match="already"):
+        await send("proto", "clone", "twin")
+
+
+async def test_a_clone_without_a_name_is_reached_by_its_oid(make, send):
+    await make("proto", n=5)
+    ref = await send("proto", "clone")
+    assert await send(ref.oid, "n") == 5
+
+
+async def test_a_method_can_clone_its_receiver_and_use_the_clone(make, send):
+    source = (
+        "def spawn(self):\n    other = self.send(self, 'clone', 'kid')\n"
+        "    other.setSlot('n', 9)\n    return other.getSlot('n')\n"
+    )
+    await make("proto", [source], n=5)
+    assert await send("proto", "spawn") == 9
+    assert await send("kid", "n") == 9
+    assert await send("proto", "n") == 5
+
+
+async def test_slots_are_set_read_listed_and_removed_by_message(make, send):
+    await make("o", [ADD])
+    await send("o", "setSlot", "colour", ["red"])
+    assert await send("o", "getSlot", "colour") == ["red"]
+    assert "colour" in await send("o", "slotNames")
+    assert await send("o", "respondsTo", "colour")
+    await send("o", "removeSlot", name="colour")
+    assert not await send("o", "respondsTo", "colour")
+
+
+async def test_selectors_lists_own_and_inherited_messages(make, send):
+    await make("o", [ADD])
+    assert {"add", "clone", "respondsTo"} <= set(await send("o", "selectors"))
+
+
+@pytest.mark.parametrize(
+    ("selector", "args"),
+    [("setSlot", ()), ("setSlot", ("a b", 1)), ("setSlot", ("__class__", 1)), ("setSlot", (1, 1)),
+     ("getSlot", ()), ("clone", ("a", "b")), ("clone", ("a b",)), ("respondsTo", (1,))],
+)  # fmt: skip
+async def test_a_primitive_with_wrong_arguments_says_what_it_takes(make, send, selector, args):
+    await make("o")
+    with pytest.raises(ArgumentsError):
+        await send("o", selector, *args)
+
+
+async def test_what_a_method_prints_is_returned(image, cell, make):
+    await make("o", ["def hello(self):\n    print('hi')\n    return 1\n"])
+    answer = await take_turn(image, cell, Brief("o", "hello"))
+    assert answer.printed == "hi\n"

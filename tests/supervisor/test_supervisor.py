@@ -1,0 +1,161 @@
+"""bat_os.supervisor.supervisor and process, with real child processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from bat_os.core.restart import RestartPolicy
+from bat_os.supervisor.process import StopTimes
+from bat_os.supervisor.report import read_status
+
+pytestmark = pytest.mark.system
+
+OBEDIENT = "born(); sys.stdin.read(); sys.exit(0)"
+SERVING = """
+endpoint = {"pid": os.getpid(), "boot": "b1"}
+(home / "run" / "endpoint.json").write_text(json.dumps(endpoint))
+born(); sys.stdin.read()
+"""
+DEAF = "born(); threading.Event().wait()"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); born(); threading.Event().wait()"
+IMPATIENT = StopTimes(terminate=0.05, kill=0.1)
+
+
+def test_a_killed_kernel_is_started_again(children, watch, home):
+    watch(children.program(OBEDIENT))
+    first = children.wait_for_birth()
+
+    os.kill(first.pid, signal.SIGKILL)
+
+    second = children.wait_for_birth()
+    assert second.pid != first.pid
+    assert read_status(home).restarts == 1
+    assert read_status(home).last_exit == -signal.SIGKILL
+
+
+def test_a_crash_leaves_a_report_with_the_end_of_the_log(children, watch, home):
+    code = "born(); print('the last words'); sys.exit(3)"
+    watched = watch(children.program(code), policy=RestartPolicy(limit=0))
+    assert watched.wait() == 1
+
+    report = json.loads(min(home.crashes.glob("*.json")).read_text())
+    assert report["exit"] == 3
+    assert report["log"] == ["the last words"]
+
+
+def test_a_kernel_that_asks_for_it_is_started_again_without_a_crash_report(children, watch, home):
+    once = "mark = home / 'once'\nif not mark.exists(): mark.touch(); born(); sys.exit(75)\n"
+    watch(children.program(once + OBEDIENT))
+    children.wait_for_birth()
+    children.wait_for_birth()
+    assert list(home.crashes.iterdir()) == []
+
+
+def test_a_kernel_that_stops_as_asked_stays_down(children, watch, home):
+    assert watch(children.program("born(); sys.exit(0)")).wait() == 0
+    assert read_status(home).state == "stopped"
+
+
+def test_a_permanent_failure_ends_the_watch_with_the_same_status(children, watch, home):
+    assert watch(children.program("born(); sys.exit(78)")).wait() == 78
+    assert read_status(home).state == "failed"
+    assert read_status(home).restarts == 0
+
+
+def test_a_program_that_is_not_there_is_a_permanent_failure(watch, tmp_path):
+    assert watch([str(tmp_path / "nothing")]).wait() == 78
+
+
+def test_a_kernel_that_keeps_crashing_is_given_up(children, watch, home):
+    policy = RestartPolicy(limit=3, longest=0.0)
+    assert watch(children.program("sys.exit(1)"), policy=policy).wait() == 1
+    assert read_status(home).state == "failed"
+    assert read_status(home).restarts == 3
+    assert "3 restarts" in read_status(home).reason
+
+
+def test_a_kernel_whose_pipe_closes_stops_by_itself(children, watch, home):
+    watched = watch(children.program(OBEDIENT))
+    life = children.wait_for_birth()
+
+    assert watched.stop() == 0
+
+    life.wait_for_end()
+    status = read_status(home)
+    assert (status.state, status.pid, status.last_exit) == ("stopped", None, 0)
+
+
+@pytest.mark.usefixtures("posix")
+def test_a_kernel_that_does_not_heed_the_pipe_is_terminated(children, watch, home):
+    watched = watch(children.program(DEAF), stop_times=StopTimes(terminate=0.05, kill=60.0))
+    children.wait_for_birth()
+    assert watched.stop() == 0
+    assert read_status(home).last_exit == -signal.SIGTERM
+
+
+@pytest.mark.usefixtures("posix")
+def test_a_kernel_that_ignores_sigterm_is_killed(children, watch, home):
+    watched = watch(children.program(STUBBORN), stop_times=IMPATIENT)
+    children.wait_for_birth()
+    assert watched.stop() == 0
+    assert read_status(home).last_exit == -signal.SIGKILL
+
+
+def test_a_watchdog_that_waits_before_a_restart_can_be_stopped(children, watch, home, until):
+    watched = watch(children.program("sys.exit(1)"))
+    until(lambda: watched.status().restarts >= 2)
+    assert watched.stop() == 0
+    assert read_status(home).state == "stopped"
+
+
+def test_a_kernel_that_serves_is_shown_as_running_with_its_boot_id(children, watch, home, until):
+    watch(children.program(SERVING))
+    life = children.wait_for_birth()
+    until(lambda: read_status(home).state == "running")
+    assert read_status(home).boot == "b1"
+    assert read_status(home).pid == life.pid
+
+
+def test_the_endpoint_of_a_killed_kernel_is_removed(children, watch, home, until):
+    watched = watch(children.program(SERVING), policy=RestartPolicy(limit=0))
+    life = children.wait_for_birth()
+    until(lambda: read_status(home).state == "running")
+
+    os.kill(life.pid, signal.SIGKILL)
+
+    assert watched.wait() == 1
+    assert not home.endpoint.exists()
+
+
+def start_other_watchdog(home, command):
+    code = (
+        "import pathlib, sys\n"
+        "from bat_os.supervisor.home import Home\n"
+        "from bat_os.supervisor.supervisor import Supervisor\n"
+        "Supervisor(Home(pathlib.Path(sys.argv[1])), sys.argv[2:]).run()\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(home.path), *command])
+
+
+def test_a_killed_watchdog_takes_its_kernel_along(children, home):
+    with start_other_watchdog(home, children.program(OBEDIENT)) as watchdog:
+        life = children.wait_for_birth()
+        watchdog.kill()
+    life.wait_for_end()
+
+
+@pytest.mark.usefixtures("posix")
+def test_a_new_watchdog_ends_the_hanging_kernel_of_a_killed_one(children, watch, home, until):
+    with start_other_watchdog(home, children.program(STUBBORN)) as watchdog:
+        orphan = children.wait_for_birth()
+        until(lambda: read_status(home).pid == orphan.pid)
+        watchdog.kill()
+
+    watch(children.program(OBEDIENT), stop_times=IMPATIENT)
+
+    children.wait_for_birth()
+    orphan.wait_for_end()

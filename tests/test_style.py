@@ -1,0 +1,124 @@
+"""The rules of the style guide that no linter holds."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from bat_os import errors
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bat_os"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+SCRIPTS = ("batos.py", "chat_client.py", "min_watchdog_service.py")
+# Why 14 and not 9, and why the path counts code: docs/decisions/0002-small-modules.md
+MAX_MODULE, MAX_FUNCTION, MAX_FOLDER, MAX_SCRIPT, MAX_PATH = 400, 60, 14, 8, 1500
+PATH_OF_A_MISSION = (
+    "kernel/server.py",
+    "core/protocol.py",
+    "kernel/dispatcher.py",
+    "image/store.py",
+    "image/objects.py",
+    "kernel/cycle.py",
+    "core/mission.py",
+    "core/prompts.py",
+    "ports.py",
+    "image/catalog.py",
+    "core/guardian.py",
+    "image/install.py",
+    "kernel/turn.py",
+)
+
+
+def count_lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_module(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_a_module_is_short_enough_to_be_read_at_once(path):
+    assert count_lines(path) <= MAX_MODULE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_a_function_fits_on_a_page(path):
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_exceptions_are_defined_in_one_place(path):
+    if path.name == "errors.py":
+        return
+    strays = [
+        node.name
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef)
+        and any(re.search(r"(Error|Exception)\b", ast.unparse(base)) for base in node.bases)
+    ]
+    assert strays == []
+
+
+def test_the_error_tree_in_the_docstring_is_the_tree_of_the_classes():
+    parents, drawn = [], []
+    for indent, name in re.findall(r"^( +)(\w+Error)\b", errors.__doc__ or "", re.MULTILINE):
+        depth = len(indent) // 4
+        drawn.append((name, parents[depth - 2] if depth > 1 else "Exception"))
+        parents[depth - 1 :] = [name]
+
+    real = [
+        (name, kind.__base__.__name__)
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
+
+    assert drawn == real
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_module)
+def test_a_folder_holds_few_modules(folder):
+    modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MAX_FOLDER, modules
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_at_the_top_only_hands_over(name):
+    assert count_lines(ROOT / name) <= MAX_SCRIPT
+
+
+def count_code(path: Path) -> int:
+    """Lines that are neither blank, nor comment, nor docstring."""
+    tree, told = parse(path), set()
+    for node in ast.walk(tree):
+        scope = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if scope and ast.get_docstring(node) is not None:
+            told |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return sum(
+        1 for n, line in lines if n not in told and line.strip(" \t") and line.strip()[0] != "#"
+    )
+
+
+def test_the_path_of_a_mission_can_be_read_in_one_sitting():
+    lines = {name: count_code(PACKAGE / name) for name in PATH_OF_A_MISSION}
+    assert sum(lines.values()) <= MAX_PATH, lines
+
+
+def test_the_windows_launcher_is_plain_ascii_with_windows_line_ends():
+    text = (ROOT / "puter.bat").read_bytes()
+    assert text.isascii()
+    assert text.count(b"\r\n") == text.count(b"\n")
