@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import contextlib
 import os
 import secrets
 import signal
@@ -20,11 +20,14 @@ import bat_os
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
 from bat_os.clients.translate import translate
+from bat_os.core.protocol import error_body
 from bat_os.errors import BatError, KernelUnreachableError, RemoteError
 from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from prompt_toolkit.history import History
 
     from bat_os.clients.translate import Translated
 
@@ -33,6 +36,7 @@ EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NO_KERNEL: Final = 3
 EXIT_INTERRUPTED: Final = 130
+MAX_PIPED: Final = 1 << 20
 HELP: Final = """\
 Say what you want, and the image answers; what it cannot do yet, it learns.
 
@@ -49,13 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one sentence or one conversation."""
     options = _parser().parse_args(argv)
     home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
+    screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
     sentence = " ".join(options.sentence)
-    if not sentence and not sys.stdin.isatty():
-        sentence = sys.stdin.read(1 << 20)
     try:
-        if sentence or not sys.stdin.isatty():
-            return asyncio.run(_ask_once(home, sentence, as_json=options.json))
-        return asyncio.run(_converse(home))
+        if not options.sentence and sys.stdin is not None:
+            if sys.stdin.isatty():
+                return asyncio.run(_converse(home, screen))
+            sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
+        return asyncio.run(_ask_once(home, screen, sentence))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -73,61 +78,54 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _ask_once(home: Path, sentence: str, *, as_json: bool) -> int:
-    screen = Screen()
+async def _ask_once(home: Path, screen: Screen, sentence: str) -> int:
     try:
         async with KernelClient.at(home) as kernel:
-            body = await _ask(kernel, screen, sentence, quiet=as_json)
-    except RemoteError as error:
-        return _refuse(screen, error.body, EXIT_ERROR, as_json=as_json)
-    except KernelUnreachableError as error:
-        return _refuse(screen, _local(error), EXIT_NO_KERNEL, as_json=as_json)
+            screen.result(await _ask(kernel, screen, sentence))
     except BatError as error:
-        return _refuse(screen, _local(error), EXIT_USAGE, as_json=as_json)
-    if as_json:
-        print(json.dumps(body, ensure_ascii=False))
-    else:
-        screen.result(body)
+        return refuse(screen, error)
     return 0
 
 
-async def _ask(
-    kernel: KernelClient, screen: Screen, sentence: str, *, quiet: bool = False
-) -> dict[str, Any]:
+def refuse(screen: Screen, error: BatError) -> int:
+    """Show an error and return the exit status that goes with it."""
+    screen.error(error.body if isinstance(error, RemoteError) else error_body(error))
+    if isinstance(error, RemoteError):
+        return EXIT_ERROR
+    return EXIT_NO_KERNEL if isinstance(error, KernelUnreachableError) else EXIT_USAGE
+
+
+async def _ask(kernel: KernelClient, screen: Screen, sentence: str) -> dict[str, Any]:
     """Return the body of the answer to one sentence; shows states while it waits."""
     understood = translate(sentence)
+    fields = _fields(understood)
     started = time.monotonic()
-    accepted: list[str] = []
 
     def show(kind: str, body: Any) -> None:
-        if kind == "accepted":
-            accepted.append(str(body["brief_id"]))
-            if body.get("awakening") and not quiet:
-                screen.note(f"the image is waking up: {body['awakening']} ...")
-        elif not quiet and body.get("detail"):
+        if kind == "accepted" and body.get("awakening"):
+            screen.note(f"the image is waking up: {body['awakening']} ...")
+        elif body.get("detail"):
             if body.get("state") == "decomposing":
-                screen.note(f"{as_call(_fields(understood))} is not understood yet; learning it")
+                screen.note(f"{as_call(fields)} is not understood yet; learning it")
             screen.event(kind, body, time.monotonic() - started)
 
     try:
-        return await kernel.request("send", timeout=None, on_event=show, **_fields(understood))
+        return await kernel.request("send", timeout=None, on_event=show, **fields)
     except asyncio.CancelledError:
-        if accepted:
-            await asyncio.shield(_withdraw(kernel, accepted[0]))
+        await asyncio.shield(_withdraw(kernel, fields["ik"]))
         raise
 
 
-async def _withdraw(kernel: KernelClient, brief_id: str) -> None:
-    await kernel.request("cancel", timeout=2.0, body={"brief_id": brief_id})
+async def _withdraw(kernel: KernelClient, key: str) -> None:
+    with contextlib.suppress(BatError):  # it never arrived, or the kernel is gone
+        await kernel.request("cancel", timeout=2.0, ik=key)
 
 
-async def _converse(home: Path) -> int:
+async def _converse(home: Path, screen: Screen) -> int:
     # Only a conversation needs a line editor.
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.history import FileHistory
 
-    screen = Screen()
-    session: PromptSession[str] = PromptSession(history=FileHistory(str(home / "chat_history")))
+    session: PromptSession[str] = PromptSession(history=_history(home))
     screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
     async with KernelClient.at(home) as kernel:
         while True:
@@ -142,6 +140,13 @@ async def _converse(home: Path) -> int:
             await _answer_line(kernel, screen, line)
 
 
+def _history(home: Path) -> History:
+    """Return the lines said before; without a home directory they are not kept."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    return FileHistory(str(home / "chat_history")) if home.is_dir() else InMemoryHistory()
+
+
 async def _answer_line(kernel: KernelClient, screen: Screen, line: str) -> None:
     if not line:
         return
@@ -153,10 +158,8 @@ async def _answer_line(kernel: KernelClient, screen: Screen, line: str) -> None:
         await asking
     except asyncio.CancelledError:
         screen.note("cancelled")
-    except RemoteError as error:
-        screen.error(error.body)
     except BatError as error:
-        screen.error(_local(error))
+        refuse(screen, error)
     finally:
         if sys.platform != "win32":
             loop.remove_signal_handler(signal.SIGINT)
@@ -169,7 +172,7 @@ async def _command(kernel: KernelClient, screen: Screen, line: str) -> None:
         told = await kernel.request("list")
         for one in told["objects"]:
             known = ", ".join(one["selectors"])
-            screen.answers.print(f"{one['name']:<24} {known}", markup=False)
+            screen.answer(f"{one['name']:<24} {known}")
     elif line.startswith("/"):
         screen.note(f"unknown command {line.split()[0]}; /help lists them")
     else:
@@ -185,15 +188,3 @@ def _fields(understood: Translated) -> dict[str, Any]:
         "kwargs": dict(understood.kwargs),
         "body": {"text": understood.text, "examples": list(understood.examples)},
     }
-
-
-def _local(error: BatError) -> dict[str, Any]:
-    return {"code": error.code, "message": str(error), "retryable": error.retryable}
-
-
-def _refuse(screen: Screen, body: dict[str, Any], status: int, *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"error": body}, ensure_ascii=False))
-    else:
-        screen.error(body)
-    return status

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli.chat import EXIT_INTERRUPTED, refuse
 from bat_os.clients.client import KernelClient
-from bat_os.clients.console import Screen
-from bat_os.errors import BatError, KernelUnreachableError, RemoteError
+from bat_os.clients.console import Screen, to_json
+from bat_os.errors import BatError
 from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
@@ -28,21 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one verb."""
     options = _parser().parse_args(argv)
     home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
-    screen = Screen()
+    screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
     try:
         body = asyncio.run(_run(home, options))
-    except RemoteError as error:
-        screen.error(error.body)
-        return 1
     except BatError as error:
-        screen.error({"code": error.code, "message": str(error)})
-        return 3 if isinstance(error, KernelUnreachableError) else 2
+        return refuse(screen, error)
     except KeyboardInterrupt:
-        return 130
-    if options.verb == "send" and not options.json:
+        return EXIT_INTERRUPTED
+    if options.verb == "send" or options.json:
         screen.result(body)
     else:
-        print(json.dumps(body, ensure_ascii=False, indent=None if options.json else 2))
+        screen.answer(to_json(body, indent=2))
     return 0
 
 
@@ -85,14 +82,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(text: str) -> list[Any]:
-    value = json.loads(text)
+    value = _json(text)
     if not isinstance(value, list):
         raise argparse.ArgumentTypeError("not a JSON list")
     return value
 
 
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
 def _map(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    value = _json(text)
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("not a JSON map")
     return value

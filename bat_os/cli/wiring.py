@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,7 +55,7 @@ def make_mind(home: Home, settings: Settings) -> Mind:
         engine=engine,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
-        cell=ZygoteCell(),
+        cell=ZygoteCell(zone=os.environ.get("TZ", "")),
         guardian=PersistenceGuardian(),
         personas=PERSONAS,
         options=settings,

@@ -118,7 +118,7 @@ class KernelClient:
             kind, re, body = decode_reply(await socket.recv_multipart())
             if kind == "pong":
                 self._check_boot(str(body.get("boot")))
-            if re != envelope["id"]:
+            if re != envelope["id"] and not (kind == "error" and not re):
                 continue
             if kind == "error":
                 raise RemoteError(body)

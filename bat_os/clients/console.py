@@ -6,6 +6,9 @@ Standard output carries the answer and nothing else; all the rest goes to standa
 from __future__ import annotations
 
 import json
+import math
+import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -22,45 +25,68 @@ _HINTS: Final = {
     "SANDBOX_FAILED": "put the wish in other words, or give an example (e.g. 5 gives 120)",
     "STORAGE_FULL": "free some disk space and ask again",
 }
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
     """Writes to a terminal or a pipe.
 
+    A pipe gets an answer as it is. On a terminal, control characters are shown and do
+    nothing: what learned code says is not to move the cursor.
+
     Attributes:
-        answers: Standard output.
         notes: Standard error.
+        as_json: Write one JSON object per answer or error, and no notes.
     """
 
-    def __init__(self) -> None:
-        self.answers = Console(highlight=False, soft_wrap=True)
-        self.notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, *, as_json: bool = False, plain: bool = False) -> None:
+        """Write without any colour or style when ``plain``."""
+        self.notes = Console(
+            stderr=True,
+            highlight=False,
+            soft_wrap=True,
+            emoji=False,
+            color_system=None if plain else "auto",
+        )
+        self.as_json = as_json
+
+    def answer(self, text: str) -> None:
+        """Write a line to standard output."""
+        print(show_control(text) if sys.stdout.isatty() else text, flush=True)  # noqa: T201 - the one place that answers
 
     def note(self, text: str, style: str = "dim") -> None:
         """Write a line beside the answer."""
-        self.notes.print(text, style=style, markup=False)
+        if not self.as_json:
+            self.notes.print(show_control(text), style=style, markup=False)
 
     def event(self, kind: str, body: Mapping[str, Any], seconds: float) -> None:
         """Write one state of the cognitive cycle."""
-        if kind != "event":
+        if kind != "event" or self.as_json:
             return
         state = str(body.get("state", "?"))
         colour = _COLOURS.get(state, "cyan")
         who, what = str(body.get("persona", "")), _detail(body)
         line = f"[dim]{seconds:6.1f} s[/]  [{colour}]{escape(state.upper()):<13}[/] "
-        self.notes.print(line + f"[bold]{escape(who):<12}[/] {escape(what)}")
+        self.notes.print(line + f"[bold]{escape(who):<12}[/] {escape(show_control(what))}")
 
     def result(self, body: Mapping[str, Any]) -> None:
         """Write an answer, and how it came about."""
+        if self.as_json:
+            self.answer(to_json(body))
+            return
         if body.get("printed"):
-            self.answers.print(str(body["printed"]).rstrip("\n"), markup=False)
-        self.answers.print(render(body.get("result")), markup=False)
+            self.note(str(body["printed"]).rstrip("\n"), style="")
+        self.answer(render(body.get("result")))
         self.note(_origin(body))
 
     def error(self, body: Mapping[str, Any]) -> None:
         """Write what went wrong and what can be done."""
+        if self.as_json:
+            self.answer(to_json({"error": body}))
+            return
         code = str(body.get("code", "INTERNAL"))
-        self.notes.print(f"[red]{escape(code)}[/] {escape(str(body.get('message', '')))}")
+        message = show_control(str(body.get("message", "")))
+        self.notes.print(f"[red]{escape(code)}[/] {escape(message)}")
         if code in _HINTS:
             self.note(f"  {_HINTS[code]}")
 
@@ -75,7 +101,35 @@ def render(value: Any) -> str:
         return value
     if isinstance(value, bytes):
         return value.hex()
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return to_json(value)
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Return what a kernel answered as strict JSON; bytes as hexadecimal digits.
+
+    >>> to_json({"a": b"ab", "b": [float("inf"), "é"]})
+    '{"a": "6162", "b": ["inf", "é"]}'
+    """
+    return json.dumps(_for_json(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _for_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_for_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def show_control(text: str) -> str:
+    r"""Return ``text`` with its control characters spelt out, all but tabs and line ends.
+
+    >>> show_control("a" + chr(27) + "[2J")
+    'a\\\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def as_call(body: Mapping[str, Any]) -> str:
@@ -88,10 +142,11 @@ def as_call(body: Mapping[str, Any]) -> str:
 def _origin(body: Mapping[str, Any]) -> str:
     took, status = float(body.get("seconds", 0)), body.get("status")
     seconds = f"{took:.1f} s" if took >= 1 else f"{took * 1000:.1f} ms"
-    how = {"provisional": "provisional: nobody has confirmed it yet"}.get(str(status), str(status))
+    why = f", {body['why']}" if body.get("why") else ""
+    doubt = "; nobody has confirmed it yet" if status == "provisional" else ""
     if not body.get("learned"):
-        return f"{as_call(body)}: known ({how}), no model ran, {seconds}"
-    return f"{as_call(body)}: learned now ({how}; {body.get('why', '')}), {seconds}"
+        return f"{as_call(body)}: known ({status}{doubt}), no model ran, {seconds}"
+    return f"{as_call(body)}: learned now ({status}{why}{doubt}), {seconds}"
 
 
 def _detail(body: Mapping[str, Any]) -> str:

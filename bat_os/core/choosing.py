@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREVIEW: Final = 120
+_NOW_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +75,42 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     best = max(usable, key=lambda v: v.agree)
     if examples:
         return Choice(best, "verified", f"reproduces {examples} examples", counted)
-    reason = f"{best.agree} of {len(counted)} candidates agree; no example has confirmed it"
+    reason = f"{best.agree} of {len(counted)} candidates agree"
     return Choice(best, "provisional", reason, counted)
 
 
-def meaning(value: Any) -> str:
+def meaning(value: Any, now: dt.datetime | None = None) -> str:
     """Return a key that values of the same meaning share.
 
     Numbers by value, moments by the minute, text without case, quotes and extra spaces.
 
+    Args:
+        value: Plain data.
+        now: The moment that the candidates took for the present one, with its time zone;
+            whatever names it, in any form, has the same meaning.
+
     >>> meaning(2) == meaning(2.0), meaning("A  b") == meaning("a b"), meaning(1) == meaning(True)
     (True, True, False)
     """
+    if now is not None and _names(value, now):
+        return "the present moment"
     for kinds, rule in _MEANINGS:
         if isinstance(value, kinds):
             return rule(value)
     return f"{type(value).__name__} {value}"
+
+
+def _names(value: Any, now: dt.datetime) -> bool:
+    if type(value) in (int, float):
+        return bool(abs(value - now.timestamp()) < _NOW_SECONDS)
+    if isinstance(value, dt.datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=now.tzinfo)
+        return abs((moment - now).total_seconds()) < _NOW_SECONDS
+    if not isinstance(value, str):
+        return False
+    minutes = {now, now + dt.timedelta(seconds=_NOW_SECONDS / 2)}
+    shapes = {f"{m:{form}}" for m in minutes for form in ("%H:%M", "%I:%M")}
+    return any(re.search(rf"(?<!\d){shape}(?!\d)", value) for shape in shapes)
 
 
 def preview(value: Any) -> str:

@@ -9,7 +9,7 @@ import ormsgpack
 from bat_os.errors import ArgumentsError, FrameError, NotPlainError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_FRAME: Final = 1 << 20
 MAX_DEPTH: Final = 32
@@ -45,7 +45,7 @@ def _check_shape(data: Any) -> None:
             if type(part) is dict:
                 following.extend(part.keys())
                 following.extend(part.values())
-            elif type(part) is list:
+            elif type(part) in (list, tuple):  # a key that was an array is a tuple
                 following.extend(part)
         items += len(following)
         if items > MAX_ITEMS:
@@ -70,6 +70,14 @@ def read_text(data: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def read_id(frames: Sequence[bytes]) -> str:
+    """Return the id in frames that were refused, for the answer; "" where it is unreadable."""
+    try:
+        return read_text(ormsgpack.unpackb(frames[-1][:MAX_FRAME], option=PACK), "id")
+    except (ValueError, TypeError, AttributeError, IndexError, ArgumentsError):
+        return ""
+
+
 def read_map(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the map under ``key``, an empty one where there is none.
 
@@ -89,8 +97,9 @@ def pack(data: Any) -> bytes:
 
     Raises:
         NotPlainError: Some part cannot be sent.
-        TooLargeError: It has more than MAX_FRAME bytes.
+        TooLargeError: Over MAX_FRAME bytes, MAX_DEPTH levels or MAX_ITEMS items.
     """
+    _check_shape(data)
     try:
         packed = ormsgpack.packb(data, option=PACK)
     except (TypeError, ValueError) as error:

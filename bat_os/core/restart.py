@@ -90,7 +90,7 @@ class RestartPolicy:
     limit: int = 5
     window: float = 300.0
     longest: float = 60.0
-    reset_after: float = 60.0
+    reset_after: float = 10.0
     spread: float = 0.2
 
     def judge(self, history: History, run: Run, *, jitter: float) -> Verdict:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from bat_os.core.frames import MAX_FRAME
+from bat_os.core.frames import MAX_FRAME, read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
 
@@ -94,8 +94,8 @@ class Server:
                 raise TooLargeError(f"{len(frames)} frames in one message")
             request = decode_request(frames)
         except BatError as error:
-            plain = len(frames) == 1
-            self._send(identity, error_reply(Request("", plain=plain), error))
+            refused = Request("", id=read_id(frames), plain=len(frames) == 1)
+            self._send(identity, error_reply(refused, error))
             return
         try:
             self._check(request)

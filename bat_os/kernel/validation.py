@@ -9,6 +9,7 @@ mean the same answer the same.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -60,7 +61,7 @@ class Validation:
         self._record = record
         self._brief = record.mission.brief
         self._drafts = record.mission.last(MethodDrafted).drafts
-        self._now = record.accepted
+        self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
 
     async def judge(self) -> Choice:
         """Try every candidate and return the choice, with one verdict per candidate.
@@ -132,12 +133,11 @@ class Validation:
             return replace(verdict, problem=str(error), passed=passed)
         if answer.value is None and not answer.writes:
             return replace(verdict, problem="returned nothing and changed nothing", passed=passed)
-        return replace(
-            verdict, preview=preview(answer.value), meaning=meaning(answer.value), passed=passed
-        )
+        key = meaning(answer.value, self._now)
+        return replace(verdict, preview=preview(answer.value), meaning=key, passed=passed)
 
     async def _run(self, verdict: Verdict, brief: Brief) -> Answer:
-        trial = Candidate(brief.selector, verdict.source, TRIAL_SEED, self._now)
+        trial = Candidate(brief.selector, verdict.source, TRIAL_SEED, self._now.timestamp())
         for _ in range(TRIES - 1):
             with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
                 return await Turn(self._mind.image, self._mind.cell, trial).run(brief)

@@ -72,3 +72,19 @@ def test_every_plain_value_has_a_meaning(value):
 
 def test_a_preview_is_one_short_line():
     assert len(preview("x" * 1000)) == 120
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NOON, NOON.timestamp(), int(NOON.timestamp()), "2026-01-02 12:00:05", "12:00:05", "12:00",
+        "Fri Jan  2 12:00:05 2026", "12:00 PM", "2026-01-02T12:00:31", NOON.replace(tzinfo=None),
+    ],
+)  # fmt: skip
+def test_whatever_names_the_present_moment_has_one_meaning(value):
+    assert meaning(value, NOON) == "the present moment"
+
+
+@pytest.mark.parametrize("value", [1, 12, "noon", "112:00", "12:05", None, [], "2026-01-02"])
+def test_nothing_else_names_the_present_moment(value):
+    assert meaning(value, NOON) == meaning(value)

@@ -60,15 +60,15 @@ def test_restarts_older_than_the_window_do_not_count():
     assert judge_all(runs)[-1].action is Action.RESTART
 
 
-def test_a_minute_of_service_clears_the_sheet():
-    runs = [crash(float(n)) for n in range(1, 6)] + [crash(70.0, served=60.0)]
+def test_ten_seconds_of_service_clears_the_sheet():
+    runs = [crash(float(n)) for n in range(1, 6)] + [crash(70.0, served=10.0)]
     verdict = judge_all(runs)[-1]
     assert (verdict.action, verdict.delay) == (Action.RESTART, 0.0)
     assert verdict.history == History(restarts=(70.0,), crashes=1)
 
 
-def test_less_than_a_minute_of_service_clears_nothing():
-    runs = [crash(float(n)) for n in range(1, 6)] + [crash(70.0, served=59.9)]
+def test_less_than_ten_seconds_of_service_clear_nothing():
+    runs = [crash(float(n)) for n in range(1, 6)] + [crash(70.0, served=9.9)]
     assert judge_all(runs)[-1].action is Action.GIVE_UP
 
 

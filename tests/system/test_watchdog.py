@@ -1,0 +1,82 @@
+"""The watchdog over the real kernel: start, kill, restart, stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from bat_os.clients.client import KernelClient
+from tests.system.conftest import ROOT
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+def watchdog(home, verb, *options, **environ):
+    return subprocess.run(
+        [sys.executable, ROOT / "min_watchdog_service.py", verb, "--home", home, *options],
+        capture_output=True, text=True, timeout=90, check=False, env=os.environ | environ,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path):
+    script = tmp_path / "script.jsonl"
+    script.write_text(json.dumps({"contains": "def double(self", "text": " return number * 2"}))
+    home = tmp_path / "home"
+    settings = {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(script), "BATOS_TCP_PORT": "-1"}
+    started = watchdog(home, "start", "--wait", **settings)
+    assert started.returncode == 0, started.stderr
+    yield home
+    watchdog(home, "stop")
+
+
+async def ask(home, number):
+    async with KernelClient.at(home) as kernel:
+        told = await kernel.request(
+            "send",
+            timeout=60,
+            target="genesis_obj",
+            selector="double",
+            args=[number],
+            ik=f"{number}",
+        )
+    return told["result"]
+
+
+async def test_a_killed_kernel_comes_back_and_knows_what_it_had_learned(home):
+    assert await ask(home, 1) == 2
+    async with KernelClient.at(home) as kernel:
+        before = await kernel.request("health")
+        os.kill(before["pid"], signal.SIGKILL)
+        while (after := await kernel.request("health", timeout=60))["pid"] == before["pid"]:
+            pass
+    assert await ask(home, 4) == 8
+    status = json.loads((home / "run" / "status.json").read_text())
+    assert status["restarts"] == 1
+    assert after["image_id"] == before["image_id"]
+
+
+async def test_a_second_start_changes_nothing(home):
+    async with KernelClient.at(home) as kernel:
+        before = (await kernel.request("health"))["pid"]
+        assert watchdog(home, "start", "--wait").returncode == 0
+        assert (await kernel.request("health"))["pid"] == before
+
+
+async def test_stop_ends_both_and_status_says_so(home):
+    assert watchdog(home, "status").returncode == 0
+    stopped = watchdog(home, "stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert watchdog(home, "status").returncode == 3
+    assert not (home / "run" / "endpoint.json").exists()
+
+
+async def test_the_shutdown_verb_ends_the_watchdog_too(home):
+    async with KernelClient.at(home) as kernel:
+        await kernel.request("shutdown")
+    while watchdog(home, "status").returncode == 0:
+        pass
+    assert watchdog(home, "status").returncode == 3
