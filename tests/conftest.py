@@ -1,9 +1,32 @@
 """Fixtures that all tests share."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
 
 # Shared machines stall now and then; a slow draw is no finding.
 settings.register_profile(
     "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60
 )
 settings.load_profile("shared")
+
+
+@pytest.fixture
+def kernel_process(tmp_path):
+    made = KernelProcess(tmp_path / "home", write_script(tmp_path / "script.jsonl", ANSWERS))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def serving(kernel_process):
+    kernel_process.start()
+    await kernel_process.until_ready()
+    return kernel_process
+
+
+@pytest.fixture
+async def thinking(tmp_path):
+    async with ThinkingKernel(tmp_path / "home") as kernel:
+        yield kernel

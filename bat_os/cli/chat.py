@@ -23,6 +23,7 @@ from bat_os.clients.translate import translate
 from bat_os.core.protocol import error_body
 from bat_os.errors import BatError, KernelUnreachableError, RemoteError
 from bat_os.supervisor.home import Home
+from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,11 +81,17 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _ask_once(home: Path, screen: Screen, sentence: str) -> int:
     try:
-        async with KernelClient.at(home) as kernel:
+        async with connect(home) as kernel:
             screen.result(await _ask(kernel, screen, sentence))
     except BatError as error:
         return refuse(screen, error)
     return 0
+
+
+def connect(home: Path) -> KernelClient:
+    """Return a client that waits for a kernel only where one was killed or is being started."""
+    there = Home(home)
+    return KernelClient.at(home, lambda: there.endpoint.exists() or is_held(there.lock))
 
 
 def refuse(screen: Screen, error: BatError) -> int:
@@ -127,7 +134,7 @@ async def _converse(home: Path, screen: Screen) -> int:
 
     session: PromptSession[str] = PromptSession(history=_history(home))
     screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
-    async with KernelClient.at(home) as kernel:
+    async with connect(home) as kernel:
         while True:
             try:
                 line = (await session.prompt_async("you> ")).strip()

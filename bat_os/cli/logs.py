@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from aiologger.formatters.base import Formatter
@@ -20,6 +21,8 @@ from aiologger.records import LogRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 MAX_QUEUED: Final = 10_000
 MAX_BYTES: Final = 20 << 20
@@ -32,9 +35,13 @@ class Journal:
         dropped: Events that did not fit into the queue.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = MAX_BYTES, max_queued: int = MAX_QUEUED
+    ) -> None:
+        """Open ``path`` at the first event; from a running loop."""
         self._path = path
-        self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED)
+        self._max_bytes = max_bytes
+        self._queue: asyncio.Queue[str] = asyncio.Queue(max_queued)
         self._handler = self._open()
         self._consumer = asyncio.create_task(self._consume(), name="journal")
         self.dropped = 0
@@ -64,9 +71,21 @@ class Journal:
         while True:
             line = await self._queue.get()
             record = LogRecord("metacognition", LogLevel.INFO, __file__, 0, line)
-            await self._handler.emit(record)
-            self._queue.task_done()
-            if self._queue.empty() and self._path.stat().st_size > MAX_BYTES:
-                await self._handler.close()
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
-                self._handler = self._open()
+            try:
+                await self._rotate()
+                await self._handler.emit(record)
+            except OSError as error:  # no room, no rights: thinking goes on without its journal
+                self.dropped += 1
+                log.warning("an event is not in %s: %s", self._path, error)
+            finally:
+                self._queue.task_done()
+
+    async def _rotate(self) -> None:
+        """Begin a new file when this one is full, or when someone has taken it away."""
+        there = self._path.exists()
+        if there and self._path.stat().st_size <= self._max_bytes:
+            return
+        await self._handler.close()
+        if there:
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        self._handler = self._open()

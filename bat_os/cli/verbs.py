@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli.chat import EXIT_INTERRUPTED, refuse
-from bat_os.clients.client import KernelClient
+from bat_os.cli.chat import EXIT_INTERRUPTED, connect, refuse
 from bat_os.clients.console import Screen, to_json
 from bat_os.errors import BatError
 from bat_os.supervisor.home import Home
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(home: Path, options: argparse.Namespace) -> dict[str, Any]:
-    async with KernelClient.at(home) as kernel:
+    async with connect(home) as kernel:
         if options.verb == "send":
             return await kernel.request(
                 "send",

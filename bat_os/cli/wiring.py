@@ -77,6 +77,8 @@ def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
     async def model(report: Report) -> None:
         if MODEL not in await model_names(mind.image):
             await _take_in_model(home, mind.image, report)
+        # Also what an earlier start left when it was killed after the model was in.
+        shutil.rmtree(home.path / "run" / MODEL, ignore_errors=True)
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
@@ -101,7 +103,6 @@ async def _take_in_model(home: Home, image: ImageStore, report: Report) -> None:
         await convert_in_child(source, folder, lambda line: report(f"{MODEL}: {line}"))
     meta = {"source": source.name, "licence": "Apache-2.0"}
     await ingest_folder(image, MODEL, folder, meta=meta, consume=True, progress=report)
-    shutil.rmtree(folder)
 
 
 def _models(image: ImageStore, home: Home, settings: Settings) -> tuple[ModelEngine, Embedder]:

@@ -38,19 +38,28 @@ class KernelClient:
         session: Tells the kernel who asks, across reconnections.
     """
 
-    def __init__(self, endpoint: str, token: str = "", *, home: Path | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        token: str = "",
+        *,
+        home: Path | None = None,
+        expects: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Do not connect yet; while ``expects()`` a kernel that is gone is waited for."""
         self.session = secrets.token_hex(8)
         self._endpoint = endpoint
         self._token = token
         self._home = home
+        self._expects = expects
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._boot = ""
 
     @classmethod
-    def at(cls, home: Path) -> KernelClient:
+    def at(cls, home: Path, expects: Callable[[], bool] = lambda: True) -> KernelClient:
         """Return a client of the kernel of this home directory, looked up when it is asked."""
-        return cls("", home=home)
+        return cls("", home=home, expects=expects)
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,7 +102,9 @@ class KernelClient:
             except KernelUnreachableError:
                 self._disconnect()
                 left = None if end is None else end - time.monotonic()
-                if delay is None or not again or (left is not None and left <= delay):
+                if delay is None or not (again and self._expects()):
+                    raise
+                if left is not None and left <= delay:
                     raise
                 await asyncio.sleep(delay)
         raise KernelUnreachableError("no kernel answers")

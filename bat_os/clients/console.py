@@ -127,7 +127,7 @@ def show_control(text: str) -> str:
     r"""Return ``text`` with its control characters spelt out, all but tabs and line ends.
 
     >>> show_control("a" + chr(27) + "[2J")
-    'a\\\\x1b[2J'
+    'a\\x1b[2J'
     """
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 

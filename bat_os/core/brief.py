@@ -60,8 +60,11 @@ def parameters(brief: Brief) -> tuple[str, ...]:
         many = nouns.count(noun) > 1
         name = noun
         if many:
-            name = chr(ord("a") + place) if noun == "number" else f"{noun}{place + 1}"
-        names.append(name if name not in brief.kwargs else f"{name}_{place + 1}")
+            letter = noun == "number" and place < 26
+            name = chr(ord("a") + place) if letter else f"{noun}{place + 1}"
+        while name in brief.kwargs:
+            name += f"_{place + 1}"
+        names.append(name)
     return tuple(names)
 
 
@@ -73,6 +76,7 @@ def signature(brief: Brief) -> str:
 def goal(brief: Brief) -> str:
     """Return the wish as one sentence, for a docstring and for people."""
     words = brief.text.strip() or brief.selector.strip("_").replace("_", " ")
+    words = "".join(c if c.isprintable() else " " for c in words)
     words = re.sub(r"\s+", " ", words).rstrip(".!? ").replace('"', "'").replace("\\", " ")
     return f"{words[:1].upper()}{words[1:300]}."
 

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 PREVIEW: Final = 120
 _NOW_SECONDS: Final = 60
+_NEVER: Final = 1 << 62  # seconds; larger integers may not even fit into a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
         return Choice(None, "", _why_none(counted, examples), counted)
     best = max(usable, key=lambda v: v.agree)
     if examples:
-        return Choice(best, "verified", f"reproduces {examples} examples", counted)
+        return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
     reason = f"{best.agree} of {len(counted)} candidates agree"
     return Choice(best, "provisional", reason, counted)
 
@@ -102,7 +103,7 @@ def meaning(value: Any, now: dt.datetime | None = None) -> str:
 
 def _names(value: Any, now: dt.datetime) -> bool:
     if type(value) in (int, float):
-        return bool(abs(value - now.timestamp()) < _NOW_SECONDS)
+        return bool(abs(value) < _NEVER and abs(value - now.timestamp()) < _NOW_SECONDS)
     if isinstance(value, dt.datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=now.tzinfo)
         return abs((moment - now).total_seconds()) < _NOW_SECONDS
@@ -124,12 +125,16 @@ def _with_votes(verdict: Verdict, votes: Counter[str]) -> Verdict:
     return Verdict(**(asdict(verdict) | {"agree": agree}))
 
 
+def _count(examples: int) -> str:
+    return "the example" if examples == 1 else f"all {examples} examples"
+
+
 def _why_none(verdicts: tuple[Verdict, ...], examples: int) -> str:
     wrong = sum(not v.problem for v in verdicts)
     problems = Counter(v.problem for v in verdicts if v.problem)
     parts = [f"{count} x {problem}" for problem, count in problems.most_common(3)]
     if wrong:
-        parts.insert(0, f"{wrong} ran but did not reproduce the {examples} examples")
+        parts.insert(0, f"{wrong} ran but did not reproduce {_count(examples)}")
     return f"none of {len(verdicts)} candidates is good enough: " + "; ".join(parts)
 
 
@@ -147,7 +152,13 @@ def _text(value: str) -> str:
 
 
 def _map(value: dict[Any, Any]) -> str:
-    return f"map {sorted((meaning(key), meaning(item)) for key, item in value.items())}"
+    pairs = sorted((meaning(key), meaning(item)) for key, item in value.items())
+    return f"map {_row(part for pair in pairs for part in pair)}"
+
+
+def _row(parts: Iterable[str]) -> str:
+    # With lengths rather than quotes: nested quoting doubles the text at each level.
+    return "".join(f"{len(part)}:{part}" for part in parts)
 
 
 # Order matters: True is an int too.
@@ -157,6 +168,6 @@ _MEANINGS: Final[tuple[tuple[tuple[type, ...], Callable[[Any], str]], ...]] = (
     ((dt.datetime,), lambda value: f"moment {value:%Y-%m-%d %H:%M}"),
     ((str,), _text),
     ((dict,), _map),
-    ((set, frozenset), lambda value: f"list {sorted(map(meaning, value))}"),
-    ((list, tuple), lambda value: f"list {list(map(meaning, value))}"),
+    ((set, frozenset), lambda value: f"list {_row(sorted(map(meaning, value)))}"),
+    ((list, tuple), lambda value: f"list {_row(map(meaning, value))}"),
 )

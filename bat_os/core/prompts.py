@@ -84,12 +84,14 @@ def read_queries(text: str) -> tuple[str, ...]:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelOutputError(f"the queries are not JSON: {error}") from error
     queries = data.get("queries") if type(data) is dict else None
     if type(queries) is not list or not 1 <= len(queries) <= MAX_QUERIES:
         raise ModelOutputError("the JSON has no list of one to three queries")
-    cleaned = [" ".join(query.split()) if type(query) is str else "" for query in queries]
+    # JSON can escape half of a surrogate pair, which no frame and no file can carry.
+    texts = [q.encode(errors="ignore").decode() if type(q) is str else "" for q in queries]
+    cleaned = [" ".join(text.split()) for text in texts]
     if not all(0 < len(query) <= 200 for query in cleaned):
         raise ModelOutputError("a query is empty, too long or no text")
     return tuple(dict.fromkeys(cleaned))

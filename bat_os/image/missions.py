@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import Mission
 from bat_os.core.values import to_wire
-from bat_os.errors import KeyReusedError, NotFoundError
+from bat_os.errors import KeyReusedError, NotFoundError, TransitionError
 from bat_os.image.objects import UvmObject
 from bat_os.image.states import enter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
@@ -35,7 +35,7 @@ class Record:
         mission: The brief and its events.
         session: Who asked.
         accepted: Unix time.
-        attempts: How many kernels have taken it up.
+        attempts: How many kernels took it up after its first, and died or run it now.
         answer: Body of the final reply, once the mission has ended; else None.
     """
 
@@ -103,14 +103,19 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
 
     Raises:
         NotFoundError: There is none of that id.
+        TransitionError: What is stored is no mission, or one of a newer program.
     """
     obj = root["missions"].get(mission_id)
     if obj is None:
         raise NotFoundError(f"no brief has the id {mission_id!r}")
     slots = obj.slots
+    try:
+        mission = Mission.from_plain(slots["record"])
+    except (KeyError, TypeError) as error:
+        raise TransitionError(f"the record of mission {mission_id} cannot be read") from error
     return Record(
         mission_id,
-        Mission.from_plain(slots["record"]),
+        mission,
         slots["session"],
         slots["accepted"],
         slots["attempts"],
@@ -124,8 +129,15 @@ def write(
     mission: Mission,
     answer: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store where a mission stands; a final state comes with the answer."""
+    """Store a mission after its next event; a final state comes with the answer.
+
+    Raises:
+        TransitionError: Another event has been stored meanwhile.
+    """
     obj = root["missions"][mission_id]
+    stored = obj.slots.get("record")
+    if stored is not None and len(stored["events"]) + 1 != len(mission.events):
+        raise TransitionError(f"the mission {mission_id} has moved on meanwhile")
     obj.slots["record"] = mission.to_plain()
     obj.slots["answer"] = None if answer is None else dict(answer)
     obj._p_changed = True
@@ -134,15 +146,23 @@ def write(
         root["unfinished"].remove(mission_id)
 
 
-def take_up(root: Mapping[str, Any]) -> list[tuple[Record, bool]]:
-    """Return (mission, may it run) for all that is unfinished, oldest first.
+def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
+    """Count that one more kernel runs the mission; return False when it may not any more.
 
-    Counts the attempt: a mission that killed MAX_ATTEMPTS kernels may not run again.
+    A kernel that goes down in order puts it down again; one that dies does not, and a
+    mission that was running when MAX_ATTEMPTS kernels died after a first is left alone.
     """
-    found = []
-    for mission_id in list(root["unfinished"]):
-        obj = root["missions"][mission_id]
-        obj.slots["attempts"] += 1
-        obj._p_changed = True
-        found.append((read(root, mission_id), obj.slots["attempts"] <= MAX_ATTEMPTS))
-    return found
+    return _count(root, mission_id, 1) <= MAX_ATTEMPTS
+
+
+def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
+    """Take back that these missions were taken up: their kernel goes down in order."""
+    for mission_id in mission_ids:
+        _count(root, mission_id, -1)
+
+
+def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
+    obj = root["missions"][mission_id]
+    obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
+    obj._p_changed = True
+    return int(obj.slots["attempts"])

@@ -71,7 +71,7 @@ class ImageStore:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
             ) from error
-        except (POSError, OSError, ValueError) as error:
+        except (POSError, OSError, ValueError, KeyError) as error:
             raise StorageError(f"the image {location} cannot be opened: {error}") from error
         options = {"pool_size": 4 * THREADS, "cache_size": CACHE_OBJECTS} | options
         return cls(AllowListDB(storage, **options))
@@ -92,8 +92,8 @@ class ImageStore:
         """Run ``work(root)`` in one transaction, off the event loop, and return its result.
 
         Commits when ``work`` returns, aborts when it raises, and runs it again on a write
-        conflict, so ``work`` must have no effect outside the image. Once started it runs
-        to its end even when the awaiting task is cancelled.
+        conflict, so ``work`` must have no effect outside the image. It runs to its end even
+        when the awaiting task is cancelled, which then ends only after it.
 
         Args:
             work: Gets the image root; returns plain data, never a persistent object.
@@ -109,7 +109,12 @@ class ImageStore:
         if self._closed:
             raise ShuttingDownError("the image is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._transact, work, note, mission)
+        running = loop.run_in_executor(self._threads, self._transact, work, note, mission)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
 
     async def close(self) -> None:
         """Wait for running transactions and close the database. Idempotent."""

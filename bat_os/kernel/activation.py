@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bat_os.core.values import Ref
-from bat_os.errors import CellError, NotFoundError
+from bat_os.core.values import Ref, check_slot_name
+from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.ports import NestedReply
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ class Activation:
         """Take over what the child has changed.
 
         Raises:
-            CellError: A slot of a method's name was written.
+            CellError: A slot of a method's name was written, or of a name no slot can have.
         """
         for name, value in delta.changed.items():
+            try:
+                check_slot_name(name)
+            except ArgumentsError as error:
+                raise CellError(str(error), kind="refused") from error
             self.copy.write(name, value)
             self.held[name] = value
         for name in delta.removed:

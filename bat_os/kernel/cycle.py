@@ -14,7 +14,7 @@ goes on from the last committed state, and a failed mission leaves the target as
 
 from __future__ import annotations
 
-import time
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
@@ -29,23 +29,22 @@ from bat_os.core.events import (
 from bat_os.core.mission import State
 from bat_os.core.prompts import QUERIES_SCHEMA, ask_queries, read_queries
 from bat_os.core.protocol import error_body
-from bat_os.core.values import to_wire
 from bat_os.errors import (
     BatError,
-    CancelledError,
     CellError,
     DraftsError,
     ModelOutputError,
     NotUnderstoodError,
+    TransitionError,
 )
 from bat_os.image import missions
+from bat_os.kernel import views
 from bat_os.kernel.synthesis import Synthesis, writer_of
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.validation import Validation
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, MutableMapping
 
     from bat_os.core.events import Event
@@ -56,12 +55,12 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
     Emit = Callable[[str, Mission, dict[str, Any]], None]
+    Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
 QUERY_TRIES: Final = 3
 PASSAGES: Final = 4
 SHOTS: Final = 2
 QUERY_TOKENS: Final = 120
-METHOD_TOKENS: Final = 110
 
 
 class CognitiveCycle:
@@ -84,21 +83,15 @@ class CognitiveCycle:
             State.VALIDATING: self._choose_and_install,
         }
 
-    async def run(self, mission_id: str, cancel: threading.Event) -> dict[str, Any]:
+    async def run(self, mission_id: str) -> dict[str, Any]:
         """Return the body of the final reply: ``{"type": "result"|"error", "body": ...}``.
 
         What goes wrong on the way ends the mission as FAILED with a code and a reason.
         """
         record = await self._read(mission_id)
         while record.answer is None:
-            try:
-                event, say = await self._steps[record.mission.state](record, cancel)
-            except BatError as error:
-                event, say = _failed(error)
-            if event is not None and cancel.is_set():
-                event, say = _failed(CancelledError("cancelled by the asker"))
-            if event is not None:
-                await self._advance(record, event, say)
+            with contextlib.suppress(TransitionError):  # the world moved on: look again
+                await self._step(record)
             record = await self._read(mission_id)
         return record.answer
 
@@ -108,12 +101,22 @@ class CognitiveCycle:
         if record.answer is None:
             await self._advance(record, *_failed(error))
 
+    async def _step(self, record: Record) -> None:
+        try:
+            outcome = await self._steps[record.mission.state](record)
+        except TransitionError:
+            raise
+        except BatError as error:
+            outcome = _failed(error)
+        if outcome is not None:
+            await self._advance(record, *outcome)
+
     async def _advance(self, record: Record, event: Event, say: dict[str, Any]) -> None:
         after = record.mission.advance(event)
         answer = None
         if after.state is State.FAILED:
             error = say.get("error") or error_body(DraftsError(say["reason"], **say))
-            answer = {"type": "error", "body": error | self._facts(record, after)}
+            answer = {"type": "error", "body": error | views.facts(record, after)}
         await self.mind.image.transact(
             lambda root: missions.write(root, record.id, after, answer),
             note=f"mission {after.state}",
@@ -121,11 +124,11 @@ class CognitiveCycle:
         )
         self.emit(record.id, after, say)
 
-    async def _answer_or_begin(self, record: Record, _: threading.Event) -> tuple[Any, Any]:
+    async def _answer_or_begin(self, record: Record) -> Outcome:
         done = record.mission.advance(MessageUnderstood())
 
         def settle(root: Root, answer: Answer) -> None:
-            body = self._result(record, done, answer)
+            body = views.result(done.brief, answer, **views.facts(record, done))
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
         brief, mind = record.mission.brief, self.mind
@@ -134,9 +137,9 @@ class CognitiveCycle:
         except NotUnderstoodError:
             return BriefAccepted(), {"goal": goal(brief)}
         self.emit(record.id, done, {})
-        return None, None
+        return None
 
-    async def _plan_queries(self, record: Record, cancel: threading.Event) -> tuple[Any, Any]:
+    async def _plan_queries(self, record: Record) -> Outcome:
         persona = self.mind.personas["BRICK"]
         prompt = ask_queries(record.mission.brief, persona.system_prompt)
         tokens, problem = 0, ModelOutputError("no answer")
@@ -147,7 +150,7 @@ class CognitiveCycle:
                 seed=seed,
                 schema=QUERIES_SCHEMA,
             )
-            written = (await self.mind.engine.generate([prompt], sampling, cancel=cancel))[0]
+            written = (await self.mind.engine.generate([prompt], sampling))[0]
             tokens += written.tokens
             try:
                 queries = read_queries(written.text)
@@ -156,9 +159,10 @@ class CognitiveCycle:
                 continue
             event = QueriesPlanned(queries, model_calls=seed + 1, tokens=tokens)
             return event, {"queries": list(queries)}
-        raise ModelOutputError(f"BRICK's plan could not be read {QUERY_TRIES} times: {problem}")
+        text = f"BRICK's plan could not be read {QUERY_TRIES} times: {problem}"
+        return _failed(ModelOutputError(text), model_calls=QUERY_TRIES, tokens=tokens)
 
-    async def _find_passages(self, record: Record, _: threading.Event) -> tuple[Any, Any]:
+    async def _find_passages(self, record: Record) -> Outcome:
         planned = record.mission.last(QueriesPlanned)
         wish = goal(record.mission.brief)
         documents = await self.mind.catalog.search((wish, *planned.queries), top_k=PASSAGES)
@@ -175,14 +179,13 @@ class CognitiveCycle:
         }
         return PassagesFound(passages), say
 
-    async def _write_candidates(self, record: Record, cancel: threading.Event) -> tuple[Any, Any]:
-        event = await Synthesis(self.mind, record).write(cancel)
+    async def _write_candidates(self, record: Record) -> Outcome:
+        event = await Synthesis(self.mind, record).write()
         return event, {"candidates": len(event.drafts)}
 
-    async def _choose_and_install(self, record: Record, _: threading.Event) -> tuple[Any, Any]:
-        event, _say = await self._answer_or_begin(record, _)
-        if event is None:  # another mission taught it meanwhile
-            return None, None
+    async def _choose_and_install(self, record: Record) -> Outcome:
+        if await self._answer_or_begin(record) is None:  # another mission taught it meanwhile
+            return None
         validation = Validation(self.mind, record)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
@@ -192,27 +195,23 @@ class CognitiveCycle:
 
         def settle(root: Root, answer: Answer) -> None:
             install.into(root)
-            body = self._result(record, install.mission, answer)
-            body |= {"learned": True, "status": choice.status, "why": choice.reason}
+            how = {"learned": True, "status": choice.status, "why": choice.reason}
+            about = views.facts(record, install.mission) | how
+            body = views.result(record.mission.brief, answer, **about)
             missions.write(root, record.id, install.mission, {"type": "result", "body": body})
 
         brief, mind = record.mission.brief, self.mind
         try:
             await take_turn(
-                mind.image,
-                mind.cell,
-                brief,
-                candidate=install.candidate,
-                settle=settle,
-                mission=record.id,
+                mind.image, mind.cell, brief, install.candidate, settle=settle, mission=record.id
             )
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
             return await self._reject(record, reason, verdicts)
         self.emit(record.id, install.mission, {"status": choice.status, "why": choice.reason})
-        return None, None
+        return None
 
-    async def _reject(self, record: Record, reason: str, verdicts: Any) -> tuple[Any, Any]:
+    async def _reject(self, record: Record, reason: str, verdicts: Any) -> Outcome:
         table = [{k: v[k] for k in ("draft", "problem", "preview", "agree")} for v in verdicts]
         say = {
             "reason": reason,
@@ -221,28 +220,11 @@ class CognitiveCycle:
         }
         return MethodRejected(reason, verdicts), say
 
-    def _result(self, record: Record, mission: Mission, answer: Answer) -> dict[str, Any]:
-        body = {"result": to_wire(answer.value), "printed": answer.printed}
-        return body | {"status": answer.status, "learned": False} | self._facts(record, mission)
-
-    def _facts(self, record: Record, mission: Mission) -> dict[str, Any]:
-        brief = mission.brief
-        return {
-            "brief_id": record.id,
-            "target": brief.target,
-            "selector": brief.selector,
-            "args": list(brief.args),
-            "kwargs": dict(brief.kwargs),
-            "model_calls": mission.model_calls,
-            "tokens": mission.tokens,
-            "seconds": round(time.time() - record.accepted, 3),
-        }
-
     async def _read(self, mission_id: str) -> Record:
         return await self.mind.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
 
 
-def _failed(error: BatError) -> tuple[MissionFailed, dict[str, Any]]:
-    return MissionFailed(error.code, str(error)), {"error": error_body(error)}
+def _failed(error: BatError, **spent: int) -> tuple[MissionFailed, dict[str, Any]]:
+    return MissionFailed(error.code, str(error), **spent), {"error": error_body(error)}

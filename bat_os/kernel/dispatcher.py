@@ -7,13 +7,14 @@ brief   stored, then acknowledged, then a mission; the same key gives the same a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import keyword
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.protocol import Reply
-from bat_os.core.values import check_slot_name, to_wire
+from bat_os.core.values import check_slot_name
 from bat_os.errors import (
     ArgumentsError,
     DeadlineError,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     Send = Callable[[Reply], None]
     Root = MutableMapping[str, Any]
 
+TURNS: Final = 32  # at once: learned code may take 256 MB in each cell
+
 
 class Dispatcher:
     """Answers requests; the sockets are someone else's.
@@ -60,6 +63,7 @@ class Dispatcher:
         self.scheduler = scheduler
         self.about = about
         self.stop = stop
+        self._turns = asyncio.Semaphore(TURNS)
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
             "health": self._facts,
@@ -92,34 +96,25 @@ class Dispatcher:
             ) from None
 
     async def _send(self, request: Request, send: Send) -> Reply:
-        brief = _checked(request.brief())
+        brief, mind = _checked(request.brief()), self.mind
         if not request.key:
             started = time.monotonic()
             try:
-                answer = await take_turn(self.mind.image, self.mind.cell, brief)
+                async with self._turns:
+                    body = await take_turn(
+                        mind.image, mind.cell, brief, settle=lambda _, a: views.result(brief, a)
+                    )
             except NotUnderstoodError:
                 return await self._brief(request, send)
-            body = {
-                "result": to_wire(answer.value),
-                "printed": answer.printed,
-                "status": answer.status,
-                "learned": False,
-                "target": brief.target,
-                "selector": brief.selector,
-                "args": list(brief.args),
-                "kwargs": dict(brief.kwargs),
-                "model_calls": 0,
-                "tokens": 0,
-                "seconds": round(time.monotonic() - started, 4),
-            }
-            return Reply("result", request.id, body)
+            seconds = round(time.monotonic() - started, 4)
+            return Reply("result", request.id, body | {"seconds": seconds})
         return await self._brief(request, send)
 
     async def _brief(self, request: Request, send: Send) -> Reply:
         brief = _checked(request.brief())
-        self.scheduler.check_room(request.session)
-        record = await self._accept(brief, request)
-        if record.answer is None:
+        known = request.key and await self._read(lambda root: root["keys"].get(request.key))
+        with contextlib.nullcontext() if known else self.scheduler.room(request.session):
+            record = await self._accept(brief, request)
             self.scheduler.start(record)
         if not request.plain:
             body = {"brief_id": record.id, "position": self.scheduler.queued}
@@ -162,7 +157,9 @@ class Dispatcher:
         return Reply("result", request.id, {"objects": await self._read(views.objects)})
 
     async def _inspect(self, request: Request, _: Send) -> Reply:
-        body = await self._read(lambda root: views.inspect(find(root, request.target)))
+        body = await self._read(
+            lambda root: views.inspect(find(root, request.target), request.selector)
+        )
         return Reply("result", request.id, body)
 
     async def _facts(self, request: Request, _: Send) -> Reply:

@@ -7,22 +7,29 @@ goes on, and when the kernel is killed, the next one takes the mission up again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import State
-from bat_os.errors import BatError, BusyError, CancelledError, DeadlineError, NotFoundError
+from bat_os.errors import (
+    BatError,
+    BusyError,
+    CancelledError,
+    DeadlineError,
+    NotFoundError,
+    ShuttingDownError,
+)
 from bat_os.image import missions
 from bat_os.image.states import WHO
 from bat_os.kernel.cycle import CognitiveCycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
@@ -48,12 +55,24 @@ _PERCENT: Final = {
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One mission that this kernel runs."""
+    """One mission that this kernel runs.
+
+    Attributes:
+        resumed: An earlier kernel left it.
+        task: Ends with the mission's answer.
+        listeners: Told of its states.
+        taken_up: It runs, and that is counted in the image.
+        withdrawn: The asker does not want it any more.
+        ending: It is over; what is left is to write that down.
+    """
 
     session: str
-    task: asyncio.Task[dict[str, Any]]
-    cancel: threading.Event = field(default_factory=threading.Event)
+    resumed: bool
+    task: asyncio.Task[dict[str, Any]] | None = None
     listeners: list[Listener] = field(default_factory=list)
+    taken_up: bool = False
+    withdrawn: bool = False
+    ending: bool = False
 
 
 class Scheduler:
@@ -64,8 +83,10 @@ class Scheduler:
         self._journal = journal
         self._cycle = CognitiveCycle(mind, self._announce)
         self._jobs: dict[str, _Job] = {}
-        self._room = asyncio.Semaphore(RUNNING)
+        self._coming: list[str] = []
+        self._slots = asyncio.Semaphore(RUNNING)
         self._ready = asyncio.Event()
+        self._closing = False
 
     def open(self) -> None:
         """Let missions run; until then they wait in their first state."""
@@ -76,87 +97,144 @@ class Scheduler:
         """How many missions have not ended."""
         return len(self._jobs)
 
-    def check_room(self, session: str) -> None:
-        """Return nothing when one more brief may come.
+    @contextlib.contextmanager
+    def room(self, session: str) -> Iterator[None]:
+        """Hold a place for one more brief until it is stored and started.
 
         Raises:
             BusyError: MAX_QUEUED briefs wait, or MAX_PER_SESSION of this session.
+            ShuttingDownError: The kernel is going down.
         """
-        if len(self._jobs) >= MAX_QUEUED:
-            raise BusyError(f"{MAX_QUEUED} briefs are waiting", queued=len(self._jobs))
+        self._check_open()
+        waiting = len(self._jobs) + len(self._coming)
+        if waiting >= MAX_QUEUED:
+            raise BusyError(f"{MAX_QUEUED} briefs are waiting", queued=waiting)
         mine = sum(job.session == session for job in self._jobs.values())
+        mine += self._coming.count(session)
         if session and mine >= MAX_PER_SESSION:
             raise BusyError(f"{MAX_PER_SESSION} briefs of this session are waiting", queued=mine)
+        self._coming.append(session)
+        try:
+            yield
+        finally:
+            self._coming.remove(session)
 
-    def start(self, record: Record) -> None:
-        """Run a stored mission, unless it runs already."""
+    def start(self, record: Record, *, resumed: bool = False) -> None:
+        """Run a stored mission, unless it has ended or runs already.
+
+        Raises:
+            ShuttingDownError: The kernel is going down; the next one will run it.
+        """
         if record.id in self._jobs or record.answer is not None:
             return
-        cancel = threading.Event()
-        task = asyncio.create_task(self._run(record, cancel), name=f"mission {record.id}")
-        self._jobs[record.id] = _Job(record.session, task, cancel)
-        task.add_done_callback(lambda _: self._jobs.pop(record.id, None))
+        self._check_open()
+        job = self._jobs[record.id] = _Job(record.session, resumed)
+        job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
+        job.task.add_done_callback(lambda task: self._forget(record.id, task))
 
     async def result(self, mission_id: str, listener: Listener | None = None) -> dict[str, Any]:
         """Wait for a mission's end and return its answer; the listener hears of its states."""
         job = self._jobs.get(mission_id)
-        if job is not None:
+        if job is None or job.task is None:
+            return await self._stored(mission_id)
+        if listener is not None:
+            job.listeners.append(listener)
+        try:
+            return await asyncio.shield(job.task)
+        finally:
             if listener is not None:
-                job.listeners.append(listener)
-            try:
-                return await asyncio.shield(job.task)
-            finally:
-                if listener is not None:
-                    job.listeners.remove(listener)
-        return await self._stored(mission_id)
+                job.listeners.remove(listener)
 
     def cancel(self, mission_id: str) -> bool:
-        """Withdraw a mission; return False when it does not run."""
+        """Withdraw a mission, also one that waits; return False when it does not run."""
         job = self._jobs.get(mission_id)
-        if job is not None:
-            job.cancel.set()
-        return job is not None
+        if job is None or job.task is None or job.ending:
+            return False
+        if not job.withdrawn:
+            job.withdrawn = True
+            job.task.cancel()
+        return True
 
     async def resume(self) -> int:
         """Take up what an earlier kernel left unfinished; return how many missions."""
         found = await self._mind.image.transact(
-            missions.take_up, note="take up unfinished missions"
+            lambda root: list(root["unfinished"]), note="look for unfinished missions"
         )
-        for record, may_run in found:
-            if may_run:
-                self.start(record)
-            else:
-                text = f"it was running when {missions.MAX_ATTEMPTS} kernels died"
-                await self._cycle.fail(record.id, CancelledError(text))
+        for mission_id in found:
+            try:
+                self.start(await self._read(mission_id), resumed=True)
+            except BatError:  # one bad record must not keep the kernel down
+                log.exception("mission %s is left alone", mission_id)
         return len(found)
 
     async def close(self) -> None:
         """Stop all missions where they stand; the image knows where that is."""
-        jobs = list(self._jobs.values())
-        for job in jobs:
-            job.task.cancel()
-        await asyncio.gather(*(job.task for job in jobs), return_exceptions=True)
+        self._closing = True
+        jobs = dict(self._jobs)
+        tasks = [job.task for job in jobs.values() if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if running := [mission_id for mission_id, job in jobs.items() if job.taken_up]:
+            try:
+                await self._mind.image.transact(
+                    lambda root: missions.put_down(root, running), note="put missions down"
+                )
+            except BatError:  # a full disk, say; they count as if the kernel had died
+                log.exception("missions were not put down")
 
-    async def _run(self, record: Record, cancel: threading.Event) -> dict[str, Any]:
-        await self._ready.wait()
+    async def _run(self, mission_id: str, job: _Job) -> dict[str, Any]:
         seconds = self._mind.options.mission_seconds
         try:
-            async with self._room, asyncio.timeout(seconds):
-                return await self._cycle.run(record.id, cancel)
+            await self._ready.wait()
+            async with self._slots, asyncio.timeout(seconds):
+                if job.resumed:
+                    await self._take_up(mission_id, job)
+                return await self._cycle.run(mission_id)
+        except asyncio.CancelledError:
+            if self._closing or not job.withdrawn:
+                raise
+            error: BatError = CancelledError("cancelled by the asker")
         except TimeoutError:
-            error: BatError = DeadlineError(f"the mission took over {seconds:.0f} s")
+            error = DeadlineError(f"the mission took over {seconds:.0f} s")
         except BatError as caught:
             error = caught
         except Exception:  # one request: a fault of ours must not take the kernel down
-            log.exception("mission %s", record.id)
+            log.exception("mission %s", mission_id)
             error = BatError("the kernel has a fault; its log has the details")
-        await self._cycle.fail(record.id, error)
-        return await self._stored(record.id)
+        job.ending = True
+        await self._cycle.fail(mission_id, error)
+        return await self._stored(mission_id)
 
-    async def _stored(self, mission_id: str) -> dict[str, Any]:
-        record = await self._mind.image.transact(
+    async def _take_up(self, mission_id: str, job: _Job) -> None:
+        """Count that this kernel runs what an earlier one left.
+
+        Raises:
+            CancelledError: Too many kernels have died while it ran.
+        """
+        job.taken_up = True  # before the await: what is being committed counts
+        may_run = await self._mind.image.transact(
+            lambda root: missions.take_up(root, mission_id), note="take up a mission"
+        )
+        if not may_run:
+            raise CancelledError(f"it was running when {missions.MAX_ATTEMPTS} kernels died")
+
+    def _forget(self, mission_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._jobs.pop(mission_id, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("mission %s has stopped: %r", mission_id, task.exception())
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDownError("the kernel is going down; ask again in a moment")
+
+    async def _read(self, mission_id: str) -> Record:
+        return await self._mind.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
+
+    async def _stored(self, mission_id: str) -> dict[str, Any]:
+        record = await self._read(mission_id)
         if record.answer is None:
             raise NotFoundError(f"the mission {mission_id} has not ended, and does not run")
         return record.answer

@@ -16,7 +16,6 @@ from bat_os.kernel.snapshot import find
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
@@ -36,7 +35,7 @@ class Synthesis:
         self._mind = mind
         self._record = record
 
-    async def write(self, cancel: threading.Event) -> MethodDrafted:
+    async def write(self) -> MethodDrafted:
         """Return the candidates; the same record gives the same ones with the same model.
 
         Raises:
@@ -54,17 +53,18 @@ class Synthesis:
         calls = tokens = 0
         for prompts, temperature in ((greedy, 0.0), (sampled, persona.temperature)):
             if prompts:
-                written, drawn = await self._draw(prompts, (temperature, seed), cancel)
+                written, drawn = await self._draw(prompts, (temperature, seed))
                 drafts += [draft | {"persona": persona.name} for draft in written]
                 calls, tokens = calls + 1, tokens + drawn
         return MethodDrafted(tuple(drafts), model_calls=calls, tokens=tokens)
 
     async def _draw(
-        self, prompts: Sequence[Prompt], how: tuple[float, int], cancel: threading.Event
+        self, prompts: Sequence[Prompt], how: tuple[float, int]
     ) -> tuple[list[dict[str, Any]], int]:
         temperature, seed = how
         sampling = Sampling(temperature, max_tokens=METHOD_TOKENS, seed=seed, stop=STOP)
-        written = await self._mind.engine.generate(prompts, sampling, cancel=cancel)
+        engine = self._mind.engine
+        written = await engine.generate(prompts, sampling)
         drafts = [
             {
                 "text": one.text,
@@ -72,6 +72,8 @@ class Synthesis:
                 "temperature": temperature,
                 "seed": seed,
                 "prompt": digest(repr(prompt)),
+                "model": engine.stats().get("name", ""),
+                "digest": engine.digest,
             }
             for prompt, one in zip(prompts, written, strict=True)
         ]
@@ -88,7 +90,7 @@ class Synthesis:
         return [
             (passage["text"].split("\n")[0], meta["source"])
             for passage, meta in zip(similar, metas, strict=True)
-            if len(meta["source"]) < MAX_SHOT and "self." not in meta["source"]
+            if len(meta.get("source", "")) in range(1, MAX_SHOT) and "self." not in meta["source"]
         ]
 
 

@@ -11,27 +11,24 @@ caller's transaction, after the serials were checked once more. Stale: the turn 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import Ref, check_object_name
 from bat_os.errors import (
     ArgumentsError,
+    BatError,
     CellError,
     ConflictError,
+    NotFoundError,
     NotUnderstoodError,
+    ProtocolError,
 )
 from bat_os.image.objects import ref_of, thaw
 from bat_os.kernel.activation import Activation
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.snapshot import (
-    Copy,
-    Runnable,
-    bind,
-    copy_of,
-    find,
-    runnable_of,
-)
+from bat_os.kernel.snapshot import Copy, Runnable, bind, copy_of, find, runnable_of
 from bat_os.ports import Call, ObjectView
 
 if TYPE_CHECKING:
@@ -48,7 +45,10 @@ TRIES: Final = 5
 MAX_DEPTH: Final = 16
 MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
+MAX_PRINTED: Final = 64 << 10
 _NEW: Final = "ffff"
+# What learned code may catch. All else (stale, a full disk) is not its doing and ends the turn.
+_ITS_OWN: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class Turn:
         self._printed: list[str] = []
         self._made: dict[str, Ref] = {}
         self._top = ""
+        self._fault: BatError | None = None
 
     async def run(self, brief: Brief) -> Answer:
         """Run the message and return its answer; nothing is committed yet.
@@ -111,10 +112,16 @@ class Turn:
         except TimeoutError:
             text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
             raise CellError(text, kind="deadline") from None
+        except CellError as error:
+            if self._fault is None:
+                raise
+            raise self._fault from error
+        if self._fault is not None:
+            raise self._fault
         writes = any(
             copy.changed or copy.removed or copy.cloned_from for copy in self._copies.values()
         )
-        return Answer(value, "".join(self._printed), status, writes)
+        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.
@@ -148,7 +155,8 @@ class Turn:
             check_object_name(name)
         ref = Ref(f"{_NEW}{len(self._copies):012x}", name)
         twin = Copy(ref, dict(copy.slots), set(copy.own), copy.selectors, copy.parents)
-        twin.cloned_from = copy.ref
+        twin.cloned_from = copy.cloned_from or copy.ref
+        twin.removed = set(copy.removed)
         twin.changed = {key: copy.slots[key] for key in copy.own if key in copy.slots}
         self._copies[ref.oid] = twin
         return ref
@@ -188,7 +196,12 @@ class Turn:
         sender.absorb(nested.delta)
         target = sender.reachable(nested)
         arguments = (list(nested.args), dict(nested.kwargs))
-        _, value = await self._activate(target, nested.selector, arguments, sender)
+        try:
+            _, value = await self._activate(target, nested.selector, arguments, sender)
+        except BatError as error:
+            if not isinstance(error, _ITS_OWN):
+                self._fault = error
+            raise
         return sender.reload(value)
 
     async def _fetch(self, ref: Ref, selector: str) -> tuple[Copy, Runnable | None]:
@@ -207,10 +220,12 @@ class Turn:
         self._serials.update(serials)
         if made is not None:
             self._copies[ref.oid] = made
-        trial = self._candidate
-        if trial and ref.oid == self._top and selector == trial.selector:
-            runnable = Runnable("", trial.source, "trial")
-        return self._copies[ref.oid], runnable
+        copy, trial = self._copies[ref.oid], self._candidate
+        if trial and ref.oid == self._top:
+            copy.selectors |= {trial.selector}
+            if selector == trial.selector:
+                runnable = Runnable("", trial.source, "trial")
+        return copy, runnable
 
     def _check_serials(self, root: Root) -> list[Any]:
         jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
@@ -239,16 +254,31 @@ class Turn:
         return find(root, self._made.get(ref.oid, ref).oid)
 
 
+async def try_turn(image: ImageStore, cell: Cell, brief: Brief, candidate: Candidate) -> Answer:
+    """Return how ``candidate`` answers; nothing is committed, whatever it changes.
+
+    Raises:
+        ConflictError: Stale TRIES times in a row.
+        BatError: As ``Turn.run``.
+    """
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
+            return await Turn(image, cell, candidate).run(brief)
+    return await Turn(image, cell, candidate).run(brief)
+
+
 async def take_turn(
     image: ImageStore,
     cell: Cell,
     brief: Brief,
-    *,
     candidate: Candidate | None = None,
-    settle: Callable[[Root, Answer], None] | None = None,
+    *,
+    settle: Callable[[Root, Answer], Any] = lambda _, answer: answer,
     mission: str = "",
-) -> Answer:
+) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
+
+    Returns what ``settle`` returns; without one, the ``Answer``.
 
     Args:
         image: Where objects are.
@@ -256,8 +286,8 @@ async def take_turn(
         brief: The message.
         candidate: A method to use as if it were installed on the target.
         settle: More to do in the same transaction, with the answer: install the candidate,
-            store the mission's end.
-        mission: On whose behalf; for the transaction's metadata.
+            store the mission's end. What it raises undoes all.
+        mission: On whose behalf; what was read is then checked even if nothing is written.
 
     Raises:
         ConflictError: Stale TRIES times in a row.
@@ -267,16 +297,11 @@ async def take_turn(
         turn = Turn(image, cell, candidate)
         try:
             answer = await turn.run(brief)
-            if not answer.writes and settle is None:
-                return answer
 
-            def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Answer:
-                turn.apply(root)
-                value = turn.settled(answer.value)
-                done = Answer(value, answer.printed, answer.status, answer.writes)
-                if settle is not None:
-                    settle(root, done)
-                return done
+            def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Any:
+                if answer.writes or mission:
+                    turn.apply(root)
+                return settle(root, replace(answer, value=turn.settled(answer.value)))
 
             note = f"{brief.target} {brief.selector}"[:70]
             return await image.transact(work, note=note, mission=mission)

@@ -8,7 +8,7 @@ mean the same answer the same.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import datetime as dt
 import time
 from dataclasses import dataclass, replace
@@ -19,10 +19,12 @@ from bat_os.core.choosing import Verdict, choose, meaning, preview
 from bat_os.core.events import MethodDrafted, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
 from bat_os.core.source.fixups import apply_fixups
-from bat_os.errors import BatError, CellUnavailableError, ConflictError, NotFoundError
+from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
 from bat_os.image.install import Skill, install
+from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import copy_of, find
-from bat_os.kernel.turn import TRIES, Candidate, Turn
+from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.views import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
     from bat_os.kernel.turn import Answer
 
 TRIAL_SEED: Final = 1
-# These are ours to mend, not the candidate's fault: they end the mission's step.
-_NOT_ITS_FAULT: Final = (CellUnavailableError, ConflictError, NotFoundError)
+MAX_MEANING: Final = 200
+# All else (a full disk, a cell that cannot be had) is not the candidate's fault: it ends the step.
+_ITS_FAULT: Final = (CellError, ProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,15 @@ class Installation:
     mission: Mission
 
     def into(self, root: MutableMapping[str, Any]) -> None:
-        """Install it; to be called inside ``transact``."""
-        install(root, find(root, self.target), self.skill)
+        """Install it; to be called inside ``transact``.
+
+        Raises:
+            TransitionError: The target understands the message already.
+        """
+        target = find(root, self.target)
+        if target.lookup(self.skill.selector) is not None:
+            raise TransitionError(f"{self.skill.selector} was taught meanwhile")
+        install(root, target, self.skill)
 
 
 class Validation:
@@ -120,28 +130,24 @@ class Validation:
             told = replace(self._brief, args=tuple(example["args"]), kwargs=dict(example["kwargs"]))
             try:
                 answer = await self._run(verdict, told)
-            except _NOT_ITS_FAULT:
-                raise
-            except BatError as error:
+            except _ITS_FAULT as error:
                 return replace(verdict, problem=str(error), passed=passed)
-            passed += meaning(answer.value) == meaning(example["result"])
+            passed += await asyncio.to_thread(_same, answer.value, example["result"])
         try:
             answer = await self._run(verdict, self._brief)
-        except _NOT_ITS_FAULT:
-            raise
-        except BatError as error:
+        except _ITS_FAULT as error:
             return replace(verdict, problem=str(error), passed=passed)
         if answer.value is None and not answer.writes:
             return replace(verdict, problem="returned nothing and changed nothing", passed=passed)
-        key = meaning(answer.value, self._now)
+        key = await asyncio.to_thread(meaning, answer.value, self._now)
+        key = key if len(key) <= MAX_MEANING else digest(key)
         return replace(verdict, preview=preview(answer.value), meaning=key, passed=passed)
 
     async def _run(self, verdict: Verdict, brief: Brief) -> Answer:
         trial = Candidate(brief.selector, verdict.source, TRIAL_SEED, self._now.timestamp())
-        for _ in range(TRIES - 1):
-            with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
-                return await Turn(self._mind.image, self._mind.cell, trial).run(brief)
-        return await Turn(self._mind.image, self._mind.cell, trial).run(brief)
+        answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
+        await asyncio.to_thread(check_readable, answer.value)
+        return answer
 
     def _provenance(self, choice: Choice, chosen: Verdict) -> dict[str, Any]:
         draft, found = self._drafts[chosen.draft], self._record.mission.last(PassagesFound)
@@ -150,15 +156,20 @@ class Validation:
             "brief": self._brief.to_plain(),
             "goal": goal(self._brief),
             "persona": draft["persona"],
-            "model": self._mind.engine.stats().get("name", ""),
-            "model_digest": self._mind.engine.digest,
+            "model": draft["model"],
+            "model_digest": draft["digest"],
             "adapter": "",
             "prompt_sha256": draft["prompt"],
             "temperature": draft["temperature"],
             "seed": draft["seed"],
             "why": choice.reason,
             "fixups": list(chosen.fixups),
+            "draft": chosen.draft,
             "candidates": [v.to_plain() for v in choice.verdicts],
             "passages": [p["doc_id"] for p in found.passages],
             "created": time.time(),
         }
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    return meaning(value) == meaning(wanted)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.frames import MAX_FRAME, pack, unpack
 from bat_os.core.protocol import Reply
 from bat_os.core.values import to_wire
+from bat_os.errors import TooLargeError
 from bat_os.image.objects import Method, freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
+    from bat_os.core.brief import Brief
+    from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.missions import Record
     from bat_os.image.objects import UvmObject
+    from bat_os.kernel.turn import Answer
+
+# What the envelope takes of a frame, at most.
+_ENVELOPE: Final = 4096
+MANY: Final = 20  # methods; a provenance has some ten thousand bytes
 
 
 def objects(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
@@ -21,10 +31,16 @@ def objects(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
     return [_summary(obj) for obj in root["objects"].values()]
 
 
-def inspect(obj: UvmObject) -> dict[str, Any]:
-    """Return an object's own slots and methods, and whom it delegates to."""
-    methods = {n: _method(m) for n, m in obj.slots.items() if isinstance(m, Method)}
-    slots = {n: to_wire(freeze(v)) for n, v in obj.slots.items() if n not in methods}
+def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
+    """Return an object's own slots and methods, and whom it delegates to.
+
+    Where there are many methods, each is told without its provenance: all of it would not
+    fit into a message. ``selector`` limits the methods to that one.
+    """
+    own = {n: m for n, m in obj.slots.items() if isinstance(m, Method)}
+    wanted = {n: m for n, m in own.items() if selector in ("", n)}
+    methods = {n: _method(m, whole=len(wanted) <= MANY) for n, m in wanted.items()}
+    slots = {n: to_wire(freeze(v)) for n, v in obj.slots.items() if n not in own}
     inherited = {
         name: holder.name
         for holder in list(obj.lineage())[1:]
@@ -32,6 +48,62 @@ def inspect(obj: UvmObject) -> dict[str, Any]:
         if name not in obj.slots
     }
     return _summary(obj) | {"slots": slots, "methods": methods, "inherited": inherited}
+
+
+def check_readable(value: Any) -> None:
+    """Return nothing when every client can read ``value``, four levels down in a reply.
+
+    Raises:
+        TooLargeError: It is too long, too deep, or has too many parts.
+        NotPlainError: Some part cannot be sent at all.
+    """
+    try:
+        packed = pack({"": {"": {"": {"": to_wire(value)}}}})
+        unpack(packed)
+    except TooLargeError as error:
+        raise TooLargeError(f"the answer does not fit into a message: {error}") from error
+    if len(packed) > MAX_FRAME - _ENVELOPE:
+        raise TooLargeError(f"the answer has {len(packed)} bytes; that is too much for a message")
+
+
+def result(brief: Brief, answer: Answer, **about: Any) -> dict[str, Any]:
+    """Return the body of a ``result``: the answer, what was asked, and ``about``.
+
+    Raises:
+        TooLargeError: No client could read it; to be noticed before a commit.
+        NotPlainError: The same.
+    """
+    body = {
+        "result": to_wire(answer.value),
+        "printed": answer.printed,
+        "status": answer.status,
+        "learned": False,
+        "model_calls": 0,
+        "tokens": 0,
+    }
+    body |= asked(brief) | about
+    check_readable(body)
+    return body
+
+
+def facts(record: Record, mission: Mission) -> dict[str, Any]:
+    """Return what every last reply to a brief tells about its mission."""
+    return asked(mission.brief) | {
+        "brief_id": record.id,
+        "model_calls": mission.model_calls,
+        "tokens": mission.tokens,
+        "seconds": round(time.time() - record.accepted, 3),
+    }
+
+
+def asked(brief: Brief) -> dict[str, Any]:
+    """Return the message that a reply answers."""
+    return {
+        "target": brief.target,
+        "selector": brief.selector,
+        "args": list(brief.args),
+        "kwargs": dict(brief.kwargs),
+    }
 
 
 def mission(record: Record) -> dict[str, Any]:
@@ -73,17 +145,17 @@ def _summary(obj: UvmObject) -> dict[str, Any]:
     }
 
 
-def _method(method: Method) -> dict[str, Any]:
+def _method(method: Method, *, whole: bool) -> dict[str, Any]:
     if method.primitive:
         return {"status": "primitive"}
     if not method.is_understood:
         return {"status": "unlearned", "versions": len(method.versions)}
     version = method.version
-    return {
+    told = {
         "status": version.status,
         "version": version.number,
         "versions": len(method.versions),
         "source": version.source,
         "sha256": version.sha256,
-        "provenance": to_wire(version.provenance),
     }
+    return told | ({"provenance": to_wire(version.provenance)} if whole else {})

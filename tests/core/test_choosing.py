@@ -33,7 +33,7 @@ def test_examples_beat_agreement_and_make_it_verified():
 def test_a_batch_that_misses_the_examples_is_rejected_with_the_reasons():
     choice = choose((verdict(0, 1), verdict(1, problem="line 1: import of os")), examples=1)
     assert choice.chosen is None
-    assert "1 ran but did not reproduce the 1 examples" in choice.reason
+    assert "1 ran but did not reproduce the example" in choice.reason
     assert "1 x line 1: import of os" in choice.reason
 
 

@@ -8,7 +8,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.events import BriefAccepted, MissionFailed
 from bat_os.core.mission import State
 from bat_os.core.personas import PERSONAS
-from bat_os.errors import KeyReusedError, NotFoundError, StorageError
+from bat_os.errors import KeyReusedError, NotFoundError, StorageError, TransitionError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 
@@ -85,8 +85,42 @@ async def test_a_mission_delegates_to_the_prototype_of_its_state(awake):
 
 async def test_what_has_not_ended_is_taken_up_again_three_times(awake):
     await open_one(awake)
-    tries = [await awake.transact(missions.take_up, note="take up") for _ in range(4)]
-    assert [may_run for [(_, may_run)] in tries] == [True, True, True, False]
+    tries = [await awake.transact(take_up, note="take up") for _ in range(4)]
+    assert tries == [True, True, True, False]
+
+
+async def test_what_was_put_down_in_order_may_be_taken_up_for_ever(awake):
+    await open_one(awake)
+    for _ in range(9):
+        assert await awake.transact(take_up, note="take up")
+        await awake.transact(lambda root: missions.put_down(root, ["m1"]), note="put down")
+
+
+async def test_a_mission_that_has_moved_on_is_not_written_over(awake):
+    record = await open_one(awake)
+    after = record.mission.advance(BriefAccepted())
+    await awake.transact(lambda root: missions.write(root, "m1", after), note="write")
+    failed = record.mission.advance(MissionFailed("DEADLINE", "x"))
+    with pytest.raises(TransitionError, match="moved on"):
+        await awake.transact(lambda root: missions.write(root, "m1", failed, {}), note="late")
+    assert await awake.transact(lambda root: list(root["unfinished"]), note="look") == ["m1"]
+
+
+@pytest.mark.parametrize("record", [{}, {"brief": {}, "events": []}, None])
+async def test_a_record_that_cannot_be_read_says_so(awake, record):
+    await open_one(awake)
+
+    def spoil(root):
+        root["missions"]["m1"].slots["record"] = record
+        root["missions"]["m1"]._p_changed = True
+
+    await awake.transact(spoil, note="spoil")
+    with pytest.raises(TransitionError, match="cannot be read"):
+        await awake.transact(lambda root: missions.read(root, "m1"), note="read")
+
+
+def take_up(root):
+    return missions.take_up(root, "m1")
 
 
 async def test_what_has_ended_is_not_taken_up(awake):
@@ -94,7 +128,7 @@ async def test_what_has_ended_is_not_taken_up(awake):
     done = record.mission.advance(MissionFailed("CANCELLED", "x"))
     answer = {"type": "error", "body": {}}
     await awake.transact(lambda root: missions.write(root, "m1", done, answer), note="write")
-    assert await awake.transact(missions.take_up, note="take up") == []
+    assert await awake.transact(lambda root: list(root["unfinished"]), note="look") == []
     assert (await open_one(awake)).answer == answer
 
 

@@ -163,3 +163,27 @@ def test_a_scratch_image_leaves_nothing_behind():
         return folder
 
     assert not asyncio.run(use()).exists()
+
+
+async def test_a_location_of_an_unknown_kind_is_refused():
+    with pytest.raises(StorageError, match="No resolver found"):
+        ImageStore.open("nonsense://x")
+
+
+async def test_a_cancelled_task_ends_after_its_transaction(image):
+    inside, go = threading.Event(), threading.Event()
+
+    def work(root):
+        inside.set()
+        go.wait(10)
+        root["done"] = True
+
+    task = asyncio.ensure_future(image.transact(work, note="work"))
+    assert await asyncio.to_thread(inside.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await image.transact(lambda root: root["done"], note="look")

@@ -15,6 +15,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
 )
+from bat_os.image.install import Skill, install
 from bat_os.kernel import turn as turns
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, Turn, take_turn
@@ -303,3 +304,131 @@ async def test_what_a_method_prints_is_returned(image, cell, make):
     await make("o", ["def hello(self):\n    print('hi')\n    return 1\n"])
     answer = await take_turn(image, cell, Brief("o", "hello"))
     assert answer.printed == "hi\n"
+
+
+class Moving:
+    """The real cell; before the first call of a selector, someone else changes an object."""
+
+    def __init__(self, cell, image, selector, name):
+        self.cell, self.image, self.selector, self.name = cell, image, selector, name
+        self.moved = False
+
+    async def run(self, call, send):
+        if call.selector == self.selector and not self.moved:
+            self.moved = True
+            await self.image.transact(
+                lambda root: find(root, self.name).set_slot("n", 1), note="move"
+            )
+        return await self.cell.run(call, send)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def ask(self):\n    return self.send('other', 'n')\n",
+     "def ask(self):\n    try:\n        return self.send('other', 'n')\n"
+     "    except Exception:\n        return 'caught'\n"],
+)  # fmt: skip
+async def test_a_turn_that_goes_stale_before_a_nested_send_runs_again(image, cell, make, source):
+    await make("other", n=7)
+    await make("o", [source], other="@other", n=0)
+    moving = Moving(cell, image, "ask", "o")
+    assert (await take_turn(image, moving, Brief("o", "ask"))).value == 7
+    assert moving.moved
+
+
+@pytest.mark.parametrize("what", ["parents", "method", "slot"])
+async def test_a_parent_that_changes_meanwhile_makes_the_turn_stale(image, cell, make, what):
+    await make("parent", n=0)
+    await make("other")
+    await make("child", [COUNT], parents=("parent",))
+    turn = Turn(image, cell)
+    await turn.run(Brief("child", "count"))
+
+    def change(root):
+        parent = find(root, "parent")
+        if what == "parents":
+            parent.parents = (find(root, "other"),)
+        elif what == "slot":
+            parent.set_slot("n", 100)
+        else:
+            install(root, parent, Skill("count", COUNT, "taught", {}, "x"))
+
+    await image.transact(change, note="change")
+    with pytest.raises(ConflictError):
+        await image.transact(turn.apply, note="apply")
+
+
+async def test_a_parent_that_changes_while_the_turn_commits_is_noticed(image, make, cell):
+    await make("parent", n=1)
+    await make("child", [COUNT], parents=("parent",))
+    turn = Turn(image, cell)
+    await turn.run(Brief("child", "count"))
+    runs = []
+
+    def apply(root):
+        runs.append(1)
+        turn.apply(root)
+        if len(runs) == 1:  # another writer is faster, after our serials were checked
+            with root._p_jar.db().transaction(note="overtake") as other:
+                other.root()["objects"]["parent"].set_slot("n", 50)
+
+    with pytest.raises(ConflictError):
+        await image.transact(apply, note="apply")
+    assert len(runs) == 2
+    assert "n" not in await slots_of(image, "child")
+
+
+async def test_a_busy_object_can_still_be_read(image, cell, make):
+    await make("o", ["def look(self):\n    return self.n\n"], n=0)
+
+    class Busy:
+        async def run(self, call, send):
+            await image.transact(
+                lambda root: find(root, "o").set_slot("n", find(root, "o").slots["n"] + 1),
+                note="move",
+            )
+            return await cell.run(call, send)
+
+    assert (await take_turn(image, Busy(), Brief("o", "look"))).value == 0
+
+
+async def test_what_settling_raises_undoes_the_turn(image, cell, make):
+    await make("counter", [COUNT], n=1)
+
+    def refuse(_root, _answer):
+        raise ArgumentsError("no")
+
+    with pytest.raises(ArgumentsError):
+        await take_turn(image, cell, Brief("counter", "count"), settle=refuse)
+    assert (await slots_of(image, "counter"))["n"] == 1
+
+
+async def test_a_clone_of_a_clone_is_a_clone_of_what_the_turn_sees(image, make, send):
+    source = (
+        "def breed(self):\n    self.removeSlot('old')\n    first = self.clone('first')\n"
+        "    first.setSlot('n', 2)\n    second = first.clone('second')\n"
+        "    return second.getSlot('n')\n"
+    )
+    await make("proto", [source], n=1, old=0)
+    assert await send("proto", "breed") == 2
+    assert await send("second", "n") == 2
+    for name in ("proto", "first", "second"):
+        assert "old" not in await slots_of(image, name)
+    assert "breed" in await send("second", "selectors")
+
+
+async def test_prints_of_many_sends_are_cut_off(image, cell, make):
+    await make("o", ["def shout(self):\n    print('x' * 60000)\n",
+                     "def all(self):\n    for _ in range(3):\n        self.shout()\n"])  # fmt: skip
+    answer = await take_turn(image, cell, Brief("o", "all"))
+    assert len(answer.printed) == turns.MAX_PRINTED
+
+
+@pytest.mark.parametrize(
+    "key", ["f" * 16, "0" * 16, "0 0 0 0 0 0 0 0 ", "ü" * 16, "\0" * 16, "-" * 16, "x" * 200]
+)
+async def test_an_oid_of_nothing_is_not_found(send, key):
+    with pytest.raises(NotFoundError):
+        await send(key, "dance")
+    with pytest.raises(NotFoundError):
+        await send("genesis_obj", "dance", {"ref": key})

@@ -1,0 +1,273 @@
+"""bat_os.cli.chat: the client as a process, one-shot and in a terminal."""
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+import termios
+
+import pytest
+
+from tests.cli.clients import ENVIRON, chat, finish, launch
+from tests.kernels import ROOT
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+STATES = "DECOMPOSING", "DELEGATING", "SYNTHESIZING", "VALIDATING", "COMPLETE"
+
+
+@pytest.fixture
+def home(thinking):
+    thinking.gate.set()
+    return thinking.home.path
+
+
+async def until_says(process, word):
+    """Read standard error up to the line with ``word``."""
+    said = ""
+    while word not in said:
+        line = await process.stderr.readline()
+        assert line, said
+        said += line.decode()
+    return said
+
+
+async def test_a_sentence_is_learned_answered_and_then_known(home):
+    first = await chat(home, "genesis_obj.double(21)")
+    assert (first.status, first.out) == (0, "42\n")
+    assert [state for state in STATES if state in first.err] == list(STATES)
+    assert "genesis_obj.double(21) is not understood yet; learning it" in first.err
+    assert "learned now (provisional" in first.err
+    again = await chat(home, "genesis_obj.double(4)")
+    assert (again.status, again.out) == (0, "8\n")
+    assert "known (provisional" in again.err
+    assert "no model ran" in again.err
+    assert not any(state in again.err for state in STATES)
+
+
+async def test_words_on_the_command_line_are_one_sentence(home):
+    ended = await chat(home, "give", "seven")
+    assert (ended.status, ended.out) == (0, "7\n")
+
+
+@pytest.mark.parametrize("given", [b"give seven", b"  give seven\n", b"give seven\xff"])
+async def test_a_sentence_may_be_piped(home, given):
+    ended = await chat(home, given=given)
+    assert (ended.status, ended.out) == (0, "7\n")
+
+
+async def test_json_is_exactly_one_object_on_standard_output(home):
+    ended = await chat(home, "--json", "genesis_obj.double(21)")
+    assert (ended.status, ended.err) == (0, "")
+    body = ended.json
+    assert (body["result"], body["selector"], body["args"]) == (42, "double", [21])
+    assert body["model_calls"] > 0
+    assert body["seconds"] > 0
+    known = (await chat(home, "--json", "genesis_obj.double(4)")).json
+    assert (known["result"], known["model_calls"], known["learned"]) == (8, 0, False)
+
+
+async def test_an_error_of_the_kernel_is_status_one(home):
+    ended = await chat(home, "never works")
+    assert (ended.status, ended.out) == (1, "")
+    assert "SANDBOX_FAILED none of 8 candidates is good enough" in ended.err
+    ended = await chat(home, "--json", "never works")
+    assert ended.status == 1
+    assert ended.json["error"]["code"] == "SANDBOX_FAILED"
+    assert set(ended.json) == {"error"}
+
+
+@pytest.mark.parametrize("sentence", ["", "   ", "x" * 100_001])
+async def test_a_sentence_that_says_nothing_is_status_two(home, sentence):
+    ended = await chat(home, sentence)
+    assert (ended.status, ended.out) == (2, "")
+    assert "INVALID_ARGS the sentence" in ended.err
+    ended = await chat(home, "--json", sentence)
+    assert (ended.status, ended.json["error"]["code"]) == (2, "INVALID_ARGS")
+
+
+async def test_without_a_sentence_and_with_nothing_piped_the_status_is_two(home):
+    ended = await chat(home)
+    assert (ended.status, ended.out) == (2, "")
+    assert "the sentence is empty" in ended.err
+
+
+async def test_an_option_that_does_not_exist_is_status_two(home):
+    assert (await chat(home, "--frobnicate", "x")).status == 2
+
+
+async def test_without_a_kernel_the_status_is_three(tmp_path):
+    ended = await chat(tmp_path, "give seven")
+    assert (ended.status, ended.out) == (3, "")
+    assert "start one with ./run.sh" in ended.err
+    ended = await chat(tmp_path, "--json", "give seven")
+    assert ended.status == 3
+    assert ended.json["error"]["retryable"] is True
+
+
+async def test_a_pipe_gets_no_escape_codes(home):
+    for sentence in ("genesis_obj.double(21)", "never works"):
+        ended = await chat(home, sentence, TERM="xterm-256color", COLORTERM="truecolor")
+        assert "\x1b" not in ended.out + ended.err
+
+
+async def test_ctrl_c_withdraws_the_mission_and_leaves_with_130(thinking):
+    process = await launch("chat_client.py", thinking.home.path, "double the number 21")
+    await until_says(process, "is not understood yet")
+    process.send_signal(signal.SIGINT)
+    ended = await finish(process)
+    assert (ended.status, ended.out) == (130, "")
+    root = await thinking.mind.image.transact(
+        lambda root: [(m.slots["answer"] or {}) for m in root["missions"].values()], note="look"
+    )
+    assert [answer["body"]["code"] for answer in root] == ["CANCELLED"]
+
+
+async def test_ctrl_c_leaves_with_130_when_the_kernel_has_gone_too(thinking):
+    process = await launch("chat_client.py", thinking.home.path, "double the number 21")
+    await until_says(process, "is not understood yet")
+    thinking.home.endpoint.unlink()
+    thinking.kernel.stop()
+    process.send_signal(signal.SIGINT)
+    assert (await finish(process)).status in (130, 1)  # 1: the kernel's goodbye came first
+
+
+async def test_a_kernel_that_dies_and_comes_back_answers_the_same_client(kernel_process):
+    kernel_process.start(failpoint="synthesizing:kill")
+    await kernel_process.until_ready()
+    process = await launch("chat_client.py", kernel_process.home, "genesis_obj.double(21)")
+    await asyncio.to_thread(kernel_process.wait)
+    kernel_process.start()
+    ended = await finish(process)
+    assert (ended.status, ended.out) == (0, "42\n")
+
+
+class Terminal:
+    """A client in a pseudo-terminal."""
+
+    def __init__(self, home, *arguments, **environ):
+        self._home, self._arguments = home, arguments
+        self._environ = ENVIRON | {"TERM": "xterm-256color"} | environ
+        self.screen = ""
+
+    async def __aenter__(self):
+        self._master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 100))
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, ROOT / "chat_client.py", "--home", self._home, *self._arguments,
+            stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self._news = asyncio.Event()
+        self._closed = False
+        asyncio.get_running_loop().add_reader(self._master, self._read)
+        return self
+
+    async def __aexit__(self, *_):
+        asyncio.get_running_loop().remove_reader(self._master)
+        os.close(self._master)
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    def _read(self):
+        try:
+            told = os.read(self._master, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            told = b""
+        if b"\x1b[6n" in told:  # "where is the cursor?"
+            os.write(self._master, b"\x1b[1;1R")
+        self.screen += told.decode(errors="replace")
+        if not told:
+            self._closed = True
+            asyncio.get_running_loop().remove_reader(self._master)
+        self._news.set()
+
+    async def until(self, pattern):
+        """Wait until the screen matches; what was read so far is taken off it."""
+        while not (found := re.search(pattern, self.screen)):
+            assert not self._closed, self.screen
+            self._news.clear()
+            await self._news.wait()
+        self.screen = self.screen[found.end() :]
+        return found
+
+    async def say(self, text, end="\r"):
+        """Type a line once the client asks for one."""
+        await self.until("you>")
+        os.write(self._master, (text + end).encode())
+
+    def interrupt(self):
+        self._process.send_signal(signal.SIGINT)
+
+    async def end(self):
+        """Wait for the end and return the exit status."""
+        status = await self._process.wait()
+        while not self._closed:
+            self._news.clear()
+            await self._news.wait()
+        assert "Traceback" not in self.screen, self.screen
+        return status
+
+
+async def test_a_conversation_helps_lists_learns_and_ends_at_ctrl_d(home):
+    async with Terminal(home) as terminal:
+        await terminal.say("/help")
+        await terminal.until("create a method to report the current system time")
+        await terminal.say("/list")
+        await terminal.until("genesis_obj")
+        await terminal.say("/nonsense")
+        await terminal.until("unknown command /nonsense")
+        await terminal.say("")
+        await terminal.say("genesis_obj.double(21)")
+        await terminal.until("COMPLETE")
+        await terminal.until(r"\n42\r")
+        await terminal.until("learned now")
+        await terminal.say("never works")
+        await terminal.until("SANDBOX_FAILED")
+        await terminal.say("\x04", end="")
+        assert await terminal.end() == 0
+    assert "genesis_obj.double(21)" in (home / "chat_history").read_text()
+
+
+async def test_ctrl_c_in_a_conversation_withdraws_what_runs_and_goes_on(thinking):
+    async with Terminal(thinking.home.path) as terminal:
+        await terminal.say("give seven")
+        await terminal.until("is not understood yet")
+        terminal.interrupt()
+        await terminal.until("cancelled")
+        thinking.gate.set()
+        await terminal.say("genesis_obj.double(4)")
+        await terminal.until(r"\n8\r")
+        await terminal.say("/quit")
+        assert await terminal.end() == 0
+
+
+async def test_a_conversation_without_kernel_or_home_says_what_to_do(tmp_path):
+    async with Terminal(tmp_path / "none") as terminal:
+        await terminal.say("give seven")
+        await terminal.until(r"start one with \./run\.sh")
+        await terminal.say("\x04", end="")
+        assert await terminal.end() == 0
+    assert not (tmp_path / "none").exists()
+
+
+async def test_a_terminal_gets_colours_unless_no_color_is_set(home):
+    async with Terminal(home, "genesis_obj.double(21)") as terminal:
+        assert await terminal.end() == 0
+        assert "\x1b[" in terminal.screen
+    async with Terminal(home, "never works", NO_COLOR="1") as terminal:
+        assert await terminal.end() == 1
+        assert "SANDBOX_FAILED" in terminal.screen
+        assert "\x1b" not in terminal.screen
+
+
+async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
+    sentence = "genesis_obj.setSlot('kept', 'a\\x1b[2Jb')"
+    async with Terminal(home, sentence, NO_COLOR="1") as terminal:
+        assert await terminal.end() == 0
+        assert r"a\x1b[2Jb" in terminal.screen
+        assert "\x1b" not in terminal.screen
+    piped = await chat(home, "genesis_obj.kept()")
+    assert piped.out == "a\x1b[2Jb\n"

@@ -1,0 +1,91 @@
+"""bat_os.cli.verbs: ``batos VERB`` as a process."""
+
+import asyncio
+import json
+
+import pytest
+
+from bat_os.cli.kernel import main
+from tests.cli.clients import verb
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+@pytest.fixture
+def home(thinking):
+    thinking.gate.set()
+    return thinking.home.path
+
+
+async def test_send_prints_the_answer_and_nothing_else_on_standard_output(home):
+    first = await verb(home, "send", "genesis_obj", "double", "[21]")
+    assert (first.status, first.out) == (0, "42\n")
+    assert "genesis_obj.double(21): learned now" in first.err
+    told = (await verb(home, "send", "genesis_obj", "double", "[4]", "--json")).json
+    assert (told["result"], told["learned"], told["model_calls"]) == (8, False, 0)
+
+
+async def test_send_takes_named_arguments(home):
+    arguments = '{"name": "kept", "value": [1, null]}'
+    ended = await verb(home, "send", "genesis_obj", "setSlot", "[]", arguments)
+    assert (ended.status, ended.out) == (0, "[1, null]\n")
+
+
+async def test_list_inspect_and_health_print_json(home):
+    listed = json.loads((await verb(home, "list")).out)
+    assert "genesis_obj" in [one["name"] for one in listed["objects"]]
+    assert (await verb(home, "inspect", "genesis_obj", "--json")).json["name"] == "genesis_obj"
+    assert (await verb(home, "health", "--json")).json["ready"] is True
+
+
+async def test_shutdown_lets_the_kernel_go_down(thinking):
+    assert (await verb(thinking.home.path, "shutdown", "--json")).json == {"stopping": True}
+    await asyncio.wait_for(asyncio.shield(thinking.task), 30)
+
+
+async def test_an_error_of_the_kernel_is_status_one(home):
+    ended = await verb(home, "inspect", "nobody_obj")
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("NOT_FOUND there is no object 'nobody_obj'\n")
+    ended = await verb(home, "inspect", "nobody_obj", "--json")
+    assert (ended.status, ended.json["error"]["code"]) == (1, "NOT_FOUND")
+
+
+async def test_without_a_kernel_the_status_is_three(tmp_path):
+    ended = await verb(tmp_path, "list")
+    assert (ended.status, ended.out) == (3, "")
+    assert "start one with ./run.sh" in ended.err
+    ended = await verb(tmp_path, "send", "genesis_obj", "double", "--json")
+    assert ended.status == 3
+    assert set(ended.json) == {"error"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("send", "genesis_obj"),
+        ("send", "genesis_obj", "double", "5"),
+        ("send", "genesis_obj", "double", "[5"),
+        ("send", "genesis_obj", "double", "[" * 100_000),
+        ("send", "genesis_obj", "double", "[]", "[]"),
+        ("inspect",),
+        ("frobnicate",),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)
+def test_wrong_usage_is_status_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "usage: batos" in told.err
+
+
+async def test_what_no_message_can_carry_is_status_two(home):
+    ended = await verb(home, "send", "genesis_obj", "double", json.dumps(["x" * 70_000]))
+    assert (ended.status, ended.out) == (1, "")  # the kernel's limit for a brief
+    assert "TOO_LARGE" in ended.err
+    ended = await verb(home, "send", "genesis_obj", "double", "[" * 50 + "]" * 50)
+    assert (ended.status, ended.out) == (2, "")  # the limit of the wire
+    assert "TOO_LARGE nested deeper" in ended.err

@@ -1,0 +1,67 @@
+"""docs/protocol.md says what the code does."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bat_os import errors
+from bat_os.core.protocol import Request
+from bat_os.kernel.dispatcher import Dispatcher
+from tests.kernels import ROOT
+
+PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def rows(heading):
+    """Return the cells of each row of the table under a heading, without the head."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def test_the_page_has_every_code_of_the_tree_and_no_other():
+    known: dict[str, set[bool]] = {}
+    for kind in vars(errors).values():
+        # RemoteError is what a client raises; branches are not raised, and stand for their leaves.
+        if isinstance(kind, type) and issubclass(kind, errors.BatError):
+            known.setdefault(kind.code, set()).add(kind.retryable)
+    words = {frozenset({True}): "yes", frozenset({False}): "no"}
+    expected = {code: words.get(frozenset(says), "either") for code, says in known.items()}
+    assert {row[0].strip("`"): row[1] for row in rows("Errors")} == expected
+
+
+async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
+    dispatcher = Dispatcher(None, None, dict, lambda: None)
+    with pytest.raises(errors.UnknownTypeError) as caught:
+        await dispatcher.handle(Request("no such verb"), lambda reply: None)
+    known = str(caught.value).split("known are: ")[1].split(", ")
+    assert sorted(row[0].strip("`") for row in rows("Verbs")) == known
+
+
+def test_the_limits_on_the_page_are_the_constants_of_the_code():
+    limits = rows("Limits")
+    assert len(limits) > 8
+    for what, most, constant in limits:
+        module, name = constant.strip("`").rsplit(".", 1)
+        assert getattr(importlib.import_module(module), name) == int(most), what
+
+
+def test_the_page_names_every_field_of_a_request():
+    named = {name for row in rows("Envelope") for name in re.findall(r"`(\w+)`", row[0])}
+    renamed = {"key": "ik", "ttl": "ttl_ms"}
+    known = {renamed.get(name, name) for name in Request.__slots__} - {"plain"}
+    assert named == known | {"v", "re"}
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_the_example_on_the_page_works(serving):
+    example = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
+    told = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        [sys.executable, "-c", example.replace("data/run", f"{serving.home}/run")],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert told.stdout == "success 42\n"

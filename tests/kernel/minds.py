@@ -1,0 +1,77 @@
+"""A mind for tests: a real image and the real cell, with a model that is told what to say."""
+
+import time
+
+from bat_os.core.brief import Brief
+from bat_os.core.guardian import PersistenceGuardian
+from bat_os.core.mission import Mission
+from bat_os.core.personas import PERSONAS
+from bat_os.core.settings import Settings
+from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
+from bat_os.image import missions
+from bat_os.image.librarian import CatalogService
+from bat_os.kernel.mind import Mind
+
+PLAN = '{"queries": ["how to write a method"]}'
+
+
+def script(*bodies, plan=PLAN):
+    """Return a script: ``plan`` for BRICK, then a body per round of candidates, the last one on."""
+    seeds = []
+
+    def answer(prompt, sampling, index):
+        if sampling.schema is not None:
+            return plan
+        if sampling.seed not in seeds:
+            seeds.append(sampling.seed)
+        return bodies[min(seeds.index(sampling.seed), len(bodies) - 1)]
+
+    return answer
+
+
+def make_mind(image, cell, answers, *, gate=None, engine=None, **options):
+    """Return a mind whose model answers from ``answers``; three candidates a batch."""
+    embedder = HashEmbedder()
+    return Mind(
+        image=image,
+        engine=engine or ScriptedEngine(answers, gate=gate),
+        embedder=embedder,
+        catalog=CatalogService(image, embedder),
+        cell=cell,
+        guardian=PersistenceGuardian(),
+        personas=PERSONAS,
+        options=Settings(candidates=3, **options),
+    )
+
+
+async def open_mission(image, selector, *args, target="genesis_obj", key="", **fields):
+    """Store a brief and return its mission's id."""
+    brief = Brief(target, selector, args, **fields)
+    mission_id = f"m{key or time.monotonic_ns()}"
+    about = {"session": "s", "accepted": time.time()}
+
+    def store(root):
+        key_of = key or mission_id
+        return missions.open_brief(root, brief, mission_id=mission_id, key=key_of, about=about)
+
+    return (await image.transact(store, note="accept")).id
+
+
+async def read(image, mission_id):
+    return await image.transact(lambda root: missions.read(root, mission_id), note="read")
+
+
+async def rewind(image, mission_id, events):
+    """Put a mission back to where it stood after its first ``events`` events."""
+
+    def work(root):
+        record = missions.read(root, mission_id)
+        mission = Mission(record.mission.brief)
+        for event in record.mission.events[:events]:
+            mission = mission.advance(event)
+        obj = root["missions"][mission_id]
+        obj.slots |= {"record": mission.to_plain(), "answer": None}
+        obj._p_changed = True
+        root["unfinished"].insert(mission_id)
+
+    await image.transact(work, note="rewind")

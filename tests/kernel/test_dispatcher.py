@@ -1,0 +1,192 @@
+"""bat_os.kernel.dispatcher: one request, its replies; with the real image and the real cell."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from bat_os.cells.zygote import ZygoteCell
+from bat_os.core.protocol import Request, decode_reply, encode_reply
+from bat_os.errors import (
+    ArgumentsError,
+    BusyError,
+    DeadlineError,
+    KeyReusedError,
+    NotFoundError,
+    TooLargeError,
+    UnknownTypeError,
+)
+from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.scheduler import MAX_PER_SESSION, Scheduler
+from bat_os.kernel.snapshot import find
+from tests.kernel.minds import make_mind, script
+
+REMEMBER = " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cell():
+    cell = ZygoteCell()
+    yield cell
+    await cell.close()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+async def gate():
+    gate = asyncio.Event()
+    gate.set()
+    return gate
+
+
+@pytest.fixture
+async def ask(image, cell, gate):
+    """Return a function that asks and returns (body of the last reply, the replies before)."""
+    mind = make_mind(image, cell, script(REMEMBER), gate=gate)
+    scheduler = Scheduler(mind, lambda event: None)
+    scheduler.open()
+    about = {"awakening": "", "boot": "b", "version": "0", "image_id": "i", "limits": {}}
+    dispatcher = Dispatcher(mind, scheduler, lambda: about | {"protocol": [1, 1]}, lambda: None)
+
+    async def ask(kind, selector="", *args, target="genesis_obj", **fields):
+        early = []
+        request = Request(kind, target=target, selector=selector, args=args, **fields)
+        reply = await dispatcher.handle(request, early.append)
+        decode_reply(encode_reply(reply))
+        return reply.body, early
+
+    yield ask
+    await scheduler.close()
+
+
+async def slots(image, name="genesis_obj"):
+    return await image.transact(lambda root: dict(find(root, name).slots), note="look")
+
+
+async def test_a_message_that_is_not_understood_is_learned_and_then_known(ask):
+    first, early = await ask("send", "remember", "milk")
+    assert (first["result"], first["learned"]) == (["milk"], True)
+    assert [reply.type for reply in early] == ["accepted", *["event"] * 5]
+    again, early = await ask("send", "remember", "eggs")
+    assert (again["result"], again["learned"], again["model_calls"]) == (["milk", "eggs"], False, 0)
+    assert early == []
+
+
+async def test_two_who_ask_at_once_with_one_key_get_one_answer(ask, image):
+    answers = await asyncio.gather(*(ask("send", "remember", "milk", key="k") for _ in range(8)))
+    assert len({body["brief_id"] for body, _ in answers}) == 1
+    assert [body["result"] for body, _ in answers] == [["milk"]] * 8
+    assert (await slots(image))["notes"] == ["milk"]
+
+
+async def test_a_known_message_with_a_key_is_run_once(ask, image):
+    await ask("send", "remember", "milk")
+    answers = await asyncio.gather(*(ask("send", "remember", "eggs", key="k") for _ in range(8)))
+    assert [body["result"] for body, _ in answers] == [["milk", "eggs"]] * 8
+    assert (await slots(image))["notes"] == ["milk", "eggs"]
+    with pytest.raises(KeyReusedError):
+        await ask("send", "remember", "bread", key="k")
+
+
+async def test_a_burst_of_one_session_gets_its_sixteen_places_and_no_more(ask, gate):
+    gate.clear()
+    asking = [
+        asyncio.ensure_future(ask("brief", f"learn_{n}", session="s", key=f"k{n}"))
+        for n in range(MAX_PER_SESSION + 8)
+    ]
+    done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    while len(done) < 8:
+        done, _ = await asyncio.wait(asking, timeout=0.1)
+    assert all(isinstance(one.exception(), BusyError) for one in done)
+    again = asyncio.ensure_future(ask("brief", "learn_0", session="s", key="k0"))
+    gate.set()
+    (body, _), (first, _) = await again, await asking[0]
+    assert body == first
+    for one in asking:
+        if one not in done:
+            await one
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_an_answer_that_is_too_large_changes_nothing(ask, image, make, key):
+    source = (
+        "def grow(self):\n    self.n = 1\n    self._p_changed = True\n    return 'x' * (1 << 20)\n"
+    )
+    await make("o", [source])
+    if key:
+        body, _ = await ask("send", "grow", target="o", key=key)
+        assert body["code"] == "TOO_LARGE"
+    else:
+        with pytest.raises(TooLargeError, match="does not fit into a message"):
+            await ask("send", "grow", target="o")
+    assert "n" not in await slots(image, "o")
+
+
+async def test_a_brief_over_its_time_goes_on(ask, gate):
+    gate.clear()
+    with pytest.raises(DeadlineError, match="ask again with its key"):
+        await ask("send", "remember", "milk", key="k", ttl=0.05)
+    gate.set()
+    body, _ = await ask("send", "remember", "milk", key="k")
+    assert body["result"] == ["milk"]
+
+
+async def test_a_brief_can_be_looked_at_and_withdrawn(ask, gate):
+    gate.clear()
+    asking = asyncio.ensure_future(ask("brief", "remember", "milk", key="k"))
+    while True:
+        try:
+            told, _ = await ask("brief.get", key="k")
+            break
+        except NotFoundError:
+            await asyncio.sleep(0)
+    assert told["answer"] is None
+    assert (await ask("cancel", body={"brief_id": told["brief_id"]}))[0] == {"cancelled": True}
+    assert (await asking)[0]["code"] == "CANCELLED"
+    assert (await ask("cancel", key="k"))[0] == {"cancelled": False}
+
+
+@pytest.mark.parametrize("selector", ["", "a b", "class", "__init__", "send", "größe", "x" * 101])
+async def test_a_selector_that_cannot_be_one_is_refused(ask, selector):
+    with pytest.raises(ArgumentsError):
+        await ask("send", selector)
+
+
+async def test_the_rest_is_refused_with_a_code(ask):
+    with pytest.raises(UnknownTypeError, match="known are: brief"):
+        await ask("dance")
+    with pytest.raises(NotFoundError):
+        await ask("send", "dance", target="nobody")
+    with pytest.raises(NotFoundError):
+        await ask("inspect", target="nobody")
+    with pytest.raises(ArgumentsError):
+        await ask("send", "remember", kwargs={"lambda": 1})
+    with pytest.raises(NotFoundError):
+        await ask("brief.get", body={"brief_id": 7})
+
+
+async def test_objects_are_listed_and_shown(ask):
+    names = {one["name"] for one in (await ask("list"))[0]["objects"]}
+    assert {"genesis_obj", "traits_obj"} <= names
+    await ask("send", "remember", "milk")
+    shown, _ = await ask("inspect")
+    assert shown["methods"]["remember"]["status"] == "provisional"
+    assert shown["slots"]["notes"] == ["milk"]
+
+
+async def test_an_object_of_many_skills_can_still_be_shown(ask, image):
+    await ask("send", "remember", "milk")
+
+    def copy(root):
+        obj = find(root, "genesis_obj")
+        for number in range(1000):
+            obj.set_slot(f"skill_{number}", obj.slots["remember"])
+
+    await image.transact(copy, note="copy")
+    shown, _ = await ask("inspect")
+    assert len(shown["methods"]) == 1001
+    alone, _ = await ask("inspect", "remember")
+    assert list(alone["methods"]) == ["remember"]
+    assert len(alone["methods"]["remember"]["provenance"]["candidates"]) == 3

@@ -1,0 +1,154 @@
+"""bat_os.kernel.server, with a whole kernel behind it, whose model waits for the test."""
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from bat_os.core.protocol import decode_reply, encode_request
+from bat_os.errors import RemoteError
+from bat_os.kernel.scheduler import MAX_PER_SESSION
+from bat_os.kernel.server import Server
+
+
+class Peer:
+    """A DEALER socket that sends what it is told and keeps every reply in order."""
+
+    def __init__(self, door):
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.connect(door)
+        self.replies = []
+
+    async def send(self, **fields):
+        await self._socket.send_multipart(encode_request(fields))
+
+    async def until(self, kind, count=1):
+        """Read on until there were ``count`` replies of this kind; return them."""
+        while len(found := [reply for reply in self.replies if reply[0] == kind]) < count:
+            self.replies.append(decode_reply(await self._socket.recv_multipart()))
+        return found
+
+    def close(self):
+        self._context.destroy(0)
+
+
+@pytest.fixture
+def peer(thinking):
+    made = Peer(thinking.door)
+    yield made
+    made.close()
+
+
+def brief(number, **fields):
+    told = {"type": "brief", "id": str(number), "target": "genesis_obj", "selector": "double"}
+    return told | {"args": [number], "ik": f"k{number}"} | fields
+
+
+@pytest.mark.slow
+async def test_the_seventeenth_brief_of_a_session_is_told_to_come_back(thinking, peer):
+    for number in range(MAX_PER_SESSION):
+        await peer.send(**brief(number, session="s"))
+    await peer.until("accepted", MAX_PER_SESSION)
+    await peer.send(**brief(99, session="s"))
+    ((_, re, body),) = await peer.until("error")
+    assert (re, body["code"], body["retryable"]) == ("99", "BUSY", True)
+    assert body["retry_after_ms"] > 0
+    await peer.send(**brief(100, session="other"))
+    await peer.until("accepted", MAX_PER_SESSION + 1)
+
+    thinking.gate.set()
+    results = await peer.until("result", MAX_PER_SESSION + 1)
+    assert {re: body["result"] for _, re, body in results} == {
+        str(n): 2 * n for n in (*range(MAX_PER_SESSION), 100)
+    }
+    await peer.send(**brief(99, session="s"))
+    await peer.until("result", MAX_PER_SESSION + 2)
+
+
+@pytest.mark.slow
+async def test_briefs_that_come_all_at_once_find_no_more_room_than_others(thinking, peer):
+    for number in range(3 * MAX_PER_SESSION):
+        await peer.send(**brief(number, session="s"))
+    refused = await peer.until("error", 2 * MAX_PER_SESSION)
+    assert {body["code"] for _, _, body in refused} == {"BUSY"}
+    assert len(await peer.until("accepted", MAX_PER_SESSION)) == MAX_PER_SESSION
+
+
+async def test_a_known_message_is_answered_while_missions_think(thinking, peer):
+    await peer.send(**brief(1))
+    await peer.until("accepted")
+    async with thinking.client() as kernel:
+        told = await kernel.request("send", target="genesis_obj", selector="selectors")
+    assert "clone" in told["result"]
+    assert [kind for kind, *_ in peer.replies if kind in ("result", "error")] == []
+
+
+@pytest.mark.slow
+async def test_a_brief_over_its_time_goes_on_and_its_key_gives_the_result(thinking):
+    async with thinking.client() as kernel:
+        with pytest.raises(RemoteError) as caught:
+            await kernel.request("send", ttl_ms=200, **_double())
+        assert (caught.value.body["code"], caught.value.body["retryable"]) == ("DEADLINE", True)
+        thinking.gate.set()
+        assert (await kernel.request("send", **_double()))["result"] == 42
+
+
+async def test_a_brief_that_is_withdrawn_ends_as_cancelled(thinking, peer):
+    await peer.send(**brief(1))
+    await peer.until("accepted")
+    await peer.send(type="cancel", id="c", ik="k1")
+    ((_, re, body),) = await peer.until("error")
+    assert (re, body["code"], body["retryable"]) == ("1", "CANCELLED", False)
+    assert ("result", "c", {"cancelled": True}) in await peer.until("result")
+    async with thinking.client() as kernel:
+        assert (await kernel.request("brief.get", ik="k1"))["state"] == "failed"
+        with pytest.raises(RemoteError) as caught:
+            await kernel.request("cancel", ik="nobody")
+    assert caught.value.body["code"] == "NOT_FOUND"
+
+
+async def test_two_who_ask_with_one_key_get_the_one_result(thinking, peer):
+    await peer.send(**brief(1))
+    await peer.send(**brief(1, id="again"))
+    await peer.until("accepted", 2)
+    thinking.gate.set()
+    (one, other) = await peer.until("result", 2)
+    assert {one[1], other[1]} == {"1", "again"}
+    assert one[2] == other[2]
+
+
+async def test_a_kernel_that_goes_down_answers_what_it_cannot_finish(thinking, peer):
+    await peer.send(**brief(1))
+    await peer.until("accepted")
+    thinking.kernel.stop()
+    ((_, re, body),) = await peer.until("error")
+    assert (re, body["code"], body["retryable"]) == ("1", "SHUTTING_DOWN", True)
+
+
+async def test_a_request_that_cannot_be_read_is_answered_under_its_id(thinking):
+    async with thinking.client() as kernel:
+        for fields in ({"args": "x"}, {"kwargs": {"not a name": 1}}, {"target": "x" * 300}):
+            with pytest.raises(RemoteError) as caught:
+                await kernel.request("send", timeout=20, **(_double() | fields))
+            assert caught.value.body["code"] == "INVALID_ARGS"
+
+
+async def test_one_who_does_not_read_costs_the_others_nothing(thinking):
+    lazy = Peer(thinking.door)
+    for number in range(3000):
+        await lazy.send(type="health", id=str(number))
+    async with thinking.client() as kernel:
+        assert (await kernel.request("ping"))["boot"]
+    lazy.close()
+
+
+async def test_an_endpoint_that_is_taken_is_an_error_and_not_a_second_server(thinking):
+    with zmq.Context() as context, Server(context, "tcp://127.0.0.1:*", "")._socket as taken:
+        with pytest.raises(zmq.ZMQError):
+            Server(context, taken.get_string(zmq.LAST_ENDPOINT).rstrip("\0"), "")
+        taken.close(0)
+
+
+def _double():
+    return {"target": "genesis_obj", "selector": "double", "args": [21], "ik": "k"}

@@ -1,0 +1,131 @@
+"""Kernels for tests: a process of its own, or one in the test's loop that thinks when told to."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from bat_os.cli.wiring import make_mind
+from bat_os.clients.client import KernelClient
+from bat_os.core.settings import Settings
+from bat_os.engines.scripted import ScriptedEngine
+from bat_os.kernel.service import Kernel
+from bat_os.supervisor.home import Home, write_json
+
+ROOT = Path(__file__).parents[1]
+ANSWERS = {
+    "def give_seven(self": " return 7",
+    "def double(self": " return number * 2",
+    "def remember(self": " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes",
+    "def never_works(self": " return undefined_name_here",
+    "def slow_one(self": " return 1",
+}
+
+
+def write_script(path, answers):
+    """Write what a scripted engine says: the body of each method by its signature."""
+    lines = [json.dumps({"contains": key, "text": text}) + "\n" for key, text in answers.items()]
+    path.write_text("".join(lines))
+    return path
+
+
+class KernelProcess:
+    """One home directory and the kernel process that serves it, if any."""
+
+    def __init__(self, home: Path, script: Path):
+        self.home = home
+        self.script = script
+        self.process = None
+
+    def start(self, *, tcp_port=0, **settings):
+        environ = os.environ | {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(self.script)}
+        environ |= {f"BATOS_{key.upper()}": str(value) for key, value in settings.items()}
+        environ = {key: value for key, value in environ.items() if value}
+        with (self.home.parent / "kernel.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, ROOT / "batos.py", "serve", "--home", self.home, "--supervised",
+                 "--tcp-port", str(tcp_port)],
+                env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            )  # fmt: skip
+        return self
+
+    def client(self):
+        return KernelClient.at(self.home)
+
+    def endpoint(self):
+        return json.loads((self.home / "run" / "endpoint.json").read_text())
+
+    def token(self):
+        return (self.home / "run" / "token").read_text().strip()
+
+    async def until_ready(self):
+        async with self.client() as kernel:
+            while True:
+                health = await kernel.request("health", timeout=30)
+                if health["ready"]:
+                    return health
+                assert not health["problem"], health["problem"]
+                await asyncio.sleep(0.02)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        return self.wait()
+
+    def wait(self):
+        status = self.process.wait(30)
+        self.process.stdin.close()
+        return status
+
+    def log(self):
+        return (self.home.parent / "kernel.log").read_text()
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.stdin.close()
+            assert self.process.wait(30) == 0, self.log()
+
+
+class ThinkingKernel:
+    """A whole kernel in the test's loop, whose model answers once ``gate`` is set.
+
+    Use as an async context manager. Image, cell and sockets are real.
+    """
+
+    def __init__(self, home: Path):
+        self.home = Home(home)
+        self.gate = asyncio.Event()
+        self.mind = None
+
+    def client(self):
+        return KernelClient.at(self.home.path)
+
+    async def __aenter__(self):
+        self.home.prepare()
+        script = write_script(self.home.path / "script.jsonl", ANSWERS)
+        settings = Settings(home=str(self.home.path), engine="scripted", script=str(script))
+        mind = make_mind(self.home, settings)
+        engine = ScriptedEngine(self._answer, gate=self.gate)
+        self.mind = replace(mind, engine=engine)
+        self.door = f"ipc://{self.home.path}/run/kernel.sock"
+        self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None)
+        serving = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self.kernel.run(serving.set_result))
+        facts = await serving
+        told = {"boot": facts["boot"], "ipc": facts["endpoints"][0], "tcp": ""}
+        write_json(self.home.endpoint, told)
+        return self
+
+    async def __aexit__(self, *_):
+        self.kernel.stop()
+        await self.task
+
+    @staticmethod
+    def _answer(prompt, sampling, _index):
+        if sampling.schema is not None:
+            return '{"queries": ["how to write a method"]}'
+        asked = prompt.messages[-1][1] + prompt.prefill
+        return next((text for part, text in ANSWERS.items() if part in asked), " pass")

@@ -1,0 +1,94 @@
+"""What the pages say is so: files, links, settings, dependencies, commands."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bat_os.core.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_named_files_are_there(page):
+    text = page.read_text()
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    named = re.findall(r"`((?:bat_os|tests|benchmarks|docs)/[\w./-]+)`", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [name for name in named if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_the_file_tree_of_the_readme_is_the_top_level():
+    tree = README.split("## The files")[1]
+    shown = set(re.findall(r"(?:^|\s)([\w.-]+(?:/|\.(?:sh|bat|py|jsonl|txt)))", tree))
+    for name in shown - {"requirements-models.txt"}:
+        assert any((base / name).exists() for base in (ROOT, ROOT / "bat_os")), name
+    folders = {p.name for p in (ROOT / "bat_os").iterdir() if (p / "__init__.py").exists()}
+    assert folders <= {name.rstrip("/") for name in shown}
+
+
+def test_every_setting_stands_in_the_operations_page():
+    table = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(rf"`({PREFIX}\w+)`", table)) - {f"{PREFIX}PYTHON"}
+    assert named == {PREFIX + field.name.upper() for field in fields(Settings)}
+
+
+def test_every_pinned_package_has_its_reason():
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    for file in ("requirements.txt", "requirements-models.txt"):
+        for name in re.findall(r"^([\w-]+)==", (ROOT / file).read_text(), re.MULTILINE):
+            assert re.search(rf"\b{re.escape(name)}\b", text), name
+
+
+def test_every_requirement_is_pinned_exactly():
+    for file in ("requirements.txt", "requirements-models.txt", "tests/requirements.txt"):
+        lines = (ROOT / file).read_text().splitlines()
+        wanted = [line for line in lines if line and not line.startswith("#")]
+        assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted), file
+
+
+def test_the_reading_path_in_the_architecture_page_is_the_one_that_is_measured():
+    from tests.test_style import PATH_OF_A_MISSION
+
+    table = (ROOT / "docs" / "architecture.md").read_text().split("## The path")[1].split("##")[0]
+    named = set(re.findall(r"`((?:kernel|core|image)/\w+\.py)`", table))
+    assert set(PATH_OF_A_MISSION) - {"ports.py"} <= named
+
+
+@pytest.mark.system
+async def test_the_commands_of_the_readme_work(serving):
+    commands = re.findall(
+        r"^    \.venv/bin/python (batos\.py .*?)(?:  +#.*)?$", README, re.MULTILINE
+    )
+    assert len(commands) >= 4
+    for command in commands:
+        script, *arguments = shlex.split(command)
+        told = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+            [sys.executable, ROOT / script, *arguments, "--home", serving.home],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, (command, told.stderr)
+
+
+@pytest.mark.system
+async def test_the_example_with_an_example_is_verified(kernel_process):
+    line = {"contains": "def double_number(self, number)", "text": " return number * 2"}
+    kernel_process.script.write_text(json.dumps(line))
+    kernel_process.start()
+    await kernel_process.until_ready()
+    sentence = shlex.split(re.search(r'\./run\.sh ("double a number.*?")', README)[1])[0]
+    told = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        [sys.executable, ROOT / "chat_client.py", "--home", kernel_process.home, sentence],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (told.returncode, told.stdout.strip()) == (0, "8"), told.stderr
+    assert "learned now (verified, reproduces the example)" in told.stderr
