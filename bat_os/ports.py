@@ -229,6 +229,12 @@ class Cell(Protocol):
             CellUnavailableError: This machine cannot confine it.
         """
 
+    async def self_test(self) -> dict[str, Any]:
+        """Return ``{"ok": bool, "held": [name], "through": [name]}`` of some attacks.
+
+        A cell that lets one through runs nothing from then on.
+        """
+
     def stats(self) -> dict[str, Any]:
         """Return plain facts for ``health``: kind, confinement, calls."""
 

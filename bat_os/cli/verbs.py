@@ -9,13 +9,14 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.chat import EXIT_INTERRUPTED, connect, refuse
 from bat_os.clients.console import Screen, to_json
-from bat_os.errors import BatError
+from bat_os.errors import ArgumentsError, BatError
 from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ async def _run(home: Path, options: argparse.Namespace) -> dict[str, Any]:
                 args=options.args,
                 kwargs=options.kwargs,
             )
+        if options.verb == "teach":
+            source = sys.stdin.read() if options.file == "-" else _read(options.file)
+            return await kernel.request(
+                "teach", timeout=60, target=options.object, body={"source": source}
+            )
         if options.verb == "inspect":
             return await kernel.request("inspect", target=options.object)
         return await kernel.request(options.verb)
@@ -71,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("kwargs", nargs="?", type=_map, default={}, help="JSON map: '{\"n\": 5}'")
     inspect = verbs.add_parser("inspect", parents=[common], help="show one object")
     inspect.add_argument("object", help="name or oid")
+    teach = verbs.add_parser("teach", parents=[common], help="install a method that you wrote")
+    teach.add_argument("object", help="name or oid")
+    teach.add_argument("file", help="Python file whose first def is the method; - for stdin")
     for verb, text in (
         ("list", "list the root objects"),
         ("health", "say how the kernel is"),
@@ -78,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     ):
         verbs.add_parser(verb, parents=[common], help=text)
     return parser
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArgumentsError(f"{file} cannot be read: {error}") from error
 
 
 def _list(text: str) -> list[Any]:

@@ -171,8 +171,10 @@ async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *,
             progress.say(f"The watchdog runs (process {status.watchdog_pid}).")
             return 0
         health = await _ask_health(home) if wait else {}
-        if health.get("ready"):
-            progress.done(f"BAT OS {health.get('version', '')} is ready.")
+        if health.get("ready") or health.get("problem"):
+            problem = health.get("problem")
+            doubt = f" with what it knows, but: {problem}" if problem else "."
+            progress.done(f"BAT OS {health.get('version', '')} is ready{doubt}")
             return 0
         if health:
             answered = time.monotonic()

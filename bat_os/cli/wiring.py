@@ -16,7 +16,7 @@ from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import convert_in_child, packaged_gguf, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.engines.transformers import TransformersEngine
-from bat_os.errors import ModelError, SettingsError
+from bat_os.errors import CellUnavailableError, ModelError, SettingsError
 from bat_os.image.blobs import ingest_folder, link_folder, model_names
 from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
@@ -65,6 +65,13 @@ def make_mind(home: Home, settings: Settings) -> Mind:
 def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
     """Return what has to be done once, in order, before missions can run."""
 
+    async def cell(report: Report) -> None:
+        report("trying attacks on the cell")
+        through = (await mind.cell.self_test())["through"]
+        if through:
+            text = f"the cell does not hold here ({', '.join(through)}); no learned method runs"
+            raise CellUnavailableError(text)
+
     async def embedder(report: Report) -> None:
         if EMBEDDER not in await model_names(mind.image):
             report(f"taking {EMBEDDER} into the image")
@@ -89,8 +96,8 @@ def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
         )
 
     if mind.options.engine == "scripted":
-        return [codex]
-    return [embedder, codex, model]
+        return [cell, codex]
+    return [cell, embedder, codex, model]
 
 
 async def _take_in_model(home: Home, image: ImageStore, report: Report) -> None:

@@ -31,6 +31,8 @@ MAX_INT_BITS: Final = 14_000
 ATOMS: Final = frozenset(
     (type(None), bool, float, str, bytes, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID)
 )
+# A container of these alone needs no walk through its parts.
+FLAT: Final = ATOMS | {int, Decimal}
 _SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What the receiver of a learned method has as its own attributes.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ZODB
 
 from bat_os.errors import ForbiddenClassError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "bat_os.image.blobs": frozenset({"StoredFile", "StoredModel"}),
@@ -60,3 +63,9 @@ def is_allowed(module: str, name: str) -> bool:
     if module.startswith("BTrees.") and module.endswith("BTree"):
         return name.endswith(_TREES)
     return name in ALLOWED.get(module, ())
+
+
+def looks_like_image(path: Path) -> bool:
+    """Return True when the file begins as a FileStorage does."""
+    with path.open("rb") as stream:
+        return stream.read(4) == b"FS30"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
 
+# No object that a person names begins so.
+RECORD: Final = "mission "
 MAX_ATTEMPTS: Final = 3
 
 
@@ -82,7 +84,7 @@ def open_brief(
         if stored.slots["sha256"] != brief_digest(brief):
             raise KeyReusedError(f"the key {key!r} was used for another brief")
         return read(root, known)
-    obj = UvmObject(f"mission {mission_id}")
+    obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {
         "key": key,
         "sha256": brief_digest(brief),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistent import Persistent
 
-from bat_os.core.values import Ref, check, check_slot_name
+from bat_os.core.values import FLAT, Ref, check, check_slot_name
 from bat_os.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -196,5 +196,5 @@ def _rebuild(value: Any, kind: type, each: Callable[[Any], Any]) -> Any:
     if kind is dict:
         return {each(key): each(item) for key, item in value.items()}
     if kind in (list, tuple, set, frozenset):
-        return kind(each(item) for item in value)
+        return kind(value if FLAT.issuperset(map(type, value)) else map(each, value))
     return value

@@ -30,7 +30,7 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.intake import AllowListDB
+from bat_os.image.intake import AllowListDB, looks_like_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -177,11 +177,6 @@ def _storage(location: str | Path) -> tuple[Any, dict[str, Any]]:
         return factory(), options
     path = Path(location)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size and not _has_magic(path):
+    if path.exists() and path.stat().st_size and not looks_like_image(path):
         raise ValueError("it is not a ZODB FileStorage")
     return FileStorage(str(path), blob_dir=str(path) + ".blob"), {}
-
-
-def _has_magic(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == b"FS30"

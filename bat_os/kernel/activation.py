@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bat_os.core.values import Ref, check_slot_name
+from bat_os.core.values import FLAT, Ref, check_slot_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.ports import NestedReply
 
@@ -91,5 +91,5 @@ def _collect(value: Any, reach: dict[str, Ref]) -> None:
             reach[item.oid] = item
         elif type(item) is dict:
             stack.extend(item.values())
-        elif type(item) in (list, tuple, set, frozenset):
+        elif type(item) in (list, tuple, set, frozenset) and not FLAT.issuperset(map(type, item)):
             stack.extend(item)

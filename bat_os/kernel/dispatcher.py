@@ -25,6 +25,7 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.kernel import views
 from bat_os.kernel.snapshot import find
+from bat_os.kernel.teaching import teach
 from bat_os.kernel.turn import take_turn
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Dispatcher:
             "list": self._list,
             "inspect": self._inspect,
             "shutdown": self._shutdown,
+            "teach": self._teach,
         }
 
     async def handle(self, request: Request, send: Send) -> Reply:
@@ -172,6 +174,10 @@ class Dispatcher:
 
     async def _ping(self, request: Request, _: Send) -> Reply:
         return Reply("pong", request.id, {"boot": self.about()["boot"]})
+
+    async def _teach(self, request: Request, _: Send) -> Reply:
+        async with self._turns:
+            return Reply("result", request.id, await teach(self.mind, request))
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:
         asyncio.get_running_loop().call_later(0.05, self.stop)

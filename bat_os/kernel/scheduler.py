@@ -62,6 +62,7 @@ class _Job:
         task: Ends with the mission's answer.
         listeners: Told of its states.
         taken_up: It runs, and that is counted in the image.
+        begun: Its task has had its first step.
         withdrawn: The asker does not want it any more.
         ending: It is over; what is left is to write that down.
     """
@@ -71,6 +72,7 @@ class _Job:
     task: asyncio.Task[dict[str, Any]] | None = None
     listeners: list[Listener] = field(default_factory=list)
     taken_up: bool = False
+    begun: bool = False
     withdrawn: bool = False
     ending: bool = False
 
@@ -152,7 +154,8 @@ class Scheduler:
             return False
         if not job.withdrawn:
             job.withdrawn = True
-            job.task.cancel()
+            if job.begun:  # a task that has not had its first step would end without a word
+                job.task.cancel()
         return True
 
     async def resume(self) -> int:
@@ -185,6 +188,9 @@ class Scheduler:
 
     async def _run(self, mission_id: str, job: _Job) -> dict[str, Any]:
         seconds = self._mind.options.mission_seconds
+        job.begun = True
+        if job.withdrawn and job.task is not None:
+            job.task.cancel()  # takes effect at the first await that has to wait
         try:
             await self._ready.wait()
             async with self._slots, asyncio.timeout(seconds):

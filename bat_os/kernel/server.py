@@ -57,11 +57,11 @@ class Server:
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._loop = asyncio.get_running_loop()
 
     def serve(self, dispatcher: Dispatcher) -> None:
         """Begin to take requests."""
         self._dispatcher = dispatcher
-        self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._loop.call_soon(self._drain)
 
@@ -133,6 +133,9 @@ class Server:
         try:
             frames = encode_reply(reply)
         except BatError as error:
+            if not reply.is_last:
+                log.info("%s for %s not sent: %s", reply.type, reply.re, error)
+                return
             told = Request("", id=reply.re, plain=reply.plain)
             frames = encode_reply(error_reply(told, error))
         try:

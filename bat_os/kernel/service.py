@@ -157,15 +157,16 @@ class Kernel:
         return servers
 
     async def _prepare(self) -> None:
-        try:
-            for step in self.steps:
+        for step in self.steps:
+            try:
                 await step(self._report)
-        except BatError as error:
-            log.error("awakening stopped: %s", error)  # noqa: TRY400 - the text is for people
-            self._problem = str(error)
-        except Exception:  # one request: known messages must still be answered
-            log.exception("awakening stopped")
-            self._problem = "a fault while preparing the models; the kernel's log has it"
+            except BatError as error:
+                log.error("awakening: %s", error)  # noqa: TRY400 - the text is for people
+                self._problem = self._problem or str(error)
+            except Exception:  # one request: known messages must still be answered
+                log.exception("awakening")
+                fault = "a fault while preparing the models; the kernel's log has it"
+                self._problem = self._problem or fault
         self._awakening = ""
         self._scheduler.open()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import CellError, NotFoundError
+from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, freeze, ref_of
 
 if TYPE_CHECKING:
@@ -48,17 +49,23 @@ class Copy:
         """
         if name in self.selectors:
             raise CellError(f"{name!r} is a method; a slot cannot replace it", kind="refused")
+        self._check_open()
         self.slots[name] = self.changed[name] = value
         self.own.add(name)
         self.removed.discard(name)
 
     def remove(self, name: str) -> None:
         """Delete an own slot in the copy; an inherited one stays."""
+        self._check_open()
         if name in self.own:
             self.own.discard(name)
             self.slots.pop(name, None)
             self.changed.pop(name, None)
             self.removed.add(name)
+
+    def _check_open(self) -> None:
+        if self.ref.name.startswith(RECORD):
+            raise CellError("the record of a mission changes by its events only", kind="refused")
 
 
 def find(root: Mapping[str, Any], key: str) -> UvmObject:

@@ -51,6 +51,6 @@ async def chat(home, *arguments, given=b"", **environ):
     return await finish(await launch("chat_client.py", home, *arguments, **environ), given)
 
 
-async def verb(home, *arguments, **environ):
-    """Run ``batos VERB`` to its end."""
-    return await finish(await launch("batos.py", home, *arguments, **environ))
+async def verb(home, *arguments, given=b"", **environ):
+    """Run ``batos VERB`` to its end; ``given`` is piped into it."""
+    return await finish(await launch("batos.py", home, *arguments, **environ), given)

@@ -121,6 +121,9 @@ async def test_a_mission_that_waits_can_be_withdrawn(image, scheduler_of):
     await asyncio.sleep(0)
     assert scheduler.cancel(mission_id)
     assert (await asking)["body"]["code"] == "CANCELLED"
+    mission_id = await start(scheduler, image, "triple", 2)
+    assert scheduler.cancel(mission_id)  # before its task has had its first step
+    assert (await scheduler.result(mission_id))["body"]["code"] == "CANCELLED"
 
 
 async def test_what_is_being_committed_when_a_mission_is_withdrawn_counts(image, scheduler_of):

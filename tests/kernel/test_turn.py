@@ -432,3 +432,11 @@ async def test_an_oid_of_nothing_is_not_found(send, key):
         await send(key, "dance")
     with pytest.raises(NotFoundError):
         await send("genesis_obj", "dance", {"ref": key})
+
+
+async def test_the_record_of_a_mission_answers_but_cannot_be_changed(make, send):
+    await make("mission 1", answer=None)
+    assert await send("mission 1", "answer") is None
+    for selector, args in (("setSlot", ("answer", 1)), ("removeSlot", ("answer",))):
+        with pytest.raises(CellError, match="changes by its events only"):
+            await send("mission 1", selector, *args)

@@ -123,3 +123,20 @@ async def test_an_object_is_cloned_linked_and_used_over_the_wire(serving):
         assert (await send("robot_obj", "friend"))["ref"] == "genesis_obj"
         names = [one["name"] for one in (await kernel.request("list"))["objects"]]
     assert "robot_obj" in names
+
+
+async def test_the_cell_is_tried_at_start_and_health_says_what_held(serving):
+    async with serving.client() as kernel:
+        cell = (await kernel.request("health"))["cell"]
+    assert cell["self_test"]["ok"]
+    assert len(cell["self_test"]["held"]) >= 10
+    assert cell["self_test"]["through"] == []
+    assert cell["confinement"]["seccomp"]
+    assert cell["confinement"]["landlock"]
+
+
+async def test_a_setting_that_cannot_be_used_ends_the_kernel_for_good(kernel_process):
+    kernel_process.start(script=kernel_process.home)  # a folder is no script
+    assert await asyncio.to_thread(kernel_process.wait) == 78
+    assert "BATOS_SCRIPT=" in kernel_process.log()
+    assert "Traceback" not in kernel_process.log()
