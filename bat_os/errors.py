@@ -239,7 +239,8 @@ class CellError(ResourceError):
 
     ``details["kind"]`` is one of ``raised`` (its own exception; ``type`` and ``line``
     say which and where), ``deadline``, ``died``, ``limit`` (memory, output, messages),
-    ``refused`` (a value or a send that is not allowed) or ``malformed`` (a forged frame).
+    ``refused`` (a value or a send that is not allowed), ``malformed`` (a forged frame) or
+    ``unsupported`` (the cell's Python lacks ``feature``).
     """
 
     code = "SANDBOX_FAILED"

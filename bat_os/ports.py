@@ -232,7 +232,8 @@ class Cell(Protocol):
     async def self_test(self) -> dict[str, Any]:
         """Return ``{"ok": bool, "held": [name], "through": [name]}`` of some attacks.
 
-        A cell that lets one through runs nothing from then on.
+        Raises:
+            CellUnavailableError: This machine cannot confine learned code.
         """
 
     def stats(self) -> dict[str, Any]:

@@ -36,8 +36,38 @@ T = TypeVar("T")
 MAX_MESSAGES: Final = 1000
 MAX_NAME: Final = 100
 MAX_CHANGED: Final = 16 << 20
-_PRINT_LIMIT: Final = 64 << 10
+PRINT_LIMIT: Final = 64 << 10
 _LARGE: Final = 64 << 10  # bytes; unpacking more leaves the event loop
+
+
+class Countdown:
+    """What is left of a call's deadline; it runs only inside ``within``."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left = seconds
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """Return what ``work`` gives, within what is left.
+
+        Raises:
+            CellError: It took longer.
+        """
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        try:
+            async with asyncio.timeout(self._left):
+                result = await work
+        except TimeoutError as error:
+            raise self._late() from error
+        finally:
+            self._left -= clock() - start
+        if self._left <= 0:  # work that never waits does not notice the timeout
+            raise self._late()
+        return result
+
+    def _late(self) -> CellError:
+        return CellError(f"took longer than {self._seconds:g} s", kind="deadline")
 
 
 class Conversation:
@@ -54,7 +84,7 @@ class Conversation:
         self._send = send
         self._codec = Codec()
         self._known = set(call.view.slots)
-        self._left = call.deadline
+        self._within = Countdown(call.deadline).within
         self._sizes: dict[str, int] = {}
 
     async def run(self) -> RunResult:
@@ -126,7 +156,7 @@ class Conversation:
 
     async def _end(self, parts: list[Any]) -> RunResult:
         value, changed, removed, printed = parts
-        _check_text(printed, _PRINT_LIMIT)
+        _check_text(printed, PRINT_LIMIT)
         _packed([value])
         delta = await self._delta(changed, removed, value)
         return RunResult(await self._aside(self._codec.read, value), delta, printed)
@@ -144,7 +174,7 @@ class Conversation:
         values = {}
         self._weigh(changed, removed)
         for name, data in changed.items():
-            _check_slot(name)
+            check_slot(name)
             values[name] = await self._aside(self._read_slot, name, data)
         self._known |= set(values)
         self._known -= set(removed)
@@ -170,33 +200,13 @@ class Conversation:
         _check_text(text, 8000)
         if kind != "raised":
             raise CellError(text, kind=kind)
-        place = f" on line {line}" if line > 0 else ""
-        message = f"{name}{place}: {text}" if text else f"{name}{place}"
-        raise CellError(message, kind=kind, type=name, line=line, text=text)
+        raise raised(name, line, text)
 
     async def _aside(self, work: Any, *args: Any) -> Any:
         """Return ``work(*args)``; off the event loop when its last argument is large."""
         data = args[-1]
         size = len(data) if type(data) is bytes else sum(map(len, data))
         return work(*args) if size < _LARGE else await asyncio.to_thread(work, *args)
-
-    async def _within(self, work: Awaitable[T]) -> T:
-        """Return what ``work`` gives, within what is left of the deadline."""
-        clock = asyncio.get_running_loop().time
-        start = clock()
-        try:
-            async with asyncio.timeout(self._left):
-                result = await work
-        except TimeoutError as error:
-            raise self._late() from error
-        finally:
-            self._left -= clock() - start
-        if self._left <= 0:  # work that never waits does not notice the timeout
-            raise self._late()
-        return result
-
-    def _late(self) -> CellError:
-        return CellError(f"took longer than {self._call.deadline:g} s", kind="deadline")
 
     async def _write(self, frame: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._channel, frame)
@@ -218,13 +228,24 @@ class Conversation:
         return bytes(data)
 
 
+def raised(name: str, line: int, text: str) -> CellError:
+    """Return the error for an exception of the learned code itself; line 0 is nowhere."""
+    place = f" on line {line}" if line > 0 else ""
+    message = f"{name}{place}: {text}" if text else f"{name}{place}"
+    return CellError(message, kind="raised", type=name, line=line, text=text)
+
+
 def _check_text(text: Any, most: int) -> None:
     if type(text) is not str or len(text) > most:
         raise FrameError("a text of the wrong form")
 
 
-def _check_slot(name: str) -> None:
-    """Refuse names that a slot of the image must not have."""
+def check_slot(name: str) -> None:
+    """Refuse names that a slot of the image must not have.
+
+    Raises:
+        FrameError: It is such a name.
+    """
     if not name.isidentifier() or len(name) > MAX_NAME or name.startswith(("__", "_p_")):
         raise FrameError("a slot name that is not allowed")
     if name in ("_slots", "send"):

@@ -14,6 +14,8 @@ from bat_os.errors import CellError, NotFoundError
 from bat_os.ports import Call, ObjectView
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bat_os.ports import Cell, Nested
 
 _ATTACKS: Final = {
@@ -43,6 +45,14 @@ def m(self):
         return "held"
     return "through"
 """
+_MONTY_PROBE: Final = """
+def m(self):
+    try:
+        {attack}
+    except BaseException:
+        return "held"
+    return "through"
+"""
 _LOOP: Final = """
 def m(self):
     while True:
@@ -50,17 +60,43 @@ def m(self):
 """
 
 
-async def run_attacks(cell: Cell) -> dict[str, Any]:
+# Source by name. These reach past the import list to Python itself ...
+PYTHON_ATTACKS: Final = {
+    name: textwrap.dedent(_PROBE).format(attack=attack) for name, attack in _ATTACKS.items()
+}
+# ... and these try what Monty has of the kind; it has no way further down.
+MONTY_ATTACKS: Final = {
+    name: _MONTY_PROBE.format(attack=attack)
+    for name, attack in {
+        "read a file": "open('/etc/hostname').read()",
+        "write a file": "open('/tmp/bat-os-self-test', 'w').write('x')",
+        "list a folder": "import pathlib; list(pathlib.Path('/').iterdir())",
+        "read the environment": "import os; os.environ['PATH']",
+        "open a socket": "import socket; socket.socket()",
+        "run a program": "import os; os.system('true')",
+        "import anything": "import ctypes; ctypes.CDLL(None)",
+        "evaluate a text": "eval('open(chr(47) + chr(112))')",
+        "climb to the classes": "().__class__.__mro__[1].__subclasses__()[0]",
+        "take memory": "'x' * (512 << 20)",
+    }.items()
+}
+
+
+async def run_attacks(cell: Cell, attacks: Mapping[str, str] = PYTHON_ATTACKS) -> dict[str, Any]:
     """Return ``{"ok": bool, "held": [name], "through": [name]}``, and after all that a sum.
+
+    Args:
+        cell: Where to run them.
+        attacks: Sources of ``m`` by name; each answers ``"held"`` or ``"through"``.
 
     Raises:
         CellUnavailableError: This machine cannot confine learned code.
     """
     held: list[str] = []
     through: list[str] = []
-    for name, attack in _ATTACKS.items():
-        answer = await _run(cell, textwrap.dedent(_PROBE).format(attack=attack))
-        (held if answer == "held" else through).append(name)
+    for name, source in attacks.items():
+        answer = await _run(cell, source)
+        (held if answer in ("held", "limit") else through).append(name)
     answer = await _run(cell, _LOOP, deadline=0.2)
     (held if answer == "deadline" else through).append("loop for ever")
     answer = await _run(cell, "def m(self):\n    return 6 * 7\n")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import bat_os
+from bat_os.cells.choice import ChosenCell
+from bat_os.cells.monty import MontyCell
 from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.personas import PERSONAS, parse_codex
@@ -16,7 +18,7 @@ from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import convert_in_child, packaged_gguf, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.engines.transformers import TransformersEngine
-from bat_os.errors import CellUnavailableError, ModelError, SettingsError
+from bat_os.errors import ModelError, SettingsError
 from bat_os.image.blobs import ingest_folder, link_folder, model_names
 from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.settings import Settings
     from bat_os.kernel.service import Step
-    from bat_os.ports import Embedder, ModelEngine, Prompt, Sampling
+    from bat_os.ports import Cell, Embedder, ModelEngine, Prompt, Sampling
     from bat_os.supervisor.home import Home
 
     Report = Callable[[str], None]
@@ -55,7 +57,7 @@ def make_mind(home: Home, settings: Settings) -> Mind:
         engine=engine,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
-        cell=ZygoteCell(zone=os.environ.get("TZ", "")),
+        cell=_cell(settings),
         guardian=PersistenceGuardian(),
         personas=PERSONAS,
         options=settings,
@@ -67,10 +69,7 @@ def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
 
     async def cell(report: Report) -> None:
         report("trying attacks on the cell")
-        through = (await mind.cell.self_test())["through"]
-        if through:
-            text = f"the cell does not hold here ({', '.join(through)}); no learned method runs"
-            raise CellUnavailableError(text)
+        await mind.cell.self_test()
 
     async def embedder(report: Report) -> None:
         if EMBEDDER not in await model_names(mind.image):
@@ -110,6 +109,12 @@ async def _take_in_model(home: Home, image: ImageStore, report: Report) -> None:
         await convert_in_child(source, folder, lambda line: report(f"{MODEL}: {line}"))
     meta = {"source": source.name, "licence": "Apache-2.0"}
     await ingest_folder(image, MODEL, folder, meta=meta, consume=True, progress=report)
+
+
+def _cell(settings: Settings) -> ChosenCell:
+    zygote = ZygoteCell(zone=os.environ.get("TZ", ""))
+    cells: dict[str, Cell] = {"zygote": zygote, "monty": MontyCell()}
+    return ChosenCell(tuple(cells.values()) if settings.cell == "auto" else [cells[settings.cell]])
 
 
 def _models(image: ImageStore, home: Home, settings: Settings) -> tuple[ModelEngine, Embedder]:

@@ -24,6 +24,8 @@ class Settings:
         open_loopback: Let clients on the loopback interface in without the token.
         engine: ``transformers``, or ``scripted`` for a fake that answers from ``script``.
         script: JSON lines of a scripted engine.
+        cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
+            Python), or ``auto``: the zygote where it holds, else Monty.
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
@@ -37,6 +39,7 @@ class Settings:
     open_loopback: bool = False
     engine: str = "transformers"
     script: str = ""
+    cell: str = "auto"
     candidates: int = 8
     mission_seconds: float = 300.0
     threads: int = 0
@@ -65,6 +68,7 @@ class Settings:
         rules: tuple[tuple[str, bool, str], ...] = (
             ("tcp_port", -1 <= self.tcp_port <= 65535, "a port, 0 (any) or -1 (none)"),
             ("engine", self.engine in ("transformers", "scripted"), "transformers or scripted"),
+            ("cell", self.cell in ("auto", "zygote", "monty"), "auto, zygote or monty"),
             ("candidates", 1 <= self.candidates <= 32, "a number from 1 to 32"),
             ("mission_seconds", 1 <= self.mission_seconds <= 86_400, "seconds from 1 to 86400"),
             ("threads", 0 <= self.threads <= 256, "a number from 0 to 256"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 METHOD_TOKENS: Final = 110
 MAX_SHOT: Final = 600
+LACKS: Final = 6  # a small model loses the thread of longer lists
 STEWARD: Final = "ALFRED"
 
 
@@ -43,8 +44,9 @@ class Synthesis:
         """
         mission, count = self._record.mission, self._mind.options.candidates
         persona = self._mind.personas[await writer_of(self._mind, mission.brief)]
-        plain = ask_method(mission.brief, persona.system_prompt, None)
-        shown = ask_method(mission.brief, persona.system_prompt, await self._shots())
+        system = persona.system_prompt + self._without()
+        plain = ask_method(mission.brief, system, None)
+        shown = ask_method(mission.brief, system, await self._shots())
         greedy = [plain] if mission.rounds == 0 else []
         half = count // 2
         sampled = [plain] * (count - half - len(greedy)) + [shown] * half
@@ -57,6 +59,11 @@ class Synthesis:
                 drafts += [draft | {"persona": persona.name} for draft in written]
                 calls, tokens = calls + 1, tokens + drawn
         return MethodDrafted(tuple(drafts), model_calls=calls, tokens=tokens)
+
+    def _without(self) -> str:
+        """Return what the cell's Python lacks, for the writer; "" where it lacks nothing."""
+        lacks = self._mind.cell.stats().get("lacks", ())
+        return f" Do without {'; '.join(lacks[:LACKS])}." if lacks else ""
 
     async def _draw(
         self, prompts: Sequence[Prompt], how: tuple[float, int]

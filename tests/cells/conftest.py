@@ -1,10 +1,11 @@
-"""One real cell for each test module that asks for it."""
+"""Real cells, one of each kind for each test module that asks for it."""
 
 import sys
 
 import pytest
 import pytest_asyncio
 
+from bat_os.cells.monty import MontyCell
 from bat_os.cells.zygote import ZygoteCell
 
 
@@ -16,3 +17,16 @@ async def cell():
     await cell.start()
     yield cell
     await cell.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def monty():
+    cell = MontyCell()
+    await cell.start()
+    yield cell
+    await cell.close()
+
+
+@pytest.fixture(scope="module", params=["zygote", "monty"])
+def any_cell(request):
+    return request.getfixturevalue({"zygote": "cell", "monty": "monty"}[request.param])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import pytest_asyncio
 
+from bat_os.cells.scripted import ScriptedCell
 from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.events import MessageUnderstood, MethodDrafted, QueriesPlanned
 from bat_os.core.mission import MAX_DRAFTS, State
@@ -304,7 +305,22 @@ async def test_a_target_that_changes_during_the_trial_is_tried_again(image, cell
                 )
             return await cell.run(call, send)
 
+        def stats(self):
+            return cell.stats()
+
     mind = make_mind(image, Busy(), script(DOUBLE))
     answer, record, _ = await think([], "double", 21, mind=mind)
     assert answer["body"]["result"] == 42
     assert isinstance(record.mission.last(MethodDrafted), MethodDrafted)
+
+
+async def test_the_writer_is_told_what_the_cells_python_lacks(image):
+    class Small(ScriptedCell):
+        def stats(self):
+            return super().stats() | {"lacks": ["yield", "del"]}
+
+    mind = make_mind(image, Small({"m": lambda _self: 1}), script(" return 1"))
+    mission_id = await open_mission(image, "m")
+    await CognitiveCycle(mind, lambda *_: None).run(mission_id)
+    told = [prompts[0].messages[0][1] for prompts in mind.engine.prompts]
+    assert told[-1].endswith("Do without yield; del.")

@@ -140,3 +140,14 @@ async def test_a_setting_that_cannot_be_used_ends_the_kernel_for_good(kernel_pro
     assert await asyncio.to_thread(kernel_process.wait) == 78
     assert "BATOS_SCRIPT=" in kernel_process.log()
     assert "Traceback" not in kernel_process.log()
+
+
+async def test_monty_can_be_chosen_and_learns_and_keeps_state_too(kernel_process):
+    kernel_process.start(cell="monty")
+    health = await kernel_process.until_ready()
+    assert (health["cell"]["kind"], health["cell"]["self_test"]["through"]) == ("monty", [])
+    async with kernel_process.client() as kernel:
+        assert (await ask(kernel, "double", 21))["result"] == 42
+        assert (await ask(kernel, "remember", "milk"))["result"] == ["milk"]
+        known = await ask(kernel, "remember", "eggs")
+    assert (known["result"], known["model_calls"]) == (["milk", "eggs"], 0)
