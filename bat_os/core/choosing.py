@@ -33,6 +33,8 @@ class Verdict:
         problem: Why it cannot be used, in one line; "" when it can.
         preview: What it answered to the caller's arguments, cut short.
         meaning: Key that equal answers share.
+        readable: The answer is text or a moment. Of answers that mean the same, such as the
+            present moment as a text and as seconds since 1970, people want the first.
         passed: Examples that it reproduces.
         agree: Candidates with the same answer, itself included.
     """
@@ -43,6 +45,7 @@ class Verdict:
     problem: str = ""
     preview: str = ""
     meaning: str = ""
+    readable: bool = False
     passed: int = 0
     agree: int = 0
 
@@ -73,7 +76,9 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     usable = [v for v in counted if not v.problem and v.passed == examples]
     if not usable:
         return Choice(None, "", _why_none(counted, examples), counted)
-    best = max(usable, key=lambda v: v.agree)
+    most = max(usable, key=lambda v: v.agree)
+    same = [v for v in usable if v.meaning == most.meaning]
+    best = next((v for v in same if v.readable), most)
     if examples:
         return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
     reason = f"{best.agree} of {len(counted)} candidates agree"

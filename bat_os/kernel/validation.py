@@ -141,7 +141,8 @@ class Validation:
             return replace(verdict, problem="returned nothing and changed nothing", passed=passed)
         key = await asyncio.to_thread(meaning, answer.value, self._now)
         key = key if len(key) <= MAX_MEANING else digest(key)
-        return replace(verdict, preview=preview(answer.value), meaning=key, passed=passed)
+        found = replace(verdict, preview=preview(answer.value), meaning=key, passed=passed)
+        return replace(found, readable=isinstance(answer.value, str | dt.datetime))
 
     async def _run(self, verdict: Verdict, brief: Brief) -> Answer:
         trial = Candidate(brief.selector, verdict.source, TRIAL_SEED, self._now.timestamp())

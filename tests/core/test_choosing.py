@@ -88,3 +88,12 @@ def test_whatever_names_the_present_moment_has_one_meaning(value):
 @pytest.mark.parametrize("value", [1, 12, "noon", "112:00", "12:05", None, [], "2026-01-02"])
 def test_nothing_else_names_the_present_moment(value):
     assert meaning(value, NOON) == meaning(value)
+
+
+def test_of_answers_that_mean_the_same_the_readable_one_is_kept():
+    seconds = [Verdict(n, "", meaning="the present moment") for n in (0, 1)]
+    text = Verdict(2, "", meaning="the present moment", readable=True)
+    other = Verdict(3, "", meaning="text now", readable=True)
+    choice = choose((*seconds, text, other), examples=0)
+    assert choice.chosen is not None
+    assert (choice.chosen.draft, choice.chosen.agree) == (2, 3)
