@@ -3,10 +3,8 @@
 import asyncio
 
 import pytest
-import pytest_asyncio
 
 from bat_os.cells.scripted import ScriptedCell
-from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.events import MessageUnderstood, MethodDrafted, QueriesPlanned
 from bat_os.core.mission import MAX_DRAFTS, State
 from bat_os.engines.scripted import ScriptedEngine
@@ -16,13 +14,6 @@ from bat_os.kernel.snapshot import find
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, rewind, script
 
 DOUBLE = " return number * 2"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cell():
-    cell = ZygoteCell()
-    yield cell
-    await cell.close()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -3,9 +3,7 @@
 import asyncio
 
 import pytest
-import pytest_asyncio
 
-from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.protocol import Request, decode_reply, encode_reply
 from bat_os.errors import (
     ArgumentsError,
@@ -22,13 +20,6 @@ from bat_os.kernel.snapshot import find
 from tests.kernel.minds import make_mind, script
 
 REMEMBER = " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cell():
-    cell = ZygoteCell()
-    yield cell
-    await cell.close()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

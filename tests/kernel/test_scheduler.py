@@ -4,9 +4,7 @@ import asyncio
 import threading
 
 import pytest
-import pytest_asyncio
 
-from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.mission import State
 from bat_os.errors import BusyError, ShuttingDownError
 from bat_os.image import missions
@@ -15,13 +13,6 @@ from bat_os.kernel.snapshot import find
 from tests.kernel.minds import make_mind, open_mission, read, script
 
 DOUBLE = " return number * 2"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cell():
-    cell = ZygoteCell()
-    yield cell
-    await cell.close()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

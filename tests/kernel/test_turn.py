@@ -3,9 +3,7 @@
 import asyncio
 
 import pytest
-import pytest_asyncio
 
-from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.brief import Brief
 from bat_os.core.values import Ref
 from bat_os.errors import (
@@ -22,13 +20,6 @@ from bat_os.kernel.turn import Candidate, Turn, take_turn
 
 ADD = "def add(self, a, b):\n    return a + b\n"
 COUNT = "def count(self, by=1):\n    self.n += by\n    self._p_changed = True\n    return self.n\n"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cell():
-    cell = ZygoteCell()
-    yield cell
-    await cell.close()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
