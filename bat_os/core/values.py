@@ -14,6 +14,7 @@ unpickling it would import the module that defines the subclass.
 from __future__ import annotations
 
 import datetime as dt
+import keyword
 import re
 import uuid
 from dataclasses import dataclass
@@ -102,6 +103,17 @@ def check_slot_name(name: str) -> None:
     """
     if not _SLOT.match(name) or name.startswith(("__", "_p_", "_v_")) or name in RESERVED:
         raise ArgumentsError(f"{name[:60]!r} cannot name a slot or a message")
+
+
+def check_selector(name: str) -> None:
+    """Return nothing when ``name`` can name a message: a slot's name that Python can define.
+
+    Raises:
+        ArgumentsError: It cannot.
+    """
+    check_slot_name(name)
+    if keyword.iskeyword(name):
+        raise ArgumentsError(f"{name!r} is a word of Python and cannot be a selector")
 
 
 def check_object_name(name: str) -> None:

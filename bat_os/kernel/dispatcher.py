@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.protocol import Reply
-from bat_os.core.values import check_slot_name
+from bat_os.core.values import check_selector, check_slot_name
 from bat_os.errors import (
     ArgumentsError,
     DeadlineError,
@@ -188,9 +188,7 @@ class Dispatcher:
 
 
 def _checked(brief: Brief) -> Brief:
-    check_slot_name(brief.selector)
-    if keyword.iskeyword(brief.selector):
-        raise ArgumentsError(f"{brief.selector!r} is a word of Python and cannot be a selector")
+    check_selector(brief.selector)
     for name in brief.kwargs:
         check_slot_name(name)
         if keyword.iskeyword(name):

@@ -6,7 +6,6 @@ covenant repair > guardian's audit > a trial turn per example > one transaction
 from __future__ import annotations
 
 import ast
-import keyword
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.choosing import meaning, preview
 from bat_os.core.frames import read_examples
 from bat_os.core.source.sourcetext import find_method, parse
-from bat_os.core.values import check_slot_name
+from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, AuditError, DraftsError
 from bat_os.image.install import Skill, install
 from bat_os.image.objects import Method, digest
@@ -51,9 +50,7 @@ async def teach(mind: Mind, request: Request) -> dict[str, Any]:
     if type(source) is not str or not source.strip():
         raise ArgumentsError("teach needs a body with the source of one method")
     selector = request.selector or _first_function(source)
-    check_slot_name(selector)
-    if keyword.iskeyword(selector):
-        raise ArgumentsError(f"{selector!r} is a word of Python and cannot be a selector")
+    check_selector(selector)
     source = mind.guardian.repair(source, selector)
     findings = mind.guardian.audit(source, selector).lines()
     if findings:
