@@ -23,6 +23,7 @@
             TransitionError          an event that the state does not accept
             AuditError               source that the PersistenceGuardian refuses
             DraftsError              no candidate was good enough
+            ExampleWantedError       candidates disagree, and only an example can decide
             ModelOutputError         the model's answer cannot be read
             DeadlineError            the time allowed is over
             CancelledError           the asker withdrew
@@ -193,6 +194,16 @@ class DraftsError(MissionError):
 
     code = "SANDBOX_FAILED"
     retryable = True
+
+
+class ExampleWantedError(MissionError):
+    """The candidates disagree, and only an example from the asker can decide.
+
+    ``details["choices"]`` has up to two maps with ``result`` (None where it is long),
+    ``shown`` (cut short), ``source`` and ``agree``.
+    """
+
+    code = "EXAMPLE_WANTED"
 
 
 class ModelOutputError(MissionError):

@@ -7,19 +7,25 @@ contract tests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bat_os.core.prompts import Prompt as Prompt  # noqa: TC001 - adapters take it from here
+# Adapters take these from here.
+from bat_os.core.calls import Call as Call
+from bat_os.core.calls import Delta as Delta
+from bat_os.core.calls import Nested as Nested
+from bat_os.core.calls import NestedReply as NestedReply
+from bat_os.core.calls import ObjectView as ObjectView
+from bat_os.core.calls import RunResult as RunResult
+from bat_os.core.prompts import Prompt as Prompt
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
-
-    from bat_os.core.values import Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Sampling:
         stop: A regular expression; generation of a completion ends where it first matches
             in the new text, and the match and what follows are cut off.
         schema: A JSON Schema that the text is constrained to, or None.
+        seconds: Wall clock for the whole call, loading included; 0 sets no limit.
     """
 
     temperature: float = 0.0
@@ -44,6 +51,7 @@ class Sampling:
     seed: int = 0
     stop: str = ""
     schema: Mapping[str, Any] | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +62,81 @@ class Completion:
         text: The new text, without prompt and prefill.
         tokens: New tokens drawn.
         finished: True when it ended by itself or at ``stop``, False when it was cut off.
+        read: Tokens of the prompt.
+        reused: How many of those were in the prompt cache and not read again.
     """
 
     text: str
     tokens: int
     finished: bool
+    read: int = 0
+    reused: int = 0
 
 
 class ModelEngine(Protocol):
-    """A language model, loaded lazily."""
+    """One language model: loaded on first use, given back when asked."""
 
     @property
     def digest(self) -> str:
         """SHA-256 of the model's files; "" before they are known."""
 
-    async def generate(
-        self,
-        prompts: Sequence[Prompt],
-        sampling: Sampling,
-        *,
-        cancel: threading.Event | None = None,
-    ) -> list[Completion]:
-        """Return one completion per prompt, in order, drawn in one batch.
-
-        Never blocks the event loop. Setting ``cancel`` ends it within half a second; what
-        was drawn so far is returned unfinished. Cancelling the task does the same.
+    async def load(self) -> None:
+        """Bring the model to where it can draw at once. Idempotent.
 
         Raises:
             ModelError: The model cannot be had.
             ModelMemoryError: It does not fit.
         """
 
+    async def unload(self) -> None:
+        """Give the memory back; the next ``generate`` loads again. Idempotent.
+
+        Waits for what is being drawn. An engine that can come back sooner than from nothing
+        keeps what it needs for that, as long as it costs next to no memory.
+        """
+
+    async def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        adapter: str = "",
+        cancel: threading.Event | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> list[Completion]:
+        """Return one completion per prompt, in order, drawn in one batch.
+
+        Never blocks the event loop. Setting ``cancel``, reaching ``sampling.seconds`` or
+        cancelling the task ends it within half a second; in the first two cases what was
+        drawn so far is returned unfinished.
+
+        Args:
+            prompts: What is asked.
+            sampling: How to draw.
+            adapter: Name of one of ``adapters``; "" draws from the model as it is.
+            cancel: Set it to stop.
+            on_text: Called on the event loop with (index of the prompt, new text) while it
+                is drawn; all pieces of a prompt together are its ``text``.
+
+        Raises:
+            ModelError: The model, or the adapter, cannot be had.
+            ModelMemoryError: It does not fit.
+        """
+
+    async def add_adapter(self, name: str, folder: Path) -> None:
+        """Make the LoRA adapter in ``folder`` (peft's files) known as ``name``; replaces one.
+
+        Raises:
+            ModelError: The engine cannot use adapters, or this one does not fit the model.
+        """
+
     def stats(self) -> dict[str, Any]:
-        """Return plain facts for ``health``: name, loaded, calls, tokens."""
+        """Return plain facts.
+
+        Among them ``name``, ``engine`` (its kind), ``state`` (``resident``, ``parked``: back
+        at once, or ``unloaded``), ``bytes`` (memory held, measured at the last load),
+        ``load_seconds``, ``adapters`` (names), ``calls`` and ``tokens``.
+        """
 
     async def close(self) -> None:
         """Stop what runs and free the memory. Idempotent."""
@@ -104,109 +154,6 @@ class Embedder(Protocol):
 
     async def close(self) -> None:
         """Free the memory. Idempotent."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectView:
-    """What learned code sees of its receiver.
-
-    Attributes:
-        ref: Who the receiver is.
-        slots: Name -> plain data or Ref, inherited ones included; no methods.
-        selectors: Messages the receiver understands; ``self.area()`` is a send of ``area``.
-    """
-
-    ref: Ref
-    slots: Mapping[str, Any]
-    selectors: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What a call changed on its receiver: plain data.
-
-    Attributes:
-        changed: Slots whose value differs from what the call was given, with the new value.
-        removed: Names of slots that were deleted.
-    """
-
-    changed: Mapping[str, Any] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One run of one learned method.
-
-    Attributes:
-        source: Module text whose top level defines ``selector``.
-        selector: Name of the function, whose first parameter is ``self``.
-        view: The receiver.
-        args: Positional arguments after ``self``; plain data or Refs.
-        kwargs: Keyword arguments; plain data or Refs.
-        seed: Seeds ``random`` in the child when given; for comparing candidates.
-        now: Unix time that ``datetime.now()`` and ``time.time()`` start from, when given.
-        deadline: Seconds of wall clock, pauses excluded, before the child is killed.
-    """
-
-    source: str
-    selector: str
-    view: ObjectView
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    seed: int | None = None
-    now: float | None = None
-    deadline: float = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a call ended.
-
-    Attributes:
-        value: What the method returned, as plain data.
-        delta: What it changed, since the last nested send or since the start.
-        printed: What it printed, at most 64 kB.
-    """
-
-    value: Any
-    delta: Delta
-    printed: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """A message that learned code sends while it runs.
-
-    Attributes:
-        target: A Ref that the call was given, or a text: the name of a slot that holds a
-            Ref, or the name of an object that it may reach. The kernel decides.
-        selector: The message.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        delta: What the call had changed before the send; the kernel applies it first.
-    """
-
-    target: Ref | str
-    selector: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    delta: Delta
-
-
-@dataclass(frozen=True, slots=True)
-class NestedReply:
-    """The answer to a ``Nested``: the value, and the receiver's slots as they are now.
-
-    Attributes:
-        value: Plain data or Refs.
-        slots: Only the slots that differ from what the child holds.
-        removed: Slots that are gone.
-    """
-
-    value: Any
-    slots: Mapping[str, Any] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
 
 
 if TYPE_CHECKING:

@@ -9,19 +9,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bat_os.cli.wiring import make_mind
+from bat_os.cli.wiring import assemble
 from bat_os.clients.client import KernelClient
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.service import Kernel
 from bat_os.supervisor.home import Home, write_json
+from tests.kernel.minds import roster_of
 
 ROOT = Path(__file__).parents[1]
 ANSWERS = {
     "def give_seven(self": " return 7",
     "def double(self": " return number * 2",
     "def remember(self": " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes",
-    "def never_works(self": " return undefined_name_here",
+    "def never_works(self": " return undefined_name_here + another",
     "def slow_one(self": " return 1",
 }
 
@@ -107,11 +108,11 @@ class ThinkingKernel:
         self.home.prepare()
         script = write_script(self.home.path / "script.jsonl", ANSWERS)
         settings = Settings(home=str(self.home.path), engine="scripted", script=str(script))
-        mind = make_mind(self.home, settings)
+        parts = assemble(self.home, settings)
         engine = ScriptedEngine(self._answer, gate=self.gate)
-        self.mind = replace(mind, engine=engine)
+        self.mind = replace(parts.mind, roster=roster_of(engine))
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
-        self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None)
+        self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None, parts.verbs)
         serving = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self.kernel.run(serving.set_result))
         facts = await serving

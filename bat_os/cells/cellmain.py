@@ -7,29 +7,22 @@ answers the control socket. What a child says goes to the kernel and never passe
     b"fork" + one descriptor     > b"PID" + the child's pidfd    the descriptor is its socket
     b"wait PID"                  > b"STATUS"                     exit status, or minus a signal
 
-CONFIG is JSON: ``control`` (descriptor), ``path`` (folders to load from), ``modules``.
+CONFIG is JSON: ``control`` (descriptor), ``path`` (folders to load from), ``modules``, ``zones``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import codecs
 import gc
-import hashlib
-import importlib
 import json
 import os
-import random
 import socket
 import sys
-import time
-import uuid
-import zoneinfo
-from datetime import datetime
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bat_os.cells.child.world import Stage
 
 
 class Config(TypedDict):
@@ -38,44 +31,25 @@ class Config(TypedDict):
     control: int
     path: list[str]
     modules: list[str]
+    zones: list[str]
 
 
 _SOCKET = 3
 _NOT_CONFINED, _NO_MEMORY = 71, 72
-_CODECS = (
-    *("ascii", "latin-1", "iso8859-15", "cp1252", "cp437", "mac-roman", "idna", "punycode"),
-    *("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "hex", "base64", "rot13"),
-    *("unicode-escape", "raw-unicode-escape"),
-)
-_LAZY = ("_strptime", "asyncio.runners", "dataclasses", "inspect", "locale", "traceback")
-
-
-def _preload(modules: list[str]) -> list[object]:
-    """Return objects to keep; after this, ordinary code opens no file."""
-    for name in (*_LAZY, *modules):
-        importlib.import_module(name)
-    for name in _CODECS:
-        codecs.lookup(name)
-    datetime.strptime("2024", "%Y").astimezone().strftime("%c")
-    time.tzset()
-    hashlib.sha256(b"").hexdigest()
-    random.seed()
-    uuid.uuid4()
-    asyncio.run(asyncio.sleep(0))
-    return [zoneinfo.ZoneInfo(name) for name in sorted(zoneinfo.available_timezones())]
+_REHEARSALS = 50  # enough for Python to tune all bytecode that a call runs
+_REMEMBERED = 256
 
 
 def main(config: Config) -> None:
     """Load, confine, say hello, then serve the control socket until it closes."""
-    modules = config["modules"]
     sys.path += config["path"]
-    # The path has to be set before these can be found.
-    from bat_os.cells.child import confine, world
+    stage, zones = _load(config)
+    # The path had to be set before this can be found.
+    from bat_os.cells.child import confine
 
-    kept = _preload(modules)
+    baseline = confine.address_space()
     sys.path.clear()
     control = socket.socket(fileno=config["control"])
-    baseline = confine.address_space()
     calls = confine.CallFilter()
     confine.die_with_parent()
     names = confine.enter_namespaces()
@@ -84,6 +58,7 @@ def main(config: Config) -> None:
     user = confine.leave_root()
     confine.die_with_parent()
     landlock = confine.deny_files()
+    confine.limit_resources(baseline)
     gc.collect()
     gc.freeze()
     parent = os.getpid()
@@ -92,23 +67,36 @@ def main(config: Config) -> None:
         confine.die_with_parent()
         if os.getppid() != parent:
             os._exit(_NOT_CONFINED)
-        confine.limit_resources(baseline)
+        confine.limit_child()
         calls.apply()
 
     def run_child() -> None:
         confine_child()
-        world.run_call(_SOCKET, frozenset(modules))
+        stage.run_call(_SOCKET)
 
     hello = {
         "landlock": landlock,
         "seccomp": _probe(confine_child),
         "namespaces": names,
         "unprivileged": user,
-        "time_zones": len(kept),
+        "time_zones": zones,
     }
     _silence()
     control.send(json.dumps(hello).encode())
     _serve(control, run_child)
+
+
+def _load(config: Config) -> tuple[Stage, int]:
+    """Return the rehearsed stage for calls, and how many time zones there are."""
+    from bat_os.cells.child import preload
+
+    preload.forget_fork_hooks()
+    from bat_os.cells.child import world
+
+    zones = preload.preload(config["modules"], config["zones"])
+    stage = world.Stage(frozenset(config["modules"]))
+    stage.rehearse(_REHEARSALS)
+    return stage, zones
 
 
 def _become_first(control: socket.socket) -> None:
@@ -148,18 +136,23 @@ def _refused(call: Callable[[], object]) -> bool:
 
 def _serve(control: socket.socket, run_child: Callable[[], None]) -> None:
     """Answer requests until the kernel closes its end."""
+    ended: dict[int, int] = {}  # pid -> status of children that nobody has waited for
+    room = socket.CMSG_SPACE(4)
     while True:
-        request, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        verb, _, argument = request.partition(b" ")
-        if verb == b"fork":
-            _fork(control, descriptors[0], run_child)
-        elif verb == b"wait":
-            control.send(str(_wait(int(argument))).encode())
+        request, rights, _, _ = control.recvmsg(64, room)
+        if request == b"fork":
+            channel = int.from_bytes(rights[0][2], sys.byteorder)
+            _fork(control, channel, run_child, ended)
+            _reap(ended)
+        elif request[:5] == b"wait ":
+            control.send(b"%d" % _wait(int(request[5:]), ended))
         else:
             os._exit(0)
 
 
-def _fork(control: socket.socket, channel: int, run_child: Callable[[], None]) -> None:
+def _fork(
+    control: socket.socket, channel: int, run_child: Callable[[], None], ended: dict[int, int]
+) -> None:
     """Fork a child that talks on ``channel``, and tell the kernel its pid and pidfd."""
     pid = os.fork()
     if pid == 0:
@@ -173,13 +166,31 @@ def _fork(control: socket.socket, channel: int, run_child: Callable[[], None]) -
         finally:
             os._exit(_NOT_CONFINED)
     os.close(channel)
+    ended.pop(pid, None)
     handle = os.pidfd_open(pid)
-    socket.send_fds(control, [str(pid).encode()], [handle])
+    right = handle.to_bytes(4, sys.byteorder)
+    control.sendmsg([b"%d" % pid], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, right)])
     os.close(handle)
 
 
-def _wait(pid: int) -> int:
+def _reap(ended: dict[int, int]) -> None:
+    """Let go of the children that have ended; the kernel asks after few of them."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        ended[pid] = os.waitstatus_to_exitcode(status)
+        if len(ended) > _REMEMBERED:
+            del ended[next(iter(ended))]
+
+
+def _wait(pid: int, ended: dict[int, int]) -> int:
     """Return how a child ended: its exit status, or minus the signal that killed it."""
+    if pid in ended:
+        return ended.pop(pid)
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:

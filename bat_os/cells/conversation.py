@@ -11,7 +11,7 @@ does not start or kill children.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bat_os.cells.codec import Codec
 from bat_os.cells.frame import (
@@ -86,6 +86,7 @@ class Conversation:
         self._known = set(call.view.slots)
         self._within = Countdown(call.deadline).within
         self._sizes: dict[str, int] = {}
+        self._data = bytearray()
 
     async def run(self) -> RunResult:
         """Return how the call ended.
@@ -96,22 +97,27 @@ class Conversation:
             OSError: The same, seen while writing to it.
         """
         try:
-            await self._within(self._write(self._opening()))
+            frame = self._opening()
             while True:
-                parts = await self._within(self._receive())
-                if parts[:1] == ["send"] and len(parts) == 7:
-                    nested = await self._within(self._read_send(parts[1:]))
-                    answer = await self._ask(nested)
-                    await self._within(self._write(answer))
-                elif parts[:1] == ["done"] and len(parts) == 5:
-                    return await self._within(self._end(parts[1:]))
-                else:
-                    self._fail(parts)
+                said = await self._within(self._exchange(frame))
+                if isinstance(said, RunResult):
+                    return said
+                frame = await self._ask(said)
         except FrameError as error:
             text = f"the cell answered something malformed: {error}"
             raise CellError(text, kind="malformed") from error
         except NotPlainError as error:
             raise CellError(str(error), kind="refused") from error
+
+    async def _exchange(self, frame: bytes) -> Nested | RunResult:
+        """Write a frame and return what the child answers."""
+        await self._write(frame)
+        parts = await self._receive()
+        if parts[:1] == ["send"] and len(parts) == 7:
+            return await self._read_send(parts[1:])
+        if parts[:1] == ["done"] and len(parts) == 5:
+            return await self._end(parts[1:])
+        raise _failure(parts)
 
     def _opening(self) -> bytes:
         """Return the frame that tells the child its call."""
@@ -191,17 +197,6 @@ class Conversation:
     def _read_slot(self, name: str, data: bytes) -> Any:
         return self._codec.read(data, where=f"slot {name!r}")
 
-    def _fail(self, parts: list[Any]) -> NoReturn:
-        """Raise what the child says went wrong."""
-        tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
-        if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
-            raise FrameError("an unknown frame")
-        _check_text(name, MAX_NAME)
-        _check_text(text, 8000)
-        if kind != "raised":
-            raise CellError(text, kind=kind)
-        raise raised(name, line, text)
-
     async def _aside(self, work: Any, *args: Any) -> Any:
         """Return ``work(*args)``; off the event loop when its last argument is large."""
         data = args[-1]
@@ -209,23 +204,48 @@ class Conversation:
         return work(*args) if size < _LARGE else await asyncio.to_thread(work, *args)
 
     async def _write(self, frame: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._channel, frame)
+        try:
+            sent = self._channel.send(frame)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(frame):
+            rest = memoryview(frame)[sent:]
+            await asyncio.get_running_loop().sock_sendall(self._channel, rest)
 
     async def _receive(self) -> list[Any]:
-        length = read_length(await self._read(HEADER))
-        if length > MAX_FRAME:
+        """Return the parts of the next frame; a child may have sent more than that."""
+        data = self._data
+        while len(data) < HEADER:
+            await self._read_more()
+        end = HEADER + read_length(bytes(data[:HEADER]))
+        if end > HEADER + MAX_FRAME:
             raise CellError(f"answered more than {MAX_FRAME >> 20} MB", kind="limit")
-        parts: list[Any] = await self._aside(unpack_frame, await self._read(length))
+        while len(data) < end:
+            await self._read_more()
+        body = bytes(data[HEADER:end])
+        del data[:end]
+        parts: list[Any] = await self._aside(unpack_frame, body)
         return parts
 
-    async def _read(self, size: int) -> bytes:
-        loop, data = asyncio.get_running_loop(), bytearray()
-        while len(data) < size:
-            part = await loop.sock_recv(self._channel, min(size - len(data), 1 << 18))
-            if not part:
-                raise EOFError
-            data += part
-        return bytes(data)
+    async def _read_more(self) -> None:
+        part = await asyncio.get_running_loop().sock_recv(self._channel, 1 << 18)
+        if not part:
+            raise EOFError
+        self._data += part
+
+
+def _failure(parts: list[Any]) -> CellError:
+    """Return what the child says went wrong.
+
+    Raises:
+        FrameError: It says nothing of the kind.
+    """
+    tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
+    if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
+        raise FrameError("an unknown frame")
+    _check_text(name, MAX_NAME)
+    _check_text(text, 8000)
+    return raised(name, line, text) if kind == "raised" else CellError(text, kind=kind)
 
 
 def raised(name: str, line: int, text: str) -> CellError:

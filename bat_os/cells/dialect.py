@@ -1,10 +1,12 @@
 """What Monty's Python lacks, found before a method runs; and what is put into its words.
 
-    source > syntax tree > Gap(line, feature), one for each thing that Monty has not
-                         > Program: the same lines, with ``del d[k]`` and ``self._slots``
-                           written as calls that the prelude has
-
-Only what the text shows is found here. ``(3).bit_length()`` shows only when it runs.
+source > syntax tree > Gap(line, feature), one for each thing that Monty has not
+                     > Program: the same lines, with what Monty takes for what it lacks:
+                       del d[k]                       d.pop((k))
+                       self._slots                    _bat_view(self)
+                       key=str.lower                  key=(lambda x, *rest: x.lower(*rest))
+                       next(x for x in row if x)      next(iter(x for x in row if x))
+                       re.sub(p, lambda m: ..., s)    _bat_sub(p, lambda m: ..., s)
 """
 
 from __future__ import annotations
@@ -48,6 +50,18 @@ LACKING_BUILTINS: Final = words("""
     staticmethod super vars __import__ Warning UserWarning DeprecationWarning GeneratorExit
     EOFError BufferError ConnectionError UnicodeError SystemError ExceptionGroup
 """)
+# Methods of built-in types; none of another type that Monty has is called so.
+LACKING_METHODS: Final = {
+    "int": words("as_integer_ratio bit_count bit_length conjugate from_bytes to_bytes"),
+    "float": words("fromhex is_integer"),
+    "set": words("difference_update intersection_update symmetric_difference_update"),
+    "str": words("format_map maketrans translate"),
+}
+# What a class may define, and Monty never calls.
+LACKING_HOOKS: Final = words("""
+    __len__ __lt__ __le__ __gt__ __ge__ __reversed__ __getattr__ __getattribute__ __setattr__
+    __delattr__ __del__
+""")
 # For people and models; the first words of each are what a Gap names.
 MISSING: Final[tuple[str, ...]] = (
     "yield (return a list instead)",
@@ -57,16 +71,15 @@ MISSING: Final[tuple[str, ...]] = (
     "except*",
     "match on a class with fields",
     "type aliases",
-    "next() on a generator expression",
-    "methods taken from a type, such as key=str.lower (write a lambda)",
-    "methods of int such as bit_length() and to_bytes()",
-    "str.translate and str.maketrans",
+    "in a class: " + ", ".join(sorted(LACKING_HOOKS)),
+    "sub() of a compiled pattern with a function (use re.sub)",
+    *(f"methods of {kind}: {', '.join(sorted(names))}" for kind, names in LACKING_METHODS.items()),
     "UUID values",
     "import of " + ", ".join(sorted(LACKING_MODULES)),
     "the built-ins " + ", ".join(sorted(n for n in LACKING_BUILTINS if n.islower())),
     *(f"{m}: {', '.join(sorted(names))}" for m, names in LACKING_NAMES.items()),
 )
-_METHODS: Final = words("translate maketrans format_map")
+_METHODS: Final = {name: kind for kind, names in LACKING_METHODS.items() for name in names}
 _DYNAMIC: Final = words("getattr setattr hasattr eval exec _slots")
 
 
@@ -128,6 +141,7 @@ class _Reader(ast.NodeVisitor):
         self.read: set[str] = set()
         self.modules: dict[str, str] = {}
         self.bound: set[str] = set()
+        self.functions: set[str] = set()
         self.dynamic = False
 
     def lack(self, node: ast.AST, feature: str) -> None:
@@ -139,6 +153,8 @@ class _Reader(ast.NodeVisitor):
         for part in ast.walk(node):
             if isinstance(part, ast.FunctionDef | ast.ClassDef):
                 self.bound.add(part.name)
+                if isinstance(part, ast.FunctionDef):
+                    self.functions.add(part.name)
             elif isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
                 self.bound.add(part.id)
             elif isinstance(part, ast.arg):
@@ -152,7 +168,52 @@ class _Reader(ast.NodeVisitor):
         for part in node.body:
             if isinstance(part, ast.FunctionDef) and part.decorator_list:
                 self.lack(part, "property, staticmethod and classmethod")
+            if isinstance(part, ast.FunctionDef) and part.name in LACKING_HOOKS:
+                self.lack(part, f"{part.name} in a class")
         self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Write ``next`` of a generator expression, and ``re.sub`` with a function, otherwise."""
+        function = node.func
+        if isinstance(function, ast.Name) and function.id == "next" and node.args:
+            self.next_of(node, node.args[0])
+        if isinstance(function, ast.Attribute) and function.attr == "sub":
+            self.sub_of(node, function)
+        self.generic_visit(node)
+
+    def next_of(self, node: ast.Call, source: ast.expr) -> None:
+        """Write an ``iter`` around a generator expression, which is a list in Monty."""
+        if not isinstance(source, ast.GeneratorExp):
+            return
+        last, end = source.end_lineno or 0, source.end_col_offset or 0
+        start, stop = Edit(source.lineno, source.col_offset, "", 1), Edit(last, end - 1, "", 1)
+        if not (self.reads(start, "(") and self.reads(stop, ")")):
+            self.lack(node, "next() on a generator expression in this place")
+            return
+        # Without parentheses of its own it has those of the call.
+        bare = (last, end) == (node.end_lineno, node.end_col_offset)
+        self.edits.append(Edit(source.lineno, source.col_offset, "(iter" if bare else "iter"))
+        if bare:
+            self.edits.append(Edit(last, end, ")"))
+
+    def sub_of(self, node: ast.Call, function: ast.Attribute) -> None:
+        """Write ``re.sub`` with a function as a call of the prelude."""
+        owner = function.value.id if isinstance(function.value, ast.Name) else ""
+        if self.modules.get(owner) == "re":
+            whole = _span(function)
+            if not any(map(self.is_function, node.args[1:2])):
+                return
+            if whole is not None and self.reads(whole, f"{owner}.sub"):
+                self.edits.append(_replace(whole, "_bat_sub"))
+            else:
+                self.lack(node, "re.sub with a function in this place")
+        elif owner != "self" and any(map(self.is_function, node.args[:1])):
+            self.lack(node, "sub() of a compiled pattern with a function")
+
+    def is_function(self, node: ast.expr) -> bool:
+        """Return whether ``node`` is a lambda, or the name of a function of the source."""
+        named = isinstance(node, ast.Name) and node.id in self.functions
+        return named or isinstance(node, ast.Lambda)
 
     def visit_Yield(self, node: ast.expr) -> None:
         """Find generators."""
@@ -194,8 +255,8 @@ class _Reader(ast.NodeVisitor):
         module = self.modules.get(owner, "")
         if node.attr in LACKING_NAMES.get(module, ()):
             self.lack(node, f"{module}.{node.attr}")
-        elif node.attr in _METHODS:
-            self.lack(node, f"str.{node.attr}")
+        elif node.attr in _METHODS and owner != "self":
+            self.lack(node, f"{_METHODS[node.attr]}.{node.attr}")
         elif isinstance(getattr(builtins, owner, None), type) and owner not in self.bound:
             if owner != "dict" or node.attr != "fromkeys":
                 self.methods_of_types(node, owner)
@@ -205,9 +266,16 @@ class _Reader(ast.NodeVisitor):
         (self.read if isinstance(node.ctx, ast.Load) else self.stored).add(node.attr)
 
     def methods_of_types(self, node: ast.Attribute, owner: str) -> None:
-        """Find ``str.lower`` and the like; some constructors are there."""
-        if f"{owner}.{node.attr}" not in ("bytes.fromhex", "str.join"):
-            self.lack(node, f"methods taken from a type, {owner}.{node.attr}")
+        """Write ``str.lower`` and the like as a lambda; some constructors are there."""
+        whole = _span(node)
+        if f"{owner}.{node.attr}" in ("bytes.fromhex", "str.join"):
+            return
+        name = f"{owner}.{node.attr}"
+        if whole is None or node.attr.startswith("__") or not self.reads(whole, name):
+            self.lack(node, f"methods taken from a type, {name}")
+            return
+        call = f"(lambda _bat_x, *_bat_a, **_bat_k: _bat_x.{node.attr}(*_bat_a, **_bat_k))"
+        self.edits.append(_replace(whole, call))
 
     def view(self, node: ast.Attribute, owner: str) -> None:
         """Write ``self._slots`` as a call."""

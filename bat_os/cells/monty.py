@@ -14,7 +14,6 @@ import contextlib
 import datetime as dt
 import functools
 import logging
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +24,11 @@ from bat_os.cells.dialect import MISSING as MISSING
 from bat_os.cells.dialect import Program, translate
 from bat_os.cells.montytalk import MontyTalk, refuse_gaps
 from bat_os.cells.selftest import MONTY_ATTACKS, run_attacks
+from bat_os.cells.spares import Spares
 from bat_os.core.source.sourcetext import Flaw
 from bat_os.errors import CellError, CellUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from bat_os.ports import Call, RunResult, Sender
 
 log = logging.getLogger(__name__)
@@ -61,11 +59,9 @@ class MontyCell:
         self._zone = zone
         self._pool: pm.AsyncMonty | None = None
         self._prelude = ""
-        self._spares: deque[pm.AsyncMontySession] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._spares = Spares(spares, self._make, _leave)
         self._running: set[asyncio.Task[RunResult]] = set()
         self._starting = asyncio.Lock()
-        self._filling = asyncio.Lock()
         self._translate = functools.lru_cache(maxsize=256)(translate)
         self._calls = self._failed = 0
 
@@ -76,7 +72,7 @@ class MontyCell:
             CellUnavailableError: There is no Monty for this machine.
         """
         await self._ensure()
-        await self._refill()
+        await self._spares.fill()
 
     async def run(self, call: Call, send: Sender) -> RunResult:
         """Run one method; see ``ports.Cell.run``.
@@ -117,12 +113,11 @@ class MontyCell:
         """End all sessions and their processes. Idempotent."""
         async with self._starting:
             pool, self._pool = self._pool, None
-            work = [*self._tasks, *self._running]
-            for task in work:
+            await self._spares.close()
+            running = list(self._running)
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
-            while self._spares:
-                await _leave(self._spares.popleft())
+            await asyncio.gather(*running, return_exceptions=True)
             if pool is not None:
                 await pool.__aexit__(None, None, None)
 
@@ -144,8 +139,9 @@ class MontyCell:
         """Return the result; a spare that had died before anything happened is replaced."""
         pool = await self._ensure()
         plain = call.seed is None and call.now is None
-        if plain and self._spares:
-            talk = MontyTalk(self._spares.popleft(), program, call)
+        spare = self._spares.take() if plain else None
+        if spare is not None:
+            talk = MontyTalk(spare, program, call)
             try:
                 return await self._finish(pool, talk, send)
             except CellError as error:
@@ -167,7 +163,7 @@ class MontyCell:
         finally:
             self._running.discard(work)
             await _leave(talk.session)
-            self._later(self._refill())
+            self._spares.fill_later()
 
     async def _open(self, pool: pm.AsyncMonty, call: Call | None = None) -> pm.AsyncMontySession:
         """Return a session of its own process, with the prelude fed."""
@@ -220,20 +216,10 @@ class MontyCell:
                 self._pool = pool
             return self._pool
 
-    async def _refill(self) -> None:
-        async with self._filling:
-            pool = self._pool
-            while pool is not None and len(self._spares) < self._ahead:
-                session = await self._open(pool)
-                if pool is not self._pool:
-                    await _leave(session)
-                    return
-                self._spares.append(session)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _make(self) -> pm.AsyncMontySession | None:
+        """Return a spare; None when there is no pool to take it from."""
+        pool = self._pool
+        return None if pool is None else await self._open(pool)
 
 
 async def _leave(session: pm.AsyncMontySession) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import signal
 import socket
+import zoneinfo
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,13 @@ class Child:
         if self.handle >= 0:
             _kill(self.handle)
             self.handle = -1
+
+
+def _zone_folders() -> list[str]:
+    """Return where time zones are; the package is for machines that have none."""
+    package = importlib.util.find_spec("tzdata")
+    places = package.submodule_search_locations or () if package else ()
+    return [*zoneinfo.TZPATH, *(f"{place}/zoneinfo" for place in places)]
 
 
 def _kill_all(handles: list[int]) -> None:
@@ -89,6 +98,7 @@ class Zygote:
             "control": theirs.fileno(),
             "path": [str(_PATH.parents[2]), _MSGPACK],
             "modules": sorted(SAFE_MODULES),
+            "zones": _zone_folders(),
         }
         with theirs:
             process = await asyncio.create_subprocess_exec(

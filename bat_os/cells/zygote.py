@@ -12,21 +12,18 @@ Where seccomp and Landlock cannot both be had, nothing runs at all.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cells.conversation import Conversation
 from bat_os.cells.process import Zygote
 from bat_os.cells.selftest import run_attacks
+from bat_os.cells.spares import Spares
 from bat_os.errors import CellError, CellUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from bat_os.cells.process import Child
     from bat_os.ports import Call, RunResult, Sender
 
@@ -51,14 +48,11 @@ class ZygoteCell:
             zone: Time zone as in the TZ variable; "" takes the machine's.
         """
         self._python = python
-        self._ahead = spares
         self._zone = zone
         self._zygote: Zygote | None = None
-        self._spares: deque[Child] = deque()
+        self._spares = Spares(spares, self._fork, _drop)
         self._running: set[Child] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
-        self._filling = asyncio.Lock()
         self._calls = self._failed = self._starts = 0
 
     async def start(self) -> None:
@@ -68,7 +62,7 @@ class ZygoteCell:
             CellUnavailableError: This machine cannot confine learned code.
         """
         await self._ensure()
-        await self._refill()
+        await self._spares.fill()
 
     async def run(self, call: Call, send: Sender) -> RunResult:
         """Run one method; see ``ports.Cell.run``."""
@@ -108,22 +102,19 @@ class ZygoteCell:
 
     async def close(self) -> None:
         """Kill the zygote and all children. Idempotent."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         async with self._starting:
-            self._drop_spares()
             for child in self._running:
                 child.kill()
             if self._zygote is not None:
                 await self._zygote.stop()
                 self._zygote = None
+            await self._spares.close()
 
     async def _attempt(self, call: Call, send: Sender) -> RunResult | None:
         """Return the result; None when the zygote died before the method did anything."""
         zygote = await self._ensure()
         try:
-            child = self._spares.popleft() if self._spares else await zygote.fork()
+            child = self._spares.take() or await zygote.fork()
         except ConnectionError:
             return None
         talk = Conversation(child.channel, call, send)
@@ -142,7 +133,7 @@ class ZygoteCell:
         finally:
             child.kill()
             self._running.discard(child)
-            self._later(self._tidy(zygote, child.pid))
+            self._spares.fill_later()
 
     async def _ensure(self) -> Zygote:
         """Return the zygote, started if there is none."""
@@ -151,7 +142,7 @@ class ZygoteCell:
         async with self._starting:
             if self._zygote is not None and not self._zygote.gone:
                 return self._zygote
-            self._drop_spares()
+            await self._spares.empty()
             if self._zygote is not None:
                 log.warning("the zygote died; starting another")
                 await self._zygote.stop()
@@ -159,30 +150,16 @@ class ZygoteCell:
             self._starts += 1
             return self._zygote
 
-    async def _tidy(self, zygote: Zygote, pid: int) -> None:
-        """After an answer: let the zygote forget the child, and fork the next spare."""
-        with contextlib.suppress(ConnectionError):
-            await zygote.wait(pid)
-            await self._refill()
+    async def _fork(self) -> Child | None:
+        """Return a spare; None when there is no zygote to fork it."""
+        try:
+            return await self._zygote.fork() if self._zygote else None
+        except ConnectionError:
+            return None
 
-    async def _refill(self) -> None:
-        async with self._filling:
-            zygote = self._zygote
-            while zygote is not None and len(self._spares) < self._ahead:
-                child = await zygote.fork()
-                if zygote is not self._zygote:
-                    child.kill()
-                    return
-                self._spares.append(child)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _drop_spares(self) -> None:
-        while self._spares:
-            self._spares.pop().kill()
+async def _drop(child: Child) -> None:
+    child.kill()
 
 
 def _explain(status: int) -> CellError:

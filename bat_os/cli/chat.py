@@ -26,7 +26,7 @@ from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from prompt_toolkit.history import History
 
@@ -47,6 +47,8 @@ Say what you want, and the image answers; what it cannot do yet, it learns.
   genesis_obj.calculate_factorial(6)          a message as it is
 
 /list  objects    /help  this text    /quit or Ctrl-D  leave
+/1 /2  which answer is right, when the image asks for an example
+/fresh SENTENCE  learn it anew, even if a known skill would serve
 """
 
 
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stdin.isatty():
                 return asyncio.run(_converse(home, screen))
             sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
-        return asyncio.run(_ask_once(home, screen, sentence))
+        return asyncio.run(_ask_once(home, screen, sentence, fresh=options.fresh))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -75,14 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sentence", nargs="*", help="what you want, in words")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
+    )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
     return parser
 
 
-async def _ask_once(home: Path, screen: Screen, sentence: str) -> int:
+async def _ask_once(home: Path, screen: Screen, sentence: str, *, fresh: bool) -> int:
     try:
         async with connect(home) as kernel:
-            screen.result(await _ask(kernel, screen, sentence))
+            screen.result(await _ask(kernel, screen, sentence, fresh=fresh))
     except BatError as error:
         return refuse(screen, error)
     return 0
@@ -102,10 +107,18 @@ def refuse(screen: Screen, error: BatError) -> int:
     return EXIT_NO_KERNEL if isinstance(error, KernelUnreachableError) else EXIT_USAGE
 
 
-async def _ask(kernel: KernelClient, screen: Screen, sentence: str) -> dict[str, Any]:
+async def _ask(
+    kernel: KernelClient, screen: Screen, sentence: str, *, fresh: bool = False
+) -> dict[str, Any]:
     """Return the body of the answer to one sentence; shows states while it waits."""
-    understood = translate(sentence)
-    fields = _fields(understood)
+    fields = _fields(translate(sentence), fresh=fresh)
+    return await _request(kernel, screen, fields)
+
+
+async def _request(
+    kernel: KernelClient, screen: Screen, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the body of the answer to one message; withdraws it when cancelled."""
     started = time.monotonic()
 
     def show(kind: str, body: Any) -> None:
@@ -135,6 +148,7 @@ async def _converse(home: Path, screen: Screen) -> int:
     session: PromptSession[str] = PromptSession(history=_history(home))
     screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
     async with connect(home) as kernel:
+        talk = Conversation(kernel, screen)
         while True:
             try:
                 line = (await session.prompt_async("you> ")).strip()
@@ -144,7 +158,7 @@ async def _converse(home: Path, screen: Screen) -> int:
                 return 0
             if line in ("/quit", "/exit"):
                 return 0
-            await _answer_line(kernel, screen, line)
+            await _answer_line(talk, line)
 
 
 def _history(home: Path) -> History:
@@ -154,44 +168,91 @@ def _history(home: Path) -> History:
     return FileHistory(str(home / "chat_history")) if home.is_dir() else InMemoryHistory()
 
 
-async def _answer_line(kernel: KernelClient, screen: Screen, line: str) -> None:
+class Conversation:
+    """What a conversation remembers: the question that the image has asked back, if any."""
+
+    def __init__(self, kernel: KernelClient, screen: Screen) -> None:
+        """Begin with nothing asked."""
+        self.kernel = kernel
+        self.screen = screen
+        self._asked: Mapping[str, Any] = {}
+        self._choices: list[Mapping[str, Any]] = []
+
+    async def take(self, line: str) -> None:
+        """Do what one line says.
+
+        Raises:
+            BatError: The kernel answered with an error, or there is none.
+        """
+        command, _, rest = line.partition(" ")
+        if command == "/help":
+            self.screen.note(HELP, style="")
+        elif command == "/list":
+            for one in (await self.kernel.request("list"))["objects"]:
+                self.screen.answer(f"{one['name']:<24} {', '.join(one['selectors'])}")
+        elif command[1:].isdigit() and command.startswith("/"):
+            await self._choose(int(command[1:]))
+        elif command == "/fresh" and rest.strip():
+            await self._say(_fields(translate(rest), fresh=True))
+        elif command.startswith("/"):
+            self.screen.note(f"unknown command {command}; /help lists them")
+        else:
+            await self._say(_fields(translate(line)))
+
+    async def _say(self, fields: Mapping[str, Any]) -> None:
+        self._choices = []
+        try:
+            self.screen.result(await _request(self.kernel, self.screen, fields))
+        except RemoteError as error:
+            choices = error.body.get("details", {}).get("choices") or []
+            if not choices:
+                raise
+            self._asked, self._choices = fields, choices
+            self.screen.note(f"I am not sure what {as_call(fields)} is. Nothing was installed.")
+            for number, choice in enumerate(choices, start=1):
+                shown = f"{choice['shown']}  ({choice['agree']} candidates)"
+                self.screen.note(f"  /{number}  {shown}", style="")
+            self.screen.note("Say which is right, or say it again with an example of your own.")
+
+    async def _choose(self, number: int) -> None:
+        if not 1 <= number <= len(self._choices):
+            self.screen.note("there is nothing to choose from now")
+            return
+        asked, result = self._asked, self._choices[number - 1]["result"]
+        example = {"args": asked["args"], "kwargs": asked["kwargs"], "result": result}
+        examples = [*asked["body"]["examples"], example]
+        body = asked["body"] | {"examples": examples}
+        await self._say(dict(asked) | {"ik": secrets.token_hex(16), "body": body})
+
+
+async def _answer_line(talk: Conversation, line: str) -> None:
     if not line:
         return
-    asking = asyncio.ensure_future(_command(kernel, screen, line))
+    asking = asyncio.ensure_future(talk.take(line))
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":  # there, Ctrl-C ends the client
         loop.add_signal_handler(signal.SIGINT, asking.cancel)
     try:
         await asking
     except asyncio.CancelledError:
-        screen.note("cancelled")
+        talk.screen.note("cancelled")
     except BatError as error:
-        refuse(screen, error)
+        refuse(talk.screen, error)
     finally:
         if sys.platform != "win32":
             loop.remove_signal_handler(signal.SIGINT)
 
 
-async def _command(kernel: KernelClient, screen: Screen, line: str) -> None:
-    if line == "/help":
-        screen.note(HELP, style="")
-    elif line == "/list":
-        told = await kernel.request("list")
-        for one in told["objects"]:
-            known = ", ".join(one["selectors"])
-            screen.answer(f"{one['name']:<24} {known}")
-    elif line.startswith("/"):
-        screen.note(f"unknown command {line.split()[0]}; /help lists them")
-    else:
-        screen.result(await _ask(kernel, screen, line))
-
-
-def _fields(understood: Translated) -> dict[str, Any]:
+def _fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:
     return {
         "ik": secrets.token_hex(16),
         "target": understood.target,
         "selector": understood.selector,
         "args": list(understood.args),
         "kwargs": dict(understood.kwargs),
-        "body": {"text": understood.text, "examples": list(understood.examples)},
+        "body": {
+            "text": understood.text,
+            "examples": list(understood.examples),
+            "fresh": fresh,
+        },
     }

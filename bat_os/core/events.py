@@ -35,10 +35,26 @@ class MessageUnderstood(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SkillReused(Event):
+    """A known method serves the wish, under another name; nothing needs to be written.
+
+    Attributes:
+        holder: Name of the object that has it.
+        selector: Its message.
+        similarity: Of the two wishes, a cosine.
+    """
+
+    holder: str
+    selector: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class QueriesPlanned(Event):
-    """BRICK named what to look up."""
+    """BRICK named what to look up; ``plan`` holds all of its plan (``core.plan.Plan``)."""
 
     queries: tuple[str, ...]
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,7 @@ _EVENTS: Final[dict[str, Callable[..., Event]]] = {
     for kind in (
         BriefAccepted,
         MessageUnderstood,
+        SkillReused,
         QueriesPlanned,
         PassagesFound,
         MethodDrafted,

@@ -6,7 +6,7 @@ events always give the same mission, so a restart replays the stored ones.
 
     IDLE > DECOMPOSING > DELEGATING > SYNTHESIZING > VALIDATING > COMPLETE
       |                                     ^______________|  rejected, tries left
-      '---------- understood after all ----------------------> COMPLETE
+      '---------- understood after all, or a known skill ----> COMPLETE
 
 Any state that is not final goes to FAILED on ``MissionFailed``.
 """
@@ -29,6 +29,7 @@ from bat_os.core.events import (
     MissionFailed,
     PassagesFound,
     QueriesPlanned,
+    SkillReused,
     event_from_plain,
     event_to_plain,
 )
@@ -62,6 +63,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyTy
         State.IDLE: {
             BriefAccepted: State.DECOMPOSING,
             MessageUnderstood: State.COMPLETE,
+            SkillReused: State.COMPLETE,
         },
         State.DECOMPOSING: {QueriesPlanned: State.DELEGATING},
         State.DELEGATING: {PassagesFound: State.SYNTHESIZING},

@@ -1,8 +1,9 @@
 """The four personas, and the codex they share.
 
-A persona is a voice for one kind of work: a system prompt, a model and a temperature. The codex
-(``persona_codex.jsonl``) holds what they stand for, one JSON object a line; it seeds the
-knowledge catalog. This module reads text, never files.
+A persona is a voice for one kind of work: a role and a system prompt; which model speaks for it
+is the profile's business (``bat_os.core.models``). The codex (``persona_codex.jsonl``) holds
+what they stand for, one JSON object a line; it seeds the knowledge catalog. This module reads
+text, never files.
 """
 
 from __future__ import annotations
@@ -30,15 +31,11 @@ class Persona:
         name: In capitals, as in ``PERSONAS``.
         role: One line for people.
         system_prompt: At most 300 characters: small models lose the thread in long ones.
-        model: Name of the model in the image.
-        temperature: For sampling; 0 is greedy.
     """
 
     name: str
     role: str
     system_prompt: str
-    model: str = DEFAULT_MODEL
-    temperature: float = 0.0
 
 
 ALFRED: Final = Persona(
@@ -46,28 +43,24 @@ ALFRED: Final = Persona(
     "steward and auditor: pragmatic, dry, asks the naive question",
     "You are ALFRED, a pragmatic steward. You check work, ask the simple question that others "
     "forget, and prefer the shortest code that is right.",
-    temperature=0.2,
 )
 BRICK: Final = Persona(
     "BRICK",
     "logical deconstructor: what it is, and how it works",
     "You are BRICK, a logical thinker. You take a task apart into small exact steps and write "
     "short, correct Python.",
-    temperature=0.7,
 )
 ROBIN: Final = Persona(
     "ROBIN",
     "empathic heart: why it matters, and to whom",
     "You are ROBIN, warm and attentive. You ask why something matters to the person and answer "
     "in simple, kind words.",
-    temperature=0.8,
 )
 BABS: Final = Persona(
     "BABS",
     "researcher: precise, joyful, names her sources",
     "You are BABS, a precise and cheerful researcher. You find the facts that a task needs, say "
     "where they come from, and leave out the rest.",
-    temperature=0.3,
 )
 PERSONAS: Final[Mapping[str, Persona]] = MappingProxyType(
     {persona.name: persona for persona in (ALFRED, BRICK, ROBIN, BABS)}

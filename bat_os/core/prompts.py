@@ -12,27 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, signature
-from bat_os.errors import ModelOutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bat_os.core.brief import Brief
 
-MAX_QUERIES: Final = 3
-QUERIES_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "queries": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 3, "maxLength": 60},
-            "minItems": 1,
-            "maxItems": MAX_QUERIES,
-        }
-    },
-    "required": ["queries"],
-    "additionalProperties": False,
-}
 # The body ends where a line starts at the margin, or where the code fence closes.
 STOP: Final = r"\n(?=[^\s)\]}])|\n?```"
 _SHOTS: Final = (
@@ -47,9 +32,17 @@ _SHOTS: Final = (
         "    return sum(1 for n in numbers if n % 2 == 0)",
     ),
 )
-_PLANS: Final = (
-    ("Sort the words by length.", ["sort a list with a key function", "length of a text"]),
-    ("Tell how old a person is.", ["difference between two dates", "today's date in Python"]),
+_PLANS: Final[tuple[tuple[str, list[str], dict[str, Any]], ...]] = (
+    (
+        "Sort the words by length.",
+        ["sort a list with a key function", "length of a text"],
+        {"temperature": 0.4, "candidates": 8, "system": "Use sorted with a key."},
+    ),
+    (
+        "Tell how old a person is.",
+        ["difference between two dates", "today's date in Python"],
+        {"temperature": 0.7, "candidates": 12, "system": "Mind the month and the day."},
+    ),
 )
 
 
@@ -67,34 +60,17 @@ class Prompt:
     prefill: str = ""
 
 
-def ask_queries(brief: Brief, system: str) -> Prompt:
-    """Return BRICK's question: what should be looked up?"""
+def ask_plan(brief: Brief, system: str, *, whole: bool) -> Prompt:
+    """Return BRICK's question: what should be looked up, and, ``whole``, how to go about it?
+
+    The answer is read by ``bat_os.core.plan.read_plan``.
+    """
     messages = [("system", system)]
-    for task, queries in _PLANS:
-        messages += [("user", _ask_plan(task)), ("assistant", json.dumps({"queries": queries}))]
+    for task, queries, how in _PLANS:
+        plan = {"queries": queries} | (how if whole else {})
+        messages += [("user", _ask_plan(task)), ("assistant", json.dumps(plan))]
     messages.append(("user", _ask_plan(f"{goal(brief)} As `{signature(brief)}`")))
     return Prompt(tuple(messages))
-
-
-def read_queries(text: str) -> tuple[str, ...]:
-    """Return the queries in a model's answer.
-
-    Raises:
-        ModelOutputError: It is not the JSON that was asked for; says what is wrong.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelOutputError(f"the queries are not JSON: {error}") from error
-    queries = data.get("queries") if type(data) is dict else None
-    if type(queries) is not list or not 1 <= len(queries) <= MAX_QUERIES:
-        raise ModelOutputError("the JSON has no list of one to three queries")
-    # JSON can escape half of a surrogate pair, which no frame and no file can carry.
-    texts = [q.encode(errors="ignore").decode() if type(q) is str else "" for q in queries]
-    cleaned = [" ".join(text.split()) for text in texts]
-    if not all(0 < len(query) <= 200 for query in cleaned):
-        raise ModelOutputError("a query is empty, too long or no text")
-    return tuple(dict.fromkeys(cleaned))
 
 
 def ask_method(brief: Brief, system: str, shots: Sequence[tuple[str, str]] | None) -> Prompt:
@@ -107,7 +83,7 @@ def ask_method(brief: Brief, system: str, shots: Sequence[tuple[str, str]] | Non
             empty sequence shows the built-in ones.
     """
     messages = [("system", system)]
-    for wish, source in () if shots is None else (*shots, *_SHOTS)[:2]:
+    for wish, source in () if shots is None else (shots or _SHOTS):
         messages += [("user", _order(wish)), ("assistant", f"```python\n{source}\n```")]
     messages.append(("user", _order(goal(brief))))
     return Prompt(tuple(messages), f"```python\n{_opening(brief)}")

@@ -80,7 +80,7 @@ class Request:
         """Return the brief that the request holds.
 
         Raises:
-            ArgumentsError: Target or selector is missing, or text or examples are off.
+            ArgumentsError: Target or selector is missing, or text, examples or fresh are off.
             TooLargeError: It packs to more than MAX_BRIEF bytes.
         """
         if not self.target or not self.selector:
@@ -88,9 +88,11 @@ class Request:
         text, examples = self.body.get("text", ""), self.body.get("examples", [])
         if not isinstance(text, str) or len(text) > MAX_TEXT:
             raise ArgumentsError(f"text is not a text of at most {MAX_TEXT} characters")
-        brief = Brief(
-            self.target, self.selector, self.args, self.kwargs, text, read_examples(examples)
-        )
+        fresh = self.body.get("fresh", False)
+        if type(fresh) is not bool:
+            raise ArgumentsError("fresh is not true or false")
+        told = read_examples(examples)
+        brief = Brief(self.target, self.selector, self.args, self.kwargs, text, told, fresh)
         size = len(ormsgpack.packb(brief.to_plain(), option=PACK))
         if size > MAX_BRIEF:
             raise TooLargeError(f"the brief has {size} bytes; at most {MAX_BRIEF} are taken")

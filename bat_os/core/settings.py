@@ -26,6 +26,9 @@ class Settings:
         script: JSON lines of a scripted engine.
         cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
             Python), or ``auto``: the zygote where it holds, else Monty.
+        profile: Which models the personas use: a name of ``profiles.toml``.
+        plan: ``fixed``: BRICK names queries only; ``written``: it also plans temperature,
+            number of candidates and a system prompt, and that plan is followed.
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
@@ -40,6 +43,8 @@ class Settings:
     engine: str = "transformers"
     script: str = ""
     cell: str = "auto"
+    profile: str = "tiny"
+    plan: str = "fixed"
     candidates: int = 8
     mission_seconds: float = 300.0
     threads: int = 0
@@ -69,6 +74,7 @@ class Settings:
             ("tcp_port", -1 <= self.tcp_port <= 65535, "a port, 0 (any) or -1 (none)"),
             ("engine", self.engine in ("transformers", "scripted"), "transformers or scripted"),
             ("cell", self.cell in ("auto", "zygote", "monty"), "auto, zygote or monty"),
+            ("plan", self.plan in ("fixed", "written"), "fixed or written"),
             ("candidates", 1 <= self.candidates <= 32, "a number from 1 to 32"),
             ("mission_seconds", 1 <= self.mission_seconds <= 86_400, "seconds from 1 to 86400"),
             ("threads", 0 <= self.threads <= 256, "a number from 0 to 256"),

@@ -1,8 +1,11 @@
-"""Turns a GGUF file into what transformers loads fast: safetensors, config, tokenizer.
+"""GGUF files: checked before anything loads them, and converted for transformers.
+
+``read_header`` looks at the header alone and finds files that are cut short or forged, on
+which native loaders abort. ``convert_gguf`` writes safetensors, config and tokenizer:
 
     python -m bat_os.engines.gguf SOURCE FOLDER     one line of progress per step on stdout
 
-Done once per model, in a child process (``convert_in_child``): the conversion needs over
+That is done once per model, in a child process (``convert_in_child``): the conversion needs over
 1 GB for some 20 s, which go back to the system when the child ends. Same source, same bytes.
 """
 
@@ -11,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shutil
+import struct
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import bat_os
 from bat_os.engines.offline import default_threads, prepare
@@ -21,6 +26,147 @@ from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MAX_KEYS: Final = 10_000
+MAX_TENSORS: Final = 100_000
+MAX_TEXT: Final = 16 << 20
+MAX_ITEMS: Final = 4_000_000
+_TEXT, _ARRAY = 8, 9
+# By the type's number in the format: how struct reads one value.
+_SCALARS: Final = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What the header of a GGUF file says.
+
+    Attributes:
+        version: Of the format, 2 or 3.
+        architecture: ``general.architecture``, as ``llama``.
+        facts: Every key whose value is a text or a number; lists are left out.
+        tensors: How many.
+        parameters: Weights in all tensors together.
+        bytes: Size of the file.
+    """
+
+    version: int
+    architecture: str
+    facts: dict[str, Any]
+    tensors: int
+    parameters: int
+    bytes: int
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Return what the header says; reads no weights, and takes some 0.2 s.
+
+    Raises:
+        ModelError: It is not a GGUF file, a part is missing at its end, or its header
+            contradicts itself.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            return _Reader(stream, size).header()
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise ModelError(
+            f"{path.name} is not a GGUF file that can be used: {error}; fetch it again"
+        ) from error
+
+
+class _Reader:
+    """Reads one header, front to back; every count and length is held to a limit."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._size = size
+
+    def header(self) -> GgufHeader:
+        if self._take(4) != b"GGUF":
+            raise ValueError("it does not begin with GGUF")
+        version = self._number("I")
+        if version not in (2, 3):
+            raise ValueError(f"version {version} of the format; 2 and 3 are known")
+        tensors = self._count("tensors", MAX_TENSORS)
+        keys = self._count("keys", MAX_KEYS)
+        pairs = [(self._text(), self._value(self._number("I"))) for _ in range(keys)]
+        facts = {key: value for key, value in pairs if value is not None}
+        architecture = facts.get("general.architecture")
+        if type(architecture) is not str:
+            raise ValueError("it does not say its architecture")
+        parameters = self._check_tensors(tensors, facts.get("general.alignment", 32))
+        return GgufHeader(version, architecture, facts, tensors, parameters, self._size)
+
+    def _check_tensors(self, count: int, alignment: Any) -> int:
+        """Return the sum of all weights, after a look whether the file has them all."""
+        # Half a second of imports, for a table of block sizes.
+        from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+        if type(alignment) is not int or not 0 < alignment <= 1 << 20:
+            raise ValueError(f"an alignment of {alignment!r}")
+        parameters: int = 0
+        end = 0
+        for _ in range(count):
+            name = self._text()
+            sides: list[int] = [self._number("Q") for _ in range(self._count("sides", 8, "I"))]
+            weights = 1
+            for side in sides:
+                weights *= side
+            block: int
+            block, in_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(self._number("I"))]
+            offset = self._number("Q")
+            if weights > 1 << 48 or offset % alignment:
+                raise ValueError(f"tensor {name[:60]!r} lies where it cannot")
+            parameters += weights
+            end = max(end, offset + weights // block * in_bytes)
+        start = -(-self._stream.tell() // alignment) * alignment
+        if start + end > self._size:
+            raise ValueError(f"{start + end - self._size} of {start + end} bytes are missing")
+        return parameters
+
+    def _value(self, kind: int) -> Any:
+        """Return a text or a number; None for an array, which is passed over."""
+        if kind == _TEXT:
+            return self._text()
+        if kind != _ARRAY:
+            return self._number(_scalar(kind))
+        item = self._number("I")
+        count = self._count("items", MAX_ITEMS)
+        if item != _TEXT:
+            self._skip(struct.calcsize("<" + _scalar(item)) * count)
+        else:
+            for _ in range(count):
+                self._skip(self._count("letters", MAX_TEXT))
+        return None
+
+    def _count(self, what: str, limit: int, form: str = "Q") -> int:
+        count: int = self._number(form)
+        if count > limit:
+            raise ValueError(f"{count} {what} in its header; at most {limit} are taken")
+        return count
+
+    def _text(self) -> str:
+        return self._take(self._count("letters", MAX_TEXT)).decode()
+
+    def _number(self, form: str) -> Any:
+        return struct.unpack("<" + form, self._take(struct.calcsize("<" + form)))[0]
+
+    def _take(self, count: int) -> bytes:
+        taken = self._stream.read(count)
+        if len(taken) != count:
+            raise ValueError("it ends in the middle of its header")
+        return taken
+
+    def _skip(self, count: int) -> None:
+        if self._stream.tell() + count > self._size:
+            raise ValueError("it ends in the middle of its header")
+        self._stream.seek(count, 1)
+
+
+def _scalar(kind: int) -> str:
+    if kind not in _SCALARS:
+        raise ValueError(f"a value of the unknown type {kind}")
+    return _SCALARS[kind]
 
 
 def packaged_gguf() -> Path | None:
@@ -53,6 +199,7 @@ def convert_gguf(source: Path, folder: Path, progress: Callable[[str], None]) ->
     """
     if not source.is_file():
         raise ModelError(f"there is no file {source}; install the model again")
+    read_header(source)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -94,31 +241,45 @@ async def convert_in_child(source: Path, folder: Path, progress: Callable[[str],
     Raises:
         ModelError: The child failed; the message has its last words.
     """
+    last = ""
+
+    def hear(line: str) -> None:
+        nonlocal last
+        last = line
+        progress(line)
+
+    arguments = [str(path.absolute()) for path in (source, folder)]
+    if status := await run_module("bat_os.engines.gguf", arguments, hear):
+        raise ModelError(last or f"converting {source.name} ended with status {status}")
+
+
+async def run_module(module: str, arguments: list[str], hear: Callable[[str], None]) -> int:
+    """Run ``python -m module`` and return its exit status; cancelling kills it.
+
+    Args:
+        module: Of this package.
+        arguments: After the module's name.
+        hear: Called with each line that the child writes, to stderr too.
+    """
     child = await asyncio.create_subprocess_exec(
-        *_command(source, folder),
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
         cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     assert child.stdout is not None, "a pipe was asked for"  # noqa: S101 - for the type checker
-    last = ""
     try:
         async for raw in child.stdout:
-            last = raw.decode(errors="replace").strip()
-            progress(last)
-        status = await child.wait()
-    except asyncio.CancelledError:
+            hear(raw.decode(errors="replace").strip())
+        return await child.wait()
+    except BaseException:  # cancelled, or the listener failed: nobody waits for the child
         child.kill()
         await child.wait()
         raise
-    if status:
-        raise ModelError(last or f"converting {source.name} ended with status {status}")
-
-
-def _command(source: Path, folder: Path) -> list[str]:
-    paths = [str(path.absolute()) for path in (source, folder)]
-    return [sys.executable, "-m", "bat_os.engines.gguf", *paths]
 
 
 def main(argv: list[str] | None = None) -> int:

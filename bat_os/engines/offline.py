@@ -6,6 +6,7 @@ These libraries read their switches from the environment while they are imported
 
 from __future__ import annotations
 
+import logging as stdlib_logging
 import os
 from typing import Final
 
@@ -41,3 +42,5 @@ def prepare(threads: int) -> None:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # theirs has no types
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # nor this
     torch.set_num_threads(threads)
+    # It tells everyone on standard error which kernels it could have downloaded.
+    stdlib_logging.getLogger("bitsandbytes").setLevel(stdlib_logging.ERROR)

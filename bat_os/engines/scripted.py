@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from bat_os.engines.streams import Halt, Row
 from bat_os.errors import ModelError
-from bat_os.ports import Completion
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bat_os.ports import Prompt, Sampling
+    from bat_os.ports import Completion, Prompt, Sampling
 
 WIDTH: Final = 384
 POLL_SECONDS: Final = 0.005
@@ -37,8 +39,9 @@ class Gate(Protocol):
 class ScriptedEngine:
     """Fake of the port ``ModelEngine``: the script writes the answers.
 
-    A token is a word with the space before it. ``stop``, ``max_tokens`` and ``cancel`` work
-    as with a real model; a ``schema`` is not enforced, the script has to fit it.
+    A token is a word with the space before it. ``stop``, ``max_tokens``, ``seconds``,
+    ``cancel`` and ``on_text`` work as with a real model; a ``schema`` is not enforced, the
+    script has to fit it. Adapters are known by name and change nothing.
 
     Args:
         script: ``script(prompt, sampling, index)`` gives the answer to the prompt at that
@@ -48,6 +51,7 @@ class ScriptedEngine:
 
     Attributes:
         prompts: All prompts so far, one tuple per call.
+        used: The adapter of each call.
     """
 
     def __init__(
@@ -58,63 +62,126 @@ class ScriptedEngine:
         name: str = "scripted",
     ) -> None:
         self.prompts: list[tuple[Prompt, ...]] = []
+        self.used: list[str] = []
         self._script = script if callable(script) else _read_out(script)
         self._gate = gate
         self._name = name
         self._tokens = 0
-        self._closed = False
+        self._adapters: set[str] = set()
+        self._resident = False
+        self._running: set[asyncio.Future[None]] = set()
+        self._closed = threading.Event()
 
     @property
     def digest(self) -> str:
         """SHA-256 of the name."""
         return hashlib.sha256(self._name.encode()).hexdigest()
 
+    async def load(self) -> None:
+        """Be resident.
+
+        Raises:
+            ModelError: The engine is closed.
+        """
+        if self._closed.is_set():
+            raise ModelError(f"model {self._name}: the engine is closed; start the kernel again")
+        self._resident = True
+
+    async def unload(self) -> None:
+        """Wait for the running calls, then be unloaded. Idempotent."""
+        if self._running:
+            await asyncio.wait(set(self._running))
+        self._resident = False
+
     async def generate(
         self,
         prompts: Sequence[Prompt],
         sampling: Sampling,
         *,
+        adapter: str = "",
         cancel: threading.Event | None = None,
+        on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
         """Return what the script says, one completion per prompt.
 
         Raises:
-            ModelError: The engine is closed, or the answers are used up.
+            ModelError: The engine is closed, the answers are used up, or no adapter has
+                that name.
             re.error: ``sampling.stop`` is no regular expression.
         """
         re.compile(sampling.stop)
-        if self._closed:
-            raise ModelError(f"model {self._name}: the engine is closed; start the kernel again")
+        if adapter and adapter not in self._adapters:
+            raise ModelError(f"model {self._name} has no adapter {adapter}; add it first")
+        await self.load()
         self.prompts.append(tuple(prompts))
-        if self._gate is not None:
-            while not (self._gate.is_set() or self._is_over(cancel)):  # noqa: ASYNC110 - may be a thread's
-                await asyncio.sleep(POLL_SECONDS)
-        if self._is_over(cancel):
-            return [Completion("", 0, finished=False) for _ in prompts]
-        answers = [
-            _cut(self._script(prompt, sampling, index), sampling)
-            for index, prompt in enumerate(prompts)
+        self.used.append(adapter)
+        rows = [
+            Row(sampling.stop, partial(on_text, index) if on_text else None)
+            for index in range(len(prompts))
         ]
-        self._tokens += sum(answer.tokens for answer in answers)
-        return answers
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running.add(done)
+        try:
+            await self._fill(rows, prompts, sampling, Halt(cancel, sampling.seconds, self._closed))
+        finally:
+            self._running.discard(done)
+            done.cancel()
+        self._tokens += sum(row.tokens for row in rows)
+        return [row.completion() for row in rows]
+
+    async def add_adapter(self, name: str, folder: Path) -> None:
+        """Know the adapter ``name``; its files are not read.
+
+        Raises:
+            ModelError: The folder has no ``adapter_config.json``.
+        """
+        if not (folder / "adapter_config.json").is_file():
+            raise ModelError(f"{folder} is no adapter {name}: adapter_config.json is missing")
+        self._adapters.add(name)
 
     def stats(self) -> dict[str, Any]:
-        """Return plain facts for ``health``."""
+        """Return plain facts; see ``ports.ModelEngine``."""
         return {
             "name": self._name,
-            "loaded": not self._closed,
+            "engine": "scripted",
+            "state": "resident" if self._resident else "unloaded",
+            "bytes": 0,
+            "load_seconds": 0.0,
+            "adapters": sorted(self._adapters),
             "calls": len(self.prompts),
             "tokens": self._tokens,
-            "load_seconds": 0.0,
             "threads": 0,
         }
 
     async def close(self) -> None:
         """Let waiting calls go, unanswered. Idempotent."""
-        self._closed = True
+        self._closed.set()
+        await self.unload()
 
-    def _is_over(self, cancel: threading.Event | None) -> bool:
-        return self._closed or (cancel is not None and cancel.is_set())
+    async def _fill(
+        self, rows: list[Row], prompts: Sequence[Prompt], sampling: Sampling, halted: Halt
+    ) -> None:
+        """Write the answers into ``rows``, a token of each in turn."""
+        while self._gate is not None and not (self._gate.is_set() or halted()):  # noqa: ASYNC110 - may be a thread's
+            await asyncio.sleep(POLL_SECONDS)
+        left = [deque[str]() for _ in rows]
+        if not halted():
+            for index, prompt in enumerate(prompts):
+                rows[index].read = len(_TOKEN.findall(_whole(prompt)))
+                left[index].extend(_TOKEN.findall(self._script(prompt, sampling, index)))
+        while not halted() and not all(row.ended for row in rows):
+            for row, tokens in zip(rows, left, strict=True):
+                if tokens and row.tokens < sampling.max_tokens:
+                    row.add(tokens.popleft())
+                else:
+                    row.end(finished=not tokens)
+            await asyncio.sleep(0)
+        for row in rows:
+            row.end(finished=False)
+
+
+def _whole(prompt: Prompt) -> str:
+    return " ".join(text for _, text in prompt.messages) + prompt.prefill
 
 
 def _read_out(answers: Sequence[str]) -> Callable[[Prompt, Sampling, int], str]:
@@ -126,18 +193,6 @@ def _read_out(answers: Sequence[str]) -> Callable[[Prompt, Sampling, int], str]:
         return left.popleft()
 
     return answer
-
-
-def _cut(text: str, sampling: Sampling) -> Completion:
-    tokens = _TOKEN.findall(text)
-    finished = len(tokens) <= sampling.max_tokens
-    tokens = tokens[: sampling.max_tokens]
-    text = "".join(tokens)
-    match = re.search(sampling.stop, text) if sampling.stop else None
-    if match:
-        drawn = len(_TOKEN.findall(text[: match.end()]))
-        return Completion(text[: match.start()], drawn, finished=True)
-    return Completion(text, len(tokens), finished)
 
 
 class HashEmbedder:

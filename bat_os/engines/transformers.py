@@ -4,39 +4,35 @@ The model is loaded on first use, from a folder of plain files (config, tokenize
 safetensors), which are mapped and not copied. torch and transformers are imported in the
 worker, so that a kernel that answers only what it knows never pays for them.
 
-    generate -> load once -> worker: decoding.draw -> completions
-        cancel, close or a cancelled task raise a flag that the worker sees between two tokens
+    generate -> make sure that it is loaded -> worker: LocalModel.draw -> completions
+        cancel, the deadline, close or a cancelled task: seen between any two tokens
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import hashlib
 import re
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
-from safetensors import SafetensorError
-
-from bat_os.engines.offline import default_threads, prepare
-from bat_os.errors import ImageError, ModelError, ModelMemoryError
+from bat_os.engines.local.model import LocalModel
+from bat_os.engines.offline import default_threads
+from bat_os.engines.streams import Halt
+from bat_os.errors import ImageError, ModelError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from bat_os.engines.decoding import LoadedModel
+    from bat_os.engines.drawing.decoding import LoadedModel
+    from bat_os.engines.local.forms import Device
     from bat_os.ports import Prompt, Sampling
 
 # A threading.Event cannot be awaited; this is how often a waiting call looks at it.
 POLL_SECONDS: Final = 0.1
-# Written by the image beside the links, in the format of sha256sum; sorted by file name.
-SUMS_NAME: Final = "SHA256SUMS"
 
 
 class TransformersEngine:
@@ -44,60 +40,93 @@ class TransformersEngine:
 
     Args:
         name: For messages and ``stats``.
-        folder: Awaited on first use; gives the folder of the model's files.
+        folder: Awaited before a load; gives the folder of the model's files.
         threads: Threads for arithmetic; one less than the cores by default.
+        device: What to compute with; by default a GPU where there is one.
     """
 
     def __init__(
-        self, name: str, folder: Callable[[], Awaitable[Path]], *, threads: int | None = None
+        self,
+        name: str,
+        folder: Callable[[], Awaitable[Path]],
+        *,
+        threads: int | None = None,
+        device: Device | None = None,
     ) -> None:
         self._name = name
         self._folder = folder
         self._threads = threads or default_threads()
+        self._local = LocalModel(name, self._threads, device)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
         self._closed = threading.Event()
         self._loading: asyncio.Task[None] | None = None
-        self._model: LoadedModel | None = None
-        self._digest = ""
-        self._load_seconds = 0.0
         self._calls = 0
         self._tokens = 0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the list of the files' SHA-256; "" before the model is loaded."""
-        return self._digest
+        return self._local.digest
+
+    async def load(self) -> None:
+        """Bring the model into memory. Idempotent.
+
+        Raises:
+            ModelError: It cannot be loaded, or the engine is closed.
+            ModelMemoryError: It does not fit into memory.
+        """
+        if not await self._load_once(self._closed.is_set):
+            raise self._closed_error()
+
+    async def unload(self) -> None:
+        """Give the weights back, once what runs is through; keeps the skeleton. Idempotent."""
+        if not self._closed.is_set():
+            await self._work(self._local.park)
 
     async def generate(
         self,
         prompts: Sequence[Prompt],
         sampling: Sampling,
         *,
+        adapter: str = "",
         cancel: threading.Event | None = None,
+        on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
         """Return one completion per prompt; see ``ports.ModelEngine``.
 
-        Equal prompts cost one prefill. Calls run one after the other.
+        Equal prompts cost one prefill, and so does the beginning that a prompt shares with one
+        of the last calls. Calls run one after the other.
 
         Raises:
-            ModelError: The model cannot be loaded, or cannot read a prompt.
+            ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
             ModelMemoryError: It does not fit into memory.
             ValueError: ``sampling.schema`` is no JSON Schema that can be followed.
             re.error: ``sampling.stop`` is no regular expression.
         """
         re.compile(sampling.stop)  # refused here, before anything is loaded
+        if adapter and adapter not in self._local.adapters:
+            raise ModelError(
+                f"model {self._name} has no adapter {adapter}; add it or choose another",
+                adapter=adapter,
+            )
         if not prompts:
             return []
         left = threading.Event()
+        halt = Halt(cancel, sampling.seconds, self._closed)
 
         def halted() -> bool:
-            withdrawn = cancel is not None and cancel.is_set()
-            return withdrawn or left.is_set() or self._closed.is_set()
+            return left.is_set() or halt()
 
         nothing = [Completion("", 0, finished=False) for _ in prompts]
         if not await self._load_once(halted):
             return nothing
-        job = self._worker.submit(self._draw, tuple(prompts), sampling, halted)
+        tell = _on_loop(on_text, left) if on_text else None
+        try:
+            job = self._worker.submit(
+                self._draw, tuple(prompts), sampling, halted, adapter=adapter, tell=tell
+            )
+        except RuntimeError:  # closed since
+            return nothing
         future = asyncio.wrap_future(job)
         try:
             if not await _is_done(future, halted) and job.cancel():
@@ -108,15 +137,33 @@ class TransformersEngine:
             future.cancel()
             raise
 
+    async def add_adapter(self, name: str, folder: Path) -> None:
+        """Make the LoRA adapter in ``folder`` (peft's files) known as ``name``; replaces one.
+
+        Whether it fits is known at once where the model was loaded before, else when the
+        model is: then calls that name it fail, and no others.
+
+        Raises:
+            ModelError: It is no plain LoRA adapter, or does not fit, or the engine is closed.
+        """
+        if self._closed.is_set():
+            raise self._closed_error()
+        await self._work(lambda: self._local.add_adapter(name, folder))
+
     def stats(self) -> dict[str, Any]:
-        """Return plain facts for ``health``."""
+        """Return plain facts; see ``ports.ModelEngine``."""
+        form = self._local.form
         return {
             "name": self._name,
-            "loaded": self._model is not None,
+            "engine": "transformers",
+            "state": self._local.state,
+            "bytes": self._local.bytes,
+            "load_seconds": round(self._local.load_seconds, 4),
+            "adapters": self._local.adapters,
             "calls": self._calls,
             "tokens": self._tokens,
-            "load_seconds": round(self._load_seconds, 3),
             "threads": self._threads,
+            "form": form.why if form else "",
         }
 
     async def close(self) -> None:
@@ -125,14 +172,17 @@ class TransformersEngine:
         if self._loading is not None and not self._loading.done():
             self._loading.cancel()
         await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
-        self._model = None
-        gc.collect()
+        self._local.drop()
+
+    @property
+    def _model(self) -> LoadedModel | None:
+        return self._local.model  # for benchmarks
 
     async def _load_once(self, halted: Callable[[], bool]) -> bool:
         """Return True when the model is loaded, False when ``halted()`` came first."""
         if self._closed.is_set():
-            raise ModelError(f"model {self._name}: the engine is closed; start the kernel again")
-        if self._model is not None:
+            raise self._closed_error()
+        if self._local.resident:
             return True
         if self._loading is None or self._loading.done():
             self._loading = asyncio.create_task(self._load())
@@ -145,45 +195,42 @@ class TransformersEngine:
         return True
 
     async def _load(self) -> None:
+        if await self._work(self._local.resume):
+            return
         try:
             folder = await self._folder()
         except ImageError as error:
             raise ModelError(f"model {self._name}: {error}") from error
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, self._load_in_worker, folder)
+        await self._work(lambda: self._local.load(folder))
 
-    def _load_in_worker(self, folder: Path) -> None:
-        if self._model is not None:
-            return
-        started = time.monotonic()
-        try:
-            self._model = _load_model(folder, self._threads)
-            self._digest = _digest(folder)
-        except MemoryError as error:
-            raise ModelMemoryError(_too_big(self._name)) from error
-        except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"model {self._name} cannot be loaded from {folder}: {reason}; "
-                "fetch or convert its files again, or choose another model"
-            ) from error
-        self._load_seconds = time.monotonic() - started
+    async def _work(self, job: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
 
-    def _draw(
-        self, prompts: tuple[Prompt, ...], sampling: Sampling, halted: Callable[[], bool]
-    ) -> list[Completion]:
-        from bat_os.engines import decoding  # imports torch
-
-        assert self._model is not None, "generate loads first"  # noqa: S101 - for the type checker
-        try:
-            completions = decoding.draw(self._model, prompts, sampling, halted)
-        except MemoryError as error:
-            raise ModelMemoryError(_too_big(self._name)) from error
-        except RuntimeError as error:  # torch raises it for all that goes wrong inside
-            raise ModelError(f"model {self._name} failed: {error}; ask again") from error
+    def _draw(self, *args: Any, **kwargs: Any) -> list[Completion]:
+        completions = self._local.draw(*args, **kwargs)
         self._calls += 1
         self._tokens += sum(completion.tokens for completion in completions)
         return completions
+
+    def _closed_error(self) -> ModelError:
+        return ModelError(f"model {self._name}: the engine is closed; start the kernel again")
+
+
+def _on_loop(
+    on_text: Callable[[int, str], None], left: threading.Event
+) -> Callable[[int, str], None]:
+    """Return ``on_text`` for another thread: called on this loop, until the caller has left."""
+    loop = asyncio.get_running_loop()
+
+    def deliver(index: int, text: str) -> None:
+        if not left.is_set():
+            on_text(index, text)
+
+    def tell(index: int, text: str) -> None:
+        with suppress(RuntimeError):  # the loop is gone, and so is everyone who listens
+            loop.call_soon_threadsafe(deliver, index, text)
+
+    return tell
 
 
 async def _is_done(future: asyncio.Future[Any], halted: Callable[[], bool]) -> bool:
@@ -193,52 +240,3 @@ async def _is_done(future: asyncio.Future[Any], halted: Callable[[], bool]) -> b
             return False
         await asyncio.wait({future}, timeout=POLL_SECONDS)
     return True
-
-
-def _load_model(folder: Path, threads: int) -> LoadedModel:
-    weights = list(folder.glob("*.safetensors"))
-    if not weights or not (folder / "config.json").is_file():
-        raise OSError("config.json or *.safetensors is missing")
-    size = sum(file.stat().st_size for file in weights)
-    if size > psutil.virtual_memory().available:
-        raise MemoryError(f"{size} bytes of weights")
-    prepare(threads)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from bat_os.engines.decoding import LoadedModel
-
-    # Explicitly False: None may ask on the terminal whether to run the model's own code.
-    safe = {"trust_remote_code": False, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-    # "auto" is the type of the stored weights, and only then are they mapped, not copied.
-    net: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", use_safetensors=True, **safe
-    )
-    net.eval()
-    ends = net.generation_config.eos_token_id
-    ends = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
-    return LoadedModel(
-        net=net,
-        tokenizer=tokenizer,
-        ends=frozenset(token for token in ends if token is not None),
-        context=int(getattr(net.config, "max_position_embeddings", 0) or 2048),
-    )
-
-
-def _digest(folder: Path) -> str:
-    sums = folder / SUMS_NAME
-    if sums.is_file():
-        return hashlib.sha256(sums.read_bytes()).hexdigest()
-    lines = []
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        lines.append(f"{digest}  {file.relative_to(folder).as_posix()}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _too_big(name: str) -> str:
-    return (
-        f"model {name} does not fit into memory; close other programs, "
-        "or choose a smaller model or profile"
-    )

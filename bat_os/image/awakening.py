@@ -69,8 +69,7 @@ def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> l
     traits.set_slot("persona", "ALFRED")
     _grant(traits, primitives)
     model = UvmObject("pLLM_obj", (traits,))
-    model.set_slot("about", "persona language models; which of them the image holds: models")
-    model.set_slot("models", sorted({persona.model for persona in personas.values()}))
+    model.set_slot("about", "persona language models; batos models lists what the image holds")
     genesis = UvmObject("genesis_obj", (traits, model))
     genesis.set_slot("about", "the first object; messages that name no other come here")
     orchestrator = UvmObject("orchestrator_obj", (traits,))
@@ -82,8 +81,6 @@ def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> l
         obj = UvmObject(f"{persona.name.lower()}_obj", (model, traits))
         obj.set_slot("persona", persona.name)
         obj.set_slot("role", persona.role)
-        obj.set_slot("model", persona.model)
-        obj.set_slot("temperature", persona.temperature)
         made.append(obj)
     return made
 

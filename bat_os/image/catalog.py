@@ -1,104 +1,80 @@
 """The knowledge catalog: documents, their passages, a text index and vectors, as one.
 
 A document, its passages, its words and its vectors go into the image in one transaction, so
-the index cannot drift from what it indexes. A search ranks passages by words (Okapi BM25)
-and by meaning (cosine), for every query, and adds the rankings up by reciprocal rank.
+the index cannot drift from what it indexes. A search ranks passages by words (BM25) and by
+meaning (cosine), for every query, and adds the rankings up by reciprocal rank.
 
     learn > sentences > embed > passages > embed > one transact: KnowledgeCatalog.add
     search > embed > one transact: KnowledgeCatalog.search > Passage, best first
 
 ``KnowledgeCatalog`` lives in the image and never waits; ``CatalogService`` does the
-waiting: it splits and embeds outside of any transaction.
+waiting. The indexes themselves are in ``bat_os.image.knowledge``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import BTrees
 import numpy as np
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
-from zope.index.text.lexicon import Lexicon, Splitter
-from zope.index.text.okapiindex import OkapiIndex
+from zope.index.keyword.index import KeywordIndex
 
-from bat_os.core.ranking import DEPTH, as_rows, fuse, rank, split_words
+from bat_os.core.text.ranking import DEPTH, as_rows, fuse
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError
-from bat_os.image.segments import VectorSegment, merge_small
+from bat_os.image.knowledge import limits
+from bat_os.image.knowledge import text as words
+from bat_os.image.knowledge.document import Document, id_range
+from bat_os.image.knowledge.document import Kind as Kind
+from bat_os.image.knowledge.document import Passage as Passage
+from bat_os.image.knowledge.upkeep import FORMAT, grow, upgrade
+from bat_os.image.knowledge.vectors import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
+    from bat_os.core.text.chunking import Chunk
+    from bat_os.image.knowledge.shelf import SegmentCache
 
-Kind = Literal["document", "method", "codex"]
-# The order is part of the file format: a kind's place stands in its passages' ids.
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 ROOT_NAME: Final = "knowledge_catalog"
-
-_KIND_SHIFT: Final = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A part of a document that a search found.
-
-    Attributes:
-        doc_id, title, kind: Of its document.
-        score: Sum of reciprocal ranks; compares passages of one search only.
-        similarity: Best cosine to any of the queries, -1 to 1; compares across searches.
-        position: Which passage of its document, from 0.
-    """
-
-    doc_id: str
-    title: str
-    kind: Kind
-    text: str
-    score: float
-    similarity: float
-    position: int
-
-
-class Document(Persistent):
-    """A document and its passages; only the documents of found passages are loaded.
-
-    Attributes:
-        first: Id of passage 0; the others follow without a gap.
-        meta: Plain data; the catalog keeps it and does not look inside.
-    """
-
-    def __init__(self, doc_id: str, title: str, kind: Kind, passages: tuple[str, ...]) -> None:
-        self.doc_id = doc_id
-        self.title = title
-        self.kind = kind
-        self.passages = passages
-        self.first = 0
-        self.meta: dict[str, Any] = {}
 
 
 class KnowledgeCatalog(Persistent):
     """All documents, with the indexes that find their passages.
 
-    Use it inside ``ImageStore.transact`` only. A search reads all vectors, 1.5 kB each at
-    384 dimensions: fine to some hundred thousand passages, and linear beyond. Two writers
-    at once conflict, and the later one runs again.
+    Use it inside ``ImageStore.transact`` only. Two writers at once conflict, and the later
+    one runs again. At a hundred thousand passages a search takes some milliseconds.
 
     Attributes:
+        format: Of this object's state; older ones are upgraded by ``catalog_in``.
         dimensions: d of the vectors, from the first document on; 0 before.
-        segments: (rows, segment) pairs. Eight small segments of a size become one, so a
-            new document rewrites few vectors and a search reads few records.
+        embedder: ``name`` and ``probe`` of the model that made the vectors; see ``claim`` in
+            ``bat_os.image.knowledge.upkeep``. Empty before the first document.
+        vectors: The vector index.
+        rewording: The text index is being filled again as well.
+        waiting: First passage ids of documents that have no vectors yet, while the catalog
+            goes over to another embedding model; they are found by words until then.
     """
 
+    # What the state of an older image does not have.
+    format = 1
+    rewording = False
+
     def __init__(self) -> None:
+        self.format = FORMAT
         self.dimensions = 0
-        self.segments: tuple[tuple[int, VectorSegment], ...] = ()
+        self.embedder: dict[str, Any] = {}
+        self.vectors = VectorIndex()
+        self.waiting = BTrees.family64.II.TreeSet()
         self._documents = OOBTree()
         self._starts = LOBTree()  # id of a document's first passage -> document
-        self._text = OkapiIndex(Lexicon(Splitter()), family=BTrees.family64)
+        self._facets = KeywordIndex(family=BTrees.family64)  # of documents, by first passage
+        self._text: Any = words.make_okapi()
         self._next = 0
 
     def __contains__(self, doc_id: object) -> bool:
@@ -109,19 +85,36 @@ class KnowledgeCatalog(Persistent):
 
     def doc_ids(self, kind: Kind | None = None) -> list[str]:
         """Return the ids of all documents, or of those of one kind, sorted."""
-        low, high = _id_range(kind)
-        return sorted(document.doc_id for document in self._starts.values(low, high))
+        return sorted(document.doc_id for document in self.documents(kind))
+
+    def documents(
+        self, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
+    ) -> list[Document]:
+        """Return the documents of a kind with certain meta data, in order of arrival.
+
+        Raises:
+            ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
+        """
+        if not filters:
+            start, stop = id_range(kind)
+            return list(self._starts.values(start, stop - 1))
+        return [self._starts[first] for first in limits.firsts(self._facets, kind, filters)]
+
+    def document(self, doc_id: str) -> Document | None:
+        """Return a document, or None."""
+        document: Document | None = self._documents.get(doc_id)
+        return document
 
     def meta(self, doc_id: str) -> dict[str, Any]:
         """Return a copy of a document's meta data; empty for an unknown document."""
-        document = self._documents.get(doc_id)
+        document = self.document(doc_id)
         return dict(document.meta) if document is not None else {}
 
     def add(
         self,
         doc_id: str,
         title: str,
-        passages: Sequence[str],
+        passages: Sequence[str | Chunk],
         vectors: NDArray[np.float32] | bytes,
         *,
         kind: Kind = "document",
@@ -132,53 +125,44 @@ class KnowledgeCatalog(Persistent):
         Args:
             doc_id: Who it is; any text.
             title: Found by words together with every passage.
-            passages: n texts, in order.
+            passages: n texts, in order; a ``Chunk`` has the headings above it too.
             vectors: ``(n, d)``, rows of length 1, or the bytes of such float32 rows.
             kind: What a search can be limited to.
-            meta: Plain data to keep with it.
+            meta: Plain data to keep with it; searches can be limited by it.
 
         Raises:
             ArgumentsError: No passage, not one vector per passage, vectors of another
                 length than the catalog's, or an unknown kind.
             NotPlainError: ``meta`` is not plain data.
         """
+        upgrade(self)
         rows = as_rows(vectors, len(passages), self.dimensions)
-        low, _ = _id_range(kind)
-        meta = dict(meta or {})
-        check(meta, where="meta")
+        start, _ = id_range(kind)
+        check(meta or {}, where="meta")
         self.remove(doc_id)
-        document = Document(doc_id, title, kind, tuple(passages))
-        document.meta = meta
-        document.first = low + self._next
+        document = Document(doc_id, title, kind, passages, start + self._next)
+        document.meta = dict(meta or {})
+        grow(self, len(passages))
         self._next += len(passages)
-        self._documents[doc_id] = document
-        self._starts[document.first] = document
-        for number, passage in enumerate(passages, document.first):
-            self._text.index_doc(number, " ".join(split_words(f"{title}\n{passage}")))
-        ids = np.arange(document.first, document.first + len(passages))
+        self._documents[doc_id] = self._starts[document.first] = document
+        self._facets.index_doc(document.first, limits.facets_of(document.meta))
+        words.index_passages(self._text, document.first, document.indexed())
         self.dimensions = rows.shape[1]
-        self.segments = merge_small((*self.segments, (len(ids), VectorSegment(ids, rows))))
+        self.vectors.add(np.arange(document.first, document.stop), rows)
         return len(passages)
 
     def remove(self, doc_id: str) -> bool:
         """Forget a document; return False when there is none of that id."""
+        upgrade(self)
         document = self._documents.pop(doc_id, None)
         if document is None:
             return False
         del self._starts[document.first]
-        end = document.first + len(document.passages)
-        for number in range(document.first, end):
-            self._text.unindex_doc(number)
-        kept: list[tuple[int, VectorSegment]] = []
-        for count, segment in self.segments:
-            ids, rows = segment.load()
-            stays = (ids < document.first) | (ids >= end)
-            left = int(stays.sum())
-            if left == count:
-                kept.append((count, segment))
-            elif left:
-                kept.append((left, VectorSegment(ids[stays], rows[stays])))
-        self.segments = tuple(kept)
+        self._facets.unindex_doc(document.first)
+        words.unindex_passages(self._text, document.first, document.stop)
+        self.vectors.remove(document.first, document.stop)
+        if document.first in self.waiting:
+            self.waiting.remove(document.first)
         return True
 
     def search(
@@ -188,6 +172,8 @@ class KnowledgeCatalog(Persistent):
         *,
         top_k: int,
         kind: Kind | None = None,
+        filters: Mapping[str, Any] | None = None,
+        cache: SegmentCache | None = None,
     ) -> list[Passage]:
         """Return up to ``top_k`` passages, best first; equals in order of their arrival.
 
@@ -196,52 +182,29 @@ class KnowledgeCatalog(Persistent):
             query_vectors: ``(q, d)``, rows of length 1.
             top_k: 1 to 100.
             kind: Look at documents of this kind only.
+            filters: Look at documents with this meta data only; all keys have to match,
+                and of a list one value. What does not match takes no part in the ranking.
+            cache: Keeps unpacked segments between searches.
 
         Raises:
-            ArgumentsError: ``top_k``, the kind or the vectors' shape is off.
+            ArgumentsError: ``top_k``, the kind, a filter or the vectors' shape is off.
         """
         if not 1 <= top_k <= DEPTH:
             raise ArgumentsError(f"top_k is {top_k}; it goes from 1 to {DEPTH}")
-        wanted = _id_range(kind)
-        if not self.segments or not queries:
+        wanted = limits.ranges(self._facets, self._starts, kind, filters or {})
+        if not self._documents or not queries:
             return []
-        ids, cosines = self._cosines(as_rows(query_vectors, len(queries), self.dimensions), wanted)
-        if not len(ids):
-            return []
-        rankings = [rank(ids, column) for column in cosines.T]
-        rankings += [self._rank_words(query, wanted) for query in queries]
+        rows = as_rows(query_vectors, len(queries), self.dimensions)
+        rankings = self.vectors.rank(rows, wanted, cache)
+        rankings += [words.rank_words(self._text, query, wanted, cache) for query in queries]
+        best = fuse(rankings, top_k)
+        near = self.vectors.similarities([number for number, _ in best], rows, cache)
+        if cache is not None:
+            cache.keep({*self.vectors.digests(), *words.text_segments(self._text)})
         return [
-            self._passage(number, score, float(cosines[np.searchsorted(ids, number)].max()))
-            for number, score in fuse(rankings, top_k)
+            self._starts[self._starts.maxKey(number)].passage(number, score, near.get(number, 0.0))
+            for number, score in best
         ]
-
-    def _cosines(
-        self, queries: NDArray[np.float32], wanted: tuple[int, int]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the wanted passages' ids, ascending, and their ``(n, q)`` cosines."""
-        parts = [segment.load() for _, segment in self.segments]
-        ids = np.concatenate([ids for ids, _ in parts])
-        cosines = np.concatenate([rows @ queries.T for _, rows in parts])
-        order = np.argsort(ids)
-        order = order[(ids[order] >= wanted[0]) & (ids[order] <= wanted[1])]
-        return ids[order], cosines[order]
-
-    def _rank_words(self, query: str, wanted: tuple[int, int]) -> list[int]:
-        # The index's own search ORs the words; a TextIndex.apply would AND them and read
-        # "?" as a wildcard, which finds nothing for most questions.
-        found = self._text.search(" ".join(split_words(query)))
-        if not found:
-            return []
-        hits = list(found.items(*wanted))
-        numbers = np.fromiter((number for number, _ in hits), np.int64, len(hits))
-        return rank(numbers, np.fromiter((score for _, score in hits), np.float32, len(hits)))
-
-    def _passage(self, number: int, score: float, similarity: float) -> Passage:
-        document = self._starts[self._starts.maxKey(number)]
-        position = number - document.first
-        text = document.passages[position]
-        about = (document.doc_id, document.title, document.kind, text)
-        return Passage(*about, score=score, similarity=similarity, position=position)
 
 
 def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
@@ -249,14 +212,5 @@ def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     catalog: KnowledgeCatalog | None = root.get(ROOT_NAME)
     if catalog is None:
         catalog = root[ROOT_NAME] = KnowledgeCatalog()
+    upgrade(catalog)
     return catalog
-
-
-def _id_range(kind: Kind | None) -> tuple[int, int]:
-    """Return the lowest and the highest passage id of a kind, or of all kinds."""
-    if kind is None:
-        return 0, (len(KINDS) << _KIND_SHIFT) - 1
-    if kind not in KINDS:
-        raise ArgumentsError(f"kind {kind!r} is none of {', '.join(KINDS)}")
-    code = KINDS.index(kind)
-    return code << _KIND_SHIFT, ((code + 1) << _KIND_SHIFT) - 1

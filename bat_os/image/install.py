@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bat_os.core.source.names import is_pure
 from bat_os.image.objects import Method, ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -31,6 +32,7 @@ class Skill:
         provenance: Where it comes from; plain data.
         summary: What it is found by: wish, signature, docstring.
         vector: Embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is.
+        kinds: Of the arguments that it was made for (``bat_os.core.brief.kinds``), or None.
     """
 
     selector: str
@@ -39,6 +41,7 @@ class Skill:
     provenance: Mapping[str, Any]
     summary: str
     vector: NDArray[np.float32] | None = None
+    kinds: Sequence[str] | None = None
 
 
 def install(root: MutableMapping[str, Any], target: UvmObject, skill: Skill) -> int:
@@ -54,6 +57,12 @@ def install(root: MutableMapping[str, Any], target: UvmObject, skill: Skill) -> 
         if doc_id in catalog:
             catalog.remove(doc_id)
         title = f"{target.name or 'object'}.{skill.selector}"
-        meta = {"object": target.name, "selector": skill.selector, "source": skill.source}
+        meta = {
+            "object": target.name,
+            "selector": skill.selector,
+            "source": skill.source,
+            "kinds": None if skill.kinds is None else list(skill.kinds),
+            "pure": is_pure(skill.source, skill.selector),
+        }
         catalog.add(doc_id, title, [skill.summary], skill.vector, kind="method", meta=meta)
     return version.number

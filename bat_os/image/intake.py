@@ -1,10 +1,22 @@
-"""Which classes a pickle of the image may name: loading any other could run foreign code."""
+"""Which classes a pickle of the image may name: loading any other could run foreign code.
+
+    objects, at any time of the history     AllowListDB.classFactory
+    conflict resolution, undo, the index    guard_pickles: ZODB's own loaders, which ask no
+    file, notes of transactions, imports    database, load by the same list
+
+Packing and copying read no pickle; they look for references in its bytes.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 import ZODB
+from ZODB._compat import Unpickler
+from ZODB.ConflictResolution import ConflictResolvingStorage
 
 from bat_os.errors import ForbiddenClassError
 
@@ -14,6 +26,10 @@ if TYPE_CHECKING:
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "bat_os.image.blobs": frozenset({"StoredFile", "StoredModel"}),
     "bat_os.image.catalog": frozenset({"Document", "KnowledgeCatalog"}),
+    "bat_os.image.knowledge.document": frozenset({"Document"}),
+    "bat_os.image.knowledge.shelf": frozenset({"Segment"}),
+    "bat_os.image.knowledge.text": frozenset({"SegmentedText", "WordSplitter"}),
+    "bat_os.image.knowledge.vectors": frozenset({"VectorIndex"}),
     "bat_os.image.objects": frozenset({"Method", "MethodVersion", "UvmObject"}),
     "bat_os.image.segments": frozenset({"VectorSegment"}),
     "builtins": frozenset({"bytearray", "frozenset", "object", "set"}),
@@ -28,6 +44,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "BTrees": frozenset({"_family64"}),
     "BTrees.Length": frozenset({"Length"}),
     "ZODB.blob": frozenset({"Blob"}),
+    "zope.index.keyword.index": frozenset({"KeywordIndex"}),
     "zope.index.text.lexicon": frozenset({"Lexicon", "Splitter"}),
     "zope.index.text.okapiindex": frozenset({"OkapiIndex"}),
 }
@@ -35,8 +52,18 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
 _TREES: Final = ("BTree", "Bucket", "Set", "TreeSet")
 
 
+# Where ZODB keeps the loaders that ask no database.
+_UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
+_LOADS: Final = ("ZODB.Connection", "ZODB.FileStorage.FileStorage", "ZODB.fstools")
+
+
 class AllowListDB(ZODB.DB):
     """A database that loads no class outside the allow-list."""
+
+    def __init__(self, storage: Any, **options: Any) -> None:
+        """Open the database of a storage; see ``ZODB.DB`` for the options."""
+        guard_pickles()
+        super().__init__(storage, **options)
 
     def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:  # noqa: N802 - ZODB's name
         """Return the class ``modulename.globalname``.
@@ -44,14 +71,87 @@ class AllowListDB(ZODB.DB):
         Raises:
             ForbiddenClassError: It does not stand in the allow-list.
         """
-        if not is_allowed(modulename, globalname):
-            raise ForbiddenClassError(
-                f"the image names the class {modulename}.{globalname}, which BAT OS never "
-                "stores; loading it could run foreign code, so the image is refused",
-                module=modulename,
-                name=globalname,
-            )
+        check_allowed(modulename, globalname)
         return super().classFactory(connection, modulename, globalname)
+
+
+class AllowListUnpickler(Unpickler):
+    """Loads a pickle that may name the classes of an image, and no other."""
+
+    def find_class(self, modulename: str, name: str) -> Any:
+        """Return the class.
+
+        Raises:
+            ForbiddenClassError: It does not stand in the allow-list.
+        """
+        check_allowed(modulename, name)
+        return super().find_class(modulename, name)
+
+
+def guard_pickles() -> None:
+    """Have every loader of ZODB in this process use the allow-list. Idempotent.
+
+    To be called before a storage is opened: opening reads the index file beside it, which is
+    a pickle too. One that names a class is not used, and ZODB makes another by reading the
+    image through.
+    """
+    for module in _UNPICKLERS:
+        importlib.import_module(module).Unpickler = AllowListUnpickler  # type: ignore[attr-defined]  # a name of ZODB
+    for module in _LOADS:
+        importlib.import_module(module).loads = _load  # type: ignore[attr-defined]  # a name of ZODB
+    resolve = ConflictResolvingStorage.tryToResolveConflict
+    if not hasattr(resolve, "__wrapped__"):
+        ConflictResolvingStorage.tryToResolveConflict = _check_conflict(resolve)
+
+
+def _load(data: bytes) -> Any:
+    return AllowListUnpickler(io.BytesIO(data)).load()
+
+
+def _check_conflict(resolve: Any) -> Any:
+    """Return ``resolve``, ZODB's conflict resolution, with a look at the three states before."""
+
+    @functools.wraps(resolve)
+    def checked(
+        storage: Any, oid: bytes, committed: bytes, old: bytes, new: bytes, data: bytes = b""
+    ) -> Any:
+        plain = storage._crs_untransform_record_data
+        for record in (
+            new,
+            storage.loadSerial(oid, old),
+            data or storage.loadSerial(oid, committed),
+        ):
+            _check_record(plain(record))
+        return resolve(storage, oid, committed, old, new, data)
+
+    return checked
+
+
+def _check_record(record: bytes) -> None:
+    """Load the class and the state of a database record, and forget them.
+
+    Raises:
+        ForbiddenClassError: It names a class that does not stand in the allow-list.
+    """
+    unpickler = AllowListUnpickler(io.BytesIO(record))
+    unpickler.persistent_load = lambda reference: None
+    unpickler.load()
+    unpickler.load()
+
+
+def check_allowed(module: str, name: str) -> None:
+    """Return nothing when an image may hold instances of ``module.name``.
+
+    Raises:
+        ForbiddenClassError: It may not.
+    """
+    if not is_allowed(module, name):
+        raise ForbiddenClassError(
+            f"the image names the class {module}.{name}, which BAT OS never "
+            "stores; loading it could run foreign code, so the image is refused",
+            module=module,
+            name=name,
+        )
 
 
 def is_allowed(module: str, name: str) -> bool:
@@ -67,5 +167,6 @@ def is_allowed(module: str, name: str) -> bool:
 
 def looks_like_image(path: Path) -> bool:
     """Return True when the file begins as a FileStorage does."""
+    guard_pickles()  # what comes next is opening it
     with path.open("rb") as stream:
         return stream.read(4) == b"FS30"

@@ -11,6 +11,7 @@ is stored into plain data, ``thaw`` turns plain data into what is stored.
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from persistent import Persistent
@@ -54,7 +55,11 @@ class Method(Persistent):
             function itself is never stored.
         versions: Oldest first; none is ever removed.
         current: Index into ``versions``, or -1 when the method is unlearned.
+        approvals: Number of a version -> how it was approved: plain data with ``at``, ``by``
+            and ``examples``.
     """
+
+    approvals: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, selector: str, *, primitive: str = "") -> None:
         self.selector = selector
@@ -80,6 +85,16 @@ class Method(Persistent):
         if digest(version.source) != version.sha256:
             raise NotFoundError(f"the stored source of {self.selector} is damaged")
         return version
+
+    @property
+    def status(self) -> str:
+        """Of the current version: its own, or ``verified`` once it was approved."""
+        version = self.version
+        return "verified" if version.number in self.approvals else version.status
+
+    def approve(self, how: Mapping[str, Any]) -> None:
+        """Note that the current version was approved."""
+        self.approvals = {**self.approvals, self.version.number: dict(how)}
 
     def add_version(self, source: str, status: str, provenance: Mapping[str, Any]) -> MethodVersion:
         """Append a version, make it the current one and return it."""

@@ -1,7 +1,7 @@
 """The cognitive cycle: one step per state, one short transaction per transition.
 
-    IDLE          is it understood? then it is a turn, and the mission is complete
-    DECOMPOSING   BRICK names one to three queries
+    IDLE          is it understood, or does a known skill serve? then it is a turn, and done
+    DECOMPOSING   BRICK plans: one to three queries, and how to go about it
     DELEGATING    the catalog finds passages and similar methods
     SYNTHESIZING  the target's persona writes a batch of candidates
     VALIDATING    fix, audit, try each in the cell, choose; then one transaction holds the
@@ -15,6 +15,7 @@ goes on from the last committed state, and a failed mission leaves the target as
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
@@ -25,23 +26,28 @@ from bat_os.core.events import (
     MissionFailed,
     PassagesFound,
     QueriesPlanned,
+    SkillReused,
 )
 from bat_os.core.mission import State
-from bat_os.core.prompts import QUERIES_SCHEMA, ask_queries, read_queries
+from bat_os.core.plan import PLAN_SCHEMA, QUERIES_SCHEMA, read_plan
+from bat_os.core.prompts import ask_plan
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
     BatError,
     CellError,
     DraftsError,
     ModelOutputError,
+    NotFoundError,
     NotUnderstoodError,
+    ProtocolError,
     TransitionError,
 )
 from bat_os.image import missions
 from bat_os.kernel import views
-from bat_os.kernel.synthesis import Synthesis, writer_of
+from bat_os.kernel.steps.reuse import find_known
+from bat_os.kernel.steps.synthesis import Synthesis, writer_of
+from bat_os.kernel.steps.validation import Validation
 from bat_os.kernel.turn import take_turn
-from bat_os.kernel.validation import Validation
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
@@ -57,10 +63,13 @@ if TYPE_CHECKING:
     Emit = Callable[[str, Mission, dict[str, Any]], None]
     Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
-QUERY_TRIES: Final = 3
+PLAN_TRIES: Final = 3
 PASSAGES: Final = 4
-SHOTS: Final = 2
-QUERY_TOKENS: Final = 120
+SHOTS: Final = 4
+# A known skill that fails on these arguments is no answer: a method is written for them.
+_DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
+PLAN_TOKENS: Final = 160
+RETRY_TEMPERATURE: Final = 0.7
 
 
 class CognitiveCycle:
@@ -77,7 +86,7 @@ class CognitiveCycle:
         self.emit = emit
         self._steps = {
             State.IDLE: self._answer_or_begin,
-            State.DECOMPOSING: self._plan_queries,
+            State.DECOMPOSING: self._make_plan,
             State.DELEGATING: self._find_passages,
             State.SYNTHESIZING: self._write_candidates,
             State.VALIDATING: self._choose_and_install,
@@ -135,39 +144,64 @@ class CognitiveCycle:
         try:
             await take_turn(mind.image, mind.cell, brief, settle=settle, mission=record.id)
         except NotUnderstoodError:
+            if record.mission.state is State.IDLE and await self._reuse(record):
+                return None
             return BriefAccepted(), {"goal": goal(brief)}
         self.emit(record.id, done, {})
         return None
 
-    async def _plan_queries(self, record: Record) -> Outcome:
-        persona = self.mind.personas["BRICK"]
-        prompt = ask_queries(record.mission.brief, persona.system_prompt)
+    async def _reuse(self, record: Record) -> bool:
+        """Answer by a skill that serves the same wish under another name; False: there is none."""
+        brief, mind = record.mission.brief, self.mind
+        if brief.fresh or (known := await find_known(mind, brief)) is None:
+            return False
+        done = record.mission.advance(SkillReused(known.holder, known.selector, known.similarity))
+        say = {"reused": asdict(known)}
+
+        def settle(root: Root, answer: Answer) -> None:
+            body = views.result(brief, answer, **views.facts(record, done), **say)
+            missions.write(root, record.id, done, {"type": "result", "body": body})
+
+        told = replace(brief, target=known.holder, selector=known.selector)
+        try:
+            await take_turn(mind.image, mind.cell, told, settle=settle, mission=record.id)
+        except _DOES_NOT_SERVE:
+            return False
+        self.emit(record.id, done, say)
+        return True
+
+    async def _make_plan(self, record: Record) -> Outcome:
+        mind, whole = self.mind, self.mind.options.plan == "written"
+        prompt = ask_plan(record.mission.brief, mind.personas["BRICK"].system_prompt, whole=whole)
         tokens, problem = 0, ModelOutputError("no answer")
-        for seed in range(QUERY_TRIES):
+        for seed in range(PLAN_TRIES):
             sampling = Sampling(
-                temperature=0.0 if seed == 0 else persona.temperature,
-                max_tokens=QUERY_TOKENS,
+                temperature=0.0 if seed == 0 else RETRY_TEMPERATURE,
+                max_tokens=PLAN_TOKENS,
                 seed=seed,
-                schema=QUERIES_SCHEMA,
+                schema=PLAN_SCHEMA if whole else QUERIES_SCHEMA,
             )
-            written = (await self.mind.engine.generate([prompt], sampling))[0]
+            written = (await mind.roster.generate("BRICK", [prompt], sampling))[0]
             tokens += written.tokens
             try:
-                queries = read_queries(written.text)
+                plan = read_plan(written.text)
             except ModelOutputError as error:
                 problem = error
                 continue
-            event = QueriesPlanned(queries, model_calls=seed + 1, tokens=tokens)
-            return event, {"queries": list(queries)}
-        text = f"BRICK's plan could not be read {QUERY_TRIES} times: {problem}"
-        return _failed(ModelOutputError(text), model_calls=QUERY_TRIES, tokens=tokens)
+            event = QueriesPlanned(
+                plan.queries, plan.to_plain(), model_calls=seed + 1, tokens=tokens
+            )
+            return event, {"queries": list(plan.queries), "plan": plan.to_plain()}
+        text = f"BRICK's plan could not be read {PLAN_TRIES} times: {problem}"
+        return _failed(ModelOutputError(text), model_calls=PLAN_TRIES, tokens=tokens)
 
     async def _find_passages(self, record: Record) -> Outcome:
         planned = record.mission.last(QueriesPlanned)
         wish = goal(record.mission.brief)
         documents = await self.mind.catalog.search((wish, *planned.queries), top_k=PASSAGES)
         methods = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="method")
-        found = {(p.doc_id, p.position): p for p in (*documents, *methods)}.values()
+        seeds = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="seed")
+        found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
         passages = tuple(
             {"doc_id": p.doc_id, "title": p.title, "kind": p.kind, "text": p.text,
              "similarity": round(p.similarity, 4)}
@@ -189,6 +223,8 @@ class CognitiveCycle:
         validation = Validation(self.mind, record)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
+        if choice.status == "unsure":
+            raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
             return await self._reject(record, choice.reason, verdicts)
         install = await validation.prepare(choice)
@@ -212,10 +248,9 @@ class CognitiveCycle:
         return None
 
     async def _reject(self, record: Record, reason: str, verdicts: Any) -> Outcome:
-        table = [{k: v[k] for k in ("draft", "problem", "preview", "agree")} for v in verdicts]
         say = {
             "reason": reason,
-            "verdicts": table,
+            "verdicts": views.table(verdicts),
             "persona": await writer_of(self.mind, record.mission.brief),
         }
         return MethodRejected(reason, verdicts), say

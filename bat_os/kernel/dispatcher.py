@@ -25,7 +25,6 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.kernel import views
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.teaching import teach
 from bat_os.kernel.turn import take_turn
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from bat_os.image.missions import Record
     from bat_os.kernel.mind import Mind
     from bat_os.kernel.scheduler import Scheduler
+    from bat_os.kernel.verbs.table import Verb
 
     Send = Callable[[Reply], None]
     Root = MutableMapping[str, Any]
@@ -51,6 +51,7 @@ class Dispatcher:
         scheduler: Runs missions.
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
         stop: Asks the kernel to go down.
+        others: More verbs, by name.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Dispatcher:
         scheduler: Scheduler,
         about: Callable[[], Mapping[str, Any]],
         stop: Callable[[], None],
+        others: Mapping[str, Verb],
     ) -> None:
         self.mind = mind
         self.scheduler = scheduler
         self.about = about
         self.stop = stop
+        self.others = others
         self._turns = asyncio.Semaphore(TURNS)
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
@@ -73,10 +76,7 @@ class Dispatcher:
             "brief": self._brief,
             "brief.get": self._brief_get,
             "cancel": self._cancel,
-            "list": self._list,
-            "inspect": self._inspect,
             "shutdown": self._shutdown,
-            "teach": self._teach,
         }
 
     async def handle(self, request: Request, send: Send) -> Reply:
@@ -85,9 +85,9 @@ class Dispatcher:
         Raises:
             BatError: What is wrong, for the error reply.
         """
-        verb = self._verbs.get(request.type)
+        verb = self._other if request.type in self.others else self._verbs.get(request.type)
         if verb is None:
-            known = ", ".join(sorted(self._verbs))
+            known = ", ".join(sorted({*self._verbs, *self.others}))
             raise UnknownTypeError(f"unknown type {request.type!r}; known are: {known}")
         try:
             async with asyncio.timeout(request.ttl):
@@ -155,15 +155,6 @@ class Dispatcher:
             raise NotFoundError("no brief has this brief_id or key")
         return brief_id
 
-    async def _list(self, request: Request, _: Send) -> Reply:
-        return Reply("result", request.id, {"objects": await self._read(views.objects)})
-
-    async def _inspect(self, request: Request, _: Send) -> Reply:
-        body = await self._read(
-            lambda root: views.inspect(find(root, request.target), request.selector)
-        )
-        return Reply("result", request.id, body)
-
     async def _facts(self, request: Request, _: Send) -> Reply:
         facts = dict(self.about())
         if request.type == "hello":
@@ -175,9 +166,12 @@ class Dispatcher:
     async def _ping(self, request: Request, _: Send) -> Reply:
         return Reply("pong", request.id, {"boot": self.about()["boot"]})
 
-    async def _teach(self, request: Request, _: Send) -> Reply:
+    async def _other(self, request: Request, send: Send) -> Reply:
         async with self._turns:
-            return Reply("result", request.id, await teach(self.mind, request))
+            body = await self.others[request.type](
+                self.mind, request, lambda told: send(Reply("event", request.id, told))
+            )
+        return Reply("result", request.id, body)
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:
         asyncio.get_running_loop().call_later(0.05, self.stop)

@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.core.guardian import PersistenceGuardian
+    from bat_os.core.models.profiles import Profile
     from bat_os.core.personas import Persona
     from bat_os.core.settings import Settings
     from bat_os.image.librarian import CatalogService
     from bat_os.image.store import ImageStore
-    from bat_os.ports import Cell, Embedder, ModelEngine
+    from bat_os.kernel.roster import Roster
+    from bat_os.ports import Cell, Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Mind:
 
     Attributes:
         image: The living image.
-        engine: The language model.
+        roster: The language models, by persona.
+        profile: Which model and sampling each persona has.
         embedder: Texts to vectors.
         catalog: Documents and learned methods.
         cell: Where learned code runs.
@@ -32,7 +35,8 @@ class Mind:
     """
 
     image: ImageStore
-    engine: ModelEngine
+    roster: Roster
+    profile: Profile
     embedder: Embedder
     catalog: CatalogService
     cell: Cell

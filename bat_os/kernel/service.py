@@ -22,11 +22,13 @@ from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.server import Server
+from bat_os.kernel.verbs.table import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.kernel.mind import Mind
+    from bat_os.kernel.verbs.table import Verb
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]
 
@@ -52,6 +54,7 @@ class Kernel:
         steps: What has to be done before missions can run: models into the image, the
             codex into the catalog. Each is told how to report progress.
         journal: Takes every event of every mission.
+        verbs: What it does on request besides answering messages, by name.
     """
 
     def __init__(
@@ -60,10 +63,12 @@ class Kernel:
         doors: Sequence[tuple[str, str]],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
+        verbs: Mapping[str, Verb] = VERBS,
     ) -> None:
         self.mind = mind
         self.doors = doors
         self.steps = steps
+        self.verbs = verbs
         self._scheduler = Scheduler(mind, journal)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
@@ -86,7 +91,7 @@ class Kernel:
         """
         self._image_id = await self._awaken()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop)
+        dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)
         servers = self._open_doors(context)
         try:
             await self._scheduler.resume()
@@ -121,7 +126,8 @@ class Kernel:
             "closed_doors": self._closed_doors,
             "queued": self._scheduler.queued,
             "limits": LIMITS,
-            "engine": self.mind.engine.stats(),
+            "profile": self.mind.profile.name,
+            "models": self.mind.roster.stats(),
             "cell": self.mind.cell.stats(),
         }
 
@@ -177,6 +183,6 @@ class Kernel:
 
     async def _close_ports(self) -> None:
         await self.mind.cell.close()
-        await self.mind.engine.close()
+        await self.mind.roster.close()
         await self.mind.embedder.close()
         await self.mind.image.close()

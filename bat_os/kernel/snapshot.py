@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
-    """What answers a message: a primitive's name, or the source of a learned method."""
+    """What answers a message: a primitive's name, or the source of a learned method.
+
+    Attributes:
+        primitive: Name, or "".
+        source: Module text, or "".
+        status: Of the method's version.
+        cell: Kind of the cell that the source was tried in; "" where that is not recorded.
+    """
 
     primitive: str
     source: str
     status: str
+    cell: str = ""
 
 
 @dataclass(slots=True)
@@ -133,7 +141,8 @@ def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Run
     if method.primitive:
         return Runnable(method.primitive, "", "primitive")
     version = method.version
-    return Runnable("", version.source, version.status)
+    cell = str(version.provenance.get("cell", ""))
+    return Runnable("", version.source, method.status, cell)
 
 
 def _note(obj: Any, serials: dict[str, bytes]) -> None:

@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from bat_os.ports import Cell, Nested, NestedReply
 
     Root = MutableMapping[str, Any]
+    _Fetched = tuple[Copy | None, Runnable | None, dict[str, bytes]]
 
 TRIES: Final = 5
 MAX_DEPTH: Final = 16
 MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
+SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
 _NEW: Final = "ffff"
 # What learned code may catch. All else (stale, a full disk) is not its doing and ends the turn.
@@ -59,6 +61,15 @@ class Candidate:
     source: str
     seed: int | None = None
     now: float | None = None
+    seconds: float = SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    ref: Ref
+    selector: str
+    args: list[Any]
+    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +113,17 @@ class Turn:
             CellError: The method failed; the time for the whole turn counts too.
             ConflictError: What was read has changed meanwhile.
         """
-        ref, args, kwargs = await self._image.transact(
-            lambda root: bind(root, brief), note=f"look up {brief.target}"
-        )
+
+        def read(root: Root) -> tuple[Any, _Fetched]:
+            ref, args, kwargs = bind(root, brief)
+            return (ref, args, kwargs), self._read(root, ref, brief.selector)
+
+        (ref, args, kwargs), fetched = await self._image.transact(read, note=f"read {brief.target}")
         self._top = ref.oid
+        message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                status, value = await self._activate(ref, brief.selector, (args, kwargs), None)
+                status, value = await self._activate(message, self._keep(message, fetched), None)
         except TimeoutError:
             text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
             raise CellError(text, kind="deadline") from None
@@ -162,32 +177,45 @@ class Turn:
         return ref
 
     async def _activate(
-        self, ref: Ref, selector: str, arguments: tuple[Any, Any], sender: Activation | None
+        self, message: _Message, found: tuple[Copy, Runnable | None], sender: Activation | None
     ) -> tuple[str, Any]:
         depth = 0 if sender is None else sender.depth + 1
         if depth > MAX_DEPTH:
             raise CellError(f"sends are nested deeper than {MAX_DEPTH}", kind="limit")
-        copy, runnable = await self._fetch(ref, selector)
-        args, kwargs = arguments
+        copy, runnable = found
+        args, kwargs = message.args, message.kwargs
         if runnable is None:
-            return "slot", _slot_value(copy, selector, args or kwargs)
+            return "slot", _slot_value(copy, message.selector, args or kwargs)
         if runnable.primitive:
             return "primitive", PRIMITIVES[runnable.primitive](self, copy, args, kwargs)
         running = Activation(copy, (args, kwargs), depth)
         trial = self._candidate
         call = Call(
             source=runnable.source,
-            selector=selector,
+            selector=message.selector,
             view=ObjectView(copy.ref, running.held, copy.selectors),
             args=tuple(args),
             kwargs=kwargs,
             seed=trial.seed if trial else None,
             now=trial.now if trial else None,
+            deadline=trial.seconds if trial else SECONDS,
         )
-        result = await self._cell.run(call, lambda nested: self._send(running, nested))
+        try:
+            result = await self._cell.run(call, lambda nested: self._send(running, nested))
+        except CellError as error:
+            self._check_home(runnable, message, error)
+            raise
         running.absorb(result.delta)
         self._printed.append(result.printed)
         return runnable.status, result.value
+
+    def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
+        """Take a method from another cell that this one's Python cannot run as not understood."""
+        if error.details.get("kind") != "unsupported" or not runnable.cell:
+            return
+        if runnable.cell != self._cell.stats().get("kind"):
+            text = f"{message.selector} was learned in the cell {runnable.cell}: {error}"
+            raise NotUnderstoodError(text, target=message.ref.oid) from error
 
     async def _send(self, sender: Activation, nested: Nested) -> NestedReply:
         self._sends += 1
@@ -195,35 +223,44 @@ class Turn:
             raise CellError(f"more than {MAX_SENDS} messages in one turn", kind="limit")
         sender.absorb(nested.delta)
         target = sender.reachable(nested)
-        arguments = (list(nested.args), dict(nested.kwargs))
+        message = _Message(target, nested.selector, list(nested.args), dict(nested.kwargs))
         try:
-            _, value = await self._activate(target, nested.selector, arguments, sender)
+            found = await self._fetch(message)
+            _, value = await self._activate(message, found, sender)
         except BatError as error:
             if not isinstance(error, _ITS_OWN):
                 self._fault = error
             raise
         return sender.reload(value)
 
-    async def _fetch(self, ref: Ref, selector: str) -> tuple[Copy, Runnable | None]:
-        def read(root: Root) -> tuple[Copy | None, Runnable | None, dict[str, bytes]]:
-            self._check_serials(root)
-            serials: dict[str, bytes] = {}
-            stored = self._copies.get(ref.oid)
-            origin = stored.cloned_from if stored and stored.cloned_from else ref
-            obj = find(root, origin.oid)
-            runnable = runnable_of(obj, selector, serials)
-            return (None if stored else copy_of(obj, serials)), runnable, serials
-
-        made, runnable, serials = await self._image.transact(
-            read, note=f"read {ref.name or ref.oid}"
+    async def _fetch(self, message: _Message) -> tuple[Copy, Runnable | None]:
+        ref = message.ref
+        fetched = await self._image.transact(
+            lambda root: self._read(root, ref, message.selector),
+            note=f"read {ref.name or ref.oid}",
         )
+        return self._keep(message, fetched)
+
+    def _read(self, root: Root, ref: Ref, selector: str) -> _Fetched:
+        """Return the object unless the turn has it, what answers, and the serials read."""
+        self._check_serials(root)
+        serials: dict[str, bytes] = {}
+        stored = self._copies.get(ref.oid)
+        origin = stored.cloned_from if stored and stored.cloned_from else ref
+        obj = find(root, origin.oid)
+        runnable = runnable_of(obj, selector, serials)
+        return (None if stored else copy_of(obj, serials)), runnable, serials
+
+    def _keep(self, message: _Message, fetched: _Fetched) -> tuple[Copy, Runnable | None]:
+        made, runnable, serials = fetched
+        oid = message.ref.oid
         self._serials.update(serials)
         if made is not None:
-            self._copies[ref.oid] = made
-        copy, trial = self._copies[ref.oid], self._candidate
-        if trial and ref.oid == self._top:
+            self._copies[oid] = made
+        copy, trial = self._copies[oid], self._candidate
+        if trial and oid == self._top:
             copy.selectors |= {trial.selector}
-            if selector == trial.selector:
+            if message.selector == trial.selector:
                 runnable = Runnable("", trial.source, "trial")
         return copy, runnable
 
@@ -286,7 +323,8 @@ async def take_turn(
         brief: The message.
         candidate: A method to use as if it were installed on the target.
         settle: More to do in the same transaction, with the answer: install the candidate,
-            store the mission's end. What it raises undoes all.
+            store the mission's end. What it raises undoes all. A turn that only reads and
+            has no mission needs no transaction: the root is then an empty map.
         mission: On whose behalf; what was read is then checked even if nothing is written.
 
     Raises:
@@ -297,10 +335,11 @@ async def take_turn(
         turn = Turn(image, cell, candidate)
         try:
             answer = await turn.run(brief)
+            if not (answer.writes or mission):
+                return settle({}, answer)
 
             def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Any:
-                if answer.writes or mission:
-                    turn.apply(root)
+                turn.apply(root)
                 return settle(root, replace(answer, value=turn.settled(answer.value)))
 
             note = f"{brief.target} {brief.selector}"[:70]

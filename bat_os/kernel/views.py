@@ -6,17 +6,20 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.frames import MAX_FRAME, pack, unpack
+from bat_os.core.judging.choosing import PREVIEW
 from bat_os.core.protocol import Reply
 from bat_os.core.values import to_wire
-from bat_os.errors import TooLargeError
+from bat_os.errors import ExampleWantedError, TooLargeError
 from bat_os.image.objects import Method, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
+    from bat_os.core.judging.choosing import Choice
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
+    from bat_os.image.catalog import Passage
     from bat_os.image.missions import Record
     from bat_os.image.objects import UvmObject
     from bat_os.kernel.turn import Answer
@@ -48,6 +51,24 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
         if name not in obj.slots
     }
     return _summary(obj) | {"slots": slots, "methods": methods, "inherited": inherited}
+
+
+def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
+    """Return a learned method that a search found, or {} where it is unlearned by now."""
+    meta = root["knowledge_catalog"].meta(hit.doc_id)
+    holder = root["objects"].get(meta.get("object", ""))
+    method = holder.slots.get(meta["selector"]) if holder is not None else None
+    if not isinstance(method, Method) or method.current < 0:
+        return {}
+    wish, _, line = hit.text.partition("\n")
+    return {
+        "object": meta["object"],
+        "selector": meta["selector"],
+        "wish": wish,
+        "signature": line,
+        "status": method.status,
+        "similarity": round(hit.similarity, 4),
+    }
 
 
 def check_readable(value: Any) -> None:
@@ -123,6 +144,27 @@ def mission(record: Record) -> dict[str, Any]:
     }
 
 
+def table(verdicts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what people want to know of each candidate."""
+    return [{k: v[k] for k in ("draft", "problem", "preview", "agree")} for v in verdicts]
+
+
+def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
+    """Return the question for an example, with the different answers to choose from."""
+    choices: list[dict[str, Any]] = [
+        {"result": rival.value, "shown": rival.preview, "source": rival.source,
+         "agree": rival.agree}
+        for rival in choice.rivals
+    ]  # fmt: skip
+    told = " or ".join(one["shown"] for one in choices)
+    call = f"{brief.selector}({', '.join(map(repr, brief.args))})"[:PREVIEW]
+    return ExampleWantedError(
+        f"{choice.reason}; nothing was installed. Is {call} {told}? Give one example and ask again",
+        choices=choices,
+        candidates=table(v.to_plain() for v in choice.verdicts),
+    )
+
+
 def final_reply(request: Request, answer: Mapping[str, Any]) -> Reply:
     """Return the last reply to a brief, in the form in which it was asked."""
     body = dict(answer["body"])
@@ -152,7 +194,7 @@ def _method(method: Method, *, whole: bool) -> dict[str, Any]:
         return {"status": "unlearned", "versions": len(method.versions)}
     version = method.version
     told = {
-        "status": version.status,
+        "status": method.status,
         "version": version.number,
         "versions": len(method.versions),
         "source": version.source,

@@ -5,6 +5,8 @@ import pytest
 
 from bat_os.cells.dialect import (
     LACKING_BUILTINS,
+    LACKING_HOOKS,
+    LACKING_METHODS,
     LACKING_MODULES,
     LACKING_NAMES,
     MODULES,
@@ -41,9 +43,49 @@ def test_the_tables_are_true(look):
     assert [name for name in LACKING_BUILTINS if look(name)] == []
 
 
+SAMPLES = {"int": "5", "float": "1.5", "set": "{1}", "str": "'a'"}
+
+
+def test_the_table_of_methods_is_true(look):
+    named = [f"({SAMPLES[kind]}).{name}" for kind, row in LACKING_METHODS.items() for name in row]
+
+    assert all(look(text.partition(")")[0] + ")") for text in named)
+    assert [text for text in named if look(text)] == []
+
+
+USES = {
+    "__len__": "len(a)",
+    "__lt__": "a < 1",
+    "__le__": "a <= 1",
+    "__gt__": "a > 1",
+    "__ge__": "a >= 1",
+    "__reversed__": "reversed(a)",
+    "__getattr__": "a.b",
+    "__getattribute__": "a.b",
+}
+
+
+def test_the_table_of_hooks_is_true(look):
+    for name in LACKING_HOOKS & USES.keys():
+        hooked = f"class A:\n    def {name}(self, *rest):\n        return 1\na = A()\n"
+        assert look(hooked)
+        assert not look(hooked + USES[name])
+    assert LACKING_HOOKS - USES.keys() == {"__setattr__", "__delattr__", "__del__"}
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
+        ("next(x for x in y)", "next(iter(x for x in y))"),
+        ("next((x for x in y), 0)", "next(iter(x for x in y), 0)"),
+        ("next(next(b for b in a) for a in y)", "next(iter(next(iter(b for b in a)) for a in y))"),
+        (
+            "sorted(y, key=str.lower)",
+            "sorted(y, key=(lambda _bat_x, *_bat_a, **_bat_k: _bat_x.lower(*_bat_a, **_bat_k)))",
+        ),
+        ("import re; re.sub('a', lambda m: 'b', y)", "import re; _bat_sub('a', lambda m: 'b', y)"),
+        ("import re; re.sub('a', 'b', y)", "import re; re.sub('a', 'b', y)"),
+        ("self.translate(1)", "self.translate(1)"),
         ("del d[k]", "d.pop((k))"),
         ("del d[1, 2]", "d.pop((1, 2))"),
         ("del self.row[-1]", "self.row.pop((-1))"),
@@ -66,6 +108,21 @@ def test_other_deletions_are_gaps(source):
     (gap,) = translate(f"def m(self):\n    {source}\n", "m")
 
     assert gap.feature == "del of a variable or a slice"
+
+
+@pytest.mark.parametrize(
+    ("source", "feature"),
+    [
+        ("str.__len__('a')", "methods taken from a type, str.__len__"),
+        ("p.sub(lambda m: 'b', y)", "sub() of a compiled pattern with a function"),
+        ("n.bit_length()", "int.bit_length"),
+        ("class A:\n        def __len__(self):\n            return 1", "__len__ in a class"),
+    ],
+)
+def test_what_cannot_be_written_otherwise_is_a_gap(source, feature):
+    gaps = translate(f"def m(self):\n    {source}\n", "m")
+
+    assert [gap.feature for gap in gaps] == [feature]
 
 
 def test_all_gaps_are_named_with_their_lines():

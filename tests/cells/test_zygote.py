@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import hashlib
 import os
 import subprocess
 import sys
@@ -179,6 +180,46 @@ async def test_time_zones_are_there(cell):
     assert (await run(cell, source)).value.utcoffset() == dt.timedelta(hours=9)
 
 
+async def test_all_time_zones_are_listed(cell):
+    source = (
+        "from zoneinfo import ZoneInfo, available_timezones\ndef m(self):\n"
+        "    names = available_timezones()\n"
+        "    return [len(names), len({ZoneInfo(name) for name in names}), ZoneInfo('No/Where')]"
+    )
+
+    error = await fail(cell, source)
+    names, zones = (await run(cell, source.replace(", ZoneInfo('No/Where')", ""))).value
+
+    assert error.details["type"] == "ZoneInfoNotFoundError"
+    assert names == zones > 100
+
+
+async def test_each_call_draws_other_numbers(cell):
+    source = (
+        "import random, secrets, uuid\ndef m(self):\n"
+        "    return [random.random(), secrets.randbits(60), str(uuid.uuid4())]"
+    )
+
+    drawn = [(await run(cell, source)).value for _ in range(4)]
+
+    assert all(len(set(column)) == 4 for column in zip(*drawn, strict=True))
+
+
+async def test_libraries_work_that_others_leave_out(cell):
+    names = ("md5", "sha3_256", "blake2s")
+    source = (
+        "import hashlib, uuid\ndef m(self, names):\n"
+        "    derived = hashlib.pbkdf2_hmac('sha256', b'a', b'b', 2).hex()\n"
+        "    plain = [hashlib.new(name, b'a').hexdigest() for name in names]\n"
+        "    return [*plain, derived, uuid.uuid1().version]"
+    )
+    plain = [hashlib.new(name, b"a").hexdigest() for name in names]
+
+    value = (await run(cell, source, names)).value
+
+    assert value == [*plain, hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2).hex(), 1]
+
+
 async def test_asyncio_works_inside_a_method(cell):
     source = (
         "import asyncio\ndef m(self):\n    async def one(n):\n        await asyncio.sleep(0)\n"
@@ -250,42 +291,6 @@ async def test_the_attacks_of_the_self_test_all_fail(cell):
     assert report["through"] == []
     assert report["ok"] is True
     assert len(report["held"]) >= 10
-
-
-async def test_a_call_starts_the_cell_and_closing_ends_every_process():
-    cell = ZygoteCell()
-    assert (await run(cell, BENIGN)).value == 42
-    await cell.start()
-    family = [psutil.Process(cell.stats()["pid"])]
-    family += family[0].children(recursive=True)
-    spares = cell.stats()["spares"]
-
-    await cell.close()
-    await cell.close()
-
-    assert len(family) >= 1 + spares >= 3
-
-    for process in family:
-        process.wait(20)
-
-
-async def test_closing_ends_a_call_that_runs():
-    cell = ZygoteCell(spares=0)
-    entered, let_go = asyncio.Event(), asyncio.Event()
-
-    async def wait(nested):
-        entered.set()
-        await let_go.wait()
-        return NestedReply(None)
-
-    task = asyncio.create_task(cell.run(make_call("def m(self):\n    self.send('x', 'y')"), wait))
-    await entered.wait()
-    await cell.close()
-    let_go.set()
-
-    with pytest.raises(CellError) as caught:
-        await task
-    assert caught.value.details["kind"] == "died"
 
 
 @pytest.mark.slow

@@ -40,7 +40,6 @@ def test_there_are_four_personas_with_short_prompts_of_their_own():
         assert persona.name == name
         assert name in persona.system_prompt
         assert len(persona.system_prompt) <= 300
-        assert 0 <= persona.temperature <= 2
 
 
 def test_the_codex_gives_every_persona_a_voice():

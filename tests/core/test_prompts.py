@@ -5,8 +5,8 @@ import ast
 import pytest
 
 from bat_os.core.brief import Brief, goal, parameters, signature
-from bat_os.core.prompts import ask_method, ask_queries, read_method, read_queries
-from bat_os.errors import ModelOutputError
+from bat_os.core.plan import read_plan
+from bat_os.core.prompts import ask_method, ask_plan, read_method
 
 
 @pytest.mark.parametrize(
@@ -44,25 +44,13 @@ def test_the_answer_begins_inside_the_function():
 
 def test_examples_are_shown_before_the_question():
     prompt = ask_method(Brief("o", "s"), "You write.", [("Add.", "def add(self):\n    return 1")])
-    assert [role for role, _ in prompt.messages] == ["system", *["user", "assistant"] * 2, "user"]
+    assert [role for role, _ in prompt.messages] == ["system", "user", "assistant", "user"]
 
 
-def test_queries_are_read_from_strict_json():
-    assert read_queries('{"queries": ["how to tell time", " a  b "]}') == (
-        "how to tell time",
-        "a b",
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "hello", "[]", "{}", '{"queries": []}', '{"queries": "x"}', '{"queries": [1]}',
-     '{"queries": [""]}', '{"queries": ["a","b","c","d"]}', '{"queries": ["%s"]}' % ("x" * 300)],
-)  # fmt: skip
-def test_anything_else_is_the_models_failure(text):
-    with pytest.raises(ModelOutputError):
-        read_queries(text)
-
-
-def test_the_plan_is_asked_for_with_the_signature():
-    assert "def s(self, number):" in ask_queries(Brief("o", "s", (1,)), "You plan.").messages[-1][1]
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_plan_is_asked_for_with_the_signature(whole):
+    prompt = ask_plan(Brief("o", "s", (1,)), "You plan.", whole=whole)
+    assert "def s(self, number):" in prompt.messages[-1][1]
+    for role, text in prompt.messages:
+        if role == "assistant":
+            assert (read_plan(text).candidates > 0) is whole

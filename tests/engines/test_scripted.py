@@ -13,6 +13,7 @@ from tests.engines.contract import (
     PROMPTS,
     EngineContract,
     assert_closing_is_idempotent_and_final,
+    assert_closing_lets_a_running_call_go,
 )
 
 
@@ -36,6 +37,19 @@ class TestContract(EngineContract):
 
 async def test_a_closed_engine_answers_nothing(engine, talkative):
     await assert_closing_is_idempotent_and_final(engine, talkative)
+
+
+async def test_closing_lets_a_running_call_go(engine, talkative):
+    await assert_closing_lets_a_running_call_go(engine, talkative)
+
+
+async def test_an_added_adapter_can_be_named(engine, talkative, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    await engine.add_adapter("writer", tmp_path)
+    await engine.generate(PROMPTS[:1], talkative, adapter="writer")
+
+    assert engine.used == ["writer"]
+    assert engine.stats()["adapters"] == ["writer"]
 
 
 async def test_a_list_is_read_out_over_all_calls_and_then_ends():

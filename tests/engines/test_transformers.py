@@ -18,6 +18,7 @@ from tests.engines.contract import (
     PROMPTS,
     EngineContract,
     assert_closing_is_idempotent_and_final,
+    assert_closing_lets_a_running_call_go,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
@@ -64,13 +65,14 @@ class TestContract(EngineContract):
 async def test_nothing_is_loaded_before_the_first_prompt(smollm_folder):
     engine = TransformersEngine("smollm2", give(smollm_folder))
 
-    assert engine.stats()["loaded"] is False
+    assert engine.stats()["state"] == "unloaded"
     assert engine.digest == ""
     await engine.close()
 
 
 async def test_a_closed_engine_answers_nothing(smollm_folder, talkative):
     engine = TransformersEngine("smollm2", give(smollm_folder))
+    await assert_closing_lets_a_running_call_go(engine, talkative)
     await assert_closing_is_idempotent_and_final(engine, talkative)
 
 
@@ -161,6 +163,72 @@ async def test_cancelling_the_task_frees_the_engine_for_the_next_call(engine):
     [completion] = await engine.generate(PROMPTS[:1], Sampling(max_tokens=2))
 
     assert completion.tokens == 2
+
+
+async def test_adapters_are_switched_from_call_to_call(tiny_folder, adapter_folder):
+    engine = TransformersEngine("tiny", give(tiny_folder))
+    await engine.add_adapter("expert", adapter_folder)
+    before = engine.stats()
+    sampling = Sampling(max_tokens=10)
+    texts = []
+    for adapter in ("", "expert", "", "expert"):
+        [completion] = await engine.generate(PROMPTS[:1], sampling, adapter=adapter)
+        texts.append(completion.text)
+        await engine.unload()
+    await engine.close()
+
+    assert (before["adapters"], before["state"]) == (["expert"], "unloaded")
+    assert texts[0] == texts[2] != texts[1] == texts[3]
+
+
+async def test_the_pieces_come_while_it_is_drawn_and_keep_back_the_unfinished_line(engine):
+    prompt = Prompt((("user", "List three colours."),), "Here are three colours:\n1.")
+    pieces = []
+    sampling = Sampling(max_tokens=40, stop=r"\n(?=4)")
+    [completion] = await engine.generate(
+        [prompt], sampling, on_text=lambda _index, text: pieces.append(text)
+    )
+
+    assert len(pieces) > 2
+    assert "".join(pieces) == completion.text
+
+
+async def test_a_load_that_nobody_waits_for_any_more_spoils_nothing(tiny_folder):
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def find():
+        reached.set()
+        await go_on.wait()
+        return tiny_folder
+
+    engine = TransformersEngine("tiny", find)
+    loading = asyncio.create_task(engine.load())
+    await reached.wait()
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    go_on.set()
+    [completion] = await engine.generate(PROMPTS[:1], Sampling(max_tokens=2))
+    state = engine.stats()["state"]
+    await engine.close()
+
+    assert completion.tokens == 2
+    assert state == "resident"
+
+
+async def test_closing_while_it_loads_ends_the_wait(tiny_folder):
+    reached = asyncio.Event()
+
+    async def find():
+        reached.set()
+        await asyncio.Event().wait()
+
+    engine = TransformersEngine("tiny", find)
+    asking = asyncio.create_task(engine.generate(PROMPTS, Sampling()))
+    await reached.wait()
+    await engine.close()
+
+    assert [c.finished for c in await asking] == [False, False]
 
 
 async def test_the_event_loop_goes_on_while_the_model_draws(engine):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickletools
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,29 +12,14 @@ import ZODB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bat_os.engines.scripted import HashEmbedder
-from bat_os.errors import ArgumentsError, NotPlainError
+from bat_os.core.text.chunking import Chunk
+from bat_os.errors import ArgumentsError, ImageError, NotPlainError
 from bat_os.image.catalog import KnowledgeCatalog, catalog_in
 from bat_os.image.intake import is_allowed
-from bat_os.image.librarian import CatalogService
+from bat_os.image.knowledge.text import OKAPI_PASSAGES
+from bat_os.image.knowledge.upkeep import begin_reindex, claim, grow
+from bat_os.image.segments import VectorSegment
 from bat_os.image.store import ImageStore
-
-CODEX = [
-    {"persona": "BRICK", "prompt": "What is a state?", "response": "A place in a table."},
-    {"persona": "ROBIN", "prompt": "Why does it live?", "response": "Because it is kept."},
-]
-
-
-@pytest.fixture
-async def image():
-    store = ImageStore.in_memory()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def service(image):
-    return CatalogService(image, HashEmbedder())
 
 
 def unit(*rows):
@@ -120,7 +106,7 @@ def test_a_removed_document_is_gone_from_every_index():
     assert catalog.remove("a")
     assert not catalog.remove("a")
     assert "a" not in catalog
-    assert catalog.segments == ()
+    assert len(catalog.vectors) == 0
     assert catalog.search(["cats"], np.eye(8, dtype=np.float32)[:1], top_k=1) == []
     catalog.add("b", "b", ["Cats purr."], np.eye(8, dtype=np.float32)[:1])
     assert found(catalog.search(["cats"], np.eye(8, dtype=np.float32)[:1], top_k=9)) == ["b"]
@@ -182,27 +168,28 @@ def test_after_any_additions_and_removals_each_vector_finds_its_own_passage(step
         else:
             assert catalog.remove(doc_id) == (model.pop(doc_id, None) is not None)
     assert catalog.doc_ids() == sorted(model)
-    assert sum(rows for rows, _ in catalog.segments) == sum(len(t) for t, _ in model.values())
+    assert len(catalog.vectors) == sum(len(texts) for texts, _ in model.values())
     for texts, vectors in model.values():
         for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
             (best,) = catalog.search(["nothing"], vector[np.newaxis], top_k=1)
             assert (best.text, best.position) == (text, position)
 
 
-def test_many_documents_share_few_segments():
-    catalog = KnowledgeCatalog()
-    for i in range(300):
-        catalog.add(str(i), "", ["x"], unit([1, i]))
-    assert len(catalog.segments) <= 7 * 4
-
-
 # --- in the image ---
 
 
-async def test_the_image_allows_every_class_of_the_catalog(image):
+@pytest.mark.parametrize("large", [False, True], ids=["Okapi", "segments"])
+async def test_the_image_allows_every_class_of_the_catalog(image, large):
     def fill(root):
+        catalog = catalog_in(root)
+        claim(catalog, "test", unit([1, 2])[0])
         for i in range(130):
-            catalog_in(root).add(str(i), "t", ["one common word", f"w{i}"], unit([1, 0], [1, i]))
+            texts, meta = ["one common word", f"w{i}"], {"tags": [str(i), "all"]}
+            catalog.add(str(i), "t", texts, unit([1, 0], [1, i]), meta=meta)
+        if large:
+            grow(catalog, OKAPI_PASSAGES)
+            catalog.add("more", "t", ["one more word"], unit([1, 0]))
+            begin_reindex(catalog, "test", unit([2, 1])[0])
 
     def names(root):
         connection = root._p_jar
@@ -239,29 +226,7 @@ def globals_of(record):
     return names
 
 
-@pytest.mark.slow
-async def test_a_document_survives_closing_and_opening_the_image(tmp_path):
-    image = ImageStore.open(tmp_path / "image.fs")
-    await CatalogService(image, HashEmbedder()).learn("cats", "Cats", "Cats purr at night.")
-    await image.close()
-    image = ImageStore.open(tmp_path / "image.fs")
-    (best,) = await CatalogService(image, HashEmbedder()).search(["do cats purr"], top_k=1)
-    await image.close()
-    assert (best.doc_id, best.title, best.text) == ("cats", "Cats", "Cats purr at night.")
-
-
-async def test_a_failed_addition_leaves_neither_words_nor_vectors(image, service):
-    def add_and_fail(root):
-        catalog_in(root).add("cats", "", ["cats purr"], np.ones((1, 384), np.float32))
-        raise ArgumentsError("no")
-
-    await service.learn("ships", "Ships", "Ships sail.")
-    with pytest.raises(ArgumentsError):
-        await image.transact(add_and_fail, note="fail")
-    assert found(await service.search(["cats purr"], top_k=9)) == ["ships"]
-
-
-async def test_one_more_document_rewrites_few_vectors(image, tmp_path):
+async def test_one_more_document_rewrites_few_vectors(tmp_path):
     def add(root, name, count):
         vectors = np.random.default_rng(count).normal(size=(count, 384))
         catalog_in(root).add(name, "", ["x"] * count, unit(*vectors))
@@ -272,65 +237,126 @@ async def test_one_more_document_rewrites_few_vectors(image, tmp_path):
     await image.transact(lambda root: add(root, "small", 1), note="small")
     written = (tmp_path / "image.fs").stat().st_size - before
     await image.close()
-    assert written < 40_000  # the big document's vectors are 900 kB
+    assert written < 20_000  # the big document's vectors are 230 kB
 
 
-# --- the service ---
+# --- filters ---
 
 
-async def test_learning_splits_chunks_and_indexes_a_text(service):
-    text = "\n\n".join(
-        f"Chapter {i} tells of {word}. " + f"The {word} is long and old. " * 12
-        for i, word in enumerate(["anchors", "bells", "candles", "drums"])
-    )
-    count = await service.learn("book", "A book", text)
-    assert count >= 2
-    best = (await service.search(["bells"], top_k=1))[0]
-    assert "bells" in best.text
-    assert len(best.text) <= 1000
+def tagged():
+    """Three documents of which only the meta data differs."""
+    catalog = KnowledgeCatalog()
+    for name, meta in [
+        ("a", {"source": "a.md", "tags": ["zodb", "image"], "pages": 3}),
+        ("b", {"source": "b.md", "tags": ["image"], "pages": 3}),
+        ("c", {"source": "c.md"}),
+    ]:
+        catalog.add(name, "Same", ["the same text", "and more"], unit([1, 0], [0, 1]), meta=meta)
+    return catalog
 
 
-async def test_learning_the_same_text_again_changes_nothing(service, image):
-    first = await service.learn("cats", "Cats", "Cats purr.")
-    before = await image.transact(lambda root: catalog_in(root)._p_serial, note="serial")
-    assert await service.learn("cats", "Cats", "Cats purr.") == first
-    after = await image.transact(lambda root: catalog_in(root)._p_serial, note="serial")
-    assert after == before
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"source": "b.md"}, "b"),
+        ({"tags": "image"}, "ab"),
+        ({"tags": ["zodb", "nothing"]}, "a"),
+        ({"tags": "image", "source": ["b.md", "c.md"]}, "b"),
+        ({"pages": 3}, "ab"),
+        ({"source": "d.md"}, ""),
+        ({}, "abc"),
+    ],
+)
+@pytest.mark.parametrize("large", [False, True], ids=["Okapi", "segments"])
+def test_filters_choose_before_the_ranking_so_top_k_is_filled(large, filters, expected):
+    catalog = tagged()
+    if large:
+        grow(catalog, OKAPI_PASSAGES)
+    count = 2 * len(expected)
+    passages = catalog.search(["the same text"], unit([1, 0]), top_k=max(1, count), filters=filters)
+    assert len(passages) == count
+    assert set(found(passages)) == set(expected)
+    assert "".join(item.doc_id for item in catalog.documents(None, filters)) == expected
 
 
-async def test_a_text_without_words_is_refused(service):
-    with pytest.raises(ArgumentsError):
-        await service.learn("blank", "Blank", " \n\n ")
+def test_a_removed_document_is_gone_from_the_filters_too():
+    catalog = tagged()
+    catalog.remove("a")
+    assert found(catalog.search(["x"], unit([1, 0]), top_k=9, filters={"tags": "zodb"})) == []
 
 
-async def test_blank_queries_find_nothing(service):
-    await service.learn("cats", "Cats", "Cats purr.")
-    assert await service.search([], top_k=3) == []
-    assert await service.search(["", "  "], top_k=3) == []
+@pytest.mark.parametrize("value", [None, 0.5, "x" * 201, [], ["a", None], {"b": 1}])
+def test_a_filter_that_nothing_can_match_is_refused(value):
+    with pytest.raises(ArgumentsError, match="filter 'source'"):
+        tagged().search(["x"], unit([1, 0]), top_k=1, filters={"source": value})
 
 
-async def test_documents_learned_at_once_are_all_found(service):
-    words = ["anchor", "bell", "candle", "drum", "eagle", "flute"]
-    await asyncio.gather(*(service.learn(word, word, f"A {word} is here.") for word in words))
-    for word in words:
-        assert found(await service.search([word], top_k=1)) == [word]
+def test_a_filter_and_a_kind_work_together():
+    catalog = tagged()
+    meta = {"source": "a.md"}
+    catalog.add("m", "M", ["the same text"], unit([1, 0]), kind="method", meta=meta)
+    limits = {"filters": meta, "kind": "method", "top_k": 9}
+    assert found(catalog.search(["same"], unit([1, 0]), **limits)) == ["m"]
 
 
-async def test_seeding_again_changes_nothing(service, image):
-    assert await service.seed(CODEX) == 2
-    before = await image.transact(lambda root: catalog_in(root)._p_serial, note="serial")
-    assert await service.seed(CODEX) == 0
-    assert await image.transact(lambda root: catalog_in(root)._p_serial, note="s") == before
-    best = (await service.search(["why does it live"], top_k=1, kind="codex"))[0]
-    assert best.title == "ROBIN"
-    assert best.text == "Why does it live?\nBecause it is kept."
+# --- sections, models, old images ---
 
 
-async def test_the_codex_becomes_what_its_file_says(service, image):
-    await service.seed(CODEX)
-    await service.learn("cats", "Cats", "Cats purr.")
-    changed = [{**CODEX[0], "response": "A row of a table."}]
-    assert await service.seed(changed) == 1
-    assert await service.seed([]) == 0
-    left = await image.transact(lambda root: catalog_in(root).doc_ids(), note="list")
-    assert left == ["cats"]
+def test_headings_are_found_by_words_and_shown_behind_the_title():
+    catalog = filled(other="Nothing here.")
+    catalog.add("g", "Guide", [Chunk("Run it.", "Install > Linux")], unit([0] * 7 + [1]))
+    (best,) = catalog.search(["linux"], unit([1] * 8), top_k=1)
+    assert (best.title, best.text) == ("Guide > Install > Linux", "Run it.")
+
+
+def test_vectors_of_two_models_are_never_mixed():
+    catalog = KnowledgeCatalog()
+    claim(catalog, "first", unit([1, 2])[0])
+    claim(catalog, "renamed", unit([1, 2.001])[0])
+    with pytest.raises(ImageError, match=r"made by first \(.*now second \(.*reindex"):
+        claim(catalog, "second", unit([2, 1])[0])
+    with pytest.raises(ImageError, match="reindex"):
+        claim(catalog, "wider", unit([1, 2, 3])[0])
+
+
+async def test_an_image_of_format_1_is_upgraded_when_it_is_used(tmp_path):
+    shutil.copy(Path(__file__).parent / "old" / "catalog-1.fs", tmp_path / "image.fs")
+    axes = np.eye(8, dtype=np.float32)
+
+    def ask(root):
+        catalog = catalog_in(root)
+        searches = [
+            (["do cats sleep in a city"], axes[1:2], {}),
+            (["zzz"], axes[2:3], {"kind": "method"}),
+            (["zzz"], axes[0:1], {"filters": {"selector": "purr"}}),
+            (["ship"], axes[7:8], {}),
+        ]
+        best = [catalog.search(q, v, top_k=1, **limits)[0] for q, v, limits in searches]
+        return catalog.format, [(p.doc_id, p.position) for p in best]
+
+    def add(root):
+        catalog = root["knowledge_catalog"]
+        catalog.remove("codex:1")
+        return catalog.add("ships", "Ships", ["Ships sail."], axes[5:6])
+
+    expected = [("cats", 1), ("method:1:purr", 0), ("method:1:purr", 0), ("codex:1", 0)]
+    image = ImageStore.open(tmp_path / "image.fs")
+    assert await image.transact(ask, note="search") == (2, expected)
+    await image.transact(add, note="add")
+    await image.close()
+    image = ImageStore.open(tmp_path / "image.fs")
+    expected[-1] = ("ships", 0)
+    assert await image.transact(ask, note="search") == (2, expected)
+    await image.close()
+
+
+def test_an_old_catalog_can_be_added_to_before_anything_else():
+    catalog = filled(a="Cats purr.")
+    state = catalog.__getstate__()
+    old = {key: state[key] for key in ("dimensions", "_documents", "_starts", "_text", "_next")}
+    segment = VectorSegment(np.array([0]), np.eye(8, dtype=np.float32)[:1])
+    again = KnowledgeCatalog.__new__(KnowledgeCatalog)
+    again.__setstate__(old | {"segments": ((1, segment),)})
+    assert "a" in again
+    again.add("b", "b", ["Dogs bark."], np.eye(8, dtype=np.float32)[1:2])
+    assert found(again.search(["-"], np.eye(8, dtype=np.float32)[:1], top_k=1)) == ["a"]

@@ -1,17 +1,22 @@
 """A mind for tests: a real image and the real cell, with a model that is told what to say."""
 
 import time
+from importlib import resources
 
 from bat_os.core.brief import Brief
 from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.mission import Mission
+from bat_os.core.models.profilefile import parse
 from bat_os.core.personas import PERSONAS
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.image import missions
 from bat_os.image.librarian import CatalogService
 from bat_os.kernel.mind import Mind
+from bat_os.kernel.roster import Roster
 
+TINY = parse((resources.files("bat_os") / "profiles.toml").read_text()).profile("tiny")
+BUDGET = 1 << 40
 PLAN = '{"queries": ["how to write a method"]}'
 
 
@@ -29,12 +34,18 @@ def script(*bodies, plan=PLAN):
     return answer
 
 
+def roster_of(engine):
+    """Return a roster in which this engine thinks for every persona."""
+    return Roster(dict.fromkeys(TINY.models, engine), TINY.personas, BUDGET)
+
+
 def make_mind(image, cell, answers, *, gate=None, engine=None, **options):
     """Return a mind whose model answers from ``answers``; three candidates a batch."""
     embedder = HashEmbedder()
     return Mind(
         image=image,
-        engine=engine or ScriptedEngine(answers, gate=gate),
+        roster=roster_of(engine or ScriptedEngine(answers, gate=gate)),
+        profile=TINY,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
         cell=cell,

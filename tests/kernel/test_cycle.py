@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from bat_os.cells.scripted import ScriptedCell
+from bat_os.core.brief import Brief, parameters
 from bat_os.core.events import MessageUnderstood, MethodDrafted, QueriesPlanned
 from bat_os.core.mission import MAX_DRAFTS, State
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image.install import Skill, install
-from bat_os.kernel.cycle import QUERY_TRIES, CognitiveCycle
+from bat_os.kernel.cycle import PLAN_TRIES, CognitiveCycle
 from bat_os.kernel.snapshot import find
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, rewind, script
 
@@ -79,8 +80,8 @@ async def test_a_plan_that_cannot_be_read_three_times_fails_with_a_reason(image,
     assert [state for state, _ in states] == [State.DECOMPOSING, State.FAILED]
     body = answer["body"]
     assert (answer["type"], body["code"]) == ("error", "MODEL_UNAVAILABLE")
-    assert "BRICK's plan could not be read 3 times: the queries are not JSON" in body["message"]
-    assert body["model_calls"] == record.mission.model_calls == QUERY_TRIES
+    assert "BRICK's plan could not be read 3 times: the plan is not JSON" in body["message"]
+    assert body["model_calls"] == record.mission.model_calls == PLAN_TRIES
     assert body["tokens"] > 0
     assert await raw(image) == before
 
@@ -89,15 +90,17 @@ async def test_a_plan_that_can_be_read_in_the_end_is_taken(think):
     def answers(prompt, sampling, _index):
         if sampling.schema is None:
             return DOUBLE
-        return PLAN if sampling.seed == QUERY_TRIES - 1 else "[]"
+        return PLAN if sampling.seed == PLAN_TRIES - 1 else "[]"
 
     answer, record, _ = await think(answers, "double", 2)
     assert answer["body"]["result"] == 4
-    assert record.mission.last(QueriesPlanned).model_calls == QUERY_TRIES
+    assert record.mission.last(QueriesPlanned).model_calls == PLAN_TRIES
 
 
 async def test_a_rejected_batch_is_followed_by_another(think):
-    answer, record, states = await think(script(" return nothing_here", DOUBLE), "double", 21)
+    answer, record, states = await think(
+        script(" return nothing_here + not_there", DOUBLE), "double", 21
+    )
     assert answer["body"]["result"] == 42
     assert record.mission.rounds == 2
     assert [state for state, _ in states][3:] == [
@@ -108,7 +111,7 @@ async def test_a_rejected_batch_is_followed_by_another(think):
 
 async def test_a_mission_whose_candidates_all_fail_leaves_the_target_byte_for_byte(image, think):
     before = await raw(image)
-    answer, record, _ = await think(script(" return nothing_here"), "double", 21)
+    answer, record, _ = await think(script(" return nothing_here + not_there"), "double", 21)
     assert await raw(image) == before
     assert (answer["type"], answer["body"]["code"]) == ("error", "SANDBOX_FAILED")
     assert "none of 3 candidates is good enough" in answer["body"]["message"]
@@ -132,9 +135,10 @@ async def test_what_is_understood_needs_no_model(image, think):
 
 async def test_what_was_taught_in_the_middle_of_a_mission_answers_it(image, cell, think):
     gate = asyncio.Event()
-    mind = make_mind(image, cell, script(DOUBLE), gate=gate)
+    engine = ScriptedEngine(script(DOUBLE), gate=gate)
+    mind = make_mind(image, cell, (), engine=engine)
     asking = asyncio.ensure_future(think([], "double", 21, mind=mind))
-    while not mind.engine.prompts:  # noqa: ASYNC110 - the fake has no event for it
+    while not engine.prompts:  # noqa: ASYNC110 - the fake has no event for it
         await asyncio.sleep(0)
     await teach(image, "double", "def double(self, n):\n    return 'taught'\n")
     gate.set()
@@ -160,7 +164,8 @@ async def test_a_method_keeps_where_it_comes_from(image, think):
     assert (current, status) == (0, "provisional")
     assert source.startswith("def double(self, number):")
     wanted = {
-        "mission": "mk", "goal": "Double the number.", "persona": "ALFRED", "model": "scripted",
+        "mission": "mk", "goal": "Double the number.", "persona": "ALFRED",
+        "model": "SmolLM2-135M-Instruct",
         "model_digest": ScriptedEngine([]).digest, "adapter": "", "fixups": [],
     }  # fmt: skip
     assert {key: told[key] for key in wanted} == wanted
@@ -263,8 +268,9 @@ async def test_an_odd_value_is_an_answer_or_a_reason_but_no_fault(think, value):
 
 
 async def test_thirty_numbers_have_names(think):
-    answer, _, _ = await think(script(" return a + b"), "add_all", *range(30))
-    assert answer["body"].get("result") == 1, answer
+    names = parameters(Brief("genesis_obj", "add_all", tuple(range(30))))
+    answer, _, _ = await think(script(f" return {' + '.join(names)}"), "add_all", *range(30))
+    assert answer["body"].get("result") == 435, answer
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", '"""', "\\", "\u202e", "x" * 20_000, "\n"])
@@ -310,8 +316,56 @@ async def test_the_writer_is_told_what_the_cells_python_lacks(image):
         def stats(self):
             return super().stats() | {"lacks": ["yield", "del"]}
 
-    mind = make_mind(image, Small({"m": lambda _self: 1}), script(" return 1"))
+    engine = ScriptedEngine(script(" return 1"))
+    mind = make_mind(image, Small({"m": lambda _self: 1}), (), engine=engine)
     mission_id = await open_mission(image, "m")
     await CognitiveCycle(mind, lambda *_: None).run(mission_id)
-    told = [prompts[0].messages[0][1] for prompts in mind.engine.prompts]
+    told = [prompts[0].messages[0][1] for prompts in engine.prompts]
     assert told[-1].endswith("Do without yield; del.")
+
+
+UNSURE = (" return number", " return number + 1", " return number + 2")
+
+
+@pytest.fixture
+def disagreeing(image, cell):
+    """Return a mind whose candidates all answer something else."""
+    return make_mind(
+        image, cell, lambda prompt, s, i: PLAN if s.schema else UNSURE[i + (s.temperature > 0)]
+    )
+
+
+async def test_candidates_that_disagree_install_nothing_and_ask_for_an_example(
+    image, think, disagreeing
+):
+    before = await raw(image)
+    answer, record, _ = await think((), "double", 21, mind=disagreeing)
+    body = answer["body"]
+    assert (answer["type"], body["code"]) == ("error", "EXAMPLE_WANTED")
+    assert record.mission.state is State.FAILED
+    assert [choice["result"] for choice in body["details"]["choices"]] == [21, 22]
+    assert len(body["details"]["candidates"]) == 3
+    assert "Is double(21) 21 or 22?" in body["message"]
+    assert await raw(image) == before
+
+
+async def test_the_example_that_was_asked_for_decides(think, disagreeing):
+    await think((), "double", 21, mind=disagreeing)
+    example = {"args": [4], "kwargs": {}, "result": 5}
+    answer, _, _ = await think((), "double", 21, mind=disagreeing, examples=(example,))
+    assert (answer["body"]["result"], answer["body"]["status"]) == (22, "verified")
+
+
+async def test_an_unlearned_method_is_learned_again_only_if_it_passes_its_old_examples(
+    image, think
+):
+    example = {"args": [4], "kwargs": {}, "result": 8}
+    await think(script(DOUBLE), "double", 21, examples=(example,))
+
+    def unlearn(root):
+        find(root, "genesis_obj").slots["double"].current = -1
+
+    await image.transact(unlearn, note="unlearn")
+    answer, _, _ = await think(script(" return number + 1", DOUBLE), "double", 21)
+    assert (answer["body"]["result"], answer["body"]["status"]) == (42, "verified")
+    assert [s for _, s, _ in (await stored_method(image, "double"))[1]] == ["verified"] * 2

@@ -17,6 +17,7 @@ from bat_os.errors import (
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.scheduler import MAX_PER_SESSION, Scheduler
 from bat_os.kernel.snapshot import find
+from bat_os.kernel.verbs.table import VERBS
 from tests.kernel.minds import make_mind, script
 
 REMEMBER = " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes"
@@ -39,7 +40,9 @@ async def ask(image, cell, gate):
     scheduler = Scheduler(mind, lambda event: None)
     scheduler.open()
     about = {"awakening": "", "boot": "b", "version": "0", "image_id": "i", "limits": {}}
-    dispatcher = Dispatcher(mind, scheduler, lambda: about | {"protocol": [1, 1]}, lambda: None)
+    dispatcher = Dispatcher(
+        mind, scheduler, lambda: about | {"protocol": [1, 1]}, lambda: None, VERBS
+    )
 
     async def ask(kind, selector="", *args, target="genesis_obj", **fields):
         early = []
@@ -148,7 +151,7 @@ async def test_a_selector_that_cannot_be_one_is_refused(ask, selector):
 
 
 async def test_the_rest_is_refused_with_a_code(ask):
-    with pytest.raises(UnknownTypeError, match="known are: brief"):
+    with pytest.raises(UnknownTypeError, match="known are: approve"):
         await ask("dance")
     with pytest.raises(NotFoundError):
         await ask("send", "dance", target="nobody")

@@ -119,17 +119,21 @@ def address_space() -> int:
 
 
 def limit_resources(baseline: int) -> None:
-    """Set the limits that hold for a child whose address space began with ``baseline`` bytes."""
+    """Set the limits that children inherit, of an address space with ``baseline`` bytes so far."""
     for what, most in (
         (resource.RLIMIT_AS, baseline + MEMORY),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
     ):
-        # One more for the hard limit: at the soft one the signal says that it was the CPU.
-        resource.setrlimit(what, (most, most + (what == resource.RLIMIT_CPU)))
+        resource.setrlimit(what, (most, most))
+
+
+def limit_child() -> None:
+    """Set the limits that hold for a child alone."""
+    # One more for the hard limit: at the soft one the signal says that it was the CPU.
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 # System calls a child may make, by number on x86-64 and on aarch64; None where there is none.

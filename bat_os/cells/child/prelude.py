@@ -16,6 +16,7 @@ import collections as _bat_collections
 import datetime as _bat_datetime
 import decimal as _bat_decimal
 import json as _bat_json
+import re as _bat_re
 import sys as _bat_sys
 from typing import Any
 
@@ -301,6 +302,17 @@ def _bat_delete(owner: Any, name: str) -> None:
     if not hasattr(owner, name):
         raise AttributeError(f"no slot {name!r} to delete")
     _bat_put(name, _BAT_GONE)
+
+
+def _bat_sub(pattern: Any, write: Any, text: str, count: int = 0, flags: int = 0) -> str:
+    """Do ``re.sub`` with a function."""
+    parts, at, left = [], 0, count
+    for found in _bat_re.compile(pattern, flags).finditer(text):
+        parts += [text[at : found.start()], write(found)]
+        at, left = found.end(), left - 1
+        if left == 0:
+            break
+    return "".join([*parts, text[at:]])
 
 
 def setattr(owner: Any, name: str, value: Any) -> None:

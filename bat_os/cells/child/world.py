@@ -17,10 +17,12 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import ormsgpack
+
 from bat_os.cells.child.clock import start_clock
 from bat_os.cells.child.receiver import Proxy, Self, Slots
 from bat_os.cells.codec import Codec
-from bat_os.cells.frame import HEADER, pack_frame, read_length, unpack_frame
+from bat_os.cells.frame import HEADER, pack_frame, read_length
 from bat_os.core.values import Ref
 from bat_os.errors import NotPlainError
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PRINT_LIMIT: Final = 64 << 10
+_PART: Final = 1 << 16
 _SOURCE: Final = "<method>"
 _NO_BUILTINS: Final = frozenset(
     ("open", "input", "breakpoint", "exit", "quit", "help", "copyright", "credits", "license")
@@ -47,8 +50,15 @@ class Channel:
             left = left[os.write(self._fd, left) :]
 
     def receive(self) -> list[Any]:
-        """Return the next frame; the process ends when the kernel is gone."""
-        return unpack_frame(self._read(read_length(self._read(HEADER))))
+        """Return the next frame; the process ends when the kernel is gone.
+
+        The kernel is trusted, and waits for an answer before it sends another one.
+        """
+        data = self._read()
+        while len(data) < HEADER or len(data) < HEADER + read_length(data[:HEADER]):
+            data += self._read()
+        parts: list[Any] = ormsgpack.unpackb(memoryview(data)[HEADER:])
+        return parts
 
     def fail(self, kind: str, text: str, *, error: str = "", line: int = 0) -> NoReturn:
         """Tell the kernel why there is no answer, and end the process."""
@@ -59,14 +69,26 @@ class Channel:
         """End the process at once; learned code cannot hold it up."""
         os._exit(0)
 
-    def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = os.read(self._fd, min(size - len(data), 1 << 20))
-            if not part:
-                self.leave()
-            data += part
-        return data
+    def _read(self) -> bytes:
+        return os.read(self._fd, _PART) or self.leave()
+
+
+class Rehearsal(Channel):
+    """A channel to nobody, with one call in it."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        codec = Codec()
+        slots, rest = {"a": codec.pack([1])}, codec.pack([[1], {}, None, None])
+        source = "def m(self, a):\n    self.a.append(a)\n    return a"
+        self._frame = pack_frame(["call", source, "m", slots, codec.pack(Ref("")), [], rest])
+
+    def send(self, parts: list[Any]) -> None:
+        """Pack the frame and forget it."""
+        pack_frame(parts)
+
+    def _read(self) -> bytes:
+        return self._frame
 
 
 class World:
@@ -143,27 +165,46 @@ class _Output(io.TextIOBase):
         return _clean("".join(self._parts))
 
 
-def run_call(fd: int, modules: frozenset[str]) -> None:
-    """Read one call from the socket ``fd``, run it, write how it ended.
+class Stage:
+    """What every call needs, made before the fork.
 
-    Args:
-        fd: The socket to the kernel.
-        modules: Names of the modules that the method may import.
+    Calls are rehearsed while nobody waits. Before the forks, Python tunes its bytecode to what
+    it does, so that no child has to. After one, copying the pages that every call writes to
+    takes longer than a short method does.
     """
-    channel = Channel(fd)
-    _warm_up(modules)
-    source, selector, world, (args, kwargs, seed, now) = open_call(channel)
-    output = _Output(channel)
-    sys.stdout = sys.stderr = output
-    if seed is not None:
-        random.seed(seed)
-    if now is not None:
-        start_clock(now)
 
-    def work() -> Any:
-        return _define(source, selector, modules)(world.receiver, *args, **kwargs)
+    def __init__(self, modules: frozenset[str]) -> None:
+        """Make the built-ins of methods that may import ``modules``."""
+        names = {key: item for key, item in vars(builtins).items() if key not in _NO_BUILTINS}
+        self._names = names | {"__import__": _make_import(modules)}
+        self._rehearsal = Rehearsal()
 
-    perform(channel, world, work, output.text)
+    def rehearse(self, rounds: int = 1) -> None:
+        """Run a small call, some times."""
+        streams = sys.stdout, sys.stderr
+        for _ in range(rounds):
+            self._run(self._rehearsal)
+        sys.stdout, sys.stderr = streams
+
+    def run_call(self, fd: int) -> None:
+        """Read one call from the socket ``fd``, run it, write how it ended."""
+        random.seed()  # each child is a copy of the same process
+        self.rehearse()
+        self._run(Channel(fd))
+
+    def _run(self, channel: Channel) -> None:
+        source, selector, world, (args, kwargs, seed, now) = open_call(channel)
+        output = _Output(channel)
+        sys.stdout = sys.stderr = output
+        if seed is not None:
+            random.seed(seed)
+        if now is not None:
+            start_clock(now)
+
+        def work() -> Any:
+            return _define(source, selector, self._names)(world.receiver, *args, **kwargs)
+
+        perform(channel, world, work, output.text)
 
 
 def open_call(channel: Channel) -> tuple[str, str, World, list[Any]]:
@@ -197,26 +238,10 @@ def perform(
         channel.fail("limit", str(error))
 
 
-def _warm_up(modules: frozenset[str]) -> None:
-    """Run a small call while nobody waits.
-
-    A fresh fork shares its memory with the zygote until it writes there; copying the pages
-    that every call writes to takes longer than a short method does.
-    """
-    codec = Codec()
-    for _ in range(2):
-        world = World(Channel(-1), {"a": codec.pack([1])}, codec.pack(Ref("")))
-        method = _define("def m(self, a):\n    self.a.append(a)\n    return a", "m", modules)
-        world.codec.pack(method(world.receiver, world.codec.unpack(codec.pack(1))))
-        pack_frame(["done", *world.slots.flush()])
-
-
-def _define(source: str, selector: str, modules: frozenset[str]) -> Callable[..., Any]:
+def _define(source: str, selector: str, names: dict[str, Any]) -> Callable[..., Any]:
     """Return the method that ``source`` defines, in a module of its own."""
     module = types.ModuleType("method")
     sys.modules["method"] = module  # dataclasses look their module up
-    names = {key: item for key, item in vars(builtins).items() if key not in _NO_BUILTINS}
-    names["__import__"] = _make_import(modules)
     vars(module)["__builtins__"] = names
     exec(compile(source, _SOURCE, "exec", dont_inherit=True), vars(module))  # noqa: S102 - the job
     method = vars(module).get(selector)

@@ -11,6 +11,8 @@ import builtins
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core.source.sourcetext import find_method, parse
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -78,3 +80,13 @@ def walk_own(function: ast.FunctionDef) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, _SCOPES):
             stack.extend(ast.iter_child_nodes(node))
+
+
+def is_pure(source: str, selector: str) -> bool:
+    """Say whether the method never uses its receiver, so that any object could have it."""
+    tree = parse(source)
+    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
+    if method is None or not method.args.args:
+        return False
+    own = method.args.args[0].arg
+    return not any(isinstance(node, ast.Name) and node.id == own for node in ast.walk(method))

@@ -1,0 +1,1 @@
+"""What ``batos doctor`` looks at, by what it is about; ``bat_os.cli.doctor`` runs them all."""

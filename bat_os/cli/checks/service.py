@@ -1,0 +1,167 @@
+"""The running system: kernel, watchdog, crash reports, logs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from bat_os import __version__
+from bat_os.cli.checks.outcome import KernelFacts, Outcome, broken, ok, show_bytes, warning
+from bat_os.errors import BatError
+from bat_os.supervisor.home import read_json
+from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.report import read_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bat_os.cli.checks.outcome import Facts
+    from bat_os.clients.client import KernelClient
+    from bat_os.supervisor.home import Home
+    from bat_os.supervisor.report import Status
+
+PATIENCE: Final = 5.0  # seconds; a busy kernel answers within 0.1
+SLACK: Final = 5.0  # seconds between the clock of processes and that of files
+MUCH_LOG: Final = 200 * 10**6
+DAY: Final = dt.timedelta(days=1)
+_AGAIN: Final = "./run.sh stop, then ./run.sh"
+_WHY: Final = f"batos logs says more; when that is put right: {_AGAIN}"
+
+
+async def ask_kernel(kernel: KernelClient, home: Home) -> KernelFacts:
+    """Return how the kernel answers; at once where there is none, after PATIENCE where it hangs."""
+    told = read_json(home.endpoint)
+    if not told:
+        return KernelFacts()
+    pid = told.get("pid")
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
+        pid = 0
+    alive = _was_there(pid, home.endpoint)
+    if pid and not alive:
+        return KernelFacts(pid=pid, trouble=f"process {pid} was killed")
+    try:
+        health = await kernel.request("health", timeout=PATIENCE)
+    except BatError as error:
+        return KernelFacts(pid=pid, alive=alive, trouble=str(error))
+    return KernelFacts(health, pid, alive=True)
+
+
+def check_kernel(facts: Facts) -> list[Outcome]:
+    """Return whether a kernel answers, and what it says of itself."""
+    health = facts.kernel.health
+    if not health:
+        return [_judge_silence(facts)]
+    name = f"version {health.get('version')}, process {health.get('pid')}"
+    name += f", up {show_seconds(float(health.get('uptime', 0)))}"
+    if problem := health.get("problem"):
+        return [broken("kernel", f"{name}, serves what it knows, but: {problem}", _WHY)]
+    if doing := health.get("awakening"):
+        return [ok("kernel", f"{name}, still waking up: {doing}")]
+    if health.get("version") != __version__:
+        found = f"{name}, but these files are version {__version__}"
+        return [warning("kernel", found, _AGAIN)]
+    return [ok("kernel", f"{name}, ready, {health.get('queued', 0)} briefs wait")]
+
+
+def check_watchdog(facts: Facts) -> list[Outcome]:
+    """Return what the watchdog does, and why if it gave up."""
+    status = read_status(facts.home)
+    if not is_held(facts.home.lock):
+        return [_judge_absence(facts, status)]
+    if status is None:
+        return [ok("watchdog", "it is starting")]
+    found = f"{status.state} since {status.since}, process {status.watchdog_pid}"
+    found += f", {status.restarts} restarts"
+    if status.state == "restarting":
+        return [warning("watchdog", f"{found}: {status.reason}", f"see {facts.home.kernel_log}")]
+    return [ok("watchdog", found)]
+
+
+def check_crashes(facts: Facts) -> list[Outcome]:
+    """Return the crashes of the last day."""
+    since = dt.datetime.now(dt.UTC) - DAY
+    recent = [path for path in sorted(facts.home.crashes.glob("*.json")) if _written(path) > since]
+    if not recent:
+        return [ok("crashes", "none in the last day")]
+    last = read_json(recent[-1])
+    lines = last.get("log")
+    said = f", said last: {lines[-1]}" if isinstance(lines, list) and lines else ""
+    found = f"{len(recent)} in the last day; the last with exit status {last.get('exit')}{said}"
+    return [warning("crashes", found, f"see {recent[-1]}")]
+
+
+def check_logs(facts: Facts) -> list[Outcome]:
+    """Return how much the logs have grown."""
+    names = (
+        facts.home.path / "metacognition.jsonl",
+        facts.home.kernel_log,
+        facts.home.watchdog_log,
+    )
+    found = [file for name in names for file in name.parent.glob(f"{name.name}*")]
+    size = sum(file.stat().st_size for file in found if file.is_file())
+    text = f"{show_bytes(size)} in {len(found)} file{'s' * (len(found) != 1)}"
+    if size > MUCH_LOG:
+        largest = max(found, key=lambda file: file.stat().st_size)
+        return [warning("logs", text, f"the largest is {largest}; old ones may be deleted")]
+    return [ok("logs", text)]
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a span of time for people.
+
+    >>> show_seconds(42), show_seconds(4000), show_seconds(200_000)
+    ('42 s', '67 min', '56 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _judge_silence(facts: Facts) -> Outcome:
+    kernel, endpoint = facts.kernel, facts.home.endpoint
+    if not endpoint.exists():
+        state = read_status(facts.home)
+        if state is not None and is_held(facts.home.lock):
+            found = f"none serves; the watchdog is {state.state}"
+            return warning("kernel", found, "batos logs shows what it does")
+        return warning("kernel", "not running", "start it with ./run.sh")
+    if kernel.pid and not kernel.alive:
+        found = f"not running; process {kernel.pid} was killed and left {endpoint}"
+        return warning("kernel", found, "start it with ./run.sh, which replaces the file")
+    if not kernel.trouble:
+        return broken("kernel", f"{endpoint} cannot be read", f"rm {endpoint}; {_AGAIN}")
+    who = f"process {kernel.pid}" if kernel.pid else f"the one that {endpoint} names"
+    return broken("kernel", f"{who} does not answer: {kernel.trouble}", _AGAIN)
+
+
+def _judge_absence(facts: Facts, status: Status | None) -> Outcome:
+    state = status.state if status is not None else "stopped"
+    if status is not None and state == "failed":
+        found = f"it gave up, {status.since}: {status.reason}"
+        return broken("watchdog", found, f"see {facts.home.kernel_log}; then ./run.sh")
+    if status is not None and state != "stopped":
+        found = f"it was killed while it was {state}, since {status.since}"
+        return warning("watchdog", found, "./run.sh starts it again")
+    if facts.kernel.health:
+        found = "not running: nobody restarts this kernel"
+        return warning("watchdog", found, "stop the kernel (batos shutdown), then ./run.sh")
+    return ok("watchdog", "not running")
+
+
+def _was_there(pid: int, file: Path) -> bool:
+    """Return True when process ``pid`` lives and has since before ``file`` was written."""
+    try:
+        created = psutil.Process(pid).create_time() if pid else None
+        return created is not None and created < file.stat().st_mtime + SLACK
+    except (psutil.Error, OSError, OverflowError):
+        return False
+
+
+def _written(path: Path) -> dt.datetime:
+    """Return when a crash report was written, by its name; long ago where that says nothing."""
+    try:
+        return dt.datetime.strptime(path.stem, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -1,0 +1,117 @@
+"""Verbs about models: what is where, what fits this machine, add, remove, pin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.cli.commands.command import LONG, Command, columns
+from bat_os.cli.machine import look_at_machine, read_book
+from bat_os.core.models.profiles import choose, fit, show_size
+from bat_os.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from bat_os.cli.commands.command import Ask
+    from bat_os.clients.console import Screen
+
+_ACTIONS: Final = ("fit", "add", "remove", "pin", "unpin")
+
+
+async def _models(ask: Ask) -> Mapping[str, Any]:
+    action = ask.options.action
+    if action == "fit":
+        return _fit(ask)
+    if action in ("add", "remove", "pin", "unpin") and not ask.options.name:
+        raise ArgumentsError(f"batos models {action} needs the name of a model")
+    body = {"name": ask.options.name, "source": _locate(ask.options.source)}
+
+    def show(_kind: str, told: Any) -> None:
+        ask.screen.note(str(told.get("text", "")))
+
+    verb = f"models.{action}" if action else "models"
+    timeout = LONG if action == "add" else 60.0
+    return await ask.kernel.request(verb, timeout=timeout, on_event=show, body=body)
+
+
+def _locate(source: str) -> str:
+    """Return a file or folder by its whole path: the kernel has another working directory."""
+    place = Path(source or "/nowhere").expanduser()
+    return str(place.absolute()) if place.exists() else source
+
+
+def _fit(ask: Ask) -> Mapping[str, Any]:
+    book, machine = read_book(), look_at_machine(ask.home)
+    best = choose(book, machine)
+    rows = [
+        {"name": profile.name, "ok": (found := fit(profile, machine)).ok,
+         "reasons": list(found.reasons), "purpose": profile.purpose,
+         "models": list(profile.models), "conditions": list(book.conditions(profile))}
+        for profile in book.profiles.values()
+    ]  # fmt: skip
+    return {"profiles": rows, "best": best.name}
+
+
+def _show(body: Mapping[str, Any], screen: Screen) -> None:
+    if "profiles" in body:
+        _show_fit(body, screen)
+    elif "models" not in body:
+        screen.answer(", ".join(f"{key}: {value}" for key, value in body.items()))
+    else:
+        _show_models(body, screen)
+
+
+def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:
+    for row in body["profiles"]:
+        mark = "ok" if row["ok"] else "no"
+        best = "  (the best that fits)" if row["name"] == body["best"] else ""
+        screen.answer(f"{mark}  {row['name']:<8} {row['purpose']}{best}")
+        for reason in (*row["reasons"], *row["conditions"]):
+            screen.answer(f"             {reason}")
+    screen.note("BATOS_PROFILE=NAME chooses one; the kernel takes its models in at its next start")
+
+
+def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [
+        (one["name"], one.get("kind") or one.get("engine", ""), _size(one.get("size", 0)),
+         one.get("state", "stored"), _size(one.get("bytes", 0) if "state" in one else 0),
+         _ago(one.get("idle_seconds")), _seconds(one.get("load_seconds")), one.get("base", ""))
+        for one in body["models"]
+    ]  # fmt: skip
+    heads = ("MODEL", "KIND", "STORED", "WHERE", "MEMORY", "LAST USE", "LOAD", "BASE")
+    for line in columns(rows, heads):
+        screen.answer(line)
+    screen.note(f"profile {body['profile']}; memory for models: {_size(body.get('budget', 0))}, "
+                f"used: {_size(body.get('used', 0))}")  # fmt: skip
+
+
+def _size(count: int | None) -> str:
+    return show_size(count) if count else "-"
+
+
+def _seconds(seconds: float | None) -> str:
+    return f"{seconds:.1f} s" if seconds else "-"
+
+
+def _ago(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
+
+
+def _words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", nargs="?", default="", choices=["", *_ACTIONS], metavar="ACTION",
+        help="fit: which profiles suit this machine; add NAME SOURCE; remove, pin, unpin NAME",
+    )  # fmt: skip
+    parser.add_argument("name", nargs="?", default="", help="name of the model in the image")
+    parser.add_argument(
+        "source", nargs="?", default="", help="folder, GGUF file, hub id (owner/name), package:NAME"
+    )
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "models": Command("list the models, or change which there are", _models, _words, _show),
+}

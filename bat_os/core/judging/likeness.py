@@ -1,0 +1,57 @@
+"""Do two wishes ask for the same? What to check beside the similarity of their meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+
+def _split(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Cosine of the wishes' embeddings from which on a known skill serves; see docs/benchmarks.md.
+REUSE: Final = 0.90
+_WORD: Final = re.compile(r"[^\W_]+", re.UNICODE)
+# Words that say how the asker asks, not what for.
+_FILLERS: Final = _split(
+    "a an the of in to for from by with and or is are be it its that this these those me my "
+    "please can could would you i we create make write method function which gives give "
+    "given return returns get report tell show calculate compute find all each every any some "
+    "what whats how now current currently do does s"
+)
+# Words that turn a wish into another one.
+_TURNS: Final = _split(
+    "not no without except first last second third next previous before after above below over "
+    "under min max minimum maximum smallest largest biggest longest shortest lowest highest "
+    "ascending descending upper lower uppercase lowercase even odd positive negative true false "
+    "left right start end begin square cube squares cubes sum product add subtract multiply "
+    "divide plus minus more less greater smaller increase decrease year month week day hour "
+    "minute second days hours minutes seconds weeks months years tomorrow yesterday today"
+)
+
+
+def is_same_wish(one: str, other: str) -> bool:
+    """Say whether nothing in the words of two wishes of like meaning sets them apart.
+
+    >>> is_same_wish("Convert celsius to fahrenheit.", "Convert fahrenheit to celsius.")
+    False
+    >>> is_same_wish("Reverse a text.", "Please reverse the text")
+    True
+    """
+    first, second = _content(one), _content(other)
+    if set(first) & _TURNS != set(second) & _TURNS:
+        return False
+    if {word for word in first if word.isdigit()} != {word for word in second if word.isdigit()}:
+        return False
+    shared = set(first) & set(second)
+    return _order(first, shared) == _order(second, shared)
+
+
+def _content(text: str) -> list[str]:
+    words = (word.casefold() for word in _WORD.findall(text))
+    return [word for word in words if word not in _FILLERS]
+
+
+def _order(words: list[str], shared: set[str]) -> list[str]:
+    return list(dict.fromkeys(word for word in words if word in shared))

@@ -1,0 +1,1 @@
+"""Models as values: profiles, and who may stay in memory."""

@@ -1,0 +1,152 @@
+"""Which models may stay in memory, and which waiting request goes next: pure rules.
+
+    make_room(tenants, wanted, budget)   who has to go before ``wanted`` comes in
+    next_up(waiting, serving, now)       A B A B becomes A A B B, and nobody starves
+    expiry(now, keep_alive)              until when an idle model is kept
+
+No clock and no engine: the roster hands in what it measured, and does what comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# Seconds after which a waiting request goes before those that suit the model in memory.
+MAX_WAIT: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A model, as these rules see it.
+
+    Attributes:
+        name: Of the model.
+        size: Bytes it holds in memory; for a model that is to come in, what it will hold,
+            0 when nobody has measured that yet.
+        last_use: When it was used last; larger is later.
+        in_use: A request is drawing from it.
+        pinned: The owner wants it to stay.
+    """
+
+    name: str
+    size: int
+    last_use: float = 0.0
+    in_use: bool = False
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What has to happen before a model comes in.
+
+    Attributes:
+        evict: Names, the first to go first.
+        short: Bytes that are missing even then; 0 when it fits.
+    """
+
+    evict: tuple[str, ...] = ()
+    short: int = 0
+
+
+def make_room(tenants: Iterable[Tenant], wanted: Tenant, budget: int) -> Room:
+    """Return who goes so that ``wanted`` and those who stay hold at most ``budget`` bytes.
+
+    Least recently used first; never one in use, never a pinned one, and none whose going
+    would not be needed. When even all of them are too few, nobody goes.
+
+    Args:
+        tenants: The models in memory; ``wanted`` may be among them.
+        wanted: The model that comes in, or that has just turned out larger than thought.
+        budget: Bytes for all models together.
+
+    >>> old, new = Tenant("old", 4, last_use=1), Tenant("new", 4, last_use=2)
+    >>> make_room([new, old], Tenant("next", 5), budget=10)
+    Room(evict=('old',), short=0)
+    >>> make_room([new, old], Tenant("next", 12), budget=10).short
+    2
+    """
+    others = [tenant for tenant in tenants if tenant.name != wanted.name]
+    over = wanted.size + sum(tenant.size for tenant in others) - budget
+    idle = sorted(evictable(others), key=lambda tenant: tenant.last_use)
+    short = over - sum(tenant.size for tenant in idle)
+    if over <= 0 or short > 0:
+        return Room(short=max(short, 0))
+    going: list[Tenant] = []
+    for tenant in idle:
+        if over > 0:
+            going.append(tenant)
+            over -= tenant.size
+    for tenant in reversed(tuple(going)):  # a large one may make an earlier one needless
+        if over + tenant.size <= 0:
+            going.remove(tenant)
+            over += tenant.size
+    return Room(tuple(tenant.name for tenant in going))
+
+
+def evictable(tenants: Iterable[Tenant]) -> list[Tenant]:
+    """Return the tenants that may go: not in use, not pinned."""
+    return [tenant for tenant in tenants if not tenant.in_use and not tenant.pinned]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that waits for its turn.
+
+    Attributes:
+        number: Order of arrival; unique.
+        model: What it needs in memory.
+        adapter: What it needs switched on; "" for the model as it is.
+        since: When it came.
+    """
+
+    number: int
+    model: str
+    adapter: str
+    since: float
+
+
+def next_up(
+    waiting: Sequence[Waiting],
+    serving: tuple[str, str],
+    now: float,
+    max_wait: float = MAX_WAIT,
+) -> Waiting:
+    """Return the request to serve next.
+
+    Who has waited for ``max_wait`` goes first, the oldest of them. Else the oldest that
+    needs nothing switched, else the oldest that needs the same model, else the oldest.
+
+    Args:
+        waiting: At least one.
+        serving: Model and adapter of the last request that was served.
+        now: On the same clock as ``since``.
+        max_wait: Seconds.
+
+    >>> a, b = Waiting(1, "B", "", 0.0), Waiting(2, "A", "", 1.0)
+    >>> next_up([a, b], ("A", ""), now=2.0).model, next_up([a, b], ("A", ""), now=60.0).model
+    ('A', 'B')
+    """
+    model, adapter = serving
+
+    def rank(request: Waiting) -> tuple[int, int]:
+        if now - request.since >= max_wait:
+            return 0, request.number
+        if request.model != model:
+            return 3, request.number
+        return (1 if request.adapter == adapter else 2), request.number
+
+    return min(waiting, key=rank)
+
+
+def expiry(now: float, keep_alive: float) -> float:
+    """Return when a model that was used ``now`` may go; a negative ``keep_alive`` is for ever.
+
+    >>> expiry(100.0, 300), expiry(100.0, 0), expiry(100.0, -1)
+    (400.0, 100.0, inf)
+    """
+    return math.inf if keep_alive < 0 else now + keep_alive

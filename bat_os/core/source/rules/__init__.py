@@ -1,0 +1,1 @@
+"""The rules behind ``fixups``: one module for each kind of fault."""

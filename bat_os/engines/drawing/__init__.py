@@ -1,0 +1,1 @@
+"""Draws texts from a transformers model: rows, their ends, what was read."""

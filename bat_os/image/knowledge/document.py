@@ -1,0 +1,124 @@
+"""A document of the catalog, its passages, and the ids that these have."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from persistent import Persistent
+
+from bat_os.core.text.chunking import Chunk
+from bat_os.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind = Literal["document", "method", "codex", "seed"]
+# The order is part of the file format: a kind's place stands in its passages' ids.
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_KIND_SHIFT: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a document that a search found.
+
+    Attributes:
+        doc_id, title, kind: Of its document; the title goes on with the headings above it.
+        score: Sum of reciprocal ranks; compares passages of one search only.
+        similarity: Best cosine to any of the queries, -1 to 1; compares across searches.
+        position: Which passage of its document, from 0.
+    """
+
+    doc_id: str
+    title: str
+    kind: Kind
+    text: str
+    score: float
+    similarity: float
+    position: int
+
+
+class Document(Persistent):
+    """A document and its passages; only the documents of found passages are loaded.
+
+    Attributes:
+        first: Id of passage 0; the others follow without a gap.
+        passages: Texts, in order.
+        sections: The headings above each passage, ``"Install > Linux"``; empty when no
+            passage has any.
+        meta: Plain data.
+        digest: SHA-256 of title, sections and passages; "" in documents of old images.
+    """
+
+    sections: tuple[str, ...] = ()
+    digest = ""
+
+    def __init__(
+        self, doc_id: str, title: str, kind: Kind, passages: Sequence[str | Chunk], first: int
+    ) -> None:
+        chunks = [Chunk(item) if isinstance(item, str) else item for item in passages]
+        self.doc_id = doc_id
+        self.title = title
+        self.kind = kind
+        self.passages = tuple(chunk.text for chunk in chunks)
+        if any(chunk.section for chunk in chunks):
+            self.sections = tuple(chunk.section for chunk in chunks)
+        self.first = first
+        self.meta: dict[str, Any] = {}
+        self.digest = self.sha256()
+
+    @property
+    def stop(self) -> int:
+        """The id after the last passage's."""
+        return int(self.first + len(self.passages))
+
+    def sha256(self) -> str:
+        """Return the digest of what the document holds now."""
+        whole = "\0".join((self.title, *self.sections, "\0", *self.passages))
+        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
+
+    def section(self, position: int) -> str:
+        """Return the headings above a passage."""
+        return self.sections[position] if self.sections else ""
+
+    def indexed(self) -> list[str]:
+        """Return what each passage is found by: title, headings, text."""
+        return [f"{self.title} {self.section(i)}\n{text}" for i, text in enumerate(self.passages)]
+
+    def embedded(self) -> list[str]:
+        """Return what each passage's vector is made from: headings and text."""
+        pairs = enumerate(self.passages)
+        return [Chunk(text, self.section(i)).embedded() for i, text in pairs]
+
+    def passage(self, number: int, score: float, similarity: float) -> Passage:
+        """Return the passage with an id, as a search found it."""
+        position = number - self.first
+        title = " > ".join(filter(None, (self.title, self.section(position))))
+        text = self.passages[position]
+        return Passage(self.doc_id, title, self.kind, text, score, similarity, position)
+
+    def about(self) -> dict[str, Any]:
+        """Return plain facts for people and clients."""
+        return {
+            "doc_id": self.doc_id,
+            "title": self.title,
+            "kind": self.kind,
+            "passages": len(self.passages),
+            "meta": dict(self.meta),
+        }
+
+
+def id_range(kind: Kind | None) -> tuple[int, int]:
+    """Return [start, stop) of the passage ids of a kind, or of all kinds.
+
+    Raises:
+        ArgumentsError: There is no such kind.
+    """
+    if kind is None:
+        return 0, len(KINDS) << _KIND_SHIFT
+    if kind not in KINDS:
+        raise ArgumentsError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+    code = KINDS.index(kind)
+    return code << _KIND_SHIFT, (code + 1) << _KIND_SHIFT

@@ -1,0 +1,1 @@
+"""What the cognitive cycle does in its single states."""

@@ -1,0 +1,223 @@
+"""Judge a batch of candidates, and prepare the winner for the transaction that installs it.
+
+    fix-ups > covenant repair > guardian's audit > cell: examples, then the caller's arguments
+      > is the answer plausible? > the same on other arguments of that kind > choose
+
+Every trial is a turn that commits nothing, under one seed and one clock, so candidates that
+mean the same answer the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal, kinds, signature
+from bat_os.core.events import MethodDrafted, MethodVerified, PassagesFound
+from bat_os.core.judging.choosing import PREVIEW, Verdict, choose, meaning, preview, same
+from bat_os.core.judging.plausibility import find_implausible, find_unused
+from bat_os.core.judging.probes import vary
+from bat_os.core.prompts import read_method
+from bat_os.core.source.fixups import apply_fixups
+from bat_os.core.values import to_wire
+from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
+from bat_os.image.examples import kept_examples, merge_examples
+from bat_os.image.install import Skill, install
+from bat_os.image.objects import digest
+from bat_os.kernel.snapshot import copy_of, find, runnable_of
+from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.views import check_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.judging.choosing import Choice
+    from bat_os.core.mission import Mission
+    from bat_os.image.missions import Record
+    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.turn import Answer
+
+TRIAL_SEED: Final = 1
+TRIAL_SECONDS: Final = 3.0
+PROBE_SECONDS: Final = 0.5
+MAX_MEANING: Final = 200
+# All else (a full disk, a cell that cannot be had) is not the candidate's fault: it ends the step.
+_ITS_FAULT: Final = (CellError, ProtocolError)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The winner, ready to be put into the image by the transaction that answers."""
+
+    candidate: Candidate
+    target: str
+    skill: Skill
+    mission: Mission
+
+    def into(self, root: MutableMapping[str, Any]) -> None:
+        """Install it; to be called inside ``transact``.
+
+        Raises:
+            TransitionError: The target understands the message already.
+        """
+        target = find(root, self.target)
+        known = runnable_of(target, self.skill.selector, {})
+        here = self.skill.provenance["cell"]
+        if target.lookup(self.skill.selector) and (known is None or known.cell in ("", here)):
+            raise TransitionError(f"{self.skill.selector} was taught meanwhile")
+        install(root, target, self.skill)
+
+
+class Validation:
+    """The VALIDATING step of one mission."""
+
+    def __init__(self, mind: Mind, record: Record) -> None:
+        self._mind = mind
+        self._record = record
+        self._brief = record.mission.brief
+        self._drafts = record.mission.last(MethodDrafted).drafts
+        self._slots: frozenset[str] = frozenset()
+        self._selectors: frozenset[str] = frozenset()
+        self._examples: tuple[Mapping[str, Any], ...] = ()
+        self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
+
+    async def judge(self) -> Choice:
+        """Try every candidate and return the choice, with one verdict per candidate.
+
+        Raises:
+            CellUnavailableError: No learned code can run on this machine.
+        """
+        await self._mind.image.transact(self._look, note="look at the target")
+        verdicts: list[Verdict] = []
+        judged: dict[str, Verdict] = {}
+        for number, draft in enumerate(self._drafts):
+            source, fixups = self._mend(draft)
+            if source not in judged:
+                judged[source] = await self._judge_one(Verdict(number, source, fixups))
+            verdicts.append(replace(judged[source], draft=number, fixups=fixups))
+        usable = {v.source for v in verdicts if not v.problem}
+        if len(usable) > 1:
+            probed = {source: await self._probe(source) for source in usable}
+            verdicts = [replace(v, probed=probed.get(v.source, "")) for v in verdicts]
+        return choose(tuple(verdicts), len(self._examples))
+
+    def _look(self, root: MutableMapping[str, Any]) -> None:
+        """Read what the target has: slots, and examples that earlier versions passed."""
+        target = find(root, self._brief.target)
+        copy = copy_of(target, {})
+        self._slots, self._selectors = frozenset(copy.slots), copy.selectors
+        kept = kept_examples(target, self._brief.selector)
+        self._examples = merge_examples(self._brief.examples, kept)
+
+    async def _judge_one(self, verdict: Verdict) -> Verdict:
+        guardian, selector = self._mind.guardian, self._brief.selector
+        source = guardian.repair(verdict.source, selector)
+        mended = replace(verdict, source=source)
+        if findings := guardian.audit(source, selector).lines():
+            return replace(mended, problem=findings[0])
+        return await self._try(mended)
+
+    async def prepare(self, choice: Choice) -> Installation:
+        """Return what the installing transaction needs; embeds the summary before it."""
+        chosen = choice.chosen
+        if chosen is None:
+            raise NotFoundError("no candidate was chosen")
+        verdicts = tuple(v.to_plain() for v in choice.verdicts)
+        event = MethodVerified(chosen.draft, choice.status, verdicts)
+        summary = f"{goal(self._brief)}\n{signature(self._brief)}"
+        vector = await self._mind.embedder.embed([summary])
+        skill = Skill(
+            self._brief.selector,
+            chosen.source,
+            choice.status,
+            self._provenance(choice, chosen),
+            summary,
+            vector,
+            kinds(self._brief),
+        )
+        mission = self._record.mission.advance(event)
+        candidate = Candidate(self._brief.selector, chosen.source)
+        return Installation(candidate, self._brief.target, skill, mission)
+
+    def _mend(self, draft: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        source = draft.get("source") or read_method(self._brief, draft["text"])
+        return apply_fixups(source, self._brief.selector, self._slots, self._selectors)
+
+    async def _try(self, verdict: Verdict) -> Verdict:
+        """Return the verdict after the examples and the caller's own arguments."""
+        brief, passed = self._brief, 0
+        try:
+            for example in self._examples:
+                args, kwargs = tuple(example["args"]), dict(example["kwargs"])
+                told = replace(brief, args=args, kwargs=kwargs)
+                answer = await self._run(verdict.source, told)
+                passed += await asyncio.to_thread(same, answer.value, example["result"])
+            answer = await self._run(verdict.source, brief)
+        except _ITS_FAULT as error:
+            lacks = str(error.details.get("feature", ""))
+            return replace(verdict, problem=str(error), passed=passed, lacks=lacks)
+        shown = preview(answer.value)
+        value = to_wire(answer.value) if len(shown) < PREVIEW else None
+        found = replace(verdict, preview=shown, value=value, passed=passed)
+        if implausible := self._find_implausible(verdict.source, answer):
+            return replace(found, problem=implausible)
+        readable = isinstance(answer.value, str | dt.datetime)
+        return replace(found, meaning=await self._key(answer), readable=readable)
+
+    def _find_implausible(self, source: str, answer: Answer) -> str:
+        wish, selector = goal(self._brief), self._brief.selector
+        if unused := find_unused(source, selector):
+            return f"ignores its argument {unused!r}"
+        return find_implausible(
+            wish, selector, answer.value, writes=answer.writes, slots=self._slots
+        )
+
+    async def _probe(self, source: str) -> str:
+        """Return a key of what a candidate answers to other arguments of the same kind."""
+        keys = []
+        for args in vary(self._brief.args):
+            try:
+                answer = await self._run(source, replace(self._brief, args=args), PROBE_SECONDS)
+                keys.append(await self._key(answer))
+            except _ITS_FAULT as error:
+                keys.append(f"error {error.details.get('type', '')}")
+        return digest(repr(keys))
+
+    async def _key(self, answer: Answer) -> str:
+        key = await asyncio.to_thread(meaning, answer.value, self._now)
+        return key if len(key) <= MAX_MEANING else digest(key)
+
+    async def _run(self, source: str, brief: Brief, seconds: float = TRIAL_SECONDS) -> Answer:
+        now = self._now.timestamp()
+        trial = Candidate(brief.selector, source, TRIAL_SEED, now, seconds)
+        answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
+        await asyncio.to_thread(check_readable, answer.value)
+        return answer
+
+    def _provenance(self, choice: Choice, chosen: Verdict) -> dict[str, Any]:
+        draft, found = self._drafts[chosen.draft], self._record.mission.last(PassagesFound)
+        return {
+            "mission": self._record.id,
+            "brief": self._brief.to_plain(),
+            "examples": list(self._examples),
+            "goal": goal(self._brief),
+            "persona": draft["persona"],
+            "model": draft["model"],
+            "model_digest": draft["digest"],
+            "adapter": draft["adapter"],
+            "adapted_from": draft.get("from", ""),
+            "prompt_sha256": draft["prompt"],
+            "temperature": draft["temperature"],
+            "seed": draft["seed"],
+            "why": choice.reason,
+            "cell": self._mind.cell.stats().get("kind", ""),
+            "fixups": list(chosen.fixups),
+            "draft": chosen.draft,
+            "candidates": [v.to_plain() for v in choice.verdicts],
+            "passages": [p["doc_id"] for p in found.passages],
+            "created": time.time(),
+        }

@@ -1,0 +1,36 @@
+"""The verbs by name. Each gets the mind and the request and returns the body of the result.
+
+``say`` tells the asker how far a long one has come, as an event.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.kernel.verbs.knowledge import documents, forget, learn, search
+from bat_os.kernel.verbs.objects import approve, find_skills, inspect, list_objects
+from bat_os.kernel.verbs.teaching import teach
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.mind import Mind
+
+    Say = Callable[[Mapping[str, Any]], None]
+    Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]
+
+VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
+    {
+        "approve": approve,
+        "documents": documents,
+        "find": find_skills,
+        "forget": forget,
+        "inspect": inspect,
+        "learn": learn,
+        "list": list_objects,
+        "search": search,
+        "teach": teach,
+    }
+)

