@@ -1,18 +1,24 @@
 """What confinement costs: one trivial method through the kernel, the cell, and a bare exec.
 
-python benchmarks/cell.py           some 15 s; prints one table; the floor is the bare exec
+python benchmarks/cell.py           some 15 s; prints two tables; the floor is the bare exec
+
+The second table is the processor time of a call in the cell alone, and the pages that it copies.
+Pages and their ratio to the time mean the same on a busy machine; the wall clock does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 SOURCE = "def answer(self):\n    return 42\n"
 FILL = "def fill(self):\n    self.numbers = list(range(1000, 51000))\n    self._p_changed = True\n"
 ROUNDS = 500
+TICK = os.sysconf("SC_CLK_TCK")
 CLIENTS = 8
 NUMBERS = list(range(1000, 1000 + 50_000))  # 150 kB as msgpack
 
@@ -35,8 +42,8 @@ NUMBERS = list(range(1000, 1000 + 50_000))  # 150 kB as msgpack
 def main() -> int:
     """Print the table."""
     floor = bare()
-    cell = asyncio.run(through_cell({}))
-    heavy = asyncio.run(through_cell({"numbers": NUMBERS}))
+    cell, cost = asyncio.run(through_cell({}))
+    heavy, _ = asyncio.run(through_cell({"numbers": NUMBERS}))
     with tempfile.TemporaryDirectory(prefix="batos-bench-") as folder:
         kernel, fat, rate = asyncio.run(through_kernel(Path(folder)))
     print(f"{'one call of a trivial method':<44}{'p50 ms':>9}{'p99 ms':>9}{'x exec':>9}")
@@ -51,6 +58,9 @@ def main() -> int:
         p50, p99 = pick(times, 0.5), pick(times, 0.99)
         print(f"{name:<44}{p50:>9.3f}{p99:>9.2f}{p50 / pick(floor, 0.5):>9.0f}")
     print(f"{'calls a second from ' + str(CLIENTS) + ' clients':<44}{rate:>9.0f}")
+    print(f"\n{'one call in the cell alone':<44}{'CPU ms':>9}{'pages':>9}")
+    for name, (seconds, pages) in cost.items():
+        print(f"{name:<44}{seconds * 1e3:>9.3f}{pages:>9.0f}")
     return 0
 
 
@@ -66,14 +76,37 @@ def bare() -> list[float]:
     return times
 
 
-async def through_cell(slots: dict[str, Any]) -> list[float]:
-    """Return seconds per call."""
+async def through_cell(slots: dict[str, Any]) -> tuple[list[float], dict[str, tuple[float, float]]]:
+    """Return seconds per call, and per process what a call costs it."""
     cell = ZygoteCell()
     call = Call(SOURCE, "answer", ObjectView(Ref("0" * 16), slots))
     try:
-        return await clock(lambda: cell.run(call, send_nothing), ROUNDS)
+        await cell.start()
+        before = spent(cell.stats()["pid"])
+        times = await clock(lambda: cell.run(call, send_nothing), ROUNDS)
+        after = spent(cell.stats()["pid"])
     finally:
         await cell.close()
+    calls = ROUNDS + 10
+    cost = {
+        name: ((after[name][0] - start) / calls, (after[name][1] - pages) / calls)
+        for name, (start, pages) in before.items()
+    }
+    return times, cost
+
+
+def spent(started: int) -> dict[str, tuple[float, int]]:
+    """Return the processor seconds and page faults of kernel side, zygote and children so far."""
+    zygote = ([child.pid for child in psutil.Process(started).children()] or [started])[0]
+    if not psutil.Process(zygote).children():  # no namespaces: what was started is the zygote
+        zygote = started
+    fields = Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "the caller's side": (own.ru_utime + own.ru_stime, own.ru_minflt),
+        "the zygote, which forks": ((int(fields[11]) + int(fields[12])) / TICK, int(fields[7])),
+        "the child": ((int(fields[13]) + int(fields[14])) / TICK, int(fields[8])),
+    }
 
 
 async def send_nothing(_nested: Any) -> Any:

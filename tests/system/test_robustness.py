@@ -103,7 +103,8 @@ async def test_an_awakening_killed_at_any_moment_begins_again(kernel_process, si
 
 async def test_a_kernel_stopped_in_the_middle_of_a_mission_leaves_it_to_the_next(kernel_process):
     answers = '{"contains": "def remember(self", "text": " import time\\n    time.sleep(1)\\n'
-    answers += "    self.last = text\\n    self.n = getattr(self, 'n', 0) + 1\\n    return self.n\"}\n"
+    answers += "    self.last = text\\n    self.n = getattr(self, 'n', 0) + 1\\n"
+    answers += '    return self.n"}\n'
     kernel_process.script.write_text(answers)
     kernel_process.start()
     await kernel_process.until_ready()

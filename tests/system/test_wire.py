@@ -176,7 +176,7 @@ def test_health_says_how_the_kernel_is(process, ipc):
     assert (body["ready"], body["awakening"], body["problem"]) == (True, "", "")
     assert body["endpoints"] == [process.endpoint()["ipc"], process.endpoint()["tcp"]]
     assert body["boot"] == process.endpoint()["boot"]
-    assert {"uptime", "queued", "profile", "models", "cell", "limits", "version", "image_id"} <= set(body)
+    assert {"uptime", "queued", "profile", "models", "cell", "limits", "image_id"} <= set(body)
 
 
 def test_objects_are_listed_and_inspected(ipc):
