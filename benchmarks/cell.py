@@ -1,9 +1,10 @@
 """What confinement costs: one trivial method through the kernel, the cell, and a bare exec.
 
-python benchmarks/cell.py           some 15 s; prints two tables; the floor is the bare exec
+python benchmarks/cell.py           some 30 s; prints three tables; the floor is the bare exec
 
 The second table is the processor time of a call in the cell alone, and the pages that it copies.
-Pages and their ratio to the time mean the same on a busy machine; the wall clock does not.
+Pages and their ratio to the time mean the same on a busy machine; the wall clock does not. The
+third is the processor time of the guardian for the worst texts that it takes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ormsgpack
 import psutil
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from bat_os.cells.zygote import ZygoteCell  # noqa: E402 - runs from a checkout
 from bat_os.clients.client import KernelClient  # noqa: E402 - as above
+from bat_os.core.guardian import PersistenceGuardian  # noqa: E402 - as above
 from bat_os.core.values import Ref  # noqa: E402 - as above
 from bat_os.ports import Call, ObjectView  # noqa: E402 - as above
 
@@ -34,6 +37,46 @@ if TYPE_CHECKING:
 SOURCE = "def answer(self):\n    return 42\n"
 FILL = "def fill(self):\n    self.numbers = list(range(1000, 51000))\n    self._p_changed = True\n"
 ROUNDS = 500
+FORK = """
+import os, sys, time
+exec(sys.argv[3])
+for _ in range(200):
+    started = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(time.perf_counter() - started)
+"""
+PRELOAD = """
+import gc
+sys.path += [sys.argv[1], os.path.dirname(os.path.dirname(sys.argv[2]))]
+from bat_os.cells.child import preload, world
+import zoneinfo
+from bat_os.core.guardian import SAFE_MODULES
+preload.preload(sorted(SAFE_MODULES), zoneinfo.TZPATH)
+gc.collect()
+gc.freeze()
+"""
+HEAD = "def m(self, x):\n"
+TEXTS = {
+    "an ordinary method": HEAD + "    self.n = x + 1\n    return self.n\n",
+    "20 kB of brackets": "(" * 20_000,
+    "brackets up to the limit, many times": HEAD + ("    x = " + "(" * 29 + ")" * 29 + "\n") * 290,
+    "digits": HEAD + "    x = " + "9" * 4200 + "\n" + ("    x = " + "9" * 4200 + "\n") * 3,
+    "one long line of statements": HEAD + "    " + "a=b;" * 1990 + "\n",
+    "one long text": HEAD + "    x = '" + "a" * 19_900 + "'\n",
+    "decorators": "@cache\n" * 2_500 + HEAD + "    pass\n",
+    "names that NFKC changes": HEAD + "    \ufb01\u212a = \u2460\n" * 1_000,
+    "names of 20 kB in ligatures": HEAD + "    " + "\ufb03" * 19_000 + " = 1\n",
+    "surrogates": HEAD + "    x = '" + "\ud800" * 19_000 + "'\n",
+    "null bytes": "\0" * 20_000,
+    "blocks inside each other": "".join(" " * n + "if a:\n" for n in range(195)),
+    "ways out of try and finally": HEAD
+    + "    try:\n" + "        return self.a.pop()\n" * 660 + "    finally:\n        self.b = 1\n",
+    "formatted texts": HEAD + "    x = f'" + "{x}" * 1_900 + "'\n",
+    "dots": HEAD + "    x" + ".a" * 59 + "\n" + ("    x" + ".a" * 59 + "\n") * 120,
+}  # fmt: skip
 TICK = os.sysconf("SC_CLK_TCK")
 CLIENTS = 8
 NUMBERS = list(range(1000, 1000 + 50_000))  # 150 kB as msgpack
@@ -42,14 +85,19 @@ NUMBERS = list(range(1000, 1000 + 50_000))  # 150 kB as msgpack
 def main() -> int:
     """Print the table."""
     floor = bare()
+    forks, preloaded = fork_alone(""), fork_alone(PRELOAD)
     cell, cost = asyncio.run(through_cell({}))
+    paused, _ = asyncio.run(through_cell({}, pause=0.01))
     heavy, _ = asyncio.run(through_cell({"numbers": NUMBERS}))
     with tempfile.TemporaryDirectory(prefix="batos-bench-") as folder:
         kernel, fat, rate = asyncio.run(through_kernel(Path(folder)))
     print(f"{'one call of a trivial method':<44}{'p50 ms':>9}{'p99 ms':>9}{'x exec':>9}")
     rows = (
         ("bare exec in this process", floor),
-        ("the cell alone", cell),
+        ("fork and exit of a bare interpreter", forks),
+        ("the same with the modules of a method", preloaded),
+        ("the cell alone, after a pause of 10 ms", paused),
+        ("the cell alone, back to back", cell),
         ("the cell, 150 kB of slots", heavy),
         ("the kernel, from a client", kernel),
         ("the kernel, 150 kB of slots", fat),
@@ -61,7 +109,31 @@ def main() -> int:
     print(f"\n{'one call in the cell alone':<44}{'CPU ms':>9}{'pages':>9}")
     for name, (seconds, pages) in cost.items():
         print(f"{name:<44}{seconds * 1e3:>9.3f}{pages:>9.0f}")
+    print(f"\n{'the guardian, audit and repair of':<44}{'CPU ms':>9}")
+    for name, seconds in audits():
+        print(f"{name:<44}{seconds * 1e3:>9.3f}")
     return 0
+
+
+def fork_alone(first: str) -> list[float]:
+    """Return seconds per fork, exit and wait of an interpreter that has run ``first``."""
+    command = [sys.executable, "-I", "-S", "-c", FORK, str(ROOT), ormsgpack.__file__, first]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(line) for line in told.stdout.split()]
+
+
+def audits() -> list[tuple[str, float]]:
+    """Return the processor seconds of the guardian for one text each, the best of three."""
+    guardian, rows = PersistenceGuardian(), []
+    for name, text in TEXTS.items():
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            guardian.repair(text, "m")
+            guardian.audit(text, "m")
+            times.append(time.process_time() - started)
+        rows.append((name, min(times)))
+    return rows
 
 
 def bare() -> list[float]:
@@ -76,14 +148,21 @@ def bare() -> list[float]:
     return times
 
 
-async def through_cell(slots: dict[str, Any]) -> tuple[list[float], dict[str, tuple[float, float]]]:
-    """Return seconds per call, and per process what a call costs it."""
+async def through_cell(
+    slots: dict[str, Any], *, pause: float = 0.0
+) -> tuple[list[float], dict[str, tuple[float, float]]]:
+    """Return seconds per call, and per process what a call costs it.
+
+    Args:
+        slots: Of the receiver.
+        pause: Seconds between two calls; a few milliseconds let the next child be ready.
+    """
     cell = ZygoteCell()
     call = Call(SOURCE, "answer", ObjectView(Ref("0" * 16), slots))
     try:
         await cell.start()
         before = spent(cell.stats()["pid"])
-        times = await clock(lambda: cell.run(call, send_nothing), ROUNDS)
+        times = await clock(lambda: cell.run(call, send_nothing), ROUNDS, pause)
         after = spent(cell.stats()["pid"])
     finally:
         await cell.close()
@@ -156,10 +235,11 @@ async def many(home: Path) -> None:
             await ask(client, "thin_obj")
 
 
-async def clock(call: Callable[[], Awaitable[Any]], rounds: int) -> list[float]:
+async def clock(call: Callable[[], Awaitable[Any]], rounds: int, pause: float = 0.0) -> list[float]:
     """Return seconds per awaited call, after ten that do not count."""
     times = []
     for number in range(rounds + 10):
+        await asyncio.sleep(pause)
         started = time.perf_counter()
         await call()
         if number >= 10:

@@ -32,6 +32,8 @@ _INT, _TUPLE, _SET, _FROZENSET, _DICT, _DATETIME, _DATE, _TIME, _DELTA, _DECIMAL
     range(1, 13)
 )
 NESTED: Final = frozenset((_TUPLE, _SET, _FROZENSET, _DICT))
+_LONGEST: Final = 16 << 10  # bytes of what is not NESTED; the longest is a Decimal as text
+_ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
 _OPTIONS: Final = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -285,11 +287,25 @@ def _read_decimal(text: Any) -> Decimal:
     return Decimal(text)
 
 
+def check_keys(keys: list[Any]) -> list[Any]:
+    """Return ``keys`` when a dict or set of them is made in reasonable time.
+
+    Numbers can be chosen so that all have one hash. Putting n of those into a set takes n * n
+    comparisons and holds up the whole process; ten thousand take some seconds.
+
+    Raises:
+        ValueError: More than a handful have the same hash.
+    """
+    if len(keys) > _ALIKE and max(collections.Counter(map(hash, keys)).values()) > _ALIKE:
+        raise ValueError("keys that all have the same hash")
+    return keys
+
+
 _READERS: Final[dict[int, Callable[[Any], Any]]] = {
     _TUPLE: tuple,
-    _SET: set,
-    _FROZENSET: frozenset,
-    _DICT: lambda flat: dict(zip(flat[::2], flat[1::2], strict=True)),
+    _SET: lambda row: set(check_keys(row)),
+    _FROZENSET: lambda row: frozenset(check_keys(row)),
+    _DICT: lambda flat: dict(zip(check_keys(flat[::2]), flat[1::2], strict=True)),
     _DATETIME: lambda parts: _read_clock(dt.datetime, parts),
     _DATE: lambda parts: dt.date(*parts),
     _TIME: lambda parts: _read_clock(dt.time, parts),
@@ -327,6 +343,9 @@ class _Reader:
     def _extension(self, tag: int, data: bytes) -> Any:
         if tag == _INT:
             return int.from_bytes(data, "big", signed=True)
+        # Parts are counted inside what is NESTED only (frame.py); nothing else has many.
+        if len(data) > _LONGEST and tag not in NESTED:
+            raise ValueError("a moment, number or reference that is too long")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ValueError("nested too deep")

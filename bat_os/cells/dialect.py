@@ -62,6 +62,11 @@ LACKING_HOOKS: Final = words("""
     __len__ __lt__ __le__ __gt__ __ge__ __reversed__ __getattr__ __getattribute__ __setattr__
     __delattr__ __del__
 """)
+# What ``dataclasses.dataclass`` and ``field`` do not take.
+LACKING_OPTIONS: Final = {
+    "dataclass": words("order unsafe_hash kw_only slots"),
+    "field": words("compare init kw_only repr"),
+}
 # For people and models; the first words of each are what a Gap names.
 MISSING: Final[tuple[str, ...]] = (
     "yield (return a list instead)",
@@ -78,6 +83,7 @@ MISSING: Final[tuple[str, ...]] = (
     "import of " + ", ".join(sorted(LACKING_MODULES)),
     "the built-ins " + ", ".join(sorted(n for n in LACKING_BUILTINS if n.islower())),
     *(f"{m}: {', '.join(sorted(names))}" for m, names in LACKING_NAMES.items()),
+    *(f"{name}(): {', '.join(sorted(row))}" for name, row in LACKING_OPTIONS.items()),
 )
 _METHODS: Final = {name: kind for kind, names in LACKING_METHODS.items() for name in names}
 _DYNAMIC: Final = words("getattr setattr hasattr eval exec _slots")
@@ -142,6 +148,7 @@ class _Reader(ast.NodeVisitor):
         self.modules: dict[str, str] = {}
         self.bound: set[str] = set()
         self.functions: set[str] = set()
+        self.taken: set[str] = set()
         self.dynamic = False
 
     def lack(self, node: ast.AST, feature: str) -> None:
@@ -179,7 +186,16 @@ class _Reader(ast.NodeVisitor):
             self.next_of(node, node.args[0])
         if isinstance(function, ast.Attribute) and function.attr == "sub":
             self.sub_of(node, function)
+        self.options_of(node, function)
         self.generic_visit(node)
+
+    def options_of(self, node: ast.Call, function: ast.expr) -> None:
+        """Find options of data classes."""
+        name = getattr(function, "attr", getattr(function, "id", ""))
+        known = name in self.taken or "dataclasses" in self.modules.values()
+        for option in node.keywords if known else ():
+            if option.arg in LACKING_OPTIONS.get(name, ()):
+                self.lack(node, f"{name}({option.arg}=)")
 
     def next_of(self, node: ast.Call, source: ast.expr) -> None:
         """Write an ``iter`` around a generator expression, which is a list in Monty."""
@@ -239,6 +255,8 @@ class _Reader(ast.NodeVisitor):
             self.lack(node, f"import of {module}")
         for item in node.names:
             self.bound.add(item.asname or item.name)
+            if module == "dataclasses":
+                self.taken.add(item.name)
             if item.name in LACKING_NAMES.get(module, ()):
                 self.lack(node, f"{module}.{item.name}")
 

@@ -9,6 +9,7 @@ calls: only the text that it prints, and the names of functions that it has not.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import builtins
 import re
@@ -285,7 +286,7 @@ class MontyTalk:
     def _missing_part(self, name: str, part: str) -> str:
         """Return the feature when a module of Monty has not what Python's has."""
         module, found = "", None
-        if name == "AttributeError" and (found := _OWNER_READ.match(part)):
+        if name == "AttributeError" and (found := _OWNER_READ.match(part)) and _reads(found):
             module = dict(self._program.modules).get(found[1], "")
         elif name == "ImportError" and (found := _IMPORT.match(part)):
             module = found[1]
@@ -300,6 +301,17 @@ class MontyTalk:
             return ""
         there = ", ".join(sorted(self._known)) or "none"
         return f"no slot {found[1]!r}; the slots are: {there}"
+
+
+def _reads(found: re.Match[str]) -> bool:
+    """Return whether what was read last is what ``found`` names, as in ``json.loads(x)``."""
+    try:
+        last = ast.parse(found.string.strip(), mode="eval").body
+    except (SyntaxError, ValueError):  # part of an expression over several lines
+        return True
+    if isinstance(last, ast.Call):
+        last = last.func
+    return isinstance(last, ast.Attribute) and isinstance(last.value, ast.Name)
 
 
 def _is_cancelled() -> bool:

@@ -100,17 +100,21 @@ class Zygote:
             "modules": sorted(SAFE_MODULES),
             "zones": _zone_folders(),
         }
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(python, "-I", "-S", "-E", str(_PATH.with_name("cellmain.py"))),
-                json.dumps(config),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env={"TZ": zone} if zone else {},
-                cwd="/",
-                pass_fds=(theirs.fileno(),),
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *(python, "-I", "-S", "-E", str(_PATH.with_name("cellmain.py"))),
+                    json.dumps(config),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    env={"TZ": zone} if zone else {},
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                )
+        except OSError as error:  # no such interpreter, no process or memory left
+            ours.close()
+            raise CellUnavailableError(f"the cell did not start: {error}") from error
         zygote = cls(process, ours)
         try:
             await zygote._greet()

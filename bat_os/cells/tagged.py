@@ -16,6 +16,7 @@ import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cells.codec import check_keys
 from bat_os.cells.frame import MAX_PARTS
 from bat_os.core.values import MAX_INT_BITS, Ref
 from bat_os.errors import CellError, FrameError
@@ -145,9 +146,9 @@ def _decimal(text: str) -> Decimal:
 
 _ROWS: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "t": tuple,
-    "s": set,
-    "z": frozenset,
-    "m": lambda flat: dict(zip(flat[::2], flat[1::2], strict=True)),
+    "s": lambda row: set(check_keys(row)),
+    "z": lambda row: frozenset(check_keys(row)),
+    "m": lambda flat: dict(zip(check_keys(flat[::2]), flat[1::2], strict=True)),
 }
 _ATOMS: Final[dict[str, Callable[[Any], Any]]] = {
     "i": _integer,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import ZODB
@@ -48,9 +49,11 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "zope.index.text.lexicon": frozenset({"Lexicon", "Splitter"}),
     "zope.index.text.okapiindex": frozenset({"OkapiIndex"}),
 }
-# BTrees names its classes by key and value family (IO, LL, OO, ...), four of each.
-_TREES: Final = ("BTree", "Bucket", "Set", "TreeSet")
-
+# BTrees names its classes by key and value family (IO, LL, OO, ...), four of each. No name may
+# have a dot in it: pickle would follow it from attribute to attribute, wherever that leads.
+_TREES: Final = re.compile(
+    r"BTrees\.(?P<family>[A-Z]{2})BTree (?P=family)(BTree|Bucket|Set|TreeSet)"
+)
 
 # Where ZODB keeps the loaders that ask no database.
 _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
@@ -160,9 +163,7 @@ def is_allowed(module: str, name: str) -> bool:
     >>> is_allowed("bat_os.image.objects", "UvmObject"), is_allowed("os", "system")
     (True, False)
     """
-    if module.startswith("BTrees.") and module.endswith("BTree"):
-        return name.endswith(_TREES)
-    return name in ALLOWED.get(module, ())
+    return name in ALLOWED.get(module, ()) or bool(_TREES.fullmatch(f"{module} {name}"))
 
 
 def looks_like_image(path: Path) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.values import FLAT, Ref, check_slot_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
+from bat_os.kernel.primitives import slot_named
 from bat_os.ports import NestedReply
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ class Activation:
                 f"{own.name or 'the object'} holds no reference to {text[:100]!r}; a method "
                 "reaches its receiver, its arguments and what their slots refer to"
             )
-        if nested.selector.startswith("_") and found.oid != own.oid:
-            raise CellError(f"{nested.selector!r} is private to its object", kind="refused")
+        if found.oid != own.oid:
+            for name in (nested.selector, slot_named(nested)):
+                if name.startswith("_"):
+                    raise CellError(f"{name[:100]!r} is private to its object", kind="refused")
         return found
 
     def reload(self, value: Any) -> NestedReply:

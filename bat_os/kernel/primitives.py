@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from bat_os.core.values import Ref
     from bat_os.kernel.snapshot import Copy
     from bat_os.kernel.turn import Turn
+    from bat_os.ports import Nested
 
     Primitive = Callable[[Turn, Copy, Sequence[Any], Mapping[str, Any]], Any]
+
+# What names a slot: the first argument, or this one.
+_ABOUT_A_SLOT: Final[Mapping[str, str]] = {
+    "getSlot": "name",
+    "setSlot": "name",
+    "removeSlot": "name",
+    "respondsTo": "selector",
+}
 
 
 def _take(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list[Any]:
@@ -71,6 +80,19 @@ def _selectors(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, An
 def _responds_to(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     (selector,) = _take("respondsTo", ("selector",), args, kwargs)
     return _name(selector) in copy.selectors or selector in copy.slots
+
+
+def slot_named(nested: Nested) -> str:
+    """Return the slot that a message to a primitive is about, or "".
+
+    >>> from bat_os.ports import Delta, Nested
+    >>> slot_named(Nested("vault", "getSlot", ("_pin",), {}, Delta()))
+    '_pin'
+    """
+    if nested.selector not in _ABOUT_A_SLOT:
+        return ""
+    named = next(iter(nested.args), nested.kwargs.get(_ABOUT_A_SLOT[nested.selector]))
+    return named if type(named) is str else ""
 
 
 def _name(value: Any) -> str:

@@ -24,12 +24,13 @@ from bat_os.cells.zygote import ZygoteCell
 from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.values import Ref, check
 from bat_os.errors import CellError, NotFoundError
+from bat_os.kernel.turn import SECONDS
 from bat_os.ports import Call, NestedReply, ObjectView
 
 ESCAPES = sorted((Path(__file__).parents[1] / "cases" / "escapes").glob("*.py"))
 KERNEL_SECRET = "KSECRET-" + "0123456789abcdef"
 VAULT, CANARY = "VSECRET-4711", "CANARY-0815"
-MEMORY = 400 << 20
+MEMORY = 64 << 20  # a frame of 8 MB that is looked at takes some of it for a moment
 HEAD = """# Attacks
 
 Each row is one method that an attacker may get a model to write. The guardian's word is only a
@@ -71,7 +72,7 @@ def lay_bait(folder):
         got.append("memory")
 
 
-async def strike(cell, path, bait):
+async def strike(cell, path, bait, deadline=1.0):
     """Return how the attack ended in a word or two, and a list of what it got."""
     source = path.read_text(encoding="utf-8")
     for mark, real in bait.items():
@@ -87,7 +88,7 @@ async def strike(cell, path, bait):
     view = ObjectView(Ref("0" * 16), read_meta(source)["slots"])
     try:
         async with asyncio.timeout(30):  # a cell that hangs fails here, by far
-            result = await cell.run(Call(source, "m", view, deadline=1.0), send)
+            result = await cell.run(Call(source, "m", view, deadline=deadline), send)
     except CellError as error:
         outcome = " ".join(
             str(error.details[part])
@@ -125,7 +126,7 @@ def judge(path):
 def read_rows(text):
     """Return the cells of each row of the page."""
     rows = [re.split(r"\s*\|\s*", line.strip("| \n")) for line in text.splitlines()]
-    return [row for row in rows if re.match(r"e\d\d_", row[0])]
+    return [row for row in rows if re.match(r"[ef]\d\d_", row[0])]
 
 
 async def make_page():
@@ -136,7 +137,7 @@ async def make_page():
         outcomes = []
         for cell in cells:
             with tempfile.TemporaryDirectory() as folder, lay_bait(Path(folder)) as (bait, got):
-                outcome, loot = await strike(cell, path, bait)
+                outcome, loot = await strike(cell, path, bait, SECONDS)
             outcomes.append(f"THROUGH: {[*loot, *got]}" if loot or got else outcome)
         kind = read_meta(path.read_text(encoding="utf-8"))["kind"]
         lines.append(f"| {' | '.join([path.stem, kind, judge(path), *outcomes])} |\n")

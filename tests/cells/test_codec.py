@@ -3,6 +3,7 @@
 import datetime as dt
 import zoneinfo
 
+import ormsgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,40 @@ def test_a_moment_in_a_named_zone_keeps_its_instant_and_offset():
 
     assert back == moment
     assert back.utcoffset() == dt.timedelta(hours=2)
+
+
+PRIME = (1 << 61) - 1
+
+
+@pytest.mark.parametrize("tag", [3, 4, 5])
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda number: ormsgpack.Ext(1, (number * PRIME).to_bytes(12, "big")),
+        lambda number: ormsgpack.Ext(10, ormsgpack.packb(str(number * PRIME))),
+        lambda number: ormsgpack.Ext(11, ormsgpack.packb((number * PRIME).to_bytes(16, "big"))),
+    ],
+    ids=["int", "Decimal", "UUID"],
+)
+def test_keys_chosen_to_have_one_hash_are_refused_before_they_meet(tag, key):
+    keys = [key(number) for number in range(1, 20_000)]
+    row = [part for one in keys for part in (one, 1)] if tag == 5 else keys
+
+    with pytest.raises(FrameError):
+        Codec().read(ormsgpack.packb(ormsgpack.Ext(tag, ormsgpack.packb(row))))
+
+
+@pytest.mark.parametrize("tag", [6, 7, 8, 9, 10, 11, 12, 99])
+def test_what_holds_no_values_is_not_unpacked_when_it_is_long(tag):
+    swollen = ormsgpack.packb([{}] * 20_000)
+
+    with pytest.raises(FrameError):
+        Codec().read(ormsgpack.packb(ormsgpack.Ext(tag, swollen)))
+
+
+def test_an_honest_set_of_any_size_comes_back():
+    for value in (set(range(50_000)), {-1, -2}, {(n, -n): n for n in range(5000)}):
+        assert Codec().read(Codec().pack(value)) == value
 
 
 def test_only_references_that_were_given_are_taken():

@@ -9,6 +9,7 @@ from bat_os.cells.dialect import (
     LACKING_METHODS,
     LACKING_MODULES,
     LACKING_NAMES,
+    LACKING_OPTIONS,
     MODULES,
     Program,
     translate,
@@ -51,6 +52,18 @@ def test_the_table_of_methods_is_true(look):
 
     assert all(look(text.partition(")")[0] + ")") for text in named)
     assert [text for text in named if look(text)] == []
+
+
+def test_the_table_of_options_is_true(look):
+    top = "from dataclasses import dataclass, field\n"
+    uses = {
+        "dataclass": "@dataclass({}=True)\nclass A:\n    a: int = 1",
+        "field": "@dataclass\nclass A:\n    a: int = field(default=1, {}=None)",
+    }
+
+    assert look(top + "@dataclass(frozen=True)\nclass A:\n    a: int = field(default=1)")
+    for name, options in LACKING_OPTIONS.items():
+        assert [one for one in options if look(top + uses[name].format(one))] == []
 
 
 USES = {
@@ -117,6 +130,10 @@ def test_other_deletions_are_gaps(source):
         ("p.sub(lambda m: 'b', y)", "sub() of a compiled pattern with a function"),
         ("n.bit_length()", "int.bit_length"),
         ("class A:\n        def __len__(self):\n            return 1", "__len__ in a class"),
+        (
+            "from dataclasses import dataclass\n    @dataclass(order=True)\n    class A: pass",
+            "dataclass(order=)",
+        ),
     ],
 )
 def test_what_cannot_be_written_otherwise_is_a_gap(source, feature):

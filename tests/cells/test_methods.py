@@ -21,6 +21,15 @@ LACKING = {
     "m35_heapq": "import of heapq",
     "m37_hash_b64_uuid": "import of uuid",
     "m45_custom_exception": "classes with inheritance",
+    "n01_generators": "yield",
+    "n03_inheritance": "import of abc",
+    "n04_frozen_dataclass": "dataclass(order=)",
+    "n07_recursion": "yield",
+    "n09_time_zones": "import of zoneinfo",
+    "n10_sort_by_key": "import of operator",
+    "n12_sets_tuples_bytes": "import of struct",
+    "n18_enum": "import of enum",
+    "n20_csv_report": "import of io",
 }
 
 

@@ -1,17 +1,13 @@
 """Every method of the seed library does in the real cell what its examples say."""
 
-from pathlib import Path
-
 import pytest
 
-from bat_os.core.seeds import parse_seeds
 from bat_os.core.values import Ref
 from bat_os.ports import Call, ObjectView
 from tests.cells.contract import refuse
+from tests.library import SEEDS
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
-LIBRARY = Path(__file__).parents[2] / "bat_os" / "seeds.toml"
-SEEDS = parse_seeds(LIBRARY.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.selector)

@@ -311,8 +311,9 @@ async def test_a_zygote_that_was_killed_is_started_again():
     assert starts == 2
 
 
-async def test_an_interpreter_that_does_not_start_is_told():
-    cell = ZygoteCell(python="/bin/false")
+@pytest.mark.parametrize("python", ["/bin/false", "/nothing/here", "/etc/hostname", "/"])
+async def test_an_interpreter_that_does_not_start_is_told(python):
+    cell = ZygoteCell(python=python)
 
     with pytest.raises(CellUnavailableError, match="did not start"):
         await cell.start()

@@ -1,5 +1,6 @@
 """bat_os.image.intake: crafted images whose pickles would run code, read in every way."""
 
+import contextlib
 import logging
 import os
 import pickle
@@ -8,6 +9,7 @@ import pytest
 import transaction
 import ZODB
 from BTrees.Length import Length
+from ZODB.blob import is_blob_record
 from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import StateLoadError
@@ -171,6 +173,14 @@ def test_packing_and_copying_run_no_code(path, tmp_path, victim):
     database.close()
 
 
+def test_looking_whether_a_record_is_a_blob_runs_no_code(victim):
+    guard_pickles()
+    crafted = pickle.dumps(Hostile(victim), 3) + b"ZODB.blob Blob"
+
+    with contextlib.suppress(Exception):  # whatever it says of such a record
+        assert not is_blob_record(crafted)
+
+
 def test_an_export_that_would_run_code_is_refused(path, tmp_path, victim):
     storage = FileStorage(str(path))
     write(storage, Hostile(victim))
@@ -191,7 +201,10 @@ def test_an_export_that_would_run_code_is_refused(path, tmp_path, victim):
     ("module", "name"),
     [("os", "system"), ("builtins", "eval"), ("builtins", "getattr"), ("posix", "mkdir"),
      ("BTrees.check", "check"), ("BTrees.OOBTree", "sys"), ("bat_os.image.store", "ImageStore"),
-     ("subprocess", "Popen"), ("copyreg", "__newobj__"), ("bat_os.image.intake", "AllowListDB")],
+     ("subprocess", "Popen"), ("copyreg", "__newobj__"), ("bat_os.image.intake", "AllowListDB"),
+     ("BTrees.OOBTree", "OOBTree.__class__.Set"), ("BTrees.OOBTree", "x.Bucket"),
+     ("BTrees.OOBTree", "_OOBTreeSet"), ("BTrees.OOBTree", "Set"), ("BTrees", "OOBTree.OOBTree"),
+     ("bat_os.image.objects", "UvmObject.lookup"), ("datetime", "datetime.fromtimestamp")],
 )  # fmt: skip
 def test_classes_that_no_image_needs_are_not_allowed(module, name):
     assert not is_allowed(module, name)

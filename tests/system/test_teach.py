@@ -8,7 +8,9 @@ import psutil
 import pytest
 
 from bat_os.errors import BatError, RemoteError
+from tests.cells.attack_table import CANARY, VAULT, lay_bait
 from tests.cli.clients import verb
+from tests.core.test_guardian import LEFT_TO_THE_CELL
 
 pytestmark = pytest.mark.system
 CASES = Path(__file__).parents[1] / "cases"
@@ -33,13 +35,14 @@ async def teach(kernel, target, source, **body):
     return await kernel.request("teach", target=target, body={"source": source} | body)
 
 
-async def ask(kernel, target, selector, *args):
+async def ask(kernel, target, selector, *args, **kwargs):
     told = await kernel.request(
-        "send", timeout=30, target=target, selector=selector, args=list(args)
+        "send", timeout=30, target=target, selector=selector, args=list(args), kwargs=kwargs
     )
     return told["result"]
 
 
+@pytest.mark.slow
 async def test_all_ordinary_methods_can_be_taught_and_answer(serving):
     async with serving.client() as kernel:
         for number, path in enumerate(sorted((CASES / "methods").glob("*.py"))):
@@ -48,7 +51,7 @@ async def test_all_ordinary_methods_can_be_taught_and_answer(serving):
             await make(kernel, name, meta.get("slots", {}))
             taught = await teach(kernel, name, source)
             assert (taught["selector"], taught["status"]) == (selector, "taught"), path.name
-            result = await ask(kernel, name, selector, *meta["args"])
+            result = await ask(kernel, name, selector, *meta["args"], **meta.get("kwargs", {}))
             if "regex" in meta:
                 assert re.search(meta["regex"], str(result)), path.name
             else:
@@ -59,32 +62,38 @@ async def test_all_ordinary_methods_can_be_taught_and_answer(serving):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_no_attack_gets_through_and_after_each_the_kernel_is_as_before(serving, tmp_path):
-    canary, pwned = tmp_path / "canary", tmp_path / "pwned"
-    canary.write_text("CANARY-7f3a")
-    bait = (("@CANARY@", canary), ("@PWN@", pwned), ("@PORT@", 9))
-    process = psutil.Process(serving.process.pid)
+async def test_no_attack_gets_through_and_after_each_the_kernel_is_as_before(
+    kernel_process, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SECRET_OF_THE_KERNEL", CANARY)
+    kernel_process.start()
+    await kernel_process.until_ready()
+    process = psutil.Process(kernel_process.process.pid)
     ran, before = [], 0
-    async with serving.client() as kernel:
-        await teach(kernel, "genesis_obj", BENIGN)
-        for number, path in enumerate(sorted((CASES / "escapes").glob("*.py"))):
-            source, meta, _ = read_case(path, bait)
-            name = f"attack{number}_obj"
-            await make(kernel, name, meta.get("slots", {}))
-            told = {}
-            try:
-                await teach(kernel, name, source)
-                ran.append(path.stem)
-                told = await kernel.request("send", timeout=30, target=name, selector="m")
-            except BatError as error:
-                told = {"error": str(error)}
-            assert "CANARY-7f3a" not in str(told), path.name
-            assert not pwned.exists(), path.name
-            assert await ask(kernel, "genesis_obj", "add", 1, 2) == 3, path.name
-            before = before or process.memory_info().rss
-        assert process.memory_info().rss - before < 10e6
-        assert (await kernel.request("health"))["pid"] == process.pid
-    assert len(ran) >= 5  # the guardian lets some through to the cell, which stops them
+    with lay_bait(tmp_path) as (bait, got):
+        async with kernel_process.client() as kernel:
+            await make(kernel, "vault", {"secret": VAULT})
+            await make(kernel, "calculator", {})
+            await teach(kernel, "calculator", BENIGN)
+            for number, path in enumerate(sorted((CASES / "escapes").glob("*.py"))):
+                source, meta, _ = read_case(path, bait.items())
+                name = f"attack{number}_obj"
+                await make(kernel, name, meta["slots"] | {"calculator": {"ref": "calculator"}})
+                try:
+                    await teach(kernel, name, source)
+                    ran.append(path.stem)
+                    told = await kernel.request("send", timeout=30, target=name, selector="m")
+                except BatError as error:
+                    told = {"error": str(error)}
+                assert CANARY not in str(told), path.name
+                assert VAULT not in str(told), path.name
+                assert await ask(kernel, "calculator", "add", 1, 2) == 3, path.name
+                held = process.memory_info().rss
+                before = before or held
+                assert held - before < 10e6, path.name
+            assert (await kernel.request("health"))["pid"] == process.pid
+    assert got == []
+    assert set(ran) >= LEFT_TO_THE_CELL
 
 
 async def test_a_taught_method_says_who_taught_it(serving):

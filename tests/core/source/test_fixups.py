@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bat_os.core.seeds import parse_seeds
 from bat_os.core.source.fixups import RULES, apply_fixups
 from bat_os.core.source.rules.places import Wanted
 from bat_os.core.source.sourcetext import MAX_SOURCE
+from tests.library import SEEDS
 
-LIBRARY = Path(__file__).parents[3] / "bat_os" / "seeds.toml"
-SEEDS = parse_seeds(LIBRARY.read_text(encoding="utf-8"))
 NOTHING = frozenset()
 METHODS = sorted((Path(__file__).parents[2] / "cases" / "methods").glob("*.py"))
 
