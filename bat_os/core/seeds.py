@@ -1,7 +1,16 @@
 """The seed library: short tested methods that a new image knows, read from TOML text.
 
 They are what retrieval shows to a language model before it has learned anything: each one is
-written exactly as ``prompts.ask_method`` shows a method. How the file looks is said at its top.
+written exactly as ``prompts.ask_method`` shows a method. Each ``[[seed]]`` has
+
+    wish      what it does, one sentence; the docstring says the same
+    also      one to four other ways to ask for it, as people say them; may be left out
+    source    one function: def line, docstring, one to eight lines; imports stand where they
+              are used; parameters are named as in ``core/brief.py`` (number, a, b, numbers,
+              items, text, data, value), and nothing else in it is named number, numbers,
+              items, text, data or value, so that it can be given these as parameters
+    examples  args, kwargs, slots (of the receiver, before); then value, or one_of where chance
+              decides; after (slots that changed); now (the moment that it is called)
 """
 
 from __future__ import annotations
@@ -24,7 +33,9 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 1_000_000
 MAX_SOURCE: Final = 600  # characters; a longer one is no example for a small model
 MAX_WISH: Final = 120
+MAX_ALSO: Final = 4
 _FIELDS: Final = frozenset(("wish", "source", "examples"))
+_OPTIONAL: Final = frozenset(("also",))
 _EXAMPLE_FIELDS: Final[Mapping[str, type]] = {
     "args": list,
     "kwargs": dict,
@@ -72,6 +83,7 @@ class Seed:
         source: The ``def``, without a line end.
         examples: At least one.
         pure: It does not use ``self`` at all.
+        also: Other sentences for the same wish, written as ``brief.goal`` writes one.
     """
 
     wish: str
@@ -80,6 +92,12 @@ class Seed:
     source: str
     examples: tuple[SeedExample, ...]
     pure: bool
+    also: tuple[str, ...] = ()
+
+    @property
+    def wishes(self) -> tuple[str, ...]:
+        """Every sentence that asks for it, its own first."""
+        return self.wish, *self.also
 
 
 def parse_seeds(text: str) -> tuple[Seed, ...]:
@@ -89,14 +107,16 @@ def parse_seeds(text: str) -> tuple[Seed, ...]:
         ArgumentsError: It is not TOML, or an entry is not what it should be; names the entry.
     """
     seeds: list[Seed] = []
-    wishes, selectors = set(), set()
+    wishes: set[str] = set()
+    selectors: set[str] = set()
     for number, entry in enumerate(_load(text), start=1):
         seed = _read_seed(entry, f"seed {number}")
-        if seed.wish.casefold() in wishes:
-            _complain(f"seed {number}", f"the wish {seed.wish!r} comes twice")
+        for wish in seed.wishes:
+            if wish.casefold() in wishes:
+                _complain(f"seed {number}", f"the wish {wish!r} comes twice")
+            wishes.add(wish.casefold())
         if seed.selector in selectors:
             _complain(f"seed {number}", f"the selector {seed.selector!r} comes twice")
-        wishes.add(seed.wish.casefold())
         selectors.add(seed.selector)
         seeds.append(seed)
     return tuple(seeds)
@@ -116,8 +136,9 @@ def _load(text: str) -> list[Any]:
 
 
 def _read_seed(entry: Any, where: str) -> Seed:
-    if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        _complain(where, f"needs the fields {', '.join(sorted(_FIELDS))} and no others")
+    if not isinstance(entry, dict) or set(entry) - _OPTIONAL != _FIELDS:
+        names = ", ".join(sorted(_FIELDS))
+        _complain(where, f"needs the fields {names}, may have also, and no others")
     wish, source, examples = entry["wish"], entry["source"], entry["examples"]
     if not isinstance(wish, str) or not _is_sentence(wish):
         _complain(where, f"wish must be one line of at most {MAX_WISH} characters, as in 'Do it.'")
@@ -137,7 +158,18 @@ def _read_seed(entry: Any, where: str) -> Seed:
         source,
         tuple(_read_example(e, f"{where}, example {n}") for n, e in enumerate(examples, start=1)),
         pure=is_pure(source, method.name),
+        also=_read_also(entry.get("also", []), where),
     )
+
+
+def _read_also(phrases: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(phrases, list) or len(phrases) > MAX_ALSO:
+        _complain(where, f"also must be a list of at most {MAX_ALSO} texts")
+    sentences = [f"{p[:1].upper()}{p[1:]}." if isinstance(p, str) else "" for p in phrases]
+    for phrase, sentence in zip(phrases, sentences, strict=True):
+        if not _is_sentence(sentence):
+            _complain(where, f"also: {phrase!r} must be one line without an end, as in 'do it'")
+    return tuple(sentences)
 
 
 def _is_sentence(wish: str) -> bool:

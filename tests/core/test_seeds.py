@@ -1,3 +1,6 @@
+import ast
+import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -8,10 +11,11 @@ from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.seeds import parse_seeds
 from bat_os.core.source.fixups import apply_fixups
 from bat_os.errors import ArgumentsError
+from tests.library import SEEDS
 
-LIBRARY = Path(__file__).parents[2] / "bat_os" / "seeds.toml"
-SEEDS = parse_seeds(LIBRARY.read_text(encoding="utf-8"))
+BRIEFS = Path(__file__).parents[1] / "cases" / "briefs.jsonl"
 BODY_LINES = 8
+PARAMETERS = ("number", "numbers", "items", "text", "data", "value")
 
 GOOD = {
     "wish": '"Double a number."',
@@ -32,9 +36,9 @@ def write_source(text, wish="Double a number."):
 
 
 def test_the_library_has_methods_of_all_kinds():
-    assert len(SEEDS) >= 80
-    assert sum(seed.pure for seed in SEEDS) >= 60
-    assert sum(not seed.pure for seed in SEEDS) >= 10
+    assert len(SEEDS) >= 400
+    assert sum(seed.pure for seed in SEEDS) >= 300
+    assert sum(not seed.pure for seed in SEEDS) >= 60
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.selector)
@@ -51,7 +55,9 @@ def test_a_seed_is_what_the_guardian_and_the_rules_let_pass_unchanged(seed):
 def test_a_seed_reads_like_the_question_that_it_is_shown_for(seed):
     lines = seed.source.split("\n")
 
-    assert goal(Brief("object", seed.selector, text=seed.wish)) == seed.wish
+    assert len(seed.also) >= 2
+    for wish in seed.wishes:
+        assert goal(Brief("object", seed.selector, text=wish)) == wish
     assert lines[0] == f"def {seed.selector}({', '.join(('self', *seed.params))}):"
     assert lines[1] == f'    """{seed.wish}"""'
     assert 1 <= len(lines) - 2 <= BODY_LINES
@@ -63,6 +69,17 @@ def test_a_seed_that_is_not_pure_uses_self_and_a_pure_one_does_not():
         assert seed.pure == ("self" not in seed.source.split("\n", 1)[1])
 
 
+def test_what_a_brief_may_call_a_parameter_is_no_other_name_in_a_seed():
+    for seed in SEEDS:
+        names = {
+            node.id if isinstance(node, ast.Name) else node.arg
+            for node in ast.walk(ast.parse(seed.source))
+            if isinstance(node, ast.arg)
+            or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        }
+        assert (names - set(seed.params)).isdisjoint(PARAMETERS), seed.selector
+
+
 def test_seeds_have_different_words_and_different_methods():
     for parts in (
         [seed.selector for seed in SEEDS],
@@ -70,6 +87,32 @@ def test_seeds_have_different_words_and_different_methods():
         [seed.source.split('"""', 2)[2] for seed in SEEDS],
     ):
         assert [part for part, count in Counter(parts).items() if count > 1] == []
+
+
+def test_no_seed_is_one_of_the_briefs_that_learning_is_measured_with():
+    briefs = [json.loads(line) for line in BRIEFS.read_text(encoding="utf-8").splitlines()]
+    taken = {bare(brief["brief"]) for brief in briefs} | {brief["selector"] for brief in briefs}
+
+    assert taken.isdisjoint(bare(wish) for seed in SEEDS for wish in seed.wishes)
+    assert taken.isdisjoint(seed.selector for seed in SEEDS)
+
+
+def bare(wish):
+    """Return the words of a wish, small and without the smallest ones."""
+    return " ".join(w for w in re.findall(r"[a-z]+", wish.lower()) if w not in ("a", "the", "of"))
+
+
+def test_other_ways_to_ask_become_sentences():
+    (seed,) = parse_seeds(write(also='["twice a number", "how much is 2x"]'))
+
+    assert seed.also == ("Twice a number.", "How much is 2x.")
+    assert seed.wishes == ("Double a number.", *seed.also)
+
+
+def test_other_ways_to_ask_may_be_left_out():
+    (seed,) = parse_seeds(write())
+
+    assert seed.wishes == ("Double a number.",)
 
 
 def test_an_example_knows_what_it_accepts():
@@ -116,6 +159,14 @@ def test_an_example_may_be_at_a_moment():
         (write_source("def double(self, n=1):\n    pass\n"), "must be self and plain names"),
         (write_source("def double(self, *n):\n    pass\n"), "must be self and plain names"),
         (write_source("def __init__(self):\n    pass\n"), "cannot name a slot or a message"),
+        (write(also="1"), "also must be a list of at most 4 texts"),
+        (write(also='["a1", "a2", "a3", "a4", "a5"]'), "also must be a list of at most 4 texts"),
+        (write(also="[1]"), "also: 1 must be one line"),
+        (write(also='["twice."]'), "must be one line without an end"),
+        (write(also='["twice  it"]'), "must be one line without an end"),
+        (write(also='[""]'), "must be one line without an end"),
+        (write(also='["double a number"]'), "the wish 'Double a number.' comes twice"),
+        (write(also='["twice", "Twice"]'), "the wish 'Twice.' comes twice"),
         (write(examples="[]"), "at least one example"),
         (write(examples="[{}]"), "example 1: needs either value or one_of"),
         (write(examples="[{ value = 1, one_of = [1] }]"), "needs either value or one_of"),
