@@ -170,15 +170,20 @@ def near_now(value: Any) -> bool:
     return any(f"{m:%H:%M}" in str(value) or f"{m:%I:%M}" in str(value) for m in moments)
 
 
-async def examples_of(case: Case) -> tuple[dict[str, Any], ...]:
-    """Return one example: the second test's arguments, where its check names the result."""
-    for test in case.tests[1:] + case.tests[:1]:
-        found = re.fullmatch(r"(?:r|list\(r\)|dict\(r\)|str\(r\)) ?(?:==|is) ?(.+)", test["check"])
-        if found and not case.state:
+def examples_of(case: Case) -> tuple[dict[str, Any], ...]:
+    """Return one example, as a person would give it; none where no check names the result.
+
+    It is the second test, or the first where the object's slots matter: those of the second
+    depend on the first.
+    """
+    for test in case.tests[:1] if case.state else (*case.tests[1:], *case.tests[:1]):
+        found = re.fullmatch(r"(?:\w+\(r\)|r) ?(==|is|in) ?([^=<>]+)", test["check"])
+        if found:
             try:
-                value = eval(found[1], {})  # noqa: S307 - this project's own
+                value = eval(found[2], {})  # noqa: S307 - this project's own
             except (NameError, SyntaxError):
                 continue
+            value = value[0] if found[1] == "in" else value
             return ({"args": test["args"], "kwargs": {}, "result": value},)
     return ()
 
@@ -215,7 +220,7 @@ async def run(options: argparse.Namespace) -> list[Row]:
                 continue
             row = Row(name)
             for case in cases:
-                examples = await examples_of(case) if with_example else ()
+                examples = examples_of(case) if with_example else ()
                 await bench.run_mission(case, row, examples)
                 print(f"{name}: {row.notes[-1]} ({row.seconds[-1]:.1f} s)", file=sys.stderr)
             rows.append(row)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.text.naming import name_numbers, name_texts
+from bat_os.core.values import check_selector, check_slot_name
+from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +29,7 @@ class Brief:
         text: The wish in words, without the literal arguments; may be "".
         examples: Maps with args, kwargs and result that the method has to reproduce.
         fresh: Write a new method even where a known skill would serve.
+        mode: ``cascade`` sends it through all personas as well; else "".
     """
 
     target: str
@@ -33,10 +39,15 @@ class Brief:
     text: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
     fresh: bool = False
+    mode: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
-        return asdict(self)
+        # Not asdict, which copies all of it, for a third of what storing a brief costs.
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.mode:  # as it was stored, and hashed, before there were modes
+            del told["mode"]
+        return told
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Brief:
@@ -49,15 +60,37 @@ class Brief:
             data["text"],
             tuple(data["examples"]),
             bool(data.get("fresh")),
+            str(data.get("mode", "")),
         )
 
 
-def parameters(brief: Brief) -> tuple[str, ...]:
-    """Return names for the positional arguments, from their types.
+def checked(brief: Brief) -> Brief:
+    """Return a brief that came from outside, once its names can be a message's.
 
-    One number is ``number``; two are ``a`` and ``b``; a list of numbers is ``numbers``.
+    Raises:
+        ArgumentsError: The selector, or the name of an argument, cannot be used.
+    """
+    check_selector(brief.selector)
+    for name in brief.kwargs:
+        check_slot_name(name)
+        if keyword.iskeyword(name):
+            raise ArgumentsError(f"{name!r} is a word of Python and cannot be an argument")
+    return brief
+
+
+def parameters(brief: Brief) -> tuple[str, ...]:
+    """Return names for the positional arguments, from their types and the wish.
+
+    One number is ``number``; two are ``a`` and ``b``; a list of numbers is ``numbers``. Where the
+    wish names them, they are called that.
     """
     nouns = [_noun(value) for value in brief.args]
+    texts = [value for value in brief.args if type(value) is str]
+    told = {
+        "text": iter(name_texts(brief.text, texts)),
+        "number": iter(name_numbers(brief.text, nouns.count("number"))),
+    }
+    nouns = [next(told[noun], noun) if noun in told else noun for noun in nouns]
     names: list[str] = []
     for place, noun in enumerate(nouns):
         many = nouns.count(noun) > 1

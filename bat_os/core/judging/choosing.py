@@ -3,7 +3,8 @@
 Examples and tests decide first: a method that reproduces all of them is *verified*. Where the
 caller gave none, the answers vote by meaning, and a winner that ENOUGH of them speak for is
 *provisional*: nobody has said that it is right. Below that nobody knows, and the caller is
-asked for an example.
+asked for an example. A known function that was written for a wish like this one has more than
+one vote; a candidate that answers everything alike has none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 PREVIEW: Final = 120
 # Of eight candidates five: measured, six of seven such methods were right (docs/benchmarks.md).
@@ -42,7 +43,11 @@ class Verdict:
             present moment as a text and as seconds since 1970, people want the first.
         passed: Examples and tests that it reproduces.
         probed: Key of its answers to other arguments of the same kind.
-        agree: Candidates with the same answer, itself included.
+        dull: Why its answers say nothing, in one line; such a candidate needs an example.
+        known: Document of the known function that it is; "" where a model wrote it.
+        weight: What a known function counts for, as a share of the written candidates.
+        agree: Written candidates with the same answer, itself included.
+        votes: The same, with the known functions that agree.
         alike: Candidates with the same answer to the other arguments, too.
         lacks: What the cell's Python does not have and the candidate needs.
     """
@@ -57,7 +62,11 @@ class Verdict:
     readable: bool = False
     passed: int = 0
     probed: str = ""
+    dull: str = ""
+    known: str = ""
+    weight: float = 0.0
     agree: int = 0
+    votes: float = 0.0
     alike: int = 0
     lacks: str = ""
 
@@ -93,26 +102,41 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
         verdicts: One per candidate, in order.
         examples: How many examples and tests there are.
     """
-    counted = _with_votes(verdicts)
+    counted = _with_votes(verdicts if examples else tuple(map(_unless_far, verdicts)))
     usable = [v for v in counted if not v.problem and v.passed == examples]
     if not usable:
         return Choice(None, "", _why_none(counted, examples), counted)
     groups: dict[str, list[Verdict]] = {}
-    for verdict in sorted(usable, key=lambda v: -v.agree):
+    for verdict in sorted(usable, key=lambda v: -v.votes):
         groups.setdefault(verdict.meaning, []).append(verdict)
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
     if examples:
         return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
-    reason = f"{best.agree} of {len(counted)} candidates agree"
-    if best.agree < ENOUGH * len(counted):
+    written = sum(not v.known for v in counted)
+    reason = _support(best, groups[best.meaning], written)
+    if best.votes < max(ENOUGH * written, 1):
         return Choice(None, "unsure", f"only {reason}", counted, ranked[:RIVALS])
     return Choice(best, "provisional", reason, counted)
 
 
+def _unless_far(verdict: Verdict) -> Verdict:
+    far = verdict.known and not verdict.weight and not verdict.problem
+    return replace(verdict, problem="was written for another wish") if far else verdict
+
+
+def _support(best: Verdict, group: Sequence[Verdict], written: int) -> str:
+    """Return in one line what speaks for the answer of a group."""
+    agree = f"{best.agree} of {written} candidates agree"
+    near = max((v.weight for v in group if v.known), default=0.0)
+    if near < 1:
+        return agree
+    return f"a known function does this; {agree}" if best.agree else "a known function does this"
+
+
 def _best(group: list[Verdict]) -> Verdict:
     """Return one of several that gave the same answer."""
-    return max(group, key=lambda v: (v.readable, v.alike, -v.draft))
+    return max(group, key=lambda v: (v.readable, v.weight == 1, v.alike, -v.draft))
 
 
 def meaning(value: Any, now: dt.datetime | None = None) -> str:
@@ -161,12 +185,23 @@ def preview(value: Any) -> str:
 
 
 def _with_votes(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    agree = Counter(v.meaning for v in verdicts if not v.problem)
-    alike = Counter((v.meaning, v.probed) for v in verdicts if not v.problem)
-    return tuple(
-        v if v.problem else replace(v, agree=agree[v.meaning], alike=alike[v.meaning, v.probed])
-        for v in verdicts
-    )
+    speaking = [v for v in verdicts if not v.problem and not v.dull]
+    agree = Counter(v.meaning for v in speaking if not v.known)
+    alike = Counter((v.meaning, v.probed) for v in speaking)
+    written = sum(not v.known for v in verdicts)
+    known: dict[str, float] = {}
+    for v in speaking:
+        if v.known:
+            known[v.meaning] = max(known.get(v.meaning, 0.0), v.weight * max(written, 1))
+
+    def count(v: Verdict) -> Verdict:
+        if v.problem or v.dull:
+            return v
+        votes = agree[v.meaning] + known.get(v.meaning, 0.0)
+        near = alike[v.meaning, v.probed]
+        return replace(v, agree=agree[v.meaning], alike=near, votes=votes)
+
+    return tuple(map(count, verdicts))
 
 
 def _count(examples: int) -> str:

@@ -32,6 +32,44 @@ def vary(args: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
     return tuple(found[:MAX_PROBES])
 
 
+def find_dull(args: Sequence[Any], value: Any, probed: Sequence[tuple[Any, Any]]) -> str:
+    """Return in one line why the answers of a method say nothing, or "".
+
+    A right method may look like that on unlucky arguments, so this is a doubt, no refusal.
+
+    Args:
+        args: The caller's arguments.
+        value: The answer to them.
+        probed: (arguments, answer) of each probe that was answered.
+
+    >>> find_dull(("abc",), "abc", [(("ABC",), "ABC"), (("cba",), "cba")])
+    'gives its argument back as it is'
+    """
+    if not args:
+        return ""
+    if _is_nothing(value):
+        return "answers with nothing"
+    if any(_gives_back(own, place, value, probed) for place, own in enumerate(args)):
+        return "gives its argument back as it is"
+    if type(value) is not bool and len(probed) > 1 and all(_is(v, value) for _, v in probed):
+        return "answers everything alike"
+    return ""
+
+
+def _is_nothing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or (isinstance(value, list | dict | tuple | set) and not value)
+
+
+def _gives_back(own: Any, place: int, value: Any, probed: Sequence[tuple[Any, Any]]) -> bool:
+    return bool(probed) and _is(value, own) and all(_is(v, given[place]) for given, v in probed)
+
+
+def _is(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
 def _put(args: Sequence[Any], place: int, value: Any) -> tuple[Any, ...]:
     return (*args[:place], value, *args[place + 1 :])
 

@@ -1,6 +1,6 @@
 """Write a batch of candidates for a method: the SYNTHESIZING step of one mission.
 
-a known method that fits   as it is, under the new name
+known methods that fit     as they are, under the new name (similar.py)
 greedy x 1, sampled x n    prefilled with the signature; half of them after being shown
                            similar functions, learned ones and those of the seed library
 """
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal, parameters
+from bat_os.core.brief import goal
 from bat_os.core.events import MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
 from bat_os.core.plan import Plan
 from bat_os.core.prompts import STOP, ask_method
-from bat_os.core.source.adapt import adapt
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import find
+from bat_os.kernel.steps.relearning import replaced_by
+from bat_os.kernel.steps.similar import STEWARD, adapt_to, find_similar
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from bat_os.ports import Prompt
 
 METHOD_TOKENS: Final = 110
-MAX_SHOT: Final = 600
 SHOTS: Final = 3
-NEAR: Final = 0.7  # cosine of the wishes from which on a known method is a candidate itself
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 LACKS: Final = 6  # a small model loses the thread of longer lists
-STEWARD: Final = "ALFRED"
 
 
 class Synthesis:
@@ -44,6 +43,7 @@ class Synthesis:
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
         self._persona = ""
+        self._asked: set[str] = set()
 
     async def write(self) -> MethodDrafted:
         """Return the candidates; the same record gives the same ones with the same model.
@@ -55,22 +55,32 @@ class Synthesis:
         self._persona = await writer_of(self._mind, self._brief)
         system = self._mind.personas[self._persona].system_prompt
         system = f"{system} {self._plan.system}".rstrip() + self._without()
-        similar = await self._similar()
-        shots = [(one["wish"], one["source"]) for one in similar[:SHOTS]]
+        replaced = await replaced_by(self._mind, self._brief)
+        similar = await find_similar(self._mind, self._record)
+        if replaced.number:  # it would come back as its own successor
+            similar = [one for one in similar if one.selector != self._brief.selector]
+        shots = [(one.wish, one.source) for one in similar if one.pure][:SHOTS]
         plain = ask_method(self._brief, system, None)
         shown = ask_method(self._brief, system, shots)
         count = self._plan.candidates or self._mind.options.candidates
         greedy = [plain] if mission.rounds == 0 else []
         sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
-        seed = int(digest(f"{goal(self._brief)}{mission.rounds}")[:8], 16)
-        drafts: list[dict[str, Any]] = [] if mission.rounds else self._adapted(similar)
+        again = f" {replaced.number}" if replaced.number else ""
+        seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
+        drafts = [] if mission.rounds else await adapt_to(self._mind, self._brief, similar)
         calls = tokens = 0
         for prompts, temperature in ((greedy, 0.0), (sampled, self._plan.temperature)):
             if prompts:
                 written, drawn = await self._draw(prompts, (temperature, seed))
                 drafts += written
                 calls, tokens = calls + 1, tokens + drawn
-        return MethodDrafted(tuple(drafts), model_calls=calls, tokens=tokens)
+        packet: Mapping[str, Any] = {}
+        if self._brief.mode and self._mind.cascade is not None and not mission.rounds:
+            passages = mission.last(PassagesFound).passages
+            final = await self._mind.cascade(self._mind, self._brief, passages)
+            drafts, packet = [*drafts, final.draft], final.packet
+            calls, tokens = calls + final.model_calls, tokens + final.tokens
+        return MethodDrafted(tuple(drafts), packet, model_calls=calls, tokens=tokens)
 
     def _without(self) -> str:
         """Return what the cell's Python lacks, for the writer; "" where it lacks nothing.
@@ -89,12 +99,14 @@ class Synthesis:
         sampling = Sampling(temperature, max_tokens=METHOD_TOKENS, seed=seed, stop=STOP)
         roster, persona = self._mind.roster, self._persona
         written = await roster.generate(persona, prompts, sampling, writing=True)
-        drafts = [
+        drafts: list[dict[str, Any]] = [
             {
                 "text": one.text,
                 "finished": one.finished,
                 "temperature": temperature,
                 "seed": seed,
+                "batch": f"{self._record.mission.rounds} {temperature}",
+                "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
                 "prompt": digest(repr(prompt)),
                 "persona": persona,
                 "model": roster.model_of(persona),
@@ -103,38 +115,11 @@ class Synthesis:
             }
             for prompt, one in zip(prompts, written, strict=True)
         ]
+        for draft, prompt in zip(drafts, prompts, strict=True):
+            if draft["prompt"] not in self._asked:  # once: it is long, and many share it
+                self._asked.add(draft["prompt"])
+                draft["asked"] = {"messages": prompt.messages, "prefill": prompt.prefill}
         return drafts, sum(one.tokens for one in written)
-
-    async def _similar(self) -> list[dict[str, Any]]:
-        """Return similar functions that need no object, best first: doc_id, wish, source."""
-        found = self._record.mission.last(PassagesFound).passages
-        similar = [passage for passage in found if passage["kind"] in ("method", "seed")]
-        metas = await self._mind.image.transact(
-            lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in similar],
-            note="read similar methods",
-        )
-        usable = [
-            {"doc_id": passage["doc_id"], "wish": passage["text"].split("\n")[0],
-             "similarity": passage["similarity"], "selector": meta["selector"],
-             "source": meta["source"].rstrip()}
-            for passage, meta in zip(similar, metas, strict=True)
-            if meta.get("pure") and len(meta["source"]) <= MAX_SHOT
-        ]  # fmt: skip
-        return sorted(usable, key=lambda one: -one["similarity"])
-
-    def _adapted(self, similar: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the nearest known function as a draft, where it fits; no model wrote it."""
-        brief = self._brief
-        params = (*parameters(brief), *brief.kwargs)
-        for one in similar:
-            if one["similarity"] < NEAR:
-                break
-            text = adapt(one["source"], one["selector"], brief.selector, params, goal(brief))
-            if text:
-                draft = {"source": text, "text": "", "finished": True, "temperature": 0.0}
-                told = {"seed": 0, "prompt": "", "persona": STEWARD, "model": "", "digest": ""}
-                return [draft | told | {"adapter": "", "from": one["doc_id"]}]
-        return []
 
 
 async def writer_of(mind: Mind, brief: Brief) -> str:

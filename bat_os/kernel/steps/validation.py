@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, signature
-from bat_os.core.events import MethodDrafted, MethodVerified, PassagesFound
+from bat_os.core.events import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.judging.choosing import PREVIEW, Verdict, choose, meaning, preview, same
 from bat_os.core.judging.plausibility import find_implausible, find_unused
-from bat_os.core.judging.probes import vary
+from bat_os.core.judging.probes import find_dull, vary
 from bat_os.core.prompts import read_method
 from bat_os.core.source.fixups import apply_fixups
 from bat_os.core.values import to_wire
@@ -28,6 +29,8 @@ from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.image.install import Skill, install
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import copy_of, find, runnable_of
+from bat_os.kernel.steps.relearning import Replaced, find_replaced
+from bat_os.kernel.steps.testing import weigh_by_tests
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.mind import Mind
+    from bat_os.kernel.steps.testing import Tested
     from bat_os.kernel.turn import Answer
 
 TRIAL_SEED: Final = 1
@@ -49,40 +53,80 @@ MAX_MEANING: Final = 200
 _ITS_FAULT: Final = (CellError, ProtocolError)
 
 
+def _drafts_of(mission: Mission) -> tuple[Mapping[str, Any], ...]:
+    """Return the last batch, and those before it that left open which answer is right."""
+    drafts: list[Mapping[str, Any]] = []
+    for event in mission.events:
+        if isinstance(event, MethodDrafted):
+            drafts += event.drafts
+        elif isinstance(event, MethodRejected) and all(v["problem"] for v in event.verdicts):
+            drafts.clear()
+    return tuple(drafts)
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The winner, ready to be put into the image by the transaction that answers."""
+    """The winner, ready to be put into the image by the transaction that answers.
+
+    Attributes:
+        candidate: To answer the first call with.
+        target: Name or oid of the receiver.
+        skill: What is to be installed.
+        mission: In its final state.
+        replaces: Number of the version that it takes the place of, or 0.
+    """
 
     candidate: Candidate
     target: str
     skill: Skill
     mission: Mission
+    replaces: int
 
     def into(self, root: MutableMapping[str, Any]) -> None:
         """Install it; to be called inside ``transact``.
 
         Raises:
             TransitionError: The target understands the message already.
+            ArgumentsError: The method is pinned.
         """
-        target = find(root, self.target)
+        self.check(root)
+        install(root, find(root, self.target), self.skill)
+
+    def check(self, root: Mapping[str, Any]) -> None:
+        """Return nothing when the target still lacks the method, or has the one to replace.
+
+        Raises:
+            TransitionError: It has another one meanwhile.
+            ArgumentsError: The method is pinned.
+        """
+        target, brief = find(root, self.target), self.mission.brief
         known = runnable_of(target, self.skill.selector, {})
         here = self.skill.provenance["cell"]
+        if find_replaced(root, brief).number != self.replaces:
+            raise TransitionError(f"{self.skill.selector} has another version meanwhile")
+        if self.replaces:
+            return
         if target.lookup(self.skill.selector) and (known is None or known.cell in ("", here)):
             raise TransitionError(f"{self.skill.selector} was taught meanwhile")
-        install(root, target, self.skill)
 
 
 class Validation:
-    """The VALIDATING step of one mission."""
+    """The VALIDATING step of one mission.
+
+    Attributes:
+        tested: What became of written tests, once there are any.
+    """
 
     def __init__(self, mind: Mind, record: Record) -> None:
         self._mind = mind
         self._record = record
         self._brief = record.mission.brief
-        self._drafts = record.mission.last(MethodDrafted).drafts
+        self._drafts = _drafts_of(record.mission)
         self._slots: frozenset[str] = frozenset()
         self._selectors: frozenset[str] = frozenset()
         self._examples: tuple[Mapping[str, Any], ...] = ()
+        self._replaced = Replaced()
+        self.tested: Tested | None = None
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
 
     async def judge(self) -> Choice:
@@ -98,12 +142,20 @@ class Validation:
             source, fixups = self._mend(draft)
             if source not in judged:
                 judged[source] = await self._judge_one(Verdict(number, source, fixups))
-            verdicts.append(replace(judged[source], draft=number, fixups=fixups))
-        usable = {v.source for v in verdicts if not v.problem}
-        if len(usable) > 1:
-            probed = {source: await self._probe(source) for source in usable}
-            verdicts = [replace(v, probed=probed.get(v.source, "")) for v in verdicts]
-        return choose(tuple(verdicts), len(self._examples))
+            known = {"known": draft.get("from", ""), "weight": draft.get("weight", 0.0)}
+            verdicts.append(replace(judged[source], draft=number, fixups=fixups, **known))
+        choice = choose(tuple(verdicts), len(self._examples))
+        if self._mind.options.tests == "written" and not self._examples:
+            self.tested = await weigh_by_tests(self._mind, self._brief, choice, self._run)
+            choice = self.tested.choice
+        return choice
+
+    @property
+    def spent(self) -> dict[str, int]:
+        """What written tests cost, for the event."""
+        if self.tested is None:
+            return {}
+        return {"model_calls": self.tested.model_calls, "tokens": self.tested.tokens}
 
     def _look(self, root: MutableMapping[str, Any]) -> None:
         """Read what the target has: slots, and examples that earlier versions passed."""
@@ -112,11 +164,15 @@ class Validation:
         self._slots, self._selectors = frozenset(copy.slots), copy.selectors
         kept = kept_examples(target, self._brief.selector)
         self._examples = merge_examples(self._brief.examples, kept)
+        self._replaced = find_replaced(root, self._brief)
 
     async def _judge_one(self, verdict: Verdict) -> Verdict:
         guardian, selector = self._mind.guardian, self._brief.selector
         source = guardian.repair(verdict.source, selector)
         mended = replace(verdict, source=source)
+        if source == self._replaced.source:
+            number = self._replaced.number
+            return replace(mended, problem=f"it is the same as version {number}, the current one")
         if findings := guardian.audit(source, selector).lines():
             return replace(mended, problem=findings[0])
         return await self._try(mended)
@@ -127,7 +183,7 @@ class Validation:
         if chosen is None:
             raise NotFoundError("no candidate was chosen")
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
-        event = MethodVerified(chosen.draft, choice.status, verdicts)
+        event = MethodVerified(chosen.draft, choice.status, verdicts, **self.spent)
         summary = f"{goal(self._brief)}\n{signature(self._brief)}"
         vector = await self._mind.embedder.embed([summary])
         skill = Skill(
@@ -141,7 +197,8 @@ class Validation:
         )
         mission = self._record.mission.advance(event)
         candidate = Candidate(self._brief.selector, chosen.source)
-        return Installation(candidate, self._brief.target, skill, mission)
+        number = self._replaced.number
+        return Installation(candidate, self._brief.target, skill, mission, number)
 
     def _mend(self, draft: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         source = draft.get("source") or read_method(self._brief, draft["text"])
@@ -166,7 +223,10 @@ class Validation:
         if implausible := self._find_implausible(verdict.source, answer):
             return replace(found, problem=implausible)
         readable = isinstance(answer.value, str | dt.datetime)
-        return replace(found, meaning=await self._key(answer), readable=readable)
+        probed, dull = await self._probe(verdict.source, answer.value)
+        dull = "" if answer.writes else dull  # what was asked for is then the change
+        key = await self._key(answer)
+        return replace(found, meaning=key, readable=readable, probed=probed, dull=dull)
 
     def _find_implausible(self, source: str, answer: Answer) -> str:
         wish, selector = goal(self._brief), self._brief.selector
@@ -176,16 +236,17 @@ class Validation:
             wish, selector, answer.value, writes=answer.writes, slots=self._slots
         )
 
-    async def _probe(self, source: str) -> str:
-        """Return a key of what a candidate answers to other arguments of the same kind."""
-        keys = []
+    async def _probe(self, source: str, value: Any) -> tuple[str, str]:
+        """Return a key of the answers to other arguments of the same kind, and a doubt, or ""."""
+        keys, told = [], []
         for args in vary(self._brief.args):
             try:
                 answer = await self._run(source, replace(self._brief, args=args), PROBE_SECONDS)
                 keys.append(await self._key(answer))
+                told.append((args, answer.value))
             except _ITS_FAULT as error:
                 keys.append(f"error {error.details.get('type', '')}")
-        return digest(repr(keys))
+        return digest(repr(keys)), find_dull(self._brief.args, value, told)
 
     async def _key(self, answer: Answer) -> str:
         key = await asyncio.to_thread(meaning, answer.value, self._now)
@@ -213,11 +274,35 @@ class Validation:
             "prompt_sha256": draft["prompt"],
             "temperature": draft["temperature"],
             "seed": draft["seed"],
+            "drawn": self._drawn(draft),
             "why": choice.reason,
             "cell": self._mind.cell.stats().get("kind", ""),
             "fixups": list(chosen.fixups),
             "draft": chosen.draft,
             "candidates": [v.to_plain() for v in choice.verdicts],
+            "written_tests": list(self.tested.tests) if self.tested is not None else [],
             "passages": [p["doc_id"] for p in found.passages],
             "created": time.time(),
+        }
+
+    def _drawn(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all that it takes to draw the draft again and mend it; {} if none drew it.
+
+        A model draws a batch at a time, so the whole batch is told: ``prompts`` (each once),
+        ``batch`` (which prompt stood where), ``place`` (of the draft), ``sampling``; and the
+        ``slots`` and ``selectors`` that the text names, for the fix-ups.
+        """
+        batch = [d for d in self._drafts if d.get("batch", "") == draft.get("batch")]
+        asked = {d["prompt"]: d["asked"] for d in self._drafts if "asked" in d}
+        order = list(dict.fromkeys(d["prompt"] for d in batch))
+        if not batch:
+            return {}
+        words = set(re.findall(r"\w+", read_method(self._brief, draft["text"])))
+        return {
+            "prompts": [asked[prompt] for prompt in order],
+            "batch": [order.index(d["prompt"]) for d in batch],
+            "place": batch.index(draft),
+            "sampling": draft["sampling"],
+            "slots": sorted(words & self._slots),
+            "selectors": sorted(words & self._selectors),
         }

@@ -1,6 +1,7 @@
 """bat_os.core.judging.choosing: which candidate is kept."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,36 @@ def test_of_those_that_agree_the_one_that_most_others_follow_on_other_arguments_
     choice = choose(given, examples=0)
     assert choice.chosen is not None
     assert (choice.chosen.draft, choice.chosen.agree, choice.chosen.alike) == (1, 5, 3)
+
+
+def test_a_known_function_for_the_wish_is_enough_by_itself():
+    written = [verdict(n, n) for n in range(8)]
+    choice = choose((verdict(8, "x", known="seed:1", weight=1.0), *written), examples=0)
+    assert choice.chosen is not None
+    assert (choice.chosen.draft, choice.status) == (8, "provisional")
+    assert choice.reason == "a known function does this"
+
+
+def test_a_known_function_that_is_only_near_is_one_voice_among_others():
+    written = [verdict(n, 1 if n < 5 else n) for n in range(8)]
+    near = verdict(8, "x", known="seed:1", weight=0.4)
+    assert choose((near, *written), examples=0).reason == "5 of 8 candidates agree"
+    few = choose((replace(near, weight=0.3), *written[3:]), examples=0)
+    assert (few.status, few.rivals[0].draft) == ("unsure", 3)
+
+
+def test_one_that_is_far_never_wins_without_an_example():
+    far = verdict(0, 1, known="seed:1")
+    told = choose((far,), examples=0)
+    assert (told.chosen, told.status) == (None, "")
+    assert "written for another wish" in told.reason
+    assert choose((replace(far, passed=1),), examples=1).status == "verified"
+
+
+def test_candidates_whose_answers_say_nothing_have_no_vote():
+    dull = [verdict(n, "abc", dull="gives its argument back as it is") for n in range(6)]
+    choice = choose((*dull, verdict(6, "cba"), verdict(7, "cba")), examples=0)
+    assert (choice.status, choice.rivals[0].draft, choice.rivals[0].agree) == ("unsure", 6, 2)
 
 
 def test_examples_beat_agreement_and_make_it_verified():
