@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from bat_os.errors import StorageError
 from bat_os.image.catalog import catalog_in
+from bat_os.image.migrations import run
 from bat_os.image.objects import Method, UvmObject
 from bat_os.image.states import make_states
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.personas import Persona
 
-FORMAT: Final = 1
+FORMAT: Final = run.FORMAT
 _TREES: Final = ("objects", "missions", "keys", "models", "files_by_sha256")
 
 
@@ -35,6 +35,8 @@ def awaken(
 ) -> bool:
     """Make what is missing of the root; return True when the image was empty before.
 
+    An image of an older format is brought to the present one.
+
     Args:
         root: The image root.
         image_id: Identity for a new image.
@@ -43,14 +45,11 @@ def awaken(
         primitives: Selectors of the trusted methods.
 
     Raises:
-        StorageError: The image is of a newer format than this program knows.
+        FormatError: The image is of a newer format than this program knows.
+        StorageError: It does not say of which.
     """
     if "about" in root:
-        if root["about"]["format"] > FORMAT:
-            raise StorageError(
-                f"the image has format {root['about']['format']}, this program knows {FORMAT}; "
-                "start a newer program, or restore a backup"
-            )
+        run.migrate(root)
         _grant(root["objects"]["traits_obj"], primitives)
         return False
     root["about"] = {"format": FORMAT, "id": image_id, "created": created}

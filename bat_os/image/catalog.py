@@ -13,6 +13,7 @@ waiting. The indexes themselves are in ``bat_os.image.knowledge``.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import BTrees
@@ -34,7 +35,7 @@ from bat_os.image.knowledge.upkeep import FORMAT, grow, upgrade
 from bat_os.image.knowledge.vectors import VectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -197,7 +198,7 @@ class KnowledgeCatalog(Persistent):
         rows = as_rows(query_vectors, len(queries), self.dimensions)
         rankings = self.vectors.rank(rows, wanted, cache)
         rankings += [words.rank_words(self._text, query, wanted, cache) for query in queries]
-        best = fuse(rankings, top_k)
+        best = list(islice(self._once_per_seed(fuse(rankings, DEPTH)), top_k))
         near = self.vectors.similarities([number for number, _ in best], rows, cache)
         if cache is not None:
             cache.keep({*self.vectors.digests(), *words.text_segments(self._text)})
@@ -205,6 +206,18 @@ class KnowledgeCatalog(Persistent):
             self._starts[self._starts.maxKey(number)].passage(number, score, near.get(number, 0.0))
             for number, score in best
         ]
+
+    def _once_per_seed(self, ranked: Iterable[tuple[int, float]]) -> Iterator[tuple[int, float]]:
+        """Yield passages as ranked, of each seed the best: its others say the same again."""
+        start, stop = id_range("seed")
+        seen = set()
+        for number, score in ranked:
+            if start <= number < stop:
+                first = self._starts.maxKey(number)
+                if first in seen:
+                    continue
+                seen.add(first)
+            yield number, score
 
 
 def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:

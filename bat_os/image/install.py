@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bat_os.core.source.names import is_pure
+from bat_os.image.history import citations, entries, marks
 from bat_os.image.objects import Method, ref_of
 
 if TYPE_CHECKING:
@@ -45,24 +45,21 @@ class Skill:
 
 
 def install(root: MutableMapping[str, Any], target: UvmObject, skill: Skill) -> int:
-    """Make ``skill`` the current version of its selector in ``target``; return its number."""
+    """Make ``skill`` the current version of its selector in ``target``; return its number.
+
+    Raises:
+        ArgumentsError: The method is pinned to another version.
+    """
     method = target.slots.get(skill.selector)
     if not isinstance(method, Method):
         method = Method(skill.selector)
         target.set_slot(skill.selector, method)
+    marks.refuse_pinned(root, method)
     version = method.add_version(skill.source, skill.status, skill.provenance)
+    citations.note(root, method, version)
     if skill.vector is not None:
-        doc_id = f"method:{ref_of(target).oid}:{skill.selector}"
-        catalog = root["knowledge_catalog"]
-        if doc_id in catalog:
-            catalog.remove(doc_id)
-        title = f"{target.name or 'object'}.{skill.selector}"
-        meta = {
-            "object": target.name,
-            "selector": skill.selector,
-            "source": skill.source,
-            "kinds": None if skill.kinds is None else list(skill.kinds),
-            "pure": is_pure(skill.source, skill.selector),
-        }
-        catalog.add(doc_id, title, [skill.summary], skill.vector, kind="method", meta=meta)
+        listed = dict.fromkeys([*entries.remove_entries(root, method), ref_of(target).oid])
+        kinds = None if skill.kinds is None else tuple(skill.kinds)
+        found_by = entries.Summary(skill.summary, kinds), skill.vector
+        entries.put_entries(root, method, listed, found_by)
     return version.number

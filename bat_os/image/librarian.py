@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from bat_os.core.text.chunking import assemble, split_sentences
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
+from bat_os.image.history.recall import mark_dependants
 from bat_os.image.knowledge import upkeep
 from bat_os.image.knowledge.shelf import SegmentCache
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 T = TypeVar("T")
+_Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
 log = logging.getLogger(__name__)
 
 # About two seconds of one core: how long a cancelled reading may go on.
@@ -114,18 +117,27 @@ class CatalogService:
         vectors = await self.embed(
             [c.embedded() for c in chunks], _counted(tell, title, "passages")
         )
+        now = time.time()
 
         def add(root: Root) -> int:
+            mark_dependants(root, doc_id, at=now)
             return catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
 
         await self._write(add, f"learn {title[:60]}")
         return {"doc_id": doc_id, "passages": len(chunks), "changed": True}
 
     async def forget(self, doc_id: str) -> bool:
-        """Remove a document; return False when there is none of that id."""
-        return await self._write(
-            lambda root: catalog_in(root).remove(doc_id), f"forget {doc_id[:60]}"
-        )
+        """Remove a document; return False when there is none of that id.
+
+        Methods whose writer was shown it are marked as to be verified again.
+        """
+        now = time.time()
+
+        def remove(root: Root) -> bool:
+            mark_dependants(root, doc_id, at=now, what="forgotten")
+            return catalog_in(root).remove(doc_id)
+
+        return await self._write(remove, f"forget {doc_id[:60]}")
 
     async def documents(
         self, *, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
@@ -257,41 +269,48 @@ class CatalogService:
         return await self._ship(
             "codex",
             [
-                (line.get("persona", ""), f"{line['prompt']}\n{line['response']}", {})
+                (line.get("persona", ""), [f"{line['prompt']}\n{line['response']}"], {})
                 for line in lines
             ],
         )
 
     async def seed_methods(self, seeds: Iterable[Seed]) -> int:
-        """Make the seed library be exactly ``seeds``; return how many of them are new."""
+        """Make the seed library be exactly ``seeds``; return how many of them are new.
+
+        Each way to ask for a seed is a passage of its document; a search finds the best.
+        """
         return await self._ship(
             "seed",
             [
-                (one.selector, f"{one.wish}\n{one.source.splitlines()[0]}",
+                (one.selector, [f"{wish}\n{one.source.splitlines()[0]}" for wish in one.wishes],
                  {"selector": one.selector, "source": one.source, "pure": one.pure})
                 for one in seeds
             ],
         )  # fmt: skip
 
-    async def _ship(self, kind: Kind, items: Sequence[tuple[str, str, dict[str, Any]]]) -> int:
-        """Make the documents of this kind be exactly ``items``: title, one passage, meta data."""
-        wanted = {f"{kind}:{_digest(*item[:2], repr(item[2]))[:16]}": item for item in items}
+    async def _ship(self, kind: Kind, items: Sequence[_Item]) -> int:
+        """Make the documents of this kind be exactly ``items``."""
+        wanted = {f"{kind}:{_digest(i[0], *i[1], repr(i[2]))[:16]}": i for i in items}
         present = await self._transact(
             lambda root: catalog_in(root).doc_ids(kind), f"look at what is {kind}"
         )
         new = [doc_id for doc_id in wanted if doc_id not in present]
         if not new and len(present) == len(wanted):
             return 0
-        vectors = list(await self.embed([wanted[doc_id][1] for doc_id in new])) if new else []
+        texts = [text for doc_id in new for text in wanted[doc_id][1]]
+        vectors = await self.embed(texts) if texts else np.zeros((0, 1), np.float32)
 
         def replace(root: Root) -> int:
             catalog = catalog_in(root)
             for doc_id in catalog.doc_ids(kind):
                 if doc_id not in wanted:
                     catalog.remove(doc_id)
-            for doc_id, vector in zip(new, vectors, strict=True):
-                title, text, meta = wanted[doc_id]
-                catalog.add(doc_id, title, [text], vector[np.newaxis], kind=kind, meta=meta)
+            start = 0
+            for doc_id in new:
+                title, passages, meta = wanted[doc_id]
+                stop = start + len(passages)
+                catalog.add(doc_id, title, passages, vectors[start:stop], kind=kind, meta=meta)
+                start = stop
             return len(new)
 
         return await self._write(replace, f"take in what is {kind}")

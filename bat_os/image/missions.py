@@ -1,31 +1,35 @@
 """Briefs and missions in the image: plain data in the slots of an object per mission.
 
 A brief is stored before anyone is told that it was accepted, under its idempotency key. A
-mission's record is stored at each transition; what is not final is found again at start.
-All functions here work on the root inside ``ImageStore.transact``.
+mission's record is stored at each transition; what is not final is found again at start, and
+what has ended is kept for KEEP_SECONDS. All functions here work on the root inside
+``ImageStore.transact``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import Mission
 from bat_os.core.values import to_wire
-from bat_os.errors import KeyReusedError, NotFoundError, TransitionError
+from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image.objects import UvmObject
 from bat_os.image.states import enter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
 # No object that a person names begins so.
 RECORD: Final = "mission "
 MAX_ATTEMPTS: Final = 3
+KEEP_SECONDS: Final = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def open_brief(
 ) -> Record:
     """Store a brief, or find the one with the same key.
 
+    A key whose mission failed in a way that may pass gets a new mission: whoever asks again
+    with it wants another try. The failed one stays under its id.
+
     Args:
         root: The image root.
         brief: What is asked.
@@ -83,7 +90,8 @@ def open_brief(
         stored = root["missions"][known]
         if stored.slots["sha256"] != brief_digest(brief):
             raise KeyReusedError(f"the key {key!r} was used for another brief")
-        return read(root, known)
+        if not _may_pass(stored.slots["answer"]):
+            return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {
         "key": key,
@@ -141,6 +149,9 @@ def write(
     if stored is not None and len(stored["events"]) + 1 != len(mission.events):
         raise TransitionError(f"the mission {mission_id} has moved on meanwhile")
     obj.slots["record"] = mission.to_plain()
+    if mission.events:  # when each of them was stored
+        times = obj.slots.get("times", [])[: len(mission.events) - 1]
+        obj.slots["times"] = [*times, time.time()]
     obj.slots["answer"] = None if answer is None else dict(answer)
     obj._p_changed = True
     enter(root["objects"], obj, mission.state)
@@ -161,6 +172,70 @@ def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
     """Take back that these missions were taken up: their kernel goes down in order."""
     for mission_id in mission_ids:
         _count(root, mission_id, -1)
+
+
+def check(root: Mapping[str, Any], mission_id: str) -> Record:
+    """Return a stored mission whose brief is the one that was accepted.
+
+    Raises:
+        NotFoundError: There is none of that id.
+        DamagedError: What is stored is not what was committed.
+    """
+    try:
+        record = read(root, mission_id)
+    except (TransitionError, ValueError, AttributeError) as error:
+        raise DamagedError(f"the stored mission {mission_id} is damaged: {error}") from error
+    if root["missions"][mission_id].slots["sha256"] != brief_digest(record.mission.brief):
+        raise DamagedError(f"the stored brief of mission {mission_id} is damaged")
+    return record
+
+
+def prune(
+    root: MutableMapping[str, Any],
+    before: float,
+    after: str,
+    limit: int,
+    keep: Callable[[MutableMapping[str, Any], str], None] = lambda root, mission_id: None,
+) -> tuple[int, str | None]:
+    """Forget missions that ended before a moment, some at a time.
+
+    Args:
+        root: The image root.
+        before: Unix time.
+        after: Begin behind this id; "" begins with the oldest.
+        limit: How many to look at.
+        keep: Told of each before it goes, by its id.
+
+    Returns:
+        How many are gone, and the id to go on behind; None when all were looked at.
+    """
+    stored = root["missions"]
+    # Ids begin with the time, so what came later need not be looked at.
+    ids = stored.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
+    looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
+    old = [one for one in looked if _ended(stored[one]) < before]
+    for mission_id in old:
+        keep(root, mission_id)
+        key = stored.pop(mission_id).slots.get("key")
+        if root["keys"].get(key) == mission_id:
+            del root["keys"][key]
+    return len(old), looked[-1] if len(looked) == limit else None
+
+
+def _ended(obj: UvmObject) -> float:
+    """Return when a mission ended; infinity while it has not, or where that is unreadable."""
+    answer, accepted = obj.slots.get("answer"), obj.slots.get("accepted")
+    if type(answer) is not dict or type(accepted) is not float:
+        return math.inf
+    body = answer.get("body")
+    took = body.get("seconds") if type(body) is dict else None
+    return accepted + took if isinstance(took, int | float) else accepted
+
+
+def _may_pass(answer: Mapping[str, Any] | None) -> bool:
+    return (
+        answer is not None and answer["type"] == "error" and bool(answer["body"].get("retryable"))
+    )
 
 
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from persistent import Persistent
 
 from bat_os.core.values import FLAT, Ref, check, check_slot_name
-from bat_os.errors import NotFoundError
+from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,13 +77,14 @@ class Method(Persistent):
         """The version that runs.
 
         Raises:
-            NotFoundError: There is none, or its source is not what was committed.
+            NotFoundError: There is none.
+            DamagedError: Its source is not what was committed.
         """
         if self.current < 0:
             raise NotFoundError(f"{self.selector} has no current version")
         version = self.versions[self.current]
         if digest(version.source) != version.sha256:
-            raise NotFoundError(f"the stored source of {self.selector} is damaged")
+            raise DamagedError(f"the stored source of {self.selector} is damaged; batos verify")
         return version
 
     @property

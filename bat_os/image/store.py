@@ -19,7 +19,6 @@ import transaction
 import zodburi
 from transaction.interfaces import TransientError
 from zc.lockfile import LockError
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import POSError
 
 from bat_os.errors import (
@@ -30,6 +29,8 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
+from bat_os.image.archive.storage import open_storage
+from bat_os.image.history.uses import UseCounter
 from bat_os.image.intake import AllowListDB, looks_like_image
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class ImageStore:
     ``transact`` takes a *function*, not a block, so no coroutine can wait for a model in
     the middle of a transaction. Each run has its own connection and its own manager: the
     default manager is thread-local, and every asyncio task of a loop would share it.
+
+    Attributes:
+        uses: Calls of methods that are counted and not yet written.
     """
 
     def __init__(self, db: Any, *, scratch: Path | None = None) -> None:
@@ -56,6 +60,7 @@ class ImageStore:
         self._scratch = scratch
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
         self._closed = False
+        self.uses = UseCounter()
 
     @classmethod
     def open(cls, location: str | Path) -> ImageStore:
@@ -83,8 +88,7 @@ class ImageStore:
         Real files in a scratch folder, since blobs are files.
         """
         scratch = Path(tempfile.mkdtemp(prefix="batos-image-"))
-        storage = FileStorage(str(scratch / "image.fs"), blob_dir=str(scratch / "image.fs.blob"))
-        return cls(AllowListDB(storage), scratch=scratch)
+        return cls(AllowListDB(open_storage(scratch / "image.fs")), scratch=scratch)
 
     async def transact(
         self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""
@@ -179,4 +183,4 @@ def _storage(location: str | Path) -> tuple[Any, dict[str, Any]]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size and not looks_like_image(path):
         raise ValueError("it is not a ZODB FileStorage")
-    return FileStorage(str(path), blob_dir=str(path) + ".blob"), {}
+    return open_storage(path), {}

@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from bat_os.core.seeds import parse_seeds
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ArgumentsError, ImageError, ModelError, NotPlainError, TooLargeError
 from bat_os.image.catalog import catalog_in
@@ -296,6 +297,47 @@ async def test_documents_learned_at_once_are_all_found(service):
     await asyncio.gather(*(service.learn(word, f"A {word} is here.") for word in words))
     for word in words:
         assert found(await service.search([word], top_k=1)) == [f"document:{word}"]
+
+
+def seeds_of(*wishes):
+    """Return one seed for each wish; a list stands for several ways to ask for one."""
+    texts = []
+    for number, (wish, *also) in enumerate(wishes):
+        source = f'def method_{number}(self, text):\n    """{wish}."""\n    return text'
+        examples = '[{ args = ["x"], value = "x" }]'
+        fields = {"wish": f'"{wish}."', "also": str(also), "source": f"'''{source}'''"}
+        lines = [f"{name} = {value}" for name, value in {**fields, "examples": examples}.items()]
+        texts.append("\n".join(("[[seed]]", *lines)))
+    return parse_seeds("\n".join(texts))
+
+
+async def test_a_seed_is_found_by_each_way_to_ask_for_it_and_comes_up_once(service):
+    ways = ["Name the weekday", "what day is it", "which day is today"]
+    assert await service.seed_methods(seeds_of(ways, ["Purr", "say purr"], ["Sail", "go"])) == 3
+    for way in ways:
+        (best, *others) = await service.search([way], top_k=3, kind="seed")
+        assert (best.title, best.text.split("\n")[0].lower()) == ("method_0", f"{way}.".lower())
+        assert "method_0" not in [passage.title for passage in others]
+
+
+async def test_a_seed_that_comes_up_once_leaves_room_for_others(service):
+    await service.learn("Days", "Every day is a day.")
+    await service.seed_methods(seeds_of(["Day", "the day", "a day", "day by day"], ["Night"]))
+    found = await service.search(["day"], top_k=3)
+    assert sorted(passage.title for passage in found) == ["Days", "method_0", "method_1"]
+
+
+async def test_the_seed_library_becomes_what_its_files_say(service, image):
+    first = seeds_of(["Purr", "say purr"], ["Sail", "go by boat"])
+    assert await service.seed_methods(first) == 2
+    before = await image.transact(lambda root: catalog_in(root)._p_serial, note="serial")
+    assert await service.seed_methods(first) == 0
+    assert await image.transact(lambda root: catalog_in(root)._p_serial, note="s") == before
+    assert await service.seed_methods(seeds_of(["Purr", "make purr"], ["Sail", "go by boat"])) == 1
+    texts = [passage.text for passage in await service.search(["purr"], top_k=9, kind="seed")]
+    assert "Say purr.\ndef method_0(self, text):" not in texts
+    assert await service.seed_methods(first[1:]) == 0
+    assert [item["title"] for item in await service.documents(kind="seed")] == ["method_1"]
 
 
 async def test_seeding_again_changes_nothing(service, image):

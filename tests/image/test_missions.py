@@ -8,7 +8,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.events import BriefAccepted, MissionFailed
 from bat_os.core.mission import State
 from bat_os.core.personas import PERSONAS
-from bat_os.errors import KeyReusedError, NotFoundError, StorageError, TransitionError
+from bat_os.errors import FormatError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 
@@ -50,7 +50,7 @@ async def test_an_image_of_a_newer_format_is_refused(awake):
         root["about"] = root["about"] | {"format": 99}
 
     await awake.transact(age, note="age")
-    with pytest.raises(StorageError, match="start a newer program"):
+    with pytest.raises(FormatError, match="start the newer program"):
         await awake.transact(wake, note="awaken")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bat_os.core.values import Ref
-from bat_os.errors import ArgumentsError, NotFoundError, NotPlainError
+from bat_os.errors import ArgumentsError, DamagedError, NotFoundError, NotPlainError
 from bat_os.image.objects import Method, UvmObject, digest, freeze, ref_of, thaw
 
 
@@ -97,7 +97,7 @@ def test_a_method_keeps_all_its_versions():
 def test_a_source_that_is_not_what_was_committed_is_refused():
     method = Method("wave")
     method.add_version("def wave(self): return 1", "taught", {}).source += "#"
-    with pytest.raises(NotFoundError, match="damaged"):
+    with pytest.raises(DamagedError, match="damaged"):
         method.version  # noqa: B018 - the access is what raises
 
 

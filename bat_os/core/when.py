@@ -1,0 +1,108 @@
+"""Moments as people write them: a transaction, a mission, a time of day, so long ago.
+
+    0414c8f1a2b3c4d5          a transaction: 16 hexadecimal digits
+    019a2b3c4d5e0f1a2b3c4d5e  a mission: 24 hexadecimal digits; the moment of its end
+    2026-11-21                that day's beginning
+    2026-11-21 14:30          with a time; seconds and a time zone may follow
+    2 hours ago, 3d ago       also minutes, days, weeks
+    yesterday, now
+
+Pure: what time it is now is passed in.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bat_os.errors import ArgumentsError
+
+_TID: Final = re.compile(r"[0-9a-f]{16}\Z")
+_MISSION: Final = re.compile(r"[0-9a-f]{24}\Z")
+_AGO: Final = re.compile(r"(\d{1,9}|an?)\s*([a-z]+)\s+ago\Z")
+_UNITS: Final = {
+    "s": 1, "sec": 1, "second": 1,
+    "m": 60, "min": 60, "minute": 60,
+    "h": 3600, "hour": 3600,
+    "d": 86_400, "day": 86_400,
+    "w": 604_800, "week": 604_800,
+}  # fmt: skip
+MAX_TEXT: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of the image's history.
+
+    Attributes:
+        kind: What ``text`` or ``time`` says.
+        text: Hexadecimal digits of a transaction or mission; else "".
+        time: With its time zone; None for a transaction or mission.
+    """
+
+    kind: Literal["transaction", "mission", "time"]
+    text: str = ""
+    time: dt.datetime | None = None
+
+
+def parse_when(text: str, now: dt.datetime) -> Moment:
+    """Return the moment that ``text`` names.
+
+    >>> now = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+    >>> parse_when("2 hours ago", now).time.isoformat()
+    '2026-11-21T10:00:00+00:00'
+    >>> parse_when("0414c8f1a2b3c4d5", now).kind
+    'transaction'
+
+    Args:
+        text: One of the forms above, in any case.
+        now: The present moment with its time zone, which a time without one is in.
+
+    Raises:
+        ArgumentsError: It is of no such form, or lies in the future.
+    """
+    told = " ".join(text.split()).lower()
+    if len(told) > MAX_TEXT:
+        raise _unreadable(text)
+    if _TID.match(told):
+        return Moment("transaction", told)
+    if _MISSION.match(told):
+        return Moment("mission", told)
+    moment = _read_time(told, now)
+    if moment is None:
+        raise _unreadable(text)
+    if moment > now:
+        raise ArgumentsError(f"{text[:MAX_TEXT]!r} lies in the future")
+    return Moment("time", time=moment)
+
+
+def _read_time(told: str, now: dt.datetime) -> dt.datetime | None:
+    if told == "now":
+        return now
+    if told == "yesterday":
+        return now - dt.timedelta(days=1)
+    try:
+        if ago := _AGO.match(told):
+            return _read_ago(ago[1], ago[2], now)
+        moment = dt.datetime.fromisoformat(told.upper())
+        # Across a change of the clocks it is the local time of then that counts.
+        return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_ago(count: str, unit: str, now: dt.datetime) -> dt.datetime | None:
+    seconds = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
+    if seconds is None:
+        return None
+    number = 1 if count.startswith("a") else int(count)
+    return now - dt.timedelta(seconds=number * seconds)
+
+
+def _unreadable(text: str) -> ArgumentsError:
+    return ArgumentsError(
+        f"{text[:MAX_TEXT]!r} is no moment; write a time (2026-11-21 14:30), '2 hours ago', or "
+        "the id of a transaction or mission"
+    )

@@ -1,0 +1,1 @@
+"""The image as something to carry: backup, restore, archive, fork, export, pack, space."""

@@ -1,0 +1,291 @@
+"""Objects and methods as readable JSON, with hashes: what is carried from image to image.
+
+    {"bat_os_export": 1, "sha256": of content, "content": {"kind": "object" | "method", ...}}
+
+Plain values are JSON where JSON has them, and otherwise a map with one key that begins with
+``$``: ``{"$bytes": base64}``, ``{"$tuple": [...]}``, ``{"$ref": name}``. References go by name, so
+what they name has to be there on the other side.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import math
+import uuid
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.values import (
+    MAX_DEPTH,
+    Ref,
+    check,
+    check_object_name,
+    check_selector,
+    check_slot_name,
+    to_wire,
+)
+from bat_os.errors import ArgumentsError, BatError, NotFoundError
+from bat_os.image.examples import kept_examples
+from bat_os.image.objects import Method, digest, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bat_os.image.objects import UvmObject
+
+MARK: Final = "bat_os_export"
+FORMAT: Final = 1
+MAX_TEXT: Final = 1 << 20
+# Of a method's provenance: where it comes from, and not what else was tried.
+_ORIGIN: Final = ("brief", "mission", "persona", "model", "adapter", "prompt", "sampling",
+                  "created", "cell", "imported")  # fmt: skip
+
+
+def export_object(obj: UvmObject) -> dict[str, Any]:
+    """Return an object with its own slots and learned methods as what JSON holds.
+
+    Raises:
+        ArgumentsError: It, a parent, or what a slot refers to has no name.
+    """
+    slots = {name: value for name, value in obj.slots.items() if not isinstance(value, Method)}
+    methods = [method for method in obj.slots.values() if isinstance(method, Method)]
+    check_object_name(obj.name)
+    content = {
+        "kind": "object",
+        "name": obj.name,
+        "parents": [_named(freeze(parent), f"a parent of {obj.name}") for parent in obj.parents],
+        "slots": {name: encode(freeze(value), name) for name, value in sorted(slots.items())},
+        "methods": [_method(obj, one) for one in methods if one.current >= 0],
+    }
+    return seal(content)
+
+
+def export_method(obj: UvmObject, selector: str) -> dict[str, Any]:
+    """Return the current version of one method as what JSON holds.
+
+    Raises:
+        NotFoundError: The object has no learned method of that name.
+    """
+    method = obj.slots.get(selector)
+    if not isinstance(method, Method) or method.current < 0:
+        raise NotFoundError(f"{obj.name or 'the object'} has no learned method {selector[:60]!r}")
+    return seal({"kind": "method", "object": obj.name, **_method(obj, method)})
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``content`` with its format and SHA-256."""
+    return {MARK: FORMAT, "sha256": _digest(content), "content": dict(content)}
+
+
+def read(text: str) -> dict[str, Any]:
+    """Return the content of an export, checked: all that it says is of the right form.
+
+    Raises:
+        ArgumentsError: It is no export, or not what it was when it was made.
+    """
+    if len(text) > MAX_TEXT:
+        raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
+    try:
+        told = json.loads(text, parse_constant=_refuse)
+        if told[MARK] != FORMAT:
+            raise ArgumentsError("the export is of another format than this program reads")
+        content = told["content"]
+        if told["sha256"] != _digest(content):
+            raise ArgumentsError("the export is not what it was: its SHA-256 is another")
+        return _object(content) if content["kind"] == "object" else _checked(content)
+    except BatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArgumentsError(f"this is no export of BAT OS: {error!r}"[:300]) from error
+
+
+def references(content: Mapping[str, Any]) -> list[str]:
+    """Return the names of the objects that have to be there, sorted."""
+    found = set(content.get("parents", ()))
+    for value in content.get("slots", {}).values():
+        found |= set(_refs(value))
+    return sorted(found)
+
+
+def encode(value: Any, where: str) -> Any:
+    """Return plain data as what JSON holds; ``decode`` gives the same data back.
+
+    >>> encode((1, b"a", {"x": 1.5}), "a slot")
+    {'$tuple': [1, {'$bytes': 'YQ=='}, {'x': 1.5}]}
+
+    Raises:
+        ArgumentsError: An object that has no name is referred to.
+    """
+    kind = type(value)
+    if kind is Ref:
+        return {"$ref": _named(value, where)}
+    if kind in (dict, list, tuple, set, frozenset):
+        return _encode_parts(value, lambda part: encode(part, where))
+    rule = _WRITERS.get(kind)
+    return value if rule is None or (kind is float and math.isfinite(value)) else rule(value)
+
+
+def _encode_parts(value: Any, inner: Callable[[Any], Any]) -> Any:
+    kind = type(value)
+    if kind is dict:
+        if all(type(key) is str and not key.startswith("$") for key in value):
+            return {key: inner(item) for key, item in value.items()}
+        return {"$map": [[inner(key), inner(item)] for key, item in value.items()]}
+    items = [inner(item) for item in value]
+    if kind is list:
+        return items
+    return {f"${kind.__name__}": items if kind is tuple else sorted(items, key=json.dumps)}
+
+
+def decode(value: Any, resolve: Callable[[str], Any], depth: int = 0) -> Any:
+    """Return the plain data that ``value`` stands for; references as ``resolve`` gives them.
+
+    Raises:
+        ArgumentsError: It is nested too deep, or stands for nothing.
+    """
+    if depth > MAX_DEPTH:
+        raise ArgumentsError(f"the export is nested deeper than {MAX_DEPTH}")
+
+    def inner(item: Any) -> Any:
+        return decode(item, resolve, depth + 1)
+
+    if isinstance(value, list):
+        return [inner(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not any(key.startswith("$") for key in value):
+        return {key: inner(item) for key, item in value.items()}
+    tag, held = next(iter(value.items()))
+    if len(value) == 1 and tag == "$ref" and isinstance(held, str):
+        return resolve(held)
+    return _decode_tagged(value, inner)
+
+
+def _decode_tagged(value: dict[str, Any], inner: Callable[[Any], Any]) -> Any:
+    tag, held = next(iter(value.items()))
+    if len(value) == 1 and isinstance(held, list):
+        if tag == "$map":
+            return {inner(key): inner(item) for key, item in held}
+        if tag in _CONTAINERS:
+            return _CONTAINERS[tag](inner(item) for item in held)
+    if len(value) == 1 and tag in _READERS and isinstance(held, str):
+        return _READERS[tag](held)
+    raise ArgumentsError(f"the export holds {tag[:60]!r}, which stands for nothing there")
+
+
+def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
+    version = method.version
+    examples = [
+        {
+            "args": encode(list(one["args"]), method.selector),
+            "kwargs": encode(dict(one["kwargs"]), method.selector),
+            "result": encode(one["result"], method.selector),
+        }
+        for one in kept_examples(obj, method.selector)
+    ]
+    origin = {key: to_wire(version.provenance[key]) for key in _ORIGIN if key in version.provenance}
+    return {
+        "selector": method.selector,
+        "source": version.source,
+        "sha256": version.sha256,
+        "status": method.status,
+        "version": version.number,
+        "examples": examples,
+        "origin": origin,
+    }
+
+
+def _object(content: dict[str, Any]) -> dict[str, Any]:
+    check_object_name(content["name"])
+    if not all(isinstance(name, str) for name in content["parents"]):
+        raise ArgumentsError("the export names a parent by something that is no name")
+    for name, value in content["slots"].items():
+        check_slot_name(name)
+        plain = decode(value, lambda held: Ref("0" * 16, held))
+        check(plain, where=f"slot {name!r}")
+    selectors = [_checked(method)["selector"] for method in content["methods"]]
+    if len({*selectors, *content["slots"]}) != len(selectors) + len(content["slots"]):
+        raise ArgumentsError("the export names a slot twice")
+    return content
+
+
+def _checked(method: dict[str, Any]) -> dict[str, Any]:
+    check_selector(method["selector"])
+    if digest(method["source"]) != method["sha256"]:
+        raise ArgumentsError(f"the source of {method['selector']} is not what its SHA-256 says")
+    for example in method["examples"]:
+        for part in ("args", "kwargs", "result"):
+            check(decode(example[part], lambda held: Ref("0" * 16, held)), where="an example")
+        if type(example["args"]) is not list or type(example["kwargs"]) is not dict:
+            raise ArgumentsError("an example of the export has no arguments")
+    check(method["origin"], where="the origin of a method")
+    return method
+
+
+def _named(ref: Ref, where: str) -> str:
+    if not ref.name:
+        raise ArgumentsError(
+            f"{where} refers to an object without a name (oid {ref.oid}); give it one first, "
+            "since references are carried by name"
+        )
+    return ref.name
+
+
+def _refs(value: Any) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("$ref"), str):
+                yield item["$ref"]
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _read_span(text: str) -> dt.timedelta:
+    days, seconds, micros = (int(part) for part in text.split(" "))
+    return dt.timedelta(days, seconds, micros)
+
+
+def _write_bytes(value: bytes) -> dict[str, str]:
+    return {"$bytes": base64.b64encode(value).decode()}
+
+
+_CONTAINERS: Final[dict[str, Callable[[Iterator[Any]], Any]]] = {
+    "$tuple": tuple,
+    "$set": set,
+    "$frozenset": frozenset,
+}
+_WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
+    float: lambda value: {"$float": repr(value)},
+    bytes: _write_bytes,
+    dt.datetime: lambda value: {"$datetime": value.isoformat()},
+    dt.date: lambda value: {"$date": value.isoformat()},
+    dt.time: lambda value: {"$time": value.isoformat()},
+    dt.timedelta: lambda value: {"$span": f"{value.days} {value.seconds} {value.microseconds}"},
+    Decimal: lambda value: {"$decimal": str(value)},
+    uuid.UUID: lambda value: {"$uuid": str(value)},
+}
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "$float": float,
+    "$bytes": lambda text: base64.b64decode(text, validate=True),
+    "$datetime": dt.datetime.fromisoformat,
+    "$date": dt.date.fromisoformat,
+    "$time": dt.time.fromisoformat,
+    "$span": _read_span,
+    "$decimal": Decimal,
+    "$uuid": uuid.UUID,
+}

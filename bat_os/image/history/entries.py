@@ -1,0 +1,137 @@
+"""The catalog's entry of a method, kept in step with the version that is current.
+
+``install`` makes the entry of a new version; the functions here take it away when a method
+is unlearned and make it again when a version comes back. All of them work on the root inside
+``ImageStore.transact``, except ``summary_of``, which is pure.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief, goal, kinds, signature
+from bat_os.core.source.names import is_pure
+from bat_os.core.source.sourcetext import find_method, parse
+from bat_os.image.catalog import catalog_in
+from bat_os.image.objects import Method, UvmObject, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.image.objects import MethodVersion
+
+    Root = MutableMapping[str, Any]
+
+PREFIX: Final = "method"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a version is found by.
+
+    Attributes:
+        text: Wish and signature, as ``install`` had them.
+        kinds: Of the arguments that it was made for, or None where that is not known.
+    """
+
+    text: str
+    kinds: tuple[str, ...] | None
+
+
+def summary_of(selector: str, version: MethodVersion) -> Summary:
+    """Return what ``version`` is found by: of a mission its brief, of a person its docstring."""
+    origin = version.provenance
+    told = origin.get("brief")
+    if told is not None:
+        brief = Brief.from_plain(told)
+        return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
+    tree = parse(version.source)
+    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
+    words = ast.get_docstring(method) if method is not None else None
+    wish = (words or selector.replace("_", " ")).splitlines()[0]
+    shown = [Brief("", selector, tuple(e["args"]), e["kwargs"]) for e in origin.get("examples", ())]
+    return Summary(f"{wish}\ndef {selector}", tuple(kinds(shown[0])) if shown else None)
+
+
+def learned(root: Root) -> Iterator[tuple[UvmObject, Method]]:
+    """Yield (holder, method) of every learned method that answers, each method once."""
+    seen = set()
+    for document in catalog_in(root).documents("method"):
+        holder, method = _of_entry(root, document.doc_id)
+        if holder is not None and method is not None and method._p_oid not in seen:
+            seen.add(method._p_oid)
+            if method.current >= 0:
+                yield holder, method
+
+
+def holders(root: Root, method: Method) -> list[UvmObject]:
+    """Return the objects under which the catalog has the method; clones share methods."""
+    listed = catalog_in(root).documents("method", {"selector": method.selector})
+    found = (_of_entry(root, document.doc_id) for document in listed)
+    return [holder for holder, held in found if holder is not None and held is method]
+
+
+def remove_entries(root: Root, method: Method) -> list[str]:
+    """Take the method out of the search; return the oids of the objects it was listed under."""
+    oids = []
+    for holder in holders(root, method):
+        catalog_in(root).remove(_doc_id(holder, method.selector))
+        oids.append(ref_of(holder).oid)
+    return oids
+
+
+def put_entries(
+    root: Root,
+    method: Method,
+    oids: Iterable[str],
+    found_by: tuple[Summary, NDArray[np.float32]],
+) -> None:
+    """Let the search find the method's current version under these objects.
+
+    Args:
+        root: The image root.
+        method: Whose current version it is.
+        oids: Of the objects that have it; what lacks it by now is left out.
+        found_by: The summary, and its vector, ``(1, d)``.
+    """
+    summary, vector = found_by
+    catalog, source = catalog_in(root), method.version.source
+    for oid in oids:
+        holder = _object(root, oid)
+        if holder is None or holder.slots.get(method.selector) is not method:
+            continue
+        meta: Mapping[str, Any] = {
+            "object": holder.name,
+            "selector": method.selector,
+            "source": source,
+            "kinds": None if summary.kinds is None else list(summary.kinds),
+            "pure": is_pure(source, method.selector),
+        }
+        title = f"{holder.name or 'object'}.{method.selector}"
+        doc_id = _doc_id(holder, method.selector)
+        catalog.add(doc_id, title, [summary.text], vector, kind="method", meta=meta)
+
+
+def _doc_id(holder: UvmObject, selector: str) -> str:
+    return f"{PREFIX}:{ref_of(holder).oid}:{selector}"
+
+
+def _of_entry(root: Root, doc_id: str) -> tuple[UvmObject | None, Method | None]:
+    _, _, rest = doc_id.partition(":")
+    oid, _, selector = rest.partition(":")
+    holder = _object(root, oid)
+    method = holder.slots.get(selector) if holder is not None else None
+    return holder, method if isinstance(method, Method) else None
+
+
+def _object(root: Root, oid: str) -> UvmObject | None:
+    try:
+        obj = root._p_jar.get(bytes.fromhex(oid))  # type: ignore[attr-defined]  # ZODB: the root's connection
+    except (KeyError, ValueError):
+        return None
+    return obj if type(obj) is UvmObject else None

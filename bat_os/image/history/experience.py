@@ -1,0 +1,264 @@
+"""What each mission went through, as one plain record that a training routine can read.
+
+    tell    a mission that has ended -> its record; ``later`` says what became of the method
+    keep    before a mission is forgotten: its record stays, packed
+    page    records by mission id, the oldest first, from those that are kept and those that live
+
+    root["experience"]  id of the mission -> zlib of the msgpack of its record; at most MAX_KEPT
+
+The fields are described in docs/personas.md. A message that was understood at once is no
+experience. All functions work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import zlib
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.OOBTree import OOBTree
+
+from bat_os.core.brief import goal, signature
+from bat_os.core.events import (
+    MethodDrafted,
+    MethodRejected,
+    MethodVerified,
+    MissionFailed,
+    PassagesFound,
+    QueriesPlanned,
+    SkillReused,
+)
+from bat_os.core.frames import MAX_FRAME, pack, unpack
+from bat_os.core.mission import Mission
+from bat_os.core.values import to_wire
+from bat_os.errors import BatError, NotPlainError, TooLargeError
+from bat_os.image import missions
+from bat_os.image.history import faults, marks
+from bat_os.image.history.uses import uses_of
+from bat_os.image.objects import Method, UvmObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+
+    from bat_os.core.events import Event
+    from bat_os.image.missions import Record
+
+    Root = MutableMapping[str, Any]
+
+ROOT_NAME: Final = "experience"
+FORMAT: Final = 1
+MAX_KEPT: Final = 10_000
+MAX_RECORD: Final = 400_000  # bytes; two of them fit into a message
+MAX_PAGE: Final = 500_000
+_LOOKED_AT: Final = 2_000  # missions that one page goes through
+_DRAFT: Final = ("persona", "model", "digest", "adapter", "temperature", "seed", "prompt", "text",
+                 "from", "weight")  # fmt: skip
+_VERDICT: Final = ("source", "fixups", "problem", "preview", "passed", "agree", "votes", "dull")
+
+
+def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) -> dict[str, Any]:
+    """Return the record of a mission, or {} where it has not ended or is no experience.
+
+    Args:
+        root: The image root.
+        mission_id: Of a mission that is kept whole, or as a record.
+        waiting: Calls that are counted and not yet written (``UseCounter.waiting``).
+
+    Raises:
+        BatError: What is stored cannot be read.
+    """
+    if mission_id in root["missions"]:
+        told = _told(root, mission_id)
+    else:
+        told = _unpacked(root[ROOT_NAME][mission_id])
+    return told | {"later": to_wire(_later(root, told, waiting))} if told else {}
+
+
+def keep(root: Root, mission_id: str) -> None:
+    """Keep the record of a mission that is to be forgotten; the oldest go where they are many."""
+    try:
+        told = _told(root, mission_id)
+    except BatError:  # it could not be read before, either
+        return
+    if not told:
+        return
+    if ROOT_NAME not in root:
+        root[ROOT_NAME] = OOBTree()
+    kept = root[ROOT_NAME]
+    kept[mission_id] = zlib.compress(pack(told))
+    while len(kept) > MAX_KEPT:
+        del kept[kept.minKey()]
+
+
+def page(
+    root: Root, after: str, limit: int, waiting: Mapping[Any, Any] | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """Return up to ``limit`` records behind the mission ``after``, and where to go on.
+
+    The second is "" once nothing is left. One that cannot be read is ``mission`` and ``problem``.
+    """
+    told: list[dict[str, Any]] = []
+    size, last = 0, ""
+    for last in islice(_ids(root, after), _LOOKED_AT):
+        try:
+            one = tell(root, last, waiting)
+        except BatError as error:
+            one = {"format": FORMAT, "mission": last, "problem": str(error)}
+        if one:
+            told.append(one)
+            size += len(pack(one))
+        if len(told) == limit or size > MAX_PAGE:
+            return told, last
+    return told, last if next(_ids(root, last), "") and last else ""
+
+
+def _ids(root: Root, after: str) -> Iterator[str]:
+    trees = (root.get(ROOT_NAME, {}), root["missions"])
+    found = heapq.merge(*(tree.keys(after, excludemin=bool(after)) for tree in trees if tree))
+    return iter(found)
+
+
+def _told(root: Root, mission_id: str) -> dict[str, Any]:
+    record = missions.read(root, mission_id)
+    mission, brief = record.mission, record.mission.brief
+    nothing_done = len(mission.events) < 2 and not mission.last(SkillReused)
+    if record.answer is None or nothing_done:
+        return {}
+    planned, found = mission.last(QueriesPlanned), mission.last(PassagesFound)
+    candidates, prompts = _candidates(record)
+    times = root["missions"][mission_id].slots.get("times", [])
+    told = {
+        "format": FORMAT,
+        "mission": mission_id,
+        "accepted": record.accepted,
+        "seconds": record.answer["body"].get("seconds", 0.0),
+        "state": str(mission.state),
+        "object": brief.target,
+        "selector": brief.selector,
+        "brief": brief.to_plain() | {"goal": goal(brief), "signature": signature(brief)},
+        "plan": dict(planned.plan) or {"queries": list(planned.queries)} if planned else {},
+        "passages": list(found.passages) if found else [],
+        "prompts": prompts,
+        "packet": _packet(mission),
+        "candidates": candidates,
+        "steps": _steps(mission, record.accepted, times),
+        "outcome": _outcome(record),
+        "model_calls": mission.model_calls,
+        "tokens": mission.tokens,
+    }
+    return _fitting(to_wire(told))
+
+
+def _candidates(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return a row per candidate, with what was found about it, and the prompts by SHA-256."""
+    rows: list[dict[str, Any]] = []
+    prompts: dict[str, Any] = {}
+    pool: list[dict[str, Any]] = []  # of the rounds whose candidates are judged together
+    rounds = 0
+    for event in record.mission.events:
+        if isinstance(event, MethodDrafted):
+            rounds += 1
+            drawn = [{k: d[k] for k in _DRAFT if k in d} for d in event.drafts]
+            prompts |= {d["prompt"]: d["asked"] for d in event.drafts if "asked" in d}
+            pool += [row | {"round": rounds, "chosen": False} for row in drawn]
+            rows += pool[len(pool) - len(drawn) :]
+        elif isinstance(event, MethodRejected | MethodVerified):
+            _judge(pool, event.verdicts)
+            if isinstance(event, MethodVerified):
+                pool[event.chosen]["chosen"] = True
+            elif all(verdict["problem"] for verdict in event.verdicts):
+                pool = []
+    asked = (record.answer or {}).get("body", {}).get("details", {}).get("candidates", ())
+    if record.mission.last(MissionFailed):
+        _judge(pool, asked)
+    return rows, prompts
+
+
+def _packet(mission: Mission) -> dict[str, Any]:
+    """Return the packet of the mission's cascade, {} where it had none."""
+    drafted = (event for event in mission.events if isinstance(event, MethodDrafted))
+    return next((dict(event.packet) for event in drafted if event.packet), {})
+
+
+def _judge(pool: list[dict[str, Any]], verdicts: Iterable[Mapping[str, Any]]) -> None:
+    for verdict in verdicts:
+        if verdict["draft"] < len(pool):
+            pool[verdict["draft"]] |= {key: verdict[key] for key in _VERDICT if key in verdict}
+
+
+def _steps(mission: Mission, accepted: float, times: list[float]) -> list[dict[str, Any]]:
+    """Return what happened, in order, and how long each took where that is known."""
+    now, rows = Mission(mission.brief), []
+    known = len(times) == len(mission.events)
+    spans = pairwise([accepted, *times]) if known else ((0.0, 0.0) for _ in mission.events)
+    for event, (begun, ended) in zip(mission.events, spans, strict=True):
+        now = now.advance(event)
+        rows.append(_step(event, str(now.state), round(ended - begun, 3)))
+    return rows
+
+
+def _step(event: Event, state: str, seconds: float) -> dict[str, Any]:
+    cost = {"seconds": seconds, "model_calls": event.model_calls, "tokens": event.tokens}
+    return {"event": type(event).__name__, "state": state} | cost
+
+
+def _outcome(record: Record) -> dict[str, Any]:
+    mission, answer = record.mission, record.answer or {}
+    body, last = answer.get("body", {}), mission.events[-1]
+    if isinstance(last, MissionFailed | MethodRejected):
+        code = last.code if isinstance(last, MissionFailed) else body.get("code", "")
+        return {"kind": "failed", "code": code, "reason": last.reason}
+    if isinstance(last, SkillReused):
+        return {"kind": "reused", "object": last.holder, "selector": last.selector}
+    if isinstance(last, MethodVerified):
+        kind = "learned" if answer.get("type") == "result" else "waiting"
+        return {"kind": kind, "status": last.status, "reason": body.get("why", "")}
+    return {"kind": "understood"}
+
+
+def _later(
+    root: Root, told: Mapping[str, Any], waiting: Mapping[Any, Any] | None
+) -> dict[str, Any]:
+    """Return what became of the version that the mission wrote; {} where it wrote none."""
+    if told["outcome"]["kind"] not in ("learned", "waiting"):
+        return {}
+    obj = root["objects"].get(told["object"])
+    if obj is None:
+        with contextlib.suppress(KeyError, ValueError):  # it is gone, or was never an oid
+            obj = root._p_jar.get(bytes.fromhex(told["object"]))  # type: ignore[attr-defined]  # ZODB: the root's connection
+    method = obj.slots.get(told["selector"]) if type(obj) is UvmObject else None
+    if not isinstance(method, Method):
+        return {}
+    written = (v for v in method.versions if v.provenance.get("mission") == told["mission"])
+    if (version := next(written, None)) is None:
+        return {}
+    number = version.number
+    return {
+        "version": number,
+        "sha256": version.sha256,
+        "current": number == method.current + 1,
+        "approved": number in method.approvals,
+        "tainted": marks.taint(root, method).get("version") == number,
+        "uses": uses_of(root, method, waiting)["versions"].get(number, 0),
+        "faults": list(faults.faults_of(root, method, number)),
+    }
+
+
+def _fitting(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the record, without its longest parts where it is too big; ``trimmed`` names them."""
+    trimmed: list[str] = []
+    for part in ("", "passages", "prompts", "candidates", "brief", "plan"):
+        if part:
+            trimmed.append(part)
+            told = told | {part: type(told[part])(), "trimmed": trimmed}
+        with contextlib.suppress(TooLargeError, NotPlainError):
+            if len(pack(told)) <= MAX_RECORD:
+                break
+    return told
+
+
+def _unpacked(data: bytes) -> dict[str, Any]:
+    told: dict[str, Any] = unpack(zlib.decompressobj().decompress(data, MAX_FRAME))
+    return told

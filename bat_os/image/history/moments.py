@@ -1,0 +1,275 @@
+"""The image as it was: read-only views of a moment, and what changed between two.
+
+    read_at(image, tid, work)        as ImageStore.transact, on the state after transaction tid
+    resolve(root, moment)            the last transaction at a moment
+    changes(image, one, other)       objects, slots, methods and documents that differ
+
+A view is exact: a database connection opened at a transaction. Only what the transactions
+between the two moments wrote is looked at, so the cost goes with the change and not with
+the image. Packing removes old states; a moment before the last pack cannot be seen any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import transaction
+from BTrees.OOBTree import OOBTree, OOBucket
+from persistent.TimeStamp import TimeStamp
+from ZODB.POSException import POSError, ReadOnlyHistoryError
+
+from bat_os.core.values import to_wire
+from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
+from bat_os.image.history import entries
+from bat_os.image.knowledge.document import Document
+from bat_os.image.missions import RECORD
+from bat_os.image.objects import Method, UvmObject, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from bat_os.core.when import Moment
+    from bat_os.image.store import ImageStore
+
+    Root = MutableMapping[str, Any]
+
+T = TypeVar("T")
+
+MAX_ROWS: Final = 1_000
+_SHOWN: Final = 120
+_ABSENT: Final = object()
+
+
+async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
+    """Run ``work(root)`` on the image as it was after a transaction, and return its result.
+
+    Args:
+        image: The store.
+        tid: Sixteen hexadecimal digits, as ``resolve`` gives them.
+        work: Gets the root of then; returns plain data. It cannot change anything.
+
+    Raises:
+        NotFoundError: The image did not exist then, or has been packed since.
+        ArgumentsError: ``work`` tried to change something.
+    """
+
+    def run(_root: Root) -> T:
+        return _at(image, tid, work)
+
+    return await image.transact(run, note="read the past")
+
+
+def resolve(root: Root, moment: Moment) -> str:
+    """Return the id of the last transaction at a moment, as 16 hexadecimal digits.
+
+    Raises:
+        NotFoundError: There is no such mission.
+    """
+    latest = root._p_jar.db().lastTransaction()  # type: ignore[attr-defined]  # ZODB: the root's connection
+    if moment.time is not None:
+        return str(min(_tid_of(moment.time), latest).hex())
+    if moment.kind == "transaction":
+        return str(min(bytes.fromhex(moment.text), latest).hex())
+    mission = root["missions"].get(moment.text)
+    if mission is None:
+        raise NotFoundError(f"there is no mission {moment.text}")
+    mission._p_activate()
+    return str(mission._p_serial.hex())
+
+
+async def changes(image: ImageStore, one: str, other: str) -> dict[str, Any]:
+    """Return what differs between two moments, the earlier one first.
+
+    Returns:
+        ``from`` and ``to`` (transactions), ``transactions`` (id, time, note of each between
+        them), ``objects`` (name, ``what``: ``new``, ``gone`` or ``changed``, and slots with
+        before and after), ``methods`` (object, selector, versions before and after, 0 where
+        nobody understood it) and ``documents`` (id, ``what``). Each list has at most MAX_ROWS.
+
+    Raises:
+        NotFoundError: The image did not exist at the earlier moment.
+    """
+    before, after = sorted((one, other))
+    return await image.transact(
+        lambda _root: _compare(image, before, after), note="compare two moments"
+    )
+
+
+def _at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
+    manager = transaction.TransactionManager(explicit=True)
+    try:
+        connection = image._db.open(manager, at=bytes.fromhex(tid))
+    except (POSError, ValueError) as error:
+        raise ArgumentsError(f"{tid[:20]!r} is no moment of this image: {error}") from error
+    try:
+        manager.begin()
+        try:
+            return work(connection.root())
+        finally:
+            manager.abort()
+    except ReadOnlyHistoryError as error:
+        raise ArgumentsError("the past cannot be changed") from error
+    except POSError as error:
+        if isinstance(error.__cause__, BatError):  # loading a state refused a class
+            raise error.__cause__ from error
+        if isinstance(error, KeyError):  # ZODB: no such record at that moment
+            raise NotFoundError("the image did not exist then, or was packed since") from error
+        raise StorageError(f"the past cannot be read: {error}") from error
+    finally:
+        connection.close()
+
+
+def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
+    log, touched = _between(image, before, after)
+    oids = touched | {
+        oid
+        for tid in (before, after)
+        for oid in _at(image, tid, lambda root: _holders(root, touched))
+    }
+
+    def held(tid: str, kind: type[Any]) -> dict[str, bytes]:
+        return _at(image, tid, lambda root: _held(root, touched, kind))
+
+    named = held(before, UvmObject), held(after, UvmObject)
+    oids |= {oid for _, oid in named[0].items() ^ named[1].items()}
+    old = _at(image, before, lambda root: _look(root, oids))
+    new = _at(image, after, lambda root: _look(root, oids))
+    return {
+        "from": before,
+        "to": after,
+        "transactions": log[-MAX_ROWS:],
+        "objects": _objects(old["objects"], new["objects"])[:MAX_ROWS],
+        "methods": _methods(old["methods"], new["methods"])[:MAX_ROWS],
+        "documents": _documents(held(before, Document), held(after, Document))[:MAX_ROWS],
+    }
+
+
+def _between(image: ImageStore, before: str, after: str) -> tuple[list[dict[str, Any]], set[bytes]]:
+    """Return the transactions after ``before`` up to ``after``, and the oids that they wrote."""
+    start = (int(before, 16) + 1).to_bytes(8, "big")
+    log, touched = [], set()
+    for step in image._db.storage.iterator(start, bytes.fromhex(after)):
+        touched |= {record.oid for record in step}
+        note = step.description.decode(errors="replace")
+        log.append({"id": step.tid.hex(), "at": TimeStamp(step.tid).timeTime(), "note": note})
+    return log, touched
+
+
+def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
+    """Return what people know of these records, as plain data."""
+    named = root.get("objects", {})
+    seen: dict[str, Any] = {"objects": {}, "methods": {}}
+    for oid in oids:
+        obj = _load(root, oid)
+        if not isinstance(obj, UvmObject) or obj.name.startswith(RECORD):
+            continue
+        if obj.name and named.get(obj.name) is not obj:  # it has lost its name, or has none yet
+            continue
+        name = obj.name or oid.hex()
+        slots = {k: v for k, v in obj.slots.items() if not isinstance(v, Method)}
+        parents = [parent.name for parent in obj.parents]
+        seen["objects"][name] = {"slots": freeze(slots), "parents": parents}
+        for selector, method in obj.slots.items():
+            if isinstance(method, Method) and method.versions:
+                seen["methods"][name, selector] = method.current + 1
+    return seen
+
+
+def _held(root: Root, touched: set[bytes], kind: type[Any]) -> dict[str, bytes]:
+    """Return oids by key of what touched tree nodes hold of one kind.
+
+    What comes into a tree, goes or is replaced changes the node that holds it, so nothing
+    else needs to be read, however large the tree is.
+    """
+    nodes = (_load(root, oid) for oid in touched)
+    return {
+        key: value._p_oid
+        for node in nodes
+        if isinstance(node, OOBTree | OOBucket)
+        for key, value in node.items()
+        if isinstance(value, kind)
+    }
+
+
+def _holders(root: Root, touched: set[bytes]) -> list[bytes]:
+    """Return the oids of objects with a touched method that answers.
+
+    A method that is unlearned at one of two moments and changed between them answers at the
+    other one, so looking at both finds all.
+    """
+    if "knowledge_catalog" not in root or not any(_is_method(root, oid) for oid in touched):
+        return []
+    return [holder._p_oid for holder, m in entries.learned(root) if m._p_oid in touched]
+
+
+def _is_method(root: Root, oid: bytes) -> bool:
+    return isinstance(_load(root, oid), Method)
+
+
+def _load(root: Root, oid: bytes) -> Any:
+    try:
+        obj = root._p_jar.get(oid)  # type: ignore[attr-defined]  # ZODB: the root's connection
+    except KeyError:  # it was not there then
+        return None
+    return obj
+
+
+def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name in sorted({*old, *new}):
+        one, other = old.get(name), new.get(name)
+        slots = _slots(one["slots"] if one else {}, other["slots"] if other else {})
+        what = "changed" if one and other else "new" if other else "gone"
+        parents = (one or other or {})["parents"], (other or one or {})["parents"]
+        if what == "changed" and not slots and parents[0] == parents[1]:
+            continue
+        row = {"object": name, "what": what, "slots": slots}
+        if parents[0] != parents[1]:
+            row["parents"] = list(parents)
+        rows.append(row)
+    return rows
+
+
+def _slots(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name in sorted({*old, *new}):
+        one, other = old.get(name, _ABSENT), new.get(name, _ABSENT)
+        if type(one) is not type(other) or one != other:
+            rows.append({"slot": name, "before": _shown(one), "after": _shown(other)})
+    return rows
+
+
+def _shown(value: Any) -> str:
+    text = "" if value is _ABSENT else repr(to_wire(value))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _methods(
+    old: Mapping[tuple[str, str], int], new: Mapping[tuple[str, str], int]
+) -> list[dict[str, Any]]:
+    rows = []
+    for name, selector in sorted({*old, *new}):
+        one, other = old.get((name, selector), 0), new.get((name, selector), 0)
+        if one != other:
+            row = {"object": name, "selector": selector, "before": one, "after": other}
+            rows.append(row)
+    return rows
+
+
+def _documents(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    rows = []
+    for doc_id in sorted({*old, *new}):
+        if doc_id.startswith(f"{entries.PREFIX}:") or old.get(doc_id) == new.get(doc_id):
+            continue
+        what = "new" if doc_id not in old else "gone" if doc_id not in new else "changed"
+        rows.append({"document": doc_id, "what": what})
+    return rows
+
+
+def _tid_of(moment: dt.datetime) -> bytes:
+    told = moment.astimezone(dt.UTC)
+    seconds = told.second + told.microsecond / 1e6
+    stamp = TimeStamp(told.year, told.month, told.day, told.hour, told.minute, seconds)
+    raw: bytes = stamp.raw()
+    return raw

@@ -1,0 +1,230 @@
+"""Methods by where they come from: listed, withdrawn together, brought back, marked.
+
+    recall          all current methods by a model, adapter or mission, or citing a document
+    withdraw        unlearn them all in one transaction; its record stands in root["recalls"]
+    mark_dependants a cited document changed: who cites it has to be verified again
+
+The catalog lists every learned method, so the cost goes with their number and not with the
+number of objects; that of a document only with the number of those that cite it. All
+functions work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.OOBTree import OOBTree
+
+from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.image.catalog import catalog_in
+from bat_os.image.history import citations, entries, marks, versions
+from bat_os.image.objects import Method, UvmObject, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+
+    from bat_os.image.objects import MethodVersion
+
+    Root = MutableMapping[str, Any]
+
+ROOT_NAME: Final = "recalls"
+MIN_DIGEST: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What methods are looked for by.
+
+    Attributes:
+        kind: One of ORIGINS.
+        value: Name or digest of a model, name of an adapter, id of a document or mission.
+    """
+
+    kind: str
+    value: str
+
+    def matches(self, version: MethodVersion) -> bool:
+        """Return whether ``version`` comes from there."""
+        return ORIGINS[self.kind](version.provenance, self.value)
+
+
+def read_origin(body: Mapping[str, Any]) -> Origin:
+    """Return the one origin that a request names.
+
+    Raises:
+        ArgumentsError: It names none, several, or no text.
+    """
+    named = [(kind, body[kind]) for kind in ORIGINS if body.get(kind) is not None]
+    if len(named) != 1:
+        raise ArgumentsError(f"name one of {', '.join(ORIGINS)}")
+    kind, value = named[0]
+    if type(value) is not str or not value.strip():
+        raise ArgumentsError(f"{kind} is not a name")
+    return Origin(kind, value.strip())
+
+
+def find(root: Root, origin: Origin) -> list[dict[str, Any]]:
+    """Return the current methods that come from ``origin``, as plain data."""
+    return [_row(root, holder, method) for holder, method in _matching(root, origin)]
+
+
+def withdraw(root: Root, origin: Origin, *, recall_id: str, at: float) -> list[dict[str, Any]]:
+    """Unlearn all methods from ``origin``, pinned ones too; return what ``find`` would have.
+
+    Nothing is written where there are none.
+    """
+    chosen = list(_matching(root, origin))
+    rows = [_row(root, holder, method) for holder, method in chosen]
+    for (holder, method), row in zip(chosen, rows, strict=True):
+        if row["pinned"]:
+            marks.set_pinned(root, method, 0)
+        versions.unlearn(root, holder, method.selector, at=at, what=f"recall {recall_id}")
+    if rows:
+        record = {"at": at, "kind": origin.kind, "value": origin.value, "methods": rows}
+        _recalls(root)[recall_id] = {**record, "undone": None}
+    return rows
+
+
+def recalls(root: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return all recalls, oldest first.
+
+    Each has ``id``, ``at``, ``kind``, ``value``, ``methods``, and ``undone`` (Unix time or None).
+    """
+    return [{"id": key, **record} for key, record in root.get(ROOT_NAME, {}).items()]
+
+
+def withdrawn(root: Root, recall_id: str) -> tuple[list[versions.Picked], list[dict[str, Any]]]:
+    """Return (versions that a recall withdrew and that may come back, the rest with a reason).
+
+    What is back already is in neither.
+
+    Raises:
+        NotFoundError: There is no such recall.
+        ArgumentsError: It was undone before.
+    """
+    record = root.get(ROOT_NAME, {}).get(recall_id)
+    if record is None:
+        raise NotFoundError(f"there is no recall {recall_id[:60]!r}")
+    if record["undone"] is not None:
+        raise ArgumentsError(f"the recall {recall_id} was undone before")
+    back, left = [], []
+    for row in record["methods"]:
+        method = _method(root, row)
+        if method is not None and method.current + 1 == row["version"]:
+            continue
+        try:
+            back.append(_pick_again(root, row))
+        except (ArgumentsError, NotFoundError) as error:
+            left.append({**row, "reason": str(error)})
+    return back, left
+
+
+def note_undone(root: Root, recall_id: str, at: float, back: list[versions.Picked]) -> None:
+    """Pin again what a recall had unpinned; it is undone once all its methods answer again."""
+    record = _recalls(root)[recall_id]
+    came = {(picked.oid, picked.selector) for picked in back}
+    answering = 0
+    for row in record["methods"]:
+        method = _method(root, row)
+        if method is None or method.current < 0:
+            continue
+        answering += 1
+        if row["pinned"] and (row["oid"], row["selector"]) in came:
+            marks.set_pinned(root, method, row["pinned"])
+    if answering == len(record["methods"]):
+        _recalls(root)[recall_id] = {**record, "undone": at}
+
+
+def mark_dependants(
+    root: Root, doc_id: str, *, at: float, what: str = "changed"
+) -> list[dict[str, Any]]:
+    """Mark all current methods that cite a document as to be verified again; return them.
+
+    To be called in the transaction that changes or forgets the document, before it does.
+    Nothing happens for a document that the catalog does not have: nobody was shown it, or
+    all who were have the mark since it was forgotten.
+
+    Args:
+        root: The image root.
+        doc_id: Of the document.
+        at: Unix time.
+        what: ``changed`` or ``forgotten``.
+    """
+    rows: list[dict[str, Any]] = []
+    if doc_id not in catalog_in(root):
+        return rows
+    for holder, method in _matching(root, Origin("document", doc_id)):
+        number = method.versions[method.current].number
+        mark = {"at": at, "document": doc_id, "what": what, "version": number}
+        marks.set_taint(root, method, mark)
+        rows.append(_row(root, holder, method))
+    return rows
+
+
+def tainted(root: Root) -> list[dict[str, Any]]:
+    """Return the current methods that have to be verified again."""
+    found = ((h, m) for h, m in entries.learned(root) if marks.taint(root, m))
+    return [_row(root, holder, method) for holder, method in found]
+
+
+def _matching(root: Root, origin: Origin) -> Iterator[tuple[UvmObject, Method]]:
+    if origin.kind == "document" and citations.is_indexed(origin.value):
+        for method in list(citations.citing(root, origin.value)):
+            yield from ((holder, method) for holder in entries.holders(root, method)[:1])
+        return
+    for holder, method in entries.learned(root):
+        if origin.matches(method.versions[method.current]):
+            yield holder, method
+
+
+def _row(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
+    version = method.versions[method.current]
+    return {
+        "object": holder.name or ref_of(holder).oid,
+        "oid": ref_of(holder).oid,
+        "selector": method.selector,
+        "version": version.number,
+        "status": versions.status_of(method, version),
+        "pinned": marks.pinned(root, method),
+        "tainted": marks.taint(root, method),
+        "sha256": version.sha256,
+    }
+
+
+def _pick_again(root: Root, row: Mapping[str, Any]) -> versions.Picked:
+    holder = _object(root, row["oid"])
+    method = versions.own(holder, row["selector"])
+    if method.current >= 0:
+        raise ArgumentsError(f"{method.selector} has version {method.current + 1} meanwhile")
+    return versions.pick(root, holder, row["selector"], row["version"])
+
+
+def _method(root: Root, row: Mapping[str, Any]) -> Method | None:
+    method = _object(root, row["oid"]).slots.get(row["selector"])
+    return method if isinstance(method, Method) else None
+
+
+def _object(root: Root, oid: str) -> UvmObject:
+    obj: UvmObject = root._p_jar.get(bytes.fromhex(oid))  # type: ignore[attr-defined]  # ZODB: the root's connection
+    return obj
+
+
+def _recalls(root: Root) -> OOBTree:
+    if ROOT_NAME not in root:
+        root[ROOT_NAME] = OOBTree()
+    return root[ROOT_NAME]
+
+
+def _is_model(origin: Mapping[str, Any], value: str) -> bool:
+    digest = str(origin.get("model_digest", ""))
+    begins = len(value) >= MIN_DIGEST and digest.startswith(value.lower())
+    return begins or origin.get("model") == value
+
+
+ORIGINS: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
+    "model": _is_model,
+    "adapter": lambda origin, value: origin.get("adapter") == value,
+    "document": lambda origin, value: value in origin.get("passages", ()),
+    "mission": lambda origin, value: origin.get("mission") == value,
+}

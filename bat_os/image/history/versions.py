@@ -1,0 +1,347 @@
+"""The versions of a method, and the moves of the one that is current.
+
+    unlearn   current -> none: nobody understands it, the search does not find it
+    redo      none, or another version -> this one
+    pin       no other version may become current
+    hold      a new version that is not current before the Architect has approved it
+
+Versions themselves never change and never go. Each move is a new transaction, so it can be
+taken back by another one; ``marks`` keeps the list. What has to be done before a version may
+come back (its examples, its vector) is done by the caller, outside of the transaction:
+``pick`` reads what is needed, ``make_current`` refuses when that has changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
+from bat_os.image.examples import kept_examples
+from bat_os.image.history import citations, entries, marks
+from bat_os.image.objects import Method, UvmObject, digest, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.image.history.entries import Summary
+    from bat_os.image.install import Skill
+    from bat_os.image.objects import MethodVersion
+
+    Root = MutableMapping[str, Any]
+
+
+_MANY: Final = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A version that may become current, as plain data.
+
+    Attributes:
+        oid: Of the object that has the method.
+        selector: The message.
+        number: Of the version.
+        source: Its text, which has its recorded hash.
+        sha256: That hash.
+        examples: What it has to reproduce.
+        summary: What the search finds it by.
+        seen: State of the method when it was read; ``make_current`` compares it.
+    """
+
+    oid: str
+    selector: str
+    number: int
+    source: str
+    sha256: str
+    examples: tuple[Mapping[str, Any], ...]
+    summary: Summary
+    seen: tuple[int, int, int]
+
+
+def locate(obj: UvmObject, selector: str) -> tuple[UvmObject, Method]:
+    """Return (holder, learned method) for a message, unlearned ones included.
+
+    Raises:
+        NotFoundError: Neither the object nor what it delegates to ever learned it.
+    """
+    found = [(o, o.slots[selector]) for o in obj.lineage() if selector in o.slots]
+    for holder, method in found:
+        if isinstance(method, Method) and method.versions:
+            return holder, method
+    name = obj.name or "the object"
+    if any(isinstance(method, Method) for _, method in found):
+        raise NotFoundError(f"{selector} is built into the kernel; it has no versions")
+    known = sorted(n for n, m in obj.slots.items() if isinstance(m, Method) and m.versions)
+    has = f"; it learned {', '.join(known[:20])}" if known else "; it learned nothing so far"
+    raise NotFoundError(f"{name} has no learned method {selector[:60]!r}{has}")
+
+
+def own(obj: UvmObject, selector: str) -> Method:
+    """Return the learned method that the object itself has.
+
+    Raises:
+        NotFoundError: It has none; the message says who has it.
+    """
+    holder, method = locate(obj, selector)
+    if holder is not obj:
+        raise NotFoundError(f"{selector} belongs to {holder.name or ref_of(holder).oid}; ask there")
+    return method
+
+
+def version_of(method: Method, number: int = 0) -> MethodVersion:
+    """Return a version by its number; 0 is the current one, or the latest where none is.
+
+    Raises:
+        NotFoundError: There is no such version.
+    """
+    if number == 0:
+        return method.versions[method.current]  # -1, unlearned, is the latest
+    if not 1 <= number <= len(method.versions):
+        raise NotFoundError(
+            f"{method.selector} has no version {number}; it has 1 to {len(method.versions)}"
+        )
+    return method.versions[number - 1]
+
+
+def read_number(body: Mapping[str, Any], key: str) -> int:
+    """Return the number of a version in a request's body, 0 where there is none.
+
+    Raises:
+        ArgumentsError: It is not such a number.
+    """
+    number = body.get(key, 0)
+    if type(number) is not int or not 0 <= number < _MANY:
+        raise ArgumentsError(f"{key} is not the number of a version")
+    return number
+
+
+def is_whole(version: MethodVersion) -> bool:
+    """Return whether the source is what was committed."""
+    return digest(version.source) == version.sha256
+
+
+def status_of(method: Method, version: MethodVersion) -> str:
+    """Return a version's status: its own, or ``verified`` once it was approved."""
+    return "verified" if version.number in method.approvals else version.status
+
+
+def overview(root: Root, obj: UvmObject, selector: str) -> dict[str, Any]:
+    """Return all versions of a method as plain data, with its pin, taint and moves."""
+    holder, method = locate(obj, selector)
+    return {
+        "object": holder.name or ref_of(holder).oid,
+        "selector": selector,
+        "current": method.current + 1,
+        "pinned": marks.pinned(root, method),
+        "tainted": marks.taint(root, method),
+        "waiting": marks.waiting(root, method).get("version", 0),
+        "versions": [_row(method, version) for version in method.versions],
+        "moves": list(marks.moves(root, method)),
+    }
+
+
+def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, Any]:
+    """Return what changed in the source between two versions, as a unified diff."""
+    _, method = locate(obj, selector)
+    old, new = version_of(method, one), version_of(method, other)
+    lines = difflib.unified_diff(
+        old.source.splitlines(),
+        new.source.splitlines(),
+        f"{selector}, version {old.number}",
+        f"{selector}, version {new.number}",
+        lineterm="",
+    )
+    same = old.sha256 == new.sha256
+    return {"selector": selector, "same": same, "diff": "\n".join(lines)}
+
+
+def unlearn(
+    root: Root, holder: UvmObject, selector: str, *, at: float, what: str = "unlearn"
+) -> int:
+    """Let nobody understand the method any more; return the number of the version that was.
+
+    Raises:
+        NotFoundError: The object has no such method.
+        ArgumentsError: It is unlearned already, or pinned.
+    """
+    method = own(holder, selector)
+    if method.current < 0:
+        if marks.waiting(root, method):
+            raise ArgumentsError(f"{selector} waits for approval; approve --no turns it down")
+        raise ArgumentsError(f"{selector} is unlearned already; redo brings it back")
+    marks.refuse_pinned(root, method)
+    number = method.versions[method.current].number
+    listed = entries.remove_entries(root, method)
+    method.current = -1
+    note = {"at": at, "what": what, "version": number, "listed": listed}
+    marks.add_move(root, method, note)
+    return number
+
+
+def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str) -> int:
+    """Add a version that waits for the Architect's yes; what answers, answers on.
+
+    Returns:
+        Its number.
+
+    Raises:
+        ArgumentsError: The method is pinned.
+    """
+    method = holder.slots.get(skill.selector)
+    if not isinstance(method, Method):
+        method = Method(skill.selector)
+        holder.set_slot(skill.selector, method)
+    marks.refuse_pinned(root, method)
+    current = method.current
+    version = method.add_version(skill.source, skill.status, skill.provenance)
+    citations.note(root, method, version)
+    number, method.current = version.number, current
+    mark = {"version": number, "at": at, "oid": ref_of(holder).oid, "mission": mission,
+            "selector": skill.selector, "object": holder.name}  # fmt: skip
+    marks.set_waiting(root, method, mark)
+    marks.add_move(root, method, {"at": at, "what": "hold", "version": number})
+    return number
+
+
+def turn_down(root: Root, holder: UvmObject, selector: str, *, at: float) -> int:
+    """Let a version wait no longer, without its becoming current; return its number.
+
+    Raises:
+        NotFoundError: No such method, or nothing of it waits.
+    """
+    method = own(holder, selector)
+    number = int(marks.waiting(root, method).get("version", 0))
+    if not number:
+        raise NotFoundError(f"no version of {selector} waits for approval")
+    marks.set_waiting(root, method, {})
+    marks.add_move(root, method, {"at": at, "what": "turn down", "version": number})
+    return number
+
+
+def pick(root: Root, obj: UvmObject, selector: str, number: int = 0) -> Picked:
+    """Return what is needed to make a version current again.
+
+    Args:
+        root: The image root.
+        obj: The object that has the method.
+        selector: The message.
+        number: Of the version; 0 is the one that was unlearned last.
+
+    Raises:
+        NotFoundError: No such method or version.
+        ArgumentsError: It is current already, or another one is pinned, or it is damaged.
+    """
+    method = own(obj, selector)
+    if number == 0 and method.current >= 0:
+        raise ArgumentsError(f"{selector} is not unlearned; name the version to go to")
+    wanted = number or _last_unlearned(root, method)
+    version = version_of(method, wanted)
+    if version.number == method.current + 1:
+        raise ArgumentsError(f"version {version.number} of {selector} is current already")
+    marks.refuse_pinned(root, method)
+    return _picked(obj, method, version)
+
+
+def pick_current(obj: UvmObject, selector: str) -> Picked:
+    """Return the current version in the form that ``pick`` gives.
+
+    Raises:
+        NotFoundError: No such method, or it is unlearned.
+        ArgumentsError: It is damaged.
+    """
+    method = own(obj, selector)
+    if method.current < 0:
+        raise NotFoundError(f"{selector} is unlearned; redo brings it back")
+    return _picked(obj, method, method.versions[method.current])
+
+
+def make_current(
+    root: Root,
+    holder: UvmObject,
+    picked: Picked,
+    vector: NDArray[np.float32],
+    move: Mapping[str, Any],
+) -> None:
+    """Let a version answer again, and the search find it.
+
+    Args:
+        root: The image root.
+        holder: The object that has the method.
+        picked: As ``pick`` returned it.
+        vector: Of ``picked.summary.text``, ``(1, d)``.
+        move: ``at`` and ``what`` for the list of moves.
+
+    Raises:
+        ConflictError: Another version was made, or moved, meanwhile.
+    """
+    method = unchanged(holder, picked)
+    marks.refuse_pinned(root, method)
+    listed = entries.remove_entries(root, method) or _listed(root, method)
+    method.current = picked.number - 1
+    entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vector))
+    if marks.waiting(root, method).get("version") == picked.number:
+        marks.set_waiting(root, method, {})
+    marks.add_move(root, method, {**move, "version": picked.number})
+
+
+def unchanged(holder: UvmObject, picked: Picked) -> Method:
+    """Return the method that ``picked`` was read from.
+
+    Raises:
+        ConflictError: It has changed since.
+    """
+    method = holder.slots.get(picked.selector)
+    if not isinstance(method, Method) or _state(method) != picked.seen:
+        raise ConflictError(f"{picked.selector} was changed meanwhile; look again")
+    return method
+
+
+def _picked(obj: UvmObject, method: Method, version: MethodVersion) -> Picked:
+    if not is_whole(version):
+        raise ArgumentsError(f"the source of version {version.number} is not what was committed")
+    return Picked(
+        ref_of(obj).oid,
+        method.selector,
+        version.number,
+        version.source,
+        version.sha256,
+        kept_examples(obj, method.selector),
+        entries.summary_of(method.selector, version),
+        _state(method),
+    )
+
+
+def _state(method: Method) -> tuple[int, int, int]:
+    return method.current, len(method.versions), len(method.approvals)
+
+
+def _last_unlearned(root: Root, method: Method) -> int:
+    withdrawn = [m for m in marks.moves(root, method) if "listed" in m]
+    return int(withdrawn[-1]["version"]) if withdrawn else len(method.versions)
+
+
+def _listed(root: Root, method: Method) -> list[str]:
+    withdrawn = [m["listed"] for m in marks.moves(root, method) if "listed" in m]
+    return list(withdrawn[-1]) if withdrawn else []
+
+
+def _row(method: Method, version: MethodVersion) -> dict[str, Any]:
+    origin = version.provenance
+    return {
+        "version": version.number,
+        "current": version.number == method.current + 1,
+        "status": status_of(method, version),
+        "sha256": version.sha256,
+        "whole": is_whole(version),
+        "lines": len(version.source.splitlines()),
+        "persona": origin.get("persona", ""),
+        "model": origin.get("model", ""),
+        "created": origin.get("created", 0.0),
+        "mission": origin.get("mission", ""),
+        "examples": len(origin.get("examples", ())),
+    }

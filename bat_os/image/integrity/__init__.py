@@ -1,0 +1,1 @@
+"""Is what is stored what was committed? Look, name it, and set it aside."""
