@@ -44,6 +44,8 @@ from bat_os.errors import (
 )
 from bat_os.image import missions
 from bat_os.kernel import views
+from bat_os.kernel.steps.consent import hold, refuse_waiting
+from bat_os.kernel.steps.relearning import replaced_by
 from bat_os.kernel.steps.reuse import find_known
 from bat_os.kernel.steps.synthesis import Synthesis, writer_of
 from bat_os.kernel.steps.validation import Validation
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 
 PLAN_TRIES: Final = 3
 PASSAGES: Final = 4
+UNSURE_ROUNDS: Final = 2  # batches that are drawn before an example is asked for
 SHOTS: Final = 4
 # A known skill that fails on these arguments is no answer: a method is written for them.
 _DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
@@ -141,9 +144,12 @@ class CognitiveCycle:
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
         brief, mind = record.mission.brief, self.mind
+        if (await replaced_by(mind, brief)).number:
+            return BriefAccepted(), {"goal": goal(brief)}
         try:
             await take_turn(mind.image, mind.cell, brief, settle=settle, mission=record.id)
         except NotUnderstoodError:
+            await refuse_waiting(mind, brief)
             if record.mission.state is State.IDLE and await self._reuse(record):
                 return None
             return BriefAccepted(), {"goal": goal(brief)}
@@ -223,11 +229,15 @@ class CognitiveCycle:
         validation = Validation(self.mind, record)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
-        if choice.status == "unsure":
+        if choice.status == "unsure" and record.mission.rounds >= UNSURE_ROUNDS:
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
-            return await self._reject(record, choice.reason, verdicts)
+            return await self._reject(record, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
+        if self.mind.options.approve:
+            await hold(self.mind, record, install, choice)
+            self.emit(record.id, install.mission, {"status": "waiting", "why": choice.reason})
+            return None
 
         def settle(root: Root, answer: Answer) -> None:
             install.into(root)
@@ -243,17 +253,17 @@ class CognitiveCycle:
             )
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
-            return await self._reject(record, reason, verdicts)
+            return await self._reject(record, reason, verdicts, **validation.spent)
         self.emit(record.id, install.mission, {"status": choice.status, "why": choice.reason})
         return None
 
-    async def _reject(self, record: Record, reason: str, verdicts: Any) -> Outcome:
+    async def _reject(self, record: Record, reason: str, verdicts: Any, **spent: int) -> Outcome:
         say = {
             "reason": reason,
             "verdicts": views.table(verdicts),
             "persona": await writer_of(self.mind, record.mission.brief),
         }
-        return MethodRejected(reason, verdicts), say
+        return MethodRejected(reason, verdicts, **spent), say
 
     async def _read(self, mission_id: str) -> Record:
         return await self.mind.image.transact(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from bat_os.core.brief import Brief
     from bat_os.core.guardian import PersistenceGuardian
     from bat_os.core.models.profiles import Profile
     from bat_os.core.personas import Persona
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
     from bat_os.image.store import ImageStore
     from bat_os.kernel.roster import Roster
     from bat_os.ports import Cell, Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Cascaded:
+    """What came out of a cascade.
+
+    Attributes:
+        packet: ``CognitiveStatePacket`` as plain data.
+        draft: One more candidate, in the form of ``MethodDrafted``.
+        model_calls: Batches that the models ran.
+        tokens: New tokens that they drew.
+    """
+
+    packet: Mapping[str, Any]
+    draft: dict[str, Any]
+    model_calls: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,7 @@ class Mind:
         guardian: What refuses bad source.
         personas: By name.
         options: The owner's settings.
+        cascade: Takes a brief and the passages found through all personas; None: no such mode.
     """
 
     image: ImageStore
@@ -43,3 +62,4 @@ class Mind:
     guardian: PersistenceGuardian
     personas: Mapping[str, Persona]
     options: Settings
+    cascade: Callable[[Mind, Brief, Sequence[Mapping[str, Any]]], Awaitable[Cascaded]] | None = None

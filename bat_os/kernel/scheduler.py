@@ -1,7 +1,9 @@
 """Missions as tasks: start, watch, resume, stop. One task per unfinished brief.
 
 A mission belongs to the image, not to whoever asked: when a client goes away, its mission
-goes on, and when the kernel is killed, the next one takes the mission up again.
+goes on, and when the kernel is killed, the next one takes the mission up again. RUNNING of
+them progress side by side: while the model draws for one, others search and try candidates.
+Whose mission is next goes by session in turn.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.mission import State
 from bat_os.errors import (
     BatError,
     BusyError,
@@ -25,8 +26,9 @@ from bat_os.errors import (
     ShuttingDownError,
 )
 from bat_os.image import missions
-from bat_os.image.states import WHO
 from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.queue.fairness import FairGate
+from bat_os.kernel.queue.feed import Feed, notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,15 +44,10 @@ log = logging.getLogger(__name__)
 MAX_QUEUED: Final = 256
 MAX_PER_SESSION: Final = 16
 RUNNING: Final = 4
-_PERCENT: Final = {
-    State.IDLE: 0,
-    State.DECOMPOSING: 10,
-    State.DELEGATING: 30,
-    State.SYNTHESIZING: 40,
-    State.VALIDATING: 80,
-    State.COMPLETE: 100,
-    State.FAILED: 100,
-}
+# A mission of unknown length is taken to last so long, when someone is told to come back.
+_GUESS_SECONDS: Final = 4.0
+_SOONEST_MS: Final = 250
+_LATEST_MS: Final = 30_000
 
 
 @dataclass(slots=True, eq=False)
@@ -78,15 +75,21 @@ class _Job:
 
 
 class Scheduler:
-    """Runs missions, RUNNING of them at a time, and tells listeners what happens."""
+    """Runs missions, RUNNING of them at a time, and tells listeners what happens.
+
+    Attributes:
+        feed: Has the latest events of all missions, and tells those who subscribed.
+    """
 
     def __init__(self, mind: Mind, journal: Listener) -> None:
+        self.feed = Feed()
         self._mind = mind
         self._journal = journal
         self._cycle = CognitiveCycle(mind, self._announce)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
-        self._slots = asyncio.Semaphore(RUNNING)
+        self._places = FairGate(RUNNING)
+        self._usual_seconds = _GUESS_SECONDS
         self._ready = asyncio.Event()
         self._closing = False
 
@@ -110,11 +113,13 @@ class Scheduler:
         self._check_open()
         waiting = len(self._jobs) + len(self._coming)
         if waiting >= MAX_QUEUED:
-            raise BusyError(f"{MAX_QUEUED} briefs are waiting", queued=waiting)
+            text = f"{MAX_QUEUED} briefs are waiting"
+            raise BusyError(text, self._pause(RUNNING), queued=waiting)
         mine = sum(job.session == session for job in self._jobs.values())
         mine += self._coming.count(session)
         if session and mine >= MAX_PER_SESSION:
-            raise BusyError(f"{MAX_PER_SESSION} briefs of this session are waiting", queued=mine)
+            text = f"{MAX_PER_SESSION} briefs of this session are waiting"
+            raise BusyError(text, self._pause(1), queued=mine)
         self._coming.append(session)
         try:
             yield
@@ -165,7 +170,7 @@ class Scheduler:
         )
         for mission_id in found:
             try:
-                self.start(await self._read(mission_id), resumed=True)
+                self.start(await self._checked(mission_id), resumed=True)
             except BatError:  # one bad record must not keep the kernel down
                 log.exception("mission %s is left alone", mission_id)
         return len(found)
@@ -173,6 +178,7 @@ class Scheduler:
     async def close(self) -> None:
         """Stop all missions where they stand; the image knows where that is."""
         self._closing = True
+        self.feed.close()
         jobs = dict(self._jobs)
         tasks = [job.task for job in jobs.values() if job.task is not None]
         for task in tasks:
@@ -193,10 +199,13 @@ class Scheduler:
             job.task.cancel()  # takes effect at the first await that has to wait
         try:
             await self._ready.wait()
-            async with self._slots, asyncio.timeout(seconds):
+            async with self._places.enter(job.session), asyncio.timeout(seconds):
+                started = time.monotonic()
                 if job.resumed:
                     await self._take_up(mission_id, job)
-                return await self._cycle.run(mission_id)
+                answer = await self._cycle.run(mission_id)
+                self._usual_seconds += (time.monotonic() - started - self._usual_seconds) / 4
+                return answer
         except asyncio.CancelledError:
             if self._closing or not job.withdrawn:
                 raise
@@ -230,6 +239,11 @@ class Scheduler:
         if not task.cancelled() and task.exception() is not None:
             log.error("mission %s has stopped: %r", mission_id, task.exception())
 
+    def _pause(self, at_once: int) -> int:
+        """Return in how many milliseconds a place should be free, where so many run at once."""
+        milliseconds = int(self._usual_seconds / at_once * 1000)
+        return min(max(milliseconds, _SOONEST_MS), _LATEST_MS)
+
     def _check_open(self) -> None:
         if self._closing:
             raise ShuttingDownError("the kernel is going down; ask again in a moment")
@@ -239,6 +253,11 @@ class Scheduler:
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
 
+    async def _checked(self, mission_id: str) -> Record:
+        return await self._mind.image.transact(
+            lambda root: missions.check(root, mission_id), note="check a mission"
+        )
+
     async def _stored(self, mission_id: str) -> dict[str, Any]:
         record = await self._read(mission_id)
         if record.answer is None:
@@ -246,22 +265,10 @@ class Scheduler:
         return record.answer
 
     def _announce(self, mission_id: str, mission: Mission, detail: dict[str, Any]) -> None:
-        who, does = WHO[mission.state]
-        notice = {
-            "brief_id": mission_id,
-            "seq": len(mission.events),
-            "state": str(mission.state),
-            "persona": detail.get("persona", who),
-            "does": does,
-            "pct": _PERCENT[mission.state],
-            "detail": detail,
-        }
-        brief = mission.brief
-        self._journal(
-            {"at": time.time(), "target": brief.target, "selector": brief.selector} | notice
-        )
+        told = notice(mission_id, mission, detail)
         job = self._jobs.get(mission_id)
         for listener in list(job.listeners) if job else ():
-            listener(notice)
+            listener(told)
+        self._journal(self.feed.publish(told, mission))
         if self._mind.options.failpoint == f"{mission.state}:kill":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from bat_os.core.frames import MAX_FRAME, read_id
+from bat_os.core.frames import read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
+from bat_os.kernel.doors import HIGH_WATER, Door, open_door, receive
 
 if TYPE_CHECKING:
     from bat_os.core.protocol import Reply
@@ -25,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_PARTS: Final = 4
 MAX_REQUESTS: Final = 1024
-HIGH_WATER: Final = 1000
+MAX_PER_PEER: Final = 512
 _OPEN_TO_ALL: Final = frozenset({"hello", "ping"})
 
 
@@ -33,29 +36,22 @@ class Server:
     """Serves one endpoint until it is closed.
 
     Attributes:
-        endpoint: Where it listens, as bound.
+        door: Where it listens, and who may come in.
+        endpoint: The address, as bound.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, token: str) -> None:
-        """Bind ``endpoint``; a request without ``token`` is refused unless that is "".
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], door: Door) -> None:
+        """Open ``door``.
 
         Raises:
+            SettingsError: It is open to other machines, and has no keys.
             zmq.ZMQError: The endpoint cannot be bound.
         """
-        self._token = token
-        self._socket = context.socket(zmq.ROUTER)
-        self._socket.set(zmq.MAXMSGSIZE, MAX_FRAME)
-        self._socket.set(zmq.ROUTER_MANDATORY, 1)
-        self._socket.set(zmq.SNDHWM, HIGH_WATER)
-        self._socket.set(zmq.RCVHWM, HIGH_WATER)
-        self._socket.set(zmq.LINGER, 500)
-        try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError:
-            self._socket.close(0)
-            raise
+        self.door = door
+        self._socket = open_door(context, door)
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: Counter[bytes] = Counter()
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
@@ -79,16 +75,13 @@ class Server:
     def _drain(self) -> None:
         # At most one high-water mark per round, so that a flood cannot starve the loop.
         for _ in range(HIGH_WATER):
-            if self._socket.closed or not int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            message = receive(self._socket, self.door.curve)
+            if message is None:
                 return
-            try:
-                parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._take(parts[0], parts[1:])
+            self._take(*message)
         self._loop.call_soon(self._drain)
 
-    def _take(self, identity: bytes, frames: list[bytes]) -> None:
+    def _take(self, identity: bytes, frames: list[bytes], known: bool) -> None:
         try:
             if len(frames) > MAX_PARTS:
                 raise TooLargeError(f"{len(frames)} frames in one message")
@@ -98,22 +91,34 @@ class Server:
             self._send(identity, error_reply(refused, error))
             return
         try:
-            self._check(request)
+            self._check(identity, request, known)
         except BatError as error:
             self._send(identity, error_reply(request, error))
             return
         task = self._loop.create_task(self._answer(identity, request))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._asking[identity] += 1
+        task.add_done_callback(partial(self._forget, identity))
 
-    def _check(self, request: Request) -> None:
+    def _forget(self, identity: bytes, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._asking[identity] -= 1
+        if not self._asking[identity]:
+            del self._asking[identity]
+
+    def _check(self, identity: bytes, request: Request, known: bool) -> None:
         if self._stopping:
             raise ShuttingDownError("the kernel is going down; ask again in a moment")
         if len(self._tasks) >= MAX_REQUESTS:
             raise BusyError(f"{MAX_REQUESTS} requests are being answered", 500)
-        if not self._token or (request.type in _OPEN_TO_ALL and not request.plain):
+        if self._asking[identity] >= MAX_PER_PEER:
+            raise BusyError(f"{MAX_PER_PEER} requests of yours are being answered", 500)
+        if not known:
+            raise UnauthorizedError("this key may not come in; its owner can ask for: batos keys")
+        token = self.door.token
+        if not token or (request.type in _OPEN_TO_ALL and not request.plain):
             return
-        if not hmac.compare_digest(request.token.encode(), self._token.encode()):
+        if not hmac.compare_digest(request.token.encode(), token.encode()):
             raise UnauthorizedError("over TCP a request carries the token; see run/token")
 
     async def _answer(self, identity: bytes, request: Request) -> None:
@@ -129,13 +134,15 @@ class Server:
             reply = error_reply(request, fault)
         self._send(identity, reply)
 
-    def _send(self, identity: bytes, reply: Reply) -> None:
+    def _send(self, identity: bytes, reply: Reply) -> bool:
+        """Send a reply, if the peer takes it now; return False when the peer is gone."""
+        there = True
         try:
             frames = encode_reply(reply)
         except BatError as error:
             if not reply.is_last:
                 log.info("%s for %s not sent: %s", reply.type, reply.re, error)
-                return
+                return there
             told = Request("", id=reply.re, plain=reply.plain)
             frames = encode_reply(error_reply(told, error))
         try:
@@ -143,4 +150,6 @@ class Server:
         except zmq.ZMQError as error:
             # Gone, or it does not read: its answer stays in the image.
             log.info("reply %s to %s not delivered: %s", reply.type, identity.hex(), error)
+            there = error.errno != zmq.EHOSTUNREACH
         self._loop.call_soon(self._drain)
+        return there

@@ -17,9 +17,14 @@ import zmq
 from bat_os import __version__
 from bat_os.core import frames, protocol
 from bat_os.errors import BatError
+from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.doors import Door, guard
+from bat_os.kernel.housekeeping import keep_house
 from bat_os.kernel.primitives import PRIMITIVES
+from bat_os.kernel.queue.feed import MAX_SUBSCRIPTIONS
+from bat_os.kernel.queue.pruning import keep_pruning
 from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs.table import VERBS
@@ -41,6 +46,8 @@ LIMITS: Final = {
     "queued": MAX_QUEUED,
     "queued_per_session": MAX_PER_SESSION,
     "running": RUNNING,
+    "subscriptions": MAX_SUBSCRIPTIONS,
+    "answer_seconds": missions.KEEP_SECONDS,
 }
 
 
@@ -49,26 +56,27 @@ class Kernel:
 
     Attributes:
         mind: The image and the ports.
-        doors: (endpoint, token) pairs to listen on; the first must open, the others may
+        doors: Where to listen: endpoint, token, keys. The first must open, the others may
             be taken, which ``health`` then says.
         steps: What has to be done before missions can run: models into the image, the
             codex into the catalog. Each is told how to report progress.
-        journal: Takes every event of every mission.
+        journal: Takes every event of every mission; may count those that it ``dropped``.
         verbs: What it does on request besides answering messages, by name.
     """
 
     def __init__(
         self,
         mind: Mind,
-        doors: Sequence[tuple[str, str]],
+        doors: Sequence[Door],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
         verbs: Mapping[str, Verb] = VERBS,
     ) -> None:
         self.mind = mind
-        self.doors = doors
+        self.doors = [Door(*door) for door in doors]
         self.steps = steps
         self.verbs = verbs
+        self._journal = journal
         self._scheduler = Scheduler(mind, journal)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
@@ -92,22 +100,39 @@ class Kernel:
         self._image_id = await self._awaken()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)
-        servers = self._open_doors(context)
+        guarding = guard(context, self.doors)
+        servers: list[Server] = []
         try:
+            self._open_doors(context, servers)
             await self._scheduler.resume()
             for server in servers:
                 server.serve(dispatcher)
-            on_serving({"boot": self._boot, "endpoints": self._endpoints})
-            preparing = asyncio.create_task(self._prepare(), name="prepare")
+            on_serving(
+                {
+                    "boot": self._boot,
+                    "endpoints": [s.endpoint for s in servers if s.door.curve is None],
+                    "remote": [s.endpoint for s in servers if s.door.curve is not None],
+                }
+            )
+            image = self.mind.image
+            background = [
+                asyncio.create_task(self._prepare(), name="prepare"),
+                asyncio.create_task(image.uses.keep_flushing(image), name="count uses"),
+                asyncio.create_task(keep_house(image), name="keep house"),
+                asyncio.create_task(keep_pruning(image), name="prune answers"),
+            ]
             await self._stop.wait()
             log.info("going down")
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
         finally:
             await self._scheduler.close()
             for server in servers:
                 await server.close()
             await self._close_ports()
+            if guarding is not None:
+                guarding.stop()
             context.term()
 
     def about(self) -> dict[str, Any]:
@@ -125,6 +150,7 @@ class Kernel:
             "endpoints": self._endpoints,
             "closed_doors": self._closed_doors,
             "queued": self._scheduler.queued,
+            "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
             "profile": self.mind.profile.name,
             "models": self.mind.roster.stats(),
@@ -148,19 +174,16 @@ class Kernel:
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
         return image_id
 
-    def _open_doors(self, context: zmq.Context[zmq.Socket[bytes]]) -> list[Server]:
-        servers: list[Server] = []
-        for endpoint, token in self.doors:
+    def _open_doors(self, context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:
+        for door in self.doors:
             try:
-                servers.append(Server(context, endpoint, token))
+                servers.append(Server(context, door))
             except zmq.ZMQError as error:
-                log.warning("cannot listen on %s: %s", endpoint, error)
-                self._closed_doors.append(f"{endpoint}: {error}")
+                log.warning("cannot listen on %s: %s", door.endpoint, error)
+                self._closed_doors.append(f"{door.endpoint}: {error}")
         if not servers:
-            context.term()
             raise BatError("no door could be opened: " + "; ".join(self._closed_doors))
         self._endpoints = [server.endpoint for server in servers]
-        return servers
 
     async def _prepare(self) -> None:
         for step in self.steps:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bat_os.errors import CellError, NotFoundError
+from bat_os.errors import ArgumentsError, CellError, NotFoundError, NotUnderstoodError
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, freeze, ref_of
 
@@ -143,6 +143,21 @@ def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Run
     version = method.version
     cell = str(version.provenance.get("cell", ""))
     return Runnable("", version.source, method.status, cell)
+
+
+def slot_value(copy: Copy, selector: str, has_arguments: Any) -> Any:
+    """Return what a slot answers to a message of its name.
+
+    Raises:
+        NotUnderstoodError: There is no such slot.
+        ArgumentsError: A slot takes no arguments.
+    """
+    if selector not in copy.slots:
+        name = copy.ref.name or "the object"
+        raise NotUnderstoodError(f"{name} does not understand {selector!r}", target=copy.ref.oid)
+    if has_arguments:
+        raise ArgumentsError(f"{selector!r} is a slot and takes no arguments")
+    return copy.slots[selector]
 
 
 def _note(obj: Any, serials: dict[str, bytes]) -> None:

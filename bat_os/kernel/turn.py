@@ -25,10 +25,12 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.image.history.faults import Fault, fault_of, note_faults
+from bat_os.image.history.uses import CLIENT
 from bat_os.image.objects import ref_of, thaw
 from bat_os.kernel.activation import Activation
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.snapshot import Copy, Runnable, bind, copy_of, find, runnable_of
+from bat_os.kernel.snapshot import Copy, Runnable, bind, copy_of, find, runnable_of, slot_value
 from bat_os.ports import Call, ObjectView
 
 if TYPE_CHECKING:
@@ -90,7 +92,12 @@ class Answer:
 
 
 class Turn:
-    """One run of one message; make a new one to run it again."""
+    """One run of one message; make a new one to run it again.
+
+    Attributes:
+        calls: Learned methods that answered: oid of the receiver, selector, who sent it.
+        faults: Learned methods that failed, without those that failed by another's failing.
+    """
 
     def __init__(self, image: ImageStore, cell: Cell, candidate: Candidate | None = None) -> None:
         self._image = image
@@ -103,6 +110,8 @@ class Turn:
         self._made: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
+        self.calls: list[tuple[str, str, str]] = []
+        self.faults: list[Fault] = []
 
     async def run(self, brief: Brief) -> Answer:
         """Run the message and return its answer; nothing is committed yet.
@@ -185,11 +194,11 @@ class Turn:
         copy, runnable = found
         args, kwargs = message.args, message.kwargs
         if runnable is None:
-            return "slot", _slot_value(copy, message.selector, args or kwargs)
+            return "slot", slot_value(copy, message.selector, args or kwargs)
         if runnable.primitive:
             return "primitive", PRIMITIVES[runnable.primitive](self, copy, args, kwargs)
         running = Activation(copy, (args, kwargs), depth)
-        trial = self._candidate
+        trial, known = self._candidate, len(self.faults)
         call = Call(
             source=runnable.source,
             selector=message.selector,
@@ -202,11 +211,17 @@ class Turn:
         )
         try:
             result = await self._cell.run(call, lambda nested: self._send(running, nested))
+            running.absorb(result.delta)
         except CellError as error:
             self._check_home(runnable, message, error)
+            told = args, kwargs
+            fault = fault_of(message.ref.oid, message.selector, runnable.source, told, error)
+            if fault and not trial and len(self.faults) == known:
+                self.faults.append(fault)
             raise
-        running.absorb(result.delta)
         self._printed.append(result.printed)
+        by = (sender.copy.ref.name or sender.copy.ref.oid) if sender else CLIENT
+        self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
 
     def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
@@ -335,26 +350,23 @@ async def take_turn(
         turn = Turn(image, cell, candidate)
         try:
             answer = await turn.run(brief)
-            if not (answer.writes or mission):
-                return settle({}, answer)
 
             def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Any:
                 turn.apply(root)
                 return settle(root, replace(answer, value=turn.settled(answer.value)))
 
-            note = f"{brief.target} {brief.selector}"[:70]
-            return await image.transact(work, note=note, mission=mission)
+            if answer.writes or mission:
+                note = f"{brief.target} {brief.selector}"[:70]
+                done = await image.transact(work, note=note, mission=mission)
+            else:
+                done = settle({}, answer)
         except ConflictError as error:
             if not left:
                 text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
                 raise ConflictError(text) from error
+        else:
+            image.uses.record(turn.calls)
+            return done
+        finally:
+            await note_faults(image, turn.faults)
     raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _slot_value(copy: Copy, selector: str, has_arguments: Any) -> Any:
-    if selector not in copy.slots:
-        name = copy.ref.name or "the object"
-        raise NotUnderstoodError(f"{name} does not understand {selector!r}", target=copy.ref.oid)
-    if has_arguments:
-        raise ArgumentsError(f"{selector!r} is a slot and takes no arguments")
-    return copy.slots[selector]

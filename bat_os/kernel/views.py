@@ -9,7 +9,8 @@ from bat_os.core.frames import MAX_FRAME, pack, unpack
 from bat_os.core.judging.choosing import PREVIEW
 from bat_os.core.protocol import Reply
 from bat_os.core.values import to_wire
-from bat_os.errors import ExampleWantedError, TooLargeError
+from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
+from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze
 
 if TYPE_CHECKING:
@@ -60,13 +61,17 @@ def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
     method = holder.slots.get(meta["selector"]) if holder is not None else None
     if not isinstance(method, Method) or method.current < 0:
         return {}
+    try:
+        status = method.status
+    except DamagedError:
+        return {}
     wish, _, line = hit.text.partition("\n")
     return {
         "object": meta["object"],
         "selector": meta["selector"],
         "wish": wish,
         "signature": line,
-        "status": method.status,
+        "status": status,
         "similarity": round(hit.similarity, 4),
     }
 
@@ -165,6 +170,12 @@ def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
     )
 
 
+def shorten(value: Any) -> str:
+    """Return a value for a line of text, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= PREVIEW else f"{text[:PREVIEW]}…"
+
+
 def final_reply(request: Request, answer: Mapping[str, Any]) -> Reply:
     """Return the last reply to a brief, in the form in which it was asked."""
     body = dict(answer["body"])
@@ -178,26 +189,34 @@ def final_reply(request: Request, answer: Mapping[str, Any]) -> Reply:
 
 def _summary(obj: UvmObject) -> dict[str, Any]:
     own = [n for n, m in obj.slots.items() if isinstance(m, Method) and m.is_understood]
+    noted = {n: marks.flags(obj.slots[n]) for n in own}
     return {
         "name": obj.name,
         "oid": obj._p_oid.hex(),
         "parents": [parent.name for parent in obj.parents],
         "slots": len(obj.slots) - len(own),
         "selectors": sorted(own),
+        "tainted": sorted(n for n in own if "tainted" in noted[n]),
+        "failing": sorted(n for n in own if "failing" in noted[n]),
     }
 
 
 def _method(method: Method, *, whole: bool) -> dict[str, Any]:
     if method.primitive:
         return {"status": "primitive"}
+    noted = marks.flags(method)
     if not method.is_understood:
-        return {"status": "unlearned", "versions": len(method.versions)}
-    version = method.version
+        status = "waiting" if "waiting" in noted else "unlearned"
+        return {"status": status, "versions": len(method.versions)} | noted
+    try:
+        version = method.version
+    except DamagedError as error:  # the others can still be told
+        return {"status": "damaged", "versions": len(method.versions), "problem": str(error)}
     told = {
         "status": method.status,
         "version": version.number,
         "versions": len(method.versions),
         "source": version.source,
         "sha256": version.sha256,
-    }
+    } | noted
     return told | ({"provenance": to_wire(version.provenance)} if whole else {})

@@ -3,6 +3,9 @@
     live_image.fs        the living image
     log/                 kernel.log, watchdog.log, crash/
     run/                 endpoint.json (kernel), status.json and watchdog.lock (watchdog)
+    program.json         which program and libraries serve, once there was an upgrade
+    versions/            those programs
+    upgrade/             the journal of the upgrade that is going on, and its backup
 
 Only the owner may enter it (mode 0700). Uses the standard library only, because set-up
 runs before anything is installed.
@@ -11,6 +14,7 @@ runs before anything is installed.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +29,11 @@ class Home:
 
     Attributes:
         path: The directory itself, absolute.
+        trial: A kernel on trial serves it: its doors are where no client looks for them.
     """
 
     path: Path
+    trial: bool = False
 
     @classmethod
     def find(cls, environ: Mapping[str, str], root: Path) -> Home:
@@ -53,7 +59,37 @@ class Home:
     @property
     def endpoint(self) -> Path:
         """Where the kernel can be reached; written by the kernel once it serves."""
-        return self.path / "run" / "endpoint.json"
+        return self.path / "run" / ("trial.json" if self.trial else "endpoint.json")
+
+    @property
+    def socket(self) -> Path:
+        """The IPC door."""
+        return self.path / "run" / ("trial.sock" if self.trial else "kernel.sock")
+
+    @property
+    def program(self) -> Path:
+        """Which program serves; see ``bat_os.supervisor.program``."""
+        return self.path / "program.json"
+
+    @property
+    def versions(self) -> Path:
+        """The programs that upgrades brought."""
+        return self.path / "versions"
+
+    @property
+    def instructions(self) -> Path:
+        """What the next upgrade is to do; taken away when it begins."""
+        return self.path / "update_instructions.json"
+
+    @property
+    def upgrade(self) -> Path:
+        """What an upgrade keeps: journal and backup."""
+        return self.path / "upgrade"
+
+    @property
+    def upgrade_keys(self) -> Path:
+        """Whose upgrades are taken."""
+        return self.path / "upgrade_keys"
 
     @property
     def status(self) -> Path:
@@ -81,8 +117,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Replace ``path`` in one step; a reader sees the old text or the new one, never half."""
+def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Replace ``path`` in one step; a reader sees the old text or the new one, never half.
+
+    Args:
+        path: The file.
+        data: What JSON can hold.
+        durable: Return only when it is on the disk.
+    """
     draft = path.with_name(path.name + ".new")
-    draft.write_text(json.dumps(data) + "\n", encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps(data) + "\n")
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
     draft.replace(path)
+    if durable and os.name != "nt":  # folders cannot be opened there
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

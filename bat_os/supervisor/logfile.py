@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,24 @@ def rotate(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
     for source, target in reversed(list(pairwise(older))):
         if source.exists():
             source.replace(target)
+
+
+def rotate_open(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> bool:
+    """Do what ``rotate`` does while a process appends to ``path``; return True when it did.
+
+    The text is copied and the file emptied, for the writer keeps it open: what it writes
+    between the two is lost, a line at most in practice.
+    """
+    if not path.exists() or path.stat().st_size <= largest:
+        return False
+    for number in range(kept, 1, -1):
+        older = path.with_name(f"{path.name}.{number - 1}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number}"))
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    with path.open("r+b") as stream:
+        stream.truncate(0)
+    return True
 
 
 def tail(path: Path, *, lines: int = 20, limit: int = 16_000) -> list[str]:

@@ -88,7 +88,7 @@ class KernelProcess:
                 | getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         self.pid = self._popen.pid
-        self.created = _created(self.pid)
+        self.created = created_of(self.pid)
         self._ended = threading.Event()
         self._on_exit = on_exit
         threading.Thread(target=self._wait, name="kernel-exit", daemon=True).start()
@@ -108,6 +108,10 @@ class KernelProcess:
                 self._popen.kill()
         return self._popen.wait()
 
+    def kill(self) -> None:
+        """End it at once; ``on_exit`` follows."""
+        self._popen.kill()
+
     def release(self) -> None:
         """Close our end of the pipe. Idempotent."""
         if self._popen.stdin is not None:
@@ -121,7 +125,7 @@ def end_orphan(status: Status | None, times: StopTimes) -> bool:
     """
     if status is None or status.pid is None or status.pid == os.getpid():
         return False
-    if status.pid_created is None or _created(status.pid) != status.pid_created:
+    if status.pid_created is None or created_of(status.pid) != status.pid_created:
         return False
     orphan = psutil.Process(status.pid)
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -135,14 +139,14 @@ def end_orphan(status: Status | None, times: StopTimes) -> bool:
 
 def _await_end(process: psutil.Process, patience: float) -> bool:
     give_up = time.monotonic() + patience
-    while _created(process.pid) == process.create_time():
+    while created_of(process.pid) == process.create_time():
         if time.monotonic() >= give_up:
             return False
         time.sleep(0.02)
     return True
 
 
-def _created(pid: int) -> float | None:
+def created_of(pid: int) -> float | None:
     """Return when process ``pid`` was made; None when it has ended.
 
     A process that has ended stays a zombie until its parent asks, which in a container may

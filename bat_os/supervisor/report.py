@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from bat_os import __version__
+from bat_os.core.supervision.restart import describe_exit
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.logfile import tail
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bat_os.core.restart import Run
+    from bat_os.core.supervision.restart import Run
 
 CRASHES_KEPT: Final = 20
 
@@ -23,8 +24,9 @@ class Status:
     """What the watchdog is doing.
 
     Attributes:
-        state: ``starting``, ``running`` (the kernel serves), ``restarting`` (waits before
-            the next start), ``stopping``, ``stopped`` or ``failed`` (given up).
+        state: ``starting``, ``running`` (the kernel serves), ``suspect`` (it does not beat),
+            ``restarting`` (waits before the next start), ``upgrading``, ``stopping``,
+            ``stopped`` or ``failed`` (given up).
         watchdog_pid: The watchdog itself.
         pid: The kernel process, while there is one.
         pid_created: When that process was made, Unix time; with ``pid`` it names one
@@ -72,6 +74,7 @@ def write_crash(home: Home, run: Run, status: Status) -> Path:
     report = {
         "time": _now().isoformat(timespec="milliseconds"),
         "exit": run.code,
+        "reason": run.cause or describe_exit(run.code),
         "served_seconds": round(run.served, 3),
         "status": asdict(status),
         "log": tail(home.kernel_log, lines=100),

@@ -1,45 +1,60 @@
 """The watchdog's loop: start the kernel, wait for its end, ask the policy, start it again.
 
 Everything that happens arrives in one queue: the end of the kernel, seen at once by a thread
-that waits for it, and the wish to stop, from a signal handler or another thread.
+that waits for it, and the wish to stop, from a signal handler or another thread. Between two
+messages the loop looks whether the kernel serves, beats, and whether an upgrade is ready.
 
-    starting > running > (ended) > restarting > starting ...
+    starting > running <> suspect > (killed)
                     |                  |
-                 stopping > stopped    failed
+                 (ended) > restarting > starting ...
+                    |             |
+                 stopping      upgrading > starting ...      > stopped | failed
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import random
+import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bat_os.core.restart import (
+from bat_os.core.supervision.pulse import Pulse, PulseLimits, Vital
+from bat_os.core.supervision.restart import (
     EXIT_FAILED,
     EXIT_PERMANENT,
     EXIT_RESTART,
     EXIT_STOPPED,
+    EXIT_UPGRADE,
     Action,
     History,
     RestartPolicy,
     Run,
     Verdict,
 )
+from bat_os.errors import UpgradeError
+from bat_os.supervisor.beats import BeatListener
 from bat_os.supervisor.home import Home, read_json
-from bat_os.supervisor.process import KernelProcess, Launch, StopTimes, end_orphan
+from bat_os.supervisor.logfile import rotate_open
+from bat_os.supervisor.notify import Notifier
+from bat_os.supervisor.process import KernelProcess, Launch, StopTimes, created_of, end_orphan
 from bat_os.supervisor.report import Status, read_status, write_crash, write_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
 LOOK: Final = 0.05  # seconds between two looks for endpoint.json until it is there
 IDLE: Final = 1.0  # and from then on; an exit or a wish to stop wakes us at once
+_CAUSES: Final = {
+    Vital.LOST: "the kernel's loop hung: no beat for {0.lost:.0f} s, so it was killed",
+    Vital.LATE: "the kernel did not serve within {0.startup:.0f} s, so it was killed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +68,48 @@ class _Stop:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    trouble: str = ""
+
+
+class Upgrade(Protocol):
+    """What replaces the program while no kernel runs; ``bat_os.supervisor.upgrade``."""
+
+    def poll(self) -> bool:
+        """Begin what can be done beside a running kernel; True when the rest is to be done."""
+
+    def is_due(self) -> bool:
+        """Return True when one was begun that has to be ended before a kernel may start."""
+
+    def apply(self, show: Callable[[str, int | None], None]) -> None:
+        """Do the rest; ``show`` is told each step and the process of the kernel on trial.
+
+        Raises:
+            UpgradeError: The program that was there cannot be put back.
+        """
+
+    def command(self) -> Sequence[str]:
+        """Return how the kernel is started now."""
+
+
+@dataclass(slots=True)
+class _Life:
+    process: KernelProcess
+    pulse: Pulse
+    cause: str = ""
+
+
 class Supervisor:
     """Keeps one kernel running for one home.
 
     The caller holds the home's lock. ``run`` blocks; ``stop`` may be called from a signal
     handler or from any thread.
+
+    Attributes:
+        notifier: Whom to tell besides ``status.json``; may be set before ``run``.
+        upgrade: What carries out upgrades; may be set before ``run``.
+        limits: When a kernel counts as hanging; may be set before ``run``.
     """
 
     def __init__(
@@ -79,11 +131,17 @@ class Supervisor:
             stop_times: How long a kernel that is asked to stop may take.
         """
         self._home = home
-        self._launch = Launch(command, home.kernel_log, environ)
+        self._command = command
+        self._environ = dict(os.environ if environ is None else environ)
         self._policy = policy or RestartPolicy()
         self._stop_times = stop_times or StopTimes()
-        self._inbox: queue.SimpleQueue[_Ended | _Stop] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Ended | _Stop | _Applied] = queue.SimpleQueue()
         self._status = Status("starting", os.getpid())
+        self._stop_again = False  # asked to stop while a kernel was being stopped
+        self._beats = BeatListener()
+        self.notifier = Notifier()
+        self.upgrade: Upgrade | None = None
+        self.limits = PulseLimits()
 
     def stop(self) -> None:
         """Ask ``run`` to stop the kernel and to return."""
@@ -98,11 +156,24 @@ class Supervisor:
         self._show("starting", reason="")
         if end_orphan(before, self._stop_times):
             log.info("the kernel of an earlier watchdog has ended")
+        with self._beats:
+            try:
+                if self.upgrade is not None and self.upgrade.is_due() and self._replace():
+                    return self._finish("stopped", "stopped as asked", EXIT_STOPPED)
+                return self._watch()
+            except UpgradeError as error:
+                return self._finish("failed", str(error), EXIT_PERMANENT)
+
+    def _watch(self) -> int:
         history = History()
         while True:
             run = self._live()
             if run is None:
                 return self._finish("stopped", "stopped as asked", EXIT_STOPPED)
+            if run.code == EXIT_UPGRADE and self.upgrade is not None and self.upgrade.is_due():
+                if self._replace():
+                    return self._finish("stopped", "stopped as asked", EXIT_STOPPED)
+                continue
             verdict = self._policy.judge(history, run, jitter=random.random())  # noqa: S311 - no secret
             self._note(run, verdict)
             if verdict.action is Action.STAY_DOWN:
@@ -117,31 +188,107 @@ class Supervisor:
 
     def _live(self) -> Run | None:
         """Run one kernel to its end; None when we were asked to stop it."""
+        command = self._command if self.upgrade is None else self.upgrade.command()
+        launch = Launch(command, self._home.kernel_log, self._environ | self._beats.invite())
         try:
-            process = KernelProcess(self._launch, lambda *how: self._inbox.put(_Ended(*how)))
+            process = KernelProcess(launch, lambda *how: self._inbox.put(_Ended(*how)))
         except OSError:
             log.exception("the kernel cannot be started")
             return Run(EXIT_PERMANENT, time.monotonic(), 0.0)
         log.info("kernel %s started", process.pid)
         self._show("starting", pid=process.pid, pid_created=process.created, boot=None)
-        serving: float | None = None
+        life = _Life(process, Pulse.begin(time.monotonic()))
         while True:
-            try:
-                message = self._inbox.get(timeout=LOOK if serving is None else IDLE)
-            except queue.Empty:
-                if serving is None and self._sees_endpoint(process.pid):
-                    serving = time.monotonic()
-                continue
-            if isinstance(message, _Stop):
-                log.info("stopping kernel %s", process.pid)
-                self._show("stopping")
-                code = process.stop(self._stop_times)
+            message = self._receive(LOOK if life.pulse.serving is None else IDLE)
+            if isinstance(message, _Ended):
+                process.release()
                 self._forget(process.pid)
-                self._status = replace(self._status, last_exit=code)
+                serving = life.pulse.serving
+                served = message.at - serving if serving else 0.0
+                return Run(message.code, message.at, served, life.cause)
+            if isinstance(message, _Stop):
+                self._end(life, "stopping")
                 return None
-            process.release()
-            self._forget(process.pid)
-            return Run(message.code, message.at, message.at - serving if serving else 0.0)
+            if self._look(life):
+                self._end(life, "upgrading")
+                return Run(EXIT_UPGRADE, time.monotonic(), 0.0)
+
+    def _end(self, life: _Life, state: str) -> None:
+        """Stop the kernel; in a thread, for it may take its time and we go on telling we live."""
+        log.info("stopping kernel %s", life.process.pid)
+        self._show(state)
+        threading.Thread(target=life.process.stop, args=(self._stop_times,), name="stop").start()
+        while not isinstance(message := self._receive(IDLE), _Ended):
+            self._stop_again = self._stop_again or isinstance(message, _Stop)
+        self._forget(life.process.pid)
+        self._status = replace(self._status, last_exit=message.code)
+
+    def _look(self, life: _Life) -> bool:
+        """See how the kernel does; return True when it has to make room for an upgrade."""
+        now, beat = time.monotonic(), self._beats.drain()
+        life.pulse = life.pulse.look(now, self.limits, beat=beat is not None)
+        if life.pulse.serving is None and self._sees_endpoint(life.process.pid):
+            life.pulse = replace(life.pulse, serving=now)
+        vital = life.pulse.judge(self.limits)
+        if vital in (Vital.LOST, Vital.LATE) and not life.cause:
+            life.cause = _CAUSES[vital].format(self.limits)
+            log.error("%s", life.cause)
+            life.process.kill()
+        elif vital is Vital.SUSPECT and self._status.state == "running":
+            log.warning("the kernel is silent; the stacks of its threads go into its log")
+            self._show("suspect")
+        elif vital is Vital.WELL and self._status.state == "suspect":
+            log.info("the kernel beats again")
+            self._show("running")
+        for path in (self._home.kernel_log, self._home.watchdog_log):
+            with contextlib.suppress(OSError):  # no room for the copy; it grows until there is
+                rotate_open(path)
+        return self.upgrade is not None and not life.cause and self.upgrade.poll()
+
+    def _receive(self, patience: float) -> _Ended | _Stop | _Applied | None:
+        """Return the next message within ``patience`` seconds; meanwhile tell that we live."""
+        give_up = time.monotonic() + patience
+        while True:
+            self.notifier.alive()
+            left = give_up - time.monotonic()
+            try:
+                return self._inbox.get(timeout=max(0.0, min(left, IDLE)))
+            except queue.Empty:
+                if left <= IDLE:
+                    return None
+
+    def _replace(self) -> bool:
+        """Carry out an upgrade, with no kernel there; True when we were asked to stop.
+
+        Raises:
+            UpgradeError: It cannot be undone; no kernel may be started.
+        """
+        assert self.upgrade is not None  # noqa: S101 - for the type checker; the callers looked
+        apply, wanted = self.upgrade.apply, self._stop_again
+
+        def work() -> None:
+            trouble = "the upgrade ended in a fault; the watchdog's log has it"
+            try:
+                apply(self._show_step)
+                trouble = ""
+            except UpgradeError as error:
+                trouble = str(error)
+            finally:
+                self._inbox.put(_Applied(trouble))
+
+        threading.Thread(target=work, name="upgrade").start()
+        while True:
+            message = self._receive(IDLE)
+            wanted = wanted or isinstance(message, _Stop)
+            if isinstance(message, _Applied):
+                if message.trouble:
+                    raise UpgradeError(message.trouble)
+                return wanted
+
+    def _show_step(self, step: str, pid: int | None) -> None:
+        log.info("upgrade: %s", step)
+        created = None if pid is None else created_of(pid)
+        self._show("upgrading", reason=step, pid=pid, pid_created=created, boot=None)
 
     def _sees_endpoint(self, pid: int) -> bool:
         endpoint = read_json(self._home.endpoint)
@@ -160,7 +307,7 @@ class Supervisor:
         """Log how a kernel ended and keep a report of a crash."""
         self._status = replace(self._status, last_exit=run.code, reason=verdict.reason)
         log.info("%s", verdict.reason)
-        if run.code in (EXIT_STOPPED, EXIT_RESTART):
+        if run.code in (EXIT_STOPPED, EXIT_RESTART, EXIT_UPGRADE):
             return
         try:
             log.warning("see %s", write_crash(self._home, run, self._status))
@@ -171,11 +318,7 @@ class Supervisor:
         """Wait before the restart; True when we were asked to stop meanwhile."""
         self._show("restarting", pid=None, boot=None, restarts=self._status.restarts + 1)
         log.info("starting again in %.1f s", verdict.delay)
-        try:
-            self._inbox.get(timeout=verdict.delay)
-        except queue.Empty:
-            return False
-        return True
+        return self._receive(verdict.delay) is not None
 
     def _finish(self, state: str, reason: str, code: int) -> int:
         self._show(state, pid=None, pid_created=None, boot=None, reason=reason)
@@ -185,6 +328,7 @@ class Supervisor:
     def _show(self, state: str, **changes: Any) -> None:
         """Write the status file; a full disk must not end the watch."""
         self._status = replace(self._status, state=state, **changes)
+        self.notifier.state(state, self._status.reason)
         try:
             write_status(self._home, self._status)
         except OSError as error:

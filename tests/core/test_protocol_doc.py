@@ -10,9 +10,16 @@ import pytest
 
 from bat_os import errors
 from bat_os.cli.modelverbs import make_model_verbs
+from bat_os.core import protocol
+from bat_os.core.brief import Brief
+from bat_os.core.events import BriefAccepted
+from bat_os.core.mission import Mission
 from bat_os.core.protocol import Request
 from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.queue.feed import notice
 from bat_os.kernel.roster import Roster
+from bat_os.kernel.service import Kernel
+from bat_os.kernel.verbs import missions
 from bat_os.kernel.verbs.table import VERBS
 from tests.kernels import ROOT
 
@@ -44,6 +51,35 @@ async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
         await dispatcher.handle(Request("no such verb"), lambda reply: None)
     known = str(caught.value).split("known are: ")[1].split(", ")
     assert sorted(row[0].strip("`") for row in rows("Verbs")) == sorted(known)
+
+
+def test_the_page_has_a_version_of_its_own_that_goes_with_the_protocol():
+    version = re.search(r"^Version of this page: (\d+)\.(\d+) ", PAGE, re.MULTILINE)
+    assert version, "no version"
+    assert int(version[1]) == protocol.VERSION
+    assert PAGE.startswith(f"# The wire, version {protocol.VERSION}\n")
+
+
+def test_health_and_hello_have_the_fields_of_the_page_and_no_other():
+    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in rows("Verbs")}
+    hello = {"version", "protocol", "boot", "image_id", "limits"}
+    assert told["hello"] == hello
+    mind = SimpleNamespace(
+        profile=SimpleNamespace(name="tiny"),
+        roster=SimpleNamespace(stats=dict),
+        cell=SimpleNamespace(stats=dict),
+    )
+    facts = set(Kernel(mind, [], [], lambda event: None).about())
+    assert told["health"] - {"hello"} | hello == facts
+
+
+def test_an_event_and_a_listed_mission_have_the_fields_of_the_page():
+    mission = Mission(Brief("genesis_obj", "double")).advance(BriefAccepted())
+    event = re.search(r"an `event` per state \((.*?)\)", PAGE, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", event)) == set(notice("m", mission, {}))
+    listed = {row[0].strip("`"): row[2] for row in rows("Verbs")}["missions"]
+    named = set(re.findall(r"`(\w+)`", listed.split("of each")[0])) - {"missions"}
+    assert named == {*missions._LISTED, "problem"}
 
 
 def test_the_limits_on_the_page_are_the_constants_of_the_code():

@@ -1,9 +1,15 @@
 """bat_os.core.settings: what an owner may set."""
 
-import pytest
+from dataclasses import fields
 
-from bat_os.core.settings import Settings
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bat_os.core.settings import MAX_FILE, PREFIX, Settings, resolve
 from bat_os.errors import SettingsError
+
+NAMES = [PREFIX + field.name.upper() for field in fields(Settings)]
 
 
 def test_what_is_not_set_has_its_default():
@@ -28,3 +34,68 @@ def test_a_flag_wins_over_the_environment():
 def test_a_value_that_cannot_be_used_is_named(key, text):
     with pytest.raises(SettingsError, match=f"BATOS_{key}='?{text}"):
         Settings.from_mapping({f"BATOS_{key}": text})
+
+
+def test_the_environment_wins_over_the_file_and_a_flag_over_both():
+    file = "tcp_port = 1\nthreads = 1\ncandidates = 1\n"
+    found = resolve(file, {"BATOS_THREADS": "2", "BATOS_CANDIDATES": "2"}, {"candidates": 3})
+    settings = found.settings
+    assert (settings.tcp_port, settings.threads, settings.candidates) == (1, 2, 3)
+    assert found.origins["tcp_port"] == "batos.toml, line 1"
+    assert found.origins["threads"] == "BATOS_THREADS"
+    assert found.origins["candidates"] == "--candidates"
+    assert found.origins["cell"] == "default"
+
+
+def test_an_empty_variable_sets_nothing():
+    assert resolve("threads = 1", {"BATOS_THREADS": ""}, {}).settings.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("\ntcp_port = 70000", "line 2: tcp_port = 70000 cannot be used; it takes a port"),
+        ("tcp_port = '5555'", "line 1: tcp_port = '5555' cannot be used; it takes a whole number"),
+        ("tcp_port = true", "line 1: tcp_port = true cannot be used; it takes a whole number"),
+        ("open_loopback = 1", "line 1: open_loopback = 1 cannot be used; it takes true or false"),
+        ("# a\n\n'cell' = 'jail'", "line 3: cell = 'jail' cannot be used; it takes auto, zygote"),
+        ("mission_seconds = nan", "it takes seconds from 1 to 86400"),
+        ("tcp_prot = 0", "line 1: 'tcp_prot' is no setting; did you mean tcp_port?"),
+        ("[kernel]\nthreads = 1", "line 1: 'kernel' is no setting; there are: image, tcp_port"),
+        ("home = 'x'", "line 1: 'home' is no setting; the file lies in the home"),
+        ("threads = ", "batos.toml is no TOML"),
+        ("a = " + "[" * 9000, "batos.toml is no TOML"),
+        ("threads = 1\nthreads = 2", "batos.toml is no TOML"),
+        ("#" * (MAX_FILE + 1), "at most"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_told_with_its_line_and_what_is_allowed(file, told):
+    with pytest.raises(SettingsError) as caught:
+        resolve(file, {}, {})
+    assert told in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_whole_numbers_serve_where_a_number_is_wanted():
+    assert resolve("mission_seconds = 60", {}, {}).settings.mission_seconds == 60.0
+
+
+def complaint(file, environ):
+    """Return what is wrong, or "" where these make settings."""
+    try:
+        resolve(file, environ, {})
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@given(st.text(alphabet="atcp_or=[]{}'\"\\\n 0159.#tue", max_size=60))
+def test_any_text_makes_settings_or_one_clear_error(text):
+    told = complaint(text, {})
+    assert not told or told.startswith("batos.toml")
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=20), max_size=4))
+def test_any_environment_makes_settings_or_one_clear_error(environ):
+    told = complaint("", environ)
+    assert not told or told.startswith("BATOS_")

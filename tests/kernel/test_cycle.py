@@ -324,7 +324,7 @@ async def test_the_writer_is_told_what_the_cells_python_lacks(image):
     assert told[-1].endswith("Do without yield; del.")
 
 
-UNSURE = (" return number", " return number + 1", " return number + 2")
+UNSURE = tuple(f" return number * 2 + {n}" for n in range(4))
 
 
 @pytest.fixture
@@ -343,17 +343,18 @@ async def test_candidates_that_disagree_install_nothing_and_ask_for_an_example(
     body = answer["body"]
     assert (answer["type"], body["code"]) == ("error", "EXAMPLE_WANTED")
     assert record.mission.state is State.FAILED
-    assert [choice["result"] for choice in body["details"]["choices"]] == [21, 22]
-    assert len(body["details"]["candidates"]) == 3
-    assert "Is double(21) 21 or 22?" in body["message"]
+    assert [choice["result"] for choice in body["details"]["choices"]] == [43, 44]
+    assert record.mission.rounds == 2
+    assert len(body["details"]["candidates"]) == 6
+    assert "Is double(21) 43 or 44?" in body["message"]
     assert await raw(image) == before
 
 
 async def test_the_example_that_was_asked_for_decides(think, disagreeing):
     await think((), "double", 21, mind=disagreeing)
-    example = {"args": [4], "kwargs": {}, "result": 5}
+    example = {"args": [4], "kwargs": {}, "result": 9}
     answer, _, _ = await think((), "double", 21, mind=disagreeing, examples=(example,))
-    assert (answer["body"]["result"], answer["body"]["status"]) == (22, "verified")
+    assert (answer["body"]["result"], answer["body"]["status"]) == (43, "verified")
 
 
 async def test_an_unlearned_method_is_learned_again_only_if_it_passes_its_old_examples(

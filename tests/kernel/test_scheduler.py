@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
 from bat_os.core.mission import State
 from bat_os.errors import BusyError, ShuttingDownError
 from bat_os.image import missions
-from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, Scheduler
+from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.snapshot import find
 from tests.kernel.minds import make_mind, open_mission, read, script
 
@@ -259,3 +260,39 @@ async def test_a_fault_of_ours_fails_one_mission_and_no_other(image, scheduler_o
     assert (bad["body"]["code"], good["body"]["result"]) == ("INTERNAL", 7)
     assert "the kernel has a fault" in bad["body"]["message"]
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_the_missions_of_a_session_with_one_come_before_the_many_of_another(
+    image, scheduler_of
+):
+    gate, begun = asyncio.Event(), []
+    scheduler = scheduler_of(script(DOUBLE), gate=gate)
+    scheduler.feed.publish = lambda told, mission: begun.append(told["brief_id"]) or told
+    many = [await start(scheduler, image, f"double_{n}", 2) for n in range(4 * RUNNING)]
+    other = await open_mission(image, "triple", 2, key="other")
+    record = await read(image, other)
+    scheduler.start(replace(record, session="t"))
+    gate.set()
+    await asyncio.gather(*map(scheduler.result, (*many, other)))
+    order = list(dict.fromkeys(begun))
+    assert set(order) == {*many, other}
+    assert order.index(other) < 3 * RUNNING  # those that run already, and some of those beside it
+
+
+async def test_several_missions_think_side_by_side(image, scheduler_of):
+    gate, heard, all_think = asyncio.Event(), [], asyncio.Event()
+    scheduler = scheduler_of(script(DOUBLE), gate=gate)
+
+    def hear(told, mission):
+        heard.append(told)
+        if len({one["brief_id"] for one in heard}) == RUNNING:
+            all_think.set()
+        return told
+
+    scheduler.feed.publish = hear
+    ids = [await start(scheduler, image, f"double_{n}", 2) for n in range(RUNNING + 1)]
+    await all_think.wait()
+    assert {told["state"] for told in heard} == {"decomposing"}  # all wait for the model
+    gate.set()
+    await asyncio.gather(*map(scheduler.result, ids))
+    assert len({told["brief_id"] for told in heard if told["state"] == "complete"}) == len(ids)

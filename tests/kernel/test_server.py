@@ -6,6 +6,7 @@ import zmq.asyncio
 
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import RemoteError
+from bat_os.kernel.doors import Door
 from bat_os.kernel.scheduler import MAX_PER_SESSION
 from bat_os.kernel.server import Server
 
@@ -144,9 +145,9 @@ async def test_one_who_does_not_read_costs_the_others_nothing(thinking):
 
 
 async def test_an_endpoint_that_is_taken_is_an_error_and_not_a_second_server(thinking):
-    with zmq.Context() as context, Server(context, "tcp://127.0.0.1:*", "")._socket as taken:
+    with zmq.Context() as context, Server(context, Door("tcp://127.0.0.1:*"))._socket as taken:
         with pytest.raises(zmq.ZMQError):
-            Server(context, taken.get_string(zmq.LAST_ENDPOINT).rstrip("\0"), "")
+            Server(context, Door(taken.get_string(zmq.LAST_ENDPOINT).rstrip("\0")))
         taken.close(0)
 
 

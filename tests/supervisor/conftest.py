@@ -101,8 +101,11 @@ def watch(home):
     """Start a supervisor; whatever still runs is stopped at the end."""
     running = []
 
-    def start(command, **options):
-        running.append(Watched(Supervisor(home, command, **options), home))
+    def start(command, *, limits=None, upgrade=None, **options):
+        supervisor = Supervisor(home, command, **options)
+        supervisor.limits = limits or supervisor.limits
+        supervisor.upgrade = upgrade
+        running.append(Watched(supervisor, home))
         return running[-1]
 
     yield start

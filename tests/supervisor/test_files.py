@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from bat_os.core.restart import Run
+from bat_os.core.supervision.restart import Run
 from bat_os.errors import LockedError
 from bat_os.supervisor import report
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.lock import FileLock, is_held
-from bat_os.supervisor.logfile import rotate, tail
+from bat_os.supervisor.logfile import rotate, rotate_open, tail
 from bat_os.supervisor.report import Status, read_status, write_crash, write_status
 
 HOLDER = """
@@ -92,6 +92,23 @@ def test_a_small_log_stays_where_it_is(tmp_path):
     log.write_text("short")
     rotate(log, largest=10)
     assert log.read_text() == "short"
+
+
+def test_a_log_that_is_being_written_is_emptied_and_its_text_kept(tmp_path):
+    log = tmp_path / "kernel.log"
+    with log.open("ab", buffering=0) as writer:
+        for number in range(5):
+            writer.write(f"{number}".encode() * 20)
+            assert rotate_open(log, largest=10)
+        writer.write(b"short")
+        assert not rotate_open(log, largest=10)
+    names = {path.name: path.read_text()[:5] for path in tmp_path.iterdir()}
+    assert names == {
+        "kernel.log": "short",
+        "kernel.log.1": "44444",
+        "kernel.log.2": "33333",
+        "kernel.log.3": "22222",
+    }
 
 
 def test_the_tail_is_the_last_lines_even_of_a_long_or_broken_log(tmp_path):

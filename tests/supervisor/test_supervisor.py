@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-from bat_os.core.restart import RestartPolicy
+from bat_os.core.supervision.pulse import PulseLimits
+from bat_os.core.supervision.restart import RestartPolicy
+from bat_os.supervisor.logfile import rotate_open
 from bat_os.supervisor.process import StopTimes
 from bat_os.supervisor.report import read_status
 
@@ -22,6 +24,20 @@ born(); sys.stdin.read()
 """
 DEAF = "born(); threading.Event().wait()"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); born(); threading.Event().wait()"
+# Serves, beats once by hand, and is silent from then on.
+SILENT = (
+    SERVING.replace("born(); sys.stdin.read()", "")
+    + """
+host, port, token = os.environ["BATOS_BEAT"].split(":")
+def beat(n):
+    told = {"token": token, "n": n, "lag": 0, "state": "serving"}
+    pulse.sendto(json.dumps(told).encode(), (host, int(port)))
+pulse = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+born(); beat(0)
+"""
+)
+ONCE = "mark = home / 'once'\nfirst = not mark.exists()\nmark.touch()\n"
+HASTY = PulseLimits(suspect=0.2, lost=0.6)
 IMPATIENT = StopTimes(terminate=0.05, kill=0.1)
 
 
@@ -159,3 +175,72 @@ def test_a_new_watchdog_ends_the_hanging_kernel_of_a_killed_one(children, watch,
 
     children.wait_for_birth()
     orphan.wait_for_end()
+
+
+def read_crash(home):
+    return json.loads(min(home.crashes.glob("*.json")).read_text())
+
+
+def test_a_kernel_whose_loop_falls_silent_is_killed_and_started_again(children, watch, home, until):
+    hang = SILENT + "threading.Event().wait() if first else sys.stdin.read()\n"
+    watch(children.program(ONCE + hang), limits=HASTY)
+    first = children.wait_for_birth()
+    children.wait_for_birth()
+    first.wait_for_end()
+    report = read_crash(home)
+    assert report["exit"] == -signal.SIGKILL
+    assert "no beat" in report["reason"]
+
+
+@pytest.mark.usefixtures("posix")
+def test_a_stopped_kernel_is_killed_and_started_again(children, watch, home):
+    stop = SILENT + "os.kill(os.getpid(), signal.SIGSTOP) if first else sys.stdin.read()\n"
+    watch(children.program(ONCE + stop), limits=HASTY)
+    children.wait_for_birth()
+    children.wait_for_birth()
+    assert "no beat" in read_crash(home)["reason"]
+
+
+def test_a_silent_kernel_is_suspect_until_it_beats_again(children, watch, home, until):
+    again = "while not (home / 'go').exists(): pass\nbeat(1); sys.stdin.read()\n"
+    watched = watch(children.program(SILENT + again), limits=PulseLimits(suspect=0.2, lost=60.0))
+    life = children.wait_for_birth()
+    until(lambda: watched.status().state == "suspect")
+    (home.path / "go").touch()
+    until(lambda: watched.status().state == "running")
+    assert watched.status().pid == life.pid
+
+
+def test_a_kernel_that_does_not_serve_in_time_is_killed(children, watch, home):
+    limits = PulseLimits(startup=0.3)
+    watched = watch(children.program(DEAF), limits=limits, policy=RestartPolicy(limit=0))
+    assert watched.wait() == 1
+    assert "did not serve within" in read_crash(home)["reason"]
+
+
+def test_a_kernel_that_ends_for_an_upgrade_is_started_again_without_a_report(children, watch, home):
+    watch(children.program(ONCE + "born(); sys.exit(76) if first else sys.stdin.read()\n"))
+    children.wait_for_birth()
+    children.wait_for_birth()
+    assert list(home.crashes.iterdir()) == []
+
+
+def test_a_watchdog_that_is_asked_twice_stops_once(children, watch, home):
+    watched = watch(children.program(OBEDIENT))
+    children.wait_for_birth()
+    watched.supervisor.stop()
+    watched.supervisor.stop()
+    assert watched.wait() == 0
+
+
+def test_a_large_log_is_set_aside_while_the_kernel_writes_it(
+    children, watch, home, until, monkeypatch
+):
+    monkeypatch.setattr("bat_os.supervisor.supervisor.LOOK", 0.01)
+    monkeypatch.setattr(rotate_open, "__kwdefaults__", {"largest": 1000, "kept": 3})
+    chatty = "born()\nfor n in range(100): print('line', n, '.' * 50)\nsys.stdin.read()\n"
+    watch(children.program(chatty))
+    children.wait_for_birth()
+    older = home.kernel_log.with_name("kernel.log.1")
+    until(older.exists)
+    until(lambda: home.kernel_log.stat().st_size < 1000)

@@ -10,10 +10,13 @@ from bat_os.core.brief import Brief
 from bat_os.core.frames import read_examples
 from bat_os.core.judging.choosing import preview, same
 from bat_os.errors import ArgumentsError, DraftsError, NotFoundError
+from bat_os.image.history import marks
+from bat_os.image.history.versions import turn_down
 from bat_os.image.objects import Method
 from bat_os.kernel import views
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.verbs.history import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -65,17 +68,30 @@ async def find_skills(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
 
 
 async def approve(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
-    """Make a provisional method verified, by the Architect's yes or by examples it reproduces.
+    """Settle a method by the Architect's yes, or by examples that it reproduces.
 
-    Approving what is settled already changes nothing.
+    A version that waits becomes the one that answers; with ``body.no`` it is turned down.
+    Else a provisional method becomes verified; approving what is settled changes nothing.
+    Without a selector: ``{"waiting": [...]}``, what waits.
 
     Raises:
+        ArgumentsError: ``no`` is neither true nor false, or the method is pinned.
         NotFoundError: No such object, or no learned method of that name of its own.
         DraftsError: It does not reproduce an example; it stays provisional.
         CellError: It fails on an example.
     """
     examples = read_examples(request.body.get("examples", []))
     target, selector = request.target, request.selector
+    if not selector:
+        listed = await mind.image.transact(marks.all_waiting, note="list what waits")
+        return {"waiting": listed}
+    if type(no := request.body.get("no", False)) is not bool:
+        raise ArgumentsError("no is not true or false")
+    if no:
+        return await _turn_down(mind, request)
+    waits = await mind.image.transact(lambda root: _waits(root, request), note="look what waits")
+    if waits:
+        return await release(mind, request, waits, examples)
     number, source = await mind.image.transact(
         lambda root: _number_and_source(_version(root, request)), note=f"read {selector}"[:70]
     )
@@ -99,6 +115,22 @@ async def approve(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
 
     status = await mind.image.transact(settle, note=f"approve {selector}"[:70])
     return {"target": target, "selector": selector, "version": number, "status": status}
+
+
+async def _turn_down(mind: Mind, request: Request) -> dict[str, Any]:
+    selector, now = request.selector, time.time()
+    number = await mind.image.transact(
+        lambda root: turn_down(root, find(root, request.target), selector, at=now),
+        note=f"turn down {selector}"[:70],
+    )
+    about = {"target": request.target, "selector": selector}
+    return about | {"version": number, "status": "turned down"}
+
+
+def _waits(root: Root, request: Request) -> int:
+    method = find(root, request.target).slots.get(request.selector)
+    found = marks.waiting(root, method) if isinstance(method, Method) else {}
+    return int(found.get("version", 0))
 
 
 def _version(root: Root, request: Request) -> MethodVersion:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.kernel.verbs import asking, carry, experience, history, integrity, moments
 from bat_os.kernel.verbs.knowledge import documents, forget, learn, search
 from bat_os.kernel.verbs.objects import approve, find_skills, inspect, list_objects
 from bat_os.kernel.verbs.teaching import teach
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Say = Callable[[Mapping[str, Any]], None]
     Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]
 
-VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
+_VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
     {
         "approve": approve,
         "documents": documents,
@@ -32,5 +33,14 @@ VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
         "list": list_objects,
         "search": search,
         "teach": teach,
+        **asking.VERBS,
+        **carry.VERBS,
+        **experience.VERBS,
+        **history.VERBS,
+        **moments.VERBS,
+        **integrity.VERBS,
     }
+)
+VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
+    {name: moments.in_time(name, verb) for name, verb in _VERBS.items()}
 )

@@ -2,6 +2,7 @@
 
     exit 0    stay down
     exit 75   start again at once
+    exit 76   the same: it went down so that it can be upgraded
     exit 78   never again: something that only a person can put right
     others    a crash: start again after 0, 1, 2, 4 ... 60 s
 
@@ -19,6 +20,7 @@ from typing import Final
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_RESTART: Final = 75
+EXIT_UPGRADE: Final = 76
 EXIT_PERMANENT: Final = 78
 
 
@@ -38,11 +40,13 @@ class Run:
         code: Exit status; -9 when signal 9 ended it.
         ended: When, in monotonic seconds.
         served: For how many seconds it could be talked to.
+        cause: Why it was ended, where the watchdog did it.
     """
 
     code: int
     ended: float
     served: float
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class RestartPolicy:
             run: How the kernel ended.
             jitter: Random number in [0, 1); 0 means the full delay.
         """
-        reason = describe_exit(run.code)
+        reason = run.cause or describe_exit(run.code)
         if run.code == EXIT_STOPPED:
             return Verdict(Action.STAY_DOWN, 0.0, reason)
         if run.code == EXIT_PERMANENT:
@@ -113,7 +117,7 @@ class RestartPolicy:
             reason = f"{reason}, after {len(recent)} restarts in {self.window:.0f} s"
             return Verdict(Action.GIVE_UP, 0.0, reason, history)
         restarts = (*recent, run.ended)
-        if run.code == EXIT_RESTART:
+        if run.code in (EXIT_RESTART, EXIT_UPGRADE):
             return Verdict(Action.RESTART, 0.0, reason, History(restarts, history.crashes))
         delay = self.backoff(history.crashes) * (1.0 - self.spread * jitter)
         return Verdict(Action.RESTART, delay, reason, History(restarts, history.crashes + 1))
@@ -134,6 +138,7 @@ def describe_exit(code: int) -> str:
     known = {
         EXIT_STOPPED: "the kernel stopped as asked",
         EXIT_RESTART: "the kernel asked to be started again",
+        EXIT_UPGRADE: "the kernel stopped for an upgrade",
         EXIT_PERMANENT: "the kernel cannot run until something is put right",
     }
     if code < 0:

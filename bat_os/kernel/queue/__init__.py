@@ -1,0 +1,1 @@
+"""What lies between a message and its mission: storing briefs, whose turn it is, who listens."""

@@ -1,0 +1,217 @@
+"""export and import: one object or method from image to image, as text that people can read.
+
+What comes in goes the way of what is taught: covenant, the guardian's audit, a trial turn per
+example, and one transaction, in which an object appears with all its methods or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief
+from bat_os.core.judging.choosing import preview, same
+from bat_os.core.values import check_object_name
+from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
+from bat_os.image.archive import export
+from bat_os.image.examples import kept_examples, merge_examples
+from bat_os.image.history.entries import summary_of
+from bat_os.image.install import Skill, install
+from bat_os.image.objects import Method, MethodVersion, UvmObject, digest, ref_of
+from bat_os.kernel.snapshot import find
+from bat_os.kernel.turn import Candidate, try_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.mind import Mind
+
+    Root = MutableMapping[str, Any]
+    Say = Callable[[Mapping[str, Any]], None]
+
+# How a method says that it came from another image.
+IMPORTED: Final = "imported"
+
+
+async def give(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return an object, or with a selector one method, as text that ``import`` takes.
+
+    Raises:
+        NotFoundError: No such object or learned method.
+        ArgumentsError: Something that it refers to has no name.
+    """
+    return await mind.image.transact(
+        lambda root: write_export(root, request.target, request.selector),
+        note=f"export {request.target}"[:70],
+    )
+
+
+def write_export(root: Root, target: str, selector: str) -> dict[str, Any]:
+    """Return what ``give`` does; inside ``ImageStore.transact`` only."""
+    obj = find(root, target)
+    told = export.export_method(obj, selector) if selector else export.export_object(obj)
+    text = json.dumps(told, indent=1, ensure_ascii=False)
+    return {"name": f"{target}.{selector}".rstrip("."), "sha256": told["sha256"], "text": text}
+
+
+async def take(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Install what ``body.text`` holds: an object (as ``body.as``) or a method (into ``target``).
+
+    Returns:
+        ``object``, ``new`` (the object was made), and ``methods``: selector, version, status
+        and sha256 of each.
+
+    Raises:
+        ArgumentsError: The text is no export, or there is an object of that name.
+        NotFoundError: Objects that it refers to are missing; ``details.missing`` names them.
+        AuditError: The guardian refuses a method.
+        DraftsError: A method does not reproduce an example.
+        CellError: A method fails on an example.
+    """
+    text = request.body.get("text")
+    if type(text) is not str or not text:
+        raise ArgumentsError("import needs a body with the text of an export")
+    content = await asyncio.to_thread(export.read, text)
+    if content["kind"] == "method":
+        return await _take_method(mind, content, request.target or str(content["object"]))
+    name = request.body.get("as") or content["name"]
+    if type(name) is not str:
+        raise ArgumentsError("as is not a text")
+    check_object_name(name)
+    return await _take_object(mind, content, name)
+
+
+async def _take_method(mind: Mind, content: Mapping[str, Any], target: str) -> dict[str, Any]:
+    selector = str(content["selector"])
+    kept = await mind.image.transact(
+        lambda root: kept_examples(find(root, target), selector), note="read examples"
+    )
+    skill = await _tried(mind, content, target, kept)
+    version = await mind.image.transact(
+        lambda root: put_in(root, find(root, target), skill), note=f"import {selector}"[:70]
+    )
+    return {"object": target, "new": False, "methods": [_told(skill, version)]}
+
+
+async def _take_object(mind: Mind, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    # Without a name it is out of reach for all others, and the next pack forgets it: what
+    # is tried here and fails, or is killed, leaves nothing behind.
+    oid = await mind.image.transact(
+        lambda root: _stage(root, content, name), note=f"stage the import of {name}"[:70]
+    )
+    skills = [await _tried(mind, method, oid, ()) for method in content["methods"]]
+
+    def work(root: Root) -> list[int]:
+        _check_new(root, name)
+        obj = find(root, oid)
+        root["objects"][name] = obj
+        return [put_in(root, obj, skill) for skill in skills]
+
+    numbers = await mind.image.transact(work, note=f"import {name}"[:70])
+    told = [_told(skill, number) for skill, number in zip(skills, numbers, strict=True)]
+    return {"object": name, "new": True, "methods": told}
+
+
+def _stage(root: Root, content: Mapping[str, Any], name: str) -> str:
+    _check_new(root, name)
+    missing = [one for one in export.references(content) if one not in root["objects"]]
+    if missing:
+        text = f"{name} refers to what is not here: {', '.join(missing)}; import that first"
+        raise NotFoundError(text[:500], missing=missing)
+
+    def resolve_name(held: str) -> UvmObject:
+        return find(root, held)
+
+    obj = UvmObject(name, tuple(map(resolve_name, content["parents"])))
+    root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
+    for slot, value in content["slots"].items():
+        obj.set_slot(slot, export.decode(value, resolve_name))
+    return ref_of(obj).oid
+
+
+def _check_new(root: Root, name: str) -> None:
+    if name in root["objects"]:
+        raise ArgumentsError(f"there is an object {name} already; import it under another name")
+
+
+async def _tried(
+    mind: Mind, content: Mapping[str, Any], target: str, kept: Sequence[Mapping[str, Any]]
+) -> Skill:
+    """Return a method of an export as a skill that was audited and reproduced its examples."""
+    examples = await mind.image.transact(
+        lambda root: merge_examples(_examples(root, content), kept), note="read examples"
+    )
+    provenance = {
+        "persona": IMPORTED,
+        "imported": {"sha256": content["sha256"], "status": content["status"]},
+        "origin": content["origin"],
+        "created": time.time(),
+        "examples": list(examples),
+        "cell": mind.cell.stats().get("kind", ""),
+    }
+    status = "verified" if examples else "provisional"
+    version = MethodVersion(1, content["source"], status, provenance)
+    return await prove(mind, target, str(content["selector"]), version)
+
+
+async def prove(mind: Mind, target: str, selector: str, version: MethodVersion) -> Skill:
+    """Return a version of elsewhere as a skill for here, once it has shown what it can.
+
+    Its source is audited, and the examples in its provenance run on ``target``, which changes
+    nothing.
+
+    Raises:
+        AuditError: The guardian refuses the source.
+        DraftsError: It does not reproduce an example.
+        CellError: It fails on an example.
+        NotFoundError: No such target.
+    """
+    source = await asyncio.to_thread(mind.guardian.repair, version.source, selector)
+    if findings := (await asyncio.to_thread(mind.guardian.audit, source, selector)).lines():
+        raise AuditError(findings)
+    for example in version.provenance.get("examples", ()):
+        brief = Brief(target, selector, tuple(example["args"]), example["kwargs"])
+        answer = await try_turn(mind.image, mind.cell, brief, Candidate(selector, source))
+        if not await asyncio.to_thread(same, answer.value, example["result"]):
+            gives, wanted = preview(answer.value), preview(example["result"])
+            raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
+    summary = summary_of(selector, version)
+    vector = await mind.embedder.embed([summary.text])
+    provenance = dict(version.provenance)
+    return Skill(selector, source, version.status, provenance, summary.text, vector, summary.kinds)
+
+
+def _examples(root: Root, content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def decoded(value: Any) -> Any:
+        return export.decode(value, lambda name: ref_of(find(root, name)))
+
+    return [
+        {part: decoded(one[part]) for part in ("args", "kwargs", "result")}
+        for one in content["examples"]
+    ]
+
+
+def put_in(root: Root, target: UvmObject, skill: Skill) -> int:
+    """Make the skill current in ``target`` unless it is; return the number of its version.
+
+    Raises:
+        ArgumentsError: A slot of the object has the name.
+    """
+    known = target.slots.get(skill.selector)
+    if known is not None and not isinstance(known, Method):
+        raise ArgumentsError(f"{skill.selector} is a slot of the object already")
+    if known is not None and known.current >= 0 and known.version.source == skill.source:
+        return int(known.version.number)
+    return install(root, target, skill)
+
+
+def _told(skill: Skill, version: int) -> dict[str, Any]:
+    return {
+        "selector": skill.selector,
+        "version": version,
+        "status": skill.status,
+        "sha256": digest(skill.source),
+    }

@@ -1,0 +1,346 @@
+"""Verbs about what became of methods: from why to recall.
+
+Whatever makes a version current again runs its examples in the cell first, and what has
+changed between that run and the commit is noticed: the commit is then refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief
+from bat_os.core.frames import read_examples
+from bat_os.core.judging.choosing import preview, same
+from bat_os.core.values import to_wire
+from bat_os.errors import ArgumentsError, CellError, DraftsError, ProtocolError
+from bat_os.image.examples import merge_examples
+from bat_os.image.history import marks, recall, versions
+from bat_os.image.history.why import explain
+from bat_os.kernel.snapshot import find
+from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.verbs.replay import replay
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+
+    from bat_os.core.protocol import Request
+    from bat_os.image.history.versions import Picked
+    from bat_os.kernel.mind import Mind
+
+    Root = MutableMapping[str, Any]
+    Say = Callable[[Mapping[str, Any]], None]
+
+
+async def why(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return all that is known of a method; ``body.version`` names another than the current.
+
+    Raises:
+        NotFoundError: No such object, learned method or version.
+        ArgumentsError: The version is no number.
+    """
+    number, waiting = versions.read_number(request.body, "version"), mind.image.uses.waiting()
+    return await mind.image.transact(
+        lambda root: explain(root, find(root, request.target), request.selector, number, waiting),
+        note=f"why {request.selector}"[:70],
+    )
+
+
+async def list_versions(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return the versions of a method, oldest first, with its pin, taint and moves.
+
+    Raises:
+        NotFoundError: No such object or learned method.
+    """
+    return await mind.image.transact(
+        lambda root: versions.overview(root, find(root, request.target), request.selector),
+        note=f"versions of {request.selector}"[:70],
+    )
+
+
+async def diff_method(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return what changed in the source from version ``body.a`` to ``body.b``.
+
+    Raises:
+        NotFoundError: No such object, method or version.
+        ArgumentsError: A version is no number.
+    """
+    one, other = versions.read_number(request.body, "a"), versions.read_number(request.body, "b")
+    return await mind.image.transact(
+        lambda root: versions.compare(find(root, request.target), request.selector, one, other),
+        note=f"compare {request.selector}"[:70],
+    )
+
+
+async def unlearn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Let nobody understand a method any more; ``redo`` brings it back.
+
+    Raises:
+        NotFoundError: No such object, or no learned method of its own.
+        ArgumentsError: It is unlearned already, or pinned.
+    """
+    now = time.time()
+    number = await mind.image.transact(
+        lambda root: versions.unlearn(root, find(root, request.target), request.selector, at=now),
+        note=f"unlearn {request.selector}"[:70],
+    )
+    return _told(request, number, "unlearned")
+
+
+async def redo(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Make the unlearned version, or version ``body.version``, current; its examples run first.
+
+    Raises:
+        NotFoundError: No such object, method or version.
+        ArgumentsError: It is current already, or another one is pinned.
+        DraftsError: It does not reproduce an example.
+        ConflictError: The method was changed meanwhile.
+        ModelError: The embedding model cannot be had.
+    """
+    picked = await _go_to(mind, request, "redo", pin=False)
+    return _told(request, picked.number, "current") | {"sha256": picked.sha256}
+
+
+async def pin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Hold a method at version ``body.version`` (the current one): no other becomes current.
+
+    A version that is not current becomes so first, as by ``redo``.
+
+    Raises:
+        BatError: As ``redo``; and where another version is pinned.
+    """
+    number = versions.read_number(request.body, "version")
+
+    def hold(root: Root) -> Picked | None:
+        method = versions.own(obj := find(root, request.target), request.selector)
+        current = method.current >= 0 and number in (0, method.current + 1)
+        if not current:
+            return None
+        if (held := marks.pinned(root, method)) != method.current + 1:
+            marks.set_pinned(root, method, method.current + 1)
+            marks.add_move(root, method, _move("pin", method.current + 1) | {"before": held})
+        return versions.pick_current(obj, request.selector)
+
+    picked = await mind.image.transact(hold, note=f"pin {request.selector}"[:70])
+    if picked is None:
+        picked = await _go_to(mind, request, "redo and pin", pin=True)
+    return _told(request, picked.number, "pinned") | {"sha256": picked.sha256}
+
+
+async def unpin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Let a method take other versions again; without a pin nothing changes.
+
+    Raises:
+        NotFoundError: No such object, or no learned method of its own.
+    """
+
+    def release(root: Root) -> int:
+        method = versions.own(find(root, request.target), request.selector)
+        if number := marks.pinned(root, method):
+            marks.set_pinned(root, method, 0)
+            marks.add_move(root, method, _move("unpin", number))
+        return number
+
+    number = await mind.image.transact(release, note=f"unpin {request.selector}"[:70])
+    return _told(request, number, "unpinned" if number else "not pinned")
+
+
+async def verify_method(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Run a method's examples, and those in ``body.examples``; clear its taint if all pass.
+
+    New examples are kept with the method, and make it verified.
+
+    Raises:
+        NotFoundError: No such object or method.
+        ArgumentsError: There is no example to run.
+        DraftsError: It does not reproduce one; the mark stays.
+        ConflictError: The method was changed meanwhile.
+    """
+    given = read_examples(request.body.get("examples", []))
+    picked = await mind.image.transact(
+        lambda root: versions.pick_current(find(root, request.target), request.selector),
+        note=f"read {request.selector}"[:70],
+    )
+    examples = merge_examples(given, picked.examples)
+    if not examples:
+        raise ArgumentsError(f"{request.selector} has no example to run; give one")
+    await _check(mind, picked, examples)
+
+    def clear(root: Root) -> str:
+        method = versions.unchanged(find(root, picked.oid), picked)
+        if given:
+            known = method.approvals.get(picked.number, {}).get("examples", ())
+            told = [*merge_examples(known, given)]
+            method.approve({"at": time.time(), "by": "ARCHITECT", "examples": told})
+        if mark := marks.taint(root, method):
+            marks.set_taint(root, method, {})
+            move = _move("verify", picked.number) | {"document": mark["document"]}
+            marks.add_move(root, method, move)
+        return str(method.status)
+
+    status = await mind.image.transact(clear, note=f"verify {request.selector}"[:70])
+    return _told(request, picked.number, status) | {"examples": len(examples), "tainted": {}}
+
+
+async def release(
+    mind: Mind, request: Request, number: int, given: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Let the version that waits answer: its examples, and those given, have run.
+
+    Raises:
+        DraftsError: It does not reproduce one; it goes on waiting.
+        ArgumentsError: The method is pinned.
+        ConflictError: The method was changed meanwhile.
+        ModelError: The embedding model cannot be had.
+    """
+    picked = await mind.image.transact(
+        lambda root: versions.pick(root, find(root, request.target), request.selector, number),
+        note=f"read {request.selector}"[:70],
+    )
+    await _check(mind, picked, merge_examples(given, picked.examples))
+    vector = await mind.catalog.embed([picked.summary.text])
+    move = _move("approve", number)
+
+    def work(root: Root) -> str:
+        holder = find(root, picked.oid)
+        versions.make_current(root, holder, picked, vector, move)
+        method = holder.slots[picked.selector]
+        method.approve({"at": move["at"], "by": "ARCHITECT", "examples": list(given)})
+        return str(method.status)
+
+    status = await mind.image.transact(work, note=f"approve {request.selector}"[:70])
+    return _told(request, number, status) | {"sha256": picked.sha256}
+
+
+async def recall_methods(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """List the current methods from one origin; with ``body.yes`` withdraw them together.
+
+    ``body`` names one of ``model``, ``adapter``, ``document``, ``mission``; or ``undo`` with
+    the id of an earlier recall; or nothing, which lists the recalls and what is tainted.
+
+    Raises:
+        ArgumentsError: Something else.
+        NotFoundError: No such recall.
+    """
+    body = request.body
+    if body.get("undo") is not None:
+        return await _undo_recall(mind, body["undo"])
+    if not any(body.get(kind) is not None for kind in recall.ORIGINS):
+        return await mind.image.transact(
+            lambda root: to_wire(
+                {"recalls": recall.recalls(root), "tainted": recall.tainted(root)}
+            ),
+            note="list recalls",
+        )
+    origin, yes = recall.read_origin(body), body.get("yes", False)
+    if type(yes) is not bool:
+        raise ArgumentsError("yes is not true or false")
+    recall_id, now = f"{int(time.time() * 1000):012x}{secrets.token_hex(2)}", time.time()
+
+    def work(root: Root) -> list[dict[str, Any]]:
+        if not yes:
+            return recall.find(root, origin)
+        return recall.withdraw(root, origin, recall_id=recall_id, at=now)
+
+    note = f"recall {origin.kind} {origin.value}"[:70]
+    rows = await mind.image.transact(work, note=note if yes else "list origins")
+    return {"methods": rows, "withdrawn": yes, "recall": recall_id if yes and rows else ""}
+
+
+async def _undo_recall(mind: Mind, recall_id: Any) -> dict[str, Any]:
+    if type(recall_id) is not str:
+        raise ArgumentsError("undo is not the id of a recall")
+    picked, left = await mind.image.transact(
+        lambda root: recall.withdrawn(root, recall_id), note="read a recall"
+    )
+    back: list[Picked] = []
+    for one in picked:
+        try:
+            await _check(mind, one, one.examples)
+            back.append(one)
+        except (DraftsError, CellError, ProtocolError) as error:
+            left.append({"oid": one.oid, "selector": one.selector, "reason": str(error)})
+    vectors = await mind.catalog.embed([one.summary.text for one in back])
+    now = time.time()
+
+    def work(root: Root) -> None:
+        recall.withdrawn(root, recall_id)  # not undone by another meanwhile
+        move = {"at": now, "what": f"undo recall {recall_id}"}
+        for place, one in enumerate(back):
+            rows = vectors[place : place + 1]
+            versions.make_current(root, find(root, one.oid), one, rows, move)
+        recall.note_undone(root, recall_id, now, back)
+
+    await mind.image.transact(work, note=f"undo recall {recall_id}"[:70])
+    rows = [{"oid": p.oid, "selector": p.selector, "version": p.number} for p in back]
+    return {"back": rows, "left": left, "recall": recall_id}
+
+
+async def _go_to(mind: Mind, request: Request, what: str, *, pin: bool) -> Picked:
+    number = versions.read_number(request.body, "version")
+    picked = await mind.image.transact(
+        lambda root: versions.pick(root, find(root, request.target), request.selector, number),
+        note=f"read {request.selector}"[:70],
+    )
+    await _check(mind, picked, picked.examples)
+    vector = await mind.catalog.embed([picked.summary.text])
+    move = {"at": time.time(), "what": what}
+
+    def work(root: Root) -> None:
+        holder = find(root, picked.oid)
+        versions.make_current(root, holder, picked, vector, move)
+        if pin:
+            marks.set_pinned(root, holder.slots[picked.selector], picked.number)
+
+    await mind.image.transact(work, note=f"{what} {request.selector}"[:70])
+    return picked
+
+
+async def _check(mind: Mind, picked: Picked, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Return nothing when the version reproduces the examples.
+
+    Raises:
+        DraftsError: It does not, or fails on one.
+        BatError: The cell cannot be had.
+    """
+    call = Candidate(picked.selector, picked.source)
+    for example in examples:
+        told = Brief(picked.oid, picked.selector, tuple(example["args"]), example["kwargs"])
+        shown = f"version {picked.number}: {picked.selector}{tuple(example['args'])}"
+        try:
+            answer = await try_turn(mind.image, mind.cell, told, call)
+        except CellError as error:
+            raise DraftsError(f"{shown} fails: {error}; nothing was changed") from error
+        if not await asyncio.to_thread(same, answer.value, example["result"]):
+            gives, wanted = preview(answer.value), preview(example["result"])
+            raise DraftsError(f"{shown} gives {gives}, not {wanted}; nothing was changed")
+
+
+def _move(what: str, number: int) -> dict[str, Any]:
+    return {"at": time.time(), "what": what, "version": number}
+
+
+def _told(request: Request, number: int, status: str) -> dict[str, Any]:
+    about = {"target": request.target, "selector": request.selector}
+    return about | {"version": number, "status": status}
+
+
+VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+    MappingProxyType(
+        {
+            "why": why,
+            "versions": list_versions,
+            "diff-method": diff_method,
+            "unlearn": unlearn,
+            "redo": redo,
+            "pin": pin,
+            "unpin": unpin,
+            "verify-method": verify_method,
+            "recall": recall_methods,
+            "replay": replay,
+        }
+    )
+)

@@ -1,0 +1,26 @@
+"""Is the image what was committed? ``verify`` looks, names what is damaged, sets it aside."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.image.integrity.verify import verify as verify_image
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.mind import Mind
+
+    Say = Callable[[Mapping[str, Any]], None]
+
+
+async def verify(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return what was checked, what is damaged and what stands in the quarantine."""
+    return await verify_image(mind.image, mind.catalog, lambda text: say({"text": text}))
+
+
+VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+    MappingProxyType({"verify": verify})
+)

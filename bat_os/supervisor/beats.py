@@ -1,0 +1,159 @@
+"""The kernel's heartbeat: its event loop says every second that it still turns.
+
+    kernel   loop -> {token, boot, n, state, lag} -> datagram to a port of the loopback interface
+    watchdog drains the port at every look
+
+The loop itself sends, so a loop that is blocked falls silent; a thread or the C part of a
+library would go on beating. A datagram never makes the kernel wait, whatever the watchdog or
+the disk does. The token, new for each kernel, keeps other programs from beating in its name.
+With each beat the kernel winds up a timer of ``faulthandler``: when it runs out, the stacks of
+all threads go to standard error, which is the kernel's log, even while the loop is blocked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import hmac
+import json
+import secrets
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from bat_os.core.supervision.pulse import PulseLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+VARIABLE: Final = "BATOS_BEAT"  # 127.0.0.1:PORT:TOKEN, set by the watchdog for its kernel
+EVERY: Final = 1.0
+LIMITS: Final = PulseLimits()
+LARGEST: Final = 2_000
+MOST: Final = 1_000  # datagrams taken at one look
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a kernel says of itself.
+
+    Attributes:
+        n: Number of the beat.
+        lag: Seconds by which the loop was late for it.
+        state: ``serving``, or what it does while it wakes up.
+    """
+
+    n: int
+    lag: float
+    state: str
+
+
+class BeatListener:
+    """The watchdog's end. Where there is no loopback interface, nothing is ever heard."""
+
+    def __init__(self) -> None:
+        """Open the port."""
+        self._token = ""
+        self._socket: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(("127.0.0.1", 0))
+        except OSError:
+            self._socket.close()
+            self._socket = None
+        else:
+            self._socket.setblocking(False)
+
+    def invite(self) -> dict[str, str]:
+        """Return the environment for the next kernel; beats of earlier ones no longer count."""
+        if self._socket is None:
+            return {}
+        self._token = secrets.token_hex(16)
+        port = self._socket.getsockname()[1]
+        return {VARIABLE: f"127.0.0.1:{port}:{self._token}"}
+
+    def drain(self) -> Beat | None:
+        """Return the last beat that has come since, or None; never waits."""
+        last = None
+        if self._socket is None:
+            return None
+        for _ in range(MOST):
+            try:
+                data = self._socket.recv(LARGEST)
+            except BlockingIOError:
+                break
+            except OSError:  # on Windows: the answer to an earlier datagram, or one too long
+                continue
+            last = self._read(data) or last
+        return last
+
+    def _read(self, data: bytes) -> Beat | None:
+        try:
+            told = json.loads(data)
+            token, n, lag = str(told["token"]), int(told["n"]), float(told["lag"])
+            state = str(told["state"])[:200]
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return None
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token.encode()):
+            return None
+        return Beat(n, lag, state)
+
+    def close(self) -> None:
+        """Close the port. Idempotent."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.asynccontextmanager
+async def beating(invitation: str, about: Callable[[], Mapping[str, Any]]) -> Any:
+    """Beat for as long as the block lasts, from the running loop.
+
+    Args:
+        invitation: The value of VARIABLE; nothing is sent without one.
+        about: Facts as of ``health``; ``boot`` and ``awakening`` are sent.
+    """
+    host, _, rest = invitation.partition(":")
+    port, _, token = rest.partition(":")
+    if host != "127.0.0.1" or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        yield
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.setblocking(False)
+        task = asyncio.create_task(_beat(line, (host, int(port)), token, about), name="beat")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            faulthandler.cancel_dump_traceback_later()
+
+
+async def _beat(
+    line: socket.socket,
+    address: tuple[str, int],
+    token: str,
+    about: Callable[[], Mapping[str, Any]],
+) -> None:
+    n, due = 0, time.monotonic()
+    while True:
+        faulthandler.dump_traceback_later(LIMITS.suspect, file=sys.stderr)
+        facts = about()
+        told = {"token": token, "boot": facts["boot"], "n": n, "lag": round(_since(due), 3)}
+        data = json.dumps(told | {"state": str(facts["awakening"] or "serving")[:200]})
+        with contextlib.suppress(OSError):  # the watchdog is gone; the pipe tells us more
+            line.sendto(data.encode(), address)
+        n, due = n + 1, time.monotonic() + EVERY
+        await asyncio.sleep(EVERY)
+
+
+def _since(due: float) -> float:
+    return max(0.0, time.monotonic() - due)

@@ -1,0 +1,66 @@
+"""Tells systemd how we are: ready, alive, stopping; does nothing where nobody asks for it.
+
+The protocol of ``sd_notify``: datagrams of ``NAME=VALUE`` lines to the Unix socket that
+``NOTIFY_SOCKET`` names. Twenty lines of our own, so that no library has to be installed for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Notifier:
+    """The way to the service manager that started us, if any."""
+
+    def __init__(self, address: str = "", every: float = 0.0) -> None:
+        """Remember whom to tell.
+
+        Args:
+            address: Of its socket; "" when there is none.
+            every: Seconds within which it wants to hear that we live; 0 when it does not.
+        """
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._every = every / 2
+        self._ready = False
+        self._next = 0.0
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], pid: int) -> Notifier:
+        """Return the one that ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` name."""
+        every, wanted = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(pid))
+        seconds = int(every) / 1e6 if every.isdecimal() and wanted == str(pid) else 0.0
+        return cls(environ.get("NOTIFY_SOCKET", ""), seconds)
+
+    def state(self, state: str, reason: str = "") -> None:
+        """Tell what the watchdog is doing: a state of ``status.json``."""
+        lines = [f"STATUS={state}" + (f": {' '.join(reason.split())}" if reason else "")]
+        if state == "running" and not self._ready:
+            lines.append("READY=1")
+            self._ready = True
+        if state == "stopping":
+            lines.append("STOPPING=1")
+        self._send("\n".join(lines))
+
+    def alive(self) -> None:
+        """Tell that the watchdog itself still runs; cheap enough for every look."""
+        now = time.monotonic()
+        if self._every and now >= self._next:
+            self._next = now + self._every
+            self._send("WATCHDOG=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address or not hasattr(socket, "AF_UNIX"):
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line,
+        ):
+            line.setblocking(False)
+            line.connect(self._address)
+            line.send(text.encode("utf-8", "replace"))

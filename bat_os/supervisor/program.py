@@ -1,0 +1,70 @@
+"""Which program and which libraries serve: the pointer that an upgrade switches.
+
+    program.json absent   the checkout that the watchdog was started from
+                 there    a folder in versions/, with the Python that has its libraries
+
+Uses the standard library only, because set-up runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bat_os.supervisor.home import Home, read_json, write_json
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One version of BAT OS on the disk.
+
+    Attributes:
+        tree: Folder with ``batos.py``.
+        python: With its libraries.
+        version: Of BAT OS.
+        commit: Of the source, or "" where it is not known.
+    """
+
+    tree: Path
+    python: Path
+    version: str
+    commit: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """True when it can be started."""
+        return (self.tree / "batos.py").is_file() and self.python.is_file()
+
+    def to_plain(self) -> dict[str, str]:
+        """Return it as what JSON holds."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+def from_plain(told: Any) -> Program | None:
+    """Return the program in ``told``; None when it names none."""
+    names = ("tree", "python", "version", "commit")
+    if not isinstance(told, dict) or not all(isinstance(told.get(key), str) for key in names):
+        return None
+    tree, python, version, commit = (told[key] for key in names)
+    return Program(Path(tree), Path(python), version, commit)
+
+
+def read_program(home: Home, root: Path, version: str) -> Program:
+    """Return the program that serves ``home``: the pointer's, else the one in ``root``."""
+    pointed = from_plain(read_json(home.program))
+    if pointed is not None and pointed.is_there:
+        return pointed
+    return Program(root, Path(sys.executable), version)
+
+
+def point_to(home: Home, program: Program | None) -> None:
+    """Let ``program`` serve from now on; None: the checkout again."""
+    if program is None:
+        home.program.unlink(missing_ok=True)
+    else:
+        write_json(home.program, program.to_plain(), durable=True)

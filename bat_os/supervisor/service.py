@@ -1,0 +1,229 @@
+"""What makes the watchdog a service of its user: a file, and how the system is told of it.
+
+    Linux     systemd user unit: notify, watched every 30 s, at most 5 starts in 300 s
+    macOS     launchd agent: started again unless it ended well
+    Windows   task of the Task Scheduler, at logon
+
+Nothing is written or run here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import plistlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import escape
+
+from bat_os.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bat_os.supervisor.home import Home
+
+_UNIT: Final = """\
+# Written by: batos service install
+[Unit]
+Description=BAT OS, a living image for local AI ({home})
+StartLimitIntervalSec=300
+StartLimitBurst=5
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+WorkingDirectory={folder}
+Restart=on-failure
+RestartSec=1
+# 78: only a person can put it right
+RestartPreventExitStatus=78
+WatchdogSec=30
+# The first start reads models into the image; the watchdog has a limit of its own.
+TimeoutStartSec=320
+TimeoutStopSec=60
+# SIGTERM goes to the watchdog alone, which stops the kernel in order.
+KillMode=mixed
+UMask=0077
+
+[Install]
+WantedBy=default.target
+"""
+_TASK: Final = """\
+<?xml version="1.0" encoding="UTF-16"?>
+<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <RegistrationInfo>
+    <Description>BAT OS, a living image for local AI ({home})</Description>
+  </RegistrationInfo>
+  <Triggers>
+    <LogonTrigger><Enabled>true</Enabled><UserId>{user}</UserId></LogonTrigger>
+  </Triggers>
+  <Principals>
+    <Principal id="Author">
+      <UserId>{user}</UserId>
+      <LogonType>InteractiveToken</LogonType>
+      <RunLevel>LeastPrivilege</RunLevel>
+    </Principal>
+  </Principals>
+  <Settings>
+    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
+    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
+    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
+    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
+    <RestartOnFailure><Interval>PT1M</Interval><Count>5</Count></RestartOnFailure>
+  </Settings>
+  <Actions Context="Author">
+    <Exec>
+      <Command>{program}</Command>
+      <Arguments>{arguments}</Arguments>
+      <WorkingDirectory>{folder}</WorkingDirectory>
+    </Exec>
+  </Actions>
+</Task>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """For whom and where the service is.
+
+    Attributes:
+        platform: ``linux``, ``darwin`` or ``win32``.
+        user: Name of the user; on Windows with its domain.
+        uid: Its number, 0 on Windows.
+        folder: Its home folder, of all that it has; not the image's.
+        config: Its folder of settings, ``~/.config``.
+        usual: True for the home directory beside the program; others get a name of their own.
+    """
+
+    platform: str
+    user: str
+    uid: int
+    folder: Path
+    config: Path
+    usual: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of one home.
+
+    Attributes:
+        path: Where its file belongs.
+        content: Of the file.
+        enable: Commands that tell the system of it and start it.
+        disable: Commands that stop it and make the system forget it.
+    """
+
+    path: Path
+    content: bytes
+    enable: tuple[tuple[str, ...], ...]
+    disable: tuple[tuple[str, ...], ...]
+
+
+def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
+    """Return the service that runs ``command`` for ``home``.
+
+    Args:
+        home: Home directory of the image.
+        command: The watchdog in the foreground.
+        root: Folder of the program.
+        place: For whom.
+
+    Raises:
+        ArgumentsError: A path has characters that such files cannot hold.
+    """
+    for text in (str(home.path), str(root), *command):
+        if not text.isprintable():
+            raise ArgumentsError(f"{text!r} cannot stand in a service file; use another path")
+    digest = hashlib.sha256(str(home.path).encode()).hexdigest()[:8]
+    name = "batos" if place.usual else f"batos-{digest}"
+    if place.platform == "darwin":
+        return _launchd(name, home, command, root, place)
+    if place.platform == "win32":
+        return _task(name, home, command, root, place)
+    return _systemd(name, home, command, root, place)
+
+
+def _systemd(name: str, home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
+    unit = f"{name}.service"
+    text = _UNIT.format(
+        home=str(home.path).replace("%", "%%"),
+        command=" ".join(map(_quote, command)),
+        folder=str(root).replace("%", "%%"),
+    )
+    systemctl = ("systemctl", "--user")
+    return Service(
+        place.config / "systemd" / "user" / unit,
+        text.encode(),
+        ((*systemctl, "daemon-reload"), (*systemctl, "enable", "--now", unit)),
+        ((*systemctl, "disable", "--now", unit), (*systemctl, "daemon-reload")),
+    )
+
+
+def _quote(word: str) -> str:
+    r"""Return a word of ExecStart that systemd reads as it is.
+
+    >>> print(_quote('/a b/100%/"$x"'))
+    "/a b/100%%/\"$$x\""
+    """
+    for sign, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        word = word.replace(sign, written)
+    return f'"{word}"'
+
+
+def _launchd(name: str, home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
+    label = f"org.{name}.watchdog"
+    path = place.folder / "Library" / "LaunchAgents" / f"{label}.plist"
+    facts = {
+        "Label": label,
+        "ProgramArguments": list(command),
+        "WorkingDirectory": str(root),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 60,
+        "ExitTimeOut": 60,
+        "Umask": 0o077,
+        "StandardOutPath": str(home.watchdog_log),
+        "StandardErrorPath": str(home.watchdog_log),
+    }
+    domain = f"gui/{place.uid}"
+    return Service(
+        path,
+        plistlib.dumps(facts, sort_keys=False),
+        (("launchctl", "bootstrap", domain, str(path)),),
+        (("launchctl", "bootout", f"{domain}/{label}"),),
+    )
+
+
+def _task(name: str, home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
+    path = home.path / f"{name}.task.xml"
+    title = f"BAT OS ({name})"
+    text = _TASK.format(
+        home=escape(str(home.path)),
+        user=escape(place.user),
+        program=escape(command[0]),
+        arguments=escape(" ".join(map(_quote_windows, command[1:]))),
+        folder=escape(str(root)),
+    )
+    return Service(
+        path,
+        text.replace("\n", "\r\n").encode("utf-16"),
+        (
+            ("schtasks", "/Create", "/TN", title, "/XML", str(path), "/F"),
+            ("schtasks", "/Run", "/TN", title),
+        ),
+        (("schtasks", "/End", "/TN", title), ("schtasks", "/Delete", "/TN", title, "/F")),
+    )
+
+
+def _quote_windows(word: str) -> str:
+    r"""Return an argument as Windows programs split them; paths hold no quotes there.
+
+    >>> print(_quote_windows("C:\\a b\\"), _quote_windows("run"))
+    "C:\a b\\" run
+    """
+    if " " not in word and word:
+        return word
+    return f'"{word}\\"' if word.endswith("\\") else f'"{word}"'

@@ -1,0 +1,271 @@
+"""What the kernel adds to its parts: to a commit, to an echo, to the cell; all in one run.
+
+python benchmarks/bridge.py             some 30 s; prints one table
+python benchmarks/bridge.py --model     also while the real model generates; two minutes
+
+Parts and whole are measured in turn, so that a busy machine slows both: read the ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import transaction
+import zmq
+import zmq.asyncio
+import ZODB
+from ZODB.FileStorage import FileStorage
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bat_os.cells.zygote import ZygoteCell  # noqa: E402 - runs from a checkout
+from bat_os.clients.client import KernelClient  # noqa: E402 - as above
+from bat_os.core.brief import Brief  # noqa: E402 - as above
+from bat_os.core.personas import PERSONAS  # noqa: E402 - as above
+from bat_os.core.values import Ref  # noqa: E402 - as above
+from bat_os.errors import KernelUnreachableError  # noqa: E402 - as above
+from bat_os.image import missions  # noqa: E402 - as above
+from bat_os.image.awakening import awaken  # noqa: E402 - as above
+from bat_os.image.store import ImageStore  # noqa: E402 - as above
+from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above
+from bat_os.kernel.queue.intake import Intake  # noqa: E402 - as above
+from bat_os.kernel.scheduler import Scheduler  # noqa: E402 - as above
+from bat_os.ports import Call, ObjectView  # noqa: E402 - as above
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SOURCE = "def answer(self):\n    return 42\n"
+KNOWN = {"target": "genesis_obj", "selector": "answer"}
+CLIENTS, ROUNDS, EACH = 64, 15, 150
+ECHO = """
+import asyncio, sys, zmq, zmq.asyncio
+async def main():
+    socket = zmq.asyncio.Context().socket(zmq.ROUTER)
+    socket.bind(sys.argv[1])
+    while True:
+        await socket.send_multipart(await socket.recv_multipart())
+asyncio.run(main())
+"""
+
+
+class OnlyImage:
+    """As much of a mind as storing briefs needs."""
+
+    def __init__(self, image: ImageStore) -> None:
+        self.image = image
+        self.options = None
+
+
+def main() -> int:
+    """Print the table."""
+    with tempfile.TemporaryDirectory(prefix="batos-bench-", dir=os.environ.get("TMPDIR")) as name:
+        asyncio.run(commits(Path(name)))
+        asyncio.run(round_trips(Path(name)))
+        if "--model" in sys.argv:
+            asyncio.run(while_thinking(Path(name)))
+    return 0
+
+
+async def commits(folder: Path) -> None:
+    """Print what a brief costs until it is acknowledged, and what sharing a commit saves."""
+    storage = FileStorage(str(folder / "bare.fs"))
+    bare_db = ZODB.DB(storage)
+    image = ImageStore.open(folder / "image.fs")
+    await image.transact(
+        lambda root: awaken(
+            root, image_id="i", created=1.0, personas=PERSONAS, primitives=PRIMITIVES
+        ),
+        note="awaken",
+    )
+    intake = Intake(OnlyImage(image), idle_scheduler(image))
+    await accept(intake, 0)
+    bare, durable = [], []
+    for number in range(EACH):
+        bare.append(timed(lambda n=number: commit_bare(bare_db, n)))
+        durable.append(await timed_await(lambda n=number: accept(intake, n)))
+    single, together = [], []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for number in range(CLIENTS):
+            await store_alone(image, number)
+        single.append(CLIENTS / (time.perf_counter() - start))
+        intake = Intake(OnlyImage(image), idle_scheduler(image))
+        start = time.perf_counter()
+        await asyncio.gather(*(client(intake, n) for n in range(CLIENTS)))
+        together.append(3 * CLIENTS / (time.perf_counter() - start))
+    bare_db.close()
+    await image.close()
+    row("bare FileStorage commit", f"{ms(bare):.2f} ms")
+    row("durable accept, one client", f"{ms(durable):.2f} ms", ms(durable) / ms(bare), "<= 1.5 x")
+    one, many = statistics.median(single), statistics.median(together)
+    gain = statistics.median(b / a for a, b in zip(single, together, strict=True))
+    row("one commit per brief", f"{one:.0f}/s")
+    row(f"group commit, {CLIENTS} clients", f"{many:.0f}/s", gain, ">= 5 x")
+
+
+def idle_scheduler(image: ImageStore) -> Any:
+    """Return a scheduler that stores places for briefs and runs none."""
+    scheduler = Scheduler(OnlyImage(image), lambda event: None)
+    scheduler.start = lambda record: None
+    return scheduler
+
+
+async def accept(intake: Intake, number: int) -> None:
+    """Store one brief under a key of its own."""
+    await intake.accept(Brief("genesis_obj", "double", (number,)), "", os.urandom(8).hex())
+
+
+async def client(intake: Intake, number: int) -> None:
+    """Be one of many who ask again as soon as they are answered."""
+    for _ in range(3):
+        await accept(intake, number)
+
+
+async def store_alone(image: ImageStore, number: int) -> None:
+    """Store one brief in a commit of its own."""
+    key, brief = os.urandom(8).hex(), Brief("genesis_obj", "double", (number,))
+    about = {"session": "", "accepted": time.time()}
+    await image.transact(
+        lambda root: missions.open_brief(root, brief, mission_id=key, key=key, about=about).id,
+        note="accept",
+    )
+
+
+def commit_bare(db: Any, number: int) -> None:
+    """Commit one small change."""
+    manager = transaction.TransactionManager()
+    connection = db.open(manager)
+    connection.root()["number"] = number
+    manager.commit()
+    connection.close()
+
+
+async def round_trips(folder: Path) -> None:
+    """Print a known message beside an echo and the cell alone."""
+    async with serving(folder / "home", BATOS_ENGINE="scripted", BATOS_SCRIPT=os.devnull) as kernel:
+        await kernel.request("teach", target="genesis_obj", body={"source": SOURCE})
+        address = f"ipc://{folder}/echo"
+        echoing = subprocess.Popen([sys.executable, "-c", ECHO, address])  # noqa: ASYNC220 - it only starts it
+        context = zmq.asyncio.Context()
+        socket = context.socket(zmq.DEALER)
+        socket.connect(address)
+        cell = ZygoteCell()
+        call = Call(SOURCE, "answer", ObjectView(Ref("0" * 16, "o"), {}, frozenset()))
+        echo, ping, plain, alone, whole = [], [], [], [], []
+        inner = KNOWN | {"selector": "slotNames"}
+        try:
+            for _ in range(20):
+                await bounce(socket), await cell.run(call, unused), await kernel.request("ping")
+                await kernel.request("send", **KNOWN)
+            for _ in range(2 * EACH):
+                echo.append(await timed_await(lambda: bounce(socket)))
+                ping.append(await timed_await(lambda: kernel.request("ping")))
+                plain.append(await timed_await(lambda: kernel.request("send", **inner)))
+                alone.append(await timed_await(lambda: cell.run(call, unused)))
+                whole.append(await timed_await(lambda: kernel.request("send", **KNOWN)))
+        finally:
+            await cell.close()
+            context.destroy(0)
+            echoing.kill()
+            echoing.wait()
+    row("raw zmq.asyncio echo", f"{ms(echo):.2f} ms")
+    row("ping, through the kernel", f"{ms(ping):.2f} ms")
+    row("a message that needs no cell", f"{ms(plain):.2f} ms")
+    row("the cell alone", f"{ms(alone):.2f} ms")
+    goal = 2 * ms(echo) + ms(alone)
+    row("a known message", f"{ms(whole):.2f} ms", ms(whole) / goal, "<= 1 x (2 echoes + the cell)")
+
+
+async def while_thinking(folder: Path) -> None:
+    """Print known messages alone, and while the real model generates."""
+    async with serving(folder / "thinking") as kernel:
+        await kernel.request("teach", target="genesis_obj", body={"source": SOURCE})
+        quiet = [await timed_await(lambda: kernel.request("send", **KNOWN)) for _ in range(EACH)]
+        async with KernelClient.at(folder / "thinking") as other:
+            brief = {"target": "genesis_obj", "selector": "count_vowels", "args": ["banana"]}
+            thinking = asyncio.ensure_future(
+                other.request("brief", timeout=None, **brief, body={"text": "count the vowels"})
+            )
+            busy = []
+            while not thinking.done():
+                busy.append(await timed_await(lambda: kernel.request("send", **KNOWN)))
+                await asyncio.sleep(0.02)
+            await asyncio.gather(thinking, return_exceptions=True)
+    row("a known message, model idle", f"{ms(quiet):.2f} ms")
+    row(f"while a mission thinks ({len(busy)} messages)", f"{ms(busy):.2f} ms", 0, "<= 5 ms")
+
+
+class serving:  # noqa: N801 - used as a function
+    """A kernel process of its own; gives a client once it is ready."""
+
+    def __init__(self, home: Path, **environ: str) -> None:
+        self.home = home
+        self.environ = os.environ | {"BATOS_TCP_PORT": "-1"} | environ
+
+    async def __aenter__(self) -> KernelClient:
+        command = [sys.executable, ROOT / "batos.py", "serve", "--home", self.home, "--supervised"]
+        self.process = subprocess.Popen(  # noqa: ASYNC220 - it only starts it
+            command, env=self.environ, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self.client = KernelClient.at(self.home)
+        while True:
+            with contextlib.suppress(KernelUnreachableError):  # it is slow to start, then
+                if (await self.client.request("health", timeout=120))["ready"]:
+                    return self.client
+            assert self.process.poll() is None, "the kernel has ended"
+            await asyncio.sleep(0.1)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.client.close()
+        self.process.stdin.close()
+        self.process.wait()
+
+
+async def bounce(socket: zmq.asyncio.Socket) -> None:
+    """Send 150 bytes and wait for them."""
+    await socket.send(b"x" * 150)
+    await socket.recv()
+
+
+async def unused(_: Any) -> Any:
+    """Stand for the kernel of a method that sends nothing."""
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Return the seconds that ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+async def timed_await(work: Callable[[], Awaitable[Any]]) -> float:
+    """Return the seconds until ``work`` is done."""
+    start = time.perf_counter()
+    await work()
+    return time.perf_counter() - start
+
+
+def ms(seconds: list[float]) -> float:
+    """Return the median in milliseconds."""
+    return statistics.median(seconds) * 1000
+
+
+def row(what: str, value: str, ratio: float = 0, goal: str = "") -> None:
+    """Print one row."""
+    shown = f"{ratio:.2f} x" if ratio else ""
+    print(f"{what:<44}{value:>12}{shown:>10}   {goal}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

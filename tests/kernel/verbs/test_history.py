@@ -1,0 +1,276 @@
+"""bat_os.kernel.verbs.history: from why to recall, with the real image and the real cell."""
+
+import time
+
+import pytest
+
+from bat_os.core.protocol import Request
+from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
+from bat_os.image.history import marks
+from bat_os.image.history.uses import CLIENT, UseCounter
+from bat_os.image.objects import digest
+from bat_os.kernel.verbs.objects import approve, find_skills
+from tests.kernel.verbs.conftest import DOUBLE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def found(mind):
+    request = Request("find", body={"text": "double a number", "limit": 50})
+    skills = (await find_skills(mind, request, lambda told: None))["skills"]
+    return [skill["selector"] for skill in skills]
+
+
+async def test_why_tells_all_of_a_method_that_a_mission_learned(mind, learned, ask):
+    mission = await learned()
+    told = await ask("why", "double")
+    assert (told["object"], told["version"], told["current"]) == ("genesis_obj", 1, True)
+    assert (told["status"], told["whole"]) == ("verified", True)
+    assert told["sha256"] == digest(told["source"])
+    assert {"persona", "model", "model_digest", "seed", "temperature", "prompt_sha256", "why",
+            "cell", "fixups", "adapter"} <= set(told["origin"])  # fmt: skip
+    assert (told["brief"]["selector"], told["brief"]["args"]) == ("double", [21])
+    assert told["mission"]["id"] == mission
+    assert told["mission"]["model_calls"] >= 2
+    assert told["mission"]["tokens"] > 0
+    assert len(told["candidates"]) == 3
+    assert [one["chosen"] for one in told["candidates"]].count(True) == 1
+    assert told["examples"] == DOUBLE
+
+
+async def test_why_of_an_inherited_method_names_the_object_that_has_it(mind, taught, ask):
+    await taught("def add(self, a, b):\n    return a + b\n", target="traits_obj")
+    told = await ask("why", "add")
+    assert (told["object"], told["origin"]["persona"]) == ("traits_obj", "ARCHITECT")
+    assert told["mission"] == {}
+    with pytest.raises(NotFoundError, match="add belongs to traits_obj"):
+        await ask("unlearn", "add")
+
+
+async def test_why_says_who_called_it_how_often(mind, taught, ask):
+    await taught("def add(self, a, b):\n    return a + b\n")
+    uses = UseCounter()
+    uses.record([("genesis_obj", "add", CLIENT)])
+    uses.record([("genesis_obj", "add", CLIENT)])
+    await uses.flush(mind.image)
+    told = (await ask("why", "add"))["uses"]
+    assert (told["count"], told["callers"]) == (2, {"client": 2})
+
+
+async def test_why_shows_what_the_architect_approved(mind, learned, ask):
+    await learned(examples=())
+    assert (await ask("why", "double"))["status"] == "provisional"
+    body = {"examples": [{"args": [4], "result": 8}]}
+    request = Request("approve", target="genesis_obj", selector="double", body=body)
+    await approve(mind, request, lambda told: None)
+    told = await ask("why", "double")
+    assert (told["status"], told["approval"]["by"]) == ("verified", "ARCHITECT")
+
+
+async def test_an_unlearned_method_is_gone_until_it_is_redone_with_the_same_hash(
+    mind, learned, ask, answer
+):
+    await learned()
+    before = (await ask("why", "double"))["sha256"]
+    told = await ask("unlearn", "double")
+    assert (told["status"], told["version"]) == ("unlearned", 1)
+    assert await found(mind) == []
+    assert await answer("respondsTo", "double") is False
+    told = await ask("redo", "double")
+    assert (told["status"], told["sha256"]) == ("current", before)
+    assert await found(mind) == ["double"]
+    assert await answer("double", 4) == 8
+    moves = (await ask("versions", "double"))["moves"]
+    assert [move["what"] for move in moves] == ["unlearn", "redo"]
+
+
+async def test_an_unlearned_method_can_still_be_asked_why(learned, ask):
+    await learned()
+    await ask("unlearn", "double")
+    told = await ask("why", "double")
+    assert (told["current"], told["version"]) == (False, 1)
+
+
+async def test_a_version_that_fails_an_example_does_not_come_back(mind, taught, ask, answer):
+    await taught("def double(self, n):\n    return n + n if n < 9 else 0\n")
+    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+    with pytest.raises(DraftsError, match=r"version 1: double\(21,\) gives 0, not 42"):
+        await ask("redo", "double", version=1)
+    assert await answer("double", 21) == 42
+    assert (await ask("versions", "double"))["current"] == 2
+
+
+async def test_a_version_that_raises_on_an_example_does_not_come_back(taught, ask):
+    await taught("def double(self, n):\n    return n.twice\n")
+    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+    with pytest.raises(DraftsError, match="fails"):
+        await ask("redo", "double", version=1)
+
+
+async def test_a_pin_goes_to_its_version_and_holds_it(mind, taught, ask, answer):
+    await taught("def give(self):\n    return 1\n")
+    await taught("def give(self):\n    return 2\n")
+    told = await ask("pin", "give", version=1)
+    assert (told["status"], told["version"]) == ("pinned", 1)
+    assert await answer("give") == 1
+    with pytest.raises(ArgumentsError, match="pinned to version 1"):
+        await ask("redo", "give", version=2)
+    with pytest.raises(ArgumentsError, match="pinned to version 1"):
+        await ask("pin", "give", version=2)
+    with pytest.raises(ArgumentsError, match="pinned to version 1"):
+        await ask("unlearn", "give")
+    with pytest.raises(ArgumentsError, match="pinned to version 1"):
+        await taught("def give(self):\n    return 3\n")
+    assert (await ask("unpin", "give"))["status"] == "unpinned"
+    assert (await ask("unpin", "give"))["status"] == "not pinned"
+    await ask("redo", "give", version=2)
+    assert await answer("give") == 2
+
+
+async def test_a_pin_without_a_number_holds_the_current_version(taught, ask):
+    await taught("def give(self):\n    return 1\n")
+    assert [(await ask("pin", "give"))["version"] for _ in range(2)] == [1, 1]
+    assert [move["what"] for move in (await ask("versions", "give"))["moves"]] == ["pin"]
+
+
+async def test_versions_are_compared_by_their_source(taught, ask):
+    await taught("def give(self):\n    return 1\n")
+    await taught("def give(self):\n    return 2\n")
+    assert "+    return 2" in (await ask("diff-method", "give", a=1, b=2))["diff"]
+
+
+async def test_taint_is_cleared_by_examples_that_pass(mind, taught, ask):
+    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+
+    def mark(root):
+        method = root["objects"]["genesis_obj"].slots["double"]
+        told = {"at": time.time(), "document": "document:x", "what": "changed", "version": 1}
+        marks.set_taint(root, method, told)
+
+    await mind.image.transact(mark, note="taint")
+    assert (await ask("why", "double"))["tainted"]["document"] == "document:x"
+    assert [one["selector"] for one in (await ask("recall"))["tainted"]] == ["double"]
+    wrong = [{"args": [1], "result": 3}]
+    with pytest.raises(DraftsError, match="gives 2, not 3"):
+        await ask("verify-method", "double", examples=wrong)
+    assert (await ask("why", "double"))["tainted"]
+    told = await ask("verify-method", "double", examples=[{"args": [1], "result": 2}])
+    assert (told["status"], told["examples"]) == ("verified", 2)
+    assert (await ask("why", "double"))["tainted"] == {}
+    assert (await ask("verify-method", "double"))["examples"] == 2  # the new one was kept
+
+
+async def test_a_method_without_any_example_cannot_be_verified(taught, ask):
+    await taught("def give(self):\n    return 1\n")
+    with pytest.raises(ArgumentsError, match="no example"):
+        await ask("verify-method", "give")
+
+
+async def test_a_recall_lists_first_withdraws_when_told_and_can_be_undone(
+    mind, learned, taught, ask, answer
+):
+    mission = await learned()
+    await taught("def give(self):\n    return 1\n")
+    model = (await ask("why", "double"))["origin"]["model"]
+    listed = await ask("recall", model=model)
+    assert [one["selector"] for one in listed["methods"]] == ["double"]
+    assert (listed["withdrawn"], listed["recall"]) == (False, "")
+    assert await answer("double", 4) == 8
+    await ask("pin", "double")
+    gone = await ask("recall", mission=mission, yes=True)
+    assert [one["selector"] for one in gone["methods"]] == ["double"]
+    assert await answer("respondsTo", "double") is False
+    assert await answer("give") == 1
+    (record,) = (await ask("recall"))["recalls"]
+    assert (record["id"], record["undone"]) == (gone["recall"], None)
+    back = await ask("recall", undo=gone["recall"])
+    assert ([one["selector"] for one in back["back"]], back["left"]) == (["double"], [])
+    assert await answer("double", 4) == 8
+    assert (await ask("why", "double"))["pinned"] == 1
+    with pytest.raises(ArgumentsError, match="undone before"):
+        await ask("recall", undo=gone["recall"])
+
+
+async def test_a_method_that_calls_another_withdrawn_one_comes_back_after_it(
+    mind, taught, ask, answer
+):
+    await taught("def base(self, n):\n    return n\n")
+    await taught(
+        "def over(self, n):\n    return self.base(n) * 2\n",
+        [{"args": [2], "result": 4}],
+    )
+
+    def withdraw(root):
+        for selector in ("base", "over"):
+            method = root["objects"]["genesis_obj"].slots[selector]
+            method.version.provenance["mission"] = "m"
+            method.version._p_changed = True
+
+    await mind.image.transact(withdraw, note="say that a mission wrote both")
+    gone = await ask("recall", mission="m", yes=True)
+    first = await ask("recall", undo=gone["recall"])
+    assert [one["selector"] for one in first["back"]] == ["base"]
+    assert [one["selector"] for one in first["left"]] == ["over"]
+    second = await ask("recall", undo=gone["recall"])
+    assert [one["selector"] for one in second["back"]] == ["over"]
+    assert await answer("over", 5) == 10
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("why", {"version": "1"}),
+        ("why", {"version": -1}),
+        ("why", {"version": True}),
+        ("redo", {"version": 1 << 40}),
+        ("pin", {"version": 2.0}),
+        ("diff-method", {"a": None, "b": 1}),
+        ("verify-method", {"examples": "5 gives 3"}),
+        ("recall", {"model": ["a"]}),
+        ("recall", {"model": "a", "yes": "yes"}),
+        ("recall", {"undo": 5}),
+        ("recall", {"undo": "nothing"}),
+        ("unlearn", {}),
+        ("versions", {}),
+    ],
+)
+async def test_bad_input_is_a_coded_error_and_changes_nothing(mind, ask, verb, body):
+    before = await mind.image.transact(lambda root: root._p_jar.db().lastTransaction(), note="t")
+    with pytest.raises(BatError) as caught:
+        await ask(verb, "no_such_method", **body)
+    assert caught.value.code in ("INVALID_ARGS", "NOT_FOUND")
+    after = await mind.image.transact(lambda root: root._p_jar.db().lastTransaction(), note="t")
+    assert after == before
+
+
+async def test_editing_or_forgetting_a_cited_document_marks_the_method(mind, learned, ask, answer):
+    text = "To double a number, multiply the number by two."
+    doc_id = (await mind.catalog.learn("Doubling", text))["doc_id"]
+    await learned()
+    assert doc_id in [one["doc_id"] for one in (await ask("why", "double"))["passages"]]
+    await mind.catalog.learn("Doubling", text)  # the same again
+    assert (await ask("why", "double"))["tainted"] == {}
+    await mind.catalog.learn("Doubling", f"{text} Or add it to itself.")
+    assert (await ask("why", "double"))["tainted"]["what"] == "changed"
+    await ask("verify-method", "double")
+    await mind.catalog.forget(doc_id)
+    told = await ask("why", "double")
+    assert (told["tainted"]["document"], told["tainted"]["what"]) == (doc_id, "forgotten")
+    (cited,) = [one for one in told["passages"] if one["doc_id"] == doc_id]
+    assert (cited["known"], cited["title"]) == (False, "Doubling")
+    assert await answer("double", 4) == 8  # marked, and still there
+
+
+async def test_what_a_mission_changed_lies_between_two_moments(learned, taught, ask, latest):
+    await taught("def give(self):\n    return 1\n")
+    before = await latest()
+    await learned()
+    told = await ask("diff", a=before)
+    assert told["methods"] == [
+        {"object": "genesis_obj", "selector": "double", "before": 0, "after": 1}
+    ]
+    assert (await ask("diff", a=told["to"], b=told["to"]))["methods"] == []
+    with pytest.raises(ArgumentsError, match="is no moment"):
+        await ask("diff", a="the other day")
+    with pytest.raises(ArgumentsError, match="is a text"):
+        await ask("diff", a=5)

@@ -1,0 +1,90 @@
+"""bat_os.kernel.verbs.replay: what a model wrote is drawn again, and is the same."""
+
+import pytest
+
+from bat_os.core.protocol import Request
+from bat_os.engines.transformers import TransformersEngine
+from bat_os.errors import ArgumentsError, ModelError, NotFoundError
+from bat_os.image.objects import digest
+from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.verbs.table import VERBS
+from tests.engines.conftest import smollm_folder  # noqa: F401 - a fixture
+from tests.kernel.minds import make_mind, open_mission
+
+# Any of them will do: a small model cannot be relied on for a certain one.
+WISHES = (("first_letter", "hello"), ("say_hello",), ("add_seven", 3), ("upper_case", "hi"))
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def forge(mind, **changes):
+    """Change what stands in the provenance of genesis_obj's ``double``."""
+
+    def work(root):
+        version = root["objects"]["genesis_obj"].slots["double"].version
+        version.provenance = {**version.provenance, **changes}
+
+    return mind.image.transact(work, note="forge")
+
+
+async def test_a_learned_method_comes_out_again_byte_for_byte(mind, learned, ask, latest):
+    await learned()
+    before = await latest()
+    told = await ask("replay", "double")
+    why = await ask("why", "double")
+    assert (told["same"], told["source"]) == (True, why["source"])
+    assert told["replayed"] == told["sha256"] == why["sha256"] == digest(told["source"])
+    drawn = why["drawn"]
+    assert drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].startswith("```python")
+    assert drawn["sampling"]["seed"] == why["origin"]["seed"]
+    assert await latest() == before
+
+
+async def test_a_replay_that_comes_out_otherwise_says_so(mind, learned, ask):
+    await learned()
+    sampling = (await ask("why", "double"))["drawn"]["sampling"]
+    drawn = (await ask("why", "double"))["drawn"] | {"sampling": sampling | {"max_tokens": 1}}
+    await forge(mind, drawn=drawn)
+    assert (await ask("replay", "double"))["same"] is False
+
+
+async def test_a_forged_prompt_or_another_model_is_refused(mind, learned, ask):
+    await learned()
+    drawn = (await ask("why", "double"))["drawn"]
+    prompts = [{**one, "prefill": "def evil"} for one in drawn["prompts"]]
+    await forge(mind, drawn={**drawn, "prompts": prompts})
+    with pytest.raises(ArgumentsError, match="not the recorded hash"):
+        await ask("replay", "double")
+    await forge(mind, drawn=drawn, model="another")
+    with pytest.raises(ModelError, match="wrote it with another"):
+        await ask("replay", "double")
+
+
+async def test_what_no_model_wrote_cannot_be_replayed(taught, ask):
+    await taught("def give(self):\n    return 1\n")
+    with pytest.raises(NotFoundError, match="ARCHITECT"):
+        await ask("replay", "give")
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+async def test_the_real_model_writes_what_was_kept_again_byte_for_byte(image, cell, smollm_folder):  # noqa: F811 - the fixture
+    async def folder():
+        return smollm_folder
+
+    engine = TransformersEngine("smollm2", folder)
+    mind = make_mind(image, cell, [], engine=engine)
+    cycle = CognitiveCycle(mind, lambda *_: None)
+    try:
+        for selector, *args in WISHES:
+            answer = await cycle.run(await open_mission(image, selector, *args))
+            if answer["type"] == "result":
+                break
+        request = Request("replay", target="genesis_obj", selector=selector)
+        told = await VERBS["replay"](mind, request, lambda _: None)
+        why = await VERBS["why"](mind, request, lambda _: None)
+    finally:
+        await engine.close()
+    assert why["origin"]["model_digest"] == engine.digest != ""
+    assert (told["same"], told["source"]) == (True, why["source"])
