@@ -16,14 +16,17 @@
             KeyReusedError           an idempotency key came back with another body
             ForbiddenClassError      a pickle names a class outside the allow-list
             LockedError              another process holds the image
+            FormatError              the image was written by a newer program
             StorageFullError         the disk is full
             StorageError             the storage failed; the outcome is unknown
             BlobError                a stored file is missing or damaged
+            DamagedError             what is stored is not what was committed
         MissionError             a mission cannot go on
             TransitionError          an event that the state does not accept
             AuditError               source that the PersistenceGuardian refuses
             DraftsError              no candidate was good enough
             ExampleWantedError       candidates disagree, and only an example can decide
+            ApprovalWantedError      a method was written and waits for the Architect's yes
             ModelOutputError         the model's answer cannot be read
             DeadlineError            the time allowed is over
             CancelledError           the asker withdrew
@@ -36,6 +39,7 @@
             ShuttingDownError        the kernel is going down
             KernelUnreachableError   no kernel answers
             SettingsError            a setting has a value that cannot be used
+            UpgradeError             an upgrade cannot be carried out
         RemoteError              what a kernel answered instead of a result
 
 ``code`` goes over the wire and never changes; ``retryable`` says whether the same
@@ -149,6 +153,10 @@ class LockedError(ImageError):
     """Another process holds the image."""
 
 
+class FormatError(ImageError):
+    """The image was written by a newer program; this one would harm it."""
+
+
 class StorageFullError(ImageError):
     """The disk is full; reading still works, and writing will once there is room."""
 
@@ -164,6 +172,12 @@ class StorageError(ImageError):
 
 class BlobError(ImageError):
     """A stored file is missing or its SHA-256 is not the recorded one."""
+
+
+class DamagedError(ImageError):
+    """What is stored is not what was committed; ``batos verify`` names all of it."""
+
+    code = "DAMAGED"
 
 
 class MissionError(BatError):
@@ -204,6 +218,16 @@ class ExampleWantedError(MissionError):
     """
 
     code = "EXAMPLE_WANTED"
+
+
+class ApprovalWantedError(MissionError):
+    """A method is there, and must not answer before the Architect has approved it.
+
+    ``details`` has ``object``, ``selector`` and ``version``, and right after the method was
+    written ``source``, ``shown`` (what it answered when it was tried) and ``status``.
+    """
+
+    code = "APPROVAL_WANTED"
 
 
 class ModelOutputError(MissionError):
@@ -292,6 +316,12 @@ class KernelUnreachableError(ResourceError):
 
 class SettingsError(ResourceError):
     """A setting has a value that cannot be used; the message names it."""
+
+    code = "INVALID_ARGS"
+
+
+class UpgradeError(ResourceError):
+    """An upgrade cannot be carried out; the message says why and what to do."""
 
     code = "INVALID_ARGS"
 

@@ -64,6 +64,9 @@ class KernelProcess:
         return (self.home / "run" / "token").read_text().strip()
 
     async def until_ready(self):
+        while not self.is_announced():  # however busy the machine is
+            assert self.process.poll() is None, self.log()
+            await asyncio.sleep(0.02)
         async with self.client() as kernel:
             while True:
                 health = await kernel.request("health", timeout=30)
@@ -71,6 +74,13 @@ class KernelProcess:
                     return health
                 assert not health["problem"], health["problem"]
                 await asyncio.sleep(0.02)
+
+    def is_announced(self):
+        """Return True when it is this process that clients are told of."""
+        try:
+            return self.endpoint()["pid"] == self.process.pid
+        except (OSError, ValueError):
+            return False
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -13,23 +13,27 @@ import secrets
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
+from bat_os.clients.keys import ClientKey
+from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import translate
 from bat_os.core.protocol import error_body
-from bat_os.errors import BatError, KernelUnreachableError, RemoteError
+from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError, RemoteError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from prompt_toolkit.history import History
 
+    from bat_os.cli.shell.translator import Translator
     from bat_os.clients.translate import Translated
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
@@ -48,13 +52,14 @@ Say what you want, and the image answers; what it cannot do yet, it learns.
 
 /list  objects    /help  this text    /quit or Ctrl-D  leave
 /1 /2  which answer is right, when the image asks for an example
+/as selector(values)  the last sentence once more, read as this
 /fresh SENTENCE  learn it anew, even if a known skill would serve
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one sentence or one conversation."""
-    options = _parser().parse_args(argv)
+    options = make_parser().parse_args(argv)
     home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
     screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
     sentence = " ".join(options.sentence)
@@ -63,13 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stdin.isatty():
                 return asyncio.run(_converse(home, screen))
             sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
-        return asyncio.run(_ask_once(home, screen, sentence, fresh=options.fresh))
+        return asyncio.run(_ask_once(home, screen, sentence, options))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the chat."""
     parser = argparse.ArgumentParser(
         prog="chat_client.py",
         description="Talk to BAT OS: one sentence, or without one a conversation.",
@@ -80,21 +86,58 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
     )
+    parser.add_argument(
+        "--as", dest="call", metavar="CALL", help="read the sentence as this: 'selector(5)'"
+    )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
     return parser
 
 
-async def _ask_once(home: Path, screen: Screen, sentence: str, *, fresh: bool) -> int:
+async def _ask_once(home: Path, screen: Screen, sentence: str, options: argparse.Namespace) -> int:
     try:
         async with connect(home) as kernel:
-            screen.result(await _ask(kernel, screen, sentence, fresh=fresh))
+            screen.result(
+                await answer(kernel, screen, sentence, fresh=options.fresh, call=options.call)
+            )
     except BatError as error:
         return refuse(screen, error)
     return 0
 
 
+async def answer(
+    kernel: KernelClient, screen: Screen, sentence: str, *, fresh: bool, call: str | None
+) -> dict[str, Any]:
+    """Return the body of the answer to one sentence; shows states while it waits.
+
+    Args:
+        kernel: Answers.
+        screen: Where states and notes go.
+        sentence: What was said.
+        fresh: Learn it anew even if a known skill would serve.
+        call: Read the sentence as this message.
+
+    Raises:
+        BatError: The kernel answered with an error, there is none, or nothing was said.
+    """
+    if call:
+        wish = correct(translate(sentence), call)
+    else:
+        async with _translator() as translator:
+            wish = await _understand(kernel, screen, translator, sentence, fresh=fresh)
+    return await _request(kernel, screen, _fields(wish, fresh=fresh))
+
+
 def connect(home: Path) -> KernelClient:
-    """Return a client that waits for a kernel only where one was killed or is being started."""
+    """Return a client that waits for a kernel only where one was killed or is being started.
+
+    With ``BATOS_KEY_FILE`` it is a client of the kernel elsewhere that the key is for.
+
+    Raises:
+        SettingsError: The key file, or ``BATOS_CONNECT``, cannot be used.
+    """
+    if (file := os.environ.get("BATOS_KEY_FILE")) or os.environ.get("BATOS_CONNECT"):
+        key = ClientKey.read(Path(file or "BATOS_KEY_FILE"))
+        return KernelClient.remote(key, os.environ.get("BATOS_CONNECT", ""))
     there = Home(home)
     return KernelClient.at(home, lambda: there.endpoint.exists() or is_held(there.lock))
 
@@ -107,12 +150,39 @@ def refuse(screen: Screen, error: BatError) -> int:
     return EXIT_NO_KERNEL if isinstance(error, KernelUnreachableError) else EXIT_USAGE
 
 
-async def _ask(
-    kernel: KernelClient, screen: Screen, sentence: str, *, fresh: bool = False
-) -> dict[str, Any]:
-    """Return the body of the answer to one sentence; shows states while it waits."""
-    fields = _fields(translate(sentence), fresh=fresh)
-    return await _request(kernel, screen, fields)
+@contextlib.asynccontextmanager
+async def _translator() -> AsyncIterator[Translator]:
+    # numpy and what runs models: only sentences need them.
+    from bat_os.cli.shell.translator import make_translator
+
+    translator = make_translator()
+    try:
+        yield translator
+    finally:
+        await translator.close()
+
+
+async def _understand(
+    kernel: KernelClient, screen: Screen, translator: Translator, sentence: str, *, fresh: bool
+) -> Translated:
+    """Return what a sentence asks for, and say so where that is not certain."""
+    understood = await translator.read(kernel, sentence, fresh=fresh)
+    if understood.note:
+        screen.note(f"read as {as_call(_fields(understood.wish))}: {understood.note}")
+    return understood.wish
+
+
+def correct(wish: Translated, call: str) -> Translated:
+    """Return the wish with another message: ``selector(values)``, perhaps with a target.
+
+    Raises:
+        ArgumentsError: It is no call.
+    """
+    read = parse_call(call)
+    if read is None:
+        raise ArgumentsError(f"{call[:60]!r} is no message; write it as selector(5, 'text')")
+    target, selector, args, kwargs = read
+    return replace(wish, target=target or wish.target, selector=selector, args=args, kwargs=kwargs)
 
 
 async def _request(
@@ -147,8 +217,8 @@ async def _converse(home: Path, screen: Screen) -> int:
 
     session: PromptSession[str] = PromptSession(history=_history(home))
     screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
-    async with connect(home) as kernel:
-        talk = Conversation(kernel, screen)
+    async with connect(home) as kernel, _translator() as translator:
+        talk = Conversation(kernel, screen, translator)
         while True:
             try:
                 line = (await session.prompt_async("you> ")).strip()
@@ -169,12 +239,14 @@ def _history(home: Path) -> History:
 
 
 class Conversation:
-    """What a conversation remembers: the question that the image has asked back, if any."""
+    """What a conversation remembers: the last wish, and what the image has asked back."""
 
-    def __init__(self, kernel: KernelClient, screen: Screen) -> None:
-        """Begin with nothing asked."""
+    def __init__(self, kernel: KernelClient, screen: Screen, translator: Translator) -> None:
+        """Begin with nothing said."""
         self.kernel = kernel
         self.screen = screen
+        self._translator = translator
+        self._last: Translated | None = None
         self._asked: Mapping[str, Any] = {}
         self._choices: list[Mapping[str, Any]] = []
 
@@ -192,12 +264,21 @@ class Conversation:
                 self.screen.answer(f"{one['name']:<24} {', '.join(one['selectors'])}")
         elif command[1:].isdigit() and command.startswith("/"):
             await self._choose(int(command[1:]))
+        elif command == "/as" and rest.strip():
+            wish = correct(self._last or translate(rest), rest)
+            await self._say(_fields(wish))
         elif command == "/fresh" and rest.strip():
-            await self._say(_fields(translate(rest), fresh=True))
+            await self._hear(rest, fresh=True)
         elif command.startswith("/"):
             self.screen.note(f"unknown command {command}; /help lists them")
         else:
-            await self._say(_fields(translate(line)))
+            await self._hear(line)
+
+    async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
+        """Answer a sentence."""
+        self._last = translate(sentence)
+        wish = await _understand(self.kernel, self.screen, self._translator, sentence, fresh=fresh)
+        await self._say(_fields(wish, fresh=fresh))
 
     async def _say(self, fields: Mapping[str, Any]) -> None:
         self._choices = []

@@ -23,6 +23,7 @@ from rich.text import Text
 import bat_os
 from bat_os.cli.checks import access, cell, image, machine, service, software
 from bat_os.cli.checks.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
+from bat_os.cli.shell.config import load
 from bat_os.clients.console import show_control
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
@@ -88,7 +89,7 @@ async def gather(ask: Ask) -> Facts:
     """Return what the checks start from; what cannot be read is told by its check."""
     home, environ = Home(ask.home), dict(os.environ)
     try:
-        settings = Settings.from_mapping(environ)
+        settings = load(home.path, environ).settings
     except SettingsError:
         settings = Settings()
     kernel = await service.ask_kernel(ask.kernel, home)

@@ -53,6 +53,8 @@ class Journal:
         except asyncio.QueueFull:
             self.dropped += 1
 
+    __call__ = write  # the kernel takes it as a function
+
     async def close(self) -> None:
         """Write what is queued, then close the file."""
         await self._queue.join()

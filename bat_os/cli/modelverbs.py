@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import ArgumentsError
+from bat_os.image.history.past import PastImage
+from bat_os.image.models import list_models
+from bat_os.kernel.verbs.moments import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +25,8 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
     """Return the verbs on these models."""
 
     async def show(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+        if isinstance(mind.image, PastImage):  # where a model is in memory is of the present
+            return {"models": await list_models(mind.image)}
         return await models.list()
 
     async def add(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
         return run
 
     return {
-        "models": show,
+        "models": in_time("models", show),
         "models.add": add,
         "models.remove": remove,
         "models.pin": setting(models.roster.pin),

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.progress import Progress
-from bat_os.core.restart import EXIT_FAILED, RestartPolicy
-from bat_os.errors import BatError, LockedError
+from bat_os.core.supervision.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
+from bat_os.errors import BatError, LockedError, UpgradeError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.logfile import rotate, tail
+from bat_os.supervisor.program import Program, read_program
 from bat_os.supervisor.report import Status, read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
@@ -35,6 +36,7 @@ EXIT_NOT_RUNNING: Final = 3
 START_LIMIT: Final = 300.0  # seconds without any answer of the kernel
 STOP_LIMIT: Final = 60.0  # the watchdog kills after 30
 LOOK: Final = 0.1
+FAILPOINT: Final = "BATOS_FAILPOINT"
 
 VERBS: Final = """
 verbs:
@@ -42,6 +44,10 @@ verbs:
   start   the same in the background; never twice
   stop    stop the kernel and the watchdog
   status  say whether they run; exit status 0 when they do, 3 when not
+
+The kernel is started again when it ends or when its loop has not been heard of for 15 s. Exit
+status of run: 0 stopped, 1 given up, 78 a person has to act. To have it start with the machine:
+batos service install. To replace the program under it: batos upgrade --help.
 """
 
 
@@ -87,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(home: Home, max_restarts: int) -> int:
     """Watch over the kernel until it is stopped or given up; return the exit status."""
-    from bat_os.supervisor.supervisor import Supervisor  # psutil; only here
+    from bat_os.cli.upkeep.trial import make_upgrader  # psutil; only here
+    from bat_os.supervisor.notify import Notifier
+    from bat_os.supervisor.supervisor import Supervisor
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
@@ -97,12 +105,19 @@ def run(home: Home, max_restarts: int) -> int:
         print("The watchdog is already running.", file=sys.stderr)
         return EXIT_FAILED
     with lock:
+        environ = kernel_environ(os.environ)
         supervisor = Supervisor(
             home,
             kernel_command(home),
-            environ=_kernel_environ(),
+            environ=environ,
             policy=RestartPolicy(limit=max_restarts),
         )
+        supervisor.notifier = Notifier.from_environ(os.environ, os.getpid())
+        try:
+            supervisor.upgrade = make_upgrader(home, os.environ)
+        except UpgradeError as error:
+            print(f"The watchdog cannot start: {error}", file=sys.stderr)
+            return EXIT_PERMANENT
 
         def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.stop()
@@ -113,17 +128,33 @@ def run(home: Home, max_restarts: int) -> int:
         return supervisor.run()
 
 
-def kernel_command(home: Home) -> list[str]:
-    """Return how the kernel is started: from the checkout, or from the installed package."""
-    script = ROOT / "batos.py"
+def kernel_command(home: Home, program: Program | None = None) -> list[str]:
+    """Return how the kernel is started: from a checkout, or from the installed package."""
+    program = program or read_program(home, ROOT, bat_os.__version__)
+    script = program.tree / "batos.py"
     code = "from bat_os.cli.kernel import main; raise SystemExit(main())"
-    program = [str(script)] if script.exists() else ["-c", code]
-    return [sys.executable, "-u", *program, "serve", "--home", str(home.path), "--supervised"]
+    words = [str(script)] if script.exists() else ["-c", code]
+    return [str(program.python), "-u", *words, "serve", "--home", str(home.path), "--supervised"]
 
 
-def _kernel_environ() -> dict[str, str]:
-    """Return our environment, with the network switched off for the model libraries."""
-    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **os.environ}
+def watchdog_command(home: Home) -> list[str]:
+    """Return how the watchdog itself is started, in the foreground."""
+    script = ROOT / "min_watchdog_service.py"
+    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
+    words = [str(script)] if script.exists() else ["-c", code]
+    return [sys.executable, *words, "run", "--home", str(home.path)]
+
+
+def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the kernel's environment: ours, with no network for the model libraries.
+
+    What the service manager and the tests say to the watchdog is not for the kernel.
+    """
+    ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+    if environ.get(FAILPOINT, "").startswith("upgrade."):
+        ours.add(FAILPOINT)
+    kept = {key: text for key, text in environ.items() if key not in ours}
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **kept}
 
 
 def start(home: Home, max_restarts: int, *, wait: bool) -> int:
@@ -145,10 +176,7 @@ def start(home: Home, max_restarts: int, *, wait: bool) -> int:
 
 def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
     rotate(home.watchdog_log)
-    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
-    script = ROOT / "min_watchdog_service.py"
-    program = [str(script)] if script.exists() else ["-c", code]
-    command = [sys.executable, *program, "run", "--home", str(home.path)]
+    command = watchdog_command(home)
     with home.watchdog_log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own command, no shell
             [*command, "--max-restarts", str(max_restarts)],
@@ -223,6 +251,8 @@ async def _ask_health(home: Home) -> dict[str, Any]:
 def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
     if health:
         return str(health.get("awakening") or "The kernel is waking up.")
+    if status is not None and status.state == "upgrading":
+        return f"Upgrading: {status.reason}."
     if status is not None and status.restarts and status.reason:
         return f"Starting again: {status.reason} (restart {status.restarts})."
     return "Starting the kernel."

@@ -29,6 +29,7 @@ from bat_os.image.store import ImageStore
 from bat_os.kernel.mind import Mind
 from bat_os.kernel.roster import Roster
 from bat_os.kernel.verbs.table import VERBS
+from bat_os.routines.cascade import run_cascade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
         guardian=PersistenceGuardian(),
         personas=PERSONAS,
         options=settings,
+        cascade=run_cascade,
     )
     return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
 
@@ -116,8 +118,9 @@ def _steps(mind: Mind, models: Models) -> Sequence[Step]:
 
     async def seeds(report: Report) -> None:
         report("reading the seed library into the knowledge catalog")
-        text = (resources.files("bat_os") / "seeds.toml").read_text(encoding="utf-8")
-        await mind.catalog.seed_methods(parse_seeds(text))
+        parts = sorted((resources.files("bat_os") / "seeds").iterdir(), key=lambda part: part.name)
+        texts = [part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".toml")]
+        await mind.catalog.seed_methods(parse_seeds("\n".join(texts)))
 
     async def adapters(report: Report) -> None:
         await models.take_adapters(ADAPTERS, report)

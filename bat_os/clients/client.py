@@ -3,6 +3,9 @@
 The kernel writes where it listens into ``run/endpoint.json`` of its home directory. A
 request that carries a key survives the kernel's restart: the client connects to the next
 one and asks again, and the key makes sure that nothing runs twice.
+
+A kernel on another machine is reached with a file of ``batos keys make``: the connection is
+encrypted, and both sides know each other by their keys.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ import zmq
 import zmq.asyncio
 
 from bat_os.core.protocol import decode_reply, encode_request
-from bat_os.errors import KernelUnreachableError, RemoteError
+from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from bat_os.clients.keys import ClientKey
 
     Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -29,6 +34,7 @@ ENDPOINT_FILE: Final = "run/endpoint.json"
 BACKOFF: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
+REMOTE_MS: Final = 5000
 
 
 class KernelClient:
@@ -45,6 +51,7 @@ class KernelClient:
         *,
         home: Path | None = None,
         expects: Callable[[], bool] = lambda: True,
+        key: ClientKey | None = None,
     ) -> None:
         """Do not connect yet; while ``expects()`` a kernel that is gone is waited for."""
         self.session = secrets.token_hex(8)
@@ -52,9 +59,24 @@ class KernelClient:
         self._token = token
         self._home = home
         self._expects = expects
+        self._key = key
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._boot = ""
+
+    @classmethod
+    def remote(cls, key: ClientKey, connect: str = "") -> KernelClient:
+        """Return a client of the kernel of a key file, at ``connect`` or the file's address.
+
+        Raises:
+            SettingsError: There is no address.
+        """
+        endpoint = connect or key.connect
+        if not endpoint.startswith("tcp://"):
+            raise SettingsError(
+                f"BATOS_CONNECT={endpoint!r} cannot be used; it takes tcp://HOST:PORT"
+            )
+        return cls(endpoint, key=key)
 
     @classmethod
     def at(cls, home: Path, expects: Callable[[], bool] = lambda: True) -> KernelClient:
@@ -149,7 +171,9 @@ class KernelClient:
         try:
             await socket.send_multipart(frames)
         except zmq.Again:
-            raise KernelUnreachableError("no kernel takes the request") from None
+            hint = f" at {self._endpoint}; is it there, and does it allow this key?"
+            text = "no kernel takes the request" + (hint if self._key is not None else "")
+            raise KernelUnreachableError(text) from None
 
     def _connect(self) -> zmq.asyncio.Socket:
         if self._socket is None:
@@ -158,7 +182,11 @@ class KernelClient:
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.IMMEDIATE, 1)
-            self._socket.set(zmq.SNDTIMEO, 1000)
+            self._socket.set(zmq.SNDTIMEO, 1000 if self._key is None else REMOTE_MS)
+            if self._key is not None:
+                self._socket.set(zmq.CURVE_SERVERKEY, self._key.server.encode())
+                self._socket.set(zmq.CURVE_PUBLICKEY, self._key.public.encode())
+                self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
             self._socket.connect(self._endpoint)
         return self._socket
 

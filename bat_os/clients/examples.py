@@ -16,12 +16,13 @@ _RESULTS: Final = word_set(
     "gives give returns return becomes become is are equals yields makes produces to "
     "into should must will would be result results in get gets you = :"
 )
+_VERBS: Final = word_set("gives becomes yields returns should")
 _TRUTH: Final = {"true": True, "false": False, "none": None, "null": None}
 
 
 def take_examples(tokens: list[Token]) -> tuple[list[Token], list[dict[str, Any]]]:
     """Return (rest, examples) for "e.g. 5 gives 120" and "5 -> 120"."""
-    places = [at for at in range(len(tokens)) if tokens[at].kind == "arrow" or _marker(tokens, at)]
+    places = [at for at in range(len(tokens)) if _announces(tokens, at)]
     idle: set[int] = set()  # markers that announce nothing we can read
     for at in places[:_EXAMPLE_TRIES]:
         size = _marker(tokens, at)
@@ -33,6 +34,24 @@ def take_examples(tokens: list[Token]) -> tuple[list[Token], list[dict[str, Any]
         if tokens[at].kind == "abbreviation" or tokens[at].low == "for":
             idle.update(range(at, at + size))
     return [token for i, token in enumerate(tokens) if i not in idle], []
+
+
+def _announces(tokens: list[Token], at: int) -> bool:
+    return tokens[at].kind == "arrow" or _marker(tokens, at) > 0 or _gives(tokens, at)
+
+
+def _gives(tokens: list[Token], at: int) -> bool:
+    """Return True at the "gives" of "...: 4 gives true", which needs no announcement."""
+    if not at or tokens[at].low not in _VERBS or tokens[at - 1].kind != "literal":
+        return False
+    after = at + 1 + (tokens[at].low == "should")
+    start = _first_argument(tokens, at)
+    return (
+        start > 0
+        and tokens[start - 1].kind == "mark"
+        and after < len(tokens)
+        and bool(_values(tokens[after]))
+    )
 
 
 def _marker(tokens: list[Token], at: int) -> int:

@@ -36,6 +36,9 @@ _ASKED: Final = re.compile(
     r"(?:ask|tell|order) (?:the )?(?!me |you |us |him |her )([^\W\d]\w*) to "
 )
 _MADE: Final = re.compile(r"(?:have|let|make|get) ([^\W\d]\w*_obj) (?:to )?")
+_LET: Final = re.compile(
+    r"let (?:the )?(?!me |us |it |him |her |them |there )([^\W\d]\w*) (?!be |to )(?=[^\W\d])"
+)
 _ADDRESSED: Final = re.compile(r"([^\W\d]\w*_obj) [,:] ")
 _AT_END: Final = re.compile(r" (?:on|for|in|to|by|with|using|of) ([^\W\d]\w*_obj) $")
 _FRAME: Final = re.compile(
@@ -52,10 +55,10 @@ _WHETHER: Final = re.compile(
     r"(?:(?:check|determine|test|decide|say|see|show me|tell me|find out|know|return) )?"
     r"(?:if|whether) "
 )
-_COUNT: Final = re.compile(r"how many ")
+_COUNT: Final = re.compile(r"(?:(?:tell|show) me )?how many ")
 _QUESTION: Final = re.compile(
     r"(?:(?:(?:what|who|which)(?: is|'s| are| was| were)|how much is|(?:tell|give|show|get) me|"
-    r"what) )(?!you )"
+    r"what(?! (?:can|do|does|should|could|would) )) )(?!you )"
 )
 _COPULAS: Final = word_set("is are there does do has have")
 _COLLECTIONS: Final = word_set(
@@ -67,7 +70,8 @@ _TOTALS: Final = word_set(
 )
 _NOT_PLURAL: Final = word_set("times plus minus is has does was this always perhaps")
 _NOT_NAMES: Final = word_set(
-    "celsius fahrenheit kelvin fibonacci roman morse caesar pascal euclidean python"
+    "celsius fahrenheit kelvin fibonacci roman morse caesar pascal euclidean python english "
+    "french german spanish italian dutch latin greek russian chinese japanese arabic portuguese"
 )
 
 
@@ -99,7 +103,7 @@ def strip_politeness(tokens: list[Token]) -> list[Token]:
 def take_target(tokens: list[Token]) -> tuple[str, list[Token]]:
     """Return (name, rest) for "ask NAME to" and the like; the name is "" without one."""
     lead = _lead(tokens)
-    for pattern in (_ASKED, _MADE, _ADDRESSED):
+    for pattern in (_ASKED, _MADE, _LET, _ADDRESSED):
         if match := pattern.match(lead):
             place = len(lead[: match.start(1)].split())
             return tokens[place].text, tokens[_count(match) :]
@@ -131,7 +135,7 @@ def read_name(token: Token | None) -> list[str]:
 
 def fold_literals(tokens: list[Token]) -> list[Token]:
     """Return the tokens with names as literals, and "numbers 1, 2 and 3" as one list."""
-    tokens = _mark_names(tokens)
+    tokens = mark_names(tokens)
     folded: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -140,7 +144,8 @@ def fold_literals(tokens: list[Token]) -> list[Token]:
             at += 1
             continue
         run, at = _literal_run(tokens, at)
-        if len(run) > 1 and _wants_list(folded, len(run)):
+        run = _split_thousands(run, folded)
+        if (len(run) > 1 and _wants_list(folded, len(run))) or _are_many_numbers(run):
             text = ", ".join(token.text for token in run)
             folded.append(Token("literal", f"[{text}]", [token.value for token in run]))
         else:
@@ -169,8 +174,16 @@ def _strip_question(tokens: list[Token], lead: str) -> Frame:
         return Frame([Token("word", "count"), *rest])
     for pattern, verb in ((_LEARN, ""), (_WHETHER, "say whether"), (_QUESTION, "return")):
         if (match := pattern.match(lead)) and len(tokens) > _count(match):
-            return Frame(tokens[_count(match) :], lead=verb)
+            return Frame(_without_filler(tokens[_count(match) :]), lead=verb)
     return Frame(tokens)
+
+
+def _without_filler(tokens: list[Token]) -> list[Token]:
+    """Return "time now" for "(what) time is it now"."""
+    for at in range(1, len(tokens) - 1):
+        if (tokens[at].low, tokens[at + 1].low) in (("is", "it"), ("was", "it")):
+            return tokens[:at] + tokens[at + 2 :]
+    return tokens
 
 
 def _to_imperative(tokens: list[Token], link: str) -> list[Token]:
@@ -206,7 +219,7 @@ def _from_gerund(verb: str) -> str:
     return stem + "e" if stem.endswith((*silent, "us", "uar", "mpar", "writ", "mov")) else stem
 
 
-def _mark_names(tokens: list[Token]) -> list[Token]:
+def mark_names(tokens: list[Token]) -> list[Token]:
     """Return the tokens with ``Alice Smith`` in "greet Alice Smith" as one literal."""
     if any(token.text in ("The", "A", "An", "Of", "To", "In") for token in tokens[1:]):
         return tokens  # A Title With Capitals
@@ -258,6 +271,20 @@ def _literal_run(tokens: list[Token], at: int) -> tuple[list[Token], int]:
             return run, end
         run.append(tokens[follows])
         end = follows + 1
+
+
+def _split_thousands(run: list[Token], before: list[Token]) -> list[Token]:
+    """Return three numbers for the "100,200,300" of "sum 100,200,300"."""
+    parts = run[0].text.split(",")
+    if len(run) > 1 or type(run[0].value) is not int or len(parts) < 3:
+        return run
+    if not _wants_list(before, len(parts)):
+        return run
+    return [Token("literal", part, int(part)) for part in parts]
+
+
+def _are_many_numbers(run: list[Token]) -> bool:
+    return len(run) > 3 and all(type(token.value) in (int, float) for token in run)
 
 
 def _wants_list(before: list[Token], count: int) -> bool:

@@ -19,6 +19,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bat_os.clients.context import read_numbers, take_introduction, take_pairs
 from bat_os.clients.examples import take_examples
 from bat_os.clients.literals import Token, parse_call, scan
 from bat_os.clients.phrase import (
@@ -96,11 +97,14 @@ def translate(sentence: str) -> Translated:
         target, selector, args, kwargs = call
         text = _describe([Token("word", word) for word in selector.split("_")])
         return Translated(target or DEFAULT_TARGET, selector, args, kwargs, text, [])
-    tokens, examples = take_examples(list(scan(unicodedata.normalize("NFC", sentence))))
-    target, tokens = take_target(strip_politeness(tokens))
+    tokens = read_numbers(list(scan(unicodedata.normalize("NFC", sentence))))
+    tokens, examples = take_examples(tokens)
+    target, tokens = take_target(take_introduction(strip_politeness(tokens)))
     frame = strip_frame(strip_politeness(tokens))
     name, tokens = read_name(frame.name), frame.tokens
     tokens, kwargs = _take_kwargs(tokens)
+    tokens, pairs = take_pairs(tokens)
+    kwargs |= pairs
     tokens = fold_literals(tokens)
     args = [token.value for token in tokens if token.kind == "literal"]
     if examples and not args and not kwargs:

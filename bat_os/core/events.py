@@ -66,9 +66,13 @@ class PassagesFound(Event):
 
 @dataclass(frozen=True, slots=True)
 class MethodDrafted(Event):
-    """A persona wrote candidates: maps with source, temperature, seed and prompt hash."""
+    """A persona wrote candidates: maps with source, temperature, seed and prompt hash.
+
+    ``packet`` is the cognitive state packet of a cascade (``bat_os.core.talk.packet``).
+    """
 
     drafts: tuple[Mapping[str, Any], ...]
+    packet: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Request:
         """Return the brief that the request holds.
 
         Raises:
-            ArgumentsError: Target or selector is missing, or text, examples or fresh are off.
+            ArgumentsError: Target or selector is missing, or text, examples, fresh or mode are off.
             TooLargeError: It packs to more than MAX_BRIEF bytes.
         """
         if not self.target or not self.selector:
@@ -91,8 +91,10 @@ class Request:
         fresh = self.body.get("fresh", False)
         if type(fresh) is not bool:
             raise ArgumentsError("fresh is not true or false")
+        if (mode := self.body.get("mode", "")) not in ("", "cascade"):
+            raise ArgumentsError("the only mode is cascade")
         told = read_examples(examples)
-        brief = Brief(self.target, self.selector, self.args, self.kwargs, text, told, fresh)
+        brief = Brief(self.target, self.selector, self.args, self.kwargs, text, told, fresh, mode)
         size = len(ormsgpack.packb(brief.to_plain(), option=PACK))
         if size > MAX_BRIEF:
             raise TooLargeError(f"the brief has {size} bytes; at most {MAX_BRIEF} are taken")

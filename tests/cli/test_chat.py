@@ -271,3 +271,20 @@ async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
         assert "\x1b" not in terminal.screen
     piped = await chat(home, "genesis_obj.kept()")
     assert piped.out == "a\x1b[2Jb\n"
+
+
+async def test_what_was_misread_is_corrected_by_as(home):
+    async with Terminal(home) as terminal:
+        await terminal.say("doppel 21")
+        await terminal.until("SANDBOX_FAILED")
+        await terminal.say("/as double(21)")
+        await terminal.until(r"\n42\r")
+        await terminal.say("/as no message")
+        await terminal.until("is no message; write it as selector")
+        await terminal.say("\x04", end="")
+        assert await terminal.end() == 0
+
+
+async def test_a_sentence_can_come_with_the_message_that_it_is(home):
+    ended = await chat(home, "twice of twenty-one", "--as", "double(21)")
+    assert (ended.status, ended.out) == (0, "42\n")

@@ -20,8 +20,8 @@ from bat_os.cli.checks.outcome import Facts
 from bat_os.cli.commands.command import Ask
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen
-from bat_os.core.restart import Run
 from bat_os.core.settings import Settings
+from bat_os.core.supervision.restart import Run
 from bat_os.image.awakening import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home

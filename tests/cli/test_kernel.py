@@ -1,6 +1,5 @@
 """bat_os.cli.kernel: doors, token, files and exit statuses of a kernel process."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -49,7 +48,8 @@ async def test_home_token_and_socket_are_closed_to_others(serving):
 
 async def test_endpoint_json_says_where_the_kernel_is_while_it_is_there(serving):
     told = serving.endpoint()
-    assert set(told) == {"pid", "boot", "version", "ipc", "tcp", "token_file"}
+    assert set(told) == {"pid", "boot", "version", "ipc", "tcp", "remote", "token_file"}
+    assert told["remote"] == ""
     assert told["pid"] == serving.process.pid
     assert told["tcp"].startswith("tcp://127.0.0.1:")
     assert Path(told["token_file"]) == serving.home / "run" / "token"
@@ -85,11 +85,22 @@ async def test_a_home_whose_path_is_too_long_for_a_socket_still_has_one(kernel_p
     assert len(health["endpoints"][0]) <= len("ipc://") + 100
     assert health["closed_doors"] == []
     kernel_process.stop()
-    shutil.rmtree(Path(health["endpoints"][0].removeprefix("ipc://")).parent)
+    assert not Path(health["endpoints"][0].removeprefix("ipc://")).parent.exists()
 
 
 def test_help_says_where_the_verbs_are():
     ended = batos("--help")
     assert ended.returncode == 0
-    assert "batos send|list|inspect|health|shutdown --help" in ended.stdout
+    assert "batos VERB --help" in ended.stdout
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["serve", "list"])
+def test_where_the_packages_are_missing_it_says_what_to_do(tmp_path, verb):
+    ended = subprocess.run(
+        [Path(sys.executable).resolve(), "-S", ROOT / "batos.py", verb, "--home", tmp_path],
+        env=ENVIRON, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 78
+    assert "start with ./run.sh" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -89,7 +89,7 @@ async def test_shutdown_lets_the_kernel_go_down(thinking):
 async def test_an_error_of_the_kernel_is_status_one(home):
     ended = await verb(home, "inspect", "nobody_obj")
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err.startswith("NOT_FOUND there is no object 'nobody_obj'\n")
+    assert ended.err.startswith("NOT_FOUND there is no object 'nobody_obj'")
     ended = await verb(home, "inspect", "nobody_obj", "--json")
     assert (ended.status, ended.json["error"]["code"]) == (1, "NOT_FOUND")
 
@@ -128,3 +128,27 @@ async def test_what_no_message_can_carry_is_status_two(home):
     ended = await verb(home, "send", "genesis_obj", "double", "[" * 50 + "]" * 50)
     assert (ended.status, ended.out) == (2, "")  # the limit of the wire
     assert "TOO_LARGE nested deeper" in ended.err
+
+
+async def test_an_object_that_there_is_not_gets_a_guess(home):
+    ended = await verb(home, "inspect", "genesis_ob")
+    assert ended.status == 1
+    assert "there is no object 'genesis_ob'; did you mean 'genesis_obj'?" in ended.err
+
+
+async def test_ask_says_it_in_words_and_personas_say_what_they_think_with(home):
+    ended = await verb(home, "ask", "double", "the", "number", "21", "--as", "double(21)")
+    assert (ended.status, ended.out) == (0, "42\n")
+    told = (await verb(home, "personas", "--json")).json
+    assert [one["name"] for one in told["personas"]] == ["ALFRED", "BRICK", "ROBIN", "BABS"]
+
+
+async def test_stop_stops_a_kernel_without_a_watchdog(thinking):
+    ended = await verb(thinking.home.path, "stop", "--json")
+    assert (ended.status, ended.json["was"]) == (0, "alone")
+    await asyncio.wait_for(asyncio.shield(thinking.task), 30)
+
+
+async def test_stop_where_nothing_runs_is_no_error(tmp_path):
+    ended = await verb(tmp_path, "stop")
+    assert (ended.status, "BAT OS is not running." in ended.err) == (0, True)

@@ -20,6 +20,7 @@ KERNEL = '''
 import asyncio, os, pathlib, sys, threading
 import zmq
 from bat_os.core.protocol import Reply
+from bat_os.kernel.doors import Door
 from bat_os.kernel.server import Server
 from bat_os.supervisor.home import write_json
 
@@ -47,7 +48,7 @@ class Mind:
 async def main():
     mind, loop = Mind(), asyncio.get_running_loop()
     with zmq.Context() as context:
-        server = Server(context, f"ipc://{home}/run/kernel.sock", "")
+        server = Server(context, Door(f"ipc://{home}/run/kernel.sock"))
         server.serve(mind)
         endpoint = home / "run" / "endpoint.json"
         write_json(endpoint, {"pid": os.getpid(), "boot": "b", "ipc": server.endpoint, "tcp": ""})

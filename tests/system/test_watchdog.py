@@ -1,5 +1,6 @@
 """The watchdog over the real kernel: start, kill, restart, stop."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from bat_os.clients.client import KernelClient
+from bat_os.supervisor.beats import VARIABLE, BeatListener
 from tests.system.conftest import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -80,3 +82,25 @@ async def test_the_shutdown_verb_ends_the_watchdog_too(home):
     while watchdog(home, "status").returncode == 0:
         pass
     assert watchdog(home, "status").returncode == 3
+
+
+async def test_the_loop_of_a_real_kernel_beats_and_says_what_it_does(kernel_process):
+    with BeatListener() as listener:
+        kernel_process.start(beat=listener.invite()[VARIABLE])
+        heard = []
+        while not heard or heard[-1].state != "serving":
+            assert kernel_process.process.poll() is None, kernel_process.log()
+            if beat := listener.drain():
+                heard.append(beat)
+            await asyncio.sleep(0.02)
+        assert [beat.n for beat in heard] == sorted({beat.n for beat in heard})
+
+
+def test_help_says_what_there_is(tmp_path):
+    told = watchdog(tmp_path, "--help").stdout
+    assert all(word in told for word in ("run", "start", "stop", "status", "--home", "78"))
+
+
+def test_a_second_watchdog_for_one_home_is_refused(home):
+    refused = watchdog(home, "run")
+    assert (refused.returncode, "already running" in refused.stderr) == (1, True)

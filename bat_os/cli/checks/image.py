@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import POSError, ReadOnlyError
 
 from bat_os.cli.checks.outcome import ImageFacts, Outcome, broken, join, ok, show_bytes, warning
 from bat_os.errors import BatError
+from bat_os.image.archive.storage import layers_of, open_to_read
 from bat_os.image.awakening import FORMAT
 from bat_os.image.intake import AllowListDB, looks_like_image
 from bat_os.image.models import list_models
@@ -67,9 +67,9 @@ def _open(path: Path | None) -> tuple[ImageStore, int, bool] | None:
     blobs = Path(f"{path}.blob")
     # Without the folder it would be made, and nobody would see that it was missing.
     has_blobs = (blobs / ".layout").is_file()
-    storage = FileStorage(str(path), read_only=True, blob_dir=str(blobs) if has_blobs else None)
+    storage = open_to_read(path, blobs=has_blobs)
     try:
-        cut_off = max(path.stat().st_size - storage.getSize(), 0)
+        cut_off = max(path.stat().st_size - layers_of(storage)[-1].getSize(), 0)
         return ImageStore(AllowListDB(storage)), cut_off, has_blobs
     except BaseException:
         storage.close()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bat_os.cli.checks.outcome import Outcome, broken, join, ok, warning
-from bat_os.core.settings import PREFIX, Settings
+from bat_os.cli.shell.config import load
+from bat_os.core.settings import FILE, PREFIX, Settings
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -86,10 +87,19 @@ def check_settings(facts: Facts) -> list[Outcome]:
         for key in known
         if (problem := _read_setting({key: given.get(key, "")}))
     ]
+    outcomes += _judge_file(facts)
     if outcomes:
         return outcomes
     used = [f"{key}={text}" for key, text in sorted(given.items()) if text]
     return [ok("settings", join(used) if used else "all at their defaults")]
+
+
+def _judge_file(facts: Facts) -> list[Outcome]:
+    try:
+        load(facts.home.path, {})
+    except SettingsError as error:
+        return [broken("settings", str(error), f"correct it in {facts.home.path / FILE}")]
+    return []
 
 
 def _judge_unknown(key: str, known: list[str]) -> Outcome:

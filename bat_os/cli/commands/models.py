@@ -83,6 +83,8 @@ def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     heads = ("MODEL", "KIND", "STORED", "WHERE", "MEMORY", "LAST USE", "LOAD", "BASE")
     for line in columns(rows, heads):
         screen.answer(line)
+    if "profile" not in body:  # of the past
+        return
     screen.note(f"profile {body['profile']}; memory for models: {_size(body.get('budget', 0))}, "
                 f"used: {_size(body.get('used', 0))}")  # fmt: skip
 

@@ -34,7 +34,7 @@ async def _send(ask: Ask) -> Mapping[str, Any]:
         selector=ask.options.selector,
         args=args,
         kwargs=kwargs,
-        body={"fresh": ask.options.fresh},
+        body={"fresh": ask.options.fresh} | ({"mode": "cascade"} if ask.options.cascade else {}),
     )
 
 
@@ -68,7 +68,10 @@ async def _find(ask: Ask) -> Mapping[str, Any]:
 
 
 async def _approve(ask: Ask) -> Mapping[str, Any]:
-    body = {"examples": [read_example(text) for text in ask.options.example]}
+    if not ask.options.selector:
+        return await ask.kernel.request("approve", timeout=TEACH_SECONDS)
+    examples = [read_example(text) for text in ask.options.example]
+    body = {"examples": examples, "no": ask.options.no}
     return await ask.kernel.request(
         "approve",
         timeout=TEACH_SECONDS,
@@ -80,11 +83,21 @@ async def _approve(ask: Ask) -> Mapping[str, Any]:
 
 def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
-        (one["name"], one["slots"], ", ".join(one["parents"]), ", ".join(one["selectors"]))
+        (
+            one["name"],
+            one["slots"],
+            ", ".join(one["parents"]),
+            ", ".join(s + _noted(one, s) for s in one["selectors"]),
+        )
         for one in body["objects"]
     ]
     for line in columns(rows, ("OBJECT", "SLOTS", "PARENTS", "MESSAGES")):
         screen.answer(line)
+
+
+def _noted(one: Mapping[str, Any], selector: str) -> str:
+    noted = [mark for mark in ("tainted", "failing") if selector in one.get(mark, ())]
+    return f" ({', '.join(noted)})" if noted else ""
 
 
 def _show_source(body: Mapping[str, Any], screen: Screen) -> None:
@@ -97,6 +110,18 @@ def _show_taught(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(
         f"{body['target']}.{body['selector']}: {body['status']}, version {body['version']}"
     )
+
+
+def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
+    if "waiting" not in body:
+        _show_taught(body, screen)
+        return
+    rows = [(f"{one['object']}.{one['selector']}", one["version"], one["mission"])
+            for one in body["waiting"]]  # fmt: skip
+    for line in columns(rows, ("METHOD", "VERSION", "MISSION")):
+        screen.answer(line)
+    if not rows:
+        screen.note("nothing waits for a yes")
 
 
 def _show_skills(body: Mapping[str, Any], screen: Screen) -> None:
@@ -145,6 +170,9 @@ def _send_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
     )
+    parser.add_argument(
+        "--cascade", action="store_true", help="have all personas work on what has to be learned"
+    )
 
 
 def _teach_words(parser: argparse.ArgumentParser) -> None:
@@ -159,8 +187,10 @@ def _find_words(parser: argparse.ArgumentParser) -> None:
 
 
 def _approve_words(parser: argparse.ArgumentParser) -> None:
-    _method(parser)
+    parser.add_argument("object", nargs="?", default="", help="name or oid; none lists what waits")
+    parser.add_argument("selector", nargs="?", default="", help="the message")
     _example(parser)
+    parser.add_argument("--no", action="store_true", help="turn down what waits")
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -173,9 +203,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "teach": Command("install a method that you wrote", _teach, _teach_words, _show_taught),
     "find": Command("find learned methods by what they do", _find, _find_words, _show_skills),
     "approve": Command(
-        "confirm a provisional method, by a yes or an example",
+        "say yes to a method that waits or is provisional, also by an example",
         _approve,
         _approve_words,
-        _show_taught,
+        _show_approved,
     ),
 }

@@ -124,6 +124,9 @@ class LogReader:
             self.close()
             self._file = self._path.open("rb")
             lines += self._split(self._file.read())
+        elif os.fstat(self._file.fileno()).st_size < self._file.tell():  # it was emptied
+            self._file.seek(0)
+            lines += self._split(self._file.read())
         return lines
 
     def close(self) -> None:

@@ -1,0 +1,64 @@
+"""What verbs do with an image themselves, where no kernel serves it or none is needed.
+
+A module of its own because it takes ZODB and numpy: a third of a second, which the verbs that only
+ask a kernel do not pay. They import it when they need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import NotFoundError
+from bat_os.image.archive import backup, restore
+from bat_os.image.store import ImageStore
+from bat_os.kernel.verbs.carry import WORKS
+from bat_os.kernel.verbs.exchange import write_export
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+IMAGE: Final = restore.IMAGE
+
+
+async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what a kernel would do on the request ``verb``, with the image in ``home``.
+
+    Raises:
+        NotFoundError: There is none.
+        LockedError: A kernel holds it, which then only does not answer.
+        BatError: As the verb.
+    """
+    image = _open(home)
+    try:
+        return await WORKS[verb](image, body)
+    finally:
+        await image.close()
+
+
+async def export_method(home: Path, target: str, selector: str) -> dict[str, Any]:
+    """Return the export of a method in the image in ``home``; raises as ``do_work``."""
+    image = _open(home)
+    try:
+        return await image.transact(
+            lambda root: write_export(root, target, selector), note="export a method"
+        )
+    finally:
+        await image.close()
+
+
+async def verify_backup(folder: Path) -> dict[str, Any]:
+    """Read a whole backup again; see ``verify``."""
+    return await asyncio.to_thread(backup.verify, folder)
+
+
+async def restore_home(source: Path, home: Path, *, replace: bool) -> dict[str, Any]:
+    """Make a home of a backup or an archive; see ``restore``."""
+    return await asyncio.to_thread(restore.restore, source, home, replace=replace)
+
+
+def _open(home: Path) -> ImageStore:
+    if not (home / IMAGE).exists():
+        raise NotFoundError(f"there is no image in {home}")
+    return ImageStore.open(home / IMAGE)

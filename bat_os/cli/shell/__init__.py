@@ -1,0 +1,1 @@
+"""Around the verbs: settings, the reading of sentences, shell completion, the reference page."""

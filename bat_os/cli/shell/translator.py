@@ -1,0 +1,148 @@
+"""A sentence becomes a message: what the image knows, then rules, then a small model in doubt.
+
+    a call as it is ────────────────────────────────────────────→ sent
+    rules ─→ understood by its object? ─yes─────────────────────→ sent
+      └─no─→ a learned skill that fits (``find``)? ─yes─────────→ sent to that
+               └─no─→ in doubt, and a model there? both read it ─→ learned
+
+The model is the GGUF file that ``LLAMA_MODEL_PATH`` names, run by llama.cpp in this process and
+loaded when it is needed first. Without one rules alone serve: the packaged model of 135 million
+parameters reads no sentence better than they do (``benchmarks/translate.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bat_os.clients.literals import parse_call
+from bat_os.clients.translate import Translated, translate
+from bat_os.clients.understanding.proposal import find_doubt, propose, settle
+from bat_os.clients.understanding.skills import recognise
+from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.errors import BatError, RemoteError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.clients.client import KernelClient
+    from bat_os.ports import ModelEngine
+
+VARIABLE: Final = "LLAMA_MODEL_PATH"
+PATIENCE: Final = 3.0  # seconds to ask what is known; later, it is learned as it was said
+FOUND: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a sentence was taken for.
+
+    Attributes:
+        wish: The message to send.
+        by: ``call``, ``rules``, ``known``, ``skill``, ``both`` or ``model``.
+        note: One line for the person who said it; "" where nothing needs saying.
+    """
+
+    wish: Translated
+    by: str
+    note: str = ""
+
+
+class Translator:
+    """Reads sentences; keeps its model loaded between them."""
+
+    def __init__(self, engine: ModelEngine | None) -> None:
+        """Read by rules alone where there is no engine."""
+        self._engine = engine
+
+    async def read(self, kernel: KernelClient, sentence: str, *, fresh: bool = False) -> Understood:
+        """Return the message that a sentence asks for.
+
+        Args:
+            kernel: Is asked what it knows; without one the rules' reading stands.
+            sentence: What was said.
+            fresh: A known skill is not wanted.
+
+        Raises:
+            ArgumentsError: The sentence is empty or too long.
+        """
+        wish = translate(sentence)
+        if parse_call(sentence):
+            return Understood(wish, "call")
+        try:
+            if await _understands(kernel, wish):
+                return Understood(wish, "known")
+            skill = None if fresh else await _find_skill(kernel, wish)
+        except BatError:  # no kernel, or one that still wakes up: sending will tell
+            return Understood(wish, "rules")
+        if skill is not None:
+            known = f"{skill.target}.{skill.selector}"
+            return Understood(skill, "skill", f"{known} does this already; /fresh learns it anew")
+        return await self._read_twice(wish, sentence)
+
+    async def close(self) -> None:
+        """Give the model back. Idempotent."""
+        if self._engine is not None:
+            await self._engine.close()
+
+    async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
+        doubt = find_doubt(wish)
+        if not doubt:
+            return Understood(wish, "rules")
+        correct = "/as selector(values) corrects it"
+        if self._engine is None:
+            return Understood(wish, "rules", f"I may have misread it: {doubt}; {correct}")
+        try:
+            proposal = await propose(self._engine, sentence, wish)
+        except BatError as error:  # rules serve without it
+            return Understood(wish, "rules", f"read by rules alone: {error}")
+        settled, by = settle(wish, proposal, sentence)
+        note = "" if by == "both" else f"I may have misread it: {doubt}; {correct}"
+        return Understood(settled, by, note)
+
+
+async def _understands(kernel: KernelClient, wish: Translated) -> bool:
+    told = await kernel.request("inspect", timeout=PATIENCE, target=wish.target)
+    return any(wish.selector in told[part] for part in ("methods", "slots", "inherited"))
+
+
+async def _find_skill(kernel: KernelClient, wish: Translated) -> Translated | None:
+    body = {"text": wish.text, "limit": FOUND}
+    try:
+        found = await kernel.request("find", timeout=PATIENCE, body=body)
+    except RemoteError:  # it cannot search yet
+        return None
+    return recognise(wish, found["skills"])
+
+
+def find_model(environ: Mapping[str, str]) -> Path | None:
+    """Return the GGUF file to read sentences with, or None: rules alone.
+
+    Raises:
+        SettingsError: ``LLAMA_MODEL_PATH`` names no file.
+    """
+    named = environ.get(VARIABLE)
+    if not named:
+        return None
+    path = Path(named).expanduser().absolute()
+    if not path.is_file():
+        raise SettingsError(f"{VARIABLE}={named!r} is no file; name a GGUF file, or unset it")
+    return path
+
+
+def make_translator(environ: Mapping[str, str] = os.environ) -> Translator:
+    """Return a translator with the model that this machine has; nothing is loaded yet.
+
+    Raises:
+        SettingsError: ``LLAMA_MODEL_PATH`` names no file.
+    """
+    path = find_model(environ)
+    if path is None:
+        return Translator(None)
+
+    async def file() -> Path:
+        return path
+
+    return Translator(LlamaCppEngine(path.stem, file))

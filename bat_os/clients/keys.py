@@ -1,0 +1,211 @@
+"""Keys for other machines: files under ``keys/`` of a home, for its owner only.
+
+    keys/server.json      the kernel's own pair
+    keys/allowed.json     name -> public key of who may come in
+    keys/NAME.key         what to carry to another machine: a pair, and whom to talk to
+
+Keys are CURVE's, 40 characters of Z85. The kernel looks at ``allowed.json`` with every
+message, so a key is let in and shut out at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+from zmq.utils import z85
+
+from bat_os.errors import ArgumentsError, NotFoundError, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_KEYS: Final = 1000
+_MAX_FILE: Final = 1 << 20
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """What a client needs to come in from another machine.
+
+    Attributes:
+        public: Its own public key; the kernel has to allow it.
+        secret: Its own secret key.
+        server: The kernel's public key.
+        connect: The kernel's address, ``tcp://HOST:PORT``; "" where it is told otherwise.
+    """
+
+    public: str
+    secret: str
+    server: str
+    connect: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> ClientKey:
+        """Return the key in a file that ``batos keys make`` wrote.
+
+        Raises:
+            SettingsError: It cannot be read, others can read it, or it is no key.
+        """
+        data = _read(path)
+        parts = ("public", "secret", "server")
+        public, secret, server = (check_key(str(data.get(part, ""))) for part in parts)
+        connect = data.get("connect", "")
+        if type(connect) is not str:
+            raise SettingsError(f"{path}: connect is no address")
+        return cls(public, secret, server, connect)
+
+
+class KeyRing:
+    """The keys of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "keys"
+        self._seen: tuple[int, int, int] | None = None
+        self._allowed: frozenset[str] = frozenset()
+
+    def server(self) -> tuple[str, str]:
+        """Return the kernel's public and secret key; made when there is none.
+
+        Raises:
+            SettingsError: The file cannot be used.
+        """
+        path = self.folder / "server.json"
+        if not path.exists():
+            public, secret = make_pair()
+            self._write("server.json", {"public": public, "secret": secret})
+        data = _read(path)
+        return check_key(str(data.get("public", ""))), check_key(str(data.get("secret", "")))
+
+    def make(self, name: str, connect: str = "", server: str = "") -> Path:
+        """Make a client's key and return its file, to be carried to its machine.
+
+        Args:
+            name: Of the key.
+            connect: The address to put into the file.
+            server: Public key of a kernel elsewhere, which has to allow the new key; without
+                it, it is this home's kernel, and the key is allowed at once.
+
+        Raises:
+            ArgumentsError: The name cannot be one, or there is such a key.
+            SettingsError: The files cannot be used.
+        """
+        path = self.folder / f"{_check_name(name)}.key"
+        if path.exists() or (not server and name in self.allowed()):
+            raise ArgumentsError(f"there is a key {name} already; revoke it, or choose a new name")
+        public, secret = make_pair()
+        known = check_key(server) if server else self.server()[0]
+        told = {"public": public, "secret": secret, "server": known, "connect": connect}
+        self._write(path.name, told)
+        if not server:
+            self.allow(name, public)
+        return path
+
+    def allow(self, name: str, public: str) -> None:
+        """Let the owner of a public key in.
+
+        Raises:
+            ArgumentsError: The name cannot be one, or names another key.
+            SettingsError: It is no key, or the list cannot be used.
+        """
+        allowed = self.allowed()
+        if allowed.get(_check_name(name), public) != public:
+            raise ArgumentsError(f"{name} names another key; revoke that first")
+        if len(allowed) >= MAX_KEYS:
+            raise ArgumentsError(f"{MAX_KEYS} keys are allowed already")
+        self._write("allowed.json", allowed | {name: check_key(public)})
+
+    def revoke(self, name: str) -> None:
+        """Let the owner of this key in no more, and remove its file where it is still here.
+
+        Raises:
+            NotFoundError: There is no such key.
+        """
+        allowed = self.allowed()
+        if name not in allowed:
+            raise NotFoundError(f"no key {name[:60]!r} is allowed; there are: {list(allowed)}")
+        del allowed[name]
+        self._write("allowed.json", allowed)
+        (self.folder / f"{name}.key").unlink(missing_ok=True)
+
+    def allowed(self) -> dict[str, str]:
+        """Return name -> public key of all who may come in.
+
+        Raises:
+            SettingsError: The list cannot be used.
+        """
+        path = self.folder / "allowed.json"
+        if not path.exists():
+            return {}
+        return {_check_name(name): check_key(str(key)) for name, key in _read(path).items()}
+
+    def allows(self, public: str) -> bool:
+        """Return True when the owner of ``public`` may come in now; never raises.
+
+        A list that cannot be read lets nobody in.
+        """
+        try:
+            facts = (self.folder / "allowed.json").stat()
+            seen = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            if seen != self._seen:  # it is replaced with every change
+                self._allowed, self._seen = frozenset(self.allowed().values()), seen
+        except (OSError, SettingsError, ArgumentsError):
+            self._seen = None
+            return False
+        return public in self._allowed
+
+    def _write(self, name: str, data: dict[str, Any]) -> None:
+        """Put a file there, readable by the owner only, whole or not at all."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self.folder / f".{name}.{secrets.token_hex(4)}"
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(json.dumps(data, indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(self.folder / name)
+
+
+def make_pair() -> tuple[str, str]:
+    """Return a new public and secret key."""
+    public, secret = zmq.curve_keypair()
+    return public.decode("ascii"), secret.decode("ascii")
+
+
+def check_key(text: str) -> str:
+    """Return ``text`` when it is a key.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    try:
+        if len(text) == 40 and len(z85.decode(text.encode("ascii"))) == 32:
+            return text
+    except (ValueError, KeyError, OverflowError):
+        pass
+    raise SettingsError("that is no key; a key has 40 characters, as batos keys list shows them")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.match(name):
+        raise ArgumentsError(f"{name[:60]!r} cannot name a key; use letters, digits and ._-")
+    return name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            if os.name != "nt" and os.fstat(stream.fileno()).st_mode & 0o077:
+                raise SettingsError(f"others can read {path}; run: chmod 600 {path}")
+            data = json.loads(stream.read(_MAX_FILE).decode("ascii"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"the key file {path} cannot be read: {error}") from error
+    if type(data) is not dict:
+        raise SettingsError(f"{path} is no key file")
+    return data

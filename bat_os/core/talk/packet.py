@@ -1,0 +1,192 @@
+"""The cognitive state packet: what goes from persona to persona in a cascade, and grows.
+
+    BRICK   first draft      ROBIN   does it serve the asker? (a remark, yes or no)
+    BABS    facts, sources   ALFRED  the final version, with the remarks before its eyes
+
+A packet is immutable; each stage returns the next one. A stage whose answer cannot be read is
+skipped and says so, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal
+from bat_os.core.prompts import Prompt, ask_method
+from bat_os.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.personas import Persona
+
+MAX_REMARK: Final = 80
+MAX_FACTS: Final = 1  # a small model does not come to the end of more
+MAX_PASSAGE: Final = 200
+_LINE: Final = {"type": "string", "minLength": 3, "maxLength": MAX_REMARK}
+SERVES_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {"serves": {"type": "boolean"}, "remark": _LINE},
+    "required": ["serves", "remark"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one persona did.
+
+    Attributes:
+        persona: Who.
+        remarks: For those who come after, one line each.
+        serves: ROBIN's yes or no; None where it was not asked.
+        sources: Ids of the documents that BABS names.
+        skipped: Why the stage gave nothing; "" where it did.
+        tokens: New tokens drawn.
+    """
+
+    persona: str
+    remarks: tuple[str, ...] = ()
+    serves: bool | None = None
+    sources: tuple[str, ...] = ()
+    skipped: str = ""
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CognitiveStatePacket:
+    """A brief on its way through the personas.
+
+    Attributes:
+        goal: The wish, as one sentence.
+        draft: Source of the version as it stands; "" before the first.
+        stages: What was done, in order.
+    """
+
+    goal: str
+    draft: str = ""
+    stages: tuple[Stage, ...] = field(default=())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All remarks so far, each with its persona."""
+        return tuple(f"{s.persona}: {text}" for s in self.stages for text in s.remarks)
+
+    def after(self, stage: Stage, draft: str = "") -> CognitiveStatePacket:
+        """Return the packet after one more stage, with a new draft where there is one."""
+        return replace(self, draft=draft or self.draft, stages=(*self.stages, stage))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data that ``from_plain`` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> CognitiveStatePacket:
+        """Return the packet that ``to_plain`` wrote."""
+        stages = tuple(
+            Stage(
+                one["persona"],
+                tuple(one["remarks"]),
+                one["serves"],
+                tuple(one["sources"]),
+                one["skipped"],
+                one["tokens"],
+            )
+            for one in data["stages"]
+        )
+        return cls(data["goal"], data["draft"], stages)
+
+
+def ask_whether_it_serves(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> Prompt:
+    """Return ROBIN's question; ``read_whether_it_serves`` reads the answer."""
+    told = f"Somebody asks: {goal(brief)}\nThe draft:\n{packet.draft}\n"
+    order = 'Does it serve them? Answer as JSON with "serves" and a short "remark".'
+    return Prompt((("system", persona.system_prompt), ("user", told + order)))
+
+
+def read_whether_it_serves(text: str) -> Stage:
+    """Return ROBIN's stage.
+
+    Raises:
+        ModelOutputError: It is not the JSON that was asked for.
+    """
+    data = _load(text)
+    serves, remark = data.get("serves"), _line(data.get("remark"))
+    if type(serves) is not bool or not remark:
+        raise ModelOutputError("the JSON has no yes or no, or no remark")
+    return Stage("ROBIN", (remark,), serves)
+
+
+def facts_schema(passages: int) -> dict[str, Any]:
+    """Return the JSON Schema of BABS's answer about so many passages."""
+    number = {"enum": list(range(1, passages + 1))}
+    return {
+        "type": "object",
+        "properties": {
+            "facts": {"type": "array", "items": _LINE, "maxItems": MAX_FACTS},
+            "sources": {"type": "array", "items": number, "maxItems": MAX_FACTS},
+        },
+        "required": ["facts", "sources"],
+        "additionalProperties": False,
+    }
+
+
+def ask_facts(
+    brief: Brief,
+    persona: Persona,
+    packet: CognitiveStatePacket,
+    passages: Sequence[Mapping[str, Any]],
+) -> Prompt:
+    """Return BABS's question about the passages found; ``read_facts`` reads the answer."""
+    notes = "\n".join(
+        f"[{number}] {' '.join(one['text'].split())[:MAX_PASSAGE]}"
+        for number, one in enumerate(passages, start=1)
+    )
+    told = f"Notes:\n{notes}\n\nTask: {goal(brief)}\nThe draft:\n{packet.draft}\n"
+    order = 'Which facts of the notes does it need? As JSON with "facts" and "sources" (numbers).'
+    return Prompt((("system", persona.system_prompt), ("user", told + order)))
+
+
+def read_facts(text: str, passages: Sequence[Mapping[str, Any]]) -> Stage:
+    """Return BABS's stage; a source that names no passage is left out.
+
+    Raises:
+        ModelOutputError: It is not the JSON that was asked for.
+    """
+    data = _load(text)
+    facts, numbers = data.get("facts"), data.get("sources")
+    if type(facts) is not list or type(numbers) is not list:
+        raise ModelOutputError("the JSON has no facts, or no sources")
+    lines = tuple(filter(None, map(_line, facts[:MAX_FACTS])))
+    known = [n for n in numbers if type(n) is int and 1 <= n <= len(passages)]
+    sources = dict.fromkeys(str(passages[n - 1]["doc_id"]) for n in known)
+    return Stage("BABS", lines, sources=tuple(sources))
+
+
+def ask_final(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> Prompt:
+    """Return ALFRED's question, read by ``bat_os.core.prompts.read_method``."""
+    asked = ask_method(brief, persona.system_prompt, None)
+    remarks = "\n".join(packet.remarks)
+    told = f"A first draft:\n{packet.draft}\nRemarks:\n{remarks}\n\nNow write the final version. "
+    (role, order), system = asked.messages[-1], asked.messages[0]
+    return Prompt((system, (role, told + order)), asked.prefill)
+
+
+def _load(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelOutputError(f"it is not JSON: {error}") from error
+    if type(data) is not dict:
+        raise ModelOutputError("it is not a JSON object")
+    return data
+
+
+def _line(text: Any) -> str:
+    """Return a text as one clean line that fits, "" where it is none."""
+    if type(text) is not str:
+        return ""
+    return " ".join(text.encode(errors="ignore").decode().split())[:MAX_REMARK]

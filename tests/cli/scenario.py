@@ -1,0 +1,80 @@
+"""Every verb once, in an order in which each has something to say; in this process."""
+
+import shlex
+
+from bat_os.cli.commands.command import Ask
+from bat_os.cli.verbs import COMMANDS, make_parser
+from bat_os.clients.console import Screen, to_json
+
+SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
+STEPS = """\
+config
+config example
+completion bash
+list
+personas
+health
+status
+send genesis_obj double 21
+ask "treble 5" --as double(5)
+teach genesis_obj {tmp}/treble.py --example "2 gives 6"
+inspect genesis_obj
+source genesis_obj treble
+find "treble a number"
+approve
+approve genesis_obj double --example "4 gives 8"
+why genesis_obj double
+versions genesis_obj treble
+teach genesis_obj {tmp}/again.py
+diff-method genesis_obj treble 1 2
+verify-method genesis_obj treble
+pin genesis_obj treble
+unpin genesis_obj treble
+unlearn genesis_obj treble
+redo genesis_obj treble
+recall --model scripted
+learn {tmp}/bats.md
+documents
+search "upside down"
+models
+models fit
+missions
+talks
+experience
+space
+forks
+rehearse genesis_obj double 4
+export genesis_obj.treble
+keys list
+verify
+backup {tmp}/backup
+backup {tmp}/backup --verify
+archive {tmp}/archive.tar.gz --reason "to have one"
+fork second
+chronicle
+pack
+doctor --quick
+logs
+stop
+"""
+
+
+async def run_verb(home, line):
+    """Return what ``batos VERB ... --json`` writes, as its text."""
+    options = make_parser().parse_args([*shlex.split(line), "--home", str(home.home.path)])
+    async with home.client() as kernel:
+        ask = Ask(kernel, home.home.path, options, Screen(as_json=True))
+        return options.verb, to_json(await COMMANDS[options.verb].run(ask))
+
+
+async def run_all(thinking, tmp_path):
+    """Yield (verb, line, text) of each step."""
+    thinking.gate.set()
+    (tmp_path / "treble.py").write_text(SOURCE)
+    (tmp_path / "again.py").write_text(SOURCE.replace("number * 3", "3 * number"))
+    thinking.home.kernel_log.write_text("one line\n")
+    (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
+    for step in STEPS.splitlines():
+        line = step.format(tmp=tmp_path)
+        verb, text = await run_verb(thinking, line)
+        yield verb, line, text

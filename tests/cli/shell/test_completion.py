@@ -1,0 +1,96 @@
+"""bat_os.cli.shell.completion: TAB, in real shells where they are installed."""
+
+import asyncio
+import shutil
+import sys
+
+import pytest
+
+from bat_os.cli.shell.completion import ASKED, SHELLS, write_script
+from tests.cli.clients import ENVIRON, verb
+from tests.kernels import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.system]
+
+BASH = """
+eval "$SCRIPT"
+COMP_LINE="$LINE"; COMP_POINT=${#LINE}; COMP_TYPE=9
+read -ra COMP_WORDS <<<"$LINE"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_python_argcomplete batos
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+FISH = 'eval "$SCRIPT"; complete --do-complete "$LINE"'
+
+
+async def run(*command, **environ):
+    process = await asyncio.create_subprocess_exec(
+        *command, env=ENVIRON | environ, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def complete(line, home, name="bash", program=BASH):
+    """Return what TAB at the end of a line offers in a shell."""
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    out = await run(
+        name, "-c", program,
+        SCRIPT=write_script(name), LINE=line, BATOS_HOME=str(home), HOME=str(home),
+    )  # fmt: skip
+    return [word.split("\t")[0].strip() for word in out.splitlines() if word.strip()]
+
+
+async def test_verbs_are_completed(tmp_path):
+    assert {"send", "search", "status"} <= set(await complete("batos s", tmp_path))
+
+
+async def test_options_are_completed(tmp_path):
+    assert await complete("batos logs --fo", tmp_path) == ["--follow"]
+
+
+async def test_objects_and_their_messages_come_from_the_live_image(thinking):
+    home = thinking.home.path
+    assert await complete("batos inspect genesis", home) == ["genesis_obj"]
+    assert await complete("batos send genesis_obj setS", home) == ["setSlot"]
+
+
+async def test_without_a_kernel_there_are_no_names_and_no_complaint(tmp_path):
+    assert await complete("batos inspect genesis", tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_files_are_completed_where_a_file_is_wanted(tmp_path):
+    (tmp_path / "bats.md").write_text("Bats.")
+    assert await complete(f"batos learn {tmp_path}/ba", tmp_path) == [f"{tmp_path}/bats.md"]
+
+
+async def test_fish_completes_verbs(tmp_path):
+    assert "status" in await complete("batos sta", tmp_path, name="fish", program=FISH)
+
+
+async def test_zsh_takes_the_script(tmp_path):
+    program = 'compdef() { print "$2: $1" }; eval "$SCRIPT"; whence -w batos'
+    told = await complete("", tmp_path, name="zsh", program=program)
+    assert told == ["batos: _python_argcomplete", "batos: function"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_there_is_a_script_for_each_shell_that_runs_this_installation(shell):
+    script = write_script(shell)
+    assert ASKED in script
+    assert str(ROOT / "batos.py") in script
+
+
+async def test_a_shell_that_is_not_known_is_refused_with_those_that_are(tmp_path):
+    ended = await verb(tmp_path, "completion", "cmd")
+    assert ended.status == 2
+    assert "powershell" in ended.err
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    batos = f"'{sys.executable}' '{ROOT / 'batos.py'}'"
+    out = await run("bash", "-c", f"{batos} completion bash --home '{tmp_path}' 2>&1 | head -c 7")
+    assert out == "command"

@@ -1,0 +1,91 @@
+"""bat_os.cli.shell.config: the settings that count, and who said them."""
+
+import os
+import re
+
+import pytest
+
+from bat_os.cli.shell.config import load, write_example
+from bat_os.core.settings import FILE, Settings, describe_allowed, resolve
+from bat_os.errors import SettingsError
+from tests.cli.clients import verb
+from tests.kernels import ROOT
+
+
+def test_a_home_without_a_file_has_the_defaults(tmp_path):
+    found = load(tmp_path, {})
+    assert found.settings == Settings(home=str(tmp_path))
+    assert set(found.origins.values()) == {"default"}
+
+
+def test_the_example_sets_nothing_and_is_right_when_its_comments_are_taken_away():
+    assert resolve(write_example(), {}, {}).settings == Settings()
+    told = re.sub(r"^# (\w+ = )", r"\1", write_example(), flags=re.MULTILINE)
+    found = resolve(told, {}, {})
+    assert found.settings == Settings()
+    assert [name for name, origin in found.origins.items() if origin == "default"] == [
+        "home",
+        "failpoint",
+    ]
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / FILE).write_bytes(b"\xef\xbb\xbfthreads = 3\r\n")
+    assert load(tmp_path, {}).settings.threads == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"threads = 1\n\xff\xfe", "line 2: it is not UTF-8"), (b"#" * 300_000, "more than")],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path, data, told):
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(SettingsError, match=told):
+        load(tmp_path, {})
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path):
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path, {})
+
+
+def test_the_settings_page_has_every_setting_its_default_and_what_it_takes():
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|", page, re.MULTILINE)
+    example = re.findall(r"^# (\w+) = (.*)$", write_example(), re.MULTILINE)
+    assert rows == [
+        (name, default, describe_allowed(name)) for name, default in [*example, ("failpoint", '""')]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_config_says_where_each_value_comes_from_without_a_kernel(tmp_path):
+    (tmp_path / FILE).write_text("threads = 2\ncandidates = 4\n")
+    ended = await verb(tmp_path, "config", "--json", BATOS_CANDIDATES="5")
+    told = {one["name"]: (one["value"], one["origin"]) for one in ended.json["settings"]}
+    assert told["threads"] == (2, "batos.toml, line 1")
+    assert told["candidates"] == (5, "BATOS_CANDIDATES")
+    assert told["home"] == (os.fspath(tmp_path), "--home")
+    assert told["cell"] == ("auto", "default")
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("arguments", [("config",), ("serve",)])
+async def test_a_wrong_file_is_one_clear_line_and_no_traceback(tmp_path, arguments):
+    (tmp_path / FILE).write_text("tcp_prot = 2\n")
+    ended = await verb(tmp_path, *arguments)
+    assert ended.status in (2, 78)
+    assert ended.err.count("\n") == 1
+    assert "line 1: 'tcp_prot' is no setting; did you mean tcp_port?" in ended.err
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_a_profile_that_there_is_not_is_named_with_who_said_it(tmp_path):
+    ended = await verb(tmp_path, "config", BATOS_PROFILE="huge")
+    assert ended.status == 2
+    assert "BATOS_PROFILE" in ended.err
+    assert "tiny" in ended.err
