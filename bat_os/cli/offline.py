@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import NotFoundError
 from bat_os.image.archive import backup, restore
+from bat_os.image.integrity.verify import verify
+from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.carry import WORKS
 from bat_os.kernel.verbs.exchange import write_export
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 IMAGE: Final = restore.IMAGE
@@ -44,6 +47,16 @@ async def export_method(home: Path, target: str, selector: str) -> dict[str, Any
         return await image.transact(
             lambda root: write_export(root, target, selector), note="export a method"
         )
+    finally:
+        await image.close()
+
+
+async def verify_image(home: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Compare the image in ``home`` with its hashes; raises as ``do_work``."""
+    image = _open(home)
+    try:
+        # Nothing is embedded here.
+        return await verify(image, CatalogService(image, HashEmbedder()), say)
     finally:
         await image.close()
 

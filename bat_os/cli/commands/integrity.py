@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import LONG, Command
-from bat_os.engines.scripted import HashEmbedder
-from bat_os.errors import KernelUnreachableError, NotFoundError
-from bat_os.image.integrity.verify import verify
-from bat_os.image.librarian import CatalogService
-from bat_os.image.store import ImageStore
+from bat_os.errors import KernelUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
     from bat_os.clients.console import Screen
-
-IMAGE: Final = "live_image.fs"
 
 
 async def _verify(ask: Ask) -> Mapping[str, Any]:
@@ -28,20 +22,10 @@ async def _verify(ask: Ask) -> Mapping[str, Any]:
     try:
         body = await ask.kernel.request("verify", timeout=LONG, on_event=show)
     except KernelUnreachableError:
-        body = await _verify_here(ask)
+        from bat_os.cli import offline  # ZODB: a third of a second
+
+        body = await offline.verify_image(ask.home, ask.screen.note)
     return body | {"exit_status": 1 if body["damaged"] else 0}
-
-
-async def _verify_here(ask: Ask) -> dict[str, Any]:
-    path = ask.home / IMAGE
-    if not path.exists():
-        raise NotFoundError(f"there is no image in {ask.home}")
-    image = ImageStore.open(path)  # fails where a kernel only does not answer
-    try:
-        # Nothing is embedded here.
-        return await verify(image, CatalogService(image, HashEmbedder()), ask.screen.note)
-    finally:
-        await image.close()
 
 
 def _show(body: Mapping[str, Any], screen: Screen) -> None:
