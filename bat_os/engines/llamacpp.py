@@ -171,7 +171,7 @@ class LlamaCppEngine:
         """Return plain facts; see ``ports.ModelEngine``."""
         return {
             "name": self._name,
-            "engine": "llamacpp",
+            "engine": "llama.cpp",
             "state": "resident" if self._server is not None else "unloaded",
             "bytes": self._bytes,
             "load_seconds": round(self._load_seconds, 3),

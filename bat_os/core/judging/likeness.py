@@ -33,6 +33,7 @@ _TURNS: Final = _split(
     "gallons pints cups knots kmh mph joules calories watts horsepower hectares acres bar pascal "
     "bytes kilobytes megabytes gigabytes degrees radians binary octal hexadecimal decimal roman "
     "euros dollars rows columns keys values vowels consonants letters words lines sentences digits "
+    "row column key vowel consonant letter word line sentence digit "
     "circle triangle rectangle sphere cylinder cube cone trapezoid mean median mode json csv xml"
 )
 
@@ -55,6 +56,8 @@ def weigh(likeness: float, wish: str, known: str) -> float | None:
         return None
     if likeness < NEAR:
         return 0.0
+    if _differs(_content(wish), _content(known)):
+        return 0.0
     if not is_same_wish(wish, known):
         return likeness * 0.4
     return 1.0 if likeness >= REUSE else likeness * 0.6
@@ -69,12 +72,19 @@ def is_same_wish(one: str, other: str) -> bool:
     True
     """
     first, second = _content(one), _content(other)
-    if set(first) & _TURNS != set(second) & _TURNS:
-        return False
-    if {word for word in first if word.isdigit()} != {word for word in second if word.isdigit()}:
+    if _differs(first, second):
         return False
     shared = set(first) & set(second)
     return _order(first, shared) == _order(second, shared)
+
+
+def _differs(first: list[str], second: list[str]) -> bool:
+    """Say whether a number or a word that turns a wish into another stands in one only."""
+    return _marks(first) != _marks(second)
+
+
+def _marks(words: list[str]) -> set[str]:
+    return {word.rstrip("s") for word in words if word in _TURNS or word.isdigit()}
 
 
 def _content(text: str) -> list[str]:

@@ -39,6 +39,23 @@ _ASKS_COUNT: Final = re.compile(
 )
 
 
+_ASKS_SEVERAL: Final = re.compile(
+    r"\b(list|return|show|give|tell|get) (me )?(back )?(all|every|the (whole )?list)\b",
+    re.IGNORECASE,
+)
+
+
+def find_doubt(wish: str, answer: Any) -> str:
+    """Return in one line why ``answer`` is hardly what was wished for, or "".
+
+    >>> find_doubt("Remember a note and list all notes.", "buy milk")
+    'several things were asked for; str came back'
+    """
+    if _ASKS_SEVERAL.search(wish) and type(answer) in (str, int, float, bool):
+        return f"several things were asked for; {type(answer).__name__} came back"
+    return ""
+
+
 def find_unused(source: str, selector: str) -> str:
     """Return the name of a parameter that the method never reads, or "".
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import goal, kinds, signature
 from bat_os.core.events import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.judging.choosing import PREVIEW, Verdict, choose, meaning, preview, same
-from bat_os.core.judging.plausibility import find_implausible, find_unused
+from bat_os.core.judging.plausibility import find_doubt, find_implausible, find_unused
 from bat_os.core.judging.probes import find_dull, vary
 from bat_os.core.prompts import read_method
 from bat_os.core.source.fixups import apply_fixups
@@ -225,6 +225,7 @@ class Validation:
         readable = isinstance(answer.value, str | dt.datetime)
         probed, dull = await self._probe(verdict.source, answer.value)
         dull = "" if answer.writes else dull  # what was asked for is then the change
+        dull = dull or find_doubt(goal(brief), answer.value)
         key = await self._key(answer)
         return replace(found, meaning=key, readable=readable, probed=probed, dull=dull)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core.judging.plausibility import find_implausible, find_unused
+from bat_os.core.judging.plausibility import find_doubt, find_implausible, find_unused
 
 
 def look(wish, answer, *, selector="do_it", writes=False, slots=()):
@@ -71,3 +71,17 @@ def test_an_argument_that_is_never_read_is_found(body, unused):
 @given(st.text(max_size=200))
 def test_no_source_makes_it_raise(source):
     assert find_unused(source, "f") == ""
+
+
+@pytest.mark.parametrize(
+    ("wish", "answer", "doubted"),
+    [
+        ("Remember a note and list all notes.", "buy milk", True),
+        ("Add an item and return the list.", 1, True),
+        ("Add an item and return the list.", ["bread"], False),
+        ("List all notes.", {"a": 1}, False),
+        ("Return the length of the list.", 3, False),
+    ],
+)
+def test_one_thing_is_doubted_where_several_were_asked_for(wish, answer, doubted):
+    assert bool(find_doubt(wish, answer)) == doubted
