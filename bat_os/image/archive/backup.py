@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # More parts than this, and the next backup puts them together.
 MAX_PARTS: Final = 200
+HASHERS: Final = 4  # hashing is most of the work, and lets other threads run
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,12 @@ def back_up_source(
         with upkeep(path), upkeep(target / "backup"):
             before = _before(target)
             known = () if full or before is None else before.files
-            cuts = open_cuts(source.storage)
-            try:
-                files = tuple(_take_file(cut, target, known, copier) for cut in cuts)
-            finally:
-                for cut in cuts:
-                    cut.stream.close()
-            kept = _whole_blobs(target, before, copier if full else None)
-            blobs, damaged = _take_blobs(source, target, kept, copier, copy=copy)
+            cuts = open_cuts(source.storage)  # a blob that comes later does no harm
+            with ThreadPoolExecutor(1) as beside:
+                taking = beside.submit(_take_files, cuts, target, known, copier)
+                kept = _whole_blobs(target, before, copier if full else None)
+                blobs, damaged = _take_blobs(source, target, kept, copier, copy=copy)
+                files = taking.result()
             made = Manifest(time.time(), source.image_id, "", files, blobs, read_fork(path))
             _switch(target, made)
     return {
@@ -232,6 +232,16 @@ def _before(target: Path) -> Manifest | None:
     return told
 
 
+def _take_files(
+    cuts: Sequence[Cut], target: Path, before: Sequence[ImageFile], copier: Copier
+) -> tuple[ImageFile, ...]:
+    try:
+        return tuple(_take_file(cut, target, before, copier) for cut in cuts)
+    finally:
+        for cut in cuts:
+            cut.stream.close()
+
+
 def _take_file(cut: Cut, target: Path, before: Sequence[ImageFile], copier: Copier) -> ImageFile:
     known = next((file for file in before if file.name == cut.name), None)
     parts: Sequence[Part] = ()
@@ -281,19 +291,19 @@ def _take_blobs(
     *,
     copy: bool,
 ) -> tuple[tuple[BlobFile, ...], list[str]]:
-    taken: list[BlobFile] = []
-    damaged: list[str] = []
-    for name, oid, tid, path in list_blobs(source.storage):
+    def take(stored: tuple[str, bytes, bytes, Path]) -> BlobFile:
+        name, oid, tid, path = stored
         blob = kept.get((oid.hex(), tid.hex()))
         if blob is not None:
-            taken.append(replace(blob, of=name))
-            continue
+            return replace(blob, of=name)
         blob = BlobFile(name, oid.hex(), tid.hex(), path.stat().st_size, "")
         sha256 = _take_blob(path, target / "blobs" / blob.name, blob.size, copier, copy=copy)
-        if source.sums.get(blob.oid, sha256) != sha256:
-            damaged.append(source.sums[blob.oid])
-        taken.append(replace(blob, sha256=sha256))
-    return tuple(taken), damaged
+        return replace(blob, sha256=sha256)
+
+    with ThreadPoolExecutor(HASHERS) as pool:
+        taken = tuple(pool.map(take, list_blobs(source.storage)))
+    sums = ((source.sums.get(blob.oid, blob.sha256), blob.sha256) for blob in taken)
+    return taken, [wanted for wanted, sha256 in sums if wanted != sha256]
 
 
 def _take_blob(path: Path, place: Path, size: int, copier: Copier, *, copy: bool) -> str:

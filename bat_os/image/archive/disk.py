@@ -85,6 +85,7 @@ class Copier:
     def __init__(self, stop: threading.Event | None = None) -> None:
         self.stop = stop or threading.Event()
         self.copied = 0
+        self._counting = threading.Lock()
 
     def copy(self, source: Readable, size: int, target: Path) -> str:
         """Copy ``size`` bytes from where ``source`` stands; return their SHA-256.
@@ -99,7 +100,8 @@ class Copier:
                 stream.write(chunk)
                 hashing.result()
             os.fsync(stream.fileno())
-        self.copied += size
+        with self._counting:
+            self.copied += size
         if self.hash(target) != digest.hexdigest():
             raise StorageError(f"{target} does not hold what was written to it")
         return digest.hexdigest()
