@@ -20,6 +20,7 @@ import contextlib
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,13 +35,15 @@ from bat_os.errors import StorageError
 from bat_os.image.intake import guard_pickles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bat_os.image.store import ImageStore
 
 FORK: Final = "fork.json"
 FORMAT: Final = 1
 MAX_LAYERS: Final = 32
+RECORDS: Final = 40  # that a pack reads between two rests
+REST_SECONDS: Final = 0.0001
 _TID: Final = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -90,8 +93,31 @@ def _next_oids(storage: DemoStorage, oid: bytes | None) -> Iterator[bytes]:
             yield layer._index.minKey(oid)
 
 
+def _rest_between(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``read``, with a rest after every so many calls."""
+    count = 0
+
+    def read_and_rest(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count % RECORDS == 0:
+            time.sleep(REST_SECONDS)
+        return read(*args, **kwargs)
+
+    return read_and_rest
+
+
 class _Packer(FileStoragePacker):
-    """Brings most of the new file onto the disk before it stops others from committing."""
+    """Lets others run, and syncs most of the new file before it stops others from committing.
+
+    Packing is Python at work without a pause; who waits for the interpreter beside it waits for
+    five milliseconds, several times a message. So it rests for a moment now and then.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        for reader in (self, self.gc):
+            reader._read_data_header = _rest_between(reader._read_data_header)
 
     def copyToPacktime(self) -> Any:  # noqa: N802 - ZODB's name
         """Return what ZODB's does."""
