@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import psutil
@@ -309,6 +310,22 @@ async def test_a_zygote_that_was_killed_is_started_again():
 
     assert result.delta == Delta({"x": 1})
     assert starts == 2
+
+
+async def test_a_busy_kernel_may_leave_the_zygote_unread_for_a_while():
+    cell = ZygoteCell()
+    await cell.start()
+    calls = [asyncio.create_task(run(cell, BENIGN)) for _ in range(64)]
+    for _ in range(3):
+        await asyncio.sleep(0)  # every request is on its way
+    time.sleep(0.3)  # noqa: ASYNC251 - the loop is busy, and the zygote's answers pile up
+
+    answers = await asyncio.gather(*calls)
+    starts = cell.stats()["starts"]
+    await cell.close()
+
+    assert [answer.value for answer in answers] == [42] * 64
+    assert starts == 1
 
 
 @pytest.mark.parametrize("python", ["/bin/false", "/nothing/here", "/etc/hostname", "/"])

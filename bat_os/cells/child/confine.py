@@ -124,16 +124,20 @@ def limit_resources(baseline: int) -> None:
         (resource.RLIMIT_AS, baseline + MEMORY),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
     ):
         resource.setrlimit(what, (most, most))
 
 
 def limit_child() -> None:
-    """Set the limits that hold for a child alone."""
+    """Set the limits that hold for a child alone.
+
+    Open files are among them: Linux counts the descriptors that are on their way from a user,
+    unread, against this limit of the sender, and the zygote sends one for every child.
+    """
     # One more for the hard limit: at the soft one the signal says that it was the CPU.
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
 
 # System calls a child may make, by number on x86-64 and on aarch64; None where there is none.
