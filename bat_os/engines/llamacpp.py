@@ -29,7 +29,7 @@ import psutil
 
 from bat_os.engines.llamaserver import SLOTS, LlamaServer, check_file, grammar_for, try_file
 from bat_os.engines.offline import default_threads
-from bat_os.engines.streams import Halt, Inbox, Row
+from bat_os.engines.streams import Halt, Inbox, Row, make_rows
 from bat_os.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -141,10 +141,7 @@ class LlamaCppEngine:
             raise self._without_adapters(adapter)
         if not prompts:
             return []
-        rows = [
-            Row(sampling.stop, partial(on_text, index) if on_text else None)
-            for index in range(len(prompts))
-        ]
+        rows = make_rows(len(prompts), sampling.stop, on_text)
         halted = Halt(cancel, sampling.seconds, self._closed)
         call = _Call(rows, Inbox(halted), threading.Event())
         requests = tuple(_plan(prompts, sampling.max_tokens, self._context))

@@ -7,12 +7,11 @@ import hashlib
 import re
 import threading
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from bat_os.engines.streams import Halt, Row
+from bat_os.engines.streams import Halt, Row, make_rows
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
@@ -115,10 +114,7 @@ class ScriptedEngine:
         await self.load()
         self.prompts.append(tuple(prompts))
         self.used.append(adapter)
-        rows = [
-            Row(sampling.stop, partial(on_text, index) if on_text else None)
-            for index in range(len(prompts))
-        ]
+        rows = make_rows(len(prompts), sampling.stop, on_text)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running.add(done)
         try:

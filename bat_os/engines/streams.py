@@ -14,6 +14,7 @@ import re
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import regex  # type: ignore[import-untyped]  # it ships no types
@@ -156,6 +157,11 @@ class Row:
         start, self._told = self._told, max(end, self._told)
         if self._tell is not None and end > start:
             self._tell(self.text[start:end])
+
+
+def make_rows(count: int, stop: str, on_text: Callable[[int, str], None] | None) -> list[Row]:
+    """Return one row per prompt; ``on_text`` is told the row's number with each piece."""
+    return [Row(stop, partial(on_text, index) if on_text else None) for index in range(count)]
 
 
 def _compile_partial(stop: str) -> Any:

@@ -20,13 +20,12 @@ import re
 import threading
 import time
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.engines.remote import replies
 from bat_os.engines.remote.asking import Asker, Dialect, gather
 from bat_os.engines.remote.connection import Breaker, Connection, Policy, check_url
-from bat_os.engines.streams import POLL_SECONDS, Halt, Row
+from bat_os.engines.streams import POLL_SECONDS, Halt, Row, make_rows
 from bat_os.errors import ModelError, ModelOutputError
 
 if TYPE_CHECKING:
@@ -118,10 +117,7 @@ class OpenAiEngine:
         if adapter:
             raise self._without_adapters(adapter)
         self._check_open()
-        rows = [
-            Row(sampling.stop, partial(on_text, index) if on_text else None)
-            for index in range(len(prompts))
-        ]
+        rows = make_rows(len(prompts), sampling.stop, on_text)
         halted = Halt(cancel, sampling.seconds, self._closed)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running.add(done)

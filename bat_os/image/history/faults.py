@@ -17,10 +17,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
-from persistent.mapping import PersistentMapping
-
 from bat_os.errors import BatError
+from bat_os.image.history.beside import record_of
 from bat_os.image.objects import Method, UvmObject, digest
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ def add(root: Root, faults: Iterable[Fault], at: float) -> list[tuple[str, str, 
         if version.sha256 != fault.sha256 or known or len(kept) >= MAX_KEPT:
             continue
         told = {"at": at, "kind": fault.kind, "text": fault.text, "call": fault.call}
-        _open(root, method)[version.number] = (*kept, told)
+        record_of(root, ROOT_NAME, method)[version.number] = (*kept, told)
         if len(kept) + 1 == FLAG_AT:
             flagged.append((holder.name or fault.target, fault.selector, FLAG_AT))
     return flagged
@@ -125,15 +123,6 @@ def failing(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     if len(kept) < FLAG_AT:
         return {}
     return {"count": len(kept), "last": kept[-1]["at"], "text": kept[-1]["text"]}
-
-
-def _open(root: Root, method: Method) -> PersistentMapping:
-    if ROOT_NAME not in root:
-        root[ROOT_NAME] = OOBTree()
-    tree, key = root[ROOT_NAME], method._p_oid.hex()
-    if key not in tree:
-        tree[key] = PersistentMapping()
-    return tree[key]
 
 
 def _answering(root: Root, fault: Fault) -> tuple[UvmObject, Method] | None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
-from persistent.mapping import PersistentMapping
-
 from bat_os.errors import ArgumentsError
+from bat_os.image.history.beside import record_of
 from bat_os.image.history.faults import failing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
+
+    from persistent.mapping import PersistentMapping
 
     from bat_os.image.objects import Method
 
@@ -121,9 +121,4 @@ def _read(root: Mapping[str, Any], method: Method) -> Mapping[str, Any]:
 def _write(root: Root, method: Method) -> PersistentMapping:
     if method._p_oid is None:  # made in this transaction
         root._p_jar.add(method)  # type: ignore[attr-defined]  # ZODB: the root's connection
-    if ROOT_NAME not in root:
-        root[ROOT_NAME] = OOBTree()
-    tree, key = root[ROOT_NAME], method._p_oid.hex()
-    if key not in tree:
-        tree[key] = PersistentMapping()
-    return tree[key]
+    return record_of(root, ROOT_NAME, method)
