@@ -63,7 +63,8 @@ class Document:
     Attributes:
         title: For people.
         text: All of it; Markdown where the file had headings.
-        source: The file's path as it was given, or ``-``.
+        source: The file's path from the root on, so that a file is the same one from every
+            folder; "" for standard input, of which each text is a document of its own.
         kind: Of the catalog's kinds; always ``document`` here.
         meta: ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and
             ``language`` of code or ``pages`` of a PDF.
@@ -98,7 +99,7 @@ def read_all(path: str | Path) -> Iterator[Document | Skipped]:
     if str(path) == STDIN:
         yield read_stdin()
         return
-    place = Path(path)
+    place = resolve(path)
     if not place.is_dir():
         yield from read_file(place)
         return
@@ -110,6 +111,18 @@ def read_all(path: str | Path) -> Iterator[Document | Skipped]:
             yield from read_file(item)
         except BatError as error:
             yield Skipped(str(item), str(error))
+
+
+def resolve(path: str | Path) -> Path:
+    """Return a path from the root on, without ``..`` and links.
+
+    Raises:
+        ArgumentsError: It is no path.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero in it
+        raise ArgumentsError(f"{str(path)[:200]!r} is no path ({error})") from error
 
 
 def read_file(path: Path) -> list[Document]:
@@ -150,7 +163,7 @@ def read_stdin() -> Document:
     if len(data) > MAX_BYTES:
         raise TooLargeError(f"standard input: more than {MAX_BYTES / 1e6:.0f} MB")
     text = _decoded(data, "standard input")
-    return Document(_first_line(text), text, STDIN, meta={"form": "markdown", "format": "text"})
+    return Document(_first_line(text), text, "", meta={"form": "markdown", "format": "text"})
 
 
 def walk(folder: Path) -> Iterator[Path | Skipped]:

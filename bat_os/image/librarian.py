@@ -24,6 +24,8 @@ from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.recall import mark_dependants
 from bat_os.image.knowledge import upkeep
+from bat_os.image.knowledge.embedding import BATCH as BATCH
+from bat_os.image.knowledge.embedding import CatalogEmbedder
 from bat_os.image.knowledge.shelf import SegmentCache
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from bat_os.core.seeds import Seed
     from bat_os.core.text.chunking import Block, Chunk
     from bat_os.image.catalog import Kind, Passage
+    from bat_os.image.knowledge.shipped import ShippedVectors
     from bat_os.image.store import ImageStore
     from bat_os.ports import Embedder
 
@@ -41,11 +44,9 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 T = TypeVar("T")
-_Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
+Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
 log = logging.getLogger(__name__)
 
-# About two seconds of one core: how long a cancelled reading may go on.
-BATCH: Final = 32
 REINDEX_PASSAGES: Final = 64
 VERIFY_DOCUMENTS: Final = 200
 MAX_CHARS: Final = 20_000_000
@@ -61,10 +62,9 @@ class CatalogService:
 
     def __init__(self, image: ImageStore, embedder: Embedder) -> None:
         self._image = image
-        self._embedder = embedder
+        self._embedder = CatalogEmbedder(image, embedder)
         self._cache = SegmentCache()
         self._writing = asyncio.Lock()
-        self._claimed = False
 
     async def learn(
         self,
@@ -191,20 +191,14 @@ class CatalogService:
         """Return the vectors of ``texts`` from the model that the catalog's vectors are from.
 
         Args:
-            texts: Embedded BATCH at a time.
+            texts: Embedded BATCH at a time; so few of them are remembered for a while.
             count: Called with (done, all) after each batch.
 
         Raises:
             ImageError: Another embedding model filled the catalog.
             ModelError: The embedding model cannot be had.
         """
-        if not self._claimed:
-            name, probe = await self._probe()
-            await self._transact(
-                lambda root: upkeep.claim(catalog_in(root), name, probe), "name the embedder"
-            )
-            self._claimed = True
-        return await self._embed(texts, count)
+        return await self._embedder.embed(texts, count)
 
     async def reindex(self, progress: Progress | None = None) -> int:
         """Make all vectors anew with the present model; return how many documents it took.
@@ -215,16 +209,16 @@ class CatalogService:
         Raises:
             ModelError: The embedding model cannot be had.
         """
-        name, probe = await self._probe()
+        name, probe = self._embedder.name, await self._embedder.probe()
         total = await self._write(
             lambda root: upkeep.begin_reindex(catalog_in(root), name, probe), "begin to reindex"
         )
-        self._claimed = True
+        self._embedder.trust()
         done = 0
         while taken := await self._transact(
             lambda root: upkeep.take(catalog_in(root), REINDEX_PASSAGES), "take to reindex"
         ):
-            vectors = await self._embed([text for *_, texts in taken for text in texts])
+            vectors = await self._embedder.embed_all([t for *_, texts in taken for t in texts])
 
             def put(root: Root, taken: Any = taken, vectors: Any = vectors) -> None:
                 ends = np.cumsum([len(texts) for *_, texts in taken])[:-1]
@@ -257,7 +251,9 @@ class CatalogService:
         )
         return {"documents": count, "damaged": damaged, "indexes": indexes}
 
-    async def seed(self, lines: Iterable[Mapping[str, str]]) -> int:
+    async def seed(
+        self, lines: Iterable[Mapping[str, str]], shipped: ShippedVectors | None = None
+    ) -> int:
         """Make the codex be exactly ``lines``; return how many of them are new.
 
         Each line is a document with one passage, its prompt and response. Only new lines
@@ -265,30 +261,20 @@ class CatalogService:
 
         Args:
             lines: Mappings with ``prompt``, ``response`` and, for the title, ``persona``.
+            shipped: Vectors that need not be made, if they are this model's.
         """
-        return await self._ship(
-            "codex",
-            [
-                (line.get("persona", ""), [f"{line['prompt']}\n{line['response']}"], {})
-                for line in lines
-            ],
-        )
+        return await self._ship("codex", codex_items(lines), shipped)
 
-    async def seed_methods(self, seeds: Iterable[Seed]) -> int:
+    async def seed_methods(
+        self, seeds: Iterable[Seed], shipped: ShippedVectors | None = None
+    ) -> int:
         """Make the seed library be exactly ``seeds``; return how many of them are new.
 
         Each way to ask for a seed is a passage of its document; a search finds the best.
         """
-        return await self._ship(
-            "seed",
-            [
-                (one.selector, [f"{wish}\n{one.source.splitlines()[0]}" for wish in one.wishes],
-                 {"selector": one.selector, "source": one.source, "pure": one.pure})
-                for one in seeds
-            ],
-        )  # fmt: skip
+        return await self._ship("seed", seed_items(seeds), shipped)
 
-    async def _ship(self, kind: Kind, items: Sequence[_Item]) -> int:
+    async def _ship(self, kind: Kind, items: Sequence[Item], shipped: ShippedVectors | None) -> int:
         """Make the documents of this kind be exactly ``items``."""
         wanted = {f"{kind}:{_digest(i[0], *i[1], repr(i[2]))[:16]}": i for i in items}
         present = await self._transact(
@@ -298,7 +284,7 @@ class CatalogService:
         if not new and len(present) == len(wanted):
             return 0
         texts = [text for doc_id in new for text in wanted[doc_id][1]]
-        vectors = await self.embed(texts) if texts else np.zeros((0, 1), np.float32)
+        vectors = await self._embedder.embed_new(texts, shipped)
 
         def replace(root: Root) -> int:
             catalog = catalog_in(root)
@@ -334,21 +320,6 @@ class CatalogService:
         rows = await self.embed(every, _counted(tell, title, "sentences"))
         return await asyncio.to_thread(assemble, blocks, sentences, rows)
 
-    async def _probe(self) -> tuple[str, NDArray[np.float32]]:
-        """Return the embedder's name and its answer to the one text that tells models apart."""
-        name = getattr(self._embedder, "name", type(self._embedder).__name__)
-        return str(name), (await self._embedder.embed([upkeep.PROBE]))[0]
-
-    async def _embed(
-        self, texts: Sequence[str], count: Callable[[int, int], None] | None = None
-    ) -> NDArray[np.float32]:
-        parts = []
-        for start in range(0, len(texts), BATCH):
-            parts.append(await self._embedder.embed(texts[start : start + BATCH]))
-            if count is not None:
-                count(min(start + BATCH, len(texts)), len(texts))
-        return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-
     async def _transact(self, work: Callable[[Root], T], note: str) -> T:
         return await self._image.transact(work, note=note)
 
@@ -363,6 +334,22 @@ class CatalogService:
                 # The change is in; the next one tries the merge again.
                 log.warning("merging index segments: %s", error)
             return result
+
+
+def codex_items(lines: Iterable[Mapping[str, str]]) -> list[Item]:
+    """Return the documents that lines of the codex become."""
+    return [
+        (line.get("persona", ""), [f"{line['prompt']}\n{line['response']}"], {}) for line in lines
+    ]
+
+
+def seed_items(seeds: Iterable[Seed]) -> list[Item]:
+    """Return the documents that seeds become."""
+    return [
+        (one.selector, [f"{wish}\n{one.source.splitlines()[0]}" for wish in one.wishes],
+         {"selector": one.selector, "source": one.source, "pure": one.pure})
+        for one in seeds
+    ]  # fmt: skip
 
 
 def document_id(kind: Kind, source: str) -> str:

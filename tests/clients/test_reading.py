@@ -105,13 +105,30 @@ def test_a_missing_file_a_pipe_and_a_large_file_are_refused(tmp_path):
         read_file(tmp_path / "large.txt")
 
 
+def test_a_path_from_elsewhere_is_the_same_source(tmp_path, monkeypatch):
+    write(tmp_path / "notes" / "a.txt", "Cats purr.")
+    monkeypatch.chdir(tmp_path / "notes")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("a.txt", "../notes/a.txt", ".", "~/notes", tmp_path):
+        assert [item.source for item in read_all(path)] == [str(tmp_path / "notes" / "a.txt")]
+
+
+@pytest.mark.parametrize("path", ["a\0b", "circle"])
+def test_what_is_no_path_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ArgumentsError, match="is no path"):
+        list(read_all(path))
+
+
 @pytest.mark.slow
-def test_standard_input_is_a_document():
+def test_standard_input_is_a_document_of_its_own_each_time():
     code = "from bat_os.clients.reading import read_all; print(list(read_all('-')))"
     done = subprocess.run(
         [sys.executable, "-c", code], input=b"# A note\nHi.", capture_output=True, check=True
     )
     assert b"title='A note'" in done.stdout
+    assert b"source=''" in done.stdout
 
 
 def test_endless_standard_input_is_refused(monkeypatch):

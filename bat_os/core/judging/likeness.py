@@ -56,9 +56,10 @@ def weigh(likeness: float, wish: str, known: str) -> float | None:
         return None
     if likeness < NEAR:
         return 0.0
-    if _differs(_content(wish), _content(known)):
+    first, second = _content(wish), _content(known)
+    if _differs(first, second):
         return 0.0
-    if not is_same_wish(wish, known):
+    if not _is_in_order(first, second):
         return likeness * 0.4
     return 1.0 if likeness >= REUSE else likeness * 0.6
 
@@ -72,10 +73,7 @@ def is_same_wish(one: str, other: str) -> bool:
     True
     """
     first, second = _content(one), _content(other)
-    if _differs(first, second):
-        return False
-    shared = set(first) & set(second)
-    return _order(first, shared) == _order(second, shared)
+    return not _differs(first, second) and _is_in_order(first, second)
 
 
 def _differs(first: list[str], second: list[str]) -> bool:
@@ -90,6 +88,12 @@ def _marks(words: list[str]) -> set[str]:
 def _content(text: str) -> list[str]:
     words = (word.casefold() for word in _WORD.findall(text))
     return [word for word in words if word not in _FILLERS]
+
+
+def _is_in_order(first: list[str], second: list[str]) -> bool:
+    """Say whether the words that both have come in one order."""
+    shared = set(first) & set(second)
+    return _order(first, shared) == _order(second, shared)
 
 
 def _order(words: list[str], shared: set[str]) -> list[str]:

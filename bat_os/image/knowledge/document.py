@@ -48,7 +48,7 @@ class Document(Persistent):
         passages: Texts, in order.
         sections: The headings above each passage, ``"Install > Linux"``; empty when no
             passage has any.
-        meta: Plain data.
+        meta: Plain data; ``words`` of a method are indexed, and in no passage.
         digest: SHA-256 of title, sections and passages; "" in documents of old images.
     """
 
@@ -84,8 +84,10 @@ class Document(Persistent):
         return self.sections[position] if self.sections else ""
 
     def indexed(self) -> list[str]:
-        """Return what each passage is found by: title, headings, text."""
-        return [f"{self.title} {self.section(i)}\n{text}" for i, text in enumerate(self.passages)]
+        """Return what each passage is found by: title, headings, text; a method's more words."""
+        more = f"\n{self.meta.get('words', '')}" if self.kind == "method" else ""
+        pairs = enumerate(self.passages)
+        return [f"{self.title} {self.section(i)}\n{text}{more}" for i, text in pairs]
 
     def embedded(self) -> list[str]:
         """Return what each passage's vector is made from: headings and text."""
@@ -95,7 +97,9 @@ class Document(Persistent):
     def passage(self, number: int, score: float, similarity: float) -> Passage:
         """Return the passage with an id, as a search found it."""
         position = number - self.first
-        title = " > ".join(filter(None, (self.title, self.section(position))))
+        section = self.section(position)
+        repeats = section == self.title or section.startswith(f"{self.title} > ")
+        title = " > ".join(filter(None, ("" if repeats else self.title, section)))
         text = self.passages[position]
         return Passage(self.doc_id, title, self.kind, text, score, similarity, position)
 

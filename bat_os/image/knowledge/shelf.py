@@ -231,7 +231,7 @@ def load(digest: bytes, segment: Segment) -> Parts:
     parts: Parts = segment.parts
     if _digest(parts) != digest:
         raise StorageError(
-            "a part of the knowledge catalog's index is damaged; rebuild it with reindex, "
+            "a part of the knowledge catalog's index is damaged; rebuild it with batos reindex, "
             "or restore a backup",
             sha256=digest.hex(),
         )
@@ -243,7 +243,7 @@ def choose(
     ids: NDArray[np.int64], wanted: NDArray[np.int64] | None, dead: tuple[Range, ...]
 ) -> NDArray[np.bool_] | None:
     """Return which of the ascending ``ids`` are wanted and alive; None when all are."""
-    chosen = None if wanted is None else inside(ids, wanted)
+    chosen = None if wanted is None else inside(ids, _touching(ids, wanted))
     if not dead:
         return chosen
     alive = ~inside(ids, np.array(dead, np.int64))
@@ -257,11 +257,20 @@ def inside(ids: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.bool
     [False, True, True, False, True]
     """
     edges = np.searchsorted(ids, ranges)
-    steps = np.zeros(len(ids) + 1, np.int32)
-    np.add.at(steps, edges[:, 0], 1)
-    np.add.at(steps, edges[:, 1], -1)
-    covered: NDArray[np.bool_] = np.cumsum(steps)[:-1] > 0
+    begun, ended = (np.bincount(edges[:, side], minlength=len(ids) + 1) for side in (0, 1))
+    covered: NDArray[np.bool_] = np.cumsum(begun - ended)[:-1] > 0
     return covered
+
+
+def _touching(ids: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the ascending ranges that may hold one of the ids.
+
+    Documents lie in a segment in order of arrival, so that of ten thousand ranges each is
+    looked at in one segment or two.
+    """
+    start = int(np.searchsorted(ranges[:, 1], ids[0], side="right"))
+    stop = int(np.searchsorted(ranges[:, 0], ids[-1], side="right"))
+    return ranges[start : max(start, stop)]
 
 
 def _first_of(group: list[Entry], limit: int) -> list[Entry]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from bat_os.image.knowledge.shelf import SegmentCache
 
-# Past this, plain Okapi costs more than it is worth; see docs/knowledge.md.
-OKAPI_PASSAGES: Final = 2_000
+# Past this, plain Okapi costs more than it is worth; see docs/benchmarks.md.
+OKAPI_PASSAGES: Final = 500
 
 
 @implementer(ISplitter)

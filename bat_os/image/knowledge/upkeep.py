@@ -19,7 +19,7 @@ import BTrees
 import numpy as np
 from zope.index.keyword.index import KeywordIndex
 
-from bat_os.errors import ImageError
+from bat_os.errors import DamagedError, ImageError
 from bat_os.image.knowledge.limits import facets_of
 from bat_os.image.knowledge.text import (
     OKAPI_PASSAGES,
@@ -58,14 +58,14 @@ def claim(catalog: KnowledgeCatalog, name: str, probe: NDArray[np.float32]) -> N
         catalog.embedder = _record(name, probe)
         return
     known = _recorded(catalog)
-    if _is_same(known, probe):
+    if is_same(known, probe):
         return
     maker = f"a model of {catalog.dimensions} dimensions"
     if catalog.embedder:
         maker = named(catalog.embedder["name"], known)
     raise ImageError(
         f"the knowledge catalog's vectors were made by {maker}, and the embedding model is now "
-        f"{named(name, probe)}; go back to that one, or reindex the catalog"
+        f"{named(name, probe)}; go back to that one, or make them anew: batos reindex"
     )
 
 
@@ -81,7 +81,7 @@ def begin_reindex(catalog: KnowledgeCatalog, name: str, probe: NDArray[np.float3
     A reindexing to this model that was broken off goes on. A damaged text index is emptied,
     and filled again with the vectors.
     """
-    if not (_is_same(_recorded(catalog), probe) and len(catalog.waiting)):
+    if not (is_same(_recorded(catalog), probe) and len(catalog.waiting)):
         catalog.vectors = VectorIndex()
         catalog.dimensions = 0
         catalog.waiting = BTrees.family64.II.TreeSet(catalog._starts.keys())
@@ -151,12 +151,17 @@ def damaged_documents(
     """
     damaged = []
     last: int | None = None
-    documents = iter(catalog._starts.values(after, excludemin=True))
-    for _, document in zip(range(limit), documents, strict=False):
-        last = document.first
-        if document.digest and document.sha256() != document.digest:
+    documents = iter(catalog._starts.items(after, excludemin=True))
+    for _, (first, document) in zip(range(limit), documents, strict=False):
+        last = first if last is None else max(last, first)  # damaged keys may be out of order
+        whole = not document.digest or document.sha256() == document.digest
+        if (
+            not whole
+            or document.first != first
+            or catalog.document(document.doc_id) is not document
+        ):
             damaged.append(document.doc_id)
-    return damaged, last
+    return damaged, last if last is not None and last > after else None
 
 
 def damaged_indexes(catalog: KnowledgeCatalog) -> list[str]:
@@ -170,9 +175,15 @@ def damaged_indexes(catalog: KnowledgeCatalog) -> list[str]:
 
 
 def upgrade(catalog: KnowledgeCatalog) -> None:
-    """Bring the state that an older image holds to the present format."""
+    """Bring the state that an older image holds to the present format.
+
+    Raises:
+        DamagedError: It is of no format that there ever was.
+    """
     if catalog.format == FORMAT:
         return
+    if "segments" not in catalog.__dict__:
+        raise DamagedError("the catalog is damaged; restore a backup (batos restore)")
     catalog.format = FORMAT
     catalog.embedder = {}
     catalog.waiting = BTrees.family64.II.TreeSet()
@@ -197,5 +208,6 @@ def _recorded(catalog: KnowledgeCatalog) -> NDArray[np.float32]:
     return np.frombuffer(catalog.embedder.get("probe", b""), np.float16).astype(np.float32)
 
 
-def _is_same(known: NDArray[np.float32], probe: NDArray[np.float32]) -> bool:
+def is_same(known: NDArray[np.float32], probe: NDArray[np.float32]) -> bool:
+    """Return whether two answers to PROBE are of one model."""
     return len(known) == len(probe) and float(known @ probe) >= SAME

@@ -77,6 +77,19 @@ async def search(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def reindex(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Make all vectors anew, after a change of the embedding model or damage to an index.
+
+    Returns ``documents`` (how many); tells on the way how far it is. What was broken off
+    goes on where it was.
+
+    Raises:
+        ModelError: The embedding model cannot be had.
+    """
+    count = await mind.catalog.reindex(lambda line: say({"text": line}))
+    return {"documents": count}
+
+
 def _text(request: Request, key: str) -> str:
     value = request.body.get(key, "")
     if type(value) is not str:

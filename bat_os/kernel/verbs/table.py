@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.kernel.verbs import asking, carry, experience, history, integrity, moments
-from bat_os.kernel.verbs.knowledge import documents, forget, learn, search
+from bat_os.kernel.verbs.knowledge import documents, forget, learn, reindex, search
 from bat_os.kernel.verbs.objects import approve, find_skills, inspect, list_objects
 from bat_os.kernel.verbs.teaching import teach
 
@@ -31,6 +31,7 @@ _VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
         "inspect": inspect,
         "learn": learn,
         "list": list_objects,
+        "reindex": reindex,
         "search": search,
         "teach": teach,
         **asking.VERBS,
