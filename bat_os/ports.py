@@ -119,6 +119,7 @@ class ModelEngine(Protocol):
                 is drawn; all pieces of a prompt together are its ``text``.
 
         Raises:
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
             ModelError: The model, or the adapter, cannot be had.
             ModelMemoryError: It does not fit.
         """
@@ -134,8 +135,9 @@ class ModelEngine(Protocol):
         """Return plain facts.
 
         Among them ``name``, ``engine`` (its kind), ``state`` (``resident``, ``parked``: back
-        at once, or ``unloaded``), ``bytes`` (memory held, measured at the last load),
-        ``load_seconds``, ``adapters`` (names), ``calls`` and ``tokens``.
+        at once, or ``unloaded``), ``device`` (``cpu``, ``cuda`` or ""), ``bytes`` (memory held,
+        measured at the last load), ``load_seconds``, ``adapters`` (names), ``calls`` and
+        ``tokens``.
         """
 
     async def close(self) -> None:

@@ -27,6 +27,7 @@ from bat_os.engines.local.forms import describe_device
 from bat_os.engines.local.model import LocalModel
 from bat_os.engines.local.quantizing import quantize_folder
 from bat_os.engines.offline import default_threads, prepare
+from bat_os.errors import ModelError, ModelMemoryError
 from bat_os.ports import Prompt, Sampling
 
 ROWS = 8
@@ -184,9 +185,24 @@ def generate(model: LocalModel, rows: int, tokens: int) -> None:
 
 
 def measure(folder: Path, adapter: Path, tokens: int, speed: float) -> list[str]:
-    """Return one row of the table for the model in ``folder``."""
+    """Return one row of the table for the model in ``folder``, or why there is none."""
     model = LocalModel(folder.name, default_threads())
-    model.load(folder)
+    try:
+        model.load(folder)
+    except (ModelError, ModelMemoryError) as error:
+        return [f"skipped: {error}"]
+    assert model.form is not None
+    if model.form.quantize or model.form.device_map == "auto":
+        model.drop()  # it would be measured under a name that is not its own
+        return [f"skipped: {model.form.why}"]
+    try:
+        return measure_loaded(model, adapter, tokens, speed)
+    finally:
+        model.drop()
+
+
+def measure_loaded(model: LocalModel, adapter: Path, tokens: int, speed: float) -> list[str]:
+    """Return one row of the table for a model in memory."""
     load, held = model.load_seconds, model.bytes
     draw(model, 1, 2)
     resident = seconds(lambda: draw(model, 1, 1), REPEATS)
@@ -206,7 +222,6 @@ def measure(folder: Path, adapter: Path, tokens: int, speed: float) -> list[str]
     model.add_adapter("expert", adapter)
     draw(model, 1, 1, adapter="expert")
     switch = seconds(lambda: model._use(model.model, ""))  # type: ignore[arg-type]
-    model.drop()
     return [
         f"{held / 1e9:.2f}",
         f"{load:.2f}",

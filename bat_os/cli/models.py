@@ -2,6 +2,7 @@
 
     profiles.toml > profile > one engine per model > Roster
     at start: missing models into the image (package, hub, folder), then lora_adapters/
+    with a GPU: what suits it is packed to NF4 on the way in, once
     later: ``batos models add`` and ``remove`` change both the image and the roster
 
 Names the engines' classes; nothing else does.
@@ -10,6 +11,7 @@ Names the engines' classes; nothing else does.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import shutil
 from dataclasses import asdict
@@ -18,15 +20,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from bat_os.cli.machine import read_book
+from bat_os.cli.machine import find_gpu, has_cuda_gpu, read_book
+from bat_os.core.models.forms import NF4
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.local.forms import CONFIG, held_on_gpu
+from bat_os.engines.local.quantizing import pack_in_child
 from bat_os.engines.lorafiles import as_folder, find_base, read_adapter, scan_adapters
 from bat_os.engines.remote.openai import OpenAiEngine
 from bat_os.engines.transformers import TransformersEngine
-from bat_os.errors import ArgumentsError, ImageError, ModelError
-from bat_os.image.blobs import digest_of, ingest_folder, link_folder, model_names
+from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
+from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
 from bat_os.image.modelfiles import Verified, hash_file
 from bat_os.image.models import (
     ADAPTER_FILES,
@@ -39,7 +44,7 @@ from bat_os.image.models import (
 from bat_os.kernel.roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.models.profiles import ModelSource, Profile
     from bat_os.core.settings import Settings
@@ -47,11 +52,14 @@ if TYPE_CHECKING:
     from bat_os.ports import ModelEngine
 
     Report = Callable[[str], None]
+    # (source, folder, progress, wanted=form): whether folder has the model packed now.
+    Pack = Callable[..., Awaitable[bool]]
 
 log = logging.getLogger(__name__)
 
-# Of the memory that is free when the kernel starts.
+# Of the memory that is free when the kernel starts; of a GPU's, which little else needs.
 SHARE: Final = 0.8
+GPU_SHARE: Final = 0.9
 PACKAGE: Final = "package:"
 _MISSING: Final = (
     "the model {name} is neither in the image nor installed; "
@@ -66,13 +74,16 @@ class Models:
         image: Where they are kept.
         run: Folder for links and what is on its way into the image.
         settings: Profile, threads.
+        pack: What packs a model on its way in; where there is a GPU, ``pack_in_child``.
 
     Attributes:
         profile: Which persona has which model.
         roster: The engines.
     """
 
-    def __init__(self, image: ImageStore, run: Path, settings: Settings) -> None:
+    def __init__(
+        self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
+    ) -> None:
         """Make the engines; nothing is loaded.
 
         Raises:
@@ -85,6 +96,9 @@ class Models:
         self._run = run
         self._threads = settings.threads or None
         self._verified = Verified()
+        self._intake = asyncio.Lock()
+        gpu = has_cuda_gpu()
+        self._pack = pack or (pack_in_child if gpu else None)
         names = self.profile.models
         self._engines = {name: self._make(book.models[name]) for name in names}
         self.roster = Roster(
@@ -92,8 +106,10 @@ class Models:
             self.profile.personas,
             int(psutil.virtual_memory().available * SHARE),
             memory=lambda: int(psutil.Process().memory_info().rss),
-            sizes={name: book.models[name].size for name in names},
+            sizes={name: book.models[name].size_on(cuda=gpu) for name in names},
         )
+        if gpu:
+            self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
 
     async def prepare(self, report: Report) -> None:
         """Take what the profile's models lack into the image, and the adapters.
@@ -104,10 +120,11 @@ class Models:
         there = set(await model_names(self._image))
         for name in self.profile.models:
             source = self._sources[name]
-            if name not in there and source.engine != "openai":
-                await self._take_in(name, source.source, report, source)
-            # Also what an earlier start left when it was killed after the model was in.
-            await asyncio.to_thread(shutil.rmtree, self._run / "new" / name, ignore_errors=True)
+            async with self._intake:
+                if name not in there and source.engine != "openai":
+                    await self._take_in(name, source.source, report, source)
+                # Also what an earlier start left when it was killed after the model was in.
+                await asyncio.to_thread(self._clear, name)
 
     async def take_adapters(self, folder: Path, report: Report) -> None:
         """Take the adapters in ``folder`` into the image, and hand all that it has to the engines.
@@ -134,14 +151,19 @@ class Models:
             ModelError: It cannot be had.
             ArgumentsError: ``source`` is none of these.
         """
+        check_name(name)
         known = self._sources.get(name)
-        await self._take_in(name, source or (known.source if known else ""), report, known)
+        if known is not None and known.engine == "openai":
+            raise ArgumentsError(f"model {name} runs on a server; there is nothing to take in")
+        async with self._intake:
+            await self._take_in(name, source or (known.source if known else ""), report, known)
+            await asyncio.to_thread(self._clear, name)
         if name in self._engines:
             await self.roster.unload(name)
         return next(one for one in await list_models(self._image) if one["name"] == name)
 
     async def remove(self, name: str) -> dict[str, Any]:
-        """Take a model out of the image; its disk space comes back with the next pack.
+        """Take a model out; its disk space comes back with a pack that keeps no history of it.
 
         Raises:
             NotFoundError: There is none of that name.
@@ -170,7 +192,9 @@ class Models:
                 lambda: link_file(self._image, name, self._run / "models", verified=self._verified),
                 threads=self._threads,
             )
-        return TransformersEngine(name, lambda: self._links(name), threads=self._threads)
+        return TransformersEngine(
+            name, lambda: self._links(name), threads=self._threads, form=source.form
+        )
 
     async def _links(self, name: str) -> Path:
         return await link_folder(self._image, name, self._run / "models", verified=self._verified)
@@ -179,44 +203,83 @@ class Models:
         self, name: str, source: str, report: Report, known: ModelSource | None
     ) -> None:
         meta = {"source": source, "licence": known.licence if known else ""}
+        revision = known.revision if known else "main"
+        # Of one source: what another one left unfinished must not get in between.
+        part = hashlib.sha256(f"{source}@{revision}".encode()).hexdigest()[:12]
+        new, place = self._run / "new" / name / part, Path(source or "/nowhere")
         if source.startswith(PACKAGE):
-            await self._from_package(name, source.removeprefix(PACKAGE), report, meta)
+            await _unpack(name, source.removeprefix(PACKAGE), new, report)
+        elif await asyncio.to_thread(place.is_dir):
+            await self._keep(name, place, report, known, meta)
             return
-        place = Path(source or "/nowhere")
-        if await asyncio.to_thread(place.is_dir):
-            await ingest_folder(self._image, name, place, meta=meta, progress=report)
         elif await asyncio.to_thread(place.is_file):
-            await ingest_file(self._image, name, place, meta=meta, progress=report)
+            if known is None or known.engine != "transformers":
+                await ingest_file(self._image, name, place, meta=meta, progress=report)
+                return
+            await convert_in_child(place, new, lambda line: report(f"{name}: {line}"))
         elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
-            folder = self._run / "new" / name
-            got = await fetch(
-                source, known.revision if known else "main", folder, report,
-                only=known.file if known else "",
-            )  # fmt: skip
+            got = await fetch(source, revision, new, report, only=known.file if known else "")
             meta |= {key: value for key, value in asdict(got).items() if key != "bytes" and value}
-            await ingest_folder(self._image, name, folder, meta=meta, consume=True, progress=report)
         else:
             raise ArgumentsError(
                 f"{source!r} is no folder, no GGUF file and no id on the hub (owner/name)"
             )
+        await self._keep(name, new, report, known, meta, consume=True)
 
-    async def _from_package(
-        self, name: str, package: str, report: Report, meta: Mapping[str, Any]
+    async def _keep(
+        self,
+        name: str,
+        folder: Path,
+        report: Report,
+        known: ModelSource | None,
+        meta: Mapping[str, Any],
+        *,
+        consume: bool = False,
     ) -> None:
-        """Convert the packaged GGUF once and keep the result as blobs."""
-        source = packaged_gguf()
-        if source is None:
-            raise ModelError(_MISSING.format(name=name, package=package))
-        folder = self._run / "new" / name
-        if not await asyncio.to_thread(folder.is_dir):
-            await convert_in_child(source, folder, lambda line: report(f"{name}: {line}"))
-        await ingest_folder(self._image, name, folder, meta=meta, consume=True, progress=report)
+        """Take the files in ``folder`` into the image, packed where that suits the device."""
+        await asyncio.to_thread(_check_files, name, folder, known)
+        packed = self._run / "packed" / name
+        if await self._was_packed(name, folder, packed, report, known):
+            meta = {**meta, "form": NF4}
+            await ingest_folder(self._image, name, packed, meta=meta, consume=True, progress=report)
+        else:
+            await ingest_folder(
+                self._image, name, folder, meta=meta, consume=consume, progress=report
+            )
+
+    async def _was_packed(
+        self, name: str, folder: Path, packed: Path, report: Report, known: ModelSource | None
+    ) -> bool:
+        whole = await asyncio.to_thread((folder / CONFIG).is_file)
+        if self._pack is None or not whole or (known and known.engine != "transformers"):
+            return False
+        for other in self._engines:  # the GPU is for the packing now; they come back when asked
+            await self.roster.unload(other)
+        try:
+            return await self._pack(
+                folder, packed, lambda line: report(f"{name}: {line}"),
+                wanted=known.form if known else "",
+            )  # fmt: skip
+        except (ModelError, ModelMemoryError) as error:
+            log.warning("model %s is kept as it came: %s", name, error)
+            report(f"{name}: kept as it came: {error}")
+            return False
+
+    def _clear(self, name: str) -> None:
+        """Remove what was on its way into the image."""
+        for part in ("new", "packed"):
+            shutil.rmtree(self._run / part / name, ignore_errors=True)
 
     async def _take_adapter(self, name: str, path: Path, report: Report) -> None:
         adapter = await asyncio.to_thread(read_adapter, path)
         stored = await list_models(self._image)
         known = [m for m in stored if m["kind"] == "transformers"]
-        bases = {model["name"]: await self._links(model["name"]) for model in known}
+        bases = {}
+        for model in known:
+            try:
+                bases[model["name"]] = await self._links(model["name"])
+            except ImageError as error:  # of this base alone; the adapter may be for another
+                log.warning("adapters are not tried on %s: %s", model["name"], error)
         base, why = await asyncio.to_thread(find_base, adapter, bases)
         if not base:
             raise ModelError(why)
@@ -232,3 +295,28 @@ class Models:
 def _digest(folder: Path) -> str:
     """Return what the image calls the adapter in ``folder``, if it has it."""
     return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})
+
+
+async def _unpack(name: str, package: str, folder: Path, report: Report) -> None:
+    """Convert the packaged GGUF into ``folder``, once."""
+    source = packaged_gguf()
+    if source is None:
+        raise ModelError(_MISSING.format(name=name, package=package))
+    if not await asyncio.to_thread(folder.is_dir):
+        await convert_in_child(source, folder, lambda line: report(f"{name}: {line}"))
+
+
+def _check_files(name: str, folder: Path, known: ModelSource | None) -> None:
+    """Refuse a folder that the engine of this model could not load, before anything is replaced.
+
+    Raises:
+        ArgumentsError: It lacks what the engine reads.
+    """
+    if known is None:
+        return
+    wanted = {"transformers": (CONFIG, "*.safetensors"), "llama.cpp": ("*.gguf",)}[known.engine]
+    if lacking := [pattern for pattern in wanted if not any(folder.glob(pattern))]:
+        raise ArgumentsError(
+            f"model {name} runs in {known.engine}, and {folder} has no {' and no '.join(lacking)}; "
+            "add a folder that has, or take it in under another name"
+        )

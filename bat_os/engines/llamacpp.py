@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ import psutil
 
 from bat_os.engines.llamaserver import SLOTS, LlamaServer, check_file, grammar_for, try_file
 from bat_os.engines.offline import default_threads
+from bat_os.engines.sampling import check_sampling, not_had
 from bat_os.engines.streams import Halt, Inbox, Row, make_rows
 from bat_os.errors import ImageError, ModelError
 
@@ -132,10 +132,9 @@ class LlamaCppEngine:
             ModelError: The model cannot be had, it has no such adapter, or a prompt is too
                 long for it.
             ModelMemoryError: It does not fit into memory.
-            ValueError: ``sampling.schema`` is no JSON Schema that can be followed.
-            re.error: ``sampling.stop`` is no regular expression.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
         """
-        re.compile(sampling.stop)
+        check_sampling(sampling)
         grammar = grammar_for(sampling.schema)
         if adapter:
             raise self._without_adapters(adapter)
@@ -217,7 +216,7 @@ class LlamaCppEngine:
         try:
             file = await self._file()
         except ImageError as error:
-            raise ModelError(f"model {self._name}: {error}") from error
+            raise not_had(self._name, error) from error
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._load_in_worker, file)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from bat_os.engines.sampling import check_sampling
 from bat_os.engines.streams import Halt, Row, make_rows
 from bat_os.errors import ModelError
 
@@ -39,8 +40,8 @@ class ScriptedEngine:
     """Fake of the port ``ModelEngine``: the script writes the answers.
 
     A token is a word with the space before it. ``stop``, ``max_tokens``, ``seconds``,
-    ``cancel`` and ``on_text`` work as with a real model; a ``schema`` is not enforced, the
-    script has to fit it. Adapters are known by name and change nothing.
+    ``cancel`` and ``on_text`` work as with a real model; a ``schema`` is checked, but not
+    enforced: the script has to fit it. Adapters are known by name and change nothing.
 
     Args:
         script: ``script(prompt, sampling, index)`` gives the answer to the prompt at that
@@ -106,9 +107,9 @@ class ScriptedEngine:
         Raises:
             ModelError: The engine is closed, the answers are used up, or no adapter has
                 that name.
-            re.error: ``sampling.stop`` is no regular expression.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
         """
-        re.compile(sampling.stop)
+        check_sampling(sampling)
         if adapter and adapter not in self._adapters:
             raise ModelError(f"model {self._name} has no adapter {adapter}; add it first")
         await self.load()

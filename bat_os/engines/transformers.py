@@ -11,7 +11,6 @@ worker, so that a kernel that answers only what it knows never pays for them.
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.engines.local.model import LocalModel
 from bat_os.engines.offline import default_threads
+from bat_os.engines.sampling import check_sampling, not_had
 from bat_os.engines.streams import Halt
 from bat_os.errors import ImageError, ModelError
 from bat_os.ports import Completion
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from bat_os.core.models.forms import Device
     from bat_os.engines.drawing.decoding import LoadedModel
-    from bat_os.engines.local.forms import Device
     from bat_os.ports import Prompt, Sampling
 
 # A threading.Event cannot be awaited; this is how often a waiting call looks at it.
@@ -43,6 +43,7 @@ class TransformersEngine:
         folder: Awaited before a load; gives the folder of the model's files.
         threads: Threads for arithmetic; one less than the cores by default.
         device: What to compute with; by default a GPU where there is one.
+        form: The form that the model's profile counts on, one of ``profiles.FORMS``.
     """
 
     def __init__(
@@ -52,11 +53,12 @@ class TransformersEngine:
         *,
         threads: int | None = None,
         device: Device | None = None,
+        form: str = "",
     ) -> None:
         self._name = name
         self._folder = folder
         self._threads = threads or default_threads()
-        self._local = LocalModel(name, self._threads, device)
+        self._local = LocalModel(name, self._threads, device, form)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
         self._closed = threading.Event()
         self._loading: asyncio.Task[None] | None = None
@@ -100,10 +102,9 @@ class TransformersEngine:
         Raises:
             ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
             ModelMemoryError: It does not fit into memory.
-            ValueError: ``sampling.schema`` is no JSON Schema that can be followed.
-            re.error: ``sampling.stop`` is no regular expression.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
         """
-        re.compile(sampling.stop)  # refused here, before anything is loaded
+        check_sampling(sampling)
         if adapter and adapter not in self._local.adapters:
             raise ModelError(
                 f"model {self._name} has no adapter {adapter}; add it or choose another",
@@ -163,6 +164,7 @@ class TransformersEngine:
             "calls": self._calls,
             "tokens": self._tokens,
             "threads": self._threads,
+            "device": self._local.device,
             "form": form.why if form else "",
         }
 
@@ -195,13 +197,13 @@ class TransformersEngine:
         return True
 
     async def _load(self) -> None:
-        if await self._work(self._local.resume):
-            return
         try:
             folder = await self._folder()
         except ImageError as error:
-            raise ModelError(f"model {self._name}: {error}") from error
-        await self._work(lambda: self._local.load(folder))
+            raise not_had(self._name, error) from error
+        # The image may have other files under this name since the model was parked.
+        if not await self._work(lambda: self._local.resume(folder)):
+            await self._work(lambda: self._local.load(folder))
 
     async def _work(self, job: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._worker, job)

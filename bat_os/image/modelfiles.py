@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psutil
 
 from bat_os.errors import BlobError, CancelledError, StorageFullError
+from bat_os.failpoints import cross
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -124,11 +125,14 @@ def make_stage(
     try:
         with reading(source):
             if move and _second_name(source, place):
-                return Stage(place, sha256 or hash_file(place, stop), place.stat().st_size)
-            return Stage(place, *_copy(source, place, stop))
+                stage = Stage(place, sha256 or hash_file(place, stop), place.stat().st_size)
+            else:
+                stage = Stage(place, *_copy(source, place, stop))
     except BaseException:
         place.unlink(missing_ok=True)
         raise
+    cross("blob.staged")
+    return stage
 
 
 def hash_file(path: Path, stop: threading.Event | None = None) -> str:

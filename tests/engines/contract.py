@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.errors import ModelError
+from bat_os.errors import ArgumentsError, ModelError
 from bat_os.ports import Prompt
 
 PROMPTS = [
@@ -76,9 +76,25 @@ class EngineContract:
         assert word not in cut.text.split()
         assert cut.tokens < whole.tokens
 
-    async def test_a_bad_regular_expression_is_refused(self, engine, talkative):
-        with pytest.raises(re.error):
-            await engine.generate(PROMPTS, replace(talkative, stop="("))
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("stop", "("),
+            ("schema", {"type": "nonsense"}),
+            ("schema", {"enum": []}),
+            ("schema", {"$ref": "https://elsewhere.example/schema"}),
+            ("schema", {"type": "string", "pattern": "("}),
+        ],
+    )
+    async def test_what_cannot_be_followed_is_refused_by_the_same_coded_error(
+        self, engine, talkative, field, value
+    ):
+        with pytest.raises(ArgumentsError, match=r"be followed|regular expression") as caught:
+            await engine.generate(PROMPTS, replace(talkative, **{field: value}))
+        [completion] = await engine.generate(PROMPTS[:1], replace(talkative, max_tokens=2))
+
+        assert (caught.value.code, caught.value.details) == ("INVALID_ARGS", {"field": field})
+        assert completion.tokens == 2, "the engine goes on"
 
     async def test_the_pieces_of_a_prompt_add_up_to_its_text(self, engine, talkative):
         listen = Listener()

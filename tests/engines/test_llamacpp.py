@@ -132,11 +132,6 @@ async def test_a_schema_holds_every_text_to_valid_json(engine):
         assert all(len(query) <= 20 for query in plan["queries"])
 
 
-async def test_a_schema_that_cannot_be_followed_is_refused(engine):
-    with pytest.raises(ValueError, match="schema"):
-        await engine.generate(PROMPTS, Sampling(schema={"type": "nonsense"}))
-
-
 async def test_a_prompt_that_was_read_before_comes_out_of_the_cache(engine):
     prompt = Prompt((("user", "Tell me about the tree. " * 10),))
     await engine.generate([prompt], Sampling(max_tokens=1))

@@ -35,9 +35,16 @@ class Bench:
 
     def __init__(self):
         self.held = 1000 * MB
+        self.on_gpu = 0
         self.now = 0.0
         self.events = []
         self.changed = asyncio.Condition()
+
+    def take(self, device, size):
+        if device == "cuda":
+            self.on_gpu += size
+        else:
+            self.held += size
 
     async def note(self, *event):
         self.events.append(event)
@@ -53,10 +60,16 @@ class Bench:
 
 
 class BenchEngine:
-    """A ModelEngine that takes memory of a Bench; gates hold loads and draws back."""
+    """A ModelEngine that takes memory of a Bench; gates hold loads and draws back.
 
-    def __init__(self, bench, name, size=100 * MB, *, kind="bench", adapters=(), leak=0):
+    ``device`` is where its loads go, which it says after the first.
+    """
+
+    def __init__(
+        self, bench, name, size=100 * MB, *, kind="bench", adapters=(), leak=0, device="cpu"
+    ):
         self.bench, self.name, self.size, self.leak = bench, name, size, leak
+        self.goes_to, self.device = device, ""
         self.kind, self.adapters = kind, adapters
         self.state, self.calls, self.drawing = "unloaded", 0, 0
         self.load_gate, self.draw_gate = asyncio.Event(), asyncio.Event()
@@ -73,14 +86,14 @@ class BenchEngine:
         await self.load_gate.wait()
         if self.load_errors:
             raise self.load_errors.pop(0)
-        self.state = "resident"
-        self.bench.held += self.size
+        self.state, self.device = "resident", self.goes_to
+        self.bench.take(self.device, self.size)
         await self.bench.note("loaded", self.name)
 
     async def unload(self):
         if self.state == "resident":
             self.state = "unloaded"
-            self.bench.held -= self.size - self.leak
+            self.bench.take(self.device, self.leak - self.size)
             await self.bench.note("unloaded", self.name)
 
     async def generate(self, prompts, sampling, *, adapter="", cancel=None, on_text=None):
@@ -105,6 +118,7 @@ class BenchEngine:
             "name": self.name,
             "engine": self.kind,
             "state": self.state,
+            "device": self.device,
             "bytes": self.size if self.state == "resident" else 0,
             "load_seconds": 0.5,
             "adapters": list(self.adapters),
@@ -309,6 +323,51 @@ async def test_what_the_process_grew_by_counts_when_it_is_more_than_the_engine_s
     await asked
 
     assert facts(roster)["bytes"] == 150 * MB
+
+
+async def test_a_guess_refuses_nobody_who_would_have_all_to_itself(bench, make):
+    roster = make(BenchEngine(bench, "A"), BenchEngine(bench, "B"), sizes={"B": 3000 * MB})
+    await ask(roster)
+    await ask(roster, "BRICK")
+
+    assert bench.happened("unloaded") == [("A",)], "what is thought to be large gets all the room"
+    assert roster.stats()["used"] == 100 * MB
+
+
+async def test_models_on_the_gpu_and_in_main_memory_do_not_send_each_other_away(bench, make):
+    gpu = [BenchEngine(bench, name, 300 * MB, kind="transformers", device="cuda") for name in "AB"]
+    here = BenchEngine(bench, "C", 900 * MB, kind="llama.cpp")
+    roster = make(*gpu, here)
+    roster.budget_gpu(500 * MB, lambda: bench.on_gpu)
+    for persona in ("ALFRED", "ROBIN", "BRICK"):
+        await ask(roster, persona)
+
+    assert bench.happened("unloaded") == [("A",)]
+    assert (bench.on_gpu, bench.held) == (300 * MB, 1900 * MB)
+    told = roster.stats()
+    assert (told["budget"], told["used"]) == (1000 * MB, 900 * MB)
+    assert told["gpu"] == {"budget": 500 * MB, "used": 300 * MB, "lost": 0}
+    assert [facts(roster, name)["device"] for name in "ABC"] == ["cuda", "cuda", "cpu"]
+
+
+async def test_a_model_that_did_not_go_to_the_gpu_counts_where_it_is(bench, make):
+    stays = BenchEngine(bench, "A", 800 * MB, kind="transformers")
+    roster = make(stays, BenchEngine(bench, "B", 300 * MB))
+    roster.budget_gpu(500 * MB, lambda: bench.on_gpu)
+    await ask(roster)
+    await ask(roster, "BRICK")
+
+    assert bench.happened("unloaded") == [("A",)]
+    assert roster.stats()["gpu"]["used"] == 0
+
+
+async def test_a_gpu_that_is_too_small_is_named_in_the_refusal(bench, make):
+    roster = make(BenchEngine(bench, "A", 600 * MB, kind="transformers", device="cuda"))
+    roster.budget_gpu(500 * MB, lambda: bench.on_gpu)
+    with pytest.raises(ModelMemoryError, match=r"budget for models \(0\.5 GB of the GPU\)"):
+        await ask(roster)
+
+    assert bench.on_gpu == 0
 
 
 @pytest.mark.slow
@@ -596,6 +655,7 @@ async def test_the_facts_of_a_model_say_where_it_is_and_who_uses_it(bench, make)
         "name": "A",
         "engine": "bench",
         "state": "resident",
+        "device": "cpu",
         "bytes": 100 * MB,
         "lost": 0,
         "idle_seconds": 2,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core.models.forms import NF4
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class ModelSource:
     def size(self) -> int:
         """Bytes in memory in the form that runs; 0 on a server."""
         return self.memory.get(self.form, 0)
+
+    def size_on(self, *, cuda: bool) -> int:
+        """Return ``size``, or that in 16 bits where NF4 runs only as a way out: without a GPU."""
+        packed = self.form == NF4 and not cuda
+        return self.memory.get("bf16", self.size) if packed else self.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from bat_os.engines.sampling import bad_schema
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -38,7 +40,7 @@ class JsonConstraint:
     """One text on its way to be an instance of a schema.
 
     Raises:
-        ValueError: ``schema`` is not a JSON Schema that can be followed.
+        ArgumentsError: ``schema`` is not a JSON Schema that can be followed.
     """
 
     def __init__(self, vocabulary: Vocabulary, schema: Mapping[str, Any]) -> None:
@@ -48,7 +50,7 @@ class JsonConstraint:
         self._size = vocabulary.size
         self._matcher = LLMatcher(vocabulary.tokens, grammar, log_level=0)
         if self._matcher.is_error():
-            raise ValueError(f"schema: {self._matcher.get_error()}")
+            raise bad_schema(self._matcher.get_error())
 
     @property
     def done(self) -> bool:

@@ -130,7 +130,7 @@ def draw(
     Raises:
         ModelError: A prompt is longer than the model's context.
         MemoryError: The attention state does not fit into the device's memory.
-        ValueError: ``sampling.schema`` cannot be followed.
+        ArgumentsError: ``sampling.schema`` cannot be followed.
     """
     encoded = [model.encode(prompt) for prompt in prompts]
     unique = list(dict.fromkeys(encoded))

@@ -1,125 +1,27 @@
-"""In which form a model is brought into memory: what the device is, what suits it.
+"""The facts that decide in which form a model runs: the device, the weights on the disk.
 
-``plan_form`` is a pure function of facts; the rest of the module collects the facts.
-
-    CUDA, fits in 16 bits         16 bits, on the GPU
-    CUDA, fits packed             NF4 by bitsandbytes, on the GPU
-    CUDA, does not fit            16 bits, spread over GPU and main memory by accelerate
-    CPU                           as stored; 16 bits become 32 where the CPU is slow with them
+The rule itself is ``core/models/forms.py``.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from safetensors import safe_open
 
-from bat_os.engines.local.weights import weight_files
+from bat_os.core.models.forms import Device, Stored
+from bat_os.engines.local.files import weight_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What drawing needs beside the weights: attention states, scratch space of the kernels.
-SPARE_BYTES: Final = 1 << 30
-# Of 16 bits, in NF4 with double quantization: 4.13 of 16, and the embeddings stay as they are.
-PACKED_SHARE: Final = 0.35
 CONFIG: Final = "config.json"
 _TYPES: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What there is to compute with.
-
-    Attributes:
-        kind: ``"cuda"`` or ``"cpu"``.
-        name: For people.
-        memory: Bytes that it has.
-        free: Bytes of those that are free.
-        main_free: Bytes of main memory that are free.
-        bf16: It computes with bfloat16 at full speed.
-        packs: bitsandbytes can compute with NF4 here.
-    """
-
-    kind: str
-    name: str
-    memory: int
-    free: int
-    main_free: int
-    bf16: bool
-    packs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The weights of a model as they lie on disk.
-
-    Attributes:
-        bytes: Of all files.
-        dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``, of most of them; "" for another.
-        packed: They were quantized before they were stored.
-    """
-
-    bytes: int
-    dtype: str
-    packed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How to load a model.
-
-    Attributes:
-        dtype: Of the weights; ``"auto"`` leaves them as stored, and then they are mapped.
-        device_map: ``"cpu"``, ``"cuda:0"``, or ``"auto"``: spread over all there is.
-        quantize: Pack to NF4 while loading.
-        why: One sentence for people.
-    """
-
-    dtype: str
-    device_map: str
-    quantize: bool
-    why: str
-
-
-def plan_form(device: Device, stored: Stored) -> Form:
-    """Return the form for this model on this device.
-
-    Raises:
-        MemoryError: It fits in none.
-    """
-    if device.kind == "cuda":
-        return _plan_cuda(device, stored)
-    widened = stored.bytes * 2
-    if stored.dtype in ("float16", "bfloat16") and not (stored.packed or device.bf16):
-        if widened + SPARE_BYTES <= device.main_free:
-            return Form("float32", "cpu", False, "this CPU is slow with 16 bits; widened to 32")
-    elif stored.bytes <= device.main_free:
-        return Form("auto", "cpu", False, "as stored, mapped")
-    if stored.bytes <= device.main_free:
-        return Form("auto", "cpu", False, "as stored, mapped; there is no room to widen it")
-    raise MemoryError(f"{stored.bytes} bytes of weights, {device.main_free} free")
-
-
-def _plan_cuda(device: Device, stored: Stored) -> Form:
-    room = device.free - SPARE_BYTES
-    narrow = "bfloat16" if device.bf16 else "float16"
-    size = stored.bytes // 2 if stored.dtype == "float32" and not stored.packed else stored.bytes
-    if stored.packed:
-        if device.packs and size <= room:
-            return Form("auto", "cuda:0", False, "stored packed; on the GPU as it is")
-        raise MemoryError(f"{size} bytes of packed weights, {device.free} free on {device.name}")
-    if size <= room:
-        return Form(narrow, "cuda:0", False, "fits on the GPU in 16 bits")
-    if device.packs and int(size * PACKED_SHARE) <= room:
-        return Form(narrow, "cuda:0", True, "fits on the GPU only when packed to NF4")
-    if size <= max(room, 0) + device.main_free:
-        return Form(narrow, "auto", False, "spread over the GPU and main memory; slow")
-    raise MemoryError(f"{size} bytes of weights, {device.free} free on {device.name}")
 
 
 def measure_stored(folder: Path) -> Stored:
@@ -138,7 +40,7 @@ def measure_stored(folder: Path) -> Stored:
     files = weight_files(folder)
     counts: Counter[str] = Counter()
     for file in files:
-        with safe_open(file, "pt") as stored:
+        with safe_open(file, "np") as stored:
             counts.update(
                 stored.get_slice(key).get_dtype()
                 for key in stored.keys()  # noqa: SIM118 - no mapping
@@ -189,6 +91,13 @@ def describe_device(kind: str = "") -> dict[str, Any]:
     facts["torch"] = torch.__version__
     facts["bitsandbytes"] = _bitsandbytes_version()
     return facts
+
+
+def held_on_gpu() -> int:
+    """Return the bytes of GPU memory that models of this process hold; imports nothing."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    allocated = getattr(cuda, "memory_allocated", None)  # missing while torch is being imported
+    return int(allocated()) if allocated is not None else 0
 
 
 def _cpu_bf16() -> bool:

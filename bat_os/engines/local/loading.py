@@ -17,7 +17,7 @@ from bat_os.engines.local.weights import StoredWeights, held_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bat_os.engines.local.forms import Device, Form
+    from bat_os.core.models.forms import Device, Form
 
 # Written by the image beside the links, in the format of sha256sum; sorted by file name.
 SUMS_NAME: Final = "SHA256SUMS"

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 import psutil
 from safetensors import SafetensorError
 
-from bat_os.engines.local.forms import Device, Form, inspect_device, measure_stored, plan_form
+from bat_os.core.models.forms import Device, Form, plan_form
+from bat_os.engines.local.forms import inspect_device, measure_stored
 from bat_os.engines.lorafiles import AdapterFiles, read_adapter
 from bat_os.engines.offline import prepare
 from bat_os.errors import BatError, ModelError, ModelMemoryError
@@ -43,18 +44,23 @@ class LocalModel:
         name: For messages.
         threads: Threads for arithmetic.
         device: What to compute with; found out when it is not given.
+        wanted: The form that the model's profile counts on; "" for none.
 
     Attributes:
         model: The model or its skeleton; None while it is unloaded.
         form: How it was loaded; None before.
+        device: Kind of what it was loaded to, ``"cpu"`` or ``"cuda"``; "" before.
         resident: It can draw at once.
         bytes: Memory held, measured at the last load.
         load_seconds: Of the last load or return.
     """
 
-    def __init__(self, name: str, threads: int, device: Device | None = None) -> None:
+    def __init__(
+        self, name: str, threads: int, device: Device | None = None, wanted: str = ""
+    ) -> None:
         self.model: LoadedModel | None = None
         self.form: Form | None = None
+        self.device = ""
         self.resident = False
         self.digest = ""
         self.bytes = 0
@@ -62,6 +68,7 @@ class LocalModel:
         self._name = name
         self._threads = threads
         self._device = device
+        self._wanted = wanted
         self._folder: Path | None = None
         self._stored: StoredWeights | None = None
         self._adapters: dict[str, tuple[str, AdapterFiles]] = {}
@@ -96,23 +103,25 @@ class LocalModel:
             from bat_os.engines.local import loading  # imports torch, after prepare
 
             device = self._device or inspect_device()
-            form = plan_form(device, stored)
+            form = plan_form(device, stored, self._wanted)
             before = loading.used_bytes(device.kind)
             with _LOADING:
                 model = loading.load_model(folder, form, device)
             self.digest = loading.digest_of(folder)
             self._stored = loading.find_weights(model, folder)
             self.form, self._folder, self.model = form, folder, model
+            self.device = device.kind
             for name in self._adapters:
                 self._attach_or_refuse(model, name)
             self.bytes = loading.measure(model, before)
             self.resident = True
         self.load_seconds = time.monotonic() - started
 
-    def resume(self) -> bool:
+    def resume(self, folder: Path | None = None) -> bool:
         """Return True when the model can draw, its weights taken back if they were away.
 
-        False when it has to be loaded: nothing was parked, or the files are other ones now.
+        False when it has to be loaded: nothing was parked, the files are other ones now, or
+        they are in another ``folder``.
 
         Raises:
             ModelError: The files cannot be read; the model is unloaded then.
@@ -121,6 +130,8 @@ class LocalModel:
         if self.resident:
             return True
         if self.model is None or self._stored is None or not self._stored.unchanged():
+            return False
+        if folder not in (None, self._folder):
             return False
         started = time.monotonic()
         with self._told_as("cannot take its weights back"):
@@ -193,7 +204,7 @@ class LocalModel:
         Raises:
             ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
             ModelMemoryError: Something does not fit; the model can be asked again.
-            ValueError: ``sampling.schema`` cannot be followed.
+            ArgumentsError: ``sampling.schema`` cannot be followed.
         """
         if not self.resume() and self._folder is not None:
             self.load(self._folder)  # it was unloaded since someone made sure of it

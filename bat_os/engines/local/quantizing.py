@@ -1,26 +1,70 @@
 """Packs a model to NF4 once, so that it is stored, and later loaded, in that form.
 
-bitsandbytes packs on the CPU too: 6 s for 135M parameters. Same source, same bytes.
+    python -m bat_os.engines.local.quantizing SOURCE FOLDER WANTED KIND
+
+The child process looks at the device, asks ``core/models/forms.py`` whether packing suits model
+and device, and does it; its memory, on the GPU too, goes back when it ends. bitsandbytes packs on
+the CPU as well: 6 s for 135M parameters. Same source, same bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from safetensors import SafetensorError
 
-from bat_os.engines.local.forms import SPARE_BYTES, measure_stored
+from bat_os.core.models.forms import NF4, SPARE_BYTES, Form, form_to_store
+from bat_os.engines.gguf import run_module
+from bat_os.engines.local.forms import inspect_device, measure_stored
 from bat_os.engines.offline import default_threads, prepare
-from bat_os.errors import ModelError, ModelMemoryError
+from bat_os.errors import BatError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 # Taken over as they are: tokenizer, template, licence. Not the weights, nor what describes them.
-_TAKEN: Final = (".json", ".jinja", ".model", ".txt", ".md")
+_TAKEN: Final = (".json", ".jinja", ".model", ".txt", ".md", "")
 _MADE: Final = ("config.json", "model.safetensors.index.json")
+
+
+async def pack_in_child(
+    source: Path,
+    folder: Path,
+    progress: Callable[[str], None],
+    *,
+    wanted: str = "",
+    kind: str = "",
+) -> bool:
+    """Pack the model in ``source`` where that suits; return whether ``folder`` has it now.
+
+    Args:
+        source: Folder of a model in 16 or 32 bits.
+        folder: Replaced.
+        progress: Told what is being done.
+        wanted: The form that the model's profile counts on; "" for none.
+        kind: Pack on a device of this kind, ``"cpu"`` or ``"cuda"``, suit it or not; "" decides
+            by the device that is there.
+
+    Raises:
+        ModelError: The child failed; the message has its last words. ``source`` is whole.
+    """
+    last = ""
+
+    def hear(line: str) -> None:
+        nonlocal last
+        last = line
+        progress(line)
+
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    arguments = [str(path.absolute()) for path in (source, folder)]
+    module = "bat_os.engines.local.quantizing"
+    if status := await run_module(module, [*arguments, wanted, kind], hear):
+        raise ModelError(last or f"packing {source.name} ended with status {status}")
+    return await asyncio.to_thread(folder.is_dir)
 
 
 def quantize_folder(
@@ -65,7 +109,6 @@ def _quantize(source: Path, folder: Path, progress: Callable[[str], None], kind:
     prepare(default_threads())
     import torch  # heavy, and after the switches are set
 
-    from bat_os.engines.local.forms import Form, inspect_device
     from bat_os.engines.local.loading import load_model
 
     stored = measure_stored(source)
@@ -82,5 +125,30 @@ def _quantize(source: Path, folder: Path, progress: Callable[[str], None], kind:
     with torch.inference_mode():
         model.net.save_pretrained(folder)
     for file in sorted(source.iterdir()):
-        if file.suffix in _TAKEN and file.name not in _MADE:
+        if file.is_file() and file.suffix in _TAKEN and file.name not in _MADE:
             shutil.copyfile(file, folder / file.name)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Pack ``SOURCE`` into ``FOLDER`` where that suits ``WANTED`` and the device."""
+    source, folder, wanted, kind = sys.argv[1:] if argv is None else argv
+    try:
+        if not kind:
+            prepare(default_threads())
+            device, stored = inspect_device(), measure_stored(Path(source))
+            if form_to_store(device, stored, wanted) != NF4:
+                return 0
+        quantize_folder(Path(source), Path(folder), _say, kind)
+    except (BatError, OSError, ValueError, SafetensorError) as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

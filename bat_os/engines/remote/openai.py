@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import threading
 import time
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.engines.remote import replies
 from bat_os.engines.remote.asking import Asker, Dialect, gather
 from bat_os.engines.remote.connection import Breaker, Connection, Policy, check_url
+from bat_os.engines.sampling import check_sampling
 from bat_os.engines.streams import POLL_SECONDS, Halt, Row, make_rows
 from bat_os.errors import ModelError, ModelOutputError
 
@@ -111,9 +111,9 @@ class OpenAiEngine:
         Raises:
             ModelError: The server cannot be had, refuses, or has no such adapter.
             ModelOutputError: Its answer cannot be read.
-            re.error: ``sampling.stop`` is no regular expression.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
         """
-        re.compile(sampling.stop)
+        check_sampling(sampling)
         if adapter:
             raise self._without_adapters(adapter)
         self._check_open()

@@ -1,8 +1,9 @@
 """Which models are in memory: load, measure, make room, unload, see that the memory came back.
 
 ``core/residency.py`` decides who goes; here it is done, one move at a time. What a model counts
-for is measured: what its engine says, or what the process grew by, whichever is more. Models on
-a server hold no memory here and move without waiting for the others.
+for is measured: what its engine says, or what the process grew by, whichever is more. Main memory
+and the GPU's have a purse each, and a model counts where it is. Models on a server hold no memory
+here and move without waiting for the others.
 """
 
 from __future__ import annotations
@@ -30,6 +31,22 @@ RECOVERED: Final = 0.5
 RECHECKS: Final = (0.0, 0.02, 0.08, 0.2, 0.4)  # seconds
 SMALL: Final = 16_000_000  # bytes; a process breathes by as much by itself
 
+MAIN, GPU = "cpu", "cuda"  # where a model can be, as engines call it
+DRAWN_TO: Final = {GPU: "transformers"}  # the kind of engine that takes to such a device
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """The memory of one device.
+
+    Attributes:
+        budget: Bytes that the models there may hold together.
+        held: Returns the bytes that this process holds there.
+    """
+
+    budget: int
+    held: Callable[[], int]
+
 
 @dataclass(slots=True, eq=False)
 class Resident:
@@ -39,6 +56,7 @@ class Resident:
         name: Of the model.
         engine: What runs it.
         size: Bytes that it holds in memory: a guess before its first load, then measured.
+        measured: ``size`` is no guess.
         users: Requests whose turn it is.
         last_use: When the last one ended; None before.
         until: When it may go for being idle; None while nothing is planned.
@@ -51,6 +69,7 @@ class Resident:
     name: str
     engine: ModelEngine
     size: int = 0
+    measured: bool = False
     users: int = 0
     last_use: float | None = None
     until: float | None = None
@@ -76,22 +95,21 @@ class Resident:
 
 
 class Residents:
-    """The models under one budget of memory.
+    """The models, each under the budget of the device where it is.
 
     Args:
-        budget: Bytes that all of them may hold together.
-        memory: Returns the bytes that this process holds, on the device that counts.
+        main: Main memory.
 
     Attributes:
+        purses: By place: ``MAIN``, and ``GPU`` where there is one.
         seats: The models, by name.
         pinned: Names of those that stay.
     """
 
-    def __init__(self, budget: int, memory: Callable[[], int]) -> None:
+    def __init__(self, main: Purse) -> None:
+        self.purses = {MAIN: main}
         self.seats: dict[str, Resident] = {}
         self.pinned: set[str] = set()
-        self._budget = budget
-        self._memory = memory
         self._move = asyncio.Lock()
 
     def add(self, name: str, engine: ModelEngine, size: int) -> None:
@@ -162,15 +180,30 @@ class Residents:
         return min((model.until for model in idle if model.until is not None), default=math.inf)
 
     def facts(self) -> dict[str, Any]:
-        """Return the budget and what is held of it, in bytes."""
-        held = sum(tenant.size for tenant in self._tenants())
-        return {"budget": self._budget, "used": held, "lost": self._lost()}
+        """Return each budget and what is held of it, in bytes; the GPU's under ``gpu``."""
+        told = {
+            place: {
+                "budget": purse.budget,
+                "used": sum(tenant.size for tenant in self._tenants(place)),
+                "lost": self._lost(place),
+            }
+            for place, purse in self.purses.items()
+        }
+        return {**told[MAIN], **({"gpu": told[GPU]} if GPU in told else {})}
+
+    def place_of(self, model: Resident) -> str:
+        """Return where the model is, or will be; a device without a purse counts as main memory."""
+        stats = model.engine.stats()
+        place = stats.get("device") or next(
+            (drawn for drawn, kind in DRAWN_TO.items() if kind == stats.get("engine")), MAIN
+        )
+        return place if place in self.purses else MAIN
 
     def _may_go(self, model: Resident, wanted: Collection[str]) -> bool:
         pinned = model.name in self.pinned or model.name in wanted
         return not pinned and not model.users and not model.moving and model.is_loaded
 
-    def _tenants(self) -> list[Tenant]:
+    def _tenants(self, place: str) -> list[Tenant]:
         return [
             Tenant(
                 model.name,
@@ -180,21 +213,26 @@ class Residents:
                 pinned=model.name in self.pinned,
             )
             for model in self.seats.values()
-            if model.is_loaded and not model.is_remote
+            if model.is_loaded and not model.is_remote and self.place_of(model) == place
         ]
 
-    def _lost(self, besides: Resident | None = None) -> int:
+    def _lost(self, place: str, besides: Resident | None = None) -> int:
         """Return what unloaded models still hold; a model that comes back uses its own again."""
-        now = self._memory()
-        for model in self.seats.values():
+        now = self.purses[place].held()
+        there = [model for model in self.seats.values() if self.place_of(model) == place]
+        for model in there:
             if model.lost and now <= model.level:
                 model.lost = 0
-        return sum(model.lost for model in self.seats.values() if model is not besides)
+        return sum(model.lost for model in there if model is not besides)
 
     async def _make_room(self, model: Resident) -> None:
-        wanted = Tenant(model.name, model.size)
-        room = make_room(self._tenants(), wanted, self._budget - self._lost(model))
-        if room.short and (short := make_room(self._tenants(), wanted, self._budget).short):
+        place = self.place_of(model)
+        budget = self.purses[place].budget
+        # What nobody has measured yet is no reason to refuse a model that has all to itself.
+        size = model.size if model.measured else min(model.size, budget)
+        wanted, tenants = Tenant(model.name, size), self._tenants(place)
+        room = make_room(tenants, wanted, budget - self._lost(place, model))
+        if room.short and (short := make_room(tenants, wanted, budget).short):
             raise ModelMemoryError(self._explain(model, short))
         if room.short:  # only because memory was lost, which is no reason to refuse
             await self._unload_idle(model)
@@ -202,19 +240,19 @@ class Residents:
             await self._unload(self.seats[name])
 
     async def _load(self, model: Resident) -> None:
-        before = self._memory()
+        before = {place: purse.held() for place, purse in self.purses.items()}
         try:
             await model.engine.load()
         except ModelMemoryError as error:
             if not await self._unload_idle(model):
                 raise ModelMemoryError(f"{error}; no other model could make room") from error
-            before = self._memory()
+            before = {place: purse.held() for place, purse in self.purses.items()}
             await model.engine.load()
-        stats = model.engine.stats()
-        model.grown = max(self._memory() - before, 0)
-        model.size = max(int(stats.get("bytes", 0)), model.grown)
-        model.lost = 0
-        log.info("model %s: loaded, %s", model.name, show_size(model.size))
+        place = self.place_of(model)  # known for certain now
+        model.grown = max(self.purses[place].held() - before[place], 0)
+        model.size = max(int(model.engine.stats().get("bytes", 0)), model.grown)
+        model.measured, model.lost = True, 0
+        log.info("model %s: loaded, %s (%s)", model.name, show_size(model.size), place)
         try:
             await self._make_room(model)  # it may have turned out larger than thought
         except ModelMemoryError:
@@ -222,7 +260,8 @@ class Residents:
             raise
 
     async def _unload_idle(self, model: Resident) -> bool:
-        idle = [tenant.name for tenant in evictable(self._tenants()) if tenant.name != model.name]
+        tenants = self._tenants(self.place_of(model))
+        idle = [tenant.name for tenant in evictable(tenants) if tenant.name != model.name]
         for name in idle:
             await self._unload(self.seats[name])
         return bool(idle)
@@ -230,36 +269,39 @@ class Residents:
     async def _unload(self, model: Resident) -> None:
         model.moving = True
         try:
-            before, was_loaded = self._memory(), model.is_loaded
+            purse, was_loaded = self.purses[self.place_of(model)], model.is_loaded
+            before = purse.held()
             await model.engine.unload()
             model.until = None
             if was_loaded and not model.is_remote:
-                await self._see_recovered(model, before)
+                await self._see_recovered(model, purse, before)
         except BatError:  # it still counts as loaded; the request that wants room is told
             log.exception("model %s could not be unloaded", model.name)
             model.until = None
         finally:
             model.moving = False
 
-    async def _see_recovered(self, model: Resident, before: int) -> None:
+    async def _see_recovered(self, model: Resident, purse: Purse, before: int) -> None:
         """Wait, within a bound, for the memory to come back; else count it as still used."""
         level = before - int(model.grown * RECOVERED)
         for pause in RECHECKS:
-            if self._memory() <= level or model.grown <= SMALL:
+            if purse.held() <= level or model.grown <= SMALL:
                 log.info("model %s: unloaded", model.name)
                 return
             await asyncio.sleep(pause)
-        model.lost = model.grown - min(max(before - self._memory(), 0), model.grown)
+        model.lost = model.grown - min(max(before - purse.held(), 0), model.grown)
         model.level = level
         text = "model %s: %s did not come back after unloading; they count as used"
         log.warning(text, model.name, show_size(model.lost))
 
     def _explain(self, model: Resident, short: int) -> str:
-        held = [tenant for tenant in self._tenants() if tenant.name != model.name]
+        place = self.place_of(model)
+        held = [tenant for tenant in self._tenants(place) if tenant.name != model.name]
         staying = [tenant for tenant in held if tenant not in evictable(held)]
         return (
             f"model {model.name} needs {show_size(model.size)}, and {show_size(short)} of the "
-            f"budget for models ({show_size(self._budget)}) are missing{_name(staying)}; "
+            f"budget for models ({show_size(self.purses[place].budget)}"
+            f"{' of the GPU' if place == GPU else ''}) are missing{_name(staying)}; "
             "unpin a model, raise the budget, or choose a smaller model or profile"
         )
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.models.residency import Waiting, next_up
 from bat_os.errors import BusyError, ModelError, ModelMemoryError, ShuttingDownError
-from bat_os.kernel.roster.residents import Residents
+from bat_os.kernel.roster.residents import GPU, Purse, Residents
 from bat_os.kernel.roster.tickets import HERE, REMOTE_WIDTH, Device, Ticket
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Roster:
     Args:
         models: Name -> engine.
         assign: Persona -> what it thinks with.
-        budget: Bytes that all models may hold together.
+        budget: Bytes of main memory that all models may hold together.
         clock: Seconds, monotonic.
-        memory: Returns the bytes that this process holds, on the device that counts.
+        memory: Returns the bytes of main memory that this process holds.
         sizes: Name -> bytes that the model will hold; until its first load tells.
     """
 
@@ -66,7 +66,7 @@ class Roster:
     ) -> None:
         self._assign = dict(assign)
         self._clock = clock
-        self._residents = Residents(budget, memory)
+        self._residents = Residents(Purse(budget, memory))
         self._residents.pinned |= {one.model for one in assign.values() if one.pinned}
         self._devices = {HERE: Device(width=1)}
         self._waiting: dict[int, Ticket] = {}
@@ -206,6 +206,15 @@ class Roster:
         gone = await self._residents.sweep(self._clock(), self._wanted())
         self._arm()
         return gone
+
+    def budget_gpu(self, budget: int, memory: Callable[[], int]) -> None:
+        """Give the models on the GPU a budget of their own; without it they count as here.
+
+        Args:
+            budget: Bytes of its memory that they may hold together.
+            memory: Returns the bytes that this process holds there.
+        """
+        self._residents.purses[GPU] = Purse(budget, memory)
 
     def add(self, name: str, engine: ModelEngine, *, size: int = 0) -> None:
         """Take in one more model; personas assigned to it are served from now on.
@@ -353,6 +362,7 @@ class Roster:
             "name": model.name,
             "engine": stats.get("engine", ""),
             "state": stats.get("state", ""),
+            "device": "" if model.is_remote else self._residents.place_of(model),
             "bytes": max(model.size, int(stats.get("bytes", 0))) if model.is_loaded else 0,
             "lost": model.lost,
             "idle_seconds": idle,

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from bat_os.engines.local.forms import Device, Form
+from bat_os.core.models.forms import Device, Form
 from bat_os.engines.local.model import LocalModel
 from bat_os.errors import ModelError, ModelMemoryError
 from bat_os.ports import Prompt, Sampling

@@ -10,7 +10,8 @@ prepare(1)
 
 import torch  # noqa: E402 - after the switches are set
 
-from bat_os.engines.local.weights import StoredWeights, held_bytes, weight_files  # noqa: E402
+from bat_os.engines.local.files import weight_files  # noqa: E402
+from bat_os.engines.local.weights import StoredWeights, held_bytes  # noqa: E402
 from tests.engines.tiny import make_tiny  # noqa: E402
 
 pytestmark = pytest.mark.slow

