@@ -3,22 +3,27 @@
     python benchmarks/learning.py [--briefs FILE] [--only PART] [--candidates N] [--json FILE]
 
 Each brief is a JSON line: brief, selector, params, state (slots before) and tests, each with
-args and a Python check over ``r``, the result (tests/cases/briefs.jsonl). The first rows judge
-single drafts; the last ones run whole missions, without an example and with one. A method
-counts as right when it passes all tests of its brief, in order, on one object. Fixed seeds.
+args and a Python check over ``r``, the result (tests/cases/briefs.jsonl). The first rows draw one
+greedy answer; those that begin with "first batch" look at what the missions without an example
+drew first; the others run whole missions. A method counts as right when it passes all tests of
+its brief, in order, on one object. Fixed seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import datetime as dt
 import json
 import re
+import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -27,9 +32,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bat_os.cli.wiring import assemble  # noqa: E402 - runs from a checkout
-from bat_os.core.brief import Brief  # noqa: E402 - as above
-from bat_os.core.events import MethodVerified  # noqa: E402 - as above
+from bat_os.core.brief import Brief, goal, signature  # noqa: E402 - as above
+from bat_os.core.events import MethodRejected, MethodVerified  # noqa: E402 - as above
+from bat_os.core.prompts import STOP, Prompt, ask_method, read_method  # noqa: E402 - as above
 from bat_os.core.settings import Settings  # noqa: E402 - as above
+from bat_os.core.source.fixups import apply_fixups  # noqa: E402 - as above
 from bat_os.errors import BatError  # noqa: E402 - as above
 from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
@@ -38,12 +45,17 @@ from bat_os.image.objects import UvmObject  # noqa: E402 - as above
 from bat_os.kernel.cycle import CognitiveCycle  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above
 from bat_os.kernel.turn import take_turn  # noqa: E402 - as above
+from bat_os.ports import Sampling  # noqa: E402 - as above
 from bat_os.supervisor.home import Home  # noqa: E402 - as above
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bat_os.core.mission import Mission
     from bat_os.kernel.mind import Mind
 
 BRIEFS = ROOT / "tests" / "cases" / "briefs.jsonl"
+_SAME = "list|tuple|dict|str|int|float|set"  # a check of these on the result names the result
 
 
 @dataclass(frozen=True)
@@ -55,10 +67,47 @@ class Case:
     tests: list[dict[str, Any]]
     state: dict[str, Any]
 
-    def brief(self, target: str, examples: tuple[dict[str, Any], ...] = ()) -> Brief:
+    def brief(
+        self, target: str, examples: tuple[dict[str, Any], ...] = (), mode: str = ""
+    ) -> Brief:
         """Return the message of the first test."""
-        args = tuple(self.tests[0]["args"])
-        return Brief(target, self.selector, args, text=self.text, examples=examples, fresh=True)
+        args, told = tuple(self.tests[0]["args"]), {"text": self.text, "mode": mode}
+        return Brief(target, self.selector, args, examples=examples, fresh=True, **told)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the missions of a row are run."""
+
+    name: str
+    with_example: bool = False
+    adapter: bool = True
+    mode: str = ""
+    plan: str = "fixed"
+
+
+WHOLE = (
+    Kind("the cycle, no example"),
+    Kind("the cycle, one example", with_example=True),
+    Kind("no example, without adapter", adapter=False),
+    Kind("one example, without adapter", with_example=True, adapter=False),
+    Kind("no example, written plan", plan="written"),
+    Kind("no example, cascade", mode="cascade"),
+)
+
+
+class Unadapted:
+    """A roster in which nobody writes through an adapter."""
+
+    def __init__(self, roster: Any) -> None:
+        self._roster = roster
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._roster, name)
+
+    async def generate(self, *args: Any, **options: Any) -> Any:
+        """Generate as the roster does, never through the adapter for writing."""
+        return await self._roster.generate(*args, **options | {"writing": False})
 
 
 @dataclass
@@ -112,10 +161,64 @@ class Bench:
                 return False
         return True
 
-    async def run_mission(self, case: Case, row: Row, examples: tuple[Any, ...]) -> None:
+    async def run_greedy(self, case: Case, rows: dict[str, Row]) -> None:
+        """Ask for one greedy answer: plainly, in a forced form, mended, and through the adapter."""
+        brief = case.brief(await self.make_object(case.state))
+        system = self.mind.personas["ALFRED"].system_prompt
+        asked = f"Write a Python method `{signature(brief)}` {goal(brief)} Return the result."
+        plain = Prompt((("system", system), ("user", asked)))
+        text = await self._draw(rows["greedy, asked plainly"], plain, writing=False, stop="")
+        await self._count(rows["greedy, asked plainly"], case, code_of(text))
+        forced = ask_method(brief, system, None)
+        for adapted in (False, True):
+            with_it = " + adapter" if adapted else ""
+            row = rows[f"greedy, forced form{with_it}"]
+            body = await self._draw(row, forced, writing=adapted, stop=STOP)
+            source = read_method(brief, body)
+            await self._count(row, case, source)
+            mended = rows[f"greedy, forced form{with_it} + fix-ups"]
+            mended.seconds.append(row.seconds[-1])
+            mended.tokens.append(row.tokens[-1])
+            source, _ = apply_fixups(source, brief.selector, frozenset(case.state), frozenset())
+            await self._count(mended, case, self.mind.guardian.repair(source, brief.selector))
+
+    async def _draw(self, row: Row, prompt: Prompt, *, writing: bool, stop: str) -> str:
+        sampling = Sampling(0.0, max_tokens=160, seed=1, stop=stop)
+        started = time.perf_counter()
+        roster = self.mind.roster
+        drawn = (await roster.generate("ALFRED", [prompt], sampling, writing=writing))[0]
+        row.seconds.append(time.perf_counter() - started)
+        row.tokens.append(drawn.tokens)
+        return drawn.text
+
+    async def _count(self, row: Row, case: Case, source: str) -> None:
+        right = bool(source) and await self.is_right(case, source)
+        row.right += right
+        row.shown += right
+        row.notes.append(f"{'right' if right else 'wrong'}: {case.text}")
+
+    async def count_batch(self, case: Case, mission: Mission, rows: dict[str, Row]) -> None:
+        """Count what the first batch of a mission would have given without the rest."""
+        judged = mission.last(MethodRejected) or mission.last(MethodVerified)
+        for event in mission.events:
+            if isinstance(event, MethodRejected | MethodVerified):
+                judged = event
+                break
+        verdicts = judged.verdicts if judged else ()
+        written = [v for v in verdicts if not v["known"] and not v["problem"]]
+        known = [v for v in verdicts if v["known"] and not v["problem"] and v["weight"] > 0]
+        best = sorted(written, key=lambda v: -v["agree"])
+        for name, few in (
+            ("first batch: the first that runs", written),
+            ("first batch: what most agree on", best),
+            ("first batch: the nearest known one", known),
+        ):
+            await self._count(rows[name], case, few[0]["source"] if few else "")
+
+    async def run_mission(self, case: Case, row: Row, kind: Kind, parts: dict[str, Row]) -> None:
         """Run one whole mission and add what came of it to ``row``."""
         name = await self.make_object(case.state)
-        brief = case.brief(name, examples)
+        brief = case.brief(name, examples_of(case) if kind.with_example else (), kind.mode)
         mission_id = f"bench{self.tries:06d}"
         about = {"session": "bench", "accepted": time.time()}
         await self.mind.image.transact(
@@ -131,6 +234,8 @@ class Bench:
             lambda root: missions.read(root, mission_id), note="read"
         )
         row.tokens.append(record.mission.tokens)
+        if parts:
+            await self.count_batch(case, record.mission, parts)
         chosen = record.mission.last(MethodVerified)
         body = answer["body"]
         if chosen is not None:
@@ -146,6 +251,17 @@ class Bench:
         row.shown += right
         told = f"asks, first choice {'right' if right else 'wrong'}" if choices else "none"
         row.notes.append(f"{told}: {case.text}: {body.get('message', '')[:200]}")
+
+
+def code_of(text: str) -> str:
+    """Return the program in an answer: in a fence, or from the first ``def`` on; "" for none."""
+    found = re.search(r"```(?:python)?\n(.*?)(?:```|\Z)", text, re.DOTALL)
+    source = found[1] if found else text[max(text.find("def "), 0) :]
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ""
+    return source
 
 
 def passes(check: str, value: Any) -> bool:
@@ -177,7 +293,7 @@ def examples_of(case: Case) -> tuple[dict[str, Any], ...]:
     depend on the first.
     """
     for test in case.tests[:1] if case.state else (*case.tests[1:], *case.tests[:1]):
-        found = re.fullmatch(r"(?:\w+\(r\)|r) ?(==|is|in) ?([^=<>]+)", test["check"])
+        found = re.fullmatch(rf"(?:(?:{_SAME})\(r\)|r) ?(==|is|in) ?([^=<>]+)", test["check"])
         if found:
             try:
                 value = eval(found[2], {})  # noqa: S307 - this project's own
@@ -194,49 +310,87 @@ def load(path: Path) -> list[Case]:
     return [Case(one["brief"], one["selector"], one["tests"], one["state"]) for one in lines]
 
 
-async def run(options: argparse.Namespace) -> list[Row]:
-    """Run all parts and return their rows."""
-    cases = load(options.briefs)[: options.limit or None]
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="batos-learning-") as folder:
-        home = Home(Path(folder))
-        home.prepare()
-        parts = assemble(home, Settings(home=folder, candidates=options.candidates))
-        mind = parts.mind
-        await mind.image.transact(
-            lambda root: awaken(
-                root, image_id="bench", created=0.0, personas=mind.personas, primitives=PRIMITIVES
-            ),
-            note="awaken",
-        )
-        for step in parts.steps:
-            await step(lambda line: print(line, file=sys.stderr))
-        bench = Bench(mind)
-        for name, with_example in (
-            ("the cycle, no example", False),
-            ("the cycle, one example", True),
-        ):
-            if options.only and options.only not in name:
-                continue
-            row = Row(name)
-            for case in cases:
-                examples = examples_of(case) if with_example else ()
-                await bench.run_mission(case, row, examples)
-                print(f"{name}: {row.notes[-1]} ({row.seconds[-1]:.1f} s)", file=sys.stderr)
-            rows.append(row)
+@asynccontextmanager
+async def mind_in(folder: Path, candidates: int) -> AsyncIterator[Mind]:
+    """Give the mind of the image in ``folder``, which is awakened where it is new."""
+    home = Home(folder)
+    home.prepare()
+    parts = assemble(home, Settings(home=str(folder), candidates=candidates))
+    mind = parts.mind
+    await mind.image.transact(
+        lambda root: awaken(
+            root, image_id="bench", created=0.0, personas=mind.personas, primitives=PRIMITIVES
+        ),
+        note="awaken",
+    )
+    for step in parts.steps:
+        await step(lambda line: print(line, file=sys.stderr))
+    try:
+        yield mind
+    finally:
         for port in (mind.cell, mind.roster, mind.embedder, mind.image):
             await port.close()
+
+
+async def run(options: argparse.Namespace) -> list[Row]:
+    """Run the rows asked for, each on an image of its own: no row knows what another learned."""
+    cases = load(options.briefs)[: options.limit or None]
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="batos-learning-") as folder:
+        fresh = Path(folder, "fresh")
+        async with mind_in(fresh, options.candidates):
+            pass
+        for number, part in enumerate((run_greedy_rows, *(partial(run_row, k) for k in WHOLE))):
+            kind = part.args[0].name if isinstance(part, partial) else "greedy"
+            if options.only not in kind:
+                continue
+            copy = Path(folder, str(number))
+            shutil.copytree(fresh, copy, ignore=shutil.ignore_patterns("*.lock", "*.sock"))
+            async with mind_in(copy, options.candidates) as mind:
+                rows += await part(mind, cases)
+            shutil.rmtree(copy)
     return rows
+
+
+async def run_greedy_rows(mind: Mind, cases: list[Case]) -> list[Row]:
+    """Return what single greedy answers reach."""
+    rows = {name: Row(name) for name in (
+        "greedy, asked plainly", "greedy, forced form", "greedy, forced form + fix-ups",
+        "greedy, forced form + adapter", "greedy, forced form + adapter + fix-ups",
+    )}  # fmt: skip
+    bench = Bench(mind)
+    for case in cases:
+        await bench.run_greedy(case, rows)
+        print(f"greedy: {next(iter(rows.values())).notes[-1]}", file=sys.stderr)
+    return [*rows.values()]
+
+
+async def run_row(kind: Kind, mind: Mind, cases: list[Case]) -> list[Row]:
+    """Return what missions of one kind reach; of the plain kind, its first batches too."""
+    batch = {name: Row(name) for name in (
+        "first batch: the first that runs", "first batch: what most agree on",
+        "first batch: the nearest known one",
+    )}  # fmt: skip
+    parts = batch if kind is WHOLE[0] else {}
+    roster: Any = mind.roster if kind.adapter else Unadapted(mind.roster)
+    options = replace(mind.options, plan=kind.plan)
+    bench, row = Bench(replace(mind, roster=roster, options=options)), Row(kind.name)
+    for case in cases:
+        await bench.run_mission(case, row, kind, parts)
+        print(f"{kind.name}: {row.notes[-1]} ({row.seconds[-1]:.1f} s)", file=sys.stderr)
+    return [*parts.values(), row]
 
 
 def show(rows: list[Row], count: int) -> None:
     """Print the table."""
-    print(f"{'of ' + str(count) + ' briefs':<34}{'installed':>10}{'right':>7}{'share':>7}"
+    print(f"{'of ' + str(count) + ' briefs':<42}{'installed':>10}{'right':>7}{'share':>7}"
           f"{'shown right':>13}{'median s':>10}{'tokens':>8}")  # fmt: skip
     for row in rows:
         share = f"{row.right / row.installed:.2f}" if row.installed else "-"
-        print(f"{row.name:<34}{row.installed:>10}{row.right:>7}{share:>7}{row.shown:>13}"
-              f"{median(row.seconds):>10.1f}{median(row.tokens):>8.0f}")  # fmt: skip
+        cost = (f"{median(row.seconds):>10.1f}{median(row.tokens):>8.0f}"
+                if row.seconds else f"{'-':>10}{'-':>8}")  # fmt: skip
+        installed = row.installed or ("-" if "cycle" not in row.name else 0)
+        print(f"{row.name:<42}{installed:>10}{row.right:>7}{share:>7}{row.shown:>13}{cost}")
 
 
 def main() -> int:

@@ -56,6 +56,15 @@ def test_the_two_frame_form_is_a_brief():
     assert request.args == (1, 2)
 
 
+def test_a_request_without_a_session_is_of_its_connection():
+    plain = {"command": protocol.PLAIN_COMMAND, "target_oid": "x"}
+    for fields in ({"v": 1, "type": "send"}, plain):
+        for session, told in (({}, "peer"), ({"session": ""}, "peer"), ({"session": "s"}, "s")):
+            packed = ormsgpack.packb(fields | session)
+            frames = [packed] if fields is plain else [b"BAT1", packed]
+            assert protocol.decode_request(frames, "peer").session == told
+
+
 def test_a_target_oid_may_be_a_number():
     data = {
         "command": protocol.PLAIN_COMMAND,

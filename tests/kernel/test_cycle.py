@@ -221,7 +221,7 @@ async def test_examples_decide(think):
     examples = ({"args": [3], "kwargs": {}, "result": 6},)
     answer, _, _ = await think(script(DOUBLE), "double", 21, examples=examples)
     assert (answer["body"]["status"], answer["body"]["result"]) == ("verified", 42)
-    examples = ({"args": [3], "kwargs": {}, "result": 7},)
+    examples = ({"args": [3], "kwargs": {}, "result": "six"},)
     answer, _, _ = await think(script(DOUBLE), "twice", 21, examples=examples)
     assert "did not reproduce the example" in answer["body"]["message"]
 

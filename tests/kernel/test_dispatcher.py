@@ -68,6 +68,17 @@ async def test_a_message_that_is_not_understood_is_learned_and_then_known(ask):
     assert early == []
 
 
+async def test_text_is_told_while_it_is_written_to_who_asked_for_it_alone(ask):
+    _, early = await ask("send", "remember", "milk", body={"tokens": True})
+    texts = [(reply.body["persona"], reply.body["text"]) for reply in early if "text" in reply.body]
+    assert texts[0] == ("BRICK", '{"queries": ["how to write a method"]}')
+    assert texts[1][0] == "ALFRED"
+    assert texts[1][1].startswith("def remember(self, ")
+    assert "return" in texts[1][1]
+    _, early = await ask("send", "recall_it", "milk", body={"tokens": "yes"})
+    assert not any("text" in reply.body for reply in early)
+
+
 async def test_two_who_ask_at_once_with_one_key_get_one_answer(ask, image):
     answers = await asyncio.gather(*(ask("send", "remember", "milk", key="k") for _ in range(8)))
     assert len({body["brief_id"] for body, _ in answers}) == 1

@@ -23,6 +23,7 @@ PREVIEW: Final = 120
 # Of eight candidates five: measured, six of seven such methods were right (docs/benchmarks.md).
 ENOUGH: Final = 5 / 8
 RIVALS: Final = 2
+MENDED: Final = "mended by example"  # the fix-up that changes a candidate until it fits
 _NOW_SECONDS: Final = 60
 _NEVER: Final = 1 << 62  # seconds; larger integers may not even fit into a float
 
@@ -44,6 +45,7 @@ class Verdict:
         passed: Examples and tests that it reproduces.
         probed: Key of its answers to other arguments of the same kind.
         dull: Why its answers say nothing, in one line; such a candidate needs an example.
+        echo: It answered with one of the caller's arguments as it is.
         known: Document of the known function that it is; "" where a model wrote it.
         weight: What a known function counts for, as a share of the written candidates.
         agree: Written candidates with the same answer, itself included.
@@ -63,6 +65,7 @@ class Verdict:
     passed: int = 0
     probed: str = ""
     dull: str = ""
+    echo: bool = False
     known: str = ""
     weight: float = 0.0
     agree: int = 0
@@ -107,22 +110,29 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     if not usable:
         return Choice(None, "", _why_none(counted, examples), counted)
     groups: dict[str, list[Verdict]] = {}
-    for verdict in sorted(usable, key=lambda v: -v.votes):
+    for verdict in sorted(usable, key=lambda v: (-v.votes, _is_far(v))):
         groups.setdefault(verdict.meaning, []).append(verdict)
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
+    if examples and MENDED in best.fixups:  # it was fitted to them: they do not speak for it
+        return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
     if examples:
         return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
     if best.votes < max(ENOUGH * written, 1):
-        return Choice(None, "unsure", f"only {reason}", counted, ranked[:RIVALS])
+        told = sorted(ranked, key=lambda v: -v.votes / (1 + v.echo))
+        return Choice(None, "unsure", f"only {reason}", counted, tuple(told[:RIVALS]))
     return Choice(best, "provisional", reason, counted)
 
 
 def _unless_far(verdict: Verdict) -> Verdict:
-    far = verdict.known and not verdict.weight and not verdict.problem
+    far = _is_far(verdict) and not verdict.problem
     return replace(verdict, problem="was written for another wish") if far else verdict
+
+
+def _is_far(verdict: Verdict) -> bool:
+    return bool(verdict.known) and not verdict.weight
 
 
 def _support(best: Verdict, group: Sequence[Verdict], written: int) -> str:
@@ -136,7 +146,7 @@ def _support(best: Verdict, group: Sequence[Verdict], written: int) -> str:
 
 def _best(group: list[Verdict]) -> Verdict:
     """Return one of several that gave the same answer."""
-    return max(group, key=lambda v: (v.readable, v.weight == 1, v.alike, -v.draft))
+    return max(group, key=lambda v: (v.readable, v.weight == 1, not _is_far(v), v.alike, -v.draft))
 
 
 def meaning(value: Any, now: dt.datetime | None = None) -> str:
@@ -158,6 +168,16 @@ def meaning(value: Any, now: dt.datetime | None = None) -> str:
         if isinstance(value, kinds):
             return rule(value)
     return f"{type(value).__name__} {value}"
+
+
+def form(text: str) -> str:
+    """Return a key that random texts of one kind share: of that length, of such characters.
+
+    >>> form("x7Kq"), form("1234") == form("9870")
+    ('random text 4', True)
+    """
+    kind = "digits" if text.isdigit() else "letters" if text.isalpha() else "text"
+    return f"random {kind} {len(text)}"
 
 
 def same(value: Any, wanted: Any) -> bool:

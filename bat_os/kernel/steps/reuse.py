@@ -52,7 +52,7 @@ async def find_known(mind: Mind, brief: Brief) -> Known | None:
     if not hits:
         return None
     wishes = [hit.text.partition("\n")[0] for hit in hits]
-    vectors = await mind.embedder.embed([wish, *wishes])
+    vectors = await mind.catalog.embed([wish, *wishes])
     likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
     likely = [
         (similarity, hit)

@@ -17,7 +17,7 @@ from bat_os.image.objects import Method
 from bat_os.kernel.snapshot import find
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
@@ -57,6 +57,17 @@ async def find_similar(mind: Mind, record: Record) -> list[Similar]:
     """
     found = record.mission.last(PassagesFound).passages
     known = [passage for passage in found if passage["kind"] in ("method", "seed")]
+    return await read_functions(mind, goal(record.mission.brief), known)
+
+
+async def read_functions(
+    mind: Mind, wish: str, known: Sequence[Mapping[str, Any]]
+) -> list[Similar]:
+    """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first.
+
+    Raises:
+        ModelError: The embedding model cannot be had.
+    """
     if not known:
         return []
     metas = await mind.image.transact(
@@ -64,11 +75,11 @@ async def find_similar(mind: Mind, record: Record) -> list[Similar]:
         note="read similar methods",
     )
     wishes = [passage["text"].partition("\n")[0] for passage in known]
-    vectors = await mind.embedder.embed([goal(record.mission.brief), *wishes])
+    vectors = await mind.catalog.embed([wish, *wishes])
     similar = [
-        Similar(passage["doc_id"], wish, meta["selector"], meta["source"].rstrip(),
+        Similar(passage["doc_id"], own, meta["selector"], meta["source"].rstrip(),
                 bool(meta.get("pure")), round(float(vectors[0] @ vector), 4))
-        for passage, wish, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
+        for passage, own, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
         if len(meta["source"]) <= MAX_SHOT
     ]  # fmt: skip
     nearest: dict[str, Similar] = {}
@@ -79,20 +90,29 @@ async def find_similar(mind: Mind, record: Record) -> list[Similar]:
 
 async def adapt_to(mind: Mind, brief: Brief, similar: Sequence[Similar]) -> list[dict[str, Any]]:
     """Return the nearest functions that fit as drafts; no model wrote them."""
+    form = await form_of(mind, brief)
+    drafts: list[dict[str, Any]] = []
+    for one in similar:
+        weight = weigh(one.likeness, form.wish, one.wish)
+        text = adapt(one.source, one.selector, form) if weight is not None else ""
+        if text and len(drafts) < ADAPTED:
+            drafts.append(as_draft(one, text, weight))
+    return drafts
+
+
+async def form_of(mind: Mind, brief: Brief) -> Form:
+    """Return what a method for this brief is to look like."""
 
     def work(root: MutableMapping[str, Any]) -> list[str]:
         slots = find(root, brief.target).slots
         return [name for name, value in slots.items() if not isinstance(value, Method)]
 
     slots = await mind.image.transact(work, note="look at the target")
-    wish = goal(brief)
-    form = Form(brief.selector, (*parameters(brief), *brief.kwargs), wish, slots)
-    drafts: list[dict[str, Any]] = []
-    for one in similar:
-        weight = weigh(one.likeness, wish, one.wish)
-        text = adapt(one.source, one.selector, form) if weight is not None else ""
-        if text and len(drafts) < ADAPTED:
-            draft = {"source": text, "text": "", "finished": True, "temperature": 0.0, "seed": 0}
-            told = {"prompt": "", "persona": STEWARD, "model": "", "digest": "", "adapter": ""}
-            drafts.append(draft | told | {"from": one.doc_id, "weight": weight})
-    return drafts
+    return Form(brief.selector, (*parameters(brief), *brief.kwargs), goal(brief), slots)
+
+
+def as_draft(one: Similar, source: str, weight: float | None) -> dict[str, Any]:
+    """Return a known function in its new form as a candidate."""
+    draft = {"source": source, "text": "", "finished": True, "temperature": 0.0, "seed": 0}
+    told = {"prompt": "", "persona": STEWARD, "model": "", "digest": "", "adapter": ""}
+    return draft | told | {"from": one.doc_id, "weight": weight or 0.0}

@@ -15,6 +15,7 @@ from bat_os.core.plan import Plan
 from bat_os.core.prompts import STOP, ask_method
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import find
+from bat_os.kernel.steps.byexample import find_by_example
 from bat_os.kernel.steps.relearning import replaced_by
 from bat_os.kernel.steps.similar import STEWARD, adapt_to, find_similar
 from bat_os.ports import Sampling
@@ -25,20 +26,24 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
     from bat_os.kernel.mind import Mind
+    from bat_os.kernel.queue.pieces import Pieces
+    from bat_os.kernel.steps.similar import Similar
     from bat_os.ports import Prompt
 
 METHOD_TOKENS: Final = 110
 SHOTS: Final = 3
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
+_FENCE: Final = "```python\n"  # for the model, not for who looks on
 LACKS: Final = 6  # a small model loses the thread of longer lists
 
 
 class Synthesis:
     """The SYNTHESIZING step of one mission."""
 
-    def __init__(self, mind: Mind, record: Record) -> None:
+    def __init__(self, mind: Mind, record: Record, pieces: Pieces) -> None:
         self._mind = mind
         self._record = record
+        self._pieces = pieces
         self._brief = record.mission.brief
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
@@ -67,7 +72,7 @@ class Synthesis:
         sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
         again = f" {replaced.number}" if replaced.number else ""
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
-        drafts = [] if mission.rounds else await adapt_to(self._mind, self._brief, similar)
+        drafts = [] if mission.rounds else await self._adapt(similar)
         calls = tokens = 0
         for prompts, temperature in ((greedy, 0.0), (sampled, self._plan.temperature)):
             if prompts:
@@ -81,6 +86,12 @@ class Synthesis:
             drafts, packet = [*drafts, final.draft], final.packet
             calls, tokens = calls + final.model_calls, tokens + final.tokens
         return MethodDrafted(tuple(drafts), packet, model_calls=calls, tokens=tokens)
+
+    async def _adapt(self, similar: Sequence[Similar]) -> list[dict[str, Any]]:
+        """Return known functions as drafts: the nearest by their words, and others by example."""
+        drafts = await adapt_to(self._mind, self._brief, similar)
+        known = {draft["from"] for draft in drafts}
+        return drafts + await find_by_example(self._mind, self._brief, known)
 
     def _without(self) -> str:
         """Return what the cell's Python lacks, for the writer; "" where it lacks nothing.
@@ -98,7 +109,9 @@ class Synthesis:
         temperature, seed = how
         sampling = Sampling(temperature, max_tokens=METHOD_TOKENS, seed=seed, stop=STOP)
         roster, persona = self._mind.roster, self._persona
-        written = await roster.generate(persona, prompts, sampling, writing=True)
+        begin = prompts[0].prefill.removeprefix(_FENCE)
+        with self._pieces.writing(self._record.id, persona, begin) as hear:
+            written = await roster.generate(persona, prompts, sampling, writing=True, on_text=hear)
         drafts: list[dict[str, Any]] = [
             {
                 "text": one.text,

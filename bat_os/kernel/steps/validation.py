@@ -10,6 +10,7 @@ mean the same answer the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import re
 import time
@@ -18,17 +19,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, signature
 from bat_os.core.events import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
-from bat_os.core.judging.choosing import PREVIEW, Verdict, choose, meaning, preview, same
+from bat_os.core.judging.choosing import (
+    MENDED,
+    PREVIEW,
+    Verdict,
+    choose,
+    form,
+    meaning,
+    preview,
+    same,
+)
 from bat_os.core.judging.plausibility import find_doubt, find_implausible, find_unused
 from bat_os.core.judging.probes import find_dull, vary
 from bat_os.core.prompts import read_method
 from bat_os.core.source.fixups import apply_fixups
 from bat_os.core.values import to_wire
 from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
+from bat_os.failpoints import cross
 from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.image.install import Skill, install
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import copy_of, find, runnable_of
+from bat_os.kernel.steps.mending import mend
 from bat_os.kernel.steps.relearning import Replaced, find_replaced
 from bat_os.kernel.steps.testing import weigh_by_tests
 from bat_os.kernel.turn import Candidate, try_turn
@@ -48,6 +60,7 @@ if TYPE_CHECKING:
 TRIAL_SEED: Final = 1
 TRIAL_SECONDS: Final = 3.0
 PROBE_SECONDS: Final = 0.5
+_CHANCE: Final = re.compile(r"\b(random|secrets|uuid)\b")
 MAX_MEANING: Final = 200
 # All else (a full disk, a cell that cannot be had) is not the candidate's fault: it ends the step.
 _ITS_FAULT: Final = (CellError, ProtocolError)
@@ -91,6 +104,7 @@ class Installation:
         """
         self.check(root)
         install(root, find(root, self.target), self.skill)
+        cross("install.before")
 
     def check(self, root: Mapping[str, Any]) -> None:
         """Return nothing when the target still lacks the method, or has the one to replace.
@@ -145,10 +159,22 @@ class Validation:
             known = {"known": draft.get("from", ""), "weight": draft.get("weight", 0.0)}
             verdicts.append(replace(judged[source], draft=number, fixups=fixups, **known))
         choice = choose(tuple(verdicts), len(self._examples))
+        if self._examples and not choice.status:
+            choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
         if self._mind.options.tests == "written" and not self._examples:
             self.tested = await weigh_by_tests(self._mind, self._brief, choice, self._run)
             choice = self.tested.choice
         return choice
+
+    async def _mended(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Return the verdicts, those of candidates that a small change mends in the new form."""
+        found = await mend(self._mind, self._brief, self._examples, verdicts)
+        after = list(verdicts)
+        for old, source in found:
+            new = await self._judge_one(Verdict(old.draft, source, (*old.fixups, MENDED)))
+            if not new.problem and not new.dull:
+                after[old.draft] = new
+        return after
 
     @property
     def spent(self) -> dict[str, int]:
@@ -185,7 +211,7 @@ class Validation:
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         event = MethodVerified(chosen.draft, choice.status, verdicts, **self.spent)
         summary = f"{goal(self._brief)}\n{signature(self._brief)}"
-        vector = await self._mind.embedder.embed([summary])
+        vector = await self._mind.catalog.embed([summary])
         skill = Skill(
             self._brief.selector,
             chosen.source,
@@ -226,8 +252,10 @@ class Validation:
         probed, dull = await self._probe(verdict.source, answer.value)
         dull = "" if answer.writes else dull  # what was asked for is then the change
         dull = dull or find_doubt(goal(brief), answer.value)
-        key = await self._key(answer)
-        return replace(found, meaning=key, readable=readable, probed=probed, dull=dull)
+        key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
+        echo = any(type(own) is type(answer.value) and own == answer.value for own in brief.args)
+        said = replace(found, readable=readable, probed=probed, dull=dull, echo=echo)
+        return replace(said, meaning=key)
 
     def _find_implausible(self, source: str, answer: Answer) -> str:
         wish, selector = goal(self._brief), self._brief.selector
@@ -249,13 +277,24 @@ class Validation:
                 keys.append(f"error {error.details.get('type', '')}")
         return digest(repr(keys)), find_dull(self._brief.args, value, told)
 
+    async def _key_of_chance(self, source: str, answer: Answer) -> str:
+        """Return a key for the form of a text that another seed makes another text; else ""."""
+        if not isinstance(answer.value, str) or not _CHANCE.search(source):
+            return ""
+        with contextlib.suppress(*_ITS_FAULT):
+            again = await self._run(source, self._brief, seed=TRIAL_SEED + 1)
+            return "" if again.value == answer.value else form(answer.value)
+        return ""
+
     async def _key(self, answer: Answer) -> str:
         key = await asyncio.to_thread(meaning, answer.value, self._now)
         return key if len(key) <= MAX_MEANING else digest(key)
 
-    async def _run(self, source: str, brief: Brief, seconds: float = TRIAL_SECONDS) -> Answer:
+    async def _run(
+        self, source: str, brief: Brief, seconds: float = TRIAL_SECONDS, seed: int = TRIAL_SEED
+    ) -> Answer:
         now = self._now.timestamp()
-        trial = Candidate(brief.selector, source, TRIAL_SEED, now, seconds)
+        trial = Candidate(brief.selector, source, seed, now, seconds)
         answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
         await asyncio.to_thread(check_readable, answer.value)
         return answer

@@ -12,8 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.judging.choosing import MENDED
 from bat_os.core.prompts import Prompt
 from bat_os.core.source.fixups import apply_fixups
+from bat_os.core.source.variants import variants
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
 from bat_os.image.history import versions
 from bat_os.image.objects import digest
@@ -57,7 +59,7 @@ async def replay(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         raise NotFoundError(f"version {number} of {request.selector}: {text}")
     started = time.monotonic()
     text = await draw_again(mind, told)
-    source = await asyncio.to_thread(_mend, mind, told, text)
+    source = await asyncio.to_thread(_mend, mind, told, text, sha256)
     return {
         "target": request.target,
         "selector": request.selector,
@@ -101,9 +103,14 @@ async def draw_again(mind: Mind, told: Mapping[str, Any]) -> str:
     return text
 
 
-def _mend(mind: Mind, told: Mapping[str, Any], text: str) -> str:
+def _mend(mind: Mind, told: Mapping[str, Any], text: str, sha256: str) -> str:
     brief, drawn = Brief.from_plain(told["brief"]), told["drawn"]
     named = frozenset(drawn["slots"]), frozenset(drawn["selectors"])
     opening = drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].removeprefix(FENCE)
     source, _ = apply_fixups(f"{opening}{text.rstrip()}\n", brief.selector, *named)
-    return mind.guardian.repair(source, brief.selector)
+    repair, selector = mind.guardian.repair, brief.selector
+    source = repair(source, selector)
+    if MENDED in told["fixups"]:
+        changed = (repair(one, selector) for one in variants(source, selector))
+        source = next((one for one in changed if digest(one) == sha256), source)
+    return source

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.core.judging.choosing import Verdict, choose, meaning, preview
+from bat_os.core.judging.choosing import MENDED, Verdict, choose, form, meaning, preview
 
 
 def verdict(draft, value=None, **more):
@@ -82,6 +82,29 @@ def test_examples_beat_agreement_and_make_it_verified():
     choice = choose((*wrong, verdict(3, 8, passed=2)), examples=2)
     assert choice.chosen is not None
     assert (choice.chosen.draft, choice.status) == (3, "verified")
+
+
+def test_what_was_changed_to_fit_the_examples_is_not_verified_by_them():
+    choice = choose((verdict(0, 1, passed=1, fixups=(MENDED,)),), examples=1)
+    assert (choice.status, choice.reason) == ("provisional", "was changed to reproduce the example")
+
+
+def test_a_function_for_another_wish_gives_way_to_a_written_one_that_fits_as_well():
+    far = verdict(0, False, passed=1, known="seed:1")
+    near = (verdict(1, True, passed=1), verdict(2, False, passed=1))
+    assert choose((far, *near), examples=1).chosen.draft == 1
+
+
+def test_an_answer_that_is_the_argument_itself_is_shown_after_one_that_is_not():
+    echoes = [verdict(n, "abc", echo=True) for n in range(3)]
+    others = [verdict(n, text) for n, text in enumerate(("cba", "cba", "x", "y", "z"), 3)]
+    told = choose((*echoes, *others), examples=0)
+    assert [rival.draft for rival in told.rivals] == [3, 0]
+
+
+def test_random_texts_of_one_form_agree():
+    assert form("x7Kq") == form("0aZ9")
+    assert len({form("1234"), form("12345"), form("abcd"), form("ab-d")}) == 4
 
 
 def test_a_batch_that_misses_the_examples_is_rejected_with_the_reasons():

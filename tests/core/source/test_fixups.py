@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bat_os.core.source.fixups import RULES, apply_fixups
 from bat_os.core.source.rules.places import Wanted
-from bat_os.core.source.sourcetext import MAX_SOURCE
+from bat_os.core.source.sourcetext import MAX_SOURCE, parses
 from tests.library import SEEDS
 
 NOTHING = frozenset()
@@ -686,7 +686,7 @@ def test_a_damaged_seed_is_mended_once_and_for_all_or_left(seed, data):
 
     assert (text == source) == (not rules)
     if rules:
-        ast.parse(text)
+        assert parses(text)
     assert apply_fixups(text, seed.selector, known, NOTHING) == (text, ())
 
 

@@ -6,7 +6,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.events import MissionFailed
 from bat_os.image import missions
 from bat_os.kernel.queue import pruning
-from bat_os.kernel.queue.pruning import prune_answers
+from bat_os.kernel.queue.pruning import prune_answers, prune_if_sure
 
 DAY = 86_400.0
 NOW = 2_000_000_000.0
@@ -87,3 +87,17 @@ async def test_a_record_that_cannot_be_read_does_not_stop_the_others(image, answ
     await image.transact(spoil, note="spoil")
     assert await prune_answers(image, NOW) == 1
     assert (await left(image))[0] == [bad]
+
+
+async def test_a_clock_that_jumped_ahead_makes_no_answer_old(image):
+    fresh = await keep(image, 1, 1)
+    assert await prune_if_sure(image, NOW) == 0
+    for day in range(7):
+        assert await prune_if_sure(image, NOW + (400 + day) * DAY) == 0
+    assert (await left(image))[0] == [fresh]
+    assert await prune_if_sure(image, NOW + 407 * DAY) == 1
+
+
+async def test_where_the_clock_never_jumped_old_answers_go_at_once(image):
+    await keep(image, 1, 8)
+    assert await prune_if_sure(image, NOW) == 1

@@ -88,3 +88,10 @@ async def test_the_real_model_writes_what_was_kept_again_byte_for_byte(image, ce
         await engine.close()
     assert why["origin"]["model_digest"] == engine.digest != ""
     assert (told["same"], told["source"]) == (True, why["source"])
+
+
+async def test_what_was_mended_by_an_example_comes_out_mended(learned, ask):
+    await learned(examples=({"args": [21], "kwargs": {}, "result": 43},))
+    told = await ask("replay", "double")
+    assert told["same"] is True
+    assert "number * 2 + 1" in told["source"]
