@@ -308,9 +308,9 @@ class ShuttingDownError(ResourceError):
 
 
 class KernelUnreachableError(ResourceError):
-    """No kernel answers at the known endpoint."""
+    """No kernel answers at the known endpoint; only a client's own, never on the wire."""
 
-    code = "BUSY"
+    code = "UNREACHABLE"
     retryable = True
 
 

@@ -23,11 +23,15 @@ from typing import Any, Final
 import ormsgpack
 
 from bat_os.core.guardian import SAFE_MODULES
-from bat_os.errors import CellUnavailableError
+from bat_os.errors import BusyError, CellUnavailableError
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 2.0
 _REQUESTS: Final = 32  # to the zygote at once; more would overrun its socket
+_NO_DESCRIPTOR: Final = (
+    "the kernel has no file descriptor left to start learned code with; ask again when other "
+    "clients have gone"
+)
 _PATH: Final = Path(__file__).resolve()
 _MSGPACK: Final = str(Path(ormsgpack.__file__).resolve().parents[1])
 
@@ -145,17 +149,24 @@ class Zygote:
         """Return a fresh child.
 
         Raises:
+            BusyError: This process has no file descriptor left for it.
             ConnectionError: The zygote is gone.
         """
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise BusyError(_NO_DESCRIPTOR) from error
         ours.setblocking(False)
         try:
             with theirs:
-                text, (handle,) = await self._request(b"fork", theirs.fileno())
+                text, handles = await self._request(b"fork", theirs.fileno())
         except BaseException:
             ours.close()
             raise
-        return Child(int(text), handle, ours)
+        if not handles:  # the system drops one that it has no number for
+            ours.close()  # the child hears of that, and ends
+            raise BusyError(_NO_DESCRIPTOR)
+        return Child(int(text), handles[0], ours)
 
     async def wait(self, pid: int) -> int:
         """Return how a killed or ended child ended, and forget it.

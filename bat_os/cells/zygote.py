@@ -21,7 +21,7 @@ from bat_os.cells.conversation import Conversation
 from bat_os.cells.process import Zygote
 from bat_os.cells.selftest import run_attacks
 from bat_os.cells.spares import Spares
-from bat_os.errors import CellError, CellUnavailableError
+from bat_os.errors import BusyError, CellError, CellUnavailableError
 
 if TYPE_CHECKING:
     from bat_os.cells.process import Child
@@ -151,10 +151,10 @@ class ZygoteCell:
             return self._zygote
 
     async def _fork(self) -> Child | None:
-        """Return a spare; None when there is no zygote to fork it."""
+        """Return a spare; None when there is no zygote to fork it, or no descriptor for it."""
         try:
             return await self._zygote.fork() if self._zygote else None
-        except ConnectionError:
+        except (ConnectionError, BusyError):
             return None
 
 

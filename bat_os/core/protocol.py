@@ -116,8 +116,8 @@ class Reply:
         return self.type not in ("accepted", "event")
 
 
-def decode_request(frames: Sequence[bytes]) -> Request:
-    """Return the request in ``frames``, the identity left out.
+def decode_request(frames: Sequence[bytes], peer: str = "") -> Request:
+    """Return the request in ``frames``, the identity left out; ``peer`` asks, if no session does.
 
     Raises:
         FrameError: Not the frames, or not a map of the right types.
@@ -131,7 +131,7 @@ def decode_request(frames: Sequence[bytes]) -> Request:
         raise FrameError("the first frame is not BAT1")
     data = unpack(frames[-1])
     if len(frames) == 1:
-        return _plain_request(data)
+        return _plain_request(data, peer)
     version = data.get("v")
     if version != VERSION or type(version) is not int:
         raise VersionError(f"version {version!r}; this kernel speaks {VERSION}", supported=[1, 1])
@@ -142,7 +142,7 @@ def decode_request(frames: Sequence[bytes]) -> Request:
     return Request(
         type=read_text(data, "type"),
         id=read_text(data, "id"),
-        session=read_text(data, "session"),
+        session=read_text(data, "session") or peer,
         key=read_text(data, "ik"),
         ttl=None if ttl is None else ttl / 1000,
         target=read_text(data, "target"),
@@ -205,7 +205,7 @@ def error_reply(request: Request, error: BatError) -> Reply:
     return Reply("error", request.id, body, plain=request.plain)
 
 
-def _plain_request(data: Mapping[str, Any]) -> Request:
+def _plain_request(data: Mapping[str, Any], peer: str) -> Request:
     command = data.get("command")
     if command != PLAIN_COMMAND:
         raise FrameError(f"a single frame needs command: {PLAIN_COMMAND}")
@@ -219,7 +219,7 @@ def _plain_request(data: Mapping[str, Any]) -> Request:
     return Request(
         type="brief",
         key=read_text(data, "ik"),
-        session=read_text(data, "session"),
+        session=read_text(data, "session") or peer,
         target=target,
         selector=read_text(told, "selector"),
         args=args,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "BATOS_"
 FILE: Final = "batos.toml"
+IMAGE: Final = "live_image.fs"  # in the home, where the setting ``image`` names no other place
 DEFAULT: Final = "default"
 MAX_FILE: Final = 64 << 10  # characters of a settings file
 _SHOWN: Final = 80  # characters of a wrong value in a message
@@ -50,8 +51,8 @@ class Settings:
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
-        failpoint: ``STATE:kill`` ends the process by SIGKILL right after a mission's
-            transition to STATE was committed; for tests of recovery.
+        failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
+            ``bat_os.failpoints`` names; for tests of recovery.
     """
 
     home: str = "data"
@@ -118,13 +119,16 @@ _TYPES: Final[Mapping[type, str]] = {
 _BOOLS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def resolve(file: str, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Resolved:
+def resolve(
+    file: str, environ: Mapping[str, str], flags: Mapping[str, Any], *, path: str = FILE
+) -> Resolved:
     """Return the settings that a file, the environment and flags make, the later over the earlier.
 
     Args:
         file: The text of a settings file; "" for none.
         environ: BATOS_* texts; an empty one counts as not set.
         flags: Values of the right types, by setting.
+        path: Where that file is; how messages call it.
 
     Raises:
         SettingsError: The file is no TOML, has a key that is none, or a value cannot be used;
@@ -135,12 +139,10 @@ def resolve(file: str, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
     """
     values: dict[str, Any] = {}
     origins = {field.name: DEFAULT for field in fields(Settings)}
-    for name, value, line in _read_file(file):
-        where = f"{FILE}, line {line}" if line else FILE
-        values[name], origins[name] = (
-            _check(name, value, f"{where}: {name} = {_show(value)}"),
-            where,
-        )
+    for name, value, line in _read_file(file, path):
+        where = f", line {line}" if line else ""
+        values[name] = _check(name, value, f"{path}{where}: {name} = {_show(value)}")
+        origins[name] = f"{FILE}{where}"
     for field in fields(Settings):
         key = PREFIX + field.name.upper()
         if text := environ.get(key, ""):
@@ -164,20 +166,23 @@ def describe_allowed(name: str) -> str:
     return _TYPES[type(next(field.default for field in fields(Settings) if field.name == name))]
 
 
-def _read_file(text: str) -> Iterator[tuple[str, Any, int]]:
+def _read_file(text: str, path: str) -> Iterator[tuple[str, Any, int]]:
     """Yield (setting, value, line) of each key of a settings file; line 0 where it is not seen."""
     if len(text) > MAX_FILE:
-        raise SettingsError(f"{FILE} has {len(text)} characters; at most {MAX_FILE} are read")
+        raise SettingsError(f"{path} has {len(text)} characters; at most {MAX_FILE} are read")
     try:
         told = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{FILE} is no TOML: {error}") from error
+        raise SettingsError(
+            f"{path} is no TOML: {error}; write NAME = VALUE lines, texts in quotes "
+            "(batos config example prints a file)"
+        ) from error
     known = [field.name for field in fields(Settings) if field.name != "home"]
     for name, value in told.items():
         line = _line_of(text, name)
         if name not in known:
             shown = name[:_SHOWN]
-            where = f"{FILE}, line {line}" if line else FILE
+            where = f"{path}, line {line}" if line else path
             near = difflib.get_close_matches(name.lower(), known, n=1)
             guess = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             if name == "home":

@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree, OOTreeSet
+from persistent.mapping import PersistentMapping
 
+from bat_os.errors import DamagedError
+from bat_os.image.catalog import ROOT_NAME as CATALOG
 from bat_os.image.catalog import catalog_in
 from bat_os.image.migrations import run
 from bat_os.image.objects import Method, UvmObject
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = run.FORMAT
 _TREES: Final = ("objects", "missions", "keys", "models", "files_by_sha256")
+_OLDEST: Final = ("objects", "missions", "keys", "unfinished", CATALOG)  # of every format
 
 
 def awaken(
@@ -45,12 +49,20 @@ def awaken(
         primitives: Selectors of the trusted methods.
 
     Raises:
+        DamagedError: The image has some of its root and not the rest.
         FormatError: The image is of a newer format than this program knows.
         StorageError: It does not say of which.
     """
-    if "about" in root:
+    is_root = isinstance(root, PersistentMapping | dict)
+    there = [name for name in ("about", *_OLDEST) if is_root and name in root]
+    if not is_root or 0 < len(there) <= len(_OLDEST):
+        raise DamagedError("the root of the image is damaged; restore a backup (batos restore)")
+    if there:
         run.migrate(root)
-        _grant(root["objects"]["traits_obj"], primitives)
+        traits = root["objects"].get("traits_obj")
+        if not isinstance(traits, UvmObject):
+            raise DamagedError("the image has lost traits_obj; restore a backup (batos restore)")
+        _grant(traits, primitives)
         return False
     root["about"] = {"format": FORMAT, "id": image_id, "created": created}
     for name in _TREES:

@@ -27,7 +27,9 @@ from ZODB.blob import Blob
 
 from bat_os.core import values
 from bat_os.errors import ArgumentsError, BlobError, ConflictError, NotFoundError
+from bat_os.failpoints import cross
 from bat_os.image import modelfiles
+from bat_os.image.archive.disk import coded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -139,7 +141,9 @@ async def ingest_files(
     for _ in range(_TRIES):
         files, size = await _take_all(image, name, found, consume, progress)
         enter = functools.partial(_enter, name=name, files=files, meta=_facts(known, size))
+        cross("model.before")
         if await image.transact(enter, note=f"take in model {name}"):
+            cross("model.committed")
             break
     else:
         raise ConflictError(f"model {name}: others remove its files all the time; ask again")
@@ -275,9 +279,11 @@ async def _take_file(image: ImageStore, path: Path, name: str, consume: bool) ->
         await image.transact(store, note=f"take in file {name}")
     finally:
         await asyncio.to_thread(stage.discard)
+    cross("blob.committed")
     places = await image.transact(lambda root: _places(root, [stage.sha256]), note="find a blob")
     if place := places[stage.sha256]:
-        await asyncio.to_thread(modelfiles.sync_folders, Path(place))
+        with coded(f"take in file {name}"):
+            await asyncio.to_thread(modelfiles.sync_folders, Path(place))
     return stage.sha256
 
 
@@ -348,9 +354,18 @@ def _broken(name: str, file_name: str, source: str, *, missing: bool) -> BlobErr
     )
 
 
-def _check_names(name: str, files: Iterable[str]) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that no model can have; one that is taken can also name a folder.
+
+    Raises:
+        ArgumentsError: It has other signs, or too many.
+    """
     if not _NAME.match(name):
         raise ArgumentsError(f"{name[:60]!r} cannot name a model; use letters, digits and ._-")
+
+
+def _check_names(name: str, files: Iterable[str]) -> None:
+    check_name(name)
     names = list(files)
     if len(names) > MAX_FILES:
         raise ArgumentsError(f"model {name}: {len(names)} files; at most {MAX_FILES} are taken in")

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import ZODB
 from ZODB._compat import Unpickler
 from ZODB.ConflictResolution import ConflictResolvingStorage
+from ZODB.Connection import Connection
 
-from bat_os.errors import ForbiddenClassError
+from bat_os.errors import DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +61,54 @@ _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
 _LOADS: Final = ("ZODB.Connection", "ZODB.FileStorage.FileStorage", "ZODB.fstools")
 
 
+# What an object cannot be without; a flipped bit in the name of an attribute takes it away.
+_PARTS: Final[dict[str, frozenset[str]]] = {
+    "UvmObject": frozenset({"name", "slots", "parents"}),
+    "Method": frozenset({"selector", "primitive", "versions", "current"}),
+    "MethodVersion": frozenset({"number", "source", "sha256", "status", "provenance"}),
+    "StoredFile": frozenset({"name", "sha256", "size", "blob"}),
+    "StoredModel": frozenset({"name", "files", "meta"}),
+    "Document": frozenset({"doc_id", "title", "kind", "passages", "first"}),
+    "KnowledgeCatalog": frozenset({"_documents", "_starts", "_text", "_next"}),
+    "Segment": frozenset({"parts"}),
+}
+
+
+class CheckingConnection(Connection):
+    """Gives out no object that has lost a part of its state."""
+
+    def setstate(self, obj: Any) -> None:
+        """Load the state of an object.
+
+        Raises:
+            DamagedError: It is not all there.
+        """
+        super().setstate(obj)
+        if type(obj).__name__ in _PARTS and not _is_whole(type(obj).__name__, obj.__dict__):
+            raise DamagedError(
+                f"the stored {type(obj).__name__} {obj._p_oid.hex()} is damaged; batos verify"
+            )
+
+
+def _is_whole(kind: str, state: dict[str, Any]) -> bool:
+    if not _PARTS[kind] <= state.keys():
+        return False
+    return kind != "Method" or -1 <= state["current"] < len(state["versions"])
+
+
 class AllowListDB(ZODB.DB):
-    """A database that loads no class outside the allow-list."""
+    """A database that loads no class outside the allow-list, and no half object."""
+
+    klass = CheckingConnection
 
     def __init__(self, storage: Any, **options: Any) -> None:
-        """Open the database of a storage; see ``ZODB.DB`` for the options."""
+        """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""
         guard_pickles()
-        super().__init__(storage, **options)
+        try:
+            super().__init__(storage, **options)
+        except BaseException:
+            storage.close()
+            raise
 
     def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:  # noqa: N802 - ZODB's name
         """Return the class ``modulename.globalname``.

@@ -120,17 +120,16 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
         raise NotFoundError(f"no brief has the id {mission_id!r}")
     slots = obj.slots
     try:
-        mission = Mission.from_plain(slots["record"])
+        return Record(
+            mission_id,
+            Mission.from_plain(slots["record"]),
+            slots["session"],
+            slots["accepted"],
+            slots["attempts"],
+            slots["answer"],
+        )
     except (KeyError, TypeError) as error:
         raise TransitionError(f"the record of mission {mission_id} cannot be read") from error
-    return Record(
-        mission_id,
-        mission,
-        slots["session"],
-        slots["accepted"],
-        slots["attempts"],
-        slots["answer"],
-    )
 
 
 def write(
@@ -183,9 +182,10 @@ def check(root: Mapping[str, Any], mission_id: str) -> Record:
     """
     try:
         record = read(root, mission_id)
-    except (TransitionError, ValueError, AttributeError) as error:
+        told = root["missions"][mission_id].slots["sha256"]
+    except (TransitionError, ValueError, AttributeError, KeyError) as error:
         raise DamagedError(f"the stored mission {mission_id} is damaged: {error}") from error
-    if root["missions"][mission_id].slots["sha256"] != brief_digest(record.mission.brief):
+    if told != brief_digest(record.mission.brief):
         raise DamagedError(f"the stored brief of mission {mission_id} is damaged")
     return record
 

@@ -72,14 +72,14 @@ class ImageStore:
         """
         try:
             storage, options = _storage(location)
+            options = {"pool_size": 4 * THREADS, "cache_size": CACHE_OBJECTS} | options
+            return cls(AllowListDB(storage, **options))
         except LockError as error:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
             ) from error
         except (POSError, OSError, ValueError, KeyError) as error:
             raise StorageError(f"the image {location} cannot be opened: {error}") from error
-        options = {"pool_size": 4 * THREADS, "cache_size": CACHE_OBJECTS} | options
-        return cls(AllowListDB(storage, **options))
 
     @classmethod
     def in_memory(cls) -> ImageStore:
@@ -118,6 +118,7 @@ class ImageStore:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            running.exception()  # looked at, or asyncio logs it as lost
             raise
 
     async def close(self) -> None:

@@ -44,6 +44,7 @@ from bat_os.errors import (
 )
 from bat_os.image import missions
 from bat_os.kernel import views
+from bat_os.kernel.queue.pieces import Pieces
 from bat_os.kernel.steps.consent import hold, refuse_waiting
 from bat_os.kernel.steps.relearning import replaced_by
 from bat_os.kernel.steps.reuse import find_known
@@ -82,11 +83,13 @@ class CognitiveCycle:
         mind: The image and the ports.
         emit: Told of every transition after it was committed: (mission id, mission, what
             is worth saying about it).
+        pieces: Told of text while a model writes it.
     """
 
-    def __init__(self, mind: Mind, emit: Emit) -> None:
+    def __init__(self, mind: Mind, emit: Emit, pieces: Pieces | None = None) -> None:
         self.mind = mind
         self.emit = emit
+        self.pieces = pieces or Pieces()
         self._steps = {
             State.IDLE: self._answer_or_begin,
             State.DECOMPOSING: self._make_plan,
@@ -187,7 +190,9 @@ class CognitiveCycle:
                 seed=seed,
                 schema=PLAN_SCHEMA if whole else QUERIES_SCHEMA,
             )
-            written = (await mind.roster.generate("BRICK", [prompt], sampling))[0]
+            with self.pieces.writing(record.id, "BRICK") as hear:
+                drawn = await mind.roster.generate("BRICK", [prompt], sampling, on_text=hear)
+            written = drawn[0]
             tokens += written.tokens
             try:
                 plan = read_plan(written.text)
@@ -220,7 +225,7 @@ class CognitiveCycle:
         return PassagesFound(passages), say
 
     async def _write_candidates(self, record: Record) -> Outcome:
-        event = await Synthesis(self.mind, record).write()
+        event = await Synthesis(self.mind, record, self.pieces).write()
         return event, {"candidates": len(event.drafts)}
 
     async def _choose_and_install(self, record: Record) -> Outcome:

@@ -111,9 +111,10 @@ class Dispatcher:
         if not request.plain:
             body = {"brief_id": record.id, "position": self.scheduler.queued}
             send(Reply("accepted", request.id, body | {"awakening": self.about()["awakening"]}))
-        answer = record.answer or await self.scheduler.result(
-            record.id, None if request.plain else _events(request, send)
-        )
+        listener = None if request.plain else _events(request, send)
+        hear = listener if request.body.get("tokens") is True else None
+        with self.scheduler.pieces.listen(record.id, hear):
+            answer = record.answer or await self.scheduler.result(record.id, listener)
         return views.final_reply(request, answer)
 
     async def _facts(self, request: Request, _: Send) -> Reply:

@@ -7,9 +7,12 @@ tcp://, anything else CURVE: encrypted, and only keys of the allow-list; refused
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import ipaddress
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     Socket = zmq.Socket[bytes]
 
 HIGH_WATER: Final = 1000
+AT_ONCE: Final = 8  # messages that are taken before the loop has its turn
+MAX_PARTS: Final = 4  # frames of a message, the peer's not counted
+FLOOD: Final = 1000  # frames beyond, from which on memory is given back
+# Whoever connects and says nothing holds a descriptor for so long.
+HANDSHAKE_MS: Final = 10_000
 _DOMAIN: Final = "batos"
 _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the peer there
 
@@ -92,6 +100,7 @@ def open_door(context: Context, door: Door) -> Socket:
     socket.set(zmq.SNDHWM, HIGH_WATER)
     socket.set(zmq.RCVHWM, HIGH_WATER)
     socket.set(zmq.LINGER, 500)
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     if door.curve is not None:
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_PUBLICKEY, door.curve.public)
@@ -110,6 +119,8 @@ def open_door(context: Context, door: Door) -> Socket:
 def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bool] | None:
     """Return (peer, frames, may it come in) of the next message; None when there is none.
 
+    Of a message of more than MAX_PARTS frames the rest is read and dropped.
+
     A peer of a CURVE door is looked up with every message, so a key that is revoked is shut
     out at once, and one that nobody has asked about is too.
     """
@@ -117,9 +128,9 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bo
         return None
     try:
         if curve is None:
-            peer, *frames = socket.recv_multipart(zmq.NOBLOCK)
+            peer, *frames = _read_parts(socket, copy=True)
             return peer, frames, True
-        parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        parts = _read_parts(socket, copy=False)
     except zmq.Again:
         return None
     try:
@@ -128,6 +139,29 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bo
         known = False
     peer, *frames = (part.bytes for part in parts)
     return peer, frames, known
+
+
+def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:
+    """Return the frames of one message, at most the peer's and MAX_PARTS + 1 more.
+
+    ZeroMQ's limit of size is for a frame, not for a message, which it gathers as a whole: what
+    a flood took is given back to the system here.
+
+    Raises:
+        zmq.Again: There is no message.
+    """
+    parts: list[Any] = [socket.recv(zmq.NOBLOCK, copy=copy)]
+    dropped = 0
+    while socket.get(zmq.RCVMORE):
+        part = socket.recv(copy=copy)
+        if len(parts) < MAX_PARTS + 2:
+            parts.append(part)
+        else:
+            dropped += 1
+    if dropped > FLOOD and sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another libc than glibc
+            ctypes.CDLL(None).malloc_trim(0)
+    return parts
 
 
 def is_local(endpoint: str) -> bool:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import BatError
-from bat_os.image.archive import housekeeping
+from bat_os.image.archive import clock, housekeeping
 
 if TYPE_CHECKING:
     from bat_os.image.store import ImageStore
@@ -25,7 +25,12 @@ async def keep_house(image: ImageStore, *, every: float = EVERY) -> None:
     """
     while True:
         try:
-            told = await housekeeping.tend(image, now=time.time())
+            now = time.time()
+            steady = await image.transact(
+                lambda root, now=now: clock.look(root, now),  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                note="look at the clock",
+            )
+            told = await housekeeping.tend(image, now=now, steady=steady)
             if told is not None:
                 log.info("packed the image: %s bytes, before %s", told["after"], told["before"])
         except BatError as error:

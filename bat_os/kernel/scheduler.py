@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -25,10 +23,12 @@ from bat_os.errors import (
     NotFoundError,
     ShuttingDownError,
 )
+from bat_os.failpoints import cross
 from bat_os.image import missions
 from bat_os.kernel.cycle import CognitiveCycle
 from bat_os.kernel.queue.fairness import FairGate
 from bat_os.kernel.queue.feed import Feed, notice
+from bat_os.kernel.queue.pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,13 +79,15 @@ class Scheduler:
 
     Attributes:
         feed: Has the latest events of all missions, and tells those who subscribed.
+        pieces: Tells of text while a model writes it.
     """
 
     def __init__(self, mind: Mind, journal: Listener) -> None:
         self.feed = Feed()
         self._mind = mind
         self._journal = journal
-        self._cycle = CognitiveCycle(mind, self._announce)
+        self.pieces = Pieces()
+        self._cycle = CognitiveCycle(mind, self._announce, self.pieces)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
         self._places = FairGate(RUNNING)
@@ -141,6 +143,7 @@ class Scheduler:
 
     async def result(self, mission_id: str, listener: Listener | None = None) -> dict[str, Any]:
         """Wait for a mission's end and return its answer; the listener hears of its states."""
+        cross("accept.told")
         job = self._jobs.get(mission_id)
         if job is None or job.task is None:
             return await self._stored(mission_id)
@@ -270,5 +273,4 @@ class Scheduler:
         for listener in list(job.listeners) if job else ():
             listener(told)
         self._journal(self.feed.publish(told, mission))
-        if self._mind.options.failpoint == f"{mission.state}:kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        cross(mission.state.value)

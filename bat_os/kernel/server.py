@@ -18,7 +18,7 @@ import zmq
 from bat_os.core.frames import read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
-from bat_os.kernel.doors import HIGH_WATER, Door, open_door, receive
+from bat_os.kernel.doors import AT_ONCE, MAX_PARTS, Door, open_door, receive
 
 if TYPE_CHECKING:
     from bat_os.core.protocol import Reply
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_PARTS: Final = 4
 MAX_REQUESTS: Final = 1024
 MAX_PER_PEER: Final = 512
 _OPEN_TO_ALL: Final = frozenset({"hello", "ping"})
@@ -52,7 +51,7 @@ class Server:
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: Counter[bytes] = Counter()
-        self._stopping = False
+        self._stopping = self._looking = False
         self._loop = asyncio.get_running_loop()
 
     def serve(self, dispatcher: Dispatcher) -> None:
@@ -73,19 +72,25 @@ class Server:
         self._socket.close()
 
     def _drain(self) -> None:
-        # At most one high-water mark per round, so that a flood cannot starve the loop.
-        for _ in range(HIGH_WATER):
+        # So many per round, so that a flood neither starves the loop nor becomes as many tasks.
+        self._looking = False
+        for _ in range(AT_ONCE):
             message = receive(self._socket, self.door.curve)
             if message is None:
                 return
             self._take(*message)
-        self._loop.call_soon(self._drain)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._drain)
 
     def _take(self, identity: bytes, frames: list[bytes], known: bool) -> None:
         try:
             if len(frames) > MAX_PARTS:
-                raise TooLargeError(f"{len(frames)} frames in one message")
-            request = decode_request(frames)
+                raise TooLargeError(f"more than {MAX_PARTS} frames in one message")
+            request = decode_request(frames, identity.hex())
         except BatError as error:
             refused = Request("", id=read_id(frames), plain=len(frames) == 1)
             self._send(identity, error_reply(refused, error))
@@ -143,13 +148,12 @@ class Server:
             if not reply.is_last:
                 log.info("%s for %s not sent: %s", reply.type, reply.re, error)
                 return there
-            told = Request("", id=reply.re, plain=reply.plain)
-            frames = encode_reply(error_reply(told, error))
+            frames = encode_reply(error_reply(Request("", id=reply.re, plain=reply.plain), error))
         try:
             self._socket.send_multipart([identity, *frames], zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            # Gone, or it does not read: its answer stays in the image.
-            log.info("reply %s to %s not delivered: %s", reply.type, identity.hex(), error)
+            # Gone, or it does not read: its answer stays in the image. There may be very many.
+            log.debug("reply %s to %s not delivered: %s", reply.type, identity.hex(), error)
             there = error.errno != zmq.EHOSTUNREACH
-        self._loop.call_soon(self._drain)
+        self._look_again()
         return there

@@ -18,6 +18,7 @@ from bat_os import __version__
 from bat_os.core import frames, protocol
 from bat_os.errors import BatError
 from bat_os.image import missions
+from bat_os.image.archive.storage import storage_of, when_lost
 from bat_os.image.awakening import awaken
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.doors import Door, guard
@@ -62,7 +63,10 @@ class Kernel:
             codex into the catalog. Each is told how to report progress.
         journal: Takes every event of every mission; may count those that it ``dropped``.
         verbs: What it does on request besides answering messages, by name.
+        is_lost: It went down because the image file failed and has to be opened anew.
     """
+
+    is_lost = False
 
     def __init__(
         self,
@@ -91,12 +95,20 @@ class Kernel:
         """Ask the kernel to go down; from the loop's own thread."""
         self._stop.set()
 
+    def _lose(self) -> None:
+        log.critical("the image file has failed; a new kernel has to open it again")
+        self.is_lost = True
+        self._stop.set()
+
     async def run(self, on_serving: Callable[[Mapping[str, Any]], None]) -> None:
         """Serve until ``stop``; ``on_serving`` gets the facts a client needs to find us.
 
         Raises:
             BatError: The image or the first door cannot be used.
         """
+        loop = asyncio.get_running_loop()
+        storage = await storage_of(self.mind.image)
+        when_lost(storage, lambda: loop.call_soon_threadsafe(self._lose))
         self._image_id = await self._awaken()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)

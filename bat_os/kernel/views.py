@@ -118,7 +118,7 @@ def facts(record: Record, mission: Mission) -> dict[str, Any]:
         "brief_id": record.id,
         "model_calls": mission.model_calls,
         "tokens": mission.tokens,
-        "seconds": round(time.time() - record.accepted, 3),
+        "seconds": max(0.0, round(time.time() - record.accepted, 3)),  # clocks jump back
     }
 
 

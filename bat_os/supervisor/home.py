@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bat_os.failpoints import cross
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -131,7 +133,9 @@ def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = False) ->
         if durable:
             stream.flush()
             os.fsync(stream.fileno())
+    cross(f"{path.stem}.written")
     draft.replace(path)
+    cross(f"{path.stem}.renamed")
     if durable and os.name != "nt":  # folders cannot be opened there
         folder = os.open(path.parent, os.O_RDONLY)
         try:

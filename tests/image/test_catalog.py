@@ -309,6 +309,17 @@ def test_headings_are_found_by_words_and_shown_behind_the_title():
     assert (best.title, best.text) == ("Guide > Install > Linux", "Run it.")
 
 
+@pytest.mark.parametrize(
+    ("section", "shown"),
+    [("Guide", "Guide"), ("Guide > Linux", "Guide > Linux"), ("Guides", "Guide > Guides")],
+)
+def test_a_title_that_is_the_first_heading_too_is_shown_once(section, shown):
+    catalog = KnowledgeCatalog()
+    catalog.add("g", "Guide", [Chunk("Run it.", section)], unit([0, 1]))
+    (best,) = catalog.search(["guide"], unit([0, 1]), top_k=1)
+    assert best.title == shown
+
+
 def test_vectors_of_two_models_are_never_mixed():
     catalog = KnowledgeCatalog()
     claim(catalog, "first", unit([1, 2])[0])

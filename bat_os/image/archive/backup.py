@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from bat_os.errors import ArgumentsError, BlobError, StorageError
+from bat_os.failpoints import cross
 from bat_os.image import modelfiles
 from bat_os.image.archive import disk, manifest
 from bat_os.image.archive.disk import Copier, coded
+from bat_os.image.archive.livefile import sync_file
 from bat_os.image.archive.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.archive.storage import (
     blob_files,
     layers_of,
     path_of,
     read_fork,
-    sync_file,
     upkeep,
 )
 
@@ -325,7 +326,9 @@ def _switch(target: Path, made: Manifest) -> None:
     """Make ``made`` the backup, and only then remove what it does not need."""
     for folder in ("parts", "blobs"):
         sync_file(target / folder)
+    cross("backup.before")
     disk.write_json(target / manifest.NAME, made.to_plain())
+    cross("backup.switched")
     disk.remove_strays(target / "parts", _names(made, "parts"))
     disk.remove_strays(target / "blobs", _names(made, "blobs"))
 

@@ -24,7 +24,7 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.archive.storage import sync_file
+from bat_os.image.archive.livefile import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from zc.lockfile import LockError, LockFile
+from zc.lockfile import LockError
 from ZODB.blob import BushyLayout
 from ZODB.FileStorage.FileStorage import FileIterator
 from ZODB.fsIndex import fsIndex
@@ -29,6 +29,7 @@ from bat_os.errors import ArgumentsError, NotFoundError, StorageError
 from bat_os.image import modelfiles
 from bat_os.image.archive import chronicle, disk
 from bat_os.image.archive.disk import coded
+from bat_os.image.archive.livefile import Lock, sync_file
 from bat_os.image.archive.restore import IMAGE
 from bat_os.image.archive.storage import (
     FORK,
@@ -40,7 +41,6 @@ from bat_os.image.archive.storage import (
     path_of,
     read_fork,
     storage_of,
-    sync_file,
     upkeep,
 )
 from bat_os.image.store import ImageStore
@@ -131,7 +131,7 @@ def drop_fork(path: Path, name: str) -> dict[str, Any]:
     if not (home / IMAGE).exists():
         raise NotFoundError(f"there is no fork {name!r}")
     with coded(f"drop fork {name}"):
-        lock = LockFile(str(home / f"{IMAGE}.lock"))
+        lock = Lock(str(home / f"{IMAGE}.lock"))
         try:
             dead = home.with_name(f"{_DEAD}{secrets.token_hex(4)}")
             home.rename(dead)
@@ -309,7 +309,7 @@ def _describe(home: Path) -> dict[str, Any]:
 def _is_held(lock: Path) -> bool:
     try:
         if lock.exists():
-            LockFile(str(lock)).close()
+            Lock(str(lock)).close()
     except LockError:
         return True
     return False

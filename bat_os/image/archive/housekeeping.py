@@ -8,6 +8,7 @@ a pack takes nothing from them.
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.utils import z64
 
 from bat_os.errors import ArgumentsError
+from bat_os.failpoints import cross
 from bat_os.image import modelfiles
 from bat_os.image.archive import chronicle
 from bat_os.image.archive.count import HEADER, Room, walk
@@ -143,10 +145,11 @@ async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
     return entry
 
 
-async def tend(image: ImageStore, *, now: float) -> dict[str, Any] | None:
+async def tend(image: ImageStore, *, now: float, steady: float = math.inf) -> dict[str, Any] | None:
     """Clear away what killed forks left; pack if the policy says so; return what ``pack`` does.
 
-    Does nothing for an image that is not in files on this machine.
+    Does nothing for an image that is not in files on this machine. While the clock has been
+    ``steady`` for fewer days than history is kept, nothing is packed.
 
     Raises:
         BatError: As ``pack``.
@@ -164,7 +167,8 @@ async def tend(image: ImageStore, *, now: float) -> dict[str, Any] | None:
     facts = PackFacts(
         size, packs[0]["after"] if packs else 0, now - packs[0]["at"] if packs else now
     )
-    return await pack(image, days=policy.days) if should_pack(facts, policy) else None
+    due = should_pack(facts, policy) and steady >= policy.days * 86_400
+    return await pack(image, days=policy.days) if due else None
 
 
 async def space(image: ImageStore) -> dict[str, Any]:
@@ -207,6 +211,7 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
             live = layers_of(database.storage)[-1]
             before, blobs = live.getSize(), _blob_bytes(live)
             database.pack(now - days * 86_400)
+            cross("pack.switched")
             _remove_orphans(live)
             after, left = live.getSize(), _blob_bytes(live)
     return {

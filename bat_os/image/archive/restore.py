@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from zc.lockfile import LockFile
 from ZODB.blob import BushyLayout
 
+from bat_os.core.settings import IMAGE as IMAGE
 from bat_os.errors import ArgumentsError, BlobError, StorageError
+from bat_os.failpoints import cross
 from bat_os.image.archive import disk, manifest, tarball
 from bat_os.image.archive.backup import check_member
 from bat_os.image.archive.count import count_objects
 from bat_os.image.archive.disk import Copier, coded
-from bat_os.image.archive.storage import FORK, open_storage, sync_file
+from bat_os.image.archive.livefile import Lock, sync_file
+from bat_os.image.archive.storage import FORK, open_storage
 from bat_os.image.intake import AllowListDB
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from bat_os.image.archive.manifest import ImageFile, Manifest
 
-IMAGE: Final = "live_image.fs"
 _MARK: Final = ".restoring-"
 
 
@@ -68,7 +69,9 @@ def restore(
                 _build(folder, told, draft, copier)
             counted = _check_image(draft / IMAGE, told)
             disk.sync_tree(draft)
+            cross("restore.built")
             kept = _put(draft, home)
+            cross("restore.done")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return {
@@ -107,7 +110,7 @@ def _check_free(home: Path, *, replace: bool) -> None:
             "which keeps the old one beside it"
         )
     if (home / f"{IMAGE}.lock").exists():
-        LockFile(str(home / f"{IMAGE}.lock")).close()  # fails where a process holds the image
+        Lock(str(home / f"{IMAGE}.lock")).close()  # fails where a process holds the image
 
 
 def _sweep(home: Path) -> None:
@@ -183,11 +186,12 @@ def _put(draft: Path, home: Path) -> str:
         sync_file(home.parent)
         return ""
     lock = home / f"{IMAGE}.lock"
-    held = LockFile(str(lock)) if (home / IMAGE).exists() else None
+    held = Lock(str(lock)) if (home / IMAGE).exists() else None
     try:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         kept = home.with_name(f"{home.name}.before-{stamp}-{secrets.token_hex(2)}")
         if disk.exchange(draft, home):
+            cross("restore.exchanged")
             draft.rename(kept)
         else:
             home.rename(kept)

@@ -9,29 +9,23 @@
 A fork is a stack: reads fall through to the frozen files, writes go into its own. Frozen
 files are second names of the parent's, so nothing is copied, the parent may be packed, moved
 or removed, and what it appends later lies past the end that the fork knows.
-
-A pack replaces the image by its new file in one rename, after that is on the disk. FileStorage
-makes it two; ``finish_pack`` completes what was killed between them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from zc.lockfile import LockFile
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.fspack import FileStoragePacker
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
 
 from bat_os.errors import StorageError
+from bat_os.image.archive.livefile import LiveFile, Lock
 from bat_os.image.intake import guard_pickles
 
 if TYPE_CHECKING:
@@ -42,8 +36,6 @@ if TYPE_CHECKING:
 FORK: Final = "fork.json"
 FORMAT: Final = 1
 MAX_LAYERS: Final = 32
-RECORDS: Final = 40  # that a pack reads between two rests
-REST_SECONDS: Final = 0.0001
 _TID: Final = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -93,40 +85,6 @@ def _next_oids(storage: DemoStorage, oid: bytes | None) -> Iterator[bytes]:
             yield layer._index.minKey(oid)
 
 
-def _rest_between(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``read``, with a rest after every so many calls."""
-    count = 0
-
-    def read_and_rest(*args: Any, **kwargs: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count % RECORDS == 0:
-            time.sleep(REST_SECONDS)
-        return read(*args, **kwargs)
-
-    return read_and_rest
-
-
-class _Packer(FileStoragePacker):
-    """Lets others run, and syncs most of the new file before it stops others from committing.
-
-    Packing is Python at work without a pause; who waits for the interpreter beside it waits for
-    five milliseconds, several times a message. So it rests for a moment now and then.
-    """
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        for reader in (self, self.gc):
-            reader._read_data_header = _rest_between(reader._read_data_header)
-
-    def copyToPacktime(self) -> Any:  # noqa: N802 - ZODB's name
-        """Return what ZODB's does."""
-        done = super().copyToPacktime()
-        self._tfile.flush()
-        os.fsync(self._tfile.fileno())
-        return done
-
-
 def open_storage(path: Path) -> Any:
     """Return the storage of the image file at ``path``, made where there is none.
 
@@ -136,9 +94,7 @@ def open_storage(path: Path) -> Any:
     """
     guard_pickles()
     finish_pack(path)
-    live = FileStorage(
-        str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=_pack_durably
-    )
+    live = LiveFile(path)
     try:
         base = _open_frozen(path)
         if base is None:
@@ -180,7 +136,7 @@ def finish_pack(path: Path) -> None:
     new, old = Path(f"{path}.pack"), Path(f"{path}.old")
     if not (new.exists() or old.exists()):
         return
-    lock = LockFile(f"{path}.lock")
+    lock = Lock(f"{path}.lock")
     try:
         if not path.exists() and old.exists():
             (new if new.exists() else old).rename(path)  # the new one is on the disk by then
@@ -209,6 +165,13 @@ def layers_of(storage: Any) -> list[FileStorage]:
 def is_in_files(storage: Any) -> bool:
     """Return True when the image is in files that this process writes."""
     return isinstance(storage, DemoStorage | FileStorage)
+
+
+def when_lost(storage: Any, call: Callable[[], object]) -> None:
+    """Have ``call`` called, in any thread, when the image file cannot be used any more."""
+    for layer in layers_of(storage) if is_in_files(storage) else ():
+        if isinstance(layer, LiveFile):
+            layer.on_loss = call
 
 
 def path_of(storage: Any) -> Path:
@@ -261,7 +224,7 @@ def upkeep(path: Path) -> Iterator[None]:
     Raises:
         LockError: Another one is at work.
     """
-    lock = LockFile(f"{path}.upkeep")
+    lock = Lock(f"{path}.upkeep")
     try:
         yield
     finally:
@@ -280,34 +243,6 @@ def _open_frozen(path: Path) -> Any:
             base.close()
         raise
     return base
-
-
-def _pack_durably(storage: Any, referencesf: Any, stop: bytes, gc: bool) -> Any:
-    packer = _Packer(storage, referencesf, stop, gc)
-    try:
-        end = packer.pack()  # with the commit lock held, where there is something to switch to
-    finally:
-        packer.close()
-    if end is None:
-        return None
-    try:
-        sync_file(Path(f"{storage.getName()}.pack"))
-        storage._clear_index()  # it is of the old file
-    except BaseException:
-        storage._commit_lock.release()
-        raise
-    return end, packer.index
-
-
-def sync_file(path: Path) -> None:
-    """Bring a file, or the names in a folder, onto the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # folders cannot be opened there
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, bytes, bytes, Path]]:

@@ -24,8 +24,9 @@ from bat_os.image import modelfiles
 from bat_os.image.archive import backup, disk, manifest
 from bat_os.image.archive.chronicle import record
 from bat_os.image.archive.disk import Copier, coded
+from bat_os.image.archive.livefile import sync_file
 from bat_os.image.archive.manifest import BlobFile, ImageFile, Manifest, Part
-from bat_os.image.archive.storage import path_of, read_fork, sync_file, upkeep
+from bat_os.image.archive.storage import path_of, read_fork, upkeep
 
 if TYPE_CHECKING:
     from bat_os.image.archive.backup import Source

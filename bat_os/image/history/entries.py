@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 PREFIX: Final = "method"
+_EXAMPLES: Final = 8
+_SHOWN: Final = 200
+_DOCSTRING: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,7 @@ def summary_of(selector: str, version: MethodVersion) -> Summary:
     if told is not None:
         brief = Brief.from_plain(told)
         return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
-    tree = parse(version.source)
-    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-    words = ast.get_docstring(method) if method is not None else None
-    wish = (words or selector.replace("_", " ")).splitlines()[0]
+    wish = (_docstring(selector, version) or selector.replace("_", " ")).splitlines()[0]
     shown = [Brief("", selector, tuple(e["args"]), e["kwargs"]) for e in origin.get("examples", ())]
     return Summary(f"{wish}\ndef {selector}", tuple(kinds(shown[0])) if shown else None)
 
@@ -111,10 +111,33 @@ def put_entries(
             "source": source,
             "kinds": None if summary.kinds is None else list(summary.kinds),
             "pure": is_pure(source, method.selector),
+            "words": _words_of(method),
         }
         title = f"{holder.name or 'object'}.{method.selector}"
         doc_id = _doc_id(holder, method.selector)
         catalog.add(doc_id, title, [summary.text], vector, kind="method", meta=meta)
+
+
+def _words_of(method: Method) -> str:
+    """Return what the method is found by in words only: parameters, docstring, examples."""
+    version = method.version
+    node = _function(method.selector, version)
+    names = [] if node is None else [arg.arg for arg in node.args.args[1:]]
+    approval = method.approvals.get(version.number, {})
+    examples = (*version.provenance.get("examples", ()), *approval.get("examples", ()))
+    shown = (f"{list(one['args'])} gives {one['result']}"[:_SHOWN] for one in examples[:_EXAMPLES])
+    docstring = _docstring(method.selector, version)[:_DOCSTRING]
+    return "\n".join([" ".join(names), docstring, *shown])
+
+
+def _docstring(selector: str, version: MethodVersion) -> str:
+    node = _function(selector, version)
+    return (ast.get_docstring(node) if node is not None else None) or ""
+
+
+def _function(selector: str, version: MethodVersion) -> ast.FunctionDef | None:
+    tree = parse(version.source)
+    return find_method(tree, selector) if isinstance(tree, ast.Module) else None
 
 
 def _doc_id(holder: UvmObject, selector: str) -> str:

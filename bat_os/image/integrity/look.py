@@ -110,8 +110,9 @@ def look_at_missions(
         try:
             missions.check(root, mission_id)
         except BROKEN as error:
-            found.append(Damage("mission", mission_id, f"mission {mission_id}", _why(error)))
-    return len(ids), found, ids[-1] if len(ids) == limit else None
+            found.append(Damage("mission", mission_id, f"mission {mission_id}", reason(error)))
+    # Damaged keys may be out of order: never go back.
+    return len(ids), found, ids[-1] if len(ids) == limit and ids[-1] > after else None
 
 
 def list_files(root: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
@@ -154,7 +155,7 @@ def _look_at(jar: Any, oid: bytes, record: bytes) -> list[Damage]:
         if isinstance(obj, UvmObject):
             return _look_at_methods(obj, oid.hex())
     except BROKEN as error:
-        return [Damage("record", oid.hex(), _name(oid, record), _why(error))]
+        return [Damage("record", oid.hex(), _name(oid, record), reason(error))]
     return []
 
 
@@ -167,7 +168,7 @@ def _look_at_methods(obj: UvmObject, oid: str) -> list[Damage]:
             versions = value.versions
         except BROKEN as error:
             key = f"{oid}:{selector}:{WHOLE_METHOD}"
-            found.append(Damage("method", key, f"{obj.name or oid}.{selector}", _why(error)))
+            found.append(Damage("method", key, f"{obj.name or oid}.{selector}", reason(error)))
             continue
         for place, version in enumerate(versions):
             if why := _wrong_with(version):
@@ -180,7 +181,7 @@ def _wrong_with(version: MethodVersion) -> str:
     try:
         whole = digest(version.source) == version.sha256
     except BROKEN as error:
-        return _why(error)
+        return reason(error)
     return "" if whole else "its source is not what was committed"
 
 
@@ -191,5 +192,6 @@ def _name(oid: bytes, record: bytes) -> str:
     return f"object {oid.hex()} ({''.join(c for c in told if c.isprintable())})"
 
 
-def _why(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return what went wrong while something was loaded, in short."""
     return f"{type(error).__name__}: {error}"[:200]

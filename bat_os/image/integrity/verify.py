@@ -19,6 +19,7 @@ from BTrees.OOBTree import OOBTree
 
 from bat_os.image.catalog import catalog_in
 from bat_os.image.integrity import look
+from bat_os.image.knowledge.document import Document
 from bat_os.image.objects import Method, UvmObject
 
 if TYPE_CHECKING:
@@ -68,14 +69,8 @@ async def verify(
     say("comparing briefs")
     checked["mission"], found = await _walk(image, look.look_at_missions, "")
     damaged += found
-    told = await catalog.verify(say)
-    checked["document"] = told["documents"]
-    why = "its text is not what was learned"
-    damaged += [look.Damage("document", one, f"document {one}", why) for one in told["damaged"]]
-    damaged += [
-        look.Damage("index", one, f"index of {one}", "it is not what was written")
-        for one in told["indexes"]
-    ]
+    checked["document"], found = await _look_at_catalog(catalog, say)
+    damaged += found
     files = await image.transact(look.list_files, note="list stored files")
     checked["file"] = len(files)
     for number, file in enumerate(files, start=1):
@@ -85,6 +80,21 @@ async def verify(
     set_aside = await _quarantine(image, damaged)
     listed = [one.to_plain() | {"advice": _ADVICE[one.kind]} for one in damaged]
     return {"checked": checked, "damaged": listed, "quarantined": set_aside}
+
+
+async def _look_at_catalog(
+    catalog: CatalogService, say: Callable[[str], None]
+) -> tuple[int, list[Damage]]:
+    try:
+        told = await catalog.verify(say)
+    except look.BROKEN as error:
+        return 0, [look.Damage("index", "catalog", "index of the catalog", look.reason(error))]
+    why = "its text is not what was learned"
+    documents = [look.Damage("document", one, f"document {one}", why) for one in told["damaged"]]
+    return told["documents"], documents + [
+        look.Damage("index", one, f"index of {one}", "it is not what was written")
+        for one in told["indexes"]
+    ]
 
 
 async def _walk(
@@ -144,8 +154,10 @@ def _set_aside(root: Root, one: Damage) -> Any:
     if one.kind == "document":
         catalog = catalog_in(root)
         kept = catalog.document(one.key)
-        catalog.remove(one.key)
-        return kept
+        # Else a reference leads elsewhere, and it stays as it is.
+        if isinstance(kept, Document) and catalog._starts.get(kept.first) is kept:
+            catalog.remove(one.key)
+            return kept
     return None
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError, BusyError
+from bat_os.failpoints import cross
 from bat_os.image import missions
 from bat_os.kernel.snapshot import find
 
@@ -117,7 +118,10 @@ class Intake:
         while self._waiting:
             together = self._waiting[:MAX_TOGETHER]
             del self._waiting[:MAX_TOGETHER]
-            for entry, outcome in zip(together, await self._commit(together), strict=True):
+            cross("accept.before")
+            outcomes = await self._commit(together)
+            cross("accept.stored")
+            for entry, outcome in zip(together, outcomes, strict=True):
                 self._settle(entry, outcome)
 
     async def _commit(self, together: list[_Entry]) -> list[Record | BatError]:

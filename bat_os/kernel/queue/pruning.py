@@ -1,6 +1,7 @@
 """Answers are kept for seven days; this forgets the older ones, at start and once a day.
 
 What a mission went through stays as a packed record (``bat_os.image.history.experience``).
+After a jump of the clock nothing is forgotten for as long (``bat_os.image.archive.clock``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import BatError
 from bat_os.image import missions
+from bat_os.image.archive import clock
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
@@ -46,11 +48,24 @@ async def prune_answers(image: ImageStore, now: float) -> int:
     return gone
 
 
+async def prune_if_sure(image: ImageStore, now: float) -> int:
+    """Do as ``prune_answers``, unless the clock jumped less than KEEP_SECONDS ago.
+
+    Raises:
+        BatError: As ``prune_answers``.
+    """
+    steady = await image.transact(lambda root: clock.look(root, now), note="look at the clock")
+    if steady < missions.KEEP_SECONDS:
+        log.warning("the clock has jumped: answers are kept for now")
+        return 0
+    return await prune_answers(image, now)
+
+
 async def keep_pruning(image: ImageStore) -> None:
     """Prune now and once a day; ends when it is cancelled."""
     while True:
         try:
-            if gone := await prune_answers(image, time.time()):
+            if gone := await prune_if_sure(image, time.time()):
                 log.info("forgot %d missions that ended over 7 days ago", gone)
         except BatError as error:  # a full disk, say; tomorrow is another day
             log.warning("old missions are kept for now: %s", error)

@@ -179,7 +179,7 @@ async def prove(mind: Mind, target: str, selector: str, version: MethodVersion) 
             gives, wanted = preview(answer.value), preview(example["result"])
             raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
     summary = summary_of(selector, version)
-    vector = await mind.embedder.embed([summary.text])
+    vector = await mind.catalog.embed([summary.text])
     provenance = dict(version.provenance)
     return Skill(selector, source, version.status, provenance, summary.text, vector, summary.kinds)
 

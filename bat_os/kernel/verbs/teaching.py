@@ -76,7 +76,7 @@ async def teach(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         "examples": list(examples),
         "cell": mind.cell.stats().get("kind", ""),
     }
-    vector = await mind.embedder.embed([summary])
+    vector = await mind.catalog.embed([summary])
     shown = [Brief("", selector, tuple(one["args"]), one["kwargs"]) for one in examples[:1]]
     like = kinds(shown[0]) if shown else None
     skill = Skill(selector, source, "taught", provenance, summary, vector, like)

@@ -67,8 +67,8 @@ def put_back(folder: Path, path: Path, side: Path) -> None:
     """
     from zc.lockfile import LockError, LockFile
 
+    from bat_os.image.archive.livefile import sync_file
     from bat_os.image.archive.restore import IMAGE, restore
-    from bat_os.image.archive.storage import sync_file
 
     try:
         held = LockFile(f"{path}.lock")
@@ -98,7 +98,7 @@ def _match_blobs(wanted: Path, there: Path) -> None:
     Nothing is taken out of ``wanted``: whoever does this again has to see all of it.
     """
     from bat_os.image.archive import disk
-    from bat_os.image.archive.storage import sync_file
+    from bat_os.image.archive.livefile import sync_file
 
     names = {blob.relative_to(wanted) for blob in wanted.rglob("*.blob")}
     for name in names:

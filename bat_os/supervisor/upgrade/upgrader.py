@@ -10,8 +10,6 @@ what each step does. A step may be killed anywhere and is done again from its be
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.supervision.instructions import LARGEST, Instructions, parse
 from bat_os.core.supervision.upgrade import STEPS, Stage
 from bat_os.errors import BatError, UpgradeError
+from bat_os.failpoints import cross
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.program import Program, from_plain, point_to, read_program
 from bat_os.supervisor.upgrade import copies, journal, staging, trust
@@ -51,8 +50,6 @@ class Site:
         locate_image: Returns the image's file; raises a BatError where it is not a file.
         command: Returns how a kernel of a program is started.
         trial: Tries a program on the image; is told of its process; raises UpgradeError.
-        failpoint: ``upgrade.STAGE:kill`` ends this process by SIGKILL right after STAGE was
-            written into the journal, ``upgrade.STAGE.before:kill`` right before; for tests.
     """
 
     home: Home
@@ -61,7 +58,6 @@ class Site:
     locate_image: Callable[[], Path]
     command: Callable[[Program], Sequence[str]]
     trial: Trial
-    failpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +221,7 @@ class Upgrader:
             self._write(found, step.then)
 
     def _write(self, found: Journal, stage: Stage, reason: str = "") -> None:
-        self._fail_at(f"upgrade.{stage.value}.before")
+        cross(f"upgrade.{stage.value}.before")
         found = found.move(stage, time.time(), reason)
         if stage.is_final and found.id:
             path = journal.ended_path(self._home, found.id)
@@ -234,13 +230,9 @@ class Upgrader:
         journal.write(self._home, found)
         self._journal = found
         log.info("upgrade: %s%s", stage.value, f" ({found.reason})" if found.reason else "")
-        self._fail_at(f"upgrade.{stage.value}")
+        cross(f"upgrade.{stage.value}")
         if stage in (Stage.REFUSED, Stage.ROLLED_BACK) and found.after is not None:
             staging.discard(found.after, self._site.root)
-
-    def _fail_at(self, name: str) -> None:
-        if self._site.failpoint == f"{name}:kill":
-            os.kill(os.getpid(), signal.SIGKILL)
 
     def _verify(self, found: Journal) -> Journal:
         text = found.text.encode()

@@ -60,6 +60,13 @@ async def test_tending_packs_by_the_policy_of_the_image_once(image):
     assert await tend(image, now=told["at"] + 7200) is not None
 
 
+async def test_history_that_only_a_jump_of_the_clock_made_old_is_not_packed(image):
+    await fill(image)
+    await housekeeping.set_policy(image, {"days": 30, "floor": 1000})
+    assert await tend(image, now=1e10, steady=29 * 86_400.0) is None
+    assert await tend(image, now=1e10, steady=31 * 86_400.0) is not None
+
+
 @pytest.mark.parametrize(
     "wanted", [None, [], {"auto": 1}, {"days": "x"}, {"days": -1}, {"floor": 0.5}, {"other": 1}]
 )

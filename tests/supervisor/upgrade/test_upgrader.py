@@ -39,7 +39,7 @@ async def read_image(path):
         await image.close()
 
 
-def make_site(home, root, *, good=True, failpoint=""):
+def make_site(home, root, *, good=True):
     path = home.path / "live_image.fs"
 
     def trial(program, show):
@@ -55,7 +55,6 @@ def make_site(home, root, *, good=True, failpoint=""):
         locate_image=lambda: path,
         command=lambda program: [str(program.tree)],
         trial=trial,
-        failpoint=failpoint,
     )
 
 
@@ -195,11 +194,12 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from bat_os.failpoints import arm
 from bat_os.supervisor.home import Home
 from tests.supervisor.upgrade.test_upgrader import carry_out, make_site
 
-carry_out(make_site(Home(Path(sys.argv[2])), Path(sys.argv[3]), good=sys.argv[4] == "good",
-                    failpoint=sys.argv[5]))
+arm(sys.argv[5])
+carry_out(make_site(Home(Path(sys.argv[2])), Path(sys.argv[3]), good=sys.argv[4] == "good"))
 """
 REPOSITORY = Path(__file__).parents[3]
 GOOD_WAY = ("received", "verified", "staged", "stopped", "backed_up", "switched", "proven", "done")

@@ -1,0 +1,95 @@
+"""Named places where a test may end this process by SIGKILL; off unless BATOS_FAILPOINT is set.
+
+    BATOS_FAILPOINT=accept.stored:kill      at the first crossing
+    BATOS_FAILPOINT=commit.synced:7:kill    at the seventh
+
+They stand before and after what must not be half done: commits, acknowledgements, renames.
+Not armed, a crossing is a look into an empty map. ``docs/reliability.md`` says who uses them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from typing import Final
+
+from bat_os.errors import SettingsError
+
+VARIABLE: Final = "BATOS_FAILPOINT"
+# Crossed by the kernel, by whoever backs up, packs or restores, and by the watchdog.
+NAMES: Final = (
+    "commit.before",  # nothing of the transaction is in the file
+    "commit.voted",  # it is in the file, marked as not finished
+    "commit.written",  # marked as finished, and not synced
+    "commit.synced",  # on the disk; nobody has been told
+    "accept.before",  # briefs have come, and are not stored
+    "accept.stored",  # stored; their askers have not been told
+    "accept.told",  # the acknowledgement is on its way
+    "decomposing",  # right after the mission's transition was committed
+    "delegating",
+    "synthesizing",
+    "validating",
+    "install.before",  # in the transaction that installs the method
+    "complete",
+    "failed",
+    "blob.staged",  # a model's file is synced beside the blobs
+    "blob.committed",  # it is a blob; its folders are not synced
+    "model.before",  # all files are in, the model's entry is not
+    "model.committed",
+    "pack.synced",  # the packed file is whole, and not in place
+    "pack.switched",
+    "backup.before",  # all parts are there, the manifest names the old ones
+    "backup.switched",
+    "restore.built",  # the restored home is whole beside its place
+    "restore.exchanged",  # it has its name; the old one has not
+    "restore.done",
+    "endpoint.written",  # endpoint.json: the draft is whole
+    "endpoint.renamed",
+    "status.written",
+    "status.renamed",
+    "program.written",  # the pointer to the program that serves
+    "program.renamed",
+    "journal.written",  # of an upgrade
+    "journal.renamed",
+    *(
+        f"upgrade.{stage}{when}"
+        for stage in (
+            *("received", "verified", "staged", "stopped", "backed_up", "switched", "proven"),
+            *("done", "refused", "rolling_back", "rolled_back"),
+        )
+        for when in (".before", "")
+    ),
+)
+_FORM: Final = re.compile(r"(?P<name>[a-z_.]+)(:(?P<count>[1-9][0-9]{0,5}))?:kill", re.ASCII)
+
+_armed: dict[str, int] = {}  # name -> crossings left; filled once, before the process serves
+_counting: Final = threading.Lock()
+
+
+def arm(text: str) -> None:
+    """Arm what ``text`` names, ``NAME:kill`` or ``NAME:COUNT:kill``; nothing for "".
+
+    Raises:
+        SettingsError: It is not of that form, or there is no such place.
+    """
+    if not text:
+        return
+    told = _FORM.fullmatch(text)
+    if told is None or told["name"] not in NAMES:
+        raise SettingsError(
+            f"{VARIABLE}={text[:80]!r} cannot be used; it takes NAME:kill or NAME:COUNT:kill, "
+            "for tests (docs/reliability.md)"
+        )
+    _armed[told["name"]] = int(told["count"] or 1)
+
+
+def cross(name: str) -> None:
+    """End this process here and now, if this crossing is the one that was asked for."""
+    if name not in _armed:
+        return
+    with _counting:
+        _armed[name] -= 1
+        if _armed[name] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

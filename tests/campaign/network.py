@@ -1,0 +1,329 @@
+"""Clients that garble, go silent, never read, are many or are greedy: the kernel serves on."""
+
+import asyncio
+import contextlib
+import os
+import random
+import select
+import statistics
+import subprocess
+import sys
+import time
+
+import ormsgpack
+import zmq
+
+from bat_os.core.protocol import decode_request
+from bat_os.errors import BatError
+from tests.campaign.odd_kernel import MODEL
+from tests.campaign.probes import (
+    MAGIC,
+    MIB,
+    OddKernelProcess,
+    Wire,
+    descriptors,
+    dial,
+    grown,
+    kernel,
+    resident,
+)
+from tests.campaign.scenario import Scenario
+from tests.kernels import ROOT
+
+GREETING = b"\xff" + b"\x00" * 8 + b"\x7f\x03\x00NULL" + b"\x00" * 16 + b"\x00" + b"\x00" * 31
+READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+# Nothing in them, whole or garbled, may change the mind or stop the kernel: the target is nobody.
+ENVELOPES = [
+    {"v": 1, "type": "ping", "id": "a"},
+    {"v": 1, "type": "health", "id": "b", "session": "s", "token": "t", "ttl_ms": 5},
+    {"v": 1, "type": "send", "id": "c", "target": "nobody_obj", "selector": "x", "args": [1, {}]},
+    {"v": 1, "type": "brief", "id": "d", "ik": "k", "target": "nobody_obj", "selector": "x",
+     "kwargs": {"a": [b"\x00", None, 1.5]}, "body": {"text": "t", "examples": [{"args": [1]}]}},
+    {"v": 1, "type": "inspect", "id": "e", "target": "nobody_obj"},
+    {"v": 1, "type": "brief.get", "id": "f", "body": {"brief_id": "x", "after_seq": 3}},
+    {"command": "initiate_cognitive_cycle", "target_oid": "nobody_obj",
+     "mission_brief": {"type": "method", "selector": "x", "args": [], "kwargs": {}}},
+]  # fmt: skip
+SEEDS = [ormsgpack.packb(envelope) for envelope in ENVELOPES]
+AT_ONCE = 200
+
+
+def garble(chance):
+    """Return frames: noise, an envelope with bytes changed, cut or doubled, or a bomb."""
+    kind = chance.randrange(8)
+    if kind == 0:
+        noise = chance.randbytes(chance.randrange(200))
+        return [noise] if chance.random() < 0.5 else [MAGIC, noise]
+    if kind == 1:  # many or deep containers, in few bytes
+        return [MAGIC, chance.choice((b"\x91", b"\x81\x01", b"\xdc\xff\xff", b"\xdf")) * 500]
+    if kind == 2:
+        return [chance.randbytes(9) for _ in range(chance.randrange(1, 7))]
+    packed = bytearray(chance.choice(SEEDS))
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(packed))
+        change = chance.randrange(3)
+        if change == 0:
+            packed[at] = chance.randrange(256)
+        elif change == 1:
+            del packed[at : at + chance.randrange(1, 9)]
+            packed = packed or bytearray(b"\x80")
+        else:
+            packed[at:at] = packed[at : at + chance.randrange(1, 9)] or b"\xc0"
+    return [MAGIC, bytes(packed)] if chance.random() < 0.9 else [bytes(packed)]
+
+
+async def fuzz_frames(settings):
+    """Garbled frames get a coded error each, from the decoder and from a kernel on its socket."""
+    decoded, sent = (1_000_000, 50_000) if settings.full else (2_000, 2_000)
+    chance = random.Random(settings.seed)  # noqa: S311 - the same noise every time
+    for _ in range(decoded):
+        with contextlib.suppress(BatError):
+            decode_request(garble(chance))
+    async with kernel(settings.folder / "fuzz") as process:
+        pid = process.process.pid
+        with Wire(process.endpoint()["ipc"]) as wire:
+            codes = flood(wire, chance, AT_ONCE)  # warm
+            before = resident(pid)
+            codes |= flood(wire, chance, sent)
+            assert wire.ask("health")[0] == "result"
+        after = resident(pid)
+        assert after - before < 10 * MIB, grown(before, after)
+        assert not {"INTERNAL", "STORAGE_ERROR"} & codes, codes
+        assert "Traceback" not in process.log()
+    return (
+        f"{decoded:,} decoded, {sent:,} on the socket, each with one coded answer; "
+        f"{grown(before, after)}"
+    )
+
+
+def flood(wire, chance, count):
+    """Send garbled frames and return the codes; every one of them gets one answer."""
+    codes = set()
+    for start in range(0, count, AT_ONCE):
+        many = min(AT_ONCE, count - start)
+        for _ in range(many):
+            wire.socket.send_multipart(garble(chance))
+        codes |= {wire.receive()[2].get("code", "") for _ in range(many)}
+    return codes
+
+
+async def garbled_connections(settings):
+    """Raw TCP connections that speak anything but ZeroMQ, or only begin to."""
+    count = 10_000 if settings.full else 50
+    chance = random.Random(settings.seed)  # noqa: S311 - the same noise every time
+    async with kernel(settings.folder / "garble") as process:
+        pid, endpoint = process.process.pid, process.endpoint()
+        with Wire(endpoint["ipc"]) as wire:
+            for _ in range(20):
+                talk_garbage(endpoint["tcp"], chance)
+            wire.message("respondsTo", "clone")
+            before, files = resident(pid), descriptors(pid)
+            for number in range(count):
+                talk_garbage(endpoint["tcp"], chance)
+                if number % 25 == 0:
+                    wire.message("respondsTo", "clone")
+            while descriptors(pid) > files + 4:  # it closes them in its own time
+                wire.ask("ping")
+            after = resident(pid)
+        with Wire(endpoint["tcp"]) as wire:
+            assert wire.ask("ping")[0] == "pong"
+        assert after - before < 10 * MIB, grown(before, after)
+    return f"{count:,} connections, 0 exits, {grown(before, after)}, every message beside answered"
+
+
+def talk_garbage(endpoint, chance):
+    begin = chance.choice(
+        (b"", b"GET / HTTP/1.1\r\n\r\n", GREETING[:10], GREETING, GREETING + READY)
+    )
+    with contextlib.suppress(OSError), dial(endpoint) as raw:  # it may hang up on us
+        raw.sendall(begin + chance.randbytes(chance.randrange(3_000)))
+        if chance.random() < 0.3:
+            raw.shutdown(1)
+
+
+async def flood_parts(settings):
+    """One message of very many frames is refused as a whole, and its memory comes back."""
+    parts = 300_000 if settings.full else 20_000
+    async with kernel(settings.folder / "parts") as process:
+        pid, endpoint = process.process.pid, process.endpoint()
+        with Wire(endpoint["ipc"]) as wire, Wire(endpoint["ipc"]) as beside:
+            flood_once(wire, 2_000)
+            before = resident(pid)
+            flood_once(wire, parts)
+            started = time.perf_counter()
+            beside.message("respondsTo", "clone")
+            took = time.perf_counter() - started
+            after = resident(pid)
+        assert after - before < 10 * MIB, grown(before, after)
+    return (
+        f"{parts:,} frames of 1 kB refused; {grown(before, after)} after; next answer {took:.2f} s"
+    )
+
+
+def flood_once(wire, parts):
+    wire.socket.send_multipart([b"x" * 1000] * parts)
+    assert wire.receive()[2]["code"] == "TOO_LARGE"
+
+
+async def half_open(settings):
+    """Connections that never finish the handshake are dropped; the kernel answers meanwhile."""
+    count = 900 if settings.full else 100
+    chance = random.Random(settings.seed)  # noqa: S311 - no secrets
+    async with kernel(settings.folder / "half") as process:
+        pid, endpoint = process.process.pid, process.endpoint()
+        with Wire(endpoint["ipc"]) as wire, contextlib.ExitStack() as stack:
+            files = descriptors(pid)
+            started = time.monotonic()
+            raws = [stack.enter_context(dial(endpoint["tcp"])) for _ in range(count)]
+            for raw in raws:
+                raw.sendall(chance.choice((b"", GREETING[:1], GREETING[:11], GREETING)))
+            answered = 0
+            gone = asyncio.gather(*(asyncio.to_thread(until_closed, raw) for raw in raws[-1:]))
+            while not gone.done() or descriptors(pid) > files + 4:
+                assert await asyncio.to_thread(wire.ask, "ping")
+                answered += 1
+                await asyncio.sleep(0.01)
+                assert time.monotonic() - started < 60, f"{descriptors(pid) - files} are left"
+            took = time.monotonic() - started
+    return f"{count} gone within {took:.0f} s, {answered:,} messages answered meanwhile"
+
+
+def until_closed(raw):
+    with contextlib.suppress(OSError):
+        while raw.recv(4096):
+            pass
+
+
+async def never_reads(settings):
+    """A client that asks and never reads costs no memory, and the others are answered."""
+    count = 200_000 if settings.full else 20_000
+    async with kernel(settings.folder / "deaf") as process:
+        pid, door = process.process.pid, process.endpoint()["ipc"]
+        with Wire(door) as wire, deaf_client(door) as deaf:
+            wire.latencies(300)
+            quiet = wire.latencies(2_000 if settings.full else 300)
+            tell(deaf, 2_000)  # its pipes are full then
+            assert deaf.stdout.readline() == b"said\n"
+            wire.latencies(300)
+            before = resident(pid)
+            tell(deaf, count)
+            beside = []
+            while not select.select([deaf.stdout], [], [], 0)[0]:
+                beside += wire.latencies(1)
+            wire.latencies(50)
+            after = resident(pid)
+        assert after - before <= 5 * MIB, grown(before, after)
+        told = [f"{1000 * percentile(one, 0.99):.1f}" for one in (quiet, beside)]
+        ratio = percentile(beside, 0.99) / percentile(quiet, 0.99)
+        assert ratio <= 2 or not settings.full, f"p99 of the others {told} ms, {ratio:.1f} x"
+        assert len(process.log()) < 100_000
+    return (
+        f"{count:,} answers of 1 kB unread: {grown(before, after)}; {len(beside):,} of others "
+        f"answered, p99 {ratio:.1f} x"
+    )
+
+
+@contextlib.contextmanager
+def deaf_client(door):
+    """Give a process that says as many messages as it is told to, and never reads an answer."""
+    code = "from tests.campaign.network import shout; import sys; shout(sys.argv[1])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, door], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def tell(deaf, count):
+    deaf.stdin.write(b"%d\n" % count)
+    deaf.stdin.flush()
+
+
+def shout(door):
+    """Ask for answers of about a kilobyte, as often as each line of standard input says.
+
+    It steps back for whoever measures on the same machine.
+    """
+    os.nice(10)
+    with Wire(door, RCVHWM=1, SNDTIMEO=60_000) as wire:
+        for line in sys.stdin:
+            for _ in range(int(line)):
+                wire.send("shout " + "x" * 150, "y" * 200, target="z" * 200)
+            sys.stdout.write("said\n")
+            sys.stdout.flush()
+
+
+def percentile(values, part):
+    return sorted(values)[int(len(values) * part)]
+
+
+async def idle_clients(settings):
+    """Clients that have said hello and stay cost a little memory and no time."""
+    count = 1_000 if settings.full else 100
+    async with kernel(settings.folder / "idle") as process:
+        pid, door = process.process.pid, process.endpoint()["ipc"]
+        with Wire(door) as wire, contextlib.ExitStack() as stack:
+            many = 2_000 if settings.full else 300
+            wire.latencies(many)
+            quiet = statistics.median(wire.latencies(many))
+            before = resident(pid)
+            context = stack.enter_context(zmq.Context())
+            context.set(zmq.MAX_SOCKETS, 2 * count + 100)
+            sockets = []
+            for _ in range(count):
+                socket = stack.enter_context(context.socket(zmq.DEALER))
+                socket.set(zmq.LINGER, 0)
+                socket.set(zmq.RCVTIMEO, 60_000)
+                socket.connect(door)
+                socket.send_multipart([MAGIC, SEEDS[0]])
+                socket.recv_multipart()
+                sockets.append(socket)
+            each = (resident(pid) - before) / count / 1000
+            ratio = statistics.median(wire.latencies(many)) / quiet
+        assert each <= 40, f"{each:.0f} kB each"
+        if settings.full:
+            assert ratio <= 1.5, f"p50 {ratio:.2f} x"
+    return f"{count:,} clients, {each:.0f} kB each, p50 {ratio:.2f} x"
+
+
+async def greedy_client(settings):
+    """A client with every place taken keeps nobody else waiting behind all of its briefs."""
+    passed = []
+    for number in range(10 if settings.full else 1):
+        folder = settings.folder / f"greedy{number}"
+        async with kernel(folder, OddKernelProcess, knobs={MODEL: "odd"}, candidates=1) as process:
+            door = process.endpoint()["ipc"]
+            with Wire(door) as greedy, Wire(door) as modest:
+                passed.append(be_greedy(greedy, modest))
+    return f"40 briefs at once: 16 taken, 24 BUSY; another's ended after {max(passed)} of the 16"
+
+
+def be_greedy(greedy, modest):
+    """Return how many of the greedy client's briefs have ended when the modest one's has."""
+    for brief in range(40):  # without a session, its connection is what counts
+        selector = f"slow_{brief}"
+        greedy.send("brief", selector, target="genesis_obj", selector=selector, session="")
+    codes, ended = [], 0
+    while len(codes) < 24:
+        told, _, body = greedy.receive()
+        ended += told == "result"
+        if told == "error":
+            codes.append(body["code"])
+    assert codes == ["BUSY"] * 24, codes
+    told, body = modest.ask("brief", target="genesis_obj", selector="slow_modest")
+    assert told == "result", body
+    while greedy.socket.poll(0):
+        ended += greedy.receive()[0] == "result"
+    assert ended < 16, "it had to wait for all of them"
+    return ended
+
+
+SCENARIOS = (
+    Scenario("frame fuzz", "every frame a coded answer, 0 exits, RSS < +10 MB", fuzz_frames),
+    Scenario("raw connections", "0 exits, RSS < +10 MB, others answered", garbled_connections),
+    Scenario("multipart flood", "refused, RSS < +10 MB afterwards, others answered", flood_parts),
+    Scenario("half-open connections", "gone after HANDSHAKE_IVL, others answered", half_open),
+    Scenario("never-reading client", "RSS ≤ +5 MB; others' p99 ≤ 2 x", never_reads),
+    Scenario("idle clients", "≤ 40 kB each, p50 ≤ 1.5 x", idle_clients),
+    Scenario("greedy client", "BUSY for it; others are taken and progress", greedy_client),
+)

@@ -1,0 +1,37 @@
+"""The short form of the campaign's scenarios about clients, resources and models."""
+
+import asyncio
+
+import pytest
+
+from tests.campaign import models, network, resources
+from tests.campaign.scenario import Settings, run_scenario
+
+pytestmark = [pytest.mark.slow, pytest.mark.system]
+ALL = {one.name: one for one in (*network.SCENARIOS, *resources.SCENARIOS, *models.SCENARIOS)}
+# These wait more than they work, so they do it together.
+WAITING = ("half-open connections", "stopped process", "blocked loop", "bad models")
+MODEL = "killed model server"
+
+
+async def check(folder, *names):
+    """Run scenarios at the same time; none may fail."""
+    runs = [Settings(full=False, seed=1, folder=folder / str(n)) for n in range(len(names))]
+    rows = await asyncio.gather(
+        *(run_scenario(ALL[n], run) for n, run in zip(names, runs, strict=True))
+    )
+    assert not [f"{row.name}: {row.measured}" for row in rows if not row.ok]
+
+
+@pytest.mark.parametrize("name", sorted({*ALL} - {*WAITING, MODEL}))
+async def test_a_kernel_lives_through(name, tmp_path):
+    await check(tmp_path, name)
+
+
+async def test_a_kernel_lives_through_what_takes_a_while(tmp_path):
+    await check(tmp_path, *WAITING)
+
+
+@pytest.mark.model
+async def test_a_kernel_lives_through_the_end_of_its_model_server(tmp_path):
+    await check(tmp_path, MODEL)
