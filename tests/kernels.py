@@ -121,6 +121,10 @@ class ThinkingKernel:
         parts = assemble(self.home, settings)
         engine = ScriptedEngine(self._answer, gate=self.gate)
         self.mind = replace(parts.mind, roster=roster_of(engine))
+        return await self.serve(parts)
+
+    async def serve(self, parts):
+        """Serve ``self.mind``, with nothing to prepare."""
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
         self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None, parts.verbs)
         serving = asyncio.get_running_loop().create_future()

@@ -10,28 +10,34 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli.shell.access import require
+from bat_os.cli.shell.loop import prefer_sockets
+from bat_os.clients.chat.waiting import Waiting
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
 from bat_os.clients.keys import ClientKey
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import translate
 from bat_os.core.protocol import error_body
-from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError, RemoteError
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    KernelUnreachableError,
+    ProtocolError,
+    RemoteError,
+    SettingsError,
+)
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-
-    from prompt_toolkit.history import History
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bat_os.cli.shell.translator import Translator
     from bat_os.clients.translate import Translated
@@ -41,6 +47,7 @@ EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NO_KERNEL: Final = 3
 EXIT_INTERRUPTED: Final = 130
+AGAIN: Final = 1.0  # seconds until a kernel that did not come is asked for again
 MAX_PIPED: Final = 1 << 20
 HELP: Final = """\
 Say what you want, and the image answers; what it cannot do yet, it learns.
@@ -50,15 +57,21 @@ Say what you want, and the image answers; what it cannot do yet, it learns.
   greet 'Ann', e.g. 'Bob' gives 'Hello, Bob!'
   genesis_obj.calculate_factorial(6)          a message as it is
 
-/list  objects    /help  this text    /quit or Ctrl-D  leave
 /1 /2  which answer is right, when the image asks for an example
 /as selector(values)  the last sentence once more, read as this
 /fresh SENTENCE  learn it anew, even if a known skill would serve
+/tokens on  show what models write, while they write it
+/VERB WORDS  as batos VERB WORDS: /list, /source OBJECT SELECTOR, /why ...; /help VERB says more
+
+Enter sends; while a bracket or quote is open it goes on in the next line, as Alt-Enter (or Esc,
+Enter) always does. Tab completes, the arrows find earlier lines, Ctrl-R searches them.
+Ctrl-C cancels what runs, Ctrl-D or /quit leaves.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one sentence or one conversation."""
+    prefer_sockets()
     options = make_parser().parse_args(argv)
     home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
     screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
@@ -66,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not options.sentence and sys.stdin is not None:
             if sys.stdin.isatty():
-                return asyncio.run(_converse(home, screen))
+                # A line editor, and all verbs: only a conversation needs them.
+                from bat_os.cli.shell.conversation import converse
+
+                return asyncio.run(converse(home, screen))
             sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
         return asyncio.run(_ask_once(home, screen, sentence, options))
     except KeyboardInterrupt:
@@ -123,31 +139,44 @@ async def answer(
         wish = correct(translate(sentence), call)
     else:
         async with _translator() as translator:
-            wish = await _understand(kernel, screen, translator, sentence, fresh=fresh)
-    return await _request(kernel, screen, _fields(wish, fresh=fresh))
+            wish = await understand(kernel, screen, translator, sentence, fresh=fresh)
+    return await request(kernel, screen, as_fields(wish, fresh=fresh))
 
 
-def connect(home: Path) -> KernelClient:
+def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClient:
     """Return a client that waits for a kernel only where one was killed or is being started.
 
     With ``BATOS_KEY_FILE`` it is a client of the kernel elsewhere that the key is for.
 
+    Args:
+        home: Whose kernel is meant.
+        expects: Says otherwise than above whether a kernel that does not answer may come back.
+
     Raises:
         SettingsError: The key file, or ``BATOS_CONNECT``, cannot be used.
     """
-    if (file := os.environ.get("BATOS_KEY_FILE")) or os.environ.get("BATOS_CONNECT"):
-        key = ClientKey.read(Path(file or "BATOS_KEY_FILE"))
-        return KernelClient.remote(key, os.environ.get("BATOS_CONNECT", ""))
+    file, elsewhere = os.environ.get("BATOS_KEY_FILE"), os.environ.get("BATOS_CONNECT", "")
+    if file:
+        return KernelClient.remote(ClientKey.read(Path(file)), elsewhere)
+    if elsewhere:
+        raise SettingsError(
+            f"BATOS_CONNECT={elsewhere!r} needs a key: batos keys make NAME on the kernel's "
+            "machine writes one; set BATOS_KEY_FILE to that file"
+        )
     there = Home(home)
-    return KernelClient.at(home, lambda: there.endpoint.exists() or is_held(there.lock))
+    if expects is None:
+        require(home)
+    return KernelClient.at(
+        home, expects or (lambda: there.endpoint.exists() or is_held(there.lock))
+    )
 
 
 def refuse(screen: Screen, error: BatError) -> int:
     """Show an error and return the exit status that goes with it."""
     screen.error(error.body if isinstance(error, RemoteError) else error_body(error))
-    if isinstance(error, RemoteError):
-        return EXIT_ERROR
-    return EXIT_NO_KERNEL if isinstance(error, KernelUnreachableError) else EXIT_USAGE
+    if isinstance(error, KernelUnreachableError):
+        return EXIT_NO_KERNEL
+    return EXIT_USAGE if isinstance(error, (ProtocolError, SettingsError)) else EXIT_ERROR
 
 
 @contextlib.asynccontextmanager
@@ -162,13 +191,13 @@ async def _translator() -> AsyncIterator[Translator]:
         await translator.close()
 
 
-async def _understand(
+async def understand(
     kernel: KernelClient, screen: Screen, translator: Translator, sentence: str, *, fresh: bool
 ) -> Translated:
     """Return what a sentence asks for, and say so where that is not certain."""
     understood = await translator.read(kernel, sentence, fresh=fresh)
     if understood.note:
-        screen.note(f"read as {as_call(_fields(understood.wish))}: {understood.note}")
+        screen.note(f"read as {as_call(as_fields(understood.wish))}: {understood.note}")
     return understood.wish
 
 
@@ -185,146 +214,51 @@ def correct(wish: Translated, call: str) -> Translated:
     return replace(wish, target=target or wish.target, selector=selector, args=args, kwargs=kwargs)
 
 
-async def _request(
-    kernel: KernelClient, screen: Screen, fields: Mapping[str, Any]
+async def request(
+    kernel: KernelClient,
+    screen: Screen,
+    fields: Mapping[str, Any],
+    returns: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Return the body of the answer to one message; withdraws it when cancelled."""
-    started = time.monotonic()
+    """Return the body of the answer to one message; withdraws it when cancelled.
 
-    def show(kind: str, body: Any) -> None:
-        if kind == "accepted" and body.get("awakening"):
-            screen.note(f"the image is waking up: {body['awakening']} ...")
-        elif body.get("detail"):
-            if body.get("state") == "decomposing":
-                screen.note(f"{as_call(fields)} is not understood yet; learning it")
-            screen.event(kind, body, time.monotonic() - started)
+    Args:
+        kernel: Answers.
+        screen: Where states and notes go.
+        fields: The message, with its key: asked for again, it runs once.
+        returns: Says whether to go on waiting for a kernel that has gone.
 
-    try:
-        return await kernel.request("send", timeout=None, on_event=show, **fields)
-    except asyncio.CancelledError:
-        await asyncio.shield(_withdraw(kernel, fields["ik"]))
-        raise
-
-
-async def _withdraw(kernel: KernelClient, key: str) -> None:
-    with contextlib.suppress(BatError):  # it never arrived, or the kernel is gone
-        await kernel.request("cancel", timeout=2.0, ik=key)
-
-
-async def _converse(home: Path, screen: Screen) -> int:
-    # Only a conversation needs a line editor.
-    from prompt_toolkit import PromptSession
-
-    session: PromptSession[str] = PromptSession(history=_history(home))
-    screen.note("BAT OS. Say what you want; /help helps, Ctrl-D leaves.")
-    async with connect(home) as kernel, _translator() as translator:
-        talk = Conversation(kernel, screen, translator)
-        while True:
-            try:
-                line = (await session.prompt_async("you> ")).strip()
-            except KeyboardInterrupt:
-                continue
-            except EOFError:
-                return 0
-            if line in ("/quit", "/exit"):
-                return 0
-            await _answer_line(talk, line)
-
-
-def _history(home: Path) -> History:
-    """Return the lines said before; without a home directory they are not kept."""
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
-
-    return FileHistory(str(home / "chat_history")) if home.is_dir() else InMemoryHistory()
-
-
-class Conversation:
-    """What a conversation remembers: the last wish, and what the image has asked back."""
-
-    def __init__(self, kernel: KernelClient, screen: Screen, translator: Translator) -> None:
-        """Begin with nothing said."""
-        self.kernel = kernel
-        self.screen = screen
-        self._translator = translator
-        self._last: Translated | None = None
-        self._asked: Mapping[str, Any] = {}
-        self._choices: list[Mapping[str, Any]] = []
-
-    async def take(self, line: str) -> None:
-        """Do what one line says.
-
-        Raises:
-            BatError: The kernel answered with an error, or there is none.
-        """
-        command, _, rest = line.partition(" ")
-        if command == "/help":
-            self.screen.note(HELP, style="")
-        elif command == "/list":
-            for one in (await self.kernel.request("list"))["objects"]:
-                self.screen.answer(f"{one['name']:<24} {', '.join(one['selectors'])}")
-        elif command[1:].isdigit() and command.startswith("/"):
-            await self._choose(int(command[1:]))
-        elif command == "/as" and rest.strip():
-            wish = correct(self._last or translate(rest), rest)
-            await self._say(_fields(wish))
-        elif command == "/fresh" and rest.strip():
-            await self._hear(rest, fresh=True)
-        elif command.startswith("/"):
-            self.screen.note(f"unknown command {command}; /help lists them")
-        else:
-            await self._hear(line)
-
-    async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
-        """Answer a sentence."""
-        self._last = translate(sentence)
-        wish = await _understand(self.kernel, self.screen, self._translator, sentence, fresh=fresh)
-        await self._say(_fields(wish, fresh=fresh))
-
-    async def _say(self, fields: Mapping[str, Any]) -> None:
-        self._choices = []
+    Raises:
+        RemoteError: The kernel answered with an error.
+        KernelUnreachableError: There is none, and none will come.
+    """
+    with Waiting(screen, fields) as waiting:
         try:
-            self.screen.result(await _request(self.kernel, self.screen, fields))
-        except RemoteError as error:
-            choices = error.body.get("details", {}).get("choices") or []
-            if not choices:
-                raise
-            self._asked, self._choices = fields, choices
-            self.screen.note(f"I am not sure what {as_call(fields)} is. Nothing was installed.")
-            for number, choice in enumerate(choices, start=1):
-                shown = f"{choice['shown']}  ({choice['agree']} candidates)"
-                self.screen.note(f"  /{number}  {shown}", style="")
-            self.screen.note("Say which is right, or say it again with an example of your own.")
-
-    async def _choose(self, number: int) -> None:
-        if not 1 <= number <= len(self._choices):
-            self.screen.note("there is nothing to choose from now")
-            return
-        asked, result = self._asked, self._choices[number - 1]["result"]
-        example = {"args": asked["args"], "kwargs": asked["kwargs"], "result": result}
-        examples = [*asked["body"]["examples"], example]
-        body = asked["body"] | {"examples": examples}
-        await self._say(dict(asked) | {"ik": secrets.token_hex(16), "body": body})
+            while True:
+                try:
+                    return await kernel.request(
+                        "send", timeout=None, on_event=waiting.show, **fields
+                    )
+                except KernelUnreachableError:
+                    if not returns():
+                        raise
+                await asyncio.sleep(AGAIN)
+        except asyncio.CancelledError:
+            await asyncio.shield(_withdraw(kernel, screen, fields["ik"]))
+            raise
 
 
-async def _answer_line(talk: Conversation, line: str) -> None:
-    if not line:
-        return
-    asking = asyncio.ensure_future(talk.take(line))
-    loop = asyncio.get_running_loop()
-    if sys.platform != "win32":  # there, Ctrl-C ends the client
-        loop.add_signal_handler(signal.SIGINT, asking.cancel)
+async def _withdraw(kernel: KernelClient, screen: Screen, key: str) -> None:
     try:
-        await asking
-    except asyncio.CancelledError:
-        talk.screen.note("cancelled")
-    except BatError as error:
-        refuse(talk.screen, error)
-    finally:
-        if sys.platform != "win32":
-            loop.remove_signal_handler(signal.SIGINT)
+        await kernel.request("cancel", timeout=2.0, ik=key)
+    except RemoteError:  # it never arrived
+        return
+    except KernelUnreachableError:
+        screen.note("no kernel could be told; the next one may go on with it (batos missions)")
 
 
-def _fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:
+def as_fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:
+    """Return a message as the fields of a request, under a key of its own."""
     return {
         "ik": secrets.token_hex(16),
         "target": understood.target,

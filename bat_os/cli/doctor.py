@@ -23,6 +23,7 @@ from rich.text import Text
 import bat_os
 from bat_os.cli.checks import access, cell, image, machine, service, software
 from bat_os.cli.checks.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
+from bat_os.cli.shell.access import find_fault
 from bat_os.cli.shell.config import load
 from bat_os.clients.console import show_control
 from bat_os.core.settings import Settings
@@ -108,6 +109,8 @@ async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
         else:
             found = await asyncio.to_thread(check, facts)  # type: ignore[arg-type]  # it is none
     except Exception as error:  # noqa: BLE001 - one broken check must not hide the others
+        if isinstance(error, PermissionError) and find_fault(facts.home.path):
+            return []  # the line about the home says it
         text = f"could not be checked: {type(error).__name__}: {error}"
         advice = "look at the file or program it names; if that is in order, report this line"
         return [broken(name, text, advice)]

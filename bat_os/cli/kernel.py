@@ -18,76 +18,101 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli.shell.loop import prefer_sockets
+from bat_os.core.supervision.restart import EXIT_RESTART
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
+from bat_os.failpoints import arm
 from bat_os.supervisor import beats
 from bat_os.supervisor.home import Home, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from bat_os.cli.shell.parser import Parser
     from bat_os.core.settings import Settings
     from bat_os.kernel.service import Kernel
 
 log = logging.getLogger(__name__)
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_PERMANENT: Final = 78
+EXIT_INTERRUPTED: Final = 130
 _SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requirements.txt"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of ``batos``."""
+    prefer_sockets()
     try:
         return _main(argv)
     except ImportError as error:
         print(f"batos: {error}; {_SET_UP}", file=sys.stderr)
         return EXIT_PERMANENT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def _main(argv: Sequence[str] | None) -> int:
     # Here, so that ``main`` can say what to do where the packages are missing.
     from bat_os.cli.shell.completion import ASKED, answer
-    from bat_os.cli.shell.config import load
+    from bat_os.cli.verbs import main as run_verb
+    from bat_os.cli.verbs import make_parser as make_verbs
 
     arguments = sys.argv[1:] if argv is None else list(argv)
     if ASKED in os.environ:  # a shell wants to know how the line goes on
-        from bat_os.cli.verbs import make_parser as make_verbs
-
         answer(make_verbs())
-    if arguments and arguments[0] != "serve" and not arguments[0].startswith("-"):
-        from bat_os.cli.verbs import main as run_verb
+    return _start(arguments) if _means_the_kernel(arguments) else run_verb(arguments)
 
-        return run_verb(arguments)
-    options = make_parser().parse_args(arguments)
-    overrides = {key: value for key, value in vars(options).items() if value is not None}
-    supervised, trial = overrides.pop("supervised"), overrides.pop("trial")
-    overrides.pop("verb", None)
+
+def _start(arguments: Sequence[str]) -> int:
+    from bat_os.cli.shell.access import as_coded
+    from bat_os.cli.shell.config import load
+
+    status = EXIT_USAGE
     try:
+        options = make_parser().read(arguments)
+        status = EXIT_FAILED
+        overrides = {key: value for key, value in vars(options).items() if value is not None}
+        supervised, trial = overrides.pop("supervised"), overrides.pop("trial")
+        overrides.pop("verb", None)
         home = Home(Path(overrides["home"]).absolute()) if "home" in overrides else None
         home = home or Home.find(os.environ, ROOT)
         settings = load(home.path, os.environ, **overrides).settings
         return serve(Home(home.path, trial=trial), settings, supervised=supervised)
-    except (SettingsError, LockedError, FormatError) as error:
-        print(f"batos: {error}", file=sys.stderr)
-        return EXIT_PERMANENT
     except BatError as error:
+        if isinstance(error, (SettingsError, LockedError, FormatError)):
+            status = EXIT_PERMANENT
         print(f"batos: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"batos: {as_coded(error)}", file=sys.stderr)
+    return status
+
+
+def _means_the_kernel(arguments: Sequence[str]) -> bool:
+    """Return True for ``serve``, and where there is no verb at all."""
+    words = list(arguments)
+    while words and words[0].startswith("-"):
+        if words[0] in ("-h", "--help"):
+            return False
+        del words[: 2 if words[0] in ("--home", "--tcp-port") else 1]
+    return not words or words[0] == "serve"
 
 
 def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     """Run a kernel until it is stopped; return its exit status."""
+    arm(settings.failpoint)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     faulthandler.enable()  # where a library's fault ends the process, the log says where
     os.umask(0o077)
     home.prepare()
-    asyncio.run(_serve(home, settings, supervised=supervised))
-    return 0
+    return asyncio.run(_serve(home, settings, supervised=supervised))
 
 
-async def _serve(home: Home, settings: Settings, *, supervised: bool) -> None:
+async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.cli.doors import make_doors, remove_socket_folder
     from bat_os.cli.logs import Journal
     from bat_os.cli.wiring import assemble
@@ -107,16 +132,20 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> None:
         home.endpoint.unlink(missing_ok=True)
         remove_socket_folder(home)
         await journal.close()
+    return EXIT_RESTART if kernel.is_lost else 0
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of ``serve``."""
-    parser = argparse.ArgumentParser(
-        prog="batos",
+    from bat_os.cli.shell.parser import Parser
+
+    parser = Parser(
+        prog="batos serve",
         description="The kernel of BAT OS. Usually the watchdog starts it.",
-        epilog="Verbs on a running kernel: batos VERB --help; docs/cli.md has them all.",
+        epilog="Exit status: 0 stopped, 1 an error, 78 a person has to act. "
+        "Verbs on a running kernel: batos --help; docs/cli.md has them all.",
     )
-    parser.add_argument("verb", nargs="?", choices=["serve"], help="run the kernel (the default)")
+    parser.add_argument("verb", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
     parser.add_argument("--home", help="folder of the image (default: $BATOS_HOME, or data)")
     parser.add_argument("--tcp-port", type=int, dest="tcp_port", help="0: any free one; -1: none")
     parser.add_argument(

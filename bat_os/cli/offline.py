@@ -7,11 +7,15 @@ ask a kernel do not pay. They import it when they need it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.settings import IMAGE
 from bat_os.engines.scripted import HashEmbedder
-from bat_os.errors import NotFoundError
+from bat_os.errors import FormatError, NotFoundError
 from bat_os.image.archive import backup, restore
+from bat_os.image.awakening import FORMAT
 from bat_os.image.integrity.verify import verify
 from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
@@ -19,10 +23,10 @@ from bat_os.kernel.verbs.carry import WORKS
 from bat_os.kernel.verbs.exchange import write_export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
     from pathlib import Path
 
-IMAGE: Final = restore.IMAGE
+_SILENT: Final = logging.NullHandler()
 
 
 async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,34 +35,26 @@ async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, A
     Raises:
         NotFoundError: There is none.
         LockedError: A kernel holds it, which then only does not answer.
+        FormatError: A newer program wrote it.
         BatError: As the verb.
     """
-    image = _open(home)
-    try:
+    async with _opened(home) as image:
         return await WORKS[verb](image, body)
-    finally:
-        await image.close()
 
 
 async def export_method(home: Path, target: str, selector: str) -> dict[str, Any]:
     """Return the export of a method in the image in ``home``; raises as ``do_work``."""
-    image = _open(home)
-    try:
+    async with _opened(home) as image:
         return await image.transact(
             lambda root: write_export(root, target, selector), note="export a method"
         )
-    finally:
-        await image.close()
 
 
 async def verify_image(home: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Compare the image in ``home`` with its hashes; raises as ``do_work``."""
-    image = _open(home)
-    try:
+    async with _opened(home) as image:
         # Nothing is embedded here.
         return await verify(image, CatalogService(image, HashEmbedder()), say)
-    finally:
-        await image.close()
 
 
 async def verify_backup(folder: Path) -> dict[str, Any]:
@@ -71,7 +67,24 @@ async def restore_home(source: Path, home: Path, *, replace: bool) -> dict[str, 
     return await asyncio.to_thread(restore.restore, source, home, replace=replace)
 
 
-def _open(home: Path) -> ImageStore:
+@contextlib.asynccontextmanager
+async def _opened(home: Path) -> AsyncIterator[ImageStore]:
     if not (home / IMAGE).exists():
-        raise NotFoundError(f"there is no image in {home}")
-    return ImageStore.open(home / IMAGE)
+        raise NotFoundError(f"there is no image in {home}; ./run.sh makes one at its first start")
+    # ZODB warns in the log of what it mends itself.
+    logging.getLogger().addHandler(_SILENT)
+    image = ImageStore.open(home / IMAGE)
+    try:
+        await image.transact(_check_format, note="look at the format")
+        yield image
+    finally:
+        await image.close()
+
+
+def _check_format(root: MutableMapping[str, Any]) -> None:
+    written = root["about"].get("format", 0) if "about" in root else FORMAT
+    if type(written) is not int or written > FORMAT:
+        raise FormatError(
+            f"the image has format {written}, this program knows up to {FORMAT}; "
+            "use the newer program that wrote it, or restore a backup"
+        )

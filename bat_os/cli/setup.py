@@ -12,6 +12,8 @@ running installer inherits it, so it is held for as long as anything changes ``.
 
 from __future__ import annotations
 
+import difflib
+import errno
 import hashlib
 import os
 import shutil
@@ -32,13 +34,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WINDOWS: Final = sys.platform == "win32"
-PIP: Final = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+PIP: Final = (
+    "-I",
+    "-X",
+    "utf8",
+    "-m",
+    "pip",
+    "install",
+    "--no-input",
+    "--progress-bar",
+    "off",
+    "--disable-pip-version-check",
+)
+MB: Final = 1_000_000
+NEEDED: Final = 3_000 * MB  # .venv, and the downloads while they are unpacked
+FULL: Final = 50 * MB
+LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
+COMMANDS: Final = ("start", "status", "stop", "test")
 HELP: Final = """BAT OS: a living image for local AI.
 
   {me}                    open the chat
   {me} "a sentence"       ask once, print the answer
   {me} --json "..."       the same, as one JSON object
+  {me} start              start it and open nothing
   {me} status             say what runs
   {me} stop               stop it
   {me} test [options]     run all checks; the options go to pytest
@@ -97,10 +116,17 @@ class Setup:
         """Do what is missing; returns at once when nothing is.
 
         Raises:
-            SettingsError: A step failed; the message says what to do.
+            SettingsError: A step failed, or the folder cannot be written; the message says
+                what to do.
         """
         if self.is_sound() and not self.missing(tests=tests):
             return
+        try:
+            self._complete(tests=tests)
+        except OSError as error:
+            raise SettingsError(self._explain_refusal(error)) from error
+
+    def _complete(self, *, tests: bool) -> None:
         self._stamps.mkdir(parents=True, exist_ok=True)
         progress = Progress()
         with self._take_lock(progress) as lock:
@@ -111,7 +137,7 @@ class Setup:
                 progress.say("Setting up BAT OS; this is done once and can take some minutes.")
             for number, step in enumerate(todo, 1):
                 label = f"[{number}/{len(todo)}] {step.label}"
-                command = [str(self.python), "-I", *PIP, "--progress-bar", "off", *step.arguments]
+                command = [str(self.python), *PIP, *step.arguments]
                 self._carry_out(label, command, progress, lock)
                 self._write_stamp(step.name, self._digest(step))
 
@@ -219,30 +245,54 @@ class Setup:
         progress.done(f"{label}: done")
 
     def _describe_pip(self) -> str:
+        """Return what pip does now, in few words; "" before it has found anything."""
         lines = tail(self._log, lines=500, limit=100_000)
         found = sum(line.startswith("Collecting ") for line in lines)
         news = (line.strip() for line in reversed(lines))
-        last = next((line for line in news if line.startswith(NEWS)), "")
-        return f": {found} packages, {last[:60]}" if found else ""
+        doing, _, rest = next((line for line in news if line.startswith(NEWS)), "").partition(" ")
+        if doing == "Installing":
+            return f": installing {found} packages"
+        return f": {found} packages so far, {doing.lower()} {rest.split(' ')[0]}" if found else ""
 
     def _explain(self, label: str, status: int, progress: Progress) -> str:
-        progress.say(f"{label} failed (status {status}). The end of its output:")
-        for line in tail(self._log, lines=15):
-            progress.say(f"  {line}")
+        said = tail(self._log, lines=15)
+        progress.say(f"{label} failed (status {status}).{' It said:' if said else ''}")
+        for line in said:
+            progress.say(f"  {line[:LONGEST]}")
         return (
             f"Set-up is not complete. All of the output is in {self._log}\n"
-            "Check the network and the free space on the disk, then start again: it goes on "
-            "where it stopped."
+            f"Check {self._describe_suspects()}, then start again: it goes on where it stopped."
         )
+
+    def _describe_suspects(self) -> str:
+        """Return what may be the reason that a step failed: the network, the disk, or both."""
+        free = shutil.disk_usage(self._stamps).free
+        if free >= NEEDED:
+            return "the network"
+        disk = f"the disk ({free // MB} MB are left; a whole set-up takes {NEEDED // MB} MB)"
+        return disk if free < FULL else f"the network and {disk}"
+
+    def _explain_refusal(self, error: OSError) -> str:
+        """Return what a person can do where this folder cannot be written."""
+        reason = f"Cannot set up BAT OS in {self._root}: {error.strerror or error}."
+        if error.errno == errno.ENOSPC:
+            return (
+                f"{reason}\nA whole set-up takes {NEEDED // MB} MB. Make room, then start again: "
+                "it goes on where it stopped."
+            )
+        return f"{reason}\nPut the folder where you may write, then start again."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Set up what is missing, see that the kernel runs, and become the client."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     root = Path(__file__).absolute().parents[2]
-    if arguments and arguments[0] in ("-h", "--help"):
+    if arguments[:1] in (["-h"], ["--help"]) or arguments == ["help"]:
         print(HELP.format(me="puter.bat" if WINDOWS else "./run.sh"), end="")
         return 0
+    if meant := _guess(arguments):
+        print(f"{arguments[0]}: did you mean {meant}? A wish has several words.", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return _start(Setup(root), root, arguments)
@@ -255,35 +305,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(setup: Setup, root: Path, arguments: list[str]) -> int:
-    watchdog = str(root / "min_watchdog_service.py")
-    command = _subcommand(arguments)
+    python, command = str(setup.python), _subcommand(arguments)
     if command in ("stop", "status"):
         if not setup.is_sound():
             print("BAT OS is not running; it has not been set up.")
             return 0 if command == "stop" else 3
-        return _become([str(setup.python), watchdog, command])
+        return _become([python, str(root / "min_watchdog_service.py"), command])
     setup.complete(tests=command == "test")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
     if command == "test":
-        return _become([str(setup.python), str(root / "tests" / "check.py"), *arguments[1:]])
+        return _become([python, str(root / "tests" / "check.py"), *arguments[1:]])
+    status = _see_that_it_runs(python, root)
+    if status or command == "start":
+        return status
+    return _become([python, str(root / "chat_client.py"), *arguments])
+
+
+def _see_that_it_runs(python: str, root: Path) -> int:
+    """Start the watchdog where none serves; return 0 when the kernel is up."""
     home = Home.find(os.environ, root)
-    if not (is_held(home.lock) and read_json(home.status).get("state") == "running"):
-        started = subprocess.call([str(setup.python), watchdog, "start", "--wait"])  # noqa: S603 - our own command, no shell
-        if started:
-            return started
-    return _become([str(setup.python), str(root / "chat_client.py"), *arguments])
+    if is_held(home.lock) and read_json(home.status).get("state") == "running":
+        return 0
+    command = [python, str(root / "min_watchdog_service.py"), "start", "--wait"]
+    return subprocess.call(command)  # noqa: S603 - our own command, no shell
 
 
 def _subcommand(arguments: list[str]) -> str:
-    """Return ``stop``, ``status`` or ``test``; "" when the words are for the client.
+    """Return one of ``COMMANDS``; "" when the words are for the client.
 
     >>> _subcommand(["stop"]), _subcommand(["stop", "the", "music"])
     ('stop', '')
     >>> _subcommand(["test", "-k", "mission"]), _subcommand(["test the network"])
     ('test', '')
     """
-    if arguments in (["stop"], ["status"]):
+    if len(arguments) == 1 and arguments[0] in COMMANDS:
         return arguments[0]
     if arguments[:1] == ["test"] and all(
         word[:1] == "-" or word[:5] == "tests" for word in arguments[1:2]
@@ -292,12 +348,24 @@ def _subcommand(arguments: list[str]) -> str:
     return ""
 
 
+def _guess(arguments: list[str]) -> str:
+    """Return the command that a single word may have been meant to be, or "".
+
+    >>> _guess(["statsu"]), _guess(["status"]), _guess(["status quo"])
+    ('status', '', '')
+    """
+    if len(arguments) != 1 or arguments[0] in COMMANDS or " " in arguments[0]:
+        return ""
+    return next(iter(difflib.get_close_matches(arguments[0], (*COMMANDS, "help"), cutoff=0.7)), "")
+
+
 def _become(command: list[str]) -> int:
     """Run ``command`` in the place of this process; where that cannot be, return its status."""
     sys.stdout.flush()
     sys.stderr.flush()
     if not WINDOWS:
         os.execv(command[0], command)  # noqa: S606 - our own command, no shell
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command alone
     return subprocess.call(command)  # noqa: S603 - our own command, no shell
 
 

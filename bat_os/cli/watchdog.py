@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.progress import Progress
+from bat_os.cli.shell.access import as_coded, require
+from bat_os.cli.shell.loop import prefer_sockets
 from bat_os.core.supervision.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
-from bat_os.errors import BatError, LockedError, UpgradeError
+from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
+from bat_os.failpoints import VARIABLE as FAILPOINT
+from bat_os.failpoints import arm
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.logfile import rotate, tail
@@ -36,7 +40,7 @@ EXIT_NOT_RUNNING: Final = 3
 START_LIMIT: Final = 300.0  # seconds without any answer of the kernel
 STOP_LIMIT: Final = 60.0  # the watchdog kills after 30
 LOOK: Final = 0.1
-FAILPOINT: Final = "BATOS_FAILPOINT"
+_LAST_WORDS: Final = "batos: "  # begin what a kernel says when it cannot start
 
 VERBS: Final = """
 verbs:
@@ -53,8 +57,21 @@ batos service install. To replace the program under it: batos upgrade --help.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one command."""
+    prefer_sockets()
     options = _parser().parse_args(argv)
     home = Home(options.home.absolute()) if options.home else Home.find(os.environ, ROOT)
+    try:
+        require(home.path)
+        return _carry_out(home, options)
+    except SettingsError as error:
+        print(f"BAT OS cannot be used: {error}.", file=sys.stderr)
+        return EXIT_PERMANENT
+    except OSError as error:
+        print(f"BAT OS cannot go on: {as_coded(error)}.", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _carry_out(home: Home, options: argparse.Namespace) -> int:
     if options.verb == "start":
         return start(home, options.max_restarts, wait=options.wait)
     if options.verb == "stop":
@@ -114,8 +131,9 @@ def run(home: Home, max_restarts: int) -> int:
         )
         supervisor.notifier = Notifier.from_environ(os.environ, os.getpid())
         try:
+            arm(os.environ.get(FAILPOINT, ""))
             supervisor.upgrade = make_upgrader(home, os.environ)
-        except UpgradeError as error:
+        except (SettingsError, UpgradeError) as error:
             print(f"The watchdog cannot start: {error}", file=sys.stderr)
             return EXIT_PERMANENT
 
@@ -259,7 +277,11 @@ def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
 
 
 def _explain(progress: Progress, reason: str, log: Path) -> int:
-    """Say why there is no kernel, with the end of a log; return 1."""
+    """Say why there is no kernel: by its own last words, else with the end of a log; return 1."""
+    last = "".join(tail(log, lines=1))
+    if last.startswith(_LAST_WORDS):
+        progress.say(f"BAT OS could not be started: {last.removeprefix(_LAST_WORDS)}")
+        return EXIT_FAILED
     progress.say(f"BAT OS could not be started: {reason}. The end of {log}:")
     for line in tail(log, lines=15):
         progress.say(f"  {line}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +15,10 @@ from bat_os.cells.zygote import ZygoteCell
 from bat_os.cli.machine import read_book
 from bat_os.cli.models import Models
 from bat_os.cli.modelverbs import make_model_verbs
+from bat_os.cli.upkeep.library import read_codex, read_seeds, read_vectors
 from bat_os.core.guardian import PersistenceGuardian
-from bat_os.core.personas import PERSONAS, parse_codex
-from bat_os.core.seeds import parse_seeds
+from bat_os.core.personas import PERSONAS
+from bat_os.core.settings import IMAGE
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 EMBEDDER: Final = "all-MiniLM-L6-v2"
 ROOT: Final = Path(bat_os.__file__).parents[1]
-CODEX: Final = ROOT / "persona_codex.jsonl"
 ADAPTERS: Final = ROOT / "lora_adapters"
 _NO_EMBEDDER: Final = (
     "the embedding model is neither in the image nor installed; "
@@ -76,7 +75,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     """
     scripted = settings.engine == "scripted"
     script = _read_script(Path(settings.script)) if scripted else None
-    image = ImageStore.open(settings.image or home.path / "live_image.fs")
+    image = ImageStore.open(settings.image or home.path / IMAGE)
     models = Models(image, home.path / "run", settings)
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
     mind = Mind(
@@ -110,17 +109,11 @@ def _steps(mind: Mind, models: Models) -> Sequence[Step]:
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
-        lines = parse_codex(CODEX.read_text(encoding="utf-8"))
-        await mind.catalog.seed(
-            {"persona": line.persona, "prompt": line.prompt, "response": line.response}
-            for line in lines
-        )
+        await mind.catalog.seed(read_codex(), read_vectors())
 
     async def seeds(report: Report) -> None:
         report("reading the seed library into the knowledge catalog")
-        parts = sorted((resources.files("bat_os") / "seeds").iterdir(), key=lambda part: part.name)
-        texts = [part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".toml")]
-        await mind.catalog.seed_methods(parse_seeds("\n".join(texts)))
+        await mind.catalog.seed_methods(read_seeds(), read_vectors())
 
     async def adapters(report: Report) -> None:
         await models.take_adapters(ADAPTERS, report)

@@ -108,7 +108,8 @@ class KernelClient:
             kind: The verb.
             timeout: Seconds to wait for the last reply, reconnections included; None waits
                 as long as the kernel lives.
-            on_event: Called with (type, body) for ``accepted`` and each ``event``.
+            on_event: Called with (type, body) for ``accepted`` and each ``event``, and with
+                (``lost``, {}) where the kernel has gone and the next one will be asked.
             fields: More of the envelope: target, selector, args, kwargs, ik, body.
 
         Raises:
@@ -128,6 +129,8 @@ class KernelClient:
                     raise
                 if left is not None and left <= delay:
                     raise
+                if on_event is not None:
+                    on_event("lost", {})
                 await asyncio.sleep(delay)
         raise KernelUnreachableError("no kernel answers")
 
@@ -171,9 +174,17 @@ class KernelClient:
         try:
             await socket.send_multipart(frames)
         except zmq.Again:
-            hint = f" at {self._endpoint}; is it there, and does it allow this key?"
-            text = "no kernel takes the request" + (hint if self._key is not None else "")
-            raise KernelUnreachableError(text) from None
+            raise KernelUnreachableError(
+                f"no kernel answers at {self._endpoint}{self._doubt()}"
+            ) from None
+
+    def _doubt(self) -> str:
+        """Return what may be wrong with the address, and what to do."""
+        if self._home is not None:
+            return f", which {self._home / ENDPOINT_FILE} names; start one with ./run.sh"
+        if self._key is not None:
+            return "; does one listen there (batos status on its machine), and allow this key?"
+        return "; does one listen there?"
 
     def _connect(self) -> zmq.asyncio.Socket:
         if self._socket is None:

@@ -9,23 +9,32 @@ import json
 import math
 import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rich.syntax import Syntax
 
 _COLOURS: Final = {"complete": "green", "failed": "red"}
 _HINTS: Final = {
     "BUSY": "wait a moment and ask again",
     "NOT_FOUND": "batos list names the objects there are",
-    "MODEL_UNAVAILABLE": "./run.sh status says what the kernel is doing",
+    "MODEL_UNAVAILABLE": "batos status says why, batos models fit which profile would do "
+    "(BATOS_PROFILE=NAME)",
     "SANDBOX_FAILED": "put the wish in other words, or give an example (e.g. 5 gives 120)",
     "EXAMPLE_WANTED": "say it again with an example (..., e.g. 5 gives 120)",
     "STORAGE_FULL": "free some disk space and ask again",
 }
+WIDE: Final = 76  # characters of a list or map that still read well on one line
+MOST_HEADS: Final = 6
+_EVENT: Final = 37  # characters of a state's line before its detail
+_WIDE_EVENT: Final = 60  # a window narrower than this has no columns
+_LEAST: Final = 20
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -38,9 +47,11 @@ class Screen:
     Attributes:
         notes: Standard error.
         as_json: Write one JSON object per answer or error, and no notes.
+        quiet: Write answers and errors, and no notes.
+        plain: Write without colours and styles.
     """
 
-    def __init__(self, *, as_json: bool = False, plain: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, plain: bool = False, quiet: bool = False) -> None:
         """Write without any colour or style when ``plain``."""
         self.notes = Console(
             stderr=True,
@@ -49,26 +60,83 @@ class Screen:
             emoji=False,
             color_system=None if plain else "auto",
         )
+        self._out = Console(
+            highlight=False, soft_wrap=True, emoji=False, color_system=None if plain else "auto"
+        )
+        # A terminal gets its lines broken between words, a pipe gets them whole.
+        self.notes.soft_wrap = not self.notes.is_terminal
+        self.plain = plain
         self.as_json = as_json
+        self.quiet = quiet or as_json
+
+    @property
+    def lively(self) -> bool:
+        """True where a line may be rewritten in place: a terminal, and colours are wanted."""
+        notes = self.notes
+        return not (self.quiet or self.plain or notes.is_dumb_terminal) and notes.is_terminal
 
     def answer(self, text: str) -> None:
         """Write a line to standard output."""
         print(show_control(text) if sys.stdout.isatty() else text, flush=True)  # noqa: T201 - the one place that answers
 
+    def table(self, rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
+        """Write rows under their heads.
+
+        On a terminal the widest column wraps; where the others leave no room for it, each
+        row becomes lines of its own.
+        """
+        if not sys.stdout.isatty():
+            for line in columns(rows, heads):
+                self.answer(line)
+        elif rows:
+            from bat_os.clients.tables import lay_out  # rich.table: a pipe needs none
+
+            texts = [[show_control(str(cell)) for cell in row] for row in rows]
+            self._out.print(lay_out(texts, heads, self._out.width), soft_wrap=False)
+
+    def code(self, source: str) -> None:
+        """Write Python; on a terminal with line numbers and colours."""
+        if sys.stdout.isatty():
+            shown = _colour(show_control(source), "python", numbers=True)
+            self._out.print(shown, soft_wrap=False)
+        else:
+            self.answer(source)
+
+    def data(self, value: Any) -> None:
+        """Write a value as JSON over several lines; on a terminal in colours."""
+        text = to_json(value, indent=2)
+        if sys.stdout.isatty():
+            self._out.print(_colour(show_control(text), "json"), soft_wrap=False)
+        else:
+            self.answer(text)
+
+    def piece(self, text: str) -> None:
+        """Write a part of a text in the making beside the answer, without ending the line."""
+        if not self.quiet:
+            self.notes.print(show_control(text), style="dim", markup=False, end="")
+
+    def draft(self, source: str) -> None:
+        """Write a text that a model has written, beside the answer."""
+        if not self.quiet:
+            self.notes.print(_colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
+
     def note(self, text: str, style: str = "dim") -> None:
         """Write a line beside the answer."""
-        if not self.as_json:
+        if not self.quiet:
             self.notes.print(show_control(text), style=style, markup=False)
 
     def event(self, kind: str, body: Mapping[str, Any], seconds: float) -> None:
         """Write one state of the cognitive cycle."""
-        if kind != "event" or self.as_json:
+        if kind != "event" or self.quiet:
             return
         state = str(body.get("state", "?"))
         colour = _COLOURS.get(state, "cyan")
-        who, what = str(body.get("persona", "")), _detail(body)
+        who, what = escape(str(body.get("persona", ""))), show_control(_detail(body))
         line = f"[dim]{seconds:6.1f} s[/]  [{colour}]{escape(state.upper()):<13}[/] "
-        self.notes.print(line + f"[bold]{escape(who):<12}[/] {escape(show_control(what))}")
+        if self.notes.is_terminal:  # what wraps stays under what it belongs to
+            broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
+            what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
+        self.notes.print(f"{line}[bold]{who:<12}[/] {escape(what)}")
 
     def result(self, body: Mapping[str, Any]) -> None:
         """Write an answer, and how it came about."""
@@ -77,7 +145,7 @@ class Screen:
             return
         if body.get("printed"):
             self.note(str(body["printed"]).rstrip("\n"), style="")
-        self.answer(render(body.get("result")))
+        self._value(body.get("result"))
         self.note(_origin(body))
 
     def error(self, body: Mapping[str, Any]) -> None:
@@ -87,9 +155,48 @@ class Screen:
             return
         code = str(body.get("code", "INTERNAL"))
         message = show_control(str(body.get("message", "")))
-        self.notes.print(f"[red]{escape(code)}[/] {escape(message)}")
-        if code in _HINTS:
-            self.note(f"  {_HINTS[code]}")
+        # A message that goes on after a semicolon has said what to do itself.
+        known = "; " in message or "kind" in body.get("details", {})
+        hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
+        self.notes.print(f"[red]{escape(code)}[/] {escape(message)}[dim]{escape(hint)}[/]")
+
+    def _value(self, value: Any) -> None:
+        """Write an answer: in a pipe on one line, on a terminal as it is read best."""
+        if sys.stdout.isatty() and (heads := _heads(value)):
+            self.table([[render(row[head]) for head in heads] for row in value], heads)
+        elif sys.stdout.isatty() and isinstance(value, dict | list) and len(render(value)) > WIDE:
+            self.data(value)
+        else:
+            self.answer(render(value))
+
+
+def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
+    """Return rows as lines of aligned columns, under ``heads``; [] where there are none."""
+    if not rows:
+        return []
+    texts = [[str(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[place]) for row in texts) for place in range(len(heads))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in texts
+    ]
+
+
+def _heads(value: Any) -> tuple[str, ...]:
+    """Return the heads of a table, where ``value`` is a list of maps that all have them."""
+    if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
+        return ()
+    heads = tuple(map(str, value[0]))
+    return heads if len(heads) <= MOST_HEADS and all(tuple(row) == heads for row in value) else ()
+
+
+def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
+    from rich.syntax import Syntax  # brings pygments; a pipe needs neither
+
+    return Syntax(
+        text, language, theme="ansi_dark", line_numbers=numbers, word_wrap=True,
+        background_color="default",
+    )  # fmt: skip
 
 
 def render(value: Any) -> str:
@@ -155,11 +262,12 @@ def _origin(body: Mapping[str, Any]) -> str:
 
 def _detail(body: Mapping[str, Any]) -> str:
     detail = body.get("detail", {})
+    if body.get("state") == "failed":  # the error that follows says why
+        return str(body.get("does", ""))
     said: dict[str, Callable[[Any], str]] = {
         "queries": lambda queries: "will look up: " + "; ".join(queries),
         "passages": lambda found: f"found {len(found)} passages; now writes candidates",
         "reason": str,
-        "error": lambda error: str(error.get("message", "")),
         "candidates": lambda count: f"audits and tries {count} candidates",
         "goal": str,
     }

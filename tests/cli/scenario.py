@@ -1,5 +1,6 @@
 """Every verb once, in an order in which each has something to say; in this process."""
 
+import json
 import shlex
 
 from bat_os.cli.commands.command import Ask
@@ -7,6 +8,15 @@ from bat_os.cli.verbs import COMMANDS, make_parser
 from bat_os.clients.console import Screen, to_json
 
 SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
+SEVEN = "def give_seven(self):\n    return 3 + 4\n"
+INSTRUCTIONS = {
+    "schema": 1,
+    "id": "u1",
+    "from": "0.1.0",
+    "to": "0.2.0",
+    "actions": [{"git_ff": {"commit": "0" * 40}}],
+}
+# {verb[field]} is of the last answer of that verb.
 STEPS = """\
 config
 config example
@@ -25,6 +35,7 @@ approve
 approve genesis_obj double --example "4 gives 8"
 why genesis_obj double
 versions genesis_obj treble
+history genesis_obj
 teach genesis_obj {tmp}/again.py
 diff-method genesis_obj treble 1 2
 verify-method genesis_obj treble
@@ -36,6 +47,7 @@ recall --model scripted
 learn {tmp}/bats.md
 documents
 search "upside down"
+reindex
 models
 models fit
 missions
@@ -45,16 +57,33 @@ space
 forks
 rehearse genesis_obj double 4
 export genesis_obj.treble
+export genesis_obj {tmp}/treble.json
 keys list
 verify
+import {tmp}/treble.json --as other_obj
+teach genesis_obj {tmp}/seven.py
+relearn genesis_obj give_seven
+watch {missions[missions][0][brief_id]}
+cancel {missions[missions][0][brief_id]}
+discuss "who hangs upside down?"
+send genesis_obj setSlot colour red
 backup {tmp}/backup
+send genesis_obj setSlot colour blue
+diff {backup[tid]} now
+bisect genesis_obj getSlot colour --good {backup[tid]}
+forget {documents[documents][0][doc_id]}
 backup {tmp}/backup --verify
+restore {tmp}/backup {tmp}/restored
 archive {tmp}/archive.tar.gz --reason "to have one"
 fork second
+cherry-pick second genesis_obj.treble
 chronicle
 pack
 doctor --quick
 logs
+service show
+upgrade {tmp}/update_instructions.json --seal
+shutdown
 stop
 """
 
@@ -73,8 +102,12 @@ async def run_all(thinking, tmp_path):
     (tmp_path / "treble.py").write_text(SOURCE)
     (tmp_path / "again.py").write_text(SOURCE.replace("number * 3", "3 * number"))
     thinking.home.kernel_log.write_text("one line\n")
+    (tmp_path / "seven.py").write_text(SEVEN)
+    (tmp_path / "update_instructions.json").write_text(json.dumps(INSTRUCTIONS))
     (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
+    told = {}
     for step in STEPS.splitlines():
-        line = step.format(tmp=tmp_path)
+        line = step.format(tmp=tmp_path, **told)
         verb, text = await run_verb(thinking, line)
+        told[verb] = json.loads(text)
         yield verb, line, text

@@ -1,17 +1,12 @@
 """bat_os.cli.chat: the client as a process, one-shot and in a terminal."""
 
 import asyncio
-import os
-import pty
-import re
 import signal
-import sys
-import termios
 
 import pytest
 
-from tests.cli.clients import ENVIRON, chat, finish, launch
-from tests.kernels import ROOT
+from tests.cli.clients import chat, finish, launch
+from tests.cli.terminal import Terminal
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 STATES = "DECOMPOSING", "DELEGATING", "SYNTHESIZING", "VALIDATING", "COMPLETE"
@@ -143,124 +138,14 @@ async def test_a_kernel_that_dies_and_comes_back_answers_the_same_client(kernel_
     assert (ended.status, ended.out) == (0, "42\n")
 
 
-class Terminal:
-    """A client in a pseudo-terminal."""
-
-    def __init__(self, home, *arguments, **environ):
-        self._home, self._arguments = home, arguments
-        self._environ = ENVIRON | {"TERM": "xterm-256color"} | environ
-        self.screen = ""
-
-    async def __aenter__(self):
-        self._master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, 100))
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, ROOT / "chat_client.py", "--home", self._home, *self._arguments,
-            stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True,
-        )  # fmt: skip
-        os.close(slave)
-        self._news = asyncio.Event()
-        self._closed = False
-        asyncio.get_running_loop().add_reader(self._master, self._read)
-        return self
-
-    async def __aexit__(self, *_):
-        asyncio.get_running_loop().remove_reader(self._master)
-        os.close(self._master)
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    def _read(self):
-        try:
-            told = os.read(self._master, 65536)
-        except OSError:  # Linux says so when the other end is closed
-            told = b""
-        if b"\x1b[6n" in told:  # "where is the cursor?"
-            os.write(self._master, b"\x1b[1;1R")
-        self.screen += told.decode(errors="replace")
-        if not told:
-            self._closed = True
-            asyncio.get_running_loop().remove_reader(self._master)
-        self._news.set()
-
-    async def until(self, pattern):
-        """Wait until the screen matches; what was read so far is taken off it."""
-        while not (found := re.search(pattern, self.screen)):
-            assert not self._closed, self.screen
-            self._news.clear()
-            await self._news.wait()
-        self.screen = self.screen[found.end() :]
-        return found
-
-    async def say(self, text, end="\r"):
-        """Type a line once the client asks for one."""
-        await self.until("you>")
-        os.write(self._master, (text + end).encode())
-
-    def interrupt(self):
-        self._process.send_signal(signal.SIGINT)
-
-    async def end(self):
-        """Wait for the end and return the exit status."""
-        status = await self._process.wait()
-        while not self._closed:
-            self._news.clear()
-            await self._news.wait()
-        assert "Traceback" not in self.screen, self.screen
-        return status
-
-
-async def test_a_conversation_helps_lists_learns_and_ends_at_ctrl_d(home):
-    async with Terminal(home) as terminal:
-        await terminal.say("/help")
-        await terminal.until("create a method to report the current system time")
-        await terminal.say("/list")
-        await terminal.until("genesis_obj")
-        await terminal.say("/nonsense")
-        await terminal.until("unknown command /nonsense")
-        await terminal.say("")
-        await terminal.say("genesis_obj.double(21)")
-        await terminal.until("COMPLETE")
-        await terminal.until(r"\n42\r")
-        await terminal.until("learned now")
-        await terminal.say("never works")
-        await terminal.until("SANDBOX_FAILED")
-        await terminal.say("\x04", end="")
-        assert await terminal.end() == 0
-    assert "genesis_obj.double(21)" in (home / "chat_history").read_text()
-
-
-async def test_ctrl_c_in_a_conversation_withdraws_what_runs_and_goes_on(thinking):
-    async with Terminal(thinking.home.path) as terminal:
-        await terminal.say("give seven")
-        await terminal.until("is not understood yet")
-        terminal.interrupt()
-        await terminal.until("cancelled")
-        thinking.gate.set()
-        await terminal.say("genesis_obj.double(4)")
-        await terminal.until(r"\n8\r")
-        await terminal.say("/quit")
-        assert await terminal.end() == 0
-
-
-async def test_a_conversation_without_kernel_or_home_says_what_to_do(tmp_path):
-    async with Terminal(tmp_path / "none") as terminal:
-        await terminal.say("give seven")
-        await terminal.until(r"start one with \./run\.sh")
-        await terminal.say("\x04", end="")
-        assert await terminal.end() == 0
-    assert not (tmp_path / "none").exists()
-
-
 async def test_a_terminal_gets_colours_unless_no_color_is_set(home):
     async with Terminal(home, "genesis_obj.double(21)") as terminal:
         assert await terminal.end() == 0
-        assert "\x1b[" in terminal.screen
+        assert "\x1b[" in terminal.raw
     async with Terminal(home, "never works", NO_COLOR="1") as terminal:
         assert await terminal.end() == 1
         assert "SANDBOX_FAILED" in terminal.screen
-        assert "\x1b" not in terminal.screen
+        assert "\x1b" not in terminal.raw
 
 
 async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
@@ -268,21 +153,9 @@ async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
     async with Terminal(home, sentence, NO_COLOR="1") as terminal:
         assert await terminal.end() == 0
         assert r"a\x1b[2Jb" in terminal.screen
-        assert "\x1b" not in terminal.screen
+        assert "\x1b" not in terminal.raw
     piped = await chat(home, "genesis_obj.kept()")
     assert piped.out == "a\x1b[2Jb\n"
-
-
-async def test_what_was_misread_is_corrected_by_as(home):
-    async with Terminal(home) as terminal:
-        await terminal.say("doppel 21")
-        await terminal.until("SANDBOX_FAILED")
-        await terminal.say("/as double(21)")
-        await terminal.until(r"\n42\r")
-        await terminal.say("/as no message")
-        await terminal.until("is no message; write it as selector")
-        await terminal.say("\x04", end="")
-        assert await terminal.end() == 0
 
 
 async def test_a_sentence_can_come_with_the_message_that_it_is(home):

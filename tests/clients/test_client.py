@@ -101,7 +101,9 @@ async def test_a_request_with_a_key_outlives_the_kernel_that_took_it(kernel_proc
         await asyncio.to_thread(kernel_process.wait)
         kernel_process.start()
         assert (await asking)["result"] == 42
-    assert heard.count("accepted") == 2
+    # Once more where it met the new kernel at the old address first.
+    assert heard.count("accepted") >= 2
+    assert "lost" in heard
 
 
 @pytest.mark.slow

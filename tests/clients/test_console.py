@@ -43,7 +43,7 @@ def test_an_error_is_told_with_its_code_and_what_can_be_done(capsys):
     Screen().error({"code": "STORAGE_FULL", "message": "no [room]"})
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err == "STORAGE_FULL no [room]\n  free some disk space and ask again\n"
+    assert told.err == "STORAGE_FULL no [room]; free some disk space and ask again\n"
 
 
 def test_an_error_as_json_is_an_object_with_the_one_key_error(capsys):

@@ -1,61 +1,26 @@
-"""run.sh and bat_os.cli.setup: real shells, a real virtual environment, a real pip.
-
-The tree under test has its own small requirement files and two scripts that say how they were
-called; what is installed is a wheel that the test makes, so no network is needed.
-"""
+"""run.sh and bat_os.cli.setup: real shells, a real virtual environment, a real pip."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
-from pathlib import Path
 
 import pytest
 
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.lock import FileLock
+from tests.system.checkout import ROOT, SAY, SlowServer, environ, make_tree
 
-ROOT = Path(__file__).parents[2]
 SHELLS = [name for name in ("dash", "bash", "sh") if shutil.which(name)]
-SAY = "import os, sys\nprint(os.path.basename(sys.argv[0]), sys.argv[1:])\n"
+NAME = "BAT OS 'für' alle & $HOME"  # blanks, quotes, an umlaut, what a shell would expand
+# The commands that run.sh itself needs.
+TOOLS = ("dirname", "readlink", "cat")
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(os.name == "nt", reason="run.sh is for POSIX shells"),
 ]
-
-
-def make_wheel(folder, name):
-    """Write a wheel with one empty module; return the requirement that installs it."""
-    wheel = folder / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n")
-    return f"{name} @ {wheel.as_uri()}\n"
-
-
-def make_tree(folder):
-    """Return a small checkout in a directory whose name has blanks, quotes and umlauts."""
-    tree = folder / "BAT OS 'für' alle & $HOME"
-    (tree / "tests").mkdir(parents=True)
-    shutil.copy(ROOT / "run.sh", tree)
-    (tree / "bat_os").symlink_to(ROOT / "bat_os")
-    (tree / "requirements.txt").write_text(make_wheel(tree, "library"), encoding="utf-8")
-    (tree / "requirements-models.txt").write_text(make_wheel(tree, "model"), encoding="utf-8")
-    (tree / "tests" / "requirements.txt").write_text(make_wheel(tree, "tool"), encoding="utf-8")
-    for name in ("chat_client.py", "min_watchdog_service.py", "tests/check.py"):
-        (tree / name).write_text(SAY, encoding="utf-8")
-    return tree
-
-
-def environ(**more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATOS_")}
-    return {**kept, "BATOS_PYTHON": sys.executable, **more}
 
 
 def run(tree, *arguments, shell="sh", **more):
@@ -69,19 +34,58 @@ def run(tree, *arguments, shell="sh", **more):
 
 
 def begin(tree, *arguments):
+    """Start run.sh in a session of its own, as a terminal would."""
     return subprocess.Popen(
         ["sh", str(tree / "run.sh"), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         env=environ(),
+        start_new_session=True,
     )
+
+
+def read_until(process, text):
+    """Return the first line of standard error that has ``text``."""
+    return next((line for line in process.stderr if text in line), "")
+
+
+def write_python(folder, name, version):
+    """Put a Python on a path that is of another version; return its file."""
+    folder.mkdir(exist_ok=True)
+    script = folder / name
+    script.write_text(f"#!/bin/sh\necho {version}\n")
+    script.chmod(0o755)
+    return script
+
+
+def make_tools(folder):
+    """Return a folder for PATH with what run.sh needs and no Python."""
+    folder.mkdir()
+    for name in TOOLS:
+        (folder / name).symlink_to(shutil.which(name))
+    return folder
+
+
+def mount(tree, command):
+    """Start run.sh after a command that changes mounts, which only this start sees."""
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare")
+    shell = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run(
+        [*shell, "mount -t tmpfs x /mnt"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("mounts are not allowed here")
+    return subprocess.run(
+        [*shell, f'{command} && cd "$PWD" && exec sh run.sh hello'],
+        cwd=tree, capture_output=True, encoding="utf-8", env=environ(), check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
     """A tree that has been set up."""
-    tree = make_tree(tmp_path_factory.mktemp("ready"))
+    tree = make_tree(tmp_path_factory.mktemp("ready") / NAME)
     done = run(tree, "hello")
     assert done.returncode == 0, done.stderr
     return tree
@@ -90,7 +94,7 @@ def ready(tmp_path_factory):
 @pytest.fixture
 def bare(tmp_path):
     """A tree that has not been set up."""
-    return make_tree(tmp_path)
+    return make_tree(tmp_path / NAME)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -98,9 +102,10 @@ def test_every_shell_reads_the_script(shell):
     assert subprocess.run([shell, "-n", str(ROOT / "run.sh")], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_help_needs_no_set_up(bare, shell):
-    reply = run(bare, "--help", shell=shell)
+def test_help_needs_no_set_up(bare, shell, word):
+    reply = run(bare, word, shell=shell)
     assert reply.returncode == 0
     assert "./run.sh stop" in reply.stdout
     assert not (bare / ".venv").exists()
@@ -116,22 +121,35 @@ def test_stop_and_status_need_no_set_up(bare, command, status):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_any_python_it_says_what_is_needed(bare, tmp_path, shell):
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("dirname", "readlink", "cat"):
-        (tools / name).symlink_to(shutil.which(name))
-    reply = run(bare, shell=shutil.which(shell), PATH=str(tools), BATOS_PYTHON="")
-    assert reply.returncode == 1
+    path = make_tools(tmp_path / "tools")
+    reply = run(bare, shell=shutil.which(shell), PATH=str(path), BATOS_PYTHON="")
+    assert (reply.returncode, reply.stdout) == (1, "")
     assert "needs Python 3.11 or newer" in reply.stderr
+    assert "no Python at all" in reply.stderr
 
 
-def test_an_old_python_is_named_with_its_version(bare, tmp_path):
-    old = tmp_path / "python3"
-    old.write_text("#!/bin/sh\necho 3.9\n")
-    old.chmod(0o755)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_old_python_is_named_with_its_version(bare, tmp_path, shell):
+    path = make_tools(tmp_path / "tools")
+    write_python(path, "python3", "3.9")
+    reply = run(bare, shell=shutil.which(shell), PATH=str(path), BATOS_PYTHON="")
+    assert (reply.returncode, reply.stdout) == (1, "")
+    assert "python3 is Python 3.9" in reply.stderr
+
+
+def test_an_old_python_that_was_asked_for_is_not_replaced_by_another(bare, tmp_path):
+    old = write_python(tmp_path / "old", "python3", "3.10")
     reply = run(bare, BATOS_PYTHON=str(old))
     assert reply.returncode == 1
-    assert f"{old} is Python 3.9" in reply.stderr
+    assert f"{old} is Python 3.10" in reply.stderr
+
+
+def test_an_old_python_is_passed_over_when_there_is_a_newer_one(bare, tmp_path):
+    path = make_tools(tmp_path / "tools")
+    write_python(path, "python3", "3.9")
+    (path / "python").symlink_to(sys.executable)
+    reply = run(bare, "--help", shell=shutil.which("sh"), PATH=str(path), BATOS_PYTHON="")
+    assert (reply.returncode, reply.stderr) == (0, "")
 
 
 def test_a_named_python_that_does_not_run_is_an_error(bare, tmp_path):
@@ -166,6 +184,23 @@ def test_a_link_to_the_script_finds_its_tree(ready, tmp_path):
         [str(link), "status"], capture_output=True, text=True, env=environ(), check=False
     )
     assert reply.stdout == "min_watchdog_service.py ['status']\n"
+
+
+@pytest.mark.slow
+def test_start_opens_no_client(ready):
+    reply = run(ready, "start")
+    assert (reply.returncode, reply.stderr) == (0, "")
+    assert reply.stdout == "min_watchdog_service.py ['start', '--wait']\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("statsu", "status"), ("Stop", "stop"), ("hlep", "help")]
+)
+def test_a_word_that_is_nearly_a_command_starts_nothing(bare, word, meant):
+    reply = run(bare, word)
+    assert (reply.returncode, reply.stdout) == (2, "")
+    assert reply.stderr == f"{word}: did you mean {meant}? A wish has several words.\n"
+    assert not (bare / ".venv").exists()
 
 
 @pytest.mark.slow
@@ -219,23 +254,89 @@ def test_the_test_command_installs_the_tools_and_runs_the_checks(ready):
     assert (second.stderr, second.stdout) == ("", "check.py ['tests/core']\n")
 
 
+@pytest.fixture
+def adopted(ready, bare):
+    """A tree with a virtual environment that somebody else made, and none of the steps done."""
+    shutil.copytree(ready / ".venv", bare / ".venv", symlinks=True)
+    shutil.rmtree(bare / ".venv" / ".setup")
+    (bare / ".venv" / "theirs").touch()
+    return bare
+
+
+@pytest.fixture
+def slow(adopted):
+    """The server of that tree's first step, which waits for ``gate``."""
+    [wheel] = adopted.glob("library-*.whl")
+    with SlowServer(wheel) as server:
+        (adopted / "requirements.txt").write_text(f"library @ {server.url}\n")
+        yield server
+
+
 @pytest.mark.slow
-def test_two_first_starts_do_the_work_once(bare):
-    starts = [begin(bare, "hello"), begin(bare, "hello")]
-    replies = [start.communicate() for start in starts]
-
-    assert [start.returncode for start in starts] == [0, 0], replies
-    logs = sorted(stderr for _, stderr in replies)
-    assert sum("[1/2] libraries: done" in text for text in logs) == 1
-    assert sum("waiting" in text for text in logs) == 1
+def test_an_environment_that_somebody_else_made_is_used_as_it_is(adopted):
+    reply = run(adopted, "hello")
+    assert reply.returncode == 0, reply.stderr
+    assert "Making .venv" not in reply.stderr
+    assert (adopted / ".venv" / "theirs").exists()
 
 
 @pytest.mark.slow
-def test_a_killed_set_up_is_completed_by_the_next_start(bare):
+def test_two_first_starts_do_the_work_once(adopted, slow):
+    first = begin(adopted, "hello")
+    with first:
+        assert slow.asked.wait(60)
+        second = begin(adopted, "hello")
+        with second:
+            assert read_until(second, "waiting")
+            slow.gate.set()
+            replies = [first.communicate(), second.communicate()]
+
+    assert (first.returncode, second.returncode) == (0, 0), replies
+    assert "[1/2] libraries: done" in replies[0][1]
+    assert replies[1][1] == ""
+    assert [out.splitlines()[-1] for out, _ in replies] == ["chat_client.py ['hello']"] * 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_set_up_at_once_and_the_next_start_goes_on(adopted, slow):
+    interrupted = begin(adopted, "hello")
+    with interrupted:
+        assert slow.asked.wait(60)
+        os.killpg(interrupted.pid, signal.SIGINT)
+        out, err = interrupted.communicate()
+    slow.gate.set()
+    resumed = run(adopted, "hello")
+
+    assert (interrupted.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "Interrupted. Start again to go on."
+    assert "Traceback" not in err
+    assert resumed.returncode == 0, resumed.stderr
+    assert "[1/2] libraries: done" in resumed.stderr
+
+
+@pytest.mark.slow
+def test_a_set_up_that_is_killed_leaves_its_installer_to_finish_before_the_next(adopted, slow):
+    killed = begin(adopted, "hello")
+    with killed:
+        assert slow.asked.wait(60)
+        killed.kill()
+    resumed = begin(adopted, "hello")
+    with resumed:
+        assert read_until(resumed, "waiting")
+        slow.gate.set()
+        out, err = resumed.communicate()
+
+    assert resumed.returncode == 0, err
+    assert "[1/2] libraries: done" in err
+    assert out.splitlines()[-1] == "chat_client.py ['hello']"
+
+
+@pytest.mark.slow
+def test_an_environment_that_was_killed_in_the_making_is_made_anew(bare):
     killed = begin(bare, "hello")
     with killed:
-        assert "Making .venv" in killed.stderr.readline()
-        killed.send_signal(signal.SIGKILL)
+        assert read_until(killed, "Making .venv")
+        killed.kill()
 
     reply = run(bare, "hello")
 
@@ -244,20 +345,33 @@ def test_a_killed_set_up_is_completed_by_the_next_start(bare):
 
 
 @pytest.mark.slow
-def test_an_environment_that_somebody_else_made_is_used_as_it_is(bare):
-    subprocess.run([sys.executable, "-m", "venv", str(bare / ".venv")], check=True)
-    (bare / ".venv" / "theirs").touch()
-    reply = run(bare, "hello")
-    assert reply.returncode == 0, reply.stderr
-    assert "Making .venv" not in reply.stderr
-    assert (bare / ".venv" / "theirs").exists()
-
-
-@pytest.mark.slow
 def test_a_broken_python_in_the_environment_is_replaced(bare):
     python = bare / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/nowhere/python")
-    reply = run(bare, "hello")
-    assert reply.returncode == 0, reply.stderr
-    assert "making it anew" in reply.stderr
+    started = begin(bare, "hello")
+    with started:
+        assert read_until(started, "making it anew")
+        assert read_until(started, "Making .venv")
+        started.terminate()
+    assert started.returncode == 143
+    assert not python.is_symlink() or python.exists()
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_it_says_how_much_room_it_needs(bare):
+    (bare / ".venv").mkdir()
+    reply = mount(bare, "mount -t tmpfs -o size=64k x .venv")
+    assert (reply.returncode, reply.stdout) == (1, "")
+    assert "Check the disk (0 MB are left; a whole set-up takes" in reply.stderr
+    assert "Traceback" not in reply.stderr
+
+
+@pytest.mark.slow
+def test_in_a_folder_that_cannot_be_written_it_says_so(bare):
+    reply = mount(bare, "mount --bind . . && mount -o remount,bind,ro .")
+    assert (reply.returncode, reply.stdout) == (1, "")
+    assert reply.stderr.splitlines() == [
+        f"Cannot set up BAT OS in {bare}: Read-only file system.",
+        "Put the folder where you may write, then start again.",
+    ]

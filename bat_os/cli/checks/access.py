@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bat_os.cli.checks.outcome import Outcome, broken, join, ok, warning
+from bat_os.cli.shell.access import find_fault
 
 if TYPE_CHECKING:
     from bat_os.cli.checks.outcome import Facts
@@ -36,11 +37,11 @@ def check_doors(facts: Facts) -> list[Outcome]:
 def check_permissions(facts: Facts) -> list[Outcome]:
     """Return whether others can get at the home directory or at the token."""
     home, token = facts.home.path, facts.home.lock.parent / "token"
+    if fault := find_fault(home):
+        found, _, advice = fault.rpartition("; ")
+        return [broken("home", found, advice)]
     if not home.exists():
         return [ok("home", f"{home} is not there yet; the first start makes it")]
-    if not home.is_dir():
-        found = f"{home} is no directory"
-        return [broken("home", found, "name another one: BATOS_HOME=... or --home ...")]
     if os.name == "nt":
         return [ok("home", f"{home}; permissions are not looked at on Windows")]
     outcomes = [_judge_entry("home", home, 0o700)]

@@ -15,6 +15,7 @@ import psutil
 from ZODB.POSException import POSError, ReadOnlyError
 
 from bat_os.cli.checks.outcome import ImageFacts, Outcome, broken, join, ok, show_bytes, warning
+from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.archive.storage import layers_of, open_to_read
 from bat_os.image.awakening import FORMAT
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from bat_os.cli.checks.outcome import Facts
 
-NAME: Final = "live_image.fs"
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
 _MAKE: Final = "./run.sh makes one at its first start"
 
@@ -35,7 +35,7 @@ _MAKE: Final = "./run.sh makes one at its first start"
 def image_path(home: Path, location: str) -> Path | None:
     """Return the image's file; None where it is somewhere else, at a URI."""
     if not location:
-        return home / NAME
+        return home / IMAGE
     return None if "://" in location else Path(location)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bat_os.cli.checks.outcome import Outcome, broken, join, ok, warning
+from bat_os.cli.shell.access import find_fault
 from bat_os.cli.shell.config import load
 from bat_os.core.settings import FILE, PREFIX, Settings
 from bat_os.errors import SettingsError
@@ -95,6 +96,8 @@ def check_settings(facts: Facts) -> list[Outcome]:
 
 
 def _judge_file(facts: Facts) -> list[Outcome]:
+    if find_fault(facts.home.path):
+        return []  # the line about the home says it
     try:
         load(facts.home.path, {})
     except SettingsError as error:

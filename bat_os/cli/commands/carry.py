@@ -10,7 +10,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import LONG, Command, columns
+from bat_os.cli.commands.command import LONG, Command
 from bat_os.errors import KernelUnreachableError, LockedError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
@@ -103,8 +103,7 @@ def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_chronicle(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [(_when(one["at"]), one["kind"], _deed(one)) for one in body["chronicle"]]
-    for line in columns(rows, ("WHEN", "WHAT", "")):
-        screen.answer(line)
+    screen.table(rows, ("WHEN", "WHAT", ""))
 
 
 def _deed(one: Mapping[str, Any]) -> str:
@@ -136,8 +135,7 @@ def _show_forks(body: Mapping[str, Any], screen: Screen) -> None:
         )
         for one in body["forks"]
     ]
-    for line in columns(rows, ("FORK", "MADE", "RUNS", "OWN", "HOME")):
-        screen.answer(line)
+    screen.table(rows, ("FORK", "MADE", "RUNS", "OWN", "HOME"))
 
 
 def _show_pack(body: Mapping[str, Any], screen: Screen) -> None:
@@ -164,8 +162,7 @@ def _show_space(body: Mapping[str, Any], screen: Screen) -> None:
         ("blobs", body["blobs"]["files"], _size(body["blobs"]["bytes"])),
         ("forks", len(body["forks"]), _size(sum(one["bytes"] for one in body["forks"]))),
     ]
-    for line in columns(rows, ("KIND", "OBJECTS", "ROOM")):
-        screen.answer(line)
+    screen.table(rows, ("KIND", "OBJECTS", "ROOM"))
     screen.note(f"image file {_size(body['file'])}; {_size(body['free'])} free on the disk")
     screen.note(_policy(body["policy"]))
 

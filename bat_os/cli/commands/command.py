@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.clients.console import to_json
+from bat_os.clients.console import columns as columns
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from bat_os.clients.client import KernelClient
     from bat_os.clients.console import Screen
+
+T = TypeVar("T")
 
 LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 
@@ -38,7 +41,7 @@ class Ask:
 
 
 def _show_json(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(to_json(body, indent=2))
+    screen.data(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,19 @@ def read_json(text: str) -> Any:
         return text
 
 
+def read_input(read: Callable[[], T]) -> T:
+    """Return what ``read`` takes from standard input, where Ctrl-C ends the waiting at once.
+
+    In the event loop's thread: nothing else is going on, and asyncio's own handler of Ctrl-C
+    would only come to it when the input has ended.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return read()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def read_text(file: str, stdin: Callable[[], str]) -> str:
     """Return the text of a file, or of standard input for ``-``.
 
@@ -110,7 +126,7 @@ def read_text(file: str, stdin: Callable[[], str]) -> str:
         ArgumentsError: It cannot be read.
     """
     if file == "-":
-        return stdin()
+        return read_input(stdin)
     try:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -135,15 +151,3 @@ def read_example(text: str) -> dict[str, Any]:
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
     raise ArgumentsError(f"{text!r} is no example; write it as: 5 gives 120")
-
-
-def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
-    """Return rows as lines of aligned columns, under ``heads``; [] where there are none."""
-    if not rows:
-        return []
-    texts = [[str(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[place]) for row in texts) for place in range(len(heads))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in texts
-    ]

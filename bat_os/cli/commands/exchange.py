@@ -126,7 +126,7 @@ def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"it would answer: {render(told['result'])}")
     show_changes(body["diff"], screen)
     if body["source"]:
-        screen.answer(body["source"].rstrip("\n"))
+        screen.code(body["source"].rstrip("\n"))
     if body["kept"]:
         screen.answer(f"kept; here it answers: {render(body['kept']['result'])}")
     else:
@@ -153,7 +153,7 @@ def _cherry_words(parser: argparse.ArgumentParser) -> None:
 def _rehearse_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", help="name or oid")
     parser.add_argument("selector", help="the message")
-    parser.add_argument("words", nargs="*", help="arguments, as of send")
+    parser.add_argument("words", nargs="*", default=[], help="arguments, as of send")
     parser.add_argument("--text", default="", help="the wish in words")
     parser.add_argument(
         "--example", action="append", default=[], help="what it has to give: '5 gives 120'"

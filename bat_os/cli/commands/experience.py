@@ -1,4 +1,7 @@
-"""The verb experience: what missions went through, for people or as JSON lines for training."""
+"""What was lived through: history of an object's methods, experience of missions.
+
+Experience is for people, or as JSON lines for training.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from bat_os.cli.commands.command import Command, columns
+from bat_os.cli.commands.command import Command
+from bat_os.cli.commands.history import show_versions
 from bat_os.cli.commands.moments import show_time
 from bat_os.clients.console import to_json
 from bat_os.errors import ArgumentsError
@@ -23,6 +27,32 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 120.0
 _WIDTH: Final = 60
+
+
+async def _history(ask: Ask) -> Mapping[str, Any]:
+    """Return the versions of one method, or of all that an object has of its own."""
+    target, selectors = ask.options.object, [ask.options.selector]
+    if not ask.options.selector:
+        told = await ask.kernel.request("inspect", target=target)
+        selectors = [name for name, one in told["methods"].items() if one.get("versions")]
+    methods = [
+        await ask.kernel.request("versions", timeout=SECONDS, target=target, selector=selector)
+        for selector in selectors
+    ]
+    return {"object": target, "methods": methods}
+
+
+def _show_history(body: Mapping[str, Any], screen: Screen) -> None:
+    for one in body["methods"]:
+        screen.answer(f"{one['object']}.{one['selector']}")
+        show_versions(one, screen)
+    if not body["methods"]:
+        screen.note(f"{body['object']} has learned nothing; batos diff WHEN tells of its slots")
+
+
+def _method_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("object", help="name or oid")
+    parser.add_argument("selector", nargs="?", default="", help="one message (default: all)")
 
 
 async def _experience(ask: Ask) -> Mapping[str, Any]:
@@ -65,8 +95,7 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         return
     rows = [_row(one) for one in body["experience"]]
     heads = ("MISSION", "ACCEPTED", "MESSAGE", "OUTCOME", "TRIED", "TOKENS", "FAULTS", "WHY")
-    for line in columns(rows, heads):
-        screen.answer(line)
+    screen.table(rows, heads)
     if not rows:
         screen.note("no mission has ended yet")
 
@@ -100,5 +129,11 @@ def _words(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "experience": Command("list what missions went through", _experience, _words, _show)
+    "history": Command(
+        "list how an object's methods came about, version by version",
+        _history,
+        _method_words,
+        _show_history,
+    ),
+    "experience": Command("list what missions went through", _experience, _words, _show),
 }

@@ -204,7 +204,8 @@ def _cut(text: Any) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _show_versions(body: Mapping[str, Any], screen: Screen) -> None:
+def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write the versions of a method, and how it stands, for people."""
     rows = [
         (
             "*" if one["current"] else "",
@@ -217,8 +218,7 @@ def _show_versions(body: Mapping[str, Any], screen: Screen) -> None:
         )
         for one in body["versions"]
     ]
-    for line in columns(rows, ("", "NR", "STATUS", "WRITTEN", "BY", "EXAMPLES", "SHA-256")):
-        screen.answer(line)
+    screen.table(rows, ("", "NR", "STATUS", "WRITTEN", "BY", "EXAMPLES", "SHA-256"))
     if body["waiting"]:
         screen.note(f"version {body['waiting']} waits for a yes: batos approve")
     elif not body["current"]:
@@ -248,8 +248,7 @@ def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
         for one in body["left"]:
             screen.note(f"{one['selector']} of {one['oid']} stays withdrawn: {one['reason']}")
     else:
-        for line in columns(*_method_rows(body["methods"])):
-            screen.answer(line)
+        screen.table(*_method_rows(body["methods"]))
         if not body["methods"]:
             screen.note("no current method comes from there")
         elif body["withdrawn"]:
@@ -264,8 +263,7 @@ def _show_recalls(body: Mapping[str, Any], screen: Screen) -> None:
          f"undone {show_time(one['undone'])}" if one["undone"] else "withdrawn")
         for one in body["recalls"]
     ]  # fmt: skip
-    for line in columns(rows, ("RECALL", "WHEN", "WHAT", "METHODS", "")):
-        screen.answer(line)
+    screen.table(rows, ("RECALL", "WHEN", "WHAT", "METHODS", ""))
     if body["tainted"]:
         screen.answer("to be verified again:")
         for line in columns(*_method_rows(body["tainted"])):
@@ -314,7 +312,11 @@ def _method_and_replay(parser: argparse.ArgumentParser) -> None:
 def _method_and_wish(parser: argparse.ArgumentParser) -> None:
     _method_and_examples(parser)
     parser.add_argument(
-        "words", nargs="*", metavar="ARGS", help="to try it with (default: those of its brief)"
+        "words",
+        nargs="*",
+        default=[],
+        metavar="ARGS",
+        help="to try it with (default: those of its brief)",
     )
     parser.add_argument("--wish", default="", help="what it should do, if other words are better")
 
@@ -347,9 +349,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         _method_and_replay,
         _show_why,
     ),
-    "versions": Command(
-        "list the versions of a method", _asks("versions"), _method, _show_versions
-    ),
+    "versions": Command("list the versions of a method", _asks("versions"), _method, show_versions),
     "diff-method": Command(
         "compare two versions of a method",
         _asks("diff-method", "a", "b"),

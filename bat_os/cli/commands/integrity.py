@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import LONG, Command
+from bat_os.cli.shell.bars import Bar
 from bat_os.errors import KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -15,16 +16,13 @@ if TYPE_CHECKING:
 
 
 async def _verify(ask: Ask) -> Mapping[str, Any]:
-    def show(kind: str, told: Mapping[str, Any]) -> None:
-        if kind == "event":
-            ask.screen.note(str(told.get("text", "")))
+    with Bar(ask.screen) as bar:
+        try:
+            body = await ask.kernel.request("verify", timeout=LONG, on_event=bar.hear)
+        except KernelUnreachableError:
+            from bat_os.cli import offline  # ZODB: a third of a second
 
-    try:
-        body = await ask.kernel.request("verify", timeout=LONG, on_event=show)
-    except KernelUnreachableError:
-        from bat_os.cli import offline  # ZODB: a third of a second
-
-        body = await offline.verify_image(ask.home, ask.screen.note)
+            body = await offline.verify_image(ask.home, bar.begin)
     return body | {"exit_status": 1 if body["damaged"] else 0}
 
 

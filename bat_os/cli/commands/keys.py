@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, columns
+from bat_os.cli.commands.command import Command
 from bat_os.clients.keys import KeyRing
 from bat_os.errors import ArgumentsError
 
@@ -34,7 +34,10 @@ async def _keys(ask: Ask) -> Mapping[str, Any]:
 
 
 def _words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("do", choices=["make", "list", "allow", "revoke"])
+    parser.add_argument(
+        "do", choices=["make", "list", "allow", "revoke"], metavar="ACTION",
+        help="make a key for a client; list who may come in; allow a public key; revoke one",
+    )  # fmt: skip
     parser.add_argument("name", nargs="?", default="", help="of the key")
     parser.add_argument("key", nargs="?", default="", help="allow: a public key made elsewhere")
     parser.add_argument(
@@ -52,8 +55,7 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         if not body["allowed"]:
             screen.note("The other kernel has to allow its public key: batos keys allow NAME KEY")
     elif "server" in body:
-        for line in columns(list(body["allowed"].items()), ("NAME", "PUBLIC KEY")):
-            screen.answer(line)
+        screen.table(list(body["allowed"].items()), ("NAME", "PUBLIC KEY"))
         screen.note(f"this kernel's public key: {body['server'] or 'none yet; batos keys make'}")
     else:
         screen.answer(" ".join(map(str, next(iter(body.items())))))

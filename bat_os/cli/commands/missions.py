@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, columns
+from bat_os.cli.commands.command import Command
 from bat_os.clients.console import to_json
 from bat_os.errors import KernelUnreachableError
 
@@ -39,8 +39,7 @@ def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
         )
         for one in body["missions"]
     ]
-    for line in columns(rows, ("BRIEF", "STATE", "ACCEPTED", "MESSAGE", "PROBLEM")):
-        screen.answer(line)
+    screen.table(rows, ("BRIEF", "STATE", "ACCEPTED", "MESSAGE", "PROBLEM"))
     if not rows:
         screen.note("no missions")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import LONG, Command, columns
+from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.machine import look_at_machine, read_book
+from bat_os.cli.shell.bars import Bar
 from bat_os.core.models.profiles import choose, fit, show_size
 from bat_os.errors import ArgumentsError
 
@@ -27,13 +29,15 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
     if action in ("add", "remove", "pin", "unpin") and not ask.options.name:
         raise ArgumentsError(f"batos models {action} needs the name of a model")
     body = {"name": ask.options.name, "source": _locate(ask.options.source)}
-
-    def show(_kind: str, told: Any) -> None:
-        ask.screen.note(str(told.get("text", "")))
-
     verb = f"models.{action}" if action else "models"
     timeout = LONG if action == "add" else 60.0
-    return await ask.kernel.request(verb, timeout=timeout, on_event=show, body=body)
+    try:
+        with Bar(ask.screen) as bar:
+            return await ask.kernel.request(verb, timeout=timeout, on_event=bar.hear, body=body)
+    except asyncio.CancelledError:
+        if action == "add":
+            ask.screen.note("the kernel goes on with it; batos models shows when it is there")
+        raise
 
 
 def _locate(source: str) -> str:
@@ -76,17 +80,33 @@ def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:
 def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
         (one["name"], one.get("kind") or one.get("engine", ""), _size(one.get("size", 0)),
-         one.get("state", "stored"), _size(one.get("bytes", 0) if "state" in one else 0),
-         _ago(one.get("idle_seconds")), _seconds(one.get("load_seconds")), one.get("base", ""))
+         _where(one), _size(one.get("bytes", 0) if "state" in one else 0),
+         _ago(one.get("idle_seconds")), _seconds(one.get("load_seconds")), _bond(one))
         for one in body["models"]
     ]  # fmt: skip
-    heads = ("MODEL", "KIND", "STORED", "WHERE", "MEMORY", "LAST USE", "LOAD", "BASE")
-    for line in columns(rows, heads):
-        screen.answer(line)
+    heads = ("MODEL", "KIND", "STORED", "WHERE", "MEMORY", "LAST USE", "LOAD", "ADAPTERS")
+    screen.table(rows, heads)
     if "profile" not in body:  # of the past
         return
-    screen.note(f"profile {body['profile']}; memory for models: {_size(body.get('budget', 0))}, "
-                f"used: {_size(body.get('used', 0))}")  # fmt: skip
+    purses = {"memory": body, "GPU memory": body.get("gpu") or {}}
+    told = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
+            for name, purse in purses.items() if purse.get("budget")]  # fmt: skip
+    screen.note("; ".join([f"profile {body['profile']}", *told]))
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    """Return where a model is: stored only, or in which memory, and whether it stays there."""
+    if "state" not in one:
+        return "stored"
+    place = " on the GPU" if one.get("device") == "cuda" and one["state"] == "resident" else ""
+    return f"{one['state']}{place}{', pinned' if one.get('pinned') else ''}"
+
+
+def _bond(one: Mapping[str, Any]) -> str:
+    """Return what an adapter belongs to, or which adapters a model has."""
+    if base := one.get("base"):
+        return f"on {base}"
+    return ", ".join(one.get("adapters") or ())
 
 
 def _size(count: int | None) -> str:

@@ -129,7 +129,7 @@ def _two_moments(parser: argparse.ArgumentParser) -> None:
 def _message_and_moments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", help="name or oid")
     parser.add_argument("selector", help="the message")
-    parser.add_argument("words", nargs="*", metavar="ARGS", help="as those of send")
+    parser.add_argument("words", nargs="*", default=[], metavar="ARGS", help="as those of send")
     parser.add_argument("--good", required=True, metavar="A", help=f"answered well: {FORMS}")
     parser.add_argument("--bad", default="now", metavar="B", help="later, not so (default: now)")
 

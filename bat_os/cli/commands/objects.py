@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import (
     Command,
-    columns,
     read_example,
     read_text,
     read_words,
     simple,
 )
+from bat_os.cli.shell.parser import guess
 from bat_os.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -47,10 +47,9 @@ async def _source(ask: Ask) -> Mapping[str, Any]:
     told = await ask.kernel.request("inspect", target=target, selector=selector)
     method: dict[str, Any] | None = told["methods"].get(selector)
     if not method or "source" not in method:
-        known = ", ".join(sorted(told["methods"])) or "none"
-        raise NotFoundError(
-            f"{target} has no learned method {selector!r} of its own; it has {known}"
-        )
+        known = sorted((await ask.kernel.request("inspect", target=target))["methods"])
+        meant = guess(selector, known) if known else "it has none yet"
+        raise NotFoundError(f"{target} has no learned method {selector!r} of its own; {meant}")
     return {"object": target, "selector": selector} | method
 
 
@@ -91,8 +90,7 @@ def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
         )
         for one in body["objects"]
     ]
-    for line in columns(rows, ("OBJECT", "SLOTS", "PARENTS", "MESSAGES")):
-        screen.answer(line)
+    screen.table(rows, ("OBJECT", "SLOTS", "PARENTS", "MESSAGES"))
 
 
 def _noted(one: Mapping[str, Any], selector: str) -> str:
@@ -101,7 +99,7 @@ def _noted(one: Mapping[str, Any], selector: str) -> str:
 
 
 def _show_source(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(body["source"].rstrip("\n"))
+    screen.code(body["source"].rstrip("\n"))
     told = f"version {body['version']} of {body['versions']}, SHA-256 {body['sha256'][:16]}"
     screen.note(f"{body['object']}.{body['selector']}: {body['status']}, {told}")
 
@@ -118,8 +116,7 @@ def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
         return
     rows = [(f"{one['object']}.{one['selector']}", one["version"], one["mission"])
             for one in body["waiting"]]  # fmt: skip
-    for line in columns(rows, ("METHOD", "VERSION", "MISSION")):
-        screen.answer(line)
+    screen.table(rows, ("METHOD", "VERSION", "MISSION"))
     if not rows:
         screen.note("nothing waits for a yes")
 
@@ -134,8 +131,7 @@ def _show_skills(body: Mapping[str, Any], screen: Screen) -> None:
         )
         for one in body["skills"]
     ]
-    for line in columns(rows, ("LIKE", "MESSAGE", "STATUS", "LEARNED FOR")):
-        screen.answer(line)
+    screen.table(rows, ("LIKE", "MESSAGE", "STATUS", "LEARNED FOR"))
     if not rows:
         screen.note("nothing has been learned yet")
 
@@ -164,6 +160,7 @@ def _send_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words",
         nargs="*",
+        default=[],
         metavar="ARGS",
         help="plain words (Ann 5 loud=true), or a JSON list and a JSON map",
     )

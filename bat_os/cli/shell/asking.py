@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli import watchdog
 from bat_os.cli.chat import answer
-from bat_os.cli.commands.command import Command, columns
+from bat_os.cli.commands.command import Command
 from bat_os.cli.machine import read_book
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import KernelUnreachableError, SettingsError
@@ -67,8 +67,7 @@ def _show_personas(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
         (one["name"], one["model"], one["adapter"] or "-", one["role"]) for one in body["personas"]
     ]
-    for line in columns(rows, ("PERSONA", "MODEL", "ADAPTER", "ROLE")):
-        screen.answer(line)
+    screen.table(rows, ("PERSONA", "MODEL", "ADAPTER", "ROLE"))
     screen.note(f"profile {body['profile']}")
 
 

@@ -44,6 +44,10 @@ _MAKE_COMMAND: Final = {
 }
 
 
+# A zsh whose start-up files do not begin its completion system does not have ``compdef`` yet.
+_BEGIN: Final = {"zsh": "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"}
+
+
 def write_script(shell: str) -> str:
     """Return the text that a shell has to evaluate, once per session."""
     from argcomplete.shell_integration import shellcode  # only completion needs it
@@ -53,7 +57,7 @@ def write_script(shell: str) -> str:
     made = _MAKE_COMMAND[kind].format(
         name=NAME, python=quote(sys.executable), script=quote(str(ROOT / "batos.py"))
     )
-    return made + str(shellcode([NAME], shell=shell))
+    return _BEGIN.get(shell, "") + made + str(shellcode([NAME], shell=shell))
 
 
 def _quote_powershell(text: str) -> str:

@@ -9,8 +9,9 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, columns
+from bat_os.cli.commands.command import Command
 from bat_os.cli.machine import read_book
+from bat_os.cli.shell.access import require
 from bat_os.core.settings import FILE, PREFIX, Resolved, Settings, describe_allowed, resolve
 from bat_os.errors import SettingsError
 
@@ -34,10 +35,12 @@ def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
     """Return the settings of a home directory, and where each came from.
 
     Raises:
-        SettingsError: The file cannot be read, or something in it, in the environment or in
-            the flags cannot be used; the message says where and what is allowed.
+        SettingsError: The home or the file cannot be used, or something in the file, in the
+            environment or in the flags; the message says where and what is allowed.
     """
-    found = resolve(read_file(home / FILE), environ, flags | {"home": str(home)})
+    require(home)
+    path = home / FILE
+    found = resolve(read_file(path), environ, flags | {"home": str(home)}, path=str(path))
     if "home" not in flags:
         origin = f"{PREFIX}HOME" if environ.get(f"{PREFIX}HOME") else "default"
         return Resolved(found.settings, {**found.origins, "home": origin})
@@ -112,8 +115,7 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         screen.answer(body["example"].rstrip("\n"))
         return
     rows = [(one["name"], _as_toml(one["value"]), one["origin"]) for one in body["settings"]]
-    for line in columns(rows, ("SETTING", "VALUE", "FROM")):
-        screen.answer(line)
+    screen.table(rows, ("SETTING", "VALUE", "FROM"))
     there = "" if body["exists"] else " (not there; batos config example prints one)"
     screen.note(f"{body['file']}{there}")
 

@@ -5,13 +5,15 @@ Made from the parsers themselves, so it cannot say what they do not; a test comp
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
 from bat_os.cli import chat, kernel, verbs
+from bat_os.cli.shell.help import EXAMPLES
+from bat_os.cli.shell.parser import show_action, show_value, verbs_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
 COMMAND: Final = "python -m bat_os.cli.shell.reference > docs/cli.md"
@@ -25,15 +27,15 @@ in the live image (`zsh`, `fish` and `powershell` too):
 
     eval "$(.venv/bin/python batos.py completion bash)"
 
-The answer goes to standard output, all else to standard error. Every verb takes `--home FOLDER` and
-`--json`: then standard output has one JSON object on one line, in a form that
-`docs/schemas.json` describes, and an error is
+The answer goes to standard output, all else to standard error. Every verb takes `--home FOLDER`,
+`--quiet` (no notes, no progress) and `--json`: then standard output has one JSON object on one
+line, in a form that `docs/schemas.json` describes, and an error is
 `{{"error": {{"code", "message", "retryable", "details"}}}}`.
 
 | exit status | when |
 |---|---|
 """
-_COMMON: Final = frozenset({"help", "home", "json"})
+_COMMON: Final = frozenset({"help", "home", "json", "quiet", "verb"})
 _TITLE: Final = "\n## {title}\n"
 
 
@@ -46,7 +48,7 @@ def write_page() -> str:
 def _sections() -> Iterator[str]:
     yield _TITLE.format(title="Verbs")
     parser = verbs.make_parser()
-    made = _verbs_of(parser)
+    made = verbs_of(parser)
     yield from ("| verb | |", "|---|---|")
     for name in sorted(made):
         yield f"| [`{name}`](#batos-{name}) | {_cell(made[name].description or '')} |"
@@ -59,50 +61,27 @@ def _sections() -> Iterator[str]:
     yield "\n" + "\n".join(f"    {line}".rstrip() for line in chat.HELP.splitlines())
 
 
-def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of the verbs; argparse tells them by a private name only."""
-    choices = next(
-        action.choices
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(choices)
-
-
 def _describe(parser: argparse.ArgumentParser) -> Iterator[str]:
     actions = [action for action in parser._actions if action.dest not in _COMMON]
     yield f"\n### {parser.prog}\n"
-    usage = " ".join([parser.prog, *(_usage(action) for action in actions)])
+    usage = " ".join([parser.prog, *(show_action(action) for action in actions)])
     yield f"    {usage}\n"
     yield parser.description or ""
     if actions:
         yield from ("", "| argument | |", "|---|---|")
     for action in actions:
         yield f"| `{_cell(_name(action))}` | {_cell(action.help or '')} |"
+    verb = parser.prog.removeprefix("batos ")
+    if shown := [line for line in EXAMPLES.splitlines() if line.split()[0] == verb]:
+        yield ""
+        yield from (f"    batos {line}" for line in shown)
 
 
 def _name(action: argparse.Action) -> str:
     if not action.option_strings:
-        return _value(action)
-    value = "" if action.nargs == 0 else f" {_value(action)}"
+        return show_value(action)
+    value = "" if action.nargs == 0 else f" {show_value(action)}"
     return ", ".join(action.option_strings) + value
-
-
-def _usage(action: argparse.Action) -> str:
-    value = _value(action)
-    if action.option_strings:
-        text = action.option_strings[-1] + ("" if action.nargs == 0 else f" {value}")
-        return text if action.required else f"[{text}]"
-    forms = {"?": f"[{value}]", "*": f"[{value} ...]", "+": f"{value} [{value} ...]"}
-    return forms.get(str(action.nargs), value)
-
-
-def _value(action: argparse.Action) -> str:
-    if isinstance(action.metavar, str):
-        return action.metavar
-    if action.choices is not None:
-        return "|".join(str(choice) for choice in action.choices if choice)
-    return action.dest.upper()
 
 
 def _cell(text: str) -> str:

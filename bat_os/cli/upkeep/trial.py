@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli.watchdog import FAILPOINT, ROOT, kernel_command, kernel_environ
+from bat_os.cli.watchdog import ROOT, kernel_command, kernel_environ
+from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError, KernelUnreachableError, UpgradeError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.logfile import tail
@@ -44,7 +45,6 @@ def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
 
 def make_site(home: Home, environ: Mapping[str, str]) -> Site:
     """Return what is upgraded."""
-    failpoint = environ.get(FAILPOINT, "")
     return Site(
         home=home,
         root=ROOT,
@@ -52,7 +52,6 @@ def make_site(home: Home, environ: Mapping[str, str]) -> Site:
         locate_image=lambda: _locate_image(home, environ),
         command=lambda program: kernel_command(home, program),
         trial=lambda program, show: try_out(home, program, kernel_environ(environ), show),
-        failpoint=failpoint if failpoint.startswith("upgrade.") else "",
     )
 
 
@@ -65,7 +64,7 @@ def _locate_image(home: Home, environ: Mapping[str, str]) -> Path:
             f"the image is at {location.partition('://')[0]}://..., not a file here; back it up "
             "with the tools of its storage and start the new program by hand"
         )
-    return Path(location).absolute() if location else home.path / "live_image.fs"
+    return Path(location).absolute() if location else home.path / IMAGE
 
 
 def try_out(

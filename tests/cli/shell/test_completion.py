@@ -1,7 +1,9 @@
 """bat_os.cli.shell.completion: TAB, in real shells where they are installed."""
 
 import asyncio
+import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -20,6 +22,29 @@ _python_argcomplete batos
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 FISH = 'eval "$SCRIPT"; complete --do-complete "$LINE"'
+
+
+def press(command, *talk, **environ):
+    """Talk to a program at a terminal: type, wait for what it shows, type; return all it showed."""
+    ours, theirs = os.openpty()
+    shown = ""
+    with subprocess.Popen(
+        command, env=ENVIRON | environ, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True,
+    ) as program:  # fmt: skip
+        os.close(theirs)
+        for keys, awaited in batched(talk):
+            os.write(ours, keys.encode())
+            start = len(shown)
+            while awaited not in shown[start:]:
+                shown += os.read(ours, 4096).decode("utf-8", "replace")
+        program.kill()
+    os.close(ours)
+    return shown
+
+
+def batched(talk):
+    return zip(talk[::2], talk[1::2], strict=True)
 
 
 async def run(*command, **environ):
@@ -71,10 +96,36 @@ async def test_fish_completes_verbs(tmp_path):
     assert "status" in await complete("batos sta", tmp_path, name="fish", program=FISH)
 
 
-async def test_zsh_takes_the_script(tmp_path):
-    program = 'compdef() { print "$2: $1" }; eval "$SCRIPT"; whence -w batos'
-    told = await complete("", tmp_path, name="zsh", program=program)
-    assert told == ["batos: _python_argcomplete", "batos: function"]
+@pytest.mark.parametrize("begun", ["", "autoload -Uz compinit && compinit -D; "])
+def test_tab_completes_a_verb_in_a_zsh_with_or_without_its_completion_system(tmp_path, begun):
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    shown = press(
+        ("zsh", "-f", "-i"),
+        f'bindkey -e; {begun}eval "$SCRIPT"; print -r READ""Y\n',
+        "READY",
+        'batos sta\t\x01print -r -- SHOW""N: \n',  # TAB, to the start of the line, print it
+        "SHOWN: batos status",
+        SCRIPT=write_script("zsh"), BATOS_HOME=str(tmp_path), HOME=str(tmp_path), TERM="dumb",
+    )  # fmt: skip
+    assert "not found" not in shown
+
+
+async def test_what_the_powershell_script_asks_is_answered_into_its_file(tmp_path):
+    """PowerShell is on few machines; this asks with the variables that its script sets."""
+    answers = tmp_path / "answers"
+    asked = {
+        "ARGCOMPLETE_USE_TEMPFILES": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(answers),
+        "COMP_LINE": "batos sta", "COMP_POINT": "9", "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "0", "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_SHELL": "powershell",
+    }  # fmt: skip
+    script = write_script("powershell")
+    assert [name for name in asked if f"$env:{name} = " not in script] == []
+
+    out = await run(sys.executable, ROOT / "batos.py", BATOS_HOME=str(tmp_path), **asked)
+
+    assert (out, answers.read_text().split()) == ("", ["status"])
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -1,0 +1,236 @@
+"""A conversation: lines in, answers out, until Ctrl-D.
+
+    sentence, or object.message(1)   understood, sent, shown
+    /1 /2 /as /fresh /tokens         about the last answer, and how it is shown
+    /VERB words                      as ``batos VERB words`` (slash.py)
+
+Ctrl-C withdraws what runs and stays. A kernel that is killed is waited for as long as its
+watchdog is there, and the same brief goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, request, understand
+from bat_os.cli.shell.slash import SlashVerbs
+from bat_os.cli.shell.translator import make_translator
+from bat_os.clients.chat.completer import ChatCompleter
+from bat_os.clients.chat.editor import Editor
+from bat_os.clients.chat.names import LiveNames
+from bat_os.clients.console import as_call
+from bat_os.clients.translate import translate
+from bat_os.errors import ArgumentsError, BatError, RemoteError
+from bat_os.supervisor.home import Home
+from bat_os.supervisor.lock import is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
+
+    from bat_os.cli.shell.translator import Translator
+    from bat_os.clients.client import KernelClient
+    from bat_os.clients.console import Screen
+    from bat_os.clients.translate import Translated
+
+WELCOME: Final = "BAT OS. Say what you want; /help helps, Ctrl-D leaves."
+LEAVING: Final = ("/quit", "/exit")
+_SWITCH: Final = {"on": True, "off": False}
+
+
+async def converse(home: Path, screen: Screen) -> int:
+    """Talk until Ctrl-D or ``/quit``; return the exit status."""
+    names = LiveNames(lambda: connect(home))
+    slashes = SlashVerbs(home, screen)
+    translator = make_translator()
+    screen.note(WELCOME)
+    async with connect(home) as kernel:
+        talk = Conversation(kernel, screen, translator, slashes, _watched(home))
+        editor = Editor(home, ChatCompleter(slashes.table(), names), lambda: _toolbar(talk, names))
+        names.on_news = editor.redraw
+        fresh = asyncio.create_task(names.run())
+        try:
+            with _Interrupts() as interrupts:
+                while (line := await _read(editor, names, screen)) not in LEAVING:
+                    await interrupts.run(talk.take(line), screen)
+        finally:
+            fresh.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await fresh
+            await translator.close()
+    return 0
+
+
+async def _read(editor: Editor, names: LiveNames, screen: Screen) -> str:
+    """Return the next line that says something; that of Ctrl-D is ``/quit``."""
+    names.refresh()
+    while True:
+        try:
+            if line := await editor.read():
+                return line
+        except KeyboardInterrupt:
+            screen.note("nothing runs; Ctrl-D or /quit leaves")
+        except EOFError:
+            return LEAVING[0]
+
+
+class Conversation:
+    """What a conversation remembers: the last wish, and what the image has asked back.
+
+    Attributes:
+        tokens: Show text while models write it.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelClient,
+        screen: Screen,
+        translator: Translator,
+        slashes: SlashVerbs,
+        watched: Callable[[], bool],
+    ) -> None:
+        """Begin with nothing said; while ``watched()`` a kernel that has gone will come back."""
+        self.tokens = False
+        self._kernel = kernel
+        self._screen = screen
+        self._translator = translator
+        self._slashes = slashes
+        self._watched = watched
+        self._last: Translated | None = None
+        self._asked: Mapping[str, Any] = {}
+        self._choices: list[Mapping[str, Any]] = []
+
+    async def take(self, line: str) -> None:
+        """Do what one line says.
+
+        Raises:
+            BatError: The kernel answered with an error, or there is none.
+        """
+        if not line.startswith("/"):
+            await self._hear(line)
+            return
+        command, _, rest = line[1:].partition(" ")
+        rest = rest.strip()
+        own: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+            "help": self._help,
+            "as": self._correct,
+            "fresh": self._learn_anew,
+            "tokens": self._switch_tokens,
+        }
+        if command.isdecimal():
+            await self._choose(int(command[:3]))
+        elif command in own:
+            await own[command](rest)
+        else:
+            await self._slashes.run(line[1:])
+
+    async def _help(self, rest: str) -> None:
+        if rest:
+            self._screen.answer(self._slashes.explain(rest).rstrip("\n"))
+            return
+        self._screen.note(HELP, style="")
+        self._screen.note(f"Verbs: {' '.join(f'/{name}' for name in self._slashes.table())}", "")
+
+    async def _correct(self, rest: str) -> None:
+        if not rest:
+            raise ArgumentsError("/as needs a message: /as selector(5, 'text')")
+        await self._say(as_fields(correct(self._last or translate(rest), rest)))
+
+    async def _learn_anew(self, rest: str) -> None:
+        if not rest:
+            raise ArgumentsError("/fresh needs a sentence: /fresh double a number")
+        await self._hear(rest, fresh=True)
+
+    async def _switch_tokens(self, rest: str) -> None:
+        if rest not in ("", *_SWITCH):
+            raise ArgumentsError("/tokens is on or off")
+        self.tokens = _SWITCH.get(rest, not self.tokens)
+        shown = "shown while they write it" if self.tokens else "not shown"
+        self._screen.note(f"what models write is {shown}")
+
+    async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
+        """Answer a sentence."""
+        self._last = translate(sentence)
+        wish = await understand(self._kernel, self._screen, self._translator, sentence, fresh=fresh)
+        self._last = wish
+        await self._say(as_fields(wish, fresh=fresh))
+
+    async def _say(self, fields: Mapping[str, Any]) -> None:
+        self._choices = []
+        told = dict(fields) | {"body": fields["body"] | {"tokens": self.tokens}}
+        try:
+            self._screen.result(await request(self._kernel, self._screen, told, self._watched))
+        except RemoteError as error:
+            choices = error.body.get("details", {}).get("choices") or []
+            if not choices:
+                raise
+            self._asked, self._choices = fields, choices
+            self._screen.note(f"I am not sure what {as_call(fields)} is. Nothing was installed.")
+            for number, choice in enumerate(choices, start=1):
+                shown = f"{choice['shown']}  ({choice['agree']} candidates)"
+                self._screen.note(f"  /{number}  {shown}", style="")
+            self._screen.note("Say which is right, or say it again with an example of your own.")
+
+    async def _choose(self, number: int) -> None:
+        if not 1 <= number <= len(self._choices):
+            raise ArgumentsError("there is nothing to choose from now")
+        asked, result = self._asked, self._choices[number - 1]["result"]
+        example = {"args": asked["args"], "kwargs": asked["kwargs"], "result": result}
+        examples = [*asked["body"]["examples"], example]
+        body = asked["body"] | {"examples": examples}
+        await self._say(dict(asked) | {"ik": secrets.token_hex(16), "body": body})
+
+
+class _Interrupts:
+    """Ctrl-C ends what runs; where nothing runs it does nothing. A context manager.
+
+    While a line is typed the editor has the key itself.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._running: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    async def run(self, doing: Coroutine[Any, Any, None], screen: Screen) -> None:
+        """Do it, and show what goes wrong."""
+        self._running = asyncio.ensure_future(doing)
+        try:
+            await self._running
+        except asyncio.CancelledError:
+            screen.note("cancelled")
+        except BatError as error:
+            refuse(screen, error)
+        finally:
+            self._running = None
+
+    def _interrupt(self, *_: object) -> None:
+        if self._running is not None:
+            self._loop.call_soon_threadsafe(self._running.cancel)
+
+
+def _watched(home: Path) -> Callable[[], bool]:
+    lock = Home(home).lock
+    return lambda: is_held(lock)
+
+
+def _toolbar(talk: Conversation, names: LiveNames) -> str:
+    """Return what stands under the line."""
+    if names.reachable is None:
+        there = "asking the kernel"
+    elif names.reachable:
+        there = f"{len(names.objects)} objects, {names.count} methods"
+    else:
+        there = "no kernel answers"
+    tokens = "; tokens on" if talk.tokens else ""
+    return f" {there}{tokens}.  Enter sends, Alt-Enter: next line, Tab completes, /help"

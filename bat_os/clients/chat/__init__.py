@@ -1,0 +1,1 @@
+"""The chat's parts: the line editor, what it completes, what is shown while a brief runs."""

@@ -1,0 +1,60 @@
+"""bat_os.clients.chat.waiting: what is shown of a brief while it runs, in a pipe."""
+
+import pytest
+
+from bat_os.clients.chat.waiting import Waiting
+from bat_os.clients.console import Screen
+
+FIELDS = {"target": "o", "selector": "f", "args": [1], "kwargs": {}}
+
+
+def state(name, **detail):
+    return {"state": name, "persona": "BRICK", "does": "does it", "detail": detail or {"goal": "g"}}
+
+
+@pytest.fixture
+def tell(capsys):
+    def tell(*replies):
+        with Waiting(Screen(), FIELDS) as waiting:
+            for kind, body in replies:
+                waiting.show(kind, body)
+        return capsys.readouterr().err
+
+    return tell
+
+
+def test_states_are_lines_with_who_does_what(tell):
+    told = tell(("accepted", {"awakening": ""}), ("event", state("decomposing", goal="Do it.")))
+    first, second = told.splitlines()
+    assert first == "o.f(1) is not understood yet; learning it"
+    assert second.split() == ["0.0", "s", "DECOMPOSING", "BRICK", "Do", "it."]
+
+
+def test_a_kernel_that_has_gone_is_told_of_once_and_so_is_its_return(tell):
+    told = tell(
+        ("lost", {}), ("lost", {}), ("accepted", {"awakening": ""}), ("event", state("validating"))
+    )
+    gone, back, _ = told.splitlines()
+    assert "the kernel has gone; waiting for the next one" in gone
+    assert "the kernel is back" in back
+
+
+def test_an_image_that_wakes_up_says_so(tell):
+    assert "the image is waking up: taking a model" in tell(
+        ("accepted", {"awakening": "taking a model"})
+    )
+
+
+def test_text_in_the_making_is_one_block_per_text(tell):
+    def piece(text, *, begins):
+        return "event", {"persona": "ALFRED", "text": text, "begins": begins}
+
+    told = tell(
+        piece("def f(self):\n", begins=True),
+        piece(" return", begins=False),
+        piece(" 1\x1b[2J", begins=False),
+        piece("other", begins=True),
+        ("event", state("validating", candidates=8)),
+    )
+    assert told.splitlines()[:3] == ["def f(self):", " return 1\\x1b[2J", "other"]
+    assert "VALIDATING" in told.splitlines()[3]
