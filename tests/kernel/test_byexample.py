@@ -2,13 +2,13 @@
 
 import pytest
 
-from bat_os.core.events import MethodVerified
+from bat_os.core.events import MethodRejected, MethodVerified
 from bat_os.core.judging.choosing import MENDED
 from bat_os.core.seeds import parse_seeds
 from bat_os.image.objects import Method
 from bat_os.kernel.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find
-from tests.kernel.minds import make_mind, open_mission, read, script
+from tests.kernel.minds import PLAN, make_mind, open_mission, read, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SEEDS = """
@@ -91,3 +91,22 @@ async def test_what_no_small_change_mends_is_told(think):
         " return number", "poem", 3, examples=(example(4, result="roses are red"),)
     )
     assert "did not reproduce the example" in answer["body"]["message"]
+
+
+async def test_one_that_forgets_has_no_voice_where_things_are_to_be_kept(image, cell):
+    forgets = " self.things = [thing]\n    return self.things"
+    keeps = ' self.things = [*getattr(self, "things", []), thing]\n    return self.things'
+    bodies = [forgets, keeps]
+
+    def answer(prompt, sampling, index):
+        return PLAN if sampling.schema is not None else bodies[index % 2]
+
+    mind = make_mind(image, cell, answer)
+    mission_id = await open_mission(
+        image, "add_thing", "cup", text="Add a thing and return all things."
+    )
+    await CognitiveCycle(mind, lambda *_: None).run(mission_id)
+    record = await read(image, mission_id)
+    rejected = record.mission.last(MethodRejected) or record.mission.last(MethodVerified)
+    told = {verdict["source"].count("getattr"): verdict["dull"] for verdict in rejected.verdicts}
+    assert told == {0: "forgets what an earlier call kept", 1: ""}

@@ -45,6 +45,21 @@ _ASKS_SEVERAL: Final = re.compile(
 )
 
 
+_ASKS_MORE: Final = re.compile(
+    r"^(add|append|put|insert|store|save|remember|memori[sz]e|note down|record|register|collect)\b",
+    re.IGNORECASE,
+)
+
+
+def keeps_more(wish: str, answer: Any) -> bool:
+    """Say whether another call like this one is to give more than ``answer``.
+
+    >>> keeps_more("Add an item to the list and return the list.", ["bread"])
+    True
+    """
+    return bool(_ASKS_MORE.match(wish.strip())) and isinstance(answer, list | dict) and bool(answer)
+
+
 def find_doubt(wish: str, answer: Any) -> str:
     """Return in one line why ``answer`` is hardly what was wished for, or "".
 

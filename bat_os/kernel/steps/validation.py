@@ -29,7 +29,12 @@ from bat_os.core.judging.choosing import (
     preview,
     same,
 )
-from bat_os.core.judging.plausibility import find_doubt, find_implausible, find_unused
+from bat_os.core.judging.plausibility import (
+    find_doubt,
+    find_implausible,
+    find_unused,
+    keeps_more,
+)
 from bat_os.core.judging.probes import find_dull, vary
 from bat_os.core.prompts import read_method
 from bat_os.core.source.fixups import apply_fixups
@@ -252,6 +257,7 @@ class Validation:
         probed, dull = await self._probe(verdict.source, answer.value)
         dull = "" if answer.writes else dull  # what was asked for is then the change
         dull = dull or find_doubt(goal(brief), answer.value)
+        dull = dull or await self._find_forgetful(verdict.source, answer.value)
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
         echo = any(type(own) is type(answer.value) and own == answer.value for own in brief.args)
         said = replace(found, readable=readable, probed=probed, dull=dull, echo=echo)
@@ -264,6 +270,21 @@ class Validation:
         return find_implausible(
             wish, selector, answer.value, writes=answer.writes, slots=self._slots
         )
+
+    async def _find_forgetful(self, source: str, value: Any) -> str:
+        """Return in one line that a second call loses what the first one kept, or ""."""
+        others = vary(self._brief.args)
+        if not others or not keeps_more(goal(self._brief), value):
+            return ""
+        name = self._brief.selector
+        both = f"def both(self, one, two):\n    {name}(self, *one)\n    return {name}(self, *two)\n"
+        brief = replace(self._brief, args=([*self._brief.args], [*others[0]]), kwargs={})
+        try:
+            again = await self._run(f"{source}\n\n{both}", brief, PROBE_SECONDS, selector="both")
+        except _ITS_FAULT:
+            return ""
+        kept = isinstance(again.value, list | dict) and len(again.value) > len(value)
+        return "" if kept else "forgets what an earlier call kept"
 
     async def _probe(self, source: str, value: Any) -> tuple[str, str]:
         """Return a key of the answers to other arguments of the same kind, and a doubt, or ""."""
@@ -291,11 +312,18 @@ class Validation:
         return key if len(key) <= MAX_MEANING else digest(key)
 
     async def _run(
-        self, source: str, brief: Brief, seconds: float = TRIAL_SECONDS, seed: int = TRIAL_SEED
+        self,
+        source: str,
+        brief: Brief,
+        seconds: float = TRIAL_SECONDS,
+        *,
+        seed: int = TRIAL_SEED,
+        selector: str = "",
     ) -> Answer:
         now = self._now.timestamp()
-        trial = Candidate(brief.selector, source, seed, now, seconds)
-        answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
+        told = replace(brief, selector=selector or brief.selector)
+        trial = Candidate(told.selector, source, seed, now, seconds)
+        answer = await try_turn(self._mind.image, self._mind.cell, told, trial)
         await asyncio.to_thread(check_readable, answer.value)
         return answer
 
