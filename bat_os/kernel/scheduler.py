@@ -239,8 +239,10 @@ class Scheduler:
 
     def _forget(self, mission_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
         self._jobs.pop(mission_id, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("mission %s has stopped: %r", mission_id, task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            coded = isinstance(error, BatError)  # the disk, say: known, and told elsewhere too
+            level = logging.WARNING if coded else logging.ERROR
+            log.log(level, "mission %s has stopped: %r", mission_id, error)
 
     def _pause(self, at_once: int) -> int:
         """Return in how many milliseconds a place should be free, where so many run at once."""
