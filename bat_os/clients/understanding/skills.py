@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from bat_os.clients.translate import Translated
 
 LIKE: Final = 0.55  # cosine from which words that the skill does not know are no hindrance
+ALIKE: Final = 0.66  # the same where the wish lacks words of the skill, too
 RELATED: Final = 0.30  # cosine below which like words are a coincidence
-LOOKED_AT: Final = 3
+LOOKED_AT: Final = 6
 _KINDS: Final = {str: ("text", "name", "date", "word"), list: ("list",), dict: ("dictionary",)}
 _VALUES: Final = word_set(
     "number text list name dictionary truth value values numbers another one word person date"
@@ -35,6 +36,7 @@ _ASKING: Final = (
         "what which who how much many is are was were does do did has have be it its that this "
         "these those me my you your i we please can could would say tell show give get return "
         "report print calculate compute find check determine whether if and or all every each "
+        "know need want write turn put new "
         "now current currently there here s"
     )
 )
@@ -55,10 +57,20 @@ _SYNONYMS: Final = {
     **dict.fromkeys(("repeated", "duplicate", "duplicates"), "duplicate"),
     "total": "sum", "mean": "average", "dice": "die", "sqrt": "square root",
     "weekday": "day week", "drop": "remove", "delete": "remove", "throw": "roll",
-    "kilometres": "kilometers", "metres": "meters", "colour": "color", "centre": "center",
+    "kilometres": "kilometers", **dict.fromkeys(("make", "create", "produce"), "generate"),
+    "deduplicate": "remove duplicate", "metres": "meters", "colour": "color", "centre": "center",
     "factors": "factor", "degrees": "", "uppercase": "upper case", "lowercase": "lower case",
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\W_]+")
+# Ways to say it in several words, as one: (what is said, what is read).
+_PHRASES: Final = (
+    (re.compile(r"^(do you know|can you|could you|would you|will you)\b"), "tell"),
+    (re.compile(r"\b(say|tell) hello to\b"), "greet"),
+    (re.compile(r"\badd(s|ed)? up\b"), "sum"),
+    (re.compile(r"^(turn|put) (.*) around$"), r"reverse \2"),
+    (re.compile(r"^(?:make|keep) (.*) unique$"), r"remove duplicates \1"),
+    (re.compile(r"^count (\w+) (?:in )?a number (\w+)$"), r"convert \2 to \1"),
+)
 
 
 def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
@@ -83,7 +95,7 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
     if similarity < RELATED or not _takes(str(skill["signature"]), wish):
         return False
     said, told = _plain(wish.text), _plain(learned)
-    if not is_same_wish(said, told) or not _fits_kinds(wish.args, learned):
+    if not is_same_wish(_things(said), _things(told)) or not _fits_kinds(wish.args, learned):
         return False
     if _asks_whether(wish.text) != _asks_whether(learned):
         return False
@@ -95,7 +107,7 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
         if asked & turning != known & turning and (turning is _HEADS or asked & turning):
             return False
     explained = bool(asked & known) and asked <= known
-    return explained or similarity >= LIKE
+    return explained or similarity >= (LIKE if known <= asked | _ACTIONS else ALIKE)
 
 
 def _takes(signature: str, wish: Translated) -> bool:
@@ -118,13 +130,26 @@ def _fits_kinds(values: Sequence[Any], learned: str) -> bool:
 
 def _asks_whether(text: str) -> bool:
     """Return True for a wish that is answered by yes or no."""
-    words = text.lower().split()
+    words = _read(text).split()
     return bool(words) and (words[0] in _YES_OR_NO or "whether" in words[:3])
+
+
+def _read(text: str) -> str:
+    """Return the text in small letters, phrases that mean one word as that word."""
+    read = text.lower().strip(" .?!")
+    for said, word in _PHRASES:
+        read = said.sub(word, read)
+    return read
+
+
+def _things(text: str) -> str:
+    """Return the text without the words for any value: "a number", "the list"."""
+    return " ".join(word for word in text.split() if singular(word) not in _VALUES)
 
 
 def _plain(text: str) -> str:
     """Return the text with one word for what has several, each where it is said last."""
-    words = [_SYNONYMS.get(word, word) for word in _WORD.findall(text.lower())]
+    words = [_SYNONYMS.get(word, word) for word in _WORD.findall(_read(text))]
     return " ".join(word for at, word in enumerate(words) if word not in words[at + 1 :])
 
 
