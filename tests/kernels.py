@@ -95,9 +95,11 @@ class KernelProcess:
         return (self.home.parent / "kernel.log").read_text()
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.stdin.close()
-            assert self.process.wait(30) == 0, self.log()
+        if self.process is None:
+            return
+        has_ended = self.process.poll() is not None
+        self.process.stdin.close()
+        assert has_ended or self.process.wait(30) == 0, self.log()
 
 
 class ThinkingKernel:

@@ -120,7 +120,7 @@ class Site:
                 status = await asyncio.to_thread(self.kernel.process.wait, PATIENCE)
             finally:
                 self.kernel.process.kill()
-        self.kernel.process.stdin.close()
+                self.kernel.process.stdin.close()
         return status
 
     async def settle(self):

@@ -125,6 +125,7 @@ async def test_a_kernel_stopped_in_the_middle_of_a_mission_leaves_it_to_the_next
         )  # fmt: skip
         assert await asyncio.to_thread(kernel_process.wait) == 0
         kernel_process.start()
+        await kernel_process.until_ready()
         assert (await ask(kernel, "remember", "x", ik="k1"))["result"] == 1
         told = await kernel.request("brief.get", ik="k1")
     assert (told["state"], told["attempts"]) == ("complete", 1)
