@@ -31,6 +31,7 @@ SENTENCE: Final = "create a method to report the current system time"
 WIDTH: Final = 100
 LARGEST: Final = 60_000  # bytes
 # What moves the cursor or shapes the terminal; colours (the ones that end in m) stay.
+STEPS: Final = re.compile(r"(\r|\n|\x1b\[\d*[AK])")
 MOVES: Final = re.compile(r"\x1b\[[?>=]?[\d;]*[A-LN-Zac-ln-z]|\x1b\][^\x07]*\x07")
 
 
@@ -63,9 +64,24 @@ def settle(text: str) -> list[str]:
 
     >>> settle("1 %\r\x1b[K\x1b[32m100 %\x1b[0m\r\nready\r\n")
     ['\x1b[32m100 %\x1b[0m', 'ready']
+    >>> settle("a\r\nb\r\n\x1b[1A\x1b[2Kc\r\n")
+    ['a', 'c']
     """
-    lines = [line.rstrip("\r").split("\r")[-1] for line in text.split("\n")]
-    return [MOVES.sub("", line) for line in lines if MOVES.sub("", line).strip()]
+    rows, at, over = [""], 0, False
+    for part in STEPS.split(text):
+        if part == "\n":
+            at, over = at + 1, False
+            rows += [""] * (at == len(rows))
+        elif part == "\r":
+            over = True
+        elif up := re.fullmatch(r"\x1b\[(\d*)A", part):
+            at = max(0, at - int(up[1] or 1))
+        elif re.fullmatch(r"\x1b\[\d*K", part):
+            rows[at] = ""
+        elif part:
+            rows[at] = part if over else rows[at] + part
+            over = False
+    return [line for line in (MOVES.sub("", row) for row in rows) if line.strip()]
 
 
 def draw(transcript: list[str]) -> None:
