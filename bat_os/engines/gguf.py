@@ -289,14 +289,15 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write("usage: python -m bat_os.engines.gguf SOURCE FOLDER\n")
         return 2
     try:
-        convert_gguf(Path(arguments[0]), Path(arguments[1]), _say)
+        convert_gguf(Path(arguments[0]), Path(arguments[1]), say_line)
     except ModelError as error:
-        _say(str(error))
+        say_line(str(error))
         return 1
     return 0
 
 
-def _say(line: str) -> None:
+def say_line(line: str) -> None:
+    """Tell whoever hears this module run (``run_module``)."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -244,14 +244,7 @@ SHORT_UPGRADE = ("upgrade.backed_up", "program.written", "program.renamed", "upg
 
 def _upgrade(folder, name):
     """Kill an upgrade at a place, let the next watchdog end it, and return how it ended."""
-    project = projects.Project(folder / "project")
-    project.root.mkdir(parents=True)
-    project.git("init", "-q", "-b", "main")
-    project.write("1.0")
-    project.commit_all("Version 1")
-    project.write("2.0")
-    project.commit = project.commit_all("Version 2")
-    project.git("checkout", "-q", "HEAD~1")
+    project = projects.Project.with_two_versions(folder / "project")
     home = Home(folder / "home")
     home.prepare()
     image = home.path / "live_image.fs"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from safetensors import SafetensorError
 
 from bat_os.core.models.forms import NF4, SPARE_BYTES, Form, form_to_store
-from bat_os.engines.gguf import run_module
+from bat_os.engines.gguf import run_module, say_line
 from bat_os.engines.local.forms import inspect_device, measure_stored
 from bat_os.engines.offline import default_threads, prepare
 from bat_os.errors import BatError, ModelError, ModelMemoryError
@@ -138,16 +138,11 @@ def main(argv: list[str] | None = None) -> int:
             device, stored = inspect_device(), measure_stored(Path(source))
             if form_to_store(device, stored, wanted) != NF4:
                 return 0
-        quantize_folder(Path(source), Path(folder), _say, kind)
+        quantize_folder(Path(source), Path(folder), say_line, kind)
     except (BatError, OSError, ValueError, SafetensorError) as error:
-        _say(str(error))
+        say_line(str(error))
         return 1
     return 0
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

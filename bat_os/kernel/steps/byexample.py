@@ -60,18 +60,19 @@ async def find_by_example(mind: Mind, brief: Brief, known: Collection[str]) -> l
         for hit in await mind.catalog.search((wish,), top_k=POOL, kind=kind)
         if hit.doc_id not in known
     ]
-    ways = [
-        (one, text)
-        for one in await read_functions(mind, wish, hits)
-        for text in bend(one.source, one.selector, form, literals(wish))
-    ]
-    drafts: dict[str, dict[str, Any]] = {}
-    for one, text in ways[:TRIALS]:
-        if one.doc_id not in drafts and await reproduces(mind, brief, text, examples):
-            drafts[one.doc_id] = as_draft(one, text, 0.0)
-            if len(drafts) == ENOUGH:
+    drafts: list[dict[str, Any]] = []
+    left = TRIALS
+    for one in await read_functions(mind, wish, hits):
+        # Off the event loop: known messages are answered meanwhile.
+        ways = await asyncio.to_thread(bend, one.source, one.selector, form, literals(wish))
+        for text in ways[:left]:
+            if await reproduces(mind, brief, text, examples):
+                drafts.append(as_draft(one, text, 0.0))
                 break
-    return [*drafts.values()]
+        left -= len(ways)
+        if len(drafts) == ENOUGH or left <= 0:
+            break
+    return drafts
 
 
 def tells_enough(examples: Sequence[Mapping[str, Any]]) -> bool:

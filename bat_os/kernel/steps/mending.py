@@ -6,6 +6,7 @@ single bit is soon hit by chance.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.source.variants import variants
@@ -42,7 +43,10 @@ async def mend(
     if not tells_enough(examples):
         return []
     ran = {v.source: v for v in verdicts if not v.known and v.preview}
-    lots = [(verdict, variants(source, brief.selector)) for source, verdict in ran.items()]
+    lots = [  # off the event loop: known messages are answered meanwhile
+        (verdict, await asyncio.to_thread(variants, source, brief.selector))
+        for source, verdict in ran.items()
+    ]
     trials = [
         (verdict, lot[rank])
         for rank in range(max((len(lot) for _, lot in lots), default=0))

@@ -23,6 +23,18 @@ class Project:
     root: Path
     commit: str = ""
 
+    @classmethod
+    def with_two_versions(cls, root):
+        project = cls(root)
+        root.mkdir(parents=True)
+        project.git("init", "-q", "-b", "main")
+        project.write("1.0")
+        project.commit_all("Version 1")
+        project.write("2.0")
+        project.commit = project.commit_all("Version 2")
+        project.git("checkout", "-q", "HEAD~1")
+        return project
+
     def git(self, *words):
         done = subprocess.run(
             [*GIT, *words], cwd=self.root, capture_output=True, text=True, check=True
@@ -67,15 +79,7 @@ class Project:
 def project(tmp_path):
     if shutil.which("git") is None:
         pytest.skip("an upgrade is staged with git")
-    project = Project(tmp_path / "project")
-    project.root.mkdir()
-    project.git("init", "-q", "-b", "main")
-    project.write("1.0")
-    project.commit_all("Version 1")
-    project.write("2.0")
-    project.commit = project.commit_all("Version 2")
-    project.git("checkout", "-q", "HEAD~1")
-    return project
+    return Project.with_two_versions(tmp_path / "project")
 
 
 @pytest.fixture
