@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
 
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError
@@ -34,7 +35,9 @@ ENDPOINT_FILE: Final = "run/endpoint.json"
 BACKOFF: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
+CONNECT_MS: Final = 1000
 REMOTE_MS: Final = 5000
+_WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
 class KernelClient:
@@ -62,6 +65,7 @@ class KernelClient:
         self._key = key
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
+        self._changes: zmq.asyncio.Socket | None = None
         self._boot = ""
 
     @classmethod
@@ -137,8 +141,8 @@ class KernelClient:
     async def _ask(
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
     ) -> dict[str, Any]:
-        socket = self._connect()
-        await self._deliver(socket, {"token": self._token} | dict(envelope))
+        socket, changes = await self._connect()
+        await socket.send_multipart(encode_request({"token": self._token} | dict(envelope)))
         heard = time.monotonic()
         while True:
             now = time.monotonic()
@@ -148,7 +152,7 @@ class KernelClient:
                 raise KernelUnreachableError("the kernel has stopped answering")
             wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
             if not await socket.poll(int(wait * 1000) + 1):
-                await self._deliver(socket, {"type": "ping", "id": "ping", "token": self._token})
+                await self._ping(socket, changes)
                 continue
             heard = time.monotonic()
             kind, re, body = decode_reply(await socket.recv_multipart())
@@ -163,20 +167,18 @@ class KernelClient:
             if on_event is not None:
                 on_event(kind, body)
 
+    async def _ping(self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket) -> None:
+        # In this order: what the kernel said last is there before the news that it has gone.
+        if await _has_gone(changes) and not await socket.poll(0):
+            raise KernelUnreachableError("the kernel has gone")
+        ping = {"type": "ping", "id": "ping", "token": self._token}
+        await socket.send_multipart(encode_request(ping))
+
     def _check_boot(self, boot: str) -> None:
         """Notice that the socket has come back to another kernel, which knows no request."""
         if self._boot and boot != self._boot:
             raise KernelUnreachableError("the kernel was restarted meanwhile")
         self._boot = boot
-
-    async def _deliver(self, socket: zmq.asyncio.Socket, fields: Mapping[str, Any]) -> None:
-        frames = encode_request(fields)
-        try:
-            await socket.send_multipart(frames)
-        except zmq.Again:
-            raise KernelUnreachableError(
-                f"no kernel answers at {self._endpoint}{self._doubt()}"
-            ) from None
 
     def _doubt(self) -> str:
         """Return what may be wrong with the address, and what to do."""
@@ -186,26 +188,45 @@ class KernelClient:
             return "; does one listen there (batos status on its machine), and allow this key?"
         return "; does one listen there?"
 
-    def _connect(self) -> zmq.asyncio.Socket:
-        if self._socket is None:
+    async def _connect(self) -> tuple[zmq.asyncio.Socket, zmq.asyncio.Socket]:
+        """Return the connection, and the socket on which libzmq tells of its end.
+
+        With ZMQ_IMMEDIATE a send would fail where nobody listens, but libzmq would then throw
+        away what a kernel said last, where it has gone before that was read.
+        """
+        if self._socket is None or self._changes is None:
             if self._home is not None:
                 self._endpoint, self._token, self._boot = _look_up(self._home)
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
-            self._socket.set(zmq.IMMEDIATE, 1)
-            self._socket.set(zmq.SNDTIMEO, 1000 if self._key is None else REMOTE_MS)
             if self._key is not None:
                 self._socket.set(zmq.CURVE_SERVERKEY, self._key.server.encode())
                 self._socket.set(zmq.CURVE_PUBLICKEY, self._key.public.encode())
                 self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
+            self._changes = self._socket.get_monitor_socket(_WATCHED)
             self._socket.connect(self._endpoint)
-        return self._socket
+            if not await self._changes.poll(CONNECT_MS if self._key is None else REMOTE_MS):
+                raise KernelUnreachableError(
+                    f"no kernel answers at {self._endpoint}{self._doubt()}"
+                )
+        return self._socket, self._changes
 
     def _disconnect(self) -> None:
         if self._socket is not None:
+            self._socket.disable_monitor()
             self._socket.close(0)
-            self._socket = None
-            self._boot = ""
+        if self._changes is not None:
+            self._changes.close(0)
+        self._socket = self._changes = None
+        self._boot = ""
+
+
+async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
+    """Return True when libzmq has told of the end of the connection."""
+    while await changes.poll(0):
+        if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
+            return True
+    return False
 
 
 def _look_up(home: Path) -> tuple[str, str, str]:

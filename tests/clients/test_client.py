@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import time
 
 import pytest
+import zmq
 
 from bat_os.clients.client import KernelClient
+from bat_os.core.protocol import Reply, decode_request, encode_reply
 from bat_os.errors import KernelUnreachableError, NotPlainError, RemoteError, TooLargeError
 
 DOUBLE = {"target": "genesis_obj", "selector": "double", "args": [21], "ik": "k"}
@@ -75,6 +78,36 @@ async def test_where_no_kernel_is_the_client_says_how_to_start_one(tmp_path, tex
     async with KernelClient.at(tmp_path) as kernel:
         with pytest.raises(KernelUnreachableError, match=r"start one with \./run\.sh"):
             await kernel.request("send", target="genesis_obj", selector="x")
+
+
+async def test_what_a_kernel_said_last_is_heard_although_it_has_gone(tmp_path):
+    """Both sides in one loop, so that nothing is read before the other end has gone."""
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
+        door.bind(endpoint)
+        async with KernelClient(endpoint) as kernel:
+            asking = asyncio.ensure_future(kernel.request("health", timeout=5))
+            while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+                await asyncio.sleep(0.01)
+            identity, *frames = door.recv_multipart()
+            reply = Reply("result", decode_request(frames, "").id, {"said": "last"})
+            door.send_multipart([identity, *encode_reply(reply)])
+            door.close()
+            time.sleep(0.2)  # noqa: ASYNC251 - the loop must not read
+            assert await asking == {"said": "last"}
+
+
+async def test_a_kernel_that_goes_is_noticed_and_asked_no_more(tmp_path):
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
+        door.bind(endpoint)
+        async with KernelClient(endpoint) as kernel:
+            asking = asyncio.ensure_future(kernel.request("shutdown", timeout=None))
+            while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+                await asyncio.sleep(0.01)
+            door.close()
+            with pytest.raises(KernelUnreachableError, match="the kernel has gone"):
+                await asking
 
 
 @pytest.mark.slow
