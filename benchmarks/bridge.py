@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 SOURCE = "def answer(self):\n    return 42\n"
 KNOWN = {"target": "genesis_obj", "selector": "answer"}
 CLIENTS, ROUNDS, EACH = 64, 15, 150
+SETTLE = 0.02  # seconds for a cell to end a child and fork the next: no row pays for another
 ECHO = """
 import asyncio, sys, zmq, zmq.asyncio
 async def main():
@@ -169,11 +170,15 @@ async def round_trips(folder: Path) -> None:
                 await bounce(socket), await cell.run(call, unused), await kernel.request("ping")
                 await kernel.request("send", **KNOWN)
             for _ in range(2 * EACH):
-                echo.append(await timed_await(lambda: bounce(socket)))
-                ping.append(await timed_await(lambda: kernel.request("ping")))
-                plain.append(await timed_await(lambda: kernel.request("send", **inner)))
-                alone.append(await timed_await(lambda: cell.run(call, unused)))
-                whole.append(await timed_await(lambda: kernel.request("send", **KNOWN)))
+                for times, work in (
+                    (echo, lambda: bounce(socket)),
+                    (ping, lambda: kernel.request("ping")),
+                    (plain, lambda: kernel.request("send", **inner)),
+                    (alone, lambda: cell.run(call, unused)),
+                    (whole, lambda: kernel.request("send", **KNOWN)),
+                ):
+                    times.append(await timed_await(work))
+                    await asyncio.sleep(SETTLE)
         finally:
             await cell.close()
             context.destroy(0)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Ending a process and forking the next take a processor that whoever is answered needs.
+_ANSWER_FIRST: Final = 0.005  # seconds
 _NO_MEMORY: Final = 72  # exit status in cellmain.py
 
 
@@ -119,8 +121,11 @@ class ZygoteCell:
             return None
         talk = Conversation(child.channel, call, send)
         self._running.add(child)
+        pause = 0.0
         try:
-            return await talk.run()
+            result = await talk.run()
+            pause = _ANSWER_FIRST if len(self._spares) else 0.0
+            return result
         except (EOFError, OSError) as error:
             child.kill()
             try:
@@ -131,9 +136,15 @@ class ZygoteCell:
                 status = -signal.SIGKILL
             raise _explain(status) from error
         finally:
-            child.kill()
-            self._running.discard(child)
-            self._spares.fill_later()
+            if pause:
+                asyncio.get_running_loop().call_later(pause, self._clear_up, child)
+            else:
+                self._clear_up(child)
+
+    def _clear_up(self, child: Child) -> None:
+        child.kill()
+        self._running.discard(child)
+        self._spares.fill_later()
 
     async def _ensure(self) -> Zygote:
         """Return the zygote, started if there is none."""

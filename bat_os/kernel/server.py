@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +16,9 @@ import zmq
 
 from bat_os.core.frames import read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
-from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
+from bat_os.errors import BatError, ShuttingDownError, TooLargeError, UnauthorizedError
 from bat_os.kernel.doors import AT_ONCE, MAX_PARTS, Door, open_door, receive
+from bat_os.kernel.queue.peers import Peers
 
 if TYPE_CHECKING:
     from bat_os.core.protocol import Reply
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_REQUESTS: Final = 1024
-MAX_PER_PEER: Final = 512
 _OPEN_TO_ALL: Final = frozenset({"hello", "ping"})
 
 
@@ -50,7 +48,7 @@ class Server:
         self._socket = open_door(context, door)
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._asking: Counter[bytes] = Counter()
+        self._peers = Peers()
         self._stopping = self._looking = False
         self._loop = asyncio.get_running_loop()
 
@@ -87,6 +85,8 @@ class Server:
             self._loop.call_soon(self._drain)
 
     def _take(self, identity: bytes, frames: list[bytes], known: bool) -> None:
+        if self._peers.is_deaf(identity):
+            return
         try:
             if len(frames) > MAX_PARTS:
                 raise TooLargeError(f"more than {MAX_PARTS} frames in one message")
@@ -96,28 +96,22 @@ class Server:
             self._send(identity, error_reply(refused, error))
             return
         try:
-            self._check(identity, request, known)
+            self._check(request, known)
+            self._peers.enter(identity)
         except BatError as error:
             self._send(identity, error_reply(request, error))
             return
         task = self._loop.create_task(self._answer(identity, request))
         self._tasks.add(task)
-        self._asking[identity] += 1
         task.add_done_callback(partial(self._forget, identity))
 
     def _forget(self, identity: bytes, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._asking[identity] -= 1
-        if not self._asking[identity]:
-            del self._asking[identity]
+        self._peers.leave(identity)
 
-    def _check(self, identity: bytes, request: Request, known: bool) -> None:
+    def _check(self, request: Request, known: bool) -> None:
         if self._stopping:
             raise ShuttingDownError("the kernel is going down; ask again in a moment")
-        if len(self._tasks) >= MAX_REQUESTS:
-            raise BusyError(f"{MAX_REQUESTS} requests are being answered", 500)
-        if self._asking[identity] >= MAX_PER_PEER:
-            raise BusyError(f"{MAX_PER_PEER} requests of yours are being answered", 500)
         if not known:
             raise UnauthorizedError("this key may not come in; its owner can ask for: batos keys")
         token = self.door.token
@@ -155,5 +149,7 @@ class Server:
             # Gone, or it does not read: its answer stays in the image. There may be very many.
             log.debug("reply %s to %s not delivered: %s", reply.type, identity.hex(), error)
             there = error.errno != zmq.EHOSTUNREACH
+            if there:
+                self._peers.note_deaf(identity)
         self._look_again()
         return there

@@ -10,7 +10,8 @@ from bat_os.clients.keys import make_pair
 from bat_os.core.protocol import Reply, decode_reply, encode_request
 from bat_os.errors import SettingsError
 from bat_os.kernel.doors import Curve, Door, guard, is_local, open_door
-from bat_os.kernel.server import MAX_PER_PEER, Server
+from bat_os.kernel.queue.peers import MAX_PER_PEER
+from bat_os.kernel.server import Server
 
 TCP = "tcp://127.0.0.1:*"
 
@@ -136,4 +137,31 @@ async def test_one_connection_takes_its_share_of_the_requests_and_leaves_the_oth
         answered = [decode_reply(await greedy.recv_multipart()) for _ in range(MAX_PER_PEER)]
         assert {kind for kind, _, _ in answered} == {"pong"}
     await server.close()
-    assert not server._asking
+    assert not server._peers._asking
+
+
+@pytest.mark.slow
+async def test_who_leaves_a_thousand_answers_unread_is_served_again_when_it_has_read(context):
+    waiting = Waiting()
+    waiting.go.set()
+    server = Server(context, Door(TCP))
+    server.serve(waiting)
+    with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as deaf:
+        deaf.set(zmq.LINGER, 0)
+        deaf.set(zmq.RCVHWM, 1)
+        deaf.connect(server.endpoint)
+        asked = 0
+        async with asyncio.timeout(60):
+            while not server._peers._deaf:
+                for _ in range(100):
+                    await deaf.send_multipart(encode_request({"type": "x", "id": "y" * 9000}))
+                asked += 100
+                await asyncio.sleep(0)
+        assert (await ask(context, server))[0] == "pong"
+        while await deaf.poll(200):
+            asked -= 1
+            await deaf.recv_multipart()
+        assert asked > 0  # some were dropped
+        await deaf.send_multipart(encode_request({"type": "health", "id": "1"}))
+        assert decode_reply(await deaf.recv_multipart())[:2] == ("pong", "1")
+    await server.close()
