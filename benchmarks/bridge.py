@@ -1,6 +1,6 @@
 """What the kernel adds to its parts: to a commit, to an echo, to the cell; all in one run.
 
-python benchmarks/bridge.py             some 30 s; prints one table
+python benchmarks/bridge.py             a minute; prints one table
 python benchmarks/bridge.py --model     also while the real model generates; two minutes
 
 Parts and whole are measured in turn, so that a busy machine slows both: read the ratios.
@@ -184,12 +184,43 @@ async def round_trips(folder: Path) -> None:
             context.destroy(0)
             echoing.kill()
             echoing.wait()
+    peer = await asyncio.to_thread(notebook)
     row("raw zmq.asyncio echo", f"{ms(echo):.2f} ms")
     row("ping, through the kernel", f"{ms(ping):.2f} ms")
     row("a message that needs no cell", f"{ms(plain):.2f} ms")
     row("the cell alone", f"{ms(alone):.2f} ms")
     goal = 2 * ms(echo) + ms(alone)
     row("a known message", f"{ms(whole):.2f} ms", ms(whole) / goal, "<= 1 x (2 echoes + the cell)")
+    if peer:
+        row(
+            "ipykernel executes 42",
+            f"{ms(peer):.2f} ms",
+            ms(peer) / ms(whole),
+            "of a known message",
+        )
+    else:
+        print("ipykernel is not installed: no row for it")
+
+
+def notebook() -> list[float]:
+    """Return how long ipykernel takes for the least cell, each time; [] where there is none."""
+    try:
+        from ipykernel import __version__  # noqa: F401 - only whether it is there
+        from jupyter_client.manager import start_new_kernel
+    except ImportError:
+        return []
+    manager, client = start_new_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
+    try:
+        times = []
+        for _ in range(20 + EACH):
+            start = time.perf_counter()
+            client.execute_interactive("42", store_history=False, output_hook=lambda _: None)
+            times.append(time.perf_counter() - start)
+            time.sleep(SETTLE)
+        return times[20:]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 async def while_thinking(folder: Path) -> None:

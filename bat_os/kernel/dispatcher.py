@@ -56,6 +56,7 @@ class Dispatcher:
         self.mind = mind
         self.scheduler = scheduler
         self.about = about
+        self._pong = {"boot": about()["boot"]}
         self.stop = stop
         self.others = others
         self._turns = FairGate(TURNS)
@@ -126,7 +127,7 @@ class Dispatcher:
         return Reply("result", request.id, facts)
 
     async def _ping(self, request: Request, _: Send) -> Reply:
-        return Reply("pong", request.id, {"boot": self.about()["boot"]})
+        return Reply("pong", request.id, self._pong)
 
     async def _other(self, request: Request, send: Send, verb: str = "") -> Reply:
         async with self._turns.enter(request.session):
