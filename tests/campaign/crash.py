@@ -31,10 +31,7 @@ WORKS = {
     "restore": ("restore.built", "restore.exchanged", "restore.done"),
 }
 WATCHDOG = ("status.written", "status.renamed")
-UPGRADE = tuple(
-    name for name in NAMES if name.startswith(("upgrade.", "journal.", "program."))
-    if not name.startswith("upgrade.refused")  # nothing was begun: see upgrade_killed
-)  # fmt: skip
+UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
 KERNEL = tuple(
     name
     for name in NAMES
@@ -251,7 +248,8 @@ def _upgrade(folder, name):
     home.upgrade_keys.write_text("unsigned\n")
     home.upgrade_keys.chmod(0o600)
     upgrades.learn(image, "one")
-    home.instructions.write_bytes(project.instructions())
+    changes = {"from": "0.9"} if "refused" in name else {}
+    home.instructions.write_bytes(project.instructions(**changes))
     good = "roll" not in name
     words = [ROOT, home.path, project.root, "good" if good else "bad", f"{name}:kill"]
     killed = subprocess.run(
@@ -262,7 +260,9 @@ def _upgrade(folder, name):
     knows = asyncio.run(upgrades.read_image(image))
     version = read_json(home.program).get("version", "1.0")
     found = (outcome.stage.value, version, knows)
-    old_or_new = [("done", "2.0", "two"), ("rolled_back", "1.0", "one")]
+    old_or_new = [
+        ("done", "2.0", "two"), ("rolled_back", "1.0", "one"), ("refused", "1.0", "one")
+    ]  # fmt: skip
     assert found in old_or_new, f"{name}: neither: {found}"
     return "new" if version == "2.0" else "old"
 

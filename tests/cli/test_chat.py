@@ -1,12 +1,16 @@
 """bat_os.cli.chat: the client as a process, one-shot and in a terminal."""
 
 import asyncio
+import json
+import re
 import signal
 
+import fastjsonschema
 import pytest
 
-from tests.cli.clients import chat, finish, launch
+from tests.cli.clients import chat, finish, launch, verb
 from tests.cli.terminal import Terminal
+from tests.kernels import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 STATES = "DECOMPOSING", "DELEGATING", "SYNTHESIZING", "VALIDATING", "COMPLETE"
@@ -113,6 +117,7 @@ async def test_ctrl_c_withdraws_the_mission_and_leaves_with_130(thinking):
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.status, ended.out) == (130, "")
+    assert ended.err.splitlines()[-1] == "cancelled"
     root = await thinking.mind.image.transact(
         lambda root: [(m.slots["answer"] or {}) for m in root["missions"].values()], note="look"
     )
@@ -161,3 +166,35 @@ async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
 async def test_a_sentence_can_come_with_the_message_that_it_is(home):
     ended = await chat(home, "twice of twenty-one", "--as", "double(21)")
     assert (ended.status, ended.out) == (0, "42\n")
+
+
+async def test_what_may_be_misread_names_the_option_that_corrects_it_here(home):
+    source = b'def double(self, number):\n    """Double a number."""\n    return number * 2\n'
+    await verb(home, "teach", "genesis_obj", "-", given=source)
+    again = await chat(home, "please compute the double of 5")
+    assert (again.out, "; --fresh learns it anew\n" in again.err) == ("10\n", True)
+    unsure = await chat(home, "reverse hello")
+    assert '; --as "selector(values)" corrects it\n' in unsure.err
+    fresh = await chat(home, "double the number 5", "--as", "double(5)", "--fresh")
+    assert (fresh.out, "learned now" in fresh.err) == ("10\n", True)
+
+
+async def test_small_talk_is_answered_in_a_line_and_nothing_is_learned(home):
+    for ended in (await chat(home, "Hello!"), await verb(home, "ask", "thanks", "a", "lot")):
+        assert (ended.status, ended.err, ended.out.count("\n")) == (0, "", 1)
+        assert "double the number 21, e.g. 4 gives 8" in ended.out
+    told = (await verb(home, "ask", "bye", "--json")).json
+    schemas = json.loads((ROOT / "docs" / "schemas.json").read_text(encoding="utf-8"))
+    fastjsonschema.compile(schemas["verbs"]["ask"])(told)
+    assert (told["status"], told["learned"], told["result"][:8]) == ("talk", False, "Goodbye.")
+    assert (await verb(home, "missions", "--json")).json["missions"] == []
+
+
+async def test_in_a_pipe_a_line_every_five_seconds_says_that_it_goes_on(thinking):
+    process = await launch("chat_client.py", thinking.home.path, "genesis_obj.double(21)")
+    said = await until_says(process, "decomposing: ")
+    thinking.gate.set()
+    ended = await finish(process)
+    assert (ended.status, ended.out) == (0, "42\n")
+    [seconds] = re.findall(r"^decomposing: (\d+) s$", said, re.MULTILINE)
+    assert int(seconds) >= 5

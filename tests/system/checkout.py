@@ -1,4 +1,4 @@
-"""A small checkout for tests of the launchers: its own requirements, two scripts that say how
+"""A small checkout for tests of the launchers: its own requirements, scripts that say how
 they were called, and wheels that the test makes, so that no network is needed."""
 
 import http.server
@@ -40,7 +40,7 @@ def make_tree(tree, *, drive=""):
     for name, file in REQUIREMENTS.items():
         place = f"file://{'/' if drive else ''}{drive}{quote(str(make_wheel(tree, name)))}"
         (tree / file).write_text(f"{name} @ {place}\n", encoding="utf-8")
-    for name in ("chat_client.py", "min_watchdog_service.py", "tests/check.py"):
+    for name in ("batos.py", "chat_client.py", "min_watchdog_service.py", "tests/check.py"):
         (tree / name).write_text(SAY, encoding="utf-8")
     return tree
 

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.cli.clients import verb
 from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, TAB, UP, Terminal
 from tests.system.test_watchdog import watchdog
 
@@ -174,6 +175,27 @@ async def test_what_was_misread_is_corrected_by_as(home):
         await terminal.answers("42")
         await terminal.say("/as no message")
         await terminal.until("is no message; write it as selector")
+        await leave(terminal)
+
+
+async def test_what_can_be_done_about_a_reading_is_told_as_the_chat_takes_it(home):
+    source = b'def double(self, number):\n    """Double a number."""\n    return number * 2\n'
+    await verb(home, "teach", "genesis_obj", "-", given=source)
+    async with Terminal(home, columns=200) as terminal:
+        await terminal.say("please compute the double of 5")
+        await terminal.until("; /fresh learns it anew")
+        await terminal.answers("10")
+        await terminal.say("reverse hello")
+        await terminal.until(r"; /as selector\(values\) corrects it")
+        await leave(terminal)
+
+
+async def test_small_talk_is_answered_and_no_mission_comes_of_it(home):
+    async with Terminal(home) as terminal:
+        await terminal.say("hi there")
+        await terminal.until("Hello. Say what you want")
+        await terminal.say("/missions")
+        await terminal.until("no missions")
         await leave(terminal)
 
 

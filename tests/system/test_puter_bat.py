@@ -62,6 +62,14 @@ def test_it_needs_the_same_python_as_run_sh():
     assert "3.1[1-9]" in (ROOT / "run.sh").read_text(encoding="utf-8")
 
 
+def test_every_word_goes_to_the_same_set_up_as_that_of_run_sh():
+    handed = [line for line in LINES if '"%BOOT%"' in line]
+    assert len(handed) == 3
+    assert all(line.endswith('-I -c "%BOOT%" "%HERE%" %*') for line in handed)
+    for text in ("\n".join(LINES), (ROOT / "run.sh").read_text(encoding="utf-8")):
+        assert "from bat_os.cli.setup import main; sys.exit(main())" in text
+
+
 @pytest.fixture(scope="module")
 def windows():
     return Windows(Path(KEPT).absolute())
@@ -95,6 +103,15 @@ class TestInWine:
         reply = windows.start("puter.bat", command, folder=bare)
         assert reply.returncode == status, reply
         assert reply.stdout.splitlines() == ["BAT OS is not running; it has not been set up."]
+        assert not (bare / ".venv").exists()
+
+    def test_wrong_options_and_verbs_need_no_set_up_either(self, windows, bare):
+        wrong = windows.start("puter.bat", "--wrong", folder=bare)
+        assert (wrong.returncode, wrong.stdout) == (2, ""), wrong
+        assert "unrecognized arguments: --wrong" in wrong.stderr
+        early = windows.start("puter.bat", "list", folder=bare)
+        assert early.returncode == 3, early
+        assert "puter.bat start does it." in early.stderr
         assert not (bare / ".venv").exists()
 
     def test_without_any_python_it_says_what_is_needed(self, windows, bare):

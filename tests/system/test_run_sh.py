@@ -194,7 +194,8 @@ def test_start_opens_no_client(ready):
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"), [("statsu", "status"), ("Stop", "stop"), ("hlep", "help")]
+    ("word", "meant"),
+    [("statsu", "status"), ("Stop", "stop"), ("hlep", "help"), ("docter", "doctor")],
 )
 def test_a_word_that_is_nearly_a_command_starts_nothing(bare, word, meant):
     reply = run(bare, word)
@@ -203,10 +204,68 @@ def test_a_word_that_is_nearly_a_command_starts_nothing(bare, word, meant):
     assert not (bare / ".venv").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--wrong"], "unrecognized arguments: --wrong"),
+        (["--wrong", "double 21"], "unrecognized arguments: --wrong"),
+        (["double 21", "--as"], "--as: expected one argument"),
+    ],
+)
+def test_wrong_options_are_told_before_any_set_up(bare, words, said):
+    reply = run(bare, *words)
+    assert (reply.returncode, reply.stdout) == (2, "")
+    assert reply.stderr.startswith("usage: ./run.sh ")
+    assert said in reply.stderr
+    assert not (bare / ".venv").exists()
+
+
+@pytest.mark.parametrize("words", [["list"], ["doctor", "--quick"], ["inspect", "genesis_obj"]])
+def test_a_verb_sets_nothing_up(bare, words):
+    reply = run(bare, *words)
+    assert (reply.returncode, reply.stdout) == (3, "")
+    assert reply.stderr == "BAT OS is not set up yet, or not completely; ./run.sh start does it.\n"
+    assert not (bare / ".venv").exists()
+
+
 @pytest.mark.slow
-def test_a_sentence_that_begins_like_a_command_goes_to_the_client(ready):
-    for words in (["stop", "the", "music"], ["test", "my", "idea"], ["status quo"]):
-        assert run(ready, *words).stdout.splitlines()[-1] == f"chat_client.py {words}"
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["doctor", "--quick"],
+        ["status", "--json"],
+        ["--json", "list"],
+        ["--home", "some where", "-q", "missions"],
+        ["--home=x", "health"],
+        ["inspect", "genesis_obj"],
+        ["inspect"],
+        ["send", "genesis_obj", "double", "21"],
+        ["find", "--help"],
+    ],
+)
+def test_a_line_that_begins_with_a_verb_is_that_verb_and_starts_nothing(ready, words):
+    reply = run(ready, *words)
+    assert (reply.returncode, reply.stderr) == (0, "")
+    assert reply.stdout == f"batos.py {words}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["stop", "the", "music"],
+        ["test", "my", "idea"],
+        ["status quo"],
+        ["list", "the", "planets"],
+        ["find the largest of 3 and 5"],
+        ["--fresh", "inspect my notes"],
+        ["--as", "list()", "say what there is"],
+        ["hello"],
+    ],
+)
+def test_what_begins_like_a_command_or_verb_may_be_a_wish(ready, words):
+    assert run(ready, *words).stdout.splitlines()[-1] == f"chat_client.py {words}"
 
 
 @pytest.mark.slow

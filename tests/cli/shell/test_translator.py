@@ -2,7 +2,13 @@
 
 import pytest
 
-from bat_os.cli.shell.translator import Translator, find_model, make_translator
+from bat_os.cli.shell.translator import (
+    IN_CHAT,
+    ON_COMMAND_LINE,
+    Translator,
+    find_model,
+    make_translator,
+)
 from bat_os.clients.client import KernelClient
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import SettingsError
@@ -19,8 +25,8 @@ async def kernel(thinking):
         yield client
 
 
-async def read(kernel, sentence, engine=None, **options):
-    return await Translator(engine).read(kernel, sentence, **options)
+async def read(kernel, sentence, engine=None, hints=ON_COMMAND_LINE, **options):
+    return await Translator(engine, hints).read(kernel, sentence, **options)
 
 
 def refuse(prompt, sampling, index):
@@ -47,7 +53,7 @@ async def test_the_model_is_asked_in_doubt_only(kernel):
     engine = ScriptedEngine(lambda *_: '{"selector": "reverse", "args": ["hello"]}')
     found = await read(kernel, "reverse hello", engine)
     assert (found.by, found.wish.selector, found.wish.args) == ("model", "reverse", ["hello"])
-    assert "/as selector(values) corrects it" in found.note
+    assert '; --as "selector(values)" corrects it' in found.note
     sure = await read(kernel, "flip a coin", ScriptedEngine(refuse))
     assert sure.by == "rules"
 
@@ -70,3 +76,28 @@ def test_the_model_is_the_file_that_the_variable_names(tmp_path):
     assert find_model({}) is None
     with pytest.raises(SettingsError, match="LLAMA_MODEL_PATH='nowhere' is no file"):
         make_translator({"LLAMA_MODEL_PATH": "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("hints", "fresh", "correct"),
+    [
+        (ON_COMMAND_LINE, "; --fresh learns it anew", '; --as "selector(values)" corrects it'),
+        (IN_CHAT, "; /fresh learns it anew", "; /as selector(values) corrects it"),
+    ],
+)
+async def test_what_can_be_done_is_told_in_the_words_of_the_place(kernel, hints, fresh, correct):
+    known = await read(kernel, "please compute the double of 5", hints=hints)
+    assert known.note.endswith(fresh)
+    unsure = await read(kernel, "reverse hello", hints=hints)
+    assert unsure.note.endswith(correct)
+
+
+async def test_small_talk_is_answered_unless_the_object_knows_it_or_it_is_to_be_learned(kernel):
+    found = await read(kernel, "hello")
+    assert (found.by, found.reply.partition(".")[0]) == ("talk", "Hello")
+    fresh = await read(kernel, "hello", fresh=True)
+    assert (fresh.by, fresh.reply) == ("rules", "")
+    source = 'def hello(self):\n    """Say hello."""\n    return "from the image"\n'
+    await kernel.request("teach", target="genesis_obj", body={"source": source, "examples": []})
+    known = await read(kernel, "hello")
+    assert (known.by, known.wish.selector, known.reply) == ("known", "hello", "")

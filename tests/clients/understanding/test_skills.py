@@ -12,7 +12,8 @@ ROWS = [
     json.loads(line)
     for line in (ROOT / "tests/cases/skills.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-KNOWN = [row for row in ROWS if "wish" in row]
+FRESH = 4  # what no rule was made for is measured (benchmarks/translate.py), not tested
+KNOWN = [row for row in ROWS if "wish" in row and row["set"] != FRESH]
 VOWELS = ("Count the vowels in a text.", "count_vowels", ["text"])
 
 
@@ -22,10 +23,10 @@ def skill(wish, selector, params, similarity=0.9):
             "similarity": similarity}  # fmt: skip
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row["selector"])
+@pytest.mark.parametrize("row", KNOWN, ids=lambda row: f"{row['set']}-{row['selector']}")
 def test_no_sentence_that_asks_for_something_else_is_taken_for_a_skill(row):
     # At a likeness that counts for nothing by itself: only words can serve.
-    one = skill(row["wish"], row["selector"], row["params"], similarity=0.5)
+    one = skill(row["wish"], row["selector"], row["params"], similarity=0.49)
     others = [one["other"] for one in ROWS if "other" in one and one["set"] == row["set"]]
     taken = [other for other in others if recognise(translate(other), [one])]
     assert taken == []
@@ -49,6 +50,49 @@ def test_the_known_message_is_sent_with_the_values_of_the_sentence():
 )
 def test_what_turns_the_wish_into_another_is_no_repeat(sentence):
     assert recognise(translate(sentence), [skill(*VOWELS)]) is None
+
+
+REPLACE = ("Replace a text with another text in another text.", "swap_in", ["old", "new", "text"])
+TIP = ("Calculate a number percent tip on another number.", "tip", ["percent", "amount"])
+MILES = ("Convert miles to kilometres.", "convert", ["miles"])
+COLOR = ("Convert the hex color a text to rgb.", "hex_to_rgb", ["color"])
+CAPITAL = ("Return the capital of a text.", "capital_of", ["country"])
+SPHERE = ("Compute the volume of a sphere with radius a number.", "volume", ["radius"])
+LONGER = ("Is a text longer than another text.", "is_longer", ["first", "second"])
+
+
+@pytest.mark.parametrize(
+    ("known", "repeat", "other"),
+    [
+        (REPLACE, "substitute 'a' with 'b' in 'cab'", "in 'cab' replace 'a' with 'b'"),
+        (TIP, "what is the tip of 10 percent on 60?", "what is the tip on 60 at 10 percent?"),
+        (MILES, "how many kilometres are 5 miles?", "how many miles are 5 kilometres?"),
+        (COLOR, "what is the hex color '#fff' in rgb?", "convert rgb '255,0,0' to the hex color"),
+        (CAPITAL, "what is the capital of 'Spain'?", "which country has the capital 'Madrid'?"),
+        (SPHERE, "what volume has a ball with radius 2?", "what radius has a ball of volume 2?"),
+        (LONGER, "check if 'ab' is longer than 'a'", "is 'ab' shorter than 'a'?"),
+    ],
+)
+def test_values_in_another_role_make_another_wish(known, repeat, other):
+    found = recognise(translate(repeat), [skill(*known)])
+    assert found is not None
+    assert recognise(translate(other), [skill(*known)]) is None
+
+
+def test_a_word_exchanged_for_an_unknown_one_makes_another_wish_however_like_they_are():
+    area = ("Calculate the area of a circle with a radius.", "area", ["radius"])
+    wish = translate("calculate the perimeter of a circle with radius 2")
+    assert recognise(wish, [skill(*area, 0.99)]) is None
+
+
+def test_words_that_only_one_of_the_wishes_has_are_left_out_where_the_meaning_is_like():
+    die = ("Roll a six-sided die.", "roll_die", [])
+    assert recognise(translate("throw a die"), [skill(*die, 0.6)]) is not None
+    assert recognise(translate("throw a die"), [skill(*die, 0.4)]) is None
+    marks = ("Remove the punctuation from a text.", "remove_punctuation", ["text"])
+    longer = translate("remove the punctuation marks from 'a.'")
+    assert recognise(longer, [skill(*marks, 0.7)]) is not None
+    assert recognise(longer, [skill(*marks, 0.6)]) is None
 
 
 def test_other_words_for_the_same_serve_where_the_meaning_is_like():

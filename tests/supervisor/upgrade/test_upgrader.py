@@ -237,6 +237,23 @@ async def test_an_upgrade_that_is_killed_ends_with_the_old_or_the_new_and_never_
     assert (outcome.stage is Stage.DONE) == (good and not cut_short)
 
 
+@pytest.mark.usefixtures("posix")
+@pytest.mark.parametrize("when", [".before", ""])
+async def test_a_refusal_that_is_killed_is_still_a_refusal(upgrade_home, project, when):
+    text = project.instructions(**{"from": "0.9"})
+    upgrade_home.instructions.write_bytes(text)
+    words = [REPOSITORY, upgrade_home.path, project.root, "good", f"upgrade.refused{when}:kill"]
+    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    killed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr.decode()
+
+    outcome = await asyncio.to_thread(carry_out, make_site(upgrade_home, project.root))
+
+    assert outcome.stage is Stage.REFUSED
+    assert not upgrade_home.program.exists()
+    assert await read_image(upgrade_home.path / "live_image.fs") == "one"
+
+
 async def test_putting_an_image_back_can_be_done_again_wherever_it_was_killed(upgrade_home):
     path, backup = upgrade_home.path / "live_image.fs", upgrade_home.path / "backup"
     side = upgrade_home.path / "side"
