@@ -125,7 +125,6 @@ class ZygoteCell:
         try:
             result = await talk.run()
             pause = _ANSWER_FIRST if len(self._spares) else 0.0
-            return result
         except (EOFError, OSError) as error:
             child.kill()
             try:
@@ -135,6 +134,8 @@ class ZygoteCell:
                     return None
                 status = -signal.SIGKILL
             raise _explain(status) from error
+        else:
+            return result
         finally:
             if pause:
                 asyncio.get_running_loop().call_later(pause, self._clear_up, child)

@@ -5,7 +5,6 @@ Exit status: 0 a result, 1 an error of the kernel, 2 wrong usage, 3 no kernel, 1
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.shell.access import require
+from bat_os.cli.shell.briefs import interruptible, request
+from bat_os.cli.shell.launch import make_parser
 from bat_os.cli.shell.loop import prefer_sockets
-from bat_os.clients.chat.waiting import Waiting
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
 from bat_os.clients.keys import ClientKey
@@ -37,9 +37,10 @@ from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from bat_os.cli.shell.translator import Translator
+    from bat_os.cli.shell.translator import Translator, Understood
     from bat_os.clients.translate import Translated
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
@@ -47,8 +48,8 @@ EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NO_KERNEL: Final = 3
 EXIT_INTERRUPTED: Final = 130
-AGAIN: Final = 1.0  # seconds until a kernel that did not come is asked for again
 MAX_PIPED: Final = 1 << 20
+TALK: Final = "talk"  # the status of a reply to a greeting and the like
 HELP: Final = """\
 Say what you want, and the image answers; what it cannot do yet, it learns.
 
@@ -84,36 +85,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 return asyncio.run(converse(home, screen))
             sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
-        return asyncio.run(_ask_once(home, screen, sentence, options))
+        asked = _ask_once(home, screen, sentence, options)
+        return asyncio.run(interruptible(asked, screen))
     except KeyboardInterrupt:
-        print(file=sys.stderr)
         return EXIT_INTERRUPTED
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the chat."""
-    parser = argparse.ArgumentParser(
-        prog="chat_client.py",
-        description="Talk to BAT OS: one sentence, or without one a conversation.",
-        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
-    )
-    parser.add_argument("sentence", nargs="*", help="what you want, in words")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
-    )
-    parser.add_argument(
-        "--as", dest="call", metavar="CALL", help="read the sentence as this: 'selector(5)'"
-    )
-    parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
-    return parser
 
 
 async def _ask_once(home: Path, screen: Screen, sentence: str, options: argparse.Namespace) -> int:
     try:
         async with connect(home) as kernel:
-            screen.result(
-                await answer(kernel, screen, sentence, fresh=options.fresh, call=options.call)
+            show_answer(
+                await answer(kernel, screen, sentence, fresh=options.fresh, call=options.call),
+                screen,
             )
     except BatError as error:
         return refuse(screen, error)
@@ -139,8 +122,27 @@ async def answer(
         wish = correct(translate(sentence), call)
     else:
         async with _translator() as translator:
-            wish = await understand(kernel, screen, translator, sentence, fresh=fresh)
+            understood = await understand(kernel, screen, translator, sentence, fresh=fresh)
+        wish = understood.wish
+        if understood.reply:
+            return _as_answer(understood)
     return await request(kernel, screen, as_fields(wish, fresh=fresh))
+
+
+def show_answer(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what ``answer`` returned; how it came about only where something was sent."""
+    if body["status"] == TALK and not screen.as_json:
+        screen.answer(str(body["result"]))
+    else:
+        screen.result(body)
+
+
+def _as_answer(understood: Understood) -> dict[str, Any]:
+    """Return a reply that no kernel gave, in the form of those that kernels give."""
+    told = {"result": understood.reply, "status": TALK, "learned": False, "printed": ""}
+    told |= {"model_calls": 0, "tokens": 0, "seconds": 0.0}
+    asked = as_fields(understood.wish)
+    return told | {key: asked[key] for key in ("target", "selector", "args", "kwargs")}
 
 
 def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClient:
@@ -193,12 +195,12 @@ async def _translator() -> AsyncIterator[Translator]:
 
 async def understand(
     kernel: KernelClient, screen: Screen, translator: Translator, sentence: str, *, fresh: bool
-) -> Translated:
-    """Return what a sentence asks for, and say so where that is not certain."""
+) -> Understood:
+    """Return what a sentence was taken for, and say so where that is not certain."""
     understood = await translator.read(kernel, sentence, fresh=fresh)
     if understood.note:
         screen.note(f"read as {as_call(as_fields(understood.wish))}: {understood.note}")
-    return understood.wish
+    return understood
 
 
 def correct(wish: Translated, call: str) -> Translated:
@@ -212,49 +214,6 @@ def correct(wish: Translated, call: str) -> Translated:
         raise ArgumentsError(f"{call[:60]!r} is no message; write it as selector(5, 'text')")
     target, selector, args, kwargs = read
     return replace(wish, target=target or wish.target, selector=selector, args=args, kwargs=kwargs)
-
-
-async def request(
-    kernel: KernelClient,
-    screen: Screen,
-    fields: Mapping[str, Any],
-    returns: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Return the body of the answer to one message; withdraws it when cancelled.
-
-    Args:
-        kernel: Answers.
-        screen: Where states and notes go.
-        fields: The message, with its key: asked for again, it runs once.
-        returns: Says whether to go on waiting for a kernel that has gone.
-
-    Raises:
-        RemoteError: The kernel answered with an error.
-        KernelUnreachableError: There is none, and none will come.
-    """
-    with Waiting(screen, fields) as waiting:
-        try:
-            while True:
-                try:
-                    return await kernel.request(
-                        "send", timeout=None, on_event=waiting.show, **fields
-                    )
-                except KernelUnreachableError:
-                    if not returns():
-                        raise
-                await asyncio.sleep(AGAIN)
-        except asyncio.CancelledError:
-            await asyncio.shield(_withdraw(kernel, screen, fields["ik"]))
-            raise
-
-
-async def _withdraw(kernel: KernelClient, screen: Screen, key: str) -> None:
-    try:
-        await kernel.request("cancel", timeout=2.0, ik=key)
-    except RemoteError:  # it never arrived
-        return
-    except KernelUnreachableError:
-        screen.note("no kernel could be told; the next one may go on with it (batos missions)")
 
 
 def as_fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""The wire verbs ``models``, ``models.add``, ``models.remove``, ``models.pin`` and ``unpin``.
+"""The wire verbs ``models``, ``models.add``, ``cancel``, ``remove``, ``pin`` and ``unpin``.
 
 They stand here and not in the kernel because taking a model in needs the engines.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, CancelledError
 from bat_os.image.history.past import PastImage
 from bat_os.image.models import list_models
 from bat_os.kernel.verbs.moments import in_time
@@ -21,19 +22,49 @@ if TYPE_CHECKING:
     from bat_os.kernel.verbs.table import Say, Verb
 
 
+class _Intakes:
+    """Models on their way in, by who asked for them: each can be withdrawn by its asker."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._adding: dict[tuple[str, str], asyncio.Task[dict[str, Any]]] = {}
+
+    async def add(self, mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+        source = request.body.get("source", "")
+        if type(source) is not str:
+            raise ArgumentsError("source is no text")
+        name = _name(request)
+        who = request.session, name
+        told = self._models.add(name, source, lambda line: say({"text": line}))
+        task = self._adding[who] = asyncio.create_task(told)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():  # the kernel goes down
+                raise
+            raise CancelledError(f"adding {name} was cancelled by the asker") from None
+        finally:
+            if self._adding.get(who) is task:
+                del self._adding[who]
+
+    async def cancel(self, mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+        task = self._adding.get((request.session, _name(request)))
+        if task is None:
+            return {"cancelled": False}
+        task.cancel()
+        await asyncio.wait([task])
+        return {"cancelled": task.cancelled()}
+
+
 def make_model_verbs(models: Models) -> Mapping[str, Verb]:
     """Return the verbs on these models."""
+    intakes = _Intakes(models)
 
     async def show(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         if isinstance(mind.image, PastImage):  # where a model is in memory is of the present
             return {"models": await list_models(mind.image)}
         return await models.list()
-
-    async def add(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
-        source = request.body.get("source", "")
-        if type(source) is not str:
-            raise ArgumentsError("source is no text")
-        return await models.add(_name(request), source, lambda line: say({"text": line}))
 
     async def remove(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         return await models.remove(_name(request))
@@ -47,7 +78,8 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
 
     return {
         "models": in_time("models", show),
-        "models.add": add,
+        "models.add": intakes.add,
+        "models.cancel": intakes.cancel,
         "models.remove": remove,
         "models.pin": setting(models.roster.pin),
         "models.unpin": setting(models.roster.unpin),

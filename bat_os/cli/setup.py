@@ -2,7 +2,8 @@
 
 ``run.sh`` and ``puter.bat`` find a Python and hand over to this module.
 
-    set up .venv (once, resumable) > watchdog up > become chat_client.py
+    a sentence, or nothing   set up .venv (once, resumable) > watchdog up > become chat_client.py
+    a verb of batos          become batos.py
 
 Each step of the set-up leaves a stamp in ``.venv/.setup``: the hash of what it installed. A
 start compares stamps and does only what is missing, so a second start costs some milliseconds
@@ -12,7 +13,6 @@ running installer inherits it, so it is held for as long as anything changes ``.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import hashlib
 import os
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bat_os.cli.progress import Progress
+from bat_os.cli.shell import launch
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.lock import FileLock, is_held
@@ -51,22 +52,6 @@ NEEDED: Final = 3_000 * MB  # .venv, and the downloads while they are unpacked
 FULL: Final = 50 * MB
 LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
-COMMANDS: Final = ("start", "status", "stop", "test")
-HELP: Final = """BAT OS: a living image for local AI.
-
-  {me}                    open the chat
-  {me} "a sentence"       ask once, print the answer
-  {me} --json "..."       the same, as one JSON object
-  {me} start              start it and open nothing
-  {me} status             say what runs
-  {me} stop               stop it
-  {me} test [options]     run all checks; the options go to pytest
-  {me} --help             this text
-
-The first start sets up .venv beside this file; it needs the network, once. The image and
-the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
-Python to use (3.11 or newer).
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +272,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Set up what is missing, see that the kernel runs, and become the client."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     root = Path(__file__).absolute().parents[2]
+    me = "puter.bat" if WINDOWS else "./run.sh"
     if arguments[:1] in (["-h"], ["--help"]) or arguments == ["help"]:
-        print(HELP.format(me="puter.bat" if WINDOWS else "./run.sh"), end="")
+        print(launch.HELP.format(me=me), end="")
         return 0
-    if meant := _guess(arguments):
-        print(f"{arguments[0]}: did you mean {meant}? A wish has several words.", file=sys.stderr)
-        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return _start(Setup(root), root, arguments)
+        return _dispatch(Setup(root), root, arguments, me)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -304,22 +287,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _start(setup: Setup, root: Path, arguments: list[str]) -> int:
-    python, command = str(setup.python), _subcommand(arguments)
+def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
+    if command := launch.find_command(arguments):
+        return _carry_out_command(setup, root, command, arguments[1:])
+    if launch.find_verb(arguments):
+        return _pass_to_batos(setup, root, arguments, me)
+    # What is wrong with the options is told now, and not after minutes of set-up.
+    sentence = launch.make_parser(me).parse_args(arguments).sentence
+    if meant := launch.guess(sentence):
+        told = f"{sentence[0]}: did you mean {meant}? A wish has several words."
+        print(told, file=sys.stderr)
+        return 2
+    return _ask(setup, root, arguments)
+
+
+def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str]) -> int:
+    python = str(setup.python)
     if command in ("stop", "status"):
         if not setup.is_sound():
             print("BAT OS is not running; it has not been set up.")
             return 0 if command == "stop" else 3
         return _become([python, str(root / "min_watchdog_service.py"), command])
-    setup.complete(tests=command == "test")
+    _complete(setup, tests=command == "test")
+    if command == "test":
+        return _become([python, str(root / "tests" / "check.py"), *options])
+    return _see_that_it_runs(python, root)
+
+
+def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
+    """Become batos. A verb neither sets up nor starts anything: most only look."""
+    if not setup.is_sound() or setup.missing(tests=False):
+        print(f"BAT OS is not set up yet, or not completely; {me} start does it.", file=sys.stderr)
+        return 3
+    return _become([str(setup.python), str(root / "batos.py"), *arguments])
+
+
+def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
+    """Become the client of a kernel that runs."""
+    _complete(setup, tests=False)
+    python = str(setup.python)
+    return _see_that_it_runs(python, root) or _become(
+        [python, str(root / "chat_client.py"), *arguments]
+    )
+
+
+def _complete(setup: Setup, *, tests: bool) -> None:
+    setup.complete(tests=tests)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-    if command == "test":
-        return _become([python, str(root / "tests" / "check.py"), *arguments[1:]])
-    status = _see_that_it_runs(python, root)
-    if status or command == "start":
-        return status
-    return _become([python, str(root / "chat_client.py"), *arguments])
 
 
 def _see_that_it_runs(python: str, root: Path) -> int:
@@ -329,34 +344,6 @@ def _see_that_it_runs(python: str, root: Path) -> int:
         return 0
     command = [python, str(root / "min_watchdog_service.py"), "start", "--wait"]
     return subprocess.call(command)  # noqa: S603 - our own command, no shell
-
-
-def _subcommand(arguments: list[str]) -> str:
-    """Return one of ``COMMANDS``; "" when the words are for the client.
-
-    >>> _subcommand(["stop"]), _subcommand(["stop", "the", "music"])
-    ('stop', '')
-    >>> _subcommand(["test", "-k", "mission"]), _subcommand(["test the network"])
-    ('test', '')
-    """
-    if len(arguments) == 1 and arguments[0] in COMMANDS:
-        return arguments[0]
-    if arguments[:1] == ["test"] and all(
-        word[:1] == "-" or word[:5] == "tests" for word in arguments[1:2]
-    ):
-        return "test"
-    return ""
-
-
-def _guess(arguments: list[str]) -> str:
-    """Return the command that a single word may have been meant to be, or "".
-
-    >>> _guess(["statsu"]), _guess(["status"]), _guess(["status quo"])
-    ('status', '', '')
-    """
-    if len(arguments) != 1 or arguments[0] in COMMANDS or " " in arguments[0]:
-        return ""
-    return next(iter(difflib.get_close_matches(arguments[0], (*COMMANDS, "help"), cutoff=0.7)), "")
 
 
 def _become(command: list[str]) -> int:

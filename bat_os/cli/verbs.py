@@ -32,6 +32,7 @@ from bat_os.cli.commands import (
 from bat_os.cli.commands.command import Ask
 from bat_os.cli.shell.access import as_coded, may_come, require
 from bat_os.cli.shell.asking import COMMANDS as ASKING
+from bat_os.cli.shell.briefs import interruptible
 from bat_os.cli.shell.completion import COMMANDS as COMPLETION
 from bat_os.cli.shell.config import COMMANDS as CONFIG
 from bat_os.cli.shell.help import describe_examples
@@ -77,7 +78,8 @@ EXIT_STATUSES: Final = {
     2: "wrong usage, or a setting that cannot be used",
     3: "no kernel answers",
     78: "of `batos serve`: a person has to act (a wrong setting, a held image)",
-    130: "Ctrl-C",
+    130: "Ctrl-C; what `send`, `ask` or `models add` had begun is cancelled first (a second "
+    "Ctrl-C leaves at once)",
 }
 _EPILOG: Final = """\
 batos VERB --help has the arguments and examples of one verb; batos serve --help is about the
@@ -113,7 +115,7 @@ def _carry_out(options: argparse.Namespace, screen: Screen) -> int:
     home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
     if options.verb not in HOMELESS and not os.environ.get("BATOS_KEY_FILE"):
         require(home)
-    body = asyncio.run(run(home, options, screen))
+    body = asyncio.run(interruptible(run(home, options, screen), screen))
     show(body, options, screen)
     return int(body.get("exit_status", 0))
 

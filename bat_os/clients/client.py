@@ -142,7 +142,7 @@ class KernelClient:
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
     ) -> dict[str, Any]:
         socket, changes = await self._connect()
-        await socket.send_multipart(encode_request({"token": self._token} | dict(envelope)))
+        await self._deliver(socket, envelope)
         heard = time.monotonic()
         while True:
             now = time.monotonic()
@@ -171,8 +171,13 @@ class KernelClient:
         # In this order: what the kernel said last is there before the news that it has gone.
         if await _has_gone(changes) and not await socket.poll(0):
             raise KernelUnreachableError("the kernel has gone")
-        ping = {"type": "ping", "id": "ping", "token": self._token}
-        await socket.send_multipart(encode_request(ping))
+        await self._deliver(socket, {"type": "ping", "id": "ping"})
+
+    async def _deliver(self, socket: zmq.asyncio.Socket, envelope: Mapping[str, Any]) -> None:
+        try:
+            await socket.send_multipart(encode_request({"token": self._token} | dict(envelope)))
+        except zmq.Again:  # libzmq has given the connection up
+            raise KernelUnreachableError("the kernel has gone") from None
 
     def _check_boot(self, boot: str) -> None:
         """Notice that the socket has come back to another kernel, which knows no request."""
@@ -199,13 +204,15 @@ class KernelClient:
                 self._endpoint, self._token, self._boot = _look_up(self._home)
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
+            self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
             if self._key is not None:
                 self._socket.set(zmq.CURVE_SERVERKEY, self._key.server.encode())
                 self._socket.set(zmq.CURVE_PUBLICKEY, self._key.public.encode())
                 self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
             self._changes = self._socket.get_monitor_socket(_WATCHED)
             self._socket.connect(self._endpoint)
-            if not await self._changes.poll(CONNECT_MS if self._key is None else REMOTE_MS):
+            patience = CONNECT_MS if self._key is None else REMOTE_MS
+            if not await self._changes.poll(patience) or await _has_gone(self._changes):
                 raise KernelUnreachableError(
                     f"no kernel answers at {self._endpoint}{self._doubt()}"
                 )

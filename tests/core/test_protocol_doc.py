@@ -46,7 +46,7 @@ def test_the_page_has_every_code_of_the_tree_and_no_other():
 
 async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
     verbs = {**VERBS, **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)))}
-    dispatcher = Dispatcher(None, None, dict, lambda: None, verbs)
+    dispatcher = Dispatcher(None, None, lambda: {"boot": "b"}, lambda: None, verbs)
     with pytest.raises(errors.UnknownTypeError) as caught:
         await dispatcher.handle(Request("no such verb"), lambda reply: None)
     known = str(caught.value).split("known are: ")[1].split(", ")

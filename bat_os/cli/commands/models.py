@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.machine import look_at_machine, read_book
 from bat_os.cli.shell.bars import Bar
+from bat_os.cli.shell.briefs import WITHDRAWN
 from bat_os.core.models.profiles import choose, fit, show_size
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bat_os.cli.commands.command import Ask
     from bat_os.clients.console import Screen
 
+PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
 _ACTIONS: Final = ("fit", "add", "remove", "pin", "unpin")
 
 
@@ -35,9 +37,19 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
         with Bar(ask.screen) as bar:
             return await ask.kernel.request(verb, timeout=timeout, on_event=bar.hear, body=body)
     except asyncio.CancelledError:
-        if action == "add":
-            ask.screen.note("the kernel goes on with it; batos models shows when it is there")
+        if action == "add" and await asyncio.shield(_withdraw(ask, ask.options.name)):
+            raise asyncio.CancelledError(WITHDRAWN) from None
         raise
+
+
+async def _withdraw(ask: Ask, name: str) -> bool:
+    """End an intake that this client began; return True when it ended without a model."""
+    try:
+        told = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
+    except (RemoteError, KernelUnreachableError):
+        ask.screen.note("the kernel may go on with it; batos models shows when it is there")
+        return False
+    return bool(told["cancelled"])
 
 
 def _locate(source: str) -> str:

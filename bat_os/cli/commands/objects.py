@@ -12,6 +12,7 @@ from bat_os.cli.commands.command import (
     read_words,
     simple,
 )
+from bat_os.cli.shell.briefs import send
 from bat_os.cli.shell.parser import guess
 from bat_os.errors import NotFoundError
 
@@ -27,15 +28,14 @@ TEACH_SECONDS: Final = 60.0
 
 async def _send(ask: Ask) -> Mapping[str, Any]:
     args, kwargs = read_words(ask.options.words)
-    return await ask.kernel.request(
-        "send",
-        timeout=None,
-        target=ask.options.object,
-        selector=ask.options.selector,
-        args=args,
-        kwargs=kwargs,
-        body={"fresh": ask.options.fresh} | ({"mode": "cascade"} if ask.options.cascade else {}),
-    )
+    fields = {
+        "target": ask.options.object,
+        "selector": ask.options.selector,
+        "args": args,
+        "kwargs": kwargs,
+        "body": {"fresh": ask.options.fresh} | ({"mode": "cascade"} if ask.options.cascade else {}),
+    }
+    return await send(ask.kernel, ask.screen, fields)
 
 
 async def _inspect(ask: Ask) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli import watchdog
-from bat_os.cli.chat import answer
+from bat_os.cli.chat import answer, show_answer
 from bat_os.cli.commands.command import Command
 from bat_os.cli.machine import read_book
 from bat_os.core.personas import PERSONAS
@@ -89,9 +89,7 @@ def _ask_words(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "ask": Command(
-        "say what you want, in words", _ask, _ask_words, lambda body, screen: screen.result(body)
-    ),
+    "ask": Command("say what you want, in words", _ask, _ask_words, show_answer),
     "personas": Command(
         "list the personas and what they think with", _personas, show=_show_personas
     ),

@@ -16,9 +16,10 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, request, understand
+from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, understand
+from bat_os.cli.shell.briefs import request
 from bat_os.cli.shell.slash import SlashVerbs
-from bat_os.cli.shell.translator import make_translator
+from bat_os.cli.shell.translator import IN_CHAT, make_translator
 from bat_os.clients.chat.completer import ChatCompleter
 from bat_os.clients.chat.editor import Editor
 from bat_os.clients.chat.names import LiveNames
@@ -46,7 +47,7 @@ async def converse(home: Path, screen: Screen) -> int:
     """Talk until Ctrl-D or ``/quit``; return the exit status."""
     names = LiveNames(lambda: connect(home))
     slashes = SlashVerbs(home, screen)
-    translator = make_translator()
+    translator = make_translator(hints=IN_CHAT)
     screen.note(WELCOME)
     async with connect(home) as kernel:
         talk = Conversation(kernel, screen, translator, slashes, _watched(home))
@@ -155,9 +156,14 @@ class Conversation:
     async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
         """Answer a sentence."""
         self._last = translate(sentence)
-        wish = await understand(self._kernel, self._screen, self._translator, sentence, fresh=fresh)
-        self._last = wish
-        await self._say(as_fields(wish, fresh=fresh))
+        heard = await understand(
+            self._kernel, self._screen, self._translator, sentence, fresh=fresh
+        )
+        self._last = heard.wish
+        if heard.reply:
+            self._screen.answer(heard.reply)
+        else:
+            await self._say(as_fields(heard.wish, fresh=fresh))
 
     async def _say(self, fields: Mapping[str, Any]) -> None:
         self._choices = []

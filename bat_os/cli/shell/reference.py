@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.cli import chat, kernel, verbs
 from bat_os.cli.shell.help import EXAMPLES
+from bat_os.cli.shell.launch import HELP, make_parser
 from bat_os.cli.shell.parser import show_action, show_value, verbs_of
 
 if TYPE_CHECKING:
@@ -56,9 +57,17 @@ def _sections() -> Iterator[str]:
         yield from _describe(made[name])
     yield _TITLE.format(title="The kernel itself")
     yield from _describe(kernel.make_parser())
+    yield _TITLE.format(title="The launchers")
+    yield "`run.sh`, and `puter.bat` with the same words:\n"
+    yield from _quote(HELP.format(me="./run.sh"))
     yield _TITLE.format(title="The chat")
-    yield from _describe(chat.make_parser())
-    yield "\n" + "\n".join(f"    {line}".rstrip() for line in chat.HELP.splitlines())
+    yield from _describe(make_parser())
+    yield ""
+    yield from _quote(chat.HELP)
+
+
+def _quote(text: str) -> Iterator[str]:
+    return (f"    {line}".rstrip() for line in text.splitlines())
 
 
 def _describe(parser: argparse.ArgumentParser) -> Iterator[str]:

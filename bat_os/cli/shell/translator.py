@@ -2,6 +2,7 @@
 
     a call as it is ────────────────────────────────────────────→ sent
     rules ─→ understood by its object? ─yes─────────────────────→ sent
+      ├─no─→ a greeting or the like? ─yes───────────────────────→ answered here
       └─no─→ a learned skill that fits (``find``)? ─yes─────────→ sent to that
                └─no─→ in doubt, and a model there? both read it ─→ learned
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bat_os.clients.chat.smalltalk import reply_to
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import Translated, translate
 from bat_os.clients.understanding.proposal import find_doubt, propose, settle
@@ -36,26 +38,46 @@ FOUND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a person can do about a sentence that was misread, where that person is.
+
+    Attributes:
+        fresh: How it is learned anew.
+        correct: How it is given as a message.
+    """
+
+    fresh: str
+    correct: str
+
+
+IN_CHAT: Final = Hints("/fresh learns it anew", "/as selector(values) corrects it")
+ON_COMMAND_LINE: Final = Hints("--fresh learns it anew", '--as "selector(values)" corrects it')
+
+
+@dataclass(frozen=True, slots=True)
 class Understood:
     """What a sentence was taken for.
 
     Attributes:
         wish: The message to send.
-        by: ``call``, ``rules``, ``known``, ``skill``, ``both`` or ``model``.
+        by: ``call``, ``rules``, ``known``, ``talk``, ``skill``, ``both`` or ``model``.
         note: One line for the person who said it; "" where nothing needs saying.
+        reply: The answer, where nothing is to be sent.
     """
 
     wish: Translated
     by: str
     note: str = ""
+    reply: str = ""
 
 
 class Translator:
     """Reads sentences; keeps its model loaded between them."""
 
-    def __init__(self, engine: ModelEngine | None) -> None:
+    def __init__(self, engine: ModelEngine | None, hints: Hints = ON_COMMAND_LINE) -> None:
         """Read by rules alone where there is no engine."""
         self._engine = engine
+        self._hints = hints
 
     async def read(self, kernel: KernelClient, sentence: str, *, fresh: bool = False) -> Understood:
         """Return the message that a sentence asks for.
@@ -72,35 +94,45 @@ class Translator:
         if parse_call(sentence):
             return Understood(wish, "call")
         try:
-            if await _understands(kernel, wish):
-                return Understood(wish, "known")
-            skill = None if fresh else await _find_skill(kernel, wish)
+            known = await self._recognise(kernel, wish, sentence, fresh=fresh)
         except BatError:  # no kernel, or one that still wakes up: sending will tell
             return Understood(wish, "rules")
-        if skill is not None:
-            known = f"{skill.target}.{skill.selector}"
-            return Understood(skill, "skill", f"{known} does this already; /fresh learns it anew")
-        return await self._read_twice(wish, sentence)
+        return known or await self._read_twice(wish, sentence)
 
     async def close(self) -> None:
         """Give the model back. Idempotent."""
         if self._engine is not None:
             await self._engine.close()
 
+    async def _recognise(
+        self, kernel: KernelClient, wish: Translated, sentence: str, *, fresh: bool
+    ) -> Understood | None:
+        """Return what needs no learning, or None."""
+        if await _understands(kernel, wish):
+            return Understood(wish, "known")
+        if fresh:
+            return None
+        if reply := reply_to(sentence):
+            return Understood(wish, "talk", reply=reply)
+        skill = await _find_skill(kernel, wish)
+        if skill is None:
+            return None
+        note = f"{skill.target}.{skill.selector} does this already; {self._hints.fresh}"
+        return Understood(skill, "skill", note)
+
     async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
         doubt = find_doubt(wish)
         if not doubt:
             return Understood(wish, "rules")
-        correct = "/as selector(values) corrects it"
+        misread = f"I may have misread it: {doubt}; {self._hints.correct}"
         if self._engine is None:
-            return Understood(wish, "rules", f"I may have misread it: {doubt}; {correct}")
+            return Understood(wish, "rules", misread)
         try:
             proposal = await propose(self._engine, sentence, wish)
         except BatError as error:  # rules serve without it
             return Understood(wish, "rules", f"read by rules alone: {error}")
         settled, by = settle(wish, proposal, sentence)
-        note = "" if by == "both" else f"I may have misread it: {doubt}; {correct}"
-        return Understood(settled, by, note)
+        return Understood(settled, by, "" if by == "both" else misread)
 
 
 async def _understands(kernel: KernelClient, wish: Translated) -> bool:
@@ -132,7 +164,9 @@ def find_model(environ: Mapping[str, str]) -> Path | None:
     return path
 
 
-def make_translator(environ: Mapping[str, str] = os.environ) -> Translator:
+def make_translator(
+    environ: Mapping[str, str] = os.environ, hints: Hints = ON_COMMAND_LINE
+) -> Translator:
     """Return a translator with the model that this machine has; nothing is loaded yet.
 
     Raises:
@@ -140,9 +174,9 @@ def make_translator(environ: Mapping[str, str] = os.environ) -> Translator:
     """
     path = find_model(environ)
     if path is None:
-        return Translator(None)
+        return Translator(None, hints)
 
     async def file() -> Path:
         return path
 
-    return Translator(LlamaCppEngine(path.stem, file))
+    return Translator(LlamaCppEngine(path.stem, file), hints)

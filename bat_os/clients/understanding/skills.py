@@ -1,19 +1,24 @@
 """Does the image know how already? Then the known message is sent, and nothing is written.
 
 The kernel ranks what it has learned by meaning (``find``). Like meaning alone is not enough:
-"count the vowels" and "list the vowels" lie close together. So a skill serves only where it
-takes as many values, of kinds that it speaks of, and no word of the wish turns it into
-another one; and then its words have to say all that was asked, or the meaning be very like.
+"count the vowels" and "list the vowels" lie close together, as do area and perimeter. So both
+wishes are taken apart (``bat_os.clients.understanding.parts``), and a skill serves where
+
+1. it takes as many values, of the same kinds, with the same units beside them;
+2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
+3. no word of one is exchanged for an unknown word of the other. Where only one of the two says
+   more, their meaning has to be like: a wrong answer is worse than a new lesson.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.clients.phrase import ARTICLES, PREPOSITIONS, word_set
-from bat_os.clients.understanding.agreement import singular
+from bat_os.clients.phrase import word_set
+from bat_os.clients.understanding.concepts import MEASURES, TURNS, forms, unbend
+from bat_os.clients.understanding.parts import ANY, Parts, take_apart
 from bat_os.core.judging.likeness import is_same_wish
 
 if TYPE_CHECKING:
@@ -21,56 +26,28 @@ if TYPE_CHECKING:
 
     from bat_os.clients.translate import Translated
 
-LIKE: Final = 0.55  # cosine from which words that the skill does not know are no hindrance
-ALIKE: Final = 0.66  # the same where the wish lacks words of the skill, too
 RELATED: Final = 0.30  # cosine below which like words are a coincidence
+SHORTER: Final = 0.50  # cosine from which a wish may lack words of the skill
+LONGER: Final = 0.66  # cosine from which it may have words that the skill does not know
+ALIKE: Final = 0.80  # cosine from which wishes without any word that counts are the same
 LOOKED_AT: Final = 6
-_KINDS: Final = {str: ("text", "name", "date", "word"), list: ("list",), dict: ("dictionary",)}
-_VALUES: Final = word_set(
-    "number text list name dictionary truth value values numbers another one word person date"
-)
-_ASKING: Final = (
-    ARTICLES
-    | PREPOSITIONS
-    | word_set(
-        "what which who how much many is are was were does do did has have be it its that this "
-        "these those me my you your i we please can could would say tell show give get return "
-        "report print calculate compute find check determine whether if and or all every each "
-        "know need want write turn put new "
-        "now current currently there here s"
-    )
-)
-# What is done to the same things: "count the vowels" is not "list the vowels".
-_ACTIONS: Final = word_set(
-    "count list remove delete sort reverse sum add subtract multiply divide average join split "
-    "convert encode decode encrypt translate greet insult roll flip draw remember forget open "
-    "close start stop square double halve replace repeat upper lower"
-)
-_YES_OR_NO: Final = word_set("is are was were does do did has have can")
-# A noun that makes another thing of the one before it: the square, the square root.
-_HEADS: Final = word_set("root power sum product difference factor digit length index position")
-# Other words for the same; both sides are read with these.
-_SYNONYMS: Final = {
-    **dict.fromkeys(("largest", "biggest", "greatest", "highest", "max"), "maximum"),
-    **dict.fromkeys(("smallest", "lowest", "least", "min"), "minimum"),
-    **dict.fromkeys(("backwards", "backward", "reversed", "inverted"), "reverse"),
-    **dict.fromkeys(("repeated", "duplicate", "duplicates"), "duplicate"),
-    "total": "sum", "mean": "average", "dice": "die", "sqrt": "square root",
-    "weekday": "day week", "drop": "remove", "delete": "remove", "throw": "roll",
-    "kilometres": "kilometers", **dict.fromkeys(("make", "create", "produce"), "generate"),
-    "deduplicate": "remove duplicate", "metres": "meters", "colour": "color", "centre": "center",
-    "factors": "factor", "degrees": "", "uppercase": "upper case", "lowercase": "lower case",
+OFFERED: Final = 0.40  # cosine from which a skill is worth naming though it is not sent
+_KINDS: Final = {
+    str: "text", bool: "truth", int: "number", float: "number", list: "list", tuple: "list",
+    dict: "dictionary",
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\W_]+")
-# Ways to say it in several words, as one: (what is said, what is read).
-_PHRASES: Final = (
-    (re.compile(r"^(do you know|can you|could you|would you|will you)\b"), "tell"),
-    (re.compile(r"\b(say|tell) hello to\b"), "greet"),
-    (re.compile(r"\badd(s|ed)? up\b"), "sum"),
-    (re.compile(r"^(turn|put) (.*) around$"), r"reverse \2"),
-    (re.compile(r"^(?:make|keep) (.*) unique$"), r"remove duplicates \1"),
-    (re.compile(r"^count (\w+) (?:in )?a number (\w+)$"), r"convert \2 to \1"),
-)
+# What a value is called, where there is one.
+_VALUES: Final = word_set("number text list dictionary value array string item name")
+
+
+@dataclass(frozen=True, slots=True)
+class _Skill:
+    """A known skill, as far as it is compared: names of its parameters, words of its selector."""
+
+    parts: Parts
+    names: frozenset[str]
+    title: frozenset[str]
 
 
 def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
@@ -89,73 +66,122 @@ def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translat
     return None
 
 
+def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
+    """Return the message of the skill that is most like the wish, for a person to judge.
+
+    Args:
+        wish: What was understood.
+        skills: As for ``recognise``.
+
+    Returns:
+        None where no skill that takes these values is like it.
+    """
+    fitting = [one for one in skills if _takes(str(one["signature"]), wish)]
+    best = max(fitting, key=lambda skill: float(skill["similarity"]), default=None)
+    if best is None or wish.examples or float(best["similarity"]) < OFFERED:
+        return None
+    return replace(wish, target=str(best["object"]), selector=str(best["selector"]))
+
+
 def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
     """Return True when a known skill does what was asked."""
-    learned, similarity = str(skill["wish"]), float(skill["similarity"])
-    if similarity < RELATED or not _takes(str(skill["signature"]), wish):
+    similarity, signature = float(skill["similarity"]), str(skill["signature"])
+    if similarity < RELATED or not _takes(signature, wish):
         return False
-    said, told = _plain(wish.text), _plain(learned)
-    if not is_same_wish(_things(said), _things(told)) or not _fits_kinds(wish.args, learned):
-        return False
-    if _asks_whether(wish.text) != _asks_whether(learned):
-        return False
-    has_values = bool(wish.args or wish.kwargs)
-    asked = _content(said, has_values=has_values)
-    name = _plain(str(skill["selector"]).replace("_", " "))
-    known = _content(told, has_values=has_values) | _content(name, has_values=has_values)
-    for turning in (_ACTIONS, _HEADS):
-        if asked & turning != known & turning and (turning is _HEADS or asked & turning):
-            return False
-    explained = bool(asked & known) and asked <= known
-    return explained or similarity >= (LIKE if known <= asked | _ACTIONS else ALIKE)
+    values, names = len(wish.args) + len(wish.kwargs), _parameters(signature)
+    learned, title = str(skill["wish"]), str(skill["selector"]).replace("_", " ")
+    said, told = _forms(wish.text), _forms(learned)
+    asked = take_apart(wish.text, values=values, names=names, others=told)
+    known = _Skill(
+        take_apart(learned, values=values, names=names, others=said),
+        frozenset(unbend(name) for name in names),
+        frozenset(take_apart(title, others=said).concepts),
+    )
+    return (
+        _has_kinds(wish.args, known.parts)
+        and _is_given_the_same(asked, known)
+        and _is_one_wish(asked, known.parts)
+        and _says_enough(asked, known, similarity, has_values=bool(values))
+    )
+
+
+def _parameters(signature: str) -> list[str]:
+    inside = signature.partition("(")[2].rpartition(")")[0]
+    names = [part.partition(":")[0].partition("=")[0].strip() for part in inside.split(",")]
+    return [name for name in names if name not in ("", "self")]
 
 
 def _takes(signature: str, wish: Translated) -> bool:
     """Return True when the signature has as many parameters as the wish has values."""
-    inside = signature.partition("(")[2].rpartition(")")[0]
-    names = [part.partition(":")[0].partition("=")[0].strip() for part in inside.split(",")]
-    known = [name for name in names if name not in ("", "self")]
-    if not inside:  # only the name was kept
+    if "(" not in signature:  # only the name was kept
         return True
+    known = _parameters(signature)
     return len(known) == len(wish.args) + len(wish.kwargs) and set(wish.kwargs) <= set(known)
 
 
-def _fits_kinds(values: Sequence[Any], learned: str) -> bool:
-    """Return False for a list where the skill speaks of a text, and the like."""
-    words = set(_WORD.findall(learned.lower()))
-    spoken = {kind for kind, nouns in _KINDS.items() if words & set(nouns)}
-    given = {type(value) for value in values}
-    return not given or not spoken or not given & set(_KINDS) or bool(given & spoken)
+def _forms(text: str) -> frozenset[str]:
+    return frozenset(form for word in _WORD.findall(text.lower()) for form in forms(word))
 
 
-def _asks_whether(text: str) -> bool:
-    """Return True for a wish that is answered by yes or no."""
-    words = _read(text).split()
-    return bool(words) and (words[0] in _YES_OR_NO or "whether" in words[:3])
+def _has_kinds(values: Sequence[Any], known: Parts) -> bool:
+    """Return False for a list where the skill takes a text, and the like."""
+    if len(values) != len(known.kinds):
+        return True  # it cannot be told which is which
+    given = [_KINDS.get(type(value), ANY) for value in values]
+    return all(ANY in pair or len(set(pair)) == 1 for pair in zip(given, known.kinds, strict=True))
 
 
-def _read(text: str) -> str:
-    """Return the text in small letters, phrases that mean one word as that word."""
-    read = text.lower().strip(" .?!")
-    for said, word in _PHRASES:
-        read = said.sub(word, read)
-    return read
+def _is_given_the_same(asked: Parts, known: _Skill) -> bool:
+    """Return True when each value is the same thing to both, and none is what is asked for."""
+    parts = known.parts
+    first = asked.concepts[:1]
+    if set(first) & known.names - _VALUES - set(asked.beside) and parts.concepts[:1] != first:
+        return False  # "which country has the capital 'Paris'?", where the country is given
+    beside = parts.beside or tuple(MEASURES & set(parts.concepts) - {parts.target})
+    said = {*asked.beside, *beside} & set(asked.concepts) & set(parts.concepts)
+    joints = set(asked.joints) & set(parts.joints) - {""}
+    return all(_is_at_one_value(word, asked.beside, beside) for word in said) and all(
+        _is_at_one_value(word, asked.joints, parts.joints) for word in joints
+    )
 
 
-def _things(text: str) -> str:
-    """Return the text without the words for any value: "a number", "the list"."""
-    return " ".join(word for word in text.split() if singular(word) not in _VALUES)
+def _is_at_one_value(word: str, one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return True when the word stands at the same value, as far as that can be told."""
+    if word not in one or word not in other:
+        return False
+    return len(one) != len(other) or one.index(word) == other.index(word)
 
 
-def _plain(text: str) -> str:
-    """Return the text with one word for what has several, each where it is said last."""
-    words = [_SYNONYMS.get(word, word) for word in _WORD.findall(_read(text))]
-    return " ".join(word for at, word in enumerate(words) if word not in words[at + 1 :])
+def _is_one_wish(asked: Parts, known: Parts) -> bool:
+    """Return True when no word sets the wishes apart."""
+    first, second = set(asked.concepts), set(known.concepts)
+    return (
+        asked.asks_whether == known.asks_whether
+        and not _goes_elsewhere(asked, known)
+        and asked.actions == known.actions
+        and not ("count" in asked.actions and asked.objects & _VALUES - known.objects)
+        and not (first ^ second) & TURNS
+        and is_same_wish(" ".join(sorted(first - _VALUES)), " ".join(sorted(second - _VALUES)))
+    )
 
 
-def _content(text: str, *, has_values: bool) -> frozenset[str]:
-    """Return the words that say what is wanted; where values are, not what kind they are of."""
-    words = [singular(word) for word in text.split()]
-    left_out = _ASKING | _VALUES if has_values else _ASKING
-    # "list the vowels" says what to do; elsewhere a list is a value.
-    return frozenset({word for word in words if word not in left_out} | (set(words[:1]) & _ACTIONS))
+def _goes_elsewhere(asked: Parts, known: Parts) -> bool:
+    """Return True for "hex to rgb" where the skill goes from rgb to hex."""
+    if asked.target and known.target and asked.target != known.target:
+        return asked.target in known.concepts
+    turned = ((asked.source, known.target), (known.source, asked.target))
+    return any(one and one == other for one, other in turned)
+
+
+def _says_enough(asked: Parts, known: _Skill, similarity: float, *, has_values: bool) -> bool:
+    """Return True when what only one of the wishes says can be left out."""
+    kept = known.parts.objects | (asked.objects if "count" in asked.actions else set())
+    left_out = _VALUES - kept if has_values else frozenset()
+    said = set(asked.concepts) - left_out
+    told = set(known.parts.concepts) - left_out
+    more, less = said - told - known.title - known.names, told - said
+    if more:
+        return not less and not more & asked.objects and similarity >= LONGER and bool(said & told)
+    if less:
+        return len(less) <= len(said & told) and similarity >= SHORTER
+    return bool(said & told) or similarity >= ALIKE

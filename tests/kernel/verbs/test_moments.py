@@ -63,7 +63,7 @@ async def test_a_message_is_answered_as_of_then_and_leaves_no_trace(mind, make, 
 
     await mind.image.transact(move_on, note="move on")
     last = await latest()
-    dispatcher = Dispatcher(mind, None, dict, lambda: None, VERBS)
+    dispatcher = Dispatcher(mind, None, lambda: {"boot": "b"}, lambda: None, VERBS)
 
     async def send(selector, **body):
         request = Request("send", target="counter", selector=selector, body=body)
@@ -123,7 +123,7 @@ async def test_the_numbers_of_calls_are_known_at_once_and_written_later(mind, ma
     relay = "def relay(self):\n    return self.friend.give()\n"
     await make("friend", [GIVE.format(7)])
     await make("caller", [relay], friend="@friend")
-    dispatcher = Dispatcher(mind, None, dict, lambda: None, VERBS)
+    dispatcher = Dispatcher(mind, None, lambda: {"boot": "b"}, lambda: None, VERBS)
     before = await mind.image.transact(lambda root: root._p_jar.db().lastTransaction(), note="t")
     for target, selector in (("caller", "relay"), ("friend", "give"), ("friend", "give")):
         await dispatcher.handle(Request("send", target=target, selector=selector), lambda r: None)

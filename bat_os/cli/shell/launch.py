@@ -1,0 +1,120 @@
+"""What the words after run.sh or puter.bat mean. Standard library only: set-up asks this first.
+
+    start status stop test     done by the launcher itself, where nothing else is said
+    list, inspect robot_obj    a verb of batos, where the line begins with its name
+    anything else              a wish, for the client
+
+A verb that takes no words begins a wish all the same where words follow: "list the planets".
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = ("start", "status", "stop", "test")
+# The verbs of batos; a test compares them with its parsers, which need what set-up installs.
+_ALONE: Final = """\
+chronicle doctor documents experience forks health list logs missions pack personas recall reindex
+serve shutdown space status stop talks verify"""
+_WITH_WORDS: Final = """\
+approve archive ask backup bisect cancel cherry-pick completion config diff diff-method discuss
+export find forget fork history import inspect keys learn models pin redo rehearse relearn restore
+search send service source teach unlearn unpin upgrade verify-method versions watch why"""
+ALONE: Final = frozenset(_ALONE.split())
+WITH_WORDS: Final = frozenset(_WITH_WORDS.split())
+HELP: Final = """BAT OS: a living image for local AI.
+
+  {me}                         open the chat
+  {me} "a sentence"            ask once, print the answer
+  {me} --json "..."            the same, as one JSON object
+  {me} --fresh "..."           learn it anew, even if a known skill would serve
+  {me} --as "double(5)" "..."  read the sentence as this message
+  {me} start                   start it and open nothing
+  {me} status                  say what runs
+  {me} stop                    stop it
+  {me} VERB ...                what batos VERB does: list, doctor, inspect OBJECT ...
+  {me} test [options]          run all checks; the options go to pytest
+  {me} --help                  this text
+
+A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5".
+docs/cli.md lists the verbs, {me} VERB --help tells of one. Nothing is set up for them,
+and no kernel is started first.
+
+The first start sets up .venv beside this file; it needs the network, once. The image and
+the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
+Python to use (3.11 or newer).
+"""
+_BEFORE_VERBS: Final = ("--json", "--quiet", "-q")
+_NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant to be "talks"
+
+
+def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
+    """Return the parser of the client."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Talk to BAT OS: one sentence, or without one a conversation.",
+        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
+    )
+    parser.add_argument("sentence", nargs="*", help="what you want, in words")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
+    )
+    parser.add_argument(
+        "--as", dest="call", metavar="CALL", help="read the sentence as this: 'selector(5)'"
+    )
+    parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
+    return parser
+
+
+def find_command(arguments: Sequence[str]) -> str:
+    """Return one of ``COMMANDS``; "" when the line is for batos or the client.
+
+    >>> find_command(["stop"]), find_command(["stop", "the", "music"])
+    ('stop', '')
+    >>> find_command(["test", "-k", "mission"]), find_command(["test the network"])
+    ('test', '')
+    """
+    if len(arguments) == 1 and arguments[0] in COMMANDS:
+        return arguments[0]
+    if arguments[:1] == ["test"] and all(
+        word[:1] == "-" or word[:5] == "tests" for word in arguments[1:2]
+    ):
+        return "test"
+    return ""
+
+
+def find_verb(arguments: Sequence[str]) -> str:
+    """Return the verb of batos that a line begins with; "" where it is a wish.
+
+    >>> find_verb(["list"]), find_verb(["--json", "inspect", "robot_obj"])
+    ('list', 'inspect')
+    >>> find_verb(["list", "the", "planets"]), find_verb(["find prime numbers"])
+    ('', '')
+    """
+    words = list(arguments)
+    while words and (words[0] in _BEFORE_VERBS or words[0].partition("=")[0] == "--home"):
+        del words[: 2 if words[0] == "--home" else 1]
+    name = words[0] if words else ""
+    follows = words[1] if len(words) > 1 else "-"
+    if name in WITH_WORDS or (name in ALONE and follows.startswith("-")):
+        return name
+    return ""
+
+
+def guess(sentence: Sequence[str]) -> str:
+    """Return the command or verb that a single word may have been meant to be, or "".
+
+    >>> guess(["statsu"]), guess(["docter"]), guess(["status quo"]), guess(["thanks"])
+    ('status', 'doctor', '', '')
+    """
+    known = sorted({*COMMANDS, *ALONE, *WITH_WORDS, "help"})
+    if len(sentence) != 1 or " " in sentence[0] or sentence[0] in known:
+        return ""
+    return next(iter(difflib.get_close_matches(sentence[0], known, n=1, cutoff=_NEAR)), "")
