@@ -1,11 +1,13 @@
 """Run every gate, the quickest first; ``python tests/check.py [options for pytest]``.
 
 Stops at the first gate that fails, with its exit status. Says which one runs and how long it
-took. pytest is the last, and the last line is its own.
+took. pytest is the last, and the last line is its own; without options two processes share the
+tests.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
 SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
+PROCESSES = 2  # that share the tests; a model may be loaded in each
 # import-linter has no ``python -m`` form that reads its settings.
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
 
@@ -39,7 +42,9 @@ def main() -> int:
             say(gate.stdout + gate.stderr)
             return gate.returncode
     say("pytest")
-    pytest = [sys.executable, "-m", "pytest", "-q", *sys.argv[1:]]
+    # A file stays in one process, with the kernel that its tests share.
+    share = ["-n", str(min(PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile"]
+    pytest = [sys.executable, "-m", "pytest", "-q", *(sys.argv[1:] or share)]
     return subprocess.run(pytest, cwd=ROOT, check=False).returncode
 
 
