@@ -31,6 +31,7 @@ WORKS = {
     "restore": ("restore.built", "restore.exchanged", "restore.done"),
 }
 WATCHDOG = ("status.written", "status.renamed")
+STATUSES = 2  # that a watchdog writes until its kernel serves
 UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
 KERNEL = tuple(
     name
@@ -176,7 +177,8 @@ async def watchdog_failpoints(settings):
     times, names = TIMES[settings.full], WATCHDOG if settings.full else WATCHDOG[1:]
     for turn in range(times):
         for name in names:
-            status = await asyncio.to_thread(_watch, site, "run", f"{name}:{turn + 1}:kill")
+            crossing = 1 + turn % STATUSES
+            status = await asyncio.to_thread(_watch, site, "run", f"{name}:{crossing}:kill")
             assert status == -signal.SIGKILL, f"{name}: {status}"
             assert await asyncio.to_thread(_watch, site, "start", "") == 0, name
             told = read_json(home.path / "run" / "status.json")
@@ -199,7 +201,10 @@ def _watch(site, verb, failpoint):
         [sys.executable, ROOT / "min_watchdog_service.py", *words],
         env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        status = process.wait(600)
+        try:
+            status = process.wait(600)
+        finally:
+            process.kill()
     if verb == "run":  # its kernel sees the closed pipe
         endpoint = read_json(site.kernel.home / "run" / "endpoint.json")
         if "pid" in endpoint and psutil.pid_exists(endpoint["pid"]):

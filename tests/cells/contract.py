@@ -69,7 +69,7 @@ class CellContract:
         if reason:
             pytest.skip(reason)
 
-    @pytest.mark.parametrize("value", PLAIN, ids=repr)
+    @pytest.mark.parametrize("value", PLAIN, ids=lambda one: type(one).__name__)
     async def test_plain_data_goes_in_and_comes_back_exactly(self, cell_for, value):
         source = "def m(self, x):\n    self.copy = [x]\n    return [x, self.kept]"
         cell = cell_for(source)

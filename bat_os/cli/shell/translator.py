@@ -4,7 +4,8 @@
     rules ─→ understood by its object? ─yes─────────────────────→ sent
       ├─no─→ a greeting or the like? ─yes───────────────────────→ answered here
       └─no─→ a learned skill that fits (``find``)? ─yes─────────→ sent to that
-               └─no─→ in doubt, and a model there? both read it ─→ learned
+               └─no─→ in doubt, and a model there? both read it ─→ learned,
+                      and a skill that comes near is named
 
 The model is the GGUF file that ``LLAMA_MODEL_PATH`` names, run by llama.cpp in this process and
 loaded when it is needed first. Without one rules alone serve: the packaged model of 135 million
@@ -14,20 +15,20 @@ parameters reads no sentence better than they do (``benchmarks/translate.py``).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.clients.chat.smalltalk import reply_to
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import Translated, translate
 from bat_os.clients.understanding.proposal import find_doubt, propose, settle
-from bat_os.clients.understanding.skills import recognise
+from bat_os.clients.understanding.skills import recognise, suggest
 from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.errors import BatError, RemoteError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bat_os.clients.client import KernelClient
     from bat_os.ports import ModelEngine
@@ -95,9 +96,10 @@ class Translator:
             return Understood(wish, "call")
         try:
             known = await self._recognise(kernel, wish, sentence, fresh=fresh)
+            skills = [] if known or fresh else await _find_skills(kernel, wish)
         except BatError:  # no kernel, or one that still wakes up: sending will tell
             return Understood(wish, "rules")
-        return known or await self._read_twice(wish, sentence)
+        return known or self._reuse(wish, skills) or await self._learn(wish, sentence, skills)
 
     async def close(self) -> None:
         """Give the model back. Idempotent."""
@@ -107,18 +109,28 @@ class Translator:
     async def _recognise(
         self, kernel: KernelClient, wish: Translated, sentence: str, *, fresh: bool
     ) -> Understood | None:
-        """Return what needs no learning, or None."""
+        """Return what can be answered as it was said, or None."""
         if await _understands(kernel, wish):
             return Understood(wish, "known")
-        if fresh:
-            return None
-        if reply := reply_to(sentence):
-            return Understood(wish, "talk", reply=reply)
-        skill = await _find_skill(kernel, wish)
+        reply = "" if fresh else reply_to(sentence)
+        return Understood(wish, "talk", reply=reply) if reply else None
+
+    def _reuse(self, wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Understood | None:
+        skill = recognise(wish, skills)
         if skill is None:
             return None
         note = f"{skill.target}.{skill.selector} does this already; {self._hints.fresh}"
         return Understood(skill, "skill", note)
+
+    async def _learn(
+        self, wish: Translated, sentence: str, skills: Sequence[Mapping[str, Any]]
+    ) -> Understood:
+        understood = await self._read_twice(wish, sentence)
+        near = suggest(wish, skills)
+        if near is None:
+            return understood
+        note = f"{near.target}.{near.selector} may do this already"
+        return replace(understood, note=f"{note}; {understood.note or self._hints.correct}")
 
     async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
         doubt = find_doubt(wish)
@@ -140,13 +152,13 @@ async def _understands(kernel: KernelClient, wish: Translated) -> bool:
     return any(wish.selector in told[part] for part in ("methods", "slots", "inherited"))
 
 
-async def _find_skill(kernel: KernelClient, wish: Translated) -> Translated | None:
+async def _find_skills(kernel: KernelClient, wish: Translated) -> list[Mapping[str, Any]]:
     body = {"text": wish.text, "limit": FOUND}
     try:
         found = await kernel.request("find", timeout=PATIENCE, body=body)
     except RemoteError:  # it cannot search yet
-        return None
-    return recognise(wish, found["skills"])
+        return []
+    return list(found["skills"])
 
 
 def find_model(environ: Mapping[str, str]) -> Path | None:

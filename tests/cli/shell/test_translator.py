@@ -44,6 +44,14 @@ async def test_what_was_learned_is_recognised_in_other_words(kernel):
     assert "genesis_obj.double does this already" in found.note
 
 
+async def test_a_skill_that_comes_near_is_named_and_not_sent(kernel):
+    found = await read(kernel, "double a number backwards 5")
+    assert (found.by, found.wish.selector) == ("rules", "double_number_backwards")
+    assert found.note.startswith("genesis_obj.double may do this already; --as")
+    far = await read(kernel, "flip a coin")
+    assert far.note == ""
+
+
 async def test_fresh_does_not_look_for_a_skill(kernel):
     found = await read(kernel, "please compute the double of 5", fresh=True)
     assert (found.by, found.wish.selector) == ("rules", "compute_double")

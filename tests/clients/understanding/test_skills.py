@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bat_os.clients.translate import translate
-from bat_os.clients.understanding.skills import recognise
+from bat_os.clients.understanding.skills import OFFERED, recognise, suggest
 from tests.kernels import ROOT
 
 ROWS = [
@@ -106,3 +106,15 @@ def test_the_likest_of_those_that_fit_is_taken():
     skills = [skill("Greet a name.", "greet", ["name"], 0.6),
               skill("Greet a text.", "greet_politely", ["name"], 0.8)]  # fmt: skip
     assert recognise(translate("greet 'Ann'"), skills).selector == "greet_politely"
+
+
+def test_the_skill_that_is_most_like_a_wish_is_named_if_it_takes_the_values():
+    near = skill("Count the letters of a text.", "count_letters", ["text"], OFFERED)
+    nearer = skill(*VOWELS, similarity=OFFERED + 0.1)
+    two = skill("Swap a text and a text.", "swap", ["one", "two"], 0.99)
+    wish = translate("compute the period of 'banana'")
+    found = suggest(wish, [near, nearer, two])
+    assert (found.selector, found.args) == ("count_vowels", ["banana"])
+    assert suggest(wish, [skill(*VOWELS, similarity=OFFERED - 0.01)]) is None
+    assert suggest(wish, []) is None
+    assert suggest(translate("double 4, e.g. 2 gives 4"), [nearer]) is None

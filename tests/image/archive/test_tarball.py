@@ -91,7 +91,9 @@ async def test_an_archive_that_was_tampered_with_is_refused(image, tmp_path, cha
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "mind.tar.gz"]
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"x" * 2000)])
+@pytest.mark.parametrize(
+    "data", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"x" * 2000)], ids=len
+)
 def test_what_is_no_archive_is_a_coded_error(tmp_path, data):
     (tmp_path / "mind.tar.gz").write_bytes(data)
     with pytest.raises(BatError):
