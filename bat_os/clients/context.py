@@ -11,7 +11,8 @@ import re
 from typing import Any, Final
 
 from bat_os.clients.literals import Token
-from bat_os.clients.phrase import JOINERS, PREPOSITIONS, mark_names, word_set
+from bat_os.clients.phrase import JOINERS, mark_names
+from bat_os.core.wishes.words import PREPOSITIONS, word_set
 
 # fmt: off
 _ONES: Final = (

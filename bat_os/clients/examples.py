@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.clients.phrase import JOINERS, word_set
+from bat_os.clients.phrase import JOINERS
+from bat_os.core.wishes.words import word_set
 
 if TYPE_CHECKING:
     from bat_os.clients.literals import Token

@@ -11,17 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bat_os.clients.literals import Token
+from bat_os.core.wishes.words import ARTICLES, PREPOSITIONS, word_set
 
-
-def word_set(words: str) -> frozenset[str]:
-    """Return the words of a text as a set."""
-    return frozenset(words.split())
-
-
-ARTICLES: Final = frozenset({"a", "an", "the"})
-PREPOSITIONS: Final = word_set(
-    "of to in on at for from with by into onto between about using through over"
-)
 JOINERS: Final = frozenset({",", "and", "or", "&"})
 # Patterns below read the first tokens as one text: words and marks with one blank after
 # each, "\0" for a literal.

@@ -23,14 +23,13 @@ from bat_os.clients.context import read_numbers, take_introduction, take_pairs
 from bat_os.clients.examples import take_examples
 from bat_os.clients.literals import Token, parse_call, scan
 from bat_os.clients.phrase import (
-    ARTICLES,
-    PREPOSITIONS,
     fold_literals,
     read_name,
     strip_frame,
     strip_politeness,
     take_target,
 )
+from bat_os.core.wishes.words import ARTICLES, PREPOSITIONS
 from bat_os.errors import ArgumentsError
 
 DEFAULT_TARGET: Final = "genesis_obj"

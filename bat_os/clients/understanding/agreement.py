@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bat_os.clients.phrase import ARTICLES, word_set
+from bat_os.core.wishes.words import ARTICLES, singular, word_set
 
 if TYPE_CHECKING:
     from bat_os.clients.translate import Translated
@@ -33,12 +33,6 @@ def name_words(selector: str) -> list[str]:
     words = [word.lower() for word in _PART.findall(selector)]
     kept = [singular(word) for word in words if word not in _ASKING]
     return kept or words
-
-
-def singular(word: str) -> str:
-    """Return a word without its plural."""
-    plural = len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
-    return word[:-1] if plural else word
 
 
 def is_same_name(one: str, other: str) -> bool:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.clients.context import read_numbers
 from bat_os.clients.literals import scan
-from bat_os.clients.phrase import mark_names, word_set
-from bat_os.clients.understanding.agreement import is_same_message, name_words, singular
+from bat_os.clients.phrase import mark_names
+from bat_os.clients.understanding.agreement import is_same_message, name_words
 from bat_os.core.prompts import Prompt
 from bat_os.core.values import check_selector
+from bat_os.core.wishes.words import singular, word_set
 from bat_os.errors import ArgumentsError
 from bat_os.ports import Sampling
 

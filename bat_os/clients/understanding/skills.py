@@ -2,7 +2,7 @@
 
 The kernel ranks what it has learned by meaning (``find``). Like meaning alone is not enough:
 "count the vowels" and "list the vowels" lie close together, as do area and perimeter. So both
-wishes are taken apart (``bat_os.clients.understanding.parts``), and a skill serves where
+wishes are taken apart (``bat_os.core.wishes.parts``), and a skill serves where
 
 1. it takes as many values, of the same kinds, with the same units beside them;
 2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
@@ -16,10 +16,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.clients.phrase import word_set
-from bat_os.clients.understanding.concepts import MEASURES, TURNS, forms, unbend
-from bat_os.clients.understanding.parts import ANY, Parts, take_apart
-from bat_os.core.judging.likeness import is_same_wish
+from bat_os.core.wishes.concepts import MEASURES, forms, unbend
+from bat_os.core.wishes.parts import ANY, Parts, take_apart
+from bat_os.core.wishes.sameness import VALUES, is_one_wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +36,6 @@ _KINDS: Final = {
     dict: "dictionary",
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\W_]+")
-# What a value is called, where there is one.
-_VALUES: Final = word_set("number text list dictionary value array string item name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
     return (
         _has_kinds(wish.args, known.parts)
         and _is_given_the_same(asked, known)
-        and _is_one_wish(asked, known.parts)
+        and is_one_wish(asked, known.parts)
         and _says_enough(asked, known, similarity, has_values=bool(values))
     )
 
@@ -135,7 +132,7 @@ def _is_given_the_same(asked: Parts, known: _Skill) -> bool:
     """Return True when each value is the same thing to both, and none is what is asked for."""
     parts = known.parts
     first = asked.concepts[:1]
-    if set(first) & known.names - _VALUES - set(asked.beside) and parts.concepts[:1] != first:
+    if set(first) & known.names - VALUES - set(asked.beside) and parts.concepts[:1] != first:
         return False  # "which country has the capital 'Paris'?", where the country is given
     beside = parts.beside or tuple(MEASURES & set(parts.concepts) - {parts.target})
     said = {*asked.beside, *beside} & set(asked.concepts) & set(parts.concepts)
@@ -152,31 +149,10 @@ def _is_at_one_value(word: str, one: tuple[str, ...], other: tuple[str, ...]) ->
     return len(one) != len(other) or one.index(word) == other.index(word)
 
 
-def _is_one_wish(asked: Parts, known: Parts) -> bool:
-    """Return True when no word sets the wishes apart."""
-    first, second = set(asked.concepts), set(known.concepts)
-    return (
-        asked.asks_whether == known.asks_whether
-        and not _goes_elsewhere(asked, known)
-        and asked.actions == known.actions
-        and not ("count" in asked.actions and asked.objects & _VALUES - known.objects)
-        and not (first ^ second) & TURNS
-        and is_same_wish(" ".join(sorted(first - _VALUES)), " ".join(sorted(second - _VALUES)))
-    )
-
-
-def _goes_elsewhere(asked: Parts, known: Parts) -> bool:
-    """Return True for "hex to rgb" where the skill goes from rgb to hex."""
-    if asked.target and known.target and asked.target != known.target:
-        return asked.target in known.concepts
-    turned = ((asked.source, known.target), (known.source, asked.target))
-    return any(one and one == other for one, other in turned)
-
-
 def _says_enough(asked: Parts, known: _Skill, similarity: float, *, has_values: bool) -> bool:
     """Return True when what only one of the wishes says can be left out."""
     kept = known.parts.objects | (asked.objects if "count" in asked.actions else set())
-    left_out = _VALUES - kept if has_values else frozenset()
+    left_out = VALUES - kept if has_values else frozenset()
     said = set(asked.concepts) - left_out
     told = set(known.parts.concepts) - left_out
     more, less = said - told - known.title - known.names, told - said

@@ -1,8 +1,8 @@
 """Is there a skill for the wish already, under another name? Then it answers, and none is written.
 
 Meaning alone is not enough to decide: "celsius to fahrenheit" and "fahrenheit to celsius" lie
-close together. So the words that both wishes share have to come in the same order, and the
-arguments have to be of the same kinds (``bat_os.core.judging.likeness``).
+close together. So nothing may set the words of the two wishes apart
+(``bat_os.core.wishes.sameness``), and the arguments have to be of the same kinds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds
-from bat_os.core.judging.likeness import REUSE, is_same_wish
+from bat_os.core.judging.likeness import REUSE
+from bat_os.core.wishes.sameness import is_the_same
 from bat_os.kernel.snapshot import find
 
 if TYPE_CHECKING:
@@ -53,13 +54,14 @@ async def find_known(mind: Mind, brief: Brief) -> Known | None:
         return None
     wishes = [hit.text.partition("\n")[0] for hit in hits]
     vectors = await mind.catalog.embed([wish, *wishes])
+    values = len(brief.args) + len(brief.kwargs)
     likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
     likely = [
         (similarity, hit)
         for similarity, hit, known in sorted(
             zip(likeness, hits, wishes, strict=True), key=lambda one: -one[0]
         )
-        if similarity >= REUSE and is_same_wish(wish, known)
+        if similarity >= REUSE and is_the_same(wish, known, values=values)
     ]
     return await mind.image.transact(
         lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bat_os.clients.phrase import word_set
-from bat_os.clients.understanding.agreement import singular
+from bat_os.core.wishes.words import singular, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

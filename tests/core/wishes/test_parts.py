@@ -1,9 +1,9 @@
-"""bat_os.clients.understanding.parts: what a wish speaks of."""
+"""bat_os.core.wishes.parts: what a wish speaks of."""
 
 import pytest
 
 from bat_os.clients.translate import translate
-from bat_os.clients.understanding.parts import take_apart
+from bat_os.core.wishes.parts import take_apart
 
 
 def parts(sentence, **more):

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bat_os.clients.phrase import ARTICLES, PREPOSITIONS, word_set
-from bat_os.clients.understanding.concepts import ACTIONS, MEASURES, UNITS, read_concepts
+from bat_os.core.wishes.concepts import ACTIONS, MEASURES, UNITS, read_concepts
+from bat_os.core.wishes.words import ARTICLES, PREPOSITIONS, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

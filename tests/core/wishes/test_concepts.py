@@ -1,11 +1,11 @@
-"""bat_os.clients.understanding.concepts: many words for one concept."""
+"""bat_os.core.wishes.concepts: many words for one concept."""
 
 from collections import Counter
 
 import pytest
 
-from bat_os.clients.understanding import concepts
-from bat_os.clients.understanding.concepts import read_concepts, unbend
+from bat_os.core.wishes import concepts
+from bat_os.core.wishes.concepts import read_concepts, unbend
 
 LINES = [line.partition(": ") for line in concepts._SAID.strip().splitlines()]
 SAID = [words for _, _, several in LINES for words in several.split(", ")]

@@ -1,0 +1,1 @@
+"""What a wish in words speaks of, and when two wishes are one."""
