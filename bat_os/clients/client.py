@@ -199,6 +199,8 @@ class KernelClient:
         With ZMQ_IMMEDIATE a send would fail where nobody listens, but libzmq would then throw
         away what a kernel said last, where it has gone before that was read.
         """
+        if self._changes is not None and await _has_gone(self._changes):
+            self._disconnect()
         if self._socket is None or self._changes is None:
             if self._home is not None:
                 self._endpoint, self._token, self._boot = _look_up(self._home)

@@ -97,6 +97,35 @@ async def test_what_a_kernel_said_last_is_heard_although_it_has_gone(tmp_path):
             assert await asking == {"said": "last"}
 
 
+async def answer_next(door, body, *, after=0.0):
+    """Answer the next request that is no ping, after so many seconds."""
+    while True:
+        while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+            await asyncio.sleep(0.01)
+        identity, *frames = door.recv_multipart()
+        request = decode_request(frames, "")
+        if request.type != "ping":
+            await asyncio.sleep(after)
+            reply = encode_reply(Reply("result", request.id, body))
+            door.send_multipart([identity, *reply])
+            return
+
+
+async def test_an_idle_client_asks_the_kernel_that_came_after(tmp_path):
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context:
+        async with KernelClient(endpoint) as kernel:
+            for number in range(2):
+                with context.socket(zmq.ROUTER) as door:
+                    door.bind(endpoint)
+                    # Long enough to be looked after: the end of the one before is past.
+                    answering = answer_next(door, {"n": number}, after=1.5 * number)
+                    asking = kernel.request("shutdown", timeout=30)
+                    body, _ = await asyncio.gather(asking, answering)
+                    assert body == {"n": number}
+                await asyncio.sleep(0.2)
+
+
 async def test_a_kernel_that_goes_is_noticed_and_asked_no_more(tmp_path):
     endpoint = f"ipc://{tmp_path}/door"
     with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
