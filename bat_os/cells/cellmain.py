@@ -73,6 +73,8 @@ def main(config: Config) -> None:
     def run_child() -> None:
         confine_child()
         stage.run_call(_SOCKET)
+        # An end takes a processor that the answer needs on its way: that comes when it is killed.
+        os.read(_SOCKET, 1)
 
     hello = {
         "landlock": landlock,

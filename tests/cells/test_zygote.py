@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bat_os.cells import zygote
 from bat_os.cells.zygote import ZygoteCell
 from bat_os.errors import CellError, CellUnavailableError
 from bat_os.ports import Delta, NestedReply
@@ -51,6 +53,19 @@ async def test_the_line_of_an_error_inside_a_library_is_the_line_that_called_it(
     error = await fail(cell, "import json\ndef m(self):\n    return json.loads('{')")
 
     assert str(error).startswith("JSONDecodeError on line 3: Expecting")
+
+
+async def test_a_child_that_has_answered_ends_when_it_is_killed_and_not_before(cell, monkeypatch):
+    monkeypatch.setattr(zygote, "_ANSWER_FIRST", 0.3)
+    await cell.start()  # with a spare more, the one that has answered is not ended at once
+    await run(cell, "def m(self):\n    return 1")
+    (child,) = cell._running
+    handle = os.dup(child.handle)
+    try:
+        assert await asyncio.to_thread(select.select, [handle], [], [], 0.1) == ([], [], [])
+        assert (await asyncio.to_thread(select.select, [handle], [], [], 10))[0] == [handle]
+    finally:
+        os.close(handle)
 
 
 async def test_source_that_does_not_compile_names_its_line(cell):
@@ -356,7 +371,8 @@ async def test_a_time_zone_can_be_given():
 async def test_an_ordinary_user_gets_the_same_confinement():
     script = textwrap.dedent("""
         import asyncio
-        from bat_os.cells.zygote import ZygoteCell
+        from bat_os.cells import zygote
+from bat_os.cells.zygote import ZygoteCell
         async def main():
             cell = ZygoteCell()
             report = await cell.self_test()
