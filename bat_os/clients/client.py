@@ -151,11 +151,14 @@ class KernelClient:
             if now - heard > LOST_AFTER:
                 raise KernelUnreachableError("the kernel has stopped answering")
             wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
-            if not await socket.poll(int(wait * 1000) + 1):
+            socket.set(zmq.RCVTIMEO, int(wait * 1000) + 1)
+            try:
+                frames = await socket.recv_multipart()
+            except zmq.Again:
                 await self._ping(socket, changes)
                 continue
             heard = time.monotonic()
-            kind, re, body = decode_reply(await socket.recv_multipart())
+            kind, re, body = decode_reply(frames)
             if kind == "pong":
                 self._check_boot(str(body.get("boot")))
             if re != envelope["id"] and not (kind == "error" and not re):
@@ -232,7 +235,7 @@ class KernelClient:
 
 async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
     """Return True when libzmq has told of the end of the connection."""
-    while await changes.poll(0):
+    while int(changes.get(zmq.EVENTS)) & zmq.POLLIN:
         if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
             return True
     return False
