@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree, OOTreeSet
+from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.errors import DamagedError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bat_os.core.personas import Persona
 
 FORMAT: Final = run.FORMAT
-_TREES: Final = ("objects", "missions", "keys", "models", "files_by_sha256")
+_TREES: Final = ("objects", "missions", "keys", "unfinished", "models", "files_by_sha256")
 _OLDEST: Final = ("objects", "missions", "keys", "unfinished", CATALOG)  # of every format
 
 
@@ -68,7 +68,6 @@ def awaken(
     for name in _TREES:
         if name not in root:
             root[name] = OOBTree()
-    root["unfinished"] = OOTreeSet()
     catalog_in(root)
     for obj in _prototypes(personas, primitives):
         root["objects"][obj.name] = obj

@@ -75,7 +75,13 @@ _PARTS: Final[dict[str, frozenset[str]]] = {
 
 
 class CheckingConnection(Connection):
-    """Gives out no object that has lost a part of its state."""
+    """Gives out no object that has lost a part of its state, and counts what is committed."""
+
+    def tpc_finish(self, transaction: Any) -> Any:
+        """Finish a commit; as ``Connection.tpc_finish``."""
+        serial = super().tpc_finish(transaction)
+        self.db().commits += 1
+        return serial
 
     def setstate(self, obj: Any) -> None:
         """Load the state of an object.
@@ -97,9 +103,14 @@ def _is_whole(kind: str, state: dict[str, Any]) -> bool:
 
 
 class AllowListDB(ZODB.DB):
-    """A database that loads no class outside the allow-list, and no half object."""
+    """A database that loads no class outside the allow-list, and no half object.
+
+    Attributes:
+        commits: How many were made through it; ``transact`` returns after its own is counted.
+    """
 
     klass = CheckingConnection
+    commits = 0
 
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""

@@ -4,6 +4,13 @@ A brief is stored before anyone is told that it was accepted, under its idempote
 mission's record is stored at each transition; what is not final is found again at start, and
 what has ended is kept for KEEP_SECONDS. All functions here work on the root inside
 ``ImageStore.transact``.
+
+    unfinished   id -> mission, "#" + key -> id      written when a brief is accepted
+      '--ended--> missions   id -> mission           written with the answer
+              '-> keys       key -> id
+
+Nobody waits longer for a commit than who waits to hear "accepted", and those of many days
+are in large nodes: so only what is unfinished, one small node as a rule, is written then.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import Mission
@@ -22,7 +30,7 @@ from bat_os.image.objects import UvmObject
 from bat_os.image.states import enter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
 RECORD: Final = "mission "
 MAX_ATTEMPTS: Final = 3
 KEEP_SECONDS: Final = 7 * 86_400
+# Ids are hexadecimal; what begins so, in ``unfinished``, is a key, and sorts before them.
+_KEY: Final = "#"
+_IDS: Final = "$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +96,68 @@ def open_brief(
     Raises:
         KeyReusedError: The key is known with another brief.
     """
-    known = root["keys"].get(key)
-    if known is not None:
-        stored = root["missions"][known]
-        if stored.slots["sha256"] != brief_digest(brief):
+    sha256 = brief_digest(brief)
+    if known := id_of(root, key):
+        slots = stored(root, known).slots
+        if slots["sha256"] != sha256:
             raise KeyReusedError(f"the key {key!r} was used for another brief")
-        if not _may_pass(stored.slots["answer"]):
+        if not _may_pass(slots["answer"]):
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {
         "key": key,
-        "sha256": brief_digest(brief),
+        "sha256": sha256,
         "session": about["session"],
         "accepted": about["accepted"],
         "attempts": 0,
         "answer": None,
     }
-    root["missions"][mission_id] = obj
-    root["keys"][key] = mission_id
-    root["unfinished"].insert(mission_id)
-    write(root, mission_id, Mission(brief))
-    return read(root, mission_id)
+    root["unfinished"][mission_id] = obj
+    root["unfinished"][_KEY + key] = mission_id
+    mission = Mission(brief)
+    write(root, mission_id, mission)
+    return Record(mission_id, mission, about["session"], about["accepted"], 0, None)
+
+
+def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
+    """Return the object of a mission.
+
+    Raises:
+        NotFoundError: There is none of that id.
+    """
+    obj = root["missions"].get(mission_id)
+    if obj is None and mission_id >= _IDS and mission_id in root["unfinished"]:
+        obj = root["unfinished"][mission_id]
+    if obj is None:
+        raise NotFoundError(f"no brief has the id {mission_id!r}")
+    found: UvmObject = obj
+    return found
+
+
+def id_of(root: Mapping[str, Any], key: str) -> str:
+    """Return the id of the mission that was asked for last with a key, or ""."""
+    return str(root["unfinished"].get(_KEY + key) or root["keys"].get(key, ""))
+
+
+def unfinished(root: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the missions that are to be run, the oldest first."""
+    return list(root["unfinished"].keys(min=_IDS))
+
+
+def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
+    """Yield the ids of all missions behind one, the oldest first; "" begins with the first."""
+    trees, first = (root["missions"], root["unfinished"]), max(after, _IDS)
+    return merge(*(tree.keys(min=first, excludemin=bool(after)) for tree in trees))
+
+
+def let_go(root: Mapping[str, Any], mission_id: str) -> None:
+    """Keep a mission, and its key, among those that nobody runs any more."""
+    waiting = root["unfinished"]
+    if mission_id not in waiting:
+        return
+    root["missions"][mission_id] = waiting.pop(mission_id)
+    for key in [key for key, known in waiting.items(max=_IDS) if known == mission_id]:
+        root["keys"][key.removeprefix(_KEY)] = waiting.pop(key)
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:
@@ -115,10 +167,7 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
         NotFoundError: There is none of that id.
         TransitionError: What is stored is no mission, or one of a newer program.
     """
-    obj = root["missions"].get(mission_id)
-    if obj is None:
-        raise NotFoundError(f"no brief has the id {mission_id!r}")
-    slots = obj.slots
+    slots = stored(root, mission_id).slots
     try:
         return Record(
             mission_id,
@@ -143,9 +192,9 @@ def write(
     Raises:
         TransitionError: Another event has been stored meanwhile.
     """
-    obj = root["missions"][mission_id]
-    stored = obj.slots.get("record")
-    if stored is not None and len(stored["events"]) + 1 != len(mission.events):
+    obj = stored(root, mission_id)
+    before = obj.slots.get("record")
+    if before is not None and len(before["events"]) + 1 != len(mission.events):
         raise TransitionError(f"the mission {mission_id} has moved on meanwhile")
     obj.slots["record"] = mission.to_plain()
     if mission.events:  # when each of them was stored
@@ -155,7 +204,7 @@ def write(
     obj._p_changed = True
     enter(root["objects"], obj, mission.state)
     if mission.state.is_final:
-        root["unfinished"].remove(mission_id)
+        let_go(root, mission_id)
 
 
 def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
@@ -182,7 +231,7 @@ def check(root: Mapping[str, Any], mission_id: str) -> Record:
     """
     try:
         record = read(root, mission_id)
-        told = root["missions"][mission_id].slots["sha256"]
+        told = stored(root, mission_id).slots["sha256"]
     except (TransitionError, ValueError, AttributeError, KeyError) as error:
         raise DamagedError(f"the stored mission {mission_id} is damaged: {error}") from error
     if told != brief_digest(record.mission.brief):
@@ -209,14 +258,14 @@ def prune(
     Returns:
         How many are gone, and the id to go on behind; None when all were looked at.
     """
-    stored = root["missions"]
+    kept = root["missions"]
     # Ids begin with the time, so what came later need not be looked at.
-    ids = stored.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
+    ids = kept.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
     looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
-    old = [one for one in looked if _ended(stored[one]) < before]
+    old = [one for one in looked if _ended(kept[one]) < before]
     for mission_id in old:
         keep(root, mission_id)
-        key = stored.pop(mission_id).slots.get("key")
+        key = kept.pop(mission_id).slots.get("key")
         if root["keys"].get(key) == mission_id:
             del root["keys"][key]
     return len(old), looked[-1] if len(looked) == limit else None
@@ -239,7 +288,7 @@ def _may_pass(answer: Mapping[str, Any] | None) -> bool:
 
 
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
-    obj = root["missions"][mission_id]
+    obj = stored(root, mission_id)
     obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
     obj._p_changed = True
     return int(obj.slots["attempts"])

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import transaction
 import zodburi
@@ -29,7 +29,7 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.archive.storage import open_storage
+from bat_os.image.archive.storage import is_in_files, open_storage
 from bat_os.image.history.uses import UseCounter
 from bat_os.image.intake import AllowListDB, looks_like_image
 
@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 THREADS: Final = 4
 TRIES: Final = 5
+KNOWN: Final = 64  # what reads returned, kept while it holds
 # The hot set: every object that a busy hour touches should stay in memory.
 CACHE_OBJECTS: Final = 50_000
 
@@ -60,6 +61,8 @@ class ImageStore:
         self._scratch = scratch
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
         self._closed = False
+        self._known: dict[tuple[str, ...], Any] = {}
+        self._known_at = -1
         self.uses = UseCounter()
 
     @classmethod
@@ -112,14 +115,34 @@ class ImageStore:
         """
         if self._closed:
             raise ShuttingDownError("the image is closed")
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._threads, self._transact, work, note, mission)
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        running = self._threads.submit(self._settle, outcome, work, note, mission)
         try:
-            return await asyncio.shield(running)
+            return await outcome
         except asyncio.CancelledError:
-            await asyncio.wait([running])
-            running.exception()  # looked at, or asyncio logs it as lost
+            await asyncio.wait([asyncio.wrap_future(running)])
             raise
+
+    async def read(
+        self, key: tuple[str, ...], work: Callable[[MutableMapping[str, Any]], T], *, note: str
+    ) -> T:
+        """Return what ``work`` returned for ``key`` before; run it if the image has changed since.
+
+        For reading alone: ``work`` changes nothing, and nobody changes what it returns. Saves a
+        change of threads, a fifth of what a known message takes. A server's image, which others
+        may change, is read each time. Raises as ``transact``.
+        """
+        commits = self._db.commits
+        if self._known_at != commits:
+            self._known, self._known_at = {}, commits
+        if key not in self._known:
+            found = await self.transact(work, note=note)
+            if self._db.commits != commits or not is_in_files(self._db.storage):
+                return found
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return cast("T", self._known[key])
 
     async def close(self) -> None:
         """Wait for running transactions and close the database. Idempotent."""
@@ -130,6 +153,16 @@ class ImageStore:
         self._db.close()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _settle(self, outcome: asyncio.Future[T], *asked: Any) -> None:
+        """Run a transaction and tell the loop: half of what ``run_in_executor`` takes for it."""
+        settle: Callable[[Any], None] = outcome.set_result
+        try:
+            told: Any = self._transact(*asked)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
+            settle, told = outcome.set_exception, error
+        # It is done already where whoever waited has gone.
+        outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(told))
 
     def _transact(
         self, work: Callable[[MutableMapping[str, Any]], T], note: str, mission: str

@@ -169,7 +169,7 @@ class Scheduler:
     async def resume(self) -> int:
         """Take up what an earlier kernel left unfinished; return how many missions."""
         found = await self._mind.image.transact(
-            lambda root: list(root["unfinished"]), note="look for unfinished missions"
+            missions.unfinished, note="look for unfinished missions"
         )
         for mission_id in found:
             try:

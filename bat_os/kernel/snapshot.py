@@ -5,18 +5,27 @@ All functions here work on the root inside ``ImageStore.transact``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError, CellError, NotFoundError, NotUnderstoodError
+from bat_os.core.values import Ref
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    ConflictError,
+    NotFoundError,
+    NotUnderstoodError,
+)
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, freeze, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bat_os.core.brief import Brief
-    from bat_os.core.values import Ref
+    Root = Mapping[str, Any]
+    Look = tuple["Copy | None", "Runnable | None", dict[str, bytes]]
+
+_NEW: Final = "ffff"  # so begins the oid of an object that is not in the image yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,69 @@ class Copy:
             raise CellError("the record of a mission changes by its events only", kind="refused")
 
 
+class Sight:
+    """What one turn has seen: one state of the image, although it reads more than once.
+
+    Attributes:
+        copies: By oid, the objects that were read, with what the turn writes.
+    """
+
+    def __init__(self) -> None:
+        self.copies: dict[str, Copy] = {}
+        self._serials: dict[str, bytes] = {}
+
+    def look(self, root: Root, ref: Ref, selector: str) -> Look:
+        """Return the object unless it is known, what answers, and the serials of what was read.
+
+        Raises:
+            ConflictError: What was seen before has changed.
+            NotFoundError: There is no such object.
+        """
+        self.check(root)
+        serials: dict[str, bytes] = {}
+        known = self.copies.get(ref.oid)
+        origin = known.cloned_from if known and known.cloned_from else ref
+        obj = find(root, origin.oid)
+        runnable = runnable_of(obj, selector, serials)
+        return (None if known else copy_of(obj, serials)), runnable, serials
+
+    def keep(self, ref: Ref, look: Look) -> tuple[Copy, Runnable | None]:
+        """Take in what ``look`` has returned, which stays as it is."""
+        made, runnable, serials = look
+        self._serials.update(serials)
+        if made is not None:
+            self.copies[ref.oid] = replace(
+                made, slots=dict(made.slots), own=set(made.own), changed={}, removed=set()
+            )
+        return self.copies[ref.oid], runnable
+
+    def clone(self, copy: Copy, name: str) -> Ref:
+        """Return the reference to a new copy of an object, with the same parents."""
+        ref = Ref(f"{_NEW}{len(self.copies):012x}", name)
+        twin = Copy(ref, dict(copy.slots), set(copy.own), copy.selectors, copy.parents)
+        twin.cloned_from = copy.cloned_from or copy.ref
+        twin.removed = set(copy.removed)
+        twin.changed = {key: copy.slots[key] for key in copy.own if key in copy.slots}
+        self.copies[ref.oid] = twin
+        return ref
+
+    def check(self, root: Root) -> list[Any]:
+        """Return the objects that were seen.
+
+        Raises:
+            ConflictError: One of them has changed.
+        """
+        jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
+        seen = []
+        for oid, serial in self._serials.items():
+            obj = jar.get(bytes.fromhex(oid))
+            obj._p_activate()
+            if obj._p_serial != serial:
+                raise ConflictError("what the turn had read has changed")
+            seen.append(obj)
+        return seen
+
+
 def find(root: Mapping[str, Any], key: str) -> UvmObject:
     """Return the object with this name or oid.
 
@@ -93,24 +165,32 @@ def find(root: Mapping[str, Any], key: str) -> UvmObject:
     return obj
 
 
-def bind(root: Mapping[str, Any], brief: Brief) -> tuple[Ref, list[Any], dict[str, Any]]:
-    """Return (target, args, kwargs) with each ``{"ref": NAME}`` resolved to its object.
+def refers(value: Any) -> bool:
+    """Return True when a ``{"ref": NAME}`` is in plain data."""
+    if isinstance(value, list | tuple):
+        return any(map(refers, value))
+    if isinstance(value, dict):
+        return _is_reference(value) or any(map(refers, value.values()))
+    return False
+
+
+def bind(root: Root, value: Any) -> Any:
+    """Return plain data with each ``{"ref": NAME}`` resolved to its object.
 
     Raises:
         NotFoundError: No such object.
     """
-    target = ref_of(find(root, brief.target))
-    return target, _bound(root, list(brief.args)), _bound(root, dict(brief.kwargs))
-
-
-def _bound(root: Mapping[str, Any], value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return [_bound(root, item) for item in value]
+        return [bind(root, item) for item in value]
     if isinstance(value, dict):
-        if "ref" in value and set(value) <= {"ref", "oid"}:
+        if _is_reference(value):
             return ref_of(find(root, str(value.get("oid") or value["ref"])))
-        return {key: _bound(root, item) for key, item in value.items()}
+        return {key: bind(root, item) for key, item in value.items()}
     return value
+
+
+def _is_reference(value: Mapping[Any, Any]) -> bool:
+    return "ref" in value and set(value) <= {"ref", "oid"}
 
 
 def copy_of(obj: UvmObject, serials: dict[str, bytes]) -> Copy:

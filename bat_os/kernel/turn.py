@@ -30,7 +30,7 @@ from bat_os.image.history.uses import CLIENT
 from bat_os.image.objects import ref_of, thaw
 from bat_os.kernel.activation import Activation
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.snapshot import Copy, Runnable, bind, copy_of, find, runnable_of, slot_value
+from bat_os.kernel.snapshot import Copy, Runnable, Sight, bind, find, refers, slot_value
 from bat_os.ports import Call, ObjectView
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
+    from bat_os.kernel.snapshot import Look
     from bat_os.ports import Cell, Nested, NestedReply
 
     Root = MutableMapping[str, Any]
-    _Fetched = tuple[Copy | None, Runnable | None, dict[str, bytes]]
 
 TRIES: Final = 5
 MAX_DEPTH: Final = 16
@@ -50,7 +50,6 @@ MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
 SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
-_NEW: Final = "ffff"
 # What learned code may catch. All else (stale, a full disk) is not its doing and ends the turn.
 _ITS_OWN: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
@@ -103,8 +102,7 @@ class Turn:
         self._image = image
         self._cell = cell
         self._candidate = candidate
-        self._serials: dict[str, bytes] = {}
-        self._copies: dict[str, Copy] = {}
+        self._sight = Sight()
         self._sends = 0
         self._printed: list[str] = []
         self._made: dict[str, Ref] = {}
@@ -123,16 +121,23 @@ class Turn:
             ConflictError: What was read has changed meanwhile.
         """
 
-        def read(root: Root) -> tuple[Any, _Fetched]:
-            ref, args, kwargs = bind(root, brief)
-            return (ref, args, kwargs), self._read(root, ref, brief.selector)
+        def read(root: Root) -> tuple[Ref, Look]:
+            ref = ref_of(find(root, brief.target))
+            return ref, Sight().look(root, ref, brief.selector)
 
-        (ref, args, kwargs), fetched = await self._image.transact(read, note=f"read {brief.target}")
+        note = f"read {brief.target}"
+        ref, look = await self._image.read((brief.target, brief.selector), read, note=note)
+        args, kwargs = [*brief.args], dict(brief.kwargs)
+        if refers([*args, *kwargs.values()]):
+            args, values = await self._image.transact(
+                lambda root: (bind(root, args), bind(root, [*kwargs.values()])), note=note
+            )
+            kwargs = dict(zip(kwargs, values, strict=True))
         self._top = ref.oid
         message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                status, value = await self._activate(message, self._keep(message, fetched), None)
+                status, value = await self._activate(message, self._keep(message, look), None)
         except TimeoutError:
             text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
             raise CellError(text, kind="deadline") from None
@@ -143,7 +148,7 @@ class Turn:
         if self._fault is not None:
             raise self._fault
         writes = any(
-            copy.changed or copy.removed or copy.cloned_from for copy in self._copies.values()
+            copy.changed or copy.removed or copy.cloned_from for copy in self._sight.copies.values()
         )
         return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
 
@@ -154,13 +159,13 @@ class Turn:
             ConflictError: Something that the turn read is not as it was.
         """
         jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-        for obj in self._check_serials(root):
+        for obj in self._sight.check(root):
             jar.readCurrent(obj)
         self._made = {}
-        for copy in self._copies.values():
+        for copy in self._sight.copies.values():
             if copy.cloned_from is not None:
                 self._make(root, copy)
-        for oid, copy in self._copies.items():
+        for oid, copy in self._sight.copies.items():
             if copy.changed or copy.removed:
                 obj = self._resolve(root, Ref(oid))
                 for name, value in copy.changed.items():
@@ -177,13 +182,7 @@ class Turn:
         """Return the reference to a new copy of an object, with the same parents."""
         if name:
             check_object_name(name)
-        ref = Ref(f"{_NEW}{len(self._copies):012x}", name)
-        twin = Copy(ref, dict(copy.slots), set(copy.own), copy.selectors, copy.parents)
-        twin.cloned_from = copy.cloned_from or copy.ref
-        twin.removed = set(copy.removed)
-        twin.changed = {key: copy.slots[key] for key in copy.own if key in copy.slots}
-        self._copies[ref.oid] = twin
-        return ref
+        return self._sight.clone(copy, name)
 
     async def _activate(
         self, message: _Message, found: tuple[Copy, Runnable | None], sender: Activation | None
@@ -251,44 +250,19 @@ class Turn:
     async def _fetch(self, message: _Message) -> tuple[Copy, Runnable | None]:
         ref = message.ref
         fetched = await self._image.transact(
-            lambda root: self._read(root, ref, message.selector),
+            lambda root: self._sight.look(root, ref, message.selector),
             note=f"read {ref.name or ref.oid}",
         )
         return self._keep(message, fetched)
 
-    def _read(self, root: Root, ref: Ref, selector: str) -> _Fetched:
-        """Return the object unless the turn has it, what answers, and the serials read."""
-        self._check_serials(root)
-        serials: dict[str, bytes] = {}
-        stored = self._copies.get(ref.oid)
-        origin = stored.cloned_from if stored and stored.cloned_from else ref
-        obj = find(root, origin.oid)
-        runnable = runnable_of(obj, selector, serials)
-        return (None if stored else copy_of(obj, serials)), runnable, serials
-
-    def _keep(self, message: _Message, fetched: _Fetched) -> tuple[Copy, Runnable | None]:
-        made, runnable, serials = fetched
-        oid = message.ref.oid
-        self._serials.update(serials)
-        if made is not None:
-            self._copies[oid] = made
-        copy, trial = self._copies[oid], self._candidate
-        if trial and oid == self._top:
+    def _keep(self, message: _Message, look: Look) -> tuple[Copy, Runnable | None]:
+        copy, runnable = self._sight.keep(message.ref, look)
+        trial = self._candidate
+        if trial and message.ref.oid == self._top:
             copy.selectors |= {trial.selector}
             if message.selector == trial.selector:
                 runnable = Runnable("", trial.source, "trial")
         return copy, runnable
-
-    def _check_serials(self, root: Root) -> list[Any]:
-        jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-        seen = []
-        for oid, serial in self._serials.items():
-            obj = jar.get(bytes.fromhex(oid))
-            obj._p_activate()
-            if obj._p_serial != serial:
-                raise ConflictError("what the turn had read has changed")
-            seen.append(obj)
-        return seen
 
     def _make(self, root: Root, copy: Copy) -> None:
         origin = copy.cloned_from

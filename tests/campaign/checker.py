@@ -103,12 +103,15 @@ def read_facts(path):
         root = root.get("data", root)
         if "missions" not in root:
             return {"missions": {}, "keys": {}, "unfinished": [], "objects": {}}
-        missions = reader.tree(root["missions"])
+        waiting = reader.tree(root["unfinished"])
+        keys = {name[1:]: one for name, one in waiting.items() if name.startswith("#")}
+        unfinished = {name: oid for name, oid in waiting.items() if not name.startswith("#")}
+        missions = reader.tree(root["missions"]) | unfinished
         objects = reader.tree(root["objects"])
         return {
             "missions": {name: _mission(reader, oid) for name, oid in missions.items()},
-            "keys": reader.tree(root["keys"]),
-            "unfinished": reader.tree(root["unfinished"]),
+            "keys": reader.tree(root["keys"]) | keys,
+            "unfinished": list(unfinished),
             "objects": {name: _slots(reader, oid) for name, oid in objects.items()},
         }
     finally:

@@ -80,7 +80,8 @@ def content(root):
     genesis = find(root, "genesis_obj").slots
     names = [name for name in (f"skill_{n}" for n in range(STEPS)) if name in genesis]
     methods = [genesis[name].version.source for name in names]
-    briefs = [missions.check(root, f"m{n}").mission.brief for n in range(len(root["missions"]))]
+    stored = range(len(missions.unfinished(root)))
+    briefs = [missions.check(root, f"m{n}").mission.brief for n in stored]
     catalog = catalog_in(root)
     found = [catalog.document(f"document:{n}") for n in range(STEPS)]
     texts = [list(one.passages) for one in found if one is not None]

@@ -64,8 +64,11 @@ def no_key():
     open_brief = missions.open_brief
 
     def open_always(root, brief, *, mission_id, key, about):
-        root["keys"].pop(key, None)
-        return open_brief(root, brief, mission_id=mission_id, key=key, about=about)
+        id_of, missions.id_of = missions.id_of, lambda root, key: ""
+        try:
+            return open_brief(root, brief, mission_id=mission_id, key=key, about=about)
+        finally:
+            missions.id_of = id_of
 
     missions.open_brief = open_always
 

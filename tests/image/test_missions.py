@@ -77,7 +77,7 @@ async def test_a_mission_delegates_to_the_prototype_of_its_state(awake):
     await awake.transact(lambda root: missions.write(root, "m1", after), note="write")
 
     def ask(root):
-        mission: UvmObject = root["missions"]["m1"]
+        mission: UvmObject = missions.stored(root, "m1")
         return mission.lookup("persona")[1], mission.lookup("state")[1]
 
     assert await awake.transact(ask, note="ask") == ("BRICK", "decomposing")
@@ -103,7 +103,7 @@ async def test_a_mission_that_has_moved_on_is_not_written_over(awake):
     failed = record.mission.advance(MissionFailed("DEADLINE", "x"))
     with pytest.raises(TransitionError, match="moved on"):
         await awake.transact(lambda root: missions.write(root, "m1", failed, {}), note="late")
-    assert await awake.transact(lambda root: list(root["unfinished"]), note="look") == ["m1"]
+    assert await awake.transact(missions.unfinished, note="look") == ["m1"]
 
 
 @pytest.mark.parametrize("record", [{}, {"brief": {}, "events": []}, None])
@@ -111,8 +111,8 @@ async def test_a_record_that_cannot_be_read_says_so(awake, record):
     await open_one(awake)
 
     def spoil(root):
-        root["missions"]["m1"].slots["record"] = record
-        root["missions"]["m1"]._p_changed = True
+        missions.stored(root, "m1").slots["record"] = record
+        missions.stored(root, "m1")._p_changed = True
 
     await awake.transact(spoil, note="spoil")
     with pytest.raises(TransitionError, match="cannot be read"):
@@ -128,10 +128,87 @@ async def test_what_has_ended_is_not_taken_up(awake):
     done = record.mission.advance(MissionFailed("CANCELLED", "x"))
     answer = {"type": "error", "body": {}}
     await awake.transact(lambda root: missions.write(root, "m1", done, answer), note="write")
-    assert await awake.transact(lambda root: list(root["unfinished"]), note="look") == []
+    assert await awake.transact(missions.unfinished, note="look") == []
     assert (await open_one(awake)).answer == answer
 
 
 async def test_an_unknown_mission_is_not_found(awake):
     with pytest.raises(NotFoundError):
         await awake.transact(lambda root: missions.read(root, "nope"), note="read")
+
+
+def end(root, mission_id):
+    mission = missions.read(root, mission_id).mission.advance(MissionFailed("CANCELLED", "x"))
+    missions.write(root, mission_id, mission, {"type": "error", "body": {"retryable": True}})
+
+
+async def test_what_is_unfinished_and_what_has_ended_are_found_alike(awake):
+    for number in range(5):
+        await open_one(awake, key=f"k{number}", mission_id=f"m{number}")
+    for mission_id in ("m1", "m3"):
+        await awake.transact(lambda root, one=mission_id: end(root, one), note="end")
+
+    def look(root):
+        assert set(root["missions"]) == {"m1", "m3"}
+        assert dict(root["keys"]) == {"k1": "m1", "k3": "m3"}
+        assert [missions.stored(root, f"m{n}").slots["key"] for n in range(5)] == [
+            f"k{n}" for n in range(5)
+        ]
+        ids = [missions.id_of(root, f"k{n}") for n in (*range(5), 9)]
+        return ids, list(missions.ids_after(root, "")), list(missions.ids_after(root, "m1"))
+
+    ids = [f"m{n}" for n in range(5)]
+    assert await awake.transact(look, note="look") == ([*ids, ""], ids, ids[2:])
+
+
+async def test_a_key_that_is_asked_with_again_leads_to_the_new_mission(awake):
+    await open_one(awake)
+    await awake.transact(lambda root: end(root, "m1"), note="end")
+    again = await open_one(awake, mission_id="m2")
+    assert again.id == "m2"
+    assert await awake.transact(lambda root: missions.id_of(root, "k"), note="look") == "m2"
+    await awake.transact(lambda root: end(root, "m2"), note="end")
+    assert await awake.transact(lambda root: dict(root["keys"]), note="look") == {"k": "m2"}
+
+
+@pytest.mark.parametrize("key", ["m1", "#m1", "#", "$", "a" * 24, "~"])
+async def test_no_key_is_taken_for_the_id_of_a_mission(awake, key):
+    await open_one(awake, key=key)
+    assert await awake.transact(missions.unfinished, note="look") == ["m1"]
+    assert await awake.transact(lambda root: missions.id_of(root, key), note="look") == "m1"
+    for name in ("#" + key, "", "#"):
+        with pytest.raises(NotFoundError):
+            await awake.transact(lambda root, one=name: missions.stored(root, one), note="look")
+
+
+async def test_a_mission_whose_record_is_lost_can_be_let_go(awake):
+    await open_one(awake)
+    await open_one(awake, key="k2", mission_id="m2")
+
+    def lose(root):
+        missions.stored(root, "m1").slots = None
+        missions.let_go(root, "m1")
+        missions.let_go(root, "nobody")
+
+    await awake.transact(lose, note="lose")
+    assert await awake.transact(missions.unfinished, note="look") == ["m2"]
+    assert await awake.transact(lambda root: dict(root["keys"]), note="look") == {"k": "m1"}
+
+
+async def test_accepting_a_brief_writes_two_objects_however_much_is_kept(awake):
+    def fill(root):
+        for number in range(300):
+            mission_id = f"m{number:03}"
+            about = dict(ABOUT)
+            missions.open_brief(root, BRIEF, mission_id=mission_id, key=mission_id, about=about)
+            end(root, mission_id)
+
+    await awake.transact(fill, note="fill")
+    await open_one(awake, mission_id="m999")
+
+    def count(root):
+        storage = root._p_jar.db().storage
+        last = storage.lastTransaction()
+        return [len(list(one)) for one in storage.iterator(last, last)]
+
+    assert await awake.transact(count, note="count") == [2]

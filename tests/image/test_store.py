@@ -18,6 +18,7 @@ from bat_os.errors import (
     ShuttingDownError,
     StorageError,
 )
+from bat_os.image import store
 from bat_os.image.intake import is_allowed
 from bat_os.image.objects import UvmObject
 from bat_os.image.store import TRIES, ImageStore
@@ -113,6 +114,91 @@ async def test_a_closed_store_refuses_work(tmp_path):
     await image.close()
     with pytest.raises(ShuttingDownError):
         await image.transact(list, note="read")
+
+
+async def test_who_is_cancelled_ends_after_the_transaction_which_runs_to_its_end(image):
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(root):
+        entered.set()
+        assert leave.wait(10)
+        root["a"] = 1
+
+    running = asyncio.create_task(image.transact(slow, note="slow"))
+    await asyncio.to_thread(entered.wait, 10)
+    running.cancel()
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await image.transact(lambda root: root["a"], note="read") == 1
+
+
+@pytest.fixture
+async def counted(image):
+    """Return (read, runs): what is under a name, and for which names the image was looked at."""
+    await image.transact(lambda root: root.update(a=1, b=2), note="start")
+    runs = []
+
+    async def read(name):
+        def work(root):
+            runs.append(name)
+            return root[name]
+
+        return await image.read((name,), work, note="read")
+
+    return read, runs
+
+
+async def test_what_was_read_is_known_until_something_is_committed(image, counted):
+    read, runs = counted
+    assert [await read(name) for name in "abab"] == [1, 2, 1, 2]
+    assert runs == ["a", "b"]
+    await image.transact(lambda root: root["a"], note="change nothing")
+    assert (await read("a"), runs) == (1, ["a", "b"])
+    await image.transact(lambda root: root.update(a=5), note="change")
+    assert [await read(name) for name in "aba"] == [5, 2, 5]
+    assert runs == ["a", "b", "a", "b"]
+
+
+async def test_what_is_committed_past_transact_counts_too(image, counted):
+    read, _ = counted
+    assert await read("a") == 1
+    with image._db.transaction(note="past it") as connection:
+        connection.root()["a"] = 7
+    assert await read("a") == 7
+
+
+async def test_what_was_read_while_another_committed_is_not_kept(image, counted):
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(root):
+        found = root["a"]
+        entered.set()
+        assert leave.wait(10)
+        return found
+
+    reading = asyncio.create_task(image.read(("a",), slow, note="read"))
+    await asyncio.to_thread(entered.wait, 10)
+    await image.transact(lambda root: root.update(a=9), note="change")
+    leave.set()
+    assert await reading == 1
+    assert await counted[0]("a") == 9
+
+
+async def test_a_read_that_fails_is_tried_again(image, counted):
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await counted[0]("nothing")
+    assert counted[1] == ["nothing", "nothing"]
+
+
+async def test_no_more_is_known_than_there_is_room_for(image, counted, monkeypatch):
+    read, runs = counted
+    monkeypatch.setattr(store, "KNOWN", 1)
+    assert [await read(name) for name in "abab"] == [1, 2, 1, 2]
+    assert runs == ["a", "b", "a", "b"]
 
 
 async def test_a_uri_opens_through_zodburi(tmp_path):

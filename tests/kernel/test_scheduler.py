@@ -35,6 +35,9 @@ class HeldImage:
 
         return await self.image.transact(held, note=note, mission=mission)
 
+    async def read(self, key, work, *, note):
+        return await self.transact(work, note=note)
+
     async def until_inside(self):
         assert await asyncio.to_thread(self.inside.wait, 10)
 
@@ -68,7 +71,7 @@ async def selectors(image):
 
 
 async def unfinished(image):
-    return await image.transact(lambda root: list(root["unfinished"]), note="look")
+    return await image.transact(missions.unfinished, note="look")
 
 
 async def test_a_mission_runs_to_its_answer_and_its_listener_hears_of_it(image, scheduler_of):
@@ -208,8 +211,8 @@ async def test_a_record_that_cannot_be_read_does_not_keep_the_others_from_runnin
     good = await open_mission(image, "double", 2, key="b")
 
     def spoil(root):
-        root["missions"][bad].slots["record"] = {"events": 7}
-        root["missions"][bad]._p_changed = True
+        missions.stored(root, bad).slots["record"] = {"events": 7}
+        missions.stored(root, bad)._p_changed = True
 
     await image.transact(spoil, note="spoil")
     scheduler = scheduler_of(script(DOUBLE))

@@ -53,6 +53,48 @@ async def test_a_reading_turn_commits_nothing(image, make, send):
     assert await commits(image) == before
 
 
+async def test_the_same_message_to_an_unchanged_image_reads_it_once(image, make, send, monkeypatch):
+    await make("calc", [ADD])
+    notes, transact = [], image.transact
+
+    async def noted(work, *, note, mission=""):
+        notes.append(note)
+        return await transact(work, note=note, mission=mission)
+
+    monkeypatch.setattr(image, "transact", noted)
+    assert [await send("calc", "add", n, 1) for n in range(3)] == [1, 2, 3]
+    assert notes == ["read calc"]
+    await make("other")
+    assert await send("calc", "add", 3, 1) == 4
+    assert notes.count("read calc") == 2
+
+
+async def test_a_turn_that_fails_leaves_nothing_to_the_next(image, cell, make, send):
+    source = (
+        "def spoil(self):\n    self.n.append(1)\n    self.m = 2\n    raise ValueError(self.n)\n"
+    )
+    await make("o", [source, "def look(self):\n    return [self.n, self.m]\n"], n=[], m=0)
+    for _ in range(2):
+        with pytest.raises(CellError, match=r"ValueError on line 4: \[1\]$"):
+            await send("o", "spoil")
+    assert await send("o", "look") == [[], 0]
+    trial = Candidate("look", "def look(self):\n    return 'tried'\n")
+    assert (await Turn(image, cell, trial).run(Brief("o", "look"))).value == "tried"
+    assert await send("o", "look") == [[], 0]
+
+
+async def test_references_are_resolved_wherever_they_stand_in_arguments(make, send):
+    await make("vault")
+    told = "def told(self, *args, **kwargs):\n    return [len(args), kwargs]\n"
+    await make("o", [told])
+    one = {"ref": "vault"}
+    count, named = await send("o", "told", [one], {"deep": (one,)}, one, ref="plain", at=one)
+    assert count == 3
+    assert (named["ref"], named["at"].name) == ("plain", "vault")
+    with pytest.raises(NotFoundError, match="nobody"):
+        await send("o", "told", {"ref": "nobody"})
+
+
 async def test_a_writing_turn_is_one_transaction(image, make, send):
     await make("counter", [COUNT], n=1)
     before = len(image._db.undoLog(0, 100))

@@ -26,7 +26,7 @@ from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64, u64, z64
 
 from bat_os.errors import ArgumentsError, NotFoundError, StorageError
-from bat_os.image import modelfiles
+from bat_os.image import missions, modelfiles
 from bat_os.image.archive import chronicle, disk
 from bat_os.image.archive.disk import coded
 from bat_os.image.archive.livefile import Lock, sync_file
@@ -43,6 +43,7 @@ from bat_os.image.archive.storage import (
     storage_of,
     upkeep,
 )
+from bat_os.image.migrations import run
 from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
@@ -258,10 +259,12 @@ async def _settle(path: Path, name: str, tid: str) -> str:
     fresh = secrets.token_hex(8)
 
     def work(root: MutableMapping[str, Any]) -> None:
+        if "about" in root:
+            run.migrate(root)
         about = dict(root.get("about", {}))
-        left = list(root.get("unfinished", ()))
-        if left:
-            root["unfinished"].clear()
+        left = missions.unfinished(root) if about else []
+        for mission_id in left:
+            missions.let_go(root, mission_id)
         origin = {"image_id": about.get("id", ""), "tid": tid, "name": name, "left": left}
         root["about"] = about | {"id": fresh, "forked_from": origin}
 

@@ -21,9 +21,9 @@ from ZODB.POSException import POSError, ReadOnlyHistoryError
 
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
+from bat_os.image import missions
 from bat_os.image.history import entries
 from bat_os.image.knowledge.document import Document
-from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, freeze
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ def resolve(root: Root, moment: Moment) -> str:
         return str(min(_tid_of(moment.time), latest).hex())
     if moment.kind == "transaction":
         return str(min(bytes.fromhex(moment.text), latest).hex())
-    mission = root["missions"].get(moment.text)
-    if mission is None:
-        raise NotFoundError(f"there is no mission {moment.text}")
+    mission = missions.stored(root, moment.text)
     mission._p_activate()
     return str(mission._p_serial.hex())
 
@@ -162,7 +160,7 @@ def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
     seen: dict[str, Any] = {"objects": {}, "methods": {}}
     for oid in oids:
         obj = _load(root, oid)
-        if not isinstance(obj, UvmObject) or obj.name.startswith(RECORD):
+        if not isinstance(obj, UvmObject) or obj.name.startswith(missions.RECORD):
             continue
         if obj.name and named.get(obj.name) is not obj:  # it has lost its name, or has none yet
             continue

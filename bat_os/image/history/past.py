@@ -48,5 +48,11 @@ class PastImage(ImageStore):
 
         return await read_at(self._present, self.tid, run)
 
+    async def read(
+        self, key: tuple[str, ...], work: Callable[[MutableMapping[str, Any]], T], *, note: str
+    ) -> T:
+        """Return ``work(root)`` on the root of then."""
+        return await self.transact(work, note=note)
+
     async def close(self) -> None:
         """Do nothing: the present image has what there is to close."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,8 +104,7 @@ def look_at_missions(
     root: Mapping[str, Any], after: str, limit: int
 ) -> tuple[int, list[Damage], str | None]:
     """Check the briefs of up to ``limit`` missions; returns as ``look_at_records``."""
-    stored = root["missions"].keys(min=after, excludemin=bool(after))
-    ids = [mission_id for _, mission_id in zip(range(limit), stored, strict=False)]
+    ids = list(islice(missions.ids_after(root, after), limit))
     found = []
     for mission_id in ids:
         try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
+from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.integrity import look
 from bat_os.image.knowledge.document import Document
@@ -149,8 +150,8 @@ def _set_aside(root: Root, one: Damage) -> Any:
     """Take what is damaged out of use; return what is to be kept of it."""
     if one.kind == "method":
         return _set_method_aside(root, *one.key.split(":"))
-    if one.kind == "mission" and one.key in root["unfinished"]:
-        root["unfinished"].remove(one.key)
+    if one.kind == "mission":
+        missions.let_go(root, one.key)
     if one.kind == "document":
         catalog = catalog_in(root)
         kept = catalog.document(one.key)

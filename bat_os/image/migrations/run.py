@@ -1,6 +1,8 @@
 """Which format an image has, and the steps from an older one to the present.
 
-    about["format"] = 1 --format_2--> 2      all in the transaction that opens the image
+    about["format"] = 1 --format_2--> 2 --format_3--> 3
+
+All steps are taken in the transaction that opens the image.
 
 A step is a function of the root, in a module ``format_N``: what it needs of the program's
 past stands in that module, for classes change and old images do not. Each comes with a test
@@ -14,13 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import FormatError, StorageError
-from bat_os.image.migrations import format_2
+from bat_os.image.migrations import format_2, format_3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
 STEPS: Final[Mapping[int, Callable[[MutableMapping[str, Any]], None]]] = MappingProxyType(
-    {2: format_2.migrate}
+    {2: format_2.migrate, 3: format_3.migrate}
 )
 FORMAT: Final = max(STEPS)
 

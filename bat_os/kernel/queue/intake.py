@@ -62,7 +62,7 @@ class _Entry:
 
     def store(self, root: Root) -> Record | BatError:
         try:
-            if self.busy is not None and self.key not in root["keys"]:
+            if self.busy is not None and not missions.id_of(root, self.key):
                 return self.busy
             find(root, self.brief.target)
             return missions.open_brief(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import State
@@ -124,9 +126,10 @@ class MissionVerbs:
 
 
 def _brief_id(root: Root, request: Request) -> str:
-    brief_id = request.body.get("brief_id") or root["keys"].get(request.key)
-    if type(brief_id) is not str or brief_id not in root["missions"]:
+    brief_id = request.body.get("brief_id") or missions.id_of(root, request.key)
+    if type(brief_id) is not str or not brief_id:
         raise NotFoundError("no brief has this brief_id or key")
+    missions.stored(root, brief_id)
     return brief_id
 
 
@@ -139,8 +142,13 @@ def _number(request: Request, name: str, default: int) -> int:
 
 def _newest_first(root: Root, before: str) -> Iterator[str]:
     """Yield ids of missions, at most _LOOKED_AT of them."""
+    waiting = [one for one in reversed(missions.unfinished(root)) if not before or one < before]
+    return islice(merge(waiting, _ended(root, before), reverse=True), _LOOKED_AT)
+
+
+def _ended(root: Root, before: str) -> Iterator[str]:
     stored, last = root["missions"], before or None
-    for _ in range(_LOOKED_AT):
+    while True:
         try:
             key: str = stored.maxKey(last) if last else stored.maxKey()
             if key == before:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bat_os.core.brief import Brief
 from bat_os.errors import ArgumentsError, LockedError, NotFoundError, StorageError
+from bat_os.image import missions
 from bat_os.image.archive import disk
 from bat_os.image.archive.count import count_objects
 from bat_os.image.archive.fork import FOLDER, drop_fork, fork, list_forks
@@ -58,18 +60,29 @@ async def test_what_the_parent_commits_later_is_invisible_to_a_fork_opened_later
 
 
 async def test_a_fork_knows_its_origin_and_leaves_the_parents_missions_alone(image):
-    await image.transact(lambda root: root["unfinished"].insert("m1"), note="begin m1")
+    def begin(root):
+        about = {"session": "s", "accepted": 1.0}
+        brief = Brief("robot_obj", "wave")
+        missions.open_brief(root, brief, mission_id="m1", key="k1", about=about)
+
+    await image.transact(begin, note="begin m1")
     made = await fork(image, "trial")
     other = open_fork(made)
-    about, unfinished = await other.transact(
-        lambda root: (dict(root["about"]), list(root["unfinished"])), note="read"
+    about, unfinished, left = await other.transact(
+        lambda root: (
+            dict(root["about"]),
+            missions.unfinished(root),
+            missions.read(root, missions.id_of(root, "k1")),
+        ),
+        note="read",
     )
     await other.close()
+    assert (left.id, left.answer) == ("m1", None)
     assert about["id"] == made["image_id"] != "parent"
     assert about["forked_from"]["image_id"] == "parent"
     assert about["forked_from"]["left"] == ["m1"]
     assert unfinished == []
-    kept = await image.transact(lambda root: list(root["unfinished"]), note="read")
+    kept = await image.transact(missions.unfinished, note="read")
     assert kept == ["m1"]
 
 

@@ -19,7 +19,7 @@ async def image():
 
     def fill(root):
         root["objects"] = OOBTree()
-        root["missions"] = OOBTree()
+        root["missions"], root["unfinished"] = OOBTree(), OOBTree()
         root["objects"]["robot"] = UvmObject("robot")
         root["objects"]["child"] = UvmObject("child", (root["objects"]["robot"],))
         catalog_in(root)

@@ -112,7 +112,7 @@ async def test_a_damaged_brief_is_named_and_not_run(files):
     files.flip(b"juggle seven knives")
     told = await files.verify()
     assert [(one["kind"], one["key"]) for one in told["damaged"]] == [("mission", "m0")]
-    assert await files.transact(lambda root: list(root["unfinished"])) == ["m1"]
+    assert await files.transact(missions.unfinished) == ["m1"]
 
 
 async def test_a_damaged_document_is_found_no_more_and_the_others_are(files):

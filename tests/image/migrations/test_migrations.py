@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bat_os.core.events import MissionFailed
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import FormatError, StorageError
+from bat_os.image import missions
 from bat_os.image.awakening import FORMAT, awaken
 from bat_os.image.migrations.run import STEPS
 from bat_os.image.store import ImageStore
@@ -39,6 +41,24 @@ async def old(tmp_path):
     image = ImageStore.open(tmp_path / "live_image.fs")
     yield image
     await image.close()
+
+
+@pytest.fixture
+async def second(tmp_path):
+    """A copy of the image that the last version of format 2 wrote (commit 85baac5).
+
+    Four briefs: one has ended; one waits; one failed in a way that may pass and was asked again
+    with its key, which is under way; and one more waits, whose key is ``damaged``.
+    """
+    shutil.copy(IMAGES / "format-2.fs", tmp_path / "live_image.fs")
+    image = ImageStore.open(tmp_path / "live_image.fs")
+    yield image
+    await image.close()
+
+
+def ids_of(root):
+    keys = ("ended", "waiting", "again", "damaged")
+    return {key: missions.id_of(root, key) for key in keys}
 
 
 def count_transactions(root):
@@ -96,6 +116,57 @@ async def test_format_2_leaves_slots_that_the_user_has_set(old):
     await transact(old, open_it)
     assert (await transact(old, lambda root: slots(root, "alfred_obj")))["model"] == ["mine"]
     assert (await transact(old, lambda root: slots(root, "pLLM_obj")))["about"] == "mine"
+
+
+async def test_format_3_sets_apart_what_is_unfinished(second):
+    before = await transact(second, lambda root: (list(root["unfinished"]), dict(root["keys"])))
+    await transact(second, open_it)
+
+    def look(root):
+        found = ids_of(root)
+        assert set(root["missions"]).isdisjoint(root["unfinished"])
+        assert set(root["keys"]) == {"ended"}
+        return missions.unfinished(root), found, len(list(missions.ids_after(root, "")))
+
+    assert await transact(second, look) == (*before, 5)
+    ids = before[1]
+
+    def states(root):
+        return {key: str(missions.check(root, one).mission.state) for key, one in ids.items()}
+
+    assert await transact(second, states) == {
+        "ended": "failed",
+        "waiting": "idle",
+        "again": "decomposing",
+        "damaged": "idle",
+    }
+
+
+async def test_what_format_2_left_unfinished_ends_like_any_other(second):
+    await transact(second, open_it)
+
+    def end(root):
+        one = missions.read(root, missions.id_of(root, "again"))
+        over = one.mission.advance(MissionFailed("CANCELLED", "x"))
+        missions.write(root, one.id, over, {"type": "error", "body": {"code": "CANCELLED"}})
+        return one.id
+
+    again = await transact(second, end)
+    ids = await transact(second, ids_of)
+    assert ids["again"] == again
+    assert await transact(second, missions.unfinished) == [ids["waiting"], ids["damaged"]]
+
+
+async def test_a_mission_that_cannot_be_read_does_not_stop_the_migration(second):
+    bad = await transact(second, lambda root: root["keys"]["damaged"])
+
+    def spoil(root):
+        root["missions"][bad].slots = None
+
+    await transact(second, spoil)
+    await transact(second, open_it)
+    assert bad not in await transact(second, missions.unfinished)
+    assert await transact(second, lambda root: bad in root["missions"])
 
 
 async def test_a_migration_that_fails_leaves_the_image_as_it_was(old):

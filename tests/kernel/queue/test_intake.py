@@ -44,7 +44,7 @@ def brief(number=0, target="genesis_obj"):
 
 
 async def unfinished(image):
-    return await image.transact(lambda root: list(root["unfinished"]), note="look")
+    return await image.transact(missions.unfinished, note="look")
 
 
 async def test_briefs_that_come_together_are_one_commit_and_all_are_stored(intake, counted):

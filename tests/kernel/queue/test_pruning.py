@@ -32,7 +32,7 @@ async def keep(image, number, days_ago, *, took=1.0, ended=True):
 
 async def left(image):
     return await image.transact(
-        lambda root: (list(root["missions"]), sorted(root["keys"])), note="look"
+        lambda root: (list(missions.ids_after(root, "")), sorted(root["keys"])), note="look"
     )
 
 
