@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
+ASKED: Final = "_ARGCOMPLETE"  # set where a shell wants to know how the line goes on
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_PERMANENT: Final = 78
@@ -55,15 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    # Here, so that ``main`` can say what to do where the packages are missing.
-    from bat_os.cli.shell.completion import ASKED, answer
-    from bat_os.cli.verbs import main as run_verb
-    from bat_os.cli.verbs import make_parser as make_verbs
-
+    # Imports stand here, so that ``main`` can say what to do where packages are missing, and so
+    # that the kernel, which may have to be back at once, is not kept waiting by those of verbs.
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if ASKED in os.environ:  # a shell wants to know how the line goes on
+    if ASKED in os.environ:
+        from bat_os.cli.shell.completion import answer
+        from bat_os.cli.verbs import make_parser as make_verbs
+
         answer(make_verbs())
-    return _start(arguments) if _means_the_kernel(arguments) else run_verb(arguments)
+    if _means_the_kernel(arguments):
+        return _start(arguments)
+    from bat_os.cli.verbs import main as run_verb
+
+    return run_verb(arguments)
 
 
 def _start(arguments: Sequence[str]) -> int:

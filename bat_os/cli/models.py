@@ -28,7 +28,6 @@ from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.local.forms import CONFIG, held_on_gpu
 from bat_os.engines.local.quantizing import pack_in_child
 from bat_os.engines.lorafiles import as_folder, find_base, read_adapter, scan_adapters
-from bat_os.engines.remote.openai import OpenAiEngine
 from bat_os.engines.transformers import TransformersEngine
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
@@ -185,6 +184,9 @@ class Models:
     def _make(self, source: ModelSource) -> ModelEngine:
         name = source.name
         if source.engine == "openai":
+            # Here, since few have one, and its library takes a tenth of the kernel's start.
+            from bat_os.engines.remote.openai import OpenAiEngine
+
             return OpenAiEngine(name, source.source, model=source.file)
         if source.engine == "llama.cpp":
             return LlamaCppEngine(
@@ -274,6 +276,12 @@ class Models:
         adapter = await asyncio.to_thread(read_adapter, path)
         stored = await list_models(self._image)
         known = [m for m in stored if m["kind"] == "transformers"]
+        folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
+        digest = await asyncio.to_thread(_digest, folder)
+        # What is there already needs no base, whose half a gigabyte would be read at each start.
+        present = {model["name"] for model in known}
+        if any((m["name"], m["digest"]) == (name, digest) and m["base"] in present for m in stored):
+            return
         bases = {}
         for model in known:
             try:
@@ -283,10 +291,6 @@ class Models:
         base, why = await asyncio.to_thread(find_base, adapter, bases)
         if not base:
             raise ModelError(why)
-        folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
-        digest = await asyncio.to_thread(_digest, folder)
-        if any(m["name"] == name and m["digest"] == digest and m["base"] == base for m in stored):
-            return
         report(f"taking the adapter {name} for {base} into the image")
         await ingest_adapter(self._image, name, folder, base)
         log.info("adapter %s for %s: %s", name, base, digest)

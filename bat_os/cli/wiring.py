@@ -15,7 +15,7 @@ from bat_os.cells.zygote import ZygoteCell
 from bat_os.cli.machine import read_book
 from bat_os.cli.models import Models
 from bat_os.cli.modelverbs import make_model_verbs
-from bat_os.cli.upkeep.library import read_codex, read_seeds, read_vectors
+from bat_os.cli.upkeep.library import take_in_codex, take_in_seeds
 from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.personas import PERSONAS
 from bat_os.core.settings import IMAGE
@@ -109,11 +109,11 @@ def _steps(mind: Mind, models: Models) -> Sequence[Step]:
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
-        await mind.catalog.seed(read_codex(), read_vectors())
+        await take_in_codex(mind)
 
     async def seeds(report: Report) -> None:
         report("reading the seed library into the knowledge catalog")
-        await mind.catalog.seed_methods(read_seeds(), read_vectors())
+        await take_in_seeds(mind)
 
     async def adapters(report: Report) -> None:
         await models.take_adapters(ADAPTERS, report)

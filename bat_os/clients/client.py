@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     Listener = Callable[[str, Mapping[str, Any]], None]
 
 ENDPOINT_FILE: Final = "run/endpoint.json"
-BACKOFF: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
+# A killed kernel is back within a second as a rule: short steps about that, longer ones later.
+BACKOFF: Final = (0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
 CONNECT_MS: Final = 1000

@@ -1,11 +1,15 @@
 """bat_os.cli.upkeep.library: the shipped vectors are those of the shipped texts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from bat_os.cli.upkeep import library
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
+from bat_os.engines.scripted import HashEmbedder
+from bat_os.image.catalog import catalog_in
 from bat_os.image.knowledge.embedding import CatalogEmbedder
 from bat_os.image.knowledge.upkeep import PROBE
 from bat_os.image.librarian import CatalogService
@@ -55,6 +59,58 @@ class CountingEmbedder:
     async def embed(self, texts):
         self.asked += texts
         return await self.model.embed(texts)
+
+
+@pytest.fixture
+async def mind(monkeypatch, tmp_path):
+    """A mind of which no more is needed than its image and catalog, and a small library."""
+    (tmp_path / "seeds.toml").write_text(
+        '[[seed]]\nwish = "Purr."\nexamples = [{value = "purr"}]\n'
+        "source = '''def purr(self):\n    \"Purr.\"\n    return \"purr\"'''\n"
+    )
+    monkeypatch.setattr(library, "_SEEDS", tmp_path)
+    image = ImageStore.in_memory()
+    service = CatalogService(image, CountingEmbedder(HashEmbedder()))
+    yield SimpleNamespace(image=image, catalog=service, folder=tmp_path)
+    await image.close()
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Count how often the seed library is read."""
+    seen, read_seeds = [], library.read_seeds
+    monkeypatch.setattr(library, "read_seeds", lambda: seen.append(1) or read_seeds())
+    return seen
+
+
+async def titles(mind):
+    return [one["title"] for one in await mind.catalog.documents(kind="seed")]
+
+
+async def test_what_was_taken_in_is_compared_with_nothing_at_the_next_start(mind, reads):
+    for _ in range(3):
+        await library.take_in_seeds(mind)
+        assert await titles(mind) == ["purr"]
+    assert len(reads) == 1
+
+
+async def test_a_seed_that_is_missing_or_has_changed_is_taken_in_again(mind, reads):
+    await library.take_in_seeds(mind)
+    (doc_id,) = await mind.image.transact(lambda root: catalog_in(root).doc_ids("seed"), note="t")
+    await mind.catalog.forget(doc_id)
+    await library.take_in_seeds(mind)
+    assert await titles(mind) == ["purr"]
+    place = mind.folder / "seeds.toml"
+    place.write_text(place.read_text().replace("purr", "growl").replace("Purr", "Growl"))
+    await library.take_in_seeds(mind)
+    assert (await titles(mind), len(reads)) == (["growl"], 3)
+
+
+async def test_another_version_of_the_program_looks_again(mind, reads, monkeypatch):
+    await library.take_in_seeds(mind)
+    monkeypatch.setattr(library.bat_os, "__version__", "99")
+    await library.take_in_seeds(mind)
+    assert (await titles(mind), len(reads)) == (["purr"], 2)
 
 
 @pytest.mark.model

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.clients.console import columns as columns
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, columns, read_example, read_words
+from bat_os.cli.commands.command import Command, read_example, read_words
 from bat_os.cli.commands.moments import show_time
-from bat_os.clients.console import as_call, render
+from bat_os.clients.console import as_call, columns, render
 
 if TYPE_CHECKING:
     import argparse

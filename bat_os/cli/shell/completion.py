@@ -34,7 +34,6 @@ SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 ROOT: Final = Path(bat_os.__file__).parents[1]
 PATIENCE: Final = 0.5  # seconds that a TAB may wait for the kernel
 _FILES: Final = ("backup", "file", "files", "folder", "home", "source", "target")
-ASKED: Final = "_ARGCOMPLETE"  # set by the script when a shell asks
 # Where no ``batos`` is on the PATH the script makes one that runs this very installation.
 _MAKE_COMMAND: Final = {
     "bash": 'command -v {name} >/dev/null || {name}() {{ {python} {script} "$@"; }}\n',

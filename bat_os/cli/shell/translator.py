@@ -24,7 +24,6 @@ from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import Translated, translate
 from bat_os.clients.understanding.proposal import find_doubt, propose, settle
 from bat_os.clients.understanding.skills import recognise, suggest
-from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.errors import BatError, RemoteError, SettingsError
 
 if TYPE_CHECKING:
@@ -187,6 +186,8 @@ def make_translator(
     path = find_model(environ)
     if path is None:
         return Translator(None, hints)
+    # Here, since most have no such file, and a sentence should not wait for its imports.
+    from bat_os.engines.llamacpp import LlamaCppEngine
 
     async def file() -> Path:
         return path

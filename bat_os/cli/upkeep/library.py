@@ -9,11 +9,12 @@ two thousand sentences. After a change of the codex or of a seed, make them anew
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,18 +24,65 @@ from bat_os.core.seeds import parse_seeds
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
 from bat_os.errors import ArgumentsError
+from bat_os.image.catalog import catalog_in
 from bat_os.image.knowledge.embedding import BATCH
 from bat_os.image.knowledge.shipped import ShippedVectors
 from bat_os.image.knowledge.upkeep import PROBE
 from bat_os.image.librarian import codex_items, seed_items
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
     from bat_os.core.seeds import Seed
+    from bat_os.image.catalog import Kind
+    from bat_os.image.store import ImageStore
+    from bat_os.kernel.mind import Mind
 
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
 VECTORS: Final = "vectors.npz"
+TAKEN_IN: Final = "shipped"  # in the root: kind -> SHA-256 of what was taken in, documents
 _SEEDS: Final = resources.files("bat_os") / "seeds"
 log = logging.getLogger(__name__)
+
+
+async def take_in_codex(mind: Mind) -> None:
+    """Have the image know the codex of this program."""
+
+    async def take_in() -> None:
+        await mind.catalog.seed(read_codex(), read_vectors())
+
+    await _take_in(mind.image, "codex", CODEX.read_text(encoding="utf-8"), take_in)
+
+
+async def take_in_seeds(mind: Mind) -> None:
+    """Have the image know the seed library of this program."""
+
+    async def take_in() -> None:
+        await mind.catalog.seed_methods(read_seeds(), read_vectors())
+
+    await _take_in(mind.image, "seed", _seed_text(), take_in)
+
+
+async def _take_in(
+    image: ImageStore, kind: Kind, text: str, take_in: Callable[[], Awaitable[None]]
+) -> None:
+    """Take in what is shipped, unless the image had just this of it, and still has it.
+
+    Comparing every entry takes half a second of each start, in which no mission runs.
+    """
+    stamp = hashlib.sha256(f"{bat_os.__version__}\n{text}".encode()).hexdigest()
+
+    def known(root: MutableMapping[str, Any]) -> bool:
+        there = len(catalog_in(root).documents(kind))
+        return bool(root.get(TAKEN_IN, {}).get(kind) == (stamp, there))
+
+    def note(root: MutableMapping[str, Any]) -> None:
+        there = len(catalog_in(root).documents(kind))
+        root[TAKEN_IN] = {**root.get(TAKEN_IN, {}), kind: (stamp, there)}
+
+    if not await image.transact(known, note=f"look for what is shipped as {kind}"):
+        await take_in()
+        await image.transact(note, note=f"note what is shipped as {kind}")
 
 
 def read_codex() -> list[dict[str, str]]:
@@ -55,9 +103,13 @@ def read_seeds() -> tuple[Seed, ...]:
     Raises:
         ArgumentsError: A seed is not what it should be.
     """
+    return parse_seeds(_seed_text())
+
+
+def _seed_text() -> str:
     parts = sorted(_SEEDS.iterdir(), key=lambda part: part.name)
     texts = [part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".toml")]
-    return parse_seeds("\n".join(texts))
+    return "\n".join(texts)
 
 
 def read_vectors() -> ShippedVectors | None:
