@@ -56,7 +56,7 @@ async def test_the_line_of_an_error_inside_a_library_is_the_line_that_called_it(
 
 
 async def test_a_child_that_has_answered_ends_when_it_is_killed_and_not_before(cell, monkeypatch):
-    while cell._running:  # of the test before
+    while cell._running:  # noqa: ASYNC110 - a poll is meant; these are of the test before
         await asyncio.sleep(0.001)
     monkeypatch.setattr(zygote, "_ANSWER_FIRST", 0.3)
     await cell.start()  # with a spare more, the one that has answered is not ended at once

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from bat_os.cli.shell.completion import ASKED, SHELLS, write_script
+from bat_os.cli.kernel import ASKED
+from bat_os.cli.shell.completion import SHELLS, write_script
 from tests.cli.clients import ENVIRON, verb
 from tests.kernels import ROOT
 
