@@ -62,7 +62,7 @@ class ImageStore:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
         self._closed = False
         self._known: dict[tuple[str, ...], Any] = {}
-        self._known_at = -1
+        self._known_at = object()
         self.uses = UseCounter()
 
     @classmethod
@@ -132,12 +132,12 @@ class ImageStore:
         change of threads, a fifth of what a known message takes. A server's image, which others
         may change, is read each time. Raises as ``transact``.
         """
-        commits = self._db.commits
-        if self._known_at != commits:
-            self._known, self._known_at = {}, commits
+        state = self._db.state
+        if self._known_at is not state:
+            self._known, self._known_at = {}, state
         if key not in self._known:
             found = await self.transact(work, note=note)
-            if self._db.commits != commits or not is_in_files(self._db.storage):
+            if self._db.state is not state or not is_in_files(self._db.storage):
                 return found
             if len(self._known) >= KNOWN:
                 self._known.clear()
