@@ -116,25 +116,6 @@ async def test_a_closed_store_refuses_work(tmp_path):
         await image.transact(list, note="read")
 
 
-async def test_who_is_cancelled_ends_after_the_transaction_which_runs_to_its_end(image):
-    entered, leave = threading.Event(), threading.Event()
-
-    def slow(root):
-        entered.set()
-        assert leave.wait(10)
-        root["a"] = 1
-
-    running = asyncio.create_task(image.transact(slow, note="slow"))
-    await asyncio.to_thread(entered.wait, 10)
-    running.cancel()
-    await asyncio.sleep(0.05)
-    assert not running.done()
-    leave.set()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert await image.transact(lambda root: root["a"], note="read") == 1
-
-
 @pytest.fixture
 async def counted(image):
     """Return (read, runs): what is under a name, and for which names the image was looked at."""

@@ -72,13 +72,14 @@ async def _take_in(
     """
     stamp = hashlib.sha256(f"{bat_os.__version__}\n{text}".encode()).hexdigest()
 
+    def present(root: MutableMapping[str, Any]) -> tuple[str, int]:
+        return stamp, len(catalog_in(root).documents(kind))
+
     def known(root: MutableMapping[str, Any]) -> bool:
-        there = len(catalog_in(root).documents(kind))
-        return bool(root.get(TAKEN_IN, {}).get(kind) == (stamp, there))
+        return bool(root.get(TAKEN_IN, {}).get(kind) == present(root))
 
     def note(root: MutableMapping[str, Any]) -> None:
-        there = len(catalog_in(root).documents(kind))
-        root[TAKEN_IN] = {**root.get(TAKEN_IN, {}), kind: (stamp, there)}
+        root[TAKEN_IN] = {**root.get(TAKEN_IN, {}), kind: present(root)}
 
     if not await image.transact(known, note=f"look for what is shipped as {kind}"):
         await take_in()
