@@ -3,9 +3,11 @@
     python benchmarks/translate.py [--model FILE.gguf] [--rules-only]
 
 Reads tests/cases/sentences.jsonl and tests/cases/skills.jsonl. No rule was changed for a sentence
-marked ``held_out``, nor for a skill of set 4, and ``--verbose`` keeps the misses of that set to
-itself. Each set of skills is a mind of its own: what others ask for in one may be known in another.
-A near miss asks for something else in much the same words.
+marked ``held_out``, nor for a skill of sets 4 and 7, and ``--verbose`` keeps the misses of those to
+itself. Set 7 is by another hand than the rules, and half of its repeats share few words with what
+was learned. Each set of skills is a mind of its own: what others ask for in one may be known in
+another. A near miss asks for something else in much the same words; where it is one of a certain
+skill, only that skill is wrong for it.
 
 A message is exact when target, selector, arguments, named arguments and examples are; selectors
 count as the same by ``is_same_name``: words of asking (get, calculate, is), articles and plurals
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from bat_os.ports import ModelEngine
 
 CASES = ROOT / "tests" / "cases"
-FRESH = 4
+FRESH = 4, 7
 
 
 def _read(name):
@@ -62,7 +64,7 @@ def _tell(name, cases, right):
         part = [
             ok
             for case, ok in zip(cases, right, strict=True)
-            if held in (None, bool(case.get("held_out")) or case.get("set") == FRESH)
+            if held in (None, bool(case.get("held_out")) or case.get("set") in FRESH)
         ]
         parts.append(f"{title} {_rate(part)}")
     print(f"| {name:<34} | {' | '.join(parts)} |", flush=True)
@@ -120,7 +122,7 @@ async def _measure_skills(rows, *, verbose):
         outcomes += await _ask_all(embedder, [row for row in rows if row["set"] == number])
     await embedder.close()
     for sentence, row, _, name, _ in outcomes:
-        if verbose and row["set"] != FRESH and name != row.get("selector"):
+        if verbose and row["set"] not in FRESH and name != row.get("selector"):
             print(f"{sentence!r}: {name}, expected {row.get('selector')}")
     for title, kinds in (
         ("the same wish again", ("same",)),
@@ -134,18 +136,21 @@ async def _measure_skills(rows, *, verbose):
         ("false reuse, of near misses", ("other",)),
     ):
         taken = [
-            (row, name not in (None, row.get("selector")))
-            for _, row, of, name, _ in outcomes
-            if of in kinds
+            (row, name not in (None, row.get("selector")) and name == row.get("of", name))
+            for _, row, kind, name, _ in outcomes
+            if kind in kinds
         ]
         _tell(title, *map(list, zip(*taken, strict=True)))
     repeats = [one for one in outcomes if one[2] != "other"]
-    named = [row["selector"] in (name, offered) for _, row, _, name, offered in repeats]
-    _tell("sent, or named to the asker", [row for _, row, *_ in repeats], named)
+    named = [row["selector"] in (name, *offered) for _, row, _, name, offered in repeats]
+    _tell("repeats sent, or asked about", [row for _, row, *_ in repeats], named)
+    others = [one for one in outcomes if one[2] == "other"]
+    asked = [name is None and bool(offered) for *_, name, offered in others]
+    _tell("near misses asked about", [row for _, row, *_ in others], asked)
 
 
 async def _ask_all(embedder, rows):
-    """Return (sentence, row, kind, selector sent, selector named) of all sentences."""
+    """Return (sentence, row, kind, selector sent, selectors asked about) of all sentences."""
     known = [row for row in rows if "wish" in row]
     lines = [f"def {row['selector']}({', '.join(['self', *row['params']])})" for row in known]
     texts = [f"{row['wish']}\n{line}" for row, line in zip(known, lines, strict=True)]
@@ -162,11 +167,9 @@ async def _ask_all(embedder, rows):
              "signature": line, "similarity": float(vector @ passage)}
             for one, line, passage in zip(known, lines, passages, strict=True)
         ]  # fmt: skip
-        sent, named = (
-            one.selector if one else None
-            for one in (recognise(wish, skills), suggest(wish, skills))
-        )
-        outcomes.append((sentence, row, kind, sent, named))
+        sent = recognise(wish, skills)
+        offered = [near.message.selector for near in suggest(wish, skills)]
+        outcomes.append((sentence, row, kind, sent.selector if sent else None, offered))
     return outcomes
 
 

@@ -19,6 +19,7 @@ from bat_os.cli.shell.access import require
 from bat_os.cli.shell.briefs import interruptible, request
 from bat_os.cli.shell.launch import make_parser
 from bat_os.cli.shell.loop import prefer_sockets
+from bat_os.cli.shell.wordings import remember
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
 from bat_os.clients.keys import ClientKey
@@ -58,8 +59,8 @@ Say what you want, and the image answers; what it cannot do yet, it learns.
   greet 'Ann', e.g. 'Bob' gives 'Hello, Bob!'
   genesis_obj.calculate_factorial(6)          a message as it is
 
-/1 /2  which answer is right, when the image asks for an example
-/as selector(values)  the last sentence once more, read as this
+/1 /2  which known skill is meant, or which answer is right, when the image asks
+/as selector(values)  the last sentence once more, read as this; its words are remembered
 /fresh SENTENCE  learn it anew, even if a known skill would serve
 /tokens on  show what models write, while they write it
 /VERB WORDS  as batos VERB WORDS: /list, /source OBJECT SELECTOR, /why ...; /help VERB says more
@@ -120,13 +121,19 @@ async def answer(
     """
     if call:
         wish = correct(translate(sentence), call)
-    else:
-        async with _translator() as translator:
-            understood = await understand(kernel, screen, translator, sentence, fresh=fresh)
-        wish = understood.wish
-        if understood.reply:
-            return _as_answer(understood)
-    return await request(kernel, screen, as_fields(wish, fresh=fresh))
+        body = await request(kernel, screen, as_fields(wish, fresh=fresh))
+        if told := await remember(kernel, sentence, wish):
+            screen.note(told)
+        return body
+    async with _translator() as translator:
+        understood = await understand(kernel, screen, translator, sentence, fresh=fresh)
+    if understood.reply:
+        return _as_answer(understood)
+    for near in understood.near[:1]:
+        name = f"{near.message.target}.{near.message.selector}"
+        told = f'--as "{name}(values)" sends it and remembers these words'
+        screen.note(f"{name} may do this already; {told}")
+    return await request(kernel, screen, as_fields(understood.wish, fresh=fresh))
 
 
 def show_answer(body: Mapping[str, Any], screen: Screen) -> None:

@@ -13,6 +13,7 @@ from tests.cli.terminal import Terminal
 from tests.kernels import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
+TWICE = b'def twice(self, number):\n    """Double a number backwards."""\n    return 2 * number\n'
 STATES = "DECOMPOSING", "DELEGATING", "SYNTHESIZING", "VALIDATING", "COMPLETE"
 
 
@@ -166,6 +167,16 @@ async def test_an_answer_cannot_write_on_the_terminal_but_where_it_stands(home):
 async def test_a_sentence_can_come_with_the_message_that_it_is(home):
     ended = await chat(home, "twice of twenty-one", "--as", "double(21)")
     assert (ended.status, ended.out) == (0, "42\n")
+    assert "remembered: twice is double; batos unlearn genesis_obj twice forgets it\n" in ended.err
+    again = await chat(home, "twice of 4")
+    assert (again.out, "no model ran" in again.err) == ("8\n", True)
+
+
+async def test_a_skill_that_comes_near_is_named_while_the_sentence_is_learned(home):
+    await verb(home, "teach", "genesis_obj", "-", given=TWICE)
+    ended = await chat(home, "double 21")
+    assert (ended.out, "learned now" in ended.err) == ("42\n", True)
+    assert 'genesis_obj.twice may do this already; --as "genesis_obj.twice(values)"' in ended.err
 
 
 async def test_what_may_be_misread_names_the_option_that_corrects_it_here(home):

@@ -12,6 +12,7 @@ from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, TAB, UP, Terminal
 from tests.system.test_watchdog import watchdog
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
+TWICE = b'def twice(self, number):\n    """Double a number backwards."""\n    return 2 * number\n'
 LEAVES = r"Ctrl-D or /quit leaves"
 
 
@@ -173,8 +174,40 @@ async def test_what_was_misread_is_corrected_by_as(home):
         await terminal.until("SANDBOX_FAILED")
         await terminal.say("/as double(21)")
         await terminal.answers("42")
+        await terminal.until("remembered: doppel is double; batos unlearn genesis_obj doppel")
+        await terminal.say("doppel 4")
+        await terminal.until("no model ran")
         await terminal.say("/as no message")
         await terminal.until("is no message; write it as selector")
+        await leave(terminal)
+
+
+async def test_a_known_skill_is_chosen_and_its_words_are_known_from_then_on(home):
+    await verb(home, "teach", "genesis_obj", "-", given=TWICE)
+    async with Terminal(home, columns=200) as terminal:
+        await terminal.say("halve a number backwards 5")
+        await terminal.until("I can do something like it. What do you mean?")
+        await terminal.until(r"/1 +genesis_obj\.twice\(5\) +Double a number backwards")
+        await terminal.until("/2 +something else: learn it")
+        await terminal.say("/3")
+        await terminal.until("there is nothing to choose from now")
+        await terminal.say("/1")
+        await terminal.answers("10")
+        await terminal.until("remembered: .* is twice")
+        await terminal.say("halve a number backwards 21")
+        await terminal.answers("42")
+        await leave(terminal)
+
+
+async def test_where_no_known_skill_is_meant_the_sentence_is_learned(home):
+    await verb(home, "teach", "genesis_obj", "-", given=TWICE)
+    async with Terminal(home, columns=200) as terminal:
+        await terminal.say("double 21")
+        await terminal.until("/2 +something else: learn it")
+        await terminal.say("/2")
+        await terminal.until("learned now")
+        await terminal.say("/2")
+        await terminal.until("there is nothing to choose from now")
         await leave(terminal)
 
 

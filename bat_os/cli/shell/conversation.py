@@ -1,7 +1,7 @@
 """A conversation: lines in, answers out, until Ctrl-D.
 
     sentence, or object.message(1)   understood, sent, shown
-    /1 /2 /as /fresh /tokens         about the last answer, and how it is shown
+    /1 /2 /as /fresh /tokens         about the last sentence, and how answers are shown
     /VERB words                      as ``batos VERB words`` (slash.py)
 
 Ctrl-C withdraws what runs and stays. A kernel that is killed is waited for as long as its
@@ -14,12 +14,14 @@ import asyncio
 import contextlib
 import secrets
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, understand
 from bat_os.cli.shell.briefs import request
 from bat_os.cli.shell.slash import SlashVerbs
 from bat_os.cli.shell.translator import IN_CHAT, make_translator
+from bat_os.cli.shell.wordings import remember
 from bat_os.clients.chat.completer import ChatCompleter
 from bat_os.clients.chat.editor import Editor
 from bat_os.clients.chat.names import LiveNames
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
-    from bat_os.cli.shell.translator import Translator
+    from bat_os.cli.shell.translator import Translator, Understood
     from bat_os.clients.client import KernelClient
     from bat_os.clients.console import Screen
     from bat_os.clients.translate import Translated
@@ -101,9 +103,9 @@ class Conversation:
         self._translator = translator
         self._slashes = slashes
         self._watched = watched
+        self._sentence = ""
         self._last: Translated | None = None
-        self._asked: Mapping[str, Any] = {}
-        self._choices: list[Mapping[str, Any]] = []
+        self._choices: list[Callable[[], Coroutine[Any, Any, object]]] = []
 
     async def take(self, line: str) -> None:
         """Do what one line says.
@@ -139,7 +141,7 @@ class Conversation:
     async def _correct(self, rest: str) -> None:
         if not rest:
             raise ArgumentsError("/as needs a message: /as selector(5, 'text')")
-        await self._say(as_fields(correct(self._last or translate(rest), rest)))
+        await self._mean(correct(self._last or translate(rest), rest))
 
     async def _learn_anew(self, rest: str) -> None:
         if not rest:
@@ -154,18 +156,41 @@ class Conversation:
         self._screen.note(f"what models write is {shown}")
 
     async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
-        """Answer a sentence."""
-        self._last = translate(sentence)
+        """Answer a sentence, or ask which known skill it means."""
+        self._sentence, self._last = sentence, translate(sentence)
         heard = await understand(
             self._kernel, self._screen, self._translator, sentence, fresh=fresh
         )
         self._last = heard.wish
         if heard.reply:
             self._screen.answer(heard.reply)
+        elif heard.near:
+            self._offer(heard)
         else:
             await self._say(as_fields(heard.wish, fresh=fresh))
 
-    async def _say(self, fields: Mapping[str, Any]) -> None:
+    def _offer(self, heard: Understood) -> None:
+        """Ask whether a known skill is meant: to learn takes longer, and may go wrong."""
+        self._screen.note("I can do something like it. What do you mean?")
+        self._choices = []
+        for near in heard.near:
+            call = as_call(as_fields(near.message))
+            self._add_choice(f"{call}  {near.wish}", partial(self._mean, near.message))
+        learned = as_fields(heard.wish)
+        self._add_choice("something else: learn it", partial(self._say, learned))
+
+    def _add_choice(self, shown: str, then: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._choices.append(then)
+        self._screen.note(f"  /{len(self._choices)}  {shown}", style="")
+
+    async def _mean(self, wish: Translated) -> None:
+        """Send what the last sentence means, and remember that it means this."""
+        answered = await self._say(as_fields(wish))
+        if answered and (told := await remember(self._kernel, self._sentence, wish)):
+            self._screen.note(told)
+
+    async def _say(self, fields: Mapping[str, Any]) -> bool:
+        """Send a message and show its answer; return False where the image asks back."""
         self._choices = []
         told = dict(fields) | {"body": fields["body"] | {"tokens": self.tokens}}
         try:
@@ -174,21 +199,24 @@ class Conversation:
             choices = error.body.get("details", {}).get("choices") or []
             if not choices:
                 raise
-            self._asked, self._choices = fields, choices
             self._screen.note(f"I am not sure what {as_call(fields)} is. Nothing was installed.")
-            for number, choice in enumerate(choices, start=1):
+            for choice in choices:
                 shown = f"{choice['shown']}  ({choice['agree']} candidates)"
-                self._screen.note(f"  /{number}  {shown}", style="")
+                self._add_choice(shown, partial(self._exemplify, fields, choice["result"]))
             self._screen.note("Say which is right, or say it again with an example of your own.")
+            return False
+        return True
+
+    async def _exemplify(self, asked: Mapping[str, Any], result: object) -> None:
+        """Send a message again, with what is right for it as an example."""
+        example = {"args": asked["args"], "kwargs": asked["kwargs"], "result": result}
+        body = asked["body"] | {"examples": [*asked["body"]["examples"], example]}
+        await self._say(dict(asked) | {"ik": secrets.token_hex(16), "body": body})
 
     async def _choose(self, number: int) -> None:
         if not 1 <= number <= len(self._choices):
             raise ArgumentsError("there is nothing to choose from now")
-        asked, result = self._asked, self._choices[number - 1]["result"]
-        example = {"args": asked["args"], "kwargs": asked["kwargs"], "result": result}
-        examples = [*asked["body"]["examples"], example]
-        body = asked["body"] | {"examples": examples}
-        await self._say(dict(asked) | {"ik": secrets.token_hex(16), "body": body})
+        await self._choices[number - 1]()
 
 
 class _Interrupts:

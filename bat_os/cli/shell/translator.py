@@ -5,7 +5,7 @@
       ├─no─→ a greeting or the like? ─yes───────────────────────→ answered here
       └─no─→ a learned skill that fits (``find``)? ─yes─────────→ sent to that
                └─no─→ in doubt, and a model there? both read it ─→ learned,
-                      and a skill that comes near is named
+                      unless one of those that come near is meant
 
 The model is the GGUF file that ``LLAMA_MODEL_PATH`` names, run by llama.cpp in this process and
 loaded when it is needed first. Without one rules alone serve: the packaged model of 135 million
@@ -23,7 +23,7 @@ from bat_os.clients.chat.smalltalk import reply_to
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import Translated, translate
 from bat_os.clients.understanding.proposal import find_doubt, propose, settle
-from bat_os.clients.understanding.skills import recognise, suggest
+from bat_os.clients.understanding.skills import Near, recognise, suggest
 from bat_os.errors import BatError, RemoteError, SettingsError
 
 if TYPE_CHECKING:
@@ -63,12 +63,14 @@ class Understood:
         by: ``call``, ``rules``, ``known``, ``talk``, ``skill``, ``both`` or ``model``.
         note: One line for the person who said it; "" where nothing needs saying.
         reply: The answer, where nothing is to be sent.
+        near: Known skills that may do it already, the nearest first; only a person can tell.
     """
 
     wish: Translated
     by: str
     note: str = ""
     reply: str = ""
+    near: tuple[Near, ...] = ()
 
 
 class Translator:
@@ -125,11 +127,7 @@ class Translator:
         self, wish: Translated, sentence: str, skills: Sequence[Mapping[str, Any]]
     ) -> Understood:
         understood = await self._read_twice(wish, sentence)
-        near = suggest(wish, skills)
-        if near is None:
-            return understood
-        note = f"{near.target}.{near.selector} may do this already"
-        return replace(understood, note=f"{note}; {understood.note or self._hints.correct}")
+        return replace(understood, near=suggest(wish, skills))
 
     async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
         doubt = find_doubt(wish)
@@ -148,7 +146,7 @@ class Translator:
 
 async def _understands(kernel: KernelClient, wish: Translated) -> bool:
     told = await kernel.request("inspect", timeout=PATIENCE, target=wish.target)
-    return any(wish.selector in told[part] for part in ("methods", "slots", "inherited"))
+    return any(wish.selector in told[part] for part in ("selectors", "slots", "inherited"))
 
 
 async def _find_skills(kernel: KernelClient, wish: Translated) -> list[Mapping[str, Any]]:

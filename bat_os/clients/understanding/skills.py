@@ -6,12 +6,15 @@ wishes are taken apart (``bat_os.core.wishes.parts``), and a skill serves where
 
 1. it takes as many values, of the same kinds, with the same units beside them;
 2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
-3. no word of one is exchanged for an unknown word of the other. Where only one of the two says
-   more, their meaning has to be like: a wrong answer is worse than a new lesson.
+3. neither says more than the other: of the sentences that only add a word to a known wish, or
+   leave one out, every second wants something else (``benchmarks/translate.py``).
+
+A wrong answer is worse than a question, so where words differ a person is asked (``suggest``).
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -26,11 +29,10 @@ if TYPE_CHECKING:
     from bat_os.clients.translate import Translated
 
 RELATED: Final = 0.30  # cosine below which like words are a coincidence
-SHORTER: Final = 0.50  # cosine from which a wish may lack words of the skill
-LONGER: Final = 0.66  # cosine from which it may have words that the skill does not know
 ALIKE: Final = 0.80  # cosine from which wishes without any word that counts are the same
 LOOKED_AT: Final = 6
-OFFERED: Final = 0.40  # cosine from which a skill is worth naming though it is not sent
+OFFERED: Final = 0.45  # cosine from which a skill is worth asking about though it is not sent
+CHOICES: Final = 3
 _KINDS: Final = {
     str: "text", bool: "truth", int: "number", float: "number", list: "list", tuple: "list",
     dict: "dictionary",
@@ -45,6 +47,19 @@ class _Skill:
     parts: Parts
     names: frozenset[str]
     title: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A known skill that may do what was asked.
+
+    Attributes:
+        message: What to send, with the values of the wish.
+        wish: What it was learned for.
+    """
+
+    message: Translated
+    wish: str
 
 
 def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
@@ -63,21 +78,30 @@ def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translat
     return None
 
 
-def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
-    """Return the message of the skill that is most like the wish, for a person to judge.
+def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near, ...]:
+    """Return the skills that are most like the wish, for a person to judge, the nearest first.
 
     Args:
         wish: What was understood.
         skills: As for ``recognise``.
 
     Returns:
-        None where no skill that takes these values is like it.
+        Up to CHOICES of those that take these values.
     """
-    fitting = [one for one in skills if _takes(str(one["signature"]), wish)]
-    best = max(fitting, key=lambda skill: float(skill["similarity"]), default=None)
-    if best is None or wish.examples or float(best["similarity"]) < OFFERED:
-        return None
-    return replace(wish, target=str(best["object"]), selector=str(best["selector"]))
+    if wish.examples:
+        return ()
+    fitting = [
+        skill
+        for skill in sorted(skills, key=lambda skill: -float(skill["similarity"]))
+        if float(skill["similarity"]) >= OFFERED and _takes(str(skill["signature"]), wish)
+    ]
+    return tuple(
+        Near(
+            replace(wish, target=str(one["object"]), selector=str(one["selector"])),
+            str(one["wish"]),
+        )
+        for one in fitting[:CHOICES]
+    )
 
 
 def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
@@ -98,22 +122,37 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
         _has_kinds(wish.args, known.parts)
         and _is_given_the_same(asked, known)
         and is_one_wish(asked, known.parts)
-        and _says_enough(asked, known, similarity, has_values=bool(values))
+        and _says_the_same(asked, known, similarity, has_values=bool(values))
     )
 
 
+def _arguments(signature: str) -> ast.arguments | None:
+    """Return the parameters in a ``def`` line, or None where only the name was kept."""
+    try:
+        tree = ast.parse(f"{signature.rstrip(':')}: pass").body[0]
+    except (SyntaxError, ValueError):
+        return None
+    return tree.args if isinstance(tree, ast.FunctionDef) else None
+
+
 def _parameters(signature: str) -> list[str]:
-    inside = signature.partition("(")[2].rpartition(")")[0]
-    names = [part.partition(":")[0].partition("=")[0].strip() for part in inside.split(",")]
-    return [name for name in names if name not in ("", "self")]
+    arguments = _arguments(signature)
+    return [one.arg for one in _positional(arguments)] if arguments else []
+
+
+def _positional(arguments: ast.arguments) -> list[ast.arg]:
+    return [*arguments.posonlyargs, *arguments.args][1:]
 
 
 def _takes(signature: str, wish: Translated) -> bool:
-    """Return True when the signature has as many parameters as the wish has values."""
-    if "(" not in signature:  # only the name was kept
+    """Return True when the skill can be given the values of the wish, no more and no fewer."""
+    arguments = _arguments(signature)
+    if arguments is None or arguments.vararg or arguments.kwarg:
         return True
-    known = _parameters(signature)
-    return len(known) == len(wish.args) + len(wish.kwargs) and set(wish.kwargs) <= set(known)
+    known = [one.arg for one in (*_positional(arguments), *arguments.kwonlyargs)]
+    spare = sum(one is not None for one in (*arguments.defaults, *arguments.kw_defaults))
+    values = len(wish.args) + len(wish.kwargs)
+    return len(known) - spare <= values <= len(known) and set(wish.kwargs) <= set(known)
 
 
 def _forms(text: str) -> frozenset[str]:
@@ -149,15 +188,11 @@ def _is_at_one_value(word: str, one: tuple[str, ...], other: tuple[str, ...]) ->
     return len(one) != len(other) or one.index(word) == other.index(word)
 
 
-def _says_enough(asked: Parts, known: _Skill, similarity: float, *, has_values: bool) -> bool:
-    """Return True when what only one of the wishes says can be left out."""
+def _says_the_same(asked: Parts, known: _Skill, similarity: float, *, has_values: bool) -> bool:
+    """Return True when neither wish says anything that the other does not."""
     kept = known.parts.objects | (asked.objects if "count" in asked.actions else set())
     left_out = VALUES - kept if has_values else frozenset()
     said = set(asked.concepts) - left_out
     told = set(known.parts.concepts) - left_out
-    more, less = said - told - known.title - known.names, told - said
-    if more:
-        return not less and not more & asked.objects and similarity >= LONGER and bool(said & told)
-    if less:
-        return len(less) <= len(said & told) and similarity >= SHORTER
-    return bool(said & told) or similarity >= ALIKE
+    differs = said - told - known.title - known.names or told - said
+    return not differs and (bool(said & told) or similarity >= ALIKE)

@@ -158,6 +158,7 @@ weight: how heavy, mass
 width: how wide, breadth
 yearly: per year, each year, every year, annual, annually
 -: ascending, smallest first, from smallest to largest, from low to high, keep only, filter
+not: cannot, don t, doesn t, didn t, isn t, aren t, wasn t, weren t, can t, hasn t, haven t, won t
 -: work out, figure out, find out, separated by, separated with
 """
 # How somebody asks, and verbs that only say that an answer is wanted, or in which form:
@@ -211,6 +212,7 @@ def _read_table() -> dict[tuple[str, ...], tuple[str, ...]]:
 
 _TABLE: Final = _read_table()
 _LONGEST: Final = max(map(len, _TABLE))
+# What bent words are led back to; "notes" is no form of "not".
 _KNOWN: Final = frozenset().union(
     *(words for words in _TABLE if len(words) == 1),
     *_TABLE.values(),
@@ -218,7 +220,7 @@ _KNOWN: Final = frozenset().union(
     ACTIONS,
     TURNS,
     UNITS,
-)
+) - {"not", "no", "but", "per", "any", "or", "too", "than"}
 _ENDINGS: Final = ("ing", "ed", "es", "er", "ly", "en", "ation", "ion", "ment", "ness", "ity", "al")
 
 

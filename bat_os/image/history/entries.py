@@ -18,7 +18,7 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.objects import Method, UvmObject, ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,9 +53,16 @@ def summary_of(selector: str, version: MethodVersion) -> Summary:
     if told is not None:
         brief = Brief.from_plain(told)
         return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
-    wish = (_docstring(selector, version) or selector.replace("_", " ")).splitlines()[0]
-    shown = [Brief("", selector, tuple(e["args"]), e["kwargs"]) for e in origin.get("examples", ())]
-    return Summary(f"{wish}\ndef {selector}", tuple(kinds(shown[0])) if shown else None)
+    return summary_of_taught(selector, version.source, origin.get("examples", ()))
+
+
+def summary_of_taught(selector: str, source: str, examples: Sequence[Mapping[str, Any]]) -> Summary:
+    """Return what a person's method is found by: its docstring, its name and its parameters."""
+    node = _function(selector, source)
+    wish = (_docstring(node) or selector.replace("_", " ")).splitlines()[0]
+    line = f"def {selector}({ast.unparse(node.args)}):" if node is not None else f"def {selector}"
+    shown = [Brief("", selector, tuple(one["args"]), one["kwargs"]) for one in examples[:1]]
+    return Summary(f"{wish}\n{line}", tuple(kinds(shown[0])) if shown else None)
 
 
 def learned(root: Root) -> Iterator[tuple[UvmObject, Method]]:
@@ -121,22 +128,21 @@ def put_entries(
 def _words_of(method: Method) -> str:
     """Return what the method is found by in words only: parameters, docstring, examples."""
     version = method.version
-    node = _function(method.selector, version)
+    node = _function(method.selector, version.source)
     names = [] if node is None else [arg.arg for arg in node.args.args[1:]]
     approval = method.approvals.get(version.number, {})
     examples = (*version.provenance.get("examples", ()), *approval.get("examples", ()))
     shown = (f"{list(one['args'])} gives {one['result']}"[:_SHOWN] for one in examples[:_EXAMPLES])
-    docstring = _docstring(method.selector, version)[:_DOCSTRING]
+    docstring = _docstring(node)[:_DOCSTRING]
     return "\n".join([" ".join(names), docstring, *shown])
 
 
-def _docstring(selector: str, version: MethodVersion) -> str:
-    node = _function(selector, version)
+def _docstring(node: ast.FunctionDef | None) -> str:
     return (ast.get_docstring(node) if node is not None else None) or ""
 
 
-def _function(selector: str, version: MethodVersion) -> ast.FunctionDef | None:
-    tree = parse(version.source)
+def _function(selector: str, source: str) -> ast.FunctionDef | None:
+    tree = parse(source)
     return find_method(tree, selector) if isinstance(tree, ast.Module) else None
 
 

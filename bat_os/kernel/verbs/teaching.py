@@ -10,13 +10,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import Brief, kinds
+from bat_os.core.brief import Brief
 from bat_os.core.frames import read_examples
 from bat_os.core.judging.choosing import preview, same
-from bat_os.core.source.sourcetext import find_method, parse
+from bat_os.core.source.sourcetext import parse
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, AuditError, DraftsError
 from bat_os.image.examples import kept_examples, merge_examples
+from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.install import Skill, install
 from bat_os.image.objects import Method, digest
 from bat_os.kernel.snapshot import find
@@ -69,17 +70,15 @@ async def teach(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         if not await asyncio.to_thread(same, answer.value, example["result"]):
             gives, wanted = preview(answer.value), preview(example["result"])
             raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
-    summary = _summary(source, selector)
+    found_by = summary_of_taught(selector, source, examples)
     provenance = {
         "persona": TEACHER,
         "created": time.time(),
         "examples": list(examples),
         "cell": mind.cell.stats().get("kind", ""),
     }
-    vector = await mind.catalog.embed([summary])
-    shown = [Brief("", selector, tuple(one["args"]), one["kwargs"]) for one in examples[:1]]
-    like = kinds(shown[0]) if shown else None
-    skill = Skill(selector, source, "taught", provenance, summary, vector, like)
+    vector = await mind.catalog.embed([found_by.text])
+    skill = Skill(selector, source, "taught", provenance, found_by.text, vector, found_by.kinds)
 
     def work(root: MutableMapping[str, Any]) -> int:
         target = find(root, request.target)
@@ -108,11 +107,3 @@ def _first_function(source: str) -> str:
     if not names:
         raise ArgumentsError("there is no function in the source; write def NAME(self, ...)")
     return names[0]
-
-
-def _summary(source: str, selector: str) -> str:
-    tree = parse(source)
-    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-    told = ast.get_docstring(method) if method is not None else None
-    words = selector.replace("_", " ")
-    return f"{(told or words).splitlines()[0]}\ndef {selector}"

@@ -44,12 +44,14 @@ async def test_what_was_learned_is_recognised_in_other_words(kernel):
     assert "genesis_obj.double does this already" in found.note
 
 
-async def test_a_skill_that_comes_near_is_named_and_not_sent(kernel):
+async def test_a_skill_that_comes_near_is_offered_and_not_sent(kernel):
     found = await read(kernel, "double a number backwards 5")
     assert (found.by, found.wish.selector) == ("rules", "double_number_backwards")
-    assert found.note.startswith("genesis_obj.double may do this already; --as")
+    (near,) = found.near
+    assert (near.message.target, near.message.selector) == ("genesis_obj", "double")
+    assert (near.message.args, near.wish) == ([5], "Double a number.")
     far = await read(kernel, "flip a coin")
-    assert far.note == ""
+    assert (far.note, far.near) == ("", ())
 
 
 async def test_fresh_does_not_look_for_a_skill(kernel):
