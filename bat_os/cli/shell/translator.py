@@ -145,7 +145,9 @@ class Translator:
 
 
 async def _understands(kernel: KernelClient, wish: Translated) -> bool:
-    told = await kernel.request("inspect", timeout=PATIENCE, target=wish.target)
+    told = await kernel.request(
+        "inspect", timeout=PATIENCE, target=wish.target, selector=wish.selector
+    )
     return any(wish.selector in told[part] for part in ("selectors", "slots", "inherited"))
 
 

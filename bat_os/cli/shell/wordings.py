@@ -6,7 +6,7 @@ taught as any method that a person writes. So it can be found, explained, and un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import translate
@@ -14,8 +14,6 @@ from bat_os.clients.understanding.wording import as_another_name
 from bat_os.errors import BatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bat_os.clients.client import KernelClient
     from bat_os.clients.translate import Translated
 
@@ -40,8 +38,7 @@ async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str
     if not source:
         return ""
     try:
-        known = await kernel.request("inspect", timeout=PATIENCE, target=sent.target)
-        if not _is_free(said.selector, sent.selector, known):
+        if not await _is_free(kernel, said.selector, sent):
             return ""
         body = {"source": source, "examples": []}
         await kernel.request("teach", timeout=PATIENCE, target=sent.target, body=body)
@@ -51,10 +48,13 @@ async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str
     return f"remembered: {said.selector} is {sent.selector}; batos unlearn {name} forgets it"
 
 
-def _is_free(name: str, meant: str, known: Mapping[str, Any]) -> bool:
+async def _is_free(kernel: KernelClient, name: str, sent: Translated) -> bool:
     """Return True when the name can be given to what is meant, and leads back to it nowhere."""
-    methods = known["methods"]
-    taken = name in known["slots"] or name in known["inherited"]
-    built_in = methods.get(name, {}).get("status") == "primitive"
-    leads_back = f"self.{name}(" in str(methods.get(meant, {}).get("source", ""))
-    return not (taken or built_in or leads_back)
+    holds, meant = [
+        await kernel.request("inspect", timeout=PATIENCE, target=sent.target, selector=selector)
+        for selector in (name, sent.selector)
+    ]
+    taken = name in holds["slots"] or name in holds["inherited"]
+    built_in = holds["methods"].get(name, {}).get("status") == "primitive"
+    source = str(meant["methods"].get(sent.selector, {}).get("source", ""))
+    return not (taken or built_in or f"self.{name}(" in source)

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.source.sourcetext import parse
 from bat_os.core.wishes.concepts import MEASURES, forms, unbend
 from bat_os.core.wishes.parts import ANY, Parts, take_apart
 from bat_os.core.wishes.sameness import VALUES, is_one_wish
@@ -128,11 +129,9 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
 
 def _arguments(signature: str) -> ast.arguments | None:
     """Return the parameters in a ``def`` line, or None where only the name was kept."""
-    try:
-        tree = ast.parse(f"{signature.rstrip(':')}: pass").body[0]
-    except (SyntaxError, ValueError):
-        return None
-    return tree.args if isinstance(tree, ast.FunctionDef) else None
+    tree = parse(f"{signature.rstrip(':')}: pass")
+    function = tree.body[0] if isinstance(tree, ast.Module) else None
+    return function.args if isinstance(function, ast.FunctionDef) else None
 
 
 def _parameters(signature: str) -> list[str]:

@@ -129,6 +129,7 @@ milliliter: ml, millilitre
 monthly: per month, each month, every month, a month
 movie: film
 multiplication table: times table
+not: cannot, don t, doesn t, didn t, isn t, aren t, wasn t, weren t, can t, hasn t, haven t, won t
 number: integer
 palindrome: read same backwards, reads same backwards, same backwards, same forwards and backwards
 payment: pay, instalment, installment
@@ -158,7 +159,6 @@ weight: how heavy, mass
 width: how wide, breadth
 yearly: per year, each year, every year, annual, annually
 -: ascending, smallest first, from smallest to largest, from low to high, keep only, filter
-not: cannot, don t, doesn t, didn t, isn t, aren t, wasn t, weren t, can t, hasn t, haven t, won t
 -: work out, figure out, find out, separated by, separated with
 """
 # How somebody asks, and verbs that only say that an answer is wanted, or in which form:
