@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.frames import MAX_FRAME, pack, unpack
 from bat_os.core.judging.choosing import PREVIEW
 from bat_os.core.protocol import Reply
+from bat_os.core.source.names import stands_for
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
@@ -55,20 +56,26 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
 
 
 def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
-    """Return a learned method that a search found, or {} where it is unlearned by now."""
+    """Return a learned method that a search found, or {} where it is unlearned by now.
+
+    Of another name of a method, that method, with what the other name was learned for.
+    """
     meta = root["knowledge_catalog"].meta(hit.doc_id)
     holder = root["objects"].get(meta.get("object", ""))
     method = holder.slots.get(meta["selector"]) if holder is not None else None
     if not isinstance(method, Method) or method.current < 0:
         return {}
     try:
-        status = method.status
+        status, source = method.status, method.version.source
     except DamagedError:
+        return {}
+    selector = stands_for(source, method.selector) or method.selector
+    if holder.lookup(selector) is None:
         return {}
     wish, _, line = hit.text.partition("\n")
     return {
         "object": meta["object"],
-        "selector": meta["selector"],
+        "selector": selector,
         "wish": wish,
         "signature": line,
         "status": status,

@@ -204,6 +204,12 @@ async def test_where_no_known_skill_is_meant_the_sentence_is_learned(home):
     async with Terminal(home, columns=200) as terminal:
         await terminal.say("double 21")
         await terminal.until("/2 +something else: learn it")
+        await terminal.say("thanks")
+        await terminal.until("welcome")
+        await terminal.say("/1")
+        await terminal.until("there is nothing to choose from now")
+        await terminal.say("double 21")
+        await terminal.until("/2 +something else: learn it")
         await terminal.say("/2")
         await terminal.until("learned now")
         await terminal.say("/2")

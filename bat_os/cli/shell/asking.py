@@ -84,7 +84,10 @@ def _ask_words(parser: argparse.ArgumentParser) -> None:
         "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
     )
     parser.add_argument(
-        "--as", dest="call", metavar="CALL", help="read the sentence as this: 'selector(5)'"
+        "--as",
+        dest="call",
+        metavar="CALL",
+        help="read the sentence as this, and remember its words: 'selector(5)'",
     )
 
 

@@ -141,7 +141,7 @@ class Conversation:
     async def _correct(self, rest: str) -> None:
         if not rest:
             raise ArgumentsError("/as needs a message: /as selector(5, 'text')")
-        await self._mean(correct(self._last or translate(rest), rest))
+        await self._mean(correct(self._last or translate(rest), rest), self._sentence)
 
     async def _learn_anew(self, rest: str) -> None:
         if not rest:
@@ -157,6 +157,7 @@ class Conversation:
 
     async def _hear(self, sentence: str, *, fresh: bool = False) -> None:
         """Answer a sentence, or ask which known skill it means."""
+        self._choices = []
         self._sentence, self._last = sentence, translate(sentence)
         heard = await understand(
             self._kernel, self._screen, self._translator, sentence, fresh=fresh
@@ -165,28 +166,27 @@ class Conversation:
         if heard.reply:
             self._screen.answer(heard.reply)
         elif heard.near:
-            self._offer(heard)
+            self._offer(heard, sentence)
         else:
             await self._say(as_fields(heard.wish, fresh=fresh))
 
-    def _offer(self, heard: Understood) -> None:
+    def _offer(self, heard: Understood, sentence: str) -> None:
         """Ask whether a known skill is meant: to learn takes longer, and may go wrong."""
         self._screen.note("I can do something like it. What do you mean?")
-        self._choices = []
         for near in heard.near:
             call = as_call(as_fields(near.message))
-            self._add_choice(f"{call}  {near.wish}", partial(self._mean, near.message))
-        learned = as_fields(heard.wish)
+            self._add_choice(f"{call}  {near.wish}", partial(self._mean, near.message, sentence))
+        learned = as_fields(heard.wish, fresh=True)
         self._add_choice("something else: learn it", partial(self._say, learned))
 
     def _add_choice(self, shown: str, then: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._choices.append(then)
         self._screen.note(f"  /{len(self._choices)}  {shown}", style="")
 
-    async def _mean(self, wish: Translated) -> None:
-        """Send what the last sentence means, and remember that it means this."""
+    async def _mean(self, wish: Translated, sentence: str) -> None:
+        """Send what a sentence means, and remember that it means this."""
         answered = await self._say(as_fields(wish))
-        if answered and (told := await remember(self._kernel, self._sentence, wish)):
+        if answered and (told := await remember(self._kernel, sentence, wish)):
             self._screen.note(told)
 
     async def _say(self, fields: Mapping[str, Any]) -> bool:

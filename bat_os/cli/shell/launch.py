@@ -34,7 +34,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} "a sentence"            ask once, print the answer
   {me} --json "..."            the same, as one JSON object
   {me} --fresh "..."           learn it anew, even if a known skill would serve
-  {me} --as "double(5)" "..."  read the sentence as this message
+  {me} --as "double(5)" "..."  read the sentence as this message, and remember
   {me} start                   start it and open nothing
   {me} status                  say what runs
   {me} stop                    stop it
@@ -67,7 +67,10 @@ def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
     )
     parser.add_argument(
-        "--as", dest="call", metavar="CALL", help="read the sentence as this: 'selector(5)'"
+        "--as",
+        dest="call",
+        metavar="CALL",
+        help="read the sentence as this, and remember its words: 'selector(5)'",
     )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
     return parser

@@ -6,22 +6,25 @@ taught as any method that a person writes. So it can be found, explained, and un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import translate
 from bat_os.clients.understanding.wording import as_another_name
+from bat_os.core.source.names import stands_for
 from bat_os.errors import BatError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bat_os.clients.client import KernelClient
     from bat_os.clients.translate import Translated
 
-PATIENCE: Final = 10.0  # seconds; the answer is there already
+PATIENCE: Final = 3.0  # seconds; the answer is there already
 
 
 async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str:
-    """Let the words of a sentence name the message that was sent for it.
+    """Let the words of a sentence name the method that was sent for it.
 
     Args:
         kernel: Whose image it is.
@@ -34,27 +37,36 @@ async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str
     if not sentence or parse_call(sentence):
         return ""
     said = translate(sentence)
-    source = as_another_name(said, sent)
-    if not source:
-        return ""
     try:
-        if not await _is_free(kernel, said.selector, sent):
+        meant = await _method(kernel, sent.target, sent.selector)
+        skill = stands_for(meant.get("source", ""), sent.selector) or sent.selector
+        if "source" not in meant or said.selector == skill:
             return ""
-        body = {"source": source, "examples": []}
+        if why := await _refuse(kernel, said, sent):
+            return f"these words are not remembered: {why}"
+        body = {"source": as_another_name(said, skill), "examples": []}
         await kernel.request("teach", timeout=PATIENCE, target=sent.target, body=body)
     except BatError as error:
         return f"these words are not remembered: {error}"
     name = f"{sent.target} {said.selector}"
-    return f"remembered: {said.selector} is {sent.selector}; batos unlearn {name} forgets it"
+    return f"remembered: {said.selector} is {skill}; batos unlearn {name} forgets it"
 
 
-async def _is_free(kernel: KernelClient, name: str, sent: Translated) -> bool:
-    """Return True when the name can be given to what is meant, and leads back to it nowhere."""
-    holds, meant = [
-        await kernel.request("inspect", timeout=PATIENCE, target=sent.target, selector=selector)
-        for selector in (name, sent.selector)
-    ]
-    taken = name in holds["slots"] or name in holds["inherited"]
-    built_in = holds["methods"].get(name, {}).get("status") == "primitive"
-    source = str(meant["methods"].get(sent.selector, {}).get("source", ""))
-    return not (taken or built_in or f"self.{name}(" in source)
+async def _refuse(kernel: KernelClient, said: Translated, sent: Translated) -> str:
+    """Return why the words cannot be the name of what was sent, or ""."""
+    name = said.selector
+    if (list(said.args), dict(said.kwargs)) != (list(sent.args), dict(sent.kwargs)):
+        return "the message has other values, or in another order"
+    held = await _method(kernel, sent.target, name)
+    free = held.get("status") in (None, "provisional", "unlearned")
+    if free or stands_for(held.get("source", ""), name):
+        return ""
+    return f"{sent.target} has {name} already, for something else"
+
+
+async def _method(kernel: KernelClient, target: str, selector: str) -> Mapping[str, Any]:
+    """Return what an object itself has under a name: {} for nothing."""
+    told = await kernel.request("inspect", timeout=PATIENCE, target=target, selector=selector)
+    elsewhere = selector in told["slots"] or selector in told["inherited"]
+    found: Mapping[str, Any] = told["methods"].get(selector, {})
+    return {"status": "slot"} if elsewhere else found

@@ -146,12 +146,20 @@ def _positional(arguments: ast.arguments) -> list[ast.arg]:
 def _takes(signature: str, wish: Translated) -> bool:
     """Return True when the skill can be given the values of the wish, no more and no fewer."""
     arguments = _arguments(signature)
-    if arguments is None or arguments.vararg or arguments.kwarg:
+    if arguments is None:
         return True
-    known = [one.arg for one in (*_positional(arguments), *arguments.kwonlyargs)]
-    spare = sum(one is not None for one in (*arguments.defaults, *arguments.kw_defaults))
-    values = len(wish.args) + len(wish.kwargs)
-    return len(known) - spare <= values <= len(known) and set(wish.kwargs) <= set(known)
+    positional = [one.arg for one in _positional(arguments)]
+    named = [one.arg for one in arguments.kwonlyargs]
+    defaults = zip(named, arguments.kw_defaults, strict=True)
+    optional = {*positional[len(positional) - len(arguments.defaults) :]}
+    optional |= {name for name, default in defaults if default is not None}
+    left = {*positional[len(wish.args) :], *named}
+    fits = len(wish.args) <= len(positional) or arguments.vararg
+    return bool(
+        fits
+        and (left >= set(wish.kwargs) or arguments.kwarg)
+        and left - optional <= set(wish.kwargs)
+    )
 
 
 def _forms(text: str) -> frozenset[str]:

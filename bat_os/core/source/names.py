@@ -82,6 +82,28 @@ def walk_own(function: ast.FunctionDef) -> Iterator[ast.AST]:
             stack.extend(ast.iter_child_nodes(node))
 
 
+def stands_for(source: str, selector: str) -> str:
+    r"""Return the message that a method only passes on to its own object, or "".
+
+    >>> stands_for("def twice(self, a):\n    return self.double(a)", "twice")
+    'double'
+    >>> stands_for("def twice(self, a):\n    return self.double(a + 1)", "twice")
+    ''
+    """
+    tree = parse(source)
+    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
+    body = [] if method is None else method.body[ast.get_docstring(method) is not None :]
+    if method is None or len(body) != 1 or not isinstance(body[0], ast.Return):
+        return ""
+    call = body[0].value
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+        return ""
+    own, *names = [one.arg for one in method.args.args] or [""]
+    passed = [*call.args, *(one.value for one in call.keywords)]
+    same = [getattr(one, "id", "") for one in passed] == names
+    return call.func.attr if same and is_name(call.func.value, own) else ""
+
+
 def is_pure(source: str, selector: str) -> bool:
     """Say whether the method never uses its receiver, so that any object could have it."""
     tree = parse(source)

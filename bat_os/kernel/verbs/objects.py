@@ -62,9 +62,13 @@ async def find_skills(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     if type(limit) is not int or not 1 <= limit <= MAX_FOUND:
         raise ArgumentsError(f"limit is not a number from 1 to {MAX_FOUND}")
     found = await mind.catalog.search((text,), top_k=limit, kind="method")
-    return {"skills": await mind.image.transact(
+    skills = await mind.image.transact(
         lambda root: [one for hit in found if (one := views.skill(root, hit))], note="find skills"
-    )}  # fmt: skip
+    )
+    best: dict[tuple[str, str], dict[str, Any]] = {}
+    for skill in skills:  # one may be found by several names
+        best.setdefault((skill["object"], skill["selector"]), skill)
+    return {"skills": [*best.values()]}
 
 
 async def approve(mind: Mind, request: Request, say: Say) -> dict[str, Any]:

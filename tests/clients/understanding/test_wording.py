@@ -7,13 +7,12 @@ import pytest
 
 from bat_os.clients.translate import translate
 from bat_os.clients.understanding.wording import as_another_name
-
-TIP = translate("genesis_obj.calculate_tip(10, 60)")
+from bat_os.core.source.names import stands_for
 
 
 def test_what_was_said_sends_what_was_meant_with_the_values_in_their_order():
     said = translate("what do I leave at 10 percent on a bill of 60?")
-    source = as_another_name(said, TIP)
+    source = as_another_name(said, "calculate_tip")
     (function,) = ast.parse(source).body
     first, second = (one.arg for one in function.args.args[1:])
     assert function.name == said.selector
@@ -24,18 +23,16 @@ def test_what_was_said_sends_what_was_meant_with_the_values_in_their_order():
 def test_named_values_are_passed_by_name():
     said = translate("how large is a disc with radius=2")
     assert said.kwargs == {"radius": 2}
-    area = replace(said, selector="area")
-    assert "return self.area(radius=radius)" in as_another_name(said, area)
-
-
-@pytest.mark.parametrize("sentence", ["calculate the tip 10 60", "what do I leave on 60?"])
-def test_the_same_name_or_other_values_are_not_remembered(sentence):
-    assert as_another_name(translate(sentence), TIP) == ""
+    source = as_another_name(said, "area")
+    assert "return self.area(radius=radius)" in source
+    assert stands_for(source, said.selector) == "area"
 
 
 @pytest.mark.parametrize("word", ['"""', "\\", "a\nb", "\x00", "'''", '\\"'])
 def test_whatever_was_said_the_source_is_one_function(word):
     said = replace(translate("leave 10 on 60"), text=f"leave {word} tip {word}")
-    tree = ast.parse(as_another_name(said, TIP))
+    source = as_another_name(said, "calculate_tip")
+    tree = ast.parse(source)
     assert [type(node) for node in tree.body] == [ast.FunctionDef]
     assert len(tree.body[0].body) == 2
+    assert stands_for(source, said.selector) == "calculate_tip"
