@@ -19,12 +19,12 @@ from bat_os.cli.shell.access import require
 from bat_os.cli.shell.briefs import interruptible, request
 from bat_os.cli.shell.launch import make_parser
 from bat_os.cli.shell.loop import prefer_sockets
-from bat_os.cli.shell.wordings import remember
 from bat_os.clients.client import KernelClient
 from bat_os.clients.console import Screen, as_call
 from bat_os.clients.keys import ClientKey
 from bat_os.clients.literals import parse_call
 from bat_os.clients.translate import translate
+from bat_os.clients.understanding.wording import remember
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
     ArgumentsError,

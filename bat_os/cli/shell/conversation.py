@@ -21,12 +21,12 @@ from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, understan
 from bat_os.cli.shell.briefs import request
 from bat_os.cli.shell.slash import SlashVerbs
 from bat_os.cli.shell.translator import IN_CHAT, make_translator
-from bat_os.cli.shell.wordings import remember
 from bat_os.clients.chat.completer import ChatCompleter
 from bat_os.clients.chat.editor import Editor
 from bat_os.clients.chat.names import LiveNames
 from bat_os.clients.console import as_call
 from bat_os.clients.translate import translate
+from bat_os.clients.understanding.wording import remember
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held

@@ -1,13 +1,75 @@
-"""The words of a sentence as another name of a skill that somebody said it stands for."""
+"""What somebody has said that a sentence means is known from then on.
+
+The words become another name of the skill: a small method beside it that sends what was meant,
+taught as any method that a person writes. So it can be found, explained, and unlearned.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.clients.literals import parse_call
+from bat_os.clients.translate import translate
 from bat_os.core.brief import Brief, goal, parameters, signature
+from bat_os.core.source.names import stands_for
+from bat_os.errors import BatError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.clients.client import KernelClient
     from bat_os.clients.translate import Translated
+
+PATIENCE: Final = 3.0  # seconds; the answer is there already
+
+
+async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str:
+    """Let the words of a sentence name the method that was sent for it.
+
+    Args:
+        kernel: Whose image it is.
+        sentence: What was said, or "".
+        sent: What it stands for; it has been answered.
+
+    Returns:
+        A line for the person who said it, or "" where there is nothing to remember.
+    """
+    if not sentence or parse_call(sentence):
+        return ""
+    said = translate(sentence)
+    try:
+        meant = await _method(kernel, sent.target, sent.selector)
+        skill = stands_for(meant.get("source", ""), sent.selector) or sent.selector
+        if "source" not in meant or said.selector == skill:
+            return ""
+        if why := await _refuse(kernel, said, sent):
+            return f"these words are not remembered: {why}"
+        body = {"source": as_another_name(said, skill), "examples": []}
+        await kernel.request("teach", timeout=PATIENCE, target=sent.target, body=body)
+    except BatError as error:
+        return f"these words are not remembered: {error}"
+    name = f"{sent.target} {said.selector}"
+    return f"remembered: {said.selector} is {skill}; batos unlearn {name} forgets it"
+
+
+async def _refuse(kernel: KernelClient, said: Translated, sent: Translated) -> str:
+    """Return why the words cannot be the name of what was sent, or ""."""
+    name = said.selector
+    if (list(said.args), dict(said.kwargs)) != (list(sent.args), dict(sent.kwargs)):
+        return "the message has other values, or in another order"
+    held = await _method(kernel, sent.target, name)
+    free = held.get("status") in (None, "provisional", "unlearned")
+    if free or stands_for(held.get("source", ""), name):
+        return ""
+    return f"{sent.target} has {name} already, for something else"
+
+
+async def _method(kernel: KernelClient, target: str, selector: str) -> Mapping[str, Any]:
+    """Return what an object itself has under a name: {} for nothing."""
+    told = await kernel.request("inspect", timeout=PATIENCE, target=target, selector=selector)
+    elsewhere = selector in told["slots"] or selector in told["inherited"]
+    found: Mapping[str, Any] = told["methods"].get(selector, {})
+    return {"status": "slot"} if elsewhere else found
 
 
 def as_another_name(said: Translated, meant: str) -> str:

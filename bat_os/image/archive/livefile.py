@@ -73,7 +73,11 @@ class LiveFile(FileStorage):
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
         self._check()
-        return super().tpc_begin(*args, **kwargs)
+        try:
+            return super().tpc_begin(*args, **kwargs)
+        except ValueError:  # the file was closed while this waited for the commit before
+            self._check()
+            raise
 
     def loadBefore(self, oid: bytes, tid: bytes) -> Any:  # noqa: N802 - ZODB's name
         """Return what an object was before a transaction."""

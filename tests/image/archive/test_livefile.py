@@ -3,11 +3,14 @@
 import errno
 import importlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ZODB.Connection import TransactionMetaData
 
 from bat_os.errors import StorageError
-from bat_os.image.archive.livefile import Lock
+from bat_os.image.archive.livefile import LiveFile, Lock, LostError
 from bat_os.image.archive.storage import storage_of, when_lost
 from bat_os.image.store import ImageStore
 
@@ -39,6 +42,29 @@ async def test_a_file_whose_fsync_failed_is_refused_until_it_is_opened_again(tmp
     image = ImageStore.open(tmp_path / "image.fs")
     assert await image.transact(lambda root: root["value"], note="look") in (1, 2)
     await image.close()
+
+
+def test_who_waits_for_a_commit_that_fails_is_refused_like_all_that_come_after(tmp_path):
+    file = LiveFile(tmp_path / "image.fs")
+    checked = threading.Event()
+
+    class Watched(LiveFile):
+        def _check(self):
+            super()._check()
+            checked.set()
+
+    file.__class__ = Watched
+    file._commit_lock.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(file.tpc_begin, TransactionMetaData())
+        checked.wait()
+        file.is_lost = True
+        file._file.close()
+        file._tfile.close()
+        file._commit_lock.release()
+        with pytest.raises(LostError, match="opened again"):
+            waits.result()
+    file._lock_file.close()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110 - no path of ours
