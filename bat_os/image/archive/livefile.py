@@ -72,17 +72,11 @@ class LiveFile(FileStorage):
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
-        self._check()
-        try:
-            return super().tpc_begin(*args, **kwargs)
-        except ValueError:  # the file was closed while this waited for the commit before
-            self._check()
-            raise
+        return self._unless_lost(super().tpc_begin, *args, **kwargs)
 
     def loadBefore(self, oid: bytes, tid: bytes) -> Any:  # noqa: N802 - ZODB's name
         """Return what an object was before a transaction."""
-        self._check()
-        return super().loadBefore(oid, tid)
+        return self._unless_lost(super().loadBefore, oid, tid)
 
     def tpc_vote(self, transaction: Any) -> Any:
         """Write the transaction, marked as not finished."""
@@ -101,9 +95,21 @@ class LiveFile(FileStorage):
         cross("commit.synced")
 
     def _finish_finish(self, tid: bytes) -> None:
-        self._file.flush()
-        cross("commit.written")
-        super()._finish_finish(tid)
+        try:
+            self._file.flush()
+            cross("commit.written")
+            super()._finish_finish(tid)
+        except Exception:
+            self.is_lost = True  # before ZODB closes the file under those that use it
+            raise
+
+    def _unless_lost(self, do: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._check()
+        try:
+            return do(*args, **kwargs)
+        except ValueError:  # closed meanwhile
+            self._check()
+            raise
 
     def _check(self) -> None:
         if self.is_lost:

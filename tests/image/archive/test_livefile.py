@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ZODB.Connection import TransactionMetaData
+from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import StorageError
 from bat_os.image.archive.livefile import LiveFile, Lock, LostError
@@ -25,23 +26,41 @@ async def test_a_file_whose_fsync_failed_is_refused_until_it_is_opened_again(tmp
     def fail(_handle):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    lost = []
+    def close(file):
+        closed.append(file.is_lost)
+        FileStorage.close(file)
+
+    lost, closed = [], []
     image = ImageStore.open(tmp_path / "image.fs")
     await image.transact(put(1), note="one")
     when_lost(await storage_of(image), lambda: lost.append(True))
     with monkeypatch.context() as disk:
         disk.setattr(MODULE, "fsync", fail)
+        disk.setattr(LiveFile, "close", close)
         with pytest.raises(StorageError, match="could not be ended"):
             await image.transact(put(2), note="two")
 
     for work in (put(3), lambda root: root["value"]):
         with pytest.raises(StorageError, match="opened again"):
             await image.transact(work, note="three")
-    assert lost == [True]
+    assert (lost, closed) == ([True], [True])  # nobody finds it closed and not lost
     await image.close()
     image = ImageStore.open(tmp_path / "image.fs")
     assert await image.transact(lambda root: root["value"], note="look") in (1, 2)
     await image.close()
+
+
+def test_who_reads_while_the_file_is_closed_is_refused_like_all_that_come_after(tmp_path):
+    file = LiveFile(tmp_path / "image.fs")
+
+    def close():
+        file.is_lost = True
+        raise ValueError("closed")
+
+    file._files.get = close
+    with pytest.raises(LostError, match="opened again"):
+        file.loadBefore(bytes(8), b"\x7f" * 8)
+    file.close()
 
 
 def test_who_waits_for_a_commit_that_fails_is_refused_like_all_that_come_after(tmp_path):
