@@ -9,6 +9,7 @@ from bat_os.cli import watchdog
 from bat_os.cli.chat import answer, show_answer
 from bat_os.cli.commands.command import Command
 from bat_os.cli.machine import read_book
+from bat_os.cli.shell.launch import add_reading
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import KernelUnreachableError, SettingsError
 from bat_os.supervisor.home import Home
@@ -80,15 +81,7 @@ def _show_stop(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _ask_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sentence", nargs="+", help="what you want, in words")
-    parser.add_argument(
-        "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
-    )
-    parser.add_argument(
-        "--as",
-        dest="call",
-        metavar="CALL",
-        help="read the sentence as this, and remember its words: 'selector(5)'",
-    )
+    add_reading(parser)
 
 
 COMMANDS: Final[Mapping[str, Command]] = {

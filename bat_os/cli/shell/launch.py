@@ -54,15 +54,8 @@ _BEFORE_VERBS: Final = ("--json", "--quiet", "-q")
 _NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant to be "talks"
 
 
-def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
-    """Return the parser of the client."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Talk to BAT OS: one sentence, or without one a conversation.",
-        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
-    )
-    parser.add_argument("sentence", nargs="*", help="what you want, in words")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a sentence is to be read."""
     parser.add_argument(
         "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
     )
@@ -72,6 +65,18 @@ def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
         metavar="CALL",
         help="read the sentence as this, and remember its words: 'selector(5)'",
     )
+
+
+def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
+    """Return the parser of the client."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Talk to BAT OS: one sentence, or without one a conversation.",
+        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
+    )
+    parser.add_argument("sentence", nargs="*", help="what you want, in words")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_reading(parser)
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
     return parser
 

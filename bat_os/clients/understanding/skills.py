@@ -7,7 +7,7 @@ wishes are taken apart (``bat_os.core.wishes.parts``), and a skill serves where
 1. it takes as many values, of the same kinds, with the same units beside them;
 2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
 3. neither says more than the other: of the sentences that only add a word to a known wish, or
-   leave one out, every second wants something else (``benchmarks/translate.py``).
+   leave one out, every second wants something else (docs/decisions/0009).
 
 A wrong answer is worse than a question, so where words differ a person is asked (``suggest``).
 """
@@ -72,8 +72,7 @@ def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translat
     """
     if wish.examples:
         return None  # they are to be learned from, or tried
-    ranked = sorted(skills, key=lambda skill: -float(skill["similarity"]))
-    for skill in ranked[:LOOKED_AT]:
+    for skill in _rank(skills)[:LOOKED_AT]:
         if serves(wish, skill):
             return replace(wish, target=str(skill["object"]), selector=str(skill["selector"]))
     return None
@@ -93,7 +92,7 @@ def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near
         return ()
     fitting = [
         skill
-        for skill in sorted(skills, key=lambda skill: -float(skill["similarity"]))
+        for skill in _rank(skills)
         if float(skill["similarity"]) >= OFFERED and _takes(str(skill["signature"]), wish)
     ]
     return tuple(
@@ -103,6 +102,10 @@ def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near
         )
         for one in fitting[:CHOICES]
     )
+
+
+def _rank(skills: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(skills, key=lambda skill: -float(skill["similarity"]))
 
 
 def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:

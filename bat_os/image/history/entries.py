@@ -2,7 +2,7 @@
 
 ``install`` makes the entry of a new version; the functions here take it away when a method
 is unlearned and make it again when a version comes back. All of them work on the root inside
-``ImageStore.transact``, except ``summary_of``, which is pure.
+``ImageStore.transact``, except the two that make summaries, which are pure.
 """
 
 from __future__ import annotations
