@@ -21,22 +21,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bat_os.cells.choice import ChosenCell
-from bat_os.cells.monty import MontyCell
-from bat_os.cells.zygote import ZygoteCell
+from bat_os.cells.monty.cell import MontyCell
+from bat_os.cells.zygote.cell import ZygoteCell
 from bat_os.core.brief import goal
-from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.personas import ALFRED
 from bat_os.core.prompts import STOP, ask_method, read_method
-from bat_os.core.source.fixups import apply_fixups
 from bat_os.core.values import Ref
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.offline import default_threads
-from bat_os.engines.transformers import TransformersEngine
+from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import CellError, NotFoundError, ProtocolError
-from bat_os.kernel.steps.synthesis import METHOD_TOKENS
+from bat_os.kernel.learning.candidates import METHOD_TOKENS
+from bat_os.method.fixups import apply_fixups
+from bat_os.method.guardian import PersistenceGuardian
 from bat_os.ports import Call, ObjectView, Sampling
-from bat_os.routines.examples import parse_examples
-from bat_os.routines.training import EXAMPLES
+from bat_os.training.examples import parse_examples
+from bat_os.training.training import EXAMPLES
 from benchmarks.learning import BRIEFS, Case, load, passes
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from ZODB.FileStorage import FileStorage
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.cells.zygote import ZygoteCell  # noqa: E402 - runs from a checkout
-from bat_os.clients.client import KernelClient  # noqa: E402 - as above
+from bat_os.cells.zygote.cell import ZygoteCell  # noqa: E402 - runs from a checkout
+from bat_os.client.client import KernelClient  # noqa: E402 - as above
 from bat_os.core.brief import Brief  # noqa: E402 - as above
 from bat_os.core.personas import PERSONAS  # noqa: E402 - as above
 from bat_os.core.values import Ref  # noqa: E402 - as above
@@ -38,9 +38,9 @@ from bat_os.errors import KernelUnreachableError  # noqa: E402 - as above
 from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
 from bat_os.image.store import ImageStore  # noqa: E402 - as above
+from bat_os.kernel.missions.acceptance import Intake  # noqa: E402 - as above
+from bat_os.kernel.missions.scheduler import Scheduler  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above
-from bat_os.kernel.queue.intake import Intake  # noqa: E402 - as above
-from bat_os.kernel.scheduler import Scheduler  # noqa: E402 - as above
 from bat_os.ports import Call, ObjectView  # noqa: E402 - as above
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ import bm25s
 import numpy as np
 from nltk.stem.snowball import SnowballStemmer
 
-from bat_os.core.text.chunking import split_sentences
-from bat_os.core.text.ranking import DEPTH, fuse
+from bat_os.core.ranking import DEPTH, fuse
+from bat_os.documents.chunking import split_sentences
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
 from bat_os.image.catalog import catalog_in

@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.clients.client import KernelClient  # noqa: E402 - runs from a checkout
+from bat_os.client.client import KernelClient  # noqa: E402 - runs from a checkout
 from bat_os.core.personas import PERSONAS  # noqa: E402 - as above
-from bat_os.image.archive.backup import back_up, verify  # noqa: E402 - as above
-from bat_os.image.archive.fork import drop_fork, fork  # noqa: E402 - as above
-from bat_os.image.archive.restore import IMAGE, restore  # noqa: E402 - as above
-from bat_os.image.archive.storage import database_of  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
 from bat_os.image.blobs import ingest_folder  # noqa: E402 - as above
+from bat_os.image.files.backup import back_up, verify  # noqa: E402 - as above
+from bat_os.image.files.fork import drop_fork, fork  # noqa: E402 - as above
+from bat_os.image.files.restore import IMAGE, restore  # noqa: E402 - as above
+from bat_os.image.files.storage import database_of  # noqa: E402 - as above
 from bat_os.image.history.moments import read_at  # noqa: E402 - as above
 from bat_os.image.history.why import explain  # noqa: E402 - as above
-from bat_os.image.install import Skill, install  # noqa: E402 - as above
+from bat_os.image.methods import Skill, install  # noqa: E402 - as above
 from bat_os.image.objects import UvmObject  # noqa: E402 - as above
 from bat_os.image.store import ImageStore  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above

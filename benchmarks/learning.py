@@ -31,20 +31,20 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.cli.wiring import assemble  # noqa: E402 - runs from a checkout
+from bat_os.app.wiring import assemble  # noqa: E402 - runs from a checkout
 from bat_os.core.brief import Brief, goal, signature  # noqa: E402 - as above
 from bat_os.core.events import MethodRejected, MethodVerified  # noqa: E402 - as above
 from bat_os.core.prompts import STOP, Prompt, ask_method, read_method  # noqa: E402 - as above
 from bat_os.core.settings import Settings  # noqa: E402 - as above
-from bat_os.core.source.fixups import apply_fixups  # noqa: E402 - as above
 from bat_os.errors import BatError  # noqa: E402 - as above
 from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
-from bat_os.image.install import Skill, install  # noqa: E402 - as above
+from bat_os.image.methods import Skill, install  # noqa: E402 - as above
 from bat_os.image.objects import UvmObject  # noqa: E402 - as above
-from bat_os.kernel.cycle import CognitiveCycle  # noqa: E402 - as above
+from bat_os.kernel.learning.cycle import CognitiveCycle  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above
 from bat_os.kernel.turn import take_turn  # noqa: E402 - as above
+from bat_os.method.fixups import apply_fixups  # noqa: E402 - as above
 from bat_os.ports import Sampling  # noqa: E402 - as above
 from bat_os.supervisor.home import Home  # noqa: E402 - as above
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bat_os.core.mission import Mission
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
 BRIEFS = ROOT / "tests" / "cases" / "briefs.jsonl"
 _SAME = "list|tuple|dict|str|int|float|set"  # a check of these on the result names the result

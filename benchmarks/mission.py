@@ -24,7 +24,7 @@ import zmq
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.clients.client import KernelClient  # noqa: E402 - runs from a checkout
+from bat_os.client.client import KernelClient  # noqa: E402 - runs from a checkout
 
 SENTENCE = "create a method to report the current system time"
 ROUNDS = 300

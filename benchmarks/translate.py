@@ -29,13 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bat_os.cli.shell.translator import find_model  # noqa: E402 - runs from a checkout
-from bat_os.clients.translate import Translated, translate  # noqa: E402 - as above
-from bat_os.clients.understanding.agreement import is_same_message  # noqa: E402 - as above
-from bat_os.clients.understanding.proposal import find_doubt, propose, settle  # noqa: E402 - as above
-from bat_os.clients.understanding.skills import recognise, suggest  # noqa: E402 - as above
 from bat_os.engines.embedding import MiniLmEmbedder  # noqa: E402 - as above
 from bat_os.engines.gguf import packaged_gguf, packaged_minilm  # noqa: E402 - as above
 from bat_os.engines.llamacpp import LlamaCppEngine  # noqa: E402 - as above
+from bat_os.sentence.agreement import is_same_message  # noqa: E402 - as above
+from bat_os.sentence.proposal import find_doubt, propose, settle  # noqa: E402 - as above
+from bat_os.sentence.skills import recognise, suggest  # noqa: E402 - as above
+from bat_os.sentence.translate import Translated, translate  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from bat_os.ports import ModelEngine

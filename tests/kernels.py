@@ -9,8 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bat_os.cli.wiring import assemble
-from bat_os.clients.client import KernelClient
+from bat_os.app.wiring import assemble
+from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.service import Kernel

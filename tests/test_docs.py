@@ -60,7 +60,7 @@ def test_the_reading_path_in_the_architecture_page_is_the_one_that_is_measured()
     from tests.test_style import PATH_OF_A_MISSION
 
     table = (ROOT / "docs" / "architecture.md").read_text().split("## The path")[1].split("##")[0]
-    named = set(re.findall(r"`((?:kernel|core|image)/\w+\.py)`", table))
+    named = set(re.findall(r"`((?:kernel|core|image|method)/[\w/]+\.py)`", table))
     assert set(PATH_OF_A_MISSION) - {"ports.py"} <= named
 
 

@@ -13,8 +13,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bat_os.cells.child.world import Channel, open_call, perform
-from bat_os.cells.conversation import Conversation
+from bat_os.cells.call_protocol import Conversation
+from bat_os.cells.zygote.world import Channel, open_call, perform
 from bat_os.errors import CellError
 
 if TYPE_CHECKING:

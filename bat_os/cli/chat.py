@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli.console import Screen, as_call
+from bat_os.cli.remember import remember
 from bat_os.cli.shell.access import require
 from bat_os.cli.shell.briefs import interruptible, request
 from bat_os.cli.shell.launch import make_parser
 from bat_os.cli.shell.loop import prefer_sockets
-from bat_os.clients.client import KernelClient
-from bat_os.clients.console import Screen, as_call
-from bat_os.clients.keys import ClientKey
-from bat_os.clients.literals import parse_call
-from bat_os.clients.translate import translate
-from bat_os.clients.understanding.wording import remember
+from bat_os.client.client import KernelClient
+from bat_os.client.keys import ClientKey
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
     ArgumentsError,
@@ -34,6 +32,8 @@ from bat_os.errors import (
     RemoteError,
     SettingsError,
 )
+from bat_os.sentence.tokens import parse_call
+from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bat_os.cli.shell.translator import Translator, Understood
-    from bat_os.clients.translate import Translated
+    from bat_os.sentence.translate import Translated
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
 EXIT_ERROR: Final = 1

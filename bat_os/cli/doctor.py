@@ -23,9 +23,9 @@ from rich.text import Text
 import bat_os
 from bat_os.cli.checks import access, cell, image, machine, service, software
 from bat_os.cli.checks.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
+from bat_os.cli.console import show_control
 from bat_os.cli.shell.access import find_fault
 from bat_os.cli.shell.config import load
-from bat_os.clients.console import show_control
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
     Check = Callable[[Facts], list[Outcome] | Awaitable[list[Outcome]]]
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.shell.loop import prefer_sockets
-from bat_os.core.supervision.restart import EXIT_RESTART
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor import beats
 from bat_os.supervisor.home import Home, write_json
+from bat_os.supervisor.restart import EXIT_RESTART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,9 +118,9 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
-    from bat_os.cli.doors import make_doors, remove_socket_folder
-    from bat_os.cli.logs import Journal
-    from bat_os.cli.wiring import assemble
+    from bat_os.app.listeners import make_doors, remove_socket_folder
+    from bat_os.app.logs import Journal
+    from bat_os.app.wiring import assemble
     from bat_os.kernel.service import Kernel
 
     doors = make_doors(home, settings)

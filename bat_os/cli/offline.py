@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.settings import IMAGE
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import FormatError, NotFoundError
-from bat_os.image.archive import backup, restore
 from bat_os.image.awakening import FORMAT
-from bat_os.image.integrity.verify import verify
-from bat_os.image.librarian import CatalogService
+from bat_os.image.catalog_service import CatalogService
+from bat_os.image.files import backup, restore
+from bat_os.image.files.verify import verify
 from bat_os.image.store import ImageStore
-from bat_os.kernel.verbs.carry import WORKS
 from bat_os.kernel.verbs.exchange import write_export
+from bat_os.kernel.verbs.files import WORKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping

@@ -30,6 +30,7 @@ from bat_os.cli.commands import (
     system,
 )
 from bat_os.cli.commands.command import Ask
+from bat_os.cli.console import Screen, to_json
 from bat_os.cli.shell.access import as_coded, may_come, require
 from bat_os.cli.shell.asking import COMMANDS as ASKING
 from bat_os.cli.shell.briefs import interruptible
@@ -37,9 +38,8 @@ from bat_os.cli.shell.completion import COMMANDS as COMPLETION
 from bat_os.cli.shell.config import COMMANDS as CONFIG
 from bat_os.cli.shell.help import describe_examples
 from bat_os.cli.shell.parser import Parser
+from bat_os.cli.suggest import suggest
 from bat_os.cli.upkeep import service, upgrade
-from bat_os.clients.console import Screen, to_json
-from bat_os.clients.suggest import suggest
 from bat_os.errors import BatError, RemoteError
 from bat_os.failpoints import VARIABLE, arm
 from bat_os.supervisor.home import Home

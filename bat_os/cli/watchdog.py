@@ -21,7 +21,6 @@ import bat_os
 from bat_os.cli.progress import Progress
 from bat_os.cli.shell.access import as_coded, require
 from bat_os.cli.shell.loop import prefer_sockets
-from bat_os.core.supervision.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
@@ -30,6 +29,7 @@ from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.logfile import rotate, tail
 from bat_os.supervisor.program import Program, read_program
 from bat_os.supervisor.report import Status, read_status
+from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -256,7 +256,7 @@ async def _ask_health(home: Home) -> dict[str, Any]:
     """Return what the kernel says of itself; nothing while it does not answer."""
     if not home.endpoint.exists():
         return {}
-    from bat_os.clients.client import KernelClient  # zmq takes 60 ms
+    from bat_os.client.client import KernelClient  # zmq takes 60 ms
 
     try:
         async with KernelClient.at(home.path) as kernel:
@@ -314,7 +314,7 @@ async def _ask_shutdown(home: Home) -> bool:
     """
     if not home.endpoint.exists():
         return False
-    from bat_os.clients.client import KernelClient  # zmq takes 60 ms
+    from bat_os.client.client import KernelClient  # zmq takes 60 ms
 
     try:
         async with KernelClient.at(home.path) as kernel:

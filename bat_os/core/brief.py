@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.text.naming import name_numbers, name_texts
+from bat_os.core.naming import name_numbers, name_texts
 from bat_os.core.values import check_selector, check_slot_name
 from bat_os.errors import ArgumentsError
 

@@ -68,7 +68,7 @@ class PassagesFound(Event):
 class MethodDrafted(Event):
     """A persona wrote candidates: maps with source, temperature, seed and prompt hash.
 
-    ``packet`` is the cognitive state packet of a cascade (``bat_os.core.talk.packet``).
+    ``packet`` is the cognitive state packet of a cascade (``bat_os.core.packet``).
     """
 
     drafts: tuple[Mapping[str, Any], ...]

@@ -29,7 +29,7 @@ from bat_os.core import values
 from bat_os.errors import ArgumentsError, BlobError, ConflictError, NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image import modelfiles
-from bat_os.image.archive.disk import coded
+from bat_os.image.files.disk import coded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping

@@ -23,7 +23,7 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 from zope.index.keyword.index import KeywordIndex
 
-from bat_os.core.text.ranking import DEPTH, as_rows, fuse
+from bat_os.core.ranking import DEPTH, as_rows, fuse
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError
 from bat_os.image.knowledge import limits
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bat_os.core.text.chunking import Chunk
+    from bat_os.documents.chunking import Chunk
     from bat_os.image.knowledge.shelf import SegmentCache
 
 ROOT_NAME: Final = "knowledge_catalog"

@@ -2,7 +2,7 @@
 
 A location is a path (FileStorage with a blob folder beside it) or a URI that zodburi
 understands (``zeo://``, ``postgres://``, ...). Which classes an image may name is decided
-in ``bat_os.image.intake``.
+in ``bat_os.image.allowlist``.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.archive.storage import is_in_files, open_storage
+from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.files.storage import is_in_files, open_storage
 from bat_os.image.history.uses import UseCounter
-from bat_os.image.intake import AllowListDB, looks_like_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

@@ -16,8 +16,8 @@ from bat_os.core.brief import checked
 from bat_os.core.protocol import Reply
 from bat_os.errors import DeadlineError, NotUnderstoodError, UnknownTypeError
 from bat_os.kernel import views
-from bat_os.kernel.queue.fairness import FairGate
-from bat_os.kernel.queue.intake import Intake
+from bat_os.kernel.missions.acceptance import Intake
+from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
-    from bat_os.kernel.scheduler import Scheduler
+    from bat_os.kernel.context import Mind
+    from bat_os.kernel.missions.scheduler import Scheduler
     from bat_os.kernel.verbs.table import Verb
 
     Send = Callable[[Reply], bool | None]  # False: nobody is there any more

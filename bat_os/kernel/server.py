@@ -17,8 +17,8 @@ import zmq
 from bat_os.core.frames import read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
 from bat_os.errors import BatError, ShuttingDownError, TooLargeError, UnauthorizedError
-from bat_os.kernel.doors import AT_ONCE, MAX_PARTS, Door, open_door, receive
-from bat_os.kernel.queue.peers import Peers
+from bat_os.kernel.backpressure import Peers
+from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Door, open_door, receive
 
 if TYPE_CHECKING:
     from bat_os.core.protocol import Reply

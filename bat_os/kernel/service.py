@@ -18,22 +18,22 @@ from bat_os import __version__
 from bat_os.core import frames, protocol
 from bat_os.errors import BatError
 from bat_os.image import missions
-from bat_os.image.archive.storage import storage_of, when_lost
 from bat_os.image.awakening import awaken
+from bat_os.image.files.storage import storage_of, when_lost
 from bat_os.kernel.dispatcher import Dispatcher
-from bat_os.kernel.doors import Door, guard
-from bat_os.kernel.housekeeping import keep_house
+from bat_os.kernel.listeners import Door, guard
+from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
+from bat_os.kernel.missions.housekeeping import keep_house
+from bat_os.kernel.missions.retention import keep_pruning
+from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.queue.feed import MAX_SUBSCRIPTIONS
-from bat_os.kernel.queue.pruning import keep_pruning
-from bat_os.kernel.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs.table import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
     from bat_os.kernel.verbs.table import Verb
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.choosing import PREVIEW
 from bat_os.core.frames import MAX_FRAME, pack, unpack
-from bat_os.core.judging.choosing import PREVIEW
 from bat_os.core.protocol import Reply
-from bat_os.core.source.names import stands_for
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze
+from bat_os.method.names import stands_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
-    from bat_os.core.judging.choosing import Choice
+    from bat_os.core.choosing import Choice
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.catalog import Passage

@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from bat_os.core.supervision.pulse import PulseLimits
+from bat_os.supervisor.pulse import PulseLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from bat_os import __version__
-from bat_os.core.supervision.restart import describe_exit
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.logfile import tail
+from bat_os.supervisor.restart import describe_exit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bat_os.core.supervision.restart import Run
+    from bat_os.supervisor.restart import Run
 
 CRASHES_KEPT: Final = 20
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-from bat_os.core.supervision.restart import EXIT_RESTART
 from bat_os.errors import RemoteError
+from bat_os.supervisor.restart import EXIT_RESTART
 from tests.campaign.load import Site
 from tests.campaign.scenario import Scenario
 from tests.kernels import ROOT

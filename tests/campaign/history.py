@@ -21,18 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bat_os.errors import BatError
-from bat_os.image.archive.backup import verify
-from bat_os.image.archive.count import count_objects
-from bat_os.image.archive.fork import drop_fork, list_forks
-from bat_os.image.archive.restore import IMAGE, restore
-from bat_os.image.archive.storage import storage_of
+from bat_os.image.files.backup import verify
+from bat_os.image.files.fork import drop_fork, list_forks
+from bat_os.image.files.restore import IMAGE, restore
+from bat_os.image.files.storage import storage_of
+from bat_os.image.files.usage import count_objects
 from bat_os.image.store import ImageStore
 from tests.kernels import ANSWERS, ROOT, KernelProcess, write_script
 
 WORKS = ("unlearn", "redo", "fork", "backup", "restore", "pack")
 METHODS = [f"m{number}" for number in range(6)]
 RESTORE = (
-    "import sys; from pathlib import Path; from bat_os.image.archive.restore import restore\n"
+    "import sys; from pathlib import Path; from bat_os.image.files.restore import restore\n"
     "print('go', flush=True); sys.stdin.readline()\n"
     "restore(Path(sys.argv[1]), Path(sys.argv[2]), replace=True)\n"
 )

@@ -25,8 +25,8 @@ LATE = 0.05  # seconds until the mutant stores what it has acknowledged
 def ack_first():
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
-    from bat_os.kernel.queue.intake import Intake
-    from bat_os.kernel.scheduler import Scheduler
+    from bat_os.kernel.missions.acceptance import Intake
+    from bat_os.kernel.missions.scheduler import Scheduler
 
     stored, accept, result = {}, Intake.accept, Scheduler.result
 
@@ -76,7 +76,7 @@ def no_key():
 def two_transactions():
     """Dies between the two, where BATOS_FAILPOINT is set."""
     from bat_os.failpoints import arm
-    from bat_os.kernel import cycle
+    from bat_os.kernel.learning import cycle
 
     take_turn, told = cycle.take_turn, os.environ.pop("CAMPAIGN_BETWEEN", "")
 

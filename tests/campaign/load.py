@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.errors import KernelUnreachableError, RemoteError
 from tests.campaign.checker import Told, find_faults, look
 from tests.kernels import ROOT, KernelProcess

@@ -35,7 +35,8 @@ def shift_clock(file):
 def main(argv):
     if CLOCK in os.environ:
         shift_clock(Path(os.environ[CLOCK]))  # before anything takes the function by its name
-    from bat_os.cli import kernel, wiring
+    from bat_os.app import wiring
+    from bat_os.cli import kernel
     from tests.campaign.odd_model import roster_for
 
     assemble = wiring.assemble

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.errors import BatError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.program import Program, point_to

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from bat_os import failpoints
 from bat_os.errors import BatError
-from bat_os.image.archive.backup import back_up, verify
-from bat_os.image.archive.count import count_objects
-from bat_os.image.archive.housekeeping import pack
-from bat_os.image.archive.restore import IMAGE, restore
-from bat_os.image.archive.storage import storage_of
 from bat_os.image.blobs import ingest_folder, link_folder
+from bat_os.image.files.backup import back_up, verify
+from bat_os.image.files.pack import pack
+from bat_os.image.files.restore import IMAGE, restore
+from bat_os.image.files.storage import storage_of
+from bat_os.image.files.usage import count_objects
 from bat_os.image.store import ImageStore
 
 KILL = "CAMPAIGN_KILL"

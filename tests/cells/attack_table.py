@@ -19,12 +19,12 @@ from pathlib import Path
 
 import psutil
 
-from bat_os.cells.monty import MontyCell
-from bat_os.cells.zygote import ZygoteCell
-from bat_os.core.guardian import PersistenceGuardian
+from bat_os.cells.monty.cell import MontyCell
+from bat_os.cells.zygote.cell import ZygoteCell
 from bat_os.core.values import Ref, check
 from bat_os.errors import CellError, NotFoundError
 from bat_os.kernel.turn import SECONDS
+from bat_os.method.guardian import PersistenceGuardian
 from bat_os.ports import Call, NestedReply, ObjectView
 
 ESCAPES = sorted((Path(__file__).parents[1] / "cases" / "escapes").glob("*.py"))

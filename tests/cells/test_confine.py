@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from bat_os.cells.child.confine import filter_program
+from bat_os.cells.zygote.confine import filter_program
 from tests.cells.contract import REACH, fail
 
 X86, ARM = ("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)

@@ -4,8 +4,8 @@ import json
 import shlex
 
 from bat_os.cli.commands.command import Ask
+from bat_os.cli.console import Screen, to_json
 from bat_os.cli.verbs import COMMANDS, make_parser
-from bat_os.clients.console import Screen, to_json
 
 SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
 SEVEN = "def give_seven(self):\n    return 3 + 4\n"

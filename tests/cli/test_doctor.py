@@ -13,19 +13,19 @@ import pytest
 import ZODB
 from BTrees.OOBTree import OOBTree
 
-from bat_os.cells.zygote import ZygoteCell
+from bat_os.cells.zygote.cell import ZygoteCell
 from bat_os.cli import doctor
 from bat_os.cli.checks import cell, service, software
 from bat_os.cli.checks.outcome import Facts
 from bat_os.cli.commands.command import Ask
-from bat_os.clients.client import KernelClient
-from bat_os.clients.console import Screen
+from bat_os.cli.console import Screen
+from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
-from bat_os.core.supervision.restart import Run
 from bat_os.image.awakening import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.report import Status, write_crash, write_status
+from bat_os.supervisor.restart import Run
 from tests.cli.clients import verb
 
 pytestmark = pytest.mark.slow

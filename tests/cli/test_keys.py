@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bat_os.cli.verbs import main
-from bat_os.clients.keys import make_pair
+from bat_os.client.keys import make_pair
 
 
 @pytest.fixture

@@ -1,21 +1,21 @@
-"""bat_os.cli.upkeep.library: the shipped vectors are those of the shipped texts."""
+"""bat_os.app.library: the shipped vectors are those of the shipped texts."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bat_os.cli.upkeep import library
+from bat_os.app import library
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.catalog import catalog_in
+from bat_os.image.catalog_service import CatalogService
 from bat_os.image.knowledge.embedding import CatalogEmbedder
 from bat_os.image.knowledge.upkeep import PROBE
-from bat_os.image.librarian import CatalogService
 from bat_os.image.store import ImageStore
 
-AGAIN = "the library changed; make its vectors anew: python -m bat_os.cli.upkeep.library"
+AGAIN = "the library changed; make its vectors anew: python -m bat_os.app.library"
 
 
 def test_every_text_of_the_library_has_a_shipped_vector_and_no_other_text_has_one():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bat_os.cli.verbs import main
-from bat_os.core.supervision.instructions import parse
+from bat_os.supervisor.upgrade.instructions import parse
 from bat_os.supervisor.upgrade.trust import check_signature
 
 TOLD = {

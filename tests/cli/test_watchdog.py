@@ -20,7 +20,7 @@ KERNEL = '''
 import asyncio, os, pathlib, sys, threading
 import zmq
 from bat_os.core.protocol import Reply
-from bat_os.kernel.doors import Door
+from bat_os.kernel.listeners import Door
 from bat_os.kernel.server import Server
 from bat_os.supervisor.home import write_json
 

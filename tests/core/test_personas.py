@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.personas import PERSONAS, CodexLine, parse_codex
-from bat_os.core.source.fixups import apply_fixups
 from bat_os.errors import ArgumentsError
+from bat_os.method.fixups import apply_fixups
+from bat_os.method.guardian import PersistenceGuardian
 
 CODEX = Path(__file__).parents[2] / "persona_codex.jsonl"
 GOOD = {"persona": "BABS", "topic": "t", "prompt": "p", "response": "r"}

@@ -9,18 +9,18 @@ from types import SimpleNamespace
 import pytest
 
 from bat_os import errors
-from bat_os.cli.modelverbs import make_model_verbs
+from bat_os.app.model_verbs import make_model_verbs
 from bat_os.core import protocol
 from bat_os.core.brief import Brief
 from bat_os.core.events import BriefAccepted
 from bat_os.core.mission import Mission
 from bat_os.core.protocol import Request
 from bat_os.kernel.dispatcher import Dispatcher
-from bat_os.kernel.queue.feed import notice
-from bat_os.kernel.roster import Roster
+from bat_os.kernel.missions.feed import notice
 from bat_os.kernel.service import Kernel
 from bat_os.kernel.verbs import missions
 from bat_os.kernel.verbs.table import VERBS
+from bat_os.models.roster import Roster
 from tests.kernels import ROOT
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.core.models.profiles import Assignment
-from bat_os.engines.transformers import TransformersEngine
+from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.image.awakening import awaken
 from bat_os.image.store import ImageStore
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.roster import Roster
+from bat_os.models.profiles import Assignment
+from bat_os.models.roster import Roster
 from bat_os.ports import Prompt, Sampling
 from tests.kernel.minds import make_mind, open_mission, read
 
@@ -77,7 +77,7 @@ async def test_requests_of_all_personas_are_answered_however_often_the_models_ch
 
 
 async def test_missions_at_once_end_while_their_personas_change_places(roster, tmp_path):
-    from bat_os.cells.zygote import ZygoteCell
+    from bat_os.cells.zygote.cell import ZygoteCell
 
     image, cell = ImageStore.open(tmp_path / "image.fs"), ZygoteCell()
     mind = make_mind(image, cell, lambda *_: "")

@@ -12,10 +12,10 @@ import ZODB
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bat_os.core.text.chunking import Chunk
+from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError, ImageError, NotPlainError
+from bat_os.image.allowlist import is_allowed
 from bat_os.image.catalog import KnowledgeCatalog, catalog_in
-from bat_os.image.intake import is_allowed
 from bat_os.image.knowledge.text import OKAPI_PASSAGES
 from bat_os.image.knowledge.upkeep import begin_reindex, claim, grow
 from bat_os.image.segments import VectorSegment

@@ -8,8 +8,8 @@ import pytest
 from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import ArgumentsError, BlobError, NotFoundError
+from bat_os.image.allowlist import AllowListDB
 from bat_os.image.blobs import StoredModel, ingest_folder, link_folder, model_digest, model_names
-from bat_os.image.intake import AllowListDB
 from bat_os.image.models import (
     ingest_adapter,
     ingest_file,

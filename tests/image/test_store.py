@@ -19,7 +19,7 @@ from bat_os.errors import (
     StorageError,
 )
 from bat_os.image import store
-from bat_os.image.intake import is_allowed
+from bat_os.image.allowlist import is_allowed
 from bat_os.image.objects import UvmObject
 from bat_os.image.store import TRIES, ImageStore
 

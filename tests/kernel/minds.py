@@ -4,16 +4,16 @@ import time
 from importlib import resources
 
 from bat_os.core.brief import Brief
-from bat_os.core.guardian import PersistenceGuardian
 from bat_os.core.mission import Mission
-from bat_os.core.models.profilefile import parse
 from bat_os.core.personas import PERSONAS
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.image import missions
-from bat_os.image.librarian import CatalogService
-from bat_os.kernel.mind import Mind
-from bat_os.kernel.roster import Roster
+from bat_os.image.catalog_service import CatalogService
+from bat_os.kernel.context import Mind
+from bat_os.method.guardian import PersistenceGuardian
+from bat_os.models.profilefile import parse
+from bat_os.models.roster import Roster
 
 TINY = parse((resources.files("bat_os") / "profiles.toml").read_text()).profile("tiny")
 BUDGET = 1 << 40

@@ -1,13 +1,13 @@
-"""bat_os.kernel.steps: what the caller's examples find in the library, and what they mend."""
+"""bat_os.kernel.learning: what the caller's examples find in the library, and what they mend."""
 
 import pytest
 
+from bat_os.core.choosing import MENDED
 from bat_os.core.events import MethodRejected, MethodVerified
-from bat_os.core.judging.choosing import MENDED
-from bat_os.core.seeds import parse_seeds
 from bat_os.image.objects import Method
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find
+from bat_os.method.seeds import parse_seeds
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

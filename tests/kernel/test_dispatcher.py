@@ -15,7 +15,7 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.kernel.dispatcher import Dispatcher
-from bat_os.kernel.scheduler import MAX_PER_SESSION, Scheduler
+from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, Scheduler
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.verbs.table import VERBS
 from tests.kernel.minds import make_mind, script

@@ -1,4 +1,4 @@
-"""bat_os.kernel.roster: turns, room in memory, keep-alive, and those who leave too early."""
+"""bat_os.models.roster: turns, room in memory, keep-alive, and those who leave too early."""
 
 import asyncio
 import logging
@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core.models.profiles import Assignment
-from bat_os.core.models.residency import MAX_WAIT
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import (
     ArgumentsError,
@@ -19,9 +17,10 @@ from bat_os.errors import (
     NotFoundError,
     ShuttingDownError,
 )
-from bat_os.kernel.roster import Roster
-from bat_os.kernel.roster.roster import MAX_WAITING
-from bat_os.kernel.roster.tickets import REMOTE_WIDTH
+from bat_os.models.profiles import Assignment
+from bat_os.models.residency import MAX_WAIT
+from bat_os.models.roster import MAX_WAITING, Roster
+from bat_os.models.tickets import REMOTE_WIDTH
 from bat_os.ports import Completion, Prompt, Sampling
 
 MB = 10**6

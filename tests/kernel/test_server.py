@@ -6,8 +6,8 @@ import zmq.asyncio
 
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import RemoteError
-from bat_os.kernel.doors import Door
-from bat_os.kernel.scheduler import MAX_PER_SESSION
+from bat_os.kernel.listeners import Door
+from bat_os.kernel.missions.scheduler import MAX_PER_SESSION
 from bat_os.kernel.server import Server
 
 

@@ -1,10 +1,10 @@
-"""bat_os.kernel.steps.testing: ALFRED's tests in a whole mission, with the real cell."""
+"""bat_os.kernel.learning.written: ALFRED's tests in a whole mission, with the real cell."""
 
 import json
 
 import pytest
 
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find
 from tests.kernel.minds import PLAN, make_mind, open_mission, read
 

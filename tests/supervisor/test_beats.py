@@ -100,7 +100,7 @@ async def test_without_a_proper_invitation_nothing_is_sent(invitation):
 
 BLOCKED = """
 import asyncio, os, threading
-from bat_os.core.supervision.pulse import PulseLimits
+from bat_os.supervisor.pulse import PulseLimits
 from bat_os.supervisor import beats
 
 beats.LIMITS = PulseLimits(suspect=0.1)

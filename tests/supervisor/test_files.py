@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from bat_os.core.supervision.restart import Run
 from bat_os.errors import LockedError
 from bat_os.supervisor import report
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.logfile import rotate, rotate_open, tail
 from bat_os.supervisor.report import Status, read_status, write_crash, write_status
+from bat_os.supervisor.restart import Run
 
 HOLDER = """
 import pathlib, sys

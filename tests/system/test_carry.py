@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bat_os.errors import RemoteError
-from bat_os.image.archive.restore import IMAGE, restore
+from bat_os.image.files.restore import IMAGE, restore
 from bat_os.image.store import ImageStore
 from tests.cli.clients import verb
 from tests.kernels import KernelProcess

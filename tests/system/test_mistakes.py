@@ -15,11 +15,11 @@ from dataclasses import replace
 import fastjsonschema
 import pytest
 
-from bat_os.cli.wiring import assemble
+from bat_os.app.wiring import assemble
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.awakening import FORMAT
-from bat_os.image.librarian import CatalogService
+from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
 from tests.cli.clients import ENVIRON, verb
 from tests.kernels import ROOT, ThinkingKernel

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from tests.system.test_real_model import start, stop, until_ready
 
 pytestmark = [pytest.mark.system, pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from tests.system.conftest import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(600)]

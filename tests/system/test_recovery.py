@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.errors import KernelUnreachableError, RemoteError
 from tests.system.conftest import ROOT
 

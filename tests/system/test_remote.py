@@ -6,8 +6,8 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from bat_os.clients.client import KernelClient
-from bat_os.clients.keys import ClientKey, KeyRing, make_pair
+from bat_os.client.client import KernelClient
+from bat_os.client.keys import ClientKey, KeyRing, make_pair
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import KernelUnreachableError, RemoteError
 from tests.cli.clients import verb

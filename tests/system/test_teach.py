@@ -10,7 +10,7 @@ import pytest
 from bat_os.errors import BatError, RemoteError
 from tests.cells.attack_table import CANARY, VAULT, lay_bait
 from tests.cli.clients import verb
-from tests.core.test_guardian import LEFT_TO_THE_CELL
+from tests.method.test_guardian import LEFT_TO_THE_CELL
 
 pytestmark = pytest.mark.system
 CASES = Path(__file__).parents[1] / "cases"

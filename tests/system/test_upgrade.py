@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bat_os import __version__
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.image.awakening import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home, read_json

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.supervisor.beats import VARIABLE, BeatListener
 from tests.system.conftest import ROOT
 

@@ -17,9 +17,9 @@ from ZODB.POSException import POSError, ReadOnlyError
 from bat_os.cli.checks.outcome import ImageFacts, Outcome, broken, join, ok, show_bytes, warning
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
-from bat_os.image.archive.storage import layers_of, open_to_read
+from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.awakening import FORMAT
-from bat_os.image.intake import AllowListDB, looks_like_image
+from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore
 

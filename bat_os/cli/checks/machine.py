@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from bat_os.cli.checks.outcome import Outcome, broken, join, ok, warning
-from bat_os.core.models.profilefile import parse
-from bat_os.core.models.profiles import FALLBACK, Machine, choose, fit, show_size
 from bat_os.errors import SettingsError
+from bat_os.models.profilefile import parse
+from bat_os.models.profiles import FALLBACK, Machine, choose, fit, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from bat_os.cli.checks.outcome import Facts
-    from bat_os.core.models.profiles import Profile, ProfileBook
+    from bat_os.models.profiles import Profile, ProfileBook
 
 LITTLE_MEMORY: Final = 2 * 10**9  # what the smallest profile needs
 LITTLE_DISK: Final = 10**9
@@ -79,7 +79,7 @@ def _describe_device() -> dict[str, Any]:
     from bat_os.engines.offline import prepare
 
     prepare(1)
-    from bat_os.engines.local.forms import describe_device
+    from bat_os.engines.transformers.forms import describe_device
 
     return describe_device()
 

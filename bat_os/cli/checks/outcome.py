@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.models.profiles import show_size
 from bat_os.core.settings import Settings
+from bat_os.models.profiles import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bat_os.cli.checks.outcome import Facts
-    from bat_os.clients.client import KernelClient
+    from bat_os.client.client import KernelClient
     from bat_os.supervisor.home import Home
     from bat_os.supervisor.report import Status
 

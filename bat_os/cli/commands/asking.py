@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.commands.moments import show_time
-from bat_os.clients.console import show_control
+from bat_os.cli.console import show_control
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 
 async def _discuss(ask: Ask) -> Mapping[str, Any]:

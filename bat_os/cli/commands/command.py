@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bat_os.clients.client import KernelClient
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import KernelClient
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.chat import connect
 from bat_os.cli.commands.command import LONG, Command, read_example, read_text, read_words
 from bat_os.cli.commands.moments import show_changes
-from bat_os.clients.console import render
+from bat_os.cli.console import render
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 
 async def _export(ask: Ask) -> Mapping[str, Any]:

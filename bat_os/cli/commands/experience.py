@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from bat_os.cli.commands.command import Command
 from bat_os.cli.commands.history import show_versions
 from bat_os.cli.commands.moments import show_time
-from bat_os.clients.console import to_json
+from bat_os.cli.console import to_json
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 SECONDS: Final = 120.0
 _WIDTH: Final = 60

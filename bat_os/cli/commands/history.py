@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command, read_example, read_words
 from bat_os.cli.commands.moments import show_time
-from bat_os.clients.console import as_call, columns, render
+from bat_os.cli.console import as_call, columns, render
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 SECONDS: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
 ORIGINS: Final = ("model", "adapter", "document", "mission")

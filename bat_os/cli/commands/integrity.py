@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 
 async def _verify(ask: Ask) -> Mapping[str, Any]:

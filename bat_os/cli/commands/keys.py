@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command
-from bat_os.clients.keys import KeyRing
+from bat_os.client.keys import KeyRing
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 
 async def _keys(ask: Ask) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import LONG, Command, read_input
 from bat_os.cli.shell.bars import Bar
-from bat_os.clients.reading import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
+from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.client import Listener
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import Listener
 
 SEARCH_SECONDS: Final = 60.0
 PREVIEW: Final = 300

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command
-from bat_os.clients.console import to_json
+from bat_os.cli.console import to_json
 from bat_os.errors import KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 
 async def _missions(ask: Ask) -> Mapping[str, Any]:

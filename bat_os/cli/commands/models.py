@@ -6,19 +6,19 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.app.machine import look_at_machine, read_book
 from bat_os.cli.commands.command import LONG, Command
-from bat_os.cli.machine import look_at_machine, read_book
 from bat_os.cli.shell.bars import Bar
 from bat_os.cli.shell.briefs import WITHDRAWN
-from bat_os.core.models.profiles import choose, fit, show_size
 from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
+from bat_os.models.profiles import choose, fit, show_size
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
 _ACTIONS: Final = ("fit", "add", "remove", "pin", "unpin")

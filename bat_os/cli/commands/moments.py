@@ -6,15 +6,15 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command, read_words
-from bat_os.clients.console import render
+from bat_os.cli.console import render
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.client import KernelClient
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import KernelClient
 
 SECONDS: Final = 600.0  # bisect runs learned code at a dozen moments
 FORMS: Final = "'2 hours ago', 2026-11-21T14:30, or the id of a transaction or mission"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command, simple
+from bat_os.cli.console import to_json
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
-from bat_os.clients.console import to_json
 from bat_os.errors import ArgumentsError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 MOST_LINES: Final = 100_000
 LINE: Final = 2_000  # bytes; most lines are shorter, and longer ones make fewer lines

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.app.machine import read_book
 from bat_os.cli import watchdog
 from bat_os.cli.chat import answer, show_answer
 from bat_os.cli.commands.command import Command
-from bat_os.cli.machine import read_book
 from bat_os.cli.shell.launch import add_reading
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import KernelUnreachableError, SettingsError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 STOP_SECONDS: Final = 10.0
 

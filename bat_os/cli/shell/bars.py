@@ -9,14 +9,14 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from bat_os.clients.console import show_control
+from bat_os.cli.console import show_control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.progress import Progress
 
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 SELDOM: Final = 5.0  # seconds between two lines in a pipe
 _LONGEST: Final = 48

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.clients.chat.waiting import Waiting
+from bat_os.cli.chatroom.waiting import Waiting
 from bat_os.errors import KernelUnreachableError, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from bat_os.clients.client import KernelClient, Listener
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import KernelClient, Listener
 
 T = TypeVar("T")
 AGAIN: Final = 1.0  # seconds until a kernel that did not come is asked for again

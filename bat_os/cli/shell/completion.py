@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.cli.commands.command import Command
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.errors import BatError
 from bat_os.supervisor.home import Home
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 NAME: Final = "batos"
 SHELLS: Final = ("bash", "zsh", "fish", "powershell")

@@ -9,8 +9,8 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.app.machine import read_book
 from bat_os.cli.commands.command import Command
-from bat_os.cli.machine import read_book
 from bat_os.cli.shell.access import require
 from bat_os.core.settings import FILE, PREFIX, Resolved, Settings, describe_allowed, resolve
 from bat_os.errors import SettingsError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
 
 MAX_BYTES: Final = 256 << 10
 _HEAD: Final = f"""\

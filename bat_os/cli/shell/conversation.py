@@ -18,16 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.cli.chat import HELP, as_fields, connect, correct, refuse, understand
+from bat_os.cli.chatroom.completer import ChatCompleter
+from bat_os.cli.chatroom.editor import Editor
+from bat_os.cli.chatroom.names import LiveNames
+from bat_os.cli.console import as_call
+from bat_os.cli.remember import remember
 from bat_os.cli.shell.briefs import request
 from bat_os.cli.shell.slash import SlashVerbs
 from bat_os.cli.shell.translator import IN_CHAT, make_translator
-from bat_os.clients.chat.completer import ChatCompleter
-from bat_os.clients.chat.editor import Editor
-from bat_os.clients.chat.names import LiveNames
-from bat_os.clients.console import as_call
-from bat_os.clients.translate import translate
-from bat_os.clients.understanding.wording import remember
 from bat_os.errors import ArgumentsError, BatError, RemoteError
+from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
+    from bat_os.cli.console import Screen
     from bat_os.cli.shell.translator import Translator, Understood
-    from bat_os.clients.client import KernelClient
-    from bat_os.clients.console import Screen
-    from bat_os.clients.translate import Translated
+    from bat_os.client.client import KernelClient
+    from bat_os.sentence.translate import Translated
 
 WELCOME: Final = "BAT OS. Say what you want; /help helps, Ctrl-D leaves."
 LEAVING: Final = ("/quit", "/exit")

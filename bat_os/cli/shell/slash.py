@@ -10,9 +10,9 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from bat_os.cli import verbs
+from bat_os.cli.chatroom.completer import Slash
+from bat_os.cli.console import Screen
 from bat_os.cli.shell.parser import verbs_of
-from bat_os.clients.chat.completer import Slash
-from bat_os.clients.console import Screen
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:

@@ -19,17 +19,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.clients.chat.smalltalk import reply_to
-from bat_os.clients.literals import parse_call
-from bat_os.clients.translate import Translated, translate
-from bat_os.clients.understanding.proposal import find_doubt, propose, settle
-from bat_os.clients.understanding.skills import Near, recognise, suggest
 from bat_os.errors import BatError, RemoteError, SettingsError
+from bat_os.sentence.proposal import find_doubt, propose, settle
+from bat_os.sentence.skills import Near, recognise, suggest
+from bat_os.sentence.smalltalk import reply_to
+from bat_os.sentence.tokens import parse_call
+from bat_os.sentence.translate import Translated, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bat_os.clients.client import KernelClient
+    from bat_os.client.client import KernelClient
     from bat_os.ports import ModelEngine
 
 VARIABLE: Final = "LLAMA_MODEL_PATH"

@@ -24,7 +24,7 @@ from bat_os.supervisor.upgrade.upgrader import Site, Upgrader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bat_os.clients.client import KernelClient
+    from bat_os.client.client import KernelClient
     from bat_os.supervisor.program import Program
 
 TRIAL_SECONDS: Final = 60.0
@@ -104,7 +104,7 @@ def try_out(
 
 async def _examine(trial: Home, pid: int, program: Program, ended: threading.Event) -> None:
     """Wait until the kernel is ready, and send it a message."""
-    from bat_os.clients.client import KernelClient  # zmq takes 60 ms
+    from bat_os.client.client import KernelClient  # zmq takes 60 ms
 
     give_up = time.monotonic() + TRIAL_SECONDS
     while (told := read_json(trial.endpoint)).get("pid") != pid:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.commands.command import Command
 from bat_os.cli.upkeep.trial import make_site
-from bat_os.core.supervision.instructions import LARGEST
-from bat_os.core.supervision.upgrade import STEPS, Stage
 from bat_os.errors import ArgumentsError, LockedError, UpgradeError
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.upgrade import journal, trust
+from bat_os.supervisor.upgrade.instructions import LARGEST
+from bat_os.supervisor.upgrade.stages import STEPS, Stage
 from bat_os.supervisor.upgrade.upgrader import Upgrader, examine
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.commands.command import Ask
-    from bat_os.clients.console import Screen
+    from bat_os.cli.console import Screen
     from bat_os.supervisor.upgrade.upgrader import Site
 
 LOOK: Final = 0.1

@@ -17,7 +17,7 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
 
 from bat_os.errors import ArgumentsError
-from bat_os.image.archive.storage import storage_of
+from bat_os.image.files.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, goal, kinds, signature
-from bat_os.core.source.names import is_pure
-from bat_os.core.source.sourcetext import find_method, parse
 from bat_os.image.catalog import catalog_in
 from bat_os.image.objects import Method, UvmObject, ref_of
+from bat_os.method.names import is_pure
+from bat_os.method.text import find_method, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError
-from bat_os.image.history.beside import record_of
+from bat_os.image.history.method_records import record_of
 from bat_os.image.objects import Method, UvmObject, digest
 
 if TYPE_CHECKING:

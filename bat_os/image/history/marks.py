@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.image.history.beside import record_of
 from bat_os.image.history.faults import failing
+from bat_os.image.history.method_records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

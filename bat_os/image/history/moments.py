@@ -29,7 +29,7 @@ from bat_os.image.objects import Method, UvmObject, freeze
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
-    from bat_os.core.when import Moment
+    from bat_os.core.moments import Moment
     from bat_os.image.store import ImageStore
 
     Root = MutableMapping[str, Any]

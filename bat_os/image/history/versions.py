@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bat_os.image.history.entries import Summary
-    from bat_os.image.install import Skill
+    from bat_os.image.methods import Skill
     from bat_os.image.objects import MethodVersion
 
     Root = MutableMapping[str, Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from persistent import Persistent
 
-from bat_os.core.text.chunking import Chunk
+from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:

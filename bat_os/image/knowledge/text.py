@@ -17,7 +17,7 @@ from zope.index.text.lexicon import Lexicon
 from zope.index.text.okapiindex import OkapiIndex
 from zope.interface import implementer
 
-from bat_os.core.text.ranking import rank, split_words
+from bat_os.core.ranking import rank, split_words
 from bat_os.image.knowledge.postings import PostingRows, bm25
 from bat_os.image.knowledge.shelf import Shelf, inside
 

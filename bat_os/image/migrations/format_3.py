@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from BTrees.OOBTree import OOBTree
 
-from bat_os.image.integrity.look import BROKEN
+from bat_os.image.files.checksums import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -12,13 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.judging.choosing import preview, same
+from bat_os.core.choosing import preview, same
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
-from bat_os.image.archive import export
 from bat_os.image.examples import kept_examples, merge_examples
+from bat_os.image.files import export
 from bat_os.image.history.entries import summary_of
-from bat_os.image.install import Skill, install
+from bat_os.image.methods import Skill, install
 from bat_os.image.objects import Method, MethodVersion, UvmObject, digest, ref_of
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]

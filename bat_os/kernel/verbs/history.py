@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.choosing import preview, same
 from bat_os.core.frames import read_examples
-from bat_os.core.judging.choosing import preview, same
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, CellError, DraftsError, ProtocolError
 from bat_os.image.examples import merge_examples
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.history.versions import Picked
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]

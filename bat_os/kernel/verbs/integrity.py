@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.image.integrity.verify import verify as verify_image
+from bat_os.image.files.verify import verify as verify_image
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Say = Callable[[Mapping[str, Any]], None]
 

@@ -11,7 +11,7 @@ from bat_os.core.protocol import Reply
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.kernel import views
-from bat_os.kernel.queue.feed import replay
+from bat_os.kernel.missions.feed import replay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.missions import Record
-    from bat_os.kernel.mind import Mind
-    from bat_os.kernel.scheduler import Scheduler
+    from bat_os.kernel.context import Mind
+    from bat_os.kernel.missions.scheduler import Scheduler
 
     Root = MutableMapping[str, Any]
     Send = Callable[[Reply], bool | None]

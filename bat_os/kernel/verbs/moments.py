@@ -2,7 +2,7 @@
 
     in_time(name, verb)    with ``at`` in the body, the verb reads the image of that moment
 
-A moment is named as ``bat_os.core.when`` says. Nothing here changes the image, and nothing is
+A moment is named as ``bat_os.core.moments`` says. Nothing here changes the image, and nothing is
 learned in the past.
 """
 
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from persistent.TimeStamp import TimeStamp
 
 from bat_os.core.brief import checked
-from bat_os.core.judging.choosing import same
+from bat_os.core.choosing import same
+from bat_os.core.moments import parse_when
 from bat_os.core.values import to_wire
-from bat_os.core.when import parse_when
 from bat_os.errors import (
     ArgumentsError,
     CellError,
@@ -28,10 +28,10 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.image.catalog_service import CatalogService
 from bat_os.image.history import moments
 from bat_os.image.history.bisect import bisect, list_changes
 from bat_os.image.history.past import PastImage
-from bat_os.image.librarian import CatalogService
 from bat_os.kernel import views
 from bat_os.kernel.turn import Turn
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
     from bat_os.image.history.bisect import Change
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Say = Callable[[Mapping[str, Any]], None]
     Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.choosing import preview, same
 from bat_os.core.frames import read_examples
-from bat_os.core.judging.choosing import preview, same
 from bat_os.errors import ArgumentsError, DraftsError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.versions import turn_down
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.objects import MethodVersion
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]

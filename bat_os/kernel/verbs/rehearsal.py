@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.values import check_selector, check_slot_name
 from bat_os.errors import ArgumentsError, DeadlineError, NotFoundError
 from bat_os.image import missions
-from bat_os.image.archive import fork as forks
+from bat_os.image.catalog_service import CatalogService
+from bat_os.image.files import fork as forks
 from bat_os.image.history import moments
-from bat_os.image.librarian import CatalogService
 from bat_os.image.objects import Method, MethodVersion
 from bat_os.image.states import WHO
 from bat_os.kernel import views
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.exchange import prove, put_in
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]

@@ -12,21 +12,21 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.judging.choosing import MENDED
+from bat_os.core.choosing import MENDED
 from bat_os.core.prompts import Prompt
-from bat_os.core.source.fixups import apply_fixups
-from bat_os.core.source.variants import variants
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
 from bat_os.image.history import versions
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import find
+from bat_os.method.fixups import apply_fixups
+from bat_os.method.mutate import variants
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Say = Callable[[Mapping[str, Any]], None]
 

@@ -8,7 +8,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.kernel.verbs import asking, carry, experience, history, integrity, moments
+from bat_os.kernel.verbs import (
+    experience,
+    history,
+    integrity,
+    moments,
+)
+from bat_os.kernel.verbs import (
+    files as carry,
+)
+from bat_os.kernel.verbs import (
+    talk as asking,
+)
 from bat_os.kernel.verbs.knowledge import documents, forget, learn, reindex, search
 from bat_os.kernel.verbs.objects import approve, find_skills, inspect, list_objects
 from bat_os.kernel.verbs.teaching import teach
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
 
     Say = Callable[[Mapping[str, Any]], None]
     Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]

@@ -11,24 +11,24 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.choosing import preview, same
 from bat_os.core.frames import read_examples
-from bat_os.core.judging.choosing import preview, same
-from bat_os.core.source.sourcetext import parse
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, AuditError, DraftsError
 from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.image.history.entries import summary_of_taught
-from bat_os.image.install import Skill, install
+from bat_os.image.methods import Skill, install
 from bat_os.image.objects import Method, digest
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.method.text import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
-    from bat_os.core.guardian import PersistenceGuardian
     from bat_os.core.protocol import Request
-    from bat_os.kernel.mind import Mind
+    from bat_os.kernel.context import Mind
+    from bat_os.method.guardian import PersistenceGuardian
 
     Say = Callable[[Mapping[str, Any]], None]
 

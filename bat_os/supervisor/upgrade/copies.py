@@ -39,7 +39,7 @@ def back_up_cold(path: Path, folder: Path) -> str:
     Raises:
         UpgradeError: Not possible; the image is as it was.
     """
-    from bat_os.image.archive.backup import verify
+    from bat_os.image.files.backup import verify
 
     try:
         asyncio.run(_back_up(path, folder))
@@ -49,7 +49,7 @@ def back_up_cold(path: Path, folder: Path) -> str:
 
 
 async def _back_up(path: Path, folder: Path) -> dict[str, Any]:
-    from bat_os.image.archive.backup import back_up
+    from bat_os.image.files.backup import back_up
     from bat_os.image.store import ImageStore
 
     image = ImageStore.open(path)
@@ -67,8 +67,8 @@ def put_back(folder: Path, path: Path, side: Path) -> None:
     """
     from zc.lockfile import LockError, LockFile
 
-    from bat_os.image.archive.livefile import sync_file
-    from bat_os.image.archive.restore import IMAGE, restore
+    from bat_os.image.files.livefile import sync_file
+    from bat_os.image.files.restore import IMAGE, restore
 
     try:
         held = LockFile(f"{path}.lock")
@@ -97,8 +97,8 @@ def _match_blobs(wanted: Path, there: Path) -> None:
 
     Nothing is taken out of ``wanted``: whoever does this again has to see all of it.
     """
-    from bat_os.image.archive import disk
-    from bat_os.image.archive.livefile import sync_file
+    from bat_os.image.files import disk
+    from bat_os.image.files.livefile import sync_file
 
     names = {blob.relative_to(wanted) for blob in wanted.rglob("*.blob")}
     for name in names:

@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.supervision.upgrade import Stage
 from bat_os.errors import UpgradeError
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.program import Program, from_plain
+from bat_os.supervisor.upgrade.stages import Stage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,8 @@ from bat_os.supervisor.program import Program
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bat_os.core.supervision.instructions import Instructions
     from bat_os.supervisor.home import Home
+    from bat_os.supervisor.upgrade.instructions import Instructions
 
 KEPT: Final = "kept"
 GIT: Final = ("git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")

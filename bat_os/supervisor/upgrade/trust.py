@@ -15,13 +15,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.supervision.instructions import canonical
 from bat_os.errors import UpgradeError
+from bat_os.supervisor.upgrade.instructions import canonical
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bat_os.core.supervision.instructions import Instructions
+    from bat_os.supervisor.upgrade.instructions import Instructions
 
 KIND: Final = "ed25519"
 OPEN: Final = "unsigned"

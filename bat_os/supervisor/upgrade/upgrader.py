@@ -3,7 +3,7 @@
     poll     beside the kernel, in a thread: received > verified > staged
     apply    with no kernel there: stopped > backed up > switched > proven > done
 
-Everything that decides what follows what is in ``bat_os.core.supervision.upgrade``; here is
+Everything that decides what follows what is in ``bat_os.supervisor.upgrade.stages``; here is
 what each step does. A step may be killed anywhere and is done again from its beginning.
 """
 
@@ -15,14 +15,14 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.supervision.instructions import LARGEST, Instructions, parse
-from bat_os.core.supervision.upgrade import STEPS, Stage
 from bat_os.errors import BatError, UpgradeError
 from bat_os.failpoints import cross
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.program import Program, from_plain, point_to, read_program
 from bat_os.supervisor.upgrade import copies, journal, staging, trust
+from bat_os.supervisor.upgrade.instructions import LARGEST, Instructions, parse
 from bat_os.supervisor.upgrade.journal import Journal
+from bat_os.supervisor.upgrade.stages import STEPS, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,7 @@ from bat_os.cli.shell.translator import (
     find_model,
     make_translator,
 )
-from bat_os.clients.client import KernelClient
+from bat_os.client.client import KernelClient
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import SettingsError
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from bat_os.core.when import Moment
+from bat_os.core.moments import Moment
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import moments

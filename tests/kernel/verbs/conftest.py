@@ -4,7 +4,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.table import VERBS
 from bat_os.kernel.verbs.teaching import teach

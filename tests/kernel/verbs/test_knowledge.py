@@ -8,8 +8,8 @@ import pytest
 from bat_os.core.protocol import Request
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ImageError, NotFoundError
-from bat_os.image.librarian import CatalogService
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.image.catalog_service import CatalogService
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs.knowledge import reindex
 from bat_os.kernel.verbs.objects import find_skills
 from bat_os.kernel.verbs.teaching import teach

@@ -7,7 +7,7 @@ import pytest
 
 from bat_os.errors import RemoteError
 from bat_os.image import missions
-from bat_os.kernel.queue.feed import notice
+from bat_os.kernel.missions.feed import notice
 
 pytestmark = pytest.mark.slow
 BRIEF = {"target": "genesis_obj", "selector": "double"}

@@ -3,10 +3,10 @@
 import pytest
 
 from bat_os.core.protocol import Request
-from bat_os.engines.transformers import TransformersEngine
+from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
 from bat_os.image.objects import digest
-from bat_os.kernel.cycle import CognitiveCycle
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs.table import VERBS
 from tests.engines.conftest import smollm_folder  # noqa: F401 - a fixture
 from tests.kernel.minds import make_mind, open_mission

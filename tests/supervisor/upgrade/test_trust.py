@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bat_os.core.supervision.instructions import parse
 from bat_os.errors import UpgradeError
+from bat_os.supervisor.upgrade.instructions import parse
 from bat_os.supervisor.upgrade.trust import check_signature, make_key, read_plain, seal, sign
 
 TOLD = {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.core.supervision.upgrade import Stage
 from bat_os.errors import UpgradeError
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.upgrade import copies, journal
+from bat_os.supervisor.upgrade.stages import Stage
 from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

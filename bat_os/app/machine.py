@@ -1,0 +1,70 @@
+"""What this machine has, and the profiles to choose from; loads no heavy library."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib import metadata, resources
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bat_os.models.profilefile import parse
+from bat_os.models.profiles import Machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bat_os.models.profiles import ProfileBook
+
+_QUERY = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
+
+
+def read_book() -> ProfileBook:
+    """Return the shipped profiles."""
+    return parse((resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8"))
+
+
+def look_at_machine(home: Path) -> Machine:
+    """Return memory, disk, cores and GPU; the disk is the one that ``home`` is or will be on."""
+    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    memory = psutil.virtual_memory()
+    vram, _ = find_gpu()
+    return Machine(
+        ram=memory.total,
+        free_ram=memory.available,
+        free_disk=shutil.disk_usage(place).free,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        vram=vram,
+        cuda=vram > 0 and _torch_has_cuda(),
+    )
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def find_gpu() -> tuple[int, int]:
+    """Return bytes and free bytes of the largest NVIDIA GPU; zeros without one or its driver."""
+    try:
+        told = subprocess.run(  # noqa: S603 - fixed words
+            _QUERY, capture_output=True, text=True, timeout=10, check=True
+        )
+        rows = [line.split(",") for line in told.stdout.splitlines() if line.strip()]
+        return max((int(total) << 20, int(free) << 20) for total, free in rows)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0, 0
+
+
+def has_cuda_gpu() -> bool:
+    """Return whether there is a GPU that the installed torch may be able to use."""
+    return _torch_has_cuda() and find_gpu()[0] > 0
+
+
+def _torch_has_cuda() -> bool:
+    """Return False for a torch that was built for processors only; asks its version, not it."""
+    try:
+        return not metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        return False

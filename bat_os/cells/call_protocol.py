@@ -1,0 +1,282 @@
+"""One call, told to one child: the kernel's end of its socket.
+
+Everything that comes from the child is hostile. A frame that is not exactly what zygote.main
+would write ends the call; so do a long run, a long answer and too many messages. This module
+does not start or kill children.
+
+    call >            < send      value | error >        (up to MAX_MESSAGES times)
+                      < done | fail
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from bat_os.cells.codec import Codec
+from bat_os.cells.frame import (
+    HEADER,
+    MAX_FRAME,
+    check_parts,
+    pack_frame,
+    read_length,
+    unpack_frame,
+)
+from bat_os.core.values import Ref
+from bat_os.errors import BatError, CellError, FrameError, NotPlainError
+from bat_os.ports import Delta, Nested, RunResult
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable
+
+    from bat_os.ports import Call, Sender
+
+T = TypeVar("T")
+MAX_MESSAGES: Final = 1000
+MAX_NAME: Final = 100
+MAX_CHANGED: Final = 16 << 20
+PRINT_LIMIT: Final = 64 << 10
+_LARGE: Final = 64 << 10  # bytes; unpacking more leaves the event loop
+
+
+class Countdown:
+    """What is left of a call's deadline; it runs only inside ``within``."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left = seconds
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """Return what ``work`` gives, within what is left.
+
+        Raises:
+            CellError: It took longer.
+        """
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        try:
+            async with asyncio.timeout(self._left):
+                result = await work
+        except TimeoutError as error:
+            raise self._late() from error
+        finally:
+            self._left -= clock() - start
+        if self._left <= 0:  # work that never waits does not notice the timeout
+            raise self._late()
+        return result
+
+    def _late(self) -> CellError:
+        return CellError(f"took longer than {self._seconds:g} s", kind="deadline")
+
+
+class Conversation:
+    """The frames of one call.
+
+    Attributes:
+        messages: Nested messages so far.
+    """
+
+    def __init__(self, channel: socket.socket, call: Call, send: Sender) -> None:
+        self.messages = 0
+        self._channel = channel
+        self._call = call
+        self._send = send
+        self._codec = Codec()
+        self._known = set(call.view.slots)
+        self._within = Countdown(call.deadline).within
+        self._sizes: dict[str, int] = {}
+        self._data = bytearray()
+
+    async def run(self) -> RunResult:
+        """Return how the call ended.
+
+        Raises:
+            CellError: It did not end with an answer.
+            EOFError: The child is gone.
+            OSError: The same, seen while writing to it.
+        """
+        try:
+            frame = self._opening()
+            while True:
+                said = await self._within(self._exchange(frame))
+                if isinstance(said, RunResult):
+                    return said
+                frame = await self._ask(said)
+        except FrameError as error:
+            text = f"the cell answered something malformed: {error}"
+            raise CellError(text, kind="malformed") from error
+        except NotPlainError as error:
+            raise CellError(str(error), kind="refused") from error
+
+    async def _exchange(self, frame: bytes) -> Nested | RunResult:
+        """Write a frame and return what the child answers."""
+        await self._write(frame)
+        parts = await self._receive()
+        if parts[:1] == ["send"] and len(parts) == 7:
+            return await self._read_send(parts[1:])
+        if parts[:1] == ["done"] and len(parts) == 5:
+            return await self._end(parts[1:])
+        raise _failure(parts)
+
+    def _opening(self) -> bytes:
+        """Return the frame that tells the child its call."""
+        call, codec = self._call, self._codec
+        slots = {
+            name: codec.pack(value, where=f"slot {name!r}")
+            for name, value in call.view.slots.items()
+        }
+        rest = [list(call.args), dict(call.kwargs), call.seed, call.now]
+        return pack_frame(
+            [
+                *("call", call.source, call.selector, slots, codec.pack(call.view.ref)),
+                *(sorted(call.view.selectors), codec.pack(rest, where="argument")),
+            ]
+        )
+
+    async def _read_send(self, parts: list[Any]) -> Nested:
+        """Return the nested message that the child sends."""
+        self.messages += 1
+        if self.messages > MAX_MESSAGES:
+            raise CellError(f"sent more than {MAX_MESSAGES} messages", kind="limit")
+        target, selector, args, kwargs, changed, removed = parts
+        _check_text(selector, MAX_NAME)
+        packed = _packed([target, args, kwargs])
+        await self._aside(check_parts, packed)
+        to, row, named = [await self._aside(self._codec.read, data) for data in packed]
+        if type(to) not in (Ref, str) or type(row) is not list or not _names(named):
+            raise FrameError("a send of the wrong form")
+        return Nested(to, selector, tuple(row), named, await self._delta(changed, removed))
+
+    async def _ask(self, nested: Nested) -> bytes:
+        """Return the frame that answers a nested message, once the kernel has run it."""
+        try:
+            reply = await self._send(nested)
+        except BatError as error:
+            return pack_frame(["error", str(error).encode("utf-8", "replace").decode()])
+        pack = self._codec.pack
+        slots = {name: pack(value, where=f"slot {name!r}") for name, value in reply.slots.items()}
+        self._known |= set(slots)
+        self._known -= set(reply.removed)
+        return pack_frame(["value", pack(reply.value), slots, list(reply.removed)])
+
+    async def _end(self, parts: list[Any]) -> RunResult:
+        value, changed, removed, printed = parts
+        _check_text(printed, PRINT_LIMIT)
+        _packed([value])
+        delta = await self._delta(changed, removed, value)
+        return RunResult(await self._aside(self._codec.read, value), delta, printed)
+
+    async def _delta(self, changed: Any, removed: Any, *others: bytes) -> Delta:
+        """Return what the child says it changed, checked name by name."""
+        if not _names(changed):
+            raise FrameError("changed slots of the wrong form")
+        _packed(list(changed.values()))
+        if type(removed) is not list or not all(type(name) is str for name in removed):
+            raise FrameError("removed slots of the wrong form")
+        if not set(removed) <= self._known or set(removed) & set(changed):
+            raise FrameError("a removed slot that was not there")
+        await self._aside(check_parts, [*changed.values(), *others])
+        values = {}
+        self._weigh(changed, removed)
+        for name, data in changed.items():
+            check_slot(name)
+            values[name] = await self._aside(self._read_slot, name, data)
+        self._known |= set(values)
+        self._known -= set(removed)
+        return Delta(values, tuple(removed))
+
+    def _weigh(self, changed: dict[str, bytes], removed: list[str]) -> None:
+        """Refuse a call that fills the image, a frame at a time."""
+        self._sizes.update({name: len(data) for name, data in changed.items()})
+        for name in removed:
+            self._sizes.pop(name, None)
+        if sum(self._sizes.values()) > MAX_CHANGED:
+            raise CellError(f"changed more than {MAX_CHANGED >> 20} MB of slots", kind="limit")
+
+    def _read_slot(self, name: str, data: bytes) -> Any:
+        return self._codec.read(data, where=f"slot {name!r}")
+
+    async def _aside(self, work: Any, *args: Any) -> Any:
+        """Return ``work(*args)``; off the event loop when its last argument is large."""
+        data = args[-1]
+        size = len(data) if type(data) is bytes else sum(map(len, data))
+        return work(*args) if size < _LARGE else await asyncio.to_thread(work, *args)
+
+    async def _write(self, frame: bytes) -> None:
+        try:
+            sent = self._channel.send(frame)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(frame):
+            rest = memoryview(frame)[sent:]
+            await asyncio.get_running_loop().sock_sendall(self._channel, rest)
+
+    async def _receive(self) -> list[Any]:
+        """Return the parts of the next frame; a child may have sent more than that."""
+        data = self._data
+        while len(data) < HEADER:
+            await self._read_more()
+        end = HEADER + read_length(bytes(data[:HEADER]))
+        if end > HEADER + MAX_FRAME:
+            raise CellError(f"answered more than {MAX_FRAME >> 20} MB", kind="limit")
+        while len(data) < end:
+            await self._read_more()
+        body = bytes(data[HEADER:end])
+        del data[:end]
+        parts: list[Any] = await self._aside(unpack_frame, body)
+        return parts
+
+    async def _read_more(self) -> None:
+        part = await asyncio.get_running_loop().sock_recv(self._channel, 1 << 18)
+        if not part:
+            raise EOFError
+        self._data += part
+
+
+def _failure(parts: list[Any]) -> CellError:
+    """Return what the child says went wrong.
+
+    Raises:
+        FrameError: It says nothing of the kind.
+    """
+    tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
+    if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
+        raise FrameError("an unknown frame")
+    _check_text(name, MAX_NAME)
+    _check_text(text, 8000)
+    return raised(name, line, text) if kind == "raised" else CellError(text, kind=kind)
+
+
+def raised(name: str, line: int, text: str) -> CellError:
+    """Return the error for an exception of the learned code itself; line 0 is nowhere."""
+    place = f" on line {line}" if line > 0 else ""
+    message = f"{name}{place}: {text}" if text else f"{name}{place}"
+    return CellError(message, kind="raised", type=name, line=line, text=text)
+
+
+def _check_text(text: Any, most: int) -> None:
+    if type(text) is not str or len(text) > most:
+        raise FrameError("a text of the wrong form")
+
+
+def check_slot(name: str) -> None:
+    """Refuse names that a slot of the image must not have.
+
+    Raises:
+        FrameError: It is such a name.
+    """
+    if not name.isidentifier() or len(name) > MAX_NAME or name.startswith(("__", "_p_")):
+        raise FrameError("a slot name that is not allowed")
+    if name in ("_slots", "send"):
+        raise FrameError("a slot name that is taken")
+
+
+def _names(mapping: Any) -> bool:
+    return type(mapping) is dict and all(type(name) is str for name in mapping)
+
+
+def _packed(items: list[Any]) -> list[bytes]:
+    if not all(type(item) is bytes for item in items):
+        raise FrameError("a value that is not packed")
+    return items

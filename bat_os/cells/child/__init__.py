@@ -1,1 +1,0 @@
-"""The child's side of a call: what runs in the confined process, and confines it."""

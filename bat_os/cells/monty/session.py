@@ -1,0 +1,334 @@
+"""One call, told to one Monty session: the kernel's end of it.
+
+    source, then _bat_run(m, call) >   < text of a send, and a pause    reply >   ...
+                                       < text of how it ended, and the end
+
+No value of the session is ever looked at, neither its answer nor the arguments of what it
+calls: only the text that it prints, and the names of functions that it has not.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import builtins
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import pydantic_monty as pm
+
+from bat_os.cells.call_protocol import (
+    MAX_CHANGED,
+    MAX_MESSAGES,
+    PRINT_LIMIT,
+    Countdown,
+    check_slot,
+    raised,
+)
+from bat_os.cells.codec import Codec
+from bat_os.cells.frame import MAX_FRAME, MAX_PARTS
+from bat_os.cells.monty.codec import References, load
+from bat_os.cells.monty.dialect import MODULES, Program
+from bat_os.core.values import Ref, check
+from bat_os.errors import BatError, CellError, FrameError, NotPlainError
+from bat_os.ports import Delta, Nested, RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from bat_os.ports import Call, Sender
+
+MARK: Final = "\x1e"
+_ASK: Final = "_bat_ask"
+_SLEEPS: Final = ("system.sleep", "system.async_sleep")
+_LEARNED: Final = "<python-input-1>"  # the second feed of a session; the first is the prelude
+_SLOT_READ: Final = re.compile(r"self\s*\.\s*(\w+)")
+_OWNER_READ: Final = re.compile(r"(\w+)\s*\.\s*([A-Za-z]\w*)\b(?!\s*=[^=])")
+_IMPORT: Final = re.compile(r"from\s+(\w+)\s+import\s+([A-Za-z]\w*)")
+
+
+class MontyTalk:
+    """What is said in one call.
+
+    Attributes:
+        session: Where it is said; used for this call alone.
+        messages: Nested messages so far.
+    """
+
+    def __init__(self, session: pm.AsyncMontySession, program: Program, call: Call) -> None:
+        self.messages = 0
+        self.session = session
+        self._program = program
+        self._call = call
+        self._within = Countdown(call.deadline).within
+        self._refs = References(call.view.ref)
+        self._codec = Codec()
+        self._known = dict(call.view.slots)
+        self._sizes: dict[str, int] = {}
+        self._printed = ""
+        self._heard: list[str] = []
+        self._heard_size = 0
+        self._over = ""
+        self._loop = asyncio.get_running_loop()
+        self._turn: asyncio.Future[pm.AsyncSnapshot] | None = None
+
+    async def run(self, send: Sender) -> RunResult:
+        """Return how the call ended.
+
+        Raises:
+            CellError: It did not end with an answer.
+        """
+        try:
+            return await self._drive(send)
+        except FrameError as error:
+            text = f"the cell answered something malformed: {error}"
+            raise CellError(text, kind="malformed") from error
+        except NotPlainError as error:
+            raise CellError(str(error), kind="refused") from error
+        except pm.MontyError as error:
+            raise self._explain(error) from error
+
+    async def _drive(self, send: Sender) -> RunResult:
+        shot = await self._step(
+            self.session.feed_start(
+                f"{self._program.text}\n\n_bat_run({self._call.selector}, _bat_call)\n",
+                inputs={"_bat_call": self._opening()},
+                print_callback=self._hear,
+            )
+        )
+        while not isinstance(shot, pm.MontyComplete):
+            if isinstance(shot, pm.AsyncNameLookupSnapshot):
+                self._check_name(shot.variable_name)
+                shot = await self._step(shot.resume())
+            elif not isinstance(shot, pm.AsyncFunctionSnapshot):
+                raise FrameError("it waits for something unknown")
+            elif shot.is_os_function:
+                shot = await self._step(self._serve(shot))
+            elif shot.function_name == _ASK:
+                answer = await self._ask(self._read_send(), send)
+                shot = await self._step(shot.resume(answer))
+            else:
+                self._check_name(shot.function_name)
+                text = f"name {shot.function_name!r} is not defined"
+                shot = await self._step(shot.resume({"exc_type": "NameError", "message": text}))
+        return self._end()
+
+    async def _step(self, work: Coroutine[Any, Any, pm.AsyncSnapshot]) -> pm.AsyncSnapshot:
+        """Return where the session stops next, within the deadline."""
+        self._turn = asyncio.ensure_future(work)
+        try:
+            return await self._within(self._turn)
+        except (pm.MontyError, asyncio.CancelledError) as error:
+            if self._over and not _is_cancelled():
+                raise CellError(self._over, kind="limit") from error
+            raise
+        except RuntimeError as error:  # Monty's word for a session that was ended meanwhile
+            raise CellError("the session was ended", kind="died") from error
+
+    async def _serve(self, shot: pm.AsyncFunctionSnapshot) -> pm.AsyncSnapshot:
+        """Return where the session stops after what it asks of the system: it may sleep."""
+        if shot.function_name not in _SLEEPS:
+            return await shot.resume_auto()
+        # Monty has made sure that this is one number.
+        await asyncio.sleep(max(0, shot.args[0]))
+        return await shot.resume({"return_value": None})
+
+    def _opening(self) -> dict[str, Any]:
+        """Return what the prelude needs to make the call."""
+        call, program, lower = self._call, self._program, self._refs.lower
+        named = program.read | program.stored
+        slots = {
+            name: lower(value)
+            for name, value in call.view.slots.items()
+            if program.dynamic or name in named
+        }
+        args, kwargs = [lower(item) for item in call.args], lower(dict(call.kwargs))
+        return {
+            "slots": slots,
+            "args": args,
+            "kwargs": kwargs,
+            "refs": self._refs.news(),
+            "marked": self._refs.marked,
+            "words": sorted(word for word in program.read if not word.startswith("_")),
+            "names": sorted(program.stored - {"_p_changed"} - set(slots)),
+            "selectors": sorted(call.view.selectors - set(call.view.slots)),
+            "parts": MAX_PARTS,
+        }
+
+    def _read_send(self) -> Nested:
+        """Return the nested message that the session wants to send."""
+        self.messages += 1
+        if self.messages > MAX_MESSAGES:
+            raise CellError(f"sent more than {MAX_MESSAGES} messages", kind="limit")
+        tag, *parts = self._listen()
+        if tag != "send" or len(parts) != 6:
+            raise FrameError("a send of the wrong form")
+        to, selector = self._refs.read(parts[0]), parts[1]
+        row, named = self._refs.read(parts[2]), self._refs.read({"d": parts[3]})
+        if type(to) not in (Ref, str) or type(selector) is not str or type(row) is not list:
+            raise FrameError("a send of the wrong form")
+        check([row, named], where="argument")
+        return Nested(to, selector, tuple(row), named, self._delta(*parts[4:]))
+
+    async def _ask(self, nested: Nested, send: Sender) -> pm.ExternalResult:
+        """Return what resumes the session, once the kernel has run the message."""
+        try:
+            reply = await send(nested)
+        except BatError as error:
+            text = str(error).encode("utf-8", "replace").decode()
+            return {"exc_type": "RuntimeError", "message": text}
+        self._refs.marked = False
+        value = self._refs.lower(reply.value)
+        slots = {name: self._refs.lower(item) for name, item in reply.slots.items()}
+        for name in reply.removed:
+            self._known.pop(name, None)
+        self._known.update(reply.slots)
+        told = [value, self._refs.marked, slots, list(reply.removed), self._refs.news()]
+        return {"return_value": told}
+
+    def _end(self) -> RunResult:
+        tag, *parts = self._listen()
+        if tag == "refused" and len(parts) == 1:
+            raise CellError(str(parts[0])[:2000], kind="refused")
+        if tag != "done" or len(parts) != 3:
+            raise FrameError("an end of the wrong form")
+        value = self._refs.read(parts[0])
+        check(value, where="the answer")
+        return RunResult(value, self._delta(*parts[1:]), self._printed)
+
+    def _delta(self, there: Any, gone: Any) -> Delta:
+        """Return what the session says it changed, checked name by name."""
+        if type(there) is not dict or type(gone) is not list:
+            raise FrameError("slots of the wrong form")
+        if not all(type(name) is str and name in self._known for name in gone):
+            raise FrameError("a removed slot that was not there")
+        changed = {}
+        for name, data in there.items():
+            check_slot(name)
+            value = self._refs.read(data)
+            check(value, where=f"slot {name!r}")
+            packed = self._codec.pack(value)
+            if name not in self._known or packed != self._codec.pack(self._known[name]):
+                changed[name] = value
+                self._sizes[name] = len(packed)
+        for name in gone:
+            self._known.pop(name)
+            self._sizes.pop(name, None)
+        self._known.update(changed)
+        if sum(self._sizes.values()) > MAX_CHANGED:
+            raise CellError(f"changed more than {MAX_CHANGED >> 20} MB of slots", kind="limit")
+        return Delta(changed, tuple(gone))
+
+    def _hear(self, stream: str, text: str) -> None:
+        """Take what the session prints; raising ends the feed."""
+        if stream == "stderr":
+            self._heard.append(text)
+            self._heard_size += len(text)
+        else:
+            self._printed += text
+        if len(self._printed.encode()) > PRINT_LIMIT:
+            self._over = f"printed more than {PRINT_LIMIT >> 10} kB"
+        elif self._heard_size > MAX_FRAME:
+            self._over = f"answered more than {MAX_FRAME >> 20} MB"
+        if self._over:
+            if self._turn is not None:  # Monty would go on printing for a while
+                self._loop.call_soon_threadsafe(self._turn.cancel)
+            raise RuntimeError(self._over)
+
+    def _listen(self) -> list[Any]:
+        """Return what the prelude printed last; the rest was printed by the method."""
+        before, mark, last = "".join(self._heard).rpartition(MARK)
+        self._heard, self._heard_size = [], 0
+        self._printed += before.replace(MARK, "")
+        parts = load(last) if mark else []
+        if not parts:
+            raise FrameError("nothing")
+        return parts
+
+    def _check_name(self, name: str) -> None:
+        """End the call at a name that Python has and Monty has not."""
+        if hasattr(builtins, name):
+            raise _lacks(f"the built-in {name}", 0)
+
+    def _explain(self, error: pm.MontyError) -> CellError:
+        """Return the error for what Monty raised."""
+        if isinstance(error, pm.MontyCrashedError):
+            return CellError("the session ended without an answer", kind="died")
+        if isinstance(error, pm.MontyRuntimeError | pm.MontySyntaxError):
+            return self._explain_raised(error)
+        return CellError(str(error)[:2000], kind="refused")
+
+    def _explain_raised(self, error: pm.MontyRuntimeError | pm.MontySyntaxError) -> CellError:
+        """Return the error for an exception of the learned code, or of the parser."""
+        name, frames = type(error.exception()).__name__, error.traceback()
+        text = error.display("msg")[:2000]
+        if name == "MemoryError":
+            return CellError("used too much memory", kind="limit")
+        line, part = self._place(frames)
+        # A frame of no function is the parser: it knows the word and does not take it.
+        if name == "NotImplementedError" and all(f.function_name is None for f in frames):
+            return _lacks(text[:200], line)
+        lacking = self._missing_part(name, part)
+        if lacking:
+            return _lacks(lacking, line)
+        return raised(name, line, self._unknown_slot(name, part) or text)
+
+    def _place(self, frames: list[pm.Frame]) -> tuple[int, str]:
+        """Return the line of the learned source where it happened, and the text there."""
+        lines = self._program.text.splitlines()
+        for frame in reversed(frames):
+            if frame.filename == _LEARNED and 0 < frame.line <= len(lines):
+                text = lines[frame.line - 1]
+                end = frame.end_column if frame.end_line == frame.line else None
+                return frame.line, text[frame.column - 1 : end and end - 1]
+        return 0, ""
+
+    def _missing_part(self, name: str, part: str) -> str:
+        """Return the feature when a module of Monty has not what Python's has."""
+        module, found = "", None
+        if name == "AttributeError" and (found := _OWNER_READ.match(part)) and _reads(found):
+            module = dict(self._program.modules).get(found[1], "")
+        elif name == "ImportError" and (found := _IMPORT.match(part)):
+            module = found[1]
+        if found is None or module not in MODULES or found[2] in self._program.stored:
+            return ""
+        return f"{module}.{found[2]}"
+
+    def _unknown_slot(self, name: str, part: str) -> str:
+        """Return a better text for the read of a slot that is not there."""
+        found = _SLOT_READ.match(part)
+        if name != "AttributeError" or not found or found[1] in self._known:
+            return ""
+        there = ", ".join(sorted(self._known)) or "none"
+        return f"no slot {found[1]!r}; the slots are: {there}"
+
+
+def _reads(found: re.Match[str]) -> bool:
+    """Return whether what was read last is what ``found`` names, as in ``json.loads(x)``."""
+    try:
+        last = ast.parse(found.string.strip(), mode="eval").body
+    except (SyntaxError, ValueError):  # part of an expression over several lines
+        return True
+    if isinstance(last, ast.Call):
+        last = last.func
+    return isinstance(last, ast.Attribute) and isinstance(last.value, ast.Name)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _lacks(feature: str, line: int) -> CellError:
+    """Return the error for something that Monty has not."""
+    place = f" (line {line})" if line else ""
+    text = f"not possible here: {feature}{place}"
+    return CellError(text, kind="unsupported", feature=feature, line=line)
+
+
+def refuse_gaps(gaps: tuple[Any, ...]) -> NoReturn:
+    """Raise for what a source uses and Monty lacks."""
+    features = "; ".join(f"{gap.feature} (line {gap.line})" for gap in gaps[:10])
+    feature = gaps[0].feature
+    text = f"not possible here: {features}"
+    raise CellError(text, kind="unsupported", feature=feature, line=gaps[0].line)

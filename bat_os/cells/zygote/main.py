@@ -1,0 +1,203 @@
+"""The zygote: a bare interpreter that forks one confined child for every call.
+
+Started by path, ``python -I -S -E main.py CONFIG``, with an empty environment; it shares
+no memory with the kernel. It loads all that a method may import, gives up its rights, then
+answers the control socket. What a child says goes to the kernel and never passes through here.
+
+    b"fork" + one descriptor     > b"PID" + the child's pidfd    the descriptor is its socket
+    b"wait PID"                  > b"STATUS"                     exit status, or minus a signal
+
+CONFIG is JSON: ``control`` (descriptor), ``path`` (folders to load from), ``modules``, ``zones``.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bat_os.cells.zygote.world import Stage
+
+
+class Config(TypedDict):
+    """What the kernel tells the zygote at its start."""
+
+    control: int
+    path: list[str]
+    modules: list[str]
+    zones: list[str]
+
+
+_SOCKET = 3
+_NOT_CONFINED, _NO_MEMORY = 71, 72
+_REHEARSALS = 50  # enough for Python to tune all bytecode that a call runs
+_REMEMBERED = 256
+
+
+def main(config: Config) -> None:
+    """Load, confine, say hello, then serve the control socket until it closes."""
+    sys.path += config["path"]
+    stage, zones = _load(config)
+    # The path had to be set before this can be found.
+    from bat_os.cells.zygote import confine
+
+    baseline = confine.address_space()
+    sys.path.clear()
+    control = socket.socket(fileno=config["control"])
+    calls = confine.CallFilter()
+    confine.die_with_parent()
+    names = confine.enter_namespaces()
+    if "pid" in names:
+        _become_first(control)
+    user = confine.leave_root()
+    confine.die_with_parent()
+    landlock = confine.deny_files()
+    confine.limit_resources(baseline)
+    gc.collect()
+    gc.freeze()
+    parent = os.getpid()
+
+    def confine_child() -> None:
+        confine.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(_NOT_CONFINED)
+        confine.limit_child()
+        calls.apply()
+
+    def run_child() -> None:
+        confine_child()
+        stage.run_call(_SOCKET)
+        # An end takes a processor that the answer needs on its way: that comes when it is killed.
+        os.read(_SOCKET, 1)
+
+    hello = {
+        "landlock": landlock,
+        "seccomp": _probe(confine_child),
+        "namespaces": names,
+        "unprivileged": user,
+        "time_zones": zones,
+    }
+    _silence()
+    control.send(json.dumps(hello).encode())
+    _serve(control, run_child)
+
+
+def _load(config: Config) -> tuple[Stage, int]:
+    """Return the rehearsed stage for calls, and how many time zones there are."""
+    from bat_os.cells.zygote import preload
+
+    preload.forget_fork_hooks()
+    from bat_os.cells.zygote import world
+
+    zones = preload.preload(config["modules"], config["zones"])
+    stage = world.Stage(frozenset(config["modules"]))
+    stage.rehearse(_REHEARSALS)
+    return stage, zones
+
+
+def _become_first(control: socket.socket) -> None:
+    """Go on as the first process of the new process namespace; this one waits for it."""
+    first = os.fork()
+    if first:
+        control.close()
+        _silence()
+        os.waitpid(first, 0)
+        os._exit(0)
+
+
+def _silence() -> None:
+    """Give up standard error, which is for what goes wrong before the hello."""
+    os.dup2(0, 2)
+
+
+def _probe(confine_child: Callable[[], None]) -> bool:
+    """Return whether a confined child is refused a socket and a process."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            confine_child()
+            os._exit(0 if _refused(socket.socket) and _refused(os.fork) else 1)
+        finally:
+            os._exit(_NOT_CONFINED)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _refused(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except PermissionError:
+        return True
+    return False
+
+
+def _serve(control: socket.socket, run_child: Callable[[], None]) -> None:
+    """Answer requests until the kernel closes its end."""
+    ended: dict[int, int] = {}  # pid -> status of children that nobody has waited for
+    room = socket.CMSG_SPACE(4)
+    while True:
+        request, rights, _, _ = control.recvmsg(64, room)
+        if request == b"fork":
+            channel = int.from_bytes(rights[0][2], sys.byteorder)
+            _fork(control, channel, run_child, ended)
+            _reap(ended)
+        elif request[:5] == b"wait ":
+            control.send(b"%d" % _wait(int(request[5:]), ended))
+        else:
+            os._exit(0)
+
+
+def _fork(
+    control: socket.socket, channel: int, run_child: Callable[[], None], ended: dict[int, int]
+) -> None:
+    """Fork a child that talks on ``channel``, and tell the kernel its pid and pidfd."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.dup2(channel, _SOCKET)
+            os.closerange(_SOCKET + 1, 1024)
+            run_child()
+            os._exit(0)
+        except MemoryError:
+            os._exit(_NO_MEMORY)
+        finally:
+            os._exit(_NOT_CONFINED)
+    os.close(channel)
+    ended.pop(pid, None)
+    handle = os.pidfd_open(pid)
+    right = handle.to_bytes(4, sys.byteorder)
+    control.sendmsg([b"%d" % pid], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, right)])
+    os.close(handle)
+
+
+def _reap(ended: dict[int, int]) -> None:
+    """Let go of the children that have ended; the kernel asks after few of them."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        ended[pid] = os.waitstatus_to_exitcode(status)
+        if len(ended) > _REMEMBERED:
+            del ended[next(iter(ended))]
+
+
+def _wait(pid: int, ended: dict[int, int]) -> int:
+    """Return how a child ended: its exit status, or minus the signal that killed it."""
+    if pid in ended:
+        return ended.pop(pid)
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

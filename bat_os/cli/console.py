@@ -1,0 +1,277 @@
+"""What a person sees: states as they pass, answers, errors. Plain text where no terminal is.
+
+Standard output carries the answer and nothing else; all the rest goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rich.syntax import Syntax
+
+_COLOURS: Final = {"complete": "green", "failed": "red"}
+_HINTS: Final = {
+    "BUSY": "wait a moment and ask again",
+    "NOT_FOUND": "batos list names the objects there are",
+    "MODEL_UNAVAILABLE": "batos status says why, batos models fit which profile would do "
+    "(BATOS_PROFILE=NAME)",
+    "SANDBOX_FAILED": "put the wish in other words, or give an example (e.g. 5 gives 120)",
+    "EXAMPLE_WANTED": "say it again with an example (..., e.g. 5 gives 120)",
+    "STORAGE_FULL": "free some disk space and ask again",
+}
+WIDE: Final = 76  # characters of a list or map that still read well on one line
+MOST_HEADS: Final = 6
+_EVENT: Final = 37  # characters of a state's line before its detail
+_WIDE_EVENT: Final = 60  # a window narrower than this has no columns
+_LEAST: Final = 20
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen:
+    """Writes to a terminal or a pipe.
+
+    A pipe gets an answer as it is. On a terminal, control characters are shown and do
+    nothing: what learned code says is not to move the cursor.
+
+    Attributes:
+        notes: Standard error.
+        as_json: Write one JSON object per answer or error, and no notes.
+        quiet: Write answers and errors, and no notes.
+        plain: Write without colours and styles.
+    """
+
+    def __init__(self, *, as_json: bool = False, plain: bool = False, quiet: bool = False) -> None:
+        """Write without any colour or style when ``plain``."""
+        self.notes = Console(
+            stderr=True,
+            highlight=False,
+            soft_wrap=True,
+            emoji=False,
+            color_system=None if plain else "auto",
+        )
+        self._out = Console(
+            highlight=False, soft_wrap=True, emoji=False, color_system=None if plain else "auto"
+        )
+        # A terminal gets its lines broken between words, a pipe gets them whole.
+        self.notes.soft_wrap = not self.notes.is_terminal
+        self.plain = plain
+        self.as_json = as_json
+        self.quiet = quiet or as_json
+
+    @property
+    def lively(self) -> bool:
+        """True where a line may be rewritten in place: a terminal, and colours are wanted."""
+        notes = self.notes
+        return not (self.quiet or self.plain or notes.is_dumb_terminal) and notes.is_terminal
+
+    def answer(self, text: str) -> None:
+        """Write a line to standard output."""
+        print(show_control(text) if sys.stdout.isatty() else text, flush=True)
+
+    def table(self, rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
+        """Write rows under their heads.
+
+        On a terminal the widest column wraps; where the others leave no room for it, each
+        row becomes lines of its own.
+        """
+        if not sys.stdout.isatty():
+            for line in columns(rows, heads):
+                self.answer(line)
+        elif rows:
+            from bat_os.cli.tables import lay_out  # rich.table: a pipe needs none
+
+            texts = [[show_control(str(cell)) for cell in row] for row in rows]
+            self._out.print(lay_out(texts, heads, self._out.width), soft_wrap=False)
+
+    def code(self, source: str) -> None:
+        """Write Python; on a terminal with line numbers and colours."""
+        if sys.stdout.isatty():
+            shown = _colour(show_control(source), "python", numbers=True)
+            self._out.print(shown, soft_wrap=False)
+        else:
+            self.answer(source)
+
+    def data(self, value: Any) -> None:
+        """Write a value as JSON over several lines; on a terminal in colours."""
+        text = to_json(value, indent=2)
+        if sys.stdout.isatty():
+            self._out.print(_colour(show_control(text), "json"), soft_wrap=False)
+        else:
+            self.answer(text)
+
+    def piece(self, text: str) -> None:
+        """Write a part of a text in the making beside the answer, without ending the line."""
+        if not self.quiet:
+            self.notes.print(show_control(text), style="dim", markup=False, end="")
+
+    def draft(self, source: str) -> None:
+        """Write a text that a model has written, beside the answer."""
+        if not self.quiet:
+            self.notes.print(_colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """Write a line beside the answer."""
+        if not self.quiet:
+            self.notes.print(show_control(text), style=style, markup=False)
+
+    def event(self, kind: str, body: Mapping[str, Any], seconds: float) -> None:
+        """Write one state of the cognitive cycle."""
+        if kind != "event" or self.quiet:
+            return
+        state = str(body.get("state", "?"))
+        colour = _COLOURS.get(state, "cyan")
+        who, what = escape(str(body.get("persona", ""))), show_control(_detail(body))
+        line = f"[dim]{seconds:6.1f} s[/]  [{colour}]{escape(state.upper()):<13}[/] "
+        if self.notes.is_terminal:  # what wraps stays under what it belongs to
+            broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
+            what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
+        self.notes.print(f"{line}[bold]{who:<12}[/] {escape(what)}")
+
+    def result(self, body: Mapping[str, Any]) -> None:
+        """Write an answer, and how it came about."""
+        if self.as_json:
+            self.answer(to_json(body))
+            return
+        if body.get("printed"):
+            self.note(str(body["printed"]).rstrip("\n"), style="")
+        self._value(body.get("result"))
+        self.note(_origin(body))
+
+    def error(self, body: Mapping[str, Any]) -> None:
+        """Write what went wrong and what can be done."""
+        if self.as_json:
+            self.answer(to_json({"error": body}))
+            return
+        code = str(body.get("code", "INTERNAL"))
+        message = show_control(str(body.get("message", "")))
+        # A message that goes on after a semicolon has said what to do itself.
+        known = "; " in message or "kind" in body.get("details", {})
+        hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
+        self.notes.print(f"[red]{escape(code)}[/] {escape(message)}[dim]{escape(hint)}[/]")
+
+    def _value(self, value: Any) -> None:
+        """Write an answer: in a pipe on one line, on a terminal as it is read best."""
+        if sys.stdout.isatty() and (heads := _heads(value)):
+            self.table([[render(row[head]) for head in heads] for row in value], heads)
+        elif sys.stdout.isatty() and isinstance(value, dict | list) and len(render(value)) > WIDE:
+            self.data(value)
+        else:
+            self.answer(render(value))
+
+
+def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
+    """Return rows as lines of aligned columns, under ``heads``; [] where there are none."""
+    if not rows:
+        return []
+    texts = [[str(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[place]) for row in texts) for place in range(len(heads))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in texts
+    ]
+
+
+def _heads(value: Any) -> tuple[str, ...]:
+    """Return the heads of a table, where ``value`` is a list of maps that all have them."""
+    if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
+        return ()
+    heads = tuple(map(str, value[0]))
+    return heads if len(heads) <= MOST_HEADS and all(tuple(row) == heads for row in value) else ()
+
+
+def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
+    from rich.syntax import Syntax  # brings pygments; a pipe needs neither
+
+    return Syntax(
+        text, language, theme="ansi_dark", line_numbers=numbers, word_wrap=True,
+        background_color="default",
+    )  # fmt: skip
+
+
+def render(value: Any) -> str:
+    """Return an answer as text: a text as it is, anything else as JSON.
+
+    >>> render("a"), render([1, None]), render({"a": True})
+    ('a', '[1, null]', '{"a": true}')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    return to_json(value)
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Return what a kernel answered as strict JSON; bytes as hexadecimal digits.
+
+    >>> to_json({"a": b"ab", "b": [float("inf"), "é"]})
+    '{"a": "6162", "b": ["inf", "é"]}'
+    """
+    return json.dumps(_for_json(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _for_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_for_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def show_control(text: str) -> str:
+    r"""Return ``text`` with its control characters spelt out, all but tabs and line ends.
+
+    >>> show_control("a" + chr(27) + "[2J")
+    'a\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def as_call(body: Mapping[str, Any]) -> str:
+    """Return a message as people write it: ``genesis_obj.greet('Ann')``."""
+    arguments = [repr(arg) for arg in body.get("args", [])]
+    arguments += [f"{key}={value!r}" for key, value in body.get("kwargs", {}).items()]
+    return f"{body.get('target')}.{body.get('selector')}({', '.join(arguments)})"
+
+
+def _origin(body: Mapping[str, Any]) -> str:
+    took, status = float(body.get("seconds", 0)), body.get("status")
+    seconds = f"{took:.1f} s" if took >= 1 else f"{took * 1000:.1f} ms"
+    why = f", {body['why']}" if body.get("why") else ""
+    doubt = "; nobody has confirmed it yet" if status == "provisional" else ""
+    if reused := body.get("reused"):
+        name = f"{reused['holder']}.{reused['selector']}"
+        return f"{as_call(body)}: {name} does this already ({status}{doubt}), {seconds}"
+    if not body.get("learned"):
+        return f"{as_call(body)}: known ({status}{doubt}), no model ran, {seconds}"
+    return f"{as_call(body)}: learned now ({status}{why}{doubt}), {seconds}"
+
+
+def _detail(body: Mapping[str, Any]) -> str:
+    detail = body.get("detail", {})
+    if body.get("state") == "failed":  # the error that follows says why
+        return str(body.get("does", ""))
+    said: dict[str, Callable[[Any], str]] = {
+        "queries": lambda queries: "will look up: " + "; ".join(queries),
+        "passages": lambda found: f"found {len(found)} passages; now writes candidates",
+        "reason": str,
+        "candidates": lambda count: f"audits and tries {count} candidates",
+        "goal": str,
+    }
+    for key, say in said.items():
+        if detail.get(key) and not (key == "candidates" and "status" in detail):
+            return say(detail[key])
+    return str(body.get("does", ""))

@@ -1,0 +1,255 @@
+"""A client of the kernel: DEALER socket, own clock, the same key on every retry.
+
+The kernel writes where it listens into ``run/endpoint.json`` of its home directory. A
+request that carries a key survives the kernel's restart: the client connects to the next
+one and asks again, and the key makes sure that nothing runs twice.
+
+A kernel on another machine is reached with a file of ``batos keys make``: the connection is
+encrypted, and both sides know each other by their keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
+
+from bat_os.core.protocol import decode_reply, encode_request
+from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from bat_os.client.keys import ClientKey
+
+    Listener = Callable[[str, Mapping[str, Any]], None]
+
+ENDPOINT_FILE: Final = "run/endpoint.json"
+# A killed kernel is back within a second as a rule: short steps about that, longer ones later.
+BACKOFF: Final = (0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
+PING_AFTER: Final = 1.0
+LOST_AFTER: Final = 15.0
+CONNECT_MS: Final = 1000
+REMOTE_MS: Final = 5000
+_WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+
+
+class KernelClient:
+    """One connection to one kernel; use as an async context manager.
+
+    Attributes:
+        session: Tells the kernel who asks, across reconnections.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        token: str = "",
+        *,
+        home: Path | None = None,
+        expects: Callable[[], bool] = lambda: True,
+        key: ClientKey | None = None,
+    ) -> None:
+        """Do not connect yet; while ``expects()`` a kernel that is gone is waited for."""
+        self.session = secrets.token_hex(8)
+        self._endpoint = endpoint
+        self._token = token
+        self._home = home
+        self._expects = expects
+        self._key = key
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
+        self._changes: zmq.asyncio.Socket | None = None
+        self._boot = ""
+
+    @classmethod
+    def remote(cls, key: ClientKey, connect: str = "") -> KernelClient:
+        """Return a client of the kernel of a key file, at ``connect`` or the file's address.
+
+        Raises:
+            SettingsError: There is no address.
+        """
+        endpoint = connect or key.connect
+        if not endpoint.startswith("tcp://"):
+            raise SettingsError(
+                f"BATOS_CONNECT={endpoint!r} cannot be used; it takes tcp://HOST:PORT"
+            )
+        return cls(endpoint, key=key)
+
+    @classmethod
+    def at(cls, home: Path, expects: Callable[[], bool] = lambda: True) -> KernelClient:
+        """Return a client of the kernel of this home directory, looked up when it is asked."""
+        return cls("", home=home, expects=expects)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection. Idempotent."""
+        self._disconnect()
+        self._context.term()
+
+    async def request(
+        self,
+        kind: str,
+        *,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - it spans reconnections
+        on_event: Listener | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Send one request and return the body of its last reply.
+
+        Args:
+            kind: The verb.
+            timeout: Seconds to wait for the last reply, reconnections included; None waits
+                as long as the kernel lives.
+            on_event: Called with (type, body) for ``accepted`` and each ``event``, and with
+                (``lost``, {}) where the kernel has gone and the next one will be asked.
+            fields: More of the envelope: target, selector, args, kwargs, ik, body.
+
+        Raises:
+            RemoteError: The kernel answered with an error.
+            KernelUnreachableError: No kernel, or no answer in time.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        envelope = {"type": kind, "session": self.session, "id": secrets.token_hex(8)} | fields
+        again = "ik" in fields or kind in ("health", "hello", "ping", "list", "inspect")
+        for delay in (*BACKOFF, None):
+            try:
+                return await self._ask(envelope, end, on_event)
+            except KernelUnreachableError:
+                self._disconnect()
+                left = None if end is None else end - time.monotonic()
+                if delay is None or not (again and self._expects()):
+                    raise
+                if left is not None and left <= delay:
+                    raise
+                if on_event is not None:
+                    on_event("lost", {})
+                await asyncio.sleep(delay)
+        raise KernelUnreachableError("no kernel answers")
+
+    async def _ask(
+        self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
+    ) -> dict[str, Any]:
+        socket, changes = await self._connect()
+        await self._deliver(socket, envelope)
+        heard = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if end is not None and now >= end:
+                raise KernelUnreachableError("the kernel has not answered in time")
+            if now - heard > LOST_AFTER:
+                raise KernelUnreachableError("the kernel has stopped answering")
+            wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
+            socket.set(zmq.RCVTIMEO, int(wait * 1000) + 1)
+            try:
+                frames = await socket.recv_multipart()
+            except zmq.Again:
+                await self._ping(socket, changes)
+                continue
+            heard = time.monotonic()
+            kind, re, body = decode_reply(frames)
+            if kind == "pong":
+                self._check_boot(str(body.get("boot")))
+            if re != envelope["id"] and not (kind == "error" and not re):
+                continue
+            if kind == "error":
+                raise RemoteError(body)
+            if kind not in ("accepted", "event"):
+                return body
+            if on_event is not None:
+                on_event(kind, body)
+
+    async def _ping(self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket) -> None:
+        # In this order: what the kernel said last is there before the news that it has gone.
+        if await _has_gone(changes) and not await socket.poll(0):
+            raise KernelUnreachableError("the kernel has gone")
+        await self._deliver(socket, {"type": "ping", "id": "ping"})
+
+    async def _deliver(self, socket: zmq.asyncio.Socket, envelope: Mapping[str, Any]) -> None:
+        try:
+            await socket.send_multipart(encode_request({"token": self._token} | dict(envelope)))
+        except zmq.Again:  # libzmq has given the connection up
+            raise KernelUnreachableError("the kernel has gone") from None
+
+    def _check_boot(self, boot: str) -> None:
+        """Notice that the socket has come back to another kernel, which knows no request."""
+        if self._boot and boot != self._boot:
+            raise KernelUnreachableError("the kernel was restarted meanwhile")
+        self._boot = boot
+
+    def _doubt(self) -> str:
+        """Return what may be wrong with the address, and what to do."""
+        if self._home is not None:
+            return f", which {self._home / ENDPOINT_FILE} names; start one with ./run.sh"
+        if self._key is not None:
+            return "; does one listen there (batos status on its machine), and allow this key?"
+        return "; does one listen there?"
+
+    async def _connect(self) -> tuple[zmq.asyncio.Socket, zmq.asyncio.Socket]:
+        """Return the connection, and the socket on which libzmq tells of its end.
+
+        With ZMQ_IMMEDIATE a send would fail where nobody listens, but libzmq would then throw
+        away what a kernel said last, where it has gone before that was read.
+        """
+        if self._changes is not None and await _has_gone(self._changes):
+            self._disconnect()
+        if self._socket is None or self._changes is None:
+            if self._home is not None:
+                self._endpoint, self._token, self._boot = _look_up(self._home)
+            self._socket = self._context.socket(zmq.DEALER)
+            self._socket.set(zmq.LINGER, 0)
+            self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
+            if self._key is not None:
+                self._socket.set(zmq.CURVE_SERVERKEY, self._key.server.encode())
+                self._socket.set(zmq.CURVE_PUBLICKEY, self._key.public.encode())
+                self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
+            self._changes = self._socket.get_monitor_socket(_WATCHED)
+            self._socket.connect(self._endpoint)
+            patience = CONNECT_MS if self._key is None else REMOTE_MS
+            if not await self._changes.poll(patience) or await _has_gone(self._changes):
+                raise KernelUnreachableError(
+                    f"no kernel answers at {self._endpoint}{self._doubt()}"
+                )
+        return self._socket, self._changes
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.disable_monitor()
+            self._socket.close(0)
+        if self._changes is not None:
+            self._changes.close(0)
+        self._socket = self._changes = None
+        self._boot = ""
+
+
+async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
+    """Return True when libzmq has told of the end of the connection."""
+    while int(changes.get(zmq.EVENTS)) & zmq.POLLIN:
+        if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
+            return True
+    return False
+
+
+def _look_up(home: Path) -> tuple[str, str, str]:
+    try:
+        told = json.loads((home / ENDPOINT_FILE).read_text(encoding="utf-8"))
+        ipc, tcp, boot = (str(told.get(key) or "") for key in ("ipc", "tcp", "boot"))
+        if ipc:
+            return ipc, "", boot
+        return tcp, (home / "run" / "token").read_text(encoding="utf-8").strip(), boot
+    except (OSError, ValueError, AttributeError) as error:
+        raise KernelUnreachableError(
+            f"no kernel serves {home}; start one with ./run.sh (or batos-watchdog start)"
+        ) from error

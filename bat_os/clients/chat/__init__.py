@@ -1,1 +1,0 @@
-"""The chat's parts: the line editor, what it completes, what is shown while a brief runs."""

@@ -1,1 +1,0 @@
-"""Rules on candidates: is it plausible, what tells them apart, which one to keep."""

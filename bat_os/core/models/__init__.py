@@ -1,1 +1,0 @@
-"""Models as values: profiles, and who may stay in memory."""

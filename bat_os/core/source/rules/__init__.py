@@ -1,1 +1,0 @@
-"""The rules behind ``fixups``: one module for each kind of fault."""

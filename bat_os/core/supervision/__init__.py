@@ -1,1 +1,0 @@
-"""The rules of the watchdog: when to restart, when a kernel hangs, how an upgrade goes on."""

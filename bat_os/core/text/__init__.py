@@ -1,1 +1,0 @@
-"""What documents of each form are made of."""

@@ -1,0 +1,158 @@
+"""PDF and HTML to text, in a child process with limits: both are written by strangers.
+
+    extract > a child of this module, bytes on its standard input > JSON > Extract
+
+A PDF is a program in disguise, and Python's HTML parser needs hours for some pages. The
+child may use a gigabyte of memory and a minute of one core, where the system can limit
+that; the parent kills it after its deadline everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import bat_os
+from bat_os.documents.html import read_html
+from bat_os.errors import ArgumentsError, ResourceError
+
+SECONDS: Final = 60
+MEMORY_BYTES: Final = 1 << 30
+MAX_TEXT: Final = 20_000_000
+MAX_PAGES: Final = 5_000
+_NO_PYPDF: Final = "reading PDF needs the package pypdf: pip install pypdf"
+# The package need not be installed, only importable from where this one is.
+_CHILD: Final = (
+    f"import sys; sys.path.insert(0, {str(Path(bat_os.__file__).parent.parent)!r}); "
+    "from bat_os.documents.extract import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What a file says.
+
+    Attributes:
+        title: From its own description; often "".
+        text: Plain text of a PDF, Markdown of a page.
+        pages: Of a PDF; 0 for HTML.
+    """
+
+    title: str
+    text: str
+    pages: int = 0
+
+
+def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> Extract:
+    """Return the text of a file; blocks until the child has read it.
+
+    Args:
+        data: The file; HTML in UTF-8.
+        form: ``pdf`` or ``html``.
+        name: For the messages.
+        seconds: The deadline.
+
+    Raises:
+        ArgumentsError: It is encrypted, scanned (it holds pictures of text), damaged, holds
+            no text, or takes more time or memory than a document may.
+        ResourceError: pypdf is not installed.
+    """
+    command = [sys.executable, "-I", "-c", _CHILD, form]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command, capture_output=True, timeout=seconds, check=False, input=data
+        )
+    except subprocess.TimeoutExpired as error:
+        text = f"{name}: reading it took more than {seconds:g} s; save it in a simpler form"
+        raise ArgumentsError(text) from error
+    try:
+        answer = json.loads(done.stdout)
+        problem, kind = str(answer.get("problem", "")), str(answer.get("kind", ""))
+        title, text = str(answer.get("title", "")), str(answer.get("text", ""))
+        found = Extract(title, text, int(answer.get("pages", 0)))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ArgumentsError(
+            f"{name}: reading it needs too much memory or time, or it is damaged "
+            f"(status {done.returncode})"
+        ) from error
+    if kind == "missing":
+        raise ResourceError(problem)
+    if problem:
+        raise ArgumentsError(f"{name}: {problem}")
+    return found
+
+
+def main(argv: list[str]) -> int:
+    """Write the text of standard input, a file of the form ``argv[0]``, as JSON."""
+    _limit()
+    logging.disable(logging.CRITICAL)  # pypdf complains about every oddity
+    with contextlib.redirect_stdout(sys.stderr):
+        answer = _extract(argv[0], sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+def _extract(form: str, data: bytes) -> dict[str, Any]:
+    try:
+        return _read_page(data) if form == "html" else _read_pdf(data)
+    except ImportError:
+        return {"problem": _NO_PYPDF, "kind": "missing"}
+    except MemoryError:
+        return {"problem": "reading it needs more than a gigabyte of memory"}
+    except Exception as error:  # noqa: BLE001 - foreign code on hostile bytes; the child's only job
+        reason = str(error).splitlines()[:1] or [type(error).__name__]
+        return {"problem": f"it cannot be read as {form.upper()} ({reason[0][:200]})"}
+
+
+def _read_page(data: bytes) -> dict[str, Any]:
+    title, text = read_html(data.decode("utf-8", "replace"))
+    if not text:
+        return {"problem": "there is no text in this page"}
+    return {"title": title, "text": text}
+
+
+def _read_pdf(data: bytes) -> dict[str, Any]:
+    # Only the child needs it, and only for PDF.
+    import pypdf
+
+    reader = pypdf.PdfReader(io.BytesIO(data))
+    # Many PDFs are encrypted with an empty password, only to forbid printing.
+    if reader.is_encrypted and not reader.decrypt(""):
+        return {"problem": "it is encrypted; save a copy without a password"}
+    if len(reader.pages) > MAX_PAGES:
+        return {"problem": f"it has {len(reader.pages)} pages; at most {MAX_PAGES}"}
+    pages, total = [], 0
+    for page in reader.pages:
+        text = page.extract_text() or ""
+        total += len(text)
+        if total > MAX_TEXT:
+            return {"problem": f"it holds more than {MAX_TEXT} characters"}
+        pages.append(text.encode("utf-8", "replace").decode("utf-8"))
+    text = "\n\n".join(pages)
+    if not text.strip():
+        return {"problem": "it holds pictures of text only (a scan); run OCR on it first"}
+    described: Any = reader.metadata or {}
+    title = str(described.get("/Title") or "").strip()
+    return {"title": title, "text": text, "pages": len(pages)}
+
+
+def _limit() -> None:
+    try:
+        import resource  # Unix only
+    except ImportError:
+        return
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, SECONDS),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (most, most))

@@ -1,0 +1,297 @@
+"""Files and folders to documents: what ``learn`` sends to the catalog.
+
+    read_all(path) > walk > read_file > Document, or Skipped with the reason
+
+Nothing that a file holds can raise anything but a coded error, and one bad file does not end
+a folder. Text of any encoding is read: UTF-8, UTF-16 by its mark, else Latin-1.
+"""
+
+from __future__ import annotations
+
+import codecs
+import fnmatch
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.documents.extract import extract
+from bat_os.errors import ArgumentsError, BatError, NotFoundError, TooLargeError
+from bat_os.method.text import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_BYTES: Final = 10_000_000
+MAX_FILES: Final = 100_000
+STDIN: Final = "-"
+# Folders that hold what others made; hidden ones are left out anyway.
+IGNORED_FOLDERS: Final = words(
+    "node_modules __pycache__ venv env site-packages dist build target vendor htmlcov"
+)
+IGNORED_FILES: Final = ("*.min.js", "*.min.css", "*.lock", "package-lock.json", "*.map")
+LANGUAGES: Final = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript",
+    ".jsx": "javascript", ".ts": "typescript", ".tsx": "typescript", ".c": "c", ".h": "c",
+    ".cc": "c++", ".cpp": "c++", ".hpp": "c++", ".cs": "c#", ".java": "java",
+    ".kt": "kotlin", ".swift": "swift", ".go": "go", ".rs": "rust", ".rb": "ruby",
+    ".php": "php", ".pl": "perl", ".lua": "lua", ".r": "r", ".jl": "julia", ".hs": "haskell",
+    ".ml": "ocaml", ".scala": "scala", ".clj": "clojure", ".el": "lisp", ".lisp": "lisp",
+    ".scm": "scheme", ".erl": "erlang", ".ex": "elixir", ".self": "self", ".st": "smalltalk",
+    ".sh": "shell", ".bash": "shell", ".bat": "batch", ".ps1": "powershell", ".sql": "sql",
+    ".css": "css", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json",
+    ".xml": "xml", ".ini": "ini", ".cfg": "ini", ".proto": "protobuf", ".zig": "zig",
+}  # fmt: skip
+_MARKDOWN: Final = frozenset({".md", ".markdown", ".mdown"})
+_HTML: Final = frozenset({".html", ".htm", ".xhtml"})
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_HEAD: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to learn.
+
+    Attributes:
+        title: For people.
+        text: All of it; Markdown where the file had headings.
+        source: The file's path from the root on, so that a file is the same one from every
+            folder; "" for standard input, of which each text is a document of its own.
+        kind: Of the catalog's kinds; always ``document`` here.
+        meta: ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and
+            ``language`` of code or ``pages`` of a PDF.
+    """
+
+    title: str
+    text: str
+    source: str
+    kind: str = "document"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was not read, or a folder of which ``count`` files were not, and why."""
+
+    source: str
+    reason: str
+    count: int = 1
+
+
+def read_all(path: str | Path) -> Iterator[Document | Skipped]:
+    """Yield what a file, a folder or standard input (``-``) holds, one file after the other.
+
+    A single file that cannot be read raises; in a folder it is ``Skipped``.
+
+    Raises:
+        NotFoundError: There is no such file or folder.
+        ArgumentsError: The one file cannot be read; the message says why.
+        TooLargeError: It is too large.
+    """
+    if str(path) == STDIN:
+        yield read_stdin()
+        return
+    place = resolve(path)
+    if not place.is_dir():
+        yield from read_file(place)
+        return
+    for item in walk(place):
+        if isinstance(item, Skipped):
+            yield item
+            continue
+        try:
+            yield from read_file(item)
+        except BatError as error:
+            yield Skipped(str(item), str(error))
+
+
+def resolve(path: str | Path) -> Path:
+    """Return a path from the root on, without ``..`` and links.
+
+    Raises:
+        ArgumentsError: It is no path.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero in it
+        raise ArgumentsError(f"{str(path)[:200]!r} is no path ({error})") from error
+
+
+def read_file(path: Path) -> list[Document]:
+    """Return the documents in a file; all formats of today give one.
+
+    Raises:
+        NotFoundError: There is no such file.
+        ArgumentsError: It is empty, binary or damaged, or must not be read.
+        TooLargeError: It has more than MAX_BYTES bytes.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if not path.is_file():
+            gone = NotFoundError if not path.exists() else ArgumentsError
+            raise gone(f"{path}: there is no such file")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise TooLargeError(f"{path}: {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArgumentsError(f"{path}: it cannot be read ({reason})") from error
+    if suffix == ".pdf":
+        found = extract(data, "pdf", str(path))
+        meta = {"form": "text", "format": "pdf", "pages": found.pages}
+        return [Document(found.title or path.name, found.text, str(path), meta=meta)]
+    return [_document(_decoded(data, str(path)), path)]
+
+
+def read_stdin() -> Document:
+    """Return what comes on standard input, as plain text or Markdown.
+
+    Raises:
+        ArgumentsError: It is empty or binary.
+        TooLargeError: It has more than MAX_BYTES bytes.
+    """
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TooLargeError(f"standard input: more than {MAX_BYTES / 1e6:.0f} MB")
+    text = _decoded(data, "standard input")
+    return Document(_first_line(text), text, "", meta={"form": "markdown", "format": "text"})
+
+
+def walk(folder: Path) -> Iterator[Path | Skipped]:
+    """Yield the files of a folder to read, in order; at the end what was left out, by reason.
+
+    Left out are hidden files and folders, IGNORED_FOLDERS, IGNORED_FILES, what a
+    ``.gitignore`` on the way names (names and patterns without a slash inside), files that
+    look binary, links to folders, and files over MAX_BYTES.
+
+    Raises:
+        TooLargeError: There are more than MAX_FILES files.
+    """
+    left_out: Counter[str] = Counter()
+    count = 0
+    patterns: dict[str, tuple[str, ...]] = {}
+    for place, folders, files in os.walk(folder):
+        above = patterns.get(os.path.dirname(place), ())  # noqa: PTH120 - os.walk's own text
+        patterns[place] = (*above, *_gitignore(Path(place)))
+        for name in list(folders):
+            if reason := _folder_reason(name, patterns[place]):
+                left_out[reason] += 1
+                folders.remove(name)
+        folders.sort()
+        for name in sorted(files):
+            path = Path(place) / name
+            if reason := _file_reason(path, patterns[place]):
+                left_out[reason] += 1
+                continue
+            count += 1
+            if count > MAX_FILES:
+                raise TooLargeError(f"{folder}: more than {MAX_FILES} files; learn its parts")
+            yield path
+    for reason, number in sorted(left_out.items()):
+        yield Skipped(str(folder), reason, number)
+
+
+def _document(text: str, path: Path) -> Document:
+    suffix, source = path.suffix.lower(), str(path)
+    if suffix in _HTML:
+        found = extract(text.encode("utf-8", "replace"), "html", source)
+        meta = {"form": "markdown", "format": "html"}
+        return Document(found.title or path.name, found.text, source, meta=meta)
+    if suffix in _MARKDOWN:
+        meta = {"form": "markdown", "format": "markdown"}
+        return Document(_heading(text) or path.name, text, source, meta=meta)
+    if suffix in LANGUAGES or text.startswith("#!"):
+        language = LANGUAGES.get(suffix, "shell")
+        meta = {"form": "code", "format": "code", "language": language}
+        return Document(path.name, text, source, meta=meta)
+    return Document(path.name, text, source, meta={"form": "text", "format": "text"})
+
+
+def _decoded(data: bytes, name: str) -> str:
+    if not data.strip():
+        raise ArgumentsError(f"{name}: it is empty")
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise ArgumentsError(f"{name}: it is not the {encoding} it says") from error
+    if _is_binary(data[:_HEAD]):
+        raise ArgumentsError(f"{name}: it is not text")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _is_binary(head: bytes) -> bool:
+    """Return True for bytes that no text has: zeros, or many control characters."""
+    if any(head.startswith(mark) for mark, _ in _MARKS):
+        return False
+    control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
+    return b"\0" in head or control * 20 > len(head)
+
+
+def _folder_reason(name: str, patterns: tuple[str, ...]) -> str:
+    if name.startswith("."):
+        return "hidden folders"
+    if name in IGNORED_FOLDERS:
+        return f"folders named {name}"
+    return "named by .gitignore" if _matches(name, patterns) else ""
+
+
+def _file_reason(path: Path, patterns: tuple[str, ...]) -> str:
+    name = path.name
+    if name.startswith("."):
+        return "hidden files"
+    if _matches(name, IGNORED_FILES):
+        return "made by tools"
+    if _matches(name, patterns):
+        return "named by .gitignore"
+    return _content_reason(path)
+
+
+def _content_reason(path: Path) -> str:
+    try:
+        if not path.is_file():
+            return "not regular files"
+        if path.stat().st_size > MAX_BYTES:
+            return f"larger than {MAX_BYTES / 1e6:.0f} MB"
+        with path.open("rb") as stream:
+            binary = path.suffix.lower() != ".pdf" and _is_binary(stream.read(_HEAD))
+    except OSError:
+        return "must not be read"
+    return "not text" if binary else ""
+
+
+def _gitignore(folder: Path) -> list[str]:
+    try:
+        lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    names = [line.strip().removeprefix("/").rstrip("/") for line in lines.splitlines()]
+    return [name for name in names if name and name[0] not in "#!" and "/" not in name]
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _heading(text: str) -> str:
+    """Return the first Markdown heading of the first level, or ""."""
+    lines = (line for line in text.splitlines()[:200] if line.startswith("# "))
+    return next(lines, "").lstrip("# ").strip()
+
+
+def _first_line(text: str) -> str:
+    line = next(filter(str.strip, text.splitlines()), "").lstrip("# ").strip()
+    return line[:80] or "standard input"

@@ -1,1 +1,0 @@
-"""Draws texts from a transformers model: rows, their ends, what was read."""

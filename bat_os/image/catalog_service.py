@@ -1,0 +1,385 @@
+"""Takes documents into the catalog and answers searches; embeds outside of transactions.
+
+    learn > blocks > sentences > embed > passages > embed > one transact: KnowledgeCatalog.add
+    search > embed > one transact: KnowledgeCatalog.search > Passage, best first
+
+A document is there whole or not at all: cancelling ``learn`` at any point loses the document
+that is being read and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import numpy as np
+
+from bat_os.core.values import check
+from bat_os.documents.blocks import split_blocks
+from bat_os.documents.chunking import assemble, split_sentences
+from bat_os.errors import ArgumentsError, ImageError, TooLargeError
+from bat_os.image.catalog import catalog_in
+from bat_os.image.history.recall import mark_dependants
+from bat_os.image.knowledge import upkeep
+from bat_os.image.knowledge.embedding import BATCH as BATCH
+from bat_os.image.knowledge.embedding import CatalogEmbedder
+from bat_os.image.knowledge.shelf import SegmentCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bat_os.documents.chunking import Block, Chunk
+    from bat_os.image.catalog import Kind, Passage
+    from bat_os.image.knowledge.shipped import ShippedVectors
+    from bat_os.image.store import ImageStore
+    from bat_os.method.seeds import Seed
+    from bat_os.ports import Embedder
+
+    Root = MutableMapping[str, Any]
+    Progress = Callable[[str], None]
+
+T = TypeVar("T")
+Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
+log = logging.getLogger(__name__)
+
+REINDEX_PASSAGES: Final = 64
+VERIFY_DOCUMENTS: Final = 200
+MAX_CHARS: Final = 20_000_000
+_MAX_NAME: Final = 300
+
+
+class CatalogService:
+    """Takes documents in and answers searches.
+
+    One change of the catalog goes to the image at a time; texts are embedded side by side.
+    Unpacked index segments are kept in memory between searches: about 0.7 kB a passage.
+    """
+
+    def __init__(self, image: ImageStore, embedder: Embedder) -> None:
+        self._image = image
+        self._embedder = CatalogEmbedder(image, embedder)
+        self._cache = SegmentCache()
+        self._writing = asyncio.Lock()
+
+    async def learn(
+        self,
+        title: str,
+        text: str,
+        *,
+        source: str = "",
+        kind: Kind = "document",
+        meta: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Take a document in, in place of the earlier one from that source.
+
+        The same text with the same title and meta data costs one short transaction.
+
+        Args:
+            title: For people; found by words together with every passage.
+            text: The whole document.
+            source: Where it comes from, a path or an address; the title stands in for it.
+            kind: What a search can be limited to.
+            meta: Plain data to keep; searches can be limited by it. ``form`` (``markdown``,
+                ``code``) and ``language`` say how the text is taken apart.
+            progress: Told what is being done, in words.
+
+        Returns:
+            ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known.
+
+        Raises:
+            ArgumentsError: There is nothing in the text to learn.
+            TooLargeError: The text has more than MAX_CHARS characters.
+            NotPlainError: ``meta`` is not plain data.
+            ImageError: Another embedding model filled the catalog.
+            ModelError: The embedding model cannot be had.
+        """
+        about = dict(meta or {}) | ({"source": source} if source else {})
+        check(about, where="meta")
+        if len(text) > MAX_CHARS:
+            raise TooLargeError(f"{title[:60]}: {len(text)} characters; at most {MAX_CHARS}")
+        doc_id = document_id(kind, source or title)
+        about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
+        known = await self._transact(lambda root: _passages_of(root, doc_id, about), "look for it")
+        if known:
+            return {"doc_id": doc_id, "passages": known, "changed": False}
+        tell = progress or _say_nothing
+        form = str(about.get("form", "")), str(about.get("language", ""))
+        blocks = await asyncio.to_thread(split_blocks, text, *form)
+        chunks = await self._chunks(title, blocks, tell)
+        if not chunks:
+            raise ArgumentsError(f"{title[:60]}: there is no text in it to learn")
+        vectors = await self.embed(
+            [c.embedded() for c in chunks], _counted(tell, title, "passages")
+        )
+        now = time.time()
+
+        def add(root: Root) -> int:
+            mark_dependants(root, doc_id, at=now)
+            return catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
+
+        await self._write(add, f"learn {title[:60]}")
+        return {"doc_id": doc_id, "passages": len(chunks), "changed": True}
+
+    async def forget(self, doc_id: str) -> bool:
+        """Remove a document; return False when there is none of that id.
+
+        Methods whose writer was shown it are marked as to be verified again.
+        """
+        now = time.time()
+
+        def remove(root: Root) -> bool:
+            mark_dependants(root, doc_id, at=now, what="forgotten")
+            return catalog_in(root).remove(doc_id)
+
+        return await self._write(remove, f"forget {doc_id[:60]}")
+
+    async def documents(
+        self, *, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return doc_id, title, kind, passages (how many) and meta of documents.
+
+        Raises:
+            ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
+        """
+        return await self._transact(
+            lambda root: [item.about() for item in catalog_in(root).documents(kind, filters)],
+            "list documents",
+        )
+
+    async def search(
+        self,
+        queries: Sequence[str],
+        *,
+        top_k: int = 5,
+        kind: Kind | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Passage]:
+        """Return up to ``top_k`` passages for all queries together, best first.
+
+        Args:
+            queries: Texts; blank ones are left out.
+            top_k: 1 to 100.
+            kind: Look at documents of this kind only.
+            filters: Look at documents with this meta data only, ``{"source": "a.md"}``.
+
+        Raises:
+            ArgumentsError: ``top_k``, the kind or a filter is off.
+            ImageError: Another embedding model filled the catalog.
+            ModelError: The embedding model cannot be had.
+        """
+        texts = [query for query in queries if query.strip()]
+        if not texts:
+            return []
+        vectors = await self.embed(texts)
+
+        def find(root: Root) -> list[Passage]:
+            found = catalog_in(root).search
+            limits: Any = {"kind": kind, "filters": filters, "cache": self._cache}
+            return found(texts, vectors, top_k=top_k, **limits)
+
+        return await self._transact(find, "search the knowledge catalog")
+
+    async def embed(
+        self, texts: Sequence[str], count: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the vectors of ``texts`` from the model that the catalog's vectors are from.
+
+        Args:
+            texts: Embedded BATCH at a time; so few of them are remembered for a while.
+            count: Called with (done, all) after each batch.
+
+        Raises:
+            ImageError: Another embedding model filled the catalog.
+            ModelError: The embedding model cannot be had.
+        """
+        return await self._embedder.embed(texts, count)
+
+    async def reindex(self, progress: Progress | None = None) -> int:
+        """Make all vectors anew with the present model; return how many documents it took.
+
+        Documents are found by words all the time, and by meaning as they get their new
+        vectors. Broken off, it goes on where it was when it is called again.
+
+        Raises:
+            ModelError: The embedding model cannot be had.
+        """
+        name, probe = self._embedder.name, await self._embedder.probe()
+        total = await self._write(
+            lambda root: upkeep.begin_reindex(catalog_in(root), name, probe), "begin to reindex"
+        )
+        self._embedder.trust()
+        done = 0
+        while taken := await self._transact(
+            lambda root: upkeep.take(catalog_in(root), REINDEX_PASSAGES), "take to reindex"
+        ):
+            vectors = await self._embedder.embed_all([t for *_, texts in taken for t in texts])
+
+            def put(root: Root, taken: Any = taken, vectors: Any = vectors) -> None:
+                ends = np.cumsum([len(texts) for *_, texts in taken])[:-1]
+                for (first, sha256, _), rows in zip(taken, np.split(vectors, ends), strict=True):
+                    upkeep.put(catalog_in(root), first, sha256, rows)
+
+            await self._write(put, f"reindex {len(taken)} documents")
+            done += len(taken)
+            (progress or _say_nothing)(f"reindexing: {done} of {total} documents")
+        return done
+
+    async def verify(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Compare every document and every index segment with its SHA-256.
+
+        Returns:
+            ``documents`` (how many), ``damaged`` (ids of documents that are not what was
+            stored: learn them again) and ``indexes`` (names of damaged indexes: reindex).
+        """
+        count = await self._transact(lambda root: len(catalog_in(root)), "count documents")
+        damaged: list[str] = []
+        after: int | None = -1
+        done = 0
+        while after is not None:
+            found, after = await self._verify_step(after)
+            damaged += found
+            done = min(count, done + VERIFY_DOCUMENTS)
+            (progress or _say_nothing)(f"verifying: {done} of {count} documents")
+        indexes = await self._transact(
+            lambda root: upkeep.damaged_indexes(catalog_in(root)), "verify the indexes"
+        )
+        return {"documents": count, "damaged": damaged, "indexes": indexes}
+
+    async def seed(
+        self, lines: Iterable[Mapping[str, str]], shipped: ShippedVectors | None = None
+    ) -> int:
+        """Make the codex be exactly ``lines``; return how many of them are new.
+
+        Each line is a document with one passage, its prompt and response. Only new lines
+        are embedded, and all changes are one transaction.
+
+        Args:
+            lines: Mappings with ``prompt``, ``response`` and, for the title, ``persona``.
+            shipped: Vectors that need not be made, if they are this model's.
+        """
+        return await self._ship("codex", codex_items(lines), shipped)
+
+    async def seed_methods(
+        self, seeds: Iterable[Seed], shipped: ShippedVectors | None = None
+    ) -> int:
+        """Make the seed library be exactly ``seeds``; return how many of them are new.
+
+        Each way to ask for a seed is a passage of its document; a search finds the best.
+        """
+        return await self._ship("seed", seed_items(seeds), shipped)
+
+    async def _ship(self, kind: Kind, items: Sequence[Item], shipped: ShippedVectors | None) -> int:
+        """Make the documents of this kind be exactly ``items``."""
+        wanted = {f"{kind}:{_digest(i[0], *i[1], repr(i[2]))[:16]}": i for i in items}
+        present = await self._transact(
+            lambda root: catalog_in(root).doc_ids(kind), f"look at what is {kind}"
+        )
+        new = [doc_id for doc_id in wanted if doc_id not in present]
+        if not new and len(present) == len(wanted):
+            return 0
+        texts = [text for doc_id in new for text in wanted[doc_id][1]]
+        vectors = await self._embedder.embed_new(texts, shipped)
+
+        def replace(root: Root) -> int:
+            catalog = catalog_in(root)
+            for doc_id in catalog.doc_ids(kind):
+                if doc_id not in wanted:
+                    catalog.remove(doc_id)
+            start = 0
+            for doc_id in new:
+                title, passages, meta = wanted[doc_id]
+                stop = start + len(passages)
+                catalog.add(doc_id, title, passages, vectors[start:stop], kind=kind, meta=meta)
+                start = stop
+            return len(new)
+
+        return await self._write(replace, f"take in what is {kind}")
+
+    def nbytes(self) -> int:
+        """Return how much memory the indexes take between searches."""
+        return self._cache.nbytes()
+
+    async def _verify_step(self, after: int) -> tuple[list[str], int | None]:
+        return await self._transact(
+            lambda root: upkeep.damaged_documents(catalog_in(root), after, VERIFY_DOCUMENTS),
+            "verify documents",
+        )
+
+    async def _chunks(self, title: str, blocks: list[Block], tell: Progress) -> list[Chunk]:
+        def split() -> list[list[str]]:
+            return [[] if block.whole else split_sentences(block.text) for block in blocks]
+
+        sentences = await asyncio.to_thread(split)
+        every = [sentence for part in sentences for sentence in part]
+        rows = await self.embed(every, _counted(tell, title, "sentences"))
+        return await asyncio.to_thread(assemble, blocks, sentences, rows)
+
+    async def _transact(self, work: Callable[[Root], T], note: str) -> T:
+        return await self._image.transact(work, note=note)
+
+    async def _write(self, work: Callable[[Root], T], note: str) -> T:
+        """Change the catalog, then merge what the change made ripe, step by step."""
+        async with self._writing:
+            result = await self._image.transact(work, note=note)
+            try:
+                while await self._transact(_merge, "merge index segments"):
+                    pass
+            except ImageError as error:
+                # The change is in; the next one tries the merge again.
+                log.warning("merging index segments: %s", error)
+            return result
+
+
+def codex_items(lines: Iterable[Mapping[str, str]]) -> list[Item]:
+    """Return the documents that lines of the codex become."""
+    return [
+        (line.get("persona", ""), [f"{line['prompt']}\n{line['response']}"], {}) for line in lines
+    ]
+
+
+def seed_items(seeds: Iterable[Seed]) -> list[Item]:
+    """Return the documents that seeds become."""
+    return [
+        (one.selector, [f"{wish}\n{one.source.splitlines()[0]}" for wish in one.wishes],
+         {"selector": one.selector, "source": one.source, "pure": one.pure})
+        for one in seeds
+    ]  # fmt: skip
+
+
+def document_id(kind: Kind, source: str) -> str:
+    """Return the id of the document from a source; long ones are shortened, and stay apart.
+
+    >>> document_id("document", "docs/security.md")
+    'document:docs/security.md'
+    """
+    name = f"{kind}:{source}"
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}:{_digest(source)[:16]}"
+
+
+def _passages_of(root: Root, doc_id: str, about: Mapping[str, Any]) -> int:
+    """Return how many passages the document has, or 0 unless it is exactly this one."""
+    document = catalog_in(root).document(doc_id)
+    same = document is not None and document.meta.get("sha256") == about["sha256"]
+    return len(document.passages) if document is not None and same else 0
+
+
+def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: tell(f"{title}: {done} of {total} {what}")
+
+
+def _merge(root: Root) -> bool:
+    return upkeep.merge_step(catalog_in(root))
+
+
+def _say_nothing(_text: str) -> None:
+    """Stand in for a progress that nobody asked for."""
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()

@@ -1,0 +1,215 @@
+"""An archive: a backup as one file, ``tar`` in ``gzip``, its manifest first.
+
+What comes from elsewhere is read member by member: the manifest says which names, sizes and
+digests follow and in which order, and anything else ends the reading. Nothing is linked, no
+header of tar's extensions is read, and no name from the archive is used for a path unless the
+manifest has it and its form is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import secrets
+import tarfile
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from bat_os.errors import ArgumentsError, BlobError, StorageError, TooLargeError
+from bat_os.image import modelfiles
+from bat_os.image.files import backup, disk, manifest
+from bat_os.image.files.disk import Copier, coded
+from bat_os.image.files.livefile import sync_file
+from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
+from bat_os.image.files.operations_log import record
+from bat_os.image.files.storage import path_of, read_fork, upkeep
+
+if TYPE_CHECKING:
+    from bat_os.image.files.backup import Source
+    from bat_os.image.store import ImageStore
+
+BLOCK: Final = 512
+# Of plain to packed bytes; an image packs some five to one, an empty blob up to a thousand.
+MAX_RATIO: Final = 200
+_SLACK: Final = 64 << 20
+MAX_REASON: Final = 2_000
+
+
+async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any]:
+    """Write the whole image to ``target``, and note in the image's chronicle that it was done.
+
+    Returns:
+        The entry of the chronicle: ``kind``, ``at``, ``file``, ``reason``, ``sha256`` and
+        ``size`` of the archive, ``holds`` (bytes in it), ``tid``.
+
+    Raises:
+        ArgumentsError: No reason, or ``target`` is there already.
+        LockedError: A backup, fork or pack is at work.
+        StorageFullError: No room.
+        StorageError: A file cannot be read or written.
+    """
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise ArgumentsError(f"say why it is kept, in at most {MAX_REASON} characters")
+    source = await image.transact(backup._source, note="read what an archive records")
+    entry = await modelfiles.in_thread(
+        lambda stop: _write(source, target, reason.strip(), Copier(stop))
+    )
+    await image.transact(lambda root: record(root, entry), note=f"chronicle {target.name}"[:70])
+    return entry
+
+
+def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:
+    """Unpack the archive at ``path`` into the empty ``folder``; return its manifest.
+
+    Raises:
+        StorageError: It is not an archive of an image, or holds what its manifest does not.
+        BlobError: A member is not what the manifest says.
+        TooLargeError: It unpacks to more than an image could.
+        StorageFullError: No room.
+    """
+    for name in ("parts", "blobs"):
+        (folder / name).mkdir(mode=0o700)
+    try:
+        with path.open("rb") as packed, gzip.GzipFile(fileobj=packed) as stream:
+            name, size = _header(stream)
+            if name != manifest.NAME or size > manifest.MAX_BYTES:
+                raise StorageError(f"{path} does not begin with a manifest")
+            told = manifest.parse(_read(stream, size))
+            _skip(stream, size)
+            if told.size > MAX_RATIO * path.stat().st_size + _SLACK:
+                raise TooLargeError(f"{path} unpacks to {told.size} bytes; no image does")
+            disk.check_room(folder, told.size)
+            for wanted, expected, sha256 in told.members():
+                if _header(stream) != (wanted, expected):
+                    raise StorageError(f"{path} does not hold {wanted} where it should")
+                if copier.copy(stream, expected, folder / wanted) != sha256:
+                    raise BlobError(f"{wanted} in {path} is damaged", file=wanted)
+                _skip(stream, expected)
+            if any(_read(stream, BLOCK)):
+                raise StorageError(f"{path} holds more than its manifest names")
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, UnicodeError) as error:
+        raise StorageError(f"{path} cannot be read as an archive: {error}") from error
+    (folder / manifest.NAME).write_text(json.dumps(told.to_plain()), encoding="utf-8")
+    return told
+
+
+def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[str, Any]:
+    disk.check_absolute(target, "the file of an archive")
+    if target.exists():
+        raise ArgumentsError(f"{target} is there already; archives are not overwritten")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+    path = path_of(source.storage)
+    try:
+        with coded("archive"), upkeep(path), contextlib.ExitStack() as open_files:
+            cuts = backup.open_cuts(source.storage)
+            for cut in cuts:
+                open_files.callback(cut.stream.close)
+            told, streams = _list(source, cuts, reason, copier)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            disk.check_room(target.parent, told.size // 8)
+            with draft.open("xb") as raw:
+                with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as stream:
+                    _write_members(stream, told, streams, copier)
+                raw.flush()
+                os.fsync(raw.fileno())
+            _check(draft, told, copier)
+            sha256 = copier.hash(draft)
+            size = draft.stat().st_size
+            draft.rename(target)
+            sync_file(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+    return {
+        "kind": "archive",
+        "at": time.time(),
+        "file": str(target),
+        "reason": reason,
+        "sha256": sha256,
+        "size": size,
+        "holds": told.size,
+        "tid": told.files[-1].tid,
+    }
+
+
+def _list(
+    source: Source, cuts: list[backup.Cut], reason: str, copier: Copier
+) -> tuple[Manifest, list[BinaryIO | Path]]:
+    """Return the manifest, and where the bytes of each of its members come from, in order."""
+    files: list[ImageFile] = []
+    streams: list[BinaryIO | Path] = []
+    for cut in cuts:
+        cut.stream.seek(0)
+        part = Part(
+            f"{secrets.token_hex(16)}.part", cut.size, copier.hash_range(cut.stream, cut.size)
+        )
+        files.append(ImageFile(cut.name, cut.tid, (0, 0), (part,)))
+        cut.stream.seek(0)
+        streams.append(cut.stream)
+    blobs = []
+    for name, oid, tid, path in backup.list_blobs(source.storage):
+        size, sha256 = path.stat().st_size, copier.hash(path)
+        blobs.append(BlobFile(name, oid.hex(), tid.hex(), size, sha256))
+        streams.append(path)
+    fork = read_fork(path_of(source.storage))
+    made = Manifest(time.time(), source.image_id, reason, tuple(files), tuple(blobs), fork)
+    return made, streams
+
+
+def _write_members(
+    stream: gzip.GzipFile, told: Manifest, sources: list[BinaryIO | Path], copier: Copier
+) -> None:
+    text = json.dumps(told.to_plain()).encode()
+    _put_header(stream, manifest.NAME, len(text), told.made)
+    stream.write(text + _padding(len(text)))
+    for (name, size, sha256), source in zip(told.members(), sources, strict=True):
+        _put_header(stream, name, size, told.made)
+        with source.open("rb") if isinstance(source, Path) else source as one:
+            if copier.append(one, size, stream) != sha256:
+                raise StorageError(f"{name} changed while it was archived")
+        stream.write(_padding(size))
+    stream.write(bytes(2 * BLOCK))
+
+
+def _check(draft: Path, told: Manifest, copier: Copier) -> None:
+    """Read the archive again, and compare every member with the manifest."""
+    with gzip.open(draft) as stream:
+        _, size = _header(stream)
+        _read(stream, size)
+        _skip(stream, size)
+        for name, size, sha256 in told.members():
+            if _header(stream) != (name, size) or copier.hash_range(stream, size) != sha256:
+                raise StorageError(f"{draft} does not hold what was written to it")
+            _skip(stream, size)
+
+
+def _put_header(stream: BinaryIO | gzip.GzipFile, name: str, size: int, made: float) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = size, int(made), 0o600
+    stream.write(member.tobuf(tarfile.GNU_FORMAT))
+
+
+def _header(stream: gzip.GzipFile) -> tuple[str, int]:
+    """Return (name, size) of the next member: a regular file, with no extensions."""
+    member = tarfile.TarInfo.frombuf(_read(stream, BLOCK), "utf-8", "strict")
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.size < 0:
+        raise StorageError(f"the archive holds something that is not a file: {member.name[:60]!r}")
+    return member.name, member.size
+
+
+def _read(stream: gzip.GzipFile, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError("it ends too early")
+    return data
+
+
+def _skip(stream: gzip.GzipFile, size: int) -> None:
+    _read(stream, len(_padding(size)))
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % BLOCK)

@@ -1,0 +1,331 @@
+"""Back up an image while it serves: only what is new, and every byte is read again.
+
+An image file only grows, so a backup adds a part with what was appended since the last one;
+after a pack it starts anew. A blob never changes and is kept once, as a second name of the
+image's own file where both are on one file system. The new manifest is put in place last, in
+one step: a backup that is killed leaves the one before it whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from bat_os.errors import ArgumentsError, BlobError, StorageError
+from bat_os.failpoints import cross
+from bat_os.image import modelfiles
+from bat_os.image.files import disk, manifest
+from bat_os.image.files.disk import Copier, coded
+from bat_os.image.files.livefile import sync_file
+from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
+from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping, Sequence
+
+    from ZODB.FileStorage import FileStorage
+
+    from bat_os.image.store import ImageStore
+
+# More parts than this, and the next backup puts them together.
+MAX_PARTS: Final = 200
+HASHERS: Final = 4  # hashing is most of the work, and lets other threads run
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be backed up.
+
+    Attributes:
+        storage: Of the image.
+        image_id: Of the image.
+        sums: Oid of a blob in hexadecimal -> the SHA-256 that the image records.
+    """
+
+    storage: Any
+    image_id: str
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An image file, open, and how much of it belongs to the backup.
+
+    A pack that replaces the file does not touch what is open here.
+    """
+
+    name: str
+    stream: BinaryIO
+    size: int
+    tid: str
+    inode: tuple[int, int]
+
+
+async def back_up(
+    image: ImageStore, target: Path, *, full: bool = False, copy: bool = False
+) -> dict[str, Any]:
+    """Bring the backup in ``target`` up to the image as it is now; the image serves meanwhile.
+
+    Args:
+        image: The store.
+        target: A folder of its own; made where it is not there.
+        full: Write everything again.
+        copy: Copy blobs even where a second name would do.
+
+    Returns:
+        ``tid`` of the last transaction, ``size`` and ``blobs`` (how many) of the whole backup,
+        ``added`` bytes, ``full``, ``seconds``, and ``damaged``: the SHA-256 of stored files
+        that are no longer what they were when they came in.
+
+    Raises:
+        ArgumentsError: ``target`` cannot be a backup's folder.
+        LockedError: Another backup, fork or pack of this image or into this folder runs.
+        StorageFullError: No room for it.
+        StorageError: A file cannot be read or written, or the backup there is damaged.
+    """
+    source = await image.transact(_source, note="read what a backup records")
+    return await modelfiles.in_thread(
+        lambda stop: back_up_source(source, target, Copier(stop), full=full, copy=copy)
+    )
+
+
+def back_up_source(
+    source: Source, target: Path, copier: Copier, *, full: bool = False, copy: bool = False
+) -> dict[str, Any]:
+    """Do what ``back_up`` does, in this thread."""
+    disk.check_absolute(target, "the folder of a backup")
+    started = time.monotonic()
+    with coded("backup"):
+        _make_folder(target)
+        path = path_of(source.storage)
+        with upkeep(path), upkeep(target / "backup"):
+            before = _before(target)
+            known = () if full or before is None else before.files
+            cuts = open_cuts(source.storage)  # a blob that comes later does no harm
+            with ThreadPoolExecutor(1) as beside:
+                taking = beside.submit(_take_files, cuts, target, known, copier)
+                kept = _whole_blobs(target, before, copier if full else None)
+                blobs, damaged = _take_blobs(source, target, kept, copier, copy=copy)
+                files = taking.result()
+            made = Manifest(time.time(), source.image_id, "", files, blobs, read_fork(path))
+            _switch(target, made)
+    return {
+        "folder": str(target),
+        "tid": files[-1].tid,
+        "size": made.size,
+        "blobs": len(blobs),
+        "added": copier.copied,
+        "full": not known or files[-1].parts[:1] != known[-1].parts[:1],
+        "damaged": damaged,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def verify(target: Path, copier: Copier | None = None) -> dict[str, Any]:
+    """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``.
+
+    Raises:
+        StorageError: There is no backup, or it cannot be read.
+        BlobError: A file is missing or is not what was written; the message names it.
+    """
+    copier = copier or Copier()
+    with coded("verify"):
+        told = manifest.read(target)
+        if told is None:
+            raise StorageError(f"there is no backup in {target}")
+        count = 0
+        for name, size, sha256 in told.members():
+            check_member(target / name, size, sha256, copier)
+            count += 1
+    return {
+        "folder": str(target),
+        "tid": told.files[-1].tid,
+        "size": told.size,
+        "files": count,
+        "made": told.made,
+        "image_id": told.image_id,
+        "reason": told.reason,
+    }
+
+
+def check_member(path: Path, size: int, sha256: str, copier: Copier) -> None:
+    """Return nothing when a file of a backup is whole.
+
+    Raises:
+        BlobError: It is not.
+    """
+    if not path.is_file():
+        raise BlobError(f"{path} is missing from the backup", file=path.name)
+    if path.stat().st_size != size or copier.hash(path) != sha256:
+        raise BlobError(f"{path} is damaged; make another backup", file=path.name)
+
+
+def open_cuts(storage: Any) -> list[Cut]:
+    """Return the image files of ``storage``, each up to its last transaction."""
+    layers = layers_of(storage)
+    cuts: list[Cut] = []
+    try:
+        for number, layer in enumerate(layers):
+            last = number == len(layers) - 1
+            cuts.append(_open_cut(layer, "image.fs" if last else f"image.fs.fork/{number}.fs"))
+    except BaseException:
+        for cut in cuts:
+            cut.stream.close()
+        raise
+    return cuts
+
+
+def list_blobs(storage: Any) -> list[tuple[str, bytes, bytes, Path]]:
+    """Return (image file as in a manifest, oid, tid, path) of each blob."""
+    layers = layers_of(storage)
+    names = [f"image.fs.fork/{number}.fs" for number in range(len(layers) - 1)] + ["image.fs"]
+    named = {id(layer): name for layer, name in zip(layers, names, strict=True)}
+    return [(named[id(layer)], oid, tid, path) for layer, oid, tid, path in blob_files(layers)]
+
+
+def _open_cut(layer: FileStorage, name: str) -> Cut:
+    # Commits and the end of a pack hold this lock: size, tid and file belong together.
+    with layer._lock:
+        stream = Path(layer.getName()).open("rb", buffering=0)  # noqa: SIM115 - the cut is closed by its owner
+        size, tid = layer.getSize(), layer.lastTransaction()
+    about = os.fstat(stream.fileno())
+    return Cut(name, stream, size, tid.hex(), (about.st_dev, about.st_ino))
+
+
+def _source(root: MutableMapping[str, Any]) -> Source:
+    stored = root.get("files_by_sha256", {})
+    sums = {file.blob._p_oid.hex(): file.sha256 for file in stored.values()}
+    storage = root._p_jar.db().storage  # type: ignore[attr-defined]  # ZODB: the root's connection
+    return Source(storage, str(root.get("about", {}).get("id", "")), sums)
+
+
+def _make_folder(target: Path) -> None:
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (target / manifest.NAME).exists():
+        theirs = [path.name for path in target.iterdir() if path.name not in _OURS]
+        if theirs:
+            raise ArgumentsError(f"{target} holds {theirs[0]!r} already; name a folder of its own")
+    for name in ("parts", "blobs"):
+        (target / name).mkdir(mode=0o700, exist_ok=True)
+
+
+_OURS: Final = ("parts", "blobs", "backup.upkeep", f"{manifest.NAME}.new")
+
+
+def _before(target: Path) -> Manifest | None:
+    """Return the manifest of the backup that is there, and clear away what it does not name."""
+    told = manifest.read(target)
+    named = [] if told is None else [name for name, _, _ in told.members()]
+    for folder in ("parts", "blobs"):
+        wanted = [name.partition("/")[2] for name in named if name.startswith(folder)]
+        disk.remove_strays(target / folder, wanted)
+    return told
+
+
+def _take_files(
+    cuts: Sequence[Cut], target: Path, before: Sequence[ImageFile], copier: Copier
+) -> tuple[ImageFile, ...]:
+    try:
+        return tuple(_take_file(cut, target, before, copier) for cut in cuts)
+    finally:
+        for cut in cuts:
+            cut.stream.close()
+
+
+def _take_file(cut: Cut, target: Path, before: Sequence[ImageFile], copier: Copier) -> ImageFile:
+    known = next((file for file in before if file.name == cut.name), None)
+    parts: Sequence[Part] = ()
+    if known is not None and len(known.parts) < MAX_PARTS and _is_grown(cut, known, copier):
+        parts = known.parts
+    done = sum(part.size for part in parts)
+    if done < cut.size:
+        disk.check_room(target, cut.size - done)
+        name = f"{secrets.token_hex(16)}.part"
+        cut.stream.seek(done)
+        sha256 = copier.copy(cut.stream, cut.size - done, target / "parts" / name)
+        parts = (*parts, Part(name, cut.size - done, sha256))
+    return ImageFile(cut.name, cut.tid, cut.inode, tuple(parts))
+
+
+def _is_grown(cut: Cut, known: ImageFile, copier: Copier) -> bool:
+    """Return True when the file begins with all that the backup has of it.
+
+    The same file can only have grown, so a look at the last part will do; of another file
+    (moved, restored, packed) all is compared.
+    """
+    if known.size > cut.size or not known.parts:
+        return False
+    some = known.parts[-1:] if known.inode == cut.inode else known.parts
+    cut.stream.seek(known.size - sum(part.size for part in some))
+    return all(copier.hash_range(cut.stream, part.size) == part.sha256 for part in some)
+
+
+def _whole_blobs(
+    target: Path, before: Manifest | None, copier: Copier | None
+) -> dict[tuple[str, str], BlobFile]:
+    """Return the blobs that need not be taken again; with a copier, after reading them."""
+    kept = {}
+    for blob in before.blobs if before else ():
+        place = target / "blobs" / blob.name
+        there = place.is_file() and place.stat().st_size == blob.size
+        if there and (copier is None or copier.hash(place) == blob.sha256):
+            kept[blob.oid, blob.tid] = blob
+    return kept
+
+
+def _take_blobs(
+    source: Source,
+    target: Path,
+    kept: dict[tuple[str, str], BlobFile],
+    copier: Copier,
+    *,
+    copy: bool,
+) -> tuple[tuple[BlobFile, ...], list[str]]:
+    def take(stored: tuple[str, bytes, bytes, Path]) -> BlobFile:
+        name, oid, tid, path = stored
+        blob = kept.get((oid.hex(), tid.hex()))
+        if blob is not None:
+            return replace(blob, of=name)
+        blob = BlobFile(name, oid.hex(), tid.hex(), path.stat().st_size, "")
+        sha256 = _take_blob(path, target / "blobs" / blob.name, blob.size, copier, copy=copy)
+        return replace(blob, sha256=sha256)
+
+    with ThreadPoolExecutor(HASHERS) as pool:
+        taken = tuple(pool.map(take, list_blobs(source.storage)))
+    sums = ((source.sums.get(blob.oid, blob.sha256), blob.sha256) for blob in taken)
+    return taken, [wanted for wanted, sha256 in sums if wanted != sha256]
+
+
+def _take_blob(path: Path, place: Path, size: int, copier: Copier, *, copy: bool) -> str:
+    """Bring one blob into the backup, under a name that no manifest has until it is whole."""
+    draft = place.with_suffix(".new")
+    if not copy and disk.link(path, draft):
+        sync_file(draft)
+        sha256 = copier.hash(draft)
+    else:
+        disk.check_room(place.parent, size)
+        with path.open("rb", buffering=0) as stream:
+            sha256 = copier.copy(stream, size, draft)
+        draft.chmod(0o400)
+    draft.replace(place)
+    return sha256
+
+
+def _switch(target: Path, made: Manifest) -> None:
+    """Make ``made`` the backup, and only then remove what it does not need."""
+    for folder in ("parts", "blobs"):
+        sync_file(target / folder)
+    cross("backup.before")
+    disk.write_json(target / manifest.NAME, made.to_plain())
+    cross("backup.switched")
+    disk.remove_strays(target / "parts", _names(made, "parts"))
+    disk.remove_strays(target / "blobs", _names(made, "blobs"))
+
+
+def _names(made: Manifest, folder: str) -> Iterable[str]:
+    return [name.partition("/")[2] for name, _, _ in made.members() if name.startswith(folder)]

@@ -1,0 +1,207 @@
+"""Bytes on their way to a disk: copied, hashed, made durable, and read again."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from zc.lockfile import LockError
+from ZODB.POSException import POSError
+
+from bat_os.errors import (
+    ArgumentsError,
+    CancelledError,
+    LockedError,
+    StorageError,
+    StorageFullError,
+)
+from bat_os.image.files.livefile import sync_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+CHUNK: Final = 4 << 20
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
+_HERE: Final = -100  # AT_FDCWD
+
+
+@contextlib.contextmanager
+def coded(what: str) -> Iterator[None]:
+    """Turn what can go wrong with files into coded errors.
+
+    Raises:
+        StorageFullError: No room.
+        LockedError: Another process holds the image, or works on it.
+        StorageError: Anything else that a disk or a damaged image does.
+    """
+    try:
+        yield
+    except LockError as error:
+        text = f"{what}: the image is in use by another process, backup, fork or pack"
+        raise LockedError(text) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFullError(f"{what}: the disk is full") from error
+        raise StorageError(f"{what}: {error}") from error
+    except (POSError, ValueError) as error:
+        raise StorageError(f"{what}: {error}") from error
+
+
+class Readable(Protocol):
+    """What bytes are read from: a file, or what a packed file unpacks to."""
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        """Return up to ``size`` bytes; none at the end."""
+
+
+class Writable(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Take all of ``data``."""
+
+
+class Copier:
+    """Copies files so that they are known to have arrived.
+
+    Every copy is hashed on its way, brought onto the disk, read again and compared.
+
+    Attributes:
+        stop: Set it, and the next chunk raises ``CancelledError``.
+        copied: Bytes written so far.
+    """
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self.stop = stop or threading.Event()
+        self.copied = 0
+        self._counting = threading.Lock()
+
+    def copy(self, source: Readable, size: int, target: Path) -> str:
+        """Copy ``size`` bytes from where ``source`` stands; return their SHA-256.
+
+        Raises:
+            StorageError: The source is shorter, or something else arrived.
+        """
+        digest = hashlib.sha256()
+        with target.open("xb", buffering=0) as stream, ThreadPoolExecutor(1) as hasher:
+            for chunk in self._chunks(source, size):
+                hashing = hasher.submit(digest.update, chunk)  # beside the writing
+                stream.write(chunk)
+                hashing.result()
+            os.fsync(stream.fileno())
+        with self._counting:
+            self.copied += size
+        if self.hash(target) != digest.hexdigest():
+            raise StorageError(f"{target} does not hold what was written to it")
+        return digest.hexdigest()
+
+    def append(self, source: Readable, size: int, stream: Writable) -> str:
+        """Write ``size`` bytes of ``source`` to ``stream``; return their SHA-256."""
+        digest = hashlib.sha256()
+        for chunk in self._chunks(source, size):
+            digest.update(chunk)
+            stream.write(chunk)
+        self.copied += size
+        return digest.hexdigest()
+
+    def hash(self, path: Path) -> str:
+        """Return the SHA-256 of a file."""
+        with path.open("rb", buffering=0) as stream:
+            return self.hash_range(stream, os.fstat(stream.fileno()).st_size)
+
+    def hash_range(self, stream: Readable, size: int) -> str:
+        """Return the SHA-256 of the next ``size`` bytes."""
+        digest = hashlib.sha256()
+        for chunk in self._chunks(stream, size):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _chunks(self, stream: Readable, size: int) -> Iterator[bytes]:
+        while size:
+            if self.stop.is_set():
+                raise CancelledError("it was given up")
+            chunk = stream.read(min(CHUNK, size))
+            if not chunk:
+                raise StorageError(f"{getattr(stream, 'name', 'the file')} ends too early")
+            size -= len(chunk)
+            yield chunk
+
+
+def link(source: Path, target: Path) -> bool:
+    """Give a file a second name; return False where the file system has none for it."""
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            return False
+        raise
+    return True
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Replace ``path`` in one step that also a failure of power cannot halve."""
+    draft = path.with_name(path.name + ".new")
+    with draft.open("w", encoding="utf-8") as stream:
+        json.dump(data, stream, indent=1)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)
+    sync_file(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring the names below ``folder`` onto the disk."""
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sync_file(place)
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Return nothing when ``folder`` has room for ``size`` more bytes.
+
+    Raises:
+        StorageFullError: It has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise StorageFullError(f"{folder}: {size} bytes are needed, {free} are free")
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step; return False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    done = rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return bool(done == 0)
+
+
+def remove_strays(folder: Path, wanted: Iterable[str]) -> None:
+    """Remove the files of ``folder`` that are not wanted."""
+    keep = set(wanted)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in keep:
+            path.unlink()
+
+
+def check_absolute(path: Path, what: str) -> None:
+    """Return nothing when ``path`` means the same in every process.
+
+    Raises:
+        ArgumentsError: It is relative.
+    """
+    if not path.is_absolute() or "\0" in str(path):
+        raise ArgumentsError(f"{what} has to be a whole path, not {str(path)[:200]!r}")

@@ -1,0 +1,209 @@
+"""Make a home of a backup or an archive: built beside its place, checked, then put there.
+
+    parts + blobs > NAME.restoring-* > every digest > opened, every object counted > NAME
+
+An image that a process holds is never touched, and one that is there already only where the
+caller says so; it is then kept beside the new one. The switch is one step on Linux; elsewhere
+two, and what was killed between them has both homes beside the place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+from ZODB.blob import BushyLayout
+
+from bat_os.core.settings import IMAGE as IMAGE
+from bat_os.errors import ArgumentsError, BlobError, StorageError
+from bat_os.failpoints import cross
+from bat_os.image.allowlist import AllowListDB
+from bat_os.image.files import archive as tarball
+from bat_os.image.files import disk, manifest
+from bat_os.image.files.backup import check_member
+from bat_os.image.files.disk import Copier, coded
+from bat_os.image.files.livefile import Lock, sync_file
+from bat_os.image.files.storage import FORK, open_storage
+from bat_os.image.files.usage import count_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bat_os.image.files.manifest import ImageFile, Manifest
+
+_MARK: Final = ".restoring-"
+
+
+def restore(
+    backup: Path, home: Path, *, replace: bool = False, copier: Copier | None = None
+) -> dict[str, Any]:
+    """Make ``home`` hold the image in ``backup``: a folder, or the file of an archive.
+
+    Returns:
+        ``home``, ``tid`` of its last transaction, ``size``, ``kept`` (where the home that was
+        there is now, or ""), and ``objects``: class -> how many the image holds.
+
+    Raises:
+        ArgumentsError: ``home`` is there already and ``replace`` is not set.
+        LockedError: A process holds the image that is there.
+        BlobError: A file of the backup is missing or damaged.
+        StorageError: The backup cannot be read, or the image in it cannot.
+        ForbiddenClassError: The image names a class that BAT OS never stores.
+        StorageFullError: No room.
+    """
+    copier = copier or Copier()
+    disk.check_absolute(home, "the home to restore to")
+    with coded("restore"):
+        _check_free(home, replace=replace)
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(home)
+        draft = home.with_name(f"{home.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+        draft.mkdir(mode=0o700)
+        try:
+            with _opened(backup, draft, copier) as (folder, told):
+                _build(folder, told, draft, copier)
+            counted = _check_image(draft / IMAGE, told)
+            disk.sync_tree(draft)
+            cross("restore.built")
+            kept = _put(draft, home)
+            cross("restore.done")
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return {
+        "home": str(home),
+        "tid": told.files[-1].tid,
+        "size": told.size,
+        "kept": kept,
+        "objects": counted,
+        "reason": told.reason,
+    }
+
+
+@contextlib.contextmanager
+def _opened(backup: Path, draft: Path, copier: Copier) -> Iterator[tuple[Path, Manifest]]:
+    """Give the folder of the backup and its manifest; an archive is unpacked for the time."""
+    if backup.is_dir():
+        told = manifest.read(backup)
+        if told is None:
+            raise StorageError(f"there is no backup in {backup}")
+        yield backup, told
+        return
+    folder = draft / "unpacked"
+    folder.mkdir(mode=0o700)
+    yield folder, tarball.unpack(backup, folder, copier)
+    shutil.rmtree(folder)
+
+
+def _check_free(home: Path, *, replace: bool) -> None:
+    if not home.exists():
+        return
+    if not home.is_dir():
+        raise ArgumentsError(f"{home} is a file; name a folder")
+    if any(home.iterdir()) and not replace:
+        raise ArgumentsError(
+            f"{home} is there already; name a new folder, or restore with --replace, "
+            "which keeps the old one beside it"
+        )
+    if (home / f"{IMAGE}.lock").exists():
+        Lock(str(home / f"{IMAGE}.lock")).close()  # fails where a process holds the image
+
+
+def _sweep(home: Path) -> None:
+    """Remove what restores left here when they were killed."""
+    for path in home.parent.glob(f"{home.name}{_MARK}*"):
+        owner = path.name.rpartition(_MARK)[2].partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _build(folder: Path, told: Manifest, draft: Path, copier: Copier) -> None:
+    disk.check_room(draft, sum(file.size for file in told.files))
+    if told.fork:
+        (draft / f"{IMAGE}.fork").mkdir(mode=0o700)
+        disk.write_json(draft / f"{IMAGE}.fork" / FORK, told.fork)
+    for file in told.files:
+        _join(folder, file, _place(draft, file.name), copier)
+        blobs = Path(f"{_place(draft, file.name)}.blob")
+        (blobs / "tmp").mkdir(mode=0o700, parents=True)
+        (blobs / ".layout").write_text("bushy", encoding="ascii")
+    layout = BushyLayout()
+    for blob in told.blobs:
+        source = folder / "blobs" / blob.name
+        check_member(source, blob.size, blob.sha256, copier)
+        inner = layout.getBlobFilePath(bytes.fromhex(blob.oid), bytes.fromhex(blob.tid))
+        place = Path(f"{_place(draft, blob.of)}.blob") / inner
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not disk.link(source, place):
+            disk.check_room(draft, blob.size)
+            with source.open("rb", buffering=0) as stream:
+                copier.copy(stream, blob.size, place)
+            place.chmod(0o400)
+
+
+def _place(draft: Path, name: str) -> Path:
+    return draft / (IMAGE + name.removeprefix("image.fs"))
+
+
+def _join(folder: Path, file: ImageFile, target: Path, copier: Copier) -> None:
+    with target.open("xb", buffering=0) as stream:
+        for part in file.parts:
+            source = folder / "parts" / part.name
+            if not source.is_file() or source.stat().st_size != part.size:
+                raise BlobError(f"{source} is missing or damaged", file=part.name)
+            with source.open("rb", buffering=0) as piece:
+                if copier.append(piece, part.size, stream) != part.sha256:
+                    raise BlobError(f"{source} is damaged", file=part.name)
+        os.fsync(stream.fileno())
+
+
+def _check_image(path: Path, told: Manifest) -> dict[str, int]:
+    """Open what was built as a kernel would, and read every object; writes the index files."""
+    storage = open_storage(path)
+    try:
+        if storage.lastTransaction().hex() not in (told.files[-1].tid, _last(told)):
+            raise StorageError("the image in the backup does not end where its manifest says")
+        counted = count_objects(storage)  # before anything of it is loaded
+        AllowListDB(storage).close()
+    finally:
+        storage.close()
+    return counted
+
+
+def _last(told: Manifest) -> str:
+    """Return the last transaction of a fork that has none of its own yet."""
+    return told.files[-2].tid if told.fork and not int(told.files[-1].tid, 16) else ""
+
+
+def _put(draft: Path, home: Path) -> str:
+    """Give ``draft`` the name ``home``; return where the old home is now, or ""."""
+    if not home.exists() or not any(home.iterdir()):
+        draft.replace(home) if os.name != "nt" else _replace_empty(draft, home)
+        sync_file(home.parent)
+        return ""
+    lock = home / f"{IMAGE}.lock"
+    held = Lock(str(lock)) if (home / IMAGE).exists() else None
+    try:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        kept = home.with_name(f"{home.name}.before-{stamp}-{secrets.token_hex(2)}")
+        if disk.exchange(draft, home):
+            cross("restore.exchanged")
+            draft.rename(kept)
+        else:
+            home.rename(kept)
+            draft.rename(home)
+        sync_file(home.parent)
+    finally:
+        if held is not None:
+            held.close()
+    return str(kept)
+
+
+def _replace_empty(draft: Path, home: Path) -> None:
+    home.rmdir() if home.exists() else None
+    draft.rename(home)

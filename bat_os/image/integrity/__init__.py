@@ -1,1 +1,0 @@
-"""Is what is stored what was committed? Look, name it, and set it aside."""

@@ -1,0 +1,65 @@
+"""What the kernel thinks with: the image and the ports, handed around as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.personas import Persona
+    from bat_os.core.settings import Settings
+    from bat_os.image.catalog_service import CatalogService
+    from bat_os.image.store import ImageStore
+    from bat_os.method.guardian import PersistenceGuardian
+    from bat_os.models.profiles import Profile
+    from bat_os.models.roster import Roster
+    from bat_os.ports import Cell, Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Cascaded:
+    """What came out of a cascade.
+
+    Attributes:
+        packet: ``CognitiveStatePacket`` as plain data.
+        draft: One more candidate, in the form of ``MethodDrafted``.
+        model_calls: Batches that the models ran.
+        tokens: New tokens that they drew.
+    """
+
+    packet: Mapping[str, Any]
+    draft: dict[str, Any]
+    model_calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """The image and the ports.
+
+    Attributes:
+        image: The living image.
+        roster: The language models, by persona.
+        profile: Which model and sampling each persona has.
+        embedder: Texts to vectors.
+        catalog: Documents and learned methods.
+        cell: Where learned code runs.
+        guardian: What refuses bad source.
+        personas: By name.
+        options: The owner's settings.
+        cascade: Takes a brief and the passages found through all personas; None: no such mode.
+    """
+
+    image: ImageStore
+    roster: Roster
+    profile: Profile
+    embedder: Embedder
+    catalog: CatalogService
+    cell: Cell
+    guardian: PersistenceGuardian
+    personas: Mapping[str, Persona]
+    options: Settings
+    cascade: Callable[[Mind, Brief, Sequence[Mapping[str, Any]]], Awaitable[Cascaded]] | None = None

@@ -1,0 +1,146 @@
+"""Write a batch of candidates for a method: the SYNTHESIZING step of one mission.
+
+known methods that fit     as they are, under the new name (similar.py)
+greedy x 1, sampled x n    prefilled with the signature; half of them after being shown
+                           similar functions, learned ones and those of the seed library
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal
+from bat_os.core.events import MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
+from bat_os.core.plan import Plan
+from bat_os.core.prompts import STOP, ask_method
+from bat_os.image.objects import digest
+from bat_os.kernel.learning.byexample import find_by_example
+from bat_os.kernel.learning.replacement import replaced_by
+from bat_os.kernel.learning.similar import STEWARD, adapt_to, find_similar
+from bat_os.kernel.snapshot import find
+from bat_os.ports import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.image.missions import Record
+    from bat_os.kernel.context import Mind
+    from bat_os.kernel.learning.similar import Similar
+    from bat_os.kernel.missions.text_stream import Pieces
+    from bat_os.ports import Prompt
+
+METHOD_TOKENS: Final = 110
+SHOTS: Final = 3
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
+_FENCE: Final = "```python\n"  # for the model, not for who looks on
+LACKS: Final = 6  # a small model loses the thread of longer lists
+
+
+class Synthesis:
+    """The SYNTHESIZING step of one mission."""
+
+    def __init__(self, mind: Mind, record: Record, pieces: Pieces) -> None:
+        self._mind = mind
+        self._record = record
+        self._pieces = pieces
+        self._brief = record.mission.brief
+        planned = record.mission.last(QueriesPlanned)
+        self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
+        self._persona = ""
+        self._asked: set[str] = set()
+
+    async def write(self) -> MethodDrafted:
+        """Return the candidates; the same record gives the same ones with the same model.
+
+        Raises:
+            ModelError: The model cannot be had.
+        """
+        mission = self._record.mission
+        self._persona = await writer_of(self._mind, self._brief)
+        system = self._mind.personas[self._persona].system_prompt
+        system = f"{system} {self._plan.system}".rstrip() + self._without()
+        replaced = await replaced_by(self._mind, self._brief)
+        similar = await find_similar(self._mind, self._record)
+        if replaced.number:  # it would come back as its own successor
+            similar = [one for one in similar if one.selector != self._brief.selector]
+        shots = [(one.wish, one.source) for one in similar if one.pure][:SHOTS]
+        plain = ask_method(self._brief, system, None)
+        shown = ask_method(self._brief, system, shots)
+        count = self._plan.candidates or self._mind.options.candidates
+        greedy = [plain] if mission.rounds == 0 else []
+        sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
+        again = f" {replaced.number}" if replaced.number else ""
+        seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
+        drafts = [] if mission.rounds else await self._adapt(similar)
+        calls = tokens = 0
+        for prompts, temperature in ((greedy, 0.0), (sampled, self._plan.temperature)):
+            if prompts:
+                written, drawn = await self._draw(prompts, (temperature, seed))
+                drafts += written
+                calls, tokens = calls + 1, tokens + drawn
+        packet: Mapping[str, Any] = {}
+        if self._brief.mode and self._mind.cascade is not None and not mission.rounds:
+            passages = mission.last(PassagesFound).passages
+            final = await self._mind.cascade(self._mind, self._brief, passages)
+            drafts, packet = [*drafts, final.draft], final.packet
+            calls, tokens = calls + final.model_calls, tokens + final.tokens
+        return MethodDrafted(tuple(drafts), packet, model_calls=calls, tokens=tokens)
+
+    async def _adapt(self, similar: Sequence[Similar]) -> list[dict[str, Any]]:
+        """Return known functions as drafts: the nearest by their words, and others by example."""
+        drafts = await adapt_to(self._mind, self._brief, similar)
+        known = {draft["from"] for draft in drafts}
+        return drafts + await find_by_example(self._mind, self._brief, known)
+
+    def _without(self) -> str:
+        """Return what the cell's Python lacks, for the writer; "" where it lacks nothing.
+
+        What candidates of an earlier round failed on comes first.
+        """
+        rejected = self._record.mission.last(MethodRejected)
+        missed = [v["lacks"] for v in rejected.verdicts if v.get("lacks")] if rejected else []
+        lacks = dict.fromkeys([*missed, *self._mind.cell.stats().get("lacks", ())])
+        return f" Do without {'; '.join(list(lacks)[:LACKS])}." if lacks else ""
+
+    async def _draw(
+        self, prompts: Sequence[Prompt], how: tuple[float, int]
+    ) -> tuple[list[dict[str, Any]], int]:
+        temperature, seed = how
+        sampling = Sampling(temperature, max_tokens=METHOD_TOKENS, seed=seed, stop=STOP)
+        roster, persona = self._mind.roster, self._persona
+        begin = prompts[0].prefill.removeprefix(_FENCE)
+        with self._pieces.writing(self._record.id, persona, begin) as hear:
+            written = await roster.generate(persona, prompts, sampling, writing=True, on_text=hear)
+        drafts: list[dict[str, Any]] = [
+            {
+                "text": one.text,
+                "finished": one.finished,
+                "temperature": temperature,
+                "seed": seed,
+                "batch": f"{self._record.mission.rounds} {temperature}",
+                "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
+                "prompt": digest(repr(prompt)),
+                "persona": persona,
+                "model": roster.model_of(persona),
+                "digest": roster.digest_of(persona),
+                "adapter": roster.adapter_of(persona, writing=True),
+            }
+            for prompt, one in zip(prompts, written, strict=True)
+        ]
+        for draft, prompt in zip(drafts, prompts, strict=True):
+            if draft["prompt"] not in self._asked:  # once: it is long, and many share it
+                self._asked.add(draft["prompt"])
+                draft["asked"] = {"messages": prompt.messages, "prefill": prompt.prefill}
+        return drafts, sum(one.tokens for one in written)
+
+
+async def writer_of(mind: Mind, brief: Brief) -> str:
+    """Return the name of the persona that the target delegates to."""
+
+    def work(root: MutableMapping[str, Any]) -> Any:
+        found = find(root, brief.target).lookup("persona")
+        return found[1] if found else STEWARD
+
+    name = await mind.image.transact(work, note="look up the persona")
+    return name if type(name) is str and name in mind.personas else STEWARD

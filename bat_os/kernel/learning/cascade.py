@@ -1,0 +1,102 @@
+"""The cascade: a brief goes through BRICK, ROBIN, BABS and ALFRED, and one more draft comes out.
+
+It is offered to the kernel as ``Mind.cascade``; a mission whose brief has the mode ``cascade``
+calls it in its first SYNTHESIZING. The draft is judged as any other candidate. At most four
+calls of a model, each with its own limit of tokens and seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core import packet as talk
+from bat_os.core.brief import goal
+from bat_os.core.packet import CognitiveStatePacket, Stage
+from bat_os.core.prompts import STOP, ask_method, read_method
+from bat_os.errors import ModelOutputError
+from bat_os.image.objects import digest
+from bat_os.kernel.context import Cascaded
+from bat_os.ports import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.kernel.context import Mind
+    from bat_os.ports import Completion, Prompt
+
+METHOD_TOKENS: Final = 110
+REMARK_TOKENS: Final = 100
+FACT_TOKENS: Final = 120
+SECONDS: Final = 60.0  # for one stage, waiting included
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
+
+
+async def run_cascade(mind: Mind, brief: Brief, passages: Sequence[Mapping[str, Any]]) -> Cascaded:
+    """Return the packet of all stages and the final draft, in the form of ``MethodDrafted``.
+
+    Raises:
+        ModelError: A model cannot be had.
+    """
+    seed = int(digest(goal(brief))[:8], 16)
+    writing = Sampling(max_tokens=METHOD_TOKENS, seed=seed, stop=STOP, seconds=SECONDS)
+    people = mind.personas
+
+    first = await _draw(
+        mind, "BRICK", ask_method(brief, people["BRICK"].system_prompt, None), writing
+    )
+    packet = CognitiveStatePacket(goal(brief)).after(
+        Stage("BRICK", tokens=first.tokens), read_method(brief, first.text)
+    )
+    remarking = replace(writing, max_tokens=REMARK_TOKENS, stop="", schema=talk.SERVES_SCHEMA)
+    prompt = talk.ask_whether_it_serves(brief, people["ROBIN"], packet)
+    answer = await _draw(mind, "ROBIN", prompt, remarking)
+    packet = packet.after(_read("ROBIN", answer, talk.read_whether_it_serves))
+    if passages:
+        finding = replace(
+            remarking, max_tokens=FACT_TOKENS, schema=talk.facts_schema(len(passages))
+        )
+        prompt = talk.ask_facts(brief, people["BABS"], packet, passages)
+        answer = await _draw(mind, "BABS", prompt, finding)
+        packet = packet.after(_read("BABS", answer, lambda text: talk.read_facts(text, passages)))
+    else:
+        packet = packet.after(Stage("BABS", skipped="no passage was found"))
+    prompt = talk.ask_final(brief, people["ALFRED"], packet)
+    last = await _draw(mind, "ALFRED", prompt, writing)
+    packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
+    draft = _draft(mind, prompt, last, writing)
+    tokens = sum(stage.tokens for stage in packet.stages)
+    calls = 3 + bool(passages)
+    return Cascaded(packet.to_plain(), draft, calls, tokens)
+
+
+async def _draw(mind: Mind, persona: str, prompt: Prompt, sampling: Sampling) -> Completion:
+    writing = sampling.schema is None
+    return (await mind.roster.generate(persona, [prompt], sampling, writing=writing))[0]
+
+
+def _read(persona: str, answer: Completion, read: Callable[[str], Stage]) -> Stage:
+    try:
+        return replace(read(answer.text), tokens=answer.tokens)
+    except ModelOutputError as error:
+        text = f"the answer could not be read: {error}"
+        return Stage(persona, skipped=text, tokens=answer.tokens)
+
+
+def _draft(mind: Mind, prompt: Prompt, last: Completion, sampling: Sampling) -> dict[str, Any]:
+    roster = mind.roster
+    return {
+        "text": last.text,
+        "finished": last.finished,
+        "temperature": sampling.temperature,
+        "seed": sampling.seed,
+        "batch": "cascade",
+        "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
+        "prompt": digest(repr(prompt)),
+        "persona": "ALFRED",
+        "model": roster.model_of("ALFRED"),
+        "digest": roster.digest_of("ALFRED"),
+        "adapter": roster.adapter_of("ALFRED", writing=True),
+        "asked": {"messages": prompt.messages, "prefill": prompt.prefill},
+    }

@@ -1,0 +1,280 @@
+"""The cognitive cycle: one step per state, one short transaction per transition.
+
+    IDLE          is it understood, or does a known skill serve? then it is a turn, and done
+    DECOMPOSING   BRICK plans: one to three queries, and how to go about it
+    DELEGATING    the catalog finds passages and similar methods
+    SYNTHESIZING  the target's persona writes a batch of candidates
+    VALIDATING    fix, audit, try each in the cell, choose; then one transaction holds the
+                  method, its index entry, the effects of the first call, the answer, COMPLETE
+
+A step takes the stored record and returns the event that happened; which state follows is
+``Mission.advance``'s business. Only the last step touches the target, so a killed kernel
+goes on from the last committed state, and a failed mission leaves the target as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal
+from bat_os.core.events import (
+    BriefAccepted,
+    MessageUnderstood,
+    MethodRejected,
+    MissionFailed,
+    PassagesFound,
+    QueriesPlanned,
+    SkillReused,
+)
+from bat_os.core.mission import State
+from bat_os.core.plan import PLAN_SCHEMA, QUERIES_SCHEMA, read_plan
+from bat_os.core.prompts import ask_plan
+from bat_os.core.protocol import error_body
+from bat_os.errors import (
+    BatError,
+    CellError,
+    DraftsError,
+    ModelOutputError,
+    NotFoundError,
+    NotUnderstoodError,
+    ProtocolError,
+    TransitionError,
+)
+from bat_os.image import missions
+from bat_os.kernel import views
+from bat_os.kernel.learning.approval import hold, refuse_waiting
+from bat_os.kernel.learning.candidates import Synthesis, writer_of
+from bat_os.kernel.learning.judge import Validation
+from bat_os.kernel.learning.replacement import replaced_by
+from bat_os.kernel.learning.reuse import find_known
+from bat_os.kernel.missions.text_stream import Pieces
+from bat_os.kernel.turn import take_turn
+from bat_os.ports import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from bat_os.core.events import Event
+    from bat_os.core.mission import Mission
+    from bat_os.image.missions import Record
+    from bat_os.kernel.context import Mind
+    from bat_os.kernel.turn import Answer
+
+    Root = MutableMapping[str, Any]
+    Emit = Callable[[str, Mission, dict[str, Any]], None]
+    Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
+
+PLAN_TRIES: Final = 3
+PASSAGES: Final = 4
+UNSURE_ROUNDS: Final = 2  # batches that are drawn before an example is asked for
+SHOTS: Final = 4
+# A known skill that fails on these arguments is no answer: a method is written for them.
+_DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
+PLAN_TOKENS: Final = 160
+RETRY_TEMPERATURE: Final = 0.7
+
+
+class CognitiveCycle:
+    """Takes one mission from its stored state to its end.
+
+    Attributes:
+        mind: The image and the ports.
+        emit: Told of every transition after it was committed: (mission id, mission, what
+            is worth saying about it).
+        pieces: Told of text while a model writes it.
+    """
+
+    def __init__(self, mind: Mind, emit: Emit, pieces: Pieces | None = None) -> None:
+        self.mind = mind
+        self.emit = emit
+        self.pieces = pieces or Pieces()
+        self._steps = {
+            State.IDLE: self._answer_or_begin,
+            State.DECOMPOSING: self._make_plan,
+            State.DELEGATING: self._find_passages,
+            State.SYNTHESIZING: self._write_candidates,
+            State.VALIDATING: self._choose_and_install,
+        }
+
+    async def run(self, mission_id: str) -> dict[str, Any]:
+        """Return the body of the final reply: ``{"type": "result"|"error", "body": ...}``.
+
+        What goes wrong on the way ends the mission as FAILED with a code and a reason.
+        """
+        record = await self._read(mission_id)
+        while record.answer is None:
+            with contextlib.suppress(TransitionError):  # the world moved on: look again
+                await self._step(record)
+            record = await self._read(mission_id)
+        return record.answer
+
+    async def fail(self, mission_id: str, error: BatError) -> None:
+        """End a mission that is not final as FAILED."""
+        record = await self._read(mission_id)
+        if record.answer is None:
+            await self._advance(record, *_failed(error))
+
+    async def _step(self, record: Record) -> None:
+        try:
+            outcome = await self._steps[record.mission.state](record)
+        except TransitionError:
+            raise
+        except BatError as error:
+            outcome = _failed(error)
+        if outcome is not None:
+            await self._advance(record, *outcome)
+
+    async def _advance(self, record: Record, event: Event, say: dict[str, Any]) -> None:
+        after = record.mission.advance(event)
+        answer = None
+        if after.state is State.FAILED:
+            error = say.get("error") or error_body(DraftsError(say["reason"], **say))
+            answer = {"type": "error", "body": error | views.facts(record, after)}
+        await self.mind.image.transact(
+            lambda root: missions.write(root, record.id, after, answer),
+            note=f"mission {after.state}",
+            mission=record.id,
+        )
+        self.emit(record.id, after, say)
+
+    async def _answer_or_begin(self, record: Record) -> Outcome:
+        done = record.mission.advance(MessageUnderstood())
+
+        def settle(root: Root, answer: Answer) -> None:
+            body = views.result(done.brief, answer, **views.facts(record, done))
+            missions.write(root, record.id, done, {"type": "result", "body": body})
+
+        brief, mind = record.mission.brief, self.mind
+        if (await replaced_by(mind, brief)).number:
+            return BriefAccepted(), {"goal": goal(brief)}
+        try:
+            await take_turn(mind.image, mind.cell, brief, settle=settle, mission=record.id)
+        except NotUnderstoodError:
+            await refuse_waiting(mind, brief)
+            if record.mission.state is State.IDLE and await self._reuse(record):
+                return None
+            return BriefAccepted(), {"goal": goal(brief)}
+        self.emit(record.id, done, {})
+        return None
+
+    async def _reuse(self, record: Record) -> bool:
+        """Answer by a skill that serves the same wish under another name; False: there is none."""
+        brief, mind = record.mission.brief, self.mind
+        if brief.fresh or (known := await find_known(mind, brief)) is None:
+            return False
+        done = record.mission.advance(SkillReused(known.holder, known.selector, known.similarity))
+        say = {"reused": asdict(known)}
+
+        def settle(root: Root, answer: Answer) -> None:
+            body = views.result(brief, answer, **views.facts(record, done), **say)
+            missions.write(root, record.id, done, {"type": "result", "body": body})
+
+        told = replace(brief, target=known.holder, selector=known.selector)
+        try:
+            await take_turn(mind.image, mind.cell, told, settle=settle, mission=record.id)
+        except _DOES_NOT_SERVE:
+            return False
+        self.emit(record.id, done, say)
+        return True
+
+    async def _make_plan(self, record: Record) -> Outcome:
+        mind, whole = self.mind, self.mind.options.plan == "written"
+        prompt = ask_plan(record.mission.brief, mind.personas["BRICK"].system_prompt, whole=whole)
+        tokens, problem = 0, ModelOutputError("no answer")
+        for seed in range(PLAN_TRIES):
+            sampling = Sampling(
+                temperature=0.0 if seed == 0 else RETRY_TEMPERATURE,
+                max_tokens=PLAN_TOKENS,
+                seed=seed,
+                schema=PLAN_SCHEMA if whole else QUERIES_SCHEMA,
+            )
+            with self.pieces.writing(record.id, "BRICK") as hear:
+                drawn = await mind.roster.generate("BRICK", [prompt], sampling, on_text=hear)
+            written = drawn[0]
+            tokens += written.tokens
+            try:
+                plan = read_plan(written.text)
+            except ModelOutputError as error:
+                problem = error
+                continue
+            event = QueriesPlanned(
+                plan.queries, plan.to_plain(), model_calls=seed + 1, tokens=tokens
+            )
+            return event, {"queries": list(plan.queries), "plan": plan.to_plain()}
+        text = f"BRICK's plan could not be read {PLAN_TRIES} times: {problem}"
+        return _failed(ModelOutputError(text), model_calls=PLAN_TRIES, tokens=tokens)
+
+    async def _find_passages(self, record: Record) -> Outcome:
+        planned = record.mission.last(QueriesPlanned)
+        wish = goal(record.mission.brief)
+        documents = await self.mind.catalog.search((wish, *planned.queries), top_k=PASSAGES)
+        methods = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="method")
+        seeds = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="seed")
+        found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
+        passages = tuple(
+            {"doc_id": p.doc_id, "title": p.title, "kind": p.kind, "text": p.text,
+             "similarity": round(p.similarity, 4)}
+            for p in found
+        )  # fmt: skip
+        say = {
+            "passages": [p["title"] for p in passages],
+            "persona": await writer_of(self.mind, record.mission.brief),
+        }
+        return PassagesFound(passages), say
+
+    async def _write_candidates(self, record: Record) -> Outcome:
+        event = await Synthesis(self.mind, record, self.pieces).write()
+        return event, {"candidates": len(event.drafts)}
+
+    async def _choose_and_install(self, record: Record) -> Outcome:
+        if await self._answer_or_begin(record) is None:  # another mission taught it meanwhile
+            return None
+        validation = Validation(self.mind, record)
+        choice = await validation.judge()
+        verdicts = tuple(v.to_plain() for v in choice.verdicts)
+        if choice.status == "unsure" and record.mission.rounds >= UNSURE_ROUNDS:
+            raise views.ask_example(record.mission.brief, choice)
+        if choice.chosen is None:
+            return await self._reject(record, choice.reason, verdicts, **validation.spent)
+        install = await validation.prepare(choice)
+        if self.mind.options.approve:
+            await hold(self.mind, record, install, choice)
+            self.emit(record.id, install.mission, {"status": "waiting", "why": choice.reason})
+            return None
+
+        def settle(root: Root, answer: Answer) -> None:
+            install.into(root)
+            how = {"learned": True, "status": choice.status, "why": choice.reason}
+            about = views.facts(record, install.mission) | how
+            body = views.result(record.mission.brief, answer, **about)
+            missions.write(root, record.id, install.mission, {"type": "result", "body": body})
+
+        brief, mind = record.mission.brief, self.mind
+        try:
+            await take_turn(
+                mind.image, mind.cell, brief, install.candidate, settle=settle, mission=record.id
+            )
+        except CellError as error:
+            reason = f"the chosen candidate failed when it was to count: {error}"
+            return await self._reject(record, reason, verdicts, **validation.spent)
+        self.emit(record.id, install.mission, {"status": choice.status, "why": choice.reason})
+        return None
+
+    async def _reject(self, record: Record, reason: str, verdicts: Any, **spent: int) -> Outcome:
+        say = {
+            "reason": reason,
+            "verdicts": views.table(verdicts),
+            "persona": await writer_of(self.mind, record.mission.brief),
+        }
+        return MethodRejected(reason, verdicts, **spent), say
+
+    async def _read(self, mission_id: str) -> Record:
+        return await self.mind.image.transact(
+            lambda root: missions.read(root, mission_id), note="read a mission"
+        )
+
+
+def _failed(error: BatError, **spent: int) -> tuple[MissionFailed, dict[str, Any]]:
+    return MissionFailed(error.code, str(error), **spent), {"error": error_body(error)}

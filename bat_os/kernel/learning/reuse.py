@@ -1,0 +1,84 @@
+"""Is there a skill for the wish already, under another name? Then it answers, and none is written.
+
+Meaning alone is not enough to decide: "celsius to fahrenheit" and "fahrenheit to celsius" lie
+close together. So nothing may set the words of the two wishes apart
+(``bat_os.sentence.sameness``), and the arguments have to be of the same kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import goal, kinds
+from bat_os.kernel.snapshot import find
+from bat_os.sentence.likeness import REUSE
+from bat_os.sentence.sameness import is_the_same
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.image.catalog import Passage
+    from bat_os.kernel.context import Mind
+
+NEAREST: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A learned method that serves the wish.
+
+    Attributes:
+        holder: Name of the object that has it.
+        selector: Its message.
+        wish: What it was learned for.
+        similarity: Of the two wishes, a cosine.
+    """
+
+    holder: str
+    selector: str
+    wish: str
+    similarity: float
+
+
+async def find_known(mind: Mind, brief: Brief) -> Known | None:
+    """Return the learned method that serves the wish of ``brief``, or None.
+
+    Raises:
+        ModelError: The embedding model cannot be had.
+    """
+    wish = goal(brief)
+    hits = await mind.catalog.search((wish,), top_k=NEAREST, kind="method")
+    if not hits:
+        return None
+    wishes = [hit.text.partition("\n")[0] for hit in hits]
+    vectors = await mind.catalog.embed([wish, *wishes])
+    values = len(brief.args) + len(brief.kwargs)
+    likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
+    likely = [
+        (similarity, hit)
+        for similarity, hit, known in sorted(
+            zip(likeness, hits, wishes, strict=True), key=lambda one: -one[0]
+        )
+        if similarity >= REUSE and is_the_same(wish, known, values=values)
+    ]
+    return await mind.image.transact(
+        lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"
+    )
+
+
+def _first_that_fits(
+    root: MutableMapping[str, Any], brief: Brief, likely: Sequence[tuple[float, Passage]]
+) -> Known | None:
+    target = find(root, brief.target)
+    for similarity, hit in likely:
+        meta: dict[str, Any] = root["knowledge_catalog"].meta(hit.doc_id)
+        holder, selector = meta.get("object", ""), meta.get("selector", "")
+        found = root["objects"].get(holder)
+        if found is None or found.lookup(selector) is None or meta.get("kinds") != kinds(brief):
+            continue
+        reached = target.lookup(selector)
+        if meta.get("pure") or (reached is not None and reached == found.lookup(selector)):
+            return Known(holder, selector, hit.text.partition("\n")[0], round(similarity, 4))
+    return None

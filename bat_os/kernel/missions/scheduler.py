@@ -1,0 +1,278 @@
+"""Missions as tasks: start, watch, resume, stop. One task per unfinished brief.
+
+A mission belongs to the image, not to whoever asked: when a client goes away, its mission
+goes on, and when the kernel is killed, the next one takes the mission up again. RUNNING of
+them progress side by side: while the model draws for one, others search and try candidates.
+Whose mission is next goes by session in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import (
+    BatError,
+    BusyError,
+    CancelledError,
+    DeadlineError,
+    NotFoundError,
+    ShuttingDownError,
+)
+from bat_os.failpoints import cross
+from bat_os.image import missions
+from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.missions.fairness import FairGate
+from bat_os.kernel.missions.feed import Feed, notice
+from bat_os.kernel.missions.text_stream import Pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bat_os.core.mission import Mission
+    from bat_os.image.missions import Record
+    from bat_os.kernel.context import Mind
+
+    Listener = Callable[[Mapping[str, Any]], None]
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED: Final = 256
+MAX_PER_SESSION: Final = 16
+RUNNING: Final = 4
+# A mission of unknown length is taken to last so long, when someone is told to come back.
+_GUESS_SECONDS: Final = 4.0
+_SOONEST_MS: Final = 250
+_LATEST_MS: Final = 30_000
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One mission that this kernel runs.
+
+    Attributes:
+        resumed: An earlier kernel left it.
+        task: Ends with the mission's answer.
+        listeners: Told of its states.
+        taken_up: It runs, and that is counted in the image.
+        begun: Its task has had its first step.
+        withdrawn: The asker does not want it any more.
+        ending: It is over; what is left is to write that down.
+    """
+
+    session: str
+    resumed: bool
+    task: asyncio.Task[dict[str, Any]] | None = None
+    listeners: list[Listener] = field(default_factory=list)
+    taken_up: bool = False
+    begun: bool = False
+    withdrawn: bool = False
+    ending: bool = False
+
+
+class Scheduler:
+    """Runs missions, RUNNING of them at a time, and tells listeners what happens.
+
+    Attributes:
+        feed: Has the latest events of all missions, and tells those who subscribed.
+        pieces: Tells of text while a model writes it.
+    """
+
+    def __init__(self, mind: Mind, journal: Listener) -> None:
+        self.feed = Feed()
+        self._mind = mind
+        self._journal = journal
+        self.pieces = Pieces()
+        self._cycle = CognitiveCycle(mind, self._announce, self.pieces)
+        self._jobs: dict[str, _Job] = {}
+        self._coming: list[str] = []
+        self._places = FairGate(RUNNING)
+        self._usual_seconds = _GUESS_SECONDS
+        self._ready = asyncio.Event()
+        self._closing = False
+
+    def open(self) -> None:
+        """Let missions run; until then they wait in their first state."""
+        self._ready.set()
+
+    @property
+    def queued(self) -> int:
+        """How many missions have not ended."""
+        return len(self._jobs)
+
+    @contextlib.contextmanager
+    def room(self, session: str) -> Iterator[None]:
+        """Hold a place for one more brief until it is stored and started.
+
+        Raises:
+            BusyError: MAX_QUEUED briefs wait, or MAX_PER_SESSION of this session.
+            ShuttingDownError: The kernel is going down.
+        """
+        self._check_open()
+        waiting = len(self._jobs) + len(self._coming)
+        if waiting >= MAX_QUEUED:
+            text = f"{MAX_QUEUED} briefs are waiting"
+            raise BusyError(text, self._pause(RUNNING), queued=waiting)
+        mine = sum(job.session == session for job in self._jobs.values())
+        mine += self._coming.count(session)
+        if session and mine >= MAX_PER_SESSION:
+            text = f"{MAX_PER_SESSION} briefs of this session are waiting"
+            raise BusyError(text, self._pause(1), queued=mine)
+        self._coming.append(session)
+        try:
+            yield
+        finally:
+            self._coming.remove(session)
+
+    def start(self, record: Record, *, resumed: bool = False) -> None:
+        """Run a stored mission, unless it has ended or runs already.
+
+        Raises:
+            ShuttingDownError: The kernel is going down; the next one will run it.
+        """
+        if record.id in self._jobs or record.answer is not None:
+            return
+        self._check_open()
+        job = self._jobs[record.id] = _Job(record.session, resumed)
+        job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
+        job.task.add_done_callback(lambda task: self._forget(record.id, task))
+
+    async def result(self, mission_id: str, listener: Listener | None = None) -> dict[str, Any]:
+        """Wait for a mission's end and return its answer; the listener hears of its states."""
+        cross("accept.told")
+        job = self._jobs.get(mission_id)
+        if job is None or job.task is None:
+            return await self._stored(mission_id)
+        if listener is not None:
+            job.listeners.append(listener)
+        try:
+            return await asyncio.shield(job.task)
+        finally:
+            if listener is not None:
+                job.listeners.remove(listener)
+
+    def cancel(self, mission_id: str) -> bool:
+        """Withdraw a mission, also one that waits; return False when it does not run."""
+        job = self._jobs.get(mission_id)
+        if job is None or job.task is None or job.ending:
+            return False
+        if not job.withdrawn:
+            job.withdrawn = True
+            if job.begun:  # a task that has not had its first step would end without a word
+                job.task.cancel()
+        return True
+
+    async def resume(self) -> int:
+        """Take up what an earlier kernel left unfinished; return how many missions."""
+        found = await self._mind.image.transact(
+            missions.unfinished, note="look for unfinished missions"
+        )
+        for mission_id in found:
+            try:
+                self.start(await self._checked(mission_id), resumed=True)
+            except BatError:  # one bad record must not keep the kernel down
+                log.exception("mission %s is left alone", mission_id)
+        return len(found)
+
+    async def close(self) -> None:
+        """Stop all missions where they stand; the image knows where that is."""
+        self._closing = True
+        self.feed.close()
+        jobs = dict(self._jobs)
+        tasks = [job.task for job in jobs.values() if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if running := [mission_id for mission_id, job in jobs.items() if job.taken_up]:
+            try:
+                await self._mind.image.transact(
+                    lambda root: missions.put_down(root, running), note="put missions down"
+                )
+            except BatError:  # a full disk, say; they count as if the kernel had died
+                log.exception("missions were not put down")
+
+    async def _run(self, mission_id: str, job: _Job) -> dict[str, Any]:
+        seconds = self._mind.options.mission_seconds
+        job.begun = True
+        if job.withdrawn and job.task is not None:
+            job.task.cancel()  # takes effect at the first await that has to wait
+        try:
+            await self._ready.wait()
+            async with self._places.enter(job.session), asyncio.timeout(seconds):
+                started = time.monotonic()
+                if job.resumed:
+                    await self._take_up(mission_id, job)
+                answer = await self._cycle.run(mission_id)
+                self._usual_seconds += (time.monotonic() - started - self._usual_seconds) / 4
+                return answer
+        except asyncio.CancelledError:
+            if self._closing or not job.withdrawn:
+                raise
+            error: BatError = CancelledError("cancelled by the asker")
+        except TimeoutError:
+            error = DeadlineError(f"the mission took over {seconds:.0f} s")
+        except BatError as caught:
+            error = caught
+        except Exception:  # one request: a fault of ours must not take the kernel down
+            log.exception("mission %s", mission_id)
+            error = BatError("the kernel has a fault; its log has the details")
+        job.ending = True
+        await self._cycle.fail(mission_id, error)
+        return await self._stored(mission_id)
+
+    async def _take_up(self, mission_id: str, job: _Job) -> None:
+        """Count that this kernel runs what an earlier one left.
+
+        Raises:
+            CancelledError: Too many kernels have died while it ran.
+        """
+        job.taken_up = True  # before the await: what is being committed counts
+        may_run = await self._mind.image.transact(
+            lambda root: missions.take_up(root, mission_id), note="take up a mission"
+        )
+        if not may_run:
+            raise CancelledError(f"it was running when {missions.MAX_ATTEMPTS} kernels died")
+
+    def _forget(self, mission_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._jobs.pop(mission_id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            coded = isinstance(error, BatError)  # the disk, say: known, and told elsewhere too
+            level = logging.WARNING if coded else logging.ERROR
+            log.log(level, "mission %s has stopped: %r", mission_id, error)
+
+    def _pause(self, at_once: int) -> int:
+        """Return in how many milliseconds a place should be free, where so many run at once."""
+        milliseconds = int(self._usual_seconds / at_once * 1000)
+        return min(max(milliseconds, _SOONEST_MS), _LATEST_MS)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDownError("the kernel is going down; ask again in a moment")
+
+    async def _read(self, mission_id: str) -> Record:
+        return await self._mind.image.transact(
+            lambda root: missions.read(root, mission_id), note="read a mission"
+        )
+
+    async def _checked(self, mission_id: str) -> Record:
+        return await self._mind.image.transact(
+            lambda root: missions.check(root, mission_id), note="check a mission"
+        )
+
+    async def _stored(self, mission_id: str) -> dict[str, Any]:
+        record = await self._read(mission_id)
+        if record.answer is None:
+            raise NotFoundError(f"the mission {mission_id} has not ended, and does not run")
+        return record.answer
+
+    def _announce(self, mission_id: str, mission: Mission, detail: dict[str, Any]) -> None:
+        told = notice(mission_id, mission, detail)
+        job = self._jobs.get(mission_id)
+        for listener in list(job.listeners) if job else ():
+            listener(told)
+        self._journal(self.feed.publish(told, mission))
+        cross(mission.state.value)

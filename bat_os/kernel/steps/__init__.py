@@ -1,1 +1,0 @@
-"""What the cognitive cycle does in its single states."""

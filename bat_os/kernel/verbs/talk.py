@@ -1,0 +1,218 @@
+"""Questions in words: ROBIN and BRICK answer in counterpoint, grounded in passages.
+
+    search > who begins > first answer > second answer, which builds on it > marks > one commit
+
+Nothing is learned, and no method is written; ``bat_os.core.discussion`` has the rules. The same
+question, seed, catalog and model give the same answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core import discussion as counterpoint
+from bat_os.core import sentences
+from bat_os.errors import ArgumentsError, ModelOutputError
+from bat_os.image.history import talks
+from bat_os.image.objects import digest
+from bat_os.ports import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bat_os.core.protocol import Request
+    from bat_os.image.catalog import Passage
+    from bat_os.kernel.context import Mind
+    from bat_os.ports import Prompt
+
+    Say = Callable[[Mapping[str, Any]], None]
+
+MAX_QUESTION: Final = 1_000
+MAX_SEED: Final = 1 << 31
+MAX_LISTED: Final = 50
+TRIES: Final = 3
+SECONDS: Final = 120.0  # for one speaker, loading included
+TEMPERATURE: Final = 0.7
+KINDS: Final = ("document", "codex")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    persona: str
+    sentences: tuple[str, ...]
+    tokens: int
+    tries: int
+
+
+async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Answer the question in ``body.text``; pieces come as events ``{"persona", "text"}``.
+
+    ``body.seed`` gives another answer. An event with ``again`` begins a persona's answer anew.
+
+    Returns:
+        ``talk`` (its id), ``question``, ``seed``, ``answers`` (``persona``, ``text`` with marks
+        ``[n]``, ``cites``, ``model``, ``tokens``), ``passages`` (``n``, ``doc_id``, ``title``,
+        ``kind``, ``text``, ``similarity``, ``cited``), ``grounded``, ``note``, ``tokens``,
+        ``seconds``.
+
+    Raises:
+        ArgumentsError: No question, or a seed that is none.
+        ModelOutputError: Not one whole sentence came, TRIES times.
+        ModelError: A model cannot be had.
+    """
+    question, seed = _question(request), _number(request, "seed", 0, MAX_SEED)
+    started = time.time()
+    found = await _passages(mind, question)
+    texts = [one.text for one in found]
+    first, second = counterpoint.who_begins(question)
+    draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
+    prompt = counterpoint.ask_first(mind.personas[first], question, texts)
+    one = await draw.answer(first, prompt, ())
+    if not one.sentences:
+        raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
+    said = first, " ".join(one.sentences)
+    prompt = counterpoint.ask_second(mind.personas[second], question, texts, said)
+    other = await draw.answer(second, prompt, one.sentences)
+    spoken = [one, other] if other.sentences else [one]
+    answers = [await _marked(mind, told, texts) for told in spoken]
+    cited = {number for told in answers for number in told["cites"]}
+    talk_id = f"{int(started * 1000):012x}{secrets.token_hex(2)}"
+    talk = {
+        "talk": talk_id,
+        "question": question,
+        "seed": seed,
+        "answers": answers,
+        "passages": _numbered(found, cited),
+        "grounded": bool(cited),
+        "note": _note(found, cited, "" if other.sentences else second),
+        "tokens": one.tokens + other.tokens,
+        "asked": started,
+        "seconds": round(time.time() - started, 3),
+    }
+    await mind.image.transact(lambda root: talks.keep(root, talk_id, talk), note="keep a talk")
+    return talk
+
+
+async def list_talks(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    """Return ``{"talks": [...]}``, the newest ``body.limit`` as ``ask`` gave them.
+
+    Raises:
+        ArgumentsError: The limit is none.
+    """
+    limit = _number(request, "limit", 10, MAX_LISTED)
+    return {
+        "talks": await mind.image.transact(
+            lambda root: talks.newest(root, limit), note="list talks"
+        )
+    }
+
+
+class _Drawing:
+    """Draws answers and tells of each piece while it comes."""
+
+    def __init__(self, mind: Mind, say: Say, question: str, seed: int) -> None:
+        self._mind = mind
+        self._say = say
+        self._question = question
+        self._seed = seed
+
+    async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> _Said:
+        """Return what a persona says, without what was said before; perhaps no sentence."""
+        tokens = 0
+        for attempt in range(TRIES):
+            if attempt:
+                self._say({"persona": persona, "text": "", "again": attempt})
+            text, drawn = await self._draw(persona, prompt, attempt)
+            tokens += drawn
+            if kept := sentences.keep(text, counterpoint.SENTENCES, before, self._question):
+                return _Said(persona, tuple(kept), tokens, attempt + 1)
+        return _Said(persona, (), tokens, TRIES)
+
+    async def _draw(self, persona: str, prompt: Prompt, attempt: int) -> tuple[str, int]:
+        enough, so_far = threading.Event(), [""]
+
+        def hear(_: int, piece: str) -> None:
+            so_far[0] += piece
+            if enough.is_set():
+                return
+            self._say({"persona": persona, "text": piece})
+            if sentences.is_enough(so_far[0], counterpoint.SENTENCES):
+                enough.set()  # what else would come is not kept
+
+        sampling = Sampling(
+            TEMPERATURE,
+            max_tokens=counterpoint.TOKENS,
+            seed=(self._seed + attempt) % MAX_SEED,
+            stop=counterpoint.STOP,
+            seconds=SECONDS,
+        )
+        roster = self._mind.roster
+        told = await roster.generate(persona, [prompt], sampling, cancel=enough, on_text=hear)
+        # One that ended by itself may lack its full stop.
+        text = told[0].text.rstrip()
+        whole = told[0].finished and text[-1:].isalnum()
+        return f"{text}." if whole else text, told[0].tokens
+
+
+async def _passages(mind: Mind, question: str) -> list[Passage]:
+    found: list[Passage] = []
+    for kind in KINDS:
+        hits = await mind.catalog.search((question,), top_k=counterpoint.PASSAGES, kind=kind)
+        found += [hit for hit in hits if hit.similarity >= counterpoint.NEAR]
+    return sorted(found, key=lambda hit: -hit.similarity)[: counterpoint.PASSAGES]
+
+
+async def _marked(mind: Mind, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
+    likeness: list[list[float]] = [[] for _ in said.sentences]
+    if texts:
+        vectors = await mind.catalog.embed([*said.sentences, *texts])
+        count = len(said.sentences)
+        likeness = (vectors[:count] @ vectors[count:].T).tolist()
+    text, cites = counterpoint.mark(said.sentences, likeness)
+    return {
+        "persona": said.persona,
+        "text": text,
+        "cites": list(cites),
+        "model": mind.roster.model_of(said.persona),
+        "tokens": said.tokens,
+        "tries": said.tries,
+    }
+
+
+def _numbered(found: Sequence[Passage], cited: set[int]) -> list[dict[str, Any]]:
+    return [
+        {"n": n, "doc_id": one.doc_id, "title": one.title, "kind": one.kind, "text": one.text,
+         "similarity": round(one.similarity, 4), "cited": n in cited}
+        for n, one in enumerate(found, start=1)
+    ]  # fmt: skip
+
+
+def _note(found: Sequence[Passage], cited: set[int], silent: str) -> str:
+    told = [f"{silent} had nothing to add."] if silent else []
+    if not cited:
+        told.insert(0, counterpoint.UNCITED if found else counterpoint.NOT_GROUNDED)
+    return " ".join(told)
+
+
+def _question(request: Request) -> str:
+    text = request.body.get("text")
+    if type(text) is not str or not text.strip() or len(text) > MAX_QUESTION:
+        raise ArgumentsError(f"ask needs a body with a text of at most {MAX_QUESTION} characters")
+    return " ".join(text.split())
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    number = request.body.get(name, default)
+    if type(number) is not int or not min(default, 1) <= number <= most:
+        raise ArgumentsError(f"{name} is not a whole number of at most {most}")
+    return number
+
+
+VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+    MappingProxyType({"ask": ask, "talks": list_talks})
+)

@@ -1,0 +1,257 @@
+"""The Persistence Covenant: who changes ``self`` says ``self._p_changed = True``.
+
+A method keeps the covenant when every path that leaves it after a change also signals;
+before or after the change is the same, for both end in one commit. A path that raises needs
+no signal: the turn leaves nothing behind. Nested mutation counts (``self.notes.append(x)``,
+``self.stats["k"] += 1``), also through a local name (``notes = self.notes``).
+
+    find_gaps(method)          where a path leaves unsignalled
+    close_gaps(source, gaps)   the source with the missing lines
+
+The states of a path are CLEAN, DIRTY (changed, not signalled) and SIGNALLED; a block maps the
+set of states that enter it to the sets that leave it, each way out by itself. In doubt a
+statement counts as a change: one signal too many costs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.method.mutation import Changes, is_signal, name_of
+from bat_os.method.text import Edit, apply_edits, get_indent, split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SIGNAL: Final = "self._p_changed = True"
+CLEAN, DIRTY, SIGNALLED = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A way out of a method that a changed receiver takes without the signal.
+
+    Attributes:
+        line: Of the ``return``, or the last line of the body.
+        edit: What closes the gap.
+    """
+
+    line: int
+    edit: Edit
+
+
+def find_gaps(method: ast.FunctionDef, source: str) -> tuple[Gap, ...]:
+    """Return each place where ``method``, parsed from ``source``, breaks the covenant."""
+    ways = _Flow(Changes(method)).run(method.body, CLEAN)
+    lines = split_lines(source)
+    gaps = [_gap_before(node, lines) for node, state in ways.returns.items() if state & DIRTY]
+    if ways.end & DIRTY:
+        gaps.append(_gap_at_end(method, lines))
+    return tuple(sorted(gaps, key=lambda gap: gap.line))
+
+
+def close_gaps(source: str, gaps: Iterable[Gap]) -> str:
+    """Return ``source`` with the signal wherever it was missing, and no other change."""
+    return apply_edits(source, (gap.edit for gap in gaps))
+
+
+def _gap_before(node: ast.Return, lines: list[str]) -> Gap:
+    line = lines[node.lineno - 1]
+    indent = get_indent(line, node.col_offset)
+    if indent is None:
+        return Gap(node.lineno, Edit(node.lineno, node.col_offset, f"{SIGNAL}; "))
+    return Gap(node.lineno, Edit(node.lineno, 0, f"{indent}{SIGNAL}{_line_end(line)}"))
+
+
+def _gap_at_end(method: ast.FunctionDef, lines: list[str]) -> Gap:
+    first, last = method.body[0], method.body[-1]
+    number, column = last.end_lineno or last.lineno, last.end_col_offset or 0
+    indent = get_indent(lines[first.lineno - 1], first.col_offset)
+    line = lines[number - 1]
+    if indent is None or line.rstrip().endswith("\\"):  # def m(self): self.x = 1
+        return Gap(number, Edit(number, column, f"; {SIGNAL}"))
+    end = len(line.encode("utf-8", "surrogatepass"))
+    if line.endswith(("\n", "\r")):
+        return Gap(number, Edit(number, end, f"{indent}{SIGNAL}{_line_end(line)}"))
+    return Gap(number, Edit(number, end, f"\n{indent}{SIGNAL}"))
+
+
+def _line_end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :] or "\n"
+
+
+@dataclass(slots=True)
+class _Ways:
+    """The states in which a block is left, by way out: a bit set each.
+
+    Attributes:
+        end: At the end of the block.
+        breaks: By ``break``; ``continues``, ``raises`` likewise.
+        returns: By each ``return`` statement.
+    """
+
+    end: int = 0
+    breaks: int = 0
+    continues: int = 0
+    raises: int = 0
+    returns: dict[ast.Return, int] = field(default_factory=dict)
+
+    def add_jumps(self, other: _Ways, *, loops: bool = True) -> None:
+        """Add all ways of ``other`` but its end; ``loops`` says whether break and continue too."""
+        self.raises |= other.raises
+        if loops:
+            self.breaks |= other.breaks
+            self.continues |= other.continues
+        for node, state in other.returns.items():
+            self.returns[node] = self.returns.get(node, 0) | state
+
+
+def _change(state: int) -> int:
+    return (state & ~CLEAN) | DIRTY if state & CLEAN else state
+
+
+class _Flow:
+    """Runs blocks on sets of states; every (block, states) pair once, so it is linear."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._known: dict[tuple[int, int], _Ways] = {}
+
+    def run(self, block: list[ast.stmt], state: int) -> _Ways:
+        """Return how ``block`` is left when entered in any of the states in ``state``."""
+        key = (id(block), state)
+        if key not in self._known:
+            ways = _Ways(end=state)
+            for node in block:
+                if not ways.end:
+                    break
+                step = self._step(node, ways.end)
+                ways.add_jumps(step)
+                ways.end = step.end
+            self._known[key] = ways
+        return self._known[key]
+
+    def _step(self, node: ast.stmt, state: int) -> _Ways:
+        steps: dict[type[ast.stmt], Callable[[Any, int], _Ways]] = {
+            ast.If: self._if,
+            ast.For: self._loop,
+            ast.AsyncFor: self._loop,
+            ast.While: self._loop,
+            ast.With: self._with,
+            ast.AsyncWith: self._with,
+            ast.Try: self._try,
+            ast.Match: self._match,
+        }
+        return steps.get(type(node), self._simple)(node, state)
+
+    def _if(self, node: ast.If, state: int) -> _Ways:
+        return self._branch([node.body, node.orelse], self._touch(state, node.test), state)
+
+    def _touch(self, state: int, *nodes: ast.AST | None) -> int:
+        return _change(state) if self._changes.changes(*nodes) else state
+
+    def _simple(self, node: ast.stmt, state: int) -> _Ways:
+        if is_signal(node):
+            return _Ways(end=SIGNALLED)
+        after = self._touch(state, node)
+        ways = _Ways(end=after, raises=state)
+        if isinstance(node, ast.Return):
+            ways = _Ways(raises=state, returns={node: after})
+        elif isinstance(node, ast.Raise):
+            ways = _Ways(raises=after)
+        elif isinstance(node, ast.Break):
+            ways = _Ways(breaks=state)
+        elif isinstance(node, ast.Continue):
+            ways = _Ways(continues=state)
+        elif isinstance(node, ast.Assign) and self._changes.changes(node.value):
+            ways.raises |= after  # x = self.stack.pop() / 0
+        return ways
+
+    def _branch(self, blocks: list[list[ast.stmt]], state: int, before: int) -> _Ways:
+        ways = _Ways(raises=before)
+        for block in blocks:
+            part = self.run(block, state)
+            ways.add_jumps(part)
+            ways.end |= part.end
+        return ways
+
+    def _loop(self, node: ast.For | ast.AsyncFor | ast.While, state: int) -> _Ways:
+        endless = False
+        header: tuple[ast.AST, ...]
+        if isinstance(node, ast.While):
+            header = (node.test,)
+            endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+            entry = self._touch(state, *header)
+        else:
+            header = (node.target,)
+            entry = self._touch(state, node.iter)
+        once, around = -1, entry
+        part = _Ways()
+        while once != around:
+            once = around
+            part = self.run(node.body, self._touch(around, *header))
+            around |= self._touch(part.end | part.continues, *header)
+        after = self.run(node.orelse, 0 if endless else around)
+        ways = _Ways(end=after.end | part.breaks, raises=state)
+        ways.add_jumps(part, loops=False)
+        ways.add_jumps(after)
+        return ways
+
+    def _with(self, node: ast.With | ast.AsyncWith, state: int) -> _Ways:
+        part = self.run(node.body, self._touch(state, *node.items))
+        ways = _Ways(end=part.end, raises=state)
+        ways.add_jumps(part)
+        calls = [
+            item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call)
+        ]
+        if any(name_of(call.func) == "suppress" for call in calls):
+            ways.end |= part.raises
+        return ways
+
+    def _try(self, node: ast.Try, state: int) -> _Ways:
+        body = self.run(node.body, state)
+        rest = self.run(node.orelse, body.end)
+        ways = _Ways(end=rest.end)
+        ways.add_jumps(body)
+        ways.add_jumps(rest)
+        if any(_catches_all(handler) for handler in node.handlers):
+            ways.raises = rest.raises
+        for handler in node.handlers:
+            part = self.run(handler.body, body.raises)
+            ways.add_jumps(part)
+            ways.end |= part.end
+        return self._finally(node.finalbody, ways) if node.finalbody else ways
+
+    def _finally(self, block: list[ast.stmt], ways: _Ways) -> _Ways:
+        result = _Ways()
+        ends = {0: 0}
+
+        def leave(state: int) -> int:
+            if state not in ends:
+                part = self.run(block, state)
+                result.add_jumps(part)
+                ends[state] = part.end
+            return ends[state]
+
+        result.end = leave(ways.end)
+        result.breaks |= leave(ways.breaks)
+        result.continues |= leave(ways.continues)
+        result.raises |= leave(ways.raises)
+        for node, state in ways.returns.items():
+            result.returns[node] = result.returns.get(node, 0) | leave(state)
+        return result
+
+    def _match(self, node: ast.Match, state: int) -> _Ways:
+        entry = self._touch(state, node.subject, *(case.guard for case in node.cases))
+        ways = self._branch([case.body for case in node.cases], entry, state)
+        last = node.cases[-1]
+        open_ended = isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
+        if last.guard is not None or not open_ended:
+            ways.end |= entry
+        return ways
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or name_of(handler.type) in ("Exception", "BaseException")

@@ -1,0 +1,123 @@
+"""What no right answer looks like: cheap rules on the wish, the source and the first answer.
+
+They refuse what surely misses the wish (a method that ignores its argument, an answer of
+None where a value was asked for), and judge nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.method.text import find_method, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ASKS_VALUE: Final = re.compile(
+    r"\b(return|calculate|compute|count|how (many|much|often|long|old)|check|whether|find|get|"
+    r"give|tell|show|list|report|convert|extract|reverse|sort|what|which|sum|average|generate)\b",
+    re.IGNORECASE,
+)
+_ASKS_MEMORY: Final = re.compile(
+    r"\b(remember|store|memori[sz]e|save|keep track|note down|forget)\b", re.IGNORECASE
+)
+_ASKS_CHANGE: Final = re.compile(
+    r"\b(add|append|put|set|increase|increment|decrease|decrement|remove|delete|clear|reset|"
+    r"update|rename)\b",
+    re.IGNORECASE,
+)
+_ASKS_TRUTH: Final = re.compile(
+    r"^(check (whether|if|that)|(tell|say|decide|determine|test|see) (whether|if)"
+    r"|(is|are|does|has)\b)",
+    re.IGNORECASE,
+)
+_TRUTH_SELECTOR: Final = re.compile(r"^(is|has|can|are|does)_")
+_ASKS_COUNT: Final = re.compile(
+    r"^(count (the|how many|all)\b(?!.*\b(each|every|per)\b)|how many\b)", re.IGNORECASE
+)
+
+
+_ASKS_SEVERAL: Final = re.compile(
+    r"\b(list|return|show|give|tell|get) (me )?(back )?(all|every|the (whole )?list)\b",
+    re.IGNORECASE,
+)
+
+
+_ASKS_MORE: Final = re.compile(
+    r"^(add|append|put|insert|store|save|remember|memori[sz]e|note down|record|register|collect)\b",
+    re.IGNORECASE,
+)
+
+
+def keeps_more(wish: str, answer: Any) -> bool:
+    """Say whether another call like this one is to give more than ``answer``.
+
+    >>> keeps_more("Add an item to the list and return the list.", ["bread"])
+    True
+    """
+    return bool(_ASKS_MORE.match(wish.strip())) and isinstance(answer, list | dict) and bool(answer)
+
+
+def find_doubt(wish: str, answer: Any) -> str:
+    """Return in one line why ``answer`` is hardly what was wished for, or "".
+
+    >>> find_doubt("Remember a note and list all notes.", "buy milk")
+    'several things were asked for; str came back'
+    """
+    if _ASKS_SEVERAL.search(wish) and type(answer) in (str, int, float, bool):
+        return f"several things were asked for; {type(answer).__name__} came back"
+    return ""
+
+
+def find_unused(source: str, selector: str) -> str:
+    """Return the name of a parameter that the method never reads, or "".
+
+    A parameter of which the wish says nothing may be ignored; one that was forced on the
+    method by the caller's arguments is what the answer depends on.
+    """
+    tree = parse(source)
+    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
+    if method is None:
+        return ""
+    named = [a.arg for a in (*method.args.posonlyargs, *method.args.args)][1:]
+    named += [a.arg for a in method.args.kwonlyargs]
+    read = {
+        node.id
+        for node in ast.walk(method)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return next((name for name in named if name not in read), "")
+
+
+def find_implausible(
+    wish: str, selector: str, answer: Any, *, writes: bool, slots: Iterable[str] = ()
+) -> str:
+    """Return in one line why ``answer`` cannot be what was wished for, or "".
+
+    Args:
+        wish: The goal, as one sentence.
+        selector: Of the message.
+        answer: What the candidate returned.
+        writes: It changed an object.
+        slots: Names of the receiver's slots.
+    """
+    words = wish.strip()
+    if not writes and (_ASKS_MEMORY.search(words) or _changes_slot(words, slots)):
+        return "was to change the object and changed nothing"
+    if answer is None and (not writes or _ASKS_VALUE.search(words)):
+        return "returned nothing" + ("" if writes else " and changed nothing")
+    if (_ASKS_TRUTH.match(words) or _TRUTH_SELECTOR.match(selector)) and type(answer) is not bool:
+        return f"a yes or no was asked for; {type(answer).__name__} came back"
+    if _ASKS_COUNT.match(words) and type(answer) not in (int, float):
+        return f"a number was asked for; {type(answer).__name__} came back"
+    return ""
+
+
+def _changes_slot(words: str, slots: Iterable[str]) -> bool:
+    """Say whether the wish changes what a slot of the receiver is named for."""
+    if not _ASKS_CHANGE.match(words):
+        return False
+    told = words.casefold()
+    return any(name.strip("_").replace("_", " ").casefold() in told for name in slots if name)

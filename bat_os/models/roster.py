@@ -1,0 +1,375 @@
+"""Whose turn it is: the one way from a persona to its language model.
+
+A request waits until its model may compute, which one request at a time does on this machine
+(a server takes a few). Waiting requests are grouped by model, then by adapter.
+
+    generate ── waiting ── next_up ──→ bring the model in ── draw ──→ completions
+                                        (residents.py)
+    sweep, by a timer: models go when their keep-alive is over
+
+A request runs in a task of the roster's own. So an asker who leaves frees its place at once, and
+the machine as soon as the engine has let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import Counter
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import BusyError, ModelError, ModelMemoryError, ShuttingDownError
+from bat_os.models.residency import Waiting, next_up
+from bat_os.models.residents import GPU, Purse, Residents
+from bat_os.models.tickets import HERE, REMOTE_WIDTH, Device, Ticket
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.models.profiles import Assignment
+    from bat_os.models.residents import Resident
+    from bat_os.ports import Completion, ModelEngine, Prompt, Sampling
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 256
+# A threading.Event cannot be awaited; this is how often a waiting request looks at it.
+POLL_SECONDS: Final = 0.05
+_CLOSED: Final = "the kernel is going down; ask again in a moment"
+
+
+class Roster:
+    """The models of the personas: one budget of memory, one queue per device.
+
+    Args:
+        models: Name -> engine.
+        assign: Persona -> what it thinks with.
+        budget: Bytes of main memory that all models may hold together.
+        clock: Seconds, monotonic.
+        memory: Returns the bytes of main memory that this process holds.
+        sizes: Name -> bytes that the model will hold; until its first load tells.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelEngine],
+        assign: Mapping[str, Assignment],
+        budget: int,
+        clock: Callable[[], float] = time.monotonic,
+        memory: Callable[[], int] = lambda: 0,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self._assign = dict(assign)
+        self._clock = clock
+        self._residents = Residents(Purse(budget, memory))
+        self._residents.pinned |= {one.model for one in assign.values() if one.pinned}
+        self._devices = {HERE: Device(width=1)}
+        self._waiting: dict[int, Ticket] = {}
+        self._running: dict[asyncio.Task[list[Completion]], Ticket] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._count = 0
+        self._missed: set[tuple[str, str]] = set()
+        self._closing = False
+        for name, engine in models.items():
+            self.add(name, engine, size=sizes.get(name, 0))
+
+    async def generate(
+        self,
+        persona: str,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        writing: bool = False,
+        cancel: threading.Event | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> list[Completion]:
+        """Return one completion per prompt from the persona's model; see ``ModelEngine``.
+
+        Waiting and loading count towards ``sampling.seconds``. Raising ``cancel`` while the
+        request waits returns at once, with nothing drawn.
+
+        Args:
+            persona: Whose model, adapter and keep-alive.
+            prompts: What is asked.
+            sampling: How to draw.
+            writing: A method is to be written: with the adapter for that.
+            cancel: Set it to stop.
+            on_text: Called with (index of the prompt, new text) while it is drawn.
+
+        Raises:
+            ModelError: The persona has no model, or it cannot be had.
+            ModelMemoryError: It does not fit, whoever else leaves.
+            BusyError: MAX_WAITING requests wait already.
+            ShuttingDownError: The roster is closed, or closes.
+        """
+        adapter = self.adapter_of(persona, writing=writing)
+        self._check_open()
+        if not prompts:
+            return []
+        model = self._model(persona)
+        self._count += 1
+        ticket = Ticket(
+            rank=Waiting(self._count, model.name, adapter, self._clock()),
+            model=model,
+            keep_alive=self._assign[persona].keep_alive,
+            prompts=tuple(prompts),
+            sampling=sampling,
+            cancel=cancel,
+            on_text=on_text,
+            done=asyncio.get_running_loop().create_future(),
+        )
+        self._waiting[self._count] = ticket
+        self._start_next()
+        try:
+            return await self._answer(ticket)
+        finally:
+            self._leave(ticket)
+
+    def model_of(self, persona: str) -> str:
+        """Return the name of the persona's model.
+
+        Raises:
+            ModelError: It has none.
+        """
+        if persona not in self._assign:
+            raise ModelError(f"{persona[:60]} has no model; its profile has to name one")
+        return self._assign[persona].model
+
+    def adapter_of(self, persona: str, *, writing: bool = False) -> str:
+        """Return the adapter that the persona's requests are drawn through; "" for none.
+
+        One that the model does not have is left out, and that is logged once.
+
+        Raises:
+            ModelError: The persona has no model.
+        """
+        model, assigned = self._model(persona), self._assign[persona]
+        name = (assigned.writing if writing else "") or assigned.adapter
+        if not name or name in model.engine.stats().get("adapters", ()):
+            return name
+        if (model.name, name) not in self._missed:
+            self._missed.add((model.name, name))
+            log.warning("model %s has no adapter %s and goes without it", model.name, name)
+        return ""
+
+    def digest_of(self, persona: str) -> str:
+        """Return the SHA-256 of the persona's model; "" before that is known.
+
+        Raises:
+            ModelError: The persona has no model.
+        """
+        return self._model(persona).engine.digest
+
+    def stats(self) -> dict[str, Any]:
+        """Return plain facts: the budget, and each model's place, size and use."""
+        waiting = Counter(ticket.model.name for ticket in self._waiting.values())
+        models = self._residents.seats.values()
+        return {
+            **self._residents.facts(),
+            "waiting": len(self._waiting),
+            "models": [self._facts(model, waiting[model.name]) for model in models],
+        }
+
+    def pin(self, model: str) -> None:
+        """Keep the model in memory once it is there.
+
+        Raises:
+            NotFoundError: There is no such model.
+        """
+        self._residents.pinned.add(self._residents.get(model).name)
+
+    def unpin(self, model: str) -> None:
+        """Let the model go when its memory is needed or its keep-alive is over.
+
+        Raises:
+            NotFoundError: There is no such model.
+        """
+        self._residents.pinned.discard(self._residents.get(model).name)
+        self._arm()
+
+    async def unload(self, model: str) -> None:
+        """Take the model out of memory, a pinned one too; waits for what is being drawn.
+
+        Raises:
+            NotFoundError: There is no such model.
+        """
+        await self._residents.unload(self._residents.get(model))
+
+    async def sweep(self) -> list[str]:
+        """Unload the idle models whose keep-alive is over, and return their names."""
+        gone = await self._residents.sweep(self._clock(), self._wanted())
+        self._arm()
+        return gone
+
+    def budget_gpu(self, budget: int, memory: Callable[[], int]) -> None:
+        """Give the models on the GPU a budget of their own; without it they count as here.
+
+        Args:
+            budget: Bytes of its memory that they may hold together.
+            memory: Returns the bytes that this process holds there.
+        """
+        self._residents.purses[GPU] = Purse(budget, memory)
+
+    def add(self, name: str, engine: ModelEngine, *, size: int = 0) -> None:
+        """Take in one more model; personas assigned to it are served from now on.
+
+        Raises:
+            ArgumentsError: There is one of that name; remove it first.
+        """
+        self._residents.add(name, engine, size)
+
+    async def remove(self, name: str) -> None:
+        """Let the model go for good: who waits for it fails, who draws from it may finish.
+
+        Raises:
+            NotFoundError: There is no such model.
+        """
+        model = self._residents.get(name)
+        del self._residents.seats[name]
+        self._refuse(ModelError(f"model {name} was removed; add it again, or choose another"), name)
+        running = [task for task, ticket in self._running.items() if ticket.model is model]
+        await asyncio.gather(*running, return_exceptions=True)
+        self._devices.pop(name, None)
+        await self._residents.close(model)
+
+    async def close(self) -> None:
+        """Fail who waits, stop who draws, and close the engines. Idempotent."""
+        self._closing = True
+        self._arm()
+        self._refuse(ShuttingDownError(_CLOSED))
+        tasks: list[asyncio.Task[Any]] = list(self._running)
+        if self._sweeping is not None:
+            tasks.append(self._sweeping)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        engines = [model.engine.close() for model in self._residents.seats.values()]
+        for result in await asyncio.gather(*engines, return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("an engine was not closed: %r", result)
+
+    def _model(self, persona: str) -> Resident:
+        name = self.model_of(persona)
+        if name not in self._residents.seats:
+            raise ModelError(
+                f"model {name} of {persona} is not in the image; "
+                f"run: batos models add {name} SOURCE, or choose another profile"
+            )
+        return self._residents.seats[name]
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDownError(_CLOSED)
+        if len(self._waiting) >= MAX_WAITING:
+            raise BusyError(f"{MAX_WAITING} requests wait for a model", queued=MAX_WAITING)
+
+    async def _answer(self, ticket: Ticket) -> list[Completion]:
+        pause = POLL_SECONDS if ticket.can_end_early else None
+        while not ticket.done.done():
+            if not ticket.drawing and ticket.is_over(self._clock()):
+                return ticket.unfinished()
+            await asyncio.wait({ticket.done}, timeout=pause)
+        return ticket.done.result()
+
+    def _leave(self, ticket: Ticket) -> None:
+        """Free what an asker who goes still holds; nothing when it has its answer."""
+        ticket.left = True
+        self._waiting.pop(ticket.rank.number, None)
+        if ticket.task is not None and ticket.drawing:
+            ticket.task.cancel()  # while it loads, the load goes on for those who come next
+
+    def _start_next(self) -> None:
+        for name in {ticket.device for ticket in self._waiting.values()}:
+            device = self._devices.setdefault(name, Device(REMOTE_WIDTH))
+            while device.running < device.width:
+                ranks = [one.rank for one in self._waiting.values() if one.device == name]
+                if not ranks:
+                    break
+                rank = next_up(ranks, device.last, self._clock())
+                device.last = (rank.model, rank.adapter)
+                device.running += 1
+                self._start(self._waiting.pop(rank.number), device)
+
+    def _start(self, ticket: Ticket, device: Device) -> None:
+        ticket.model.users += 1
+        ticket.task = asyncio.create_task(self._serve(ticket), name=f"draw {ticket.model.name}")
+        self._running[ticket.task] = ticket
+        ticket.task.add_done_callback(partial(self._finish, ticket, device))
+
+    async def _serve(self, ticket: Ticket) -> list[Completion]:
+        await self._residents.bring_in(ticket.model)
+        if ticket.left or ticket.is_over(self._clock()):
+            return ticket.unfinished()
+        try:
+            return await ticket.draw(self._clock())
+        except ModelMemoryError:
+            # Others may be what is in the way; but nobody is told the same text twice.
+            ticket.drawing = False
+            if ticket.spoken or not await self._residents.unload_others(ticket.model):
+                raise
+            return await ticket.draw(self._clock())
+
+    def _finish(self, ticket: Ticket, device: Device, task: asyncio.Task[list[Completion]]) -> None:
+        del self._running[task]
+        device.running -= 1
+        ticket.model.users -= 1
+        ticket.model.used(self._clock(), ticket.keep_alive)
+        error = ShuttingDownError(_CLOSED) if task.cancelled() else task.exception()
+        if error is not None:
+            ticket.fail(error)
+        elif not ticket.done.done():
+            ticket.done.set_result(task.result())
+        if not self._closing:
+            self._start_next()
+            self._arm()
+
+    def _refuse(self, error: ModelError | ShuttingDownError, model: str = "") -> None:
+        for number, ticket in list(self._waiting.items()):
+            if not model or ticket.model.name == model:
+                del self._waiting[number]
+                ticket.fail(error)
+
+    def _wanted(self) -> set[str]:
+        return {ticket.model.name for ticket in self._waiting.values()}
+
+    def _arm(self) -> None:
+        """Set the timer to when the next idle model may go."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        when = math.inf if self._closing else self._residents.next_sweep(self._wanted())
+        if when < math.inf:
+            delay = max(when - self._clock(), 0.0)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep(), name="sweep idle models")
+
+    async def _sweep(self) -> None:
+        await self.sweep()
+
+    def _facts(self, model: Resident, waiting: int) -> dict[str, Any]:
+        stats = model.engine.stats()
+        idle = None if model.last_use is None else round(self._clock() - model.last_use, 3)
+        return {
+            "name": model.name,
+            "engine": stats.get("engine", ""),
+            "state": stats.get("state", ""),
+            "device": "" if model.is_remote else self._residents.place_of(model),
+            "bytes": max(model.size, int(stats.get("bytes", 0))) if model.is_loaded else 0,
+            "lost": model.lost,
+            "idle_seconds": idle,
+            "load_seconds": stats.get("load_seconds", 0.0),
+            "in_use": model.users,
+            "waiting": waiting,
+            "pinned": model.name in self._residents.pinned,
+            "adapters": list(stats.get("adapters", ())),
+            "personas": [who for who, one in self._assign.items() if one.model == model.name],
+        }

@@ -1,1 +1,0 @@
-"""Background jobs on top of the kernel; each is optional."""

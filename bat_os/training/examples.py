@@ -1,0 +1,212 @@
+"""Examples of methods that a small model learns from: what was asked, the body, what it gives.
+
+Text in, values out; this module reads no file and runs nothing. One ``[[example]]`` of TOML:
+
+    kind = "text"                              of which kind; held-out sets have some of each
+    wish = "count the words in a text"         as a person says it
+    call = "count_words(text)"
+    body = "return len(text.split())"          without the indentation
+    cases = [{ args = '"a b"', value = '2' }]  Python literals; also slots (before), after, and
+                                               like: a regular expression in place of a value
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+import textwrap
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief, goal, parameters, signature
+from bat_os.core.choosing import meaning
+from bat_os.core.values import check_selector
+from bat_os.errors import ArgumentsError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_FIELD: Final = 2_000
+_FIELDS: Final = ("kind", "wish", "call", "body")
+_CALL: Final = re.compile(r"(\w+)\(((?:\w+(?:, \w+)*)?)\)\Z", re.ASCII)
+_CASE_FIELDS: Final = frozenset({"args", "slots", "value", "like", "after"})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run of a method, and what has to come of it.
+
+    Attributes:
+        args: Plain data, one per parameter.
+        slots: The receiver's slots before.
+        value: What is returned, where ``like`` is "".
+        like: A regular expression that the whole text of the returned value matches.
+        after: Slots that have these values afterwards; others may change as they like.
+    """
+
+    args: tuple[Any, ...] = ()
+    slots: Mapping[str, Any] = field(default_factory=dict)
+    value: Any = None
+    like: str = ""
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+    def accepts(self, value: Any, changed: Mapping[str, Any]) -> bool:
+        """Return whether a run that gave ``value`` and changed these slots is right."""
+        slots = {**self.slots, **changed}
+        if any(name not in slots or slots[name] != wanted for name, wanted in self.after.items()):
+            return False
+        if self.like:
+            return re.fullmatch(self.like, str(value)) is not None
+        return meaning(value) == meaning(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One method, as it should be written.
+
+    Attributes:
+        kind: Such as ``text``, ``dates`` or ``state``.
+        wish: What a person asks for, in words.
+        selector: The method's name.
+        params: Names of the parameters after ``self``.
+        body: The lines of the method, not indented.
+        cases: At least one.
+    """
+
+    kind: str
+    wish: str
+    selector: str
+    params: tuple[str, ...]
+    body: str
+    cases: tuple[Case, ...]
+
+    def to_brief(self, params: Sequence[str] | None = None) -> Brief:
+        """Return what the kernel would be asked, with the parameters named like that."""
+        named = dict.fromkeys(self.params if params is None else params)
+        return Brief("genesis_obj", self.selector, (), named, self.wish)
+
+    def generic_params(self) -> tuple[str, ...]:
+        """Return the names that the kernel gives to arguments without names."""
+        return parameters(Brief("", self.selector, self.cases[0].args))
+
+    def rename(self, params: Sequence[str]) -> str:
+        """Return the body with the parameters called ``params``; "" where names would clash."""
+        new = dict(zip(self.params, params, strict=True))
+        taken = set(re.findall(r"\w+", self.body)) - set(self.params)
+        if taken & set(params):
+            return ""
+        if not new:
+            return self.body
+        # Neither an attribute, nor a text, nor the name in a call's ``days=2``.
+        pattern = rf"(?<![\w.'\"])({'|'.join(new)})\b(?!['\"]|=[^=])"
+        return re.sub(pattern, lambda found: new[found[1]], self.body)
+
+    def to_source(self, params: Sequence[str] | None = None) -> str:
+        """Return the whole method; its docstring is the wish."""
+        brief = self.to_brief(params)
+        body = self.body if params is None else self.rename(params)
+        return f'{signature(brief)}\n    """{goal(brief)}"""\n{textwrap.indent(body, "    ")}\n'
+
+
+def parse_examples(text: str) -> tuple[Example, ...]:
+    """Return the examples of a TOML text.
+
+    Raises:
+        ArgumentsError: It is not what it should be; names the entry.
+    """
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ArgumentsError(f"the examples are not TOML: {error}") from error
+    entries = data.get("example")
+    if set(data) != {"example"} or not isinstance(entries, list) or not entries:
+        raise ArgumentsError("the examples must be a list of [[example]] and nothing else")
+    return tuple(_read(entry, number) for number, entry in enumerate(entries, start=1))
+
+
+def hold_out(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """Return (examples to learn from, examples to ask about); some of each kind.
+
+    The same examples, share and seed give the same split.
+    """
+    draw = random.Random(seed)  # noqa: S311 - a split, no secret
+    learned: list[Example] = []
+    asked: list[Example] = []
+    for kind in sorted({example.kind for example in examples}):
+        same = [example for example in examples if example.kind == kind]
+        draw.shuffle(same)
+        count = round(len(same) * share)
+        asked += same[:count]
+        learned += same[count:]
+    return learned, asked
+
+
+def _read(entry: Any, number: int) -> Example:
+    if not isinstance(entry, dict) or set(entry) != {*_FIELDS, "cases"}:
+        raise _complain(number, f"needs {', '.join(_FIELDS)} and cases, and no others")
+    for name in _FIELDS:
+        value = entry[name]
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_FIELD:
+            raise _complain(number, f"{name} must be a text of 1 to {MAX_FIELD} characters")
+    selector, params = _read_call(entry["call"], number)
+    cases = entry["cases"]
+    if not isinstance(cases, list) or not cases:
+        raise _complain(number, "needs at least one case")
+    body = entry["body"].strip("\n")
+    read = tuple(_read_case(case, len(params), number) for case in cases)
+    return Example(entry["kind"], entry["wish"], selector, params, body, read)
+
+
+def _read_call(call: str, number: int) -> tuple[str, tuple[str, ...]]:
+    found = _CALL.match(call)
+    params = tuple(found[2].split(", ")) if found and found[2] else ()
+    try:
+        for name in (found[1] if found else "", *params):
+            check_selector(name)
+    except ProtocolError as error:
+        raise _complain(number, f"call must be like name(a, b): {error}") from error
+    assert found is not None, "check_selector refuses an empty name"  # noqa: S101 - for mypy
+    if len(set(params)) != len(params):
+        raise _complain(number, "a parameter comes twice")
+    return found[1], params
+
+
+def _read_case(case: Any, count: int, number: int) -> Case:
+    if not isinstance(case, dict) or not set(case) <= _CASE_FIELDS:
+        raise _complain(number, f"a case has only {', '.join(sorted(_CASE_FIELDS))}")
+    if not all(isinstance(text, str) and len(text) <= MAX_FIELD for text in case.values()):
+        raise _complain(number, f"what a case has is text of at most {MAX_FIELD} characters")
+    if ("value" in case) == bool(case.get("like")):
+        raise _complain(number, "a case has a value, or what it is like")
+    args = _literal(f"[{case.get('args', '')}]", list, number)
+    if len(args) != count:
+        raise _complain(number, f"a case has {len(args)} arguments for {count} parameters")
+    try:
+        re.compile(case.get("like", ""))
+    except re.error as error:
+        raise _complain(number, f"like is no regular expression: {error}") from error
+    return Case(
+        tuple(args),
+        _literal(case.get("slots", "{}"), dict, number),
+        _literal(case.get("value", "None"), object, number),
+        case.get("like", ""),
+        _literal(case.get("after", "{}"), dict, number),
+    )
+
+
+def _literal(text: str, kind: type, number: int) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise _complain(number, f"{text[:60]} is no literal of Python") from error
+    if not isinstance(value, kind):
+        raise _complain(number, f"{text[:60]} must be a {kind.__name__}")
+    return value
+
+
+def _complain(number: int, what: str) -> ArgumentsError:
+    return ArgumentsError(f"example {number}: {what}", example=number)

@@ -1,0 +1,196 @@
+"""bat_os.client.client, against real kernels."""
+
+import asyncio
+import json
+import time
+
+import pytest
+import zmq
+
+from bat_os.client.client import KernelClient
+from bat_os.core.protocol import Reply, decode_request, encode_reply
+from bat_os.errors import KernelUnreachableError, NotPlainError, RemoteError, TooLargeError
+
+DOUBLE = {"target": "genesis_obj", "selector": "double", "args": [21], "ik": "k"}
+
+
+async def test_events_come_in_order_between_accepted_and_the_result(thinking):
+    thinking.gate.set()
+    heard = []
+    async with thinking.client() as kernel:
+        body = await kernel.request("send", on_event=lambda *said: heard.append(said), **DOUBLE)
+    (first, accepted), *events = heard
+    assert first == "accepted"
+    assert accepted["brief_id"] == body["brief_id"]
+    assert [kind for kind, _ in events] == ["event"] * 5
+    assert [event["seq"] for _, event in events] == sorted(event["seq"] for _, event in events)
+    assert {event["brief_id"] for _, event in events} == {body["brief_id"]}
+    assert [event["pct"] for _, event in events] == [10, 30, 40, 80, 100]
+
+
+async def test_an_error_of_the_kernel_is_raised_with_its_body(thinking):
+    async with thinking.client() as kernel:
+        with pytest.raises(RemoteError, match="there is no object 'nobody'") as caught:
+            await kernel.request("inspect", target="nobody")
+    assert caught.value.body["code"] == "NOT_FOUND"
+    assert caught.value.body["details"] == {"target": "nobody"}
+
+
+async def test_one_client_may_ask_again_after_an_error(thinking):
+    async with thinking.client() as kernel:
+        for _ in range(2):
+            with pytest.raises(RemoteError):
+                await kernel.request("reboot")
+            assert (await kernel.request("ping"))["boot"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        (object(), NotPlainError),
+        ("\ud800", NotPlainError),
+        ("x" * (1 << 20), TooLargeError),
+        ([[]] * 100_001, TooLargeError),
+    ],
+    ids=["object", "half a character", "megabyte", "many items"],
+)
+async def test_what_no_kernel_would_take_is_refused_before_it_is_sent(thinking, argument, error):
+    async with thinking.client() as kernel:
+        with pytest.raises(error):
+            await kernel.request("send", **DOUBLE | {"args": [argument]})
+        assert (await kernel.request("ping"))["boot"]
+
+
+@pytest.mark.slow
+async def test_a_request_that_takes_too_long_ends_for_the_client_only(thinking):
+    async with thinking.client() as kernel:
+        with pytest.raises(KernelUnreachableError, match="not answered in time"):
+            await kernel.request("send", timeout=0.3, **DOUBLE)
+        thinking.gate.set()
+        assert (await kernel.request("send", **DOUBLE))["result"] == 42
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"tcp": "tcp://127.0.0.1:1"}'])
+async def test_where_no_kernel_is_the_client_says_how_to_start_one(tmp_path, text):
+    if text is not None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "endpoint.json").write_text(text)
+    async with KernelClient.at(tmp_path) as kernel:
+        with pytest.raises(KernelUnreachableError, match=r"start one with \./run\.sh"):
+            await kernel.request("send", target="genesis_obj", selector="x")
+
+
+async def test_what_a_kernel_said_last_is_heard_although_it_has_gone(tmp_path):
+    """Both sides in one loop, so that nothing is read before the other end has gone."""
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
+        door.bind(endpoint)
+        async with KernelClient(endpoint) as kernel:
+            asking = asyncio.ensure_future(kernel.request("health", timeout=5))
+            while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+                await asyncio.sleep(0.01)
+            identity, *frames = door.recv_multipart()
+            reply = Reply("result", decode_request(frames, "").id, {"said": "last"})
+            door.send_multipart([identity, *encode_reply(reply)])
+            door.close()
+            time.sleep(0.2)  # noqa: ASYNC251 - the loop must not read
+            assert await asking == {"said": "last"}
+
+
+async def answer_next(door, body, *, after=0.0):
+    """Answer the next request that is no ping, after so many seconds."""
+    while True:
+        while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+            await asyncio.sleep(0.01)
+        identity, *frames = door.recv_multipart()
+        request = decode_request(frames, "")
+        if request.type != "ping":
+            await asyncio.sleep(after)
+            reply = encode_reply(Reply("result", request.id, body))
+            door.send_multipart([identity, *reply])
+            return
+
+
+async def test_an_idle_client_asks_the_kernel_that_came_after(tmp_path):
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context:
+        async with KernelClient(endpoint) as kernel:
+            for number in range(2):
+                with context.socket(zmq.ROUTER) as door:
+                    door.bind(endpoint)
+                    # Long enough to be looked after: the end of the one before is past.
+                    answering = answer_next(door, {"n": number}, after=1.5 * number)
+                    asking = kernel.request("shutdown", timeout=30)
+                    body, _ = await asyncio.gather(asking, answering)
+                    assert body == {"n": number}
+                await asyncio.sleep(0.2)
+
+
+async def test_a_kernel_that_goes_is_noticed_and_asked_no_more(tmp_path):
+    endpoint = f"ipc://{tmp_path}/door"
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
+        door.bind(endpoint)
+        async with KernelClient(endpoint) as kernel:
+            asking = asyncio.ensure_future(kernel.request("shutdown", timeout=None))
+            while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
+                await asyncio.sleep(0.01)
+            door.close()
+            with pytest.raises(KernelUnreachableError, match="the kernel has gone"):
+                await asking
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_a_client_that_came_first_finds_the_kernel_that_comes_later(kernel_process):
+    async with kernel_process.client() as kernel:
+        asking = asyncio.ensure_future(kernel.request("ping", timeout=30))
+        kernel_process.start()
+        assert (await asking)["boot"]
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_a_request_with_a_key_outlives_the_kernel_that_took_it(kernel_process):
+    kernel_process.start(failpoint="synthesizing:kill")
+    await kernel_process.until_ready()
+    heard = []
+    async with kernel_process.client() as kernel:
+        asking = asyncio.ensure_future(
+            kernel.request(
+                "send", timeout=None, on_event=lambda kind, _: heard.append(kind), **DOUBLE
+            )
+        )
+        await asyncio.to_thread(kernel_process.wait)
+        kernel_process.start()
+        assert (await asking)["result"] == 42
+    # Once more where it met the new kernel at the old address first.
+    assert heard.count("accepted") >= 2
+    assert "lost" in heard
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_a_request_without_a_key_is_never_sent_twice(kernel_process):
+    kernel_process.start(failpoint="decomposing:kill")
+    await kernel_process.until_ready()
+    fields = {key: value for key, value in DOUBLE.items() if key != "ik"}
+    async with kernel_process.client() as kernel:
+        asking = asyncio.ensure_future(kernel.request("send", timeout=None, **fields))
+        await asyncio.to_thread(kernel_process.wait)
+        with pytest.raises(KernelUnreachableError):
+            await asking
+
+
+@pytest.mark.slow
+@pytest.mark.system
+async def test_over_tcp_the_client_finds_and_shows_the_token(serving):
+    told = serving.endpoint()
+    path = serving.home / "run" / "endpoint.json"
+    path.write_text(json.dumps(told | {"ipc": ""}))
+    async with serving.client() as kernel:
+        assert (await kernel.request("health"))["pid"] == told["pid"]
+    async with KernelClient(told["tcp"], "wrong") as stranger:
+        with pytest.raises(RemoteError) as caught:
+            await stranger.request("health")
+        assert caught.value.body["code"] == "UNAUTHORIZED"
+        assert (await stranger.request("ping"))["boot"] == told["boot"]

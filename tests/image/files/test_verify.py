@@ -1,0 +1,186 @@
+"""bat_os.image.files.verify: real bits flipped in real files are found, named and set aside."""
+
+import numpy as np
+import pytest
+
+from bat_os.core.brief import Brief
+from bat_os.core.personas import PERSONAS
+from bat_os.engines.scripted import HashEmbedder
+from bat_os.errors import BlobError, DamagedError
+from bat_os.image import missions
+from bat_os.image.awakening import awaken
+from bat_os.image.blobs import ingest_folder, link_folder
+from bat_os.image.catalog import catalog_in
+from bat_os.image.catalog_service import CatalogService
+from bat_os.image.files.verify import verify
+from bat_os.image.objects import Method
+from bat_os.image.store import ImageStore
+
+SOURCE = "def wave(self):\n    return 'waving with both hands'\n"
+OTHER = "def nod(self):\n    return 'nodding gently'\n"
+
+
+class Files:
+    """An image on the disk, opened only while it is used, and whose bytes can be changed."""
+
+    def __init__(self, folder):
+        self.path = folder / "live_image.fs"
+
+    async def use(self, work):
+        """Return what ``work(image)`` returns."""
+        image = ImageStore.open(self.path)
+        try:
+            return await work(image)
+        finally:
+            await image.close()
+
+    async def transact(self, work):
+        return await self.use(lambda image: image.transact(work, note="test"))
+
+    async def verify(self):
+        async def look(image):
+            return await verify(image, CatalogService(image, HashEmbedder()), lambda text: None)
+
+        return await self.use(look)
+
+    def flip(self, text, path=None):
+        """Change one bit of the last occurrence of ``text`` in a file of the image."""
+        path = path or self.path
+        data = bytearray(path.read_bytes())
+        data[data.rindex(text)] ^= 1
+        path.chmod(0o600)
+        path.write_bytes(data)
+
+
+@pytest.fixture
+async def files(tmp_path):
+    made = Files(tmp_path)
+
+    def fill(root):
+        awaken(root, image_id="i", created=1.0, personas=PERSONAS, primitives=["clone"])
+        genesis = root["objects"]["genesis_obj"]
+        for source in (SOURCE, OTHER):
+            method = Method(source.split("def ")[1].split("(")[0])
+            method.add_version(source, "taught", {})
+            genesis.set_slot(method.selector, method)
+        for number, text in enumerate(("juggle seven knives", "count to ten")):
+            brief = Brief("genesis_obj", f"do_{number}", (), text=text)
+            about = {"session": "s", "accepted": 1.0}
+            missions.open_brief(root, brief, mission_id=f"m{number}", key=f"k{number}", about=about)
+        rows = np.eye(2, 8, dtype=np.float32)
+        for number, text in enumerate(("bees dance in the dark", "cats sleep all day")):
+            catalog_in(root).add(f"document:{number}", f"title {number}", [text], rows[number : number + 1])  # fmt: skip # noqa: E501
+
+    await made.transact(fill)
+    return made
+
+
+async def test_an_image_that_is_whole_is_said_to_be_so(files):
+    told = await files.verify()
+    assert (told["damaged"], told["quarantined"]) == ([], [])
+    assert told["checked"]["mission"] == 2
+    assert told["checked"]["document"] == 2
+    assert told["checked"]["record"] > 20
+
+
+async def test_a_damaged_method_is_named_and_is_not_understood_any_more(files):
+    files.flip(b"waving with both hands")
+    with pytest.raises(DamagedError, match="source of wave is damaged"):
+        await files.transact(lambda root: root["objects"]["genesis_obj"].slots["wave"].version)
+
+    told = await files.verify()
+
+    (one,) = told["damaged"]
+    assert (one["kind"], one["what"]) == ("method", "genesis_obj.wave, version 1")
+    assert one["advice"]
+
+    def look(root):
+        genesis = root["objects"]["genesis_obj"]
+        return genesis.lookup("wave"), genesis.lookup("nod")[1].version.source
+
+    assert await files.transact(look) == (None, OTHER)
+
+
+async def test_what_was_set_aside_is_still_listed_the_next_time(files):
+    files.flip(b"waving with both hands")
+    first, second = await files.verify(), await files.verify()
+    assert [one["what"] for one in second["quarantined"]] == ["genesis_obj.wave, version 1"]
+    assert second["quarantined"] == first["quarantined"]
+
+
+async def test_a_damaged_brief_is_named_and_not_run(files):
+    files.flip(b"juggle seven knives")
+    told = await files.verify()
+    assert [(one["kind"], one["key"]) for one in told["damaged"]] == [("mission", "m0")]
+    assert await files.transact(missions.unfinished) == ["m1"]
+
+
+async def test_a_damaged_document_is_found_no_more_and_the_others_are(files):
+    files.flip(b"bees dance in the dark")
+    told = await files.verify()
+    assert [(one["kind"], one["key"]) for one in told["damaged"]] == [("document", "document:0")]
+    assert await files.transact(lambda root: catalog_in(root).doc_ids()) == ["document:1"]
+    kept = await files.transact(
+        lambda root: root["quarantine"]["document:document:0"]["kept"].passages
+    )
+    assert "dance in the dark" in kept[0]  # one letter is not what it was
+
+
+async def test_a_damaged_file_takes_down_its_model_and_no_other(files, tmp_path):
+    async def take_in(image):
+        for name in ("good", "bad"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "weights.bin").write_bytes(f"weights of {name}".encode() * 100)
+            await ingest_folder(image, name, folder)
+
+    await files.use(take_in)
+    blobs = (tmp_path / "live_image.fs.blob").rglob("*.blob")
+    (bad,) = (path for path in blobs if b"weights of bad" in path.read_bytes())
+    files.flip(b"weights of bad", bad)
+
+    told = await files.verify()
+
+    assert [(one["kind"], one["what"]) for one in told["damaged"]] == [
+        ("file", "file of bad: weights.bin")
+    ]
+
+    async def link(image):
+        await link_folder(image, "good", tmp_path / "links")
+        with pytest.raises(BlobError, match="batos models add bad"):
+            await link_folder(image, "bad", tmp_path / "links")
+
+    await files.use(link)
+    bad.unlink()
+    assert (await files.verify())["damaged"][0]["why"] == "it is missing"
+
+
+async def test_a_file_that_is_whole_again_leaves_the_quarantine(files, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"weights" * 100)
+    await files.use(lambda image: ingest_folder(image, "model", folder))
+    (blob,) = (tmp_path / "live_image.fs.blob").rglob("*.blob")
+    files.flip(b"weights", blob)
+    assert len((await files.verify())["quarantined"]) == 1
+    await files.use(lambda image: ingest_folder(image, "model", folder))
+    assert (await files.verify())["quarantined"] == []
+
+
+async def test_an_object_that_cannot_be_loaded_is_named_and_the_others_are_looked_at(files):
+    # The record of a version of a method begins with the name of its class.
+    files.flip(b"MethodVersion")
+    files.flip(b"juggle seven knives")
+    kinds = {one["kind"] for one in (await files.verify())["damaged"]}
+    assert {"record", "mission"} <= kinds
+
+
+@pytest.mark.slow
+async def test_no_flip_in_a_hashed_text_goes_unseen(files):
+    whole = files.path.read_bytes()
+    start = whole.rindex(SOURCE[:10].encode())
+    for offset in range(0, len(SOURCE), 7):
+        data = bytearray(whole)
+        data[start + offset] ^= 1 << offset % 8
+        files.path.write_bytes(data)
+        assert any(one["kind"] in ("method", "record") for one in (await files.verify())["damaged"])

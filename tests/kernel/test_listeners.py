@@ -1,0 +1,167 @@
+"""bat_os.kernel.listeners: what is open to whom, with real sockets and keys."""
+
+import asyncio
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from bat_os.client.keys import make_pair
+from bat_os.core.protocol import Reply, decode_reply, encode_request
+from bat_os.errors import SettingsError
+from bat_os.kernel.backpressure import MAX_PER_PEER
+from bat_os.kernel.listeners import Curve, Door, guard, is_local, open_door
+from bat_os.kernel.server import Server
+
+TCP = "tcp://127.0.0.1:*"
+
+
+class Waiting:
+    """Takes requests, and answers all of them once it is told to."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+
+    async def handle(self, request, send):
+        await self.go.wait()
+        return Reply("pong", request.id, {})
+
+
+class Lock:
+    """The keys of a kernel, and of a client that it allows."""
+
+    def __init__(self):
+        self.public, secret = make_pair()
+        self.client = make_pair()
+        self.allowed = {self.client[0]}
+        self.curve = Curve(self.public.encode(), secret.encode(), self.allowed.__contains__)
+
+
+async def ask(context, server, keys=None, public="", kind="health"):
+    """Return (type, body) of the reply to one request, over a socket with these keys."""
+    with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as socket:
+        socket.set(zmq.LINGER, 0)
+        if keys:
+            socket.set(zmq.CURVE_PUBLICKEY, keys[0].encode())
+            socket.set(zmq.CURVE_SECRETKEY, keys[1].encode())
+            socket.set(zmq.CURVE_SERVERKEY, public.encode())
+        socket.connect(server.endpoint)
+        await socket.send_multipart(encode_request({"type": kind, "id": "1"}))
+        kind, _, body = decode_reply(await socket.recv_multipart())
+        return kind, body
+
+
+@pytest.fixture
+def context():
+    made = zmq.Context()
+    yield made
+    made.destroy(0)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "local"),
+    [
+        ("ipc:///run/kernel.sock", True),
+        ("inproc://x", True),
+        ("tcp://127.0.0.1:5555", True),
+        ("tcp://127.9.9.9:*", True),
+        ("tcp://localhost:5555", True),
+        ("tcp://[::1]:5555", True),
+        ("tcp://*:5555", False),
+        ("tcp://0.0.0.0:5555", False),
+        ("tcp://[::]:5555", False),
+        ("tcp://192.168.1.5:5555", False),
+        ("tcp://eth0:5555", False),
+        ("tcp://localhost.example:5555", False),
+        ("udp://127.0.0.1:5555", False),
+    ],
+)
+def test_it_is_known_what_other_machines_can_reach(endpoint, local):
+    assert is_local(endpoint) is local
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:*", "tcp://0.0.0.0:*", "tcp://[::]:*"])
+def test_no_door_to_other_machines_opens_without_keys(context, endpoint):
+    with pytest.raises(SettingsError, match="so it needs keys: batos keys make NAME"):
+        open_door(context, Door(endpoint))
+
+
+async def test_who_has_an_allowed_key_comes_in_and_is_shut_out_at_once_when_it_is_not(context):
+    lock, waiting = Lock(), Waiting()
+    waiting.go.set()
+    door = Door(TCP, curve=lock.curve)
+    guarding = guard(context, [door])
+    server = Server(context, door)
+    server.serve(waiting)
+    with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as socket:
+        socket.set(zmq.CURVE_PUBLICKEY, lock.client[0].encode())
+        socket.set(zmq.CURVE_SECRETKEY, lock.client[1].encode())
+        socket.set(zmq.CURVE_SERVERKEY, lock.public.encode())
+        socket.connect(server.endpoint)
+        told = []
+        for _ in range(2):
+            await socket.send_multipart(encode_request({"type": "health", "id": "1"}))
+            told.append(decode_reply(await socket.recv_multipart()))
+            lock.allowed.clear()
+    assert told[0][0] == "pong"
+    assert (told[1][0], told[1][2]["code"]) == ("error", "UNAUTHORIZED")
+    await server.close()
+    guarding.stop()
+
+
+async def test_where_nobody_asks_the_list_a_handshake_alone_opens_nothing(context):
+    lock, waiting = Lock(), Waiting()
+    waiting.go.set()
+    server = Server(context, Door(TCP, curve=lock.curve))  # no guard
+    server.serve(waiting)
+    kind, body = await ask(context, server, lock.client, lock.public, kind="ping")
+    assert (kind, body["code"]) == ("error", "UNAUTHORIZED")
+    await server.close()
+
+
+@pytest.mark.slow
+async def test_one_connection_takes_its_share_of_the_requests_and_leaves_the_others_theirs(context):
+    waiting = Waiting()
+    server = Server(context, Door(TCP))
+    server.serve(waiting)
+    with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as greedy:
+        greedy.set(zmq.LINGER, 0)
+        greedy.connect(server.endpoint)
+        for number in range(MAX_PER_PEER + 3):
+            await greedy.send_multipart(encode_request({"type": "health", "id": str(number)}))
+        refused = [decode_reply(await greedy.recv_multipart()) for _ in range(3)]
+        assert {body["code"] for _, _, body in refused} == {"BUSY"}
+        other = asyncio.ensure_future(ask(context, server))
+        waiting.go.set()
+        assert (await other)[0] == "pong"
+        answered = [decode_reply(await greedy.recv_multipart()) for _ in range(MAX_PER_PEER)]
+        assert {kind for kind, _, _ in answered} == {"pong"}
+    await server.close()
+    assert not server._peers._asking
+
+
+@pytest.mark.slow
+async def test_who_leaves_a_thousand_answers_unread_is_served_again_when_it_has_read(context):
+    waiting = Waiting()
+    waiting.go.set()
+    server = Server(context, Door(TCP))
+    server.serve(waiting)
+    with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as deaf:
+        deaf.set(zmq.LINGER, 0)
+        deaf.set(zmq.RCVHWM, 1)
+        deaf.connect(server.endpoint)
+        asked = 0
+        async with asyncio.timeout(60):
+            while not server._peers._deaf:
+                for _ in range(100):
+                    await deaf.send_multipart(encode_request({"type": "x", "id": "y" * 9000}))
+                asked += 100
+                await asyncio.sleep(0)
+        assert (await ask(context, server))[0] == "pong"
+        while await deaf.poll(200):
+            asked -= 1
+            await deaf.recv_multipart()
+        assert asked > 0  # some were dropped
+        await deaf.send_multipart(encode_request({"type": "health", "id": "1"}))
+        assert decode_reply(await deaf.recv_multipart())[:2] == ("pong", "1")
+    await server.close()

