@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.errors import ArgumentsError, CancelledError
 from bat_os.image.history.past import PastImage
 from bat_os.image.models import list_models
+from bat_os.kernel import views
 from bat_os.kernel.verbs.moments import in_time
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _Intakes:
             raise ArgumentsError("source is no text")
         name = _name(request)
         who = request.session, name
-        told = self._models.add(name, source, lambda line: say({"text": line}))
+        told = self._models.add(name, source, lambda line: say(views.progress(line)))
         task = self._adding[who] = asyncio.create_task(told)
         try:
             return await task

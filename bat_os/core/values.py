@@ -19,7 +19,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.errors import ArgumentsError, NotPlainError
 
@@ -39,6 +39,24 @@ _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What the receiver of a learned method has as its own attributes.
 RESERVED: Final = frozenset({"send", "self"})
 _WIRE_INT: Final = 1 << 63
+
+
+class Counted(str):
+    """A line about long work that also says in numbers how far it has come.
+
+    Attributes:
+        done: Pieces that are finished.
+        total: Pieces in all.
+    """
+
+    done: int
+    total: int
+
+    def __new__(cls, text: str, done: int, total: int) -> Self:
+        """Return the line; it is a text wherever the numbers do not matter."""
+        line = super().__new__(cls, text)
+        line.done, line.total = done, total
+        return line
 
 
 @dataclass(frozen=True, slots=True)

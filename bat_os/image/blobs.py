@@ -244,7 +244,8 @@ async def _take_all(
     for number, (file_name, path) in enumerate(found.items(), start=1):
         with modelfiles.reading(path):
             size = (await asyncio.to_thread(path.stat)).st_size
-        progress(f"{name}: {file_name} ({size / 1e6:.1f} MB), {number} of {len(found)}")
+        text = f"{name}: {file_name} ({size / 1e6:.1f} MB), {number} of {len(found)}"
+        progress(values.Counted(text, number, len(found)))
         files[file_name] = sha256 = await _take_file(image, path, file_name, consume)
         sizes[sha256] = size
     return files, sum(sizes.values())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from bat_os.core.values import check
+from bat_os.core.values import Counted, check
 from bat_os.documents.blocks import split_blocks
 from bat_os.documents.chunking import assemble, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
@@ -227,7 +227,7 @@ class CatalogService:
 
             await self._write(put, f"reindex {len(taken)} documents")
             done += len(taken)
-            (progress or _say_nothing)(f"reindexing: {done} of {total} documents")
+            (progress or _say_nothing)(_count("reindexing", done, total, "documents"))
         return done
 
     async def verify(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -245,7 +245,7 @@ class CatalogService:
             found, after = await self._verify_step(after)
             damaged += found
             done = min(count, done + VERIFY_DOCUMENTS)
-            (progress or _say_nothing)(f"verifying: {done} of {count} documents")
+            (progress or _say_nothing)(_count("verifying", done, count, "documents"))
         indexes = await self._transact(
             lambda root: upkeep.damaged_indexes(catalog_in(root)), "verify the indexes"
         )
@@ -370,7 +370,11 @@ def _passages_of(root: Root, doc_id: str, about: Mapping[str, Any]) -> int:
 
 
 def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: tell(f"{title}: {done} of {total} {what}")
+    return lambda done, total: tell(_count(title, done, total, what))
+
+
+def _count(title: str, done: int, total: int, what: str) -> Counted:
+    return Counted(f"{title}: {done} of {total} {what}", done, total)
 
 
 def _merge(root: Root) -> bool:

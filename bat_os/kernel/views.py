@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.choosing import PREVIEW
 from bat_os.core.frames import MAX_FRAME, pack, unpack
 from bat_os.core.protocol import Reply
-from bat_os.core.values import to_wire
+from bat_os.core.values import Counted, to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze
@@ -175,6 +175,12 @@ def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
         choices=choices,
         candidates=table(v.to_plain() for v in choice.verdicts),
     )
+
+
+def progress(line: str) -> dict[str, Any]:
+    """Return the body of an event about long work: the line, and how far it has come."""
+    count = {"done": line.done, "total": line.total} if isinstance(line, Counted) else {}
+    return {"text": str(line)} | count
 
 
 def shorten(value: Any) -> str:

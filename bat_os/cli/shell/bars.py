@@ -5,11 +5,11 @@ Nothing with ``--json`` or ``--quiet``; standard output stays free for the answe
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.cli.console import show_control
+from bat_os.core.values import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SELDOM: Final = 5.0  # seconds between two lines in a pipe
 _LONGEST: Final = 48
-# As the kernel counts: "notes.md: 40 of 200 passages", "taking it in: 35%".
-_PART: Final = re.compile(r"(\d{1,9}) of (\d{1,9})\b|\b(\d{1,3})(?:\.\d)? ?%")
 
 
 class Bar:
@@ -50,13 +48,13 @@ class Bar:
             self._bar.stop()
 
     def begin(self, text: str) -> None:
-        """Say which piece comes now."""
-        self._show(text, 0.0)
+        """Say which piece comes now, or what is done to it."""
+        self._show(text, _part(text.done, text.total) if isinstance(text, Counted) else 0.0)
 
     def hear(self, _kind: str, told: Mapping[str, Any]) -> None:
-        """Take what the kernel says of the piece: an ``event`` with a ``text``."""
+        """Show an ``event`` about the piece: a ``text``, and ``done`` of ``total`` if counted."""
         if text := str(told.get("text", "")):
-            self._show(text, _read_part(text))
+            self._show(text, _part(told.get("done", 0), told.get("total", 1)))
 
     def end(self) -> None:
         """Say that a piece is done."""
@@ -94,14 +92,10 @@ def _make(screen: Screen, total: int) -> tuple[Progress, Any]:
     return bar, bar.add_task("", total=total, text="", count="")
 
 
-def _read_part(text: str) -> float:
-    """Return the part of a piece that is done, from what the kernel says of it.
+def _part(done: int, total: int) -> float:
+    """Return the part of a piece that is done, from 0 to 1.
 
-    >>> _read_part("notes.md: 40 of 200 passages"), _read_part("copying: 35%"), _read_part("?")
-    (0.2, 0.35, 0.0)
+    >>> _part(40, 200), _part(0, 0)
+    (0.2, 0.0)
     """
-    if (found := _PART.search(text)) is None:
-        return 0.0
-    if found[3]:
-        return min(int(found[3]), 100) / 100
-    return min(int(found[1]) / max(int(found[2]), 1), 1.0)
+    return min(done / max(total, 1), 1.0)

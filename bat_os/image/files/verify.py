@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
+from bat_os.core.values import Counted
 from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files import checksums as look
@@ -75,7 +76,7 @@ async def verify(
     files = await image.transact(look.list_files, note="list stored files")
     checked["file"] = len(files)
     for number, file in enumerate(files, start=1):
-        say(f"reading stored files: {number} of {len(files)}")
+        say(Counted(f"reading stored files: {number} of {len(files)}", number, len(files)))
         if bad := await asyncio.to_thread(look.damaged_file, *file):
             damaged.append(bad)
     set_aside = await _quarantine(image, damaged)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image.files.verify import verify as verify_image
+from bat_os.kernel import views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 async def verify(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     """Return what was checked, what is damaged and what stands in the quarantine."""
-    return await verify_image(mind.image, mind.catalog, lambda text: say({"text": text}))
+    return await verify_image(mind.image, mind.catalog, lambda line: say(views.progress(line)))
 
 
 VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.kernel import views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ async def learn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     if type(meta) is not dict or not title:
         raise ArgumentsError("learn needs a body with title and text, and perhaps source and meta")
     return await mind.catalog.learn(
-        title, text, source=source, meta=meta, progress=lambda line: say({"text": line})
+        title, text, source=source, meta=meta, progress=lambda line: say(views.progress(line))
     )
 
 
@@ -86,7 +87,7 @@ async def reindex(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     Raises:
         ModelError: The embedding model cannot be had.
     """
-    count = await mind.catalog.reindex(lambda line: say({"text": line}))
+    count = await mind.catalog.reindex(lambda line: say(views.progress(line)))
     return {"documents": count}
 
 

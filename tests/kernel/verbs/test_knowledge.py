@@ -12,6 +12,7 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs.knowledge import reindex
 from bat_os.kernel.verbs.objects import find_skills
+from bat_os.kernel.verbs.table import VERBS
 from bat_os.kernel.verbs.teaching import teach
 from tests.kernel.minds import open_mission
 
@@ -92,3 +93,14 @@ async def test_a_method_is_found_by_its_wish_signature_docstring_and_examples(ta
     for words in ("stack crates", "pack", "boxes", "a forklift", "zinc"):
         (best, *_) = (await ask("find", text=words))["skills"]
         assert (best["selector"], best["wish"]) == ("pack", "Stack crates."), words
+
+
+async def test_long_work_says_in_numbers_how_far_it_has_come(mind):
+    heard = []
+    body = {"title": "bats", "text": "Bats sleep by day. They hang upside down."}
+    request = Request("learn", body=body)
+    await VERBS["learn"](mind, request, heard.append)
+    counted = [told for told in heard if "total" in told]
+    assert counted
+    assert all(0 <= told["done"] <= told["total"] for told in counted)
+    assert f"{counted[-1]['done']} of {counted[-1]['total']} " in counted[-1]["text"]
