@@ -26,6 +26,8 @@ RIVALS: Final = 2
 MENDED: Final = "mended by example"  # the fix-up that changes a candidate until it fits
 _NOW_SECONDS: Final = 60
 _NEVER: Final = 1 << 62  # seconds; larger integers may not even fit into a float
+# What records have called these from the first on.
+_STORED: Final = {"doubt": "dull", "returns_argument": "echo", "same_on_probes": "alike"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,15 @@ class Verdict:
             present moment as a text and as seconds since 1970, people want the first.
         passed: Examples and tests that it reproduces.
         probed: Key of its answers to other arguments of the same kind.
-        dull: Why its answers say nothing, in one line; such a candidate needs an example.
-        echo: It answered with one of the caller's arguments as it is.
+        doubt: Why its answers say nothing or hardly fit the wish, in one line; such a candidate
+            has no vote.
+        ignores: The argument that it never reads, where no example shows that it may; "" for none.
+        returns_argument: It answered with one of the caller's arguments as it is.
         known: Document of the known function that it is; "" where a model wrote it.
         weight: What a known function counts for, as a share of the written candidates.
         agree: Written candidates with the same answer, itself included.
         votes: The same, with the known functions that agree.
-        alike: Candidates with the same answer to the other arguments, too.
+        same_on_probes: Candidates with the same answer to the other arguments, too.
         lacks: What the cell's Python does not have and the candidate needs.
     """
 
@@ -64,18 +68,19 @@ class Verdict:
     readable: bool = False
     passed: int = 0
     probed: str = ""
-    dull: str = ""
-    echo: bool = False
+    doubt: str = ""
+    ignores: str = ""
+    returns_argument: bool = False
     known: str = ""
     weight: float = 0.0
     agree: int = 0
     votes: float = 0.0
-    alike: int = 0
+    same_on_probes: int = 0
     lacks: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data for the mission's record."""
-        return asdict(self)
+        return {_STORED.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +110,45 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
         verdicts: One per candidate, in order.
         examples: How many examples and tests there are.
     """
-    counted = _with_votes(verdicts if examples else tuple(map(_unless_far, verdicts)))
+    counted = _with_votes(verdicts if examples else tuple(map(_unless_unrelated, verdicts)))
     usable = [v for v in counted if not v.problem and v.passed == examples]
     if not usable:
         return Choice(None, "", _why_none(counted, examples), counted)
     groups: dict[str, list[Verdict]] = {}
-    for verdict in sorted(usable, key=lambda v: (-v.votes, _is_far(v))):
+    for verdict in sorted(usable, key=lambda v: (-v.votes, bool(v.ignores), _is_unrelated(v))):
         groups.setdefault(verdict.meaning, []).append(verdict)
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
-    if examples and MENDED in best.fixups:  # it was fitted to them: they do not speak for it
-        return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
     if examples:
-        return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
+        return _choose_by_examples(ranked, counted, examples)
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
     if best.votes < max(ENOUGH * written, 1):
-        told = sorted(ranked, key=lambda v: -v.votes / (1 + v.echo))
-        return Choice(None, "unsure", f"only {reason}", counted, tuple(told[:RIVALS]))
+        rivals = sorted(ranked, key=lambda v: -v.votes / (1 + v.returns_argument))
+        reason = f"only {reason}" if best.votes else f"all are in doubt: {_doubts(usable)}"
+        return Choice(None, "unsure", reason, counted, tuple(rivals[:RIVALS]))
     return Choice(best, "provisional", reason, counted)
 
 
-def _unless_far(verdict: Verdict) -> Verdict:
-    far = _is_far(verdict) and not verdict.problem
-    return replace(verdict, problem="was written for another wish") if far else verdict
+def _choose_by_examples(
+    ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int
+) -> Choice:
+    best = ranked[0]
+    if best.ignores:  # the next example, with another argument, decides
+        reason = f"a method reproduces {_count(examples)}, but {best.doubt}"
+        return Choice(None, "unsure", reason, counted, ranked[:RIVALS])
+    if MENDED in best.fixups:  # it was fitted to them: they do not speak for it
+        return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
+    return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
 
 
-def _is_far(verdict: Verdict) -> bool:
+def _unless_unrelated(verdict: Verdict) -> Verdict:
+    if verdict.problem or not _is_unrelated(verdict):
+        return verdict
+    return replace(verdict, problem="was written for another wish")
+
+
+def _is_unrelated(verdict: Verdict) -> bool:
     return bool(verdict.known) and not verdict.weight
 
 
@@ -146,7 +163,12 @@ def _support(best: Verdict, group: Sequence[Verdict], written: int) -> str:
 
 def _best(group: list[Verdict]) -> Verdict:
     """Return one of several that gave the same answer."""
-    return max(group, key=lambda v: (v.readable, v.weight == 1, not _is_far(v), v.alike, -v.draft))
+
+    def rank(v: Verdict) -> tuple[Any, ...]:
+        known = v.weight == 1, not _is_unrelated(v)
+        return not v.ignores, v.readable, *known, v.same_on_probes, -v.draft
+
+    return max(group, key=rank)
 
 
 def meaning(value: Any, now: dt.datetime | None = None) -> str:
@@ -205,9 +227,9 @@ def preview(value: Any) -> str:
 
 
 def _with_votes(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    speaking = [v for v in verdicts if not v.problem and not v.dull]
+    speaking = [v for v in verdicts if not v.problem and not v.doubt]
     agree = Counter(v.meaning for v in speaking if not v.known)
-    alike = Counter((v.meaning, v.probed) for v in speaking)
+    same_on_probes = Counter((v.meaning, v.probed) for v in speaking)
     written = sum(not v.known for v in verdicts)
     known: dict[str, float] = {}
     for v in speaking:
@@ -215,11 +237,11 @@ def _with_votes(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
             known[v.meaning] = max(known.get(v.meaning, 0.0), v.weight * max(written, 1))
 
     def count(v: Verdict) -> Verdict:
-        if v.problem or v.dull:
+        if v.problem or v.doubt:
             return v
         votes = agree[v.meaning] + known.get(v.meaning, 0.0)
-        near = alike[v.meaning, v.probed]
-        return replace(v, agree=agree[v.meaning], alike=near, votes=votes)
+        same = same_on_probes[v.meaning, v.probed]
+        return replace(v, agree=agree[v.meaning], same_on_probes=same, votes=votes)
 
     return tuple(map(count, verdicts))
 
@@ -230,11 +252,18 @@ def _count(examples: int) -> str:
 
 def _why_none(verdicts: tuple[Verdict, ...], examples: int) -> str:
     wrong = sum(not v.problem for v in verdicts)
-    problems = Counter(v.problem for v in verdicts if v.problem)
-    parts = [f"{count} x {problem}" for problem, count in problems.most_common(3)]
+    parts = _most_common(v.problem for v in verdicts)
     if wrong:
         parts.insert(0, f"{wrong} ran but did not reproduce {_count(examples)}")
     return f"none of {len(verdicts)} candidates is good enough: " + "; ".join(parts)
+
+
+def _doubts(verdicts: Iterable[Verdict]) -> str:
+    return "; ".join(_most_common(v.doubt for v in verdicts))
+
+
+def _most_common(texts: Iterable[str]) -> list[str]:
+    return [f"{count} x {text}" for text, count in Counter(filter(None, texts)).most_common(3)]
 
 
 def _number(value: Any) -> str:

@@ -136,7 +136,7 @@ def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
         verdict
         for verdict in (best, *choice.verdicts)
         if verdict.meaning == best.meaning
-        and not (verdict.problem or verdict.dull)
+        and not (verdict.problem or verdict.doubt)
         and passes(verdict)
     ]
     if not with_it:

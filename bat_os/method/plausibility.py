@@ -1,7 +1,8 @@
-"""What no right answer looks like: cheap rules on the wish, the source and the first answer.
+"""What a right answer seldom looks like: cheap rules on the wish, the source and the first answer.
 
-They refuse what surely misses the wish (a method that ignores its argument, an answer of
-None where a value was asked for), and judge nothing else.
+The rules read English words, and words mislead: "how much do I save" asks for a number and not for
+a change. So whatever they find is a doubt, which costs a candidate its vote and refuses nothing; an
+example that the candidate reproduces silences them.
 """
 
 from __future__ import annotations
@@ -60,22 +61,10 @@ def keeps_more(wish: str, answer: Any) -> bool:
     return bool(_ASKS_MORE.match(wish.strip())) and isinstance(answer, list | dict) and bool(answer)
 
 
-def find_doubt(wish: str, answer: Any) -> str:
-    """Return in one line why ``answer`` is hardly what was wished for, or "".
-
-    >>> find_doubt("Remember a note and list all notes.", "buy milk")
-    'several things were asked for; str came back'
-    """
-    if _ASKS_SEVERAL.search(wish) and type(answer) in (str, int, float, bool):
-        return f"several things were asked for; {type(answer).__name__} came back"
-    return ""
-
-
 def find_unused(source: str, selector: str) -> str:
     """Return the name of a parameter that the method never reads, or "".
 
-    A parameter of which the wish says nothing may be ignored; one that was forced on the
-    method by the caller's arguments is what the answer depends on.
+    The caller's arguments forced the parameters on the method, so its answer should depend on each.
     """
     tree = parse(source)
     method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
@@ -94,7 +83,10 @@ def find_unused(source: str, selector: str) -> str:
 def find_implausible(
     wish: str, selector: str, answer: Any, *, writes: bool, slots: Iterable[str] = ()
 ) -> str:
-    """Return in one line why ``answer`` cannot be what was wished for, or "".
+    """Return in one line why ``answer`` is hardly what was wished for, or "".
+
+    >>> find_implausible("Remember a note and list all notes.", "note", "milk", writes=True)
+    'several things were asked for; str came back'
 
     Args:
         wish: The goal, as one sentence.
@@ -108,11 +100,14 @@ def find_implausible(
         return "was to change the object and changed nothing"
     if answer is None and (not writes or _ASKS_VALUE.search(words)):
         return "returned nothing" + ("" if writes else " and changed nothing")
-    if (_ASKS_TRUTH.match(words) or _TRUTH_SELECTOR.match(selector)) and type(answer) is not bool:
-        return f"a yes or no was asked for; {type(answer).__name__} came back"
-    if _ASKS_COUNT.match(words) and type(answer) not in (int, float):
-        return f"a number was asked for; {type(answer).__name__} came back"
-    return ""
+    kind, wanted = type(answer), ""
+    if (_ASKS_TRUTH.match(words) or _TRUTH_SELECTOR.match(selector)) and kind is not bool:
+        wanted = "a yes or no was"
+    elif _ASKS_COUNT.match(words) and kind not in (int, float):
+        wanted = "a number was"
+    elif _ASKS_SEVERAL.search(words) and kind in (str, int, float, bool):
+        wanted = "several things were"
+    return f"{wanted} asked for; {kind.__name__} came back" if wanted else ""
 
 
 def _changes_slot(words: str, slots: Iterable[str]) -> bool:

@@ -44,7 +44,7 @@ def test_of_those_that_agree_the_one_that_most_others_follow_on_other_arguments_
     given = tuple(verdict(n, True, probed=key) for n, key in enumerate(probed))
     choice = choose(given, examples=0)
     assert choice.chosen is not None
-    assert (choice.chosen.draft, choice.chosen.agree, choice.chosen.alike) == (1, 5, 3)
+    assert (choice.chosen.draft, choice.chosen.agree, choice.chosen.same_on_probes) == (1, 5, 3)
 
 
 def test_a_known_function_for_the_wish_is_enough_by_itself():
@@ -72,8 +72,8 @@ def test_one_that_is_far_never_wins_without_an_example():
 
 
 def test_candidates_whose_answers_say_nothing_have_no_vote():
-    dull = [verdict(n, "abc", dull="gives its argument back as it is") for n in range(6)]
-    choice = choose((*dull, verdict(6, "cba"), verdict(7, "cba")), examples=0)
+    doubted = [verdict(n, "abc", doubt="gives its argument back as it is") for n in range(6)]
+    choice = choose((*doubted, verdict(6, "cba"), verdict(7, "cba")), examples=0)
     assert (choice.status, choice.rivals[0].draft, choice.rivals[0].agree) == ("unsure", 6, 2)
 
 
@@ -96,7 +96,7 @@ def test_a_function_for_another_wish_gives_way_to_a_written_one_that_fits_as_wel
 
 
 def test_an_answer_that_is_the_argument_itself_is_shown_after_one_that_is_not():
-    echoes = [verdict(n, "abc", echo=True) for n in range(3)]
+    echoes = [verdict(n, "abc", returns_argument=True) for n in range(3)]
     others = [verdict(n, text) for n, text in enumerate(("cba", "cba", "x", "y", "z"), 3)]
     told = choose((*echoes, *others), examples=0)
     assert [rival.draft for rival in told.rivals] == [3, 0]

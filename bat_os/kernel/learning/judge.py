@@ -1,7 +1,7 @@
 """Judge a batch of candidates, and prepare the winner for the transaction that installs it.
 
     fix-ups > covenant repair > guardian's audit > cell: examples, then the caller's arguments
-      > is the answer plausible? > the same on other arguments of that kind > choose
+      > doubts: is the answer plausible, does it depend on the arguments? > choose
 
 Every trial is a turn that commits nothing, under one seed and one clock, so candidates that
 mean the same answer the same.
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal, kinds, signature
+from bat_os.core.brief import goal, kinds, parameters, signature
 from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview, same
 from bat_os.core.events import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.probes import find_dull, vary
@@ -35,7 +35,7 @@ from bat_os.kernel.snapshot import copy_of, find, runnable_of
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
-from bat_os.method.plausibility import find_doubt, find_implausible, find_unused, keeps_more
+from bat_os.method.plausibility import find_implausible, find_unused, keeps_more
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -58,14 +58,21 @@ _ITS_FAULT: Final = (CellError, ProtocolError)
 
 
 def _drafts_of(mission: Mission) -> tuple[Mapping[str, Any], ...]:
-    """Return the last batch, and those before it that left open which answer is right."""
+    """Return the last batch, and those before it that left open which answer is right.
+
+    A batch in which each candidate had a problem or was in doubt says nothing about the next one.
+    """
     drafts: list[Mapping[str, Any]] = []
     for event in mission.events:
         if isinstance(event, MethodDrafted):
             drafts += event.drafts
-        elif isinstance(event, MethodRejected) and all(v["problem"] for v in event.verdicts):
+        elif isinstance(event, MethodRejected) and not any(map(_speaks, event.verdicts)):
             drafts.clear()
     return tuple(drafts)
+
+
+def _speaks(verdict: Mapping[str, Any]) -> bool:
+    return not (verdict["problem"] or verdict.get("dull"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class Validation:
             known = {"known": draft.get("from", ""), "weight": draft.get("weight", 0.0)}
             verdicts.append(replace(judged[source], draft=number, fixups=fixups, **known))
         choice = choose(tuple(verdicts), len(self._examples))
-        if self._examples and not choice.status:
+        if self._examples and choice.chosen is None:
             choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
         if self._mind.options.tests == "written" and not self._examples:
             self.tested = await weigh_by_tests(self._mind, self._brief, choice, self._run)
@@ -163,7 +170,7 @@ class Validation:
         after = list(verdicts)
         for old, source in found:
             new = await self._judge_one(Verdict(old.draft, source, (*old.fixups, MENDED)))
-            if not new.problem and not new.dull:
+            if not new.problem and not new.doubt:
                 after[old.draft] = new
         return after
 
@@ -237,25 +244,50 @@ class Validation:
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
         found = replace(verdict, preview=shown, value=value, passed=passed)
-        if implausible := self._find_implausible(verdict.source, answer):
-            return replace(found, problem=implausible)
-        readable = isinstance(answer.value, str | dt.datetime)
-        probed, dull = await self._probe(verdict.source, answer.value)
-        dull = "" if answer.writes else dull  # what was asked for is then the change
-        dull = dull or find_doubt(goal(brief), answer.value)
-        dull = dull or await self._find_forgetful(verdict.source, answer.value)
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
-        echo = any(type(own) is type(answer.value) and own == answer.value for own in brief.args)
-        said = replace(found, readable=readable, probed=probed, dull=dull, echo=echo)
-        return replace(said, meaning=key)
-
-    def _find_implausible(self, source: str, answer: Answer) -> str:
-        wish, selector = goal(self._brief), self._brief.selector
-        if unused := find_unused(source, selector):
-            return f"ignores its argument {unused!r}"
-        return find_implausible(
-            wish, selector, answer.value, writes=answer.writes, slots=self._slots
+        found = replace(
+            found,
+            meaning=key,
+            readable=isinstance(answer.value, str | dt.datetime),
+            returns_argument=any(
+                type(own) is type(answer.value) and own == answer.value for own in brief.args
+            ),
         )
+        return await self._with_doubt(found, answer)
+
+    async def _with_doubt(self, found: Verdict, answer: Answer) -> Verdict:
+        """Return the verdict with the first reason to doubt it.
+
+        What only the words of the wish make doubtful, an example that is reproduced settles.
+        """
+        source, brief = found.source, self._brief
+        if ignores := self._ignored(source):
+            return replace(found, doubt=f"ignores its argument {ignores!r}", ignores=ignores)
+        doubt, wish = "", goal(brief)
+        if not self._examples or found.passed < len(self._examples):
+            doubt = find_implausible(
+                wish, brief.selector, answer.value, writes=answer.writes, slots=self._slots
+            )
+        if doubt:
+            return replace(found, doubt=doubt)
+        probed, dull = await self._probe(source, answer.value)
+        dull = "" if answer.writes else dull  # what was asked for is then the change
+        dull = dull or await self._find_forgetful(source, answer.value)
+        return replace(found, probed=probed, doubt=dull)
+
+    def _ignored(self, source: str) -> str:
+        """Return the name of an argument that ``source`` never reads, or "".
+
+        Examples in which that argument differs show that it may be ignored.
+        """
+        name = find_unused(source, self._brief.selector)
+        names = parameters(self._brief)
+        given = [
+            dict(zip(names, one["args"], strict=False)) | dict(one["kwargs"])
+            for one in self._examples
+        ]
+        shown = {meaning(values[name]) for values in given if name in values}
+        return name if len(shown) < 2 else ""
 
     async def _find_forgetful(self, source: str, value: Any) -> str:
         """Return in one line that a second call loses what the first one kept, or ""."""
