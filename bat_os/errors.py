@@ -16,7 +16,7 @@
             KeyReusedError           an idempotency key came back with another body
             ForbiddenClassError      a pickle names a class outside the allow-list
             LockedError              another process holds the image
-            FormatError              the image was written by a newer program
+            FormatError              the image has a format that this program does not read
             StorageFullError         the disk is full
             StorageError             the storage failed; the outcome is unknown
             BlobError                a stored file is missing or damaged
@@ -154,7 +154,7 @@ class LockedError(ImageError):
 
 
 class FormatError(ImageError):
-    """The image was written by a newer program; this one would harm it."""
+    """The image has a format that this program does not read, and would harm."""
 
 
 class StorageFullError(ImageError):

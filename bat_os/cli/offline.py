@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.settings import IMAGE
 from bat_os.engines.scripted import HashEmbedder
-from bat_os.errors import FormatError, NotFoundError
-from bat_os.image.awakening import FORMAT
+from bat_os.errors import NotFoundError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import backup, restore
 from bat_os.image.files.verify import verify
+from bat_os.image.migrations import check_format
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.exchange import write_export
 from bat_os.kernel.verbs.files import WORKS
@@ -35,7 +35,7 @@ async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, A
     Raises:
         NotFoundError: There is none.
         LockedError: A kernel holds it, which then only does not answer.
-        FormatError: A newer program wrote it.
+        FormatError: This program does not read the image's format.
         BatError: As the verb.
     """
     async with _opened(home) as image:
@@ -82,9 +82,5 @@ async def _opened(home: Path) -> AsyncIterator[ImageStore]:
 
 
 def _check_format(root: MutableMapping[str, Any]) -> None:
-    written = root["about"].get("format", 0) if "about" in root else FORMAT
-    if type(written) is not int or written > FORMAT:
-        raise FormatError(
-            f"the image has format {written}, this program knows up to {FORMAT}; "
-            "use the newer program that wrote it, or restore a backup"
-        )
+    if "about" in root:
+        check_format(root)

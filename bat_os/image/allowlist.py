@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "bat_os.image.blobs": frozenset({"StoredFile", "StoredModel"}),
-    "bat_os.image.catalog": frozenset({"Document", "KnowledgeCatalog"}),
+    "bat_os.image.catalog": frozenset({"KnowledgeCatalog"}),
     "bat_os.image.knowledge.document": frozenset({"Document"}),
     "bat_os.image.knowledge.shelf": frozenset({"Segment"}),
     "bat_os.image.knowledge.text": frozenset({"SegmentedText", "WordSplitter"}),
     "bat_os.image.knowledge.vectors": frozenset({"VectorIndex"}),
     "bat_os.image.objects": frozenset({"Method", "MethodVersion", "UvmObject"}),
-    "bat_os.image.segments": frozenset({"VectorSegment"}),
     "builtins": frozenset({"bytearray", "frozenset", "object", "set"}),
     "__builtin__": frozenset({"bytearray", "frozenset", "object", "set"}),
     "copyreg": frozenset({"_reconstructor"}),
@@ -68,7 +67,7 @@ _PARTS: Final[dict[str, frozenset[str]]] = {
     "MethodVersion": frozenset({"number", "source", "sha256", "status", "provenance"}),
     "StoredFile": frozenset({"name", "sha256", "size", "blob"}),
     "StoredModel": frozenset({"name", "files", "meta"}),
-    "Document": frozenset({"doc_id", "title", "kind", "passages", "first"}),
+    "Document": frozenset({"doc_id", "title", "kind", "passages", "first", "digest"}),
     "KnowledgeCatalog": frozenset({"_documents", "_starts", "_text", "_next"}),
     "Segment": frozenset({"parts"}),
 }

@@ -15,7 +15,8 @@ from persistent.mapping import PersistentMapping
 from bat_os.errors import DamagedError
 from bat_os.image.catalog import ROOT_NAME as CATALOG
 from bat_os.image.catalog import catalog_in
-from bat_os.image.migrations import run
+from bat_os.image.migrations import FORMAT as FORMAT
+from bat_os.image.migrations import migrate
 from bat_os.image.objects import Method, UvmObject
 from bat_os.image.states import make_states
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from bat_os.core.personas import Persona
 
-FORMAT: Final = run.FORMAT
 _TREES: Final = ("objects", "missions", "keys", "unfinished", "models", "files_by_sha256")
 _OLDEST: Final = ("objects", "missions", "keys", "unfinished", CATALOG)  # of every format
 
@@ -39,7 +39,7 @@ def awaken(
 ) -> bool:
     """Make what is missing of the root; return True when the image was empty before.
 
-    An image of an older format is brought to the present one.
+    An image of an older format is migrated to the present one.
 
     Args:
         root: The image root.
@@ -50,15 +50,15 @@ def awaken(
 
     Raises:
         DamagedError: The image has some of its root and not the rest.
-        FormatError: The image is of a newer format than this program knows.
-        StorageError: It does not say of which.
+        FormatError: This program does not read the image's format.
+        StorageError: The image does not say which format it has.
     """
     is_root = isinstance(root, PersistentMapping | dict)
     there = [name for name in ("about", *_OLDEST) if is_root and name in root]
     if not is_root or 0 < len(there) <= len(_OLDEST):
         raise DamagedError("the root of the image is damaged; restore a backup (batos restore)")
     if there:
-        run.migrate(root)
+        migrate(root)
         traits = root["objects"].get("traits_obj")
         if not isinstance(traits, UvmObject):
             raise DamagedError("the image has lost traits_obj; restore a backup (batos restore)")

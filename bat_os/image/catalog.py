@@ -31,7 +31,7 @@ from bat_os.image.knowledge import text as words
 from bat_os.image.knowledge.document import Document, id_range
 from bat_os.image.knowledge.document import Kind as Kind
 from bat_os.image.knowledge.document import Passage as Passage
-from bat_os.image.knowledge.upkeep import FORMAT, grow, upgrade
+from bat_os.image.knowledge.upkeep import grow
 from bat_os.image.knowledge.vectors import VectorIndex
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ class KnowledgeCatalog(Persistent):
     one runs again. At a hundred thousand passages a search takes some milliseconds.
 
     Attributes:
-        format: Of this object's state; older ones are upgraded by ``catalog_in``.
         dimensions: d of the vectors, from the first document on; 0 before.
         embedder: ``name`` and ``probe`` of the model that made the vectors; see ``claim`` in
             ``bat_os.image.knowledge.upkeep``. Empty before the first document.
@@ -62,12 +61,9 @@ class KnowledgeCatalog(Persistent):
             goes over to another embedding model; they are found by words until then.
     """
 
-    # What the state of an older image does not have.
-    format = 1
     rewording = False
 
     def __init__(self) -> None:
-        self.format = FORMAT
         self.dimensions = 0
         self.embedder: dict[str, Any] = {}
         self.vectors = VectorIndex()
@@ -136,7 +132,6 @@ class KnowledgeCatalog(Persistent):
                 length than the catalog's, or an unknown kind.
             NotPlainError: ``meta`` is not plain data.
         """
-        upgrade(self)
         rows = as_rows(vectors, len(passages), self.dimensions)
         start, _ = id_range(kind)
         check(meta or {}, where="meta")
@@ -154,7 +149,6 @@ class KnowledgeCatalog(Persistent):
 
     def remove(self, doc_id: str) -> bool:
         """Forget a document; return False when there is none of that id."""
-        upgrade(self)
         document = self._documents.pop(doc_id, None)
         if document is None:
             return False
@@ -225,5 +219,4 @@ def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     catalog: KnowledgeCatalog | None = root.get(ROOT_NAME)
     if catalog is None:
         catalog = root[ROOT_NAME] = KnowledgeCatalog()
-    upgrade(catalog)
     return catalog

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickletools
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from bat_os.image.allowlist import is_allowed
 from bat_os.image.catalog import KnowledgeCatalog, catalog_in
 from bat_os.image.knowledge.text import OKAPI_PASSAGES
 from bat_os.image.knowledge.upkeep import begin_reindex, claim, grow
-from bat_os.image.segments import VectorSegment
 from bat_os.image.store import ImageStore
 
 
@@ -328,46 +325,3 @@ def test_vectors_of_two_models_are_never_mixed():
         claim(catalog, "second", unit([2, 1])[0])
     with pytest.raises(ImageError, match="reindex"):
         claim(catalog, "wider", unit([1, 2, 3])[0])
-
-
-async def test_an_image_of_format_1_is_upgraded_when_it_is_used(tmp_path):
-    shutil.copy(Path(__file__).parent / "old" / "catalog-1.fs", tmp_path / "image.fs")
-    axes = np.eye(8, dtype=np.float32)
-
-    def ask(root):
-        catalog = catalog_in(root)
-        searches = [
-            (["do cats sleep in a city"], axes[1:2], {}),
-            (["zzz"], axes[2:3], {"kind": "method"}),
-            (["zzz"], axes[0:1], {"filters": {"selector": "purr"}}),
-            (["ship"], axes[7:8], {}),
-        ]
-        best = [catalog.search(q, v, top_k=1, **limits)[0] for q, v, limits in searches]
-        return catalog.format, [(p.doc_id, p.position) for p in best]
-
-    def add(root):
-        catalog = root["knowledge_catalog"]
-        catalog.remove("codex:1")
-        return catalog.add("ships", "Ships", ["Ships sail."], axes[5:6])
-
-    expected = [("cats", 1), ("method:1:purr", 0), ("method:1:purr", 0), ("codex:1", 0)]
-    image = ImageStore.open(tmp_path / "image.fs")
-    assert await image.transact(ask, note="search") == (2, expected)
-    await image.transact(add, note="add")
-    await image.close()
-    image = ImageStore.open(tmp_path / "image.fs")
-    expected[-1] = ("ships", 0)
-    assert await image.transact(ask, note="search") == (2, expected)
-    await image.close()
-
-
-def test_an_old_catalog_can_be_added_to_before_anything_else():
-    catalog = filled(a="Cats purr.")
-    state = catalog.__getstate__()
-    old = {key: state[key] for key in ("dimensions", "_documents", "_starts", "_text", "_next")}
-    segment = VectorSegment(np.array([0]), np.eye(8, dtype=np.float32)[:1])
-    again = KnowledgeCatalog.__new__(KnowledgeCatalog)
-    again.__setstate__(old | {"segments": ((1, segment),)})
-    assert "a" in again
-    again.add("b", "b", ["Dogs bark."], np.eye(8, dtype=np.float32)[1:2])
-    assert found(again.search(["-"], np.eye(8, dtype=np.float32)[:1], top_k=1)) == ["a"]

@@ -367,7 +367,7 @@ async def test_an_image_of_a_newer_program_is_left_as_it_is(kernel_process):
     await image.transact(age, note="come from the future")
     await image.close()
     before = (home / "live_image.fs").read_bytes()
-    said = f"the image has format {FORMAT + 1}, this program knows up to {FORMAT}; "
+    said = f"the image has format {FORMAT + 1}, and this program reads {FORMAT} only; "
     status, line = await asyncio.to_thread(serve, home, "--tcp-port", "0")
     assert status == 78
     assert line == f"batos: {said}start the newer program that wrote it, or restore a backup"

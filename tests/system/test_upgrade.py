@@ -79,9 +79,9 @@ class Site:
         self.replace("bat_os/__init__.py", __version__, NEXT)
         migrations = "bat_os/image/migrations"
         (self.root / migrations / f"format_{FORMAT + 1}.py").write_text(STEP)
-        self.replace(f"{migrations}/run.py", "FORMAT: Final = max(STEPS)", (
+        self.replace(f"{migrations}/__init__.py", "STEPS: Final[Steps] = MappingProxyType({})", (
             f"from bat_os.image.migrations.format_{FORMAT + 1} import migrate as _next\n"
-            f"STEPS = {{**STEPS, {FORMAT + 1}: _next}}\nFORMAT: Final = max(STEPS)"
+            f"STEPS = {{{FORMAT + 1}: _next}}"
         ))  # fmt: skip
         if dies:
             self.replace(

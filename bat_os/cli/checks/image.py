@@ -18,8 +18,8 @@ from bat_os.cli.checks.outcome import ImageFacts, Outcome, broken, join, ok, sho
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
-from bat_os.image.awakening import FORMAT
 from bat_os.image.files.storage import layers_of, open_to_read
+from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore
 
@@ -101,9 +101,9 @@ def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]
     if not inside.about.get("id"):
         return [ok("image", f"{path}: empty; {_MAKE}")]
     written = inside.about["format"]
-    if written > FORMAT:
-        found = f"{path} has format {written}, this program knows {FORMAT}"
-        return [broken("image", found, "start the newer program that wrote it, or a backup")]
+    if not OLDEST <= written <= FORMAT:
+        found = f"{path} has format {written}, and this program reads {FORMAT}"
+        return [broken("image", found, "start the program that wrote it, or restore a backup")]
     size = show_bytes(path.stat().st_size)
     found = f"{path}, {size}, {inside.objects} root objects, format {written}"
     return [ok("image", found), *_check_end(facts, path, inside)]

@@ -44,7 +44,7 @@ from bat_os.image.files.storage import (
     storage_of,
     upkeep,
 )
-from bat_os.image.migrations import run
+from bat_os.image.migrations import migrate
 from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ async def _settle(path: Path, name: str, tid: str) -> str:
 
     def work(root: MutableMapping[str, Any]) -> None:
         if "about" in root:
-            run.migrate(root)
+            migrate(root)
         about = dict(root.get("about", {}))
         left = missions.unfinished(root) if about else []
         for mission_id in left:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from bat_os.image.history import entries
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
@@ -38,25 +36,6 @@ def note(root: Root, method: Method, version: MethodVersion) -> None:
     """Enter what a version of a method cites."""
     if ROOT_NAME not in root:
         root[ROOT_NAME] = OOBTree()
-        for _, known in list(entries.learned(root)):  # of an image that is older than this index
-            for one in known.versions:
-                _enter(root, known, one)
-    _enter(root, method, version)
-
-
-def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
-    """Yield the methods whose current version cites a document."""
-    if ROOT_NAME not in root:
-        found = (method for _, method in entries.learned(root))  # type: ignore[arg-type]  # reads only
-    else:
-        jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-        found = (jar.get(bytes.fromhex(oid)) for oid in root[ROOT_NAME].get(doc_id, ()))
-    for method in found:
-        if method.current >= 0 and cites(method.versions[method.current], doc_id):
-            yield method
-
-
-def _enter(root: Root, method: Method, version: MethodVersion) -> None:
     told = {one for one in version.provenance.get("passages", ()) if is_indexed(one)}
     if told and method._p_oid is None:  # made in this transaction
         root._p_jar.add(method)  # type: ignore[attr-defined]  # ZODB: the root's connection
@@ -64,3 +43,12 @@ def _enter(root: Root, method: Method, version: MethodVersion) -> None:
         if doc_id not in root[ROOT_NAME]:
             root[ROOT_NAME][doc_id] = OOTreeSet()
         root[ROOT_NAME][doc_id].insert(method._p_oid.hex())
+
+
+def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
+    """Yield the methods whose current version cites a document."""
+    jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
+    for oid in root.get(ROOT_NAME, {}).get(doc_id, ()):
+        method = jar.get(bytes.fromhex(oid))
+        if method.current >= 0 and cites(method.versions[method.current], doc_id):
+            yield method

@@ -49,11 +49,10 @@ class Document(Persistent):
         sections: The headings above each passage, ``"Install > Linux"``; empty when no
             passage has any.
         meta: Plain data; ``words`` of a method are indexed, and in no passage.
-        digest: SHA-256 of title, sections and passages; "" in documents of old images.
+        digest: SHA-256 of title, sections and passages.
     """
 
     sections: tuple[str, ...] = ()
-    digest = ""
 
     def __init__(
         self, doc_id: str, title: str, kind: Kind, passages: Sequence[str | Chunk], first: int

@@ -7,7 +7,6 @@ size; ``CatalogService`` calls them one after the other.
     begin/take/put   go over to another model: forget all vectors, then fill them in again
     merge_step   one merge of segments, at most 16,384 rows
     damaged_documents    compare some documents with their digests
-    upgrade      from the state that older images hold
 """
 
 from __future__ import annotations
@@ -17,15 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import BTrees
 import numpy as np
-from zope.index.keyword.index import KeywordIndex
 
-from bat_os.errors import DamagedError, ImageError
-from bat_os.image.knowledge.limits import facets_of
+from bat_os.errors import ImageError
 from bat_os.image.knowledge.text import (
     OKAPI_PASSAGES,
     SegmentedText,
     index_passages,
-    make_okapi,
 )
 from bat_os.image.knowledge.vectors import VectorIndex
 
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
 
     from bat_os.image.catalog import KnowledgeCatalog
 
-FORMAT: Final = 2
 # What every embedding model is asked once; who answers otherwise is another model.
 PROBE: Final = "The image is the identity; the process is replaceable."
 SAME: Final = 0.999
@@ -154,7 +149,7 @@ def damaged_documents(
     documents = iter(catalog._starts.items(after, excludemin=True))
     for _, (first, document) in zip(range(limit), documents, strict=False):
         last = first if last is None else max(last, first)  # damaged keys may be out of order
-        whole = not document.digest or document.sha256() == document.digest
+        whole = document.sha256() == document.digest
         if (
             not whole
             or document.first != first
@@ -172,32 +167,6 @@ def damaged_indexes(catalog: KnowledgeCatalog) -> list[str]:
         "text": isinstance(text, SegmentedText) and text.damaged(),
     }
     return [name for name, damaged in checks.items() if damaged]
-
-
-def upgrade(catalog: KnowledgeCatalog) -> None:
-    """Bring the state that an older image holds to the present format.
-
-    Raises:
-        DamagedError: It is of no format that there ever was.
-    """
-    if catalog.format == FORMAT:
-        return
-    if "segments" not in catalog.__dict__:
-        raise DamagedError("the catalog is damaged; restore a backup (batos restore)")
-    catalog.format = FORMAT
-    catalog.embedder = {}
-    catalog.waiting = BTrees.family64.II.TreeSet()
-    catalog.vectors = VectorIndex()
-    for _, segment in catalog.__dict__.pop("segments"):
-        ids, rows = segment.load()
-        order = np.argsort(ids)
-        catalog.vectors.add(ids[order], rows[order])
-    catalog._text = make_okapi()
-    catalog._facets = KeywordIndex(family=BTrees.family64)
-    for document in catalog._starts.values():
-        document.digest = document.sha256()
-        catalog._facets.index_doc(document.first, facets_of(document.meta))
-        index_passages(catalog._text, document.first, document.indexed())
 
 
 def _record(name: str, probe: NDArray[np.float32]) -> dict[str, Any]:

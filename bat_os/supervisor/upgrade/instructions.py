@@ -3,7 +3,7 @@
     {"schema": 1, "id": "2026-11-21", "from": "0.1.0", "to": "0.2.0",
      "actions": [{"git_ff": {"commit": "40 hexadecimal digits"}},
                  {"pip_sync": {"requirements": "requirements.txt", "hash": "its SHA-256"}},
-                 {"migrate": {"module": "bat_os.image.migrations.format_3"}}],
+                 {"migrate": {"module": "bat_os.image.migrations.format_4"}}],
      "sha256": "of the rest, written canonically", "sig": "Ed25519, in base64"}
 
 ``git_ff`` always; the others where libraries or the image's format change, each once, in this

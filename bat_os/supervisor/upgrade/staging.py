@@ -35,7 +35,7 @@ _FOLDERS: Final = (
 )
 _TELL: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); import bat_os;"
-    " from bat_os.image.migrations.run import FORMAT; print(bat_os.__version__, FORMAT)"
+    " from bat_os.image.migrations import FORMAT; print(bat_os.__version__, FORMAT)"
 )
 
 

@@ -31,15 +31,6 @@ async def test_a_document_is_cited_by_the_methods_whose_current_version_was_show
 
 
 @pytest.mark.usefixtures("three")
-async def test_an_image_that_is_older_than_the_index_gets_it_with_its_next_method(change, learn):
-    await change(lambda root, robot: root.pop(citations.ROOT_NAME) and None)
-    assert await change(selectors("document:x")) == ["a", "b"]
-    await learn("d", 5, passages=["document:x"])
-    assert await change(selectors("document:x")) == ["a", "b", "d"]
-    assert await change(selectors("document:y")) == ["b"]
-
-
-@pytest.mark.usefixtures("three")
 async def test_only_documents_are_indexed(change):
     assert await change(lambda root, _: sorted(root[citations.ROOT_NAME])) == [
         "document:x",

@@ -44,7 +44,7 @@ class Project:
     def write(self, version, *, format_=2):
         (self.root / "bat_os" / "image" / "migrations").mkdir(parents=True, exist_ok=True)
         (self.root / "bat_os" / "__init__.py").write_text(f'__version__ = "{version}"\n')
-        (self.root / "bat_os" / "image" / "migrations" / "run.py").write_text(
+        (self.root / "bat_os" / "image" / "migrations" / "__init__.py").write_text(
             f"FORMAT = {format_}\n"
         )
         (self.root / "batos.py").write_text("# starts nothing\n")

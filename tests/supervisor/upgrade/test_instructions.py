@@ -13,7 +13,7 @@ from bat_os.supervisor.upgrade.instructions import LARGEST, canonical, parse
 COMMIT, SHA = "0123456789" * 4, "ab" * 32
 FF = {"git_ff": {"commit": COMMIT}}
 SYNC = {"pip_sync": {"requirements": "requirements.txt", "hash": SHA}}
-MIGRATE = {"migrate": {"module": "bat_os.image.migrations.format_3"}}
+MIGRATE = {"migrate": {"module": "bat_os.image.migrations.format_4"}}
 GOOD = {"schema": 1, "id": "u-1", "from": "0.1.0", "to": "0.2.0", "actions": [FF, SYNC, MIGRATE]}
 
 
@@ -29,7 +29,7 @@ def test_good_instructions_are_read():
     told = parse(encode(GOOD | {"sig": "AAAA"}))
     assert (told.id, told.before, told.after, told.commit) == ("u-1", "0.1.0", "0.2.0", COMMIT)
     assert (told.requirements, told.requirements_sha256) == ("requirements.txt", SHA)
-    assert (told.image_format, told.signature) == (3, "AAAA")
+    assert (told.image_format, told.signature) == (4, "AAAA")
     assert told.signed == canonical(GOOD)
 
 
