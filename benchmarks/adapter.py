@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bat_os.cells.choice import ChosenCell
-from bat_os.cells.monty.cell import MontyCell
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.brief import goal
 from bat_os.core.personas import ALFRED
 from bat_os.core.prompts import STOP, ask_method, read_method

@@ -29,7 +29,7 @@ from ZODB.FileStorage import FileStorage
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.cells.zygote.cell import ZygoteCell  # noqa: E402 - runs from a checkout
+from bat_os.cells.zygote.zygote_cell import ZygoteCell  # noqa: E402 - runs from a checkout
 from bat_os.client.client import KernelClient  # noqa: E402 - as above
 from bat_os.core.brief import Brief  # noqa: E402 - as above
 from bat_os.core.personas import PERSONAS  # noqa: E402 - as above

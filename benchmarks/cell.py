@@ -25,7 +25,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.cells.zygote.cell import ZygoteCell  # noqa: E402 - runs from a checkout
+from bat_os.cells.zygote.zygote_cell import ZygoteCell  # noqa: E402 - runs from a checkout
 from bat_os.client.client import KernelClient  # noqa: E402 - as above
 from bat_os.core.values import Ref  # noqa: E402 - as above
 from bat_os.method.guardian import PersistenceGuardian  # noqa: E402 - as above
@@ -51,10 +51,10 @@ for _ in range(200):
 PRELOAD = """
 import gc
 sys.path += [sys.argv[1], os.path.dirname(os.path.dirname(sys.argv[2]))]
-from bat_os.cells.zygote import preload, world
+from bat_os.cells.zygote import child, main
 import zoneinfo
 from bat_os.method.guardian import SAFE_MODULES
-preload.preload(sorted(SAFE_MODULES), zoneinfo.TZPATH)
+main.preload(sorted(SAFE_MODULES), zoneinfo.TZPATH)
 gc.collect()
 gc.freeze()
 """

@@ -14,8 +14,8 @@ from bat_os.app.machine import read_book
 from bat_os.app.model_verbs import make_model_verbs
 from bat_os.app.models import Models
 from bat_os.cells.choice import ChosenCell
-from bat_os.cells.monty.cell import MontyCell
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS
 from bat_os.core.settings import IMAGE
 from bat_os.engines.embedding import MiniLmEmbedder

@@ -1,6 +1,6 @@
-"""One call, told to one child: the kernel's end of its socket.
+"""One call to one child: the kernel's end of its socket, and what every cell checks in a call.
 
-Everything that comes from the child is hostile. A frame that is not exactly what zygote.main
+Everything that comes from the child is hostile. A frame that is not exactly what zygote.child
 would write ends the call; so do a long run, a long answer and too many messages. This module
 does not start or kill children.
 
@@ -11,13 +11,16 @@ does not start or kill children.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.cells.codec import Codec
-from bat_os.cells.frame import (
+from bat_os.cells.codec import (
     HEADER,
     MAX_FRAME,
+    PRINT_LIMIT,
+    Codec,
     check_parts,
+    clean,
     pack_frame,
     read_length,
     unpack_frame,
@@ -28,7 +31,7 @@ from bat_os.ports import Delta, Nested, RunResult
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from bat_os.ports import Call, Sender
 
@@ -36,19 +39,18 @@ T = TypeVar("T")
 MAX_MESSAGES: Final = 1000
 MAX_NAME: Final = 100
 MAX_CHANGED: Final = 16 << 20
-PRINT_LIMIT: Final = 64 << 10
 _LARGE: Final = 64 << 10  # bytes; unpacking more leaves the event loop
 
 
 class Countdown:
-    """What is left of a call's deadline; it runs only inside ``within``."""
+    """What is left of the deadline of a call; it runs only inside ``within``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._left = seconds
 
     async def within(self, work: Awaitable[T]) -> T:
-        """Return what ``work`` gives, within what is left.
+        """Return the result of ``work`` if it comes in time.
 
         Raises:
             CellError: It took longer.
@@ -62,7 +64,7 @@ class Countdown:
             raise self._late() from error
         finally:
             self._left -= clock() - start
-        if self._left <= 0:  # work that never waits does not notice the timeout
+        if self._left <= 0:  # work that never waits cannot be interrupted
             raise self._late()
         return result
 
@@ -70,22 +72,58 @@ class Countdown:
         return CellError(f"took longer than {self._seconds:g} s", kind="deadline")
 
 
-class Conversation:
-    """The frames of one call.
+class Talk:
+    """What is counted in one call, in any cell.
 
     Attributes:
         messages: Nested messages so far.
     """
 
-    def __init__(self, channel: socket.socket, call: Call, send: Sender) -> None:
+    def __init__(self, call: Call) -> None:
         self.messages = 0
-        self._channel = channel
         self._call = call
-        self._send = send
         self._codec = Codec()
-        self._known = set(call.view.slots)
         self._within = Countdown(call.deadline).within
         self._sizes: dict[str, int] = {}
+
+    def _count_message(self) -> None:
+        self.messages += 1
+        if self.messages > MAX_MESSAGES:
+            raise CellError(f"sent more than {MAX_MESSAGES} messages", kind="limit")
+
+    def _weigh(self, changed: Mapping[str, int], removed: Sequence[str]) -> None:
+        """Refuse a call that fills the image, a message at a time; ``changed`` is in bytes."""
+        self._sizes.update(changed)
+        for name in removed:
+            self._sizes.pop(name, None)
+        if sum(self._sizes.values()) > MAX_CHANGED:
+            raise CellError(f"changed more than {MAX_CHANGED >> 20} MB of slots", kind="limit")
+
+
+@contextlib.contextmanager
+def answer_checks() -> Iterator[None]:
+    """Turn what an answer fails on into the error of its call.
+
+    Raises:
+        CellError: The answer is malformed, or holds what may not be kept.
+    """
+    try:
+        yield
+    except FrameError as error:
+        text = f"the cell answered something malformed: {error}"
+        raise CellError(text, kind="malformed") from error
+    except NotPlainError as error:
+        raise CellError(str(error), kind="refused") from error
+
+
+class Conversation(Talk):
+    """The frames of one call."""
+
+    def __init__(self, channel: socket.socket, call: Call, send: Sender) -> None:
+        super().__init__(call)
+        self._channel = channel
+        self._send = send
+        self._known = set(call.view.slots)
         self._data = bytearray()
 
     async def run(self) -> RunResult:
@@ -96,18 +134,13 @@ class Conversation:
             EOFError: The child is gone.
             OSError: The same, seen while writing to it.
         """
-        try:
+        with answer_checks():
             frame = self._opening()
             while True:
-                said = await self._within(self._exchange(frame))
-                if isinstance(said, RunResult):
-                    return said
-                frame = await self._ask(said)
-        except FrameError as error:
-            text = f"the cell answered something malformed: {error}"
-            raise CellError(text, kind="malformed") from error
-        except NotPlainError as error:
-            raise CellError(str(error), kind="refused") from error
+                answer = await self._within(self._exchange(frame))
+                if isinstance(answer, RunResult):
+                    return answer
+                frame = await self._ask(answer)
 
     async def _exchange(self, frame: bytes) -> Nested | RunResult:
         """Write a frame and return what the child answers."""
@@ -120,7 +153,7 @@ class Conversation:
         raise _failure(parts)
 
     def _opening(self) -> bytes:
-        """Return the frame that tells the child its call."""
+        """Return the frame that opens the call."""
         call, codec = self._call, self._codec
         slots = {
             name: codec.pack(value, where=f"slot {name!r}")
@@ -136,9 +169,7 @@ class Conversation:
 
     async def _read_send(self, parts: list[Any]) -> Nested:
         """Return the nested message that the child sends."""
-        self.messages += 1
-        if self.messages > MAX_MESSAGES:
-            raise CellError(f"sent more than {MAX_MESSAGES} messages", kind="limit")
+        self._count_message()
         target, selector, args, kwargs, changed, removed = parts
         _check_text(selector, MAX_NAME)
         packed = _packed([target, args, kwargs])
@@ -153,7 +184,7 @@ class Conversation:
         try:
             reply = await self._send(nested)
         except BatError as error:
-            return pack_frame(["error", str(error).encode("utf-8", "replace").decode()])
+            return pack_frame(["error", clean(str(error))])
         pack = self._codec.pack
         slots = {name: pack(value, where=f"slot {name!r}") for name, value in reply.slots.items()}
         self._known |= set(slots)
@@ -178,21 +209,13 @@ class Conversation:
             raise FrameError("a removed slot that was not there")
         await self._aside(check_parts, [*changed.values(), *others])
         values = {}
-        self._weigh(changed, removed)
+        self._weigh({name: len(data) for name, data in changed.items()}, removed)
         for name, data in changed.items():
             check_slot(name)
             values[name] = await self._aside(self._read_slot, name, data)
         self._known |= set(values)
         self._known -= set(removed)
         return Delta(values, tuple(removed))
-
-    def _weigh(self, changed: dict[str, bytes], removed: list[str]) -> None:
-        """Refuse a call that fills the image, a frame at a time."""
-        self._sizes.update({name: len(data) for name, data in changed.items()})
-        for name in removed:
-            self._sizes.pop(name, None)
-        if sum(self._sizes.values()) > MAX_CHANGED:
-            raise CellError(f"changed more than {MAX_CHANGED >> 20} MB of slots", kind="limit")
 
     def _read_slot(self, name: str, data: bytes) -> Any:
         return self._codec.read(data, where=f"slot {name!r}")
@@ -238,7 +261,7 @@ def _failure(parts: list[Any]) -> CellError:
     """Return what the child says went wrong.
 
     Raises:
-        FrameError: It says nothing of the kind.
+        FrameError: The frame does not say so.
     """
     tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
     if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
@@ -249,7 +272,7 @@ def _failure(parts: list[Any]) -> CellError:
 
 
 def raised(name: str, line: int, text: str) -> CellError:
-    """Return the error for an exception of the learned code itself; line 0 is nowhere."""
+    """Return the error for an exception of the learned code itself; line 0 means no line."""
     place = f" on line {line}" if line > 0 else ""
     message = f"{name}{place}: {text}" if text else f"{name}{place}"
     return CellError(message, kind="raised", type=name, line=line, text=text)
@@ -269,7 +292,7 @@ def check_slot(name: str) -> None:
     if not name.isidentifier() or len(name) > MAX_NAME or name.startswith(("__", "_p_")):
         raise FrameError("a slot name that is not allowed")
     if name in ("_slots", "send"):
-        raise FrameError("a slot name that is taken")
+        raise FrameError("a slot name that is reserved")
 
 
 def _names(mapping: Any) -> bool:

@@ -1,12 +1,16 @@
-"""Values between the kernel and a confined child: to bytes and back.
+"""Values and frames between the kernel and a confined child: to bytes and back.
 
-A value is packed as msgpack; extension types keep what msgpack has no word for, so a tuple
+A value is packed as msgpack; extension types keep what msgpack cannot express, so a tuple
 comes back as a tuple and a reference as a ``Ref``. Equal values give equal bytes, which is
 how a child finds out that a slot has changed. Both sides use this module. The kernel trusts
-nothing that it reads: it checks what comes out, and takes only references that it gave itself.
+nothing that it reads: it checks what comes out and accepts only references that it gave.
 
     ext 1-11 big int, tuple, set, frozenset, dict with other keys than text, datetime, date,
              time, timedelta, Decimal, UUID;  ext 12  Ref
+    frame    4 bytes of length, big-endian, then one msgpack array: text, ints, packed values
+
+A byte of msgpack can become 72 bytes of Python, so the parts of what a child sends are
+counted before they are built. The count reads headers only; text of any length is one part.
 """
 
 from __future__ import annotations
@@ -26,12 +30,14 @@ from bat_os.core.values import MAX_DEPTH, MAX_INT_BITS, Ref, check
 from bat_os.errors import FrameError, NotPlainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-_INT, _TUPLE, _SET, _FROZENSET, _DICT, _DATETIME, _DATE, _TIME, _DELTA, _DECIMAL, _UUID, _REF = (
-    range(1, 13)
-)
-NESTED: Final = frozenset((_TUPLE, _SET, _FROZENSET, _DICT))
+INT, TUPLE, SET, FROZENSET, DICT, DATETIME, DATE, TIME, DELTA, DECIMAL, UUID, REF = range(1, 13)
+NESTED: Final = frozenset((TUPLE, SET, FROZENSET, DICT))
+HEADER: Final = 4  # bytes of the length of a frame
+MAX_FRAME: Final = 8 << 20
+MAX_PARTS: Final = 500_000
+PRINT_LIMIT: Final = 64 << 10  # bytes that one call may print
 _LONGEST: Final = 16 << 10  # bytes of what is not NESTED; the longest is a Decimal as text
 _ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
 _OPTIONS: Final = (
@@ -53,7 +59,7 @@ class Codec:
     """Packs and unpacks values for one call.
 
     Attributes:
-        given: References packed so far, by oid. ``read`` takes no other.
+        given: References packed so far, by oid. ``read`` accepts no others.
     """
 
     def __init__(
@@ -65,8 +71,8 @@ class Codec:
         """Make a codec.
 
         Args:
-            to_ref: Tells which Ref an object of a foreign type stands for, or None.
-            from_ref: What a Ref is unpacked as; itself where this is not given.
+            to_ref: Returns the Ref that an object of a foreign type represents, or None.
+            from_ref: Returns what a Ref is unpacked as; by default the Ref itself.
         """
         self._to_ref = to_ref
         self._from_ref = from_ref
@@ -112,7 +118,7 @@ class Codec:
         return value
 
     def as_ref(self, value: Any) -> Ref | None:
-        """Return the reference that ``value`` is or stands for, and note it as given."""
+        """Return the reference that ``value`` is or represents, and note it as given."""
         ref = value if type(value) is Ref else self._to_ref(value) if self._to_ref else None
         if ref is not None:
             self.given[ref.oid] = ref
@@ -142,9 +148,9 @@ class _Writer:
         """Return what msgpack knows for a value of a type that it does not."""
         kind = type(value)
         if kind is tuple:
-            return ormsgpack.Ext(_TUPLE, self._fast(list(value)))
+            return ormsgpack.Ext(TUPLE, self._fast(list(value)))
         if kind is set or kind is frozenset:
-            tag = _SET if kind is set else _FROZENSET
+            tag = SET if kind is set else FROZENSET
             return ormsgpack.Ext(tag, self._fast(sorted(value, key=self._fast)))
         atom = self._atom(value)
         return self._friend(value) if atom is None else atom
@@ -172,13 +178,13 @@ class _Writer:
         if all(type(key) is str for key in value):
             return {key: self.lower(item, depth + 1) for key, item in value.items()}
         flat = [self.lower(part, depth + 1) for pair in value.items() for part in pair]
-        return ormsgpack.Ext(_DICT, ormsgpack.packb(flat))
+        return ormsgpack.Ext(DICT, ormsgpack.packb(flat))
 
     def _lower_row(self, value: Any, depth: int) -> Any:
         row = [self.lower(item, depth + 1) for item in value]
         if type(value) is tuple:
-            return ormsgpack.Ext(_TUPLE, ormsgpack.packb(row))
-        tag = _SET if type(value) is set else _FROZENSET
+            return ormsgpack.Ext(TUPLE, ormsgpack.packb(row))
+        tag = SET if type(value) is set else FROZENSET
         return ormsgpack.Ext(tag, ormsgpack.packb(sorted(row, key=ormsgpack.packb)))
 
     def _atom(self, value: Any) -> Any:
@@ -190,7 +196,7 @@ class _Writer:
             bits = value.bit_length()
             if bits > MAX_INT_BITS:
                 raise NotPlainError(f"{self.where}: an integer of more than {MAX_INT_BITS} bits")
-            return ormsgpack.Ext(_INT, value.to_bytes(bits // 8 + 1, "big", signed=True))
+            return ormsgpack.Ext(INT, value.to_bytes(bits // 8 + 1, "big", signed=True))
         write = _WRITERS.get(kind)
         if write is not None:
             check(value, where=self.where)
@@ -198,7 +204,7 @@ class _Writer:
             return ormsgpack.Ext(tag, ormsgpack.packb(plain))
         ref = self.codec.as_ref(value)
         if ref is not None:
-            return ormsgpack.Ext(_REF, ormsgpack.packb([ref.oid, ref.name]))
+            return ormsgpack.Ext(REF, ormsgpack.packb([ref.oid, ref.name]))
         return None
 
     def _friend(self, value: Any) -> Any:
@@ -257,14 +263,14 @@ def _clock(value: dt.datetime | dt.time) -> list[Any]:
 
 _WRITERS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
     dt.datetime: lambda value: (
-        _DATETIME,
+        DATETIME,
         [value.year, value.month, value.day, *_clock(value)],
     ),
-    dt.date: lambda value: (_DATE, [value.year, value.month, value.day]),
-    dt.time: lambda value: (_TIME, _clock(value)),
-    dt.timedelta: lambda value: (_DELTA, _seconds(value)),
-    Decimal: lambda value: (_DECIMAL, str(value)),
-    uuid.UUID: lambda value: (_UUID, value.bytes),
+    dt.date: lambda value: (DATE, [value.year, value.month, value.day]),
+    dt.time: lambda value: (TIME, _clock(value)),
+    dt.timedelta: lambda value: (DELTA, _seconds(value)),
+    Decimal: lambda value: (DECIMAL, str(value)),
+    uuid.UUID: lambda value: (UUID, value.bytes),
 }
 
 
@@ -288,7 +294,7 @@ def _read_decimal(text: Any) -> Decimal:
 
 
 def check_keys(keys: list[Any]) -> list[Any]:
-    """Return ``keys`` when a dict or set of them is made in reasonable time.
+    """Return ``keys`` if a dict or set of them can be built in reasonable time.
 
     Numbers can be chosen so that all have one hash. Putting n of those into a set takes n * n
     comparisons and holds up the whole process; ten thousand take some seconds.
@@ -301,18 +307,24 @@ def check_keys(keys: list[Any]) -> list[Any]:
     return keys
 
 
-_READERS: Final[dict[int, Callable[[Any], Any]]] = {
-    _TUPLE: tuple,
-    _SET: lambda row: set(check_keys(row)),
-    _FROZENSET: lambda row: frozenset(check_keys(row)),
-    _DICT: lambda flat: dict(zip(check_keys(flat[::2]), flat[1::2], strict=True)),
-    _DATETIME: lambda parts: _read_clock(dt.datetime, parts),
-    _DATE: lambda parts: dt.date(*parts),
-    _TIME: lambda parts: _read_clock(dt.time, parts),
-    _DELTA: lambda parts: dt.timedelta(*parts),
-    _DECIMAL: _read_decimal,
-    _UUID: lambda data: uuid.UUID(hex=data.hex()),
+# From the parts of a value, which are hostile, to the value.
+READERS: Final[dict[int, Callable[[Any], Any]]] = {
+    TUPLE: tuple,
+    SET: lambda row: set(check_keys(row)),
+    FROZENSET: lambda row: frozenset(check_keys(row)),
+    DICT: lambda flat: dict(zip(check_keys(flat[::2]), flat[1::2], strict=True)),
+    DATETIME: lambda parts: _read_clock(dt.datetime, parts),
+    DATE: lambda parts: dt.date(*parts),
+    TIME: lambda parts: _read_clock(dt.time, parts),
+    DELTA: lambda parts: dt.timedelta(*parts),
+    DECIMAL: _read_decimal,
+    UUID: lambda data: uuid.UUID(hex=data.hex()),
 }
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with what UTF-8 cannot carry replaced."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def unpack_one(data: bytes, extension: Callable[[int, bytes], Any] | None = None) -> Any:
@@ -321,8 +333,8 @@ def unpack_one(data: bytes, extension: Callable[[int, bytes], Any] | None = None
     Raises:
         ValueError: It is not msgpack, or more than one value.
     """
-    # ormsgpack ignores what follows the first value. Here a word that nobody can guess
-    # follows it, and must come out in its place.
+    # ormsgpack ignores what follows the first value. Here random bytes follow it, and they
+    # must come out in their place.
     end = os.urandom(16)
     value, last = ormsgpack.unpackb(b"\x92" + data + b"\xc4\x10" + end, ext_hook=extension)
     if last != end:
@@ -341,9 +353,9 @@ class _Reader:
         return unpack_one(data, self._extension)
 
     def _extension(self, tag: int, data: bytes) -> Any:
-        if tag == _INT:
+        if tag == INT:
             return int.from_bytes(data, "big", signed=True)
-        # Parts are counted inside what is NESTED only (frame.py); nothing else has many.
+        # Parts are counted inside what is NESTED only (``check_parts``); nothing else has many.
         if len(data) > _LONGEST and tag not in NESTED:
             raise ValueError("a moment, number or reference that is too long")
         self.depth += 1
@@ -351,8 +363,107 @@ class _Reader:
             raise ValueError("nested too deep")
         plain = self.unpack(data)
         self.depth -= 1
-        if tag == _REF:
+        if tag == REF:
             return self.from_ref(_read_ref(plain))
-        if tag not in _READERS:
+        if tag not in READERS:
             raise ValueError(f"extension type {tag}")
-        return _READERS[tag](plain)
+        return READERS[tag](plain)
+
+
+def pack_frame(parts: list[Any]) -> bytes:
+    """Return the frame that carries ``parts``.
+
+    Raises:
+        NotPlainError: The frame would be longer than MAX_FRAME.
+    """
+    body = ormsgpack.packb(parts)
+    if len(body) > MAX_FRAME:
+        raise NotPlainError(f"more than {MAX_FRAME >> 20} MB at once")
+    return len(body).to_bytes(HEADER, "big") + body
+
+
+def read_length(header: bytes) -> int:
+    """Return how many bytes follow the header of a frame."""
+    return int.from_bytes(header, "big")
+
+
+def unpack_frame(body: bytes) -> list[Any]:
+    """Return the parts of a frame: plain text, ints, bytes, and lists and dicts of them.
+
+    Raises:
+        FrameError: ``body`` is not one msgpack array, or has too many parts.
+    """
+    check_parts([body])
+    try:
+        parts = unpack_one(body)
+    except ValueError as error:
+        raise FrameError("not msgpack") from error
+    if type(parts) is not list:
+        raise FrameError("not an array")
+    return parts
+
+
+def check_parts(packed: Collection[bytes]) -> None:
+    """Raise if the packed values together have more than MAX_PARTS parts.
+
+    Raises:
+        FrameError: They have more, or are not msgpack.
+    """
+    # No part takes less than a byte, so short data needs no counting.
+    if sum(map(len, packed)) <= MAX_PARTS:
+        return
+    left = MAX_PARTS
+    for data in packed:
+        left -= _count_parts(data, left)
+
+
+# Bytes that a msgpack item takes before its first part, by its first byte; (size of the
+# length field, bytes beside) for those with a length. Containers count as their header.
+_FIXED: Final = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
+_FIXED_MORE: Final = {0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xDC: 3, 0xDD: 5, 0xDE: 3, 0xDF: 5}
+_FIXED_EXT: Final = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16}
+_SIZED: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_SIZED_EXT: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
+
+
+def _head_sizes() -> list[int]:
+    sizes = [1] * 256
+    for byte in range(0xA0, 0xC0):
+        sizes[byte] = 1 + (byte & 0x1F)
+    for byte, size in (_FIXED | _FIXED_MORE).items():
+        sizes[byte] = size
+    for byte in (0xC1, *_FIXED_EXT, *_SIZED, *_SIZED_EXT):
+        sizes[byte] = 0
+    return sizes
+
+
+_HEADS: Final = _head_sizes()
+
+
+def _count_parts(data: bytes, limit: int) -> int:
+    """Return how many values ``data`` holds, those inside containers and extensions too."""
+    at = count = 0
+    try:
+        while at < len(data):
+            count += 1
+            if count > limit:
+                raise FrameError(f"more than {MAX_PARTS} parts")
+            at += _HEADS[data[at]] or _sized_item(data, at)
+    except IndexError as error:
+        raise FrameError("cut short") from error
+    return count
+
+
+def _sized_item(data: bytes, at: int) -> int:
+    """Return how many bytes to skip after an item with a length; nested extensions are entered."""
+    head = data[at]
+    if head in _SIZED:
+        width = _SIZED[head]
+        return 1 + width + int.from_bytes(data[at + 1 : at + 1 + width], "big")
+    if head in _FIXED_EXT:
+        return 2 + (0 if data[at + 1] in NESTED else _FIXED_EXT[head])
+    if head in _SIZED_EXT:
+        width = _SIZED_EXT[head]
+        size = int.from_bytes(data[at + 1 : at + 1 + width], "big")
+        return 2 + width + (0 if data[at + 1 + width] in NESTED else size)
+    raise FrameError("not msgpack")

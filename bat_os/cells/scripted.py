@@ -14,7 +14,8 @@ import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bat_os.cells.call_protocol import Conversation
-from bat_os.cells.zygote.world import Channel, open_call, perform
+from bat_os.cells.zygote.child import open_call, perform
+from bat_os.cells.zygote.receiver import Channel
 from bat_os.errors import CellError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from bat_os.cells.monty.cell import MontyCell
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.values import Ref, check
 from bat_os.errors import CellError, NotFoundError
 from bat_os.kernel.turn import SECONDS

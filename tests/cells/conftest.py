@@ -5,8 +5,8 @@ import sys
 import pytest
 import pytest_asyncio
 
-from bat_os.cells.monty.cell import MontyCell
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

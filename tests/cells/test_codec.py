@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.cells.codec import Codec
-from bat_os.cells.frame import check_parts, pack_frame, unpack_frame
+from bat_os.cells.codec import Codec, check_parts, pack_frame, unpack_frame
 from bat_os.core.values import Ref
 from bat_os.errors import FrameError, NotPlainError
 

@@ -6,9 +6,9 @@ import sys
 import psutil
 import pytest
 
-from bat_os.cells.monty.cell import MontyCell
+from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.prefork import Spares
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.errors import CellError
 from bat_os.ports import NestedReply
 from tests.cells.contract import BENIGN, make_call, run

@@ -13,7 +13,7 @@ import pytest
 import ZODB
 from BTrees.OOBTree import OOBTree
 
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.cli import doctor
 from bat_os.cli.checks import cell, service, software
 from bat_os.cli.checks.outcome import Facts

@@ -77,7 +77,7 @@ async def test_requests_of_all_personas_are_answered_however_often_the_models_ch
 
 
 async def test_missions_at_once_end_while_their_personas_change_places(roster, tmp_path):
-    from bat_os.cells.zygote.cell import ZygoteCell
+    from bat_os.cells.zygote.zygote_cell import ZygoteCell
 
     image, cell = ImageStore.open(tmp_path / "image.fs"), ZygoteCell()
     mind = make_mind(image, cell, lambda *_: "")

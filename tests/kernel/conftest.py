@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS
 from bat_os.image.awakening import awaken
 from bat_os.image.objects import Method, UvmObject

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.brief import goal
 from bat_os.core.prompts import read_method
 from bat_os.errors import ArgumentsError

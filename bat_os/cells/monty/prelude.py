@@ -133,8 +133,9 @@ def _bat_clock(value: Any) -> list[Any]:
     if zone is not None:
         # A fixed offset needs no date; time has no utcoffset() here.
         offset = zone.utcoffset(None if type(value) is _bat_datetime.time else value)
-        zone = [offset.days, offset.seconds]
-    return [value.hour, value.minute, value.second, value.microsecond, zone]
+        zone = [offset.days, offset.seconds, 0]
+    fold = 0  # not known here
+    return [value.hour, value.minute, value.second, value.microsecond, fold, zone]
 
 
 _BAT_PARTS: dict[Any, str] = {list: "", tuple: "t", set: "s", frozenset: "z", dict: "d"}

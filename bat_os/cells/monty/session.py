@@ -1,10 +1,17 @@
-"""One call, told to one Monty session: the kernel's end of it.
+"""One call in one Monty session: the kernel's end of it; prelude.py is the other end.
 
     source, then _bat_run(m, call) >   < text of a send, and a pause    reply >   ...
                                        < text of how it ended, and the end
 
 No value of the session is ever looked at, neither its answer nor the arguments of what it
-calls: only the text that it prints, and the names of functions that it has not.
+calls: only the text that it prints, and the names of functions that it lacks.
+
+Values go in as Monty takes them, with a number for each reference: complex, a type that plain
+data does not have. They come out as JSON, in which a dict is a tag with its content. What comes
+out is hostile: its parts are counted before they are built, and references are numbers of those
+that the call was given.
+
+    {"t": [1, 2]} (1, 2)   {"r": 0} self   {"d": {...}} dict   {"m": [k, v, ...]} other keys
 """
 
 from __future__ import annotations
@@ -12,29 +19,29 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import datetime as dt
+import json
 import re
+import uuid
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pydantic_monty as pm
 
+from bat_os.cells import codec
 from bat_os.cells.call_protocol import (
-    MAX_CHANGED,
-    MAX_MESSAGES,
-    PRINT_LIMIT,
-    Countdown,
+    Talk,
+    answer_checks,
     check_slot,
     raised,
 )
-from bat_os.cells.codec import Codec
-from bat_os.cells.frame import MAX_FRAME, MAX_PARTS
-from bat_os.cells.monty.codec import References, load
+from bat_os.cells.codec import MAX_FRAME, MAX_PARTS, NESTED, PRINT_LIMIT, READERS, clean
 from bat_os.cells.monty.dialect import MODULES, Program
-from bat_os.core.values import Ref, check
-from bat_os.errors import BatError, CellError, FrameError, NotPlainError
+from bat_os.core.values import MAX_INT_BITS, Ref, check
+from bat_os.errors import BatError, CellError, FrameError
 from bat_os.ports import Delta, Nested, RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from bat_os.ports import Call, Sender
 
@@ -47,24 +54,19 @@ _OWNER_READ: Final = re.compile(r"(\w+)\s*\.\s*([A-Za-z]\w*)\b(?!\s*=[^=])")
 _IMPORT: Final = re.compile(r"from\s+(\w+)\s+import\s+([A-Za-z]\w*)")
 
 
-class MontyTalk:
+class MontyTalk(Talk):
     """What is said in one call.
 
     Attributes:
         session: Where it is said; used for this call alone.
-        messages: Nested messages so far.
     """
 
     def __init__(self, session: pm.AsyncMontySession, program: Program, call: Call) -> None:
-        self.messages = 0
+        super().__init__(call)
         self.session = session
         self._program = program
-        self._call = call
-        self._within = Countdown(call.deadline).within
         self._refs = References(call.view.ref)
-        self._codec = Codec()
         self._known = dict(call.view.slots)
-        self._sizes: dict[str, int] = {}
         self._printed = ""
         self._heard: list[str] = []
         self._heard_size = 0
@@ -79,12 +81,8 @@ class MontyTalk:
             CellError: It did not end with an answer.
         """
         try:
-            return await self._drive(send)
-        except FrameError as error:
-            text = f"the cell answered something malformed: {error}"
-            raise CellError(text, kind="malformed") from error
-        except NotPlainError as error:
-            raise CellError(str(error), kind="refused") from error
+            with answer_checks():
+                return await self._drive(send)
         except pm.MontyError as error:
             raise self._explain(error) from error
 
@@ -157,9 +155,7 @@ class MontyTalk:
 
     def _read_send(self) -> Nested:
         """Return the nested message that the session wants to send."""
-        self.messages += 1
-        if self.messages > MAX_MESSAGES:
-            raise CellError(f"sent more than {MAX_MESSAGES} messages", kind="limit")
+        self._count_message()
         tag, *parts = self._listen()
         if tag != "send" or len(parts) != 6:
             raise FrameError("a send of the wrong form")
@@ -175,16 +171,15 @@ class MontyTalk:
         try:
             reply = await send(nested)
         except BatError as error:
-            text = str(error).encode("utf-8", "replace").decode()
-            return {"exc_type": "RuntimeError", "message": text}
+            return {"exc_type": "RuntimeError", "message": clean(str(error))}
         self._refs.marked = False
         value = self._refs.lower(reply.value)
         slots = {name: self._refs.lower(item) for name, item in reply.slots.items()}
         for name in reply.removed:
             self._known.pop(name, None)
         self._known.update(reply.slots)
-        told = [value, self._refs.marked, slots, list(reply.removed), self._refs.news()]
-        return {"return_value": told}
+        parts = [value, self._refs.marked, slots, list(reply.removed), self._refs.news()]
+        return {"return_value": parts}
 
     def _end(self) -> RunResult:
         tag, *parts = self._listen()
@@ -202,7 +197,7 @@ class MontyTalk:
             raise FrameError("slots of the wrong form")
         if not all(type(name) is str and name in self._known for name in gone):
             raise FrameError("a removed slot that was not there")
-        changed = {}
+        changed, sizes = {}, {}
         for name, data in there.items():
             check_slot(name)
             value = self._refs.read(data)
@@ -210,13 +205,11 @@ class MontyTalk:
             packed = self._codec.pack(value)
             if name not in self._known or packed != self._codec.pack(self._known[name]):
                 changed[name] = value
-                self._sizes[name] = len(packed)
+                sizes[name] = len(packed)
+        self._weigh(sizes, gone)
         for name in gone:
             self._known.pop(name)
-            self._sizes.pop(name, None)
         self._known.update(changed)
-        if sum(self._sizes.values()) > MAX_CHANGED:
-            raise CellError(f"changed more than {MAX_CHANGED >> 20} MB of slots", kind="limit")
         return Delta(changed, tuple(gone))
 
     def _hear(self, stream: str, text: str) -> None:
@@ -332,3 +325,128 @@ def refuse_gaps(gaps: tuple[Any, ...]) -> NoReturn:
     feature = gaps[0].feature
     text = f"not possible here: {features}"
     raise CellError(text, kind="unsupported", feature=feature, line=gaps[0].line)
+
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_HEX: Final = re.compile(r"-?0x[0-9a-f]+\Z")
+
+
+class References:
+    """The references of one call, by number; the first is the receiver.
+
+    Attributes:
+        marked: Whether a reference went in since this was last set to False.
+    """
+
+    def __init__(self, receiver: Ref) -> None:
+        self._refs = [receiver]
+        self._numbers = {receiver.oid: 0}
+        self._told = 0
+        self.marked = False
+
+    def news(self) -> list[str]:
+        """Return the names of the references that were not told yet."""
+        fresh = [ref.name or ref.oid for ref in self._refs[self._told :]]
+        self._told = len(self._refs)
+        return fresh
+
+    def lower(self, value: Any) -> Any:
+        """Return plain data as what Monty takes.
+
+        Raises:
+            CellError: Monty has nothing that would come back as the same value.
+        """
+        kind = type(value)
+        if kind is dict:
+            return {self.lower(key): self.lower(item) for key, item in value.items()}
+        if kind in (list, tuple, set, frozenset):
+            return kind([self.lower(item) for item in value])
+        if kind is Ref:
+            self.marked = True
+            if value.oid not in self._numbers:
+                self._numbers[value.oid] = len(self._refs)
+                self._refs.append(value)
+            return complex(self._numbers[value.oid])
+        lost = _lost(value, kind)
+        if lost:
+            raise CellError(f"Monty cannot hold {lost}", kind="unsupported", feature=lost)
+        return value
+
+    def read(self, data: Any) -> Any:
+        """Return the value of what ``load`` gave.
+
+        Raises:
+            FrameError: It is not what the prelude makes.
+        """
+        try:
+            return self._read(data)
+        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+            raise FrameError(type(error).__name__) from error
+
+    def _read(self, data: Any) -> Any:
+        if type(data) is list:
+            return [self._read(item) for item in data]
+        if type(data) is not dict:
+            return data
+        ((tag, content),) = data.items()
+        if tag == "d":
+            return {key: self._read(item) for key, item in content.items()}
+        if tag in _TAGS:
+            kind = _TAGS[tag]
+            return READERS[kind](self._read(list(content)) if kind in NESTED else content)
+        return self._refs[content] if tag == "r" else _ATOMS[tag](content)
+
+
+def load(text: str) -> list[Any]:
+    """Return the JSON list that ``text`` is.
+
+    Raises:
+        FrameError: It is not a JSON list, or has more than MAX_PARTS parts.
+    """
+    if len(text) > MAX_PARTS and sum(map(_STRING.sub("", text).count, ",[{")) > MAX_PARTS:
+        raise FrameError(f"more than {MAX_PARTS} parts")
+    try:
+        parts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FrameError("not JSON") from error
+    if type(parts) is not list:
+        raise FrameError("not a list")
+    return parts
+
+
+def _lost(value: Any, kind: type) -> str:
+    """Return what Monty would lose of a value, or nothing."""
+    if kind is uuid.UUID:
+        return "a UUID"
+    if kind in (dt.datetime, dt.time) and value.fold:
+        return "a moment with fold=1"
+    if kind is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "text with a lone surrogate"
+    return ""
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_INT_BITS or not _HEX.match(text):
+        raise ValueError("not an integer, or a very large one")
+    return int(text, 16)
+
+
+_TAGS: Final = {
+    "t": codec.TUPLE,
+    "s": codec.SET,
+    "z": codec.FROZENSET,
+    "m": codec.DICT,
+    "dt": codec.DATETIME,
+    "da": codec.DATE,
+    "ti": codec.TIME,
+    "td": codec.DELTA,
+    "n": codec.DECIMAL,
+}
+_ATOMS: Final[dict[str, Callable[[Any], Any]]] = {
+    "i": _integer,
+    "f": lambda text: {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}[text],
+    "b": bytes.fromhex,
+}

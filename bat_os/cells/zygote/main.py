@@ -2,27 +2,35 @@
 
 Started by path, ``python -I -S -E main.py CONFIG``, with an empty environment; it shares
 no memory with the kernel. It loads all that a method may import, gives up its rights, then
-answers the control socket. What a child says goes to the kernel and never passes through here.
+answers the control socket. A child talks to the kernel directly, never through this process.
 
     b"fork" + one descriptor     > b"PID" + the child's pidfd    the descriptor is its socket
     b"wait PID"                  > b"STATUS"                     exit status, or minus a signal
 
 CONFIG is JSON: ``control`` (descriptor), ``path`` (folders to load from), ``modules``, ``zones``.
+
+A fork costs by the page and by the mapping, and so does every page that a child then writes to.
+So what is loaded is kept small: modules that nothing may import stay out, time zones stay bytes
+until one is asked for, and no hook of a library runs in a new process.
 """
 
 from __future__ import annotations
 
+import codecs
 import gc
+import importlib
+import io
 import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from bat_os.cells.zygote.world import Stage
+    from bat_os.cells.zygote.child import Stage
 
 
 class Config(TypedDict):
@@ -35,9 +43,25 @@ class Config(TypedDict):
 
 
 _SOCKET = 3
-_NOT_CONFINED, _NO_MEMORY = 71, 72
+_NOT_CONFINED, NO_MEMORY = 71, 72  # exit statuses
 _REHEARSALS = 50  # enough for Python to tune all bytecode that a call runs
 _REMEMBERED = 256
+# Libraries use these if they can be imported and do without them otherwise.
+_KEPT_OUT: Final = ("bz2", "lzma", "ssl", "_sysconfigdata")
+_CODECS: Final = (
+    *("ascii", "latin-1", "iso8859-15", "cp1252", "cp437", "mac-roman", "idna", "punycode"),
+    *("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "hex", "base64", "rot13"),
+    *("unicode-escape", "raw-unicode-escape"),
+)
+_LAZY: Final = (
+    "_strptime",
+    "asyncio.runners",
+    "ctypes",
+    "inspect",
+    "locale",
+    "socket",
+    "traceback",
+)
 
 
 def main(config: Config) -> None:
@@ -90,19 +114,17 @@ def main(config: Config) -> None:
 
 def _load(config: Config) -> tuple[Stage, int]:
     """Return the rehearsed stage for calls, and how many time zones there are."""
-    from bat_os.cells.zygote import preload
+    forget_fork_hooks()
+    from bat_os.cells.zygote import child
 
-    preload.forget_fork_hooks()
-    from bat_os.cells.zygote import world
-
-    zones = preload.preload(config["modules"], config["zones"])
-    stage = world.Stage(frozenset(config["modules"]))
+    zones = preload(config["modules"], config["zones"])
+    stage = child.Stage(frozenset(config["modules"]))
     stage.rehearse(_REHEARSALS)
     return stage, zones
 
 
 def _become_first(control: socket.socket) -> None:
-    """Go on as the first process of the new process namespace; this one waits for it."""
+    """Continue as the first process of the new process namespace; this one waits for it."""
     first = os.fork()
     if first:
         control.close()
@@ -138,7 +160,7 @@ def _refused(call: Callable[[], object]) -> bool:
 
 def _serve(control: socket.socket, run_child: Callable[[], None]) -> None:
     """Answer requests until the kernel closes its end."""
-    ended: dict[int, int] = {}  # pid -> status of children that nobody has waited for
+    ended: dict[int, int] = {}  # pid -> status of children not waited for yet
     room = socket.CMSG_SPACE(4)
     while True:
         request, rights, _, _ = control.recvmsg(64, room)
@@ -155,7 +177,7 @@ def _serve(control: socket.socket, run_child: Callable[[], None]) -> None:
 def _fork(
     control: socket.socket, channel: int, run_child: Callable[[], None], ended: dict[int, int]
 ) -> None:
-    """Fork a child that talks on ``channel``, and tell the kernel its pid and pidfd."""
+    """Fork a child that talks on ``channel``, and send the kernel its pid and pidfd."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -164,7 +186,7 @@ def _fork(
             run_child()
             os._exit(0)
         except MemoryError:
-            os._exit(_NO_MEMORY)
+            os._exit(NO_MEMORY)
         finally:
             os._exit(_NOT_CONFINED)
     os.close(channel)
@@ -176,7 +198,7 @@ def _fork(
 
 
 def _reap(ended: dict[int, int]) -> None:
-    """Let go of the children that have ended; the kernel asks after few of them."""
+    """Reap the children that have ended; the kernel waits for few of them."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -197,6 +219,84 @@ def _wait(pid: int, ended: dict[int, int]) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:
         return 0
+
+
+def forget_fork_hooks() -> None:
+    """Keep libraries that are imported from now on from running hooks in a forked child.
+
+    The hooks make new locks and a new seed, and write to a hundred pages doing so. No lock is
+    ever held at a fork here, since there is one thread, and each child draws its own seed
+    (child.py).
+    """
+    os.register_at_fork = lambda **hooks: None
+
+
+def preload(modules: Sequence[str], zones: Sequence[str]) -> int:
+    """Load ``modules`` and what they need at work; return how many time zones there are.
+
+    After this, ordinary code opens no file.
+
+    Args:
+        modules: What methods may import.
+        zones: Folders of time zone files.
+    """
+    for name in _KEPT_OUT:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # import takes it as missing
+    known = _load_zones(zones)
+    for name in (*_LAZY, *modules):
+        importlib.import_module(name)
+    for name in _CODECS:
+        codecs.lookup(name)
+    _warm_up_libraries()
+    for name in _KEPT_OUT:
+        if sys.modules.get(name) is None:
+            sys.modules.pop(name, None)
+    return known
+
+
+def _load_zones(folders: Sequence[str]) -> int:
+    """Have ``ZoneInfo`` read its files from memory; return how many there are."""
+    os.environ["PYTHONTZPATH"] = ""  # else a table of build settings is loaded to find the path
+    import zoneinfo
+    from zoneinfo import _common
+
+    del os.environ["PYTHONTZPATH"]
+    known: dict[str, bytes] = {}
+    same: dict[bytes, bytes] = {}
+    for folder in reversed(folders):
+        root = Path(folder)
+        for path in root.rglob("*"):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and not name.startswith(("posix/", "right/", "posixrules")):
+                data = path.read_bytes()
+                if data.startswith(b"TZif"):
+                    known[name] = same.setdefault(data, data)
+
+    def load_zone(key: str) -> io.BytesIO:
+        if key not in known:
+            raise zoneinfo.ZoneInfoNotFoundError(f"No time zone found with key {key}")
+        return io.BytesIO(known[key])
+
+    _common.load_tzdata = load_zone  # type: ignore[assignment]  # another stream of bytes
+    zoneinfo.available_timezones = lambda: set(known)
+    return len(known)
+
+
+def _warm_up_libraries() -> None:
+    """Call once what loads something at its first call."""
+    import asyncio
+    import hashlib
+    import random
+    import time
+    import uuid
+    from datetime import datetime
+
+    datetime.strptime("2024", "%Y").astimezone().strftime("%c")
+    time.tzset()
+    hashlib.sha256(b"").hexdigest()
+    random.seed()
+    uuid.uuid4()
+    asyncio.run(asyncio.sleep(0))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,68 @@
-"""What a learned method holds in hand: ``self``, its slots, and other objects.
+"""What a learned method works with: ``self``, its slots, and other objects.
 
-Friendly rather than strict: an unknown slot is an error that lists those there are, a slot
+Friendly rather than strict: an unknown slot is an error that lists the slots there are, a slot
 that cannot be kept is refused on the line that sets it, and ``self.area()`` is a message.
+
+    Channel  the socket to the kernel
+    World    one call: packs what leaves, unpacks what comes back
+      Self   the receiver, with its Slots
+      Proxy  any other object
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import ormsgpack
+
+from bat_os.cells.codec import HEADER, Codec, clean, pack_frame, read_length
 from bat_os.errors import NotPlainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bat_os.cells.codec import Codec
-    from bat_os.cells.zygote.world import World
     from bat_os.core.values import Ref
+
+
+_PART: Final = 1 << 16
+
+
+class Channel:
+    """The one way out of the child: frames on a socket."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def send(self, parts: list[Any]) -> None:
+        """Write one frame."""
+        left = memoryview(pack_frame(parts))
+        while left:
+            left = left[os.write(self._fd, left) :]
+
+    def receive(self) -> list[Any]:
+        """Return the next frame; the process ends when the kernel is gone.
+
+        The kernel is trusted, and waits for an answer before it sends another one.
+        """
+        data = self._read()
+        while len(data) < HEADER or len(data) < HEADER + read_length(data[:HEADER]):
+            data += self._read()
+        parts: list[Any] = ormsgpack.unpackb(memoryview(data)[HEADER:])
+        return parts
+
+    def fail(self, kind: str, text: str, *, error: str = "", line: int = 0) -> NoReturn:
+        """Tell the kernel why there is no answer, and end the process."""
+        self.send(["fail", kind, error[:100], line, clean(text[:2000])])
+        self.leave()
+
+    def leave(self) -> NoReturn:
+        """End the process at once; learned code cannot hold it up."""
+        os._exit(0)
+
+    def _read(self) -> bytes:
+        return os.read(self._fd, _PART) or self.leave()
 
 
 class Slots(MutableMapping[str, Any]):
@@ -95,7 +141,7 @@ class Slots(MutableMapping[str, Any]):
         return changed, removed
 
     def take(self, packed: dict[str, bytes]) -> None:
-        """Take slots that others have changed meanwhile."""
+        """Replace slots that other methods changed during a send."""
         self.packed.update(packed)
         for name in packed:
             self.live.pop(name, None)
@@ -192,3 +238,58 @@ class Self:
     def __repr__(self) -> str:
         ref = self._world.ref
         return f"<{ref.name or ref.oid}>"
+
+
+class World:
+    """What the parts of one call share.
+
+    Attributes:
+        ref: The receiver.
+        selectors: What the receiver understands.
+        receiver: ``self`` of the method.
+    """
+
+    def __init__(self, channel: Channel, slots: dict[str, bytes], ref: bytes) -> None:
+        self._channel = channel
+        self.codec = Codec(to_ref=self.to_ref, from_ref=self._from_ref)
+        self.ref: Ref = Codec().unpack(ref)
+        self.selectors: frozenset[str] = frozenset()
+        self.slots = Slots(slots, self.codec)
+        self.receiver = Self(self.slots, self)
+
+    def send(self, target: Any, selector: str, args: Any, kwargs: Any) -> Any:
+        """Return the answer to a nested message; the kernel runs it in the same turn.
+
+        Raises:
+            TypeError: The target, the selector or an argument cannot be sent.
+            RuntimeError: The kernel refused the message, or it failed.
+        """
+        if type(target) is not str and self.to_ref(target) is None:
+            raise TypeError(f"cannot send to a {type(target).__name__}; use an object or a name")
+        try:
+            packed = [
+                self.codec.pack(target),
+                str(selector),
+                self.codec.pack(list(args), where="argument", friendly=True),
+                self.codec.pack(kwargs, where="argument", friendly=True),
+                *self.slots.flush(),
+            ]
+        except NotPlainError as error:
+            raise TypeError(str(error)) from None
+        self._channel.send(["send", *packed])
+        tag, *parts = self._channel.receive()
+        if tag == "error":
+            raise RuntimeError(parts[0])
+        value, slots, removed = parts
+        self.slots.take(slots)
+        self.slots.forget(removed)
+        return self.codec.unpack(value)
+
+    def to_ref(self, value: Any) -> Ref | None:
+        """Return the reference behind a proxy or ``self``; None for anything else."""
+        if type(value) is Proxy:
+            return value._ref
+        return self.ref if type(value) is Self else None
+
+    def _from_ref(self, ref: Ref) -> Any:
+        return self.receiver if ref.oid == self.ref.oid else Proxy(ref, self)

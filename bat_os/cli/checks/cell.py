@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cells.monty.cell import MontyCell
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.cli.checks.outcome import Outcome, broken, ok, warning
 from bat_os.errors import CellUnavailableError
 

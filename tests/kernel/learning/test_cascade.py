@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.brief import Brief
 from bat_os.core.events import MethodDrafted
 from bat_os.core.packet import CognitiveStatePacket

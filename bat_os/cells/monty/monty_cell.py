@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pydantic_monty as pm
 
 from bat_os.cells.call_protocol import raised
+from bat_os.cells.choice import MONTY_ATTACKS, run_attacks
 from bat_os.cells.monty.dialect import MISSING as MISSING
 from bat_os.cells.monty.dialect import Program, translate
 from bat_os.cells.monty.session import MontyTalk, refuse_gaps
 from bat_os.cells.prefork import Spares
-from bat_os.cells.selftest import MONTY_ATTACKS, run_attacks
 from bat_os.errors import CellError, CellUnavailableError
 from bat_os.method.text import Flaw
 

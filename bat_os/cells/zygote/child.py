@@ -1,76 +1,38 @@
-"""The run of one call, in the confined child: its frames, its sends, its builtins.
+"""The run of one call, in the confined child: its frames, its builtins, its clock.
 
 Nothing here is a boundary: learned code may tear it down and reaches no further than its own
-process. It is there so that ordinary code works, and so that mistakes say where they are.
+process. It is there so that ordinary code works, and so that errors say where they happened.
 
-    call frame > Slots, Self > exec the source > method(self, ...) > done | fail frame
+    call frame > World, Self > exec the source > method(self, ...) > done | fail frame
                                    send frame <-> value frame, any number of times
 """
 
 from __future__ import annotations
 
 import builtins
+import datetime as dt
 import io
-import os
 import random
 import sys
+import time
 import types
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from datetime import date as _date
+from datetime import datetime as _datetime
+from typing import TYPE_CHECKING, Any, Final
 
-import ormsgpack
-
-from bat_os.cells.codec import Codec
-from bat_os.cells.frame import HEADER, pack_frame, read_length
-from bat_os.cells.zygote.clock import start_clock
-from bat_os.cells.zygote.receiver import Proxy, Self, Slots
+from bat_os.cells.codec import PRINT_LIMIT, Codec, clean, pack_frame
+from bat_os.cells.zygote.receiver import Channel, World
 from bat_os.core.values import Ref
 from bat_os.errors import NotPlainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-PRINT_LIMIT: Final = 64 << 10
-_PART: Final = 1 << 16
+_monotonic = time.monotonic
 _SOURCE: Final = "<method>"
 _NO_BUILTINS: Final = frozenset(
     ("open", "input", "breakpoint", "exit", "quit", "help", "copyright", "credits", "license")
 )
-
-
-class Channel:
-    """The one way out of the child: frames on a socket."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def send(self, parts: list[Any]) -> None:
-        """Write one frame."""
-        left = memoryview(pack_frame(parts))
-        while left:
-            left = left[os.write(self._fd, left) :]
-
-    def receive(self) -> list[Any]:
-        """Return the next frame; the process ends when the kernel is gone.
-
-        The kernel is trusted, and waits for an answer before it sends another one.
-        """
-        data = self._read()
-        while len(data) < HEADER or len(data) < HEADER + read_length(data[:HEADER]):
-            data += self._read()
-        parts: list[Any] = ormsgpack.unpackb(memoryview(data)[HEADER:])
-        return parts
-
-    def fail(self, kind: str, text: str, *, error: str = "", line: int = 0) -> NoReturn:
-        """Tell the kernel why there is no answer, and end the process."""
-        self.send(["fail", kind, error[:100], line, _clean(text[:2000])])
-        self.leave()
-
-    def leave(self) -> NoReturn:
-        """End the process at once; learned code cannot hold it up."""
-        os._exit(0)
-
-    def _read(self) -> bytes:
-        return os.read(self._fd, _PART) or self.leave()
 
 
 class Rehearsal(Channel):
@@ -91,61 +53,6 @@ class Rehearsal(Channel):
         return self._frame
 
 
-class World:
-    """All that one call holds together.
-
-    Attributes:
-        ref: The receiver.
-        selectors: What the receiver understands.
-        receiver: ``self`` of the method.
-    """
-
-    def __init__(self, channel: Channel, slots: dict[str, bytes], ref: bytes) -> None:
-        self._channel = channel
-        self.codec = Codec(to_ref=self.to_ref, from_ref=self._from_ref)
-        self.ref: Ref = Codec().unpack(ref)
-        self.selectors: frozenset[str] = frozenset()
-        self.slots = Slots(slots, self.codec)
-        self.receiver = Self(self.slots, self)
-
-    def send(self, target: Any, selector: str, args: Any, kwargs: Any) -> Any:
-        """Return the answer to a nested message; the kernel runs it in the same turn.
-
-        Raises:
-            TypeError: The target, the selector or an argument cannot be sent.
-            RuntimeError: The kernel refused the message, or it failed.
-        """
-        if type(target) is not str and self.to_ref(target) is None:
-            raise TypeError(f"cannot send to a {type(target).__name__}; use an object or a name")
-        try:
-            packed = [
-                self.codec.pack(target),
-                str(selector),
-                self.codec.pack(list(args), where="argument", friendly=True),
-                self.codec.pack(kwargs, where="argument", friendly=True),
-                *self.slots.flush(),
-            ]
-        except NotPlainError as error:
-            raise TypeError(str(error)) from None
-        self._channel.send(["send", *packed])
-        tag, *parts = self._channel.receive()
-        if tag == "error":
-            raise RuntimeError(parts[0])
-        value, slots, removed = parts
-        self.slots.take(slots)
-        self.slots.forget(removed)
-        return self.codec.unpack(value)
-
-    def to_ref(self, value: Any) -> Ref | None:
-        """Return the reference behind a proxy or ``self``; None for anything else."""
-        if type(value) is Proxy:
-            return value._ref
-        return self.ref if type(value) is Self else None
-
-    def _from_ref(self, ref: Ref) -> Any:
-        return self.receiver if ref.oid == self.ref.oid else Proxy(ref, self)
-
-
 class _Output(io.TextIOBase):
     """Keeps what is printed; ends the call when it is too much."""
 
@@ -162,7 +69,7 @@ class _Output(io.TextIOBase):
         return len(text)
 
     def text(self) -> str:
-        return _clean("".join(self._parts))
+        return clean("".join(self._parts))
 
 
 class Stage:
@@ -289,6 +196,81 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def _clean(text: str) -> str:
-    """Return ``text`` with what UTF-8 cannot carry replaced."""
-    return text.encode("utf-8", "replace").decode()
+class _Posing(type):
+    """A class that passes for the one it derives from."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, cls.__mro__[1])
+
+
+def start_clock(now: float) -> None:
+    """Make ``now`` the present, in seconds of Unix time; it advances from there.
+
+    Replaces, in the child's own modules, what reads the present: ``time.time`` and the like, and
+    the classes ``datetime.datetime`` and ``datetime.date``. The replaced classes make instances
+    of the real ones and accept those as their own, so values look the same everywhere.
+    Durations (``time.monotonic``, ``time.perf_counter``) stay real.
+    """
+    start = _monotonic()
+    local, utc, text, wall = time.localtime, time.gmtime, time.ctime, time.strftime
+
+    def read() -> float:
+        return now + _monotonic() - start
+
+    replaced: dict[str, Any] = {
+        "time": read,
+        "time_ns": lambda: int(read() * 1e9),
+        "localtime": lambda seconds=None: local(read() if seconds is None else seconds),
+        "gmtime": lambda seconds=None: utc(read() if seconds is None else seconds),
+        "ctime": lambda seconds=None: text(read() if seconds is None else seconds),
+        "strftime": lambda form, moment=None: wall(form, moment or local(read())),
+    }
+    for name, function in replaced.items():
+        setattr(time, name, function)
+    vars(dt).update(date=_make_date(read), datetime=_make_datetime(read))
+
+
+def _make_date(read: Any) -> type:
+    class Date(_date, metaclass=_Posing):
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            return _date.__new__(_real(cls, Date, _date), *args, **kwargs)
+
+        @classmethod
+        def today(cls) -> Any:
+            return cls.fromtimestamp(read())
+
+    return _rename(Date, "date")
+
+
+def _make_datetime(read: Any) -> type:
+    class Datetime(_datetime, metaclass=_Posing):
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            return _datetime.__new__(_real(cls, Datetime, _datetime), *args, **kwargs)
+
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return cls.fromtimestamp(read(), tz)
+
+        @classmethod
+        def today(cls) -> Any:
+            return cls.fromtimestamp(read())
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return cls.fromtimestamp(read(), dt.UTC).replace(tzinfo=None)
+
+    return _rename(Datetime, "datetime")
+
+
+def _real(kind: type, posing: type, real: type) -> Any:
+    """Return the class to make an instance of: a learned subclass stays what it is."""
+    return real if kind is posing else kind
+
+
+def _rename(kind: type, name: str) -> type:
+    kind.__name__ = kind.__qualname__ = name
+    kind.__module__ = "datetime"
+    return kind

@@ -10,7 +10,7 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from bat_os.cells.monty.cell import MISSING, MontyCell
+from bat_os.cells.monty.monty_cell import MISSING, MontyCell
 from bat_os.core.values import Ref
 from bat_os.errors import CellError
 from bat_os.ports import Delta, NestedReply

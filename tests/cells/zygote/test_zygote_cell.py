@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bat_os.cells.zygote import cell as zygote
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote import zygote_cell as zygote
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.errors import CellError, CellUnavailableError
 from bat_os.ports import Delta, NestedReply
 from tests.cells.contract import BENIGN, REACH, CellContract, fail, make_call, run
@@ -374,7 +374,7 @@ async def test_an_ordinary_user_gets_the_same_confinement():
     script = textwrap.dedent("""
         import asyncio
         from bat_os.cells import zygote
-from bat_os.cells.zygote.cell import ZygoteCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
         async def main():
             cell = ZygoteCell()
             report = await cell.self_test()
