@@ -23,7 +23,6 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 from zope.index.keyword.index import KeywordIndex
 
-from bat_os.core.ranking import DEPTH, as_rows, fuse
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError
 from bat_os.image.knowledge import limits
@@ -31,6 +30,7 @@ from bat_os.image.knowledge import text as words
 from bat_os.image.knowledge.document import Document, id_range
 from bat_os.image.knowledge.document import Kind as Kind
 from bat_os.image.knowledge.document import Passage as Passage
+from bat_os.image.knowledge.ranking import DEPTH, as_rows, fuse
 from bat_os.image.knowledge.upkeep import grow
 from bat_os.image.knowledge.vectors import VectorIndex
 

@@ -1,1 +1,1 @@
-"""method."""
+"""The source of one method: parsed, repaired, audited and adapted; nothing here runs it."""

@@ -1,1 +1,1 @@
-"""training."""
+"""Training of the LoRA adapter that writes methods."""

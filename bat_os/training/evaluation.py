@@ -18,7 +18,7 @@ from bat_os.kernel.learning.candidates import METHOD_TOKENS
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.ports import Call, ObjectView, Sampling
-from bat_os.training.lessons import ask_plainly
+from bat_os.training.examples import ask_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,13 +1,17 @@
-"""Examples of methods that a small model learns from: what was asked, the body, what it gives.
+"""Examples of methods that a small model learns from, and the lessons made of them.
 
 Text in, values out; this module reads no file and runs nothing. One ``[[example]]`` of TOML:
 
-    kind = "text"                              of which kind; held-out sets have some of each
+    kind = "text"                              held-out sets have some of each kind
     wish = "count the words in a text"         as a person says it
     call = "count_words(text)"
     body = "return len(text.split())"          without the indentation
     cases = [{ args = '"a b"', value = '2' }]  Python literals; also slots (before), after, and
                                                like: a regular expression in place of a value
+
+A lesson is exactly the question that a mission asks (``core/prompts.py``), with the answer to
+learn. One example makes many lessons: other personas ask, parameters have the names that the
+kernel gives them, and some questions show similar methods first.
 """
 
 from __future__ import annotations
@@ -17,16 +21,20 @@ import random
 import re
 import textwrap
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, goal, parameters, signature
 from bat_os.core.choosing import meaning
+from bat_os.core.personas import ALFRED, BABS, BRICK, ROBIN
+from bat_os.core.prompts import ask_method
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from bat_os.core.prompts import Prompt
 
 MAX_FIELD: Final = 2_000
 _FIELDS: Final = ("kind", "wish", "call", "body")
@@ -210,3 +218,59 @@ def _literal(text: str, kind: type, number: int) -> Any:
 
 def _complain(number: int, what: str) -> ArgumentsError:
     return ArgumentsError(f"example {number}: {what}", example=number)
+
+
+# ALFRED writes where nobody else is named; BRICK's objects are the next most common.
+_ASKERS: Final = (ALFRED, ALFRED, ALFRED, BRICK, BRICK, ROBIN, BABS)
+_FENCE: Final = "\n```"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One thing to learn: after this prompt comes this answer, and then the turn ends."""
+
+    prompt: Prompt
+    answer: str
+
+
+def make_lessons(examples: Sequence[Example], *, count: int, seed: int) -> list[Lesson]:
+    """Return ``count`` lessons; every example comes once before any comes twice.
+
+    The same examples, count and seed give the same lessons.
+    """
+    draw = random.Random(seed)  # noqa: S311 - an order of lessons, no secret
+    order: list[Example] = []
+    while len(order) < count:
+        once = list(examples)
+        draw.shuffle(once)
+        order += once
+    return [_make_lesson(example, examples, draw) for example in order[:count]]
+
+
+def ask_plainly(example: Example) -> Prompt:
+    """Return the question for an example as a mission asks it first."""
+    return ask_method(example.to_brief(), ALFRED.system_prompt, None)
+
+
+def _make_lesson(example: Example, others: Sequence[Example], draw: random.Random) -> Lesson:
+    params = example.params
+    if draw.random() < 0.4 and example.rename(generic := example.generic_params()):
+        params = generic
+    brief = example.to_brief(params)
+    if draw.random() < 0.1:
+        brief = replace(brief, text=f"create a method to {brief.text}")
+    shots = _pick_shots(example, others, draw) if draw.random() < 0.25 else None
+    prompt = ask_method(brief, draw.choice(_ASKERS).system_prompt, shots)
+    # The prompt ends within the indentation of the first line of the body.
+    body = textwrap.indent(example.rename(params), "    ")
+    return Lesson(prompt, body.removeprefix("   ") + _FENCE)
+
+
+def _pick_shots(
+    example: Example, others: Sequence[Example], draw: random.Random
+) -> list[tuple[str, str]]:
+    """Return none to two (wish, source) pairs, the first of the same kind; pure functions."""
+    pure = [other for other in others if other is not example and "self" not in other.body]
+    same = [other for other in pure if other.kind == example.kind] or pure
+    shots = [draw.choice(pool) for pool in (same, pure) if pool][: draw.randrange(3)]
+    return [(goal(shot.to_brief()), shot.to_source().rstrip()) for shot in shots]

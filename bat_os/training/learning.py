@@ -27,7 +27,7 @@ from bat_os.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bat_os.training.lessons import Lesson
+    from bat_os.training.examples import Lesson
 
 WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"

@@ -28,8 +28,7 @@ from bat_os.engines.offline import default_threads, prepare
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, BatError, ModelError
 from bat_os.training.evaluation import examine
-from bat_os.training.examples import hold_out, parse_examples
-from bat_os.training.lessons import make_lessons
+from bat_os.training.examples import hold_out, make_lessons, parse_examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,7 @@ import zlib
 
 import pytest
 
-from bat_os.documents.extract import extract
-from bat_os.documents.html import read_html
+from bat_os.documents.extract import extract, read_html
 from bat_os.documents.readers import MAX_BYTES, Document, Skipped, read_all, read_file, read_stdin
 from bat_os.errors import ArgumentsError, NotFoundError, TooLargeError
 

@@ -13,8 +13,7 @@ from bat_os.errors import ArgumentsError
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.training.evaluation import mark_answer
-from bat_os.training.examples import hold_out, parse_examples
-from bat_os.training.lessons import ask_plainly, make_lessons
+from bat_os.training.examples import ask_plainly, hold_out, make_lessons, parse_examples
 from bat_os.training.training import EXAMPLES
 
 SHIPPED = parse_examples(EXAMPLES.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from bat_os.core.ranking import rank
+from bat_os.image.knowledge.ranking import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,8 +17,8 @@ from zope.index.text.lexicon import Lexicon
 from zope.index.text.okapiindex import OkapiIndex
 from zope.interface import implementer
 
-from bat_os.core.ranking import rank, split_words
 from bat_os.image.knowledge.postings import PostingRows, bm25
+from bat_os.image.knowledge.ranking import rank, split_words
 from bat_os.image.knowledge.shelf import Shelf, inside
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
-from bat_os.core.ranking import rank
+from bat_os.image.knowledge.ranking import rank
 from bat_os.image.knowledge.shelf import Shelf
 
 if TYPE_CHECKING:

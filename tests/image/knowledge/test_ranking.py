@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bat_os.core.ranking import DEPTH, as_rows, fuse, rank, split_words
 from bat_os.errors import ArgumentsError
+from bat_os.image.knowledge.ranking import DEPTH, as_rows, fuse, rank, split_words
 
 
 @pytest.mark.parametrize(
