@@ -143,10 +143,10 @@ async def draw(options: argparse.Namespace) -> None:
                     for text in await ask(engine, brief, adapter):
                         draft = about | {"source": read_method(brief, text)}
                         lines[json.dumps(draft, ensure_ascii=False)] = None
+                DRAFTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
                 print(f"{origin}: {brief.selector}: {len(lines)} drafts", file=sys.stderr)
         finally:
             await engine.close()
-    DRAFTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 async def ask(engine: ModelEngine, brief: Brief, adapter: str) -> Sequence[str]:

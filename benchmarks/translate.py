@@ -32,8 +32,8 @@ from bat_os.cli.shell.translator import find_model  # noqa: E402 - runs from a c
 from bat_os.engines.embedding import MiniLmEmbedder  # noqa: E402 - as above
 from bat_os.engines.gguf import packaged_gguf, packaged_minilm  # noqa: E402 - as above
 from bat_os.engines.llamacpp import LlamaCppEngine  # noqa: E402 - as above
-from bat_os.sentence.agreement import is_same_message  # noqa: E402 - as above
-from bat_os.sentence.proposal import find_doubt, propose, settle  # noqa: E402 - as above
+from bat_os.sentence.proposal import choose_reading, find_misreading, propose  # noqa: E402 - as above
+from bat_os.sentence.sameness import is_same_message  # noqa: E402 - as above
 from bat_os.sentence.skills import recognise, suggest  # noqa: E402 - as above
 from bat_os.sentence.translate import Translated, translate  # noqa: E402 - as above
 
@@ -102,10 +102,10 @@ async def _measure_model(engine: ModelEngine, cases, rules):
         started = time.perf_counter()
         proposal = await propose(engine, sentence, wish)
         took += time.perf_counter() - started
-        doubt = find_doubt(wish)
+        doubt = find_misreading(wish)
         asked += bool(doubt)
         model.append(proposal or wish)
-        both.append(settle(wish, proposal if doubt else None, sentence)[0])
+        both.append(choose_reading(wish, proposal if doubt else None, sentence)[0])
     _tell("model alone", cases, _judge(model, cases))
     _tell("both", cases, _judge(both, cases))
     print(f"the model would be asked for {_rate([True] * asked + [False] * (len(cases) - asked))}")

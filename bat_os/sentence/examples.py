@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.method.text import words as word_set
 from bat_os.sentence.grammar import JOINERS
-from bat_os.sentence.words import word_set
 
 if TYPE_CHECKING:
     from bat_os.sentence.tokens import Token

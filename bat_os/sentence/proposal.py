@@ -1,4 +1,4 @@
-"""A second reading of a sentence, by a small model, and what is believed of the two.
+"""A second reading of a sentence, by a small model, and which of the two counts.
 
     rules ──sure──────────────────────────────→ their reading
       └─in doubt─→ model, under a JSON schema ─→ supported by the sentence? its reading : the rules'
@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.prompts import Prompt
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError
+from bat_os.method.text import words as word_set
 from bat_os.ports import Sampling
-from bat_os.sentence.agreement import is_same_message, name_words
-from bat_os.sentence.context import read_numbers
-from bat_os.sentence.grammar import mark_names
-from bat_os.sentence.tokens import scan
-from bat_os.sentence.words import singular, word_set
+from bat_os.sentence.grammar import mark_names, read_numbers
+from bat_os.sentence.sameness import is_same_message, name_words
+from bat_os.sentence.tokens import scan, singular
 
 if TYPE_CHECKING:
     from bat_os.ports import ModelEngine
     from bat_os.sentence.translate import Translated
 
-MAX_SENTENCE: Final = 600  # characters; a longer one is no single wish
+MAX_SENTENCE: Final = 600  # characters; a longer one is not a single request
 SECONDS: Final = 20.0
 _MANY_WORDS: Final = 6
 _VERB_AND_VALUE: Final = 2  # words: "reverse hello"
@@ -64,8 +63,8 @@ _SHOWN: Final[tuple[tuple[str, str, list[Any]], ...]] = (
 )
 
 
-def find_doubt(wish: Translated) -> str:
-    """Return why the rules may have misread a sentence; "" where nothing speaks for it."""
+def find_misreading(wish: Translated) -> str:
+    """Return why the rules may have misread a sentence; "" if nothing says so."""
     words = wish.selector.split("_")
     if wish.selector.startswith("skill_"):
         return "its words make no name"
@@ -91,21 +90,21 @@ async def propose(engine: ModelEngine, sentence: str, wish: Translated) -> Trans
     """Return a model's reading of a sentence; None where it cannot be used.
 
     Raises:
-        ModelError: The model cannot be had.
+        ModelError: The model is not available.
         ModelMemoryError: It does not fit.
     """
     if len(sentence) > MAX_SENTENCE:
         return None
     sampling = Sampling(temperature=0.0, max_tokens=120, schema=_SCHEMA, seconds=SECONDS)
-    (told,) = await engine.generate([make_prompt(sentence)], sampling)
-    return read_proposal(told.text, wish)
+    (answer,) = await engine.generate([make_prompt(sentence)], sampling)
+    return read_proposal(answer.text, wish)
 
 
 def read_proposal(text: str, wish: Translated) -> Translated | None:
     """Return the reading that a model has written; the rest is as the rules found it."""
     try:
-        told = json.loads(text)
-        selector, args = str(told["selector"]).rstrip("_"), told["args"]
+        answer = json.loads(text)
+        selector, args = str(answer["selector"]).rstrip("_"), answer["args"]
         check_selector(selector)
     except (ValueError, KeyError, TypeError, RecursionError, ArgumentsError):
         return None
@@ -139,12 +138,14 @@ def _flat(values: list[Any]) -> list[Any]:
     return flat
 
 
-def settle(rules: Translated, model: Translated | None, sentence: str) -> tuple[Translated, str]:
-    """Return the reading that is believed, and whose it is: ``rules``, ``model`` or ``both``."""
+def choose_reading(
+    rules: Translated, model: Translated | None, sentence: str
+) -> tuple[Translated, str]:
+    """Return the reading that counts, and whose it is: ``rules``, ``model`` or ``both``."""
     if model is None:
         return rules, "rules"
     if is_same_message(rules, model):
         return rules, "both"
-    if not rules.kwargs and find_doubt(rules) and is_supported(model, sentence):
+    if not rules.kwargs and find_misreading(rules) and is_supported(model, sentence):
         return model, "model"
     return rules, "rules"

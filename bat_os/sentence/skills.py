@@ -2,7 +2,7 @@
 
 The kernel ranks what it has learned by meaning (``find``). Like meaning alone is not enough:
 "count the vowels" and "list the vowels" lie close together, as do area and perimeter. So both
-wishes are taken apart (``bat_os.sentence.parts``), and a skill serves where
+wishes are taken apart (``bat_os.sentence.sameness``), and a skill serves where
 
 1. it takes as many values, of the same kinds, with the same units beside them;
 2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
@@ -20,9 +20,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.method.text import parse
-from bat_os.sentence.concepts import MEASURES, forms, unbend
-from bat_os.sentence.parts import ANY, Parts, take_apart
-from bat_os.sentence.sameness import VALUES, is_one_wish
+from bat_os.sentence.sameness import (
+    ANY,
+    VALUES,
+    Parts,
+    find_base_form,
+    has_same_parts,
+    list_base_forms,
+    read_english,
+    take_apart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,13 +126,13 @@ def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
     asked = take_apart(wish.text, values=values, names=names, others=told)
     known = _Skill(
         take_apart(learned, values=values, names=names, others=said),
-        frozenset(unbend(name) for name in names),
+        frozenset(find_base_form(name) for name in names),
         frozenset(take_apart(title, others=said).concepts),
     )
     return (
         _has_kinds(wish.args, known.parts)
         and _is_given_the_same(asked, known)
-        and is_one_wish(asked, known.parts)
+        and has_same_parts(asked, known.parts)
         and _says_the_same(asked, known, similarity, has_values=bool(values))
     )
 
@@ -166,7 +173,7 @@ def _takes(signature: str, wish: Translated) -> bool:
 
 
 def _forms(text: str) -> frozenset[str]:
-    return frozenset(form for word in _WORD.findall(text.lower()) for form in forms(word))
+    return frozenset(form for word in _WORD.findall(text.lower()) for form in list_base_forms(word))
 
 
 def _has_kinds(values: Sequence[Any], known: Parts) -> bool:
@@ -183,7 +190,7 @@ def _is_given_the_same(asked: Parts, known: _Skill) -> bool:
     first = asked.concepts[:1]
     if set(first) & known.names - VALUES - set(asked.beside) and parts.concepts[:1] != first:
         return False  # "which country has the capital 'Paris'?", where the country is given
-    beside = parts.beside or tuple(MEASURES & set(parts.concepts) - {parts.target})
+    beside = parts.beside or tuple(read_english().measures & set(parts.concepts) - {parts.target})
     said = {*asked.beside, *beside} & set(asked.concepts) & set(parts.concepts)
     joints = set(asked.joints) & set(parts.joints) - {""}
     return all(_is_at_one_value(word, asked.beside, beside) for word in said) and all(

@@ -17,10 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bat_os.core.values import check
 from bat_os.errors import NotPlainError
+from bat_os.method.text import words as word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# English words that say little by themselves.
+ARTICLES: Final = frozenset({"a", "an", "the"})
+PREPOSITIONS: Final = word_set(
+    "of to in on at for from with by into onto between about using through over"
+)
 # Opening quote -> what closes it: straight, English, German (both ends), French, Japanese.
 QUOTES: Final = {
     '"': '"',
@@ -187,7 +193,7 @@ def _bracketed(sentence: str, start: int) -> tuple[Any, int] | None:
 
 
 def _is_shallow(text: str) -> bool:
-    """Return True when ``text`` has the parts of a literal, nested at most _DEPTH deep."""
+    """Return True if ``text`` has the parts of a literal, nested at most _DEPTH deep."""
     at = depth = 0
     while at < len(text):
         match = _PART.match(text, at)
@@ -208,7 +214,7 @@ _JSON: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _quietly(read: Any) -> Any:
-    """Return ``read()``, or None when the text it reads is no literal."""
+    """Return ``read()``, or None if the text it reads is not a literal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what people type may look odd as Python
         try:
@@ -225,3 +231,13 @@ def _is_plain(values: Any) -> bool:
     except NotPlainError:
         return False
     return all(math.isfinite(value) for value in values if type(value) is float)
+
+
+def singular(word: str) -> str:
+    """Return a word without its plural.
+
+    >>> singular("words"), singular("class"), singular("is")
+    ('word', 'class', 'is')
+    """
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return word[:-1] if plural else word

@@ -20,17 +20,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.sentence.context import read_numbers, take_introduction, take_pairs
 from bat_os.sentence.examples import take_examples
 from bat_os.sentence.grammar import (
     fold_literals,
     read_name,
+    read_numbers,
     strip_frame,
     strip_politeness,
+    take_introduction,
+    take_pairs,
     take_target,
 )
-from bat_os.sentence.tokens import Token, parse_call, scan
-from bat_os.sentence.words import ARTICLES, PREPOSITIONS
+from bat_os.sentence.tokens import ARTICLES, PREPOSITIONS, Token, parse_call, scan
 
 DEFAULT_TARGET: Final = "genesis_obj"
 MAX_CHARS: Final = 100_000

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.engines.scripted import ScriptedEngine
-from bat_os.sentence.proposal import find_doubt, is_supported, propose, read_proposal, settle
+from bat_os.sentence.proposal import (
+    choose_reading,
+    find_misreading,
+    is_supported,
+    propose,
+    read_proposal,
+)
 from bat_os.sentence.translate import translate
 
 SENTENCE = "reverse hello"
@@ -18,17 +24,17 @@ def reading(text):
 
 def test_plain_sentences_leave_no_doubt():
     for sentence in ("calculate the factorial of 5", "flip a coin", "greet 'Ann'", "hello"):
-        assert find_doubt(translate(sentence)) == ""
+        assert find_misreading(translate(sentence)) == ""
 
 
 @pytest.mark.parametrize("sentence", [SENTENCE, "计算阶乘", "who are you?"])
 def test_what_rules_may_misread_is_in_doubt(sentence):
-    assert find_doubt(translate(sentence))
+    assert find_misreading(translate(sentence))
 
 
 def test_a_reading_that_the_sentence_supports_wins_in_doubt():
     model = reading('{"selector": "reverse", "args": ["hello"]}')
-    assert settle(WISH, model, SENTENCE) == (model, "model")
+    assert choose_reading(WISH, model, SENTENCE) == (model, "model")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_a_reading_that_the_sentence_supports_wins_in_doubt():
     ],
 )
 def test_a_reading_with_words_or_values_of_its_own_does_not_count(text):
-    assert settle(WISH, reading(text), SENTENCE) == (WISH, "rules")
+    assert choose_reading(WISH, reading(text), SENTENCE) == (WISH, "rules")
 
 
 def test_a_reading_that_loses_a_value_does_not_count():
@@ -53,12 +59,12 @@ def test_a_reading_that_loses_a_value_does_not_count():
 def test_sure_rules_are_not_overruled():
     wish = translate("flip a coin")
     model = read_proposal('{"selector": "flip", "args": ["coin"]}', wish)
-    assert settle(wish, model, "flip a coin") == (wish, "rules")
+    assert choose_reading(wish, model, "flip a coin") == (wish, "rules")
 
 
 def test_two_readings_that_agree_are_both():
     model = reading('{"selector": "reverse_hello", "args": []}')
-    assert settle(WISH, model, SENTENCE) == (WISH, "both")
+    assert choose_reading(WISH, model, SENTENCE) == (WISH, "both")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_what_is_no_reading_is_left_out(text):
 @given(st.text(max_size=60), st.text(max_size=40))
 def test_any_text_of_a_model_is_a_reading_or_nothing(text, sentence):
     model = reading(text)
-    assert settle(WISH, model, sentence)[1] in ("rules", "model", "both")
+    assert choose_reading(WISH, model, sentence)[1] in ("rules", "model", "both")
 
 
 async def test_the_model_is_asked_under_a_schema():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError, RemoteError, SettingsError
-from bat_os.sentence.proposal import find_doubt, propose, settle
+from bat_os.sentence.proposal import choose_reading, find_misreading, propose
 from bat_os.sentence.skills import Near, recognise, suggest
 from bat_os.sentence.smalltalk import reply_to
 from bat_os.sentence.tokens import parse_call
@@ -130,7 +130,7 @@ class Translator:
         return replace(understood, near=suggest(wish, skills))
 
     async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
-        doubt = find_doubt(wish)
+        doubt = find_misreading(wish)
         if not doubt:
             return Understood(wish, "rules")
         misread = f"I may have misread it: {doubt}; {self._hints.correct}"
@@ -140,7 +140,7 @@ class Translator:
             proposal = await propose(self._engine, sentence, wish)
         except BatError as error:  # rules serve without it
             return Understood(wish, "rules", f"read by rules alone: {error}")
-        settled, by = settle(wish, proposal, sentence)
+        settled, by = choose_reading(wish, proposal, sentence)
         return Understood(settled, by, "" if by == "both" else misread)
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds
 from bat_os.kernel.snapshot import find
-from bat_os.sentence.likeness import REUSE
-from bat_os.sentence.sameness import is_the_same
+from bat_os.sentence.sameness import REUSE, is_same_request
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -61,7 +60,7 @@ async def find_known(mind: Mind, brief: Brief) -> Known | None:
         for similarity, hit, known in sorted(
             zip(likeness, hits, wishes, strict=True), key=lambda one: -one[0]
         )
-        if similarity >= REUSE and is_the_same(wish, known, values=values)
+        if similarity >= REUSE and is_same_request(wish, known, values=values)
     ]
     return await mind.image.transact(
         lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"

@@ -14,7 +14,7 @@ from bat_os.core.events import PassagesFound
 from bat_os.image.objects import Method
 from bat_os.kernel.snapshot import find
 from bat_os.method.adapt import Form, adapt
-from bat_os.sentence.likeness import weigh
+from bat_os.sentence.sameness import weigh_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -93,7 +93,7 @@ async def adapt_to(mind: Mind, brief: Brief, similar: Sequence[Similar]) -> list
     form = await form_of(mind, brief)
     drafts: list[dict[str, Any]] = []
     for one in similar:
-        weight = weigh(one.likeness, form.wish, one.wish)
+        weight = weigh_known(one.likeness, form.wish, one.wish)
         text = adapt(one.source, one.selector, form) if weight is not None else ""
         if text and len(drafts) < ADAPTED:
             drafts.append(as_draft(one, text, weight))

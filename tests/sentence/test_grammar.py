@@ -1,4 +1,4 @@
-"""bat_os.sentence.context: what a sentence says beside its wish."""
+"""bat_os.sentence.grammar: what a sentence says beside its request."""
 
 import pytest
 
