@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.cli.shell.translator import find_model  # noqa: E402 - runs from a checkout
+from bat_os.cli.chat.once import find_model  # noqa: E402 - runs from a checkout
 from bat_os.engines.embedding import MiniLmEmbedder  # noqa: E402 - as above
 from bat_os.engines.gguf import packaged_gguf, packaged_minilm  # noqa: E402 - as above
 from bat_os.engines.llamacpp import LlamaCppEngine  # noqa: E402 - as above

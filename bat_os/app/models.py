@@ -66,6 +66,15 @@ _MISSING: Final = (
 )
 
 
+def make_reader(path: Path) -> ModelEngine:
+    """Return an engine on one GGUF file outside any image: it helps a client read sentences."""
+
+    async def locate() -> Path:
+        return path
+
+    return LlamaCppEngine(path.stem, locate)
+
+
 class Models:
     """The models of one image.
 

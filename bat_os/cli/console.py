@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.syntax import Syntax
+    from rich.table import Table
 
 _COLOURS: Final = {"complete": "green", "failed": "red"}
 _HINTS: Final = {
@@ -35,6 +36,8 @@ MOST_HEADS: Final = 6
 _EVENT: Final = 37  # characters of a state's line before its detail
 _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
 _LEAST: Final = 20
+GAP: Final = 2  # between two columns
+LEAST_WIDTH: Final = 16  # characters that the widest column should have
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -89,8 +92,6 @@ class Screen:
             for line in columns(rows, heads):
                 self.answer(line)
         elif rows:
-            from bat_os.cli.tables import lay_out  # rich.table: a pipe needs none
-
             texts = [[show_control(str(cell)) for cell in row] for row in rows]
             self._out.print(lay_out(texts, heads, self._out.width), soft_wrap=False)
 
@@ -168,6 +169,43 @@ class Screen:
             self.data(value)
         else:
             self.answer(render(value))
+
+
+def lay_out(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> Table:
+    """Return rows under their heads, of which the widest wraps, in at most ``width`` cells.
+
+    Where the other columns leave no room for it, heads stand beside the cells instead of
+    above them, and each row becomes lines of its own.
+    """
+    from rich.cells import cell_len  # a pipe needs none of rich.table
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = [max(cell_len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
+    widest = widths.index(max(widths))
+    left = width - sum(widths) - GAP * (len(heads) - 1) + widths[widest]
+    if left < min(widths[widest], LEAST_WIDTH):
+        return _lay_out_beside(rows, heads)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for place, head in enumerate(heads):
+        table.add_column(head, overflow="fold", no_wrap=place != widest)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _lay_out_beside(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Table:
+    from rich.table import Table  # as above
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        for place, (head, cell) in enumerate(zip(heads, row, strict=True)):
+            last = place == len(heads) - 1
+            table.add_row(head, Text(cell), end_section=last)
+    return table
 
 
 def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:

@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import bat_os
-from bat_os.cli.chat import EXIT_INTERRUPTED, connect, refuse
+from bat_os.cli import service, upgrade
 from bat_os.cli.commands import (
     asking,
     carry,
@@ -30,16 +29,21 @@ from bat_os.cli.commands import (
     system,
 )
 from bat_os.cli.commands.command import Ask
+from bat_os.cli.connection import (
+    EXIT_INTERRUPTED,
+    connect,
+    interruptible,
+    may_come,
+    refuse,
+    suggest,
+)
 from bat_os.cli.console import Screen, to_json
-from bat_os.cli.shell.access import as_coded, may_come, require
+from bat_os.cli.environment import as_coded, find_home, require
 from bat_os.cli.shell.asking import COMMANDS as ASKING
-from bat_os.cli.shell.briefs import interruptible
 from bat_os.cli.shell.completion import COMMANDS as COMPLETION
 from bat_os.cli.shell.config import COMMANDS as CONFIG
 from bat_os.cli.shell.help import describe_examples
 from bat_os.cli.shell.parser import Parser
-from bat_os.cli.suggest import suggest
-from bat_os.cli.upkeep import service, upgrade
 from bat_os.errors import BatError, RemoteError
 from bat_os.failpoints import VARIABLE, arm
 from bat_os.supervisor.home import Home
@@ -49,7 +53,6 @@ if TYPE_CHECKING:
 
     from bat_os.cli.commands.command import Command
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
 COMMANDS: Final[Mapping[str, Command]] = {
     **objects.COMMANDS,
     **knowledge.COMMANDS,
@@ -112,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _carry_out(options: argparse.Namespace, screen: Screen) -> int:
     arm(os.environ.get(VARIABLE, ""))
-    home = options.home.absolute() if options.home else Home.find(os.environ, ROOT).path
+    home = find_home(options.home).path
     if options.verb not in HOMELESS and not os.environ.get("BATOS_KEY_FILE"):
         require(home)
     body = asyncio.run(interruptible(run(home, options, screen), screen))

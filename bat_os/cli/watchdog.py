@@ -17,25 +17,30 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import bat_os
+from bat_os.cli.environment import (
+    as_coded,
+    find_home,
+    kernel_command,
+    kernel_environ,
+    prefer_sockets,
+    require,
+    watchdog_command,
+)
 from bat_os.cli.progress import Progress
-from bat_os.cli.shell.access import as_coded, require
-from bat_os.cli.shell.loop import prefer_sockets
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
-from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import FileLock, is_held
 from bat_os.supervisor.logfile import rotate, tail
-from bat_os.supervisor.program import Program, read_program
 from bat_os.supervisor.report import Status, read_status
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
+    from bat_os.supervisor.home import Home
+
 EXIT_NOT_RUNNING: Final = 3
 START_LIMIT: Final = 300.0  # seconds without any answer of the kernel
 STOP_LIMIT: Final = 60.0  # the watchdog kills after 30
@@ -59,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one command."""
     prefer_sockets()
     options = _parser().parse_args(argv)
-    home = Home(options.home.absolute()) if options.home else Home.find(os.environ, ROOT)
+    home = find_home(options.home)
     try:
         require(home.path)
         return _carry_out(home, options)
@@ -110,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(home: Home, max_restarts: int) -> int:
     """Watch over the kernel until it is stopped or given up; return the exit status."""
-    from bat_os.cli.upkeep.trial import make_upgrader  # psutil; only here
+    from bat_os.cli.upgrade import make_upgrader  # psutil; only here
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
 
@@ -144,35 +149,6 @@ def run(home: Home, max_restarts: int) -> int:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), ask_to_stop)
         return supervisor.run()
-
-
-def kernel_command(home: Home, program: Program | None = None) -> list[str]:
-    """Return how the kernel is started: from a checkout, or from the installed package."""
-    program = program or read_program(home, ROOT, bat_os.__version__)
-    script = program.tree / "batos.py"
-    code = "from bat_os.cli.kernel import main; raise SystemExit(main())"
-    words = [str(script)] if script.exists() else ["-c", code]
-    return [str(program.python), "-u", *words, "serve", "--home", str(home.path), "--supervised"]
-
-
-def watchdog_command(home: Home) -> list[str]:
-    """Return how the watchdog itself is started, in the foreground."""
-    script = ROOT / "min_watchdog_service.py"
-    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
-    words = [str(script)] if script.exists() else ["-c", code]
-    return [sys.executable, *words, "run", "--home", str(home.path)]
-
-
-def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the kernel's environment: ours, with no network for the model libraries.
-
-    What the service manager and the tests say to the watchdog is not for the kernel.
-    """
-    ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
-    if environ.get(FAILPOINT, "").startswith("upgrade."):
-        ours.add(FAILPOINT)
-    kept = {key: text for key, text in environ.items() if key not in ours}
-    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **kept}
 
 
 def start(home: Home, max_restarts: int, *, wait: bool) -> int:

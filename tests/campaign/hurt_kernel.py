@@ -108,7 +108,7 @@ def main(argv):
         fail_fsync(int(number))
     else:
         {"ack_first": ack_first, "no_key": no_key, "two_transactions": two_transactions}[name]()
-    from bat_os.cli import kernel
+    from bat_os.cli import main as kernel
 
     return kernel.main(argv)
 

@@ -36,7 +36,7 @@ def main(argv):
     if CLOCK in os.environ:
         shift_clock(Path(os.environ[CLOCK]))  # before anything takes the function by its name
     from bat_os.app import wiring
-    from bat_os.cli import kernel
+    from bat_os.cli import main as kernel
     from tests.campaign.odd_model import roster_for
 
     assemble = wiring.assemble

@@ -1,4 +1,4 @@
-"""bat_os.cli.chat: the client as a process, one-shot and in a terminal."""
+"""bat_os.cli.main.chat: the client as a process, one-shot and in a terminal."""
 
 import asyncio
 import json

@@ -1,10 +1,12 @@
-"""bat_os.cli.console: what a person sees."""
+"""bat_os.cli.console: what a person sees, on a terminal and in a pipe."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from bat_os.cli.console import Screen, render, to_json
+from bat_os.cli.console import Screen, lay_out, render, to_json
 
 ANSWER = {
     "result": 42, "printed": "thinking", "status": "verified", "learned": True, "target": "o",
@@ -65,3 +67,40 @@ def test_values_that_json_does_not_have_become_text():
     value = {"a": [float("nan"), float("-inf")], "b": {"c": b"\xff"}, "d": 2**62}
     assert json.loads(to_json(value)) == {"a": ["nan", "-inf"], "b": {"c": "ff"}, "d": 2**62}
     assert render(value) == to_json(value)
+
+
+HEADS = ("BRIEF", "STATE", "PROBLEM")
+ROWS = [["01a1ff6f74e56176e1226feb", "failed", "none of 8 candidates is good enough: 8 x nothing"],
+        ["01a1ff6f747a2979beba037b", "complete", ""]]  # fmt: skip
+
+
+def draw(width, rows=ROWS, heads=HEADS):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(lay_out(rows, heads, width))
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_wide_window_has_a_row_in_a_line():
+    head, first, second = draw(120)
+    assert head.split() == list(HEADS)
+    assert first.startswith("01a1ff6f74e56176e1226feb  failed    none of 8")
+    assert second.split() == ["01a1ff6f747a2979beba037b", "complete"]
+
+
+def test_in_a_smaller_one_the_widest_column_wraps_and_no_other():
+    lines = draw(60)
+    assert lines[1].startswith("01a1ff6f74e56176e1226feb  failed    none of 8")
+    assert lines[2].startswith(" " * 36)
+
+
+@pytest.mark.parametrize("width", [18, 24, 40])
+def test_in_a_narrow_one_heads_stand_beside_their_cells(width):
+    lines = draw(width)
+    assert all(len(line) <= width for line in lines)
+    heads = [head for line in lines for head in line.split()[:1] if head in HEADS]
+    assert heads == [*HEADS, *HEADS]
+    assert lines[0].startswith("BRIEF")
+
+
+def test_wide_characters_count_as_two():
+    assert draw(40, [["日本語", "x"]], ("A", "B"))[1] == "日本語  x"

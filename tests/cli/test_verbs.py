@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bat_os.cli.kernel import main
+from bat_os.cli.main import main
 from tests.cli.clients import verb
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

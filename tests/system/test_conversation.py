@@ -186,7 +186,7 @@ async def test_a_known_skill_is_chosen_and_its_words_are_known_from_then_on(home
     await verb(home, "teach", "genesis_obj", "-", given=TWICE)
     async with Terminal(home, columns=200) as terminal:
         await terminal.say("halve a number backwards 5")
-        await terminal.until("I can do something like it. What do you mean?")
+        await terminal.until("I already know something similar. Did you mean:")
         await terminal.until(r"/1 +genesis_obj\.twice\(5\) +Double a number backwards")
         await terminal.until("/2 +something else: learn it")
         await terminal.say("/3")
@@ -292,8 +292,8 @@ def watched(tmp_path):
 async def test_a_brief_whose_kernel_is_killed_is_answered_by_the_next_one(watched):
     async with Terminal(watched) as terminal:
         await terminal.say("genesis_obj.double(21)")
-        await terminal.until("the kernel has gone; waiting for the next one")
-        await terminal.until("the kernel is back")
+        await terminal.until("the daemon is down; waiting for it to restart")
+        await terminal.until("the daemon is back")
         await terminal.until("COMPLETE")
         await terminal.answers("42")
         await terminal.say("genesis_obj.double(4)")

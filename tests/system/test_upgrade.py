@@ -85,7 +85,7 @@ class Site:
         ))  # fmt: skip
         if dies:
             self.replace(
-                "bat_os/cli/kernel.py", '    endpoints = facts["endpoints"]', "    os._exit(3)"
+                "bat_os/cli/main.py", '    endpoints = facts["endpoints"]', "    os._exit(3)"
             )
         commit = self.commit("The next version")
         self.git("checkout", "-q", "HEAD~1")

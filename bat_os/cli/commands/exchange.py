@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.chat import connect
 from bat_os.cli.commands.command import LONG, Command, read_example, read_text, read_words
 from bat_os.cli.commands.moments import show_changes
+from bat_os.cli.connection import connect
 from bat_os.cli.console import render
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 

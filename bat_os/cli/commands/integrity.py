@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.bars import Bar
 from bat_os.cli.commands.command import LONG, Command
-from bat_os.cli.shell.bars import Bar
 from bat_os.errors import KernelUnreachableError
 
 if TYPE_CHECKING:

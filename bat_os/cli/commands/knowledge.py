@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.bars import Bar
 from bat_os.cli.commands.command import LONG, Command, read_input
-from bat_os.cli.shell.bars import Bar
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 

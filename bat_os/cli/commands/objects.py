@@ -12,7 +12,7 @@ from bat_os.cli.commands.command import (
     read_words,
     simple,
 )
-from bat_os.cli.shell.briefs import send
+from bat_os.cli.connection import send
 from bat_os.cli.shell.parser import guess
 from bat_os.errors import NotFoundError
 

@@ -32,13 +32,13 @@ LOOK: Final = 0.2  # seconds between two looks at a log that is followed
 
 
 async def _doctor(ask: Ask) -> Mapping[str, Any]:
-    from bat_os.cli.doctor import examine  # cells and image; other verbs need neither
+    from bat_os.cli.doctor.report import examine  # cells and image; other verbs need neither
 
     return await examine(ask)
 
 
 def _show_doctor(body: Mapping[str, Any], screen: Screen) -> None:
-    from bat_os.cli.doctor import show  # as above
+    from bat_os.cli.doctor.report import show  # as above
 
     show(body, screen)
 
@@ -50,7 +50,7 @@ def _doctor_words(parser: argparse.ArgumentParser) -> None:
 
 
 async def _status(ask: Ask) -> Mapping[str, Any]:
-    from bat_os.cli.checks.service import ask_kernel  # psutil; only here
+    from bat_os.cli.doctor.running import ask_kernel  # psutil; only here
 
     home = Home(ask.home)
     kernel = await ask_kernel(ask.kernel, home)
@@ -81,7 +81,7 @@ def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _describe_health(health: Mapping[str, Any]) -> str:
-    from bat_os.cli.checks.service import show_seconds  # psutil; only here
+    from bat_os.cli.doctor.running import show_seconds  # psutil; only here
 
     up = f"up {show_seconds(float(health.get('uptime', 0)))}, {health.get('queued', 0)} briefs wait"
     if problem := health.get("problem"):

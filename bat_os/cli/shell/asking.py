@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.app.machine import read_book
 from bat_os.cli import watchdog
-from bat_os.cli.chat import answer, show_answer
 from bat_os.cli.commands.command import Command
 from bat_os.cli.shell.launch import add_reading
 from bat_os.core.personas import PERSONAS
@@ -26,6 +25,8 @@ STOP_SECONDS: Final = 10.0
 
 
 async def _ask(ask: Ask) -> Mapping[str, Any]:
+    from bat_os.cli.chat.once import answer  # what reads sentences; no other verb needs it
+
     options = ask.options
     sentence = " ".join(options.sentence)
     return await answer(ask.kernel, ask.screen, sentence, fresh=options.fresh, call=options.call)
@@ -64,6 +65,12 @@ async def _stop(ask: Ask) -> Mapping[str, Any]:
     return {"stopped": True, "was": "alone", "exit_status": 0}
 
 
+def _show_answer(body: Mapping[str, Any], screen: Screen) -> None:
+    from bat_os.cli.chat.once import show_answer  # as above
+
+    show_answer(body, screen)
+
+
 def _show_personas(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
         (one["name"], one["model"], one["adapter"] or "-", one["role"]) for one in body["personas"]
@@ -85,7 +92,7 @@ def _ask_words(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "ask": Command("say what you want, in words", _ask, _ask_words, show_answer),
+    "ask": Command("say what you want, in words", _ask, _ask_words, _show_answer),
     "personas": Command(
         "list the personas and what they think with", _personas, show=_show_personas
     ),

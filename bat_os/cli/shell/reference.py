@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from bat_os.cli import chat, kernel, verbs
+from bat_os.cli import main as kernel
+from bat_os.cli import verbs
+from bat_os.cli.chat import session
 from bat_os.cli.shell.help import EXAMPLES
 from bat_os.cli.shell.launch import HELP, make_parser
 from bat_os.cli.shell.parser import show_action, show_value, verbs_of
@@ -63,7 +65,7 @@ def _sections() -> Iterator[str]:
     yield _TITLE.format(title="The chat")
     yield from _describe(make_parser())
     yield ""
-    yield from _quote(chat.HELP)
+    yield from _quote(session.HELP)
 
 
 def _quote(text: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bat_os.cli.kernel import ASKED
+from bat_os.cli.main import COMPLETING
 from bat_os.cli.shell.completion import SHELLS, write_script
 from tests.cli.clients import ENVIRON, verb
 from tests.kernels import ROOT
@@ -132,7 +132,7 @@ async def test_what_the_powershell_script_asks_is_answered_into_its_file(tmp_pat
 @pytest.mark.parametrize("shell", SHELLS)
 def test_there_is_a_script_for_each_shell_that_runs_this_installation(shell):
     script = write_script(shell)
-    assert ASKED in script
+    assert COMPLETING in script
     assert str(ROOT / "batos.py") in script
 
 

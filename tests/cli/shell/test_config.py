@@ -5,17 +5,10 @@ import re
 
 import pytest
 
-from bat_os.cli.shell.config import load, write_example
+from bat_os.cli.shell.config import write_example
 from bat_os.core.settings import FILE, Settings, describe_allowed, resolve
-from bat_os.errors import SettingsError
 from tests.cli.clients import verb
 from tests.kernels import ROOT
-
-
-def test_a_home_without_a_file_has_the_defaults(tmp_path):
-    found = load(tmp_path, {})
-    assert found.settings == Settings(home=str(tmp_path))
-    assert set(found.origins.values()) == {"default"}
 
 
 def test_the_example_sets_nothing_and_is_right_when_its_comments_are_taken_away():
@@ -27,27 +20,6 @@ def test_the_example_sets_nothing_and_is_right_when_its_comments_are_taken_away(
         "home",
         "failpoint",
     ]
-
-
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
-    (tmp_path / FILE).write_bytes(b"\xef\xbb\xbfthreads = 3\r\n")
-    assert load(tmp_path, {}).settings.threads == 3
-
-
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [(b"threads = 1\n\xff\xfe", "line 2: it is not UTF-8"), (b"#" * 300_000, "more than")],
-)
-def test_a_file_that_cannot_be_read_is_told(tmp_path, data, told):
-    (tmp_path / FILE).write_bytes(data)
-    with pytest.raises(SettingsError, match=told):
-        load(tmp_path, {})
-
-
-def test_a_folder_in_place_of_the_file_is_told(tmp_path):
-    (tmp_path / FILE).mkdir()
-    with pytest.raises(SettingsError, match="cannot be read"):
-        load(tmp_path, {})
 
 
 def test_the_settings_page_has_every_setting_its_default_and_what_it_takes():

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from bat_os.cli.kernel import main
+from bat_os.cli.main import main
 from bat_os.cli.shell.help import EXAMPLES
 from bat_os.cli.shell.parser import guess, verbs_of
 from bat_os.cli.verbs import COMMANDS, EXIT_STATUSES, make_parser

@@ -1,0 +1,235 @@
+"""How a client reaches a kernel, sends a message, withdraws it, and reports what went wrong.
+
+    Ctrl-C          the waiting task is cancelled, the kernel cancels the mission
+    Ctrl-C again    the process leaves at once (asyncio.run sees to that; the chat stays)
+
+A message without a key whose method is known is a turn: short, and there is nothing to withdraw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from bat_os.cli.environment import require
+from bat_os.client.client import KernelClient
+from bat_os.client.keys import ClientKey
+from bat_os.core.protocol import error_body
+from bat_os.errors import (
+    BatError,
+    KernelUnreachableError,
+    ProtocolError,
+    RemoteError,
+    SettingsError,
+)
+from bat_os.supervisor.home import Home, read_json
+from bat_os.supervisor.lock import is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import Listener
+
+T = TypeVar("T")
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NO_KERNEL: Final = 3
+EXIT_INTERRUPTED: Final = 130
+RETRY: Final = 1.0  # seconds until a kernel that did not come back is tried again
+GRACE: Final = 0.5  # seconds for the kernel to say that a message has become a mission
+PATIENCE: Final = 2.0  # seconds for the kernel to cancel one, and for a guess
+# In the arguments of a cancellation: the kernel has ended what was waited for.
+WITHDRAWN: Final = object()
+# The codes of a message that no method understands, or whose method refuses these arguments.
+_NOT_LEARNED: Final = frozenset(
+    ("SANDBOX_FAILED", "AUDIT_REJECTED", "EXAMPLE_WANTED", "MODEL_UNAVAILABLE", "NOT_UNDERSTOOD")
+)
+_HEAD: Final = re.compile(r"def \w+\(self(?:, *)?([^)]*)\)")
+
+
+def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClient:
+    """Return a client that waits for a kernel only if one was killed or is starting.
+
+    With ``BATOS_KEY_FILE`` it is a client of the remote kernel that the key is for.
+
+    Args:
+        home: Whose kernel is meant.
+        expects: Overrides the rule above: whether a kernel that does not answer may come back.
+
+    Raises:
+        SettingsError: The key file, or ``BATOS_CONNECT``, cannot be used.
+    """
+    file, elsewhere = os.environ.get("BATOS_KEY_FILE"), os.environ.get("BATOS_CONNECT", "")
+    if file:
+        return KernelClient.remote(ClientKey.read(Path(file)), elsewhere)
+    if elsewhere:
+        raise SettingsError(
+            f"BATOS_CONNECT={elsewhere!r} needs a key: run `batos keys make NAME` on the kernel's "
+            "machine, and set BATOS_KEY_FILE to the file it writes"
+        )
+    there = Home(home)
+    if expects is None:
+        require(home)
+    return KernelClient.at(
+        home, expects or (lambda: there.endpoint.exists() or is_held(there.lock))
+    )
+
+
+def may_come(home: Home) -> bool:
+    """Return True if a silent kernel may answer yet: it lives, or a watchdog starts one."""
+    if is_held(home.lock):
+        return True
+    endpoint = read_json(home.endpoint)
+    pid = endpoint.get("pid")
+    if type(pid) is not int:
+        return bool(endpoint)
+    from psutil import pid_exists  # only if a kernel does not answer
+
+    return bool(pid_exists(pid))
+
+
+async def send(
+    kernel: KernelClient,
+    screen: Screen,
+    fields: Mapping[str, Any],
+    show: Listener = lambda _kind, _body: None,
+    returns: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Return the body of the answer to one message; cancels its mission when cancelled.
+
+    Args:
+        kernel: Answers.
+        screen: Shows that a mission could not be cancelled.
+        fields: The message, with its key: sent again, it still runs once.
+        show: Takes the replies before the last one.
+        returns: Says whether to keep waiting for a kernel that has gone.
+
+    Raises:
+        RemoteError: The kernel answered with an error.
+        KernelUnreachableError: No kernel answers, and none is expected.
+    """
+    accepted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def hear(kind: str, body: Mapping[str, Any]) -> None:
+        if kind == "accepted" and not accepted.done():
+            accepted.set_result(str(body["brief_id"]))
+        show(kind, body)
+
+    asking = asyncio.ensure_future(_ask(kernel, fields, hear, returns))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        key = fields.get("ik", "")
+        withdrawing = _withdraw(kernel, screen, asking, accepted, key)
+        if await asyncio.shield(asyncio.ensure_future(withdrawing)):
+            raise asyncio.CancelledError(WITHDRAWN) from None
+        raise
+
+
+async def _ask(
+    kernel: KernelClient, fields: Mapping[str, Any], hear: Listener, returns: Callable[[], bool]
+) -> dict[str, Any]:
+    while True:
+        try:
+            return await kernel.request("send", timeout=None, on_event=hear, **fields)
+        except KernelUnreachableError:
+            if not returns():
+                raise
+        await asyncio.sleep(RETRY)
+
+
+async def _withdraw(
+    kernel: KernelClient,
+    screen: Screen,
+    asking: asyncio.Future[dict[str, Any]],
+    accepted: asyncio.Future[str],
+    key: str,
+) -> bool:
+    """Cancel what was sent; return True if a mission ended with it."""
+    if not key:
+        either: set[asyncio.Future[Any]] = {asking, accepted}
+        await asyncio.wait(either, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    if not (key or accepted.done()):
+        return False
+    which = {"ik": key} if key else {"body": {"brief_id": accepted.result()}}
+    try:
+        return bool((await kernel.request("cancel", timeout=PATIENCE, **which))["cancelled"])
+    except RemoteError:  # it never arrived
+        return False
+    except KernelUnreachableError:
+        screen.note("the daemon is down; the mission may resume when it restarts (batos missions)")
+        return False
+
+
+async def interruptible(doing: Coroutine[Any, Any, T], screen: Screen) -> T:
+    """Return what ``doing`` returns; after Ctrl-C, say whether its mission was cancelled too."""
+    try:
+        return await doing
+    except asyncio.CancelledError as stopped:
+        if screen.notes.is_terminal:  # it has written ^C
+            screen.note("")
+        if WITHDRAWN in stopped.args:
+            screen.note("cancelled")
+        raise
+
+
+def refuse(screen: Screen, error: BatError) -> int:
+    """Show an error and return its exit status."""
+    screen.error(error.body if isinstance(error, RemoteError) else error_body(error))
+    if isinstance(error, KernelUnreachableError):
+        return EXIT_NO_KERNEL
+    return EXIT_USAGE if isinstance(error, (ProtocolError, SettingsError)) else EXIT_ERROR
+
+
+async def suggest(kernel: KernelClient, error: RemoteError, target: str, selector: str) -> str:
+    """Return which name was probably meant, or how the message is written; "" without a guess."""
+    if not target:
+        return ""
+    try:
+        if error.body.get("code") == "NOT_FOUND":
+            return await _guess_name(kernel, target, selector)
+        if error.body.get("code") in _NOT_LEARNED and selector:
+            return await _guess_message(kernel, error, target, selector)
+    except (BatError, KeyError, TypeError):  # then there is no guess
+        pass
+    return ""
+
+
+async def _guess_name(kernel: KernelClient, target: str, selector: str) -> str:
+    objects = (await kernel.request("list", timeout=PATIENCE))["objects"]
+    known = [str(obj["name"]) for obj in objects]
+    if target not in known:
+        near = difflib.get_close_matches(target, known, n=1)
+        return f"did you mean {near[0]!r}?" if near else ""
+    facts = await kernel.request("inspect", timeout=PATIENCE, target=target)
+    return _nearest(selector, [*facts["methods"], *facts["inherited"]])
+
+
+async def _guess_message(
+    kernel: KernelClient, error: RemoteError, target: str, selector: str
+) -> str:
+    """Return how to write a message that was misspelt, or whose arguments do not fit."""
+    facts = await kernel.request("inspect", timeout=PATIENCE, target=target)
+    messages = [*facts["methods"], *facts["inherited"]]
+    if selector not in messages:
+        return _nearest(selector, messages)
+    facts = await kernel.request("inspect", timeout=PATIENCE, target=target, selector=selector)
+    details = error.body.get("details", {})
+    wrong = str(details.get("text", "")).startswith(f"{selector}() ")
+    if details.get("type") != "TypeError" or not wrong:
+        return ""
+    head = _HEAD.search(str(facts["methods"].get(selector, {}).get("source", "")))
+    takes = f"({head[1].strip()})" if head else ""
+    return f"write it as {selector}{takes}" if takes else ""
+
+
+def _nearest(selector: str, messages: list[str]) -> str:
+    near = difflib.get_close_matches(selector, messages, n=1)
+    return f"did you mean {near[0]!r}?" if near and near[0] != selector else ""

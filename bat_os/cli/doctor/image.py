@@ -1,0 +1,225 @@
+"""The image: its file, what lies beside it, what is inside.
+
+Opened for reading only: neither its lock nor a byte of it is touched, so a kernel may run
+meanwhile, or start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+from ZODB.POSException import POSError, ReadOnlyError
+
+from bat_os.cli.doctor.outcome import ImageFacts, Outcome, broken, join, ok, show_bytes, warning
+from bat_os.core.settings import IMAGE
+from bat_os.errors import BatError
+from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.files.storage import layers_of, open_to_read
+from bat_os.image.migrations import FORMAT, OLDEST
+from bat_os.image.models import list_models
+from bat_os.image.store import ImageStore
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from bat_os.cli.doctor.outcome import Facts
+
+RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
+_MAKE: Final = "./run.sh makes one at its first start"
+
+
+def image_path(home: Path, location: str) -> Path | None:
+    """Return the image's file; None where it is somewhere else, at a URI."""
+    if not location:
+        return home / IMAGE
+    return None if "://" in location else Path(location)
+
+
+async def read_image(path: Path | None) -> ImageFacts | None:
+    """Return what is inside the image; None where there is no file of the right kind."""
+    try:
+        opened = await asyncio.to_thread(_open, path)
+    except ReadOnlyError:  # it has no root yet, and may not be given one
+        return ImageFacts()
+    except (POSError, OSError, ValueError, KeyError, EOFError) as error:
+        return ImageFacts(trouble=f"it cannot be read: {error}", advice=RESTORE)
+    if opened is None:
+        return None
+    image, cut_off, has_blobs = opened
+    try:
+        about, objects = await image.transact(_look, note="look at the image")
+        models = await list_models(image) if has_blobs else []
+    except BatError as error:
+        return ImageFacts(trouble=str(error), advice=RESTORE)
+    finally:
+        await image.close()
+    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off)
+
+
+def _open(path: Path | None) -> tuple[ImageStore, int, bool] | None:
+    """Return the image, the bytes at its end that are no transaction, whether it has blobs."""
+    if path is None or not path.is_file() or not looks_like_image(path):
+        return None
+    blobs = Path(f"{path}.blob")
+    # Without the folder it would be made, and nobody would see that it was missing.
+    has_blobs = (blobs / ".layout").is_file()
+    storage = open_to_read(path, blobs=has_blobs)
+    try:
+        cut_off = max(path.stat().st_size - layers_of(storage)[-1].getSize(), 0)
+        return ImageStore(AllowListDB(storage)), cut_off, has_blobs
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _look(root: MutableMapping[str, Any]) -> tuple[dict[str, Any], int]:
+    about = {key: root.get("about", {}).get(key) for key in ("format", "id", "created")}
+    return about, len(root.get("objects", ()))
+
+
+def check_image(facts: Facts) -> list[Outcome]:
+    """Return whether the image is there, whole, and of a format that we know."""
+    path = image_path(facts.home.path, facts.settings.image)
+    if path is None:
+        found = f"at {_without_password(facts.settings.image)}; only the kernel opens that"
+        return [ok("image", found)]
+    if not path.exists():
+        return [_judge_absence(path)]
+    if facts.image is None and (path.is_dir() or path.stat().st_size):
+        found = f"{path} is no living image: it does not begin as one"
+        return [broken("image", found, f"move it away; then put a backup there, or {_MAKE}")]
+    return _judge_inside(facts, path, facts.image or ImageFacts())
+
+
+def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:
+    if inside.trouble:
+        return [broken("image", f"{path}: {inside.trouble}", inside.advice)]
+    if not inside.about.get("id"):
+        return [ok("image", f"{path}: empty; {_MAKE}")]
+    written = inside.about["format"]
+    if not OLDEST <= written <= FORMAT:
+        found = f"{path} has format {written}, and this program reads {FORMAT}"
+        return [broken("image", found, "start the program that wrote it, or restore a backup")]
+    size = show_bytes(path.stat().st_size)
+    found = f"{path}, {size}, {inside.objects} root objects, format {written}"
+    return [ok("image", found), *_check_end(facts, path, inside)]
+
+
+def check_beside(facts: Facts) -> list[Outcome]:
+    """Return what lies beside the image: blobs, index, leftovers of an accident."""
+    path = image_path(facts.home.path, facts.settings.image)
+    if path is None or not path.is_file():
+        return []
+    blobs, index = Path(f"{path}.blob"), Path(f"{path}.index")
+    outcomes = []
+    if facts.image is not None and facts.image.about.get("id") and not facts.image.has_blobs:
+        found = f"{blobs} is missing: models and other files of the image are in it"
+        advice = "copy it from where the image came from; else add the models again: batos models"
+        outcomes.append(broken("blobs", found, advice))
+    elif blobs.is_dir():
+        files = [file for file in blobs.rglob("*.blob") if file.is_file()]
+        size = show_bytes(sum(file.stat().st_size for file in files))
+        outcomes.append(ok("blobs", f"{len(files)} files, {size}"))
+    if not index.is_file():
+        outcomes.append(ok("index", "not there; the next start makes it by reading the image once"))
+    return [*outcomes, *_check_leftovers(path)]
+
+
+def check_lock(facts: Facts) -> list[Outcome]:
+    """Return who holds the image; told by the file, since trying would take the lock."""
+    path = image_path(facts.home.path, facts.settings.image)
+    lock = Path(f"{path}.lock")
+    if path is None or not lock.is_file():
+        return []
+    pid = _read_pid(lock)
+    if not _holds(pid, lock):
+        return [ok("image lock", "free")]
+    if pid in (facts.kernel.health.get("pid"), facts.kernel.pid):
+        return [ok("image lock", f"held by the kernel, process {pid}")]
+    found = f"held by process {pid}, which is not the kernel of this home directory"
+    advice = f"no kernel can start until it ends; see: ps -fp {pid}"
+    return [warning("image lock", found, advice)]
+
+
+def check_models(facts: Facts) -> list[Outcome]:
+    """Return which models and adapters the image holds, and which of them are damaged."""
+    if facts.image is None or not facts.image.has_blobs:
+        return []  # said already
+    models = facts.image.models
+    outcomes = [
+        broken(
+            "models",
+            f"{one['name']}: a stored file is missing or has another size",
+            shlex.join(["batos", "models", "add", one["name"], one["source"] or "SOURCE"]),
+        )
+        for one in models
+        if one["damaged"] == "yes"
+    ]
+    if not models:
+        return [ok("models", "none in the image; the first start takes them in")]
+    size = show_bytes(sum(one["bytes"] for one in models))
+    names = join([f"{one['name']} ({one['kind']})" for one in models])
+    return [*outcomes, ok("models", f"{len(models)} in the image, {size}: {names}")]
+
+
+def _judge_absence(path: Path) -> Outcome:
+    if Path(f"{path}.blob").is_dir():
+        found = f"{path} is missing, though its folder of blobs is there"
+        return broken("image", found, RESTORE)
+    return ok("image", f"none yet; {_MAKE}")
+
+
+def _check_end(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:
+    if not inside.cut_off or facts.kernel.health or facts.kernel.alive:
+        return []  # a running kernel may be in the middle of one
+    found = f"its last {inside.cut_off} bytes are a transaction that never ended"
+    advice = f"nothing to do: the next start sets them aside as {path.name}.tr0"
+    return [warning("image", found, advice)]
+
+
+def _check_leftovers(path: Path) -> list[Outcome]:
+    """Return the tails that ZODB cut off after a crash, and the copy that a pack leaves."""
+    tails = sorted(path.parent.glob(f"{path.name}.tr[0-9]*"))
+    outcomes = []
+    if tails:
+        size = show_bytes(sum(tail.stat().st_size for tail in tails))
+        names = join([tail.name for tail in tails])
+        found = f"{names} ({size}): ends of the image that a crash left unfinished, set aside"
+        advice = shlex.join(["rm", *map(str, tails)])
+        outcomes.append(warning("leftovers", found, f"nothing is missing? then: {advice}"))
+    old = Path(f"{path}.old")
+    if old.is_file():
+        found = f"{old.name} ({show_bytes(old.stat().st_size)}): the image before the last pack"
+        outcomes.append(ok("leftovers", found))
+    return outcomes
+
+
+def _read_pid(lock: Path) -> int:
+    words = lock.read_text(encoding="ascii", errors="replace").split()
+    return int(words[0]) if words and words[0].isdecimal() else 0
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    """Return True when that process has the lock's file open."""
+    try:
+        opened = psutil.Process(pid).open_files() if pid else []
+    except psutil.AccessDenied:
+        return True  # someone else's process; it is there
+    except (psutil.Error, OSError, OverflowError):
+        return False
+    return any(Path(file.path) == lock.resolve() for file in opened)
+
+
+def _without_password(uri: str) -> str:
+    """Return a URI for showing.
+
+    >>> _without_password("postgres://ann:secret@host/db")
+    'postgres://...@host/db'
+    """
+    scheme, _, rest = uri.partition("://")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}://...@{place}" if at else uri

@@ -1,0 +1,154 @@
+"""``batos doctor``: looks at everything that BAT OS needs, and says what to do.
+
+    gather (kernel, image) > each check, guarded > one line each > exit status 0 or 1
+
+Works with a kernel and without, and changes nothing. A check that fails is itself a finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+import bat_os
+from bat_os.cli.console import show_control
+from bat_os.cli.doctor import image, running, software
+from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
+from bat_os.cli.environment import find_fault, load
+from bat_os.core.settings import Settings
+from bat_os.errors import SettingsError
+from bat_os.supervisor.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from bat_os.cli.commands.command import Ask
+    from bat_os.cli.console import Screen
+
+    Check = Callable[[Facts], list[Outcome] | Awaitable[list[Outcome]]]
+
+ROOT: Final = Path(bat_os.__file__).parents[1]
+# What a check that fails is called, and the check; in the order in which they are shown.
+CHECKS: Final[tuple[tuple[str, Check], ...]] = (
+    ("python", software.check_python),
+    ("packages", software.check_packages),
+    ("model packages", software.check_model_packages),
+    ("settings", software.check_settings),
+    ("machine", software.check_machine),
+    ("device", software.check_device),
+    ("disk", software.check_disk),
+    ("home", running.check_permissions),
+    ("image", image.check_image),
+    ("blobs", image.check_beside),
+    ("image lock", image.check_lock),
+    ("models", image.check_models),
+    ("cell", running.check_cell),
+    ("kernel", running.check_kernel),
+    ("doors", running.check_doors),
+    ("watchdog", running.check_watchdog),
+    ("crashes", running.check_crashes),
+    ("logs", running.check_logs),
+)
+_STYLES: Final = {OK: "green", WARNING: "yellow", BROKEN: "bold red"}
+_NAME: Final = max(len(name) for name, _ in CHECKS)
+_MARGIN: Final = 9 + _NAME + 2
+_NARROWEST: Final = 40
+_SILENT: Final = logging.NullHandler()
+
+
+async def examine(ask: Ask) -> dict[str, Any]:
+    """Return ``{"checks": [{name, state, found, advice}], "ok": bool, "exit_status": 0 or 1}``."""
+    # ZODB tells of a cut-off end in the log; we say it ourselves.
+    logging.getLogger().addHandler(_SILENT)
+    status = ask.screen.notes.status("looking around")
+    with contextlib.nullcontext() if ask.screen.as_json else status:
+        facts = await gather(ask)
+        outcomes: list[Outcome] = []
+        for name, check in CHECKS:
+            status.update(f"looking at: {name}")
+            outcomes += await _guard(name, check, facts)
+    fine = not any(outcome.state == BROKEN for outcome in outcomes)
+    return {
+        "checks": [asdict(outcome) for outcome in outcomes],
+        "ok": fine,
+        "exit_status": 0 if fine else 1,
+    }
+
+
+async def gather(ask: Ask) -> Facts:
+    """Return what the checks start from; what cannot be read is told by its check."""
+    home, environ = Home(ask.home), dict(os.environ)
+    try:
+        settings = load(home.path, environ).settings
+    except SettingsError:
+        settings = Settings()
+    kernel = await running.ask_kernel(ask.kernel, home)
+    try:
+        inside = await image.read_image(image.image_path(home.path, settings.image))
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
+        inside = ImageFacts(trouble=f"it cannot be read: {error!r}", advice=image.RESTORE)
+    return Facts(home, ROOT, environ, settings, kernel, inside, quick=ask.options.quick)
+
+
+async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
+    """Return what a check finds; also when it is the check that fails."""
+    try:
+        if inspect.iscoroutinefunction(check):
+            found: list[Outcome] = await check(facts)
+        else:
+            found = await asyncio.to_thread(check, facts)  # type: ignore[arg-type]  # it is none
+    except Exception as error:  # noqa: BLE001 - one broken check must not hide the others
+        if isinstance(error, PermissionError) and find_fault(facts.home.path):
+            return []  # the line about the home says it
+        text = f"could not be checked: {type(error).__name__}: {error}"
+        advice = "look at the file or program it names; if that is in order, report this line"
+        return [broken(name, text, advice)]
+    return found
+
+
+def show(body: Mapping[str, Any], _screen: Screen) -> None:
+    """Write one line per check, its advice below, and the sum."""
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    width = max(console.width, _MARGIN + _NARROWEST) - 1 if console.is_terminal else None
+    for one in body["checks"]:
+        style = _STYLES[one["state"]]
+        head = (f"{one['state']:<9}", style), (f"{one['name']:<{_NAME + 2}}", "bold")
+        first, *more = _fold(one["found"], width) or [""]
+        console.print(Text.assemble(*head, first))
+        for line in more:
+            console.print(Text(" " * _MARGIN + line))
+        for line in _fold(f"-> {one['advice']}" if one["advice"] else "", width):
+            console.print(Text(" " * _MARGIN + line, style))
+    console.print(Text(summarize(body["checks"]), "bold"))
+
+
+def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
+    """Return the sum of all lines.
+
+    >>> summarize([{"state": "ok"}, {"state": "warning"}])
+    'Nothing is broken: 1 ok, 1 warning.'
+    """
+    states = [one["state"] for one in checks]
+    count = {state: states.count(state) for state in (BROKEN, WARNING, OK)}
+    parts = [f"{count[OK]} ok", f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"]
+    if count[BROKEN]:
+        return f"{count[BROKEN]} broken, {parts[1]}, {parts[0]}."
+    return f"Nothing is broken: {parts[0]}, {parts[1]}."
+
+
+def _fold(text: str, width: int | None) -> list[str]:
+    """Return the lines of a text beside the names; one where no terminal sets a width."""
+    line = show_control(" ".join(text.split()))
+    if width is None:
+        return [line] if line else []
+    return textwrap.wrap(line, width - _MARGIN, break_on_hyphens=False)

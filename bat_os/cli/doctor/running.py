@@ -1,0 +1,355 @@
+"""The running system: kernel, watchdog, crash reports, logs, who can get in, and the cell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from bat_os import __version__
+from bat_os.cells.monty.monty_cell import MontyCell
+from bat_os.cells.zygote.zygote_cell import ZygoteCell
+from bat_os.cli.doctor.outcome import KernelFacts, Outcome, broken, join, ok, show_bytes, warning
+from bat_os.cli.environment import find_fault
+from bat_os.errors import BatError, CellUnavailableError
+from bat_os.supervisor.home import read_json
+from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.report import read_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bat_os.cli.doctor.outcome import Facts
+    from bat_os.client.client import KernelClient
+    from bat_os.ports import Cell
+    from bat_os.supervisor.home import Home
+    from bat_os.supervisor.report import Status
+
+
+PATIENCE: Final = 5.0  # seconds; a busy kernel answers within 0.1
+SLACK: Final = 5.0  # seconds between the clock of processes and that of files
+MUCH_LOG: Final = 200 * 10**6
+DAY: Final = dt.timedelta(days=1)
+_AGAIN: Final = "./run.sh stop, then ./run.sh"
+_WHY: Final = f"batos logs says more; when that is put right: {_AGAIN}"
+
+
+async def ask_kernel(kernel: KernelClient, home: Home) -> KernelFacts:
+    """Return how the kernel answers; at once where there is none, after PATIENCE where it hangs."""
+    told = read_json(home.endpoint)
+    if not told:
+        return KernelFacts()
+    pid = told.get("pid")
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
+        pid = 0
+    alive = _was_there(pid, home.endpoint)
+    if pid and not alive:
+        return KernelFacts(pid=pid, trouble=f"process {pid} was killed")
+    try:
+        health = await kernel.request("health", timeout=PATIENCE)
+    except BatError as error:
+        return KernelFacts(pid=pid, alive=alive, trouble=str(error))
+    return KernelFacts(health, pid, alive=True)
+
+
+def check_kernel(facts: Facts) -> list[Outcome]:
+    """Return whether a kernel answers, and what it says of itself."""
+    health = facts.kernel.health
+    if not health:
+        return [_judge_silence(facts)]
+    name = f"version {health.get('version')}, process {health.get('pid')}"
+    name += f", up {show_seconds(float(health.get('uptime', 0)))}"
+    if problem := health.get("problem"):
+        return [broken("kernel", f"{name}, serves what it knows, but: {problem}", _WHY)]
+    if doing := health.get("awakening"):
+        return [ok("kernel", f"{name}, still waking up: {doing}")]
+    if health.get("version") != __version__:
+        found = f"{name}, but these files are version {__version__}"
+        return [warning("kernel", found, _AGAIN)]
+    return [ok("kernel", f"{name}, ready, {health.get('queued', 0)} briefs wait")]
+
+
+def check_watchdog(facts: Facts) -> list[Outcome]:
+    """Return what the watchdog does, and why if it gave up."""
+    status = read_status(facts.home)
+    if not is_held(facts.home.lock):
+        return [_judge_absence(facts, status)]
+    if status is None:
+        return [ok("watchdog", "it is starting")]
+    found = f"{status.state} since {status.since}, process {status.watchdog_pid}"
+    found += f", {status.restarts} restarts"
+    if status.state == "restarting":
+        return [warning("watchdog", f"{found}: {status.reason}", f"see {facts.home.kernel_log}")]
+    return [ok("watchdog", found)]
+
+
+def check_crashes(facts: Facts) -> list[Outcome]:
+    """Return the crashes of the last day."""
+    since = dt.datetime.now(dt.UTC) - DAY
+    recent = [path for path in sorted(facts.home.crashes.glob("*.json")) if _written(path) > since]
+    if not recent:
+        return [ok("crashes", "none in the last day")]
+    last = read_json(recent[-1])
+    lines = last.get("log")
+    said = f", said last: {lines[-1]}" if isinstance(lines, list) and lines else ""
+    found = f"{len(recent)} in the last day; the last with exit status {last.get('exit')}{said}"
+    return [warning("crashes", found, f"see {recent[-1]}")]
+
+
+def check_logs(facts: Facts) -> list[Outcome]:
+    """Return how much the logs have grown."""
+    names = (
+        facts.home.path / "metacognition.jsonl",
+        facts.home.kernel_log,
+        facts.home.watchdog_log,
+    )
+    found = [file for name in names for file in name.parent.glob(f"{name.name}*")]
+    size = sum(file.stat().st_size for file in found if file.is_file())
+    text = f"{show_bytes(size)} in {len(found)} file{'s' * (len(found) != 1)}"
+    if size > MUCH_LOG:
+        largest = max(found, key=lambda file: file.stat().st_size)
+        return [warning("logs", text, f"the largest is {largest}; old ones may be deleted")]
+    return [ok("logs", text)]
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a span of time for people.
+
+    >>> show_seconds(42), show_seconds(4000), show_seconds(200_000)
+    ('42 s', '67 min', '56 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _judge_silence(facts: Facts) -> Outcome:
+    kernel, endpoint = facts.kernel, facts.home.endpoint
+    if not endpoint.exists():
+        state = read_status(facts.home)
+        if state is not None and is_held(facts.home.lock):
+            found = f"none serves; the watchdog is {state.state}"
+            return warning("kernel", found, "batos logs shows what it does")
+        return warning("kernel", "not running", "start it with ./run.sh")
+    if kernel.pid and not kernel.alive:
+        found = f"not running; process {kernel.pid} was killed and left {endpoint}"
+        return warning("kernel", found, "start it with ./run.sh, which replaces the file")
+    if not kernel.trouble:
+        return broken("kernel", f"{endpoint} cannot be read", f"rm {endpoint}; {_AGAIN}")
+    who = f"process {kernel.pid}" if kernel.pid else f"the one that {endpoint} names"
+    return broken("kernel", f"{who} does not answer: {kernel.trouble}", _AGAIN)
+
+
+def _judge_absence(facts: Facts, status: Status | None) -> Outcome:
+    state = status.state if status is not None else "stopped"
+    if status is not None and state == "failed":
+        found = f"it gave up, {status.since}: {status.reason}"
+        return broken("watchdog", found, f"see {facts.home.kernel_log}; then ./run.sh")
+    if status is not None and state != "stopped":
+        found = f"it was killed while it was {state}, since {status.since}"
+        return warning("watchdog", found, "./run.sh starts it again")
+    if facts.kernel.health:
+        found = "not running: nobody restarts this kernel"
+        return warning("watchdog", found, "stop the kernel (batos shutdown), then ./run.sh")
+    return ok("watchdog", "not running")
+
+
+def _was_there(pid: int, file: Path) -> bool:
+    """Return True when process ``pid`` lives and has since before ``file`` was written."""
+    try:
+        created = psutil.Process(pid).create_time() if pid else None
+        return created is not None and created < file.stat().st_mtime + SLACK
+    except (psutil.Error, OSError, OverflowError):
+        return False
+
+
+def _written(path: Path) -> dt.datetime:
+    """Return when a crash report was written, by its name; long ago where that says nothing."""
+    try:
+        return dt.datetime.strptime(path.stem, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def check_doors(facts: Facts) -> list[Outcome]:
+    """Return where the kernel listens, or whether it could."""
+    health, port = facts.kernel.health, facts.settings.tcp_port
+    if not health:
+        return [_judge_port(port)]
+    closed = [str(door) for door in health.get("closed_doors", ())]
+    outcomes = [
+        warning("doors", f"closed: {door}", f"another port: BATOS_TCP_PORT=0; then {_AGAIN}")
+        for door in closed
+    ]
+    opened = [str(door) for door in health.get("endpoints", ())]
+    outcomes += [_judge_socket(Path(door[6:])) for door in opened if door.startswith("ipc://")]
+    if tcp := [door for door in opened if not door.startswith("ipc://")]:
+        outcomes.append(ok("doors", f"{join(tcp)}, with the token"))
+    return outcomes
+
+
+def check_permissions(facts: Facts) -> list[Outcome]:
+    """Return whether others can get at the home directory or at the token."""
+    home, token = facts.home.path, facts.home.lock.parent / "token"
+    if fault := find_fault(home):
+        found, _, advice = fault.rpartition("; ")
+        return [broken("home", found, advice)]
+    if not home.exists():
+        return [ok("home", f"{home} is not there yet; the first start makes it")]
+    if os.name == "nt":
+        return [ok("home", f"{home}; permissions are not looked at on Windows")]
+    outcomes = [_judge_entry("home", home, 0o700)]
+    if token.is_file():
+        outcomes.append(_judge_entry("token", token, 0o600))
+    if facts.settings.open_loopback:
+        found = "BATOS_OPEN_LOOPBACK lets every program of this machine in without the token"
+        outcomes.append(warning("token", found, "unset BATOS_OPEN_LOOPBACK"))
+    return outcomes
+
+
+def _judge_port(port: int) -> Outcome:
+    if port < 0:
+        return ok("doors", "no TCP port is wanted")
+    if port == 0:
+        return ok("doors", "any free TCP port will do")
+    with socket.socket() as probe:
+        if os.name != "nt":  # there it would take a port that is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            found = f"TCP port {port} cannot be had: {error.strerror}"
+            return warning("doors", f"{found}; that door will stay closed", "set BATOS_TCP_PORT=0")
+    return ok("doors", f"TCP port {port} is free")
+
+
+def _judge_socket(path: Path) -> Outcome:
+    if not path.is_socket():
+        found = f"the socket {path} is gone; clients cannot find the kernel"
+        return broken("doors", found, _AGAIN)
+    folder = path.parent.stat()
+    if _owner_is_other(folder) or folder.st_mode & 0o077:
+        found = f"others can get at the socket {path}"
+        return broken("doors", found, f"chmod 700 {path.parent}; then {_AGAIN}")
+    return ok("doors", f"ipc://{path}, for you alone")
+
+
+def _judge_entry(name: str, path: Path, mode: int) -> Outcome:
+    """Return whether ``path`` is the owner's alone."""
+    about = path.stat()
+    shown, advice = f"{path}, mode {stat.S_IMODE(about.st_mode):04o}", f"chmod {mode:o} {path}"
+    if _owner_is_other(about):
+        found = f"{shown}, belongs to user {about.st_uid}, and you are {os.getuid()}"
+        return broken(name, found, "use a home directory of your own: BATOS_HOME=...")
+    if about.st_mode & mode != mode:
+        return broken(name, f"{shown}: you cannot use it", advice)
+    if not about.st_mode & 0o077:
+        return ok(name, f"{shown}, yours alone")
+    if name == "token" or about.st_mode & 0o022:
+        return broken(name, f"{shown}: others can get in", advice)
+    return warning(name, f"{shown}: others can look in", advice)
+
+
+def _owner_is_other(about: os.stat_result) -> bool:
+    return about.st_uid != os.getuid()
+
+
+CELLS: Final[Mapping[str, Callable[[], Cell]]] = {"zygote": ZygoteCell, "monty": MontyCell}
+_MEND: Final = {
+    "zygote": "use Linux 5.13 or newer with Landlock and seccomp (in a container: allow both)",
+    "monty": "install pydantic-monty as requirements.txt pins it",
+}
+
+
+async def check_cell(facts: Facts) -> list[Outcome]:
+    """Return how each cell stood the attacks, up to the first that held; that one is used."""
+    wanted = facts.settings.cell
+    kinds = list(CELLS) if wanted == "auto" else [wanted]
+    if facts.quick:
+        return [_told_by_kernel(facts.kernel.health)]
+    outcomes: list[Outcome] = []
+    refused: list[str] = []
+    for kind in kinds:
+        text, stats = await _attack(kind)
+        if stats:
+            why = f"chosen: {_why(kind, wanted)}"
+            outcomes += [ok("cell", f"{kind}: {text}; {why}"), *_confinement(kind, stats)]
+            return [*outcomes, *_compare(facts, kind)]
+        refused.append(f"{kind}: {text}")
+        if kind == "zygote" and sys.platform != "linux":
+            continue  # nothing is wrong: that cell is for Linux
+        if kind != kinds[-1]:
+            outcomes.append(warning("cell", refused[-1], _MEND[kind]))
+    found = f"learned methods are refused: {'; '.join(refused)}"
+    mend = "; or ".join(_MEND[kind] for kind in kinds)
+    if wanted != "auto":
+        mend += f"; or let another cell serve: unset BATOS_CELL (now {wanted})"
+    return [*outcomes, broken("cell", found, mend)]
+
+
+async def _attack(kind: str) -> tuple[str, dict[str, Any]]:
+    """Return how the attacks went, and the facts of the cell where it held; {} where not."""
+    cell, started = CELLS[kind](), time.monotonic()
+    try:
+        outcome = await cell.self_test()
+        stats = cell.stats()
+    except (CellUnavailableError, OSError) as error:
+        return str(error), {}
+    finally:
+        await cell.close()
+    held, through = outcome["held"], outcome["through"]
+    if not outcome["ok"]:
+        return f"not held: {', '.join(through) or 'ordinary code does not run in it'}", {}
+    took = time.monotonic() - started
+    return f"all {len(held)} attacks held in {took:.1f} s ({', '.join(held)})", stats
+
+
+def _why(kind: str, wanted: str) -> str:
+    if wanted != "auto":
+        return f"BATOS_CELL={wanted}"
+    return "the first that holds" if kind == "zygote" else "it stands in, a smaller Python"
+
+
+def _confinement(kind: str, stats: Mapping[str, Any]) -> list[Outcome]:
+    """Return what holds learned code, of what this machine has."""
+    facts = stats["confinement"]
+    name = "confinement"
+    if kind != "zygote":
+        return [ok(name, f"{facts['interpreter']}, {facts['process']}")]
+    parts = [
+        f"Landlock {facts['landlock']}",
+        "seccomp",
+        f"namespaces: {facts['namespaces'] or 'none'}",
+        "an unprivileged user" if facts["unprivileged"] else "as root",
+    ]
+    found = ", ".join(parts)
+    if not facts["unprivileged"]:
+        return [warning(name, found, "start BAT OS as an ordinary user")]
+    return [ok(name, found)]
+
+
+def _compare(facts: Facts, kind: str) -> list[Outcome]:
+    """Return a warning where the running kernel uses another cell than it would now."""
+    used = facts.kernel.health.get("cell", {})
+    if not used.get("self_test") or used.get("kind") == kind:
+        return []
+    found = f"the kernel uses {used.get('kind')}, this terminal's settings choose {kind}"
+    return [warning("cell", found, "./run.sh stop, then ./run.sh: it chooses again at its start")]
+
+
+def _told_by_kernel(health: Mapping[str, Any]) -> Outcome:
+    cell = health.get("cell", {})
+    test = cell.get("self_test", {})
+    if not test:
+        return ok("cell", "not tried (--quick)")
+    if not test.get("ok"):
+        found = f"learned methods are refused: {cell.get('kind')} did not hold"
+        return broken("cell", found, "batos doctor tells more without --quick")
+    return ok("cell", f"{cell.get('kind')}: {len(test['held'])} attacks held at the kernel's start")

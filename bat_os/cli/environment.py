@@ -1,0 +1,171 @@
+"""What every command starts from: this checkout, a home directory, its settings, the programs.
+
+Whether this user can use the home is checked first, so that one line says it. Imports nothing
+heavy: the watchdog and every verb start with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.core.settings import FILE, PREFIX, Resolved, resolve
+from bat_os.errors import BatError, SettingsError, StorageError, StorageFullError
+from bat_os.failpoints import VARIABLE as FAILPOINT
+from bat_os.supervisor.home import Home
+from bat_os.supervisor.program import Program, read_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT: Final = Path(bat_os.__file__).parents[1]
+ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
+MAX_BYTES: Final = 256 << 10
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def prefer_sockets() -> None:
+    """On Windows, use the event loop that can wait for ZeroMQ's sockets; the default cannot."""
+    if sys.platform == "win32":
+        asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+
+
+def find_home(named: str | Path | None) -> Home:
+    """Return the home that ``--home`` names; without it that of ``BATOS_HOME``, or ``data``."""
+    return Home(Path(named).absolute()) if named else Home.find(os.environ, ROOT)
+
+
+def require(home: Path) -> None:
+    """Check that this user can use a home directory, or create one there.
+
+    Raises:
+        SettingsError: It belongs to someone else, is closed, or is not a directory.
+    """
+    if fault := find_fault(home):
+        raise SettingsError(fault)
+
+
+def find_fault(home: Path) -> str:
+    """Return why this user cannot use a home directory, and what to do; "" if they can."""
+    for folder in _folders(home):
+        try:
+            about = folder.stat()
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            return f"{home} cannot be a home directory: a part of it is a file; {ELSEWHERE}"
+        except OSError as error:
+            return f"{folder} cannot be reached: {error.strerror}; {ELSEWHERE}"
+        if not stat.S_ISDIR(about.st_mode):
+            return f"{folder} is not a directory; {ELSEWHERE}"
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            return _judge_closed(folder, about)
+    return ""
+
+
+def _folders(home: Path) -> Iterator[Path]:
+    """Yield the home and the folders that every start writes to; another user may own them."""
+    yield home
+    yield home / "run"
+    yield home / "log"
+
+
+def _judge_closed(folder: Path, about: os.stat_result) -> str:
+    shown = f"mode {stat.S_IMODE(about.st_mode):04o}"
+    if hasattr(os, "getuid") and about.st_uid == os.getuid():
+        return f"{folder} is closed to you ({shown}); chmod 700 {folder}, or {ELSEWHERE}"
+    mine = f", and you are {_name_user(os.getuid())}" if hasattr(os, "getuid") else ""
+    return f"{folder} belongs to {_name_user(about.st_uid)} ({shown}){mine}; {ELSEWHERE}"
+
+
+def _name_user(uid: int) -> str:
+    try:
+        import pwd  # not on Windows
+
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except (ImportError, KeyError):
+        return f"user {uid}"
+
+
+def as_coded(error: OSError) -> BatError:
+    """Return an error of the system as one of ours: what could not be used, and why.
+
+    >>> str(as_coded(PermissionError(13, "Permission denied", "/etc/shadow")))
+    '/etc/shadow cannot be used: Permission denied'
+    """
+    what = f"{error.filename} " if isinstance(error.filename, (str, Path)) else "a file "
+    why = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StorageFullError(f"{what}cannot be written: {why}; free some space and try again")
+    return StorageError(f"{what}cannot be used: {why}")
+
+
+def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
+    """Return the settings of a home directory, and where each came from.
+
+    ``batos.toml`` of the home counts least, ``BATOS_*`` variables more, flags most.
+
+    Raises:
+        SettingsError: The home or the file cannot be used, or a value in the file, in the
+            environment or in the flags; the message says where and what is allowed.
+    """
+    require(home)
+    path = home / FILE
+    resolved = resolve(_read_settings(path), environ, flags | {"home": str(home)}, path=str(path))
+    if "home" not in flags:
+        origin = f"{PREFIX}HOME" if environ.get(f"{PREFIX}HOME") else "default"
+        return Resolved(resolved.settings, {**resolved.origins, "home": origin})
+    return resolved
+
+
+def _read_settings(path: Path) -> str:
+    """Return the text of a settings file; "" without one."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise SettingsError(f"{path} has more than {MAX_BYTES} bytes; settings need far fewer")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}, line {line}: not UTF-8 text") from error
+
+
+def kernel_command(home: Home, program: Program | None = None) -> list[str]:
+    """Return the command that starts the kernel: from a checkout, or from the installed package."""
+    program = program or read_program(home, ROOT, bat_os.__version__)
+    script = program.tree / "batos.py"
+    code = "from bat_os.cli.main import main; raise SystemExit(main())"
+    words = [str(script)] if script.exists() else ["-c", code]
+    return [str(program.python), "-u", *words, "serve", "--home", str(home.path), "--supervised"]
+
+
+def watchdog_command(home: Home) -> list[str]:
+    """Return the command that runs the watchdog in the foreground."""
+    script = ROOT / "min_watchdog_service.py"
+    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
+    words = [str(script)] if script.exists() else ["-c", code]
+    return [sys.executable, *words, "run", "--home", str(home.path)]
+
+
+def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the kernel's environment: ours, with no network for the model libraries.
+
+    Variables that the service manager and the tests set for the watchdog are left out.
+    """
+    ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+    if environ.get(FAILPOINT, "").startswith("upgrade."):
+        ours.add(FAILPOINT)
+    kept = {key: text for key, text in environ.items() if key not in ours}
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **kept}

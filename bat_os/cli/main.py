@@ -1,0 +1,224 @@
+"""Where the commands begin: ``batos`` (the kernel itself, or one verb) and ``batos-chat``.
+
+Imports stand inside the functions. So ``main`` can say what to do if packages are missing, and
+the kernel, which may have to be back at once, does not wait for the imports of verbs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.cli.environment import as_coded, find_home, load, prefer_sockets
+from bat_os.errors import BatError, FormatError, LockedError, SettingsError
+from bat_os.failpoints import arm
+from bat_os.supervisor import beats
+from bat_os.supervisor.home import Home, write_json
+from bat_os.supervisor.restart import EXIT_RESTART
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.cli.shell.parser import Parser
+    from bat_os.core.settings import Settings
+    from bat_os.kernel.service import Kernel
+
+log = logging.getLogger(__name__)
+
+COMPLETING: Final = "_ARGCOMPLETE"  # set by a shell that wants completions
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_PERMANENT: Final = 78
+EXIT_INTERRUPTED: Final = 130
+MAX_PIPED: Final = 1 << 20  # bytes of a sentence on standard input
+_SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requirements.txt"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status of ``batos``."""
+    return _guard(_run_batos, argv)
+
+
+def chat(argv: Sequence[str] | None = None) -> int:
+    """Return the exit status of ``batos-chat``: one sentence, or a conversation."""
+    return _guard(_run_chat, argv)
+
+
+def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    prefer_sockets()
+    try:
+        return run(sys.argv[1:] if argv is None else list(argv))
+    except ImportError as error:
+        print(f"batos: {error}; {_SET_UP}", file=sys.stderr)
+        return EXIT_PERMANENT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run_chat(arguments: list[str]) -> int:
+    from bat_os.cli.connection import interruptible
+    from bat_os.cli.console import Screen
+    from bat_os.cli.shell.launch import make_parser as make_chat_parser
+
+    options = make_chat_parser().parse_args(arguments)
+    home = find_home(options.home).path
+    screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
+    sentence = " ".join(options.sentence)
+    if not options.sentence and sys.stdin is not None:
+        if sys.stdin.isatty():
+            # A line editor, and all verbs: only a conversation needs them.
+            from bat_os.cli.chat.session import converse
+
+            return asyncio.run(converse(home, screen))
+        sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
+    from bat_os.cli.chat.once import ask_once
+
+    asked = ask_once(home, screen, sentence, fresh=options.fresh, call=options.call)
+    return asyncio.run(interruptible(asked, screen))
+
+
+def _run_batos(arguments: list[str]) -> int:
+    if COMPLETING in os.environ:
+        from bat_os.cli.shell.completion import answer
+        from bat_os.cli.verbs import make_parser as make_verbs
+
+        answer(make_verbs())
+    if _means_the_kernel(arguments):
+        return _start(arguments)
+    from bat_os.cli.verbs import main as run_verb
+
+    return run_verb(arguments)
+
+
+def _start(arguments: Sequence[str]) -> int:
+    status = EXIT_USAGE
+    try:
+        options = make_parser().read(arguments)
+        status = EXIT_FAILED
+        overrides = {key: value for key, value in vars(options).items() if value is not None}
+        supervised, trial = overrides.pop("supervised"), overrides.pop("trial")
+        overrides.pop("verb", None)
+        home = find_home(overrides.get("home"))
+        settings = load(home.path, os.environ, **overrides).settings
+        return serve(Home(home.path, trial=trial), settings, supervised=supervised)
+    except BatError as error:
+        if isinstance(error, (SettingsError, LockedError, FormatError)):
+            status = EXIT_PERMANENT
+        print(f"batos: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"batos: {as_coded(error)}", file=sys.stderr)
+    return status
+
+
+def _means_the_kernel(arguments: Sequence[str]) -> bool:
+    """Return True for ``serve``, and without any verb."""
+    words = list(arguments)
+    while words and words[0].startswith("-"):
+        if words[0] in ("-h", "--help"):
+            return False
+        del words[: 2 if words[0] in ("--home", "--tcp-port") else 1]
+    return not words or words[0] == "serve"
+
+
+def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
+    """Run a kernel until it is stopped; return its exit status."""
+    arm(settings.failpoint)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    faulthandler.enable()  # if a library crashes the process, the log says where
+    os.umask(0o077)
+    home.prepare()
+    return asyncio.run(_serve(home, settings, supervised=supervised))
+
+
+async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
+    from bat_os.app.listeners import make_doors, remove_socket_folder
+    from bat_os.app.logs import Journal
+    from bat_os.app.wiring import assemble
+    from bat_os.kernel.service import Kernel
+
+    doors = make_doors(home, settings)
+    parts = assemble(home, settings)
+    journal = Journal(home.path / "metacognition.jsonl")
+    kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs)
+    _stop_on_signals(kernel)
+    if supervised:
+        _stop_when_stdin_closes(kernel)
+    try:
+        async with beats.beating(os.environ.pop(beats.VARIABLE, ""), kernel.about):
+            await kernel.run(lambda facts: _announce(home, facts))
+    finally:
+        home.endpoint.unlink(missing_ok=True)
+        remove_socket_folder(home)
+        await journal.close()
+    return EXIT_RESTART if kernel.is_lost else 0
+
+
+def make_parser() -> Parser:
+    """Return the parser of ``serve``."""
+    from bat_os.cli.shell.parser import Parser
+
+    parser = Parser(
+        prog="batos serve",
+        description="The kernel of BAT OS. Usually the watchdog starts it.",
+        epilog="Exit status: 0 stopped, 1 an error, 78 a person must act. "
+        "Verbs on a running kernel: batos --help; docs/cli.md lists them all.",
+    )
+    parser.add_argument("verb", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
+    parser.add_argument("--home", help="folder of the image (default: $BATOS_HOME, or data)")
+    parser.add_argument("--tcp-port", type=int, dest="tcp_port", help="0: any free port; -1: none")
+    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
+    parser.add_argument(
+        "--trial", action="store_true", help="accept only the client that tries an upgrade"
+    )
+    return parser
+
+
+def _announce(home: Home, facts: Mapping[str, Any]) -> None:
+    """Write down for clients where the kernel listens."""
+    endpoints = facts["endpoints"]
+    write_json(
+        home.endpoint,
+        {
+            "pid": os.getpid(),
+            "boot": facts["boot"],
+            "version": bat_os.__version__,
+            "ipc": next((e for e in endpoints if e.startswith("ipc:")), ""),
+            "tcp": next((e for e in endpoints if e.startswith("tcp:")), ""),
+            "token_file": str(home.lock.parent / "token"),
+            "remote": next(iter(facts["remote"]), ""),
+        },
+    )
+    log.info("serving on %s", ", ".join([*endpoints, *facts["remote"]]))
+
+
+def _stop_on_signals(kernel: Kernel) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, kernel.stop)
+        except NotImplementedError:  # Windows' loop
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(kernel.stop))
+
+
+def _stop_when_stdin_closes(kernel: Kernel) -> None:
+    """Stop with the watchdog, however it ends: its end of the pipe closes."""
+    loop = asyncio.get_running_loop()
+
+    def wait(stop: Callable[[], None] = kernel.stop) -> None:
+        while os.read(0, 4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

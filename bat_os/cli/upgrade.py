@@ -1,0 +1,342 @@
+"""``batos upgrade``: see what instructions come to, sign them, have them carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.cli.commands.command import Command
+from bat_os.cli.environment import ROOT, kernel_command, kernel_environ, load
+from bat_os.core.settings import IMAGE
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    KernelUnreachableError,
+    LockedError,
+    UpgradeError,
+)
+from bat_os.supervisor.home import Home, read_json, write_json
+from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.logfile import tail
+from bat_os.supervisor.process import KernelProcess, Launch, StopTimes
+from bat_os.supervisor.upgrade import journal, trust
+from bat_os.supervisor.upgrade.instructions import LARGEST
+from bat_os.supervisor.upgrade.stages import STEPS, Stage
+from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from bat_os.cli.commands.command import Ask
+    from bat_os.cli.console import Screen
+    from bat_os.client.client import KernelClient
+    from bat_os.supervisor.program import Program
+
+LOOK: Final = 0.05  # seconds between two looks at what the other process does
+TRIAL_SECONDS: Final = 60.0
+ANSWER: Final = 2.0  # seconds for one answer
+NO_TCP: Final = "-1"
+ANY_TCP: Final = "0"
+
+
+async def _upgrade(ask: Ask) -> Mapping[str, Any]:
+    options, home = ask.options, Home(ask.home)
+    if options.new_key is not None:
+        return {"key": str(options.new_key), "line": trust.make_key(options.new_key)}
+    if options.file is None:
+        return _describe_last(home)
+    if options.sign is not None or options.seal:
+        return _sign(options.file, options.sign)
+    site = make_site(home, os.environ)
+    text = _read(options.file)
+    plan = await asyncio.to_thread(examine, site, text)
+    body = {
+        "id": plan.instructions.id,
+        "from": plan.running.version,
+        "to": plan.instructions.after,
+        "commit": plan.instructions.commit,
+        "signer": plan.signer,
+        "libraries": plan.instructions.requirements,
+        "image_format": plan.instructions.image_format or None,
+        "steps": _list_steps(),
+    }
+    if options.dry_run:
+        return body | {"dry_run": True}
+    told = await _carry_out(ask, site, text)
+    return body | told
+
+
+def _list_steps() -> list[dict[str, Any]]:
+    """Return the way to a good end, step by step."""
+    steps, stage = [], Stage.RECEIVED
+    while not stage.is_final:
+        step = STEPS[stage]
+        steps.append({"does": step.does, "serving": step.serving, "fails": step.fails.value})
+        stage = step.then
+    return steps
+
+
+async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
+    """Have the watchdog do it, or where none runs, do it here; return how it ended."""
+    site.home.prepare()
+    if site.home.instructions.exists():
+        raise ArgumentsError(f"{site.home.instructions} waits already")
+    before = journal.read(site.home)
+    if before is not None and not before.stage.is_final:
+        raise ArgumentsError("another upgrade is going on; batos upgrade tells how far it is")
+    if is_held(site.home.lock):
+        return await _wait(ask, site, text, before)
+    try:
+        lock = FileLock(site.home.lock).acquire()
+    except LockedError as error:
+        raise LockedError("a watchdog has just started; try again") from error
+    with lock:
+        _put(site.home, text)
+        upgrader = Upgrader(site)
+        show = lambda step, pid: ask.screen.note(step) if pid is None else None  # noqa: E731 - two lines
+        await asyncio.to_thread(upgrader.prepare)
+        await asyncio.to_thread(upgrader.apply, show)
+        return _tell(upgrader.outcome)
+
+
+async def _wait(
+    ask: Ask, site: Site, text: bytes, before: journal.Journal | None
+) -> dict[str, Any]:
+    """Give the instructions to the watchdog and follow its journal."""
+    _put(site.home, text)
+    shown = 0
+    while True:
+        await asyncio.sleep(LOOK)
+        found = await asyncio.to_thread(journal.read, site.home)
+        if found is None or (before is not None and found.times == before.times):
+            if not is_held(site.home.lock):
+                raise UpgradeError("the watchdog ended; started again, it goes on")
+            continue
+        for stage, _ in found.times[shown:]:
+            ask.screen.note(stage.replace("_", " "))
+        shown = len(found.times)
+        if found.stage.is_final:
+            return _tell(found)
+        if not is_held(site.home.lock):
+            stage = found.stage.value
+            raise UpgradeError(f"the watchdog ended at {stage}; started again, it goes on")
+
+
+def _put(home: Home, text: bytes) -> None:
+    draft = home.instructions.with_name(home.instructions.name + ".new")
+    draft.write_bytes(text)
+    draft.replace(home.instructions)
+
+
+def _tell(found: journal.Journal | None) -> dict[str, Any]:
+    if found is None:
+        raise UpgradeError("the instructions were not taken")
+    return {
+        "stage": found.stage.value,
+        "reason": found.reason,
+        "seconds": round(found.times[-1][1] - found.times[0][1], 3) if found.times else 0.0,
+        "exit_status": 0 if found.stage is Stage.DONE else 1,
+    }
+
+
+def _describe_last(home: Home) -> dict[str, Any]:
+    found = journal.read(home)
+    if found is None:
+        raise ArgumentsError("there has been no upgrade yet; batos upgrade FILE begins one")
+    return {
+        "id": found.id,
+        "stage": found.stage.value,
+        "reason": found.reason,
+        "signer": found.signer,
+        "to": found.after.version if found.after else None,
+        "times": [list(pair) for pair in found.times],
+    }
+
+
+def _sign(file: Path, key: Path | None) -> dict[str, Any]:
+    told = trust.read_plain(file)
+    signed = trust.seal(told) if key is None else trust.sign(told, key)
+    try:
+        write_json(file, signed, durable=True)
+    except OSError as error:
+        raise ArgumentsError(f"{file} cannot be written: {error}") from error
+    return {"file": str(file), "sha256": signed["sha256"], "signed": key is not None}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(LARGEST + 1)
+    except OSError as error:
+        raise ArgumentsError(f"{path} cannot be read: {error}") from error
+
+
+def _show(body: Mapping[str, Any], screen: Screen) -> None:
+    if "line" in body:
+        screen.answer(body["line"])
+        screen.note(f"the private key is {body['key']}; the line goes into upgrade_keys")
+    elif "sha256" in body:
+        how = "signed" if body["signed"] else "sealed, without a signature"
+        screen.answer(f"{body['file']}: {how}")
+    elif body.get("dry_run"):
+        _show_plan(body, screen)
+    else:
+        reason = f" ({body['reason']})" if body["reason"] else ""
+        screen.answer(f"{body['id'] or 'the upgrade'}: {body['stage'].replace('_', ' ')}{reason}")
+
+
+def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"{body['id']}: from {body['from']} to {body['to']}, signer {body['signer']}")
+    screen.answer(f"  commit {body['commit']}")
+    if body["libraries"]:
+        screen.answer(f"  libraries of {body['libraries']}, in a venv over the one that runs")
+    if body["image_format"]:
+        screen.answer(f"  the image goes over to format {body['image_format']}")
+    for number, step in enumerate(body["steps"], 1):
+        up = "the kernel serves" if step["serving"] else "no kernel"
+        fails = step["fails"].replace("_", " ")
+        screen.answer(f"  {number}. {step['does']} [{up}; if it fails: {fails}]")
+    screen.note("nothing was changed; without --dry-run it is done")
+
+
+def _words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="update_instructions.json; without: the last upgrade"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check and explain, change nothing")
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign FILE with a private key")
+    parser.add_argument("--seal", action="store_true", help="write only the digest into FILE")
+    parser.add_argument("--new-key", type=Path, metavar="KEY", help="make a private key")
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "upgrade": Command("replace the program under the image", _upgrade, _words, _show),
+}
+
+
+def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
+    """Return what carries out upgrades of ``home``.
+
+    Raises:
+        UpgradeError: An upgrade was going on, and its journal cannot be read.
+    """
+    return Upgrader(make_site(home, environ))
+
+
+def make_site(home: Home, environ: Mapping[str, str]) -> Site:
+    """Return what is upgraded."""
+    return Site(
+        home=home,
+        root=ROOT,
+        version=bat_os.__version__,
+        locate_image=lambda: _locate_image(home, environ),
+        command=lambda program: kernel_command(home, program),
+        trial=lambda program, show: try_out(home, program, kernel_environ(environ), show),
+    )
+
+
+def _locate_image(home: Home, environ: Mapping[str, str]) -> Path:
+    location = load(home.path, environ).settings.image
+    if "://" in location:
+        raise UpgradeError(
+            f"the image is at {location.partition('://')[0]}://..., not a file here; back it up "
+            "with the tools of its storage and start the new program by hand"
+        )
+    return Path(location).absolute() if location else home.path / IMAGE
+
+
+def try_out(
+    home: Home, program: Program, environ: Mapping[str, str], show: Callable[[int], None]
+) -> None:
+    """Return when a kernel of ``program`` serves the image well and has gone down in order.
+
+    Raises:
+        UpgradeError: It does not, within TRIAL_SECONDS.
+    """
+    trial = Home(home.path, trial=True)
+    trial.endpoint.unlink(missing_ok=True)
+    ended = threading.Event()
+    tcp = NO_TCP if hasattr(asyncio, "open_unix_connection") else ANY_TCP
+    command = [*kernel_command(home, program), "--trial", "--tcp-port", tcp]
+    try:
+        process = KernelProcess(
+            Launch(command, home.kernel_log, environ), lambda _code, _at: ended.set()
+        )
+    except OSError as error:
+        raise UpgradeError(f"the new program cannot be started: {error}") from error
+    show(process.pid)
+    trouble = ""
+    try:
+        asyncio.run(_examine(trial, process.pid, program, ended))
+    except BatError as error:
+        trouble = str(error)
+    finally:
+        code = process.stop(StopTimes())
+        trial.endpoint.unlink(missing_ok=True)
+    if code and not trouble:
+        trouble = f"it went down with status {code}"
+    if trouble:
+        last = " | ".join(tail(home.kernel_log, lines=3))
+        raise UpgradeError(f"the new program does not serve: {trouble}. Its last words: {last}")
+
+
+async def _examine(trial: Home, pid: int, program: Program, ended: threading.Event) -> None:
+    """Wait until the kernel is ready, and send it a message."""
+    from bat_os.client.client import KernelClient  # zmq takes 60 ms
+
+    give_up = time.monotonic() + TRIAL_SECONDS
+    while (told := read_json(trial.endpoint)).get("pid") != pid:
+        _check(ended, give_up)
+        await asyncio.sleep(LOOK)
+    endpoint = str(told.get("ipc") or told.get("tcp"))
+    token = _read_token(Path(str(told.get("token_file")))) if not told.get("ipc") else ""
+    async with KernelClient(endpoint, token) as kernel:
+        while not (health := await _ask_health(kernel)).get("ready"):
+            if health.get("problem"):
+                raise UpgradeError(str(health["problem"]))
+            _check(ended, give_up)
+            await asyncio.sleep(LOOK)
+        if health.get("version") != program.version:
+            raise UpgradeError(f"it is version {health.get('version')}, not {program.version}")
+        await _smoke(kernel, _left(give_up))
+
+
+async def _ask_health(kernel: KernelClient) -> dict[str, Any]:
+    """Return what it says of itself; nothing while it does not answer."""
+    try:
+        return await kernel.request("health", timeout=ANSWER)
+    except KernelUnreachableError:
+        return {}
+
+
+async def _smoke(kernel: KernelClient, patience: float) -> None:
+    """Send a message that every image answers, through dispatcher, turn and image."""
+    answer = await kernel.request(
+        "send", timeout=patience, target="genesis_obj", selector="respondsTo", args=["clone"]
+    )
+    if answer.get("result") is not True:
+        raise UpgradeError(f"genesis_obj.respondsTo('clone') gave {answer.get('result')!r:.80}")
+
+
+def _left(give_up: float) -> float:
+    return max(0.1, give_up - time.monotonic())
+
+
+def _check(ended: threading.Event, give_up: float) -> None:
+    if ended.is_set():
+        raise UpgradeError("it has ended")
+    if time.monotonic() > give_up:
+        raise UpgradeError(f"it was not ready within {TRIAL_SECONDS:.0f} s")
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UpgradeError(f"the token {path} cannot be read: {error}") from error

@@ -1,0 +1,106 @@
+"""bat_os.cli.main: doors, token, files and exit statuses of a kernel process."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.clients import ENVIRON
+from tests.kernels import ROOT
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+def batos(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, ROOT / "batos.py", *arguments],
+        env=ENVIRON | environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BATOS_TCP_PORT", "many", "BATOS_TCP_PORT='many' cannot be used"),
+        ("BATOS_TCP_PORT", "70000", "BATOS_TCP_PORT='70000' cannot be used"),
+        ("BATOS_ENGINE", "magic", "it takes transformers or scripted"),
+        ("BATOS_SCRIPT", "/nowhere/script.jsonl", "BATOS_SCRIPT=/nowhere/script.jsonl"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_and_final(tmp_path, name, value, said):
+    environ = {"BATOS_ENGINE": "scripted"} | {name: value}
+    ended = batos("serve", "--home", tmp_path / "home", **environ)
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines()[-1].startswith("batos: ")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_home_token_and_socket_are_closed_to_others(serving):
+    assert serving.home.stat().st_mode & 0o777 == 0o700
+    assert (serving.home / "run" / "token").stat().st_mode & 0o777 == 0o600
+    assert (serving.home / "run").stat().st_mode & 0o077 == 0
+    assert len(serving.token()) >= 40
+
+
+async def test_endpoint_json_says_where_the_kernel_is_while_it_is_there(serving):
+    told = serving.endpoint()
+    assert set(told) == {"pid", "boot", "version", "ipc", "tcp", "remote", "token_file"}
+    assert told["remote"] == ""
+    assert told["pid"] == serving.process.pid
+    assert told["tcp"].startswith("tcp://127.0.0.1:")
+    assert Path(told["token_file"]) == serving.home / "run" / "token"
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.wait() == 0
+    assert not (serving.home / "run" / "endpoint.json").exists()
+
+
+async def test_the_token_stays_and_the_boot_id_changes_with_every_start(serving):
+    token, boot = serving.token(), serving.endpoint()["boot"]
+    serving.stop()
+    serving.start()
+    await serving.until_ready()
+    assert serving.token() == token
+    assert serving.endpoint()["boot"] != boot
+
+
+async def test_a_tcp_port_that_is_taken_closes_that_door_only(kernel_process):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        kernel_process.start(tcp_port=port)
+        health = await kernel_process.until_ready()
+    assert [endpoint[:4] for endpoint in health["endpoints"]] == ["ipc:"]
+    assert len(health["closed_doors"]) == 1
+    assert f"tcp://127.0.0.1:{port}" in health["closed_doors"][0]
+
+
+async def test_a_home_whose_path_is_too_long_for_a_socket_still_has_one(kernel_process, tmp_path):
+    kernel_process.home = tmp_path / ("a name with spaces and ümlauts " * 3).strip() / "home"
+    kernel_process.home.parent.mkdir()
+    kernel_process.start()
+    health = await kernel_process.until_ready()
+    assert len(health["endpoints"][0]) <= len("ipc://") + 100
+    assert health["closed_doors"] == []
+    kernel_process.stop()
+    assert not Path(health["endpoints"][0].removeprefix("ipc://")).parent.exists()
+
+
+def test_help_says_where_the_verbs_are():
+    ended = batos("--help")
+    assert ended.returncode == 0
+    assert "batos VERB --help" in ended.stdout
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["serve", "list"])
+def test_where_the_packages_are_missing_it_says_what_to_do(tmp_path, verb):
+    ended = subprocess.run(
+        [Path(sys.executable).resolve(), "-S", ROOT / "batos.py", verb, "--home", tmp_path],
+        env=ENVIRON, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 78
+    assert "start with ./run.sh" in ended.stderr
+    assert "Traceback" not in ended.stderr
