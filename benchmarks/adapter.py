@@ -31,7 +31,6 @@ from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.offline import default_threads
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import CellError, NotFoundError, ProtocolError
-from bat_os.kernel.learning.candidates import METHOD_TOKENS
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.ports import Call, ObjectView, Sampling
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
     from bat_os.ports import Cell, ModelEngine, Nested, NestedReply
 
 SHIPPED = Path(__file__).parents[1] / "lora_adapters" / "method-writer"
-GREEDY = Sampling(max_tokens=METHOD_TOKENS, stop=STOP)
-WARM = Sampling(temperature=0.7, max_tokens=METHOD_TOKENS, stop=STOP, seed=1)
+GREEDY = Sampling(stop=STOP)  # as long as a method of the profile tiny
+WARM = Sampling(temperature=0.7, stop=STOP, seed=1)
 RECEIVER = Ref("0" * 16, "pupil_obj")
 
 

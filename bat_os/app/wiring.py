@@ -16,7 +16,7 @@ from bat_os.app.models import Models
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
-from bat_os.core.personas import PERSONAS
+from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
 from bat_os.engines.embedding import MiniLmEmbedder
 from bat_os.engines.gguf import packaged_minilm
@@ -86,7 +86,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
         catalog=CatalogService(image, embedder),
         cell=_cell(settings),
         guardian=PersistenceGuardian(),
-        personas=PERSONAS,
+        personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
         cascade=run_cascade,
     )

@@ -16,14 +16,11 @@ from bat_os.core.prompts import Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bat_os.core.limits import Limits
     from bat_os.core.personas import Persona
 
-SENTENCES: Final = 3
-TOKENS: Final = 96
 NEAR: Final = 0.35  # similarity of a passage to the question from which on it is shown
 CITED: Final = 0.5  # similarity of a sentence to a passage from which on it carries its mark
-PASSAGES: Final = 4
-MAX_SHOWN: Final = 400
 STOP: Final = r"\n\s*\n|\n(?:Question|Notes?|Answer|User)\b"
 NOT_GROUNDED: Final = (
     "Nothing in the knowledge catalog is about this: the answer is the model's own, not grounded."
@@ -52,20 +49,24 @@ def who_begins(question: str) -> tuple[str, str]:
     return ("ROBIN", "BRICK") if _FOR_ROBIN.search(question) else ("BRICK", "ROBIN")
 
 
-def ask_first(persona: Persona, question: str, passages: Sequence[str]) -> Prompt:
+def ask_first(persona: Persona, question: str, passages: Sequence[str], limits: Limits) -> Prompt:
     """Return the question for who begins; ``passages`` are numbered from 1."""
-    order = f"Answer in at most {SENTENCES} short sentences."
+    order = f"Answer in at most {limits.sentences} short sentences."
     if passages:
         order = f"Use the notes. {order}"
-    return _prompt(persona, f"{_notes(passages)}Question: {question}\n{order}")
+    return _prompt(persona, f"{_notes(passages, limits)}Question: {question}\n{order}")
 
 
 def ask_second(
-    persona: Persona, question: str, passages: Sequence[str], said: tuple[str, str]
+    persona: Persona,
+    question: str,
+    passages: Sequence[str],
+    said: tuple[str, str],
+    limits: Limits,
 ) -> Prompt:
     """Return the question for who goes on; ``said`` is (name, answer) of the first."""
     name, text = said
-    told = f"{_notes(passages[:2])}Question: {question}\n{name} answered: {text}\n"
+    told = f"{_notes(passages[:2], limits)}Question: {question}\n{name} answered: {text}\n"
     return _prompt(persona, told + _SECOND[persona.name])
 
 
@@ -95,16 +96,17 @@ def mark(
     return " ".join(parts), tuple(dict.fromkeys(cited))
 
 
-def shorten(text: str) -> str:
-    """Return a passage as it is shown: one line, cut at a word."""
+def shorten(text: str, most: int) -> str:
+    """Return a passage as it is shown: one line of ``most`` characters, cut at a word."""
     line = " ".join(text.split())
-    return line if len(line) <= MAX_SHOWN else line[:MAX_SHOWN].rsplit(" ", 1)[0] + " …"
+    return line if len(line) <= most else line[:most].rsplit(" ", 1)[0] + " …"
 
 
-def _notes(passages: Sequence[str]) -> str:
+def _notes(passages: Sequence[str], limits: Limits) -> str:
     if not passages:
         return ""
-    lines = [f"[{number}] {shorten(text)}" for number, text in enumerate(passages, start=1)]
+    shown = (shorten(text, limits.passage_chars) for text in passages)
+    lines = [f"[{number}] {text}" for number, text in enumerate(shown, start=1)]
     return "Notes:\n" + "\n".join(lines) + "\n\n"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bat_os.core.brief import goal
 from bat_os.core.prompts import Prompt, ask_method
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bat_os.core.brief import Brief
+    from bat_os.core.limits import Limits
     from bat_os.core.personas import Persona
-
-MAX_REMARK: Final = 80
-MAX_FACTS: Final = 1  # a small model does not come to the end of more
-MAX_PASSAGE: Final = 200
-_LINE: Final = {"type": "string", "minLength": 3, "maxLength": MAX_REMARK}
-SERVES_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {"serves": {"type": "boolean"}, "remark": _LINE},
-    "required": ["serves", "remark"],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +97,37 @@ def ask_whether_it_serves(brief: Brief, persona: Persona, packet: CognitiveState
     return Prompt((("system", persona.system_prompt), ("user", told + order)))
 
 
-def read_whether_it_serves(text: str) -> Stage:
+def serves_schema(limits: Limits) -> dict[str, Any]:
+    """Return the JSON Schema of ROBIN's answer."""
+    return {
+        "type": "object",
+        "properties": {"serves": {"type": "boolean"}, "remark": _line_schema(limits)},
+        "required": ["serves", "remark"],
+        "additionalProperties": False,
+    }
+
+
+def read_whether_it_serves(text: str, limits: Limits) -> Stage:
     """Return ROBIN's stage.
 
     Raises:
         ModelOutputError: It is not the JSON that was asked for.
     """
     data = _load(text)
-    serves, remark = data.get("serves"), _line(data.get("remark"))
+    serves, remark = data.get("serves"), _line(data.get("remark"), limits)
     if type(serves) is not bool or not remark:
         raise ModelOutputError("the JSON has no yes or no, or no remark")
     return Stage("ROBIN", (remark,), serves)
 
 
-def facts_schema(passages: int) -> dict[str, Any]:
+def facts_schema(passages: int, limits: Limits) -> dict[str, Any]:
     """Return the JSON Schema of BABS's answer about so many passages."""
-    number = {"enum": list(range(1, passages + 1))}
+    number, line = {"enum": list(range(1, passages + 1))}, _line_schema(limits)
     return {
         "type": "object",
         "properties": {
-            "facts": {"type": "array", "items": _LINE, "maxItems": MAX_FACTS},
-            "sources": {"type": "array", "items": number, "maxItems": MAX_FACTS},
+            "facts": {"type": "array", "items": line, "maxItems": limits.facts},
+            "sources": {"type": "array", "items": number, "maxItems": limits.facts},
         },
         "required": ["facts", "sources"],
         "additionalProperties": False,
@@ -139,10 +139,11 @@ def ask_facts(
     persona: Persona,
     packet: CognitiveStatePacket,
     passages: Sequence[Mapping[str, Any]],
+    limits: Limits,
 ) -> Prompt:
     """Return BABS's question about the passages found; ``read_facts`` reads the answer."""
     notes = "\n".join(
-        f"[{number}] {' '.join(one['text'].split())[:MAX_PASSAGE]}"
+        f"[{number}] {' '.join(one['text'].split())[: limits.note_chars]}"
         for number, one in enumerate(passages, start=1)
     )
     told = f"Notes:\n{notes}\n\nTask: {goal(brief)}\nThe draft:\n{packet.draft}\n"
@@ -150,7 +151,7 @@ def ask_facts(
     return Prompt((("system", persona.system_prompt), ("user", told + order)))
 
 
-def read_facts(text: str, passages: Sequence[Mapping[str, Any]]) -> Stage:
+def read_facts(text: str, passages: Sequence[Mapping[str, Any]], limits: Limits) -> Stage:
     """Return BABS's stage; a source that names no passage is left out.
 
     Raises:
@@ -160,7 +161,7 @@ def read_facts(text: str, passages: Sequence[Mapping[str, Any]]) -> Stage:
     facts, numbers = data.get("facts"), data.get("sources")
     if type(facts) is not list or type(numbers) is not list:
         raise ModelOutputError("the JSON has no facts, or no sources")
-    lines = tuple(filter(None, map(_line, facts[:MAX_FACTS])))
+    lines = tuple(filter(None, (_line(fact, limits) for fact in facts[: limits.facts])))
     known = [n for n in numbers if type(n) is int and 1 <= n <= len(passages)]
     sources = dict.fromkeys(str(passages[n - 1]["doc_id"]) for n in known)
     return Stage("BABS", lines, sources=tuple(sources))
@@ -185,8 +186,12 @@ def _load(text: str) -> dict[str, Any]:
     return data
 
 
-def _line(text: Any) -> str:
+def _line_schema(limits: Limits) -> dict[str, Any]:
+    return {"type": "string", "minLength": 3, "maxLength": limits.remark_chars}
+
+
+def _line(text: Any, limits: Limits) -> str:
     """Return a text as one clean line that fits, "" where it is none."""
     if type(text) is not str:
         return ""
-    return " ".join(text.encode(errors="ignore").decode().split())[:MAX_REMARK]
+    return " ".join(text.encode(errors="ignore").decode().split())[: limits.remark_chars]

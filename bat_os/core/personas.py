@@ -9,7 +9,7 @@ text, never files.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +30,7 @@ class Persona:
     Attributes:
         name: In capitals, as in ``PERSONAS``.
         role: One line for people.
-        system_prompt: At most 300 characters: small models lose the thread in long ones.
+        system_prompt: What a model is told that it is, in one or two sentences.
     """
 
     name: str
@@ -65,6 +65,24 @@ BABS: Final = Persona(
 PERSONAS: Final[Mapping[str, Persona]] = MappingProxyType(
     {persona.name: persona for persona in (ALFRED, BRICK, ROBIN, BABS)}
 )
+
+
+def shorten_prompts(personas: Mapping[str, Persona], most: int) -> Mapping[str, Persona]:
+    """Return the personas with system prompts of at most ``most`` characters, cut at a word.
+
+    >>> shorten_prompts({"BRICK": BRICK}, 30)["BRICK"].system_prompt
+    'You are BRICK, a logical'
+    """
+
+    def shorten(text: str) -> str:
+        return text if len(text) <= most else text[: most + 1].rpartition(" ")[0]
+
+    return MappingProxyType(
+        {
+            name: replace(persona, system_prompt=shorten(persona.system_prompt))
+            for name, persona in personas.items()
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

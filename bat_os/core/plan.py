@@ -15,9 +15,10 @@ from bat_os.errors import ModelOutputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bat_os.core.limits import Limits
+
 MAX_QUERIES: Final = 3
 MAX_QUERY: Final = 200
-MAX_SYSTEM: Final = 80
 TEMPERATURES: Final = (0.4, 0.7, 1.0)
 CANDIDATES: Final = (4, 8, 12)
 _QUERIES: Final[Mapping[str, Any]] = {
@@ -25,23 +26,6 @@ _QUERIES: Final[Mapping[str, Any]] = {
     "items": {"type": "string", "minLength": 3, "maxLength": 60},
     "minItems": 1,
     "maxItems": MAX_QUERIES,
-}
-QUERIES_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {"queries": _QUERIES},
-    "required": ["queries"],
-    "additionalProperties": False,
-}
-PLAN_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "queries": _QUERIES,
-        "temperature": {"enum": list(TEMPERATURES)},
-        "candidates": {"enum": list(CANDIDATES)},
-        "system": {"type": "string", "minLength": 10, "maxLength": MAX_SYSTEM},
-    },
-    "required": ["queries", "temperature", "candidates", "system"],
-    "additionalProperties": False,
 }
 
 
@@ -51,13 +35,13 @@ class Plan:
 
     Attributes:
         queries: One to MAX_QUERIES texts to look up.
-        temperature: Of the samples; one of TEMPERATURES.
+        temperature: Of the samples, one of TEMPERATURES, or 0 for the writer's own.
         candidates: How many to draw, or 0 for what the owner has set.
         system: Said to the writer on top of the persona's own words, or "".
     """
 
     queries: tuple[str, ...]
-    temperature: float = 0.7
+    temperature: float = 0.0
     candidates: int = 0
     system: str = ""
 
@@ -71,7 +55,24 @@ class Plan:
         }
 
 
-def read_plan(text: str) -> Plan:
+def plan_schema(limits: Limits, *, whole: bool) -> Mapping[str, Any]:
+    """Return the JSON Schema of a plan: of its queries alone, or of the whole plan."""
+    fields: dict[str, Any] = {"queries": _QUERIES}
+    if whole:
+        fields |= {
+            "temperature": {"enum": list(TEMPERATURES)},
+            "candidates": {"enum": list(CANDIDATES)},
+            "system": {"type": "string", "minLength": 10, "maxLength": limits.advice_chars},
+        }
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def read_plan(text: str, limits: Limits) -> Plan:
     """Return the plan in a model's answer; what it leaves out has its default.
 
     Raises:
@@ -85,16 +86,17 @@ def read_plan(text: str) -> Plan:
         raise ModelOutputError("the plan is not a JSON object")
     plan = Plan(
         _read_queries(data.get("queries")),
-        data.get("temperature", 0.7),
+        data.get("temperature", 0.0),
         data.get("candidates", 0),
         _clean(data.get("system", "")),
     )
-    if plan.temperature not in TEMPERATURES or type(plan.temperature) is bool:
+    if plan.temperature not in (0, *TEMPERATURES) or type(plan.temperature) is bool:
         raise ModelOutputError(f"the temperature is none of {TEMPERATURES}")
     if plan.candidates not in (0, *CANDIDATES) or type(plan.candidates) is not int:
         raise ModelOutputError(f"the number of candidates is none of {CANDIDATES}")
-    if len(plan.system) > MAX_SYSTEM:
-        raise ModelOutputError(f"the system prompt is longer than {MAX_SYSTEM} characters")
+    if len(plan.system) > limits.advice_chars:
+        most = limits.advice_chars
+        raise ModelOutputError(f"the system prompt is longer than {most} characters")
     return plan
 
 

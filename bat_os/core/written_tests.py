@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice, Verdict
+    from bat_os.core.limits import Limits
 
-MAX_TESTS: Final = 4
 _TEXT: Final = {"type": "string", "maxLength": 40}
 _ATOM: Final = {"anyOf": [_TEXT, {"type": "number"}, {"type": "boolean"}]}
 _VALUE: Final = {"anyOf": [*_ATOM["anyOf"], {"type": "array", "items": _ATOM, "maxItems": 6}]}
@@ -53,7 +53,7 @@ def ask_tests(brief: Brief, system: str) -> Prompt:
     return Prompt(tuple(messages))
 
 
-def schema_for(brief: Brief) -> dict[str, Any]:
+def schema_for(brief: Brief, limits: Limits) -> dict[str, Any]:
     """Return the JSON Schema that tests are constrained to: as many arguments as the brief has."""
     count = len(brief.args)
     args = {"type": "array", "items": _VALUE, "minItems": count, "maxItems": count}
@@ -63,7 +63,7 @@ def schema_for(brief: Brief) -> dict[str, Any]:
         "required": ["args", "result"],
         "additionalProperties": False,
     }
-    listed = {"type": "array", "items": test, "minItems": 1, "maxItems": MAX_TESTS}
+    listed = {"type": "array", "items": test, "minItems": 1, "maxItems": limits.tests}
     return {
         "type": "object",
         "properties": {"tests": listed},
@@ -72,7 +72,7 @@ def schema_for(brief: Brief) -> dict[str, Any]:
     }
 
 
-def read_tests(text: str, brief: Brief) -> tuple[dict[str, Any], ...]:
+def read_tests(text: str, brief: Brief, limits: Limits) -> tuple[dict[str, Any], ...]:
     """Return the tests in a model's answer, each once: maps with ``args`` and ``result``.
 
     Raises:
@@ -86,7 +86,7 @@ def read_tests(text: str, brief: Brief) -> tuple[dict[str, Any], ...]:
     if type(listed) is not list:
         raise ModelOutputError("the JSON has no list of tests")
     tests: dict[str, dict[str, Any]] = {}
-    for one in listed[:MAX_TESTS]:
+    for one in listed[: limits.tests]:
         if type(one) is not dict or type(one.get("args")) is not list or "result" not in one:
             raise ModelOutputError("a test has no arguments or no result")
         if len(one["args"]) != len(brief.args):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.limits import Limits
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import SettingsError
 from bat_os.models.profiles import (
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     Rule = tuple[Callable[[Any], Any], str]
 
 MAX_TEXT: Final = 200
+MAX_TOKENS: Final = 32_768
+MAX_COUNT: Final = 50  # of passages, functions and the like; a search gives 100 at most
+_LENGTHS: Final = ("_tokens", "_chars")
 _UNITS: Final = {"MB": 10**6, "GB": 10**9}
 _SIZE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB)")
 _HUB_ID: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -91,7 +96,7 @@ def _profile(
     name: str, table: Any, rules: Mapping[str, Rule], defaults: Mapping[str, Any]
 ) -> Profile:
     where = _place("profiles", name)
-    data = _read(table, where, _PROFILE, tuple(_PROFILE))
+    data = {"limits": {}} | _read(table, where, _PROFILE, tuple(_PROFILE)[:-1])
     needs = {"vram": 0, "cores": 1} | _read(
         data["needs"], f"{where}.needs", _NEEDS, ("ram", "disk")
     )
@@ -109,6 +114,7 @@ def _profile(
         needs=Needs(**needs),
         automatic=data["automatic"],
         personas=MappingProxyType(assignments),
+        limits=Limits(**_read(data["limits"], f"{where}.limits", _LIMITS)),
     )
 
 
@@ -208,10 +214,10 @@ _MODEL_RULES: Final[Mapping[str, Rule]] = {
 }
 _PERSONA: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(("adapter", "writing"), _TEXT_RULE),
-    "temperature": _number(0, 2, int, float),
+    "temperature": _number(0.1, 2, int, float),
     "top_p": _number(0, 1, int, float),
     "top_k": _number(1, 1000, int),
-    "max_tokens": _number(1, 32_768, int),
+    "max_tokens": _number(1, MAX_TOKENS, int),
     "keep_alive": _number(-1, 10**9, int, float),
     "pinned": _FLAG,
 }
@@ -220,6 +226,11 @@ _PROFILE: Final[Mapping[str, Rule]] = {
     "needs": _TABLE,
     "automatic": _FLAG,
     "personas": _TABLE,
+    "limits": _TABLE,
+}
+_LIMITS: Final[Mapping[str, Rule]] = {
+    field.name: _number(1, MAX_TOKENS if field.name.endswith(_LENGTHS) else MAX_COUNT, int)
+    for field in fields(Limits)
 }
 _NEEDS: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(("ram", "vram", "disk"), _SIZE_RULE),

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.forms import NF4
+from bat_os.core.limits import Limits
 from bat_os.errors import SettingsError
+from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,10 +74,11 @@ class Assignment:
         model: Name of the model.
         adapter: LoRA adapter that it always uses; "" for none.
         writing: The one it uses instead while it writes a method; "" for ``adapter``.
-        temperature: 0 is greedy.
+        temperature: Of what is sampled. First attempts and answers that only one version is
+            wanted of take the most likely text, whatever this is.
         top_p: Nucleus of this probability mass.
         top_k: At most this many tokens to choose from.
-        max_tokens: New tokens per completion.
+        max_tokens: New tokens of a method; ``Limits`` has those of other answers.
         keep_alive: Seconds that the unused model stays in memory; negative: for ever.
         pinned: The model never leaves memory by itself.
     """
@@ -83,12 +86,22 @@ class Assignment:
     model: str
     adapter: str = ""
     writing: str = ""
-    temperature: float = 0.0
+    temperature: float = 0.7
     top_p: float = 0.95
     top_k: int = 40
     max_tokens: int = 110
     keep_alive: float = 300.0
     pinned: bool = False
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it writes a method, without a seed and a stop."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ class Profile:
         needs: Of the machine.
         automatic: May be chosen without being asked for.
         personas: Name -> Assignment, all of ``PERSONAS``.
+        limits: Of what its models are shown and write.
     """
 
     name: str
@@ -139,6 +153,7 @@ class Profile:
     needs: Needs
     automatic: bool
     personas: Mapping[str, Assignment]
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from bat_os.core.prompts import STOP, read_method
 from bat_os.core.values import Ref
 from bat_os.errors import CellError, CellUnavailableError, NotFoundError, ProtocolError
-from bat_os.kernel.learning.candidates import METHOD_TOKENS
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.ports import Call, ObjectView, Sampling
@@ -67,7 +66,7 @@ async def examine(
         CellUnavailableError: No learned code can run on this machine.
     """
     marks = []
-    sampling = Sampling(temperature=0.0, max_tokens=METHOD_TOKENS, stop=STOP)
+    sampling = Sampling(stop=STOP)  # greedy, and as long as a method of the profile tiny
     for first in range(0, len(examples), _BATCH):
         some = examples[first : first + _BATCH]
         prompts = [ask_plainly(example) for example in some]

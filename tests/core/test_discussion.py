@@ -2,8 +2,11 @@
 
 import pytest
 
-from bat_os.core.discussion import MAX_SHOWN, ask_first, ask_second, mark, shorten, who_begins
+from bat_os.core.discussion import ask_first, ask_second, mark, shorten, who_begins
+from bat_os.core.limits import Limits
 from bat_os.core.personas import BRICK, ROBIN
+
+LIMITS = Limits()
 
 
 @pytest.mark.parametrize(
@@ -29,18 +32,18 @@ def test_robin_begins_where_a_reason_or_a_feeling_is_asked_for(question):
 
 
 def test_passages_are_numbered_and_the_second_is_given_the_first_answer():
-    first = ask_first(BRICK, "What is it?", ["One thing.", "Another."])
+    first = ask_first(BRICK, "What is it?", ["One thing.", "Another."], LIMITS)
     assert first.messages[0] == ("system", BRICK.system_prompt)
     assert "[1] One thing.\n[2] Another." in first.messages[1][1]
     assert "Use the notes" in first.messages[1][1]
-    second = ask_second(ROBIN, "What is it?", [], ("BRICK", "It is a thing."))
+    second = ask_second(ROBIN, "What is it?", [], ("BRICK", "It is a thing."), LIMITS)
     assert "BRICK answered: It is a thing." in second.messages[1][1]
     assert "Notes" not in second.messages[1][1]
 
 
 def test_a_long_passage_is_cut_at_a_word():
-    told = shorten("word " * MAX_SHOWN)
-    assert len(told) <= MAX_SHOWN + 2
+    told = shorten("word " * 400, 400)
+    assert len(told) <= 402
     assert told.endswith("word …")
 
 

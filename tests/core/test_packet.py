@@ -6,8 +6,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from bat_os.core.brief import Brief
+from bat_os.core.limits import Limits
 from bat_os.core.packet import (
-    MAX_REMARK,
     CognitiveStatePacket,
     Stage,
     ask_facts,
@@ -22,6 +22,7 @@ from bat_os.errors import ModelOutputError
 
 BRIEF = Brief("genesis_obj", "double", (21,))
 PASSAGES = [{"doc_id": "document:a", "text": "Twice  is\ntwo times."}]
+LIMITS = Limits()
 PACKET = (
     CognitiveStatePacket("Double.")
     .after(Stage("BRICK", tokens=9), "def double(self, number):\n    return number * 2\n")
@@ -39,9 +40,9 @@ def test_a_packet_comes_back_from_plain_data_and_cannot_be_changed():
 
 def test_each_question_has_the_draft_and_the_last_one_the_remarks():
     assert PACKET.draft in ask_whether_it_serves(BRIEF, ROBIN, PACKET).messages[1][1]
-    facts = ask_facts(BRIEF, BABS, PACKET, PASSAGES).messages[1][1]
+    facts = ask_facts(BRIEF, BABS, PACKET, PASSAGES, LIMITS).messages[1][1]
     assert "[1] Twice is two times." in facts
-    assert facts_schema(2)["properties"]["sources"]["items"] == {"enum": [1, 2]}
+    assert facts_schema(2, LIMITS)["properties"]["sources"]["items"] == {"enum": [1, 2]}
     final = ask_final(BRIEF, ALFRED, PACKET)
     assert "ROBIN: it is kind" in final.messages[1][1]
     assert PACKET.draft in final.messages[1][1]
@@ -49,10 +50,11 @@ def test_each_question_has_the_draft_and_the_last_one_the_remarks():
 
 
 def test_answers_are_read_cut_to_their_limits_and_unknown_sources_left_out():
-    told = read_whether_it_serves(json.dumps({"serves": False, "remark": "too  long " * 50}))
-    assert (told.serves, len(told.remarks[0]) <= MAX_REMARK) == (False, True)
+    long = {"serves": False, "remark": "too  long " * 50}
+    told = read_whether_it_serves(json.dumps(long), LIMITS)
+    assert (told.serves, len(told.remarks[0]) <= LIMITS.remark_chars) == (False, True)
     facts = {"facts": ["a fact", 7, "one too many"], "sources": [1, 1, 5, True, "x"]}
-    assert read_facts(json.dumps(facts), PASSAGES) == Stage(
+    assert read_facts(json.dumps(facts), PASSAGES, LIMITS) == Stage(
         "BABS", ("a fact",), sources=("document:a",)
     )
 
@@ -62,6 +64,6 @@ def test_answers_are_read_cut_to_their_limits_and_unknown_sources_left_out():
 )
 def test_an_answer_that_is_not_what_was_asked_for_is_refused(text):
     with pytest.raises(ModelOutputError):
-        read_whether_it_serves(text)
+        read_whether_it_serves(text, LIMITS)
     with pytest.raises(ModelOutputError):
-        read_facts(text, PASSAGES)
+        read_facts(text, PASSAGES, LIMITS)

@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from bat_os.core.brief import Brief, goal, parameters, signature
+from bat_os.core.limits import Limits
 from bat_os.core.plan import read_plan
 from bat_os.core.prompts import ask_method, ask_plan, read_method
 
@@ -53,4 +54,4 @@ def test_the_plan_is_asked_for_with_the_signature(whole):
     assert "def s(self, number):" in prompt.messages[-1][1]
     for role, text in prompt.messages:
         if role == "assistant":
-            assert (read_plan(text).candidates > 0) is whole
+            assert (read_plan(text, Limits()).candidates > 0) is whole

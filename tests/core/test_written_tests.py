@@ -6,8 +6,8 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import Verdict, choose
+from bat_os.core.limits import Limits
 from bat_os.core.written_tests import (
-    MAX_TESTS,
     ask_tests,
     find_strong,
     read_tests,
@@ -17,6 +17,7 @@ from bat_os.core.written_tests import (
 )
 from bat_os.errors import ModelOutputError
 
+LIMITS = Limits()
 BRIEF = Brief("genesis_obj", "double", (21,))
 
 
@@ -37,13 +38,13 @@ def test_the_question_shows_the_signature_and_how_tests_look():
     assert "def double(self, number):" in prompt.messages[-1][1]
     for role, text in prompt.messages[1:-1]:
         if role == "assistant":
-            assert 1 <= len(json.loads(text)["tests"]) <= MAX_TESTS
-    assert schema_for(BRIEF)["properties"]["tests"]["maxItems"] == MAX_TESTS
+            assert 1 <= len(json.loads(text)["tests"]) <= LIMITS.tests
+    assert schema_for(BRIEF, LIMITS)["properties"]["tests"]["maxItems"] == LIMITS.tests
 
 
 def test_tests_are_read_each_once_and_at_most_four():
     listed = [{"args": [n // 2], "result": n} for n in range(20)]
-    tests = read_tests(json.dumps({"tests": listed}), BRIEF)
+    tests = read_tests(json.dumps({"tests": listed}), BRIEF, LIMITS)
     assert tests == ({"args": [0], "result": 0}, {"args": [1], "result": 2})
 
 
@@ -56,7 +57,7 @@ def test_tests_are_read_each_once_and_at_most_four():
 )  # fmt: skip
 def test_what_is_no_test_is_refused(text):
     with pytest.raises(ModelOutputError):
-        read_tests(text, BRIEF)
+        read_tests(text, BRIEF, LIMITS)
 
 
 def test_a_test_that_none_or_all_pass_is_weak():

@@ -1,7 +1,7 @@
 """bat_os.models.profiles, profilefile: shipped profiles, bad files, what a machine bears."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bat_os.core.limits import Limits
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import SettingsError
 from bat_os.models.profilefile import parse
@@ -170,9 +171,12 @@ def change(old, new):
         (change('form = "fp32"', 'form = "q4_k_m"'), "fp32, bf16, nf4, q8_0"),
         (change("fp32 =", "fp8 ="), "models.SmolLM2-135M-Instruct.memory.fp8 is not known"),
         (change("[models.SmolLM2-135M-Instruct]", '[models."a b"]'), "models = 'a b'"),
-        (change("temperature = 0.2", "temperature = nan"), "ALFRED.temperature = nan"),
-        (change("temperature = 0.2", "temperature = 5"), "a number from 0 to 2"),
-        (change("temperature = 0.2", "temprature = 0.2"), "ALFRED.temprature is not known"),
+        (change("temperature = 0.8", "temperature = nan"), "ROBIN.temperature = nan"),
+        (change("temperature = 0.8", "temperature = 0"), "a number from 0.1 to 2"),
+        (change("temperature = 0.8", "temprature = 0.2"), "ROBIN.temprature is not known"),
+        (change("shots = 3", "shot = 3"), "profiles.tiny.limits.shot is not known"),
+        (change("shots = 3", "shots = 51"), "a whole number from 1 to 50"),
+        (change("plan_tokens = 160", "plan_tokens = 0"), "profiles.tiny.limits.plan_tokens = 0"),
         (change("max_tokens = 110", "max_tokens = 0"), "defaults.max_tokens = 0"),
         (change("BABS = {", "BATMAN = {"), "profiles.tiny.personas.BATMAN is not known"),
         (change("ALFRED = { model", "ALFRED = { modell"), "ALFRED.modell is not known"),
@@ -239,3 +243,22 @@ def test_the_table_of_models_in_the_docs_is_the_file():
     ]
 
     assert rows("Models") == said
+
+
+def test_the_table_of_sampling_in_the_docs_is_the_file():
+    def draw(one):
+        return f"{one.temperature} · {one.top_p} · {one.top_k} · {one.max_tokens}"
+
+    said = [[f"`{p.name}`", *map(draw, p.personas.values())] for p in BOOK.profiles.values()]
+
+    assert rows("Sampling") == said
+
+
+def test_the_table_of_limits_in_the_docs_is_the_file():
+    profiles = BOOK.profiles.values()
+    said = [
+        [f"`{field.name}`", *(str(getattr(p.limits, field.name)) for p in profiles)]
+        for field in fields(Limits)
+    ]
+
+    assert [[name, *values] for name, _, *values in rows("Limits")] == said

@@ -7,6 +7,7 @@ greedy x 1, sampled x n    prefilled with the signature; half of them after bein
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
@@ -18,7 +19,6 @@ from bat_os.kernel.learning.byexample import find_by_example
 from bat_os.kernel.learning.replacement import replaced_by
 from bat_os.kernel.learning.similar import STEWARD, adapt_to, find_similar
 from bat_os.kernel.snapshot import find
-from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import Mind
     from bat_os.kernel.learning.similar import Similar
     from bat_os.kernel.missions.text_stream import Pieces
-    from bat_os.ports import Prompt
+    from bat_os.ports import Prompt, Sampling
 
-METHOD_TOKENS: Final = 110
-SHOTS: Final = 3
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 _FENCE: Final = "```python\n"  # for the model, not for who looks on
-LACKS: Final = 6  # a small model loses the thread of longer lists
 
 
 class Synthesis:
@@ -56,7 +53,7 @@ class Synthesis:
         Raises:
             ModelError: The model cannot be had.
         """
-        mission = self._record.mission
+        mission, limits = self._record.mission, self._mind.profile.limits
         self._persona = await writer_of(self._mind, self._brief)
         system = self._mind.personas[self._persona].system_prompt
         system = f"{system} {self._plan.system}".rstrip() + self._without()
@@ -64,7 +61,7 @@ class Synthesis:
         similar = await find_similar(self._mind, self._record)
         if replaced.number:  # it would come back as its own successor
             similar = [one for one in similar if one.selector != self._brief.selector]
-        shots = [(one.wish, one.source) for one in similar if one.pure][:SHOTS]
+        shots = [(one.wish, one.source) for one in similar if one.pure][: limits.shots]
         plain = ask_method(self._brief, system, None)
         shown = ask_method(self._brief, system, shots)
         count = self._plan.candidates or self._mind.options.candidates
@@ -74,9 +71,12 @@ class Synthesis:
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
         drafts = [] if mission.rounds else await self._adapt(similar)
         calls = tokens = 0
-        for prompts, temperature in ((greedy, 0.0), (sampled, self._plan.temperature)):
+        own = self._mind.profile.personas[self._persona].sampling
+        likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
+        varied = replace(likely, temperature=self._plan.temperature or own.temperature)
+        for prompts, sampling in ((greedy, likely), (sampled, varied)):
             if prompts:
-                written, drawn = await self._draw(prompts, (temperature, seed))
+                written, drawn = await self._draw(prompts, sampling)
                 drafts += written
                 calls, tokens = calls + 1, tokens + drawn
         packet: Mapping[str, Any] = {}
@@ -100,14 +100,13 @@ class Synthesis:
         """
         rejected = self._record.mission.last(MethodRejected)
         missed = [v["lacks"] for v in rejected.verdicts if v.get("lacks")] if rejected else []
+        most = self._mind.profile.limits.lacks
         lacks = dict.fromkeys([*missed, *self._mind.cell.stats().get("lacks", ())])
-        return f" Do without {'; '.join(list(lacks)[:LACKS])}." if lacks else ""
+        return f" Do without {'; '.join(list(lacks)[:most])}." if lacks else ""
 
     async def _draw(
-        self, prompts: Sequence[Prompt], how: tuple[float, int]
+        self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> tuple[list[dict[str, Any]], int]:
-        temperature, seed = how
-        sampling = Sampling(temperature, max_tokens=METHOD_TOKENS, seed=seed, stop=STOP)
         roster, persona = self._mind.roster, self._persona
         begin = prompts[0].prefill.removeprefix(_FENCE)
         with self._pieces.writing(self._record.id, persona, begin) as hear:
@@ -116,9 +115,9 @@ class Synthesis:
             {
                 "text": one.text,
                 "finished": one.finished,
-                "temperature": temperature,
-                "seed": seed,
-                "batch": f"{self._record.mission.rounds} {temperature}",
+                "temperature": sampling.temperature,
+                "seed": sampling.seed,
+                "batch": f"{self._record.mission.rounds} {sampling.temperature}",
                 "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
                 "prompt": digest(repr(prompt)),
                 "persona": persona,

@@ -17,18 +17,14 @@ from bat_os.core.prompts import STOP, ask_method, read_method
 from bat_os.errors import ModelOutputError
 from bat_os.image.objects import digest
 from bat_os.kernel.context import Cascaded
-from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.brief import Brief
     from bat_os.kernel.context import Mind
-    from bat_os.ports import Completion, Prompt
+    from bat_os.ports import Completion, Prompt, Sampling
 
-METHOD_TOKENS: Final = 110
-REMARK_TOKENS: Final = 100
-FACT_TOKENS: Final = 120
 SECONDS: Final = 60.0  # for one stage, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
@@ -40,35 +36,50 @@ async def run_cascade(mind: Mind, brief: Brief, passages: Sequence[Mapping[str, 
         ModelError: A model cannot be had.
     """
     seed = int(digest(goal(brief))[:8], 16)
-    writing = Sampling(max_tokens=METHOD_TOKENS, seed=seed, stop=STOP, seconds=SECONDS)
-    people = mind.personas
-
+    people, limits = mind.personas, mind.profile.limits
+    drafting = _method(mind, "BRICK", seed)
     first = await _draw(
-        mind, "BRICK", ask_method(brief, people["BRICK"].system_prompt, None), writing
+        mind, "BRICK", ask_method(brief, people["BRICK"].system_prompt, None), drafting
     )
     packet = CognitiveStatePacket(goal(brief)).after(
         Stage("BRICK", tokens=first.tokens), read_method(brief, first.text)
     )
-    remarking = replace(writing, max_tokens=REMARK_TOKENS, stop="", schema=talk.SERVES_SCHEMA)
+    remarking = _answer(mind, "ROBIN", seed, (limits.remark_tokens, talk.serves_schema(limits)))
     prompt = talk.ask_whether_it_serves(brief, people["ROBIN"], packet)
     answer = await _draw(mind, "ROBIN", prompt, remarking)
-    packet = packet.after(_read("ROBIN", answer, talk.read_whether_it_serves))
+    packet = packet.after(
+        _read("ROBIN", answer, lambda text: talk.read_whether_it_serves(text, limits))
+    )
     if passages:
-        finding = replace(
-            remarking, max_tokens=FACT_TOKENS, schema=talk.facts_schema(len(passages))
-        )
-        prompt = talk.ask_facts(brief, people["BABS"], packet, passages)
+        schema = talk.facts_schema(len(passages), limits)
+        finding = _answer(mind, "BABS", seed, (limits.fact_tokens, schema))
+        prompt = talk.ask_facts(brief, people["BABS"], packet, passages, limits)
         answer = await _draw(mind, "BABS", prompt, finding)
-        packet = packet.after(_read("BABS", answer, lambda text: talk.read_facts(text, passages)))
+        packet = packet.after(
+            _read("BABS", answer, lambda text: talk.read_facts(text, passages, limits))
+        )
     else:
         packet = packet.after(Stage("BABS", skipped="no passage was found"))
     prompt = talk.ask_final(brief, people["ALFRED"], packet)
+    writing = _method(mind, "ALFRED", seed)
     last = await _draw(mind, "ALFRED", prompt, writing)
     packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
     draft = _draft(mind, prompt, last, writing)
     tokens = sum(stage.tokens for stage in packet.stages)
     calls = 3 + bool(passages)
     return Cascaded(packet.to_plain(), draft, calls, tokens)
+
+
+def _method(mind: Mind, persona: str, seed: int) -> Sampling:
+    """Return how a persona writes a method: the most likely one, since one is wanted."""
+    own = mind.profile.personas[persona].sampling
+    return replace(own, temperature=0.0, seed=seed, stop=STOP, seconds=SECONDS)
+
+
+def _answer(mind: Mind, persona: str, seed: int, form: tuple[int, Mapping[str, Any]]) -> Sampling:
+    tokens, schema = form
+    method = _method(mind, persona, seed)
+    return replace(method, max_tokens=tokens, stop="", schema=schema)
 
 
 async def _draw(mind: Mind, persona: str, prompt: Prompt, sampling: Sampling) -> Completion:

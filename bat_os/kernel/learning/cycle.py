@@ -29,7 +29,7 @@ from bat_os.core.events import (
     SkillReused,
 )
 from bat_os.core.mission import State
-from bat_os.core.plan import PLAN_SCHEMA, QUERIES_SCHEMA, read_plan
+from bat_os.core.plan import plan_schema, read_plan
 from bat_os.core.prompts import ask_plan
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
@@ -51,7 +51,6 @@ from bat_os.kernel.learning.replacement import replaced_by
 from bat_os.kernel.learning.reuse import find_known
 from bat_os.kernel.missions.text_stream import Pieces
 from bat_os.kernel.turn import take_turn
-from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -67,13 +66,9 @@ if TYPE_CHECKING:
     Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
 PLAN_TRIES: Final = 3
-PASSAGES: Final = 4
 UNSURE_ROUNDS: Final = 2  # batches that are drawn before an example is asked for
-SHOTS: Final = 4
 # A known skill that fails on these arguments is no answer: a method is written for them.
 _DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
-PLAN_TOKENS: Final = 160
-RETRY_TEMPERATURE: Final = 0.7
 
 
 class CognitiveCycle:
@@ -182,20 +177,22 @@ class CognitiveCycle:
     async def _make_plan(self, record: Record) -> Outcome:
         mind, whole = self.mind, self.mind.options.plan == "written"
         prompt = ask_plan(record.mission.brief, mind.personas["BRICK"].system_prompt, whole=whole)
+        own, limits = mind.profile.personas["BRICK"].sampling, mind.profile.limits
         tokens, problem = 0, ModelOutputError("no answer")
         for seed in range(PLAN_TRIES):
-            sampling = Sampling(
-                temperature=0.0 if seed == 0 else RETRY_TEMPERATURE,
-                max_tokens=PLAN_TOKENS,
+            sampling = replace(
+                own,
+                temperature=0.0 if seed == 0 else own.temperature,
+                max_tokens=limits.plan_tokens,
                 seed=seed,
-                schema=PLAN_SCHEMA if whole else QUERIES_SCHEMA,
+                schema=plan_schema(limits, whole=whole),
             )
             with self.pieces.writing(record.id, "BRICK") as hear:
                 drawn = await mind.roster.generate("BRICK", [prompt], sampling, on_text=hear)
             written = drawn[0]
             tokens += written.tokens
             try:
-                plan = read_plan(written.text)
+                plan = read_plan(written.text, limits)
             except ModelOutputError as error:
                 problem = error
                 continue
@@ -208,10 +205,12 @@ class CognitiveCycle:
 
     async def _find_passages(self, record: Record) -> Outcome:
         planned = record.mission.last(QueriesPlanned)
-        wish = goal(record.mission.brief)
-        documents = await self.mind.catalog.search((wish, *planned.queries), top_k=PASSAGES)
-        methods = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="method")
-        seeds = await self.mind.catalog.search((wish,), top_k=SHOTS, kind="seed")
+        wish, catalog = goal(record.mission.brief), self.mind.catalog
+        limits = self.mind.profile.limits
+        known = limits.shots + 1  # one may be of no use: too long, or not pure
+        documents = await catalog.search((wish, *planned.queries), top_k=limits.passages)
+        methods = await catalog.search((wish,), top_k=known, kind="method")
+        seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
         passages = tuple(
             {"doc_id": p.doc_id, "title": p.title, "kind": p.kind, "text": p.text,

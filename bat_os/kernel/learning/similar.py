@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bat_os.image.missions import Record
     from bat_os.kernel.context import Mind
 
-MAX_SHOT: Final = 600
 ADAPTED: Final = 3
 STEWARD: Final = "ALFRED"  # who speaks for what no model wrote
 
@@ -80,7 +79,7 @@ async def read_functions(
         Similar(passage["doc_id"], own, meta["selector"], meta["source"].rstrip(),
                 bool(meta.get("pure")), round(float(vectors[0] @ vector), 4))
         for passage, own, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
-        if len(meta["source"]) <= MAX_SHOT
+        if len(meta["source"]) <= mind.profile.limits.shot_chars
     ]  # fmt: skip
     nearest: dict[str, Similar] = {}
     for one in sorted(similar, key=lambda one: -one.likeness):

@@ -15,7 +15,6 @@ from bat_os.core.brief import goal
 from bat_os.core.choosing import same
 from bat_os.errors import CellError, ModelOutputError, ProtocolError
 from bat_os.image.objects import digest
-from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     Run = Callable[[str, Brief, float], Awaitable[Answer]]
 
 WRITER: Final = "ALFRED"
-TOKENS: Final = 200
 SECONDS: Final = 0.5  # for one candidate on one test
 _ITS_FAULT: Final = (CellError, ProtocolError)
 
@@ -61,10 +59,15 @@ async def weigh_by_tests(mind: Mind, brief: Brief, choice: Choice, run: Run) -> 
         return Tested(choice)
     prompt = written.ask_tests(brief, mind.personas[WRITER].system_prompt)
     seed = int(digest(goal(brief))[:8], 16)
-    sampling = Sampling(max_tokens=TOKENS, seed=seed, schema=written.schema_for(brief))
+    limits = mind.profile.limits
+    sampling = replace(
+        mind.profile.personas[WRITER].sampling,
+        temperature=0.0, max_tokens=limits.test_tokens, seed=seed,
+        schema=written.schema_for(brief, limits),
+    )  # fmt: skip
     drawn = (await mind.roster.generate(WRITER, [prompt], sampling))[0]
     try:
-        tests = written.read_tests(drawn.text, brief)
+        tests = written.read_tests(drawn.text, brief, limits)
     except ModelOutputError:
         return Tested(choice, (), 1, drawn.tokens)
     sources: dict[str, set[int]] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,6 @@ from bat_os.core import sentences
 from bat_os.errors import ArgumentsError, ModelOutputError
 from bat_os.image.history import talks
 from bat_os.image.objects import digest
-from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +36,6 @@ MAX_SEED: Final = 1 << 31
 MAX_LISTED: Final = 50
 TRIES: Final = 3
 SECONDS: Final = 120.0  # for one speaker, loading included
-TEMPERATURE: Final = 0.7
 KINDS: Final = ("document", "codex")
 
 
@@ -66,17 +64,17 @@ async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         ModelError: A model cannot be had.
     """
     question, seed = _question(request), _number(request, "seed", 0, MAX_SEED)
-    started = time.time()
+    started, limits = time.time(), mind.profile.limits
     found = await _passages(mind, question)
     texts = [one.text for one in found]
     first, second = counterpoint.who_begins(question)
     draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
-    prompt = counterpoint.ask_first(mind.personas[first], question, texts)
+    prompt = counterpoint.ask_first(mind.personas[first], question, texts, limits)
     one = await draw.answer(first, prompt, ())
     if not one.sentences:
         raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
     said = first, " ".join(one.sentences)
-    prompt = counterpoint.ask_second(mind.personas[second], question, texts, said)
+    prompt = counterpoint.ask_second(mind.personas[second], question, texts, said, limits)
     other = await draw.answer(second, prompt, one.sentences)
     spoken = [one, other] if other.sentences else [one]
     answers = [await _marked(mind, told, texts) for told in spoken]
@@ -120,6 +118,7 @@ class _Drawing:
         self._say = say
         self._question = question
         self._seed = seed
+        self._limits = mind.profile.limits
 
     async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> _Said:
         """Return what a persona says, without what was said before; perhaps no sentence."""
@@ -129,7 +128,7 @@ class _Drawing:
                 self._say({"persona": persona, "text": "", "again": attempt})
             text, drawn = await self._draw(persona, prompt, attempt)
             tokens += drawn
-            if kept := sentences.keep(text, counterpoint.SENTENCES, before, self._question):
+            if kept := sentences.keep(text, self._limits.sentences, before, self._question):
                 return _Said(persona, tuple(kept), tokens, attempt + 1)
         return _Said(persona, (), tokens, TRIES)
 
@@ -141,12 +140,12 @@ class _Drawing:
             if enough.is_set():
                 return
             self._say({"persona": persona, "text": piece})
-            if sentences.is_enough(so_far[0], counterpoint.SENTENCES):
+            if sentences.is_enough(so_far[0], self._limits.sentences):
                 enough.set()  # what else would come is not kept
 
-        sampling = Sampling(
-            TEMPERATURE,
-            max_tokens=counterpoint.TOKENS,
+        sampling = replace(
+            self._mind.profile.personas[persona].sampling,
+            max_tokens=self._limits.answer_tokens,
             seed=(self._seed + attempt) % MAX_SEED,
             stop=counterpoint.STOP,
             seconds=SECONDS,
@@ -161,10 +160,11 @@ class _Drawing:
 
 async def _passages(mind: Mind, question: str) -> list[Passage]:
     found: list[Passage] = []
+    most = mind.profile.limits.passages
     for kind in KINDS:
-        hits = await mind.catalog.search((question,), top_k=counterpoint.PASSAGES, kind=kind)
+        hits = await mind.catalog.search((question,), top_k=most, kind=kind)
         found += [hit for hit in hits if hit.similarity >= counterpoint.NEAR]
-    return sorted(found, key=lambda hit: -hit.similarity)[: counterpoint.PASSAGES]
+    return sorted(found, key=lambda hit: -hit.similarity)[:most]
 
 
 async def _marked(mind: Mind, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
