@@ -21,7 +21,7 @@ import bat_os
 from bat_os.cli.environment import as_coded, find_home, load, prefer_sockets
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
-from bat_os.supervisor import beats
+from bat_os.supervisor import pulse
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.restart import EXIT_RESTART
 
@@ -155,7 +155,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     if supervised:
         _stop_when_stdin_closes(kernel)
     try:
-        async with beats.beating(os.environ.pop(beats.VARIABLE, ""), kernel.about):
+        async with pulse.beating(os.environ.pop(pulse.VARIABLE, ""), kernel.about):
             await kernel.run(lambda facts: _announce(home, facts))
     finally:
         home.endpoint.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ from bat_os.cli.shell import launch
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.lock import FileLock, is_held
-from bat_os.supervisor.logfile import tail
+from bat_os.supervisor.report import tail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

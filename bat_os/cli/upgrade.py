@@ -22,11 +22,11 @@ from bat_os.errors import (
 )
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.lock import FileLock, is_held
-from bat_os.supervisor.logfile import tail
 from bat_os.supervisor.process import KernelProcess, Launch, StopTimes
-from bat_os.supervisor.upgrade import journal, trust
+from bat_os.supervisor.report import tail
+from bat_os.supervisor.upgrade import instructions, journal
 from bat_os.supervisor.upgrade.instructions import LARGEST
-from bat_os.supervisor.upgrade.stages import STEPS, Stage
+from bat_os.supervisor.upgrade.journal import STEPS, Stage
 from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ ANY_TCP: Final = "0"
 async def _upgrade(ask: Ask) -> Mapping[str, Any]:
     options, home = ask.options, Home(ask.home)
     if options.new_key is not None:
-        return {"key": str(options.new_key), "line": trust.make_key(options.new_key)}
+        return {"key": str(options.new_key), "line": instructions.make_key(options.new_key)}
     if options.file is None:
         return _describe_last(home)
     if options.sign is not None or options.seal:
@@ -160,8 +160,8 @@ def _describe_last(home: Home) -> dict[str, Any]:
 
 
 def _sign(file: Path, key: Path | None) -> dict[str, Any]:
-    told = trust.read_plain(file)
-    signed = trust.seal(told) if key is None else trust.sign(told, key)
+    told = instructions.read_plain(file)
+    signed = instructions.seal(told) if key is None else instructions.sign(told, key)
     try:
         write_json(file, signed, durable=True)
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from bat_os.supervisor.logfile import rotate
+from bat_os.supervisor.report import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,18 +1,46 @@
-"""Whether a kernel lives: a pure rule over the times at which its loop was heard of.
+"""The kernel's heartbeat, and the rule that says from it whether a kernel lives.
 
-    heard of < 5 s ago    well
-             5 to 15 s    suspect: the kernel writes the stacks of its threads into its log
-             over 15 s    lost: it is to be killed
-    not serving 300 s after its birth: late, to be killed too
+    kernel   loop > {token, boot, n, state, lag} > datagram to a port of the loopback interface
+    watchdog drains the port at every look:
 
-A kernel that never beats (an older program) is known by its exit and by the start-up limit
-only. Time in which we ourselves did not run, asleep or stopped, counts against nobody.
+    last beat < 5 s ago   well
+              5 to 15 s   suspect: the kernel writes the stacks of its threads into its log
+              over 15 s   lost: it is killed
+    not serving 300 s after its start: late, killed too
+
+The loop itself sends, so a loop that is blocked falls silent; a thread or the C part of a
+library would go on beating. A datagram never makes the kernel wait, whatever the watchdog or
+the disk does. The token, new for each kernel, keeps other programs from beating in its name.
+With each beat the kernel restarts a timer of ``faulthandler``: when it runs out, the stacks of
+all threads go to standard error, which is the kernel's log, even while the loop is blocked.
+
+A kernel that never beats (an older program) is watched by its exit and the start-up limit only.
+Time in which the watchdog itself did not run, asleep or stopped, does not count.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import faulthandler
+import hmac
+import json
+import secrets
+import socket
+import sys
+import time
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+VARIABLE: Final = "BATOS_BEAT"  # 127.0.0.1:PORT:TOKEN, set by the watchdog for its kernel
+EVERY: Final = 1.0
+LARGEST: Final = 2_000
+MOST: Final = 1_000  # datagrams taken at one look
 
 
 class Vital(Enum):
@@ -39,6 +67,9 @@ class PulseLimits:
     lost: float = 15.0
     startup: float = 300.0
     nap: float = 4.0
+
+
+LIMITS: Final = PulseLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +111,127 @@ class Pulse:
         if silence > limits.lost:
             return Vital.LOST
         return Vital.SUSPECT if silence > limits.suspect else Vital.WELL
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a kernel says of itself.
+
+    Attributes:
+        n: Number of the beat.
+        lag: Seconds by which the loop was late for it.
+        state: ``serving``, or what it does while it wakes up.
+    """
+
+    n: int
+    lag: float
+    state: str
+
+
+class BeatListener:
+    """The watchdog's end. Without a loopback interface it never hears a beat."""
+
+    def __init__(self) -> None:
+        """Open the port."""
+        self._token = ""
+        self._socket: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(("127.0.0.1", 0))
+        except OSError:
+            self._socket.close()
+            self._socket = None
+        else:
+            self._socket.setblocking(False)
+
+    def invite(self) -> dict[str, str]:
+        """Return the environment for the next kernel; beats of earlier ones no longer count."""
+        if self._socket is None:
+            return {}
+        self._token = secrets.token_hex(16)
+        port = self._socket.getsockname()[1]
+        return {VARIABLE: f"127.0.0.1:{port}:{self._token}"}
+
+    def drain(self) -> Beat | None:
+        """Return the last beat that has come since, or None; never waits."""
+        last = None
+        if self._socket is None:
+            return None
+        for _ in range(MOST):
+            try:
+                data = self._socket.recv(LARGEST)
+            except BlockingIOError:
+                break
+            except OSError:  # on Windows: the answer to an earlier datagram, or one too long
+                continue
+            last = self._read(data) or last
+        return last
+
+    def _read(self, data: bytes) -> Beat | None:
+        try:
+            beat = json.loads(data)
+            token, n, lag = str(beat["token"]), int(beat["n"]), float(beat["lag"])
+            state = str(beat["state"])[:200]
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return None
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token.encode()):
+            return None
+        return Beat(n, lag, state)
+
+    def close(self) -> None:
+        """Close the port. Idempotent."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.asynccontextmanager
+async def beating(invitation: str, about: Callable[[], Mapping[str, Any]]) -> Any:
+    """Beat for as long as the block lasts, from the running loop.
+
+    Args:
+        invitation: The value of VARIABLE; nothing is sent without one.
+        about: Facts as of ``health``; ``boot`` and ``awakening`` are sent.
+    """
+    host, _, rest = invitation.partition(":")
+    port, _, token = rest.partition(":")
+    if host != "127.0.0.1" or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        yield
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.setblocking(False)
+        task = asyncio.create_task(_beat(line, (host, int(port)), token, about), name="beat")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            faulthandler.cancel_dump_traceback_later()
+
+
+async def _beat(
+    line: socket.socket,
+    address: tuple[str, int],
+    token: str,
+    about: Callable[[], Mapping[str, Any]],
+) -> None:
+    n, due = 0, time.monotonic()
+    while True:
+        faulthandler.dump_traceback_later(LIMITS.suspect, file=sys.stderr)
+        facts = about()
+        beat = {
+            "token": token,
+            "boot": facts["boot"],
+            "n": n,
+            "lag": round(max(0.0, time.monotonic() - due), 3),
+            "state": str(facts["awakening"] or "serving")[:200],
+        }
+        with contextlib.suppress(OSError):  # the watchdog is gone; the closed pipe ends us
+            line.sendto(json.dumps(beat).encode(), address)
+        n, due = n + 1, time.monotonic() + EVERY
+        await asyncio.sleep(EVERY)

@@ -1,14 +1,19 @@
-"""What the watchdog leaves on disk for others: ``status.json`` and one file per crash."""
+"""What the watchdog leaves on disk for others: ``status.json``, crash reports, log files.
+
+A log file is set aside when it is large; readers get its end. Standard library only, because
+set-up runs before anything is installed.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bat_os import __version__
 from bat_os.supervisor.home import Home, read_json, write_json
-from bat_os.supervisor.logfile import tail
 from bat_os.supervisor.restart import describe_exit
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ class Status:
         watchdog_pid: The watchdog itself.
         pid: The kernel process, while there is one.
         pid_created: When that process was made, Unix time; with ``pid`` it names one
-            process for good, for numbers are used again.
+            process for good, since numbers are reused.
         boot: The kernel's own name for this life of it, once it serves.
         restarts: Since the watchdog started.
         last_exit: Exit status of the last kernel that ended.
@@ -57,7 +62,7 @@ def write_status(home: Home, status: Status) -> None:
 
 
 def read_status(home: Home) -> Status | None:
-    """Return what ``run/status.json`` says; None when there is none that makes sense."""
+    """Return what ``run/status.json`` says; None if it is missing or invalid."""
     data = read_json(home.status)
     known = {name: data[name] for name in Status.__dataclass_fields__ if name in data}
     if not isinstance(known.get("state"), str) or not isinstance(known.get("watchdog_pid"), int):
@@ -87,3 +92,50 @@ def write_crash(home: Home, run: Run, status: Status) -> Path:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+LARGEST: Final = 10_000_000
+KEPT: Final = 3
+
+
+def rotate(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
+    """Rename ``path`` to ``path.1`` if it is over ``largest`` bytes, and .1 to .2 before.
+
+    ``kept`` older files stay. On Windows no process may have the file open.
+    """
+    if not path.exists() or path.stat().st_size <= largest:
+        return
+    older = [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, kept + 1))]
+    for source, target in reversed(list(pairwise(older))):
+        if source.exists():
+            source.replace(target)
+
+
+def rotate_open(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> bool:
+    """Rotate ``path`` while a process appends to it; return True if it was large enough.
+
+    The text is copied and the file emptied, since the writer keeps it open: what it writes
+    between the two is lost, a line at most in practice.
+    """
+    if not path.exists() or path.stat().st_size <= largest:
+        return False
+    for number in range(kept, 1, -1):
+        older = path.with_name(f"{path.name}.{number - 1}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number}"))
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    with path.open("r+b") as stream:
+        stream.truncate(0)
+    return True
+
+
+def tail(path: Path, *, lines: int = 20, limit: int = 16_000) -> list[str]:
+    """Return up to ``lines`` last lines of ``path``, of its last ``limit`` bytes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - limit))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]

@@ -24,13 +24,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bat_os.errors import UpgradeError
-from bat_os.supervisor.beats import BeatListener
 from bat_os.supervisor.home import Home, read_json
-from bat_os.supervisor.logfile import rotate_open
 from bat_os.supervisor.notify import Notifier
 from bat_os.supervisor.process import KernelProcess, Launch, StopTimes, created_of, end_orphan
-from bat_os.supervisor.pulse import Pulse, PulseLimits, Vital
-from bat_os.supervisor.report import Status, read_status, write_crash, write_status
+from bat_os.supervisor.pulse import BeatListener, Pulse, PulseLimits, Vital
+from bat_os.supervisor.report import Status, read_status, rotate_open, write_crash, write_status
 from bat_os.supervisor.restart import (
     EXIT_FAILED,
     EXIT_PERMANENT,

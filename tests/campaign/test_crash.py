@@ -8,7 +8,7 @@ import pytest
 from bat_os import failpoints
 from bat_os.core.mission import State
 from bat_os.errors import SettingsError
-from bat_os.supervisor.upgrade.stages import Stage
+from bat_os.supervisor.upgrade.journal import Stage
 from tests.campaign import crash, damage, faults
 from tests.campaign.checker import Told, find_faults
 from tests.campaign.scenario import Settings

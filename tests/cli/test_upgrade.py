@@ -5,8 +5,7 @@ import json
 import pytest
 
 from bat_os.cli.verbs import main
-from bat_os.supervisor.upgrade.instructions import parse
-from bat_os.supervisor.upgrade.trust import check_signature
+from bat_os.supervisor.upgrade.instructions import check_signature, parse
 
 TOLD = {
     "schema": 1,

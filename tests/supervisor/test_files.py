@@ -1,4 +1,4 @@
-"""bat_os.supervisor.home, lock, logfile and report: what is on disk."""
+"""bat_os.supervisor.home, lock and report: what is on disk."""
 
 import json
 import stat
@@ -11,8 +11,15 @@ from bat_os.errors import LockedError
 from bat_os.supervisor import report
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.lock import FileLock, is_held
-from bat_os.supervisor.logfile import rotate, rotate_open, tail
-from bat_os.supervisor.report import Status, read_status, write_crash, write_status
+from bat_os.supervisor.report import (
+    Status,
+    read_status,
+    rotate,
+    rotate_open,
+    tail,
+    write_crash,
+    write_status,
+)
 from bat_os.supervisor.restart import Run
 
 HOLDER = """

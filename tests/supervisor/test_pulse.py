@@ -1,8 +1,16 @@
-"""bat_os.supervisor.pulse: every row of the rule."""
+"""bat_os.supervisor.pulse: every row of the rule, and a real loop that beats to a real port."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
-from bat_os.supervisor.pulse import Pulse, PulseLimits, Vital
+from bat_os.supervisor import pulse
+from bat_os.supervisor.pulse import VARIABLE, BeatListener, Pulse, PulseLimits, Vital, beating
 
 LIMITS = PulseLimits()
 
@@ -52,3 +60,122 @@ def test_time_in_which_the_watchdog_slept_counts_against_nobody(nap):
 def test_silence_before_and_after_a_nap_adds_up():
     pulse = look_every_second(Pulse.begin(0.0), 11, beats=(1,)).look(100.0, LIMITS, beat=False)
     assert look_every_second(pulse, 107).judge(LIMITS) is Vital.LOST
+
+
+@pytest.fixture
+def listener():
+    with BeatListener() as listener:
+        yield listener
+
+
+def send(invitation, data):
+    host, port, _ = invitation.split(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.sendto(data, (host, int(port)))
+
+
+def encode(invitation, **changes):
+    told = {"token": invitation.split(":")[2], "boot": "b", "n": 7, "lag": 0.5, "state": "serving"}
+    return json.dumps(told | changes).encode()
+
+
+def about():
+    return {"boot": "b", "awakening": "reading page 3"}
+
+
+async def hear(listener):
+    """Return the next beat; loopback delivers at once, the loop in its own time."""
+    while (beat := listener.drain()) is None:  # noqa: ASYNC110 - a datagram sets no event
+        await asyncio.sleep(0.01)
+    return beat
+
+
+async def test_a_loop_that_turns_is_heard_with_its_lag_and_what_it_does(listener):
+    async with beating(listener.invite()[VARIABLE], about):
+        beat = await hear(listener)
+    assert (beat.n, beat.state) == (0, "reading page 3")
+    assert 0.0 <= beat.lag < 60.0
+
+
+async def test_beats_go_on_until_the_block_ends(listener, monkeypatch):
+    monkeypatch.setattr(pulse, "EVERY", 0.01)
+    async with beating(listener.invite()[VARIABLE], about):
+        first = await hear(listener)
+        while (await hear(listener)).n <= first.n:
+            pass
+    assert "beat" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+def test_the_latest_of_several_beats_counts(listener):
+    invitation = listener.invite()[VARIABLE]
+    for n in range(5):
+        send(invitation, encode(invitation, n=n))
+    assert listener.drain().n == 4
+    assert listener.drain() is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"token": 1}', b"[" * 1000, b"x" * 60_000],
+)
+def test_rubbish_is_no_beat_and_does_no_harm(listener, data):
+    invitation = listener.invite()[VARIABLE]
+    send(invitation, data)
+    send(invitation, encode(invitation))
+    assert listener.drain().n == 7
+
+
+@pytest.mark.parametrize(
+    "changes", [{"token": "guess"}, {"token": "\ud800"}, {"n": "x"}, {"n": []}]
+)
+def test_a_beat_without_the_token_or_with_odd_values_does_not_count(listener, changes):
+    invitation = listener.invite()[VARIABLE]
+    send(invitation, encode(invitation, **changes))
+    assert listener.drain() is None
+
+
+def test_the_beats_of_an_earlier_kernel_do_not_count(listener):
+    earlier = listener.invite()[VARIABLE]
+    listener.invite()
+    send(earlier, encode(earlier))
+    assert listener.drain() is None
+
+
+@pytest.mark.parametrize("invitation", ["", "x", "10.0.0.1:1:t", "127.0.0.1:x:t", "127.0.0.1:0:t"])
+async def test_without_a_proper_invitation_nothing_is_sent(invitation):
+    async with beating(invitation, about):
+        assert [task.get_name() for task in asyncio.all_tasks()].count("beat") == 0
+
+
+BLOCKED = """
+import asyncio, os, threading
+from bat_os.supervisor.pulse import PulseLimits
+from bat_os.supervisor import pulse
+
+pulse.LIMITS = PulseLimits(suspect=0.1)
+
+async def main():
+    async with pulse.beating(os.environ["BATOS_BEAT"], lambda: {"boot": "b", "awakening": ""}):
+        await asyncio.sleep(0)
+        where_it_hangs()
+
+def where_it_hangs():
+    threading.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.system
+@pytest.mark.slow
+def test_a_blocked_loop_writes_its_stacks_by_itself(listener):
+    command = [sys.executable, "-c", BLOCKED]
+    environ = os.environ | listener.invite()
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        while "main" not in (lines[-1] if lines else ""):
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        process.kill()
+    assert lines[0].startswith("Timeout")
+    assert any("where_it_hangs" in line for line in lines)

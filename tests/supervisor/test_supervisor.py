@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-from bat_os.supervisor.logfile import rotate_open
 from bat_os.supervisor.process import StopTimes
 from bat_os.supervisor.pulse import PulseLimits
-from bat_os.supervisor.report import read_status
+from bat_os.supervisor.report import read_status, rotate_open
 from bat_os.supervisor.restart import RestartPolicy
 
 pytestmark = pytest.mark.system

@@ -17,7 +17,7 @@ from bat_os.image.awakening import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.report import read_status
-from bat_os.supervisor.upgrade import trust
+from bat_os.supervisor.upgrade import instructions
 from tests.kernels import write_script
 from tests.system.conftest import ROOT
 
@@ -99,9 +99,9 @@ class Site:
         }
         path = self.root.parent / "update_instructions.json"
         key = self.root.parent / "ann.key"
-        self.home.upgrade_keys.write_text(trust.make_key(key) + "\n")
+        self.home.upgrade_keys.write_text(instructions.make_key(key) + "\n")
         self.home.upgrade_keys.chmod(0o600)
-        path.write_text(json.dumps(trust.sign(told, key)))
+        path.write_text(json.dumps(instructions.sign(told, key)))
         return path
 
     async def run(self, script, *words):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from bat_os.client.client import KernelClient
-from bat_os.supervisor.beats import VARIABLE, BeatListener
+from bat_os.supervisor.pulse import VARIABLE, BeatListener
 from tests.system.conftest import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

@@ -1,4 +1,4 @@
-"""``update_instructions.json``: read strictly, for it decides which program will run.
+"""``update_instructions.json``: read strictly, since it decides which program runs.
 
     {"schema": 1, "id": "2026-11-21", "from": "0.1.0", "to": "0.2.0",
      "actions": [{"git_ff": {"commit": "40 hexadecimal digits"}},
@@ -6,14 +6,23 @@
                  {"migrate": {"module": "bat_os.image.migrations.format_4"}}],
      "sha256": "of the rest, written canonically", "sig": "Ed25519, in base64"}
 
-``git_ff`` always; the others where libraries or the image's format change, each once, in this
-order. Nothing else may stand there, and nothing in it is ever given to a shell.
+``git_ff`` is required; the others are for changes of the libraries or of the image's format,
+each at most once, in this order. Anything else is refused, and nothing in it reaches a shell.
+
+Which signatures count is in the file ``upgrade_keys``, which only the owner may be able to write.
+Without that file, every upgrade is refused.
+
+    ed25519 BASE64 name of the signer
+    unsigned                              the local opt-in: instructions need no signature
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +31,7 @@ from bat_os.errors import UpgradeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SCHEMA: Final = 1
 LARGEST: Final = 64 << 10
@@ -75,80 +85,211 @@ def parse(text: bytes) -> Instructions:
     if len(text) > LARGEST:
         raise UpgradeError(f"the instructions are longer than {LARGEST} bytes")
     try:
-        told = json.loads(text, object_pairs_hook=_once)
+        document = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise UpgradeError(f"the instructions are no JSON: {error}") from error
-    _check_keys(told, _KEYS, "the instructions", optional={"sig"})
-    if told["schema"] != SCHEMA or type(told["schema"]) is not int:
-        raise UpgradeError(f"schema {told['schema']!r:.40}; this program reads {SCHEMA}")
-    signed = canonical(told)
-    if told["sha256"] != hashlib.sha256(signed).hexdigest():
-        raise UpgradeError("sha256 is not that of the instructions; they were changed")
-    actions = _read_actions(told["actions"])
+        raise UpgradeError(f"the instructions are not valid JSON: {error}") from error
+    _check_keys(document, _KEYS, "the instructions", optional={"sig"})
+    if document["schema"] != SCHEMA or type(document["schema"]) is not int:
+        raise UpgradeError(f"schema must be {SCHEMA}, not {document['schema']!r:.40}")
+    signed = canonical(document)
+    if document["sha256"] != hashlib.sha256(signed).hexdigest():
+        raise UpgradeError("sha256 does not match: the instructions were changed")
+    actions = _read_actions(document["actions"])
     module = _MODULE.fullmatch(actions.get("migrate", {}).get("module", ""))
     sync = actions.get("pip_sync", {})
     return Instructions(
-        id=_text(told, "id", _ID),
-        before=_text(told, "from", _VERSION),
-        after=_text(told, "to", _VERSION),
+        id=_text(document, "id", _ID),
+        before=_text(document, "from", _VERSION),
+        after=_text(document, "to", _VERSION),
         commit=actions["git_ff"]["commit"],
         requirements=sync.get("requirements", ""),
         requirements_sha256=sync.get("hash", ""),
         image_format=int(module[1]) if module else 0,
-        signature=_text(told, "sig", re.compile(r"[A-Za-z0-9+/=]{0,200}")) if "sig" in told else "",
+        signature=_text(document, "sig", re.compile(r"[A-Za-z0-9+/=]{0,200}"))
+        if "sig" in document
+        else "",
         signed=signed,
     )
 
 
-def canonical(told: Mapping[str, Any]) -> bytes:
+def canonical(document: Mapping[str, Any]) -> bytes:
     """Return what digest and signature are of: all but those two, written in one way only.
 
     >>> canonical({"sig": "x", "id": "a", "schema": 1, "sha256": "y"})
     b'{"id":"a","schema":1}'
     """
-    rest = {key: value for key, value in told.items() if key not in ("sha256", "sig")}
+    rest = {key: value for key, value in document.items() if key not in ("sha256", "sig")}
     try:
         return json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
-        raise UpgradeError(f"the instructions hold what JSON cannot: {error}") from error
+        raise UpgradeError(f"the instructions cannot be written as JSON: {error}") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; one that says a key twice could be read in two ways."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return made
+    """Return a JSON object; a repeated key could be read in two ways."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("duplicate key")
+    return fields
 
 
-def _read_actions(told: Any) -> dict[str, dict[str, str]]:
-    if not isinstance(told, list) or not 1 <= len(told) <= len(_ACTIONS):
-        raise UpgradeError(f"actions is not a list of 1 to {len(_ACTIONS)}")
-    found: dict[str, dict[str, str]] = {}
-    for one in told:
-        if not isinstance(one, dict) or len(one) != 1 or not set(one) <= set(_ACTIONS):
-            raise UpgradeError(f"an action is none of {', '.join(_ACTIONS)}: {one!r:.80}")
-        name, fields = next(iter(one.items()))
+def _read_actions(actions: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(actions, list) or not 1 <= len(actions) <= len(_ACTIONS):
+        raise UpgradeError(f"actions must be a list of 1 to {len(_ACTIONS)}")
+    known: dict[str, dict[str, str]] = {}
+    for action in actions:
+        if not isinstance(action, dict) or len(action) != 1 or not set(action) <= set(_ACTIONS):
+            raise UpgradeError(
+                f"an action must be one of {', '.join(_ACTIONS)}, not {action!r:.80}"
+            )
+        name, fields = next(iter(action.items()))
         _check_keys(fields, _ACTIONS[name].keys(), name)
-        found[name] = {key: _text(fields, key, rule) for key, rule in _ACTIONS[name].items()}
-    if list(found) != [name for name in _ACTIONS if name in found] or len(found) != len(told):
-        raise UpgradeError(f"actions stand there once each, in this order: {', '.join(_ACTIONS)}")
-    if "git_ff" not in found:
-        raise UpgradeError("actions lacks git_ff: which program is it to be?")
-    return found
+        known[name] = {key: _text(fields, key, rule) for key, rule in _ACTIONS[name].items()}
+    if list(known) != [name for name in _ACTIONS if name in known] or len(known) != len(actions):
+        raise UpgradeError(f"actions must each come once, in this order: {', '.join(_ACTIONS)}")
+    if "git_ff" not in known:
+        raise UpgradeError("actions must include git_ff, the commit of the new program")
+    return known
 
 
-def _check_keys(told: Any, wanted: Any, where: str, optional: Any = frozenset()) -> None:
-    if not isinstance(told, dict):
-        raise UpgradeError(f"{where}: not an object")
-    strange, missing = sorted(set(told) - set(wanted)), sorted(set(wanted) - set(told) - optional)
+def _check_keys(document: Any, wanted: Any, where: str, optional: Any = frozenset()) -> None:
+    if not isinstance(document, dict):
+        raise UpgradeError(f"{where} must be an object")
+    strange, missing = (
+        sorted(set(document) - set(wanted)),
+        sorted(set(wanted) - set(document) - optional),
+    )
     if strange or missing:
         problem = f"unknown {strange[0]!r:.60}" if strange else f"{missing[0]} is missing"
         raise UpgradeError(f"{where}: {problem}")
 
 
-def _text(told: Mapping[str, Any], key: str, rule: re.Pattern[str]) -> str:
-    value = told[key]
+def _text(document: Mapping[str, Any], key: str, rule: re.Pattern[str]) -> str:
+    value = document[key]
     if not isinstance(value, str) or not rule.fullmatch(value):
-        raise UpgradeError(f"{key}: {value!r:.80} cannot be")
+        raise UpgradeError(f"{key}: {value!r:.80} is not allowed")
     return value
+
+
+KIND: Final = "ed25519"
+OPEN: Final = "unsigned"
+_ADVICE: Final = "see docs/operations.md, Upgrade"
+
+
+def check_signature(instructions: Instructions, keys: Path) -> str:
+    """Return who signed the instructions: the name of a signer, or ``unsigned``.
+
+    Raises:
+        UpgradeError: They are not signed with a trusted key, and ``keys`` requires it.
+    """
+    trusted, unsigned = _read(keys)
+    if instructions.signature:
+        signature = _decode(instructions.signature, 64, "sig")
+        for key, name in trusted.items():
+            if _is_by(key, signature, instructions.signed):
+                return name
+        if not unsigned:
+            raise UpgradeError(f"the signature matches no key in {keys}; {_ADVICE}")
+    if not unsigned:
+        raise UpgradeError(f"the instructions must be signed ({keys} requires it); {_ADVICE}")
+    return OPEN
+
+
+def sign(document: dict[str, Any], key: Path) -> dict[str, Any]:
+    """Return instructions with their digest, signed with the private key in ``key``.
+
+    Raises:
+        UpgradeError: The key or the instructions cannot be used.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    try:
+        secret = _decode(key.read_text(encoding="ascii").strip(), 32, str(key))
+    except (OSError, ValueError) as error:
+        raise UpgradeError(f"the key {key} cannot be read: {error}") from error
+    data = canonical(document)
+    signature = Ed25519PrivateKey.from_private_bytes(secret).sign(data)
+    return seal(document) | {"sig": base64.b64encode(signature).decode()}
+
+
+def seal(document: dict[str, Any]) -> dict[str, Any]:
+    """Return instructions with their digest, without a signature."""
+    rest = {key: value for key, value in document.items() if key != "sig"}
+    return rest | {"sha256": hashlib.sha256(canonical(document)).hexdigest()}
+
+
+def make_key(path: Path) -> str:
+    """Write a new private key to ``path``; return the line for ``upgrade_keys``.
+
+    Raises:
+        UpgradeError: The file is there already, or cannot be written.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UpgradeError(f"the key {path} cannot be written: {error}") from error
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(base64.b64encode(key.private_bytes_raw()) + b"\n")
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    return f"{KIND} {public} {path.stem}"
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """Return the JSON object in ``path``, unchecked.
+
+    Raises:
+        UpgradeError: There is none.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UpgradeError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise UpgradeError(f"{path} is not a JSON object")
+    return document
+
+
+def _read(keys: Path) -> tuple[dict[bytes, str], bool]:
+    """Return public key -> name of its holder, and whether unsigned instructions are accepted."""
+    try:
+        about, text = keys.stat(), keys.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UpgradeError(f"no upgrade is accepted without {keys}; {_ADVICE}") from error
+    if os.name != "nt" and (about.st_mode & 0o022 or about.st_uid not in (os.getuid(), 0)):
+        raise UpgradeError(f"other users can write {keys}; run chmod 600 {keys}")
+    trusted, unsigned = {}, False
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split(maxsplit=2)
+        if words == [OPEN]:
+            unsigned = True
+        elif len(words) >= 2 and words[0] == KIND:
+            key = _decode(words[1], 32, f"{keys}, line {number}")
+            trusted[key] = words[2] if len(words) > 2 else words[1]
+        elif words:
+            raise UpgradeError(f"{keys}, line {number}: must be {KIND} KEY NAME, or {OPEN}")
+    return trusted, unsigned
+
+
+def _decode(text: str, size: int, where: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UpgradeError(f"{where}: not base64") from error
+    if len(data) != size:
+        raise UpgradeError(f"{where}: {len(data)} bytes instead of {size}")
+    return data
+
+
+def _is_by(key: bytes, signature: bytes, data: bytes) -> bool:
+    # Only an upgrade needs cryptography; the watchdog stays small without it.
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,21 +1,108 @@
-"""The journal of an upgrade: one file, replaced and brought onto the disk at each stage."""
+"""How far an upgrade is: the table of its stages, and the journal that survives a kill.
+
+    received > verified > staged > stopped > backed up > switched > proven > done
+        |         |          |        |           |          |         |
+        +---------+-- refused --------+           +--- rolling back ---+ > rolled back
+
+A stage is what has been done and is on the disk. Up to ``staged`` the kernel serves; up to
+``stopped`` nothing has changed that a start would see. A watchdog that was killed finds the stage
+in the journal and repeats the step, since each step may be repeated. There is one exception: a
+program that was on trial when the watchdog was killed gets no second trial.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import UpgradeError
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.program import Program, from_plain
-from bat_os.supervisor.upgrade.stages import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAME: Final = "journal.json"
 ENDED: Final = "ended"  # folder: one file per upgrade that has ended
+
+
+class Stage(Enum):
+    """How far an upgrade is."""
+
+    RECEIVED = "received"
+    VERIFIED = "verified"
+    STAGED = "staged"
+    STOPPED = "stopped"
+    BACKED_UP = "backed_up"
+    SWITCHED = "switched"
+    PROVEN = "proven"
+    ROLLING_BACK = "rolling_back"
+    DONE = "done"
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled_back"
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing is left to do."""
+        return self not in STEPS
+
+    @property
+    def holds_kernel(self) -> bool:
+        """True when no kernel may run until the upgrade has ended."""
+        return not self.is_final and not STEPS[self].serving
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done at a stage.
+
+    Attributes:
+        does: For people.
+        then: The next stage.
+        fails: The stage after a failure.
+        resumes: The stage at which a restarted watchdog resumes; None repeats this step.
+        serving: The kernel serves during the step.
+    """
+
+    does: str
+    then: Stage
+    fails: Stage
+    resumes: Stage | None = None
+    serving: bool = False
+
+
+STEPS: Final[Mapping[Stage, Step]] = MappingProxyType(
+    {
+        Stage.RECEIVED: Step(
+            "check the instructions, the signature and the room on the disk",
+            *(Stage.VERIFIED, Stage.REFUSED),
+            serving=True,
+        ),
+        Stage.VERIFIED: Step(
+            "stage program and libraries beside those that run",
+            *(Stage.STAGED, Stage.REFUSED),
+            serving=True,
+        ),
+        Stage.STAGED: Step("stop the kernel", Stage.STOPPED, Stage.REFUSED, serving=True),
+        Stage.STOPPED: Step(
+            "back up the image and verify the backup", Stage.BACKED_UP, Stage.REFUSED
+        ),
+        Stage.BACKED_UP: Step("switch to the new program", Stage.SWITCHED, Stage.ROLLING_BACK),
+        Stage.SWITCHED: Step(
+            "try it: a kernel that no client can reach, its health, a message",
+            *(Stage.PROVEN, Stage.ROLLING_BACK),
+            resumes=Stage.ROLLING_BACK,
+        ),
+        Stage.PROVEN: Step("keep it", Stage.DONE, Stage.ROLLING_BACK),
+        Stage.ROLLING_BACK: Step(
+            "put the program and the image back", Stage.ROLLED_BACK, Stage.ROLLING_BACK
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +113,7 @@ class Journal:
         stage: What has been done.
         text: The instructions as they came.
         id: Of the instructions, once they were read.
-        signer: Who vouches for them.
+        signer: Who signed them.
         before: The program that served, None for the checkout.
         after: The program that was staged.
         reason: Of the last failure.
@@ -60,17 +147,16 @@ def read(home: Home) -> Journal | None:
     """Return the journal of the last upgrade; None when there has been none.
 
     Raises:
-        UpgradeError: It cannot be read, so nobody knows which program belongs to the image.
+        UpgradeError: It cannot be read, so it is unknown which program belongs to the image.
     """
     path = home.upgrade / NAME
     try:
-        told = json.loads(path.read_bytes())
-        return _from_plain(told)
+        return _from_plain(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UpgradeError(
-            f"{path} cannot be read ({error!r}); if no upgrade was going on, remove it"
+            f"{path} cannot be read ({error!r}); if no upgrade was in progress, remove it"
         ) from error
 
 
@@ -80,18 +166,16 @@ def write(home: Home, journal: Journal) -> None:
 
 
 def ended_path(home: Home, upgrade_id: str) -> Path:
-    """Return where an upgrade stands that has ended."""
+    """Return the file that records an upgrade that has ended."""
     return home.upgrade / ENDED / f"{upgrade_id}.json"
 
 
-def _from_plain(told: Any) -> Journal:
+def _from_plain(data: Any) -> Journal:
+    texts = {name: str(data[name]) for name in ("text", "id", "signer", "reason")}
     return Journal(
-        stage=Stage(told["stage"]),
-        text=str(told["text"]),
-        id=str(told["id"]),
-        signer=str(told["signer"]),
-        before=from_plain(told["before"]),
-        after=from_plain(told["after"]),
-        reason=str(told["reason"]),
-        times=tuple((str(stage), float(at)) for stage, at in told["times"]),
+        stage=Stage(data["stage"]),
+        before=from_plain(data["before"]),
+        after=from_plain(data["after"]),
+        times=tuple((str(stage), float(at)) for stage, at in data["times"]),
+        **texts,
     )

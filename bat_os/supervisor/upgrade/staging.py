@@ -1,12 +1,17 @@
-"""The new program and its libraries, beside those that run; nothing here touches them.
+"""What an upgrade makes beside what runs: the new program, its libraries, a copy of the image.
 
 versions/NAME/tree     git worktree at the commit
 versions/NAME/venv     only with pip_sync: sees the libraries before, holds what changed
 versions/NAME/kept     the upgrade was kept; folders without it are cleared away
+upgrade/backup         the image before the upgrade: a verified backup
+
+``put_back`` may be killed anywhere and repeated: blobs first, then the image file in one rename,
+so that there is always an image, and the scratch copy last.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -14,9 +19,9 @@ import secrets
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import UpgradeError
+from bat_os.errors import BatError, StorageFullError, UpgradeError
 from bat_os.supervisor.program import Program
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 KEPT: Final = "kept"
 GIT: Final = ("git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
 LONG: Final = 3600.0  # seconds; the libraries may have to come over the network
+ROOM: Final = 2  # times the image file
 _LAYER: Final = "batos_before.pth"
 _FOLDERS: Final = (
     "import sys; print('\\n'.join(p for p in sys.path if p.endswith(('site-packages',"
@@ -43,11 +49,11 @@ def run(command: tuple[str, ...], folder: Path, environ: Mapping[str, str] | Non
     """Return what a command of ours prints.
 
     Raises:
-        UpgradeError: It cannot be run, or fails; the message has the end of its output.
+        UpgradeError: It cannot be run, or fails; the message quotes the end of its output.
     """
     shown = " ".join((command[0], *command[-3:])) if len(command) > 4 else " ".join(command)
     try:
-        done = subprocess.run(  # noqa: S603 - our own words, no shell
+        done = subprocess.run(  # noqa: S603 - our own command, no shell
             command,
             cwd=folder,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(environ or {})},
@@ -67,13 +73,13 @@ def run(command: tuple[str, ...], folder: Path, environ: Mapping[str, str] | Non
 
 
 def check_commit(root: Path, running: Program, commit: str) -> str:
-    """Return the commit that runs, when ``commit`` is a descendant of it; fetch if need be.
+    """Return the commit that runs, if ``commit`` descends from it; fetch ``commit`` if needed.
 
     Raises:
-        UpgradeError: There is no such commit, it is no descendant, or this is no checkout.
+        UpgradeError: The commit is unknown or not a descendant, or ``root`` is not a checkout.
     """
     if not (root / ".git").exists():
-        raise UpgradeError(f"{root} is no git checkout, so there is nothing to stage from")
+        raise UpgradeError(f"{root} is not a git checkout, so an upgrade has no source")
     now = running.commit or run((*GIT, "rev-parse", "HEAD"), root)
     try:
         run((*GIT, "cat-file", "-e", f"{commit}^{{commit}}"), root)
@@ -82,20 +88,20 @@ def check_commit(root: Path, running: Program, commit: str) -> str:
         try:
             run((*GIT, "cat-file", "-e", f"{commit}^{{commit}}"), root)
         except UpgradeError as error:
-            text = f"no commit {commit} in {root}, and none came from its remotes; fetch it first"
+            text = f"commit {commit} is not in {root} nor in its remotes; fetch it first"
             raise UpgradeError(text) from error
     try:
         run((*GIT, "merge-base", "--is-ancestor", now, commit), root)
     except UpgradeError as error:
-        raise UpgradeError(f"{commit} does not come after {now}, which runs") from error
+        raise UpgradeError(f"{commit} does not come after {now}, which is running") from error
     return now
 
 
 def stage(home: Home, root: Path, running: Program, instructions: Instructions) -> Program:
-    """Return the new program, whole and able to tell its version.
+    """Return the new program, complete and able to report its version.
 
     Raises:
-        UpgradeError: It cannot be made, or is not what the instructions say.
+        UpgradeError: It cannot be staged, or is not what the instructions say.
     """
     sweep(home, root)
     home.versions.mkdir(mode=0o700, exist_ok=True)
@@ -106,13 +112,15 @@ def stage(home: Home, root: Path, running: Program, instructions: Instructions) 
     python = running.python
     if instructions.requirements:
         python = _stage_libraries(folder, running, instructions)
-    # Now, while the other one serves; a file that is no Python is noticed here as well.
+    # Compile now, while the old program serves; this also finds files that are not Python.
     run((str(python), "-I", "-m", "compileall", "-q", "bat_os"), tree)
-    told = run((str(python), "-I", "-c", _TELL, str(tree)), tree).split()
-    if told[:1] != [instructions.after]:
-        raise UpgradeError(f"the commit holds version {' '.join(told[:1])}, not the one promised")
-    if instructions.image_format and told[1:] != [str(instructions.image_format)]:
-        raise UpgradeError(f"the new program has image format {told[1:]}, not the one promised")
+    report = run((str(python), "-I", "-c", _TELL, str(tree)), tree).split()
+    if report[:1] != [instructions.after]:
+        version = report[0] if report else "unknown"
+        raise UpgradeError(f"the commit is version {version}, not {instructions.after}")
+    wanted = instructions.image_format
+    if wanted and report[1:] != [str(wanted)]:
+        raise UpgradeError(f"the commit has image format {' '.join(report[1:])}, not {wanted}")
     return Program(tree, python, instructions.after, instructions.commit)
 
 
@@ -123,7 +131,7 @@ def _stage_libraries(folder: Path, running: Program, instructions: Instructions)
     if not wanted.is_file():
         raise UpgradeError(f"the commit has no file {instructions.requirements}")
     if hashlib.sha256(wanted.read_bytes()).hexdigest() != instructions.requirements_sha256:
-        raise UpgradeError(f"{instructions.requirements} is not the file that was promised")
+        raise UpgradeError(f"{instructions.requirements} does not have the promised SHA-256")
     old = str(running.python)
     run((old, "-I", "-m", "venv", "--without-pip", str(venv)), tree)
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -138,7 +146,7 @@ def _stage_libraries(folder: Path, running: Program, instructions: Instructions)
 
 
 def keep(program: Program) -> None:
-    """Mark a staged program as one that is not to be cleared away."""
+    """Mark a staged program as kept, so that it is not cleared away."""
     (program.tree.parent / KEPT).touch()
 
 
@@ -150,7 +158,7 @@ def discard(program: Program, root: Path) -> None:
 
 
 def sweep(home: Home, root: Path) -> None:
-    """Remove what upgrades left that were killed or refused."""
+    """Remove what killed and refused upgrades left."""
     if not home.versions.is_dir():
         return
     for folder in home.versions.iterdir():
@@ -158,3 +166,103 @@ def sweep(home: Home, root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(UpgradeError):
         run((*GIT, "worktree", "prune"), root)
+
+
+def check_room(path: Path) -> int:
+    """Return the free bytes where the image is.
+
+    Raises:
+        UpgradeError: There is no image, or not enough room to keep it twice.
+    """
+    if not path.is_file():
+        raise UpgradeError(f"there is no image {path}, so just start the new program")
+    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    if free < ROOM * size:
+        raise UpgradeError(
+            f"{free:,} bytes are free, but a copy of the image needs {ROOM * size:,}; make room"
+        )
+    return free
+
+
+def back_up_cold(path: Path, folder: Path) -> str:
+    """Back up an image that no kernel serves and verify the backup; return its last transaction.
+
+    Raises:
+        UpgradeError: Not possible; the image is as it was.
+    """
+    from bat_os.image.files.backup import verify  # the daily watchdog needs no database
+
+    try:
+        asyncio.run(_back_up(path, folder))
+        return str(verify(folder)["tid"])
+    except (BatError, OSError) as error:
+        raise UpgradeError(f"the image could not be backed up: {error}") from error
+
+
+async def _back_up(path: Path, folder: Path) -> dict[str, Any]:
+    from bat_os.image.files.backup import back_up
+    from bat_os.image.store import ImageStore
+
+    image = ImageStore.open(path)
+    try:
+        return await back_up(image, folder)
+    finally:
+        await image.close()
+
+
+def put_back(folder: Path, path: Path, side: Path) -> None:
+    """Make the image at ``path`` what the backup in ``folder`` holds; ``side`` is scratch.
+
+    Raises:
+        UpgradeError: Not possible; it may be tried again.
+    """
+    from zc.lockfile import LockError, LockFile
+
+    from bat_os.image.files.livefile import sync_file
+    from bat_os.image.files.restore import IMAGE, restore
+
+    try:
+        held = LockFile(f"{path}.lock")
+    except LockError as error:
+        raise UpgradeError(f"a process still holds the image {path}") from error
+    try:
+        if not side.exists():
+            restore(folder, side)
+        restored = side / IMAGE
+        if restored.is_file():
+            _match_blobs(Path(f"{restored}.blob"), Path(f"{path}.blob"))
+            Path(f"{path}.index").unlink(missing_ok=True)  # of the other file
+            restored.replace(path)
+            sync_file(path.parent)
+        shutil.rmtree(side)
+    except StorageFullError as error:
+        raise UpgradeError("no room to put the image back; make room, then start again") from error
+    except (BatError, OSError) as error:
+        raise UpgradeError(f"the image could not be put back: {error}") from error
+    finally:
+        held.close()
+
+
+def _match_blobs(wanted: Path, there: Path) -> None:
+    """Bring back blobs that are missing, and remove those that came since.
+
+    ``wanted`` is only read, so that this can be repeated.
+    """
+    from bat_os.image.files import disk
+    from bat_os.image.files.livefile import sync_file
+
+    names = {blob.relative_to(wanted) for blob in wanted.rglob("*.blob")}
+    for name in names:
+        source, place = wanted / name, there / name
+        if place.is_file() and place.stat().st_size == source.stat().st_size:
+            continue  # a blob never changes
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = place.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        if not disk.link(source, draft):
+            shutil.copyfile(source, draft)
+            sync_file(draft)
+        draft.replace(place)
+    for blob in list(there.rglob("*.blob")):
+        if blob.relative_to(there) not in names:
+            blob.unlink()

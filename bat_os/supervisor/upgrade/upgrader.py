@@ -3,8 +3,8 @@
     poll     beside the kernel, in a thread: received > verified > staged
     apply    with no kernel there: stopped > backed up > switched > proven > done
 
-Everything that decides what follows what is in ``bat_os.supervisor.upgrade.stages``; here is
-what each step does. A step may be killed anywhere and is done again from its beginning.
+Everything that decides what follows what is in ``bat_os.supervisor.upgrade.journal``; this
+module says what each step does. A step may be killed anywhere and is repeated from its start.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from bat_os.errors import BatError, UpgradeError
 from bat_os.failpoints import cross
 from bat_os.supervisor.home import Home, read_json, write_json
 from bat_os.supervisor.program import Program, from_plain, point_to, read_program
-from bat_os.supervisor.upgrade import copies, journal, staging, trust
-from bat_os.supervisor.upgrade.instructions import LARGEST, Instructions, parse
-from bat_os.supervisor.upgrade.journal import Journal
-from bat_os.supervisor.upgrade.stages import STEPS, Stage
+from bat_os.supervisor.upgrade import journal, staging
+from bat_os.supervisor.upgrade.instructions import LARGEST, Instructions, check_signature, parse
+from bat_os.supervisor.upgrade.journal import STEPS, Journal, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AGAIN: Final = 60.0  # seconds until what failed for lack of room or rights is tried again
+AGAIN: Final = 60.0  # seconds until what failed for lack of room or rights is retried
 _TAKEN: Final = "instructions.json"
 _BACKUP: Final = "backup"
 _SIDE: Final = "restored"
@@ -47,9 +46,9 @@ class Site:
         home: Home directory of the image.
         root: The checkout that the watchdog was started from.
         version: Of the program in it.
-        locate_image: Returns the image's file; raises a BatError where it is not a file.
-        command: Returns how a kernel of a program is started.
-        trial: Tries a program on the image; is told of its process; raises UpgradeError.
+        locate_image: Returns the image's file; raises a BatError if it is not a file.
+        command: Returns the command that starts a kernel of a program.
+        trial: Tries a program on the image; reports its process; raises UpgradeError.
     """
 
     home: Home
@@ -62,11 +61,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What instructions come to, here and now.
+    """What the instructions mean on this machine, now.
 
     Attributes:
         instructions: As they were read.
-        signer: Who vouches for them.
+        signer: Who signed them.
         running: The program that serves now.
         free: Bytes on the disk of the image.
     """
@@ -78,23 +77,23 @@ class Plan:
 
 
 def examine(site: Site, text: bytes) -> Plan:
-    """Return what the instructions in ``text`` come to; nothing is changed.
+    """Return what the instructions in ``text`` mean here; nothing is changed.
 
     Raises:
-        UpgradeError: They cannot be carried out to a good end.
+        UpgradeError: They cannot be carried out.
     """
     instructions = parse(text)
-    signer = trust.check_signature(instructions, site.home.upgrade_keys)
+    signer = check_signature(instructions, site.home.upgrade_keys)
     ended = read_json(journal.ended_path(site.home, instructions.id))
     if ended.get("stage") == Stage.DONE.value:
-        raise UpgradeError(f"the upgrade {instructions.id} was carried out already")
+        raise UpgradeError(f"the upgrade {instructions.id} was already carried out")
     running = read_program(site.home, site.root, site.version)
     if instructions.before != running.version:
         raise UpgradeError(
-            f"the upgrade is for version {instructions.before}, and {running.version} runs"
+            f"the upgrade is for version {instructions.before}, but {running.version} is running"
         )
     try:
-        free = copies.check_room(site.locate_image())
+        free = staging.check_room(site.locate_image())
     except UpgradeError:
         raise
     except BatError as error:
@@ -107,7 +106,7 @@ class Upgrader:
     """At most one upgrade at a time, of one site; the caller holds the watchdog's lock."""
 
     def __init__(self, site: Site) -> None:
-        """Find out whether an upgrade was going on.
+        """Read whether an upgrade was in progress.
 
         Raises:
             UpgradeError: The journal cannot be read.
@@ -117,20 +116,20 @@ class Upgrader:
         self._thread: threading.Thread | None = None
         self._not_before = 0.0
         self._show: Show = lambda _step, _pid: None
-        found = journal.read(self._home)
-        if found is not None and not found.stage.is_final:
-            resumes = STEPS[found.stage].resumes
-            if resumes is not found.stage:
-                found = found.move(resumes, time.time(), "the watchdog ended during the trial")
-        self._journal = found
+        entry = journal.read(self._home)
+        if entry is not None and not entry.stage.is_final:
+            resumes = STEPS[entry.stage].resumes
+            if resumes is not None:
+                entry = entry.move(resumes, time.time(), "the watchdog ended during the trial")
+        self._journal = entry
 
     def command(self) -> Sequence[str]:
-        """Return how the kernel is started now."""
+        """Return the command that starts the kernel now."""
         site = self._site
         return site.command(read_program(self._home, site.root, site.version))
 
     def poll(self) -> bool:
-        """Begin what can be done beside a running kernel; True when the rest is to be done."""
+        """Begin what can be done beside a running kernel; return True when the rest is due."""
         if self._thread is not None:
             if self._thread.is_alive():
                 return False
@@ -145,18 +144,18 @@ class Upgrader:
         return False
 
     def is_due(self) -> bool:
-        """Return True when one was begun that has to be ended before a kernel may start."""
-        found = self._journal
-        return found is not None and (found.stage is Stage.STAGED or found.stage.holds_kernel)
+        """Return True if an upgrade in progress must end before a kernel may start."""
+        entry = self._journal
+        return entry is not None and (entry.stage is Stage.STAGED or entry.stage.holds_kernel)
 
     def apply(self, show: Show) -> None:
         """Do the rest, with no kernel there.
 
         Args:
-            show: Told each step, and the process of the kernel on trial.
+            show: Called with each step, and the process of the kernel on trial.
 
         Raises:
-            UpgradeError: The program and the image that were there cannot be put back.
+            UpgradeError: The previous program and image cannot be put back.
         """
         self._show = show
         while self._is_open():
@@ -188,10 +187,10 @@ class Upgrader:
             self.prepare()
         except (UpgradeError, OSError) as error:
             self._not_before = time.monotonic() + AGAIN
-            log.error("the upgrade cannot go on: %s", error)  # noqa: TRY400 - the text is for people
+            log.error("the upgrade cannot continue: %s", error)  # noqa: TRY400 - the text is for people
 
     def _take(self) -> None:
-        """Take the instructions away and open a journal for them."""
+        """Move the instructions away and open a journal for them."""
         if self._is_open():
             return
         self._home.upgrade.mkdir(mode=0o700, exist_ok=True)
@@ -206,78 +205,78 @@ class Upgrader:
         self._taken.unlink()
 
     def _step(self) -> None:
-        found = self._journal
-        assert found is not None  # noqa: S101 - for the type checker; the callers looked
-        step = STEPS[found.stage]
+        entry = self._journal
+        assert entry is not None  # noqa: S101 - for the type checker; the callers looked
+        step = STEPS[entry.stage]
         self._show(step.does, None)
         try:
-            found = _ACTIONS[found.stage](self, found)
+            entry = _ACTIONS[entry.stage](self, entry)
         except (BatError, OSError) as error:
-            log.warning("upgrade, %s: %s", found.stage.value, error)
-            if step.fails is found.stage:
+            log.warning("upgrade, %s: %s", entry.stage.value, error)
+            if step.fails is entry.stage:
                 raise UpgradeError(f"the upgrade cannot be undone: {error}") from error
-            self._write(found, step.fails, str(error))
+            self._write(entry, step.fails, str(error))
         else:
-            self._write(found, step.then)
+            self._write(entry, step.then)
 
-    def _write(self, found: Journal, stage: Stage, reason: str = "") -> None:
+    def _write(self, entry: Journal, stage: Stage, reason: str = "") -> None:
         cross(f"upgrade.{stage.value}.before")
-        found = found.move(stage, time.time(), reason)
-        if stage.is_final and found.id:
-            path = journal.ended_path(self._home, found.id)
+        entry = entry.move(stage, time.time(), reason)
+        if stage.is_final and entry.id:
+            path = journal.ended_path(self._home, entry.id)
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_json(path, found.to_plain(), durable=True)
-        journal.write(self._home, found)
-        self._journal = found
-        log.info("upgrade: %s%s", stage.value, f" ({found.reason})" if found.reason else "")
+            write_json(path, entry.to_plain(), durable=True)
+        journal.write(self._home, entry)
+        self._journal = entry
+        log.info("upgrade: %s%s", stage.value, f" ({entry.reason})" if entry.reason else "")
         cross(f"upgrade.{stage.value}")
-        if stage in (Stage.REFUSED, Stage.ROLLED_BACK) and found.after is not None:
-            staging.discard(found.after, self._site.root)
+        if stage in (Stage.REFUSED, Stage.ROLLED_BACK) and entry.after is not None:
+            staging.discard(entry.after, self._site.root)
 
-    def _verify(self, found: Journal) -> Journal:
-        text = found.text.encode()
-        found = replace(found, id=_read_id(text))
-        self._journal = found
+    def _verify(self, entry: Journal) -> Journal:
+        text = entry.text.encode()
+        entry = replace(entry, id=_read_id(text))
+        self._journal = entry
         plan = examine(self._site, text)
-        return replace(found, signer=plan.signer)
+        return replace(entry, signer=plan.signer)
 
-    def _stage(self, found: Journal) -> Journal:
+    def _stage(self, entry: Journal) -> Journal:
         site = self._site
         running = read_program(self._home, site.root, site.version)
-        after = staging.stage(self._home, site.root, running, parse(found.text.encode()))
-        return replace(found, after=after)
+        after = staging.stage(self._home, site.root, running, parse(entry.text.encode()))
+        return replace(entry, after=after)
 
-    def _stop(self, found: Journal) -> Journal:
-        return found  # the supervisor has stopped it; whoever calls ``apply`` says so
+    def _stop(self, entry: Journal) -> Journal:
+        return entry  # ``apply`` is called only once the supervisor has stopped it
 
-    def _back_up(self, found: Journal) -> Journal:
+    def _back_up(self, entry: Journal) -> Journal:
         path = self._site.locate_image()
-        copies.check_room(path)
-        copies.back_up_cold(path, self._home.upgrade / _BACKUP)
-        return found
+        staging.check_room(path)
+        staging.back_up_cold(path, self._home.upgrade / _BACKUP)
+        return entry
 
-    def _switch(self, found: Journal) -> Journal:
-        if found.after is None or not found.after.is_there:
+    def _switch(self, entry: Journal) -> Journal:
+        if entry.after is None or not entry.after.is_there:
             raise UpgradeError("the staged program is no longer there")
-        point_to(self._home, found.after)
-        return found
+        point_to(self._home, entry.after)
+        return entry
 
-    def _try_out(self, found: Journal) -> Journal:
-        if found.after is None:
+    def _try_out(self, entry: Journal) -> Journal:
+        if entry.after is None:
             raise UpgradeError("no program was staged")
-        self._site.trial(found.after, lambda pid: self._show(STEPS[found.stage].does, pid))
-        return found
+        self._site.trial(entry.after, lambda pid: self._show(STEPS[entry.stage].does, pid))
+        return entry
 
-    def _keep(self, found: Journal) -> Journal:
-        if found.after is not None:
-            staging.keep(found.after)
-        return found
+    def _keep(self, entry: Journal) -> Journal:
+        if entry.after is not None:
+            staging.keep(entry.after)
+        return entry
 
-    def _roll_back(self, found: Journal) -> Journal:
-        point_to(self._home, found.before)
+    def _roll_back(self, entry: Journal) -> Journal:
+        point_to(self._home, entry.before)
         upgrade = self._home.upgrade
-        copies.put_back(upgrade / _BACKUP, self._site.locate_image(), upgrade / _SIDE)
-        return found
+        staging.put_back(upgrade / _BACKUP, self._site.locate_image(), upgrade / _SIDE)
+        return entry
 
 
 def _read_id(text: bytes) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home
-from bat_os.supervisor.upgrade import trust
+from bat_os.supervisor.upgrade import instructions
 
 GIT = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=0")
 
@@ -63,7 +63,7 @@ class Project:
             "to": "2.0",
             "actions": [{"git_ff": {"commit": self.commit}}],
         }
-        return json.dumps(trust.seal(told | changes)).encode()
+        return json.dumps(instructions.seal(told | changes)).encode()
 
     def sync(self):
         text = (self.root / "requirements.txt").read_bytes()

@@ -15,8 +15,8 @@ import pytest
 from bat_os.errors import UpgradeError
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home, read_json
-from bat_os.supervisor.upgrade import copies, journal
-from bat_os.supervisor.upgrade.stages import Stage
+from bat_os.supervisor.upgrade import journal, staging
+from bat_os.supervisor.upgrade.journal import Stage
 from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -126,16 +126,16 @@ async def test_an_upgrade_is_carried_out_once(upgrade_home, project):
     await upgrade(upgrade_home, project)
     outcome = await upgrade(upgrade_home, project)
     assert outcome.stage is Stage.REFUSED
-    assert "carried out already" in outcome.reason
+    assert "already carried out" in outcome.reason
     assert read_json(upgrade_home.program)["version"] == "2.0"
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"from": "0.9"}, "is for version 0.9, and 1.0 runs"),
-        ({"to": "7.0"}, "holds version 2.0"),
-        ({"actions": [{"git_ff": {"commit": "0" * 40}}]}, "no commit"),
+        ({"from": "0.9"}, "is for version 0.9, but 1.0 is running"),
+        ({"to": "7.0"}, "the commit is version 2.0"),
+        ({"actions": [{"git_ff": {"commit": "0" * 40}}]}, "is not in"),
         ({"id": "../u"}, "id:"),
     ],
 )
@@ -171,7 +171,7 @@ async def test_a_format_that_was_not_promised_is_refused(upgrade_home, project):
 async def test_without_room_for_the_image_the_kernel_is_not_stopped(
     upgrade_home, project, monkeypatch
 ):
-    monkeypatch.setattr(copies, "ROOM", 1 << 50)
+    monkeypatch.setattr(staging, "ROOM", 1 << 50)
     with pytest.raises(UpgradeError, match="make room"):
         examine(make_site(upgrade_home, project.root), project.instructions())
 
@@ -257,13 +257,13 @@ async def test_a_refusal_that_is_killed_is_still_a_refusal(upgrade_home, project
 async def test_putting_an_image_back_can_be_done_again_wherever_it_was_killed(upgrade_home):
     path, backup = upgrade_home.path / "live_image.fs", upgrade_home.path / "backup"
     side = upgrade_home.path / "side"
-    await asyncio.to_thread(copies.back_up_cold, path, backup)
+    await asyncio.to_thread(staging.back_up_cold, path, backup)
     await asyncio.to_thread(learn, path, "two")
 
     side.mkdir()  # killed after the image file was put in its place
-    await asyncio.to_thread(copies.put_back, backup, path, side)
+    await asyncio.to_thread(staging.put_back, backup, path, side)
     assert not side.exists()
-    await asyncio.to_thread(copies.put_back, backup, path, side)
+    await asyncio.to_thread(staging.put_back, backup, path, side)
     assert await read_image(path) == "one"
 
 
