@@ -1,18 +1,19 @@
 """The four personas, and the codex they share.
 
 A persona is a voice for one kind of work: a role and a system prompt; which model speaks for it
-is the profile's business (``bat_os.core.models``). The codex (``persona_codex.jsonl``) holds
-what they stand for, one JSON object a line; it seeds the knowledge catalog. This module reads
-text, never files.
+is the profile's business (``bat_os.models``). The codex (``persona_codex.jsonl``) holds their
+values, one JSON object a line; it seeds the knowledge catalog. This module reads text, never
+files.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+from bat_os.core.schema import Record, convert, read_json, text
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "SmolLM2-135M-Instruct"
 MAX_FIELD: Final = 4_000
-_FIELDS: Final = ("persona", "topic", "prompt", "response")
+_Line = Annotated[str, text(MAX_FIELD, filled=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ def shorten_prompts(personas: Mapping[str, Persona], most: int) -> Mapping[str, 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CodexLine:
+class CodexLine(Record, frozen=True):
     """One line of the codex: what a persona answers to a prompt.
 
     Attributes:
@@ -96,10 +96,10 @@ class CodexLine:
         topic: A key of a few words joined by hyphens.
     """
 
-    persona: str
-    prompt: str
-    response: str
-    topic: str
+    persona: Literal["ALFRED", "BRICK", "ROBIN", "BABS"]
+    prompt: _Line
+    response: _Line
+    topic: _Line
 
 
 def parse_codex(text: str) -> tuple[CodexLine, ...]:
@@ -113,34 +113,5 @@ def parse_codex(text: str) -> tuple[CodexLine, ...]:
 
 
 def _parse_line(line: str, number: int) -> CodexLine:
-    data = _load(line, number)
-    if set(data) != set(_FIELDS):
-        raise _complain(number, f"needs the fields {', '.join(_FIELDS)} and no others")
-    for name in _FIELDS:
-        value = data[name]
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_FIELD:
-            raise _complain(number, f"{name} must be a text of 1 to {MAX_FIELD} characters")
-    if data["persona"] not in PERSONAS:
-        raise _complain(number, f"persona must be one of {', '.join(PERSONAS)}")
-    return CodexLine(**data)
-
-
-def _load(line: str, number: int) -> dict[str, Any]:
-    try:
-        data = json.loads(line, object_pairs_hook=_refuse_doubles)
-    except (ValueError, RecursionError) as exc:
-        raise _complain(number, f"is not JSON: {exc}") from exc
-    if not isinstance(data, dict):
-        raise _complain(number, "is not a JSON object")
-    return data
-
-
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        raise ValueError("a field comes twice")
-    return data
-
-
-def _complain(number: int, what: str) -> ArgumentsError:
-    return ArgumentsError(f"codex line {number}: {what}", line=number)
+    where, error = f"codex line {number}", partial(ArgumentsError, line=number)
+    return convert(read_json(line, error, where), CodexLine, error, where)

@@ -56,8 +56,20 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
-def text(most: int, *, least: int = 0, pattern: str = "", takes: str = "") -> Meta:
-    """Return the bounds of a text: its length in characters, and what all of it matches."""
+def text(
+    most: int, *, least: int = 0, pattern: str = "", filled: bool = False, takes: str = ""
+) -> Meta:
+    """Return the bounds of a text.
+
+    Args:
+        most: Characters that it may have.
+        least: Characters that it must have.
+        pattern: Regular expression that the whole text matches.
+        filled: It has more than white space.
+        takes: What fits, in words, if the bounds do not say it well.
+    """
+    if filled:
+        least, pattern = max(least, 1), pattern or r"[\s\S]*\S[\s\S]*"
     # Python's $ lets one line end follow, JSON Schema's does not; this holds in both.
     whole = rf"^(?:{pattern})$(?!\n)" if pattern else None
     return Meta(min_length=least or None, max_length=most, pattern=whole, description=takes or None)
@@ -90,20 +102,24 @@ def read_toml(source: str, error: Callable[[str], BatError], where: str) -> dict
         raise error(f"{where}: not valid TOML: {cause}") from cause
 
 
-def convert(value: Any, kind: type[T], error: Callable[[str], BatError], where: str = "") -> T:
+def convert(
+    value: Any, kind: type[T], error: Callable[[str], BatError], where: str = "", path: str = ""
+) -> T:
     """Return ``value`` as ``kind``, a Record or a type such as ``dict[str, SomeRecord]``.
 
     Args:
         value: What a decoder gave: maps, lists, texts, numbers.
         kind: What it has to be.
         error: Makes the exception from its message; most often the error's class.
-        where: What the value is, for people: "codex line 3"; "" if the path says it.
+        where: What the value lies in, for people: "codex line 3"; "" if the path says it.
+        path: Of the value itself.
     """
     try:
         return msgspec.convert(value, kind)
     # Half of a surrogate pair, which JSON can escape, is a UnicodeEncodeError and so a ValueError.
     except (msgspec.ValidationError, ValueError) as cause:
-        raise error(_explain(value, kind, where, "", cause)) from cause
+        problem = _explain(value, kind, path, cause)
+        raise error(f"{where}: {problem}" if where else problem) from cause
 
 
 def describe(hint: Any) -> str:
@@ -143,23 +159,20 @@ def _bounds(kind: Any, metas: Sequence[Meta]) -> str:
     return ""
 
 
-def _explain(value: Any, hint: Any, where: str, path: str, cause: Exception) -> str:
+def _explain(value: Any, hint: Any, path: str, cause: Exception) -> str:
     """Return what is wrong with a value: of the first part that is wrong, its path and rule."""
     kind = _strip(hint, value)
-    is_record = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    if is_record and type(value) is dict:
-        problem = _compare_fields(value, kind, path)
-        if problem:
-            return f"{where}: {problem}" if where else problem
+    is_record = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and type(value) is dict
+    if is_record and (problem := _compare_fields(value, kind, path)):
+        return problem
     for part, rule, step in _parts(value, kind, path):
         try:
             msgspec.convert(part, rule)
         except (msgspec.ValidationError, ValueError) as inner:
-            return _explain(part, rule, where, step, inner)
-    if is_record and type(value) is dict:
-        return ": ".join(filter(None, (where, path, str(cause))))
-    subject = f"{where}: {path}" if where and path else path or where or "it"
-    return f"{subject} must be {describe(hint)}, not {_show(value)}"
+            return _explain(part, rule, step, inner)
+    if is_record:  # its parts are right, so its own check speaks
+        return f"{path}: {cause}" if path else str(cause)
+    return f"{path or 'it'} must be {describe(hint)}, not {_show(value)}"
 
 
 def _compare_fields(value: Mapping[Any, Any], kind: type[msgspec.Struct], path: str) -> str:

@@ -1,6 +1,6 @@
-"""What an owner may set: a file, the environment over it, flags over both.
+"""The settings of an owner: a file, the environment over it, flags over both.
 
-    batos.toml  <  BATOS_* variables  <  flags       --resolve-->  Settings, and who said what
+    batos.toml  <  BATOS_* variables  <  flags       --resolve-->  Settings, and their origins
 
 Reads texts that it is given; which file that is, and the environment, is known in ``cli/``.
 """
@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
+from bat_os.core.schema import convert, describe, number, read_toml
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 PREFIX: Final = "BATOS_"
 FILE: Final = "batos.toml"
 IMAGE: Final = "live_image.fs"  # in the home, where the setting ``image`` names no other place
 DEFAULT: Final = "default"
 MAX_FILE: Final = 64 << 10  # characters of a settings file
-_SHOWN: Final = 80  # characters of a wrong value in a message
+_SHOWN: Final = 80  # characters of an unknown key in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +57,19 @@ class Settings:
 
     home: str = "data"
     image: str = ""
-    tcp_port: int = 5555
+    tcp_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = 5555
     open_loopback: bool = False
     listen: str = ""
-    engine: str = "transformers"
+    engine: Literal["transformers", "scripted"] = "transformers"
     script: str = ""
-    cell: str = "auto"
+    cell: Literal["auto", "zygote", "monty"] = "auto"
     profile: str = "tiny"
-    plan: str = "fixed"
-    tests: str = "none"
+    plan: Literal["fixed", "written"] = "fixed"
+    tests: Literal["none", "written"] = "none"
     approve: bool = False
-    candidates: int = 8
-    mission_seconds: float = 300.0
-    threads: int = 0
+    candidates: Annotated[int, number(1, 32)] = 8
+    mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
+    threads: Annotated[int, number(0, 256)] = 0
     failpoint: str = ""
 
     @classmethod
@@ -99,23 +99,7 @@ class Resolved:
     origins: Mapping[str, str]
 
 
-# Setting -> (does the value serve?, what it takes); others take anything of their type.
-_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "tcp_port": (lambda port: -1 <= port <= 65535, "a port, 0 (any) or -1 (none)"),
-    "engine": (("transformers", "scripted").__contains__, "transformers or scripted"),
-    "cell": (("auto", "zygote", "monty").__contains__, "auto, zygote or monty"),
-    "plan": (("fixed", "written").__contains__, "fixed or written"),
-    "tests": (("none", "written").__contains__, "none or written"),
-    "candidates": (lambda count: 1 <= count <= 32, "a number from 1 to 32"),
-    "mission_seconds": (lambda seconds: 1 <= seconds <= 86_400, "seconds from 1 to 86400"),
-    "threads": (lambda count: 0 <= count <= 256, "a number from 0 to 256"),
-}
-_TYPES: Final[Mapping[type, str]] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "yes or no",
-    str: "a text",
-}
+_HINTS: Final = get_type_hints(Settings, include_extras=True)
 _BOOLS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -131,7 +115,7 @@ def resolve(
         path: Where that file is; how messages call it.
 
     Raises:
-        SettingsError: The file is no TOML, has a key that is none, or a value cannot be used;
+        SettingsError: The file is not TOML, a key is not a setting, or a value cannot be used;
             the message names the place and what is allowed.
 
     >>> resolve("threads = 2", {"BATOS_THREADS": "3"}, {}).origins["threads"]
@@ -139,19 +123,20 @@ def resolve(
     """
     values: dict[str, Any] = {}
     origins = {field.name: DEFAULT for field in fields(Settings)}
-    for name, value, line in _read_file(file, path):
-        where = f", line {line}" if line else ""
-        values[name] = _check(name, value, f"{path}{where}: {name} = {_show(value)}")
-        origins[name] = f"{FILE}{where}"
+    for name, value, line_number in _read_file(file, path):
+        line = f", line {line_number}" if line_number else ""
+        values[name] = convert(value, _HINTS[name], SettingsError, f"{path}{line}", name)
+        origins[name] = f"{FILE}{line}"
     for field in fields(Settings):
         key = PREFIX + field.name.upper()
         if text := environ.get(key, ""):
-            said = f"{key}={text[:_SHOWN]!r}"
-            value = _from_text(text, type(field.default), said)
-            values[field.name], origins[field.name] = _check(field.name, value, said), key
+            value = _from_text(text, type(field.default))
+            values[field.name] = convert(value, _HINTS[field.name], SettingsError, path=key)
+            origins[field.name] = key
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"
-        values[name], origins[name] = _check(name, value, f"{flag} {value}"), flag
+        values[name] = convert(value, _HINTS[name], SettingsError, path=flag)
+        origins[name] = flag
     return Resolved(Settings(**values), origins)
 
 
@@ -159,35 +144,27 @@ def describe_allowed(name: str) -> str:
     """Return what a setting takes, in words.
 
     >>> describe_allowed("cell"), describe_allowed("open_loopback")
-    ('auto, zygote or monty', 'yes or no')
+    ('auto, zygote or monty', 'true or false')
     """
-    if name in _RULES:
-        return _RULES[name][1]
-    return _TYPES[type(next(field.default for field in fields(Settings) if field.name == name))]
+    return describe(_HINTS[name])
 
 
 def _read_file(text: str, path: str) -> Iterator[tuple[str, Any, int]]:
-    """Yield (setting, value, line) of each key of a settings file; line 0 where it is not seen."""
+    """Yield (setting, value, line) of each key of a settings file; line 0 if it is not found."""
     if len(text) > MAX_FILE:
         raise SettingsError(f"{path} has {len(text)} characters; at most {MAX_FILE} are read")
-    try:
-        told = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(
-            f"{path} is no TOML: {error}; write NAME = VALUE lines, texts in quotes "
-            "(batos config example prints a file)"
-        ) from error
+    settings = read_toml(text, _explain_form, path)
     known = [field.name for field in fields(Settings) if field.name != "home"]
-    for name, value in told.items():
+    for name, value in settings.items():
         line = _line_of(text, name)
         if name not in known:
             shown = name[:_SHOWN]
             where = f"{path}, line {line}" if line else path
             near = difflib.get_close_matches(name.lower(), known, n=1)
-            guess = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            guess = f"did you mean {near[0]}?" if near else f"the settings are: {', '.join(known)}"
             if name == "home":
-                guess = f"the file lies in the home; name that by {PREFIX}HOME or --home"
-            raise SettingsError(f"{where}: {shown!r} is no setting; {guess}")
+                guess = f"the file is in the home; set that by {PREFIX}HOME or --home"
+            raise SettingsError(f"{where}: {shown!r} is not a setting; {guess}")
         yield name, value, line
 
 
@@ -197,37 +174,17 @@ def _line_of(text: str, name: str) -> int:
     return next((number for number, line in lines if pattern.match(line)), 0)
 
 
-def _from_text(text: str, kind: type, said: str) -> Any:
+def _from_text(text: str, kind: type) -> Any:
+    """Return what a text of the environment says; the text itself if it is not of that type."""
     if kind is bool:
-        if text.lower() in _BOOLS:
-            return _BOOLS[text.lower()]
-    else:
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    raise _wrong(said, _TYPES[kind])
+        return _BOOLS.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
-def _check(name: str, value: Any, said: str) -> Any:
-    """Return the value where it is of the setting's type and among what it takes."""
-    kind = type(next(field.default for field in fields(Settings) if field.name == name))
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise _wrong(said, "true or false" if kind is bool else _TYPES[kind])
-    holds, allowed = _RULES.get(name, (lambda _: True, ""))
-    if not holds(value):
-        raise _wrong(said, allowed)
-    return value
-
-
-def _show(value: Any) -> str:
-    """Return a value of a settings file about as it stands there."""
-    if type(value) is bool:
-        return str(value).lower()
-    return repr(value)[:_SHOWN]
-
-
-def _wrong(said: str, allowed: str) -> SettingsError:
-    return SettingsError(f"{said} cannot be used; it takes {allowed}")
+def _explain_form(message: str) -> SettingsError:
+    return SettingsError(
+        f"{message}; write NAME = VALUE lines, texts in quotes (batos config example prints a file)"
+    )

@@ -84,7 +84,12 @@ def test_a_whole_number_serves_where_a_number_is_wanted():
 )
 def test_a_message_says_where_and_what_is_taken(value, message):
     assert refuse(value).startswith(message)
-    assert refuse(value, where="line 3").startswith("line 3")
+    assert refuse(value, where="line 3").startswith(f"line 3: {message}")
+
+
+def test_a_value_alone_is_named_by_its_path():
+    with pytest.raises(ArgumentsError, match=r"^a.toml: threads must be true or false, not 1$"):
+        convert(1, bool, ArgumentsError, "a.toml", "threads")
 
 
 def test_further_fields_pass_where_a_record_is_open():

@@ -176,7 +176,7 @@ async def test_every_setting_that_cannot_be_used_is_named(home, monkeypatch):
     monkeypatch.setenv("BATOS_THREADS", "many")
     told = await look(home, "settings")
     assert [state for state, _, _ in told] == ["broken", "broken"]
-    assert "BATOS_THREADS='many' cannot be used; it takes a whole number" in {
+    assert "BATOS_THREADS must be a whole number from 0 to 256, not 'many'" in {
         found for _, found, _ in told
     }
 

@@ -51,7 +51,7 @@ async def test_a_wrong_file_is_one_clear_line_and_no_traceback(tmp_path, argumen
     ended = await verb(tmp_path, *arguments)
     assert ended.status in (2, 78)
     assert ended.err.count("\n") == 1
-    assert "line 1: 'tcp_prot' is no setting; did you mean tcp_port?" in ended.err
+    assert "line 1: 'tcp_prot' is not a setting; did you mean tcp_port?" in ended.err
 
 
 @pytest.mark.slow
