@@ -12,7 +12,7 @@ from bat_os.core.values import Counted, to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze
-from bat_os.method.names import stands_for
+from bat_os.method.text import find_forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
@@ -69,7 +69,7 @@ def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
         status, source = method.status, method.version.source
     except DamagedError:
         return {}
-    selector = stands_for(source, method.selector) or method.selector
+    selector = find_forwarded(source, method.selector) or method.selector
     if holder.lookup(selector) is None:
         return {}
     wish, _, line = hit.text.partition("\n")

@@ -1,15 +1,24 @@
-"""A known method under another name: same body, the signature that a brief asks for."""
+"""A known method in another form: same body, the signature that a brief asks for.
+
+Its parameters may be renamed, put in another order, or bound to a value: ``is_divisible(number,
+divisor)`` serves "is a number divisible by 7" with the divisor bound to 7; ``repeat(times, text)``
+serves a caller who gives the text first. Which way is right only an example can tell.
+"""
 
 from __future__ import annotations
 
 import ast
+import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice, permutations
+from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.method.text import find_method, parse
+from bat_os.method.text import find_method, is_name, parse_method
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+WAYS: Final = 12  # of one known method; each costs a run per example
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +39,10 @@ class Form:
 
 
 def adapt(source: str, selector: str, form: Form) -> str:
-    """Return ``source``, a method ``selector``, in another form; "" where it does not fit.
+    """Return ``source``, a method ``selector``, in another form; "" if it does not fit.
 
-    Parameters are renamed by place; one of the same name keeps it. It does not fit when the
-    number of parameters differs, or when a new name is in use already. The one slot that it
+    Parameters are renamed by place; one of the same name keeps it. It does not fit if the
+    number of parameters differs, or if a new name is in use already. The one slot that it
     keeps something in becomes the one slot that the object has.
 
     Args:
@@ -41,13 +50,14 @@ def adapt(source: str, selector: str, form: Form) -> str:
         selector: Its name there.
         form: What is wanted.
     """
-    tree = parse(source)
-    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-    if method is None or method.args.vararg or method.args.kwarg or method.args.kwonlyargs:
+    parsed = parse_method(source, selector)
+    if parsed is None:
         return ""
-    own = [arg.arg for arg in (*method.args.posonlyargs, *method.args.args)][1:]
-    needed, params = len(own) - len(method.args.defaults), form.params
-    if not needed <= len(params) <= len(own):
+    tree, method = parsed
+    args, params = method.args, form.params
+    own = [arg.arg for arg in (*args.posonlyargs, *args.args)][1:]
+    open_ended = args.vararg or args.kwarg or args.kwonlyargs
+    if open_ended or not len(own) - len(args.defaults) <= len(params) <= len(own):
         return ""
     renames = {old: new for old, new in zip(own, params, strict=False) if old != new}
     used = {node.id for node in ast.walk(method) if isinstance(node, ast.Name)} | set(own)
@@ -60,7 +70,6 @@ def adapt(source: str, selector: str, form: Form) -> str:
     method.name = form.selector
     if ast.get_docstring(method) is not None:
         method.body[0] = ast.Expr(ast.Constant(form.wish))
-    assert isinstance(tree, ast.Module)  # noqa: S101 - for the type checker
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
@@ -77,13 +86,13 @@ def _fit_slots(method: ast.FunctionDef, selector: str, form: Form) -> dict[str, 
 
 def _attributes(method: ast.FunctionDef) -> set[str]:
     """Return the names that the method reads from or writes to ``self``."""
-    found = set()
+    names = set()
     for node in ast.walk(method):
-        if isinstance(node, ast.Attribute) and _is_self(node.value):
-            found.add(node.attr)
+        if isinstance(node, ast.Attribute) and is_name(node.value, "self"):
+            names.add(node.attr)
         elif isinstance(node, ast.Call) and (name := _named_slot(node)):
-            found.add(name)
-    return found
+            names.add(name)
+    return names
 
 
 def _named_slot(call: ast.Call) -> str:
@@ -91,13 +100,9 @@ def _named_slot(call: ast.Call) -> str:
     function, args = call.func, call.args
     if not isinstance(function, ast.Name) or function.id not in ("getattr", "setattr", "hasattr"):
         return ""
-    if len(args) < 2 or not _is_self(args[0]) or not isinstance(args[1], ast.Constant):
+    if len(args) < 2 or not is_name(args[0], "self") or not isinstance(args[1], ast.Constant):
         return ""
     return str(args[1].value)
-
-
-def _is_self(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
 
 
 class _Renamer(ast.NodeTransformer):
@@ -115,7 +120,7 @@ class _Renamer(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if _is_self(node.value):
+        if is_name(node.value, "self"):
             node.attr = self._attributes.get(node.attr, node.attr)
         return node
 
@@ -124,3 +129,62 @@ class _Renamer(ast.NodeTransformer):
             node.args[1] = ast.Constant(self._attributes.get(name, name))
         self.generic_visit(node)
         return node
+
+
+def rebind_arguments(source: str, selector: str, form: Form, values: Sequence[Any]) -> list[str]:
+    """Return ``source``, a method ``selector``, in up to WAYS forms; the plainest first.
+
+    Args:
+        source: Module text that defines ``selector`` and nothing else but imports.
+        selector: Its name there.
+        form: What is wanted.
+        values: What parameters may be bound to that the caller does not give.
+    """
+    parsed = parse_method(source, selector)
+    if parsed is None:
+        return []
+    tree, method = parsed
+    if method.args.posonlyargs or method.args.kwonlyargs:
+        return []
+    texts = [adapt(source, selector, form)]
+    for order, bound in islice(_ways(method, len(form.params), values), WAYS - 1):
+        changed = copy.deepcopy(tree)
+        bound_method = find_method(changed, selector)
+        if bound_method is not None:
+            _rearrange(bound_method, order, bound)
+            text = ast.unparse(ast.fix_missing_locations(changed))
+            texts.append(adapt(text, selector, form))
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _ways(
+    method: ast.FunctionDef, count: int, values: Sequence[Any]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield which parameters the caller gives, in order, and what the others are bound to."""
+    own = [arg.arg for arg in method.args.args][1:]
+    if not count <= len(own) <= count + 2:
+        return
+    open_ended = set(own[len(own) - len(method.args.defaults) :])
+    for order in permutations(own, count):
+        rest = [name for name in own if name not in order]
+        if not open_ended.intersection(order) and set(rest) <= open_ended and rest:
+            yield order, {}
+        if order != tuple(own):
+            for chosen in permutations(values, len(rest)):
+                yield order, dict(zip(rest, chosen, strict=True))
+
+
+def _rearrange(method: ast.FunctionDef, order: Sequence[str], bound: Mapping[str, Any]) -> None:
+    """Give the method the parameters ``order`` first, and bind others in its body."""
+    args = method.args
+    given = {arg.arg: arg for arg in args.args}
+    own = [arg.arg for arg in args.args][1:]
+    defaults = dict(zip(own[len(own) - len(args.defaults) :], args.defaults, strict=True))
+    left = [name for name in own if name not in order and name not in bound]
+    args.args = [args.args[0], *(given[name] for name in (*order, *left))]
+    args.defaults = [defaults[name] for name in left]
+    start = 0 if ast.get_docstring(method) is None else 1
+    method.body[start:start] = [
+        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(value))
+        for name, value in bound.items()
+    ]

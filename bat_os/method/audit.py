@@ -27,7 +27,8 @@ from bat_os.method.allowed import (
     is_public,
     is_top_level,
 )
-from bat_os.method.mutation import name_of
+from bat_os.method.covenant import name_of
+from bat_os.method.text import get_dotted, is_name
 
 _DUNDER: Final = re.compile(r"__\w+__")
 _FORMAT_DEPTH: Final = re.compile(r"\{[^}]*[.\[]")
@@ -78,25 +79,12 @@ def walk(tree: ast.Module, selector: str) -> list[Finding]:
     return _Audit(tree, selector).findings
 
 
-def _dotted(node: ast.AST) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        base = _dotted(node.value)
-        return base and f"{base}.{node.attr}"
-    return ""
-
-
-def _is_self(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
-
-
 class _Audit(ast.NodeVisitor):
     """One walk over a tree of bounded depth; ``findings`` in no particular order."""
 
     def __init__(self, tree: ast.Module, selector: str) -> None:
         self.findings: list[Finding] = []
-        self._modules: dict[str, str] = {}  # what a name stands for: "dt" -> "datetime"
+        self._modules: dict[str, str] = {}  # what a name means: "dt" -> "datetime"
         self._bound: set[str] = set()  # parameters and assigned names
         self._parameters: set[str] = set()
         self._defined: set[str] = set()
@@ -193,7 +181,7 @@ class _Audit(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _module_of(self, node: ast.AST) -> str:
-        """Return the module that an expression stands for, or ""."""
+        """Return the module that an expression means, or ""."""
         if isinstance(node, ast.Name):
             return "" if node.id in self._bound else self._modules.get(node.id, "")
         full = ""
@@ -205,7 +193,7 @@ class _Audit(ast.NodeVisitor):
     def _is_private(self, node: ast.Attribute) -> bool:
         name = node.attr
         if name in FORBIDDEN_ATTRIBUTES:
-            return not (_is_self(node.value) and name in ("mro", "Formatter"))
+            return not (is_name(node.value, "self") and name in ("mro", "Formatter"))
         if not name.startswith("_") or name in UNDERSCORED_PUBLIC:
             return False
         if _DUNDER.fullmatch(name):
@@ -221,7 +209,7 @@ class _Audit(ast.NodeVisitor):
         if _DUNDER.fullmatch(node.attr):
             self._add(node, "store", f"a change of {node.attr}")
         elif name and (name in self._modules or name in self._defined) and name not in self._bound:
-            self._add(node, "store", f"a change of {_dotted(node) or name}")
+            self._add(node, "store", f"a change of {get_dotted(node) or name}")
         elif isinstance(node.value, ast.Call) and name_of(node.value.func) != "getcontext":
             self._add(node, "store", "a change of what a call returns")
 
@@ -253,7 +241,7 @@ class _Audit(ast.NodeVisitor):
 
     def _check_reflection(self, node: ast.Call, name: str) -> None:
         target, key = (*node.args, None, None)[:2]
-        on_self = target is not None and _is_self(target)
+        on_self = target is not None and is_name(target, "self")
         if name != "getattr" and not on_self:
             self._add(node, "store", f"{name} on something other than self")
         literal = key.value if isinstance(key, ast.Constant) else None
@@ -285,7 +273,7 @@ class _Audit(ast.NodeVisitor):
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     ) -> None:
         for decorator in node.decorator_list:
-            name = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+            name = get_dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
             known = name in DECORATORS or name in self._defined
             if not known and not name.endswith((".setter", ".getter", ".deleter")):
                 self._add(node, "class", f"the decorator {name or 'expression'}", "Leave it out.")
@@ -301,7 +289,9 @@ class _Audit(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        to_slot = any(isinstance(t, ast.Attribute) and _is_self(t.value) for t in node.targets)
+        to_slot = any(
+            isinstance(t, ast.Attribute) and is_name(t.value, "self") for t in node.targets
+        )
         if to_slot and isinstance(node.value, (ast.Lambda, ast.GeneratorExp)):
             self._add(node, "value", "a slot cannot keep a function or generator")
         self.generic_visit(node)

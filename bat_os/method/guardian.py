@@ -4,7 +4,7 @@ A filter and a teacher, not the security boundary: it keeps out what cannot work
 the covenant, and says in one sentence what to write instead. What it cannot see (loops that
 never end, memory, messages) the cell stops. It reads any text, never raises and runs nothing.
 
-    text -> size, syntax (sourcetext) -> shape, names (audit) -> covenant -> AuditReport
+    text -> size, syntax (text) -> shape, names (audit) -> covenant -> AuditReport
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bat_os.method import covenant
 from bat_os.method.allowed import SAFE_MODULES
 from bat_os.method.audit import Finding, find, walk
-from bat_os.method.text import find_method, parse, parses
+from bat_os.method.text import find_method, parse, parse_method, parses
 
 __all__ = ["SAFE_MODULES", "AuditReport", "Finding", "PersistenceGuardian"]
 
@@ -61,8 +61,7 @@ class PersistenceGuardian:
 
         Nothing else changes. What cannot be repaired comes back as it was.
         """
-        tree = parse(source)
-        method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-        gaps = covenant.find_gaps(method, source) if method is not None else ()
+        parsed = parse_method(source, selector)
+        gaps = covenant.find_gaps(parsed[1], source) if parsed is not None else ()
         repaired = covenant.close_gaps(source, gaps)
         return repaired if gaps and parses(repaired) else source

@@ -11,7 +11,7 @@ import ast
 import copy
 from typing import TYPE_CHECKING, Final
 
-from bat_os.method.text import find_method, parse
+from bat_os.method.text import find_method, parse_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,28 +47,27 @@ _SWAPS: Final[dict[type[ast.AST], tuple[type[ast.AST], ...]]] = {
 }
 
 
-def variants(source: str, selector: str) -> list[str]:
+def make_variants(source: str, selector: str) -> list[str]:
     r"""Return ``source``, a method ``selector``, with one small change each; at most MOST.
 
-    >>> variants("def half(self, n):\n    return n * 2", "half")[0]
+    >>> make_variants("def half(self, n):\n    return n * 2", "half")[0]
     'def half(self, n):\n    return list(n * 2)'
     """
-    tree = parse(source)
-    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-    if method is None:
+    parsed = parse_method(source, selector)
+    if parsed is None:
         return []
-    assert isinstance(tree, ast.Module)  # noqa: S101 - for the type checker
+    tree, method = parsed
     params = [arg.arg for arg in (*method.args.posonlyargs, *method.args.args)][1:]
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     for place, new in _edits(method, params):
         changed = copy.deepcopy(tree)
         again = find_method(changed, selector)
         assert again is not None  # noqa: S101 - it is a copy
         _replace(again, place, new)
-        found[ast.unparse(ast.fix_missing_locations(changed))] = None
-        if len(found) == MOST:
+        texts[ast.unparse(ast.fix_missing_locations(changed))] = None
+        if len(texts) == MOST:
             break
-    return list(found)
+    return list(texts)
 
 
 def _edits(method: ast.FunctionDef, params: list[str]) -> Iterator[tuple[int, ast.AST]]:
@@ -87,7 +86,7 @@ def _edits(method: ast.FunctionDef, params: list[str]) -> Iterator[tuple[int, as
 
 
 def _instead(node: ast.AST, params: list[str]) -> Iterator[ast.AST]:
-    """Yield what could stand for a node inside of a method."""
+    """Yield what could replace a node of a method."""
     for other in _SWAPS.get(type(node), ()):
         yield other()
     if isinstance(node, ast.Name) and node.id in params and isinstance(node.ctx, ast.Load):

@@ -11,7 +11,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.method.text import find_method, parse
+from bat_os.method.text import parse_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,10 +66,10 @@ def find_unused(source: str, selector: str) -> str:
 
     The caller's arguments forced the parameters on the method, so its answer should depend on each.
     """
-    tree = parse(source)
-    method = find_method(tree, selector) if isinstance(tree, ast.Module) else None
-    if method is None:
+    parsed = parse_method(source, selector)
+    if parsed is None:
         return ""
+    method = parsed[1]
     named = [a.arg for a in (*method.args.posonlyargs, *method.args.args)][1:]
     named += [a.arg for a in method.args.kwonlyargs]
     read = {

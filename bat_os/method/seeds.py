@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from bat_os.core.choosing import meaning
 from bat_os.core.values import check, check_selector, check_slot_name
 from bat_os.errors import ArgumentsError
-from bat_os.method.names import is_pure
-from bat_os.method.text import parse
+from bat_os.method.text import is_pure, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from bat_os.method.mutate import MOST, variants
+from bat_os.method.mutate import MOST, make_variants
 from tests.library import SEEDS
 
 
@@ -21,23 +21,23 @@ from tests.library import SEEDS
     ],
 )
 def test_common_slips_are_among_the_changes(body, mended):
-    found = variants(f"def get(self, text, key):\n    {body}\n", "get")
+    found = make_variants(f"def get(self, text, key):\n    {body}\n", "get")
     assert f"def get(self, text, key):\n    {mended}" in found
 
 
 def test_an_argument_that_is_left_out_comes_first():
-    found = variants("def get(self, text, key):\n    return text\n", "get")
+    found = make_variants("def get(self, text, key):\n    return text\n", "get")
     assert found[0].endswith("return text[key]")
 
 
 @pytest.mark.parametrize("source", ["", "x = 1", "def (", "def f(self):\n    pass\n"])
 def test_what_answers_nothing_has_no_variants(source):
-    assert variants(source, "f") == []
+    assert make_variants(source, "f") == []
 
 
 def test_every_variant_is_another_program_and_there_are_never_many():
     for seed in SEEDS[::20]:
-        found = variants(seed.source, seed.selector)
+        found = make_variants(seed.source, seed.selector)
         assert len(found) == len(set(found)) <= MOST
         assert ast.unparse(ast.parse(seed.source)) not in found
         for source in found:

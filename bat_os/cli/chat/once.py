@@ -30,7 +30,7 @@ from bat_os.cli.connection import connect, refuse
 from bat_os.cli.console import as_call
 from bat_os.core.brief import Brief, goal, parameters, signature
 from bat_os.errors import ArgumentsError, BatError, RemoteError, SettingsError
-from bat_os.method.names import stands_for
+from bat_os.method.text import find_forwarded
 from bat_os.sentence.proposal import choose_reading, find_misreading, propose
 from bat_os.sentence.skills import Near, recognise, suggest
 from bat_os.sentence.smalltalk import reply_to
@@ -319,7 +319,7 @@ async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str
     said = translate(sentence)
     try:
         meant = await _method(kernel, sent.target, sent.selector)
-        skill = stands_for(meant.get("source", ""), sent.selector) or sent.selector
+        skill = find_forwarded(meant.get("source", ""), sent.selector) or sent.selector
         if "source" not in meant or said.selector == skill:
             return ""
         if why := await _refuse(kernel, said, sent):
@@ -339,7 +339,7 @@ async def _refuse(kernel: KernelClient, said: Translated, sent: Translated) -> s
         return "the values differ, or are in a different order"
     held = await _method(kernel, sent.target, name)
     free = held.get("status") in (None, "provisional", "unlearned")
-    if free or stands_for(held.get("source", ""), name):
+    if free or find_forwarded(held.get("source", ""), name):
         return ""
     return f"{sent.target} already has {name} for something else"
 

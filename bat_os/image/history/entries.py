@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, goal, kinds, signature
 from bat_os.image.catalog import catalog_in
 from bat_os.image.objects import Method, UvmObject, ref_of
-from bat_os.method.names import is_pure
-from bat_os.method.text import find_method, parse
+from bat_os.method.text import is_pure, parse_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -142,8 +141,8 @@ def _docstring(node: ast.FunctionDef | None) -> str:
 
 
 def _function(selector: str, source: str) -> ast.FunctionDef | None:
-    tree = parse(source)
-    return find_method(tree, selector) if isinstance(tree, ast.Module) else None
+    parsed = parse_method(source, selector)
+    return None if parsed is None else parsed[1]
 
 
 def _doc_id(holder: UvmObject, selector: str) -> str:

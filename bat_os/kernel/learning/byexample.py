@@ -20,7 +20,7 @@ from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.kernel.learning.similar import as_draft, form_of, read_functions
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
-from bat_os.method.rebind import bend
+from bat_os.method.adapt import rebind_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -64,7 +64,9 @@ async def find_by_example(mind: Mind, brief: Brief, known: Collection[str]) -> l
     left = TRIALS
     for one in await read_functions(mind, wish, hits):
         # Off the event loop: known messages are answered meanwhile.
-        ways = await asyncio.to_thread(bend, one.source, one.selector, form, literals(wish))
+        ways = await asyncio.to_thread(
+            rebind_arguments, one.source, one.selector, form, literals(wish)
+        )
         for text in ways[:left]:
             if await reproduces(mind, brief, text, examples):
                 drafts.append(as_draft(one, text, 0.0))

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bat_os.kernel.learning.byexample import reproduces, tells_enough
-from bat_os.method.mutate import variants
+from bat_os.method.mutate import make_variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ async def mend(
         return []
     ran = {v.source: v for v in verdicts if not v.known and v.preview}
     lots = [  # off the event loop: known messages are answered meanwhile
-        (verdict, await asyncio.to_thread(variants, source, brief.selector))
+        (verdict, await asyncio.to_thread(make_variants, source, brief.selector))
         for source, verdict in ran.items()
     ]
     trials = [

@@ -19,7 +19,7 @@ from bat_os.image.history import versions
 from bat_os.image.objects import digest
 from bat_os.kernel.snapshot import find
 from bat_os.method.fixups import apply_fixups
-from bat_os.method.mutate import variants
+from bat_os.method.mutate import make_variants
 from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
@@ -111,6 +111,6 @@ def _mend(mind: Mind, told: Mapping[str, Any], text: str, sha256: str) -> str:
     repair, selector = mind.guardian.repair, brief.selector
     source = repair(source, selector)
     if MENDED in told["fixups"]:
-        changed = (repair(one, selector) for one in variants(source, selector))
+        changed = (repair(one, selector) for one in make_variants(source, selector))
         source = next((one for one in changed if digest(one) == sha256), source)
     return source

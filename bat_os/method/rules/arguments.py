@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from bat_os.method.names import get_bound, get_uses, is_name
 from bat_os.method.rules.imports import get_import
 from bat_os.method.rules.places import (
     Wanted,
@@ -19,7 +18,7 @@ from bat_os.method.rules.places import (
     replace,
 )
 from bat_os.method.rules.receiver import get_strangers
-from bat_os.method.text import words
+from bat_os.method.text import get_bound, get_uses, is_name, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,19 @@ import ast
 from typing import Final
 
 from bat_os.method.allowed import SAFE_MODULES, is_public
-from bat_os.method.names import count_stores, get_bound, get_uses, is_name
 from bat_os.method.rules.places import Wanted, drop_statements
-from bat_os.method.text import Edit, apply_edits, get_text, insert_before, parse, words
+from bat_os.method.text import (
+    Edit,
+    apply_edits,
+    count_stores,
+    get_bound,
+    get_text,
+    get_uses,
+    insert_before,
+    is_name,
+    parse,
+    words,
+)
 
 KNOWN_NAMES: Final = {
     name: module

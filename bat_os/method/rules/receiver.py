@@ -11,10 +11,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bat_os.method.allowed import SAFE_MODULES
-from bat_os.method.names import BUILTINS, count_stores, get_bound, get_uses, is_name
 from bat_os.method.rules.imports import KNOWN_NAMES
 from bat_os.method.rules.places import Wanted, get_parameters, read, replace
-from bat_os.method.text import Edit, apply_edits, get_text, split_lines
+from bat_os.method.text import (
+    BUILTINS,
+    Edit,
+    apply_edits,
+    count_stores,
+    get_bound,
+    get_text,
+    get_uses,
+    is_name,
+    split_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from bat_os.method.mutation import Changes, is_signal
-from bat_os.method.names import is_name, walk_own
+from bat_os.method.covenant import Changes, is_signal
 from bat_os.method.rules.places import Wanted, get_body, get_parameters, read
-from bat_os.method.text import Edit, apply_edits, get_text, split_lines, words
+from bat_os.method.text import Edit, apply_edits, get_text, is_name, split_lines, walk_own, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,8 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from bat_os.method.allowed import SAFE_MODULES
-from bat_os.method.names import BUILTINS, get_bound
 from bat_os.method.rules.places import Wanted, read, replace
-from bat_os.method.text import words
+from bat_os.method.text import BUILTINS, get_bound, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from bat_os.cli.chat.once import (
 from bat_os.client.client import KernelClient
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import SettingsError
-from bat_os.method.names import stands_for
+from bat_os.method.text import find_forwarded
 from bat_os.sentence.translate import translate
 
 pytestmark = pytest.mark.slow
@@ -141,7 +141,7 @@ def test_named_values_are_passed_by_name():
     assert said.kwargs == {"radius": 2}
     source = as_another_name(said, "area")
     assert "return self.area(radius=radius)" in source
-    assert stands_for(source, said.selector) == "area"
+    assert find_forwarded(source, said.selector) == "area"
 
 
 @pytest.mark.parametrize("word", ['"""', "\\", "a\nb", "\x00", "'''", '\\"'])
@@ -151,7 +151,7 @@ def test_whatever_was_said_the_source_is_one_function(word):
     tree = ast.parse(source)
     assert [type(node) for node in tree.body] == [ast.FunctionDef]
     assert len(tree.body[0].body) == 2
-    assert stands_for(source, said.selector) == "calculate_tip"
+    assert find_forwarded(source, said.selector) == "calculate_tip"
 
 
 async def teach(client, source, **more):
