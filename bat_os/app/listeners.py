@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.client.keys import KeyRing
 from bat_os.errors import SettingsError
-from bat_os.kernel.listeners import Curve, Door
+from bat_os.kernel.listeners import Curve, Endpoint
 
 if TYPE_CHECKING:
     from bat_os.core.settings import Settings
@@ -23,7 +23,7 @@ MAX_SOCKET_PATH: Final = 100
 _LISTEN: Final = re.compile(r"tcp://(\*|[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\*)\Z", re.ASCII)
 
 
-def make_doors(home: Home, settings: Settings) -> list[Door]:
+def make_doors(home: Home, settings: Settings) -> list[Endpoint]:
     """Return the doors that the settings ask for: IPC, TCP on loopback, TCP with keys.
 
     Raises:
@@ -33,10 +33,10 @@ def make_doors(home: Home, settings: Settings) -> list[Door]:
     token = "" if settings.open_loopback else _token(home)
     doors = []
     if hasattr(os, "fork"):  # Windows has no IPC transport
-        doors.append(Door(f"ipc://{_socket_path(home)}"))
+        doors.append(Endpoint(f"ipc://{_socket_path(home)}"))
     if settings.tcp_port >= 0:
         port = str(settings.tcp_port) if settings.tcp_port else "*"
-        doors.append(Door(f"tcp://127.0.0.1:{port}", token))
+        doors.append(Endpoint(f"tcp://127.0.0.1:{port}", token))
     if settings.listen and not home.trial:
         doors.append(_remote(home, settings.listen))
     return doors
@@ -52,7 +52,7 @@ def remove_socket_folder(home: Home) -> None:
         folder.rmdir()
 
 
-def _remote(home: Home, listen: str) -> Door:
+def _remote(home: Home, listen: str) -> Endpoint:
     if not _LISTEN.match(listen):
         raise SettingsError(
             f"listen = {listen!r} cannot be used; it takes tcp://ADDRESS:PORT", setting="listen"
@@ -65,7 +65,7 @@ def _remote(home: Home, listen: str) -> Door:
             setting="listen",
         )
     public, secret = keys.server()
-    return Door(listen, curve=Curve(public.encode(), secret.encode(), keys.allows))
+    return Endpoint(listen, curve=Curve(public.encode(), secret.encode(), keys.allows))
 
 
 def _socket_path(home: Home) -> Path:

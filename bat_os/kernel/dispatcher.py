@@ -114,7 +114,7 @@ class Dispatcher:
             send(Reply("accepted", request.id, body | {"awakening": self.about()["awakening"]}))
         listener = None if request.plain else _events(request, send)
         hear = listener if request.body.get("tokens") is True else None
-        with self.scheduler.pieces.listen(record.id, hear):
+        with self.scheduler.text_feed.listen(record.id, hear):
             answer = record.answer or await self.scheduler.result(record.id, listener)
         return views.final_reply(request, answer)
 

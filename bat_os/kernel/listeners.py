@@ -1,8 +1,8 @@
-"""Doors of the kernel: where it listens, and who may come in.
+"""Endpoints of the kernel: where it listens, and who may connect.
 
-ipc://                a folder that only the owner may enter
+ipc://                in a folder that only the owner may enter
 tcp://, loopback      the token
-tcp://, anything else CURVE: encrypted, and only keys of the allow-list; refused without
+tcp://, anything else CURVE: encrypted, and only keys of the allow-list; refused without keys
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     Socket = zmq.Socket[bytes]
 
 HIGH_WATER: Final = 1000
-AT_ONCE: Final = 8  # messages that are taken before the loop has its turn
+AT_ONCE: Final = 8  # messages that are read before the event loop runs again
 MAX_PARTS: Final = 4  # frames of a message, the peer's not counted
-FLOOD: Final = 1000  # frames beyond, from which on memory is given back
-# Whoever connects and says nothing holds a descriptor for so long.
+FLOOD: Final = 1000  # dropped frames of one message after which memory is given back
+# A client that connects and says nothing holds a descriptor for this long.
 HANDSHAKE_MS: Final = 10_000
 _DOMAIN: Final = "batos"
 _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the peer there
@@ -38,12 +38,12 @@ _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The kernel's own pair of keys, and whom it lets in; keys are in Z85.
+    """The kernel's own pair of keys, and which clients it accepts; keys are in Z85.
 
     Attributes:
         public: Clients know the kernel by it.
         secret: Stays here.
-        allows: Says whether the owner of a public key may come in now. Must not raise.
+        allows: Says whether the owner of a public key may connect now. Must not raise.
     """
 
     public: bytes
@@ -55,44 +55,44 @@ class Curve:
         return self.allows(key.decode("ascii"))
 
 
-class Door(NamedTuple):
+class Endpoint(NamedTuple):
     """One place to listen on.
 
     Attributes:
-        endpoint: ZeroMQ's address.
-        token: What every request has to show; "" for nothing.
-        curve: Keys, where the door has a lock of its own.
+        address: In ZeroMQ's form.
+        token: What every request has to carry; "" for nothing.
+        curve: Keys, if connections are encrypted.
     """
 
-    endpoint: str
+    address: str
     token: str = ""
     curve: Curve | None = None
 
 
-def guard(context: Context, doors: list[Door]) -> AsyncioAuthenticator | None:
-    """Start what asks the doors' allow-lists; None where no door has one.
+def start_authenticator(context: Context, endpoints: list[Endpoint]) -> AsyncioAuthenticator | None:
+    """Start the authenticator that asks the endpoints' allow-lists; None if no endpoint has one.
 
-    To be called before a door is opened: ZeroMQ lets everyone in while nobody answers it.
+    Call it before an endpoint is bound: without an authenticator ZeroMQ accepts everyone.
     """
-    curves = [door.curve for door in doors if door.curve is not None]
+    curves = [endpoint.curve for endpoint in endpoints if endpoint.curve is not None]
     if not curves:
         return None
-    guarding = AsyncioAuthenticator(context)
-    guarding.start()
-    guarding.configure_curve_callback(_DOMAIN, curves[0])
-    return guarding
+    authenticator = AsyncioAuthenticator(context)
+    authenticator.start()
+    authenticator.configure_curve_callback(_DOMAIN, curves[0])
+    return authenticator
 
 
-def open_door(context: Context, door: Door) -> Socket:
-    """Return the bound ROUTER socket of a door.
+def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
+    """Return the bound ROUTER socket of an endpoint.
 
     Raises:
         SettingsError: Other machines can reach it, and it has no keys.
-        zmq.ZMQError: The endpoint cannot be bound.
+        zmq.ZMQError: The address cannot be bound.
     """
-    if door.curve is None and not is_local(door.endpoint):
+    if endpoint.curve is None and not is_local(endpoint.address):
         raise SettingsError(
-            f"other machines can reach {door.endpoint}, so it needs keys: batos keys make NAME"
+            f"other machines can reach {endpoint.address}, so it needs keys: batos keys make NAME"
         )
     socket = context.socket(zmq.ROUTER)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME)
@@ -101,15 +101,15 @@ def open_door(context: Context, door: Door) -> Socket:
     socket.set(zmq.RCVHWM, HIGH_WATER)
     socket.set(zmq.LINGER, 500)
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    if door.curve is not None:
+    if endpoint.curve is not None:
         socket.set(zmq.CURVE_SERVER, 1)
-        socket.set(zmq.CURVE_PUBLICKEY, door.curve.public)
-        socket.set(zmq.CURVE_SECRETKEY, door.curve.secret)
+        socket.set(zmq.CURVE_PUBLICKEY, endpoint.curve.public)
+        socket.set(zmq.CURVE_SECRETKEY, endpoint.curve.secret)
         socket.set(zmq.ZAP_DOMAIN, _DOMAIN.encode())
-    if "[" in door.endpoint:
+    if "[" in endpoint.address:
         socket.set(zmq.IPV6, 1)
     try:
-        socket.bind(door.endpoint)
+        socket.bind(endpoint.address)
     except zmq.ZMQError:
         socket.close(0)
         raise
@@ -117,12 +117,12 @@ def open_door(context: Context, door: Door) -> Socket:
 
 
 def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bool] | None:
-    """Return (peer, frames, may it come in) of the next message; None when there is none.
+    """Return (peer, frames, is it authorised) of the next message; None if there is none.
 
-    Of a message of more than MAX_PARTS frames the rest is read and dropped.
+    Frames beyond MAX_PARTS are read and dropped.
 
-    A peer of a CURVE door is looked up with every message, so a key that is revoked is shut
-    out at once, and one that nobody has asked about is too.
+    The key of a CURVE peer is looked up with every message, so a key that was revoked is refused
+    at once, and so is one that the authenticator has not seen.
     """
     if socket.closed or not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
         return None
@@ -134,18 +134,18 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bo
     except zmq.Again:
         return None
     try:
-        known = curve.allows(str(parts[-1].get(_USER)))
+        authorised = curve.allows(str(parts[-1].get(_USER)))
     except zmq.ZMQError:  # no authenticator has seen it
-        known = False
+        authorised = False
     peer, *frames = (part.bytes for part in parts)
-    return peer, frames, known
+    return peer, frames, authorised
 
 
 def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:
     """Return the frames of one message, at most the peer's and MAX_PARTS + 1 more.
 
-    ZeroMQ's limit of size is for a frame, not for a message, which it gathers as a whole: what
-    a flood took is given back to the system here.
+    ZeroMQ limits the size of a frame, not of a message, which it gathers as a whole: memory that
+    a flood has taken is given back to the system here.
 
     Raises:
         zmq.Again: There is no message.

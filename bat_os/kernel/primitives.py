@@ -1,7 +1,7 @@
 """The trusted methods that every object starts with; stored by name, never as functions.
 
-Each takes the running turn, the receiver's copy and the arguments, and returns plain data
-or a Ref. They change the copy, so they are part of the turn's one commit.
+Each gets the turn's read set, the receiver's snapshot and the arguments, and returns plain data
+or a Ref. They change the snapshot, so they are part of the turn's one commit.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.values import Ref
-    from bat_os.kernel.snapshot import Copy
-    from bat_os.kernel.turn import Turn
+    from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet
     from bat_os.ports import Nested
 
-    Primitive = Callable[[Turn, Copy, Sequence[Any], Mapping[str, Any]], Any]
+    Arguments = Sequence[Any]
+    Named = Mapping[str, Any]
+    Primitive = Callable[[ReadSet, ObjectSnapshot, Arguments, Named], Any]
 
 # What names a slot: the first argument, or this one.
 _ABOUT_A_SLOT: Final[Mapping[str, str]] = {
@@ -30,7 +31,7 @@ _ABOUT_A_SLOT: Final[Mapping[str, str]] = {
 }
 
 
-def _take(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list[Any]:
+def _arguments(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list[Any]:
     """Return the arguments in the order of ``names``; a name ending in ? may be left out."""
     plain = [name.rstrip("?") for name in names]
     given = dict(zip(plain, args, strict=False)) | dict(kwargs)
@@ -40,46 +41,46 @@ def _take(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list
     return [given.get(name, "") for name in plain]
 
 
-def _clone(turn: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ref:
-    (name,) = _take("clone", ("name?",), args, kwargs)
-    return turn.clone(copy, _name(name))
+def _clone(reads: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Ref:
+    (name,) = _arguments("clone", ("name?",), args, kwargs)
+    return reads.clone(obj, _name(name))
 
 
-def _get_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    (name,) = _take("getSlot", ("name",), args, kwargs)
-    if _name(name) not in copy.slots:
-        raise NotFoundError(f"{copy.ref.name or 'the object'} has no slot {name!r}")
-    return copy.slots[name]
+def _get_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Any:
+    (name,) = _arguments("getSlot", ("name",), args, kwargs)
+    if _name(name) not in obj.slots:
+        raise NotFoundError(f"{obj.ref.name or 'the object'} has no slot {name!r}")
+    return obj.slots[name]
 
 
-def _set_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    name, value = _take("setSlot", ("name", "value"), args, kwargs)
+def _set_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Any:
+    name, value = _arguments("setSlot", ("name", "value"), args, kwargs)
     check_slot_name(_name(name))
     check(value, where=f"slot {name!r}")
-    copy.write(name, value)
+    obj.write(name, value)
     return value
 
 
-def _remove_slot(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    (name,) = _take("removeSlot", ("name",), args, kwargs)
-    if _name(name) not in copy.own:
-        raise NotFoundError(f"{copy.ref.name or 'the object'} has no own slot {name!r}")
-    copy.remove(name)
+def _remove_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> None:
+    (name,) = _arguments("removeSlot", ("name",), args, kwargs)
+    if _name(name) not in obj.own:
+        raise NotFoundError(f"{obj.ref.name or 'the object'} has no own slot {name!r}")
+    obj.remove(name)
 
 
-def _slot_names(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
-    _take("slotNames", (), args, kwargs)
-    return sorted(copy.slots)
+def _slot_names(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> list[str]:
+    _arguments("slotNames", (), args, kwargs)
+    return sorted(obj.slots)
 
 
-def _selectors(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
-    _take("selectors", (), args, kwargs)
-    return sorted(copy.selectors)
+def _selectors(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> list[str]:
+    _arguments("selectors", (), args, kwargs)
+    return sorted(obj.selectors)
 
 
-def _responds_to(_: Turn, copy: Copy, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    (selector,) = _take("respondsTo", ("selector",), args, kwargs)
-    return _name(selector) in copy.selectors or selector in copy.slots
+def _responds_to(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> bool:
+    (selector,) = _arguments("respondsTo", ("selector",), args, kwargs)
+    return _name(selector) in obj.selectors or selector in obj.slots
 
 
 def slot_named(nested: Nested) -> str:

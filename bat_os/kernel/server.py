@@ -1,7 +1,8 @@
-"""The door: one ROUTER socket, frames in, replies out. Knows nothing of objects.
+"""One ROUTER socket: frames in, replies out. Knows nothing of objects.
 
 The socket's descriptor is watched by the event loop and drained without blocking; it is
-edge-triggered, so ``EVENTS`` is looked at again after every send and every drain.
+edge-triggered, so ``EVENTS`` is looked at again after every send and every drain. ``Peers``
+limits how much one client can ask at a time, and drops requests of one that reads no answers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +18,8 @@ import zmq
 
 from bat_os.core.frames import read_id
 from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
-from bat_os.errors import BatError, ShuttingDownError, TooLargeError, UnauthorizedError
-from bat_os.kernel.backpressure import Peers
-from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Door, open_door, receive
+from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
+from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Endpoint, bind_endpoint, receive
 
 if TYPE_CHECKING:
     from bat_os.core.protocol import Reply
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_REQUESTS: Final = 1024
+MAX_PER_PEER: Final = 512
+# Drop a peer's requests for this long after its send queue overflowed: with a thousand answers
+# unread, the next one could not be delivered either, and it would take the time of the others.
+CONGESTED_SECONDS: Final = 0.02
 _OPEN_TO_ALL: Final = frozenset({"hello", "ping"})
 
 
@@ -33,33 +39,33 @@ class Server:
     """Serves one endpoint until it is closed.
 
     Attributes:
-        door: Where it listens, and who may come in.
-        endpoint: The address, as bound.
+        endpoint: Where it listens, and who may connect.
+        address: As bound.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], door: Door) -> None:
-        """Open ``door``.
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint) -> None:
+        """Bind ``endpoint``.
 
         Raises:
-            SettingsError: It is open to other machines, and has no keys.
-            zmq.ZMQError: The endpoint cannot be bound.
+            SettingsError: Other machines can reach it, and it has no keys.
+            zmq.ZMQError: The address cannot be bound.
         """
-        self.door = door
-        self._socket = open_door(context, door)
-        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self.endpoint = endpoint
+        self._socket = bind_endpoint(context, endpoint)
+        self.address = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers = Peers()
-        self._stopping = self._looking = False
+        self._stopping = self._drain_planned = False
         self._loop = asyncio.get_running_loop()
 
     def serve(self, dispatcher: Dispatcher) -> None:
-        """Begin to take requests."""
+        """Begin to answer requests."""
         self._dispatcher = dispatcher
         self._loop.add_reader(self._socket.fileno(), self._drain)
         self._loop.call_soon(self._drain)
 
     async def close(self) -> None:
-        """Refuse what comes, give what runs a moment to answer, and close."""
+        """Refuse new requests, give running ones a moment to answer, and close."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
@@ -70,22 +76,22 @@ class Server:
         self._socket.close()
 
     def _drain(self) -> None:
-        # So many per round, so that a flood neither starves the loop nor becomes as many tasks.
-        self._looking = False
+        # A few per round, so that a flood neither starves the loop nor becomes as many tasks.
+        self._drain_planned = False
         for _ in range(AT_ONCE):
-            message = receive(self._socket, self.door.curve)
+            message = receive(self._socket, self.endpoint.curve)
             if message is None:
                 return
-            self._take(*message)
-        self._look_again()
+            self._receive(*message)
+        self._drain_soon()
 
-    def _look_again(self) -> None:
-        if not self._looking:
-            self._looking = True
+    def _drain_soon(self) -> None:
+        if not self._drain_planned:
+            self._drain_planned = True
             self._loop.call_soon(self._drain)
 
-    def _take(self, identity: bytes, frames: list[bytes], known: bool) -> None:
-        if self._peers.is_deaf(identity):
+    def _receive(self, identity: bytes, frames: list[bytes], authorised: bool) -> None:
+        if self._peers.is_congested(identity):
             return
         try:
             if len(frames) > MAX_PARTS:
@@ -96,7 +102,7 @@ class Server:
             self._send(identity, error_reply(refused, error))
             return
         try:
-            self._check(request, known)
+            self._check(request, authorised)
             self._peers.enter(identity)
         except BatError as error:
             self._send(identity, error_reply(request, error))
@@ -109,47 +115,86 @@ class Server:
         self._tasks.discard(task)
         self._peers.leave(identity)
 
-    def _check(self, request: Request, known: bool) -> None:
+    def _check(self, request: Request, authorised: bool) -> None:
         if self._stopping:
-            raise ShuttingDownError("the kernel is going down; ask again in a moment")
-        if not known:
-            raise UnauthorizedError("this key may not come in; its owner can ask for: batos keys")
-        token = self.door.token
+            raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
+        if not authorised:
+            raise UnauthorizedError("this key is not authorised; run `batos keys` on the host")
+        token = self.endpoint.token
         if not token or (request.type in _OPEN_TO_ALL and not request.plain):
             return
         if not hmac.compare_digest(request.token.encode(), token.encode()):
-            raise UnauthorizedError("over TCP a request carries the token; see run/token")
+            raise UnauthorizedError("over TCP a request must carry the token; see run/token")
 
     async def _answer(self, identity: bytes, request: Request) -> None:
         try:
             reply = await self._dispatcher.handle(request, lambda r: self._send(identity, r))
         except BatError as error:
             reply = error_reply(request, error)
-        except asyncio.CancelledError:  # we are going down; a brief stays in the image
-            reply = error_reply(request, ShuttingDownError("the kernel is going down"))
+        except asyncio.CancelledError:  # shutting down; a brief stays in the image
+            reply = error_reply(request, ShuttingDownError("the daemon is shutting down"))
         except Exception:  # one request: a fault of ours must not take the kernel down
             log.exception("request %s %s", request.type, request.id)
-            fault = BatError("the kernel has a fault; its log has the details")
+            fault = BatError("internal error; the daemon's log has the details")
             reply = error_reply(request, fault)
         self._send(identity, reply)
 
     def _send(self, identity: bytes, reply: Reply) -> bool:
-        """Send a reply, if the peer takes it now; return False when the peer is gone."""
-        there = True
+        """Send a reply if the peer's queue has room; return False if the peer is gone."""
+        connected = True
         try:
             frames = encode_reply(reply)
         except BatError as error:
             if not reply.is_last:
                 log.info("%s for %s not sent: %s", reply.type, reply.re, error)
-                return there
+                return connected
             frames = encode_reply(error_reply(Request("", id=reply.re, plain=reply.plain), error))
         try:
             self._socket.send_multipart([identity, *frames], zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            # Gone, or it does not read: its answer stays in the image. There may be very many.
+            # Gone, or it does not read: the answer stays in the image. There may be very many.
             log.debug("reply %s to %s not delivered: %s", reply.type, identity.hex(), error)
-            there = error.errno != zmq.EHOSTUNREACH
-            if there:
-                self._peers.note_deaf(identity)
-        self._look_again()
-        return there
+            connected = error.errno != zmq.EHOSTUNREACH
+            if connected:
+                self._peers.note_congested(identity)
+        self._drain_soon()
+        return connected
+
+
+class Peers:
+    """Counts the requests that are being answered, by peer; for one event loop."""
+
+    def __init__(self) -> None:
+        self._asking: Counter[bytes] = Counter()
+        self._all = 0
+        self._congested: set[bytes] = set()
+
+    def enter(self, peer: bytes) -> None:
+        """Count one request more.
+
+        Raises:
+            BusyError: Too many are being answered, of this peer or in all.
+        """
+        if self._all >= MAX_REQUESTS:
+            raise BusyError(f"{MAX_REQUESTS} requests are being answered", 500)
+        if self._asking[peer] >= MAX_PER_PEER:
+            raise BusyError(f"{MAX_PER_PEER} requests of yours are being answered", 500)
+        self._asking[peer] += 1
+        self._all += 1
+
+    def leave(self, peer: bytes) -> None:
+        """Count one request less."""
+        self._all -= 1
+        self._asking[peer] -= 1
+        if not self._asking[peer]:
+            del self._asking[peer]
+
+    def is_congested(self, peer: bytes) -> bool:
+        """Return True for a peer that had no room for an answer a moment ago."""
+        return peer in self._congested
+
+    def note_congested(self, peer: bytes) -> None:
+        """Remember for a moment that a peer has no room for more answers."""
+        if not self._congested:
+            asyncio.get_running_loop().call_later(CONGESTED_SECONDS, self._congested.clear)
+        self._congested.add(peer)

@@ -1,6 +1,6 @@
-"""The kernel: awaken or resume, serve, think, go down in order.
+"""The kernel: awaken or resume, serve, think, shut down in order.
 
-awaken > doors open (known messages are answered) > prepare models > missions run
+awaken > bind endpoints (known messages are answered) > prepare models > run missions
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files.storage import storage_of, when_lost
 from bat_os.kernel.dispatcher import Dispatcher
-from bat_os.kernel.listeners import Door, guard
+from bat_os.kernel.listeners import Endpoint, start_authenticator
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
-from bat_os.kernel.missions.housekeeping import keep_house
-from bat_os.kernel.missions.retention import keep_pruning
+from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.server import Server
@@ -53,17 +52,17 @@ LIMITS: Final = {
 
 
 class Kernel:
-    """One process's hold on a living image.
+    """One process that serves a living image.
 
     Attributes:
         mind: The image and the ports.
-        doors: Where to listen: endpoint, token, keys. The first must open, the others may
-            be taken, which ``health`` then says.
-        steps: What has to be done before missions can run: models into the image, the
-            codex into the catalog. Each is told how to report progress.
-        journal: Takes every event of every mission; may count those that it ``dropped``.
-        verbs: What it does on request besides answering messages, by name.
-        is_lost: It went down because the image file failed and has to be opened anew.
+        endpoints: Where to listen: address, token, keys. One at least has to be free; ``health``
+            names those that are not.
+        steps: What has to be done before missions can run: models into the image, the codex into
+            the catalog. Each gets a function to report progress with.
+        journal: Gets every event of every mission; may count those that it ``dropped``.
+        verbs: Requests besides messages, by name.
+        is_lost: It stopped because the image file failed, and a new kernel has to open the file.
     """
 
     is_lost = False
@@ -71,13 +70,13 @@ class Kernel:
     def __init__(
         self,
         mind: Mind,
-        doors: Sequence[Door],
+        endpoints: Sequence[Endpoint],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
         verbs: Mapping[str, Verb] = VERBS,
     ) -> None:
         self.mind = mind
-        self.doors = [Door(*door) for door in doors]
+        self.endpoints = [Endpoint(*endpoint) for endpoint in endpoints]
         self.steps = steps
         self.verbs = verbs
         self._journal = journal
@@ -88,11 +87,11 @@ class Kernel:
         self._awakening = "waking up"
         self._problem = ""
         self._image_id = ""
-        self._endpoints: list[str] = []
-        self._closed_doors: list[str] = []
+        self._addresses: list[str] = []
+        self._not_bound: list[str] = []
 
     def stop(self) -> None:
-        """Ask the kernel to go down; from the loop's own thread."""
+        """Ask the kernel to shut down; from the loop's own thread."""
         self._stop.set()
 
     def _lose(self) -> None:
@@ -104,7 +103,7 @@ class Kernel:
         """Serve until ``stop``; ``on_serving`` gets the facts a client needs to find us.
 
         Raises:
-            BatError: The image or the first door cannot be used.
+            BatError: The image cannot be used, or no endpoint is free.
         """
         loop = asyncio.get_running_loop()
         storage = await storage_of(self.mind.image)
@@ -112,29 +111,29 @@ class Kernel:
         self._image_id = await self._awaken()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)
-        guarding = guard(context, self.doors)
+        authenticator = start_authenticator(context, self.endpoints)
         servers: list[Server] = []
         try:
-            self._open_doors(context, servers)
+            self._bind(context, servers)
             await self._scheduler.resume()
             for server in servers:
                 server.serve(dispatcher)
             on_serving(
                 {
                     "boot": self._boot,
-                    "endpoints": [s.endpoint for s in servers if s.door.curve is None],
-                    "remote": [s.endpoint for s in servers if s.door.curve is not None],
+                    "endpoints": [s.address for s in servers if s.endpoint.curve is None],
+                    "remote": [s.address for s in servers if s.endpoint.curve is not None],
                 }
             )
             image = self.mind.image
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
                 asyncio.create_task(image.uses.keep_flushing(image), name="count uses"),
-                asyncio.create_task(keep_house(image), name="keep house"),
+                asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
             ]
             await self._stop.wait()
-            log.info("going down")
+            log.info("shutting down")
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
@@ -143,8 +142,8 @@ class Kernel:
             for server in servers:
                 await server.close()
             await self._close_ports()
-            if guarding is not None:
-                guarding.stop()
+            if authenticator is not None:
+                authenticator.stop()
             context.term()
 
     def about(self) -> dict[str, Any]:
@@ -159,8 +158,8 @@ class Kernel:
             "pid": os.getpid(),
             "uptime": round(time.monotonic() - self._started, 3),
             "image_id": self._image_id,
-            "endpoints": self._endpoints,
-            "closed_doors": self._closed_doors,
+            "endpoints": self._addresses,
+            "closed_doors": self._not_bound,
             "queued": self._scheduler.queued,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
@@ -186,16 +185,16 @@ class Kernel:
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
         return image_id
 
-    def _open_doors(self, context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:
-        for door in self.doors:
+    def _bind(self, context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:
+        for endpoint in self.endpoints:
             try:
-                servers.append(Server(context, door))
+                servers.append(Server(context, endpoint))
             except zmq.ZMQError as error:
-                log.warning("cannot listen on %s: %s", door.endpoint, error)
-                self._closed_doors.append(f"{door.endpoint}: {error}")
+                log.warning("cannot listen on %s: %s", endpoint.address, error)
+                self._not_bound.append(f"{endpoint.address}: {error}")
         if not servers:
-            raise BatError("no door could be opened: " + "; ".join(self._closed_doors))
-        self._endpoints = [server.endpoint for server in servers]
+            raise BatError("no endpoint is free: " + "; ".join(self._not_bound))
+        self._addresses = [server.address for server in servers]
 
     async def _prepare(self) -> None:
         for step in self.steps:
@@ -206,7 +205,7 @@ class Kernel:
                 self._problem = self._problem or str(error)
             except Exception:  # one request: known messages must still be answered
                 log.exception("awakening")
-                fault = "a fault while preparing the models; the kernel's log has it"
+                fault = "preparing the models failed; the daemon's log has the details"
                 self._problem = self._problem or fault
         self._awakening = ""
         self._scheduler.open()

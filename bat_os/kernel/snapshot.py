@@ -1,4 +1,4 @@
-"""What a turn reads: objects as plain data, each with the serials it was read at.
+"""What a turn reads: snapshots of objects as plain data, with the serials that were read.
 
 All functions here work on the root inside ``ImageStore.transact``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import Ref
+from bat_os.core.values import Ref, check_object_name
 from bat_os.errors import (
     ArgumentsError,
     CellError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Root = Mapping[str, Any]
-    Look = tuple["Copy | None", "Runnable | None", dict[str, bytes]]
+    Fetched = tuple["ObjectSnapshot | None", "Runnable | None", dict[str, bytes]]
 
 _NEW: Final = "ffff"  # so begins the oid of an object that is not in the image yet
 
@@ -46,8 +46,8 @@ class Runnable:
 
 
 @dataclass(slots=True)
-class Copy:
-    """One object as the turn sees it: plain data, with the turn's own writes applied."""
+class ObjectSnapshot:
+    """One object as a turn sees it: plain data, with the turn's own writes applied."""
 
     ref: Ref
     slots: dict[str, Any]
@@ -59,7 +59,7 @@ class Copy:
     cloned_from: Ref | None = None
 
     def write(self, name: str, value: Any) -> None:
-        """Set a slot in the copy.
+        """Set a slot in the snapshot.
 
         Raises:
             CellError: The object has a method of that name, which no slot may hide.
@@ -72,7 +72,7 @@ class Copy:
         self.removed.discard(name)
 
     def remove(self, name: str) -> None:
-        """Delete an own slot in the copy; an inherited one stays."""
+        """Delete an own slot in the snapshot; an inherited one stays."""
         self._check_open()
         if name in self.own:
             self.own.discard(name)
@@ -85,67 +85,85 @@ class Copy:
             raise CellError("the record of a mission changes by its events only", kind="refused")
 
 
-class Sight:
-    """What one turn has seen: one state of the image, although it reads more than once.
+class ReadSet:
+    """What one turn has read: one state of the image, although it reads more than once.
 
     Attributes:
-        copies: By oid, the objects that were read, with what the turn writes.
+        objects: By oid, the objects that were read, with what the turn writes.
     """
 
     def __init__(self) -> None:
-        self.copies: dict[str, Copy] = {}
+        self.objects: dict[str, ObjectSnapshot] = {}
         self._serials: dict[str, bytes] = {}
 
-    def look(self, root: Root, ref: Ref, selector: str) -> Look:
+    def fetch(self, root: Root, ref: Ref, selector: str) -> Fetched:
         """Return the object unless it is known, what answers, and the serials of what was read.
 
         Raises:
-            ConflictError: What was seen before has changed.
+            ConflictError: What was read before has changed.
             NotFoundError: There is no such object.
         """
         self.check(root)
         serials: dict[str, bytes] = {}
-        known = self.copies.get(ref.oid)
+        known = self.objects.get(ref.oid)
         origin = known.cloned_from if known and known.cloned_from else ref
         obj = find(root, origin.oid)
         runnable = runnable_of(obj, selector, serials)
-        return (None if known else copy_of(obj, serials)), runnable, serials
+        return (None if known else snapshot_of(obj, serials)), runnable, serials
 
-    def keep(self, ref: Ref, look: Look) -> tuple[Copy, Runnable | None]:
-        """Take in what ``look`` has returned, which stays as it is."""
-        made, runnable, serials = look
+    def add(self, ref: Ref, fetched: Fetched) -> tuple[ObjectSnapshot, Runnable | None]:
+        """Add what ``fetch`` has returned; many turns may share that, so it is not changed."""
+        seen, runnable, serials = fetched
         self._serials.update(serials)
-        if made is not None:
-            self.copies[ref.oid] = replace(
-                made, slots=dict(made.slots), own=set(made.own), changed={}, removed=set()
+        if seen is not None:
+            self.objects[ref.oid] = replace(
+                seen, slots=dict(seen.slots), own=set(seen.own), changed={}, removed=set()
             )
-        return self.copies[ref.oid], runnable
+        return self.objects[ref.oid], runnable
 
-    def clone(self, copy: Copy, name: str) -> Ref:
-        """Return the reference to a new copy of an object, with the same parents."""
-        ref = Ref(f"{_NEW}{len(self.copies):012x}", name)
-        twin = Copy(ref, dict(copy.slots), set(copy.own), copy.selectors, copy.parents)
-        twin.cloned_from = copy.cloned_from or copy.ref
-        twin.removed = set(copy.removed)
-        twin.changed = {key: copy.slots[key] for key in copy.own if key in copy.slots}
-        self.copies[ref.oid] = twin
+    @property
+    def has_writes(self) -> bool:
+        """True if the turn changes or makes an object."""
+        return any(
+            seen.changed or seen.removed or seen.cloned_from for seen in self.objects.values()
+        )
+
+    def clone(self, origin: ObjectSnapshot, name: str) -> Ref:
+        """Return the reference to a new copy of an object, with the same parents.
+
+        Raises:
+            ArgumentsError: No object can have that name.
+        """
+        if name:
+            check_object_name(name)
+        ref = Ref(f"{_NEW}{len(self.objects):012x}", name)
+        twin = replace(
+            origin,
+            ref=ref,
+            slots=dict(origin.slots),
+            own=set(origin.own),
+            changed={key: origin.slots[key] for key in origin.own if key in origin.slots},
+            removed=set(origin.removed),
+            cloned_from=origin.cloned_from or origin.ref,
+        )
+        self.objects[ref.oid] = twin
         return ref
 
     def check(self, root: Root) -> list[Any]:
-        """Return the objects that were seen.
+        """Return the objects that were read.
 
         Raises:
             ConflictError: One of them has changed.
         """
         jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-        seen = []
+        objects = []
         for oid, serial in self._serials.items():
             obj = jar.get(bytes.fromhex(oid))
             obj._p_activate()
             if obj._p_serial != serial:
                 raise ConflictError("what the turn had read has changed")
-            seen.append(obj)
-        return seen
+            objects.append(obj)
+        return objects
 
 
 def find(root: Mapping[str, Any], key: str) -> UvmObject:
@@ -193,7 +211,7 @@ def _is_reference(value: Mapping[Any, Any]) -> bool:
     return "ref" in value and set(value) <= {"ref", "oid"}
 
 
-def copy_of(obj: UvmObject, serials: dict[str, bytes]) -> Copy:
+def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
     """Return the object with all that it inherits; adds the serials of what was read."""
     slots: dict[str, Any] = {}
     selectors: set[str] = set()
@@ -208,15 +226,15 @@ def copy_of(obj: UvmObject, serials: dict[str, bytes]) -> Copy:
                 slots[name] = freeze(value)
     own = {name for name, value in obj.slots.items() if not isinstance(value, Method)}
     parents = tuple(ref_of(parent) for parent in obj.parents)
-    return Copy(ref_of(obj), slots, own, frozenset(selectors), parents)
+    return ObjectSnapshot(ref_of(obj), slots, own, frozenset(selectors), parents)
 
 
 def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Runnable | None:
     """Return what answers ``selector``, or None; adds the serial of the method."""
-    found = obj.lookup(selector)
-    if found is None or not isinstance(found[1], Method):
+    holder_and_value = obj.lookup(selector)
+    method = holder_and_value[1] if holder_and_value else None
+    if not isinstance(method, Method):
         return None
-    method = found[1]
     _note(method, serials)
     if method.primitive:
         return Runnable(method.primitive, "", "primitive")
@@ -225,19 +243,21 @@ def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Run
     return Runnable("", version.source, method.status, cell)
 
 
-def slot_value(copy: Copy, selector: str, has_arguments: Any) -> Any:
+def slot_value(receiver: ObjectSnapshot, selector: str, has_arguments: Any) -> Any:
     """Return what a slot answers to a message of its name.
 
     Raises:
         NotUnderstoodError: There is no such slot.
         ArgumentsError: A slot takes no arguments.
     """
-    if selector not in copy.slots:
-        name = copy.ref.name or "the object"
-        raise NotUnderstoodError(f"{name} does not understand {selector!r}", target=copy.ref.oid)
+    if selector not in receiver.slots:
+        name = receiver.ref.name or "the object"
+        raise NotUnderstoodError(
+            f"{name} does not understand {selector!r}", target=receiver.ref.oid
+        )
     if has_arguments:
         raise ArgumentsError(f"{selector!r} is a slot and takes no arguments")
-    return copy.slots[selector]
+    return receiver.slots[selector]
 
 
 def _note(obj: Any, serials: dict[str, bytes]) -> None:

@@ -2,10 +2,10 @@
 
     fetch (short read) -> cell -> nested send -> fetch -> cell -> ... -> apply (one commit)
 
-What was read is kept with its serial, and every later fetch checks those serials again, so
-a turn always sees one state of the image although no transaction is open while learned
+The read set keeps the serial of every object read, and every later fetch checks those serials
+again, so a turn always sees one state of the image although no transaction is open while learned
 code runs. Writes are collected as plain data; ``apply`` puts them into the image inside the
-caller's transaction, after the serials were checked once more. Stale: the turn runs again.
+caller's transaction, after the serials were checked once more. A stale turn runs again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import Ref, check_object_name
+from bat_os.core.values import FLAT, Ref, check_slot_name
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -28,10 +28,9 @@ from bat_os.errors import (
 from bat_os.image.history.faults import Fault, fault_of, note_faults
 from bat_os.image.history.uses import CLIENT
 from bat_os.image.objects import ref_of, thaw
-from bat_os.kernel.activation import Activation
-from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.snapshot import Copy, Runnable, Sight, bind, find, refers, slot_value
-from bat_os.ports import Call, ObjectView
+from bat_os.kernel.primitives import PRIMITIVES, slot_named
+from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, find, refers, slot_value
+from bat_os.ports import Call, NestedReply, ObjectView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -39,10 +38,11 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.snapshot import Look
-    from bat_os.ports import Cell, Nested, NestedReply
+    from bat_os.kernel.snapshot import Fetched
+    from bat_os.ports import Cell, Delta, Nested
 
     Root = MutableMapping[str, Any]
+    _Found = tuple[ObjectSnapshot, Runnable | None]
 
 TRIES: Final = 5
 MAX_DEPTH: Final = 16
@@ -50,7 +50,7 @@ MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
 SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
-# What learned code may catch. All else (stale, a full disk) is not its doing and ends the turn.
+# What learned code may catch. Another error (stale, a full disk) is not its fault: the turn ends.
 _ITS_OWN: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
@@ -90,6 +90,90 @@ class Answer:
     writes: bool
 
 
+class Activation:
+    """The kernel's side of one running method: what its child holds, and what it may reach.
+
+    Attributes:
+        receiver: The object as the turn sees it; other activations of the turn share it.
+        depth: How many sends lie above it.
+        held: The slots that the child knows of, as it knows them.
+        reach: By oid, the objects that it may send to: its receiver, the parents, and all
+            that arguments, slots and answers refer to. A reference is the permission.
+    """
+
+    def __init__(self, receiver: ObjectSnapshot, arguments: Any, depth: int) -> None:
+        self.receiver = receiver
+        self.depth = depth
+        self.held = dict(receiver.slots)
+        self.reach = {ref.oid: ref for ref in (receiver.ref, *receiver.parents)}
+        _collect([list(receiver.slots.values()), arguments], self.reach)
+
+    def absorb(self, delta: Delta) -> None:
+        """Apply what the child has changed.
+
+        Raises:
+            CellError: A slot of a method's name was written, or of a name no slot can have.
+        """
+        for name, value in delta.changed.items():
+            try:
+                check_slot_name(name)
+            except ArgumentsError as error:
+                raise CellError(str(error), kind="refused") from error
+            self.receiver.write(name, value)
+            self.held[name] = value
+        for name in delta.removed:
+            self.receiver.remove(name)
+            self.held.pop(name, None)
+
+    def reachable(self, nested: Nested) -> Ref:
+        """Return the object that a nested send goes to.
+
+        Raises:
+            NotFoundError: The method holds no reference to it.
+            CellError: The message is private to another object.
+        """
+        wanted, own = nested.target, self.receiver.ref
+        if isinstance(wanted, str):
+            slot = self.receiver.slots.get(wanted)
+            named = (ref for ref in self.reach.values() if ref.name == wanted)
+            target = slot if type(slot) is Ref else next(named, None)
+        else:
+            target = self.reach.get(wanted.oid)
+        if target is None:
+            text = wanted if isinstance(wanted, str) else wanted.name or wanted.oid
+            raise NotFoundError(
+                f"{own.name or 'the object'} holds no reference to {text[:100]!r}; a method "
+                "reaches its receiver, its arguments and what their slots refer to"
+            )
+        if target.oid != own.oid:
+            for name in (nested.selector, slot_named(nested)):
+                if name.startswith("_"):
+                    raise CellError(f"{name[:100]!r} is private to its object", kind="refused")
+        return target
+
+    def reload(self, value: Any) -> NestedReply:
+        """Return the answer of a nested send, with the slots that it changed."""
+        _collect(value, self.reach)
+        now, held = self.receiver.slots, self.held
+        fresh = {k: v for k, v in now.items() if k not in held or held[k] is not v}
+        gone = tuple(k for k in held if k not in now)
+        self.held = dict(now)
+        return NestedReply(value, fresh, gone)
+
+
+def _collect(value: Any, reach: dict[str, Ref]) -> None:
+    """Add every Ref inside ``value`` to ``reach``, by oid."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is Ref:
+            reach[item.oid] = item
+        elif type(item) is dict:
+            stack.extend(item.values())
+        elif type(item) in (list, tuple, set, frozenset) and not FLAT.issuperset(map(type, item)):
+            stack.extend(item)
+
+
 class Turn:
     """One run of one message; make a new one to run it again.
 
@@ -102,10 +186,10 @@ class Turn:
         self._image = image
         self._cell = cell
         self._candidate = candidate
-        self._sight = Sight()
+        self._reads = ReadSet()
         self._sends = 0
         self._printed: list[str] = []
-        self._made: dict[str, Ref] = {}
+        self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
         self.calls: list[tuple[str, str, str]] = []
@@ -121,12 +205,12 @@ class Turn:
             ConflictError: What was read has changed meanwhile.
         """
 
-        def read(root: Root) -> tuple[Ref, Look]:
+        def read(root: Root) -> tuple[Ref, Fetched]:
             ref = ref_of(find(root, brief.target))
-            return ref, Sight().look(root, ref, brief.selector)
+            return ref, ReadSet().fetch(root, ref, brief.selector)
 
         note = f"read {brief.target}"
-        ref, look = await self._image.read((brief.target, brief.selector), read, note=note)
+        ref, fetched = await self._image.read((brief.target, brief.selector), read, note=note)
         args, kwargs = [*brief.args], dict(brief.kwargs)
         if refers([*args, *kwargs.values()]):
             args, values = await self._image.transact(
@@ -137,7 +221,7 @@ class Turn:
         message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                status, value = await self._activate(message, self._keep(message, look), None)
+                status, value = await self._activate(message, self._add(message, fetched), None)
         except TimeoutError:
             text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
             raise CellError(text, kind="deadline") from None
@@ -147,10 +231,7 @@ class Turn:
             raise self._fault from error
         if self._fault is not None:
             raise self._fault
-        writes = any(
-            copy.changed or copy.removed or copy.cloned_from for copy in self._sight.copies.values()
-        )
-        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
+        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, self._reads.has_writes)
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.
@@ -159,49 +240,44 @@ class Turn:
             ConflictError: Something that the turn read is not as it was.
         """
         jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-        for obj in self._sight.check(root):
+        for obj in self._reads.check(root):
             jar.readCurrent(obj)
-        self._made = {}
-        for copy in self._sight.copies.values():
-            if copy.cloned_from is not None:
-                self._make(root, copy)
-        for oid, copy in self._sight.copies.items():
-            if copy.changed or copy.removed:
+        self._created = {}
+        for seen in self._reads.objects.values():
+            if seen.cloned_from is not None:
+                self._make(root, seen)
+        for oid, seen in self._reads.objects.items():
+            if seen.changed or seen.removed:
                 obj = self._resolve(root, Ref(oid))
-                for name, value in copy.changed.items():
+                for name, value in seen.changed.items():
                     obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
-                for name in copy.removed:
+                for name in seen.removed:
                     if name in obj.slots:
                         obj.remove_slot(name)
 
     def settled(self, value: Any) -> Any:
         """Return ``value`` with the references to objects made by this turn as committed."""
-        return thaw(value, lambda ref: self._made.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
-
-    def clone(self, copy: Copy, name: str) -> Ref:
-        """Return the reference to a new copy of an object, with the same parents."""
-        if name:
-            check_object_name(name)
-        return self._sight.clone(copy, name)
+        return thaw(value, lambda ref: self._created.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
 
     async def _activate(
-        self, message: _Message, found: tuple[Copy, Runnable | None], sender: Activation | None
+        self, message: _Message, found: _Found, sender: Activation | None
     ) -> tuple[str, Any]:
         depth = 0 if sender is None else sender.depth + 1
         if depth > MAX_DEPTH:
             raise CellError(f"sends are nested deeper than {MAX_DEPTH}", kind="limit")
-        copy, runnable = found
+        receiver, runnable = found
         args, kwargs = message.args, message.kwargs
         if runnable is None:
-            return "slot", slot_value(copy, message.selector, args or kwargs)
+            return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.primitive:
-            return "primitive", PRIMITIVES[runnable.primitive](self, copy, args, kwargs)
-        running = Activation(copy, (args, kwargs), depth)
+            run = PRIMITIVES[runnable.primitive]
+            return "primitive", run(self._reads, receiver, args, kwargs)
+        running = Activation(receiver, (args, kwargs), depth)
         trial, known = self._candidate, len(self.faults)
         call = Call(
             source=runnable.source,
             selector=message.selector,
-            view=ObjectView(copy.ref, running.held, copy.selectors),
+            view=ObjectView(receiver.ref, running.held, receiver.selectors),
             args=tuple(args),
             kwargs=kwargs,
             seed=trial.seed if trial else None,
@@ -213,18 +289,19 @@ class Turn:
             running.absorb(result.delta)
         except CellError as error:
             self._check_home(runnable, message, error)
-            told = args, kwargs
-            fault = fault_of(message.ref.oid, message.selector, runnable.source, told, error)
+            fault = fault_of(
+                message.ref.oid, message.selector, runnable.source, (args, kwargs), error
+            )
             if fault and not trial and len(self.faults) == known:
                 self.faults.append(fault)
             raise
         self._printed.append(result.printed)
-        by = (sender.copy.ref.name or sender.copy.ref.oid) if sender else CLIENT
+        by = (sender.receiver.ref.name or sender.receiver.ref.oid) if sender else CLIENT
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
 
     def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
-        """Take a method from another cell that this one's Python cannot run as not understood."""
+        """Treat a method learned in another cell, and unsupported here, as missing."""
         if error.details.get("kind") != "unsupported" or not runnable.cell:
             return
         if runnable.cell != self._cell.stats().get("kind"):
@@ -247,37 +324,37 @@ class Turn:
             raise
         return sender.reload(value)
 
-    async def _fetch(self, message: _Message) -> tuple[Copy, Runnable | None]:
+    async def _fetch(self, message: _Message) -> _Found:
         ref = message.ref
         fetched = await self._image.transact(
-            lambda root: self._sight.look(root, ref, message.selector),
+            lambda root: self._reads.fetch(root, ref, message.selector),
             note=f"read {ref.name or ref.oid}",
         )
-        return self._keep(message, fetched)
+        return self._add(message, fetched)
 
-    def _keep(self, message: _Message, look: Look) -> tuple[Copy, Runnable | None]:
-        copy, runnable = self._sight.keep(message.ref, look)
+    def _add(self, message: _Message, fetched: Fetched) -> _Found:
+        seen, runnable = self._reads.add(message.ref, fetched)
         trial = self._candidate
         if trial and message.ref.oid == self._top:
-            copy.selectors |= {trial.selector}
+            seen.selectors |= {trial.selector}
             if message.selector == trial.selector:
                 runnable = Runnable("", trial.source, "trial")
-        return copy, runnable
+        return seen, runnable
 
-    def _make(self, root: Root, copy: Copy) -> None:
-        origin = copy.cloned_from
+    def _make(self, root: Root, twin: ObjectSnapshot) -> None:
+        origin = twin.cloned_from
         if origin is None:
             return
-        obj = self._resolve(root, origin).clone(copy.ref.name)
+        obj = self._resolve(root, origin).clone(twin.ref.name)
         root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
-        if copy.ref.name:
-            if copy.ref.name in root["objects"]:
-                raise ArgumentsError(f"there is already an object {copy.ref.name!r}")
-            root["objects"][copy.ref.name] = obj
-        self._made[copy.ref.oid] = ref_of(obj)
+        if twin.ref.name:
+            if twin.ref.name in root["objects"]:
+                raise ArgumentsError(f"there is already an object {twin.ref.name!r}")
+            root["objects"][twin.ref.name] = obj
+        self._created[twin.ref.oid] = ref_of(obj)
 
     def _resolve(self, root: Root, ref: Ref) -> UvmObject:
-        return find(root, self._made.get(ref.oid, ref).oid)
+        return find(root, self._created.get(ref.oid, ref).oid)
 
 
 async def try_turn(image: ImageStore, cell: Cell, brief: Brief, candidate: Candidate) -> Answer:

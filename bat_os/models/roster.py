@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING: Final = 256
 # A threading.Event cannot be awaited; this is how often a waiting request looks at it.
 POLL_SECONDS: Final = 0.05
-_CLOSED: Final = "the kernel is going down; ask again in a moment"
+_CLOSED: Final = "the daemon is shutting down; ask again in a moment"
 
 
 class Roster:

@@ -24,8 +24,8 @@ def doors(home, **settings):
 
 def test_ipc_is_for_the_owner_and_tcp_for_who_has_the_token(home):
     ipc, tcp = doors(home, tcp_port=0)
-    assert (ipc.endpoint, ipc.token) == (f"ipc://{home.path}/run/kernel.sock", "")
-    assert tcp.endpoint == "tcp://127.0.0.1:*"
+    assert (ipc.address, ipc.token) == (f"ipc://{home.path}/run/kernel.sock", "")
+    assert tcp.address == "tcp://127.0.0.1:*"
     assert tcp.token == (home.path / "run" / "token").read_text().strip()
     assert (home.path / "run" / "token").stat().st_mode & 0o777 == 0o600
 
@@ -51,7 +51,7 @@ def test_the_socket_of_a_home_with_a_long_path_is_elsewhere_and_goes_with_the_ke
     home = Home(tmp_path / ("x" * 90))
     home.prepare()
     (ipc,) = doors(home, tcp_port=-1)
-    folder = Path(ipc.endpoint.removeprefix("ipc://")).parent
+    folder = Path(ipc.address.removeprefix("ipc://")).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     (folder / "kernel.sock").touch()
     remove_socket_folder(home)

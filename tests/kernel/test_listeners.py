@@ -9,9 +9,8 @@ import zmq.asyncio
 from bat_os.client.keys import make_pair
 from bat_os.core.protocol import Reply, decode_reply, encode_request
 from bat_os.errors import SettingsError
-from bat_os.kernel.backpressure import MAX_PER_PEER
-from bat_os.kernel.listeners import Curve, Door, guard, is_local, open_door
-from bat_os.kernel.server import Server
+from bat_os.kernel.listeners import Curve, Endpoint, bind_endpoint, is_local, start_authenticator
+from bat_os.kernel.server import MAX_PER_PEER, Server
 
 TCP = "tcp://127.0.0.1:*"
 
@@ -45,7 +44,7 @@ async def ask(context, server, keys=None, public="", kind="health"):
             socket.set(zmq.CURVE_PUBLICKEY, keys[0].encode())
             socket.set(zmq.CURVE_SECRETKEY, keys[1].encode())
             socket.set(zmq.CURVE_SERVERKEY, public.encode())
-        socket.connect(server.endpoint)
+        socket.connect(server.address)
         await socket.send_multipart(encode_request({"type": kind, "id": "1"}))
         kind, _, body = decode_reply(await socket.recv_multipart())
         return kind, body
@@ -81,23 +80,23 @@ def test_it_is_known_what_other_machines_can_reach(endpoint, local):
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://*:*", "tcp://0.0.0.0:*", "tcp://[::]:*"])
-def test_no_door_to_other_machines_opens_without_keys(context, endpoint):
+def test_no_endpoint_for_other_machines_is_bound_without_keys(context, endpoint):
     with pytest.raises(SettingsError, match="so it needs keys: batos keys make NAME"):
-        open_door(context, Door(endpoint))
+        bind_endpoint(context, Endpoint(endpoint))
 
 
 async def test_who_has_an_allowed_key_comes_in_and_is_shut_out_at_once_when_it_is_not(context):
     lock, waiting = Lock(), Waiting()
     waiting.go.set()
-    door = Door(TCP, curve=lock.curve)
-    guarding = guard(context, [door])
-    server = Server(context, door)
+    endpoint = Endpoint(TCP, curve=lock.curve)
+    authenticator = start_authenticator(context, [endpoint])
+    server = Server(context, endpoint)
     server.serve(waiting)
     with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as socket:
         socket.set(zmq.CURVE_PUBLICKEY, lock.client[0].encode())
         socket.set(zmq.CURVE_SECRETKEY, lock.client[1].encode())
         socket.set(zmq.CURVE_SERVERKEY, lock.public.encode())
-        socket.connect(server.endpoint)
+        socket.connect(server.address)
         told = []
         for _ in range(2):
             await socket.send_multipart(encode_request({"type": "health", "id": "1"}))
@@ -106,13 +105,13 @@ async def test_who_has_an_allowed_key_comes_in_and_is_shut_out_at_once_when_it_i
     assert told[0][0] == "pong"
     assert (told[1][0], told[1][2]["code"]) == ("error", "UNAUTHORIZED")
     await server.close()
-    guarding.stop()
+    authenticator.stop()
 
 
 async def test_where_nobody_asks_the_list_a_handshake_alone_opens_nothing(context):
     lock, waiting = Lock(), Waiting()
     waiting.go.set()
-    server = Server(context, Door(TCP, curve=lock.curve))  # no guard
+    server = Server(context, Endpoint(TCP, curve=lock.curve))  # no start_authenticator
     server.serve(waiting)
     kind, body = await ask(context, server, lock.client, lock.public, kind="ping")
     assert (kind, body["code"]) == ("error", "UNAUTHORIZED")
@@ -122,11 +121,11 @@ async def test_where_nobody_asks_the_list_a_handshake_alone_opens_nothing(contex
 @pytest.mark.slow
 async def test_one_connection_takes_its_share_of_the_requests_and_leaves_the_others_theirs(context):
     waiting = Waiting()
-    server = Server(context, Door(TCP))
+    server = Server(context, Endpoint(TCP))
     server.serve(waiting)
     with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as greedy:
         greedy.set(zmq.LINGER, 0)
-        greedy.connect(server.endpoint)
+        greedy.connect(server.address)
         for number in range(MAX_PER_PEER + 3):
             await greedy.send_multipart(encode_request({"type": "health", "id": str(number)}))
         refused = [decode_reply(await greedy.recv_multipart()) for _ in range(3)]
@@ -144,15 +143,15 @@ async def test_one_connection_takes_its_share_of_the_requests_and_leaves_the_oth
 async def test_who_leaves_a_thousand_answers_unread_is_served_again_when_it_has_read(context):
     waiting = Waiting()
     waiting.go.set()
-    server = Server(context, Door(TCP))
+    server = Server(context, Endpoint(TCP))
     server.serve(waiting)
     with context.socket(zmq.DEALER, socket_class=zmq.asyncio.Socket) as deaf:
         deaf.set(zmq.LINGER, 0)
         deaf.set(zmq.RCVHWM, 1)
-        deaf.connect(server.endpoint)
+        deaf.connect(server.address)
         asked = 0
         async with asyncio.timeout(60):
-            while not server._peers._deaf:
+            while not server._peers._congested:
                 for _ in range(100):
                     await deaf.send_multipart(encode_request({"type": "x", "id": "y" * 9000}))
                 asked += 100

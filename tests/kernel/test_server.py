@@ -1,14 +1,16 @@
 """bat_os.kernel.server, with a whole kernel behind it, whose model waits for the test."""
 
+import asyncio
+
 import pytest
 import zmq
 import zmq.asyncio
 
 from bat_os.core.protocol import decode_reply, encode_request
-from bat_os.errors import RemoteError
-from bat_os.kernel.listeners import Door
+from bat_os.errors import BusyError, RemoteError
+from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION
-from bat_os.kernel.server import Server
+from bat_os.kernel.server import CONGESTED_SECONDS, MAX_PER_PEER, MAX_REQUESTS, Peers, Server
 
 
 class Peer:
@@ -145,11 +147,42 @@ async def test_one_who_does_not_read_costs_the_others_nothing(thinking):
 
 
 async def test_an_endpoint_that_is_taken_is_an_error_and_not_a_second_server(thinking):
-    with zmq.Context() as context, Server(context, Door("tcp://127.0.0.1:*"))._socket as taken:
+    with zmq.Context() as context, Server(context, Endpoint("tcp://127.0.0.1:*"))._socket as taken:
         with pytest.raises(zmq.ZMQError):
-            Server(context, Door(taken.get_string(zmq.LAST_ENDPOINT).rstrip("\0")))
+            Server(context, Endpoint(taken.get_string(zmq.LAST_ENDPOINT).rstrip("\0")))
         taken.close(0)
 
 
 def _double():
     return {"target": "genesis_obj", "selector": "double", "args": [21], "ik": "k"}
+
+
+def test_a_peer_has_its_share_and_gets_it_back():
+    peers = Peers()
+    for _ in range(MAX_PER_PEER):
+        peers.enter(b"many")
+    with pytest.raises(BusyError, match="of yours"):
+        peers.enter(b"many")
+    peers.enter(b"few")
+    peers.leave(b"many")
+    peers.enter(b"many")
+
+
+def test_all_together_have_a_limit_too():
+    peers = Peers()
+    for number in range(MAX_REQUESTS):
+        peers.enter(b"%d" % number)
+    with pytest.raises(BusyError, match=f"{MAX_REQUESTS} requests"):
+        peers.enter(b"another")
+    peers.leave(b"0")
+    peers.enter(b"another")
+
+
+async def test_a_peer_is_congested_for_a_moment():
+    peers = Peers()
+    peers.note_congested(b"a")
+    assert peers.is_congested(b"a")
+    assert not peers.is_congested(b"b")
+    async with asyncio.timeout(30):
+        while peers.is_congested(b"a"):  # noqa: ASYNC110 - a timer's doing
+            await asyncio.sleep(CONGESTED_SECONDS)

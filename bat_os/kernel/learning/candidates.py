@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bat_os.image.missions import Record
     from bat_os.kernel.context import Mind
     from bat_os.kernel.learning.similar import Similar
-    from bat_os.kernel.missions.text_stream import Pieces
+    from bat_os.kernel.missions.feed import TextFeed
     from bat_os.ports import Prompt, Sampling
 
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
@@ -37,10 +37,10 @@ _FENCE: Final = "```python\n"  # for the model, not for who looks on
 class Synthesis:
     """The SYNTHESIZING step of one mission."""
 
-    def __init__(self, mind: Mind, record: Record, pieces: Pieces) -> None:
+    def __init__(self, mind: Mind, record: Record, text_feed: TextFeed) -> None:
         self._mind = mind
         self._record = record
-        self._pieces = pieces
+        self._text_feed = text_feed
         self._brief = record.mission.brief
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
@@ -109,7 +109,7 @@ class Synthesis:
     ) -> tuple[list[dict[str, Any]], int]:
         roster, persona = self._mind.roster, self._persona
         begin = prompts[0].prefill.removeprefix(_FENCE)
-        with self._pieces.writing(self._record.id, persona, begin) as hear:
+        with self._text_feed.writing(self._record.id, persona, begin) as hear:
             written = await roster.generate(persona, prompts, sampling, writing=True, on_text=hear)
         drafts: list[dict[str, Any]] = [
             {

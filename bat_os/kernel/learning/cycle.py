@@ -49,7 +49,7 @@ from bat_os.kernel.learning.candidates import Synthesis, writer_of
 from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.replacement import replaced_by
 from bat_os.kernel.learning.reuse import find_known
-from bat_os.kernel.missions.text_stream import Pieces
+from bat_os.kernel.missions.feed import TextFeed
 from bat_os.kernel.turn import take_turn
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class CognitiveCycle:
         mind: The image and the ports.
         emit: Told of every transition after it was committed: (mission id, mission, what
             is worth saying about it).
-        pieces: Told of text while a model writes it.
+        text_feed: Sends on the text that models write.
     """
 
-    def __init__(self, mind: Mind, emit: Emit, pieces: Pieces | None = None) -> None:
+    def __init__(self, mind: Mind, emit: Emit, text_feed: TextFeed | None = None) -> None:
         self.mind = mind
         self.emit = emit
-        self.pieces = pieces or Pieces()
+        self.text_feed = text_feed or TextFeed()
         self._steps = {
             State.IDLE: self._answer_or_begin,
             State.DECOMPOSING: self._make_plan,
@@ -187,7 +187,7 @@ class CognitiveCycle:
                 seed=seed,
                 schema=plan_schema(limits, whole=whole),
             )
-            with self.pieces.writing(record.id, "BRICK") as hear:
+            with self.text_feed.writing(record.id, "BRICK") as hear:
                 drawn = await mind.roster.generate("BRICK", [prompt], sampling, on_text=hear)
             written = drawn[0]
             tokens += written.tokens
@@ -224,7 +224,7 @@ class CognitiveCycle:
         return PassagesFound(passages), say
 
     async def _write_candidates(self, record: Record) -> Outcome:
-        event = await Synthesis(self.mind, record, self.pieces).write()
+        event = await Synthesis(self.mind, record, self.text_feed).write()
         return event, {"candidates": len(event.drafts)}
 
     async def _choose_and_install(self, record: Record) -> Outcome:

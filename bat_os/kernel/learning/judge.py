@@ -31,7 +31,7 @@ from bat_os.image.objects import digest
 from bat_os.kernel.learning.repair import mend
 from bat_os.kernel.learning.replacement import Replaced, find_replaced
 from bat_os.kernel.learning.written import weigh_by_tests
-from bat_os.kernel.snapshot import copy_of, find, runnable_of
+from bat_os.kernel.snapshot import find, runnable_of, snapshot_of
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
@@ -184,7 +184,7 @@ class Validation:
     def _look(self, root: MutableMapping[str, Any]) -> None:
         """Read what the target has: slots, and examples that earlier versions passed."""
         target = find(root, self._brief.target)
-        copy = copy_of(target, {})
+        copy = snapshot_of(target, {})
         self._slots, self._selectors = frozenset(copy.slots), copy.selectors
         kept = kept_examples(target, self._brief.selector)
         self._examples = merge_examples(self._brief.examples, kept)

@@ -139,7 +139,7 @@ class Intake:
             return [error for _ in together]
         except Exception:  # one request, or several: their askers must hear of it
             log.exception("storing %d briefs", len(together))
-            return [BatError("the kernel has a fault; its log has the details") for _ in together]
+            return [BatError("internal error; the daemon's log has the details") for _ in together]
 
     def _settle(self, entry: _Entry, outcome: Record | BatError) -> None:
         try:

@@ -1,15 +1,18 @@
-"""Who listens to missions: events are kept for a while, numbered, and sent on.
+"""What clients hear of missions while they run: events, and the text that models write.
 
-    a mission's transition --publish--> kept (the latest KEPT) --> every subscription
+    a transition --publish--> kept (the latest KEPT) --> every subscription
+    engine --on_text--> gathered --at most RATE times a second--> every listener of that brief
 
-Two ways to go on after a break. Of one brief, by its ``seq``: the image has all its events,
-so nothing is lost, across restarts too; of the older ones only ``detail`` is empty. Of all
-missions, by ``n``, which counts from 1 in every kernel and goes back as far as KEPT.
+A client can resume after a break in two ways. One brief is resumed by its ``seq``: the image has
+all its events, across restarts too, so nothing is lost; only ``detail`` is empty for old ones. All
+missions are resumed by ``n``, which counts from 1 in every kernel and goes back as far as KEPT.
+Text is not kept, and some of it may be lost; what counts is in the events.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,12 +23,15 @@ from bat_os.errors import ArgumentsError, BusyError, ShuttingDownError
 from bat_os.image.states import WHO
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     Notice = dict[str, Any]
-    Tell = Callable[[Mapping[str, Any]], bool | None]  # False: nobody is there any more
+    Tell = Callable[[Mapping[str, Any]], bool | None]  # False: the listener has gone
+    Hear = Callable[[Mapping[str, Any]], object]
+    OnText = Callable[[int, str], None]
 
 KEPT: Final = 4096
+RATE: Final = 10.0
 MAX_SUBSCRIPTIONS: Final = 64
 MAX_SUBSCRIPTIONS_PER_SESSION: Final = 8
 _PERCENT: Final = {
@@ -40,7 +46,7 @@ _PERCENT: Final = {
 
 
 def notice(brief_id: str, mission: Mission, detail: Mapping[str, Any]) -> Notice:
-    """Return the body of the ``event`` that tells of a mission's present state."""
+    """Return the body of the ``event`` about a mission's present state."""
     who, does = WHO[mission.state]
     return {
         "brief_id": brief_id,
@@ -55,12 +61,12 @@ def notice(brief_id: str, mission: Mission, detail: Mapping[str, Any]) -> Notice
 
 def replay(brief_id: str, mission: Mission, after_seq: int = 0) -> list[Notice]:
     """Return the notices of all stored events of a mission after a sequence number."""
-    told, now = [], Mission(mission.brief)
+    notices, now = [], Mission(mission.brief)
     for event in mission.events:
         now = now.advance(event)
         if len(now.events) > after_seq:
-            told.append(notice(brief_id, now, {}))
-    return told
+            notices.append(notice(brief_id, now, {}))
+    return notices
 
 
 @dataclass(slots=True, eq=False)
@@ -68,12 +74,12 @@ class _Subscription:
     """One listener.
 
     Attributes:
-        session: Whose it is.
+        session: The listener's.
         brief_id: The one brief that it is about; "" for all.
-        seq: Of that brief: the latest that it has heard of.
+        seq: The latest event of that brief that was sent.
         tell: Sends one event.
-        ended: Why it is over.
-        held: What happened while it catches up; None once it has.
+        ended: Gets the reason why it is over.
+        held: Events that came while it catches up; None once it has.
     """
 
     session: str
@@ -83,16 +89,16 @@ class _Subscription:
     ended: asyncio.Future[str]
     held: list[Notice] | None = field(default_factory=list)
 
-    def offer(self, told: Notice) -> None:
-        if self.brief_id and (told["brief_id"] != self.brief_id or told["seq"] <= self.seq):
+    def offer(self, event: Notice) -> None:
+        if self.brief_id and (event["brief_id"] != self.brief_id or event["seq"] <= self.seq):
             return
         if self.held is not None:
-            self.held.append(told)
+            self.held.append(event)
             return
-        self.seq = told["seq"]
-        if self.tell(told) is False:
+        self.seq = event["seq"]
+        if self.tell(event) is False:
             self.end("gone")
-        elif self.brief_id and State(told["state"]).is_final:
+        elif self.brief_id and State(event["state"]).is_final:
             self.end("complete")
 
     def end(self, why: str) -> None:
@@ -101,7 +107,7 @@ class _Subscription:
 
 
 class Feed:
-    """Keeps the latest events of all missions, and tells those who listen.
+    """Keeps the latest events of all missions, and sends them to subscribers.
 
     Attributes:
         number: ``n`` of the latest event.
@@ -113,11 +119,11 @@ class Feed:
         self._listening: dict[tuple[str, str], _Subscription] = {}
         self._closed = False
 
-    def publish(self, told: Notice, mission: Mission) -> Notice:
-        """Keep a notice, tell all who listen, and return it with what the journal wants."""
+    def publish(self, event: Notice, mission: Mission) -> Notice:
+        """Keep a notice, send it to all subscribers, and return it with what the journal wants."""
         self.number += 1
         brief = mission.brief
-        whole = told | {"n": self.number, "at": time.time()}
+        whole = event | {"n": self.number, "at": time.time()}
         whole |= {"target": brief.target, "selector": brief.selector}
         self._kept.append(whole)
         for listening in list(self._listening.values()):
@@ -125,12 +131,12 @@ class Feed:
         return whole
 
     async def follow(self, key: tuple[str, str], after: int, tell: Tell) -> str:
-        """Tell of every mission from the event after number ``after`` on, until it is over.
+        """Send the events of every mission after number ``after``, until it is stopped.
 
         Args:
             key: Session and id of the request; ``stop`` ends it by them.
-            after: What is kept of later events is told first.
-            tell: Gets each event; returns False when nobody hears it.
+            after: Later events that are still kept are sent first.
+            tell: Gets each event; returns False once the listener has gone.
 
         Returns:
             Why it ended: ``unsubscribed``, ``gone`` or ``shutting down``.
@@ -140,9 +146,9 @@ class Feed:
         """
 
         async def catch_up() -> tuple[list[Notice], bool]:
-            return [told for told in self._kept if told["n"] > after], False
+            return [event for event in self._kept if event["n"] > after], False
 
-        return await self._listen(key, _made(key, "", 0, tell), catch_up)
+        return await self._listen(key, _subscribe(key, "", 0, tell), catch_up)
 
     async def follow_one(
         self,
@@ -152,12 +158,12 @@ class Feed:
         tell: Tell,
         stored: Callable[[], Awaitable[Mission]],
     ) -> str:
-        """Tell of one mission from the event after ``after_seq`` on, until it is over.
+        """Send the events of one mission after ``after_seq``, until it is over.
 
         Args:
             key: As in ``follow``.
             brief_id: Of the mission.
-            after_seq: The latest event that is known already; 0 tells all.
+            after_seq: The latest event that is known already; 0 for none.
             tell: As in ``follow``.
             stored: Reads the mission as it is in the image.
 
@@ -171,21 +177,21 @@ class Feed:
 
         async def catch_up() -> tuple[list[Notice], bool]:
             mission = await stored()
-            kept = {told["seq"]: told for told in self._kept if told["brief_id"] == brief_id}
-            missed = [kept.get(one["seq"], one) for one in replay(brief_id, mission, after_seq)]
+            kept = {event["seq"]: event for event in self._kept if event["brief_id"] == brief_id}
+            missed = [kept.get(old["seq"], old) for old in replay(brief_id, mission, after_seq)]
             return missed, mission.state.is_final
 
-        return await self._listen(key, _made(key, brief_id, after_seq, tell), catch_up)
+        return await self._listen(key, _subscribe(key, brief_id, after_seq, tell), catch_up)
 
     def stop(self, key: tuple[str, str]) -> bool:
-        """End a subscription; return False when there is none of that key."""
+        """End a subscription; return False if there is none with that key."""
         listening = self._listening.get(key)
         if listening is not None:
             listening.end("unsubscribed")
         return listening is not None
 
     def close(self) -> None:
-        """End all subscriptions: the kernel goes down."""
+        """End all subscriptions, because the kernel shuts down."""
         self._closed = True
         for listening in self._listening.values():
             listening.end("shutting down")
@@ -201,9 +207,9 @@ class Feed:
         try:
             missed, over = await catch_up()
             held, listening.held = listening.held or [], None
-            known = {one["seq"] for one in missed} if listening.brief_id else set()
-            for told in (*missed, *(one for one in held if one["seq"] not in known)):
-                listening.offer(told)
+            known = {event["seq"] for event in missed} if listening.brief_id else set()
+            for event in (*missed, *(new for new in held if new["seq"] not in known)):
+                listening.offer(event)
             if over:
                 listening.end("complete")
             return await listening.ended
@@ -212,16 +218,95 @@ class Feed:
 
     def _check(self, key: tuple[str, str]) -> None:
         if self._closed:
-            raise ShuttingDownError("the kernel is going down; ask again in a moment")
+            raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
         if not key[1] or key in self._listening:
-            raise ArgumentsError("a subscription needs an id that no other one of yours has")
+            raise ArgumentsError("a subscription needs an id of its own")
         mine = sum(session == key[0] for session, _ in self._listening)
         if len(self._listening) >= MAX_SUBSCRIPTIONS:
-            raise BusyError(f"{MAX_SUBSCRIPTIONS} listen already", 5000)
+            raise BusyError(f"there are {MAX_SUBSCRIPTIONS} subscriptions already", 5000)
         if key[0] and mine >= MAX_SUBSCRIPTIONS_PER_SESSION:
-            raise BusyError(f"{MAX_SUBSCRIPTIONS_PER_SESSION} of this session listen already", 5000)
+            raise BusyError(
+                f"this session has {MAX_SUBSCRIPTIONS_PER_SESSION} subscriptions already", 5000
+            )
 
 
-def _made(key: tuple[str, str], brief_id: str, seq: int, tell: Tell) -> _Subscription:
+def _subscribe(key: tuple[str, str], brief_id: str, seq: int, tell: Tell) -> _Subscription:
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     return _Subscription(key[0], brief_id, seq, tell, ended)
+
+
+class TextFeed:
+    """Sends on the text of a brief while a model writes it.
+
+    Only the first completion of a batch is sent: one text is what a person can follow.
+    """
+
+    def __init__(self) -> None:
+        self._listening: dict[str, list[Hear]] = {}
+
+    @contextlib.contextmanager
+    def listen(self, brief_id: str, hear: Hear | None) -> Iterator[None]:
+        """Send the brief's text to ``hear`` inside the ``with`` block, unless it is None."""
+        if hear is None:
+            yield
+            return
+        listeners = self._listening.setdefault(brief_id, [])
+        listeners.append(hear)
+        try:
+            yield
+        finally:
+            listeners.remove(hear)
+            if not listeners:
+                self._listening.pop(brief_id, None)
+
+    @contextlib.contextmanager
+    def writing(self, brief_id: str, persona: str, begin: str = "") -> Iterator[OnText | None]:
+        """Return an engine's ``on_text`` for one batch, or None if there is no listener.
+
+        Args:
+            brief_id: Whose text.
+            persona: Who writes.
+            begin: The start of the text, before anything is drawn.
+        """
+        listeners = self._listening.get(brief_id)
+        if not listeners:
+            yield None
+            return
+        writing = _Writing(listeners, {"brief_id": brief_id, "persona": persona})
+        writing.add(begin, first=True)
+        try:
+            yield writing.hear
+        finally:
+            writing.flush()
+
+
+class _Writing:
+    """One text while it is written; ``flush`` sends what has gathered."""
+
+    def __init__(self, listening: Sequence[Hear], about: Mapping[str, Any]) -> None:
+        self._listening = listening
+        self._about = about
+        self._waiting = ""
+        self._begins = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def hear(self, index: int, text: str) -> None:
+        if index == 0:
+            self.add(text)
+
+    def add(self, text: str, *, first: bool = False) -> None:
+        self._waiting += text
+        self._begins |= first
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(1 / RATE, self.flush)
+
+    def flush(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if not self._waiting:
+            return
+        part = {**self._about, "text": self._waiting, "begins": self._begins}
+        self._waiting, self._begins = "", False
+        for hear in list(self._listening):
+            hear(part)

@@ -1,7 +1,8 @@
-"""Answers are kept for seven days; this forgets the older ones, at start and once a day.
+"""What the kernel does for its image while it serves: it packs, and it forgets old answers.
 
-What a mission went through stays as a packed record (``bat_os.image.history.experience``).
-After a jump of the clock nothing is forgotten for as long (``bat_os.image.files.clock_jumps``).
+Answers are kept for seven days. What a mission went through stays as a packed record
+(``bat_os.image.history.experience``). After the clock has jumped, nothing is forgotten for another
+seven days (``bat_os.image.files.clock_jumps``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.files import clock_jumps as clock
+from bat_os.image.files import pack as packing
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
@@ -21,20 +23,59 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVERY: Final = 86_400.0
-AT_ONCE: Final = 500  # missions that one transaction looks at
+PRUNE_SECONDS: Final = 86_400.0
+PACK_SECONDS: Final = 600.0
+AT_ONCE: Final = 500  # missions per transaction, so that the rest of the kernel does not wait
+
+
+async def keep_pruning(image: ImageStore) -> None:
+    """Prune now and once a day; ends when it is cancelled."""
+    while True:
+        try:
+            if pruned := await prune_if_sure(image, time.time()):
+                log.info("forgot %d missions that ended over 7 days ago", pruned)
+        except BatError as error:  # a full disk, say; the next day tries again
+            log.warning("old missions are kept for now: %s", error)
+        await asyncio.sleep(PRUNE_SECONDS)
+
+
+async def keep_packing(image: ImageStore, *, every: float = PACK_SECONDS) -> None:
+    """Check now and every so many seconds whether a pack is due; ends when it is cancelled.
+
+    An error (a backup is running, a full disk) is logged, and the next check tries again.
+    """
+    while True:
+        try:
+            now = time.time()
+            steady = await _steady_seconds(image, now)
+            if packed := await packing.tend(image, now=now, steady=steady):
+                log.info("packed the image: %s bytes, before %s", packed["after"], packed["before"])
+        except BatError as error:
+            log.warning("the image was not packed: %s", error)
+        await asyncio.sleep(every)
+
+
+async def prune_if_sure(image: ImageStore, now: float) -> int:
+    """Prune answers, unless the clock jumped less than KEEP_SECONDS ago; return how many.
+
+    Raises:
+        BatError: As ``prune_answers``.
+    """
+    if await _steady_seconds(image, now) < missions.KEEP_SECONDS:
+        log.warning("the clock has jumped: answers are kept for now")
+        return 0
+    return await prune_answers(image, now)
 
 
 async def prune_answers(image: ImageStore, now: float) -> int:
-    """Forget what ended over KEEP_SECONDS before ``now``; return how many missions.
+    """Forget missions that ended over KEEP_SECONDS before ``now``; return how many.
 
-    What has not ended stays, however old. Each transaction is short, so the rest of the
-    kernel does not wait.
+    Missions that have not ended stay, however old.
 
     Raises:
-        BatError: The image cannot be written; what is done so far stays done.
+        BatError: The image cannot be written; what was pruned before stays pruned.
     """
-    before, gone = now - missions.KEEP_SECONDS, 0
+    before, pruned = now - missions.KEEP_SECONDS, 0
     after: str | None = ""
     while after is not None:
         start = after
@@ -44,29 +85,10 @@ async def prune_answers(image: ImageStore, now: float) -> int:
             ),
             note="prune old missions",
         )
-        gone += more
-    return gone
+        pruned += more
+    return pruned
 
 
-async def prune_if_sure(image: ImageStore, now: float) -> int:
-    """Do as ``prune_answers``, unless the clock jumped less than KEEP_SECONDS ago.
-
-    Raises:
-        BatError: As ``prune_answers``.
-    """
-    steady = await image.transact(lambda root: clock.look(root, now), note="look at the clock")
-    if steady < missions.KEEP_SECONDS:
-        log.warning("the clock has jumped: answers are kept for now")
-        return 0
-    return await prune_answers(image, now)
-
-
-async def keep_pruning(image: ImageStore) -> None:
-    """Prune now and once a day; ends when it is cancelled."""
-    while True:
-        try:
-            if gone := await prune_if_sure(image, time.time()):
-                log.info("forgot %d missions that ended over 7 days ago", gone)
-        except BatError as error:  # a full disk, say; tomorrow is another day
-            log.warning("old missions are kept for now: %s", error)
-        await asyncio.sleep(EVERY)
+async def _steady_seconds(image: ImageStore, now: float) -> float:
+    """Return for how long the clock has not jumped."""
+    return await image.transact(lambda root: clock.look(root, now), note="look at the clock")

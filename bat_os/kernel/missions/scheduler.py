@@ -27,8 +27,7 @@ from bat_os.failpoints import cross
 from bat_os.image import missions
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.fairness import FairGate
-from bat_os.kernel.missions.feed import Feed, notice
-from bat_os.kernel.missions.text_stream import Pieces
+from bat_os.kernel.missions.feed import Feed, TextFeed, notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,15 +78,15 @@ class Scheduler:
 
     Attributes:
         feed: Has the latest events of all missions, and tells those who subscribed.
-        pieces: Tells of text while a model writes it.
+        text_feed: Sends on the text that models write.
     """
 
     def __init__(self, mind: Mind, journal: Listener) -> None:
         self.feed = Feed()
         self._mind = mind
         self._journal = journal
-        self.pieces = Pieces()
-        self._cycle = CognitiveCycle(mind, self._announce, self.pieces)
+        self.text_feed = TextFeed()
+        self._cycle = CognitiveCycle(mind, self._announce, self.text_feed)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
         self._places = FairGate(RUNNING)
@@ -219,7 +218,7 @@ class Scheduler:
             error = caught
         except Exception:  # one request: a fault of ours must not take the kernel down
             log.exception("mission %s", mission_id)
-            error = BatError("the kernel has a fault; its log has the details")
+            error = BatError("internal error; the daemon's log has the details")
         job.ending = True
         await self._cycle.fail(mission_id, error)
         return await self._stored(mission_id)
@@ -251,7 +250,7 @@ class Scheduler:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise ShuttingDownError("the kernel is going down; ask again in a moment")
+            raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
 
     async def _read(self, mission_id: str) -> Record:
         return await self._mind.image.transact(

@@ -97,7 +97,7 @@ async def test_a_disk_that_is_full_is_told_to_all_and_the_places_are_free_again(
 
 async def test_a_fault_of_ours_is_told_and_the_next_brief_is_taken(intake, counted, caplog):
     counted.error = ZeroDivisionError()
-    with pytest.raises(Exception, match="the kernel has a fault"):
+    with pytest.raises(Exception, match="internal error"):
         await intake.accept(brief(), "s", "k")
     assert "ZeroDivisionError" in caplog.text
     counted.error = None

@@ -13,6 +13,7 @@ from bat_os.kernel.missions.feed import (
     MAX_SUBSCRIPTIONS,
     MAX_SUBSCRIPTIONS_PER_SESSION,
     Feed,
+    TextFeed,
     notice,
 )
 
@@ -121,11 +122,11 @@ async def test_so_many_may_listen_and_no_more():
     feed = Feed()
     for number in range(MAX_SUBSCRIPTIONS_PER_SESSION):
         await follow(feed, [], key=("s", str(number)))
-    with pytest.raises(BusyError, match="of this session"):
+    with pytest.raises(BusyError, match="this session has"):
         await feed.follow(("s", "x"), 0, lambda told: True)
     for number in range(MAX_SUBSCRIPTIONS - MAX_SUBSCRIPTIONS_PER_SESSION):
         await follow(feed, [], key=(str(number), "1"))
-    with pytest.raises(BusyError, match="listen already"):
+    with pytest.raises(BusyError, match="subscriptions already"):
         await feed.follow(("t", "x"), 0, lambda told: True)
     feed.close()
 
@@ -146,3 +147,50 @@ async def test_when_the_kernel_goes_down_all_subscriptions_end():
     assert await task == "shutting down"
     with pytest.raises(ShuttingDownError):
         await feed.follow(("s", "2"), 0, lambda told: True)
+
+
+def test_where_nobody_listens_an_engine_is_given_nothing_to_call():
+    texts, heard = TextFeed(), []
+    with texts.listen("other", heard.append), texts.writing("a", "ALFRED", "def f") as hear:
+        assert hear is None
+    assert heard == []
+
+
+async def test_what_comes_at_once_is_told_as_one_piece_that_begins_with_the_signature():
+    texts, heard = TextFeed(), []
+    with texts.listen("a", heard.append), texts.writing("a", "ALFRED", "def f():\n") as hear:
+        for word in (" return", " 1"):
+            hear(0, word)
+            hear(1, " of another candidate")
+        assert heard == []
+    assert heard == [
+        {"brief_id": "a", "persona": "ALFRED", "text": "def f():\n return 1", "begins": True}
+    ]
+
+
+async def test_a_text_that_takes_its_time_is_told_in_texts_that_make_up_the_whole():
+    texts, news, heard = TextFeed(), asyncio.Event(), []
+
+    def tell(told):
+        heard.append(told)
+        news.set()
+
+    with texts.listen("a", tell), texts.writing("a", "BRICK") as hear:
+        hear(0, "one")
+        await news.wait()
+        hear(0, " two")
+        assert [told["text"] for told in heard] == ["one"]
+    assert [(told["text"], told["begins"]) for told in heard] == [("one", True), (" two", False)]
+
+
+async def test_all_who_listen_hear_and_who_has_gone_hears_nothing_more():
+    texts, first, second = TextFeed(), [], []
+    with texts.listen("a", first.append):
+        with texts.listen("a", second.append), texts.writing("a", "BRICK") as hear:
+            hear(0, "one")
+        with texts.writing("a", "BRICK") as hear:
+            hear(0, "two")
+    assert [told["text"] for told in first] == ["one", "two"]
+    assert [told["text"] for told in second] == ["one"]
+    with texts.writing("a", "BRICK") as hear:
+        assert hear is None

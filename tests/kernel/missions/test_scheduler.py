@@ -261,7 +261,7 @@ async def test_a_fault_of_ours_fails_one_mission_and_no_other(image, scheduler_o
     ids = [await start(scheduler, image, name, key=name) for name in ("breaks", "works")]
     bad, good = await asyncio.gather(*map(scheduler.result, ids))
     assert (bad["body"]["code"], good["body"]["result"]) == ("INTERNAL", 7)
-    assert "the kernel has a fault" in bad["body"]["message"]
+    assert "internal error" in bad["body"]["message"]
     assert "ZeroDivisionError" in caplog.text
 
 
