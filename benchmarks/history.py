@@ -31,7 +31,6 @@ from bat_os.image.blobs import ingest_folder  # noqa: E402 - as above
 from bat_os.image.files.backup import back_up, verify  # noqa: E402 - as above
 from bat_os.image.files.fork import drop_fork, fork  # noqa: E402 - as above
 from bat_os.image.files.restore import IMAGE, restore  # noqa: E402 - as above
-from bat_os.image.files.storage import database_of  # noqa: E402 - as above
 from bat_os.image.history.moments import read_at  # noqa: E402 - as above
 from bat_os.image.history.why import explain  # noqa: E402 - as above
 from bat_os.image.methods import Skill, install  # noqa: E402 - as above
@@ -157,7 +156,7 @@ async def measure_fork(image: ImageStore, home: Path) -> None:
 
 async def measure_past(image: ImageStore) -> None:
     """A look at an object as it was, and why: each against the same look at the present."""
-    database = await database_of(image)
+    database = image.database
     latest = int.from_bytes(database.lastTransaction(), "big")
     first = int.from_bytes(next(iter(database.storage.iterator())).tid, "big")
     chosen = random.Random(3)  # noqa: S311 - no secret

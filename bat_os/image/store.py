@@ -11,7 +11,9 @@ import asyncio
 import errno
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -31,10 +33,12 @@ from bat_os.errors import (
 )
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.storage import is_in_files, open_storage
-from bat_os.image.history.uses import UseCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+
+    # Name or oid of the receiver, the message, and the sender: "client", or an object's name.
+    Call = tuple[str, str, str]
 
 T = TypeVar("T")
 
@@ -43,6 +47,55 @@ TRIES: Final = 5
 KNOWN: Final = 64  # what reads returned, kept while it holds
 # The hot set: every object that a busy hour touches should stay in memory.
 CACHE_OBJECTS: Final = 50_000
+# Messages not yet written; beyond it, calls of messages that are new are not counted.
+MAX_COUNTED: Final = 10_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often a message was answered, and when first and last (Unix time)."""
+
+    count: int
+    first: float
+    last: float
+
+
+class CallCounter:
+    """Counts answered calls in memory until ``history.uses`` writes them.
+
+    Belongs to one event loop. Counting a call takes less than a microsecond.
+    """
+
+    def __init__(self) -> None:
+        self._counted: dict[Call, Tally] = {}
+
+    def record(self, calls: Iterable[Call]) -> None:
+        """Count calls that were answered just now."""
+        now = time.time()
+        for call in calls:
+            known = self._counted.get(call)
+            if known is not None:
+                known.count += 1
+                known.last = now
+            elif len(self._counted) < MAX_COUNTED:
+                self._counted[call] = Tally(1, now, now)
+
+    def waiting(self) -> dict[Call, Tally]:
+        """Return what was counted and is not yet written."""
+        return {call: replace(tally) for call, tally in self._counted.items()}
+
+    def take(self) -> dict[Call, Tally]:
+        """Return what was counted, and begin anew."""
+        counted, self._counted = self._counted, {}
+        return counted
+
+    def put_back(self, counted: Mapping[Call, Tally]) -> None:
+        """Keep calls that ``take`` returned and that could not be written."""
+        for call, tally in counted.items():
+            later = self._counted.setdefault(call, tally)
+            if later is not tally:
+                later.count += tally.count
+                later.first = tally.first
 
 
 class ImageStore:
@@ -63,7 +116,7 @@ class ImageStore:
         self._closed = False
         self._known: dict[tuple[str, ...], Any] = {}
         self._known_at = object()
-        self.uses = UseCounter()
+        self.uses = CallCounter()
 
     @classmethod
     def open(cls, location: str | Path) -> ImageStore:
@@ -143,6 +196,16 @@ class ImageStore:
                 self._known.clear()
             self._known[key] = found
         return cast("T", self._known[key])
+
+    @property
+    def database(self) -> Any:
+        """The ZODB database, for what works on the whole image."""
+        return self._db
+
+    @property
+    def storage(self) -> Any:
+        """The ZODB storage of the database."""
+        return self._db.storage
 
     async def close(self) -> None:
         """Wait for running transactions and close the database. Idempotent."""

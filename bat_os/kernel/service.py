@@ -19,7 +19,8 @@ from bat_os.core import frames, protocol
 from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
-from bat_os.image.files.storage import storage_of, when_lost
+from bat_os.image.files.storage import when_lost
+from bat_os.image.history.uses import keep_flushing
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.listeners import Endpoint, start_authenticator
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
@@ -106,8 +107,7 @@ class Kernel:
             BatError: The image cannot be used, or no endpoint is free.
         """
         loop = asyncio.get_running_loop()
-        storage = await storage_of(self.mind.image)
-        when_lost(storage, lambda: loop.call_soon_threadsafe(self._lose))
+        when_lost(self.mind.image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         self._image_id = await self._awaken()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)
@@ -128,7 +128,7 @@ class Kernel:
             image = self.mind.image
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
-                asyncio.create_task(image.uses.keep_flushing(image), name="count uses"),
+                asyncio.create_task(keep_flushing(image), name="count uses"),
                 asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
             ]

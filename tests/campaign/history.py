@@ -24,7 +24,6 @@ from bat_os.errors import BatError
 from bat_os.image.files.backup import verify
 from bat_os.image.files.fork import drop_fork, list_forks
 from bat_os.image.files.restore import IMAGE, restore
-from bat_os.image.files.storage import storage_of
 from bat_os.image.files.usage import count_objects
 from bat_os.image.store import ImageStore
 from tests.kernels import ANSWERS, ROOT, KernelProcess, write_script
@@ -256,7 +255,7 @@ async def note_in(home):
     """Return what the image in ``home`` remembers, after reading every object of it."""
     image = ImageStore.open(home / IMAGE)
     try:
-        count_objects(await storage_of(image))
+        count_objects(image.storage)
         return await image.transact(
             lambda root: root["objects"]["genesis_obj"].slots["note"], note="read"
         )

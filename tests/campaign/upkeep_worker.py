@@ -19,7 +19,6 @@ from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.files.backup import back_up, verify
 from bat_os.image.files.pack import pack
 from bat_os.image.files.restore import IMAGE, restore
-from bat_os.image.files.storage import storage_of
 from bat_os.image.files.usage import count_objects
 from bat_os.image.store import ImageStore
 
@@ -65,7 +64,7 @@ async def look(folder):
         if (folder / home).exists():
             image = ImageStore.open(folder / home / IMAGE)
             try:
-                told[home] = count_objects(await storage_of(image))["UvmObject"]
+                told[home] = count_objects(image.storage)["UvmObject"]
                 names = await image.transact(lambda root: list(root["models"]), note="look")
                 for name in names:
                     place = await link_folder(image, name, folder / "links")

@@ -41,7 +41,6 @@ from bat_os.image.files.storage import (
     layers_of,
     path_of,
     read_fork,
-    storage_of,
     upkeep,
 )
 from bat_os.image.migrations import migrate
@@ -72,7 +71,7 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
     """
     started = time.monotonic()
     check_name(name)
-    storage = await storage_of(image)
+    storage = image.storage
     home = path_of(storage).parent / FOLDER / name
     if home.exists():
         raise ArgumentsError(f"there is a fork {name!r} already; drop it first")
@@ -97,7 +96,7 @@ async def scratch(image: ImageStore) -> AsyncIterator[ImageStore]:
         LockedError: A backup, fork or pack is at work.
         StorageError: The file system has no second names for files, or a file cannot be read.
     """
-    storage = await storage_of(image)
+    storage = image.storage
     draft, tid = await modelfiles.in_thread(lambda _: _build(storage, "scratch", None))
     try:
         await _settle(draft / IMAGE, "scratch", tid)

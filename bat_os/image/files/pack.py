@@ -25,7 +25,6 @@ from bat_os.image.files.disk import coded
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
     blob_files,
-    database_of,
     is_in_files,
     layers_of,
     path_of,
@@ -139,7 +138,7 @@ async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
         StorageError: The image is not in files, or cannot be read.
     """
     _check_days(days)
-    database = await database_of(image)
+    database = image.database
     entry = await modelfiles.in_thread(lambda _: _pack(database, days))
     await image.transact(lambda root: chronicle.record(root, entry), note="chronicle a pack")
     return entry

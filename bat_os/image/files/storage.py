@@ -31,7 +31,6 @@ from bat_os.image.files.livefile import LiveFile, Lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bat_os.image.store import ImageStore
 
 FORK: Final = "fork.json"
 FORMAT: Final = 1
@@ -255,13 +254,3 @@ def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, byt
                 _, tid = helper.splitBlobFilename(str(path))
                 if tid is not None and tid <= end:
                     yield layer, oid, tid, path
-
-
-async def database_of(image: ImageStore) -> Any:
-    """Return the database of a store; its storage is ``database_of(image).storage``."""
-    return await image.transact(lambda root: root._p_jar.db(), note="find the database")  # type: ignore[attr-defined]  # ZODB: the root's connection
-
-
-async def storage_of(image: ImageStore) -> Any:
-    """Return the storage of a store."""
-    return (await database_of(image)).storage

@@ -17,7 +17,6 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
 
 from bat_os.errors import ArgumentsError
-from bat_os.image.files.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -53,7 +52,7 @@ async def list_changes(image: ImageStore, after: str, until: str) -> list[Change
     Raises:
         ArgumentsError: Nothing was committed between the two.
     """
-    storage = await storage_of(image)
+    storage = image.storage
     start = p64(u64(bytes.fromhex(after)) + 1)
     changes = await asyncio.to_thread(
         lambda: [_change(one) for one in storage.iterator(start, bytes.fromhex(until))]

@@ -97,7 +97,7 @@ async def changes(image: ImageStore, one: str, other: str) -> dict[str, Any]:
 def _at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
     manager = transaction.TransactionManager(explicit=True)
     try:
-        connection = image._db.open(manager, at=bytes.fromhex(tid))
+        connection = image.database.open(manager, at=bytes.fromhex(tid))
     except (POSError, ValueError) as error:
         raise ArgumentsError(f"{tid[:20]!r} is no moment of this image: {error}") from error
     try:
@@ -147,7 +147,7 @@ def _between(image: ImageStore, before: str, after: str) -> tuple[list[dict[str,
     """Return the transactions after ``before`` up to ``after``, and the oids that they wrote."""
     start = (int(before, 16) + 1).to_bytes(8, "big")
     log, touched = [], set()
-    for step in image._db.storage.iterator(start, bytes.fromhex(after)):
+    for step in image.storage.iterator(start, bytes.fromhex(after)):
         touched |= {record.oid for record in step}
         note = step.description.decode(errors="replace")
         log.append({"id": step.tid.hex(), "at": TimeStamp(step.tid).timeTime(), "note": note})

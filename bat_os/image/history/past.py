@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bat_os.errors import NotFoundError
 from bat_os.image.history.moments import read_at
-from bat_os.image.history.uses import UseCounter
-from bat_os.image.store import ImageStore
+from bat_os.image.store import CallCounter, ImageStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -29,7 +28,7 @@ class PastImage(ImageStore):
     def __init__(self, image: ImageStore, tid: str) -> None:
         self._present = image
         self.tid = tid
-        self.uses = UseCounter()
+        self.uses = CallCounter()
 
     async def transact(
         self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""

@@ -3,9 +3,9 @@
 Calls are counted in memory and go into the image in one small transaction now and then, so
 a killed kernel loses the counts of the last half minute and nothing else.
 
-    record(calls)          a dict entry each: below a microsecond
-    flush(image)           one transaction, if there is anything to write
-    keep_flushing(image)   a task: flush every half minute, and when it is cancelled
+    image.uses.record(calls)   a dict entry each: below a microsecond
+    flush(image)               one transaction, if there is anything to write
+    keep_flushing(image)       a task: flush every half minute, and when it is cancelled
 
     root["method_uses"]  oid of the method -> PersistentMapping of count, first, last,
                          versions (number -> count) and callers (name -> count)
@@ -16,8 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,12 +26,11 @@ from bat_os.errors import BatError
 from bat_os.image.objects import Method, UvmObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
-    from bat_os.image.store import ImageStore
+    from bat_os.image.store import Call, ImageStore, Tally
 
     Root = MutableMapping[str, Any]
-    _Call = tuple[str, str, str]
 
 log = logging.getLogger(__name__)
 
@@ -42,81 +39,47 @@ EVERY: Final = 30.0  # seconds
 MAX_CALLERS: Final = 20
 OTHERS: Final = "others"
 CLIENT: Final = "client"
-# Messages not yet written; beyond it, calls of messages that are new are lost until the next flush.
-MAX_WAITING: Final = 10_000
 _NONE: Final[Mapping[str, Any]] = MappingProxyType(
     {"count": 0, "first": 0.0, "last": 0.0, "versions": {}, "callers": {}}
 )
 
 
-@dataclass(slots=True)
-class _Tally:
-    count: int
-    first: float
-    last: float
+async def flush(image: ImageStore) -> int:
+    """Write the calls that the store counted; return how many. Without any, nothing is written.
+
+    Raises:
+        BatError: The image could not be written; the counts are kept for the next time.
+    """
+    counted = image.uses.take()
+    if not counted:
+        return 0
+    try:
+        await image.transact(lambda root: _add_all(root, counted), note="count uses")
+    except BatError:
+        image.uses.put_back(counted)
+        raise
+    return sum(tally.count for tally in counted.values())
 
 
-class UseCounter:
-    """Counts calls in memory until they are written; belongs to one event loop."""
+async def keep_flushing(image: ImageStore, every: float = EVERY) -> None:
+    """Flush now and then, for ever; run it as a task. When cancelled, it flushes once more."""
+    try:
+        while True:
+            await asyncio.sleep(every)
+            await _try_flush(image)
+    finally:
+        await _try_flush(image)
 
-    def __init__(self) -> None:
-        self._waiting: dict[_Call, _Tally] = {}
 
-    def record(self, calls: Iterable[_Call]) -> None:
-        """Count calls that were answered.
-
-        Args:
-            calls: Name or oid of the receiver, the message, and who sent it: CLIENT, or the
-                name of an object.
-        """
-        now = time.time()
-        for key in calls:
-            known = self._waiting.get(key)
-            if known is not None:
-                known.count += 1
-                known.last = now
-            elif len(self._waiting) < MAX_WAITING:
-                self._waiting[key] = _Tally(1, now, now)
-
-    def waiting(self) -> dict[_Call, _Tally]:
-        """Return what was counted and is not yet written, for ``uses_of``."""
-        return {key: replace(tally) for key, tally in self._waiting.items()}
-
-    async def flush(self, image: ImageStore) -> int:
-        """Write what was counted; return how many calls. Without any, nothing is written.
-
-        Raises:
-            BatError: The image could not be written; the counts are kept for the next time.
-        """
-        if not self._waiting:
-            return 0
-        taken, self._waiting = self._waiting, {}
-        try:
-            await image.transact(lambda root: _add_all(root, taken), note="count uses")
-        except BatError:
-            for key, tally in taken.items():
-                _merge(self._waiting, key, tally)
-            raise
-        return sum(tally.count for tally in taken.values())
-
-    async def keep_flushing(self, image: ImageStore, every: float = EVERY) -> None:
-        """Flush now and then, for ever; to be run as a task. Cancelled, it flushes once more."""
-        try:
-            while True:
-                await asyncio.sleep(every)
-                await self._try_flush(image)
-        finally:
-            await self._try_flush(image)
-
-    async def _try_flush(self, image: ImageStore) -> None:
-        try:
-            await self.flush(image)
-        except BatError as error:
-            log.warning("uses were not written: %s", error)
+async def _try_flush(image: ImageStore) -> None:
+    try:
+        await flush(image)
+    except BatError as error:
+        log.warning("uses were not written: %s", error)
 
 
 def uses_of(
-    root: Mapping[str, Any], method: Method, waiting: Mapping[_Call, _Tally] | None = None
+    root: Mapping[str, Any], method: Method, waiting: Mapping[Call, Tally] | None = None
 ) -> dict[str, Any]:
     """Return ``count``, ``first``, ``last``, ``versions`` and ``callers`` of a method.
 
@@ -132,12 +95,7 @@ def uses_of(
     return {key: dict(v) if isinstance(v, dict) else v for key, v in told.items()}
 
 
-def _merge(into: dict[_Call, _Tally], key: _Call, t: _Tally) -> None:
-    known = into.get(key)
-    into[key] = t if known is None else _Tally(known.count + t.count, t.first, known.last)
-
-
-def _add_all(root: Root, taken: Mapping[_Call, _Tally]) -> None:
+def _add_all(root: Root, taken: Mapping[Call, Tally]) -> None:
     for (target, selector, caller), tally in taken.items():
         method = _method(root, target, selector)
         if method is not None:
@@ -155,7 +113,7 @@ def _method(root: Mapping[str, Any], target: str, selector: str) -> Method | Non
     return method if isinstance(method, Method) and method.current >= 0 else None
 
 
-def _add(root: Root, method: Method, caller: str, tally: _Tally) -> None:
+def _add(root: Root, method: Method, caller: str, tally: Tally) -> None:
     if ROOT_NAME not in root:
         root[ROOT_NAME] = OOBTree()
     tree, key = root[ROOT_NAME], method._p_oid.hex()
@@ -164,7 +122,7 @@ def _add(root: Root, method: Method, caller: str, tally: _Tally) -> None:
     tree[key].update(_added(tree[key], method, caller, tally))
 
 
-def _added(told: Mapping[str, Any], method: Method, caller: str, tally: _Tally) -> dict[str, Any]:
+def _added(told: Mapping[str, Any], method: Method, caller: str, tally: Tally) -> dict[str, Any]:
     number, callers = method.versions[method.current].number, told["callers"]
     known = caller in callers or len(callers) < MAX_CALLERS
     return {

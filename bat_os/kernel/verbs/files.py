@@ -18,7 +18,7 @@ from bat_os.image.files import fork as forks
 from bat_os.image.files import operations_log as chronicle
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
-from bat_os.image.files.storage import path_of, storage_of
+from bat_os.image.files.storage import path_of
 from bat_os.image.history.moments import resolve
 from bat_os.kernel.verbs import exchange, rehearsal
 
@@ -70,13 +70,13 @@ async def fork(image: ImageStore, body: Body) -> dict[str, Any]:
 
 async def list_forks(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return ``{"forks": [...]}``: the forks of this image."""
-    path = path_of(await storage_of(image))
+    path = path_of(image.storage)
     return {"forks": await asyncio.to_thread(forks.list_forks, path)}
 
 
 async def drop_fork(image: ImageStore, body: Body) -> dict[str, Any]:
     """Remove the fork ``body.name`` and all that it learned."""
-    path = path_of(await storage_of(image))
+    path = path_of(image.storage)
     return await asyncio.to_thread(forks.drop_fork, path, _text(body, "name"))
 
 

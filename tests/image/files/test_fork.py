@@ -15,7 +15,7 @@ from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import disk
 from bat_os.image.files.fork import FOLDER, drop_fork, fork, list_forks
 from bat_os.image.files.pack import pack
-from bat_os.image.files.storage import FORK, frozen_folder, open_to_read, storage_of
+from bat_os.image.files.storage import FORK, frozen_folder, open_to_read
 from bat_os.image.files.usage import count_objects
 from bat_os.image.history import moments
 from bat_os.image.store import ImageStore
@@ -115,7 +115,7 @@ def forget_models(root):
 
 
 async def test_a_fork_of_an_earlier_moment_is_the_image_as_it_was_then(image, tmp_path):
-    before = (await storage_of(image)).lastTransaction()
+    before = image.storage.lastTransaction()
     await put(image, "robot_obj", colour="blue", size=3)
     await put(image, "late_obj", n=1)
     await take_in(image, tmp_path / "late", b"late weights", "late")
@@ -129,7 +129,7 @@ async def test_a_fork_of_an_earlier_moment_is_the_image_as_it_was_then(image, tm
     assert await other.transact(lambda root: list(root["models"]), note="read") == ["model"]
     await put(other, "late_obj", n=2)
     assert await slot(other, "late_obj", "n") == 2
-    last = (await storage_of(other)).lastTransaction().hex()
+    last = other.storage.lastTransaction().hex()
     told = await moments.changes(other, before.hex(), last)
     assert [one["object"] for one in told["objects"]] == ["late_obj"]
     assert [one["note"] for one in told["transactions"]] == ["begin as fork trial", "put late_obj"]
@@ -137,12 +137,12 @@ async def test_a_fork_of_an_earlier_moment_is_the_image_as_it_was_then(image, tm
 
 
 async def test_a_moment_that_is_packed_away_cannot_be_forked(image):
-    before = (await storage_of(image)).lastTransaction()
+    before = image.storage.lastTransaction()
     await put(image, "robot_obj", colour="blue")
     await pack(image, days=0)
     with pytest.raises(ArgumentsError, match="packed away"):
         await fork(image, "trial", at=before)
-    assert list_forks(Path((await storage_of(image)).getName())) == []
+    assert list_forks(Path(image.storage.getName())) == []
 
 
 async def test_a_fork_can_be_forked(image):
@@ -169,7 +169,7 @@ async def test_all_objects_of_a_fork_can_be_gone_through_and_read_without_its_lo
     assert await slot(reading, "robot_obj", "colour") == "red"
     assert await blob_text(reading) == b"the weights"
     found, cookie = [], None
-    storage = await storage_of(other)
+    storage = other.storage
     while not found or cookie is not None:
         oid, tid, record, cookie = storage.record_iternext(cookie)
         assert storage.load(oid) == (record, tid)

@@ -12,7 +12,7 @@ from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import StorageError
 from bat_os.image.files.livefile import LiveFile, Lock, LostError
-from bat_os.image.files.storage import storage_of, when_lost
+from bat_os.image.files.storage import when_lost
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
@@ -33,7 +33,7 @@ async def test_a_file_whose_fsync_failed_is_refused_until_it_is_opened_again(tmp
     lost, closed = [], []
     image = ImageStore.open(tmp_path / "image.fs")
     await image.transact(put(1), note="one")
-    when_lost(await storage_of(image), lambda: lost.append(True))
+    when_lost(image.storage, lambda: lost.append(True))
     with monkeypatch.context() as disk:
         disk.setattr(MODULE, "fsync", fail)
         disk.setattr(LiveFile, "close", close)

@@ -8,7 +8,7 @@ from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.fork import fork
 from bat_os.image.files.pack import PackFacts, Policy, pack, should_pack, space, tend
 from bat_os.image.files.restore import IMAGE
-from bat_os.image.files.storage import finish_pack, path_of, storage_of, upkeep
+from bat_os.image.files.storage import finish_pack, path_of, upkeep
 from tests.image.files.images import open_image, put, slot
 
 
@@ -90,7 +90,7 @@ async def test_space_counts_each_object_once_and_finds_what_a_pack_gives_back(im
 
 
 async def test_two_works_on_one_image_do_not_mix(image):
-    path = path_of(await storage_of(image))
+    path = path_of(image.storage)
     with upkeep(path):
         with pytest.raises(LockedError):
             await pack(image)

@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.errors import ShuttingDownError
 from bat_os.image.history import uses
-from bat_os.image.history.uses import CLIENT, UseCounter, uses_of
+from bat_os.image.history.uses import CLIENT, flush, keep_flushing, uses_of
 from bat_os.image.store import ImageStore
 
 
@@ -15,14 +15,13 @@ def used(selector="wave"):
 
 
 async def test_calls_are_added_up_by_method_version_and_caller(image, change, learn):
-    counter = UseCounter()
     await learn("wave", 1)
-    counter.record([("robot", "wave", CLIENT)])
-    counter.record([("child", "wave", CLIENT)])  # inherited: it is the robot's method that answers
-    assert await counter.flush(image) == 2
+    # The child inherits: it is the robot's method that answers.
+    image.uses.record([("robot", "wave", CLIENT), ("child", "wave", CLIENT)])
+    assert await flush(image) == 2
     await learn("wave", 2)
-    counter.record([("robot", "wave", "genesis_obj")])
-    await counter.flush(image)
+    image.uses.record([("robot", "wave", "genesis_obj")])
+    await flush(image)
     told = await change(used())
     assert (told["count"], told["versions"]) == (3, {1: 2, 2: 1})
     assert told["callers"] == {"client": 2, "genesis_obj": 1}
@@ -31,56 +30,53 @@ async def test_calls_are_added_up_by_method_version_and_caller(image, change, le
 
 async def test_counting_writes_nothing_until_it_is_flushed(image, change, learn):
     await learn("wave")
-    counter = UseCounter()
     before = await image.transact(lambda root: root._p_jar.db().lastTransaction(), note="t")
     for _ in range(1000):
-        counter.record([("robot", "wave", CLIENT)])
+        image.uses.record([("robot", "wave", CLIENT)])
     assert await change(lambda root, _: root._p_jar.db().lastTransaction()) == before
-    assert await counter.flush(image) == 1000
+    assert await flush(image) == 1000
     after = await change(lambda root, _: root._p_jar.db().lastTransaction())
     assert after != before
-    assert await counter.flush(image) == 0
+    assert await flush(image) == 0
     assert await change(lambda root, _: root._p_jar.db().lastTransaction()) == after
 
 
 async def test_what_no_learned_method_answers_is_not_counted(image, change, learn, unlearn):
     await learn("wave")
     await unlearn("wave")
-    counter = UseCounter()
     for target, selector in (("robot", "wave"), ("nobody", "x"), ("00" * 8, "x"), ("robot", "x")):
-        counter.record([(target, selector, CLIENT)])
-    await counter.flush(image)
+        image.uses.record([(target, selector, CLIENT)])
+    await flush(image)
     assert (await change(used()))["count"] == 0
 
 
 async def test_many_callers_are_counted_together(image, change, learn):
     await learn("wave")
-    counter = UseCounter()
     for number in range(uses.MAX_CALLERS + 5):
-        counter.record([("robot", "wave", f"caller{number}")])
-    await counter.flush(image)
+        image.uses.record([("robot", "wave", f"caller{number}")])
+    await flush(image)
     callers = (await change(used()))["callers"]
     assert (len(callers), callers[uses.OTHERS]) == (uses.MAX_CALLERS + 1, 5)
 
 
 async def test_what_could_not_be_written_is_written_the_next_time(image, change, learn):
     await learn("wave")
-    counter, closed = UseCounter(), ImageStore.in_memory()
+    closed = ImageStore.in_memory()
     await closed.close()
-    counter.record([("robot", "wave", CLIENT)])
+    closed.uses.record([("robot", "wave", CLIENT)])
     with pytest.raises(ShuttingDownError):
-        await counter.flush(closed)
-    counter.record([("robot", "wave", CLIENT)])
-    assert await counter.flush(image) == 2
+        await flush(closed)
+    image.uses.put_back(closed.uses.take())
+    image.uses.record([("robot", "wave", CLIENT)])
+    assert await flush(image) == 2
     assert (await change(used()))["count"] == 2
 
 
 async def test_the_task_flushes_once_more_when_it_is_cancelled(image, change, learn):
     await learn("wave")
-    counter = UseCounter()
-    task = asyncio.create_task(counter.keep_flushing(image, every=3600))
+    task = asyncio.create_task(keep_flushing(image, every=3600))
     await asyncio.sleep(0)  # it begins
-    counter.record([("robot", "wave", CLIENT)])
+    image.uses.record([("robot", "wave", CLIENT)])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (await change(used()))["count"] == 1

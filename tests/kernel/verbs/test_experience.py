@@ -9,6 +9,7 @@ from bat_os.core.events import BriefAccepted, MissionFailed
 from bat_os.errors import ArgumentsError
 from bat_os.image import missions
 from bat_os.image.history import experience
+from bat_os.image.history.uses import flush
 from bat_os.kernel.missions.retention import prune_answers
 from tests.kernel.minds import open_mission
 from tests.kernel.verbs.conftest import DOUBLE
@@ -73,7 +74,7 @@ async def test_a_record_outlives_its_mission_and_still_tells_what_became_of_the_
     mind, learned, ask
 ):
     await learned()
-    await mind.image.uses.flush(mind.image)
+    await flush(mind.image)
     (before,) = (await ask("experience"))["experience"]
     await forget_all(mind.image)
     await ask("unlearn", "double")

@@ -7,7 +7,7 @@ import pytest
 from bat_os.core.protocol import Request
 from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
 from bat_os.image.history import marks
-from bat_os.image.history.uses import CLIENT, UseCounter
+from bat_os.image.history.uses import CLIENT, flush
 from bat_os.image.objects import digest
 from bat_os.kernel.verbs.objects import approve, find_skills
 from tests.kernel.verbs.conftest import DOUBLE
@@ -49,10 +49,8 @@ async def test_why_of_an_inherited_method_names_the_object_that_has_it(mind, tau
 
 async def test_why_says_who_called_it_how_often(mind, taught, ask):
     await taught("def add(self, a, b):\n    return a + b\n")
-    uses = UseCounter()
-    uses.record([("genesis_obj", "add", CLIENT)])
-    uses.record([("genesis_obj", "add", CLIENT)])
-    await uses.flush(mind.image)
+    mind.image.uses.record([("genesis_obj", "add", CLIENT)] * 2)
+    await flush(mind.image)
     told = (await ask("why", "add"))["uses"]
     assert (told["count"], told["callers"]) == (2, {"client": 2})
 

@@ -6,6 +6,7 @@ import pytest
 
 from bat_os.core.protocol import Request
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotUnderstoodError
+from bat_os.image.history.uses import flush
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.verbs.moments import READING
 from bat_os.kernel.verbs.table import VERBS
@@ -131,5 +132,5 @@ async def test_the_numbers_of_calls_are_known_at_once_and_written_later(mind, ma
     assert (uses["count"], uses["callers"]) == (3, {"client": 2, "caller": 1})
     after = await mind.image.transact(lambda root: root._p_jar.db().lastTransaction(), note="t")
     assert after == before
-    assert await mind.image.uses.flush(mind.image) == 4
+    assert await flush(mind.image) == 4
     assert (await ask("why", "give", target="friend"))["uses"] == uses
