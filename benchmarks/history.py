@@ -32,8 +32,8 @@ from bat_os.image.files.backup import back_up, verify  # noqa: E402 - as above
 from bat_os.image.files.fork import drop_fork, fork  # noqa: E402 - as above
 from bat_os.image.files.restore import IMAGE, restore  # noqa: E402 - as above
 from bat_os.image.history.moments import read_at  # noqa: E402 - as above
-from bat_os.image.history.why import explain  # noqa: E402 - as above
-from bat_os.image.methods import Skill, install  # noqa: E402 - as above
+from bat_os.image.history.provenance import explain  # noqa: E402 - as above
+from bat_os.image.history.versions import Skill, install  # noqa: E402 - as above
 from bat_os.image.objects import UvmObject  # noqa: E402 - as above
 from bat_os.image.store import ImageStore  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above

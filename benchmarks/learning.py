@@ -39,7 +39,7 @@ from bat_os.core.settings import Settings  # noqa: E402 - as above
 from bat_os.errors import BatError  # noqa: E402 - as above
 from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
-from bat_os.image.methods import Skill, install  # noqa: E402 - as above
+from bat_os.image.history.versions import Skill, install  # noqa: E402 - as above
 from bat_os.image.objects import UvmObject  # noqa: E402 - as above
 from bat_os.kernel.learning.cycle import CognitiveCycle  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above

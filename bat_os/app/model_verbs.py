@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import ArgumentsError, CancelledError
-from bat_os.image.history.past import PastImage
+from bat_os.image.history.moments import PastImage
 from bat_os.image.models import list_models
 from bat_os.kernel import views
 from bat_os.kernel.verbs.moments import in_time

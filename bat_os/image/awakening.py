@@ -17,8 +17,8 @@ from bat_os.image.catalog import ROOT_NAME as CATALOG
 from bat_os.image.catalog import catalog_in
 from bat_os.image.migrations import FORMAT as FORMAT
 from bat_os.image.migrations import migrate
+from bat_os.image.missions import make_states
 from bat_os.image.objects import Method, UvmObject
-from bat_os.image.states import make_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping

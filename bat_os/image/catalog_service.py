@@ -22,7 +22,7 @@ from bat_os.documents.blocks import split_blocks
 from bat_os.documents.chunking import assemble, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
-from bat_os.image.history.recall import mark_dependants
+from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge import upkeep
 from bat_os.image.knowledge.embedding import BATCH as BATCH
 from bat_os.image.knowledge.embedding import CatalogEmbedder

@@ -1,6 +1,6 @@
 """Briefs and missions in the image: plain data in the slots of an object per mission.
 
-A brief is stored before anyone is told that it was accepted, under its idempotency key. A
+A brief is stored under its idempotency key before the client hears that it was accepted. A
 mission's record is stored at each transition; what is not final is found again at start, and
 what has ended is kept for KEEP_SECONDS. All functions here work on the root inside
 ``ImageStore.transact``.
@@ -9,13 +9,16 @@ what has ended is kept for KEEP_SECONDS. All functions here work on the root ins
       '--ended--> missions   id -> mission           written with the answer
               '-> keys       key -> id
 
-Nobody waits longer for a commit than who waits to hear "accepted", and those of many days
-are in large nodes: so only what is unfinished, one small node as a rule, is written then.
+Acceptance is latency-critical, and the trees of many days have large nodes. So only
+``unfinished``, one small node as a rule, is written then.
+
+A mission's parent is the prototype of its state, so what a state has to say (who acts, what
+they do) is inherited, and a transition is a change of parent. Which state follows which is
+decided in ``bat_os.core.mission`` alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -23,24 +26,33 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.mission import Mission
+from bat_os.core.mission import Mission, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
-from bat_os.image.objects import UvmObject
-from bat_os.image.states import enter
+from bat_os.image.objects import UvmObject, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
-# No object that a person names begins so.
+# An object's name that people give cannot begin like this.
 RECORD: Final = "mission "
 MAX_ATTEMPTS: Final = 3
 KEEP_SECONDS: Final = 7 * 86_400
 # Ids are hexadecimal; what begins so, in ``unfinished``, is a key, and sorts before them.
 _KEY: Final = "#"
 _IDS: Final = "$"
+# Who acts in a state, and what they do.
+WHO: Final[dict[State, tuple[str, str]]] = {
+    State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
+    State.DECOMPOSING: ("BRICK", "takes the brief apart into one to three search queries"),
+    State.DELEGATING: ("BABS", "searches the knowledge catalog and the learned methods"),
+    State.SYNTHESIZING: ("TARGET", "the target's persona writes candidates for the method"),
+    State.VALIDATING: ("ALFRED", "audits every candidate and tries it in the cell"),
+    State.COMPLETE: ("ORCHESTRATOR", "installed the method and answered, in one transaction"),
+    State.FAILED: ("ORCHESTRATOR", "kept the record; the target is as it was"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,7 @@ class Record:
 
 def brief_digest(brief: Brief) -> str:
     """Return the SHA-256 of what is asked, whatever the order of its keys."""
-    told = json.dumps(to_wire(brief.to_plain()), sort_keys=True, default=repr)
-    return hashlib.sha256(told.encode()).hexdigest()
+    return digest(json.dumps(to_wire(brief.to_plain()), sort_keys=True, default=repr))
 
 
 def open_brief(
@@ -80,8 +91,8 @@ def open_brief(
 ) -> Record:
     """Store a brief, or find the one with the same key.
 
-    A key whose mission failed in a way that may pass gets a new mission: whoever asks again
-    with it wants another try. The failed one stays under its id.
+    A key whose mission failed in a way that may pass gets a new mission: a client that asks
+    again with it wants another try. The failed one stays under its id.
 
     Args:
         root: The image root.
@@ -130,8 +141,8 @@ def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
         obj = root["unfinished"][mission_id]
     if obj is None:
         raise NotFoundError(f"no brief has the id {mission_id!r}")
-    found: UvmObject = obj
-    return found
+    mission: UvmObject = obj
+    return mission
 
 
 def id_of(root: Mapping[str, Any], key: str) -> str:
@@ -151,7 +162,7 @@ def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
 
 
 def let_go(root: Mapping[str, Any], mission_id: str) -> None:
-    """Keep a mission, and its key, among those that nobody runs any more."""
+    """Move a mission, and its key, to those that are not run any more."""
     waiting = root["unfinished"]
     if mission_id not in waiting:
         return
@@ -165,7 +176,7 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
 
     Raises:
         NotFoundError: There is none of that id.
-        TransitionError: What is stored is no mission, or one of a newer program.
+        TransitionError: What is stored is not a mission, or one of a newer program.
     """
     slots = stored(root, mission_id).slots
     try:
@@ -190,12 +201,12 @@ def write(
     """Store a mission after its next event; a final state comes with the answer.
 
     Raises:
-        TransitionError: Another event has been stored meanwhile.
+        TransitionError: Another event has been stored since it was read.
     """
     obj = stored(root, mission_id)
     before = obj.slots.get("record")
     if before is not None and len(before["events"]) + 1 != len(mission.events):
-        raise TransitionError(f"the mission {mission_id} has moved on meanwhile")
+        raise TransitionError(f"the mission {mission_id} has advanced in the meantime")
     obj.slots["record"] = mission.to_plain()
     if mission.events:  # when each of them was stored
         times = obj.slots.get("times", [])[: len(mission.events) - 1]
@@ -210,14 +221,14 @@ def write(
 def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
     """Count that one more kernel runs the mission; return False when it may not any more.
 
-    A kernel that goes down in order puts it down again; one that dies does not, and a
-    mission that was running when MAX_ATTEMPTS kernels died after a first is left alone.
+    A kernel that is stopped puts it down again; one that dies does not, and a mission that
+    was running when MAX_ATTEMPTS kernels died after a first is not run again.
     """
     return _count(root, mission_id, 1) <= MAX_ATTEMPTS
 
 
 def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
-    """Take back that these missions were taken up: their kernel goes down in order."""
+    """Take back that these missions were taken up, because their kernel is being stopped."""
     for mission_id in mission_ids:
         _count(root, mission_id, -1)
 
@@ -231,10 +242,10 @@ def check(root: Mapping[str, Any], mission_id: str) -> Record:
     """
     try:
         record = read(root, mission_id)
-        told = stored(root, mission_id).slots["sha256"]
+        sha256 = stored(root, mission_id).slots["sha256"]
     except (TransitionError, ValueError, AttributeError, KeyError) as error:
         raise DamagedError(f"the stored mission {mission_id} is damaged: {error}") from error
-    if told != brief_digest(record.mission.brief):
+    if sha256 != brief_digest(record.mission.brief):
         raise DamagedError(f"the stored brief of mission {mission_id} is damaged")
     return record
 
@@ -253,7 +264,7 @@ def prune(
         before: Unix time.
         after: Begin behind this id; "" begins with the oldest.
         limit: How many to look at.
-        keep: Told of each before it goes, by its id.
+        keep: Called with the root and the id of each before it goes.
 
     Returns:
         How many are gone, and the id to go on behind; None when all were looked at.
@@ -292,3 +303,25 @@ def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
     obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
     obj._p_changed = True
     return int(obj.slots["attempts"])
+
+
+def state_name(state: State) -> str:
+    """Return the root name of the prototype of ``state``."""
+    return f"state_{state}_obj"
+
+
+def make_states(traits: UvmObject) -> dict[str, UvmObject]:
+    """Return the seven prototypes by root name."""
+    prototypes = {}
+    for state, (who, does) in WHO.items():
+        prototype = UvmObject(state_name(state), (traits,))
+        prototype.set_slot("state", str(state))
+        prototype.set_slot("persona", who)
+        prototype.set_slot("does", does)
+        prototypes[prototype.name] = prototype
+    return prototypes
+
+
+def enter(objects: Mapping[str, Any], mission: UvmObject, state: State) -> None:
+    """Let ``mission`` delegate to the prototype of ``state``."""
+    mission.parents = (objects[state_name(state)],)

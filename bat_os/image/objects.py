@@ -11,6 +11,7 @@ is stored into plain data, ``thaw`` turns plain data into what is stored.
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from bat_os.core.values import FLAT, Ref, check, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class MethodVersion(Persistent):
@@ -182,6 +183,20 @@ def digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
+def connection_of(root: Mapping[str, Any]) -> Any:
+    """Return the ZODB connection of the image root."""
+    return root._p_jar  # type: ignore[attr-defined]  # the root is a PersistentMapping
+
+
+def object_of(root: Mapping[str, Any], oid: str) -> UvmObject | None:
+    """Return the object with an oid in hexadecimal, or None."""
+    try:
+        obj = connection_of(root).get(bytes.fromhex(oid))
+    except (KeyError, ValueError):
+        return None
+    return obj if type(obj) is UvmObject else None
+
+
 def ref_of(obj: UvmObject) -> Ref:
     """Return the plain reference to a committed (or added) object."""
     return Ref(obj._p_oid.hex(), obj.name)
@@ -214,3 +229,23 @@ def _rebuild(value: Any, kind: type, each: Callable[[Any], Any]) -> Any:
     if kind in (list, tuple, set, frozenset):
         return kind(value if FLAT.issuperset(map(type, value)) else map(each, value))
     return value
+
+
+def kept_examples(target: UvmObject, selector: str) -> tuple[Mapping[str, Any], ...]:
+    """Return the examples that the versions of a method came with, oldest first.
+
+    A new version has to reproduce them too, even if the method was unlearned in between.
+    """
+    method = target.slots.get(selector)
+    if not isinstance(method, Method):
+        return ()
+    sources = (*(version.provenance for version in method.versions), *method.approvals.values())
+    return merge_examples(*(source.get("examples", ()) for source in sources))
+
+
+def merge_examples(*lots: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return all examples, each once; of two for the same arguments, the first counts."""
+    by_call: dict[str, Mapping[str, Any]] = {}
+    for example in chain.from_iterable(lots):
+        by_call.setdefault(repr((example["args"], example["kwargs"])), example)
+    return tuple(by_call.values())

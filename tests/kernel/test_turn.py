@@ -13,7 +13,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
 )
-from bat_os.image.methods import Skill, install
+from bat_os.image.history.versions import Skill, install
 from bat_os.kernel import turn as turns
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, Turn, take_turn

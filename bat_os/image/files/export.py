@@ -28,8 +28,7 @@ from bat_os.core.values import (
     to_wire,
 )
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
-from bat_os.image.examples import kept_examples
-from bat_os.image.objects import Method, digest, freeze
+from bat_os.image.objects import Method, digest, freeze, kept_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,8 +1,13 @@
-"""The catalog's entry of a method, kept in step with the version that is current.
+"""How a method is found: its entry in the catalog, and the documents that it cites.
 
-``install`` makes the entry of a new version; the functions here take it away when a method
-is unlearned and make it again when a version comes back. All of them work on the root inside
-``ImageStore.transact``, except the two that make summaries, which are pure.
+``versions.install`` makes the entry of a new version; the functions here remove it when a method
+is unlearned and make it again when a version comes back. Citations have an index of their own,
+so that editing a document does not read every method:
+
+    root["citations"]  id of a document -> oids of the methods with a version that cites it
+
+All functions work on the root inside ``ImageStore.transact``, except the two that make summaries,
+which are pure.
 """
 
 from __future__ import annotations
@@ -11,9 +16,11 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from BTrees.OOBTree import OOBTree, OOTreeSet
+
 from bat_os.core.brief import Brief, goal, kinds, signature
 from bat_os.image.catalog import catalog_in
-from bat_os.image.objects import Method, UvmObject, ref_of
+from bat_os.image.objects import Method, UvmObject, connection_of, object_of, ref_of
 from bat_os.method.text import is_pure, parse_method
 
 if TYPE_CHECKING:
@@ -25,8 +32,9 @@ if TYPE_CHECKING:
     from bat_os.image.objects import MethodVersion
 
     Root = MutableMapping[str, Any]
-
 PREFIX: Final = "method"
+CITATIONS: Final = "citations"
+_DOCUMENT: Final = "document:"
 _EXAMPLES: Final = 8
 _SHOWN: Final = 200
 _DOCSTRING: Final = 1_000
@@ -48,9 +56,8 @@ class Summary:
 def summary_of(selector: str, version: MethodVersion) -> Summary:
     """Return what ``version`` is found by: of a mission its brief, of a person its docstring."""
     origin = version.provenance
-    told = origin.get("brief")
-    if told is not None:
-        brief = Brief.from_plain(told)
+    if (asked := origin.get("brief")) is not None:
+        brief = Brief.from_plain(asked)
         return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
     return summary_of_taught(selector, version.source, origin.get("examples", ()))
 
@@ -108,7 +115,7 @@ def put_entries(
     summary, vector = found_by
     catalog, source = catalog_in(root), method.version.source
     for oid in oids:
-        holder = _object(root, oid)
+        holder = object_of(root, oid)
         if holder is None or holder.slots.get(method.selector) is not method:
             continue
         meta: Mapping[str, Any] = {
@@ -152,14 +159,38 @@ def _doc_id(holder: UvmObject, selector: str) -> str:
 def _of_entry(root: Root, doc_id: str) -> tuple[UvmObject | None, Method | None]:
     _, _, rest = doc_id.partition(":")
     oid, _, selector = rest.partition(":")
-    holder = _object(root, oid)
+    holder = object_of(root, oid)
     method = holder.slots.get(selector) if holder is not None else None
     return holder, method if isinstance(method, Method) else None
 
 
-def _object(root: Root, oid: str) -> UvmObject | None:
-    try:
-        obj = root._p_jar.get(bytes.fromhex(oid))  # type: ignore[attr-defined]  # ZODB: the root's connection
-    except (KeyError, ValueError):
-        return None
-    return obj if type(obj) is UvmObject else None
+def is_indexed(doc_id: str) -> bool:
+    """Return whether citations of such a document are entered; seeds and methods are not."""
+    return doc_id.startswith(_DOCUMENT)
+
+
+def cites(version: MethodVersion, doc_id: str) -> bool:
+    """Return whether the writer of a version was shown the document."""
+    return doc_id in version.provenance.get("passages", ())
+
+
+def note_citations(root: Root, method: Method, version: MethodVersion) -> None:
+    """Enter what a version of a method cites."""
+    if CITATIONS not in root:
+        root[CITATIONS] = OOBTree()
+    cited = {doc_id for doc_id in version.provenance.get("passages", ()) if is_indexed(doc_id)}
+    if cited and method._p_oid is None:  # made in this transaction
+        connection_of(root).add(method)
+    for doc_id in cited:
+        if doc_id not in root[CITATIONS]:
+            root[CITATIONS][doc_id] = OOTreeSet()
+        root[CITATIONS][doc_id].insert(method._p_oid.hex())
+
+
+def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
+    """Yield the methods whose current version cites a document."""
+    jar = connection_of(root)
+    for oid in root.get(CITATIONS, {}).get(doc_id, ()):
+        method = jar.get(bytes.fromhex(oid))
+        if method.current >= 0 and cites(method.versions[method.current], doc_id):
+            yield method

@@ -1,13 +1,14 @@
-"""What each mission went through, as one plain record that a training routine can read.
+"""What missions and discussions leave behind, as plain records that training can read.
 
     tell    a mission that has ended -> its record; ``later`` says what became of the method
     keep    before a mission is forgotten: its record stays, packed
     page    records by mission id, the oldest first, from those that are kept and those that live
 
     root["experience"]  id of the mission -> zlib of the msgpack of its record; at most MAX_KEPT
+    root["talks"]       id of the discussion, which begins with the time -> PersistentMapping
 
-The fields are described in docs/personas.md. A message that was understood at once is no
-experience. All functions work on the root inside ``ImageStore.transact``.
+docs/personas.md describes the fields. A message that was understood at once leaves no record.
+All functions work on the root inside ``ImageStore.transact``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
+from persistent.mapping import PersistentMapping
 
 from bat_os.core.brief import goal, signature
 from bat_os.core.events import (
@@ -35,9 +37,9 @@ from bat_os.core.mission import Mission
 from bat_os.core.values import to_wire
 from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
-from bat_os.image.history import faults, marks
-from bat_os.image.history.uses import uses_of
-from bat_os.image.objects import Method, UvmObject
+from bat_os.image.history import marks
+from bat_os.image.history.uses import faults_of, uses_of
+from bat_os.image.objects import Method, UvmObject, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 ROOT_NAME: Final = "experience"
+TALKS: Final = "talks"
+MAX_TALKS: Final = 1_000
 FORMAT: Final = 1
 MAX_KEPT: Final = 10_000
 MAX_RECORD: Final = 400_000  # bytes; two of them fit into a message
@@ -59,7 +63,7 @@ _VERDICT: Final = ("source", "fixups", "problem", "preview", "passed", "agree", 
 
 
 def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) -> dict[str, Any]:
-    """Return the record of a mission, or {} where it has not ended or is no experience.
+    """Return the record of a mission, or {} if it has not ended or leaves no record.
 
     Args:
         root: The image root.
@@ -86,10 +90,7 @@ def keep(root: Root, mission_id: str) -> None:
         return
     if ROOT_NAME not in root:
         root[ROOT_NAME] = OOBTree()
-    kept = root[ROOT_NAME]
-    kept[mission_id] = zlib.compress(pack(told))
-    while len(kept) > MAX_KEPT:
-        del kept[kept.minKey()]
+    _keep_newest(root[ROOT_NAME], mission_id, zlib.compress(pack(told)), MAX_KEPT)
 
 
 def page(
@@ -99,7 +100,7 @@ def page(
 
     The second is "" once nothing is left. One that cannot be read is ``mission`` and ``problem``.
     """
-    told: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     size, last = 0, ""
     for last in islice(_ids(root, after), _LOOKED_AT):
         try:
@@ -107,11 +108,11 @@ def page(
         except BatError as error:
             one = {"format": FORMAT, "mission": last, "problem": str(error)}
         if one:
-            told.append(one)
+            records.append(one)
             size += len(pack(one))
-        if len(told) == limit or size > MAX_PAGE:
-            return told, last
-    return told, last if next(_ids(root, last), "") and last else ""
+        if len(records) == limit or size > MAX_PAGE:
+            return records, last
+    return records, last if next(_ids(root, last), "") and last else ""
 
 
 def _ids(root: Root, after: str) -> Iterator[str]:
@@ -224,11 +225,8 @@ def _later(
     """Return what became of the version that the mission wrote; {} where it wrote none."""
     if told["outcome"]["kind"] not in ("learned", "waiting"):
         return {}
-    obj = root["objects"].get(told["object"])
-    if obj is None:
-        with contextlib.suppress(KeyError, ValueError):  # it is gone, or was never an oid
-            obj = root._p_jar.get(bytes.fromhex(told["object"]))  # type: ignore[attr-defined]  # ZODB: the root's connection
-    method = obj.slots.get(told["selector"]) if type(obj) is UvmObject else None
+    obj = root["objects"].get(told["object"]) or object_of(root, told["object"])
+    method = obj.slots.get(told["selector"]) if isinstance(obj, UvmObject) else None
     if not isinstance(method, Method):
         return {}
     written = (v for v in method.versions if v.provenance.get("mission") == told["mission"])
@@ -242,7 +240,7 @@ def _later(
         "approved": number in method.approvals,
         "tainted": marks.taint(root, method).get("version") == number,
         "uses": uses_of(root, method, waiting)["versions"].get(number, 0),
-        "faults": list(faults.faults_of(root, method, number)),
+        "faults": list(faults_of(root, method, number)),
     }
 
 
@@ -260,5 +258,24 @@ def _fitting(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpacked(data: bytes) -> dict[str, Any]:
-    told: dict[str, Any] = unpack(zlib.decompressobj().decompress(data, MAX_FRAME))
-    return told
+    record: dict[str, Any] = unpack(zlib.decompressobj().decompress(data, MAX_FRAME))
+    return record
+
+
+def keep_talk(root: Root, talk_id: str, talk: Mapping[str, Any]) -> None:
+    """Store a talk, and drop the oldest beyond MAX_TALKS."""
+    if TALKS not in root:
+        root[TALKS] = OOBTree()
+    _keep_newest(root[TALKS], talk_id, PersistentMapping(talk), MAX_TALKS)
+
+
+def newest_talks(root: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Return up to ``limit`` talks, the newest first."""
+    talks = root.get(TALKS, {})
+    return [dict(talks[talk_id]) for talk_id in islice(reversed(list(talks.keys())), limit)]
+
+
+def _keep_newest(tree: OOBTree, key: str, value: Any, limit: int) -> None:
+    tree[key] = value
+    while len(tree) > limit:
+        del tree[tree.minKey()]

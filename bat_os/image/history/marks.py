@@ -2,7 +2,6 @@
 
     root["method_marks"]  oid of the method -> PersistentMapping of pinned, taint, waiting, moves
 
-Kept apart from the method itself, so that noting something never makes a running turn stale.
 All functions work on the root inside ``ImageStore.transact``.
 """
 
@@ -11,15 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.image.history.faults import failing
-from bat_os.image.history.method_records import record_of
+from bat_os.image.history.uses import failing, record_of
+from bat_os.image.objects import Method, connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from persistent.mapping import PersistentMapping
-
-    from bat_os.image.objects import Method
 
     Root = MutableMapping[str, Any]
 
@@ -44,7 +41,7 @@ def taint(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
 
 
 def waiting(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """Return which version waits for the Architect's yes, or {}.
+    """Return which version waits for the Architect's approval, or {}.
 
     Keys are ``version``, ``at`` (Unix time), ``oid`` (of the object) and ``mission``.
     """
@@ -59,7 +56,7 @@ def moves(root: Mapping[str, Any], method: Method) -> tuple[dict[str, Any], ...]
 def flags(method: Method) -> dict[str, Any]:
     """Return ``pinned``, ``tainted``, ``waiting``, ``failing`` of a committed method that hold.
 
-    It finds the root by itself, so that whoever shows an object needs nothing else.
+    It finds the root by itself, so that showing an object needs nothing else.
     """
     root = method._p_jar.root()
     marks = {
@@ -72,21 +69,17 @@ def flags(method: Method) -> dict[str, Any]:
 
 
 def all_waiting(root: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what waits for the Architect's yes, as ``waiting`` does, oldest first."""
-    found = [dict(mark["waiting"]) for mark in root.get(ROOT_NAME, {}).values()
+    """Return what waits for the Architect's approval, as ``waiting`` does, oldest first."""
+    rows = [dict(mark["waiting"]) for mark in root.get(ROOT_NAME, {}).values()
              if mark.get("waiting")]  # fmt: skip
-    return sorted(found, key=lambda one: float(one["at"]))
+    return sorted(rows, key=lambda row: float(row["at"]))
 
 
 def refuse_pinned(root: Mapping[str, Any], method: Method) -> None:
-    """Return nothing when the method may take another current version.
-
-    Raises:
-        ArgumentsError: It is pinned.
-    """
+    """Raise ``ArgumentsError`` if the method is pinned."""
     if number := pinned(root, method):
         raise ArgumentsError(
-            f"{method.selector} is pinned to version {number} and takes no other; unpin it first",
+            f"{method.selector} is pinned to version {number}; unpin it first",
             pinned=number,
         )
 
@@ -114,11 +107,11 @@ def add_move(root: Root, method: Method, move: Mapping[str, Any]) -> None:
 
 def _read(root: Mapping[str, Any], method: Method) -> Mapping[str, Any]:
     key = method._p_oid.hex() if method._p_oid else ""
-    found: Mapping[str, Any] = root.get(ROOT_NAME, {}).get(key, {})
-    return found
+    marks: Mapping[str, Any] = root.get(ROOT_NAME, {}).get(key, {})
+    return marks
 
 
 def _write(root: Root, method: Method) -> PersistentMapping:
     if method._p_oid is None:  # made in this transaction
-        root._p_jar.add(method)  # type: ignore[attr-defined]  # ZODB: the root's connection
+        connection_of(root).add(method)
     return record_of(root, ROOT_NAME, method)

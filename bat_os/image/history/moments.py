@@ -1,36 +1,41 @@
 """The image as it was: read-only views of a moment, and what changed between two.
 
     read_at(image, tid, work)        as ImageStore.transact, on the state after transaction tid
+    PastImage(image, tid)            the same in the place of an ImageStore
     resolve(root, moment)            the last transaction at a moment
     changes(image, one, other)       objects, slots, methods and documents that differ
+    bisect(changes, is_good)         which transaction changed an answer: log2(n) + 1 looks at most
 
-A view is exact: a database connection opened at a transaction. Only what the transactions
-between the two moments wrote is looked at, so the cost goes with the change and not with
-the image. Packing removes old states; a moment before the last pack cannot be seen any more.
+A view is exact: a database connection opened at a transaction. A comparison reads only what the
+transactions between the two moments wrote, so its cost depends on the change and not on the
+image. Packing removes old states; a moment before the last pack cannot be seen any more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import transaction
 from BTrees.OOBTree import OOBTree, OOBucket
 from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import POSError, ReadOnlyHistoryError
+from ZODB.utils import p64, u64
 
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
 from bat_os.image import missions
 from bat_os.image.history import entries
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, UvmObject, freeze
+from bat_os.image.objects import Method, UvmObject, connection_of, freeze
+from bat_os.image.store import CallCounter, ImageStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 
     from bat_os.core.moments import Moment
-    from bat_os.image.store import ImageStore
 
     Root = MutableMapping[str, Any]
 
@@ -66,7 +71,7 @@ def resolve(root: Root, moment: Moment) -> str:
     Raises:
         NotFoundError: There is no such mission.
     """
-    latest = root._p_jar.db().lastTransaction()  # type: ignore[attr-defined]  # ZODB: the root's connection
+    latest = connection_of(root).db().lastTransaction()
     if moment.time is not None:
         return str(min(_tid_of(moment.time), latest).hex())
     if moment.kind == "transaction":
@@ -145,13 +150,19 @@ def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
 
 def _between(image: ImageStore, before: str, after: str) -> tuple[list[dict[str, Any]], set[bytes]]:
     """Return the transactions after ``before`` up to ``after``, and the oids that they wrote."""
-    start = (int(before, 16) + 1).to_bytes(8, "big")
     log, touched = [], set()
-    for step in image.storage.iterator(start, bytes.fromhex(after)):
+    for step in _iterate(image, before, after):
         touched |= {record.oid for record in step}
-        note = step.description.decode(errors="replace")
-        log.append({"id": step.tid.hex(), "at": TimeStamp(step.tid).timeTime(), "note": note})
+        change = _change(step)
+        log.append({"id": change.tid, "at": change.at, "note": change.note})
     return log, touched
+
+
+def _iterate(image: ImageStore, after: str, until: str) -> Iterator[Any]:
+    """Return ZODB's records of the transactions after ``after``, up to ``until``."""
+    start = p64(u64(bytes.fromhex(after)) + 1)
+    records: Iterator[Any] = image.storage.iterator(start, bytes.fromhex(until))
+    return records
 
 
 def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
@@ -207,10 +218,9 @@ def _is_method(root: Root, oid: bytes) -> bool:
 
 def _load(root: Root, oid: bytes) -> Any:
     try:
-        obj = root._p_jar.get(oid)  # type: ignore[attr-defined]  # ZODB: the root's connection
+        return connection_of(root).get(oid)
     except KeyError:  # it was not there then
         return None
-    return obj
 
 
 def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -266,8 +276,114 @@ def _documents(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[dict[
 
 
 def _tid_of(moment: dt.datetime) -> bytes:
-    told = moment.astimezone(dt.UTC)
-    seconds = told.second + told.microsecond / 1e6
-    stamp = TimeStamp(told.year, told.month, told.day, told.hour, told.minute, seconds)
-    raw: bytes = stamp.raw()
+    when = moment.astimezone(dt.UTC)
+    seconds = when.second + when.microsecond / 1e6
+    raw: bytes = TimeStamp(*when.timetuple()[:5], seconds).raw()
     return raw
+
+
+class PastImage(ImageStore):
+    """An image after one of its transactions; belongs to the store that it was made from.
+
+    Attributes:
+        tid: The transaction, 16 hexadecimal digits as ``moments.resolve`` gives them.
+        uses: Of its own, and never written: a look back does not count as a call.
+    """
+
+    def __init__(self, image: ImageStore, tid: str) -> None:
+        self._present = image
+        self.tid = tid
+        self.uses = CallCounter()
+
+    async def transact(
+        self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""
+    ) -> T:
+        """Return ``work(root)`` on the root of then; what ``work`` changes is dropped.
+
+        Raises:
+            NotFoundError: The image did not exist then, or was packed since.
+            StorageError: The storage failed.
+        """
+
+        def run(root: MutableMapping[str, Any]) -> T:
+            if "objects" not in root:
+                raise NotFoundError("the image had not awakened then")
+            return work(root)
+
+        return await read_at(self._present, self.tid, run)
+
+    async def read(
+        self, key: tuple[str, ...], work: Callable[[MutableMapping[str, Any]], T], *, note: str
+    ) -> T:
+        """Return ``work(root)`` on the root of then."""
+        return await self.transact(work, note=note)
+
+    async def close(self) -> None:
+        """Do nothing: the present image has what there is to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A transaction of the history.
+
+    Attributes:
+        tid: Its id, 16 hexadecimal digits.
+        at: Unix time.
+        note: What it says of itself.
+        mission: On whose behalf, or "".
+    """
+
+    tid: str
+    at: float
+    note: str
+    mission: str
+
+
+async def list_changes(image: ImageStore, after: str, until: str) -> list[Change]:
+    """Return the transactions later than ``after``, up to ``until``, oldest first.
+
+    Args:
+        image: The store.
+        after: Sixteen hexadecimal digits, as ``history.moments.resolve`` gives them.
+        until: The same.
+
+    Raises:
+        ArgumentsError: Nothing was committed between the two.
+    """
+    found = await asyncio.to_thread(
+        lambda: [_change(step) for step in _iterate(image, after, until)]
+    )
+    if not found:
+        raise ArgumentsError("nothing was committed between the good moment and the bad one")
+    return found
+
+
+async def bisect(
+    changes: Sequence[Change], is_good: Callable[[Change], Awaitable[bool]]
+) -> tuple[Change | None, int]:
+    """Return the first transaction after which the answer is not good, and the number of looks.
+
+    The transaction is None if the answer is good after all of them. That the answer at the bad
+    moment differs is not taken for granted: if all looks are good, the last one was at the bad
+    moment itself. Of several changes back and forth, one is found. With n transactions it takes
+    the smallest k looks with 2**k > n, or fewer.
+
+    Args:
+        changes: What was committed after the good moment, oldest first.
+        is_good: Whether the answer after a transaction is good.
+    """
+    low, high, looks = 0, len(changes), 0
+    while low < high:
+        middle = (low + high) // 2
+        looks += 1
+        if await is_good(changes[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return (changes[low] if low < len(changes) else None), looks
+
+
+def _change(step: Any) -> Change:
+    note = step.description.decode(errors="replace")
+    mission = str(step.extension.get("mission", ""))
+    return Change(step.tid.hex(), TimeStamp(step.tid).timeTime(), note, mission)

@@ -1,14 +1,16 @@
 """The versions of a method, and the moves of the one that is current.
 
-    unlearn   current -> none: nobody understands it, the search does not find it
+    install   a new version, which becomes current, with its entry in the catalog
+    unlearn   current -> none: no object understands it, the search does not find it
     redo      none, or another version -> this one
     pin       no other version may become current
     hold      a new version that is not current before the Architect has approved it
 
-Versions themselves never change and never go. Each move is a new transaction, so it can be
-taken back by another one; ``marks`` keeps the list. What has to be done before a version may
-come back (its examples, its vector) is done by the caller, outside of the transaction:
-``pick`` reads what is needed, ``make_current`` refuses when that has changed meanwhile.
+Versions never change and are never removed. Each move can be undone by another one; ``marks``
+keeps the list. All functions work on the root inside ``ImageStore.transact``, so the caller
+decides what else the transaction does. What has to be done before a version may come back (its
+examples, its vector) the caller does outside of it: ``pick`` reads what is needed, and
+``make_current`` refuses if that has changed since.
 """
 
 from __future__ import annotations
@@ -18,24 +20,44 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image.examples import kept_examples
-from bat_os.image.history import citations, entries, marks
-from bat_os.image.objects import Method, UvmObject, digest, ref_of
+from bat_os.image.history import entries, marks
+from bat_os.image.objects import Method, UvmObject, digest, kept_examples, ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from bat_os.image.history.entries import Summary
-    from bat_os.image.methods import Skill
     from bat_os.image.objects import MethodVersion
 
     Root = MutableMapping[str, Any]
 
-
 _MANY: Final = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A method to install.
+
+    Attributes:
+        selector: Its message.
+        source: Audited module text.
+        status: ``verified``, ``provisional`` or ``taught``.
+        provenance: Where it comes from; plain data.
+        summary: What it is found by: wish, signature, docstring.
+        vector: Embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is.
+        kinds: Of the arguments that it was made for (``bat_os.core.brief.kinds``), or None.
+    """
+
+    selector: str
+    source: str
+    status: str
+    provenance: Mapping[str, Any]
+    summary: str
+    vector: NDArray[np.float32] | None = None
+    kinds: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +182,42 @@ def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, An
     return {"selector": selector, "same": same, "diff": "\n".join(lines)}
 
 
+def install(root: Root, holder: UvmObject, skill: Skill) -> int:
+    """Make ``skill`` the current version of its selector in ``holder``; return its number.
+
+    Raises:
+        ArgumentsError: The method is pinned to another version.
+    """
+    method = _method_for(root, holder, skill.selector)
+    number = _append(root, method, skill)
+    if skill.vector is not None:
+        listed = dict.fromkeys([*entries.remove_entries(root, method), ref_of(holder).oid])
+        kinds = None if skill.kinds is None else tuple(skill.kinds)
+        found_by = entries.Summary(skill.summary, kinds), skill.vector
+        entries.put_entries(root, method, listed, found_by)
+    return number
+
+
+def _method_for(root: Root, holder: UvmObject, selector: str) -> Method:
+    """Return the method that a new version goes to, made if missing; raises if it is pinned."""
+    method = holder.slots.get(selector)
+    if not isinstance(method, Method):
+        method = Method(selector)
+        holder.set_slot(selector, method)
+    marks.refuse_pinned(root, method)
+    return method
+
+
+def _append(root: Root, method: Method, skill: Skill) -> int:
+    version = method.add_version(skill.source, skill.status, skill.provenance)
+    entries.note_citations(root, method, version)
+    return version.number
+
+
 def unlearn(
     root: Root, holder: UvmObject, selector: str, *, at: float, what: str = "unlearn"
 ) -> int:
-    """Let nobody understand the method any more; return the number of the version that was.
+    """Stop the object from understanding the method; return the number of its last version.
 
     Raises:
         NotFoundError: The object has no such method.
@@ -172,7 +226,7 @@ def unlearn(
     method = own(holder, selector)
     if method.current < 0:
         if marks.waiting(root, method):
-            raise ArgumentsError(f"{selector} waits for approval; approve --no turns it down")
+            raise ArgumentsError(f"{selector} waits for approval; approve --no rejects it")
         raise ArgumentsError(f"{selector} is unlearned already; redo brings it back")
     marks.refuse_pinned(root, method)
     number = method.versions[method.current].number
@@ -184,23 +238,17 @@ def unlearn(
 
 
 def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str) -> int:
-    """Add a version that waits for the Architect's yes; what answers, answers on.
+    """Add a version that waits for the Architect's approval; return its number.
 
-    Returns:
-        Its number.
+    The version that is current stays current.
 
     Raises:
         ArgumentsError: The method is pinned.
     """
-    method = holder.slots.get(skill.selector)
-    if not isinstance(method, Method):
-        method = Method(skill.selector)
-        holder.set_slot(skill.selector, method)
-    marks.refuse_pinned(root, method)
+    method = _method_for(root, holder, skill.selector)
     current = method.current
-    version = method.add_version(skill.source, skill.status, skill.provenance)
-    citations.note(root, method, version)
-    number, method.current = version.number, current
+    number = _append(root, method, skill)
+    method.current = current
     mark = {"version": number, "at": at, "oid": ref_of(holder).oid, "mission": mission,
             "selector": skill.selector, "object": holder.name}  # fmt: skip
     marks.set_waiting(root, method, mark)
@@ -209,7 +257,7 @@ def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str
 
 
 def turn_down(root: Root, holder: UvmObject, selector: str, *, at: float) -> int:
-    """Let a version wait no longer, without its becoming current; return its number.
+    """Reject the version that waits for approval; return its number.
 
     Raises:
         NotFoundError: No such method, or nothing of it waits.
@@ -267,7 +315,7 @@ def make_current(
     vector: NDArray[np.float32],
     move: Mapping[str, Any],
 ) -> None:
-    """Let a version answer again, and the search find it.
+    """Make a version current, and have the search find it.
 
     Args:
         root: The image root.
@@ -277,7 +325,7 @@ def make_current(
         move: ``at`` and ``what`` for the list of moves.
 
     Raises:
-        ConflictError: Another version was made, or moved, meanwhile.
+        ConflictError: The method has changed since ``pick``.
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)
@@ -297,7 +345,7 @@ def unchanged(holder: UvmObject, picked: Picked) -> Method:
     """
     method = holder.slots.get(picked.selector)
     if not isinstance(method, Method) or _state(method) != picked.seen:
-        raise ConflictError(f"{picked.selector} was changed meanwhile; look again")
+        raise ConflictError(f"{picked.selector} was changed by someone else; look again")
     return method
 
 

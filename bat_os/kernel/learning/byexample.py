@@ -16,7 +16,7 @@ from bat_os.core.brief import goal
 from bat_os.core.choosing import same
 from bat_os.core.literals import literals
 from bat_os.errors import CellError, ProtocolError
-from bat_os.image.examples import kept_examples, merge_examples
+from bat_os.image.objects import kept_examples, merge_examples
 from bat_os.kernel.learning.similar import as_draft, form_of, read_functions
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn

@@ -25,9 +25,8 @@ from bat_os.core.prompts import read_method
 from bat_os.core.values import to_wire
 from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
 from bat_os.failpoints import cross
-from bat_os.image.examples import kept_examples, merge_examples
-from bat_os.image.methods import Skill, install
-from bat_os.image.objects import digest
+from bat_os.image.history.versions import Skill, install
+from bat_os.image.objects import digest, kept_examples, merge_examples
 from bat_os.kernel.learning.repair import mend
 from bat_os.kernel.learning.replacement import Replaced, find_replaced
 from bat_os.kernel.learning.written import weigh_by_tests

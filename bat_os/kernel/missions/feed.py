@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import Mission, State
 from bat_os.errors import ArgumentsError, BusyError, ShuttingDownError
-from bat_os.image.states import WHO
+from bat_os.image.missions import WHO
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

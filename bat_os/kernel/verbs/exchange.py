@@ -15,11 +15,18 @@ from bat_os.core.brief import Brief
 from bat_os.core.choosing import preview, same
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
-from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.image.files import export
 from bat_os.image.history.entries import summary_of
-from bat_os.image.methods import Skill, install
-from bat_os.image.objects import Method, MethodVersion, UvmObject, digest, ref_of
+from bat_os.image.history.versions import Skill, install
+from bat_os.image.objects import (
+    Method,
+    MethodVersion,
+    UvmObject,
+    digest,
+    kept_examples,
+    merge_examples,
+    ref_of,
+)
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
 

@@ -17,9 +17,10 @@ from bat_os.core.choosing import preview, same
 from bat_os.core.frames import read_examples
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, CellError, DraftsError, ProtocolError
-from bat_os.image.examples import merge_examples
-from bat_os.image.history import marks, recall, versions
-from bat_os.image.history.why import explain
+from bat_os.image.history import marks, versions
+from bat_os.image.history import provenance as recall
+from bat_os.image.history.provenance import explain
+from bat_os.image.objects import merge_examples
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.verbs.replay import replay

@@ -30,8 +30,7 @@ from bat_os.errors import (
 )
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.history import moments
-from bat_os.image.history.bisect import bisect, list_changes
-from bat_os.image.history.past import PastImage
+from bat_os.image.history.moments import PastImage, bisect, list_changes
 from bat_os.kernel import views
 from bat_os.kernel.turn import Turn
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
-    from bat_os.image.history.bisect import Change
+    from bat_os.image.history.moments import Change
     from bat_os.kernel.context import Mind
 
     Say = Callable[[Mapping[str, Any]], None]

@@ -20,8 +20,8 @@ from bat_os.image import missions
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import fork as forks
 from bat_os.image.history import moments
+from bat_os.image.missions import WHO
 from bat_os.image.objects import Method, MethodVersion
-from bat_os.image.states import WHO
 from bat_os.kernel import views
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find

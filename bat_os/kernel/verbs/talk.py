@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core import discussion as counterpoint
 from bat_os.core import sentences
 from bat_os.errors import ArgumentsError, ModelOutputError
-from bat_os.image.history import talks
+from bat_os.image.history.experience import keep_talk, newest_talks
 from bat_os.image.objects import digest
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
         "asked": started,
         "seconds": round(time.time() - started, 3),
     }
-    await mind.image.transact(lambda root: talks.keep(root, talk_id, talk), note="keep a talk")
+    await mind.image.transact(lambda root: keep_talk(root, talk_id, talk), note="keep a talk")
     return talk
 
 
@@ -105,7 +105,7 @@ async def list_talks(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     limit = _number(request, "limit", 10, MAX_LISTED)
     return {
         "talks": await mind.image.transact(
-            lambda root: talks.newest(root, limit), note="list talks"
+            lambda root: newest_talks(root, limit), note="list talks"
         )
     }
 

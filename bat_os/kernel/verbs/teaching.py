@@ -15,10 +15,9 @@ from bat_os.core.choosing import preview, same
 from bat_os.core.frames import read_examples
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, AuditError, DraftsError
-from bat_os.image.examples import kept_examples, merge_examples
 from bat_os.image.history.entries import summary_of_taught
-from bat_os.image.methods import Skill, install
-from bat_os.image.objects import Method, digest
+from bat_os.image.history.versions import Skill, install
+from bat_os.image.objects import Method, digest, kept_examples, merge_examples
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.method.text import parse

@@ -6,7 +6,7 @@ from BTrees.OOBTree import OOBTree
 
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, versions
-from bat_os.image.methods import Skill, install
+from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import UvmObject
 from bat_os.image.store import ImageStore
 

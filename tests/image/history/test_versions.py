@@ -85,7 +85,7 @@ async def test_a_version_that_came_meanwhile_refuses_the_move(change, learn, unl
     await unlearn("wave")
     picked = await change(lambda root, robot: versions.pick(root, robot, "wave"))
     await learn("wave", 2)
-    with pytest.raises(ConflictError, match="changed meanwhile"):
+    with pytest.raises(ConflictError, match="changed by someone else"):
         await change(
             lambda root, robot: versions.make_current(root, robot, picked, VECTOR, {"at": 1.0})
         )

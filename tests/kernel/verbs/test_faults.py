@@ -1,4 +1,4 @@
-"""bat_os.image.history.faults: what fails in use is counted by version, and three are a flag."""
+"""bat_os.image.history.uses: what fails in use is counted by version, and three are a flag."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.errors import CellError
-from bat_os.image.history.faults import FLAG_AT, MAX_KEPT, Fault, note_faults
+from bat_os.image.history.uses import FLAG_AT, MAX_FAULTS, Fault, note_faults
 from bat_os.image.objects import digest
 from bat_os.kernel.turn import Candidate, take_turn, try_turn
 
@@ -72,11 +72,11 @@ async def test_what_is_kept_of_a_version_has_a_limit(mind, taught, ask):
     await taught(HALF)
     oid = (await ask("inspect"))["oid"]
     sha = (await ask("why", "half"))["sha256"]
-    faults = [Fault(oid, "half", sha, f"call {n}", "raised", "no") for n in range(2 * MAX_KEPT)]
+    faults = [Fault(oid, "half", sha, f"call {n}", "raised", "no") for n in range(2 * MAX_FAULTS)]
     gone = Fault("f" * 16, "half", sha, "x", "raised", "no")
     other = Fault(oid, "half", digest("another text"), "x", "raised", "no")
     await note_faults(mind.image, [gone, other, *faults])
-    assert len((await ask("why", "half"))["faults"]) == MAX_KEPT
+    assert len((await ask("why", "half"))["faults"]) == MAX_FAULTS
 
 
 async def test_an_image_that_cannot_be_written_hides_no_error(mind, taught, caplog):

@@ -1,11 +1,12 @@
-"""bat_os.image.history.recall: methods by origin, withdrawn together, and taint."""
+"""bat_os.image.history.provenance: methods by origin, withdrawn together, and taint."""
 
 import pytest
 
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image.catalog import catalog_in
-from bat_os.image.history import marks, recall
-from bat_os.image.history.recall import Origin
+from bat_os.image.history import marks
+from bat_os.image.history import provenance as recall
+from bat_os.image.history.provenance import Origin
 from tests.image.history.conftest import VECTOR, listed
 
 DIGEST = "ab" * 32

@@ -1,12 +1,12 @@
-"""bat_os.image.history.citations: who cites a document, without reading every method."""
+"""bat_os.image.history.entries: who cites a document, without reading every method."""
 
 import pytest
 
-from bat_os.image.history import citations
+from bat_os.image.history import entries
 
 
 def selectors(doc_id):
-    return lambda root, robot: sorted(m.selector for m in citations.citing(root, doc_id))
+    return lambda root, robot: sorted(m.selector for m in entries.citing(root, doc_id))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def test_a_document_is_cited_by_the_methods_whose_current_version_was_show
 
 @pytest.mark.usefixtures("three")
 async def test_only_documents_are_indexed(change):
-    assert await change(lambda root, _: sorted(root[citations.ROOT_NAME])) == [
+    assert await change(lambda root, _: sorted(root[entries.CITATIONS])) == [
         "document:x",
         "document:y",
     ]
