@@ -6,11 +6,16 @@ sets these limits for its own models (``profiles.toml``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Final
+
+from bat_os.core.schema import Record, number
+
+MAX_TOKENS: Final = 32_768
+_Length = Annotated[int, number(1, MAX_TOKENS)]
+_Count = Annotated[int, number(1, 50)]  # a search gives 100 passages at most
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record, frozen=True):
     """The limits of one profile; the defaults suit a model of 135 million parameters.
 
     Attributes:
@@ -33,20 +38,20 @@ class Limits:
         note_chars: Characters that are shown of a passage in a cascade.
     """
 
-    plan_tokens: int = 160
-    test_tokens: int = 200
-    remark_tokens: int = 100
-    fact_tokens: int = 120
-    answer_tokens: int = 96
-    sentences: int = 3
-    tests: int = 4
-    facts: int = 1
-    remark_chars: int = 80
-    advice_chars: int = 80
-    system_chars: int = 300
-    lacks: int = 6
-    shots: int = 3
-    shot_chars: int = 600
-    passages: int = 4
-    passage_chars: int = 400
-    note_chars: int = 200
+    plan_tokens: _Length = 160
+    test_tokens: _Length = 200
+    remark_tokens: _Length = 100
+    fact_tokens: _Length = 120
+    answer_tokens: _Length = 96
+    sentences: _Count = 3
+    tests: _Count = 4
+    facts: _Count = 1
+    remark_chars: _Length = 80
+    advice_chars: _Length = 80
+    system_chars: _Length = 300
+    lacks: _Count = 6
+    shots: _Count = 3
+    shot_chars: _Length = 600
+    passages: _Count = 4
+    passage_chars: _Length = 400
+    note_chars: _Length = 200

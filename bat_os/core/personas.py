@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
-from bat_os.core.schema import Record, convert, read_json, text
+from bat_os.core.schema import Record, convert, one_of, read_json, text
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class CodexLine(Record, frozen=True):
         topic: A key of a few words joined by hyphens.
     """
 
-    persona: Literal["ALFRED", "BRICK", "ROBIN", "BABS"]
+    persona: Annotated[str, one_of(PERSONAS)]
     prompt: _Line
     response: _Line
     topic: _Line

@@ -8,22 +8,27 @@ refused. Only a refused value is walked once more here, for a message that names
 
     models.tiny.context must be a whole number from 1 to 100,000,000, not "4096"
 
-Size and depth of what comes over the wire are guarded before, in ``bat_os.core.protocol``.
+A type of our own, such as a size written "1.5 GB", is a ``Parsed``. Size and depth of what comes
+over the wire are guarded before, in ``bat_os.core.protocol``.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
+    ClassVar,
     Final,
     Literal,
+    Protocol,
+    Self,
     TypeVar,
     Union,
     get_args,
@@ -32,11 +37,16 @@ from typing import (
 )
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from bat_os.errors import BatError
 
+__all__ = [
+    "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "read_json",
+    "read_toml", "replace", "text",
+]  # fmt: skip
 T = TypeVar("T")
 _SHOWN: Final = 60  # characters of a wrong value or key in a message
 _KINDS: Final[Mapping[Any, str]] = {
@@ -56,6 +66,16 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
+class Parsed(Protocol):
+    """A type that reads itself from a plain value; ``TAKES`` says in words what it takes."""
+
+    TAKES: ClassVar[str]
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Return what ``value`` says; ValueError refuses it."""
+
+
 def text(
     most: int, *, least: int = 0, pattern: str = "", filled: bool = False, takes: str = ""
 ) -> Meta:
@@ -73,6 +93,12 @@ def text(
     # Python's $ lets one line end follow, JSON Schema's does not; this holds in both.
     whole = rf"^(?:{pattern})$(?!\n)" if pattern else None
     return Meta(min_length=least or None, max_length=most, pattern=whole, description=takes or None)
+
+
+def one_of(names: Collection[str]) -> Meta:
+    """Return the bounds of a text that is one of these names."""
+    most, pattern = max(map(len, names)), "|".join(map(re.escape, names))
+    return text(most, pattern=pattern, takes=_either(list(names)))
 
 
 def number(low: float, high: float, *, takes: str = "") -> Meta:
@@ -115,11 +141,15 @@ def convert(
         path: Of the value itself.
     """
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_parse)
     # Half of a surrogate pair, which JSON can escape, is a UnicodeEncodeError and so a ValueError.
     except (msgspec.ValidationError, ValueError) as cause:
         problem = _explain(value, kind, path, cause)
         raise error(f"{where}: {problem}" if where else problem) from cause
+
+
+def _parse(kind: type[Parsed], value: Any) -> Any:
+    return kind.parse(value)
 
 
 def describe(hint: Any) -> str:
@@ -145,7 +175,9 @@ def _name_kind(kind: Any, parts: tuple[Any, ...]) -> str:
         return _KINDS.get(kind, "another value")
     if issubclass(kind, (Mapping, msgspec.Struct)):
         return "a map"
-    return f"a list of {len(parts)}" if kind is tuple and ... not in parts else "a list"
+    if issubclass(kind, Sequence):
+        return f"a list of {len(parts)}" if kind is tuple and ... not in parts else "a list"
+    return str(getattr(kind, "TAKES", "another value"))
 
 
 def _bounds(kind: Any, metas: Sequence[Meta]) -> str:
@@ -167,7 +199,7 @@ def _explain(value: Any, hint: Any, path: str, cause: Exception) -> str:
         return problem
     for part, rule, step in _parts(value, kind, path):
         try:
-            msgspec.convert(part, rule)
+            msgspec.convert(part, rule, dec_hook=_parse)
         except (msgspec.ValidationError, ValueError) as inner:
             return _explain(part, rule, step, inner)
     if is_record:  # its parts are right, so its own check speaks
@@ -177,15 +209,15 @@ def _explain(value: Any, hint: Any, path: str, cause: Exception) -> str:
 
 def _compare_fields(value: Mapping[Any, Any], kind: type[msgspec.Struct], path: str) -> str:
     """Return which field is unknown or missing; "" if none is."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = {rule.encode_name: rule for rule in msgspec.structs.fields(kind)}
     unknown = [key for key in value if key not in fields]
     if unknown and (kind.__struct_config__.forbid_unknown_fields or type(unknown[0]) is not str):
         near = difflib.get_close_matches(str(unknown[0])[:_SHOWN].lower(), fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"possible are {', '.join(fields)}"
         return f"{_join(path, unknown[0])} is not known; {hint}"
-    for name, field in fields.items():
-        if field.required and name not in value:
-            hint = get_type_hints(kind, include_extras=True)[field.name]
+    for name, rule in fields.items():
+        if rule.required and name not in value:
+            hint = get_type_hints(kind, include_extras=True)[rule.name]
             return f"{_join(path, name)} is missing; it must be {describe(hint)}"
     return ""
 

@@ -2,35 +2,62 @@
 
     profiles.toml ── profilefile.parse ──→ ProfileBook ── fit, choose ──→ what this machine runs
 
-Looks at no machine: its facts come in as ``Machine``.
+Looks at no machine: its facts come in as ``Machine``. The fields of what the file holds say what
+they take; what a field means is in its class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from bat_os.core.forms import NF4
-from bat_os.core.limits import Limits
+from bat_os.core.limits import MAX_TOKENS, Limits
+from bat_os.core.personas import PERSONAS
+from bat_os.core.schema import Record, field, number, one_of, text
 from bat_os.errors import SettingsError
 from bat_os.ports import Sampling
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-ENGINES: Final = ("transformers", "llama.cpp", "openai")
-FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_k_m")
 FALLBACK: Final = "tiny"
+FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_k_m")
+_UNITS: Final = {"MB": 10**6, "GB": 10**9}
+_SIZE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB)")
+_HUB_OR_PACKAGE: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*|package:[\w-]+", re.ASCII)
+_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+_STORED: Final = ("revision", "parameters", "download", "form", "memory")
+_Text = Annotated[str, text(200, filled=True)]
+_Name = Annotated[
+    str, text(100, pattern=r"\w[\w.-]*", takes="letters, digits, dots and hyphens, at most 100")
+]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
+class Size(int):
+    """Bytes, written for people."""
+
+    TAKES: ClassVar[str] = 'a size like "1.5 GB" or "300 MB"'
+
+    @classmethod
+    def parse(cls, value: Any) -> Size:
+        """Return the bytes that ``value`` says.
+
+        >>> Size.parse("1.5 GB")
+        1500000000
+        """
+        match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(cls.TAKES)
+        return cls(round(float(match[1]) * _UNITS[match[2]]))
+
+
+class ModelSource(Record, frozen=True):
     """A model: where it comes from, and what it takes.
 
     Attributes:
         name: In the image.
         source: Hub id, ``package:NAME``, or a server's URL.
-        engine: One of ``ENGINES``.
+        engine: What runs it.
         licence: Its name.
         context: Tokens of prompt and answer together.
         revision: Branch, tag or commit; of a package, its version.
@@ -42,18 +69,36 @@ class ModelSource:
         memory: Form -> bytes.
     """
 
-    name: str
-    source: str
-    engine: str
-    licence: str
-    context: int
-    revision: str = ""
-    file: str = ""
-    parameters: int = 0
-    download: int = 0
+    name: _Name
+    source: _Text
+    engine: Literal["transformers", "llama.cpp", "openai"]
+    licence: _Text
+    context: Annotated[int, number(1, 10**8)]
+    revision: _Text = ""
+    file: _Text = ""
+    parameters: Annotated[int, number(1, 10**13)] = 0
+    download: Size = Size(0)
     gated: bool = False
-    form: str = ""
-    memory: Mapping[str, int] = field(default_factory=dict)
+    form: Annotated[str, one_of(FORMS)] = ""
+    memory: Mapping[Annotated[str, one_of(FORMS)], Size] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        served = self.engine == "openai"
+        missing = [key for key in _STORED if not (served or getattr(self, key))]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing; a model that is stored needs it")
+        source = _URL if served else _HUB_OR_PACKAGE
+        sources = "a URL, http://HOST:PORT/v1" if served else "OWNER/NAME of a hub, or package:NAME"
+        forms = f"one of the forms in memory, {', '.join(self.memory)}"
+        checks = (
+            ("source", bool(source.fullmatch(self.source)), sources),
+            ("file", not served or bool(self.file), "the model's name on the server"),
+            ("file", self.engine != "llama.cpp" or self.file.endswith(".gguf"), "a .gguf file"),
+            ("form", served or self.form in self.memory, forms),
+        )
+        for key, holds, takes in checks:
+            if not holds:
+                raise ValueError(f"{key} must be {takes}, not {getattr(self, key)!r}")
 
     @property
     def size(self) -> int:
@@ -66,8 +111,7 @@ class ModelSource:
         return self.memory.get("bf16", self.size) if packed else self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Record, frozen=True):
     """What a persona thinks with.
 
     Attributes:
@@ -84,13 +128,13 @@ class Assignment:
     """
 
     model: str
-    adapter: str = ""
-    writing: str = ""
-    temperature: float = 0.7
-    top_p: float = 0.95
-    top_k: int = 40
-    max_tokens: int = 110
-    keep_alive: float = 300.0
+    adapter: _Text = ""
+    writing: _Text = ""
+    temperature: Annotated[float, number(0.1, 2)] = 0.7
+    top_p: Annotated[float, number(0, 1)] = 0.95
+    top_k: Annotated[int, number(1, 1000)] = 40
+    max_tokens: Annotated[int, number(1, MAX_TOKENS)] = 110
+    keep_alive: Annotated[float, number(-1, 10**9)] = 300.0
     pinned: bool = False
 
     @property
@@ -125,18 +169,16 @@ class Machine:
     cuda: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Record, frozen=True):
     """What a profile takes, in bytes; ``disk`` includes the download before it is converted."""
 
-    ram: int
-    vram: int
-    disk: int
-    cores: int
+    ram: Size
+    disk: Size
+    vram: Size = Size(0)
+    cores: Annotated[int, number(1, 1024)] = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Record, frozen=True):
     """A set of models for the four personas.
 
     Attributes:
@@ -148,12 +190,12 @@ class Profile:
         limits: Of what its models are shown and write.
     """
 
-    name: str
-    purpose: str
+    name: _Name
+    purpose: _Text
     needs: Needs
     automatic: bool
-    personas: Mapping[str, Assignment]
-    limits: Limits = field(default_factory=Limits)
+    personas: Mapping[Annotated[str, one_of(PERSONAS)], Assignment]
+    limits: Limits = Limits()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -206,7 +248,7 @@ def fit(profile: Profile, machine: Machine, *, stored: int = 0) -> Fit:
         machine: What it has.
         stored: Bytes of the profile's models that the image has already.
 
-    >>> needs = Needs(ram=10**9, vram=6_100_000_000, disk=0, cores=1)
+    >>> needs = Needs(ram=Size(10**9), vram=Size(6_100_000_000), disk=Size(0))
     >>> fit(Profile("x", "", needs, True, {}), Machine(8 * 10**9, 8 * 10**9, 10**9, 2)).reasons
     ('needs 6.1 GB of GPU memory; this machine has none',)
     """

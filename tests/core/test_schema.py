@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core.schema import Record, convert, describe, number, read_json, read_toml, text
+from bat_os.core.schema import Record, convert, describe, number, one_of, read_json, read_toml, text
 from bat_os.errors import ArgumentsError, SettingsError
 
 
@@ -92,6 +92,29 @@ def test_a_value_alone_is_named_by_its_path():
         convert(1, bool, ArgumentsError, "a.toml", "threads")
 
 
+class Even(int):
+    TAKES = "an even number as a text"
+
+    @classmethod
+    def parse(cls, value):
+        if not isinstance(value, str) or int(value) % 2:
+            raise ValueError("odd")
+        return cls(value)
+
+
+def test_a_type_of_our_own_reads_itself():
+    assert convert({"a": "4"}, dict[str, Even], ArgumentsError) == {"a": 4}
+    message = refuse({"a": "5"}, dict[str, Even])
+    assert message == "a must be an even number as a text, not '5'"
+
+
+def test_a_name_is_one_of_those_and_nothing_like_it():
+    name = Annotated[str, one_of(["a.b", "c"])]
+    assert convert("a.b", name, ArgumentsError) == "a.b"
+    for value in ("axb", "a.b\n", "", "ca"):
+        assert refuse(value, name).startswith("it must be a.b or c, not ")
+
+
 def test_further_fields_pass_where_a_record_is_open():
     assert convert({"name": "x", "more": 1}, Open, ArgumentsError) == Open("x")
 
@@ -120,6 +143,7 @@ def test_types_are_described_in_words():
     assert describe(Annotated[str, text(9)]) == "a text of at most 9 characters"
     assert describe(list[int] | None) == "a list"
     assert describe(int | str) == "a whole number or a text"
+    assert describe(Annotated[str, one_of(["a.b", "c"])]) == "a.b or c"
     assert describe(bool) == "true or false"
 
 

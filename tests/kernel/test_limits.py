@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import replace as replace_in
 from importlib import resources
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest_asyncio
 from bat_os.core.limits import Limits
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.protocol import Request
+from bat_os.core.schema import replace
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
@@ -32,7 +33,7 @@ ODD = replace(
                       top_k=21 + place, max_tokens=131 + place)
         for place, (name, assigned) in enumerate(TINY.personas.items())
     },
-    limits=Limits(*range(41, 41 + len(fields(Limits)))),
+    limits=Limits(*range(41, 41 + len(Limits.__struct_fields__))),
 )  # fmt: skip
 ODD = replace(ODD, limits=replace(ODD.limits, shots=2, passages=2, lacks=2, sentences=1))
 PROFILES = [*BOOK.profiles.values(), ODD]
@@ -83,7 +84,7 @@ def think_as(profile, image, cell, script, **options):
     """Return a mind of this profile whose models all speak by one script."""
     mind = make_mind(image, Poor(cell), (), **options)
     engines = dict.fromkeys(profile.models, ScriptedEngine(script))
-    return replace(
+    return replace_in(
         mind,
         profile=profile,
         roster=Roster(engines, profile.personas, 1 << 40),

