@@ -155,7 +155,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     if supervised:
         _stop_when_stdin_closes(kernel)
     try:
-        async with pulse.beating(os.environ.pop(pulse.VARIABLE, ""), kernel.about):
+        async with pulse.beating(os.environ.pop(pulse.VARIABLE, "")):
             await kernel.run(lambda facts: _announce(home, facts))
     finally:
         home.endpoint.unlink(missing_ok=True)

@@ -5,7 +5,7 @@
     run/                 endpoint.json (kernel), status.json and watchdog.lock (watchdog)
     program.json         which program and libraries serve, once there was an upgrade
     versions/            those programs
-    upgrade/             the journal of the upgrade that is going on, and its backup
+    upgrade/             the journal of the upgrade in progress, and its backup
 
 Only the owner may enter it (mode 0700). Uses the standard library only, because set-up
 runs before anything is installed.
@@ -31,7 +31,7 @@ class Home:
 
     Attributes:
         path: The directory itself, absolute.
-        trial: A kernel on trial serves it: its doors are where no client looks for them.
+        trial: A kernel on trial serves it, at endpoints that no client knows.
     """
 
     path: Path
@@ -65,7 +65,7 @@ class Home:
 
     @property
     def socket(self) -> Path:
-        """The IPC door."""
+        """The IPC socket."""
         return self.path / "run" / ("trial.sock" if self.trial else "kernel.sock")
 
     @property
@@ -80,7 +80,7 @@ class Home:
 
     @property
     def instructions(self) -> Path:
-        """What the next upgrade is to do; taken away when it begins."""
+        """What the next upgrade is to do; moved away when it begins."""
         return self.path / "update_instructions.json"
 
     @property
@@ -90,7 +90,7 @@ class Home:
 
     @property
     def upgrade_keys(self) -> Path:
-        """Whose upgrades are taken."""
+        """Which signers of upgrades are trusted."""
         return self.path / "upgrade_keys"
 
     @property
@@ -111,7 +111,7 @@ class Home:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in ``path``; an empty one when there is none to be read."""
+    """Return the JSON object in ``path``; an empty one if there is none or it cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -120,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Replace ``path`` in one step; a reader sees the old text or the new one, never half.
+    """Replace ``path`` in one step: a reader sees the old text or the new one, never half of it.
 
     Args:
         path: The file.

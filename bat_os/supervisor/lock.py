@@ -1,8 +1,8 @@
 """A file that one process at a time can hold, and that frees itself when the process dies.
 
 The same locks as ``zc.lockfile`` (``flock``, or the first byte on Windows), with the standard
-library only: set-up needs one before anything is installed. The file is never deleted: whoever
-waits for it would be left holding a file that nobody else can see.
+library only: set-up needs one before anything is installed. The file is never deleted: a process
+that waits for it would end up with a lock on a file that no other process can see.
 """
 
 from __future__ import annotations

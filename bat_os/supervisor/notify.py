@@ -1,7 +1,7 @@
-"""Tells systemd how we are: ready, alive, stopping; does nothing where nobody asks for it.
+"""Tells systemd that the watchdog is ready, alive or stopping, if systemd asks for it.
 
 The protocol of ``sd_notify``: datagrams of ``NAME=VALUE`` lines to the Unix socket that
-``NOTIFY_SOCKET`` names. Twenty lines of our own, so that no library has to be installed for it.
+``NOTIFY_SOCKET`` names. It is small enough not to install a library for it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Notifier:
-    """The way to the service manager that started us, if any."""
+    """The socket of the service manager that started us, if any."""
 
     def __init__(self, address: str = "", every: float = 0.0) -> None:
-        """Remember whom to tell.
+        """Remember the socket.
 
         Args:
-            address: Of its socket; "" when there is none.
-            every: Seconds within which it wants to hear that we live; 0 when it does not.
+            address: Of the socket; "" if there is none.
+            every: Seconds within which the manager expects a sign of life; 0 for none.
         """
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._every = every / 2
@@ -32,13 +32,13 @@ class Notifier:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], pid: int) -> Notifier:
-        """Return the one that ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` name."""
+        """Return a notifier as ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` say."""
         every, wanted = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(pid))
         seconds = int(every) / 1e6 if every.isdecimal() and wanted == str(pid) else 0.0
         return cls(environ.get("NOTIFY_SOCKET", ""), seconds)
 
     def state(self, state: str, reason: str = "") -> None:
-        """Tell what the watchdog is doing: a state of ``status.json``."""
+        """Report what the watchdog is doing: a state of ``status.json``."""
         lines = [f"STATUS={state}" + (f": {' '.join(reason.split())}" if reason else "")]
         if state == "running" and not self._ready:
             lines.append("READY=1")
@@ -48,7 +48,7 @@ class Notifier:
         self._send("\n".join(lines))
 
     def alive(self) -> None:
-        """Tell that the watchdog itself still runs; cheap enough for every look."""
+        """Report that the watchdog itself still runs; cheap enough for every look."""
         now = time.monotonic()
         if self._every and now >= self._next:
             self._next = now + self._every

@@ -48,7 +48,7 @@ class Launch:
     Attributes:
         command: Program and arguments.
         log: Its output is appended to this file, which is rotated before.
-        environ: Its environment; None hands on our own.
+        environ: Its environment; None passes on our own.
     """
 
     command: Sequence[str]
@@ -61,7 +61,7 @@ class KernelProcess:
 
     Attributes:
         pid: Of the process.
-        created: When the process was made, in Unix time; None when it was gone too soon.
+        created: When the process was made, in Unix time; None if it ended too soon.
     """
 
     def __init__(self, launch: Launch, on_exit: Callable[[int, float], None]) -> None:
@@ -119,7 +119,7 @@ class KernelProcess:
 
 
 def end_orphan(status: Status | None, times: StopTimes) -> bool:
-    """Return True when a kernel of an earlier watchdog was still there; it has ended now.
+    """End a kernel that an earlier watchdog left behind; return True if there was one.
 
     Its pipe is closed, so it is on its way out; one that hangs is terminated, then killed.
     """

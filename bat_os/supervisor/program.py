@@ -1,4 +1,4 @@
-"""Which program and which libraries serve: the pointer that an upgrade switches.
+"""Which program and libraries serve: the pointer that an upgrade switches.
 
     program.json absent   the checkout that the watchdog was started from
                  there    a folder in versions/, with the Python that has its libraries
@@ -45,17 +45,17 @@ class Program:
         return {key: str(value) for key, value in asdict(self).items()}
 
 
-def from_plain(told: Any) -> Program | None:
-    """Return the program in ``told``; None when it names none."""
+def from_plain(data: Any) -> Program | None:
+    """Return the program in ``data``; None if there is none."""
     names = ("tree", "python", "version", "commit")
-    if not isinstance(told, dict) or not all(isinstance(told.get(key), str) for key in names):
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), str) for key in names):
         return None
-    tree, python, version, commit = (told[key] for key in names)
+    tree, python, version, commit = (data[key] for key in names)
     return Program(Path(tree), Path(python), version, commit)
 
 
 def read_program(home: Home, root: Path, version: str) -> Program:
-    """Return the program that serves ``home``: the pointer's, else the one in ``root``."""
+    """Return the program that serves ``home``: the one in ``program.json``, else in ``root``."""
     pointed = from_plain(read_json(home.program))
     if pointed is not None and pointed.is_there:
         return pointed
@@ -63,7 +63,7 @@ def read_program(home: Home, root: Path, version: str) -> Program:
 
 
 def point_to(home: Home, program: Program | None) -> None:
-    """Let ``program`` serve from now on; None: the checkout again."""
+    """Let ``program`` serve from now on, or the checkout if it is None."""
     if program is None:
         home.program.unlink(missing_ok=True)
     else:

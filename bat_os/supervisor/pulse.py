@@ -1,6 +1,6 @@
 """The kernel's heartbeat, and the rule that says from it whether a kernel lives.
 
-    kernel   loop > {token, boot, n, state, lag} > datagram to a port of the loopback interface
+    kernel   loop > token > datagram to a port of the loopback interface, every second
     watchdog drains the port at every look:
 
     last beat < 5 s ago   well
@@ -24,22 +24,20 @@ import asyncio
 import contextlib
 import faulthandler
 import hmac
-import json
 import secrets
 import socket
 import sys
-import time
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator
 
 
 VARIABLE: Final = "BATOS_BEAT"  # 127.0.0.1:PORT:TOKEN, set by the watchdog for its kernel
 EVERY: Final = 1.0
-LARGEST: Final = 2_000
+LARGEST: Final = 2_000  # bytes read of a datagram
 MOST: Final = 1_000  # datagrams taken at one look
 
 
@@ -113,21 +111,6 @@ class Pulse:
         return Vital.SUSPECT if silence > limits.suspect else Vital.WELL
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a kernel says of itself.
-
-    Attributes:
-        n: Number of the beat.
-        lag: Seconds by which the loop was late for it.
-        state: ``serving``, or what it does while it wakes up.
-    """
-
-    n: int
-    lag: float
-    state: str
-
-
 class BeatListener:
     """The watchdog's end. Without a loopback interface it never hears a beat."""
 
@@ -151,31 +134,20 @@ class BeatListener:
         port = self._socket.getsockname()[1]
         return {VARIABLE: f"127.0.0.1:{port}:{self._token}"}
 
-    def drain(self) -> Beat | None:
-        """Return the last beat that has come since, or None; never waits."""
-        last = None
+    def drain(self) -> bool:
+        """Return True if a beat has come since the last call; never waits."""
+        beaten = False
         if self._socket is None:
-            return None
+            return beaten
         for _ in range(MOST):
             try:
-                data = self._socket.recv(LARGEST)
+                token = self._socket.recv(LARGEST)
             except BlockingIOError:
                 break
             except OSError:  # on Windows: the answer to an earlier datagram, or one too long
                 continue
-            last = self._read(data) or last
-        return last
-
-    def _read(self, data: bytes) -> Beat | None:
-        try:
-            beat = json.loads(data)
-            token, n, lag = str(beat["token"]), int(beat["n"]), float(beat["lag"])
-            state = str(beat["state"])[:200]
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            return None
-        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token.encode()):
-            return None
-        return Beat(n, lag, state)
+            beaten = hmac.compare_digest(token, self._token.encode()) or beaten
+        return beaten
 
     def close(self) -> None:
         """Close the port. Idempotent."""
@@ -191,12 +163,11 @@ class BeatListener:
 
 
 @contextlib.asynccontextmanager
-async def beating(invitation: str, about: Callable[[], Mapping[str, Any]]) -> Any:
+async def beating(invitation: str) -> AsyncIterator[None]:
     """Beat for as long as the block lasts, from the running loop.
 
     Args:
         invitation: The value of VARIABLE; nothing is sent without one.
-        about: Facts as of ``health``; ``boot`` and ``awakening`` are sent.
     """
     host, _, rest = invitation.partition(":")
     port, _, token = rest.partition(":")
@@ -205,7 +176,7 @@ async def beating(invitation: str, about: Callable[[], Mapping[str, Any]]) -> An
         return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
         line.setblocking(False)
-        task = asyncio.create_task(_beat(line, (host, int(port)), token, about), name="beat")
+        task = asyncio.create_task(_beat(line, (host, int(port)), token.encode()), name="beat")
         try:
             yield
         finally:
@@ -214,24 +185,9 @@ async def beating(invitation: str, about: Callable[[], Mapping[str, Any]]) -> An
             faulthandler.cancel_dump_traceback_later()
 
 
-async def _beat(
-    line: socket.socket,
-    address: tuple[str, int],
-    token: str,
-    about: Callable[[], Mapping[str, Any]],
-) -> None:
-    n, due = 0, time.monotonic()
+async def _beat(line: socket.socket, address: tuple[str, int], token: bytes) -> None:
     while True:
         faulthandler.dump_traceback_later(LIMITS.suspect, file=sys.stderr)
-        facts = about()
-        beat = {
-            "token": token,
-            "boot": facts["boot"],
-            "n": n,
-            "lag": round(max(0.0, time.monotonic() - due), 3),
-            "state": str(facts["awakening"] or "serving")[:200],
-        }
         with contextlib.suppress(OSError):  # the watchdog is gone; the closed pipe ends us
-            line.sendto(json.dumps(beat).encode(), address)
-        n, due = n + 1, time.monotonic() + EVERY
+            line.sendto(token, address)
         await asyncio.sleep(EVERY)

@@ -98,34 +98,31 @@ LARGEST: Final = 10_000_000
 KEPT: Final = 3
 
 
-def rotate(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
-    """Rename ``path`` to ``path.1`` if it is over ``largest`` bytes, and .1 to .2 before.
+def rotate(path: Path, *, largest: int = LARGEST, kept: int = KEPT, in_use: bool = False) -> bool:
+    """Set ``path`` aside as ``path.1`` if it is over ``largest`` bytes; return True if it was.
 
-    ``kept`` older files stay. On Windows no process may have the file open.
-    """
-    if not path.exists() or path.stat().st_size <= largest:
-        return
-    older = [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, kept + 1))]
-    for source, target in reversed(list(pairwise(older))):
-        if source.exists():
-            source.replace(target)
+    ``kept`` older files stay, the oldest with the highest number. On Windows no process may
+    have the file open.
 
-
-def rotate_open(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> bool:
-    """Rotate ``path`` while a process appends to it; return True if it was large enough.
-
-    The text is copied and the file emptied, since the writer keeps it open: what it writes
-    between the two is lost, a line at most in practice.
+    Args:
+        path: The log file.
+        largest: Bytes that it may have.
+        kept: Files to keep beside it.
+        in_use: A process appends to it and keeps it open. The text is copied and the file
+            emptied; what is written between the two is lost, a line at most in practice.
     """
     if not path.exists() or path.stat().st_size <= largest:
         return False
-    for number in range(kept, 1, -1):
-        older = path.with_name(f"{path.name}.{number - 1}")
-        if older.exists():
-            older.replace(path.with_name(f"{path.name}.{number}"))
-    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-    with path.open("r+b") as stream:
-        stream.truncate(0)
+    older = [path.with_name(f"{path.name}.{number}") for number in range(1, kept + 1)]
+    for source, target in reversed(list(pairwise(older))):
+        if source.exists():
+            source.replace(target)
+    if in_use:
+        shutil.copyfile(path, older[0])
+        with path.open("r+b") as stream:
+            stream.truncate(0)
+    else:
+        path.replace(older[0])
     return True
 
 

@@ -1,14 +1,14 @@
 """When a kernel that ended is started again: a pure rule over exit codes and times.
 
     exit 0    stay down
-    exit 75   start again at once
+    exit 75   restart at once
     exit 76   the same: it went down so that it can be upgraded
-    exit 78   never again: something that only a person can put right
-    others    a crash: start again after 0, 1, 2, 4 ... 60 s
+    exit 78   never restart: only a person can fix the cause
+    others    a crash: restart after 0, 1, 2, 4 ... 60 s
 
-Restarts are counted. A kernel that needs more than ``limit`` of them within ``window``
-seconds is given up; one that has served for ``reset_after`` seconds starts with a clean
-sheet. Times are monotonic seconds and, like the random number, they are passed in.
+Restarts are counted. A kernel that needs more than ``limit`` of them within ``window`` seconds is
+given up; one that has served for ``reset_after`` seconds starts afresh. Times are monotonic seconds
+and, like the random number, they are passed in.
 """
 
 from __future__ import annotations
@@ -137,9 +137,9 @@ def describe_exit(code: int) -> str:
     """Return a sentence about an exit status, for people."""
     known = {
         EXIT_STOPPED: "the kernel stopped as asked",
-        EXIT_RESTART: "the kernel asked to be started again",
+        EXIT_RESTART: "the kernel asked for a restart",
         EXIT_UPGRADE: "the kernel stopped for an upgrade",
-        EXIT_PERMANENT: "the kernel cannot run until something is put right",
+        EXIT_PERMANENT: "the kernel cannot run until its problem is fixed",
     }
     if code < 0:
         return f"the kernel was ended by signal {-code}"

@@ -1,4 +1,4 @@
-"""What makes the watchdog a service of its user: a file, and how the system is told of it.
+"""What makes the watchdog a service of its user: a file, and the commands that register it.
 
     Linux     systemd user unit: notify, watched every 30 s, at most 5 starts in 300 s
     macOS     launchd agent: started again unless it ended well
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import plistlib
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
@@ -86,15 +87,15 @@ _TASK: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """For whom and where the service is.
+    """Which user the service belongs to, and where.
 
     Attributes:
         platform: ``linux``, ``darwin`` or ``win32``.
         user: Name of the user; on Windows with its domain.
-        uid: Its number, 0 on Windows.
-        folder: Its home folder, of all that it has; not the image's.
-        config: Its folder of settings, ``~/.config``.
-        usual: True for the home directory beside the program; others get a name of their own.
+        uid: Number of the user, 0 on Windows.
+        folder: The user's home folder; not the home of the image.
+        config: The user's folder of settings, ``~/.config``.
+        usual: True for the home directory beside the program; others get their own service name.
     """
 
     platform: str
@@ -112,8 +113,8 @@ class Service:
     Attributes:
         path: Where its file belongs.
         content: Of the file.
-        enable: Commands that tell the system of it and start it.
-        disable: Commands that stop it and make the system forget it.
+        enable: Commands that register it and start it.
+        disable: Commands that stop it and unregister it.
     """
 
     path: Path
@@ -129,14 +130,14 @@ def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Se
         home: Home directory of the image.
         command: The watchdog in the foreground.
         root: Folder of the program.
-        place: For whom.
+        place: Whose it is.
 
     Raises:
-        ArgumentsError: A path has characters that such files cannot hold.
+        ArgumentsError: A path has characters that a service file cannot hold.
     """
     for text in (str(home.path), str(root), *command):
         if not text.isprintable():
-            raise ArgumentsError(f"{text!r} cannot stand in a service file; use another path")
+            raise ArgumentsError(f"a service file cannot contain {text!r}; use another path")
     digest = hashlib.sha256(str(home.path).encode()).hexdigest()[:8]
     name = "batos" if place.usual else f"batos-{digest}"
     if place.platform == "darwin":
@@ -204,7 +205,7 @@ def _task(name: str, home: Home, command: Sequence[str], root: Path, place: Plac
         home=escape(str(home.path)),
         user=escape(place.user),
         program=escape(command[0]),
-        arguments=escape(" ".join(map(_quote_windows, command[1:]))),
+        arguments=escape(subprocess.list2cmdline(command[1:])),
         folder=escape(str(root)),
     )
     return Service(
@@ -216,14 +217,3 @@ def _task(name: str, home: Home, command: Sequence[str], root: Path, place: Plac
         ),
         (("schtasks", "/End", "/TN", title), ("schtasks", "/Delete", "/TN", title, "/F")),
     )
-
-
-def _quote_windows(word: str) -> str:
-    r"""Return an argument as Windows programs split them; paths hold no quotes there.
-
-    >>> print(_quote_windows("C:\\a b\\"), _quote_windows("run"))
-    "C:\a b\\" run
-    """
-    if " " not in word and word:
-        return word
-    return f'"{word}\\"' if word.endswith("\\") else f'"{word}"'

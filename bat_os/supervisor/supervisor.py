@@ -1,8 +1,8 @@
 """The watchdog's loop: start the kernel, wait for its end, ask the policy, start it again.
 
 Everything that happens arrives in one queue: the end of the kernel, seen at once by a thread
-that waits for it, and the wish to stop, from a signal handler or another thread. Between two
-messages the loop looks whether the kernel serves, beats, and whether an upgrade is ready.
+that waits for it, and the request to stop, from a signal handler or another thread. Between two
+messages the loop checks whether the kernel serves and beats, and whether an upgrade is ready.
 
     starting > running <> suspect > (killed)
                     |                  |
@@ -21,14 +21,14 @@ import random
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import UpgradeError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.notify import Notifier
 from bat_os.supervisor.process import KernelProcess, Launch, StopTimes, created_of, end_orphan
 from bat_os.supervisor.pulse import BeatListener, Pulse, PulseLimits, Vital
-from bat_os.supervisor.report import Status, read_status, rotate_open, write_crash, write_status
+from bat_os.supervisor.report import Status, read_status, rotate, write_crash, write_status
 from bat_os.supervisor.restart import (
     EXIT_FAILED,
     EXIT_PERMANENT,
@@ -43,12 +43,14 @@ from bat_os.supervisor.restart import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from bat_os.supervisor.upgrade.upgrader import Upgrader
 
 log = logging.getLogger(__name__)
 
 LOOK: Final = 0.05  # seconds between two looks for endpoint.json until it is there
-IDLE: Final = 1.0  # and from then on; an exit or a wish to stop wakes us at once
+IDLE: Final = 1.0  # and from then on; an exit or a request to stop wakes us at once
 _CAUSES: Final = {
     Vital.LOST: "the kernel's loop hung: no beat for {0.lost:.0f} s, so it was killed",
     Vital.LATE: "the kernel did not serve within {0.startup:.0f} s, so it was killed",
@@ -71,26 +73,6 @@ class _Applied:
     trouble: str = ""
 
 
-class Upgrade(Protocol):
-    """What replaces the program while no kernel runs; ``bat_os.supervisor.upgrade``."""
-
-    def poll(self) -> bool:
-        """Begin what can be done beside a running kernel; True when the rest is to be done."""
-
-    def is_due(self) -> bool:
-        """Return True when one was begun that has to be ended before a kernel may start."""
-
-    def apply(self, show: Callable[[str, int | None], None]) -> None:
-        """Do the rest; ``show`` is told each step and the process of the kernel on trial.
-
-        Raises:
-            UpgradeError: The program that was there cannot be put back.
-        """
-
-    def command(self) -> Sequence[str]:
-        """Return how the kernel is started now."""
-
-
 @dataclass(slots=True)
 class _Life:
     process: KernelProcess
@@ -105,7 +87,7 @@ class Supervisor:
     handler or from any thread.
 
     Attributes:
-        notifier: Whom to tell besides ``status.json``; may be set before ``run``.
+        notifier: The service manager to report to; may be set before ``run``.
         upgrade: What carries out upgrades; may be set before ``run``.
         limits: When a kernel counts as hanging; may be set before ``run``.
     """
@@ -124,7 +106,7 @@ class Supervisor:
         Args:
             home: Prepared home directory.
             command: The kernel's program and arguments.
-            environ: The kernel's environment; None hands on our own.
+            environ: The kernel's environment; None passes on our own.
             policy: When to restart.
             stop_times: How long a kernel that is asked to stop may take.
         """
@@ -138,7 +120,7 @@ class Supervisor:
         self._stop_again = False  # asked to stop while a kernel was being stopped
         self._beats = BeatListener()
         self.notifier = Notifier()
-        self.upgrade: Upgrade | None = None
+        self.upgrade: Upgrader | None = None
         self.limits = PulseLimits()
 
     def stop(self) -> None:
@@ -146,9 +128,9 @@ class Supervisor:
         self._inbox.put(_Stop())
 
     def run(self) -> int:
-        """Return the watchdog's exit status when there is no kernel any more.
+        """Run kernels until there is none left; return the watchdog's exit status.
 
-        0 when it was stopped, 78 when only a person can help, 1 when it was given up.
+        0 if it was stopped, 78 if only a person can help, 1 if the kernel was given up.
         """
         before = read_status(self._home)
         self._show("starting", reason="")
@@ -185,7 +167,7 @@ class Supervisor:
                 return self._finish("stopped", "stopped as asked", EXIT_STOPPED)
 
     def _live(self) -> Run | None:
-        """Run one kernel to its end; None when we were asked to stop it."""
+        """Run one kernel to its end; return None if we were asked to stop it."""
         command = self._command if self.upgrade is None else self.upgrade.command()
         launch = Launch(command, self._home.kernel_log, self._environ | self._beats.invite())
         try:
@@ -212,7 +194,7 @@ class Supervisor:
                 return Run(EXIT_UPGRADE, time.monotonic(), 0.0)
 
     def _end(self, life: _Life, state: str) -> None:
-        """Stop the kernel; in a thread, for it may take its time and we go on telling we live."""
+        """Stop the kernel in a thread: it may take its time, and we keep reporting that we live."""
         log.info("stopping kernel %s", life.process.pid)
         self._show(state)
         threading.Thread(target=life.process.stop, args=(self._stop_times,), name="stop").start()
@@ -222,9 +204,9 @@ class Supervisor:
         self._status = replace(self._status, last_exit=message.code)
 
     def _look(self, life: _Life) -> bool:
-        """See how the kernel does; return True when it has to make room for an upgrade."""
-        now, beat = time.monotonic(), self._beats.drain()
-        life.pulse = life.pulse.look(now, self.limits, beat=beat is not None)
+        """Check the kernel; return True if it has to make room for an upgrade."""
+        now = time.monotonic()
+        life.pulse = life.pulse.look(now, self.limits, beat=self._beats.drain())
         if life.pulse.serving is None and self._sees_endpoint(life.process.pid):
             life.pulse = replace(life.pulse, serving=now)
         vital = life.pulse.judge(self.limits)
@@ -239,12 +221,12 @@ class Supervisor:
             log.info("the kernel beats again")
             self._show("running")
         for path in (self._home.kernel_log, self._home.watchdog_log):
-            with contextlib.suppress(OSError):  # no room for the copy; it grows until there is
-                rotate_open(path)
+            with contextlib.suppress(OSError):  # no room for the copy; the log grows until there is
+                rotate(path, in_use=True)
         return self.upgrade is not None and not life.cause and self.upgrade.poll()
 
     def _receive(self, patience: float) -> _Ended | _Stop | _Applied | None:
-        """Return the next message within ``patience`` seconds; meanwhile tell that we live."""
+        """Return the next message within ``patience`` seconds, reporting that we live."""
         give_up = time.monotonic() + patience
         while True:
             self.notifier.alive()
@@ -256,7 +238,7 @@ class Supervisor:
                     return None
 
     def _replace(self) -> bool:
-        """Carry out an upgrade, with no kernel there; True when we were asked to stop.
+        """Carry out an upgrade while no kernel runs; return True if we were asked to stop.
 
         Raises:
             UpgradeError: It cannot be undone; no kernel may be started.
@@ -265,7 +247,7 @@ class Supervisor:
         apply, wanted = self.upgrade.apply, self._stop_again
 
         def work() -> None:
-            trouble = "the upgrade ended in a fault; the watchdog's log has it"
+            trouble = "the upgrade failed unexpectedly; see the watchdog's log"
             try:
                 apply(self._show_step)
                 trouble = ""
@@ -313,9 +295,9 @@ class Supervisor:
             log.warning("no crash report could be written: %s", error)
 
     def _pause(self, verdict: Verdict) -> bool:
-        """Wait before the restart; True when we were asked to stop meanwhile."""
+        """Wait before the restart; return True if we were asked to stop."""
         self._show("restarting", pid=None, boot=None, restarts=self._status.restarts + 1)
-        log.info("starting again in %.1f s", verdict.delay)
+        log.info("restarting in %.1f s", verdict.delay)
         return self._receive(verdict.delay) is not None
 
     def _finish(self, state: str, reason: str, code: int) -> int:

@@ -15,7 +15,6 @@ from bat_os.supervisor.report import (
     Status,
     read_status,
     rotate,
-    rotate_open,
     tail,
     write_crash,
     write_status,
@@ -106,9 +105,9 @@ def test_a_log_that_is_being_written_is_emptied_and_its_text_kept(tmp_path):
     with log.open("ab", buffering=0) as writer:
         for number in range(5):
             writer.write(f"{number}".encode() * 20)
-            assert rotate_open(log, largest=10)
+            assert rotate(log, largest=10, in_use=True)
         writer.write(b"short")
-        assert not rotate_open(log, largest=10)
+        assert not rotate(log, largest=10, in_use=True)
     names = {path.name: path.read_text()[:5] for path in tmp_path.iterdir()}
     assert names == {
         "kernel.log": "short",

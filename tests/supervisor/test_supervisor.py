@@ -10,7 +10,7 @@ import pytest
 
 from bat_os.supervisor.process import StopTimes
 from bat_os.supervisor.pulse import PulseLimits
-from bat_os.supervisor.report import read_status, rotate_open
+from bat_os.supervisor.report import read_status, rotate
 from bat_os.supervisor.restart import RestartPolicy
 
 pytestmark = pytest.mark.system
@@ -28,11 +28,10 @@ SILENT = (
     SERVING.replace("born(); sys.stdin.read()", "")
     + """
 host, port, token = os.environ["BATOS_BEAT"].split(":")
-def beat(n):
-    told = {"token": token, "n": n, "lag": 0, "state": "serving"}
-    pulse.sendto(json.dumps(told).encode(), (host, int(port)))
+def beat():
+    pulse.sendto(token.encode(), (host, int(port)))
 pulse = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-born(); beat(0)
+born(); beat()
 """
 )
 ONCE = "mark = home / 'once'\nfirst = not mark.exists()\nmark.touch()\n"
@@ -201,7 +200,7 @@ def test_a_stopped_kernel_is_killed_and_started_again(children, watch, home):
 
 
 def test_a_silent_kernel_is_suspect_until_it_beats_again(children, watch, home, until):
-    again = "while not (home / 'go').exists(): pass\nbeat(1); sys.stdin.read()\n"
+    again = "while not (home / 'go').exists(): pass\nbeat(); sys.stdin.read()\n"
     watched = watch(children.program(SILENT + again), limits=PulseLimits(suspect=0.2, lost=60.0))
     life = children.wait_for_birth()
     until(lambda: watched.status().state == "suspect")
@@ -236,7 +235,7 @@ def test_a_large_log_is_set_aside_while_the_kernel_writes_it(
     children, watch, home, until, monkeypatch
 ):
     monkeypatch.setattr("bat_os.supervisor.supervisor.LOOK", 0.01)
-    monkeypatch.setattr(rotate_open, "__kwdefaults__", {"largest": 1000, "kept": 3})
+    monkeypatch.setattr(rotate, "__kwdefaults__", rotate.__kwdefaults__ | {"largest": 1000})
     chatty = "born()\nfor n in range(100): print('line', n, '.' * 50)\nsys.stdin.read()\n"
     watch(children.program(chatty))
     children.wait_for_birth()

@@ -84,16 +84,13 @@ async def test_the_shutdown_verb_ends_the_watchdog_too(home):
     assert watchdog(home, "status").returncode == 3
 
 
-async def test_the_loop_of_a_real_kernel_beats_and_says_what_it_does(kernel_process):
+async def test_the_loop_of_a_real_kernel_beats(kernel_process):
     with BeatListener() as listener:
         kernel_process.start(beat=listener.invite()[VARIABLE])
-        heard = []
-        while not heard or heard[-1].state != "serving":
-            assert kernel_process.process.poll() is None, kernel_process.log()
-            if beat := listener.drain():
-                heard.append(beat)
-            await asyncio.sleep(0.02)
-        assert [beat.n for beat in heard] == sorted({beat.n for beat in heard})
+        for _ in range(2):
+            while not listener.drain():
+                assert kernel_process.process.poll() is None, kernel_process.log()
+                await asyncio.sleep(0.02)
 
 
 def test_help_says_what_there_is(tmp_path):

@@ -23,30 +23,75 @@ import binascii
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import msgspec
+
+from bat_os.core.schema import Record, convert, read_json, text
 from bat_os.errors import UpgradeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA: Final = 1
 LARGEST: Final = 64 << 10
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+){0,3}([a-z0-9.+-]{0,20})")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_SHA: Final = re.compile(r"[0-9a-f]{64}")
-_FILE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\.txt")
-_MODULE: Final = re.compile(r"bat_os\.image\.migrations\.format_([1-9][0-9]{0,5})")
-_KEYS: Final = frozenset({"schema", "id", "from", "to", "actions", "sha256", "sig"})
-_ACTIONS: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
-    "git_ff": {"commit": _COMMIT},
-    "pip_sync": {"requirements": _FILE, "hash": _SHA},
-    "migrate": {"module": _MODULE},
-}
+KIND: Final = "ed25519"
+OPEN: Final = "unsigned"
+_ADVICE: Final = "see docs/operations.md, Upgrade"
+_WHERE: Final = "the instructions"
+_FORMAT: Final = "bat_os.image.migrations.format_"
+_Version = Annotated[str, text(40, pattern=r"[0-9]+(\.[0-9]+){0,3}[a-z0-9.+-]{0,20}")]
+_Sha = Annotated[str, text(64, pattern="[0-9a-f]{64}", takes="64 hexadecimal digits")]
+
+
+class _Program(Record, frozen=True):
+    commit: Annotated[str, text(40, pattern="[0-9a-f]{40}", takes="40 hexadecimal digits")]
+
+
+class _Libraries(Record, frozen=True):
+    requirements: Annotated[str, text(65, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\.txt")]
+    hash: _Sha
+
+
+class _Migration(Record, frozen=True):
+    module: Annotated[str, text(40, pattern=r"bat_os\.image\.migrations\.format_[1-9][0-9]{0,5}")]
+
+
+class _Action(Record, frozen=True):
+    """One action: a map with one of these keys."""
+
+    git_ff: _Program | msgspec.UnsetType = msgspec.UNSET
+    pip_sync: _Libraries | msgspec.UnsetType = msgspec.UNSET
+    migrate: _Migration | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def names(self) -> list[str]:
+        """Which of the keys it has."""
+        return [name for name in self.__struct_fields__ if getattr(self, name)]
+
+
+class _Document(Record, frozen=True):
+    schema: Literal[1]
+    id: Annotated[str, text(64, pattern="[A-Za-z0-9][A-Za-z0-9._-]*")]
+    before: _Version = msgspec.field(name="from")
+    after: _Version = msgspec.field(name="to")
+    actions: list[_Action]
+    sha256: str
+    sig: Annotated[str, text(200, pattern="[A-Za-z0-9+/=]*")] = ""
+
+    def __post_init__(self) -> None:
+        names = [action.names for action in self.actions]
+        if names not in _WAYS:
+            raise ValueError("actions must be git_ff, then pip_sync and migrate if needed")
+
+
+_WAYS: Final = (
+    [["git_ff"]],
+    [["git_ff"], ["pip_sync"]],
+    [["git_ff"], ["migrate"]],
+    [["git_ff"], ["pip_sync"], ["migrate"]],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +103,11 @@ class Instructions:
         before: Version of the program that it is for.
         after: Version of the program that it brings.
         commit: Of the program; a descendant of the one that runs.
-        requirements: File of that program whose libraries are to be there, or "".
+        requirements: File of that program whose libraries are to be installed, or "".
         requirements_sha256: Of that file.
-        image_format: Format of the image afterwards, or 0 when it stays.
+        image_format: Format of the image afterwards, or 0 if it stays.
         signature: In base64, or "".
-        signed: What the signature is of.
+        signed: What the signature covers.
     """
 
     id: str
@@ -76,44 +121,36 @@ class Instructions:
     signed: bytes = field(default=b"", repr=False)
 
 
-def parse(text: bytes) -> Instructions:
-    """Return the instructions in ``text``.
+def parse(source: bytes) -> Instructions:
+    """Return the instructions in ``source``.
 
     Raises:
-        UpgradeError: They are not of the schema; the message says where.
+        UpgradeError: They do not match the schema; the message says where.
     """
-    if len(text) > LARGEST:
-        raise UpgradeError(f"the instructions are longer than {LARGEST} bytes")
-    try:
-        document = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise UpgradeError(f"the instructions are not valid JSON: {error}") from error
-    _check_keys(document, _KEYS, "the instructions", optional={"sig"})
-    if document["schema"] != SCHEMA or type(document["schema"]) is not int:
-        raise UpgradeError(f"schema must be {SCHEMA}, not {document['schema']!r:.40}")
-    signed = canonical(document)
-    if document["sha256"] != hashlib.sha256(signed).hexdigest():
+    if len(source) > LARGEST:
+        raise UpgradeError(f"{_WHERE} are longer than {LARGEST} bytes")
+    raw = read_json(source, UpgradeError, _WHERE)
+    document = convert(raw, _Document, UpgradeError, _WHERE)
+    signed = canonical(raw)
+    if document.sha256 != hashlib.sha256(signed).hexdigest():
         raise UpgradeError("sha256 does not match: the instructions were changed")
-    actions = _read_actions(document["actions"])
-    module = _MODULE.fullmatch(actions.get("migrate", {}).get("module", ""))
-    sync = actions.get("pip_sync", {})
+    actions = {name: getattr(action, name) for action in document.actions for name in action.names}
+    libraries, migration = actions.get("pip_sync"), actions.get("migrate")
     return Instructions(
-        id=_text(document, "id", _ID),
-        before=_text(document, "from", _VERSION),
-        after=_text(document, "to", _VERSION),
-        commit=actions["git_ff"]["commit"],
-        requirements=sync.get("requirements", ""),
-        requirements_sha256=sync.get("hash", ""),
-        image_format=int(module[1]) if module else 0,
-        signature=_text(document, "sig", re.compile(r"[A-Za-z0-9+/=]{0,200}"))
-        if "sig" in document
-        else "",
+        id=document.id,
+        before=document.before,
+        after=document.after,
+        commit=actions["git_ff"].commit,
+        requirements=libraries.requirements if libraries else "",
+        requirements_sha256=libraries.hash if libraries else "",
+        image_format=int(migration.module.removeprefix(_FORMAT)) if migration else 0,
+        signature=document.sig,
         signed=signed,
     )
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """Return what digest and signature are of: all but those two, written in one way only.
+    """Return what digest and signature cover: all but those two, in one way of writing.
 
     >>> canonical({"sig": "x", "id": "a", "schema": 1, "sha256": "y"})
     b'{"id":"a","schema":1}'
@@ -122,58 +159,7 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
-        raise UpgradeError(f"the instructions cannot be written as JSON: {error}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; a repeated key could be read in two ways."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("duplicate key")
-    return fields
-
-
-def _read_actions(actions: Any) -> dict[str, dict[str, str]]:
-    if not isinstance(actions, list) or not 1 <= len(actions) <= len(_ACTIONS):
-        raise UpgradeError(f"actions must be a list of 1 to {len(_ACTIONS)}")
-    known: dict[str, dict[str, str]] = {}
-    for action in actions:
-        if not isinstance(action, dict) or len(action) != 1 or not set(action) <= set(_ACTIONS):
-            raise UpgradeError(
-                f"an action must be one of {', '.join(_ACTIONS)}, not {action!r:.80}"
-            )
-        name, fields = next(iter(action.items()))
-        _check_keys(fields, _ACTIONS[name].keys(), name)
-        known[name] = {key: _text(fields, key, rule) for key, rule in _ACTIONS[name].items()}
-    if list(known) != [name for name in _ACTIONS if name in known] or len(known) != len(actions):
-        raise UpgradeError(f"actions must each come once, in this order: {', '.join(_ACTIONS)}")
-    if "git_ff" not in known:
-        raise UpgradeError("actions must include git_ff, the commit of the new program")
-    return known
-
-
-def _check_keys(document: Any, wanted: Any, where: str, optional: Any = frozenset()) -> None:
-    if not isinstance(document, dict):
-        raise UpgradeError(f"{where} must be an object")
-    strange, missing = (
-        sorted(set(document) - set(wanted)),
-        sorted(set(wanted) - set(document) - optional),
-    )
-    if strange or missing:
-        problem = f"unknown {strange[0]!r:.60}" if strange else f"{missing[0]} is missing"
-        raise UpgradeError(f"{where}: {problem}")
-
-
-def _text(document: Mapping[str, Any], key: str, rule: re.Pattern[str]) -> str:
-    value = document[key]
-    if not isinstance(value, str) or not rule.fullmatch(value):
-        raise UpgradeError(f"{key}: {value!r:.80} is not allowed")
-    return value
-
-
-KIND: Final = "ed25519"
-OPEN: Final = "unsigned"
-_ADVICE: Final = "see docs/operations.md, Upgrade"
+        raise UpgradeError(f"{_WHERE} cannot be written as JSON: {error}") from error
 
 
 def check_signature(instructions: Instructions, keys: Path) -> str:

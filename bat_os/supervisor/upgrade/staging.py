@@ -168,8 +168,8 @@ def sweep(home: Home, root: Path) -> None:
         run((*GIT, "worktree", "prune"), root)
 
 
-def check_room(path: Path) -> int:
-    """Return the free bytes where the image is.
+def check_room(path: Path) -> None:
+    """Raise if there is no image, or no room to keep it twice.
 
     Raises:
         UpgradeError: There is no image, or not enough room to keep it twice.
@@ -181,7 +181,6 @@ def check_room(path: Path) -> int:
         raise UpgradeError(
             f"{free:,} bytes are free, but a copy of the image needs {ROOM * size:,}; make room"
         )
-    return free
 
 
 def back_up_cold(path: Path, folder: Path) -> str:

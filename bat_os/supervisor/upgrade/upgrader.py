@@ -67,13 +67,11 @@ class Plan:
         instructions: As they were read.
         signer: Who signed them.
         running: The program that serves now.
-        free: Bytes on the disk of the image.
     """
 
     instructions: Instructions
     signer: str
     running: Program
-    free: int
 
 
 def examine(site: Site, text: bytes) -> Plan:
@@ -93,13 +91,11 @@ def examine(site: Site, text: bytes) -> Plan:
             f"the upgrade is for version {instructions.before}, but {running.version} is running"
         )
     try:
-        free = staging.check_room(site.locate_image())
-    except UpgradeError:
-        raise
+        staging.check_room(site.locate_image())
     except BatError as error:
         raise UpgradeError(str(error)) from error
     staging.check_commit(site.root, running, instructions.commit)
-    return Plan(instructions, signer, running, free)
+    return Plan(instructions, signer, running)
 
 
 class Upgrader:
