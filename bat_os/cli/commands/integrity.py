@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.bars import Bar
 from bat_os.cli.commands.command import LONG, Command
+from bat_os.cli.progress import Progress
 from bat_os.errors import KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def _verify(ask: Ask) -> Mapping[str, Any]:
-    with Bar(ask.screen) as bar:
+    with Progress(ask.screen) as bar:
         try:
             body = await ask.kernel.request("verify", timeout=LONG, on_event=bar.hear)
         except KernelUnreachableError:

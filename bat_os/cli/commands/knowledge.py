@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.bars import Bar
 from bat_os.cli.commands.command import LONG, Command, read_input
+from bat_os.cli.progress import Progress
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 
@@ -31,7 +31,7 @@ async def _learn(ask: Ask) -> Mapping[str, Any]:
     given, files = _pairs(ask.options.meta), ask.options.files
     total = await asyncio.to_thread(_count, files)
     try:
-        with Bar(ask.screen, total) as bar:
+        with Progress(ask.screen, total) as bar:
             async for one in _read(files):
                 told: dict[str, Any] | Skipped
                 if isinstance(one, Document):
@@ -141,7 +141,7 @@ def _pairs(given: list[str] | None) -> dict[str, Any]:
 
 
 async def _reindex(ask: Ask) -> Mapping[str, Any]:
-    with Bar(ask.screen) as bar:
+    with Progress(ask.screen) as bar:
         return await ask.kernel.request("reindex", timeout=LONG, on_event=bar.hear)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.app.machine import look_at_machine, read_book
-from bat_os.cli.bars import Bar
 from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.connection import WITHDRAWN
+from bat_os.cli.progress import Progress
 from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
 from bat_os.models.profiles import choose, fit, show_size
 
@@ -34,7 +34,7 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
     verb = f"models.{action}" if action else "models"
     timeout = LONG if action == "add" else 60.0
     try:
-        with Bar(ask.screen) as bar:
+        with Progress(ask.screen) as bar:
             return await ask.kernel.request(verb, timeout=timeout, on_event=bar.hear, body=body)
     except asyncio.CancelledError:
         if action == "add" and await asyncio.shield(_withdraw(ask, ask.options.name)):
