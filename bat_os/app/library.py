@@ -1,7 +1,7 @@
 """What a new image knows: the codex, the seed library, and the vectors of both.
 
-The vectors stand in ``bat_os/seeds/vectors.npz``, so that a first awakening does not embed
-two thousand sentences. After a change of the codex or of a seed, make them anew:
+The vectors are in ``bat_os/seeds/vectors.npz``, so that the first start does not embed two
+thousand sentences. After a change of the codex or of a seed, make them again:
 
     python -m bat_os.app.library
 """
@@ -40,35 +40,35 @@ if TYPE_CHECKING:
 
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
 VECTORS: Final = "vectors.npz"
-TAKEN_IN: Final = "shipped"  # in the root: kind -> SHA-256 of what was taken in, documents
+LOADED: Final = "shipped"  # in the root: kind -> SHA-256 of what was loaded, documents
 _SEEDS: Final = resources.files("bat_os") / "seeds"
 log = logging.getLogger(__name__)
 
 
-async def take_in_codex(mind: Mind) -> None:
-    """Have the image know the codex of this program."""
+async def load_codex(mind: Mind) -> None:
+    """Load the codex of this program into the image."""
 
-    async def take_in() -> None:
+    async def load() -> None:
         await mind.catalog.seed(read_codex(), read_vectors())
 
-    await _take_in(mind.image, "codex", CODEX.read_text(encoding="utf-8"), take_in)
+    await _load(mind.image, "codex", CODEX.read_text(encoding="utf-8"), load)
 
 
-async def take_in_seeds(mind: Mind) -> None:
-    """Have the image know the seed library of this program."""
+async def load_seeds(mind: Mind) -> None:
+    """Load the seed library of this program into the image."""
 
-    async def take_in() -> None:
+    async def load() -> None:
         await mind.catalog.seed_methods(read_seeds(), read_vectors())
 
-    await _take_in(mind.image, "seed", _seed_text(), take_in)
+    await _load(mind.image, "seed", _seed_text(), load)
 
 
-async def _take_in(
-    image: ImageStore, kind: Kind, text: str, take_in: Callable[[], Awaitable[None]]
+async def _load(
+    image: ImageStore, kind: Kind, text: str, load: Callable[[], Awaitable[None]]
 ) -> None:
-    """Take in what is shipped, unless the image had just this of it, and still has it.
+    """Run ``load`` unless the image loaded this very text before, and still has all of it.
 
-    Comparing every entry takes half a second of each start, in which no mission runs.
+    Comparing every entry would take half a second of each start, in which no mission runs.
     """
     stamp = hashlib.sha256(f"{bat_os.__version__}\n{text}".encode()).hexdigest()
 
@@ -76,21 +76,21 @@ async def _take_in(
         return stamp, len(catalog_in(root).documents(kind))
 
     def known(root: MutableMapping[str, Any]) -> bool:
-        return bool(root.get(TAKEN_IN, {}).get(kind) == present(root))
+        return bool(root.get(LOADED, {}).get(kind) == present(root))
 
     def note(root: MutableMapping[str, Any]) -> None:
-        root[TAKEN_IN] = {**root.get(TAKEN_IN, {}), kind: present(root)}
+        root[LOADED] = {**root.get(LOADED, {}), kind: present(root)}
 
-    if not await image.transact(known, note=f"look for what is shipped as {kind}"):
-        await take_in()
-        await image.transact(note, note=f"note what is shipped as {kind}")
+    if not await image.transact(known, note=f"look for the shipped {kind}"):
+        await load()
+        await image.transact(note, note=f"note the shipped {kind}")
 
 
 def read_codex() -> list[dict[str, str]]:
     """Return the lines of the codex.
 
     Raises:
-        ArgumentsError: A line is not what it should be.
+        ArgumentsError: A line is invalid.
     """
     return [
         {"persona": line.persona, "prompt": line.prompt, "response": line.response}
@@ -102,7 +102,7 @@ def read_seeds() -> tuple[Seed, ...]:
     """Return the seed library.
 
     Raises:
-        ArgumentsError: A seed is not what it should be.
+        ArgumentsError: A seed is invalid.
     """
     return parse_seeds(_seed_text())
 
@@ -114,11 +114,11 @@ def _seed_text() -> str:
 
 
 def read_vectors() -> ShippedVectors | None:
-    """Return the vectors of both, or None where they are missing or damaged."""
+    """Return the vectors of both, or None if they are missing or damaged."""
     try:
         return ShippedVectors.read((_SEEDS / VECTORS).read_bytes())
     except (OSError, ArgumentsError) as error:
-        log.warning("the library is embedded anew: %s", error)
+        log.warning("the library will be embedded again: %s", error)
         return None
 
 
@@ -129,12 +129,12 @@ def texts_of_library() -> list[str]:
 
 
 async def make_vectors(embedder: MiniLmEmbedder) -> ShippedVectors:
-    """Return the vectors of the library, made anew.
+    """Return newly made vectors of the library.
 
     Raises:
-        ModelError: The embedding model cannot be had.
+        ModelError: The embedding model is not available.
     """
-    # Of one length together: the model reads a batch as long as its longest text.
+    # Sorted by length: in a batch, every text costs as much as the longest.
     texts = sorted(set(texts_of_library()), key=lambda text: (len(text), text))
     starts = range(0, len(texts), BATCH)
     parts = [await embedder.embed(texts[start : start + BATCH]) for start in starts]
@@ -143,7 +143,7 @@ async def make_vectors(embedder: MiniLmEmbedder) -> ShippedVectors:
 
 
 def main() -> int:
-    """Write the vectors where the package has them; return an exit status."""
+    """Write the vectors into the package; return an exit status."""
     place = packaged_minilm()
     if place is None:
         sys.stderr.write("the embedding model is not installed: ./run.sh installs it\n")

@@ -1,4 +1,4 @@
-"""Where a kernel of this home listens, and what its clients have to show."""
+"""Where the kernel of a home listens, and how its clients authenticate."""
 
 from __future__ import annotations
 
@@ -23,31 +23,30 @@ MAX_SOCKET_PATH: Final = 100
 _LISTEN: Final = re.compile(r"tcp://(\*|[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\*)\Z", re.ASCII)
 
 
-def make_doors(home: Home, settings: Settings) -> list[Endpoint]:
-    """Return the doors that the settings ask for: IPC, TCP on loopback, TCP with keys.
+def make_endpoints(home: Home, settings: Settings) -> list[Endpoint]:
+    """Return the listeners that the settings ask for: IPC, TCP on loopback, TCP with keys.
 
     Raises:
-        SettingsError: A door for other machines without a key that may come in, or one that
-            cannot be opened safely.
+        SettingsError: ``listen`` is set but no key is authorised, or a listener is not safe.
     """
     token = "" if settings.open_loopback else _token(home)
-    doors = []
+    endpoints = []
     if hasattr(os, "fork"):  # Windows has no IPC transport
-        doors.append(Endpoint(f"ipc://{_socket_path(home)}"))
+        endpoints.append(Endpoint(f"ipc://{_socket_path(home)}"))
     if settings.tcp_port >= 0:
         port = str(settings.tcp_port) if settings.tcp_port else "*"
-        doors.append(Endpoint(f"tcp://127.0.0.1:{port}", token))
+        endpoints.append(Endpoint(f"tcp://127.0.0.1:{port}", token))
     if settings.listen and not home.trial:
-        doors.append(_remote(home, settings.listen))
-    return doors
+        endpoints.append(_remote(home, settings.listen))
+    return endpoints
 
 
 def remove_socket_folder(home: Home) -> None:
-    """Remove the folder outside of a home whose path was too long for a socket."""
+    """Remove the folder that replaced a home whose path is too long for a socket."""
     if not hasattr(os, "getuid"):
         return
     folder = _short_folder(home)
-    with contextlib.suppress(OSError):  # it was not needed, or another kernel's socket is in it
+    with contextlib.suppress(OSError):  # there is none, or another kernel's socket is in it
         (folder / home.socket.name).unlink(missing_ok=True)
         folder.rmdir()
 
@@ -55,13 +54,13 @@ def remove_socket_folder(home: Home) -> None:
 def _remote(home: Home, listen: str) -> Endpoint:
     if not _LISTEN.match(listen):
         raise SettingsError(
-            f"listen = {listen!r} cannot be used; it takes tcp://ADDRESS:PORT", setting="listen"
+            f"listen = {listen!r} is invalid; write tcp://ADDRESS:PORT", setting="listen"
         )
     keys = KeyRing(home.path)
     if not keys.allowed():
         raise SettingsError(
-            f"listen = {listen!r} opens a door to other machines, and no key may come in; "
-            "make one first: batos keys make NAME",
+            f"listen = {listen!r} lets other machines connect, but no key is authorised; "
+            "run `batos keys make NAME` first",
             setting="listen",
         )
     public, secret = keys.server()
@@ -69,7 +68,7 @@ def _remote(home: Home, listen: str) -> Endpoint:
 
 
 def _socket_path(home: Home) -> Path:
-    """Return where the IPC socket is; a Unix socket's path has room for 107 bytes only."""
+    """Return where the IPC socket is; a Unix socket's path has room for only 107 bytes."""
     path = home.socket
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
@@ -87,7 +86,7 @@ def _short_folder(home: Home) -> Path:
 
 
 def _token(home: Home) -> str:
-    """Return the token of the TCP door; made on the first start, readable by the owner only."""
+    """Return the token of the TCP listener; the first start makes it, for the owner only."""
     path = home.lock.parent / "token"
     with contextlib.suppress(FileNotFoundError):
         token = path.read_text(encoding="ascii").strip()

@@ -1,8 +1,8 @@
 """The journal of thought: one JSON line per event in ``metacognition.jsonl``.
 
-The only module that knows aiologger, and it uses the part that loses nothing: a file
-handler, a bounded queue and one consumer that awaits each record. Fire-and-forget records
-are lost at shutdown, and its default handlers close standard output.
+The only module that imports aiologger. It uses a file handler, a bounded queue and one consumer
+that awaits each record: records that are not awaited are lost at shutdown, and aiologger's
+default handlers close standard output.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Journal:
         except asyncio.QueueFull:
             self.dropped += 1
 
-    __call__ = write  # the kernel takes it as a function
+    __call__ = write  # the kernel calls it as a function
 
     async def close(self) -> None:
         """Write what is queued, then close the file."""
@@ -76,18 +76,18 @@ class Journal:
             try:
                 await self._rotate()
                 await self._handler.emit(record)
-            except OSError as error:  # no room, no rights: thinking goes on without its journal
+            except OSError as error:  # missions continue without the journal
                 self.dropped += 1
-                log.warning("an event is not in %s: %s", self._path, error)
+                log.warning("an event could not be written to %s: %s", self._path, error)
             finally:
                 self._queue.task_done()
 
     async def _rotate(self) -> None:
-        """Begin a new file when this one is full, or when someone has taken it away."""
-        there = self._path.exists()
-        if there and self._path.stat().st_size <= self._max_bytes:
+        """Begin a new file if this one is full, or if someone removed it."""
+        exists = self._path.exists()
+        if exists and self._path.stat().st_size <= self._max_bytes:
             return
         await self._handler.close()
-        if there:
+        if exists:
             self._path.replace(self._path.with_name(self._path.name + ".1"))
         self._handler = self._open()

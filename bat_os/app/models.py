@@ -1,11 +1,11 @@
-"""What the personas think with: engines for the profile's models, made from what the image holds.
+"""The models of a daemon: an engine for each model of the profile, from what the image holds.
 
     profiles.toml > profile > one engine per model > Roster
     at start: missing models into the image (package, hub, folder), then lora_adapters/
-    with a GPU: what suits it is packed to NF4 on the way in, once
+    with a GPU: what suits it is packed to NF4 when it is stored, once
     later: ``batos models add`` and ``remove`` change both the image and the roster
 
-Names the engines' classes; nothing else does.
+Names the engines' classes; outside ``app`` only ``training`` does.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from bat_os.app.machine import find_gpu, has_cuda_gpu, read_book
 from bat_os.core.forms import NF4
 from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.offline import prepare
 from bat_os.engines.transformers.engine import TransformersEngine
-from bat_os.engines.transformers.forms import CONFIG, held_on_gpu
+from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu
 from bat_os.engines.transformers.quantizing import pack_in_child
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
@@ -40,6 +40,7 @@ from bat_os.image.models import (
     list_models,
     remove_model,
 )
+from bat_os.models.machine import find_gpu, has_cuda_gpu, read_book
 from bat_os.models.roster import Roster
 
 if TYPE_CHECKING:
@@ -75,17 +76,23 @@ def make_reader(path: Path) -> ModelEngine:
     return LlamaCppEngine(path.stem, locate)
 
 
+def probe_device() -> dict[str, Any]:
+    """Return plain facts about what computes here; imports torch, which takes seconds."""
+    prepare(1)  # before torch: without these switches the libraries print
+    return describe_device()
+
+
 class Models:
     """The models of one image.
 
     Args:
         image: Where they are kept.
-        run: Folder for links and what is on its way into the image.
+        run: Folder for links and for models that are being stored.
         settings: Profile, threads.
-        pack: What packs a model on its way in; where there is a GPU, ``pack_in_child``.
+        pack: Packs a model before it is stored; with a GPU, ``pack_in_child``.
 
     Attributes:
-        profile: Which persona has which model.
+        profile: Which persona uses which model.
         roster: The engines.
     """
 
@@ -95,7 +102,7 @@ class Models:
         """Make the engines; nothing is loaded.
 
         Raises:
-            SettingsError: There is no such profile.
+            SettingsError: The profile does not exist.
         """
         book = read_book()
         self.profile: Profile = book.profile(settings.profile)
@@ -120,10 +127,10 @@ class Models:
             self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
 
     async def prepare(self, report: Report) -> None:
-        """Take what the profile's models lack into the image, and the adapters.
+        """Store the models of the profile that the image lacks.
 
         Raises:
-            ModelError: A model cannot be had; says which and what to do.
+            ModelError: A model is not available; says which one and what to do.
         """
         there = set(await model_names(self._image))
         for name in self.profile.models:
@@ -131,13 +138,13 @@ class Models:
             async with self._intake:
                 if name not in there and source.engine != "openai":
                     await self._take_in(name, source.source, report, source)
-                # Also what an earlier start left when it was killed after the model was in.
+                # Also what an earlier start left if it was killed after storing the model.
                 await asyncio.to_thread(self._clear, name)
 
     async def take_adapters(self, folder: Path, report: Report) -> None:
-        """Take the adapters in ``folder`` into the image, and hand all that it has to the engines.
+        """Store the adapters in ``folder``, and give all that the image has to the engines.
 
-        One that is broken or fits no base is named in the log and skipped.
+        An adapter that is broken or fits no base is logged and skipped.
         """
         for name, path in await asyncio.to_thread(scan_adapters, folder):
             try:
@@ -156,44 +163,44 @@ class Models:
         """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``.
 
         Raises:
-            ModelError: It cannot be had.
-            ArgumentsError: ``source`` is none of these.
+            ModelError: It is not available.
+            ArgumentsError: ``source`` is something else.
         """
         check_name(name)
         known = self._sources.get(name)
         if known is not None and known.engine == "openai":
-            raise ArgumentsError(f"model {name} runs on a server; there is nothing to take in")
+            raise ArgumentsError(f"model {name} runs on a server; there is nothing to store")
         async with self._intake:
             await self._take_in(name, source or (known.source if known else ""), report, known)
             await asyncio.to_thread(self._clear, name)
         if name in self._engines:
             await self.roster.unload(name)
-        return next(one for one in await list_models(self._image) if one["name"] == name)
+        return next(row for row in await list_models(self._image) if row["name"] == name)
 
     async def remove(self, name: str) -> dict[str, Any]:
-        """Take a model out; its disk space comes back with a pack that keeps no history of it.
+        """Remove a model; its disk space is free after a pack that keeps no history of it.
 
         Raises:
-            NotFoundError: There is none of that name.
+            NotFoundError: No model has that name.
         """
-        told = await remove_model(self._image, name, links=self._run / "models")
+        removed = await remove_model(self._image, name, links=self._run / "models")
         if name in self._engines:
             await self.roster.unload(name)
-        return told
+        return removed
 
     async def list(self) -> dict[str, Any]:
-        """Return what is where: the image's models, and the roster's facts about each."""
-        told = self.roster.stats()
-        facts = {one["name"]: one for one in told.pop("models")}
-        stored = {one["name"]: one for one in await list_models(self._image)}
+        """Return the models of the image, with the roster's facts about each."""
+        stats = self.roster.stats()
+        facts = {row["name"]: row for row in stats.pop("models")}
+        stored = {row["name"]: row for row in await list_models(self._image)}
         rows = [{"name": name} | stored.get(name, {}) | facts.get(name, {})
                 for name in sorted({*facts, *stored})]  # fmt: skip
-        return {"profile": self.profile.name, "models": rows} | told
+        return {"profile": self.profile.name, "models": rows} | stats
 
     def _make(self, source: ModelSource) -> ModelEngine:
         name = source.name
         if source.engine == "openai":
-            # Here, since few have one, and its library takes a tenth of the kernel's start.
+            # Here: few people use one, and its library takes a tenth of the kernel's start.
             from bat_os.engines.remote.openai import OpenAiEngine
 
             return OpenAiEngine(name, source.source, model=source.file)
@@ -215,7 +222,7 @@ class Models:
     ) -> None:
         meta = {"source": source, "licence": known.licence if known else ""}
         revision = known.revision if known else "main"
-        # Of one source: what another one left unfinished must not get in between.
+        # A folder for each source: the unfinished files of another one must not mix in.
         part = hashlib.sha256(f"{source}@{revision}".encode()).hexdigest()[:12]
         new, place = self._run / "new" / name / part, Path(source or "/nowhere")
         if source.startswith(PACKAGE):
@@ -233,7 +240,7 @@ class Models:
             meta |= {key: value for key, value in asdict(got).items() if key != "bytes" and value}
         else:
             raise ArgumentsError(
-                f"{source!r} is no folder, no GGUF file and no id on the hub (owner/name)"
+                f"{source!r} is not a folder, a GGUF file or an id on the hub (owner/name)"
             )
         await self._keep(name, new, report, known, meta, consume=True)
 
@@ -247,7 +254,7 @@ class Models:
         *,
         consume: bool = False,
     ) -> None:
-        """Take the files in ``folder`` into the image, packed where that suits the device."""
+        """Store the files in ``folder``, packed if that suits the device."""
         await asyncio.to_thread(_check_files, name, folder, known)
         packed = self._run / "packed" / name
         if await self._was_packed(name, folder, packed, report, known):
@@ -264,7 +271,7 @@ class Models:
         whole = await asyncio.to_thread((folder / CONFIG).is_file)
         if self._pack is None or not whole or (known and known.engine != "transformers"):
             return False
-        for other in self._engines:  # the GPU is for the packing now; they come back when asked
+        for other in self._engines:  # packing needs the GPU; the engines load again when used
             await self.roster.unload(other)
         try:
             return await self._pack(
@@ -272,12 +279,12 @@ class Models:
                 wanted=known.form if known else "",
             )  # fmt: skip
         except (ModelError, ModelMemoryError) as error:
-            log.warning("model %s is kept as it came: %s", name, error)
-            report(f"{name}: kept as it came: {error}")
+            log.warning("model %s is stored without packing: %s", name, error)
+            report(f"{name}: stored without packing: {error}")
             return False
 
     def _clear(self, name: str) -> None:
-        """Remove what was on its way into the image."""
+        """Remove the files of a model that was being stored."""
         for part in ("new", "packed"):
             shutil.rmtree(self._run / part / name, ignore_errors=True)
 
@@ -287,7 +294,7 @@ class Models:
         known = [m for m in stored if m["kind"] == "transformers"]
         folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
         digest = await asyncio.to_thread(_digest, folder)
-        # What is there already needs no base, whose half a gigabyte would be read at each start.
+        # A stored adapter is not tried again: each start would read half a gigabyte of its base.
         present = {model["name"] for model in known}
         if any((m["name"], m["digest"]) == (name, digest) and m["base"] in present for m in stored):
             return
@@ -295,18 +302,18 @@ class Models:
         for model in known:
             try:
                 bases[model["name"]] = await self._links(model["name"])
-            except ImageError as error:  # of this base alone; the adapter may be for another
+            except ImageError as error:  # only this base; the adapter may be for another
                 log.warning("adapters are not tried on %s: %s", model["name"], error)
         base, why = await asyncio.to_thread(find_base, adapter, bases)
         if not base:
             raise ModelError(why)
-        report(f"taking the adapter {name} for {base} into the image")
+        report(f"storing the adapter {name} for {base}")
         await ingest_adapter(self._image, name, folder, base)
         log.info("adapter %s for %s: %s", name, base, digest)
 
 
 def _digest(folder: Path) -> str:
-    """Return what the image calls the adapter in ``folder``, if it has it."""
+    """Return the digest under which the image stores the adapter in ``folder``."""
     return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})
 
 
@@ -320,16 +327,16 @@ async def _unpack(name: str, package: str, folder: Path, report: Report) -> None
 
 
 def _check_files(name: str, folder: Path, known: ModelSource | None) -> None:
-    """Refuse a folder that the engine of this model could not load, before anything is replaced.
+    """Refuse a folder that the engine of this model cannot load, before anything is replaced.
 
     Raises:
-        ArgumentsError: It lacks what the engine reads.
+        ArgumentsError: It lacks files that the engine reads.
     """
     if known is None:
         return
     wanted = {"transformers": (CONFIG, "*.safetensors"), "llama.cpp": ("*.gguf",)}[known.engine]
     if lacking := [pattern for pattern in wanted if not any(folder.glob(pattern))]:
         raise ArgumentsError(
-            f"model {name} runs in {known.engine}, and {folder} has no {' and no '.join(lacking)}; "
-            "add a folder that has, or take it in under another name"
+            f"model {name} runs in {known.engine}, but {folder} has no {' and no '.join(lacking)}; "
+            "add a folder that has them, or store it under another name"
         )

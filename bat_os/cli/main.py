@@ -142,12 +142,12 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
-    from bat_os.app.listeners import make_doors, remove_socket_folder
+    from bat_os.app.listeners import make_endpoints, remove_socket_folder
     from bat_os.app.logs import Journal
     from bat_os.app.wiring import assemble
     from bat_os.kernel.service import Kernel
 
-    doors = make_doors(home, settings)
+    doors = make_endpoints(home, settings)
     parts = assemble(home, settings)
     journal = Journal(home.path / "metacognition.jsonl")
     kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.app.listeners import make_doors, remove_socket_folder
+from bat_os.app.listeners import make_endpoints, remove_socket_folder
 from bat_os.client.keys import KeyRing
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
@@ -19,7 +19,7 @@ def home(tmp_path):
 
 
 def doors(home, **settings):
-    return make_doors(home, Settings(home=str(home.path), **settings))
+    return make_endpoints(home, Settings(home=str(home.path), **settings))
 
 
 def test_ipc_is_for_the_owner_and_tcp_for_who_has_the_token(home):
@@ -31,7 +31,7 @@ def test_ipc_is_for_the_owner_and_tcp_for_who_has_the_token(home):
 
 
 def test_without_a_key_that_may_come_in_there_is_no_door_for_other_machines(home):
-    with pytest.raises(SettingsError, match="make one first: batos keys make NAME"):
+    with pytest.raises(SettingsError, match="run `batos keys make NAME` first"):
         doors(home, listen="tcp://127.0.0.1:5556")
     KeyRing(home.path).make("laptop")
     *_, remote = doors(home, listen="tcp://*:5556")
@@ -43,7 +43,7 @@ def test_without_a_key_that_may_come_in_there_is_no_door_for_other_machines(home
 )
 def test_an_address_of_another_form_is_refused(home, listen):
     KeyRing(home.path).make("laptop")
-    with pytest.raises(SettingsError, match="it takes tcp://ADDRESS:PORT"):
+    with pytest.raises(SettingsError, match="write tcp://ADDRESS:PORT"):
         doors(home, listen=listen)
 
 

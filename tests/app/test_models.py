@@ -92,8 +92,8 @@ async def test_what_cannot_be_packed_is_kept_as_it_came_and_that_is_said(make, i
         await make(pack=fail).add(NAME, str(tiny), said.append)
 
     assert [one["name"] for one in await list_models(image)] == [NAME]
-    assert f"{NAME}: kept as it came: no fp32 today" in said
-    assert "kept as it came" in caplog.text
+    assert f"{NAME}: stored without packing: no fp32 today" in said
+    assert "stored without packing" in caplog.text
 
 
 async def test_the_child_that_packs_leaves_alone_what_suits_the_device(tiny, tmp_path):
@@ -192,7 +192,7 @@ async def test_a_name_that_leaves_the_folder_of_the_models_is_refused(make, tiny
 
 @pytest.mark.parametrize("source", ["", "no-such-thing", "./nowhere", "http://x/y/z"])
 async def test_a_source_that_is_none_is_refused_with_what_it_may_be(make, source):
-    with pytest.raises(ArgumentsError, match="no folder, no GGUF file and no id on the hub"):
+    with pytest.raises(ArgumentsError, match="not a folder, a GGUF file or an id on the hub"):
         await make().add("mine", source, lambda _line: None)
 
 

@@ -1,16 +1,13 @@
 """bat_os.cli.progress: steps and counted work, on a terminal and in a pipe."""
 
+import sys
+
 import pytest
 
 from bat_os.cli import progress
 from bat_os.cli.console import Screen
 from bat_os.cli.progress import Progress
 from bat_os.core.values import Counted
-
-
-@pytest.fixture
-def terminal(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
 
 
 @pytest.fixture
@@ -27,8 +24,8 @@ def test_in_a_pipe_a_step_is_one_line_and_its_details_are_none(capsys):
     assert capsys.readouterr().err == "reading: 1 page\nread\n"
 
 
-@pytest.mark.usefixtures("terminal")
-def test_on_a_terminal_a_step_is_rewritten_in_place(capsys):
+def test_on_a_terminal_a_step_is_rewritten_in_place(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     shown = Progress()
     shown.show("reading", ": 1 page")
     shown.show("reading", ": 2 pages")

@@ -122,7 +122,7 @@ async def test_the_other_doors_stay_as_they_are(process):
 async def test_a_door_for_other_machines_without_keys_is_refused_at_the_start(kernel_process):
     kernel_process.start(listen="tcp://0.0.0.0:0")
     assert await asyncio.to_thread(kernel_process.wait) == 78
-    assert "make one first: batos keys make NAME" in kernel_process.log()
+    assert "run `batos keys make NAME` first" in kernel_process.log()
 
 
 async def test_a_client_that_is_not_let_in_is_told_what_may_be_wrong(key, remote):

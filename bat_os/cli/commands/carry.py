@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 async def _backup(ask: Ask) -> Mapping[str, Any]:
     folder = ask.options.folder
     if ask.options.verify:
-        from bat_os.cli import offline  # ZODB: a third of a second
+        from bat_os.app import offline  # ZODB: a third of a second
 
         return await offline.verify_backup(folder)
     full, copy = ask.options.full, ask.options.copy
@@ -34,7 +34,7 @@ async def _backup(ask: Ask) -> Mapping[str, Any]:
 
 
 async def _restore(ask: Ask) -> Mapping[str, Any]:
-    from bat_os.cli import offline  # ZODB: a third of a second
+    from bat_os.app import offline  # ZODB: a third of a second
 
     target = ask.options.target
     if is_held(Home(target).lock):
@@ -73,7 +73,7 @@ async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any
     try:
         return await ask.kernel.request(verb, timeout=LONG, body=dict(body))
     except KernelUnreachableError:
-        from bat_os.cli import offline  # ZODB: a third of a second
+        from bat_os.app import offline  # ZODB: a third of a second
 
         return await offline.do_work(ask.home, verb, body)
 

@@ -57,7 +57,7 @@ async def _export_of(home: Path, target: str, selector: str) -> str:
         async with connect(home) as kernel:
             told = await kernel.request("export", target=target, selector=selector)
     except KernelUnreachableError:
-        from bat_os.cli import offline  # ZODB: a third of a second
+        from bat_os.app import offline  # ZODB: a third of a second
 
         told = await offline.export_method(home, target, selector)
     return str(told["text"])

@@ -20,7 +20,7 @@ async def _verify(ask: Ask) -> Mapping[str, Any]:
         try:
             body = await ask.kernel.request("verify", timeout=LONG, on_event=bar.hear)
         except KernelUnreachableError:
-            from bat_os.cli import offline  # ZODB: a third of a second
+            from bat_os.app import offline  # ZODB: a third of a second
 
             body = await offline.verify_image(ask.home, bar.begin)
     return body | {"exit_status": 1 if body["damaged"] else 0}

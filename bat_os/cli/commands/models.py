@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.app.machine import look_at_machine, read_book
 from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.connection import WITHDRAWN
 from bat_os.cli.progress import Progress
 from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
+from bat_os.models.machine import look_at_machine, read_book
 from bat_os.models.profiles import choose, fit, show_size
 
 if TYPE_CHECKING:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import difflib
-import os
 import platform
 import shlex
-import shutil
 import sys
-from dataclasses import fields
-from importlib import metadata, resources
+import time
+from dataclasses import fields, replace
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bat_os.app.models import probe_device
+from bat_os.app.wiring import CELLS
 from bat_os.cli.doctor.outcome import Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault, load
 from bat_os.core.settings import FILE, PREFIX, Settings
-from bat_os.errors import SettingsError
-from bat_os.models.profilefile import parse
-from bat_os.models.profiles import FALLBACK, Machine, choose, fit, show_size
+from bat_os.errors import CellUnavailableError, SettingsError
+from bat_os.models.machine import look_at_machine, read_book
+from bat_os.models.profiles import FALLBACK, choose, fit, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from bat_os.cli.doctor.outcome import Facts
-    from bat_os.models.profiles import Profile, ProfileBook
+    from bat_os.models.profiles import Machine, Profile, ProfileBook
 
 OLDEST: Final = (3, 11)
 # Read by others than the kernel: run.sh and puter.bat.
 ELSEWHERE: Final = ("BATOS_PYTHON",)
 LIBRARIES: Final = "requirements.txt"
 MODELS: Final = "requirements-models.txt"
+LITTLE_MEMORY: Final = 2 * 10**9  # what the smallest profile needs
+LITTLE_DISK: Final = 10**9
+NO_DISK: Final = 50 * 10**6
+_MEND: Final = {
+    "zygote": "use Linux 5.13 or newer with Landlock and seccomp (in a container: allow both)",
+    "monty": "install pydantic-monty as requirements.txt pins it",
+}
 
 
 def check_python(_facts: Facts) -> list[Outcome]:
@@ -161,66 +168,44 @@ def _install(path: Path, *options: str) -> str:
     return shlex.join([sys.executable, "-m", "pip", "install", *options, "-r", str(path)])
 
 
-LITTLE_MEMORY: Final = 2 * 10**9  # what the smallest profile needs
-LITTLE_DISK: Final = 10**9
-NO_DISK: Final = 50 * 10**6
-
-
-def check_machine(_facts: Facts) -> list[Outcome]:
-    """Return what the machine has in cores and memory."""
-    memory = psutil.virtual_memory()
+def check_machine(facts: Facts) -> list[Outcome]:
+    """Return what the machine has in cores and memory, and how much room the home has."""
+    machine = look_at_machine(facts.home.path)
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    sizes = f"{show_size(memory.total)} of memory, {show_size(memory.available)} free"
-    found = f"{system}; {_count_cores()} cores; {sizes}"
-    if memory.available < LITTLE_MEMORY:
-        text = f"{found}: little for a language model"
-        return [warning("machine", text, "close other programs, or use a model on a server")]
-    return [ok("machine", found)]
+    sizes = f"{show_size(machine.ram)} of memory, {show_size(machine.free_ram)} free"
+    text = f"{system}; {machine.cores} cores; {sizes}"
+    if machine.free_ram < LITTLE_MEMORY:
+        advice = "close other programs, or use a model on a server"
+        outcome = warning("machine", f"{text}: little for a language model", advice)
+    else:
+        outcome = ok("machine", text)
+    return [outcome, _judge_disk(machine.free_disk, facts.home.path)]
 
 
-def check_disk(facts: Facts) -> list[Outcome]:
-    """Return how much room there is where the home directory lies."""
-    free = _free_disk(facts.home.path)
-    found = f"{show_size(free)} free for {facts.home.path}"
+def _judge_disk(free: int, home: Path) -> Outcome:
+    text = f"{show_size(free)} free for {home}"
     if free < NO_DISK:
-        return [broken("disk", found, "free some space: nothing can be stored")]
+        return broken("disk", text, "free some space: nothing can be stored")
     if free < LITTLE_DISK:
-        return [warning("disk", found, "free some space: the first start takes about 1 GB")]
-    return [ok("disk", found)]
+        return warning("disk", text, "free some space: the first start needs about 1 GB")
+    return ok("disk", text)
 
 
 def check_device(facts: Facts) -> list[Outcome]:
-    """Return what there is to compute with, and which model profiles suit it."""
-    book = parse(resources.files("bat_os").joinpath("profiles.toml").read_text(encoding="utf-8"))
+    """Return what device computes, and which model profiles suit it."""
+    book = read_book()
     try:
         book.profile(facts.settings.profile)
     except SettingsError as error:
-        return [
-            broken("profiles", f"BATOS_PROFILE: {error}", "set it to one of those, or unset it")
-        ]
+        advice = "set it to one of those, or unset it"
+        return [broken("profiles", f"BATOS_PROFILE: {error}", advice)]
     if facts.quick:
-        return [ok("device", "not looked at (--quick)")]
-    device = _describe_device()
+        return [ok("device", "not checked (--quick)")]
+    device = probe_device()
     gpu = device["kind"] == "cuda"
-    machine = Machine(
-        ram=psutil.virtual_memory().total,
-        free_ram=psutil.virtual_memory().available,
-        free_disk=_free_disk(facts.home.path),
-        cores=_count_cores(),
-        vram=device["memory"] if gpu else 0,
-        cuda=gpu,
-    )
+    machine = look_at_machine(facts.home.path)
+    machine = replace(machine, vram=device["memory"] if gpu else 0, cuda=gpu)
     return [_judge_device(device), *_judge_profiles(facts, book, machine)]
-
-
-def _describe_device() -> dict[str, Any]:
-    # torch takes seconds, and the switches come before it: without them the libraries talk.
-    from bat_os.engines.offline import prepare
-
-    prepare(1)
-    from bat_os.engines.transformers.forms import describe_device
-
-    return describe_device()
 
 
 def _judge_device(device: Mapping[str, Any]) -> Outcome:
@@ -269,13 +254,88 @@ def _stored_bytes(profile: Profile, models: Iterable[Mapping[str, Any]]) -> int:
     return sum(int(one["size"]) for one in models if one["name"] in profile.models)
 
 
-def _free_disk(path: Path) -> int:
-    """Return the free bytes where ``path`` lies, or would lie."""
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+async def check_cell(facts: Facts) -> list[Outcome]:
+    """Return how each cell stood the attacks, up to the first that held; that one is used."""
+    wanted = facts.settings.cell
+    kinds = list(CELLS) if wanted == "auto" else [wanted]
+    if facts.quick:
+        return [_judge_by_kernel(facts.kernel.health)]
+    outcomes: list[Outcome] = []
+    refused: list[str] = []
+    for kind in kinds:
+        text, stats = await _attack(kind)
+        if stats:
+            why = f"chosen: {_why(kind, wanted)}"
+            outcomes += [ok("cell", f"{kind}: {text}; {why}"), *_confinement(kind, stats)]
+            return [*outcomes, *_compare_cells(facts, kind)]
+        refused.append(f"{kind}: {text}")
+        if kind == "zygote" and sys.platform != "linux":
+            continue  # nothing is wrong: that cell is for Linux
+        if kind != kinds[-1]:
+            outcomes.append(warning("cell", refused[-1], _MEND[kind]))
+    found = f"learned methods are refused: {'; '.join(refused)}"
+    mend = "; or ".join(_MEND[kind] for kind in kinds)
+    if wanted != "auto":
+        mend += f"; or let another cell serve: unset BATOS_CELL (now {wanted})"
+    return [*outcomes, broken("cell", found, mend)]
 
 
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+async def _attack(kind: str) -> tuple[str, dict[str, Any]]:
+    """Return how the attacks went, and the facts of the cell where it held; {} where not."""
+    cell, started = CELLS[kind](), time.monotonic()
+    try:
+        outcome = await cell.self_test()
+        stats = cell.stats()
+    except (CellUnavailableError, OSError) as error:
+        return str(error), {}
+    finally:
+        await cell.close()
+    held, through = outcome["held"], outcome["through"]
+    if not outcome["ok"]:
+        return f"not held: {', '.join(through) or 'ordinary code does not run in it'}", {}
+    took = time.monotonic() - started
+    return f"all {len(held)} attacks held in {took:.1f} s ({', '.join(held)})", stats
+
+
+def _why(kind: str, wanted: str) -> str:
+    if wanted != "auto":
+        return f"BATOS_CELL={wanted}"
+    return "the first that holds" if kind == "zygote" else "it stands in, a smaller Python"
+
+
+def _confinement(kind: str, stats: Mapping[str, Any]) -> list[Outcome]:
+    """Return what holds learned code, of what this machine has."""
+    facts = stats["confinement"]
+    name = "confinement"
+    if kind != "zygote":
+        return [ok(name, f"{facts['interpreter']}, {facts['process']}")]
+    parts = [
+        f"Landlock {facts['landlock']}",
+        "seccomp",
+        f"namespaces: {facts['namespaces'] or 'none'}",
+        "an unprivileged user" if facts["unprivileged"] else "as root",
+    ]
+    found = ", ".join(parts)
+    if not facts["unprivileged"]:
+        return [warning(name, found, "start BAT OS as an ordinary user")]
+    return [ok(name, found)]
+
+
+def _compare_cells(facts: Facts, kind: str) -> list[Outcome]:
+    """Return a warning where the running kernel uses another cell than it would now."""
+    used = facts.kernel.health.get("cell", {})
+    if not used.get("self_test") or used.get("kind") == kind:
+        return []
+    found = f"the kernel uses {used.get('kind')}, this terminal's settings choose {kind}"
+    return [warning("cell", found, "./run.sh stop, then ./run.sh: it chooses again at its start")]
+
+
+def _judge_by_kernel(health: Mapping[str, Any]) -> Outcome:
+    cell = health.get("cell", {})
+    test = cell.get("self_test", {})
+    if not test:
+        return ok("cell", "not tried (--quick)")
+    if not test.get("ok"):
+        found = f"learned methods are refused: {cell.get('kind')} did not hold"
+        return broken("cell", found, "batos doctor tells more without --quick")
+    return ok("cell", f"{cell.get('kind')}: {len(test['held'])} attacks held at the kernel's start")

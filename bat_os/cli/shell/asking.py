@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.app.machine import read_book
 from bat_os.cli import watchdog
 from bat_os.cli.commands.command import Command
 from bat_os.cli.shell.launch import add_reading
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import KernelUnreachableError, SettingsError
+from bat_os.models.machine import read_book
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 

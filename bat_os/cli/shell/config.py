@@ -9,11 +9,11 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.app.machine import read_book
 from bat_os.cli.commands.command import Command
 from bat_os.cli.environment import load
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import SettingsError
+from bat_os.models.machine import read_book
 
 if TYPE_CHECKING:
     import argparse

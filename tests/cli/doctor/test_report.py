@@ -240,7 +240,7 @@ async def test_a_token_that_others_can_read_is_broken(home):
 async def test_a_home_that_is_a_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     state, found, _ = await look_once(Home(tmp_path / "file"), "home")
-    assert (state, "is no directory" in found) == ("broken", True)
+    assert (state, "is not a directory" in found) == ("broken", True)
 
 
 async def test_a_sound_image_is_ok_and_is_not_touched(home, image):
@@ -391,12 +391,12 @@ def no_zygote(tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'no Python here' >&2\nexit 1\n")
     python.chmod(0o755)
-    monkeypatch.setitem(running.CELLS, "zygote", lambda: ZygoteCell(python=str(python)))
+    monkeypatch.setitem(software.CELLS, "zygote", lambda: ZygoteCell(python=str(python)))
 
 
 @pytest.mark.usefixtures("no_zygote")
 async def test_where_the_first_cell_does_not_hold_the_second_one_stands_in(home, tmp_path):
-    told = [one for one in await running.check_cell(facts(home, tmp_path)) if one.name == "cell"]
+    told = [one for one in await software.check_cell(facts(home, tmp_path)) if one.name == "cell"]
     assert [one.state for one in told] == ["warning", "ok"]
     assert told[0].found == "zygote: the cell did not start: no Python here"
     assert told[1].found.endswith("chosen: it stands in, a smaller Python")
@@ -405,7 +405,7 @@ async def test_where_the_first_cell_does_not_hold_the_second_one_stands_in(home,
 @pytest.mark.usefixtures("no_zygote")
 async def test_where_no_cell_holds_learned_methods_are_refused(home, tmp_path):
     settings = Settings(cell="zygote")
-    (one,) = await running.check_cell(facts(home, tmp_path, settings=settings))
+    (one,) = await software.check_cell(facts(home, tmp_path, settings=settings))
     assert one.state == "broken"
     assert one.found.startswith("learned methods are refused: zygote: ")
     assert "unset BATOS_CELL" in one.advice

@@ -1,7 +1,6 @@
-"""What verbs do with an image themselves, where no kernel serves it or none is needed.
+"""What verbs do with an image themselves if no kernel serves it, or none is needed.
 
-A module of its own because it takes ZODB and numpy: a third of a second, which the verbs that only
-ask a kernel do not pay. They import it when they need it.
+Verbs import this module when they need it: ZODB and numpy take a third of a second.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _SILENT: Final = logging.NullHandler()
 
 
 async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Do what a kernel would do on the request ``verb``, with the image in ``home``.
+    """Carry out the wire verb ``verb`` on the image in ``home``.
 
     Raises:
-        NotFoundError: There is none.
-        LockedError: A kernel holds it, which then only does not answer.
+        NotFoundError: There is no image.
+        LockedError: A kernel holds it.
         FormatError: This program does not read the image's format.
-        BatError: As the verb.
+        BatError: What the verb raises.
     """
     async with _opened(home) as image:
         return await WORKS[verb](image, body)
@@ -53,7 +52,7 @@ async def export_method(home: Path, target: str, selector: str) -> dict[str, Any
 async def verify_image(home: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Compare the image in ``home`` with its hashes; raises as ``do_work``."""
     async with _opened(home) as image:
-        # Nothing is embedded here.
+        # Verifying embeds nothing.
         return await verify(image, CatalogService(image, HashEmbedder()), say)
 
 
@@ -71,7 +70,7 @@ async def restore_home(source: Path, home: Path, *, replace: bool) -> dict[str, 
 async def _opened(home: Path) -> AsyncIterator[ImageStore]:
     if not (home / IMAGE).exists():
         raise NotFoundError(f"there is no image in {home}; ./run.sh makes one at its first start")
-    # ZODB warns in the log of what it mends itself.
+    # ZODB logs warnings about what it repairs itself.
     logging.getLogger().addHandler(_SILENT)
     image = ImageStore.open(home / IMAGE)
     try:

@@ -32,7 +32,7 @@ def test_a_damaged_file_of_vectors_is_logged_and_not_used(monkeypatch, tmp_path,
     (tmp_path / library.VECTORS).write_bytes(b"damaged")
     monkeypatch.setattr(library, "_SEEDS", tmp_path)
     assert library.read_vectors() is None
-    assert "embedded anew" in caplog.text
+    assert "embedded again" in caplog.text
 
 
 @pytest.fixture
@@ -89,27 +89,27 @@ async def titles(mind):
 
 async def test_what_was_taken_in_is_compared_with_nothing_at_the_next_start(mind, reads):
     for _ in range(3):
-        await library.take_in_seeds(mind)
+        await library.load_seeds(mind)
         assert await titles(mind) == ["purr"]
     assert len(reads) == 1
 
 
 async def test_a_seed_that_is_missing_or_has_changed_is_taken_in_again(mind, reads):
-    await library.take_in_seeds(mind)
+    await library.load_seeds(mind)
     (doc_id,) = await mind.image.transact(lambda root: catalog_in(root).doc_ids("seed"), note="t")
     await mind.catalog.forget(doc_id)
-    await library.take_in_seeds(mind)
+    await library.load_seeds(mind)
     assert await titles(mind) == ["purr"]
     place = mind.folder / "seeds.toml"
     place.write_text(place.read_text().replace("purr", "growl").replace("Purr", "Growl"))
-    await library.take_in_seeds(mind)
+    await library.load_seeds(mind)
     assert (await titles(mind), len(reads)) == (["growl"], 3)
 
 
 async def test_another_version_of_the_program_looks_again(mind, reads, monkeypatch):
-    await library.take_in_seeds(mind)
+    await library.load_seeds(mind)
     monkeypatch.setattr(library.bat_os, "__version__", "99")
-    await library.take_in_seeds(mind)
+    await library.load_seeds(mind)
     assert (await titles(mind), len(reads)) == (["purr"], 2)
 
 
