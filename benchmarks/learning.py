@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from bat_os.app.wiring import assemble  # noqa: E402 - runs from a checkout
 from bat_os.core.brief import Brief, goal, signature  # noqa: E402 - as above
-from bat_os.core.events import MethodRejected, MethodVerified  # noqa: E402 - as above
+from bat_os.core.mission import MethodRejected, MethodVerified  # noqa: E402 - as above
 from bat_os.core.prompts import STOP, Prompt, ask_method, read_method  # noqa: E402 - as above
 from bat_os.core.settings import Settings  # noqa: E402 - as above
 from bat_os.errors import BatError  # noqa: E402 - as above

@@ -3,17 +3,20 @@
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.events import (
+from bat_os.core.mission import (
+    MAX_DRAFTS,
+    TRANSITIONS,
     BriefAccepted,
     MessageUnderstood,
     MethodDrafted,
     MethodRejected,
     MethodVerified,
+    Mission,
     MissionFailed,
     PassagesFound,
     QueriesPlanned,
+    State,
 )
-from bat_os.core.mission import MAX_DRAFTS, TRANSITIONS, Mission, State
 from bat_os.errors import TransitionError
 
 DRAFTED = MethodDrafted(({"text": "    return 1"},), model_calls=2, tokens=40)

@@ -12,8 +12,7 @@ from bat_os import errors
 from bat_os.app.model_verbs import make_model_verbs
 from bat_os.core import protocol
 from bat_os.core.brief import Brief
-from bat_os.core.events import BriefAccepted
-from bat_os.core.mission import Mission
+from bat_os.core.mission import BriefAccepted, Mission
 from bat_os.core.protocol import Request
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.feed import notice

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.events import BriefAccepted, MissionFailed
-from bat_os.core.mission import State
+from bat_os.core.mission import BriefAccepted, MissionFailed, State
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import FormatError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import missions

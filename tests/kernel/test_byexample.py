@@ -3,7 +3,7 @@
 import pytest
 
 from bat_os.core.choosing import MENDED
-from bat_os.core.events import MethodRejected, MethodVerified
+from bat_os.core.mission import MethodRejected, MethodVerified
 from bat_os.image.objects import Method
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.snapshot import find

@@ -23,17 +23,17 @@ from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.core.brief import goal, signature
-from bat_os.core.events import (
+from bat_os.core.frames import MAX_FRAME, pack, unpack
+from bat_os.core.mission import (
     MethodDrafted,
     MethodRejected,
     MethodVerified,
+    Mission,
     MissionFailed,
     PassagesFound,
     QueriesPlanned,
     SkillReused,
 )
-from bat_os.core.frames import MAX_FRAME, pack, unpack
-from bat_os.core.mission import Mission
 from bat_os.core.values import to_wire
 from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
@@ -44,7 +44,7 @@ from bat_os.image.objects import Method, UvmObject, object_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
-    from bat_os.core.events import Event
+    from bat_os.core.mission import Event
     from bat_os.image.missions import Record
 
     Root = MutableMapping[str, Any]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
-from bat_os.core.events import PassagesFound
+from bat_os.core.mission import PassagesFound
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions

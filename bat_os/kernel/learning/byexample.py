@@ -12,9 +12,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal
+from bat_os.core.brief import goal, literals
 from bat_os.core.choosing import same
-from bat_os.core.literals import literals
 from bat_os.errors import CellError, ProtocolError
 from bat_os.image.objects import kept_examples, merge_examples
 from bat_os.kernel.learning.similar import as_draft, form_of, read_functions

@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
-from bat_os.core.events import MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
-from bat_os.core.plan import Plan
-from bat_os.core.prompts import STOP, ask_method
+from bat_os.core.mission import MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
+from bat_os.core.prompts import STOP, Plan, ask_method
 from bat_os.image.objects import digest
 from bat_os.kernel.learning.byexample import find_by_example
 from bat_os.kernel.learning.replacement import replaced_by

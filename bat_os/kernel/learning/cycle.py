@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
-from bat_os.core.events import (
+from bat_os.core.mission import (
     BriefAccepted,
     MessageUnderstood,
     MethodRejected,
@@ -27,10 +27,9 @@ from bat_os.core.events import (
     PassagesFound,
     QueriesPlanned,
     SkillReused,
+    State,
 )
-from bat_os.core.mission import State
-from bat_os.core.plan import plan_schema, read_plan
-from bat_os.core.prompts import ask_plan
+from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
     BatError,
@@ -55,8 +54,7 @@ from bat_os.kernel.turn import take_turn
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-    from bat_os.core.events import Event
-    from bat_os.core.mission import Mission
+    from bat_os.core.mission import Event, Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import Mind
     from bat_os.kernel.turn import Answer

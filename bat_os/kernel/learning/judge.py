@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, parameters, signature
 from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview, same
-from bat_os.core.events import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
-from bat_os.core.probes import find_dull, vary
+from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
 from bat_os.core.values import to_wire
 from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
@@ -34,7 +33,13 @@ from bat_os.kernel.snapshot import find, runnable_of, snapshot_of
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
-from bat_os.method.plausibility import find_implausible, find_unused, keeps_more
+from bat_os.method.plausibility import (
+    find_implausible,
+    find_uninformative,
+    find_unused,
+    keeps_more,
+    perturb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -290,7 +295,7 @@ class Validation:
 
     async def _find_forgetful(self, source: str, value: Any) -> str:
         """Return in one line that a second call loses what the first one kept, or ""."""
-        others = vary(self._brief.args)
+        others = perturb(self._brief.args)
         if not others or not keeps_more(goal(self._brief), value):
             return ""
         name = self._brief.selector
@@ -306,14 +311,14 @@ class Validation:
     async def _probe(self, source: str, value: Any) -> tuple[str, str]:
         """Return a key of the answers to other arguments of the same kind, and a doubt, or ""."""
         keys, told = [], []
-        for args in vary(self._brief.args):
+        for args in perturb(self._brief.args):
             try:
                 answer = await self._run(source, replace(self._brief, args=args), PROBE_SECONDS)
                 keys.append(await self._key(answer))
                 told.append((args, answer.value))
             except _ITS_FAULT as error:
                 keys.append(f"error {error.details.get('type', '')}")
-        return digest(repr(keys)), find_dull(self._brief.args, value, told)
+        return digest(repr(keys)), find_uninformative(self._brief.args, value, told)
 
     async def _key_of_chance(self, source: str, answer: Answer) -> str:
         """Return a key for the form of a text that another seed makes another text; else ""."""

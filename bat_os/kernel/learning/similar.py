@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, parameters
-from bat_os.core.events import PassagesFound
+from bat_os.core.mission import PassagesFound
 from bat_os.image.objects import Method
 from bat_os.kernel.snapshot import find
 from bat_os.method.adapt import Form, adapt

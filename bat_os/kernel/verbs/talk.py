@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import discussion as counterpoint
-from bat_os.core import sentences
+from bat_os.core import discussion as sentences
 from bat_os.errors import ArgumentsError, ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
 from bat_os.image.objects import digest

@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.brief import Brief
-from bat_os.core.events import MethodDrafted
+from bat_os.core.mission import MethodDrafted
 from bat_os.core.packet import CognitiveStatePacket
 from bat_os.core.personas import PERSONAS
 from bat_os.core.protocol import Request

@@ -6,8 +6,7 @@ import pytest
 
 from bat_os.cells.scripted import ScriptedCell
 from bat_os.core.brief import Brief, parameters
-from bat_os.core.events import MessageUnderstood, MethodDrafted, QueriesPlanned
-from bat_os.core.mission import MAX_DRAFTS, State
+from bat_os.core.mission import MAX_DRAFTS, MessageUnderstood, MethodDrafted, QueriesPlanned, State
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image.history.versions import Skill, install
 from bat_os.kernel.learning.cycle import PLAN_TRIES, CognitiveCycle

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bat_os.core.events import MethodRejected, MethodVerified
+from bat_os.core.mission import MethodRejected, MethodVerified
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, script
 

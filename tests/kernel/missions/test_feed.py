@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.events import BriefAccepted, MissionFailed, QueriesPlanned
-from bat_os.core.mission import Mission
+from bat_os.core.mission import BriefAccepted, Mission, MissionFailed, QueriesPlanned
 from bat_os.errors import ArgumentsError, BusyError, ShuttingDownError
 from bat_os.kernel.missions.feed import (
     KEPT,

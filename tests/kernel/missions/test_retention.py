@@ -3,7 +3,7 @@
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.events import MissionFailed
+from bat_os.core.mission import MissionFailed
 from bat_os.image import missions
 from bat_os.kernel.missions import retention as pruning
 from bat_os.kernel.missions.retention import prune_answers, prune_if_sure

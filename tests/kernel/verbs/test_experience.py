@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.events import BriefAccepted, MissionFailed
+from bat_os.core.mission import BriefAccepted, MissionFailed
 from bat_os.errors import ArgumentsError
 from bat_os.image import missions
 from bat_os.image.history import experience

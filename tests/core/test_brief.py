@@ -1,8 +1,8 @@
-"""bat_os.core.naming: what the wish calls the values."""
+"""bat_os.core.brief: what the wish calls the values."""
 
 import pytest
 
-from bat_os.core.naming import name_numbers, name_texts
+from bat_os.core.brief import MAX_LITERALS, literals, name_numbers, name_texts
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,27 @@ def test_other_counts_than_that_of_the_texts_give_no_names(wish, texts):
 )
 def test_numbers_are_called_what_the_wish_calls_them(wish, count, names):
     assert name_numbers(wish, count) == names
+
+
+@pytest.mark.parametrize(
+    ("wish", "values"),
+    [
+        ("check whether a number is divisible by 7", (7,)),
+        ("roll a six-sided die", (6,)),
+        ("replace all spaces with underscores", (" ", "_")),
+        ("join the words with ', '", (", ",)),
+        ('put "<b>" before the text', ("<b>",)),
+        ("add 19.5 percent, or -3.", (19.5, -3)),
+        ("say it's Bob's turn", ()),
+        ("the only one of its kind in v2", ()),
+        ("split at dashes and slashes", ("-", "/")),
+        ("7 and 7 and seven", (7,)),
+        ("", ()),
+    ],
+)
+def test_numbers_quotes_and_signs_are_found(wish, values):
+    assert literals(wish) == values
+
+
+def test_there_are_never_many():
+    assert len(literals(" ".join(map(str, range(50))))) == MAX_LITERALS
