@@ -23,19 +23,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bat_os.core.personas import ALFRED
-from bat_os.core.prompts import STOP, ask_method, read_method
+from bat_os.core.prompts import ask_method, read_method
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.offline import default_threads
 from bat_os.engines.transformers.engine import TransformersEngine
-from bat_os.kernel.learning.candidates import METHOD_TOKENS
 from bat_os.method.fixups import RULES, apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.method.seeds import parse_seeds
 from bat_os.method.text import parses
-from bat_os.ports import Sampling
 from bat_os.training.examples import parse_examples
 from bat_os.training.training import EXAMPLES
-from benchmarks.adapter import SHIPPED
+from benchmarks.adapter import GREEDY, SHIPPED, WARM
 from benchmarks.learning import BRIEFS, load
 
 if TYPE_CHECKING:
@@ -49,7 +47,6 @@ DRAFTS = ROOT / "tests" / "cases" / "drafts.jsonl"
 METHODS = ROOT / "tests" / "cases" / "methods"
 SEEDS = ROOT / "bat_os" / "seeds"
 SAMPLES = 7
-WARM = 0.7
 
 
 @dataclass(frozen=True)
@@ -153,12 +150,10 @@ async def ask(engine: ModelEngine, brief: Brief, adapter: str) -> Sequence[str]:
     """Return one greedy answer and SAMPLES sampled ones."""
     system = ALFRED.system_prompt
     plain, shown = ask_method(brief, system, None), ask_method(brief, system, ())
-    greedy = Sampling(max_tokens=METHOD_TOKENS, stop=STOP)
-    warm = Sampling(temperature=WARM, max_tokens=METHOD_TOKENS, stop=STOP, seed=1)
     half = SAMPLES // 2
-    [first] = await engine.generate([plain], greedy, adapter=adapter)
+    [first] = await engine.generate([plain], GREEDY, adapter=adapter)
     others = await engine.generate(
-        [plain] * half + [shown] * (SAMPLES - half), warm, adapter=adapter
+        [plain] * half + [shown] * (SAMPLES - half), WARM, adapter=adapter
     )
     return [one.text for one in (first, *others)]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice, permutations
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.method.text import find_method, is_name, parse_method
+from bat_os.method.text import find_method, is_name, parse_method, unparse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ def adapt(source: str, selector: str, form: Form) -> str:
     method.name = form.selector
     if ast.get_docstring(method) is not None:
         method.body[0] = ast.Expr(ast.Constant(form.wish))
-    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+    return unparse(tree)
 
 
 def _fit_slots(method: ast.FunctionDef, selector: str, form: Form) -> dict[str, str] | None:

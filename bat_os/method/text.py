@@ -14,7 +14,7 @@ import builtins
 import re
 import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -155,19 +155,15 @@ def get_text(source: str, edit: Edit) -> str:
     return line[edit.column : edit.column + edit.length].decode("utf-8", "replace")
 
 
-def insert_before(source: str, names: Iterable[ast.expr], text: str) -> str:
-    """Return ``source`` with ``text`` before each of its ``names``.
+def unparse(tree: ast.AST) -> str:
+    """Return the text of a tree, with a line end; "" if Python cannot write it.
 
-    Nothing changes if one of them is not where the parser says, as inside some f-strings.
+    Comments and the author's layout are lost: for text that a model wrote.
     """
-    edits = []
-    for node in names:
-        here = Edit(node.lineno, node.col_offset, text)
-        name = node.id if isinstance(node, ast.Name) else ""
-        if not name or get_text(source, replace(here, length=len(name.encode()))) != name:
-            return source
-        edits.append(here)
-    return apply_edits(source, edits)
+    try:
+        return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+    except ValueError:  # some f-strings, before Python 3.12
+        return ""
 
 
 def words(text: str) -> frozenset[str]:
