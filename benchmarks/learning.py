@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bat_os.core.mission import Mission
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 BRIEFS = ROOT / "tests" / "cases" / "briefs.jsonl"
 _SAME = "list|tuple|dict|str|int|float|set"  # a check of these on the result names the result
@@ -126,7 +126,7 @@ class Row:
 class Bench:
     """One image and one model, and as many objects as there are tries."""
 
-    def __init__(self, mind: Mind) -> None:
+    def __init__(self, mind: KernelContext) -> None:
         self.mind = mind
         self.tries = 0
 
@@ -311,7 +311,7 @@ def load(path: Path) -> list[Case]:
 
 
 @asynccontextmanager
-async def mind_in(folder: Path, candidates: int) -> AsyncIterator[Mind]:
+async def mind_in(folder: Path, candidates: int) -> AsyncIterator[KernelContext]:
     """Give the mind of the image in ``folder``, which is awakened where it is new."""
     home = Home(folder)
     home.prepare()
@@ -352,7 +352,7 @@ async def run(options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-async def run_greedy_rows(mind: Mind, cases: list[Case]) -> list[Row]:
+async def run_greedy_rows(mind: KernelContext, cases: list[Case]) -> list[Row]:
     """Return what single greedy answers reach."""
     rows = {name: Row(name) for name in (
         "greedy, asked plainly", "greedy, forced form", "greedy, forced form + fix-ups",
@@ -365,7 +365,7 @@ async def run_greedy_rows(mind: Mind, cases: list[Case]) -> list[Row]:
     return [*rows.values()]
 
 
-async def run_row(kind: Kind, mind: Mind, cases: list[Case]) -> list[Row]:
+async def run_row(kind: Kind, mind: KernelContext, cases: list[Case]) -> list[Row]:
     """Return what missions of one kind reach; of the plain kind, its first batches too."""
     batch = {name: Row(name) for name in (
         "first batch: the first that runs", "first batch: what most agree on",

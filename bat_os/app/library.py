@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bat_os.image.catalog import Kind
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.method.seeds import Seed
 
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
@@ -45,7 +45,7 @@ _SEEDS: Final = resources.files("bat_os") / "seeds"
 log = logging.getLogger(__name__)
 
 
-async def load_codex(mind: Mind) -> None:
+async def load_codex(mind: KernelContext) -> None:
     """Load the codex of this program into the image."""
 
     async def load() -> None:
@@ -54,7 +54,7 @@ async def load_codex(mind: Mind) -> None:
     await _load(mind.image, "codex", CODEX.read_text(encoding="utf-8"), load)
 
 
-async def load_seeds(mind: Mind) -> None:
+async def load_seeds(mind: KernelContext) -> None:
     """Load the seed library of this program into the image."""
 
     async def load() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bat_os.app.models import Models
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.verbs.table import Say, Verb
 
 
@@ -30,7 +30,7 @@ class _Intakes:
         self._models = models
         self._adding: dict[tuple[str, str], asyncio.Task[dict[str, Any]]] = {}
 
-    async def add(self, mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def add(self, mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         source = request.body.get("source", "")
         if type(source) is not str:
             raise ArgumentsError("source is no text")
@@ -49,7 +49,7 @@ class _Intakes:
             if self._adding.get(who) is task:
                 del self._adding[who]
 
-    async def cancel(self, mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def cancel(self, mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         task = self._adding.get((request.session, _name(request)))
         if task is None:
             return {"cancelled": False}
@@ -62,16 +62,16 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
     """Return the verbs on these models."""
     intakes = _Intakes(models)
 
-    async def show(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def show(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         if isinstance(mind.image, PastImage):  # where a model is in memory is of the present
             return {"models": await list_models(mind.image)}
         return await models.list()
 
-    async def remove(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def remove(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         return await models.remove(_name(request))
 
     def setting(change: Callable[[str], None]) -> Verb:
-        async def run(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+        async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
             change(_name(request))
             return await models.list()
 

@@ -24,7 +24,7 @@ from bat_os.errors import ModelError, SettingsError
 from bat_os.image.blobs import ingest_folder, link_folder, model_names
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
-from bat_os.kernel.context import Mind
+from bat_os.kernel.context import KernelContext
 from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.verbs.table import VERBS
 from bat_os.method.guardian import PersistenceGuardian
@@ -66,7 +66,7 @@ class Parts:
         verbs: The wire verbs besides messages.
     """
 
-    mind: Mind
+    mind: KernelContext
     steps: Sequence[Step]
     verbs: Mapping[str, Verb]
 
@@ -83,7 +83,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     image = ImageStore.open(settings.image or home.path / IMAGE)
     models = Models(image, home.path / "run", settings)
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
-    mind = Mind(
+    mind = KernelContext(
         image=image,
         roster=_scripted_roster(script) if script else models.roster,
         profile=models.profile,
@@ -98,7 +98,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
 
 
-def _steps(mind: Mind, models: Models) -> Sequence[Step]:
+def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
     async def cell(report: Report) -> None:
         report("testing the cell with attacks")
         await mind.cell.self_test()

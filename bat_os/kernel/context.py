@@ -1,4 +1,4 @@
-"""What the kernel thinks with: the image and the ports, handed around as one value."""
+"""The image and the ports that the kernel works with, passed around as one value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cascaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Mind:
+class KernelContext:
     """The image and the ports.
 
     Attributes:
@@ -62,4 +62,6 @@ class Mind:
     guardian: PersistenceGuardian
     personas: Mapping[str, Persona]
     options: Settings
-    cascade: Callable[[Mind, Brief, Sequence[Mapping[str, Any]]], Awaitable[Cascaded]] | None = None
+    cascade: (
+        Callable[[KernelContext, Brief, Sequence[Mapping[str, Any]]], Awaitable[Cascaded]] | None
+    ) = None

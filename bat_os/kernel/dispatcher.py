@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
     from bat_os.kernel.verbs.table import Verb
 
@@ -47,7 +47,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        mind: Mind,
+        mind: KernelContext,
         scheduler: Scheduler,
         about: Callable[[], Mapping[str, Any]],
         stop: Callable[[], None],

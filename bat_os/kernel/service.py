@@ -33,7 +33,7 @@ from bat_os.kernel.verbs.table import VERBS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.verbs.table import Verb
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]
@@ -70,7 +70,7 @@ class Kernel:
 
     def __init__(
         self,
-        mind: Mind,
+        mind: KernelContext,
         endpoints: Sequence[Endpoint],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],

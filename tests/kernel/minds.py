@@ -10,7 +10,7 @@ from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.image import missions
 from bat_os.image.catalog_service import CatalogService
-from bat_os.kernel.context import Mind
+from bat_os.kernel.context import KernelContext
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.profilefile import parse
 from bat_os.models.roster import Roster
@@ -42,7 +42,7 @@ def roster_of(engine):
 def make_mind(image, cell, answers, *, gate=None, engine=None, **options):
     """Return a mind whose model answers from ``answers``; three candidates a batch."""
     embedder = HashEmbedder()
-    return Mind(
+    return KernelContext(
         image=image,
         roster=roster_of(engine or ScriptedEngine(answers, gate=gate)),
         profile=TINY,

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.judge import Installation
 
     Root = MutableMapping[str, Any]
 
 
-async def hold(mind: Mind, record: Record, made: Installation, choice: Choice) -> None:
+async def hold(mind: KernelContext, record: Record, made: Installation, choice: Choice) -> None:
     """End the mission with a version that waits; the first call has no effect.
 
     Raises:
@@ -55,7 +55,7 @@ async def hold(mind: Mind, record: Record, made: Installation, choice: Choice) -
     await mind.image.transact(work, note=f"hold {skill.selector}"[:70], mission=record.id)
 
 
-async def refuse_waiting(mind: Mind, brief: Brief) -> None:
+async def refuse_waiting(mind: KernelContext, brief: Brief) -> None:
     """Return nothing unless the message would be understood after the Architect's yes.
 
     Raises:

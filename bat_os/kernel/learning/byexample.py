@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from bat_os.core.brief import Brief
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 POOL: Final = 48  # of each kind
 TRIALS: Final = 240
@@ -34,7 +34,9 @@ SECONDS: Final = 0.5
 BITS: Final = 4  # so many answers of yes or no tell as much as one other
 
 
-async def find_by_example(mind: Mind, brief: Brief, known: Collection[str]) -> list[dict[str, Any]]:
+async def find_by_example(
+    mind: KernelContext, brief: Brief, known: Collection[str]
+) -> list[dict[str, Any]]:
     """Return up to ENOUGH functions as drafts that do what the examples show, the nearest first.
 
     Args:
@@ -83,7 +85,7 @@ def tells_enough(examples: Sequence[Mapping[str, Any]]) -> bool:
 
 
 async def reproduces(
-    mind: Mind, brief: Brief, source: str, examples: Sequence[Mapping[str, Any]]
+    mind: KernelContext, brief: Brief, source: str, examples: Sequence[Mapping[str, Any]]
 ) -> bool:
     """Say whether ``source`` gives the result of every example."""
     if mind.guardian.audit(source, brief.selector).lines():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.similar import Similar
     from bat_os.kernel.missions.feed import TextFeed
     from bat_os.ports import Prompt, Sampling
@@ -36,7 +36,7 @@ _FENCE: Final = "```python\n"  # for the model, not for who looks on
 class Synthesis:
     """The SYNTHESIZING step of one mission."""
 
-    def __init__(self, mind: Mind, record: Record, text_feed: TextFeed) -> None:
+    def __init__(self, mind: KernelContext, record: Record, text_feed: TextFeed) -> None:
         self._mind = mind
         self._record = record
         self._text_feed = text_feed
@@ -133,7 +133,7 @@ class Synthesis:
         return drafts, sum(one.tokens for one in written)
 
 
-async def writer_of(mind: Mind, brief: Brief) -> str:
+async def writer_of(mind: KernelContext, brief: Brief) -> str:
     """Return the name of the persona that the target delegates to."""
 
     def work(root: MutableMapping[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """The cascade: a brief goes through BRICK, ROBIN, BABS and ALFRED, and one more draft comes out.
 
-It is offered to the kernel as ``Mind.cascade``; a mission whose brief has the mode ``cascade``
+It is offered as ``KernelContext.cascade``; a mission whose brief has the mode ``cascade``
 calls it in its first SYNTHESIZING. The draft is judged as any other candidate. At most four
 calls of a model, each with its own limit of tokens and seconds.
 """
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.brief import Brief
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.ports import Completion, Prompt, Sampling
 
 SECONDS: Final = 60.0  # for one stage, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
 
-async def run_cascade(mind: Mind, brief: Brief, passages: Sequence[Mapping[str, Any]]) -> Cascaded:
+async def run_cascade(
+    mind: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
+) -> Cascaded:
     """Return the packet of all stages and the final draft, in the form of ``MethodDrafted``.
 
     Raises:
@@ -70,19 +72,23 @@ async def run_cascade(mind: Mind, brief: Brief, passages: Sequence[Mapping[str, 
     return Cascaded(packet.to_plain(), draft, calls, tokens)
 
 
-def _method(mind: Mind, persona: str, seed: int) -> Sampling:
+def _method(mind: KernelContext, persona: str, seed: int) -> Sampling:
     """Return how a persona writes a method: the most likely one, since one is wanted."""
     own = mind.profile.personas[persona].sampling
     return replace(own, temperature=0.0, seed=seed, stop=STOP, seconds=SECONDS)
 
 
-def _answer(mind: Mind, persona: str, seed: int, form: tuple[int, Mapping[str, Any]]) -> Sampling:
+def _answer(
+    mind: KernelContext, persona: str, seed: int, form: tuple[int, Mapping[str, Any]]
+) -> Sampling:
     tokens, schema = form
     method = _method(mind, persona, seed)
     return replace(method, max_tokens=tokens, stop="", schema=schema)
 
 
-async def _draw(mind: Mind, persona: str, prompt: Prompt, sampling: Sampling) -> Completion:
+async def _draw(
+    mind: KernelContext, persona: str, prompt: Prompt, sampling: Sampling
+) -> Completion:
     writing = sampling.schema is None
     return (await mind.roster.generate(persona, [prompt], sampling, writing=writing))[0]
 
@@ -95,7 +101,9 @@ def _read(persona: str, answer: Completion, read: Callable[[str], Stage]) -> Sta
         return Stage(persona, skipped=text, tokens=answer.tokens)
 
 
-def _draft(mind: Mind, prompt: Prompt, last: Completion, sampling: Sampling) -> dict[str, Any]:
+def _draft(
+    mind: KernelContext, prompt: Prompt, last: Completion, sampling: Sampling
+) -> dict[str, Any]:
     roster = mind.roster
     return {
         "text": last.text,

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.mission import Event, Mission
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.turn import Answer
 
     Root = MutableMapping[str, Any]
@@ -79,7 +79,7 @@ class CognitiveCycle:
         text_feed: Sends on the text that models write.
     """
 
-    def __init__(self, mind: Mind, emit: Emit, text_feed: TextFeed | None = None) -> None:
+    def __init__(self, mind: KernelContext, emit: Emit, text_feed: TextFeed | None = None) -> None:
         self.mind = mind
         self.emit = emit
         self.text_feed = text_feed or TextFeed()

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bat_os.core.choosing import Choice
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.written import Tested
     from bat_os.kernel.turn import Answer
 
@@ -133,7 +133,7 @@ class Validation:
         tested: What became of written tests, once there are any.
     """
 
-    def __init__(self, mind: Mind, record: Record) -> None:
+    def __init__(self, mind: KernelContext, record: Record) -> None:
         self._mind = mind
         self._record = record
         self._brief = record.mission.brief

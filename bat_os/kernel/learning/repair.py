@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Verdict
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 TRIALS: Final = 320
 ENOUGH: Final = 3
 
 
 async def mend(
-    mind: Mind,
+    mind: KernelContext,
     brief: Brief,
     examples: Sequence[Mapping[str, object]],
     verdicts: Sequence[Verdict],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.core.brief import Brief
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 
 class Replaced(NamedTuple):
@@ -42,6 +42,6 @@ def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
     return Replaced(method.version.number, method.version.source)
 
 
-async def replaced_by(mind: Mind, brief: Brief) -> Replaced:
+async def replaced_by(mind: KernelContext, brief: Brief) -> Replaced:
     """Return ``find_replaced`` of the image as it is."""
     return await mind.image.transact(lambda root: find_replaced(root, brief), note="read a version")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.image.catalog import Passage
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 NEAREST: Final = 3
 
@@ -41,7 +41,7 @@ class Known:
     similarity: float
 
 
-async def find_known(mind: Mind, brief: Brief) -> Known | None:
+async def find_known(mind: KernelContext, brief: Brief) -> Known | None:
     """Return the learned method that serves the wish of ``brief``, or None.
 
     Raises:

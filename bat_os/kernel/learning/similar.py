@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
 ADAPTED: Final = 3
 STEWARD: Final = "ALFRED"  # who speaks for what no model wrote
@@ -48,7 +48,7 @@ class Similar:
     likeness: float
 
 
-async def find_similar(mind: Mind, record: Record) -> list[Similar]:
+async def find_similar(mind: KernelContext, record: Record) -> list[Similar]:
     """Return the functions among the passages found, the nearest wish first.
 
     Raises:
@@ -60,7 +60,7 @@ async def find_similar(mind: Mind, record: Record) -> list[Similar]:
 
 
 async def read_functions(
-    mind: Mind, wish: str, known: Sequence[Mapping[str, Any]]
+    mind: KernelContext, wish: str, known: Sequence[Mapping[str, Any]]
 ) -> list[Similar]:
     """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first.
 
@@ -87,7 +87,9 @@ async def read_functions(
     return [*nearest.values()]
 
 
-async def adapt_to(mind: Mind, brief: Brief, similar: Sequence[Similar]) -> list[dict[str, Any]]:
+async def adapt_to(
+    mind: KernelContext, brief: Brief, similar: Sequence[Similar]
+) -> list[dict[str, Any]]:
     """Return the nearest functions that fit as drafts; no model wrote them."""
     form = await form_of(mind, brief)
     drafts: list[dict[str, Any]] = []
@@ -99,7 +101,7 @@ async def adapt_to(mind: Mind, brief: Brief, similar: Sequence[Similar]) -> list
     return drafts
 
 
-async def form_of(mind: Mind, brief: Brief) -> Form:
+async def form_of(mind: KernelContext, brief: Brief) -> Form:
     """Return what a method for this brief is to look like."""
 
     def work(root: MutableMapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.turn import Answer
 
     Run = Callable[[str, Brief, float], Awaitable[Answer]]
@@ -48,7 +48,7 @@ class Tested:
     tokens: int = 0
 
 
-async def weigh_by_tests(mind: Mind, brief: Brief, choice: Choice, run: Run) -> Tested:
+async def weigh_by_tests(mind: KernelContext, brief: Brief, choice: Choice, run: Run) -> Tested:
     """Have tests written, run the candidates on them, and weigh the choice.
 
     Raises:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
 
     Root = MutableMapping[str, Any]
@@ -75,7 +75,7 @@ class _Entry:
 class Intake:
     """Stores briefs and starts their missions."""
 
-    def __init__(self, mind: Mind, scheduler: Scheduler) -> None:
+    def __init__(self, mind: KernelContext, scheduler: Scheduler) -> None:
         self._mind = mind
         self._scheduler = scheduler
         self._waiting: list[_Entry] = []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Listener = Callable[[Mapping[str, Any]], None]
 
@@ -81,7 +81,7 @@ class Scheduler:
         text_feed: Sends on the text that models write.
     """
 
-    def __init__(self, mind: Mind, journal: Listener) -> None:
+    def __init__(self, mind: KernelContext, journal: Listener) -> None:
         self.feed = Feed()
         self._mind = mind
         self._journal = journal

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 IMPORTED: Final = "imported"
 
 
-async def give(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def give(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return an object, or with a selector one method, as text that ``import`` takes.
 
     Raises:
@@ -64,7 +64,7 @@ def write_export(root: Root, target: str, selector: str) -> dict[str, Any]:
     return {"name": f"{target}.{selector}".rstrip("."), "sha256": told["sha256"], "text": text}
 
 
-async def take(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def take(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Install what ``body.text`` holds: an object (as ``body.as``) or a method (into ``target``).
 
     Returns:
@@ -91,7 +91,9 @@ async def take(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return await _take_object(mind, content, name)
 
 
-async def _take_method(mind: Mind, content: Mapping[str, Any], target: str) -> dict[str, Any]:
+async def _take_method(
+    mind: KernelContext, content: Mapping[str, Any], target: str
+) -> dict[str, Any]:
     selector = str(content["selector"])
     kept = await mind.image.transact(
         lambda root: kept_examples(find(root, target), selector), note="read examples"
@@ -103,7 +105,9 @@ async def _take_method(mind: Mind, content: Mapping[str, Any], target: str) -> d
     return {"object": target, "new": False, "methods": [_told(skill, version)]}
 
 
-async def _take_object(mind: Mind, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+async def _take_object(
+    mind: KernelContext, content: Mapping[str, Any], name: str
+) -> dict[str, Any]:
     # Without a name it is out of reach for all others, and the next pack forgets it: what
     # is tried here and fails, or is killed, leaves nothing behind.
     oid = await mind.image.transact(
@@ -145,7 +149,7 @@ def _check_new(root: Root, name: str) -> None:
 
 
 async def _tried(
-    mind: Mind, content: Mapping[str, Any], target: str, kept: Sequence[Mapping[str, Any]]
+    mind: KernelContext, content: Mapping[str, Any], target: str, kept: Sequence[Mapping[str, Any]]
 ) -> Skill:
     """Return a method of an export as a skill that was audited and reproduced its examples."""
     examples = await mind.image.transact(
@@ -164,7 +168,7 @@ async def _tried(
     return await prove(mind, target, str(content["selector"]), version)
 
 
-async def prove(mind: Mind, target: str, selector: str, version: MethodVersion) -> Skill:
+async def prove(mind: KernelContext, target: str, selector: str, version: MethodVersion) -> Skill:
     """Return a version of elsewhere as a skill for here, once it has shown what it can.
 
     Its source is audited, and the examples in its provenance run on ``target``, which changes

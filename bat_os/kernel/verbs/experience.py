@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
 
 MAX_LISTED: Final = 200
 
 
-async def list_experience(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def list_experience(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return records of missions, the oldest first: ``{"experience": [...], "after": id}``.
 
     ``body.after`` goes on behind a mission, ``body.limit`` says how many records at most; a page
@@ -40,6 +40,6 @@ async def list_experience(mind: Mind, request: Request, say: Say) -> dict[str, A
     return {"experience": told, "after": last}
 
 
-VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
     MappingProxyType({"experience": list_experience})
 )

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Body = Mapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]
-    Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]
+    Verb = Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]
 
 
 async def backup(image: ImageStore, body: Body) -> dict[str, Any]:
@@ -130,7 +130,7 @@ WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]
 
 
 def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Verb:
-    async def verb(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def verb(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         return await work(mind.image, request.body)
 
     return verb

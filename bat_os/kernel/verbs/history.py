@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.history.versions import Picked
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]
 
 
-async def why(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return all that is known of a method; ``body.version`` names another than the current.
 
     Raises:
@@ -50,7 +50,7 @@ async def why(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     )
 
 
-async def list_versions(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def list_versions(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return the versions of a method, oldest first, with its pin, taint and moves.
 
     Raises:
@@ -62,7 +62,7 @@ async def list_versions(mind: Mind, request: Request, say: Say) -> dict[str, Any
     )
 
 
-async def diff_method(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def diff_method(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return what changed in the source from version ``body.a`` to ``body.b``.
 
     Raises:
@@ -76,7 +76,7 @@ async def diff_method(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     )
 
 
-async def unlearn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Let nobody understand a method any more; ``redo`` brings it back.
 
     Raises:
@@ -91,7 +91,7 @@ async def unlearn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return _told(request, number, "unlearned")
 
 
-async def redo(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Make the unlearned version, or version ``body.version``, current; its examples run first.
 
     Raises:
@@ -105,7 +105,7 @@ async def redo(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return _told(request, picked.number, "current") | {"sha256": picked.sha256}
 
 
-async def pin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Hold a method at version ``body.version`` (the current one): no other becomes current.
 
     A version that is not current becomes so first, as by ``redo``.
@@ -131,7 +131,7 @@ async def pin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return _told(request, picked.number, "pinned") | {"sha256": picked.sha256}
 
 
-async def unpin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Let a method take other versions again; without a pin nothing changes.
 
     Raises:
@@ -149,7 +149,7 @@ async def unpin(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return _told(request, number, "unpinned" if number else "not pinned")
 
 
-async def verify_method(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Run a method's examples, and those in ``body.examples``; clear its taint if all pass.
 
     New examples are kept with the method, and make it verified.
@@ -187,7 +187,7 @@ async def verify_method(mind: Mind, request: Request, say: Say) -> dict[str, Any
 
 
 async def release(
-    mind: Mind, request: Request, number: int, given: Sequence[Mapping[str, Any]]
+    mind: KernelContext, request: Request, number: int, given: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Let the version that waits answer: its examples, and those given, have run.
 
@@ -216,7 +216,7 @@ async def release(
     return _told(request, number, status) | {"sha256": picked.sha256}
 
 
-async def recall_methods(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def recall_methods(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """List the current methods from one origin; with ``body.yes`` withdraw them together.
 
     ``body`` names one of ``model``, ``adapter``, ``document``, ``mission``; or ``undo`` with
@@ -251,7 +251,7 @@ async def recall_methods(mind: Mind, request: Request, say: Say) -> dict[str, An
     return {"methods": rows, "withdrawn": yes, "recall": recall_id if yes and rows else ""}
 
 
-async def _undo_recall(mind: Mind, recall_id: Any) -> dict[str, Any]:
+async def _undo_recall(mind: KernelContext, recall_id: Any) -> dict[str, Any]:
     if type(recall_id) is not str:
         raise ArgumentsError("undo is not the id of a recall")
     picked, left = await mind.image.transact(
@@ -280,7 +280,7 @@ async def _undo_recall(mind: Mind, recall_id: Any) -> dict[str, Any]:
     return {"back": rows, "left": left, "recall": recall_id}
 
 
-async def _go_to(mind: Mind, request: Request, what: str, *, pin: bool) -> Picked:
+async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool) -> Picked:
     number = versions.read_number(request.body, "version")
     picked = await mind.image.transact(
         lambda root: versions.pick(root, find(root, request.target), request.selector, number),
@@ -300,7 +300,9 @@ async def _go_to(mind: Mind, request: Request, what: str, *, pin: bool) -> Picke
     return picked
 
 
-async def _check(mind: Mind, picked: Picked, examples: Sequence[Mapping[str, Any]]) -> None:
+async def _check(
+    mind: KernelContext, picked: Picked, examples: Sequence[Mapping[str, Any]]
+) -> None:
     """Return nothing when the version reproduces the examples.
 
     Raises:
@@ -329,7 +331,7 @@ def _told(request: Request, number: int, status: str) -> dict[str, Any]:
     return about | {"version": number, "status": status}
 
 
-VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
     MappingProxyType(
         {
             "why": why,

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
 
 
-async def verify(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def verify(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return what was checked, what is damaged and what stands in the quarantine."""
     return await verify_image(mind.image, mind.catalog, lambda line: say(views.progress(line)))
 
 
-VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
     MappingProxyType({"verify": verify})
 )

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
 
 MAX_FOUND: Final = 100
 
 
-async def learn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def learn(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Take the document in the body into the catalog: ``title``, ``text``, ``source``, ``meta``.
 
     Returns ``doc_id``, ``passages`` and ``changed``; tells on the way how far it is.
@@ -37,7 +37,7 @@ async def learn(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     )
 
 
-async def forget(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def forget(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Take a document out of the catalog, by ``doc_id``.
 
     Raises:
@@ -49,13 +49,13 @@ async def forget(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return {"doc_id": doc_id, "forgotten": True}
 
 
-async def documents(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def documents(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"documents": [...]}``, those that the Architect has taught."""
     found = await mind.catalog.documents(kind="document", filters=_filters(request))
     return {"documents": to_wire(found)}
 
 
-async def search(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def search(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"passages": [...]}`` for ``text``, best first; ``kind`` and ``filters`` limit.
 
     Raises:
@@ -78,7 +78,7 @@ async def search(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def reindex(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def reindex(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Make all vectors anew, after a change of the embedding model or damage to an index.
 
     Returns ``documents`` (how many); tells on the way how far it is. What was broken off

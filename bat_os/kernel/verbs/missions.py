@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.missions import Record
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
 
     Root = MutableMapping[str, Any]
@@ -33,7 +33,7 @@ _LISTED: Final = ("brief_id", "state", "seq", "target", "selector", "accepted", 
 class MissionVerbs:
     """The verbs about missions, over one scheduler."""
 
-    def __init__(self, mind: Mind, scheduler: Scheduler) -> None:
+    def __init__(self, mind: KernelContext, scheduler: Scheduler) -> None:
         self._mind = mind
         self._scheduler = scheduler
 

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
     from bat_os.image.history.moments import Change
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
-    Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]
+    Verb = Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]
 
 # Verbs that only read, and do so through ``mind.image`` and ``mind.catalog``.
 READING: Final = frozenset(
@@ -76,7 +76,7 @@ def in_time(name: str, verb: Verb) -> Verb:
     if name in OWN:
         return verb
 
-    async def run(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+    async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         if "at" not in request.body:
             return await verb(mind, request, say)
         if name not in READING:
@@ -88,7 +88,7 @@ def in_time(name: str, verb: Verb) -> Verb:
     return run
 
 
-async def send_at(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Answer a message as the image of the moment ``body.at`` would have; nothing is kept.
 
     Returns:
@@ -105,7 +105,7 @@ async def send_at(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return views.result(brief, answer, at=at, dropped=answer.writes, seconds=seconds)
 
 
-async def diff(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def diff(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return what differs between the moments ``body.a`` and ``body.b`` (now, if not said).
 
     Raises:
@@ -117,7 +117,7 @@ async def diff(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return await moments.changes(mind.image, one, other)
 
 
-async def find_change(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return the transaction that changed the answer to a message.
 
     The message is answered as of ``body.good``, and by halves as of moments between that and
@@ -156,7 +156,7 @@ async def find_change(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return about | ends | {"transactions": len(changes), "openings": looks + 1}
 
 
-async def _answer(mind: Mind, brief: Brief, tid: str) -> dict[str, Any]:
+async def _answer(mind: KernelContext, brief: Brief, tid: str) -> dict[str, Any]:
     try:
         answer = await Turn(PastImage(mind.image, tid), mind.cell).run(brief)
     except _ANSWERS as error:
@@ -164,7 +164,7 @@ async def _answer(mind: Mind, brief: Brief, tid: str) -> dict[str, Any]:
     return {"result": to_wire(answer.value)}
 
 
-async def _go_back(mind: Mind, when: Any) -> tuple[Mind, dict[str, Any]]:
+async def _go_back(mind: KernelContext, when: Any) -> tuple[KernelContext, dict[str, Any]]:
     tid = await _resolve(mind, when)
     image = PastImage(mind.image, tid)
     then = replace(mind, image=image, catalog=CatalogService(image, mind.embedder))
@@ -172,7 +172,7 @@ async def _go_back(mind: Mind, when: Any) -> tuple[Mind, dict[str, Any]]:
     return then, {"transaction": tid, "time": stamp.timeTime()}
 
 
-async def _resolve(mind: Mind, when: Any) -> str:
+async def _resolve(mind: KernelContext, when: Any) -> str:
     if type(when) is not str:
         raise ArgumentsError("a moment is a text, such as '2 hours ago'")
     moment = parse_when(when, dt.datetime.now().astimezone())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.objects import MethodVersion
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 MAX_FOUND: Final = 50
 
 
-async def list_objects(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"objects": [...]}``: the root objects."""
     return {"objects": await mind.image.transact(views.objects, note="list objects")}
 
 
-async def inspect(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return one object, or one of its methods where the request has a selector.
 
     Raises:
@@ -49,7 +49,7 @@ async def inspect(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return await mind.image.transact(look, note=f"inspect {request.target}"[:70])
 
 
-async def find_skills(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def find_skills(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"skills": [...]}``: learned methods for the words in ``body.text``, best first.
 
     Raises:
@@ -71,7 +71,7 @@ async def find_skills(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return {"skills": [*best.values()]}
 
 
-async def approve(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Settle a method by the Architect's yes, or by examples that it reproduces.
 
     A version that waits becomes the one that answers; with ``body.no`` it is turned down.
@@ -121,7 +121,7 @@ async def approve(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return {"target": target, "selector": selector, "version": number, "status": status}
 
 
-async def _turn_down(mind: Mind, request: Request) -> dict[str, Any]:
+async def _turn_down(mind: KernelContext, request: Request) -> dict[str, Any]:
     selector, now = request.selector, time.time()
     number = await mind.image.transact(
         lambda root: turn_down(root, find(root, request.target), selector, at=now),

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
     Say = Callable[[Mapping[str, Any]], None]
 
 
-async def rehearse(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Run a brief on a throw-away fork of the image; with ``body.keep``, then here too.
 
     Returns:
@@ -85,7 +85,7 @@ async def rehearse(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     }
 
 
-async def _run(mind: Mind, brief: Brief, say: Say) -> dict[str, Any]:
+async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:
     """Return the last reply of a mission that runs in ``mind``; ``say`` is told of its states."""
     mission_id = f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
     about = {"session": "rehearsal", "accepted": time.time()}
@@ -130,7 +130,7 @@ def _learned(
 
 
 async def _keep(
-    mind: Mind, brief: Brief, learned: tuple[str, str, dict[str, Any]] | None
+    mind: KernelContext, brief: Brief, learned: tuple[str, str, dict[str, Any]] | None
 ) -> dict[str, Any]:
     """Install what was learned, proved on the image as it is now, and send the message here."""
     if learned is not None:
@@ -149,7 +149,7 @@ async def _keep(
     return body
 
 
-async def _is_unknown(mind: Mind, brief: Brief) -> bool:
+async def _is_unknown(mind: KernelContext, brief: Brief) -> bool:
     return await mind.image.transact(
         lambda root: find(root, brief.target).lookup(brief.selector) is None, note="look it up"
     )

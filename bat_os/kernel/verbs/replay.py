@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
 
 FENCE: Final = "```python\n"  # what a prompt's prefill has before the method begins
 
 
-async def replay(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Draw version ``body.version`` (the current one) of a method again.
 
     Returns:
@@ -73,7 +73,7 @@ async def replay(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     }
 
 
-async def draw_again(mind: Mind, told: Mapping[str, Any]) -> str:
+async def draw_again(mind: KernelContext, told: Mapping[str, Any]) -> str:
     """Return the text that the model writes for the recorded draft, with its whole batch.
 
     Args:
@@ -103,7 +103,7 @@ async def draw_again(mind: Mind, told: Mapping[str, Any]) -> str:
     return text
 
 
-def _mend(mind: Mind, told: Mapping[str, Any], text: str, sha256: str) -> str:
+def _mend(mind: KernelContext, told: Mapping[str, Any], text: str, sha256: str) -> str:
     brief, drawn = Brief.from_plain(told["brief"]), told["drawn"]
     named = frozenset(drawn["slots"]), frozenset(drawn["selectors"])
     opening = drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].removeprefix(FENCE)

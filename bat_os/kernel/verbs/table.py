@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
 
     Say = Callable[[Mapping[str, Any]], None]
-    Verb = Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]
+    Verb = Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]
 
 _VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
     {

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core import discussion as counterpoint
-from bat_os.core import discussion as sentences
+from bat_os.core import discussion
 from bat_os.errors import ArgumentsError, ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
 from bat_os.image.objects import digest
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.image.catalog import Passage
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.ports import Prompt
 
     Say = Callable[[Mapping[str, Any]], None]
@@ -47,7 +46,7 @@ class _Said:
     tries: int
 
 
-async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def ask(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Answer the question in ``body.text``; pieces come as events ``{"persona", "text"}``.
 
     ``body.seed`` gives another answer. An event with ``again`` begins a persona's answer anew.
@@ -67,14 +66,14 @@ async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     started, limits = time.time(), mind.profile.limits
     found = await _passages(mind, question)
     texts = [one.text for one in found]
-    first, second = counterpoint.who_begins(question)
+    first, second = discussion.who_begins(question)
     draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
-    prompt = counterpoint.ask_first(mind.personas[first], question, texts, limits)
+    prompt = discussion.ask_first(mind.personas[first], question, texts, limits)
     one = await draw.answer(first, prompt, ())
     if not one.sentences:
         raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
     said = first, " ".join(one.sentences)
-    prompt = counterpoint.ask_second(mind.personas[second], question, texts, said, limits)
+    prompt = discussion.ask_second(mind.personas[second], question, texts, said, limits)
     other = await draw.answer(second, prompt, one.sentences)
     spoken = [one, other] if other.sentences else [one]
     answers = [await _marked(mind, told, texts) for told in spoken]
@@ -96,7 +95,7 @@ async def ask(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
     return talk
 
 
-async def list_talks(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def list_talks(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"talks": [...]}``, the newest ``body.limit`` as ``ask`` gave them.
 
     Raises:
@@ -113,7 +112,7 @@ async def list_talks(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
 class _Drawing:
     """Draws answers and tells of each piece while it comes."""
 
-    def __init__(self, mind: Mind, say: Say, question: str, seed: int) -> None:
+    def __init__(self, mind: KernelContext, say: Say, question: str, seed: int) -> None:
         self._mind = mind
         self._say = say
         self._question = question
@@ -128,7 +127,7 @@ class _Drawing:
                 self._say({"persona": persona, "text": "", "again": attempt})
             text, drawn = await self._draw(persona, prompt, attempt)
             tokens += drawn
-            if kept := sentences.keep(text, self._limits.sentences, before, self._question):
+            if kept := discussion.keep(text, self._limits.sentences, before, self._question):
                 return _Said(persona, tuple(kept), tokens, attempt + 1)
         return _Said(persona, (), tokens, TRIES)
 
@@ -140,14 +139,14 @@ class _Drawing:
             if enough.is_set():
                 return
             self._say({"persona": persona, "text": piece})
-            if sentences.is_enough(so_far[0], self._limits.sentences):
+            if discussion.is_enough(so_far[0], self._limits.sentences):
                 enough.set()  # what else would come is not kept
 
         sampling = replace(
             self._mind.profile.personas[persona].sampling,
             max_tokens=self._limits.answer_tokens,
             seed=(self._seed + attempt) % MAX_SEED,
-            stop=counterpoint.STOP,
+            stop=discussion.STOP,
             seconds=SECONDS,
         )
         roster = self._mind.roster
@@ -158,22 +157,22 @@ class _Drawing:
         return f"{text}." if whole else text, told[0].tokens
 
 
-async def _passages(mind: Mind, question: str) -> list[Passage]:
+async def _passages(mind: KernelContext, question: str) -> list[Passage]:
     found: list[Passage] = []
     most = mind.profile.limits.passages
     for kind in KINDS:
         hits = await mind.catalog.search((question,), top_k=most, kind=kind)
-        found += [hit for hit in hits if hit.similarity >= counterpoint.NEAR]
+        found += [hit for hit in hits if hit.similarity >= discussion.NEAR]
     return sorted(found, key=lambda hit: -hit.similarity)[:most]
 
 
-async def _marked(mind: Mind, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
+async def _marked(mind: KernelContext, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
     likeness: list[list[float]] = [[] for _ in said.sentences]
     if texts:
         vectors = await mind.catalog.embed([*said.sentences, *texts])
         count = len(said.sentences)
         likeness = (vectors[:count] @ vectors[count:].T).tolist()
-    text, cites = counterpoint.mark(said.sentences, likeness)
+    text, cites = discussion.mark(said.sentences, likeness)
     return {
         "persona": said.persona,
         "text": text,
@@ -195,7 +194,7 @@ def _numbered(found: Sequence[Passage], cited: set[int]) -> list[dict[str, Any]]
 def _note(found: Sequence[Passage], cited: set[int], silent: str) -> str:
     told = [f"{silent} had nothing to add."] if silent else []
     if not cited:
-        told.insert(0, counterpoint.UNCITED if found else counterpoint.NOT_GROUNDED)
+        told.insert(0, discussion.UNCITED if found else discussion.NOT_GROUNDED)
     return " ".join(told)
 
 
@@ -213,6 +212,6 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return number
 
 
-VERBS: Final[Mapping[str, Callable[[Mind, Request, Say], Awaitable[dict[str, Any]]]]] = (
+VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
     MappingProxyType({"ask": ask, "talks": list_talks})
 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Mind
+    from bat_os.kernel.context import KernelContext
     from bat_os.method.guardian import PersistenceGuardian
 
     Say = Callable[[Mapping[str, Any]], None]
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TEACHER: Final = "ARCHITECT"
 
 
-async def teach(mind: Mind, request: Request, say: Say) -> dict[str, Any]:
+async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Install a method that a person wrote; return what stands in the image afterwards.
 
     Teaching the source that is current already changes nothing.
