@@ -27,8 +27,8 @@ from bat_os.core.brief import goal
 from bat_os.core.personas import ALFRED
 from bat_os.core.prompts import STOP, ask_method, read_method
 from bat_os.core.values import Ref
+from bat_os.engines.base import default_threads
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
-from bat_os.engines.offline import default_threads
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import CellError, NotFoundError, ProtocolError
 from bat_os.method.fixups import apply_fixups

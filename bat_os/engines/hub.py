@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.engines.gguf import run_module
+from bat_os.engines.base import run_module
 from bat_os.errors import ArgumentsError, ModelError
 
 if TYPE_CHECKING:

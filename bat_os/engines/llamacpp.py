@@ -18,7 +18,6 @@ import asyncio
 import hashlib
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,10 +25,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from bat_os.engines.base import (
+    SUMS_NAME,
+    Halt,
+    Inbox,
+    Row,
+    WorkerEngine,
+    check_sampling,
+    make_rows,
+    model_unavailable,
+)
 from bat_os.engines.llamaserver import SLOTS, LlamaServer, check_file, grammar_for, try_file
-from bat_os.engines.offline import default_threads
-from bat_os.engines.sampling import check_sampling, not_had
-from bat_os.engines.streams import Halt, Inbox, Row, make_rows
 from bat_os.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -40,8 +46,6 @@ if TYPE_CHECKING:
     from bat_os.ports import Completion, Prompt, Sampling
 
 CONTEXT: Final = 4096  # tokens: 94 MB for a model of 135M parameters
-# Written by the image beside the links, in the format of sha256sum; sorted by file name.
-SUMS_NAME: Final = "SHA256SUMS"
 # The sampling order of the port: scale, then the top_k best, then those inside top_p.
 _SEEDS: Final = 2**31 - 1  # the library's own "choose one" is beyond
 _SAMPLERS: Final = ("temperature", "top_k", "top_p")
@@ -64,7 +68,7 @@ class _Request:
     offset: int
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(WorkerEngine):
     """Adapter of the port ``ModelEngine``.
 
     Args:
@@ -74,6 +78,9 @@ class LlamaCppEngine:
         context: Tokens that the prompts and texts of one batch can have together.
     """
 
+    kind = "llama.cpp"
+    place = "in llama.cpp"
+
     def __init__(
         self,
         name: str,
@@ -82,35 +89,18 @@ class LlamaCppEngine:
         threads: int | None = None,
         context: int = CONTEXT,
     ) -> None:
-        self._name = name
+        super().__init__(name, threads)
         self._file = file
-        self._threads = threads or default_threads()
         self._context = context
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
-        self._closed = threading.Event()
-        self._loading: asyncio.Task[None] | None = None
         self._server: LlamaServer | None = None
         self._tried: tuple[Any, ...] = ()
         self._digest = ""
         self._bytes = 0
-        self._load_seconds = 0.0
-        self._calls = 0
-        self._tokens = 0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the image's list of digests, or of the file; "" before it is loaded."""
         return self._digest
-
-    async def load(self) -> None:
-        """Open the file, unless it is open. Idempotent.
-
-        Raises:
-            ModelError: It cannot be had, or llama.cpp cannot use it.
-            ModelMemoryError: It does not fit into memory.
-        """
-        if not await self._load_once(Halt(None, 0, threading.Event())):
-            raise self._gone()
 
     async def unload(self) -> None:
         """Give the memory back, after what is being drawn. Idempotent."""
@@ -137,7 +127,7 @@ class LlamaCppEngine:
         check_sampling(sampling)
         grammar = grammar_for(sampling.schema)
         if adapter:
-            raise self._without_adapters(adapter)
+            raise self._no_adapters(adapter)
         if not prompts:
             return []
         rows = make_rows(len(prompts), sampling.stop, on_text)
@@ -148,75 +138,27 @@ class LlamaCppEngine:
             job = self._worker.submit(self._draw, requests, sampling, grammar, call)
             if await call.follow(job):
                 break
-        for row in rows:
-            row.end(finished=False)
-        self._calls += 1
-        self._tokens += sum(row.tokens for row in rows)
-        return [row.completion() for row in rows]
-
-    async def add_adapter(self, name: str, folder: Path) -> None:
-        """Refuse: llama.cpp has another format for adapters than peft.
-
-        Raises:
-            ModelError: Always.
-        """
-        del folder
-        raise self._without_adapters(name)
+        return self._finish(rows)
 
     def stats(self) -> dict[str, Any]:
         """Return plain facts; see ``ports.ModelEngine``."""
-        return {
-            "name": self._name,
-            "engine": "llama.cpp",
-            "state": "resident" if self._server is not None else "unloaded",
-            "bytes": self._bytes,
-            "load_seconds": round(self._load_seconds, 3),
-            "adapters": [],
-            "calls": self._calls,
-            "tokens": self._tokens,
-            "threads": self._threads,
-        }
+        state = "resident" if self._is_resident() else "unloaded"
+        return self._stats(state, bytes=self._bytes, threads=self._threads)
 
     async def close(self) -> None:
         """Stop what runs and free the memory. Idempotent."""
-        self._closed.set()
-        if self._loading is not None and not self._loading.done():
-            self._loading.cancel()
+        self._stop_loading()
         await self.unload()
         await asyncio.to_thread(self._worker.shutdown, wait=True)
 
-    def _gone(self) -> ModelError:
-        return ModelError(f"model {self._name}: the engine is closed; start the kernel again")
-
-    def _without_adapters(self, adapter: str) -> ModelError:
-        return ModelError(
-            f"model {self._name} runs in llama.cpp, which cannot use the adapter {adapter}; "
-            "run its persona with the engine transformers"
-        )
-
-    async def _load_once(self, halted: Callable[[], bool]) -> bool:
-        """Return True when the model is loaded, False when ``halted()`` came first."""
-        if self._closed.is_set():
-            raise self._gone()
-        if self._server is not None:
-            return True
-        if self._loading is None or self._loading.done():
-            self._loading = asyncio.create_task(self._load())
-            # Known here even when everyone who waited for it has left.
-            self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
-        loading = self._loading
-        inbox: Inbox[asyncio.Task[None]] = Inbox(lambda: halted() or self._closed.is_set())
-        loading.add_done_callback(inbox.put)
-        if await inbox.get() is None or loading.cancelled():
-            return False
-        loading.result()
-        return True
+    def _is_resident(self) -> bool:
+        return self._server is not None
 
     async def _load(self) -> None:
         try:
             file = await self._file()
         except ImageError as error:
-            raise not_had(self._name, error) from error
+            raise model_unavailable(self._name, error) from error
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._load_in_worker, file)
 

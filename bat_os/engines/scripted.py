@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from bat_os.engines.sampling import check_sampling
-from bat_os.engines.streams import Halt, Row, make_rows
+from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, make_rows
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -36,7 +35,7 @@ class Gate(Protocol):
         """Return True when the way is free."""
 
 
-class ScriptedEngine:
+class ScriptedEngine(EngineBase):
     """Fake of the port ``ModelEngine``: the script writes the answers.
 
     A token is a word with the space before it. ``stop``, ``max_tokens``, ``seconds``,
@@ -54,6 +53,8 @@ class ScriptedEngine:
         used: The adapter of each call.
     """
 
+    kind = "scripted"
+
     def __init__(
         self,
         script: Callable[[Prompt, Sampling, int], str] | Sequence[str],
@@ -61,16 +62,14 @@ class ScriptedEngine:
         gate: Gate | None = None,
         name: str = "scripted",
     ) -> None:
+        super().__init__(name)
         self.prompts: list[tuple[Prompt, ...]] = []
         self.used: list[str] = []
         self._script = script if callable(script) else _read_out(script)
         self._gate = gate
-        self._name = name
-        self._tokens = 0
         self._adapters: set[str] = set()
         self._resident = False
         self._running: set[asyncio.Future[None]] = set()
-        self._closed = threading.Event()
 
     @property
     def digest(self) -> str:
@@ -83,8 +82,7 @@ class ScriptedEngine:
         Raises:
             ModelError: The engine is closed.
         """
-        if self._closed.is_set():
-            raise ModelError(f"model {self._name}: the engine is closed; start the kernel again")
+        self._check_open()
         self._resident = True
 
     async def unload(self) -> None:
@@ -123,8 +121,7 @@ class ScriptedEngine:
         finally:
             self._running.discard(done)
             done.cancel()
-        self._tokens += sum(row.tokens for row in rows)
-        return [row.completion() for row in rows]
+        return self._finish(rows)
 
     async def add_adapter(self, name: str, folder: Path) -> None:
         """Know the adapter ``name``; its files are not read.
@@ -133,22 +130,15 @@ class ScriptedEngine:
             ModelError: The folder has no ``adapter_config.json``.
         """
         if not (folder / "adapter_config.json").is_file():
-            raise ModelError(f"{folder} is no adapter {name}: adapter_config.json is missing")
+            raise ModelError(f"{folder} is not an adapter {name}: adapter_config.json is missing")
         self._adapters.add(name)
 
     def stats(self) -> dict[str, Any]:
         """Return plain facts; see ``ports.ModelEngine``."""
-        return {
-            "name": self._name,
-            "engine": "scripted",
-            "state": "resident" if self._resident else "unloaded",
-            "bytes": 0,
-            "load_seconds": 0.0,
-            "adapters": sorted(self._adapters),
-            "calls": len(self.prompts),
-            "tokens": self._tokens,
-            "threads": 0,
-        }
+        state = "resident" if self._resident else "unloaded"
+        return self._stats(
+            state, adapters=sorted(self._adapters), calls=len(self.prompts), threads=0
+        )
 
     async def close(self) -> None:
         """Let waiting calls go, unanswered. Idempotent."""

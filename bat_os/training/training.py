@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
+from bat_os.engines.base import default_threads, prepare
 from bat_os.engines.gguf import convert_gguf, packaged_gguf
-from bat_os.engines.offline import default_threads, prepare
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, BatError, ModelError
 from bat_os.training.evaluation import examine

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bat_os.app import library
-from bat_os.engines.embedding import MiniLmEmbedder
-from bat_os.engines.gguf import packaged_minilm
+from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService

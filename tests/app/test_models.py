@@ -14,7 +14,7 @@ from bat_os.app.models import Models
 from bat_os.cli.commands.models import COMMANDS
 from bat_os.cli.console import Screen
 from bat_os.core.settings import Settings
-from bat_os.engines.transformers.quantizing import pack_in_child
+from bat_os.engines.transformers.forms import pack_in_child
 from bat_os.errors import ArgumentsError, ModelError
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore

@@ -4,8 +4,9 @@ import hashlib
 
 import pytest
 
-from bat_os.engines.gguf import convert_gguf, packaged_gguf, packaged_minilm
-from bat_os.engines.offline import prepare
+from bat_os.engines.base import prepare
+from bat_os.engines.embedding import packaged_minilm
+from bat_os.engines.gguf import convert_gguf, packaged_gguf
 
 
 @pytest.fixture(scope="session")

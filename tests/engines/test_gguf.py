@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
+from bat_os.engines.embedding import packaged_minilm
 from bat_os.engines.gguf import (
     convert_gguf,
     convert_in_child,
     main,
     packaged_gguf,
-    packaged_minilm,
     read_header,
 )
 from bat_os.errors import ModelError

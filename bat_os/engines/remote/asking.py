@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from bat_os.engines.base import Row
     from bat_os.engines.remote.connection import Connection
     from bat_os.engines.remote.replies import Piece
-    from bat_os.engines.streams import Row
     from bat_os.ports import Prompt, Sampling
 
 MAX_TEMPLATE_BYTES: Final = 1 << 22

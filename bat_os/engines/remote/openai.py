@@ -21,11 +21,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.engines.base import POLL_SECONDS, Halt, Row, check_sampling, make_rows
 from bat_os.engines.remote import replies
 from bat_os.engines.remote.asking import Asker, Dialect, gather
 from bat_os.engines.remote.connection import Breaker, Connection, Policy, check_url
-from bat_os.engines.sampling import check_sampling
-from bat_os.engines.streams import POLL_SECONDS, Halt, Row, make_rows
 from bat_os.errors import ModelError, ModelOutputError
 
 if TYPE_CHECKING:

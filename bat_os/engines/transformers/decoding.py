@@ -1,32 +1,34 @@
 """Draws texts from a loaded transformers model: one batch, token by token.
 
-An own loop in place of ``model.generate``, for what a mission asks of it: equal prompts are
+A loop of its own in place of ``model.generate``, for what a mission needs: equal prompts are
 read once and their state is copied, what an earlier call has read is not read again, a
 finished row leaves the batch at once, each row has its own seed and its own end, and a raised
 flag is seen between any two steps.
 
     unique prompts -> prefill, in pieces -> copy to rows -> [pick, drop finished, step] ...
 
-Import it after ``offline.prepare``.
+A JSON Schema is followed by llguidance. The masking is done here with numpy, since its own
+in-place masking costs 100 times more per token. Import this after ``base.prepare``.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psutil
 import torch
 from jinja2 import TemplateError  # a part of what transformers needs
 
+from bat_os.engines import base
 from bat_os.engines.transformers.attention import Batch, PrefixCache
-from bat_os.engines.transformers.constrain import Vocabulary
-from bat_os.engines.transformers.rows import Row, pick
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bat_os.ports import Completion, Prompt, Sampling
 
@@ -190,3 +192,154 @@ def _go_on(
             batch.keep(keep)
             live = [live[index] for index in keep]
         scores = batch.step([row.tokens[-1] for row in live])
+
+
+class Row:
+    """One text in the making.
+
+    Args:
+        model: Draws it.
+        prompt: The tokens before it.
+        sampling: How to draw.
+        index: Place in the batch; every row has its own random numbers.
+        tell: Called with each piece of the text that is certain to stay.
+
+    Attributes:
+        tokens: Drawn so far, without the one that ended it.
+        random: Its random numbers.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        prompt: tuple[int, ...],
+        sampling: Sampling,
+        index: int,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.tokens: list[int] = []
+        # Seeded by text: the same draws on every platform, other ones for every row.
+        self.random = random.Random(f"{sampling.seed}:{index}")  # noqa: S311 - sampling, no secret
+        self._model = model
+        self._read = len(prompt)
+        self._text = base.Row(sampling.stop, tell)
+        self._given = 0
+        # Some tokenizers drop a leading space: decode behind the prompt's last token.
+        self._before = prompt[-1:]
+        self._skip = len(model.decode(self._before))
+        self._constraint = (
+            JsonConstraint(model.vocabulary, sampling.schema) if sampling.schema else None
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more is to be drawn."""
+        return self._text.ended
+
+    def mask(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return ``scores`` ``(vocabulary,)`` with what may not follow at -inf."""
+        return scores if self._constraint is None else self._constraint.mask(scores)
+
+    def add(self, token: int) -> None:
+        """Add one token; it may be the last."""
+        if token in self._model.ends:
+            self._text.end(finished=True)
+            return
+        self.tokens.append(token)
+        text = self._model.decode([*self._before, *self.tokens])[self._skip :]
+        text = text.rstrip("\ufffd")  # a character whose last bytes are still to come
+        self._text.add(text[self._given :])
+        self._given = max(self._given, len(text))
+        if self._constraint is not None:
+            self._constraint.accept(token)
+            if self._constraint.done:
+                self._text.end(finished=True)
+
+    def end(self, reused: int) -> Completion:
+        """Tell what was held back and return the whole, of which ``reused`` was not read."""
+        self._text.end(finished=False)
+        self._text.read, self._text.reused = self._read, reused
+        return self._text.completion()
+
+
+def pick(rows: Sequence[Row], scores: torch.Tensor, sampling: Sampling) -> list[int]:
+    """Return the next token of each row, chosen by ``scores`` ``(rows, vocabulary)``.
+
+    The best one at temperature 0, else one drawn from the ``top_k`` and ``top_p`` best. All rows
+    at once, and off the device in one piece.
+    """
+    if sampling.schema:
+        scores = torch.stack([row.mask(one) for row, one in zip(rows, scores, strict=True)])
+    if sampling.temperature <= 0:
+        best: list[int] = scores.argmax(dim=1).tolist()
+        return best
+    size = scores.shape[1]
+    count = min(sampling.top_k, size) if sampling.top_k > 0 else size
+    top, tokens = (part.cpu() for part in torch.topk(scores / sampling.temperature, count))
+    shares = torch.softmax(top, dim=1)
+    inside = (shares.cumsum(dim=1) - shares) < sampling.top_p
+    inside[:, 0] = True
+    shares = (shares * inside).double()
+    edges = shares.cumsum(dim=1)
+    dice = torch.tensor([[row.random.random()] for row in rows], dtype=torch.double)
+    at = torch.searchsorted(edges, dice * edges[:, -1:], right=True)
+    last = (shares > 0).sum(dim=1, keepdim=True) - 1
+    chosen: list[int] = tokens.gather(1, at.minimum(last).clamp(min=0))[:, 0].tolist()
+    return chosen
+
+
+# A model that may write any white space sometimes writes nothing else.
+STYLE: Final[Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
+class Vocabulary:
+    """The tokens of one model, prepared for constraints; about 0.4 s to make, so keep it.
+
+    Args:
+        tokenizer: A fast Hugging Face tokenizer.
+        size: Width of the model's logits.
+        ends: Tokens that end a text.
+    """
+
+    def __init__(self, tokenizer: Any, size: int, ends: Iterable[int]) -> None:
+        import llguidance.hf  # heavy, and needed only once something is constrained
+
+        self.size = size
+        self.tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=sorted(ends))
+
+
+class JsonConstraint:
+    """One text on its way to be an instance of a schema.
+
+    Raises:
+        ArgumentsError: ``schema`` is not a JSON Schema that can be followed.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, schema: Mapping[str, Any]) -> None:
+        from llguidance import LLMatcher
+
+        grammar = LLMatcher.grammar_from_json_schema(dict(schema), overrides=STYLE)
+        self._size = vocabulary.size
+        self._matcher = LLMatcher(vocabulary.tokens, grammar, log_level=0)
+        if self._matcher.is_error():
+            raise base.schema_error(self._matcher.get_error())
+
+    @property
+    def done(self) -> bool:
+        """True when the text is whole and nothing can follow."""
+        return bool(self._matcher.is_stopped())
+
+    def mask(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return a copy of ``scores`` ``(size,)`` with every forbidden token at -inf."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little")[: self._size].astype(bool)
+        return scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
+
+    def accept(self, token: int) -> None:
+        """Move past ``token``, which ``mask`` had allowed.
+
+        Raises:
+            ValueError: The grammar does not allow it here.
+        """
+        if not self._matcher.consume_token(token):
+            raise ValueError(f"schema: token {token} is not allowed here")

@@ -2,40 +2,54 @@
 
 The model is loaded on first use, from a folder of plain files (config, tokenizer,
 safetensors), which are mapped and not copied. torch and transformers are imported in the
-worker, so that a kernel that answers only what it knows never pays for them.
+worker, so that a daemon that answers only what it knows never pays for them.
 
     generate -> make sure that it is loaded -> worker: LocalModel.draw -> completions
         cancel, the deadline, close or a cancelled task: seen between any two tokens
+
+``LocalModel`` is what the worker drives; all of it blocks:
+
+    unloaded --load(folder)--> resident --park--> parked: a skeleton, no weights
+                                        <-resume--
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import time
+import traceback
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.engines.offline import default_threads
-from bat_os.engines.sampling import check_sampling, not_had
-from bat_os.engines.streams import Halt
-from bat_os.engines.transformers.model import LocalModel
-from bat_os.errors import ImageError, ModelError
+import psutil
+from safetensors import SafetensorError
+
+from bat_os.core.forms import Device, Form, plan_form
+from bat_os.engines.adapters import AdapterFiles, read_adapter
+from bat_os.engines.base import (
+    Halt,
+    WorkerEngine,
+    check_sampling,
+    is_done,
+    model_unavailable,
+    prepare,
+)
+from bat_os.engines.transformers.forms import inspect_device, measure_stored
+from bat_os.errors import BatError, ImageError, ModelError, ModelMemoryError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bat_os.core.forms import Device
     from bat_os.engines.transformers.decoding import LoadedModel
+    from bat_os.engines.transformers.loading import StoredWeights
     from bat_os.ports import Prompt, Sampling
 
-# A threading.Event cannot be awaited; this is how often a waiting call looks at it.
-POLL_SECONDS: Final = 0.1
 
-
-class TransformersEngine:
+class TransformersEngine(WorkerEngine):
     """Adapter of the port ``ModelEngine``.
 
     Args:
@@ -46,6 +60,8 @@ class TransformersEngine:
         form: The form that the model's profile counts on, one of ``profiles.FORMS``.
     """
 
+    kind = "transformers"
+
     def __init__(
         self,
         name: str,
@@ -55,30 +71,14 @@ class TransformersEngine:
         device: Device | None = None,
         form: str = "",
     ) -> None:
-        self._name = name
+        super().__init__(name, threads)
         self._folder = folder
-        self._threads = threads or default_threads()
         self._local = LocalModel(name, self._threads, device, form)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
-        self._closed = threading.Event()
-        self._loading: asyncio.Task[None] | None = None
-        self._calls = 0
-        self._tokens = 0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the list of the files' SHA-256; "" before the model is loaded."""
         return self._local.digest
-
-    async def load(self) -> None:
-        """Bring the model into memory. Idempotent.
-
-        Raises:
-            ModelError: It cannot be loaded, or the engine is closed.
-            ModelMemoryError: It does not fit into memory.
-        """
-        if not await self._load_once(self._closed.is_set):
-            raise self._closed_error()
 
     async def unload(self) -> None:
         """Give the weights back, once what runs is through; keeps the skeleton. Idempotent."""
@@ -130,7 +130,7 @@ class TransformersEngine:
             return nothing
         future = asyncio.wrap_future(job)
         try:
-            if not await _is_done(future, halted) and job.cancel():
+            if not await is_done(future, halted) and job.cancel():
                 return nothing  # it was still waiting for its turn
             return await future
         except asyncio.CancelledError:
@@ -145,34 +145,27 @@ class TransformersEngine:
         model is: then calls that name it fail, and no others.
 
         Raises:
-            ModelError: It is no plain LoRA adapter, or does not fit, or the engine is closed.
+            ModelError: It is not a plain LoRA adapter, or does not fit, or the engine is closed.
         """
-        if self._closed.is_set():
-            raise self._closed_error()
+        self._check_open()
         await self._work(lambda: self._local.add_adapter(name, folder))
 
     def stats(self) -> dict[str, Any]:
         """Return plain facts; see ``ports.ModelEngine``."""
         form = self._local.form
-        return {
-            "name": self._name,
-            "engine": "transformers",
-            "state": self._local.state,
-            "bytes": self._local.bytes,
-            "load_seconds": round(self._local.load_seconds, 4),
-            "adapters": self._local.adapters,
-            "calls": self._calls,
-            "tokens": self._tokens,
-            "threads": self._threads,
-            "device": self._local.device,
-            "form": form.why if form else "",
-        }
+        return self._stats(
+            self._local.state,
+            bytes=self._local.bytes,
+            load_seconds=round(self._local.load_seconds, 4),
+            adapters=self._local.adapters,
+            threads=self._threads,
+            device=self._local.device,
+            form=form.why if form else "",
+        )
 
     async def close(self) -> None:
         """Stop what runs and free the memory. Idempotent."""
-        self._closed.set()
-        if self._loading is not None and not self._loading.done():
-            self._loading.cancel()
+        self._stop_loading()
         await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
         self._local.drop()
 
@@ -180,27 +173,14 @@ class TransformersEngine:
     def _model(self) -> LoadedModel | None:
         return self._local.model  # for benchmarks
 
-    async def _load_once(self, halted: Callable[[], bool]) -> bool:
-        """Return True when the model is loaded, False when ``halted()`` came first."""
-        if self._closed.is_set():
-            raise self._closed_error()
-        if self._local.resident:
-            return True
-        if self._loading is None or self._loading.done():
-            self._loading = asyncio.create_task(self._load())
-            # Known here even when everyone who waited for it has left.
-            self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
-        loading = self._loading
-        if not await _is_done(loading, halted) or (loading.cancelled() and halted()):
-            return False
-        loading.result()
-        return True
+    def _is_resident(self) -> bool:
+        return self._local.resident
 
     async def _load(self) -> None:
         try:
             folder = await self._folder()
         except ImageError as error:
-            raise not_had(self._name, error) from error
+            raise model_unavailable(self._name, error) from error
         # The image may have other files under this name since the model was parked.
         if not await self._work(lambda: self._local.resume(folder)):
             await self._work(lambda: self._local.load(folder))
@@ -213,9 +193,6 @@ class TransformersEngine:
         self._calls += 1
         self._tokens += sum(completion.tokens for completion in completions)
         return completions
-
-    def _closed_error(self) -> ModelError:
-        return ModelError(f"model {self._name}: the engine is closed; start the kernel again")
 
 
 def _on_loop(
@@ -235,10 +212,258 @@ def _on_loop(
     return tell
 
 
-async def _is_done(future: asyncio.Future[Any], halted: Callable[[], bool]) -> bool:
-    """Return True once ``future`` is done, False when ``halted()`` first; never cancels it."""
-    while not future.done():
-        if halted():
+# transformers changes switches of the whole process while it loads.
+_LOADING: Final = threading.Lock()
+_UNKNOWN: Final = "?"
+
+
+class LocalModel:
+    """A model, its adapters and the prompts it read last.
+
+    Args:
+        name: For messages.
+        threads: Threads for arithmetic.
+        device: What to compute with; found out when it is not given.
+        wanted: The form that the model's profile counts on; "" for none.
+
+    Attributes:
+        model: The model or its skeleton; None while it is unloaded.
+        form: How it was loaded; None before.
+        device: Kind of what it was loaded to, ``"cpu"`` or ``"cuda"``; "" before.
+        resident: It can draw at once.
+        bytes: Memory held, measured at the last load.
+        load_seconds: Of the last load or return.
+    """
+
+    def __init__(
+        self, name: str, threads: int, device: Device | None = None, wanted: str = ""
+    ) -> None:
+        self.model: LoadedModel | None = None
+        self.form: Form | None = None
+        self.device = ""
+        self.resident = False
+        self.digest = ""
+        self.bytes = 0
+        self.load_seconds = 0.0
+        self._name = name
+        self._threads = threads
+        self._device = device
+        self._wanted = wanted
+        self._folder: Path | None = None
+        self._stored: StoredWeights | None = None
+        self._adapters: dict[str, tuple[str, AdapterFiles]] = {}
+        self._refused: dict[str, str] = {}
+        self._handles = 0
+        self._active = ""
+
+    @property
+    def state(self) -> str:
+        """``"resident"``, ``"parked"`` or ``"unloaded"``."""
+        if self.resident:
+            return "resident"
+        return "unloaded" if self.model is None else "parked"
+
+    @property
+    def adapters(self) -> list[str]:
+        """Names of the adapters that a call may name."""
+        return sorted(self._adapters)
+
+    def load(self, folder: Path) -> None:
+        """Bring the model in ``folder`` into memory, or nothing of it.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            ModelMemoryError: It does not fit.
+        """
+        self.drop()
+        started = time.monotonic()
+        with self._explained(f"cannot be loaded from {folder}"):
+            stored = measure_stored(folder)
+            prepare(self._threads)
+            from bat_os.engines.transformers import loading  # imports torch, after prepare
+
+            device = self._device or inspect_device()
+            form = plan_form(device, stored, self._wanted)
+            before = loading.used_bytes(device.kind)
+            with _LOADING:
+                model = loading.load_model(folder, form, device)
+            self.digest = loading.digest_of(folder)
+            self._stored = loading.find_weights(model, folder)
+            self.form, self._folder, self.model = form, folder, model
+            self.device = device.kind
+            for name in self._adapters:
+                self._attach_or_refuse(model, name)
+            self.bytes = loading.measure(model, before)
+            self.resident = True
+        self.load_seconds = time.monotonic() - started
+
+    def resume(self, folder: Path | None = None) -> bool:
+        """Return True when the model can draw, its weights taken back if they were away.
+
+        False when it has to be loaded: nothing was parked, the files are other ones now, or
+        they are in another ``folder``.
+
+        Raises:
+            ModelError: The files cannot be read; the model is unloaded then.
+            ModelMemoryError: It does not fit.
+        """
+        if self.resident:
+            return True
+        if self.model is None or self._stored is None or not self._stored.unchanged():
             return False
-        await asyncio.wait({future}, timeout=POLL_SECONDS)
-    return True
+        if folder not in (None, self._folder):
+            return False
+        started = time.monotonic()
+        with self._explained("cannot take its weights back"):
+            if self.model.device.type == "cpu" and self.bytes > psutil.virtual_memory().available:
+                raise MemoryError(f"{self.bytes} bytes of weights")
+            self._stored.attach(self.model.net)
+            self.resident = True
+        self.load_seconds = time.monotonic() - started
+        return True
+
+    def park(self) -> None:
+        """Give the weights back; keep the skeleton where they can return to it."""
+        if self.model is None or not self.resident:
+            return
+        if self._stored is None:
+            self.drop()
+            return
+        self.resident = False
+        self.model.prefixes.clear()
+        self._stored.detach(self.model.net)
+        _empty_cache(self.model.device.type)  # nothing to collect: no cycle holds a weight
+
+    def drop(self) -> None:
+        """Forget the model, but not its digest and its adapters."""
+        kind = self.model.device.type if self.model is not None else ""
+        self.model = self._stored = None
+        self.resident = False
+        self._active = ""
+        self._refused.clear()
+        if kind:
+            gc.collect()
+            _empty_cache(kind)
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Make the adapter in ``folder`` known; an older one of that name goes when it fits.
+
+        Raises:
+            ModelError: It is no adapter, or it does not fit the model, where that is known.
+        """
+        try:
+            adapter = read_adapter(folder)
+        except ModelError as error:
+            raise ModelError(f"adapter {name}: {error}", adapter=name) from error
+        self._handles += 1
+        new = f"adapter_{self._handles}"
+        if self.model is not None and self.resume():
+            self._attach(self.model, name, new, adapter)
+            old, _ = self._adapters.get(name, ("", None))
+            if old:
+                from bat_os.engines.adapters import detach_adapter  # imports torch
+
+                detach_adapter(self.model.net, old)
+                self.model.prefixes.forget(old)
+        else:
+            self.drop()
+        self._adapters[name] = (new, adapter)
+        self._refused.pop(name, None)
+
+    def draw(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        halted: Callable[[], bool],
+        *,
+        adapter: str = "",
+        tell: Callable[[int, str], None] | None = None,
+    ) -> list[Completion]:
+        """Return one completion per prompt; see ``decoding.draw``. The model was loaded before.
+
+        Raises:
+            ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
+            ModelMemoryError: Something does not fit; the model can be asked again.
+            ArgumentsError: ``sampling.schema`` cannot be followed.
+        """
+        if not self.resume() and self._folder is not None:
+            self.load(self._folder)  # it was unloaded since the caller made sure of it
+        assert self.model is not None, "load comes first"  # noqa: S101 - for the type checker
+        from bat_os.engines.transformers import decoding  # imports torch
+
+        try:
+            handle = self._use(self.model, adapter)
+            return decoding.draw(self.model, prompts, sampling, halted, adapter=handle, tell=tell)
+        except (MemoryError, RuntimeError) as error:  # torch raises the latter for all else
+            raise self._explain(error, "failed") from error
+
+    def _use(self, model: LoadedModel, adapter: str) -> str:
+        if adapter in self._refused:
+            raise ModelError(self._refused[adapter], adapter=adapter)
+        handle = self._adapters[adapter][0] if adapter else ""
+        if handle != self._active:
+            from bat_os.engines.adapters import use_adapter  # imports torch
+
+            self._active = _UNKNOWN
+            use_adapter(model.net, handle)
+            self._active = handle
+        return handle
+
+    def _attach(self, model: LoadedModel, name: str, handle: str, adapter: AdapterFiles) -> None:
+        from bat_os.engines.adapters import attach_adapter  # imports torch
+
+        self._active = _UNKNOWN  # peft switches to what is put on
+        try:
+            attach_adapter(model.net, handle, adapter)
+        except ModelError as error:
+            raise ModelError(f"adapter {name}: {error}", adapter=name) from error
+
+    def _attach_or_refuse(self, model: LoadedModel, name: str) -> None:
+        handle, adapter = self._adapters[name]
+        try:
+            self._attach(model, name, handle, adapter)
+        except ModelError as error:
+            self._refused[name] = str(error)  # for those who ask for it; the model is well
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except BatError:
+            raise
+        except (
+            OSError, ValueError, RuntimeError, KeyError, ImportError, MemoryError, SafetensorError
+        ) as error:  # fmt: skip
+            raise self._explain(error, what) from error
+
+    def _explain(self, error: Exception, what: str) -> BatError:
+        """Return ``error`` as ours; gives back what the failure still holds."""
+        traceback.clear_frames(error.__traceback__)
+        if not self.resident:
+            self.drop()
+        elif self.model is not None:
+            self.model.prefixes.clear()
+            gc.collect()
+            _empty_cache(self.model.device.type)
+        if _is_out_of_memory(error):
+            return ModelMemoryError(
+                f"model {self._name} does not fit into memory; close other programs, "
+                "or choose a smaller model or profile"
+            )
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        remedy = "ask again" if self.resident else "fetch or convert its files again"
+        return ModelError(f"model {self._name} {what}: {reason}; {remedy}, or choose another model")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # The one case where only the text tells: torch has no type for main memory.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _empty_cache(kind: str) -> None:
+    if kind == "cuda":
+        import torch  # loaded long ago
+
+        torch.cuda.empty_cache()

@@ -1,24 +1,34 @@
-"""The facts that decide in which form a model runs: the device, the weights on the disk.
+"""In which form a model runs and is stored: the facts, and packing to NF4.
 
-The rule itself is ``core/forms.py``.
+    python -m bat_os.engines.transformers.forms SOURCE FOLDER WANTED KIND
+
+The rule is ``core/forms.py``; this module collects the facts about the device and the weights on
+the disk. Packing is done once, in a child process, which asks the same rule whether it suits model
+and device. Its memory, on the GPU too, goes back when it ends. bitsandbytes packs on the CPU as
+well: 6 s for 135M parameters. Same source, same bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import shutil
 import sys
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
-from bat_os.core.forms import Device, Stored
-from bat_os.engines.transformers.files import weight_files
+from bat_os.core.forms import NF4, SPARE_BYTES, Device, Form, Stored, form_to_store
+from bat_os.engines.base import default_threads, prepare, run_step, say_line
+from bat_os.errors import BatError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 CONFIG: Final = "config.json"
 _TYPES: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -55,7 +65,7 @@ def measure_stored(folder: Path) -> Stored:
 def inspect_device(kind: str = "") -> Device:
     """Return what there is to compute with; ``kind`` "" takes a GPU where there is one.
 
-    Imports torch: call ``offline.prepare`` first.
+    Imports torch: call ``base.prepare`` first.
     """
     import torch
 
@@ -122,3 +132,144 @@ def _bitsandbytes_version() -> str:
     except (ImportError, OSError, RuntimeError):  # no wheel here, or one without this device
         return ""
     return str(bitsandbytes.__version__)
+
+
+_FILE: Final = re.compile(r"[\w-][\w.-]*\.safetensors\Z", re.ASCII)
+ONE_FILE: Final = "model.safetensors"
+INDEX: Final = "model.safetensors.index.json"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files that transformers would load from ``folder``.
+
+    Raises:
+        OSError: There are none, or the index cannot be read.
+        ValueError: The index is not what it should be.
+    """
+    if (folder / ONE_FILE).is_file():
+        return [folder / ONE_FILE]
+    if not (folder / INDEX).is_file():
+        raise OSError(f"{ONE_FILE} is missing")
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    table = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise ValueError(f"{INDEX} has no table of files")
+    names = sorted(set(table.values()))
+    if not names or not all(map(_FILE.match, names)):
+        raise ValueError(f"{INDEX} names no file, or one that is not beside it")
+    return [folder / name for name in names]
+
+
+# Taken over as they are: tokenizer, template, licence. Not the weights, nor what describes them.
+_TAKEN: Final = (".json", ".jinja", ".model", ".txt", ".md", "")
+_MADE: Final = ("config.json", "model.safetensors.index.json")
+
+
+async def pack_in_child(
+    source: Path,
+    folder: Path,
+    progress: Callable[[str], None],
+    *,
+    wanted: str = "",
+    kind: str = "",
+) -> bool:
+    """Pack the model in ``source`` where that suits; return whether ``folder`` has it now.
+
+    Args:
+        source: Folder of a model in 16 or 32 bits.
+        folder: Replaced.
+        progress: Called with a line for each step.
+        wanted: The form that the model's profile counts on; "" for none.
+        kind: Pack on a device of this kind, ``"cpu"`` or ``"cuda"``, suit it or not; "" decides
+            by the device that is there.
+
+    Raises:
+        ModelError: The child failed; the message has its last words. ``source`` is whole.
+    """
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    places = [str(path.absolute()) for path in (source, folder)]
+    module = "bat_os.engines.transformers.forms"
+    await run_step(module, [*places, wanted, kind], progress, f"packing {source.name} ended")
+    return await asyncio.to_thread(folder.is_dir)
+
+
+def quantize_folder(
+    source: Path, folder: Path, progress: Callable[[str], None], kind: str = ""
+) -> None:
+    """Write the model in ``source`` as NF4 into ``folder``, which appears whole or not at all.
+
+    Double quantization, bfloat16 arithmetic. Blocks; reads the whole model into memory.
+
+    Args:
+        source: Folder of a model in 16 or 32 bits.
+        folder: Replaced.
+        progress: Called with a line for each step.
+        kind: ``"cpu"`` or ``"cuda"``; "" takes a GPU where there is one. The two round
+            differently now and then.
+
+    Raises:
+        ModelError: ``source`` cannot be read, is packed already, or bitsandbytes cannot be had.
+        ModelMemoryError: There is no room to do it.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        _quantize(source, partial, progress, kind)
+    except MemoryError as error:
+        raise ModelMemoryError(f"there is no room to quantize {source.name}: {error}") from error
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{source.name} cannot be quantized: {reason}; fetch it again or use it as it is"
+        ) from error
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _quantize(source: Path, folder: Path, progress: Callable[[str], None], kind: str) -> None:
+    progress("loading the libraries")
+    prepare(default_threads())
+    import torch  # heavy, and after the switches are set
+
+    from bat_os.engines.transformers.loading import load_model
+
+    stored = measure_stored(source)
+    if stored.packed:
+        raise ValueError("it is packed already")
+    device = inspect_device(kind)
+    # On its way, every weight goes through main memory; on a GPU, only the result stays.
+    if device.kind == "cpu" and stored.bytes + SPARE_BYTES > device.main_free:
+        raise MemoryError(f"{stored.bytes} bytes of weights, {device.main_free} free")
+    place = "cuda:0" if device.kind == "cuda" else "cpu"
+    progress("packing the weights")
+    model = load_model(source, Form("bfloat16", place, True, "to be stored packed"), device)
+    progress("writing the weights")
+    with torch.inference_mode():
+        model.net.save_pretrained(folder)
+    for file in sorted(source.iterdir()):
+        if file.is_file() and file.suffix in _TAKEN and file.name not in _MADE:
+            shutil.copyfile(file, folder / file.name)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Pack ``SOURCE`` into ``FOLDER`` where that suits ``WANTED`` and the device."""
+    source, folder, wanted, kind = sys.argv[1:] if argv is None else argv
+    try:
+        if not kind:
+            prepare(default_threads())
+            device, stored = inspect_device(), measure_stored(Path(source))
+            if form_to_store(device, stored, wanted) != NF4:
+                return 0
+        quantize_folder(Path(source), Path(folder), say_line, kind)
+    except (BatError, OSError, ValueError, SafetensorError) as error:
+        say_line(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bat_os.engines.offline import prepare
+from bat_os.engines.base import prepare
 
 prepare(1)
 

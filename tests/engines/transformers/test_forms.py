@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bat_os.engines.offline import prepare
+from bat_os.engines.base import prepare
 from bat_os.engines.transformers.forms import (
     describe_device,
     held_on_gpu,

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from bat_os.engines.offline import prepare
+from bat_os.engines.base import prepare
 
 prepare(1)
 
 import torch  # noqa: E402 - after the switches are set
 
-from bat_os.engines.transformers.files import weight_files  # noqa: E402
-from bat_os.engines.transformers.weights import StoredWeights, held_bytes  # noqa: E402
+from bat_os.engines.transformers.forms import weight_files  # noqa: E402
+from bat_os.engines.transformers.loading import StoredWeights, held_bytes  # noqa: E402
 from tests.engines.tiny import make_tiny  # noqa: E402
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.prompts import STOP
-from bat_os.engines.streams import Halt, Inbox, Row
+from bat_os.engines.base import Halt, Inbox, Row
 
 STOPS = [STOP, r"\bEND\b", r"\n\n", r"```", r"a+b", r"(?<=x)y", r"\s*foo", r".*z", ""]
 

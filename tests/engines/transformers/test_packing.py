@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
+from bat_os.engines.transformers.engine import LocalModel
+from bat_os.engines.transformers.forms import quantize_folder
 from bat_os.engines.transformers.loading import digest_of
-from bat_os.engines.transformers.model import LocalModel
-from bat_os.engines.transformers.quantizing import quantize_folder
 from bat_os.errors import ModelError
 from bat_os.ports import Prompt, Sampling
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from bat_os.core.forms import Device, Form
-from bat_os.engines.transformers.model import LocalModel
+from bat_os.engines.transformers.engine import LocalModel
 from bat_os.errors import ModelError, ModelMemoryError
 from bat_os.ports import Prompt, Sampling
 from tests.engines.tiny import make_adapter, make_tiny
@@ -22,7 +22,7 @@ SWAPS = """
 import json, sys
 from pathlib import Path
 import psutil
-from bat_os.engines.transformers.model import LocalModel
+from bat_os.engines.transformers.engine import LocalModel
 from bat_os.ports import Prompt, Sampling
 
 def rss():
@@ -52,7 +52,7 @@ def draw(model, **arguments):
 
 
 def test_a_parked_model_holds_nothing_and_comes_back_the_same(model):
-    from bat_os.engines.transformers.weights import held_bytes
+    from bat_os.engines.transformers.loading import held_bytes
 
     first = draw(model)
     held = held_bytes(model.model.net)
