@@ -77,7 +77,7 @@ async def ingest_adapter(
 
     Only its configuration and its weights are taken, and with them which base it is for: its
     name and, as ``base_digest``, its digest. Whether the adapter fits is the caller's to
-    know, by ``engines.lorafiles``.
+    know, by ``engines.adapters``.
 
     Raises:
         NotFoundError: The image has no such base, or a file is missing in ``folder``.

@@ -3,7 +3,7 @@
     lessons -> tokens -> batches of similar length -> loss on the answers alone -> AdamW
 
 The base model stays as it is; only the adapter's matrices learn. The same lessons, recipe,
-number of threads and libraries give the same adapter. Import it after ``offline.prepare``.
+number of threads and libraries give the same adapter. Import it after ``engines.base.prepare``.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ class Batch:
 
     def _begin(self) -> Any:
         """Return a cache that holds the known part of each prompt, padded on the left."""
-        from transformers import DynamicCache  # after offline.prepare; heavy
+        from transformers import DynamicCache  # after base.prepare; heavy
 
         cache = DynamicCache(config=self._net.config)
         rows = list(zip(self.reused, self._states, strict=True))
@@ -262,6 +262,6 @@ def _pad_left(rows: Sequence[Sequence[int]]) -> list[list[int]]:
 
 def _is_plain(cache: Any) -> bool:
     """Return True when every layer keeps all it was given, so that a part can be cut out."""
-    from transformers.cache_utils import DynamicLayer  # after offline.prepare; heavy
+    from transformers.cache_utils import DynamicLayer  # after base.prepare; heavy
 
     return all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
