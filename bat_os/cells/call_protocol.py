@@ -102,11 +102,7 @@ class Talk:
 
 @contextlib.contextmanager
 def answer_checks() -> Iterator[None]:
-    """Turn what an answer fails on into the error of its call.
-
-    Raises:
-        CellError: The answer is malformed, or holds what may not be kept.
-    """
+    """Turn what an answer fails on into the error of its call."""
     try:
         yield
     except FrameError as error:
@@ -258,11 +254,7 @@ class Conversation(Talk):
 
 
 def _failure(parts: list[Any]) -> CellError:
-    """Return what the child says went wrong.
-
-    Raises:
-        FrameError: The frame does not say so.
-    """
+    """Return what the child says went wrong."""
     tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
     if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
         raise FrameError("an unknown frame")
@@ -284,11 +276,7 @@ def _check_text(text: Any, most: int) -> None:
 
 
 def check_slot(name: str) -> None:
-    """Refuse names that a slot of the image must not have.
-
-    Raises:
-        FrameError: It is such a name.
-    """
+    """Refuse names that a slot of the image must not have."""
     if not name.isidentifier() or len(name) > MAX_NAME or name.startswith(("__", "_p_")):
         raise FrameError("a slot name that is not allowed")
     if name in ("_slots", "send"):

@@ -155,9 +155,6 @@ async def run_attacks(cell: Cell, attacks: Mapping[str, str] = PYTHON_ATTACKS) -
     Args:
         cell: Where to run them.
         attacks: Sources of ``m`` by name; each answers ``"held"`` or ``"through"``.
-
-    Raises:
-        CellUnavailableError: This machine cannot confine learned code.
     """
     held: list[str] = []
     through: list[str] = []

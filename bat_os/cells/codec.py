@@ -11,6 +11,7 @@ nothing that it reads: it checks what comes out and accepts only references that
 
 A byte of msgpack can become 72 bytes of Python, so the parts of what a child sends are
 counted before they are built. The count reads headers only; text of any length is one part.
+What is malformed or too large is a FrameError, what may not be kept a NotPlainError.
 """
 
 from __future__ import annotations
@@ -371,11 +372,7 @@ class _Reader:
 
 
 def pack_frame(parts: list[Any]) -> bytes:
-    """Return the frame that carries ``parts``.
-
-    Raises:
-        NotPlainError: The frame would be longer than MAX_FRAME.
-    """
+    """Return the frame that carries ``parts``."""
     body = ormsgpack.packb(parts)
     if len(body) > MAX_FRAME:
         raise NotPlainError(f"more than {MAX_FRAME >> 20} MB at once")
@@ -388,11 +385,7 @@ def read_length(header: bytes) -> int:
 
 
 def unpack_frame(body: bytes) -> list[Any]:
-    """Return the parts of a frame: plain text, ints, bytes, and lists and dicts of them.
-
-    Raises:
-        FrameError: ``body`` is not one msgpack array, or has too many parts.
-    """
+    """Return the parts of a frame: plain text, ints, bytes, and lists and dicts of them."""
     check_parts([body])
     try:
         parts = unpack_one(body)
@@ -404,11 +397,7 @@ def unpack_frame(body: bytes) -> list[Any]:
 
 
 def check_parts(packed: Collection[bytes]) -> None:
-    """Raise if the packed values together have more than MAX_PARTS parts.
-
-    Raises:
-        FrameError: They have more, or are not msgpack.
-    """
+    """Raise if the packed values together have more than MAX_PARTS parts."""
     # No part takes less than a byte, so short data needs no counting.
     if sum(map(len, packed)) <= MAX_PARTS:
         return

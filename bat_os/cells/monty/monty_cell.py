@@ -66,11 +66,7 @@ class MontyCell:
         self._calls = self._failed = 0
 
     async def start(self) -> None:
-        """Start the processes that wait ahead, unless they are there.
-
-        Raises:
-            CellUnavailableError: There is no Monty for this machine.
-        """
+        """Start the processes that wait ahead, unless they are there."""
         await self._ensure()
         await self._spares.fill()
 

@@ -75,11 +75,7 @@ class MontyTalk(Talk):
         self._turn: asyncio.Future[pm.AsyncSnapshot] | None = None
 
     async def run(self, send: Sender) -> RunResult:
-        """Return how the call ended.
-
-        Raises:
-            CellError: It did not end with an answer.
-        """
+        """Return how the call ended."""
         try:
             with answer_checks():
                 return await self._drive(send)
@@ -373,11 +369,7 @@ class References:
         return value
 
     def read(self, data: Any) -> Any:
-        """Return the value of what ``load`` gave.
-
-        Raises:
-            FrameError: It is not what the prelude makes.
-        """
+        """Return the value of what ``load`` gave."""
         try:
             return self._read(data)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
@@ -398,11 +390,7 @@ class References:
 
 
 def load(text: str) -> list[Any]:
-    """Return the JSON list that ``text`` is.
-
-    Raises:
-        FrameError: It is not a JSON list, or has more than MAX_PARTS parts.
-    """
+    """Return the JSON list that ``text`` is."""
     if len(text) > MAX_PARTS and sum(map(_STRING.sub("", text).count, ",[{")) > MAX_PARTS:
         raise FrameError(f"more than {MAX_PARTS} parts")
     try:

@@ -79,11 +79,7 @@ class ZygoteCell:
         self._calls = self._failed = self._starts = 0
 
     async def start(self) -> None:
-        """Start the zygote and its spares, unless they are there.
-
-        Raises:
-            CellUnavailableError: This machine cannot confine learned code.
-        """
+        """Start the zygote and its spares, unless they are there."""
         await self._ensure()
         await self._spares.fill()
 
@@ -340,11 +336,7 @@ class Zygote:
         return Child(int(text), handles[0], ours)
 
     async def wait(self, pid: int) -> int:
-        """Return how a killed or ended child ended, and forget it.
-
-        Raises:
-            ConnectionError: The zygote is gone.
-        """
+        """Return how a killed or ended child ended, and forget it."""
         return int((await self._request(f"wait {pid}".encode()))[0])
 
     async def stop(self) -> None:

@@ -10,7 +10,7 @@
 each at most once, in this order. Anything else is refused, and nothing in it reaches a shell.
 
 Which signatures count is in the file ``upgrade_keys``, which only the owner may be able to write.
-Without that file, every upgrade is refused.
+Without that file, every upgrade is refused. A refusal is an UpgradeError that says what is wrong.
 
     ed25519 BASE64 name of the signer
     unsigned                              the local opt-in: instructions need no signature
@@ -122,11 +122,7 @@ class Instructions:
 
 
 def parse(source: bytes) -> Instructions:
-    """Return the instructions in ``source``.
-
-    Raises:
-        UpgradeError: They do not match the schema; the message says where.
-    """
+    """Return the instructions in ``source``."""
     if len(source) > LARGEST:
         raise UpgradeError(f"{_WHERE} are longer than {LARGEST} bytes")
     raw = read_json(source, UpgradeError, _WHERE)
@@ -163,11 +159,7 @@ def canonical(document: Mapping[str, Any]) -> bytes:
 
 
 def check_signature(instructions: Instructions, keys: Path) -> str:
-    """Return who signed the instructions: the name of a signer, or ``unsigned``.
-
-    Raises:
-        UpgradeError: They are not signed with a trusted key, and ``keys`` requires it.
-    """
+    """Return who signed the instructions: the name of a signer, or ``unsigned``."""
     trusted, unsigned = _read(keys)
     if instructions.signature:
         signature = _decode(instructions.signature, 64, "sig")
@@ -182,11 +174,7 @@ def check_signature(instructions: Instructions, keys: Path) -> str:
 
 
 def sign(document: dict[str, Any], key: Path) -> dict[str, Any]:
-    """Return instructions with their digest, signed with the private key in ``key``.
-
-    Raises:
-        UpgradeError: The key or the instructions cannot be used.
-    """
+    """Return instructions with their digest, signed with the private key in ``key``."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     try:
@@ -205,11 +193,7 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_key(path: Path) -> str:
-    """Write a new private key to ``path``; return the line for ``upgrade_keys``.
-
-    Raises:
-        UpgradeError: The file is there already, or cannot be written.
-    """
+    """Write a new private key to ``path``; return the line for ``upgrade_keys``."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
@@ -224,11 +208,7 @@ def make_key(path: Path) -> str:
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """Return the JSON object in ``path``, unchecked.
-
-    Raises:
-        UpgradeError: There is none.
-    """
+    """Return the JSON object in ``path``, unchecked."""
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -6,7 +6,8 @@ versions/NAME/kept     the upgrade was kept; folders without it are cleared away
 upgrade/backup         the image before the upgrade: a verified backup
 
 ``put_back`` may be killed anywhere and repeated: blobs first, then the image file in one rename,
-so that there is always an image, and the scratch copy last.
+so that there is always an image, and the scratch copy last. Every failure here is an UpgradeError
+whose message says what to do.
 """
 
 from __future__ import annotations
@@ -46,11 +47,7 @@ _TELL: Final = (
 
 
 def run(command: tuple[str, ...], folder: Path, environ: Mapping[str, str] | None = None) -> str:
-    """Return what a command of ours prints.
-
-    Raises:
-        UpgradeError: It cannot be run, or fails; the message quotes the end of its output.
-    """
+    """Return what a command of ours prints."""
     shown = " ".join((command[0], *command[-3:])) if len(command) > 4 else " ".join(command)
     try:
         done = subprocess.run(  # noqa: S603 - our own command, no shell
@@ -73,11 +70,7 @@ def run(command: tuple[str, ...], folder: Path, environ: Mapping[str, str] | Non
 
 
 def check_commit(root: Path, running: Program, commit: str) -> str:
-    """Return the commit that runs, if ``commit`` descends from it; fetch ``commit`` if needed.
-
-    Raises:
-        UpgradeError: The commit is unknown or not a descendant, or ``root`` is not a checkout.
-    """
+    """Return the commit that runs, if ``commit`` descends from it; fetch ``commit`` if needed."""
     if not (root / ".git").exists():
         raise UpgradeError(f"{root} is not a git checkout, so an upgrade has no source")
     now = running.commit or run((*GIT, "rev-parse", "HEAD"), root)
@@ -98,11 +91,7 @@ def check_commit(root: Path, running: Program, commit: str) -> str:
 
 
 def stage(home: Home, root: Path, running: Program, instructions: Instructions) -> Program:
-    """Return the new program, complete and able to report its version.
-
-    Raises:
-        UpgradeError: It cannot be staged, or is not what the instructions say.
-    """
+    """Return the new program, complete and able to report its version."""
     sweep(home, root)
     home.versions.mkdir(mode=0o700, exist_ok=True)
     folder = home.versions / f"{instructions.commit[:12]}-{secrets.token_hex(3)}"
@@ -169,11 +158,7 @@ def sweep(home: Home, root: Path) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Raise if there is no image, or no room to keep it twice.
-
-    Raises:
-        UpgradeError: There is no image, or not enough room to keep it twice.
-    """
+    """Raise if there is no image, or no room to keep it twice."""
     if not path.is_file():
         raise UpgradeError(f"there is no image {path}, so just start the new program")
     free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
@@ -184,11 +169,7 @@ def check_room(path: Path) -> None:
 
 
 def back_up_cold(path: Path, folder: Path) -> str:
-    """Back up an image that no kernel serves and verify the backup; return its last transaction.
-
-    Raises:
-        UpgradeError: Not possible; the image is as it was.
-    """
+    """Back up an image that no kernel serves and verify the backup; return its last transaction."""
     from bat_os.image.files.backup import verify  # the daily watchdog needs no database
 
     try:
@@ -210,11 +191,7 @@ async def _back_up(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def put_back(folder: Path, path: Path, side: Path) -> None:
-    """Make the image at ``path`` what the backup in ``folder`` holds; ``side`` is scratch.
-
-    Raises:
-        UpgradeError: Not possible; it may be tried again.
-    """
+    """Make the image at ``path`` what the backup in ``folder`` holds; ``side`` is scratch."""
     from zc.lockfile import LockError, LockFile
 
     from bat_os.image.files.livefile import sync_file

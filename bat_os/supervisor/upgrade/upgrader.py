@@ -5,6 +5,7 @@
 
 Everything that decides what follows what is in ``bat_os.supervisor.upgrade.journal``; this
 module says what each step does. A step may be killed anywhere and is repeated from its start.
+What cannot be done is an UpgradeError.
 """
 
 from __future__ import annotations
@@ -75,11 +76,7 @@ class Plan:
 
 
 def examine(site: Site, text: bytes) -> Plan:
-    """Return what the instructions in ``text`` mean here; nothing is changed.
-
-    Raises:
-        UpgradeError: They cannot be carried out.
-    """
+    """Return what the instructions in ``text`` mean here; nothing is changed."""
     instructions = parse(text)
     signer = check_signature(instructions, site.home.upgrade_keys)
     ended = read_json(journal.ended_path(site.home, instructions.id))
@@ -102,11 +99,7 @@ class Upgrader:
     """At most one upgrade at a time, of one site; the caller holds the watchdog's lock."""
 
     def __init__(self, site: Site) -> None:
-        """Read whether an upgrade was in progress.
-
-        Raises:
-            UpgradeError: The journal cannot be read.
-        """
+        """Read whether an upgrade was in progress."""
         self._site = site
         self._home = site.home
         self._thread: threading.Thread | None = None
@@ -149,9 +142,6 @@ class Upgrader:
 
         Args:
             show: Called with each step, and the process of the kernel on trial.
-
-        Raises:
-            UpgradeError: The previous program and image cannot be put back.
         """
         self._show = show
         while self._is_open():
