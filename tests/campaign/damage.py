@@ -217,7 +217,7 @@ async def blobs(settings):
     assert MODELS[0] not in named, told
     site.kernel.stop()
     await _serve_models(site.image, settings.folder)
-    return "boots, answers; 2 of 3 models named and refused, 1 served; taken in again, all serve"
+    return "boots, answers; 2 of 3 models named and refused, 1 served; stored again, all serve"
 
 
 async def _hurt_models(path, folder):

@@ -185,7 +185,7 @@ async def half_open(settings):
                 await asyncio.sleep(0.01)
                 assert time.monotonic() - started < 60, f"{descriptors(pid) - files} are left"
             took = time.monotonic() - started
-    return f"{count} gone within {took:.0f} s, {answered:,} messages answered meanwhile"
+    return f"{count} gone within {took:.0f} s, {answered:,} messages answered during that time"
 
 
 def until_closed(raw):

@@ -2,8 +2,8 @@
 
     python -m tests.cells.attack_table > docs/attacks.md
 
-What an attack wants is looked for outside the cell: secrets in what it answers or stores, a
-file, a connection, processes, memory.
+Whether an attack got what it wants is checked outside the cell: secrets in what it answers or
+stores, a file, a connection, processes, memory.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ VAULT, CANARY = "VSECRET-4711", "CANARY-0815"
 MEMORY = 64 << 20  # a frame of 8 MB that is looked at takes some of it for a moment
 HEAD = """# Attacks
 
-Each row is one method that an attacker may get a model to write. The guardian's word is only a
-filter: both cells were given the attack without it. "Nothing" means that the method answered and
-got nothing it was after; everything else is how the cell ended it. What an attack is after (a file,
-an environment variable, a secret of the kernel or of another object, a connection, processes,
-memory, a slot of persistence) is looked for from outside the cell.
+Each row is one method that an attacker may get a model to write. The guardian's verdict is only a
+filter: both cells received the attack without it. "Nothing" means that the method answered and got
+nothing that it wanted; every other entry says how the cell ended it. Whether an attack got what it
+wants (a file, an environment variable, a secret of the kernel or of another object, a connection,
+processes, memory, a slot of persistence) is checked from outside the cell.
 
-Made by `python -m tests.cells.attack_table > docs/attacks.md`; the attacks are in
+`python -m tests.cells.attack_table > docs/attacks.md` makes this page. The attacks are in
 `tests/cases/escapes`, the checks in `tests/cells/attack_table.py`.
 
 | attack | kind | guardian | zygote cell | Monty cell |
