@@ -27,7 +27,7 @@ from bat_os.engines.base import default_threads, prepare
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.transformers.engine import LocalModel, TransformersEngine
-from bat_os.image.blobs import ingest_folder, link_folder
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import Assignment
 from bat_os.models.roster import Roster

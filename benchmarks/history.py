@@ -26,14 +26,15 @@ sys.path.insert(0, str(ROOT))
 
 from bat_os.client.client import KernelClient  # noqa: E402 - runs from a checkout
 from bat_os.core.personas import PERSONAS  # noqa: E402 - as above
+from bat_os.core.settings import IMAGE  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
-from bat_os.image.blobs import ingest_folder  # noqa: E402 - as above
 from bat_os.image.files.backup import back_up, verify  # noqa: E402 - as above
 from bat_os.image.files.fork import drop_fork, fork  # noqa: E402 - as above
-from bat_os.image.files.restore import IMAGE, restore  # noqa: E402 - as above
+from bat_os.image.files.restore import restore  # noqa: E402 - as above
 from bat_os.image.history.moments import read_at  # noqa: E402 - as above
 from bat_os.image.history.provenance import explain  # noqa: E402 - as above
 from bat_os.image.history.versions import Skill, install  # noqa: E402 - as above
+from bat_os.image.models import ingest_folder  # noqa: E402 - as above
 from bat_os.image.objects import UvmObject  # noqa: E402 - as above
 from bat_os.image.store import ImageStore  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above

@@ -34,14 +34,19 @@ from bat_os.engines.transformers.forms import (
     pack_in_child,
 )
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
-from bat_os.image.blobs import check_name, digest_of, ingest_folder, link_folder, model_names
-from bat_os.image.modelfiles import Verified, hash_file
+from bat_os.image.blobs import Verified
+from bat_os.image.files.disk import hash_file
 from bat_os.image.models import (
     ADAPTER_FILES,
+    check_name,
+    digest_of,
     ingest_adapter,
     ingest_file,
+    ingest_folder,
     link_file,
+    link_folder,
     list_models,
+    model_names,
     remove_model,
 )
 from bat_os.models.machine import find_gpu, has_cuda_gpu, read_book

@@ -20,8 +20,8 @@ from bat_os.core.settings import IMAGE
 from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
 from bat_os.errors import ModelError, SettingsError
-from bat_os.image.blobs import ingest_folder, link_folder, model_names
 from bat_os.image.catalog_service import CatalogService
+from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.learning.cascade import run_cascade

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import pickle
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +55,12 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
 _TREES: Final = re.compile(
     r"BTrees\.(?P<family>[A-Z]{2})BTree (?P=family)(BTree|Bucket|Set|TreeSet)"
 )
+
+# What reading a pickle that somebody crafted, or that a disk changed, can end in.
+UNREADABLE: Final = (
+    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
+    MemoryError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 # Where ZODB keeps the loaders that ask no database.
 _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
@@ -122,11 +129,7 @@ class AllowListDB(ZODB.DB):
             raise
 
     def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:  # noqa: N802 - ZODB's name
-        """Return the class ``modulename.globalname``.
-
-        Raises:
-            ForbiddenClassError: It does not stand in the allow-list.
-        """
+        """Return the class ``modulename.globalname``, if it is in the allow-list."""
         check_allowed(modulename, globalname)
         return super().classFactory(connection, modulename, globalname)
 
@@ -135,11 +138,7 @@ class AllowListUnpickler(Unpickler):
     """Loads a pickle that may name the classes of an image, and no other."""
 
     def find_class(self, modulename: str, name: str) -> Any:
-        """Return the class.
-
-        Raises:
-            ForbiddenClassError: It does not stand in the allow-list.
-        """
+        """Return the class, if it is in the allow-list."""
         check_allowed(modulename, name)
         return super().find_class(modulename, name)
 
@@ -147,9 +146,8 @@ class AllowListUnpickler(Unpickler):
 def guard_pickles() -> None:
     """Have every loader of ZODB in this process use the allow-list. Idempotent.
 
-    To be called before a storage is opened: opening reads the index file beside it, which is
-    a pickle too. One that names a class is not used, and ZODB makes another by reading the
-    image through.
+    Call it before a storage is opened: opening reads the index file beside it, which is a
+    pickle too. If that names a class, ZODB ignores it and reads the image through instead.
     """
     for module in _UNPICKLERS:
         importlib.import_module(module).Unpickler = AllowListUnpickler  # type: ignore[attr-defined]  # a name of ZODB
@@ -184,11 +182,7 @@ def _check_conflict(resolve: Any) -> Any:
 
 
 def _check_record(record: bytes) -> None:
-    """Load the class and the state of a database record, and forget them.
-
-    Raises:
-        ForbiddenClassError: It names a class that does not stand in the allow-list.
-    """
+    """Load the class and the state of a database record by the allow-list, and drop them."""
     unpickler = AllowListUnpickler(io.BytesIO(record))
     unpickler.persistent_load = lambda reference: None
     unpickler.load()
@@ -196,11 +190,7 @@ def _check_record(record: bytes) -> None:
 
 
 def check_allowed(module: str, name: str) -> None:
-    """Return nothing when an image may hold instances of ``module.name``.
-
-    Raises:
-        ForbiddenClassError: It may not.
-    """
+    """Raise ``ForbiddenClassError`` unless an image may hold instances of ``module.name``."""
     if not is_allowed(module, name):
         raise ForbiddenClassError(
             f"the image names the class {module}.{name}, which BAT OS never "

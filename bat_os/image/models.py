@@ -1,40 +1,64 @@
-"""What the image knows about its models: list them, add single files and adapters, remove.
+"""Models and adapters in the image: add, link, list, remove them.
 
-The files themselves go in and out in ``bat_os.image.blobs``.
+Adding is resumable: one transaction per file, and the model's own entry comes last. The files
+themselves go in and out in ``bat_os.image.blobs``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
+import shlex
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError, BlobError, NotFoundError
-from bat_os.image.blobs import (
-    digest_of,
-    drop_files,
-    guess_kind,
-    ingest_files,
-    link_folder,
-    model_digest,
-    model_in,
-)
+from bat_os.core import values
+from bat_os.errors import ArgumentsError, BlobError, ConflictError, NotFoundError
+from bat_os.failpoints import cross
+from bat_os.image import blobs
+from bat_os.image.blobs import StoredModel, tree_of
+from bat_os.image.objects import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
-    from bat_os.image.blobs import StoredModel
-    from bat_os.image.modelfiles import Verified
     from bat_os.image.store import ImageStore
 
+MAX_FILES: Final = 2_000
+KINDS: Final = ("transformers", "gguf", "adapter", "embedder")
 ADAPTER_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
 _LINKS: Final = r"-[0-9a-f]{12}(\.partial)?"
+_TRIES: Final = 3
 
 
 def _say_nothing(_line: str) -> None:
     return
+
+
+async def ingest_folder(
+    image: ImageStore,
+    name: str,
+    folder: Path,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    consume: bool = False,
+    progress: Callable[[str], None] = _say_nothing,
+) -> str:
+    """Add all files of ``folder`` as model ``name``; return the model's digest.
+
+    Sub-folders are included; hidden files and checksum lists stay out. The rest is as in
+    ``ingest_files``.
+    """
+    found = await asyncio.to_thread(blobs.list_files, folder)
+    if not found:
+        raise NotFoundError(f"model {name}: there are no files in {folder}")
+    source = "" if consume else str(await asyncio.to_thread(folder.absolute))
+    known = {"source": source} | dict(meta or {})
+    return await ingest_files(image, name, found, meta=known, consume=consume, progress=progress)
 
 
 async def ingest_file(
@@ -46,7 +70,7 @@ async def ingest_file(
     consume: bool = False,
     progress: Callable[[str], None] = _say_nothing,
 ) -> str:
-    """Take a single file, such as a GGUF, into the image as it is; return the digest.
+    """Add a single GGUF file as it is; return the model's digest.
 
     The first bytes are checked here; ``engines.gguf.read_header`` checks the whole header.
 
@@ -73,11 +97,10 @@ async def ingest_adapter(
     meta: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = _say_nothing,
 ) -> str:
-    """Take the LoRA adapter in ``folder`` into the image for model ``base``; return its digest.
+    """Add the LoRA adapter in ``folder`` for model ``base``; return its digest.
 
-    Only its configuration and its weights are taken, and with them which base it is for: its
-    name and, as ``base_digest``, its digest. Whether the adapter fits is the caller's to
-    know, by ``engines.adapters``.
+    Only its configuration and its weights are stored, and which base it is for: its name and, as
+    ``base_digest``, its digest. The caller checks whether the adapter fits.
 
     Raises:
         NotFoundError: The image has no such base, or a file is missing in ``folder``.
@@ -91,8 +114,94 @@ async def ingest_adapter(
     return await ingest_files(image, name, found, meta=known, progress=progress)
 
 
+async def ingest_files(
+    image: ImageStore,
+    name: str,
+    found: Mapping[str, Path],
+    *,
+    meta: Mapping[str, Any] | None = None,
+    consume: bool = False,
+    progress: Callable[[str], None] = _say_nothing,
+) -> str:
+    """Add files as model ``name``; return the model's digest.
+
+    Files that the image has are not stored again, unless their blob is damaged: adding a model
+    again is also how it is repaired. If this is killed or cancelled, there is no half model, and
+    the next call resumes at the file where it stopped.
+
+    Args:
+        image: The store.
+        name: Replaces a model of that name; letters, digits, ``._-``.
+        found: File name, with ``/`` for folders -> where it is.
+        meta: Plain data to keep with the model; see ``StoredModel``. The files' names decide
+            ``kind`` if it is not given.
+        consume: Remove the sources once the whole model is committed. On the file system of
+            the image they are then moved, which takes the time of reading them once.
+        progress: Called with one line per file.
+
+    Raises:
+        ArgumentsError: A name cannot be used, or ``name`` belongs to an adapter and this is
+            a model, or the other way round.
+        BlobError: A source cannot be read.
+        StorageFullError: The disk is full.
+    """
+    _check_names(name, found)
+    known = dict(meta or {})
+    values.check(known, where=f"facts about model {name}")
+    if known.setdefault("kind", guess_kind(found)) not in KINDS:
+        raise ArgumentsError(f"model {name}: the kind must be one of {', '.join(KINDS)}")
+    for _ in range(_TRIES):
+        files, size = await _store_all(image, name, found, consume, progress)
+        enter = functools.partial(_enter, name=name, files=files, meta=_facts(known, size))
+        cross("model.before")
+        if await image.transact(enter, note=f"add model {name}"):
+            cross("model.committed")
+            break
+    else:
+        raise ConflictError(
+            f"model {name}: its files are being removed at the same time; ask again"
+        )
+    if consume:
+        await asyncio.to_thread(blobs.remove, found.values())
+    return digest_of(files)
+
+
+async def link_folder(
+    image: ImageStore, name: str, under: Path, *, verified: blobs.Verified | None = None
+) -> Path:
+    """Return a folder of links to the committed files of model ``name``, all verified.
+
+    The folder is made in ``under``, or used again while it is as it should be; its file
+    SHA256SUMS lists the digests. Reads every file once, about a second per GB, unless
+    ``verified`` knows that it was read before.
+
+    Raises:
+        NotFoundError: The image has no such model.
+        BlobError: A file is missing or damaged; the message says which, and the command
+            that repairs it.
+    """
+    memory = blobs.Verified() if verified is None else verified
+
+    def read(root: MutableMapping[str, Any]) -> tuple[dict[str, str], str]:
+        model = model_in(root, name)
+        return dict(model.files), str(model.meta.get("source") or "")
+
+    files, source = await image.transact(read, note="read a model")
+    places = await image.transact(
+        lambda root: blobs.find_places(root, files.values()), note="find blobs"
+    )
+    for file_name, sha256 in files.items():
+        place = places[sha256]
+        if not place or not await asyncio.to_thread(memory.holds, Path(place), sha256):
+            raise _broken(name, file_name, source, missing=not place)
+    _check_names(name, files)
+    linked = {file_name: Path(places[sha256]) for file_name, sha256 in files.items()}
+    folder = under / f"{name}-{digest_of(files)[:12]}"
+    return await asyncio.to_thread(blobs.link, folder, linked, blobs.sums(files))
+
+
 async def link_file(
-    image: ImageStore, name: str, under: Path, *, verified: Verified | None = None
+    image: ImageStore, name: str, under: Path, *, verified: blobs.Verified | None = None
 ) -> Path:
     """Return a link to the committed GGUF file of model ``name``; of several parts, the first.
 
@@ -105,6 +214,22 @@ async def link_file(
     if not parts:
         raise BlobError(f"model {name} has no GGUF file; llama.cpp cannot load it", model=name)
     return parts[0]
+
+
+async def model_names(image: ImageStore) -> list[str]:
+    """Return the names of all models that are in the image whole, sorted."""
+    return await image.transact(lambda root: list(root.get("models", ())), note="list models")
+
+
+async def model_digest(image: ImageStore, name: str) -> str:
+    """Return the SHA-256 of the model's list of files: equal exactly when all files are.
+
+    Raises:
+        NotFoundError: The image has no such model.
+    """
+    return await image.transact(
+        lambda root: digest_of(model_in(root, name).files), note="read a model"
+    )
 
 
 async def list_models(image: ImageStore) -> list[dict[str, Any]]:
@@ -160,9 +285,9 @@ async def remove_model(
 
 
 async def remove_strays(image: ImageStore) -> dict[str, int]:
-    """Forget files that no model names: what intakes left that were never finished.
+    """Forget files that no model names: what additions left that were never finished.
 
-    An intake that runs at the same time takes its files in again.
+    An addition that runs at the same time stores its files again.
 
     Returns:
         ``{"files": how many, "bytes": of those}``.
@@ -175,11 +300,139 @@ async def remove_strays(image: ImageStore) -> dict[str, int]:
         strays = [sha256 for sha256 in stored if sha256 not in named]
         size = sum(stored[sha256].size for sha256 in strays)
         for sha256 in strays:
-            stored[sha256]._p_changed = True  # conflicts with an intake that counts on it
+            stored[sha256]._p_changed = True  # conflicts with an addition that counts on it
             del stored[sha256]
         return {"files": len(strays), "bytes": size}
 
-    return await image.transact(work, note="remove files of unfinished intakes")
+    return await image.transact(work, note="remove files of unfinished additions")
+
+
+def guess_kind(names: Iterable[str]) -> str:
+    """Return which of KINDS the files of these names are.
+
+    >>> guess_kind(["config.json", "model.safetensors"]), guess_kind(["adapter_config.json"])
+    ('transformers', 'adapter')
+    """
+    known = set(names)
+    if "adapter_config.json" in known:
+        return "adapter"
+    if "modules.json" in known:
+        return "embedder"
+    return "gguf" if known and all(name.endswith(".gguf") for name in known) else "transformers"
+
+
+def model_in(root: MutableMapping[str, Any], name: str) -> StoredModel:
+    """Return the model of that name; inside ``ImageStore.transact`` only.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    model: StoredModel | None = root.get("models", {}).get(name)
+    if model is None:
+        raise NotFoundError(f"the image has no model {name}")
+    return model
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a list of files; see ``model_digest``."""
+    return digest(blobs.sums(files))
+
+
+def check_name(name: str) -> None:
+    """Raise ``ArgumentsError`` unless ``name`` can be a model's, and so also a folder's."""
+    if not _NAME.match(name):
+        raise ArgumentsError(f"{name[:60]!r} cannot name a model; use letters, digits and ._-")
+
+
+def _check_names(name: str, files: Iterable[str]) -> None:
+    check_name(name)
+    names = list(files)
+    if len(names) > MAX_FILES:
+        raise ArgumentsError(f"model {name}: {len(names)} files; a model has at most {MAX_FILES}")
+    for file_name in names:
+        parts = file_name.split("/")
+        if any(part in ("", ".", "..") for part in parts) or set(file_name) & set('\\:\n\r\0"'):
+            raise ArgumentsError(f"model {name}: {file_name[:60]!r} cannot name a file of a model")
+
+
+async def _store_all(
+    image: ImageStore,
+    name: str,
+    found: Mapping[str, Path],
+    consume: bool,
+    progress: Callable[[str], None],
+) -> tuple[dict[str, str], int]:
+    """Store all files; return file name -> SHA-256, and the sum of their sizes."""
+    files: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for number, (file_name, path) in enumerate(found.items(), start=1):
+        with blobs.reading(path):
+            size = (await asyncio.to_thread(path.stat)).st_size
+        text = f"{name}: {file_name} ({size / 1e6:.1f} MB), {number} of {len(found)}"
+        progress(values.Counted(text, number, len(found)))
+        files[file_name] = sha256 = await blobs.store_file(image, path, file_name, consume)
+        sizes[sha256] = size
+    return files, sum(sizes.values())
+
+
+def _enter(
+    root: MutableMapping[str, Any], name: str, files: Mapping[str, str], meta: Mapping[str, Any]
+) -> bool:
+    """Make the model known; return False where one of its files was removed meanwhile."""
+    stored = root.get("files_by_sha256", {})
+    if any(sha256 not in stored for sha256 in files.values()):
+        return False
+    model = StoredModel(name, dict(files), dict(meta))
+    before = root.get("models", {}).get(name)
+    if before is not None and _is_adapter(before) != _is_adapter(model):
+        raise ArgumentsError(
+            f"{name} names {'an adapter' if _is_adapter(before) else 'a model'} in the image "
+            "already; choose another name, or remove that one first"
+        )
+    for sha256 in set(files.values()):
+        stored[sha256]._p_changed = True  # conflicts with a removal at the same time
+    tree_of(root, "models")[name] = model
+    if before is not None:
+        drop_files(root, before)
+    return True
+
+
+def drop_files(root: MutableMapping[str, Any], model: StoredModel) -> list[int]:
+    """Forget the files of ``model`` that no model names; return their sizes.
+
+    ``model`` itself is no longer in the root, or another one is there in its place. The disk
+    gets the space back with the next pack.
+    """
+    stored = root.get("files_by_sha256", {})
+    named = {sha256 for other in root["models"].values() for sha256 in other.files.values()}
+    sizes = []
+    for sha256 in set(model.files.values()) - named:
+        if (file := stored.get(sha256)) is not None:
+            file._p_changed = True  # conflicts with an addition that counts on it
+            sizes.append(file.size)
+            del stored[sha256]
+    return sizes
+
+
+def _is_adapter(model: StoredModel) -> bool:
+    return str(model.meta.get("kind") or guess_kind(model.files)) == "adapter"
+
+
+def _facts(known: Mapping[str, Any], size: int) -> dict[str, Any]:
+    blank = {"source": "", "revision": "", "licence": "", "base": ""}
+    return blank | dict(known) | {"bytes": size, "added": time.time()}
+
+
+def _broken(name: str, file_name: str, source: str, *, missing: bool) -> BlobError:
+    command = shlex.join(["batos", "models", "add", name, source or "SOURCE"])
+    hint = "" if source else " (where it came from is not recorded)"
+    return BlobError(
+        f"model {name}: the stored file {file_name} is {'missing' if missing else 'damaged'}; "
+        f"repair it with: {command}{hint}",
+        model=name,
+        file=file_name,
+        command=command,
+    )
 
 
 def _describe(

@@ -20,8 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 from bat_os.errors import BatError, StorageFullError
-from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.files.backup import back_up, verify
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
 
 COMMITS = 4

@@ -14,11 +14,10 @@ from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import BatError, BlobError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
-from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
-from bat_os.image.files.checksums import BROKEN
-from bat_os.image.files.verify import verify
+from bat_os.image.files.verify import BROKEN, verify
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.objects import Method
 from bat_os.image.store import ImageStore
 from bat_os.kernel.snapshot import find

@@ -20,11 +20,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.files.backup import verify
 from bat_os.image.files.fork import drop_fork, list_forks
-from bat_os.image.files.restore import IMAGE, restore
-from bat_os.image.files.usage import count_objects
+from bat_os.image.files.pack import count_objects
+from bat_os.image.files.restore import restore
 from bat_os.image.store import ImageStore
 from tests.kernels import ANSWERS, ROOT, KernelProcess, write_script
 

@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 
 from bat_os import failpoints
+from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
-from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.files.backup import back_up, verify
-from bat_os.image.files.pack import pack
-from bat_os.image.files.restore import IMAGE, restore
-from bat_os.image.files.usage import count_objects
+from bat_os.image.files.pack import count_objects, pack
+from bat_os.image.files.restore import restore
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
 
 KILL = "CAMPAIGN_KILL"

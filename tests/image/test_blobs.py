@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bat_os.errors import ArgumentsError, BlobError, NotFoundError
-from bat_os.image.blobs import ingest_files, ingest_folder, link_folder, model_digest, model_names
-from bat_os.image.modelfiles import Verified
+from bat_os.image.blobs import Verified
+from bat_os.image.models import ingest_files, ingest_folder, link_folder, model_digest, model_names
 from bat_os.image.store import ImageStore
 
 
@@ -227,7 +227,7 @@ async def test_an_adapter_never_takes_the_place_of_a_model(image, folder, tmp_pa
 
 
 async def test_a_source_that_cannot_be_read_is_named(image, folder):
-    with pytest.raises(BlobError, match=r"gone\.json cannot be taken in: No such file"):
+    with pytest.raises(BlobError, match=r"gone\.json cannot be read: No such file"):
         await ingest_files(image, "m", {"gone.json": folder / "gone.json"})
     assert await model_names(image) == []
 
@@ -303,7 +303,7 @@ async def test_a_cancelled_intake_stops_in_the_middle_of_a_file(image, folder, t
 
 INTAKE = """
 import asyncio, os, pathlib, resource, signal, sys
-from bat_os.image.blobs import ingest_folder
+from bat_os.image.models import ingest_folder
 from bat_os.image.store import ImageStore
 
 image, folder, way = sys.argv[1:]

@@ -9,12 +9,16 @@ from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import ArgumentsError, BlobError, NotFoundError
 from bat_os.image.allowlist import AllowListDB
-from bat_os.image.blobs import StoredModel, ingest_folder, link_folder, model_digest, model_names
+from bat_os.image.blobs import StoredModel
 from bat_os.image.models import (
     ingest_adapter,
     ingest_file,
+    ingest_folder,
     link_file,
+    link_folder,
     list_models,
+    model_digest,
+    model_names,
     remove_model,
     remove_strays,
 )

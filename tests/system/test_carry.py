@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import RemoteError
-from bat_os.image.files.restore import IMAGE, restore
+from bat_os.image.files.restore import restore
 from bat_os.image.store import ImageStore
 from tests.cli.clients import verb
 from tests.kernels import KernelProcess

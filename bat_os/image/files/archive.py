@@ -20,13 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from bat_os.errors import ArgumentsError, BlobError, StorageError, TooLargeError
-from bat_os.image import modelfiles
 from bat_os.image.files import backup, disk, manifest
-from bat_os.image.files.disk import Copier, coded
-from bat_os.image.files.livefile import sync_file
+from bat_os.image.files.disk import Copier, coded, in_thread
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
-from bat_os.image.files.operations_log import record
-from bat_os.image.files.storage import path_of, read_fork, upkeep
+from bat_os.image.files.storage import add_to_chronicle, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
     from bat_os.image.files.backup import Source
@@ -55,10 +52,10 @@ async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any
     if not reason.strip() or len(reason) > MAX_REASON:
         raise ArgumentsError(f"say why it is kept, in at most {MAX_REASON} characters")
     source = await image.transact(backup._source, note="read what an archive records")
-    entry = await modelfiles.in_thread(
-        lambda stop: _write(source, target, reason.strip(), Copier(stop))
+    entry = await in_thread(lambda stop: _write(source, target, reason.strip(), Copier(stop)))
+    await image.transact(
+        lambda root: add_to_chronicle(root, entry), note=f"chronicle {target.name}"[:70]
     )
-    await image.transact(lambda root: record(root, entry), note=f"chronicle {target.name}"[:70])
     return entry
 
 

@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from bat_os.errors import ArgumentsError, BlobError, StorageError
 from bat_os.failpoints import cross
-from bat_os.image import modelfiles
 from bat_os.image.files import disk, manifest
 from bat_os.image.files.disk import Copier, coded
-from bat_os.image.files.livefile import sync_file
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
-from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, upkeep
+from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping, Sequence
@@ -89,7 +87,7 @@ async def back_up(
         StorageError: A file cannot be read or written, or the backup there is damaged.
     """
     source = await image.transact(_source, note="read what a backup records")
-    return await modelfiles.in_thread(
+    return await disk.in_thread(
         lambda stop: back_up_source(source, target, Copier(stop), full=full, copy=copy)
     )
 

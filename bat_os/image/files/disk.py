@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import errno
@@ -12,8 +13,9 @@ import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+import psutil
 from zc.lockfile import LockError
 from ZODB.POSException import POSError
 
@@ -24,14 +26,16 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.files.livefile import sync_file
+from bat_os.image.files.storage import sync_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+T = TypeVar("T")
+
 CHUNK: Final = 4 << 20
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
 _HERE: Final = -100  # AT_FDCWD
 
@@ -51,7 +55,7 @@ def coded(what: str) -> Iterator[None]:
         text = f"{what}: the image is in use by another process, backup, fork or pack"
         raise LockedError(text) from error
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise StorageFullError(f"{what}: the disk is full") from error
         raise StorageError(f"{what}: {error}") from error
     except (POSError, ValueError) as error:
@@ -130,12 +134,38 @@ class Copier:
     def _chunks(self, stream: Readable, size: int) -> Iterator[bytes]:
         while size:
             if self.stop.is_set():
-                raise CancelledError("it was given up")
+                raise CancelledError("the work was cancelled")
             chunk = stream.read(min(CHUNK, size))
             if not chunk:
                 raise StorageError(f"{getattr(stream, 'name', 'the file')} ends too early")
             size -= len(chunk)
             yield chunk
+
+
+def hash_file(path: Path, stop: threading.Event | None = None) -> str:
+    """Return the SHA-256 of a file; raises ``CancelledError`` once ``stop`` is set."""
+    return Copier(stop).hash(path)
+
+
+async def in_thread(
+    work: Callable[[threading.Event], T], *, drop: Callable[[T], object] = lambda _: None
+) -> T:
+    """Return ``work(stop)``, run in a thread; cancelling sets ``stop`` and waits for it.
+
+    Args:
+        work: What to do; it looks at ``stop`` now and then.
+        drop: Called with a result that came although the caller was cancelled.
+    """
+    stop = threading.Event()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        if running.exception() is None:
+            drop(running.result())
+        raise
 
 
 def link(source: Path, target: Path) -> bool:
@@ -168,14 +198,10 @@ def sync_tree(folder: Path) -> None:
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Return nothing when ``folder`` has room for ``size`` more bytes.
-
-    Raises:
-        StorageFullError: It has not.
-    """
+    """Raise ``StorageFullError`` unless ``folder`` has room for ``size`` more bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise StorageFullError(f"{folder}: {size} bytes are needed, {free} are free")
+        raise StorageFullError(f"{folder}: {size} bytes are needed, and {free} are free")
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -189,6 +215,12 @@ def exchange(one: Path, other: Path) -> bool:
     return bool(done == 0)
 
 
+def is_abandoned(name: str) -> bool:
+    """Return True if ``name`` is ``PID-...`` and that process is gone."""
+    owner = name.partition("-")[0]
+    return owner.isdecimal() and not psutil.pid_exists(int(owner))
+
+
 def remove_strays(folder: Path, wanted: Iterable[str]) -> None:
     """Remove the files of ``folder`` that are not wanted."""
     keep = set(wanted)
@@ -198,10 +230,6 @@ def remove_strays(folder: Path, wanted: Iterable[str]) -> None:
 
 
 def check_absolute(path: Path, what: str) -> None:
-    """Return nothing when ``path`` means the same in every process.
-
-    Raises:
-        ArgumentsError: It is relative.
-    """
+    """Raise ``ArgumentsError`` if ``path`` is relative: it would differ between processes."""
     if not path.is_absolute() or "\0" in str(path):
-        raise ArgumentsError(f"{what} has to be a whole path, not {str(path)[:200]!r}")
+        raise ArgumentsError(f"{what} must be an absolute path, not {str(path)[:200]!r}")

@@ -18,29 +18,29 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
 from zc.lockfile import LockError
 from ZODB.blob import BushyLayout
 from ZODB.FileStorage.FileStorage import FileIterator
 from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64, u64, z64
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, NotFoundError, StorageError
-from bat_os.image import missions, modelfiles
+from bat_os.image import missions
 from bat_os.image.files import disk
-from bat_os.image.files import operations_log as chronicle
 from bat_os.image.files.disk import coded
-from bat_os.image.files.livefile import Lock, sync_file
-from bat_os.image.files.restore import IMAGE
 from bat_os.image.files.storage import (
     FORK,
     FORMAT,
     MAX_LAYERS,
+    Lock,
+    add_to_chronicle,
     blob_files,
     frozen_folder,
     layers_of,
     path_of,
     read_fork,
+    sync_file,
     upkeep,
 )
 from bat_os.image.migrations import migrate
@@ -75,15 +75,15 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
     home = path_of(storage).parent / FOLDER / name
     if home.exists():
         raise ArgumentsError(f"there is a fork {name!r} already; drop it first")
-    draft, tid = await modelfiles.in_thread(lambda _: _build(storage, name, at))
+    draft, tid = await disk.in_thread(lambda _: _build(storage, name, at))
     try:
         image_id = await _settle(draft / IMAGE, name, tid)
         with coded("fork"):
-            await modelfiles.in_thread(lambda _: _put(draft, home))
+            await disk.in_thread(lambda _: _put(draft, home))
     finally:
-        await modelfiles.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
+        await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
     entry = {"kind": "fork", "at": time.time(), "name": name, "tid": tid, "image_id": image_id}
-    await image.transact(lambda root: chronicle.record(root, entry), note=f"chronicle fork {name}")
+    await image.transact(lambda root: add_to_chronicle(root, entry), note=f"chronicle fork {name}")
     seconds = round(time.monotonic() - started, 4)
     return {"name": name, "home": str(home), "tid": tid, "image_id": image_id, "seconds": seconds}
 
@@ -97,7 +97,7 @@ async def scratch(image: ImageStore) -> AsyncIterator[ImageStore]:
         StorageError: The file system has no second names for files, or a file cannot be read.
     """
     storage = image.storage
-    draft, tid = await modelfiles.in_thread(lambda _: _build(storage, "scratch", None))
+    draft, tid = await disk.in_thread(lambda _: _build(storage, "scratch", None))
     try:
         await _settle(draft / IMAGE, "scratch", tid)
         store = ImageStore.open(draft / IMAGE)
@@ -106,7 +106,7 @@ async def scratch(image: ImageStore) -> AsyncIterator[ImageStore]:
         finally:
             await store.close()
     finally:
-        await modelfiles.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
+        await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
 
 
 def list_forks(path: Path) -> list[dict[str, Any]]:
@@ -288,8 +288,7 @@ def sweep(folder: Path) -> None:
     for path in folder.glob(f"{_DEAD}*"):
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(f"{_DRAFT}*"):
-        owner = path.name.removeprefix(_DRAFT).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+        if disk.is_abandoned(path.name.removeprefix(_DRAFT)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,39 +1,48 @@
-"""Room: what takes it, and packing, which gives back what only old history needs.
+"""Disk space: what takes it, and packing, which frees what only old history needs.
 
 A pack forgets what was superseded before the days that are kept, and what nothing refers to.
-The image serves meanwhile. Forks hold names of their own for the files they began with, so
+The image serves all the time. Forks hold names of their own for the files they began with, so
 a pack takes nothing from them.
+
+A clock that jumps 400 days ahead, because a battery is empty or someone mistyped, makes all
+answers and all history look old at once. So the image notes when it looked at the clock last,
+and what is to be kept for some days is safe for that many days after a jump:
+
+    0 to FORWARD seconds later    time went by
+    anything else                 the clock jumped, or the image was not open for so long
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ZODB.POSException import POSKeyError
-from ZODB.utils import z64
+from ZODB.utils import p64, u64, z64
 
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, StorageError
 from bat_os.failpoints import cross
-from bat_os.image import modelfiles
-from bat_os.image.files import operations_log as chronicle
-from bat_os.image.files.disk import coded
+from bat_os.image.allowlist import UNREADABLE, AllowListUnpickler
+from bat_os.image.files.disk import coded, in_thread
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
+    add_to_chronicle,
     blob_files,
+    chronicle,
     is_in_files,
     layers_of,
     path_of,
     upkeep,
 )
-from bat_os.image.files.usage import HEADER, Room, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
     from ZODB.FileStorage import FileStorage
 
@@ -45,6 +54,12 @@ MAX_DAYS: Final = 36_500.0
 FLOOR: Final = 64 << 20
 PAUSE: Final = 3600.0
 POLICY: Final = "pack_policy"
+# Of each record in a FileStorage, before its data.
+HEADER: Final = 42
+FORWARD: Final = 3 * 86_400.0
+NOTE_EVERY: Final = 6 * 3600.0
+_SLACK: Final = 60.0  # clocks are set right by a little now and then
+CLOCK: Final = "clock"
 # Under which kind a root entry is counted; the first that reaches an object has it.
 _KINDS: Final = {
     "objects": ("objects",),
@@ -101,7 +116,7 @@ async def set_policy(image: ImageStore, wanted: Any) -> dict[str, Any]:
     """Change what is named in ``wanted`` (auto, days, floor); return ``{"policy": all of it}``.
 
     Raises:
-        ArgumentsError: It is no map, or names or values are off.
+        ArgumentsError: It is not a map, or has wrong names or values.
     """
     if not isinstance(wanted, dict) or not set(wanted) <= set(asdict(Policy())):
         raise ArgumentsError("a policy has auto, days and floor")
@@ -109,10 +124,10 @@ async def set_policy(image: ImageStore, wanted: Any) -> dict[str, Any]:
     def work(root: MutableMapping[str, Any]) -> dict[str, Any]:
         policy = replace(policy_of(root), **wanted)
         if type(policy.auto) is not bool:
-            raise ArgumentsError("auto is neither true nor false")
+            raise ArgumentsError("auto must be true or false")
         _check_days(policy.days)
         if type(policy.floor) is not int or policy.floor < 0:
-            raise ArgumentsError("floor is a number of bytes")
+            raise ArgumentsError("floor must be a number of bytes")
         root[POLICY] = asdict(policy)
         return {"policy": asdict(policy)}
 
@@ -125,27 +140,28 @@ def policy_of(root: Mapping[str, Any]) -> Policy:
 
 
 async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
-    """Forget what was superseded more than ``days`` ago; the image serves meanwhile.
+    """Forget what was superseded more than ``days`` ago, while the image serves.
 
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``days``, ``before`` and ``after``
         (bytes of the image file), ``blobs`` (bytes of blobs removed), ``seconds``.
 
     Raises:
-        ArgumentsError: ``days`` is no number of days.
+        ArgumentsError: ``days`` is not a number of days.
         LockedError: A backup, fork or another pack is at work.
         StorageFullError: There is no room for the new file beside the old one.
         StorageError: The image is not in files, or cannot be read.
     """
     _check_days(days)
-    database = image.database
-    entry = await modelfiles.in_thread(lambda _: _pack(database, days))
-    await image.transact(lambda root: chronicle.record(root, entry), note="chronicle a pack")
+    entry = await in_thread(lambda _: _pack(image.database, days))
+    await image.transact(lambda root: add_to_chronicle(root, entry), note="chronicle a pack")
     return entry
 
 
-async def tend(image: ImageStore, *, now: float, steady: float = math.inf) -> dict[str, Any] | None:
-    """Clear away what killed forks left; pack if the policy says so; return what ``pack`` does.
+async def pack_if_due(
+    image: ImageStore, *, now: float, steady: float = math.inf
+) -> dict[str, Any] | None:
+    """Remove what killed forks left; pack if the policy says so, and return what ``pack`` does.
 
     Does nothing for an image that is not in files on this machine. While the clock has been
     ``steady`` for fewer days than history is kept, nothing is packed.
@@ -154,14 +170,14 @@ async def tend(image: ImageStore, *, now: float, steady: float = math.inf) -> di
         BatError: As ``pack``.
     """
 
-    def look(root: MutableMapping[str, Any]) -> tuple[Any, Policy, list[dict[str, Any]]]:
-        packs = chronicle.entries(root, "pack")[-1:]
-        return root._p_jar.db().storage, policy_of(root), packs  # type: ignore[attr-defined]  # ZODB: the root's connection
+    def look(root: MutableMapping[str, Any]) -> tuple[Policy, list[dict[str, Any]]]:
+        return policy_of(root), chronicle(root, "pack")[-1:]
 
-    storage, policy, packs = await image.transact(look, note="look whether a pack is due")
+    storage = image.storage
+    policy, packs = await image.transact(look, note="look whether a pack is due")
     if not is_in_files(storage):
         return None
-    await modelfiles.in_thread(lambda _: sweep(path_of(storage).parent / FOLDER))
+    await in_thread(lambda _: sweep(path_of(storage).parent / FOLDER))
     size = layers_of(storage)[-1].getSize()
     facts = PackFacts(
         size, packs[0]["after"] if packs else 0, now - packs[0]["at"] if packs else now
@@ -184,22 +200,21 @@ async def space(image: ImageStore) -> dict[str, Any]:
         StorageError: The image is not in files.
     """
 
-    def look(root: MutableMapping[str, Any]) -> tuple[Any, dict[str, list[bytes]], Policy]:
+    def look(root: MutableMapping[str, Any]) -> tuple[dict[str, list[bytes]], Policy]:
         oids = {
             kind: [root[name]._p_oid for name in names if hasattr(root.get(name), "_p_oid")]
             for kind, names in _KINDS.items()
         }
-        storage = root._p_jar.db().storage  # type: ignore[attr-defined]  # ZODB: the root's connection
-        return storage, oids | {"other": [z64]}, policy_of(root)
+        return oids | {"other": [z64]}, policy_of(root)
 
-    storage, roots, policy = await image.transact(look, note="look where the room goes")
-    told = await asyncio.to_thread(_space, storage, roots)
-    return told | {"policy": asdict(policy)}
+    roots, policy = await image.transact(look, note="look where the room goes")
+    used = await asyncio.to_thread(_space, image.storage, roots)
+    return used | {"policy": asdict(policy)}
 
 
 def _check_days(days: Any) -> None:
     if type(days) not in (int, float) or not 0 <= days <= MAX_DAYS:
-        raise ArgumentsError(f"days to keep are a number from 0 to {MAX_DAYS:.0f}")
+        raise ArgumentsError(f"the days to keep must be a number from 0 to {MAX_DAYS:.0f}")
 
 
 def _pack(database: Any, days: float) -> dict[str, Any]:
@@ -269,3 +284,102 @@ def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, Room
             room.bytes += len(record) + HEADER
             room.classes[name.rpartition(".")[2]] += 1
     return kinds
+
+
+@dataclass(slots=True)
+class Room:
+    """What some records take.
+
+    Attributes:
+        objects: How many.
+        bytes: In the image file.
+        classes: Class -> how many.
+    """
+
+    objects: int = 0
+    bytes: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+
+
+def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[bytes, str, bytes]]:
+    """Yield (oid, class, record) of all that ``roots`` reach and nobody has seen yet.
+
+    All records are as they were at the transaction that was last when the walk began. What a
+    record holds is read by the allow-list, so no code of the image can run.
+
+    Raises:
+        ForbiddenClassError: A record names a class that BAT OS never stores.
+        StorageError: A record is missing, or cannot be read.
+    """
+    end = p64(u64(storage.lastTransaction()) + 1)
+    stack = list(reversed(roots))
+    while stack:
+        oid = stack.pop()
+        if oid in seen:
+            continue
+        seen.add(oid)
+        try:
+            found = storage.loadBefore(oid, end)
+        except POSKeyError as error:
+            raise StorageError(f"the object {oid.hex()} is missing from the image") from error
+        if found is None:
+            continue
+        name, below = _read(oid, found[0])
+        yield oid, name, found[0]
+        stack.extend(below)
+
+
+def count_objects(storage: Any) -> dict[str, int]:
+    """Return how many objects of each class the image holds, the most frequent first.
+
+    Raises:
+        ForbiddenClassError: A record names a class that BAT OS never stores.
+        StorageError: The image has no root, or a record is missing or cannot be read.
+    """
+    counted = Counter(name.rpartition(".")[2] for _, name, _ in walk(storage, [z64], set()))
+    if not counted:
+        raise StorageError("the image has no root")
+    return dict(counted.most_common())
+
+
+def _read(oid: bytes, record: bytes) -> tuple[str, list[bytes]]:
+    """Return the class of a record and what it refers to; all that it names is looked at.
+
+    Its parts are loaded by the allow-list, and forgotten; the object itself is not made.
+    """
+    below: list[Any] = []
+
+    def note(reference: Any) -> None:
+        # Lists are weak references, and those to other databases.
+        if not isinstance(reference, list):
+            below.append(reference[0] if isinstance(reference, tuple) else reference)
+
+    unpickler = AllowListUnpickler(io.BytesIO(record))
+    unpickler.persistent_load = note
+    try:
+        head = unpickler.load()
+        kind = head[0] if isinstance(head, tuple) else head
+        unpickler.load()
+        name = f"{kind.__module__}.{kind.__qualname__}"
+    except UNREADABLE as error:
+        raise StorageError(f"the object {oid.hex()} cannot be read: {error!r}") from error
+    if not all(isinstance(other, bytes) and len(other) == len(oid) for other in below):
+        raise StorageError(f"the object {oid.hex()} refers to what cannot be")
+    return name, below
+
+
+def clock_steady_for(root: MutableMapping[str, Any], now: float) -> float:
+    """Return for how many seconds the clock has not jumped; infinity where it never has.
+
+    Writes a note when it jumped, and every NOTE_EVERY seconds.
+
+    Args:
+        root: The image root, in a transaction.
+        now: Unix time, as the machine tells it.
+    """
+    note = root.get(CLOCK, {"seen": now, "steady": math.inf})
+    gap, steady = now - note["seen"], float(note["steady"])
+    steady = steady + max(gap, 0.0) if -_SLACK <= gap <= FORWARD else 0.0
+    if CLOCK not in root or steady == 0.0 or gap >= NOTE_EVERY:
+        root[CLOCK] = {"seen": now, "steady": steady}
+    return steady

@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
 from ZODB.blob import BushyLayout
 
-from bat_os.core.settings import IMAGE as IMAGE
+from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, BlobError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import AllowListDB
@@ -28,9 +27,8 @@ from bat_os.image.files import archive as tarball
 from bat_os.image.files import disk, manifest
 from bat_os.image.files.backup import check_member
 from bat_os.image.files.disk import Copier, coded
-from bat_os.image.files.livefile import Lock, sync_file
-from bat_os.image.files.storage import FORK, open_storage
-from bat_os.image.files.usage import count_objects
+from bat_os.image.files.pack import count_objects
+from bat_os.image.files.storage import FORK, Lock, open_storage, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,8 +115,7 @@ def _check_free(home: Path, *, replace: bool) -> None:
 def _sweep(home: Path) -> None:
     """Remove what restores left here when they were killed."""
     for path in home.parent.glob(f"{home.name}{_MARK}*"):
-        owner = path.name.rpartition(_MARK)[2].partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+        if disk.is_abandoned(path.name.rpartition(_MARK)[2]):
             shutil.rmtree(path, ignore_errors=True)
 
 

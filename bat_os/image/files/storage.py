@@ -9,32 +9,47 @@
 A fork is a stack: reads fall through to the frozen files, writes go into its own. Frozen
 files are second names of the parent's, so nothing is copied, the parent may be packed, moved
 or removed, and what it appends later lies past the end that the fork knows.
+
+A pack replaces the image by its new file in one rename, once that is on the disk. FileStorage
+needs two renames; ``finish_pack`` completes a pack that was killed between them.
+
+    root["chronicle"]    what was done to the image as a whole, oldest first: maps with ``kind``
+                         (``archive``, ``fork``, ``pack``) and ``at`` (Unix time)
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from persistent.list import PersistentList
+from zc.lockfile import LockFile
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.fspack import FileStoragePacker
+from ZODB.POSException import StorageError as LostError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
 
+from bat_os.core import values
 from bat_os.errors import StorageError
+from bat_os.failpoints import cross
 from bat_os.image.allowlist import guard_pickles
-from bat_os.image.files.livefile import LiveFile, Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 
 FORK: Final = "fork.json"
 FORMAT: Final = 1
 MAX_LAYERS: Final = 32
+CHRONICLE: Final = "chronicle"
+RECORDS: Final = 40  # that a pack reads between two pauses
+PAUSE_SECONDS: Final = 0.0001
 _TID: Final = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -218,7 +233,7 @@ def check_fork(facts: Any) -> None:
 
 @contextlib.contextmanager
 def upkeep(path: Path) -> Iterator[None]:
-    """Keep other backups, forks and packs of the image at ``path`` out meanwhile.
+    """Keep other backups, forks and packs of the image at ``path`` out for the time.
 
     Raises:
         LockError: Another one is at work.
@@ -254,3 +269,169 @@ def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, byt
                 _, tid = helper.splitBlobFilename(str(path))
                 if tid is not None and tid <= end:
                     yield layer, oid, tid, path
+
+
+class Lock(LockFile):
+    """A lock that is released if its file cannot be written, on a full disk say."""
+
+    def __init__(self, path: str) -> None:
+        """Take the lock at ``path``.
+
+        Raises:
+            LockError: Another process holds it (``zc.lockfile``'s).
+        """
+        try:
+            super().__init__(path)
+        except OSError:
+            with contextlib.suppress(OSError):  # what could not be written stays unwritten
+                self.close()
+            raise
+
+
+class LiveFile(FileStorage):
+    """An image file that is written.
+
+    If the end of a commit fails, say because fsync does, what is on the disk is unknown. ZODB
+    then closes the file; from there on everything is refused with ZODB's StorageError, and
+    another process has to open the file anew, which sees what is there.
+
+    Attributes:
+        on_loss: Called once when that has happened, in the thread that was committing.
+        is_lost: It has.
+    """
+
+    is_lost = False
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at ``path``, made where there is none."""
+        self.on_loss: Callable[[], object] = lambda: None
+        try:
+            super().__init__(
+                str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=_pack_durably
+            )
+        except BaseException:  # ZODB leaves them open, and the image locked
+            for name in ("_file", "_tfile", "_lock_file"):
+                if (left := getattr(self, name, None)) is not None:
+                    left.close()
+            raise
+
+    def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin a transaction."""
+        return self._unless_lost(super().tpc_begin, *args, **kwargs)
+
+    def loadBefore(self, oid: bytes, tid: bytes) -> Any:  # noqa: N802 - ZODB's name
+        """Return what an object was before a transaction."""
+        return self._unless_lost(super().loadBefore, oid, tid)
+
+    def tpc_vote(self, transaction: Any) -> Any:
+        """Write the transaction, marked as not finished."""
+        cross("commit.before")
+        voted = super().tpc_vote(transaction)
+        cross("commit.voted")
+        return voted
+
+    def _finish(self, tid: bytes, user: bytes, text: bytes, more: bytes) -> None:
+        try:
+            super()._finish(tid, user, text, more)
+        except Exception as error:
+            self.is_lost = True
+            self.on_loss()
+            raise LostError(f"a commit could not be ended: {error}") from error
+        cross("commit.synced")
+
+    def _finish_finish(self, tid: bytes) -> None:
+        try:
+            self._file.flush()
+            cross("commit.written")
+            super()._finish_finish(tid)
+        except Exception:
+            self.is_lost = True  # before ZODB closes the file under those that use it
+            raise
+
+    def _unless_lost(self, do: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._check()
+        try:
+            return do(*args, **kwargs)
+        except ValueError:  # closed meanwhile
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        if self.is_lost:
+            raise LostError("a commit could not be ended; the image has to be opened again")
+
+
+def _pause_between(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``read``, with a pause after every RECORDS calls."""
+    count = 0
+
+    def read_and_pause(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count % RECORDS == 0:
+            time.sleep(PAUSE_SECONDS)
+        return read(*args, **kwargs)
+
+    return read_and_pause
+
+
+class _Packer(FileStoragePacker):
+    """Lets other threads run, and syncs most of the new file before it stops their commits.
+
+    A pack would keep the interpreter busy without a pause, and every other thread would wait five
+    milliseconds for it (Python's switch interval), several times a message.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        for reader in (self, self.gc):
+            reader._read_data_header = _pause_between(reader._read_data_header)
+
+    def copyToPacktime(self) -> Any:  # noqa: N802 - ZODB's name
+        """Return what ZODB's does."""
+        done = super().copyToPacktime()
+        self._tfile.flush()
+        os.fsync(self._tfile.fileno())
+        return done
+
+
+def _pack_durably(storage: Any, referencesf: Any, stop: bytes, gc: bool) -> Any:
+    packer = _Packer(storage, referencesf, stop, gc)
+    try:
+        end = packer.pack()  # with the commit lock held, where there is something to switch to
+    finally:
+        packer.close()
+    if end is None:
+        return None
+    try:
+        sync_file(Path(f"{storage.getName()}.pack"))
+        cross("pack.synced")
+        storage._clear_index()  # it is of the old file
+    except BaseException:
+        storage._commit_lock.release()
+        raise
+    return end, packer.index
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file, or the names in a folder, onto the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # folders cannot be opened there
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def add_to_chronicle(root: MutableMapping[str, Any], entry: Mapping[str, Any]) -> None:
+    """Append an entry; inside ``ImageStore.transact`` only."""
+    values.check(dict(entry), where="an entry of the chronicle")
+    if CHRONICLE not in root:
+        root[CHRONICLE] = PersistentList()
+    root[CHRONICLE].append(dict(entry))
+
+
+def chronicle(root: Mapping[str, Any], kind: str = "") -> list[dict[str, Any]]:
+    """Return all entries, or those of one kind, the oldest first."""
+    return [dict(entry) for entry in root.get(CHRONICLE, ()) if kind in ("", entry["kind"])]

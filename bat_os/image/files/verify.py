@@ -1,4 +1,4 @@
-"""``verify``: look at everything, name what is damaged, and set it aside.
+"""``verify``: compare everything with its SHA-256, name what is damaged, and set it aside.
 
     a method    its version is taken out of use; a message finds nothing and may learn anew
     a mission   is not run any more
@@ -6,32 +6,45 @@
     a file      takes down the models that need it, and no other
     a record    is named; where it is part of something needed, restore a backup
 
-What is set aside stands in ``root["quarantine"]``, until it is whole again.
+What is set aside is kept in ``root["quarantine"]`` until it is whole again. FileStorage has no
+checksum of its own: a flipped bit is found here or not at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
+from ZODB.blob import Blob
+from ZODB.POSException import POSError
+from ZODB.utils import p64, u64
 
 from bat_os.core.values import Counted
+from bat_os.errors import BatError
 from bat_os.image import missions
+from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.catalog import catalog_in
-from bat_os.image.files import checksums as look
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, UvmObject
+from bat_os.image.objects import Method, MethodVersion, UvmObject, connection_of, digest, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from bat_os.image.catalog_service import CatalogService
-    from bat_os.image.files.checksums import Damage
     from bat_os.image.store import ImageStore
 
     Root = MutableMapping[str, Any]
+
+# What loading a record whose bytes were changed may raise.
+BROKEN: Final = (BatError, POSError, *UNREADABLE)
+WHOLE_METHOD: Final = -1  # in a key, in the place of a version
+
 
 QUARANTINE: Final = "quarantine"
 AT_ONCE: Final = 500
@@ -41,8 +54,29 @@ _ADVICE: Final = {
     "mission": "ask again, with another key",
     "document": "learn it again: batos learn FILE",
     "index": "batos documents still lists all; learn one of them again to rebuild it",
-    "file": "take the model in again: batos models add NAME SOURCE",
+    "file": "add the model again: batos models add NAME SOURCE",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is not what was committed.
+
+    Attributes:
+        kind: ``record``, ``method``, ``mission``, ``document``, ``index`` or ``file``.
+        key: Which one, so that it can be found again.
+        what: The same for people.
+        why: What is wrong.
+    """
+
+    kind: str
+    key: str
+    what: str
+    why: str
+
+    def to_plain(self) -> dict[str, str]:
+        """Return plain data."""
+        return {"kind": self.kind, "key": self.key, "what": self.what, "why": self.why}
 
 
 async def verify(
@@ -55,7 +89,7 @@ async def verify(
 
     Returns:
         ``checked``: kind -> how many; ``damaged``: maps with ``kind``, ``key``, ``what``,
-        ``why``, ``advice``; ``quarantined``: what stands in the quarantine now.
+        ``why``, ``advice``; ``quarantined``: what is in the quarantine now.
 
     Raises:
         BatError: The image itself cannot be read.
@@ -63,21 +97,21 @@ async def verify(
     checked: dict[str, int] = {}
     damaged: list[Damage] = []
     say("loading every object")
-    checked["record"], found = await _walk(image, look.look_at_records, 0)
+    checked["record"], found = await _walk(image, look_at_records, 0)
     if found:
         suspects = found
-        found = await image.transact(lambda root: look.look_again(root, suspects), note="verify")
+        found = await image.transact(lambda root: look_again(root, suspects), note="verify")
     damaged += found
     say("comparing briefs")
-    checked["mission"], found = await _walk(image, look.look_at_missions, "")
+    checked["mission"], found = await _walk(image, look_at_missions, "")
     damaged += found
     checked["document"], found = await _look_at_catalog(catalog, say)
     damaged += found
-    files = await image.transact(look.list_files, note="list stored files")
+    files = await image.transact(list_files, note="list stored files")
     checked["file"] = len(files)
     for number, file in enumerate(files, start=1):
         say(Counted(f"reading stored files: {number} of {len(files)}", number, len(files)))
-        if bad := await asyncio.to_thread(look.damaged_file, *file):
+        if bad := await asyncio.to_thread(damaged_file, *file):
             damaged.append(bad)
     set_aside = await _quarantine(image, damaged)
     listed = [one.to_plain() | {"advice": _ADVICE[one.kind]} for one in damaged]
@@ -88,14 +122,14 @@ async def _look_at_catalog(
     catalog: CatalogService, say: Callable[[str], None]
 ) -> tuple[int, list[Damage]]:
     try:
-        told = await catalog.verify(say)
-    except look.BROKEN as error:
-        return 0, [look.Damage("index", "catalog", "index of the catalog", look.reason(error))]
+        report = await catalog.verify(say)
+    except BROKEN as error:
+        return 0, [Damage("index", "catalog", "index of the catalog", reason(error))]
     why = "its text is not what was learned"
-    documents = [look.Damage("document", one, f"document {one}", why) for one in told["damaged"]]
-    return told["documents"], documents + [
-        look.Damage("index", one, f"index of {one}", "it is not what was written")
-        for one in told["indexes"]
+    documents = [Damage("document", key, f"document {key}", why) for key in report["damaged"]]
+    return report["documents"], documents + [
+        Damage("index", name, f"index of {name}", "it is not what was written")
+        for name in report["indexes"]
     ]
 
 
@@ -164,12 +198,141 @@ def _set_aside(root: Root, one: Damage) -> Any:
 
 
 def _set_method_aside(root: Root, oid: str, selector: str, place: str) -> None:
-    holder = root._p_jar.get(bytes.fromhex(oid))  # type: ignore[attr-defined]  # ZODB: the root's connection
-    if not isinstance(holder, UvmObject):
+    if (holder := object_of(root, oid)) is None:
         return
     method = holder.slots.get(selector)
-    if int(place) == look.WHOLE_METHOD:
+    if int(place) == WHOLE_METHOD:
         del holder.slots[selector]
         holder._p_changed = True
     elif isinstance(method, Method) and method.current == int(place):
         method.current = -1
+
+
+def look_at_records(
+    root: Mapping[str, Any], after: int, limit: int
+) -> tuple[int, list[Damage], int | None]:
+    """Load up to ``limit`` objects and check the methods in them.
+
+    What was committed since the transaction began cannot be loaded in it and counts as
+    damaged, so ``look_again`` has the last word.
+
+    Returns:
+        How many were loaded, what is damaged, and where to go on; None at the end.
+    """
+    jar = connection_of(root)
+    storage, cookie = jar.db().storage, p64(after) if after else None
+    found: list[Damage] = []
+    for count in range(limit):
+        try:
+            oid, _, record, cookie = storage.record_iternext(cookie)
+        except (POSError, ValueError, KeyError):  # KeyError: an image with no objects
+            return count, found, None
+        found += _look_at(jar, oid, record)
+        if cookie is None:
+            return count + 1, found, None
+    return limit, found, u64(cookie)
+
+
+def look_again(root: Mapping[str, Any], found: list[Damage]) -> list[Damage]:
+    """Return those of some damaged objects that are damaged in this transaction too."""
+    jar = connection_of(root)
+    oids = {one.key.partition(":")[0] for one in found}
+    still = {one.key for oid in oids for one in _look_at(jar, bytes.fromhex(oid), b"")}
+    return [one for one in found if one.key in still]
+
+
+def look_at_missions(
+    root: Mapping[str, Any], after: str, limit: int
+) -> tuple[int, list[Damage], str | None]:
+    """Check the briefs of up to ``limit`` missions; returns as ``look_at_records``."""
+    ids = list(islice(missions.ids_after(root, after), limit))
+    found = []
+    for mission_id in ids:
+        try:
+            missions.check(root, mission_id)
+        except BROKEN as error:
+            found.append(Damage("mission", mission_id, f"mission {mission_id}", reason(error)))
+    # Damaged keys may be out of order: never go back.
+    return len(ids), found, ids[-1] if len(ids) == limit and ids[-1] > after else None
+
+
+def list_files(root: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """Return (SHA-256, path or "", models that need it) of every stored file."""
+    wanted: dict[str, list[str]] = {}
+    for name, model in root.get("models", {}).items():
+        for file_name, sha256 in model.files.items():
+            wanted.setdefault(sha256, []).append(f"{name}: {file_name}")
+    listed = []
+    for sha256, stored in root.get("files_by_sha256", {}).items():
+        try:
+            place = stored.blob.committed()
+        except (KeyError, AttributeError, POSError):  # POSKeyError: the blob's file is gone
+            place = ""
+        listed.append((sha256, place, wanted.pop(sha256, [])))
+    return listed + [(sha256, "", names) for sha256, names in wanted.items()]
+
+
+def damaged_file(sha256: str, place: str, models: list[str]) -> Damage | None:
+    """Return what is wrong with a stored file, or None; reads it whole."""
+    what = f"file of {', '.join(models)}" if models else f"file {sha256[:12]} of no model"
+    if not place:
+        return Damage("file", sha256, what, "it is missing")
+    try:
+        with Path(place).open("rb", buffering=0) as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return Damage("file", sha256, what, f"it cannot be read: {error.strerror}")
+    if found == sha256:
+        return None
+    return Damage("file", sha256, what, f"its SHA-256 is {found[:12]}..., not {sha256[:12]}...")
+
+
+def _look_at(jar: Any, oid: bytes, record: bytes) -> list[Damage]:
+    try:
+        obj = jar.get(oid)
+        if isinstance(obj, Blob):  # its file is looked at by itself
+            return []
+        obj._p_activate()
+        if isinstance(obj, UvmObject):
+            return _look_at_methods(obj, oid.hex())
+    except BROKEN as error:
+        return [Damage("record", oid.hex(), _name(oid, record), reason(error))]
+    return []
+
+
+def _look_at_methods(obj: UvmObject, oid: str) -> list[Damage]:
+    found = []
+    for selector, value in obj.slots.items():
+        if not isinstance(value, Method):
+            continue
+        try:
+            versions = value.versions
+        except BROKEN as error:
+            key = f"{oid}:{selector}:{WHOLE_METHOD}"
+            found.append(Damage("method", key, f"{obj.name or oid}.{selector}", reason(error)))
+            continue
+        for place, version in enumerate(versions):
+            if why := _wrong_with(version):
+                name = f"{obj.name or oid}.{selector}, version {place + 1}"
+                found.append(Damage("method", f"{oid}:{selector}:{place}", name, why))
+    return found
+
+
+def _wrong_with(version: MethodVersion) -> str:
+    try:
+        whole = digest(version.source) == version.sha256
+    except BROKEN as error:
+        return reason(error)
+    return "" if whole else "its source is not what was committed"
+
+
+def _name(oid: bytes, record: bytes) -> str:
+    """Return what a record that cannot be loaded was: the class that its first bytes name."""
+    words = [part for part in record[:120].split(b"\n") if part.isascii()]
+    told = b" ".join(words)[:60].decode("ascii", "replace")
+    return f"object {oid.hex()} ({''.join(c for c in told if c.isprintable())})"
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong while something was loaded, in short."""
+    return f"{type(error).__name__}: {error}"[:200]

@@ -2,7 +2,7 @@
 
 Answers are kept for seven days. What a mission went through stays as a packed record
 (``bat_os.image.history.experience``). After the clock has jumped, nothing is forgotten for another
-seven days (``bat_os.image.files.clock_jumps``).
+seven days (``bat_os.image.files.pack``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import BatError
 from bat_os.image import missions
-from bat_os.image.files import clock_jumps as clock
-from bat_os.image.files import pack as packing
+from bat_os.image.files.pack import clock_steady_for, pack_if_due
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ async def keep_packing(image: ImageStore, *, every: float = PACK_SECONDS) -> Non
         try:
             now = time.time()
             steady = await _steady_seconds(image, now)
-            if packed := await packing.tend(image, now=now, steady=steady):
+            if packed := await pack_if_due(image, now=now, steady=steady):
                 log.info("packed the image: %s bytes, before %s", packed["after"], packed["before"])
         except BatError as error:
             log.warning("the image was not packed: %s", error)
@@ -91,4 +90,4 @@ async def prune_answers(image: ImageStore, now: float) -> int:
 
 async def _steady_seconds(image: ImageStore, now: float) -> float:
     """Return for how long the clock has not jumped."""
-    return await image.transact(lambda root: clock.look(root, now), note="look at the clock")
+    return await image.transact(lambda root: clock_steady_for(root, now), note="look at the clock")

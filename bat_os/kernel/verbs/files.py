@@ -15,10 +15,9 @@ from bat_os.core.moments import parse_when
 from bat_os.errors import ArgumentsError
 from bat_os.image.files import archive as tarball
 from bat_os.image.files import fork as forks
-from bat_os.image.files import operations_log as chronicle
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
-from bat_os.image.files.storage import path_of
+from bat_os.image.files.storage import chronicle, path_of
 from bat_os.image.history.moments import resolve
 from bat_os.kernel.verbs import exchange, rehearsal
 
@@ -48,7 +47,7 @@ async def archive(image: ImageStore, body: Body) -> dict[str, Any]:
 
 async def tell_chronicle(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return ``{"chronicle": [...]}``: what was done to the image as a whole, oldest first."""
-    return {"chronicle": await image.transact(chronicle.entries, note="read the chronicle")}
+    return {"chronicle": await image.transact(chronicle, note="read the chronicle")}
 
 
 async def fork(image: ImageStore, body: Body) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import BlobError, ModelError
-from bat_os.image.blobs import ingest_folder, link_folder
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (

@@ -2,7 +2,7 @@
 
 from bat_os.core.personas import PERSONAS
 from bat_os.image.awakening import awaken
-from bat_os.image.blobs import ingest_folder
+from bat_os.image.models import ingest_folder
 from bat_os.image.objects import Method, UvmObject
 from bat_os.image.store import ImageStore
 

@@ -6,19 +6,20 @@ import tarfile
 
 import pytest
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, BatError, BlobError, ForbiddenClassError, StorageError
-from bat_os.image.files import operations_log as chronicle
 from bat_os.image.files.archive import _write, archive
 from bat_os.image.files.backup import Source
 from bat_os.image.files.disk import Copier
-from bat_os.image.files.restore import IMAGE, restore
+from bat_os.image.files.restore import restore
+from bat_os.image.files.storage import chronicle
 from tests.image.files.images import blob_text, open_image, slot
 from tests.image.files.test_backup import write_crafted
 
 
 async def test_an_archive_holds_everything_and_the_chronicle_says_why(image, tmp_path):
     told = await archive(image, tmp_path / "mind.tar.gz", "before the move")
-    kept = await image.transact(chronicle.entries, note="read")
+    kept = await image.transact(chronicle, note="read")
     assert [(one["kind"], one["reason"]) for one in kept] == [("archive", "before the move")]
     with tarfile.open(tmp_path / "mind.tar.gz") as packed:
         names = packed.getnames()

@@ -8,6 +8,7 @@ import pytest
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import p64, z64
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import (
     ArgumentsError,
     BlobError,
@@ -21,7 +22,7 @@ from bat_os.image.files.backup import Source, back_up, back_up_source, verify
 from bat_os.image.files.disk import Copier
 from bat_os.image.files.fork import fork
 from bat_os.image.files.pack import pack
-from bat_os.image.files.restore import IMAGE, restore
+from bat_os.image.files.restore import restore
 from tests.image.files.images import blob_text, open_image, put, slot, take_in
 
 
@@ -204,7 +205,7 @@ async def test_a_folder_with_other_things_in_it_is_no_place_for_a_backup(image, 
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(ArgumentsError, match=r"letter\.txt"):
         await back_up(image, tmp_path / "mine")
-    with pytest.raises(ArgumentsError, match="whole path"):
+    with pytest.raises(ArgumentsError, match="absolute path"):
         await back_up(image, type(tmp_path)("relative"))
 
 

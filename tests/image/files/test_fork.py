@@ -14,9 +14,8 @@ from bat_os.image import missions
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import disk
 from bat_os.image.files.fork import FOLDER, drop_fork, fork, list_forks
-from bat_os.image.files.pack import pack
+from bat_os.image.files.pack import count_objects, pack
 from bat_os.image.files.storage import FORK, frozen_folder, open_to_read
-from bat_os.image.files.usage import count_objects
 from bat_os.image.history import moments
 from bat_os.image.store import ImageStore
 from tests.image.files.images import blob_text, open_image, put, slot, take_in, teach

@@ -1,15 +1,27 @@
 """bat_os.image.files.pack: room is given back, and nothing that anyone needs goes."""
 
+import math
+
 import pytest
 
+from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, LockedError
-from bat_os.image.files import operations_log as chronicle
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.fork import fork
-from bat_os.image.files.pack import PackFacts, Policy, pack, should_pack, space, tend
-from bat_os.image.files.restore import IMAGE
-from bat_os.image.files.storage import finish_pack, path_of, upkeep
+from bat_os.image.files.pack import (
+    PackFacts,
+    Policy,
+    clock_steady_for,
+    pack,
+    pack_if_due,
+    should_pack,
+    space,
+)
+from bat_os.image.files.storage import chronicle, finish_pack, path_of, upkeep
 from tests.image.files.images import open_image, put, slot
+
+DAY = 86_400.0
+NOW = 2_000_000_000.0
 
 
 async def fill(image, times=10):
@@ -22,7 +34,7 @@ async def test_a_pack_forgets_what_was_superseded_and_says_so_in_the_chronicle(i
     told = await pack(image, days=0)
     assert told["after"] < told["before"] - 80_000
     assert (await slot(image, "robot_obj", "text")).startswith("9")
-    assert [one["kind"] for one in await image.transact(chronicle.entries, note="read")] == ["pack"]
+    assert [one["kind"] for one in await image.transact(chronicle, note="read")] == ["pack"]
 
 
 async def test_a_pack_keeps_the_days_that_it_is_told_to_keep(image):
@@ -51,21 +63,21 @@ def test_an_image_is_packed_unasked_when_it_has_doubled_and_is_worth_it(size, pa
 
 async def test_tending_packs_by_the_policy_of_the_image_once(image):
     await fill(image)
-    assert await tend(image, now=1e10) is None  # small files are left alone
+    assert await pack_if_due(image, now=1e10) is None  # small files are left alone
     await housekeeping.set_policy(image, {"days": 0, "floor": 1000})
-    told = await tend(image, now=1e10)
+    told = await pack_if_due(image, now=1e10)
     assert told["days"] == 0
-    assert await tend(image, now=1e10) is None
+    assert await pack_if_due(image, now=1e10) is None
     await fill(image, 30)
-    assert await tend(image, now=told["at"] + 60) is None  # so soon it is not done again
-    assert await tend(image, now=told["at"] + 7200) is not None
+    assert await pack_if_due(image, now=told["at"] + 60) is None  # so soon it is not done again
+    assert await pack_if_due(image, now=told["at"] + 7200) is not None
 
 
 async def test_history_that_only_a_jump_of_the_clock_made_old_is_not_packed(image):
     await fill(image)
     await housekeeping.set_policy(image, {"days": 30, "floor": 1000})
-    assert await tend(image, now=1e10, steady=29 * 86_400.0) is None
-    assert await tend(image, now=1e10, steady=31 * 86_400.0) is not None
+    assert await pack_if_due(image, now=1e10, steady=29 * 86_400.0) is None
+    assert await pack_if_due(image, now=1e10, steady=31 * 86_400.0) is not None
 
 
 @pytest.mark.parametrize(
@@ -121,5 +133,50 @@ async def test_a_pack_that_was_killed_in_the_middle_of_its_switch_is_completed(i
 async def test_tending_clears_away_what_killed_forks_left(image, home):
     dead = home / "forks" / ".draft-999999999-abcd"
     dead.mkdir(parents=True)
-    await tend(image, now=0.0)
+    await pack_if_due(image, now=0.0)
     assert not dead.exists()
+
+
+# --- the clock ---
+
+
+def test_a_clock_that_never_jumped_is_believed_from_the_first_look_on():
+    root = {}
+    days = [0, 0.01, 0.5, 1, 3, 5.9]
+    assert {clock_steady_for(root, NOW + day * DAY) for day in days} == {math.inf}
+
+
+@pytest.mark.parametrize("jump", [400 * DAY, 4 * DAY, -400 * DAY, -3600.0])
+def test_after_a_jump_the_seconds_are_counted_anew(jump):
+    root = {}
+    clock_steady_for(root, NOW)
+    there = NOW + jump
+    assert clock_steady_for(root, there) == 0
+    assert clock_steady_for(root, there + 60) == 60
+    assert clock_steady_for(root, there + DAY) == DAY
+    assert clock_steady_for(root, there + 3 * DAY) == 3 * DAY
+    assert clock_steady_for(root, NOW - 500 * DAY) == 0
+
+
+def test_a_second_jump_begins_the_count_again():
+    root = {}
+    for moment in (NOW, NOW + 400 * DAY, NOW + 401 * DAY):
+        clock_steady_for(root, moment)
+    assert clock_steady_for(root, NOW) == 0
+    assert clock_steady_for(root, NOW + DAY) == DAY
+
+
+def test_the_image_is_written_to_only_now_and_then():
+    root = {}
+    clock_steady_for(root, NOW)
+    note = root["clock"]
+    clock_steady_for(root, NOW + 3600)
+    assert root["clock"] is note
+    clock_steady_for(root, NOW + 7 * 3600)
+    assert root["clock"] is not note
+
+
+def test_a_clock_that_is_set_right_by_a_second_has_not_jumped():
+    root = {}
+    clock_steady_for(root, NOW)
+    assert clock_steady_for(root, NOW - 1) == math.inf

@@ -9,10 +9,10 @@ from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import BlobError, DamagedError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
-from bat_os.image.blobs import ingest_folder, link_folder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files.verify import verify
+from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.objects import Method
 from bat_os.image.store import ImageStore
 

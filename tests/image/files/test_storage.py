@@ -1,4 +1,4 @@
-"""bat_os.image.files.livefile: what happens when the disk does not do what it was told."""
+"""bat_os.image.files.storage: what happens when the disk does not do what it was told."""
 
 import errno
 import importlib
@@ -11,8 +11,7 @@ from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import StorageError
-from bat_os.image.files.livefile import LiveFile, Lock, LostError
-from bat_os.image.files.storage import when_lost
+from bat_os.image.files.storage import LiveFile, Lock, LostError, when_lost
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
