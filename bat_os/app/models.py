@@ -210,7 +210,7 @@ class Models:
         name = source.name
         if source.engine == "openai":
             # Here: few people use one, and its library takes a tenth of the kernel's start.
-            from bat_os.engines.remote.openai import OpenAiEngine
+            from bat_os.engines.openai import OpenAiEngine
 
             return OpenAiEngine(name, source.source, model=source.file)
         if source.engine == "llama.cpp":

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bat_os.engines.remote.openai import OpenAiEngine
+from bat_os.engines.openai import OpenAiEngine
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import ModelError, ModelMemoryError
 from tests.kernel.minds import PLAN, roster_of

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from bat_os.engines.gguf import packaged_gguf
-from bat_os.engines.remote.connection import Breaker, Policy, check_url
-from bat_os.engines.remote.openai import OpenAiEngine
+from bat_os.engines.model_server import Breaker, Policy, check_url
+from bat_os.engines.openai import OpenAiEngine
 from bat_os.errors import ModelError, ModelOutputError, SettingsError
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (

@@ -1,32 +1,41 @@
-"""The way to a model server: checked address, retries, a circuit breaker.
+"""The way to a model server: checked address, retries, a circuit breaker, checked replies.
+
+    request -> Connection.stream -> bytes (counted) -> JSON (checked) -> Event
 
 A server that is busy, starting or not there yet is asked again with growing pauses. One that
-keeps failing is left alone for a while, so that a mission hears at once that it is down.
+keeps failing is left alone for a while, so that a mission fails at once.
+
+A reply may be endless, malformed or not what was asked for. Sizes are capped, every field is
+checked, and a reply that cannot be read is a ``ModelOutputError``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import ssl
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
 
-from bat_os.engines.remote import replies
+from bat_os.core.schema import Record, convert, field, number, read_json
 from bat_os.errors import ModelError, ModelOutputError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 MAX_ERROR_BYTES: Final = 1 << 16
 MAX_WAIT: Final = 30.0  # the longest Retry-After that is honoured, in seconds
+MAX_SHOWN: Final = 200  # characters of a server's own words in a message
 _BUSY: Final = frozenset({429, 503})
 _TIMEOUT: Final = httpx2.Timeout(30, connect=5, read=300, pool=None)
+_HINTS: Final = {401: "set its key", 403: "set its key", 404: "check its URL and the model's name"}
+_Count = Annotated[int, number(0, 10**9)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,12 @@ def check_url(url: str, *, insecure: bool) -> str:
     """Return the address of the API, ending in a version such as ``/v1``.
 
     Raises:
-        SettingsError: It is none, has a password in it, or is plain HTTP to another machine.
+        SettingsError: It is not a URL, has a password in it, or is plain HTTP to another machine.
     """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        _ = parts.port  # raises when it is no number
+        _ = parts.port  # raises if it is not a number
     except ValueError as error:
         raise SettingsError(f"the model server's URL cannot be read: {error}") from error
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
@@ -143,25 +152,20 @@ class Connection:
     async def fetch(
         self, client: httpx2.AsyncClient, url: str, body: Mapping[str, Any] | None, most: int
     ) -> dict[str, Any]:
-        """Return the JSON object at ``url``: GET without ``body``, else POST.
-
-        Raises:
-            ModelError: As ``stream``.
-            ModelOutputError: It is no JSON object, or has more than ``most`` bytes.
-        """
+        """Return the JSON object at ``url``, of at most ``most`` bytes; errors as ``stream``."""
         async with self.stream(client, url, body) as reply:
-            return replies.parse(self.scrub(await replies.read_body(reply.aiter_raw(), most)))
+            return self._parse(await _read_body(reply, most))
 
     @asynccontextmanager
     async def stream(
         self, client: httpx2.AsyncClient, url: str, body: Mapping[str, Any] | None
     ) -> AsyncIterator[httpx2.Response]:
-        """Give the reply once its status is 200; its body is still to be read.
+        """Give the reply once its status is 200; GET without ``body``, else POST.
 
         Raises:
             ModelError: No good reply. ``details`` has ``status`` when there was one, and
                 ``down`` is True when it is the server that is not well.
-            ModelOutputError: The reply is compressed, which nobody asked for.
+            ModelOutputError: The reply is compressed, which was not asked for.
         """
         try:
             reply = await self._send(client, url, body)
@@ -174,9 +178,32 @@ class Connection:
         except httpx2.HTTPError as error:
             raise ModelError(
                 f"the model server at {self.url} does not answer: "
-                f"{replies.told(str(error) or type(error).__name__)}; is it running?",
+                f"{printable(str(error) or type(error).__name__)}; is it running?",
                 down=True,
             ) from error
+
+    async def read_events(self, reply: httpx2.Response, most: int) -> AsyncGenerator[Event, None]:
+        """Yield the events of a stream, up to its end mark, or a whole reply as one.
+
+        Raises:
+            ModelOutputError: More than ``most`` bytes, or an event that cannot be read.
+            ModelError: The server reports an error.
+        """
+        if reply.headers.get("content-type", "").startswith("application/json"):
+            yield _read_event(self._parse(await _read_body(reply, most)))
+            return
+        left = b""
+        # Not the library's reader of events: it has no end for a stream of comments, and passes
+        # over the lines "error: {...}" of llama-server.
+        async for chunk in _counted(reply, most):
+            *lines, left = (left + chunk).split(b"\n")
+            for line in lines:
+                name, _, value = line.strip().partition(b":")
+                if name not in {b"data", b"error"}:
+                    continue
+                if value.strip() == b"[DONE]":
+                    return
+                yield _read_event(self._parse(value))
 
     async def _send(
         self, client: httpx2.AsyncClient, url: str, body: Mapping[str, Any] | None
@@ -205,25 +232,137 @@ class Connection:
     async def _refusal(self, reply: httpx2.Response) -> ModelError:
         status = reply.status_code
         try:
-            body = await replies.read_body(reply.aiter_raw(), MAX_ERROR_BYTES)
-            why = replies.error_text(replies.parse(self.scrub(body)))
+            why = _error_text(self._parse(await _read_body(reply, MAX_ERROR_BYTES)))
         except ModelOutputError:
             why = "no reason given"
         finally:
             await reply.aclose()
-        hint = {401: "set its key", 403: "set its key", 404: "check its URL and the model's name"}
         return ModelError(
             f"the model server at {self.url} answers {status}: {why}; "
-            f"{hint.get(status, 'look at its log')}",
+            f"{_HINTS.get(status, 'look at its log')}",
             status=status,
             down=status >= 500 or status == 429,
         )
 
-    def scrub(self, raw: bytes) -> bytes:
-        """Return what the server sent without the key, should it repeat it."""
-        return raw.replace(self._key.encode(), b"***") if self._key else raw
+    def _parse(self, raw: bytes) -> dict[str, Any]:
+        """Return a JSON object, without the key should the server repeat it."""
+        if self._key:
+            raw = raw.replace(self._key.encode(), b"***")
+        data = read_json(raw, _unreadable, "an answer")
+        if type(data) is not dict:
+            raise _unreadable("it is not a JSON object")
+        return data
+
+
+class _Part(Record, frozen=True, forbid_unknown_fields=False):
+    """A part of a reply; servers add fields of their own."""
+
+
+class _Text(_Part, frozen=True):
+    content: str | None = None
+
+
+class Choice(_Part, frozen=True):
+    """A part of one answer."""
+
+    index: _Count | None = None
+    delta: _Text | None = None
+    message: _Text | None = None
+    content: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    @property
+    def new_text(self) -> str:
+        """Its new text."""
+        part = self.delta or self.message or self
+        text = self.text if part.content is None else part.content
+        # JSON can escape half of a surrogate pair, which no file and no frame can carry.
+        return (text or "").encode(errors="replace").decode()
+
+
+class _Timings(_Part, frozen=True):
+    predicted_n: _Count | None = None
+
+
+class _Progress(_Part, frozen=True):
+    total: _Count | None = None
+    cache: _Count | None = None
+
+
+class _Details(_Part, frozen=True):
+    cached_tokens: _Count | None = None
+
+
+class _Usage(_Part, frozen=True):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class Event(_Part, frozen=True):
+    """A part of a reply, or all of it: what the server says of the answers to one prompt."""
+
+    choices: list[Choice] = field(default_factory=list)
+    timings: _Timings | None = None
+    prompt_progress: _Progress | None = None
+    usage: _Usage | None = None
+
+    @property
+    def read(self) -> tuple[int, int] | None:
+        """Tokens of the prompt, and how many of them were in the server's cache; None: not said."""
+        if self.usage is not None and self.usage.prompt_tokens is not None:
+            details = self.usage.prompt_tokens_details or _Details()
+            return self.usage.prompt_tokens, details.cached_tokens or 0
+        progress = self.prompt_progress or _Progress()
+        return None if progress.total is None else (progress.total, progress.cache or 0)
+
+    @property
+    def drawn(self) -> int | None:
+        """Tokens of the answer so far; None: not said."""
+        return self.timings.predicted_n if self.timings else None
+
+    @property
+    def counted(self) -> int | None:
+        """Tokens of all answers together; None: not said."""
+        return self.usage.completion_tokens if self.usage else None
+
+
+def _read_event(data: dict[str, Any]) -> Event:
+    if "error" in data or ("message" in data and "choices" not in data):
+        raise ModelError(f"the model server failed: {_error_text(data)}; ask again")
+    return convert(data, Event, _unreadable)
+
+
+def _unreadable(problem: str) -> ModelOutputError:
+    return ModelOutputError(f"the model server's answer cannot be read: {printable(problem)}")
+
+
+def _error_text(data: dict[str, Any]) -> str:
+    """Return a server's words on what is wrong, short and printable."""
+    error = data.get("error", data)
+    text = error.get("message", error) if type(error) is dict else error
+    return printable(text if isinstance(text, str) else json.dumps(text))
+
+
+def printable(text: str) -> str:
+    """Return foreign text that is fit for a message."""
+    return "".join(c if c.isprintable() else " " for c in text[:MAX_SHOWN]).strip()
+
+
+async def _counted(reply: httpx2.Response, most: int) -> AsyncIterator[bytes]:
+    total = 0
+    async for chunk in reply.aiter_raw():
+        total += len(chunk)
+        if total > most:
+            raise ModelOutputError(f"the model server sent more than {most} bytes")
+        yield chunk
+
+
+async def _read_body(reply: httpx2.Response, most: int) -> bytes:
+    return b"".join([chunk async for chunk in _counted(reply, most)])
 
 
 def _retry_after(reply: httpx2.Response) -> float:
-    told = reply.headers.get("retry-after", "")
-    return min(float(told), MAX_WAIT) if told.isascii() and told.isdigit() else 0.0
+    wait = reply.headers.get("retry-after", "")
+    return min(float(wait), MAX_WAIT) if wait.isascii() and wait.isdigit() else 0.0

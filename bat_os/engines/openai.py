@@ -1,0 +1,439 @@
+"""The engine that asks a model server: llama-server, Ollama, vLLM, or any that speaks OpenAI.
+
+    generate -> one request per different prompt -> Event -> Row -> completions
+        cancel, deadline, close or a cancelled task close the connections
+
+Servers accept different fields. What goes beyond the common API (``top_k``, several
+answers to one request, going on from a prefill) is tried, and left out from then on if
+the server refuses it:
+
+    prefill:  llama-server's own template and the raw prompt, which is exact; else a last
+              message of the assistant that is to be continued; else an instruction
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, is_done, make_rows
+from bat_os.engines.model_server import (
+    Breaker,
+    Connection,
+    Policy,
+    check_url,
+    printable,
+)
+from bat_os.errors import ModelError, ModelOutputError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+
+    import httpx2
+
+    from bat_os.engines.model_server import Choice, Event
+    from bat_os.ports import Completion, Prompt, Sampling
+
+MAX_LIST_BYTES: Final = 1 << 20
+MAX_TEMPLATE_BYTES: Final = 1 << 22
+BYTES_PER_TOKEN: Final = 8192  # of a stream; llama-server's events have under 1000
+MAX_STREAM_BYTES: Final = 1 << 26
+_REFUSED: Final = frozenset({400, 422})
+_NO_TEMPLATES: Final = frozenset({400, 403, 404, 405, 422, 500, 501})
+_SEEDS: Final = 2**31 - 1
+_CONTINUE: Final = "\n\nBegin your answer with exactly this text, and go on from there:\n"
+
+
+@dataclass
+class _Dialect:
+    """What one server accepts, as far as it is known.
+
+    Attributes:
+        templates: It renders chats (llama-server); None is not known yet.
+        extras: It accepts fields beyond the common API.
+        copies: It gives several answers to one request.
+    """
+
+    templates: bool | None = None
+    extras: bool = True
+    copies: bool = True
+
+
+class OpenAiEngine(EngineBase):
+    """Adapter of the port ``ModelEngine``.
+
+    Args:
+        name: For messages and ``stats``.
+        url: Of the API, such as ``http://127.0.0.1:8080/v1``; https, or on this machine.
+        key: Sent as bearer token; never shown.
+        model: Which of the server's models; "" is its first.
+        policy: How patient to be.
+
+    Raises:
+        SettingsError: ``url`` cannot be used.
+    """
+
+    kind = "openai"
+    place = "on a server"
+
+    def __init__(
+        self, name: str, url: str, *, key: str = "", model: str = "", policy: Policy | None = None
+    ) -> None:
+        super().__init__(name)
+        self._policy = policy or Policy()
+        url = check_url(url, insecure=self._policy.insecure)
+        self._connection = Connection(url, key, self._policy)
+        self._breaker = Breaker(self._policy)
+        self._running: set[asyncio.Future[None]] = set()
+        self._wanted = self._model = model
+        self._resident = False
+        self._digest = ""
+        self._dialect = _Dialect()
+        self._gate: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of address, model and what the server says of it; "" before it was asked."""
+        return self._digest
+
+    async def load(self) -> None:
+        """Ask the server which models it has. Idempotent.
+
+        Raises:
+            ModelError: It does not answer, or lacks the model.
+            ModelOutputError: Its answer cannot be read.
+        """
+        self._check_open()
+        if not self._resident:
+            async with self._connection.client() as client:
+                with self._watched():
+                    await self._look_up(client)
+
+    async def unload(self) -> None:
+        """Wait for the running calls and forget the server; it keeps its own memory."""
+        if self._running:
+            await asyncio.wait(set(self._running))
+        self._resident = False
+
+    async def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        adapter: str = "",
+        cancel: threading.Event | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> list[Completion]:
+        """Return one completion per prompt; see ``ports.ModelEngine``.
+
+        Raises:
+            ModelError: The server cannot be had, refuses, or has no such adapter.
+            ModelOutputError: Its answer cannot be read.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
+        """
+        check_sampling(sampling)
+        if adapter:
+            raise self._no_adapters(adapter)
+        self._check_open()
+        rows = make_rows(len(prompts), sampling.stop, on_text)
+        halted = Halt(cancel, sampling.seconds, self._closed)
+        async with self._connection.client() as client:
+            job = asyncio.ensure_future(self._answer(client, prompts, rows, sampling))
+            self._running.add(job)
+            try:
+                if await is_done(job, halted):
+                    job.result()
+            finally:
+                job.cancel()
+                await asyncio.gather(job, return_exceptions=True)
+                self._running.discard(job)
+        return self._finish(rows)
+
+    def stats(self) -> dict[str, Any]:
+        """Return plain facts; see ``ports.ModelEngine``."""
+        return self._stats(
+            "resident" if self._resident else "unloaded",
+            url=self._connection.url,
+            model=self._model,
+            closed_for=round(self._breaker.closed_for, 1),
+        )
+
+    async def close(self) -> None:
+        """End what is being asked. Idempotent."""
+        self._closed.set()
+        await self.unload()
+
+    def _check_open(self) -> None:
+        super()._check_open()
+        if wait := self._breaker.closed_for:
+            raise ModelError(
+                f"model {self._name}: the server at {self._connection.url} failed several times; "
+                f"it is asked again in {wait:.0f} s"
+            )
+
+    def _gate_of(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+        """Return what all calls on ``loop`` share; a semaphore cannot move to another one."""
+        if self._gate is None or self._gate[0] is not loop:
+            self._gate = (loop, asyncio.Semaphore(self._policy.requests))
+        return self._gate[1]
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Note in the breaker how the server does in this block."""
+        try:
+            yield
+        except ModelError as error:
+            if error.details.get("down"):
+                self._breaker.fail()
+            raise
+        self._breaker.succeed()
+
+    async def _look_up(self, client: httpx2.AsyncClient) -> None:
+        started, server = time.monotonic(), self._connection
+        data = (await server.fetch(client, f"{server.url}/models", None, MAX_LIST_BYTES)).get(
+            "data"
+        )
+        if type(data) is not list or not all(_is_model(entry) for entry in data):
+            raise ModelOutputError("the model server's list of models cannot be read")
+        wanted = self._wanted
+        fitting = [e for e in data if e["id"] == wanted or e["id"].startswith(f"{wanted}:")]
+        entry = next(iter(fitting if wanted else data), None)
+        if entry is None:
+            has = printable(", ".join(e["id"] for e in data[:5])) or "none"
+            raise ModelError(
+                f"the model server at {server.url} has no model {wanted}; it has: {has}"
+            )
+        self._model = entry["id"]
+        known = [entry.get(key) for key in ("id", "owned_by", "root", "meta")]
+        facts = json.dumps([server.url, *known], sort_keys=True)
+        self._digest = hashlib.sha256(facts.encode(errors="replace")).hexdigest()
+        self._load_seconds = time.monotonic() - started
+        self._resident = True
+
+    async def _answer(
+        self,
+        client: httpx2.AsyncClient,
+        prompts: Sequence[Prompt],
+        rows: list[Row],
+        sampling: Sampling,
+    ) -> None:
+        alike: dict[Prompt, list[Row]] = {}
+        for prompt, row in zip(prompts, rows, strict=True):
+            alike.setdefault(prompt, []).append(row)
+        with self._watched():
+            if prompts and not self._resident:
+                await self._look_up(client)
+            gate = self._gate_of(asyncio.get_running_loop())
+            call = _Call(self._connection, client, self._model, sampling, self._dialect, gate)
+            await _all_or_none(call.ask(prompt, members) for prompt, members in alike.items())
+
+
+def _is_model(entry: Any) -> bool:
+    return type(entry) is dict and type(entry.get("id")) is str
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The requests of one call.
+
+    Attributes:
+        server: Where they go.
+        client: Of this call; closing it ends the requests.
+        model: The server's name of the model.
+        sampling: How to draw.
+        dialect: What is known of the server; what is learned is noted there.
+        gate: Lets as many requests through as the server should have at the same time.
+    """
+
+    server: Connection
+    client: httpx2.AsyncClient
+    model: str
+    sampling: Sampling
+    dialect: _Dialect
+    gate: asyncio.Semaphore
+
+    async def ask(self, prompt: Prompt, rows: Sequence[Row]) -> None:
+        """Fill ``rows`` with answers to ``prompt``, in one request if the server can."""
+        left = list(enumerate(rows))
+        if len(rows) > 1 and self.dialect.copies:
+            try:
+                await self._request(prompt, rows, 0)
+            except ModelError as error:
+                if error.details.get("status") not in _REFUSED:
+                    raise
+            left = [(index, row) for index, row in left if not row.ended]
+            if not left:
+                return
+        await _all_or_none(self._request(prompt, [row], index) for index, row in left)
+        if len(rows) > 1:
+            self.dialect.copies = False  # it works, one by one
+
+    async def _request(self, prompt: Prompt, rows: Sequence[Row], offset: int) -> None:
+        """Ask once; again without extras if the server refuses them."""
+        if self.dialect.extras:
+            try:
+                await self._send(prompt, rows, offset, extras=True)
+            except ModelError as error:
+                if error.details.get("status") not in _REFUSED:
+                    raise
+            else:
+                return
+        await self._send(prompt, rows, offset, extras=False)
+        self.dialect.extras = False
+
+    async def _send(
+        self, prompt: Prompt, rows: Sequence[Row], offset: int, *, extras: bool
+    ) -> None:
+        path, body = await self._compose(prompt, extras=extras)
+        body["seed"] = (self.sampling.seed + offset) % _SEEDS
+        if len(rows) > 1:
+            body["n"] = len(rows)
+        answer = _Answer(rows, prompt.prefill if path == "/chat/completions" else "")
+        most = (1 << 16) + 4 * len(prompt.prefill) * len(rows)
+        most += BYTES_PER_TOKEN * self.sampling.max_tokens * len(rows)
+        async with (
+            self.gate,
+            self.server.stream(self.client, self.server.url + path, body) as reply,
+            aclosing(self.server.read_events(reply, min(most, MAX_STREAM_BYTES))) as events,
+        ):
+            async for event in events:
+                answer.take(event)
+                if answer.is_cut:
+                    return
+        answer.check()
+
+    async def _compose(self, prompt: Prompt, *, extras: bool) -> tuple[str, dict[str, Any]]:
+        """Return path and body of a request."""
+        sampling = self.sampling
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if extras:
+            body |= {"top_k": sampling.top_k, "min_p": 0.0}
+            body |= {"return_progress": True, "timings_per_token": True}
+        messages = [{"role": role, "content": text} for role, text in prompt.messages]
+        raw = await self._render(messages) if prompt.prefill and extras else None
+        if raw is not None:
+            constraint = {"json_schema": dict(sampling.schema)} if sampling.schema else {}
+            return "/completions", body | constraint | {"prompt": raw + prompt.prefill}
+        if prompt.prefill and extras:
+            messages.append({"role": "assistant", "content": prompt.prefill})
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        elif prompt.prefill:
+            messages[-1]["content"] += _CONTINUE + prompt.prefill
+        if sampling.schema:
+            form = {"name": "answer", "strict": True, "schema": dict(sampling.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        return "/chat/completions", body | {"messages": messages}
+
+    async def _render(self, messages: list[dict[str, str]]) -> str | None:
+        """Return the chat as the server's template writes it; None if it does not render."""
+        if self.dialect.templates is False:
+            return None
+        url = self.server.url.removesuffix("/v1") + "/apply-template"
+        data: dict[str, Any] = {}
+        try:
+            data = await self.server.fetch(
+                self.client, url, {"messages": messages}, MAX_TEMPLATE_BYTES
+            )
+        except ModelError as error:
+            if error.details.get("status") not in _NO_TEMPLATES:
+                raise
+        except ModelOutputError:
+            pass
+        text = data.get("prompt")
+        self.dialect.templates = isinstance(text, str)
+        return text if isinstance(text, str) else None
+
+
+class _Answer:
+    """The rows of one request, and what the server said of them."""
+
+    def __init__(self, rows: Sequence[Row], prefill: str) -> None:
+        self._rows = rows
+        self._echoes = [_Echo(prefill) for _ in rows]
+        self._heard: set[int] = set()
+        self._open = set(range(len(rows)))
+
+    @property
+    def is_cut(self) -> bool:
+        """True when all rows have ended, and the server still goes on with at least one."""
+        return bool(self._open) and all(row.ended for row in self._rows)
+
+    def take(self, event: Event) -> None:
+        """Add what the server says to the rows."""
+        if event.read is not None:
+            for row in self._rows:
+                row.read, cached = event.read
+                row.reused = min(cached, row.read)
+        for choice in event.choices:
+            self._add(choice, event.drawn)
+        if len(self._rows) == 1 and not self._open and event.counted is not None:
+            self._rows[0].tokens = max(self._rows[0].tokens, event.counted)
+
+    def _add(self, choice: Choice, drawn: int | None) -> None:
+        at = choice.index or 0
+        if at >= len(self._rows):
+            raise ModelOutputError("the model server sent an answer that was not asked for")
+        row, echo = self._rows[at], self._echoes[at]
+        self._heard.add(at)
+        text = echo.pass_on(choice.new_text)
+        if choice.finish_reason:
+            text += echo.rest()
+            self._open.discard(at)
+        if text:
+            row.add(text, max(1, (drawn or row.tokens + 1) - row.tokens))
+        if choice.finish_reason:
+            row.end(finished=choice.finish_reason == "stop")
+
+    def check(self) -> None:
+        """Raise an error if the stream is over and an answer is not."""
+        if not self._heard:
+            raise ModelOutputError("the model server sent no answer")
+        if any(not self._rows[index].ended for index in self._heard):
+            raise ModelError("the model server broke off in the middle of an answer; ask again")
+
+
+class _Echo:
+    """Drops ``prefill`` from the start of an answer that repeats it."""
+
+    def __init__(self, prefill: str) -> None:
+        self._prefill = prefill
+        self._held = ""
+        self._open = bool(prefill)
+
+    def pass_on(self, text: str) -> str:
+        """Return the text that is certainly not an echo and was not returned yet."""
+        if not self._open:
+            return text
+        self._held += text
+        if self._prefill.startswith(self._held) and self._held != self._prefill:
+            return ""
+        return self.rest().removeprefix(self._prefill)
+
+    def rest(self) -> str:
+        """Return what is still held back; the answer is over, or it is not an echo."""
+        held, self._held, self._open = self._held, "", False
+        return held
+
+
+async def _all_or_none(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all of ``work``; the first error ends the rest."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
