@@ -48,6 +48,45 @@ _NAMESAKES: Final = words(
     "array.array bisect.bisect calendar.calendar copy.copy pprint.pprint random.random time.time"
 )
 
+# Names that are often used without their import, and the module of each.
+KNOWN_NAMES: Final = {
+    name: module
+    for module, names in {
+        "base64": "b64decode b64encode",
+        "bisect": "bisect_left bisect_right insort",
+        "calendar": "isleap monthrange",
+        "collections": "ChainMap Counter OrderedDict defaultdict deque namedtuple",
+        "contextlib": "contextmanager suppress",
+        "copy": "deepcopy",
+        "dataclasses": "asdict dataclass field",
+        "datetime": "date timedelta timezone",
+        "decimal": "Decimal",
+        "difflib": "SequenceMatcher get_close_matches",
+        "enum": "Enum",
+        "fractions": "Fraction",
+        "functools": "lru_cache partial reduce wraps",
+        "hashlib": "md5 sha1 sha256 sha512",
+        "heapq": "heapify heappop heappush nlargest nsmallest",
+        "io": "StringIO",
+        "itertools": "accumulate chain combinations cycle groupby islice pairwise permutations "
+        "product starmap takewhile zip_longest",
+        "json": "dumps loads",
+        "math": "acos asin atan atan2 ceil comb cos degrees exp factorial floor fsum gcd hypot inf "
+        "isclose isqrt lcm log log2 log10 nan perm pi prod radians sin sqrt tan tau trunc",
+        "random": "choice choices randint randrange sample shuffle uniform",
+        "statistics": "fmean mean median mode multimode pstdev pvariance stdev variance",
+        "string": "ascii_letters ascii_lowercase ascii_uppercase digits punctuation",
+        "textwrap": "dedent",
+        "time": "perf_counter sleep strftime",
+        "typing": "Any Callable Dict Iterable Iterator List Literal Mapping NamedTuple Optional "
+        "Sequence Set Tuple Union",
+        "urllib.parse": "quote unquote urlencode urlparse",
+        "uuid": "uuid4",
+        "zoneinfo": "ZoneInfo",
+    }.items()
+    for name in names.split()
+}
+
 FORBIDDEN_NAMES: Final = words(
     "eval exec compile open globals locals vars breakpoint memoryview input exit quit help"
 )

@@ -226,6 +226,44 @@ def test_self_is_handed_on_once():
 # ---- arguments
 
 
+def test_what_is_asked_for_on_the_terminal_is_the_parameter():
+    body = "a = int(input('first'))\nb = int(input('second'))\nreturn a + b"
+    text, rules = mend(body, head="def m(self, x, y):")
+    assert text == "a = int(x)\nb = int(y)\nreturn a + b"
+    assert rules == ("ask_argument",)
+
+
+def test_what_is_asked_for_without_a_parameter_for_it_is_left_alone():
+    assert mend("return int(input()) + x")[1] == ()
+
+
+@pytest.mark.parametrize("line", ["return 3 * radius ** 2 + radius", "return f'{radius}'"])
+def test_the_one_unknown_name_is_the_one_unused_parameter(line):
+    assert mend(line) == (line.replace("radius", "x"), ("use_argument",))
+
+
+def test_the_one_unknown_slot_is_the_one_unused_parameter():
+    text, rules = mend("return 3 * self.radius ** 2", slots=frozenset({"colour"}))
+    assert (text, rules) == ("return 3 * x ** 2", ("use_argument",))
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("def m(self, x):", "return radius * x"),  # x is used
+        ("def m(self, x, y):", "return radius"),  # which of the two?
+        ("def m(self, x):", "return radius * pie"),
+        ("def m(self, x):", "return helper(1)"),
+        ("def m(self, x):", "return [i, i + 1]"),  # a loop that was forgotten
+        ("def m(self, x):", "return {key: 1}"),
+        ("def m(self, x):", "return self.radius"),  # perhaps there is such a slot
+        ("def m(self, x):", "return 7"),
+    ],
+)
+def test_a_name_that_may_mean_something_else_is_left_alone(head, line):
+    assert mend(line, head=head) == (line, ())
+
+
 # ---- modules
 
 
@@ -304,7 +342,7 @@ def test_a_method_without_one_clear_result_keeps_its_end(body):
 
 def test_several_faults_are_mended_in_one_go():
     source = (
-        "def m(self, n):\n    import os\n    print(datetime.now().year - math.floor(self.n), count"
+        "def m(self, n):\n    import os\n    print(datetime.now().year - math.floor(age), count"
     )
     text, rules = apply_fixups(source, "m", frozenset({"count"}), NOTHING)
     assert text == unparse(
@@ -314,7 +352,7 @@ def test_several_faults_are_mended_in_one_go():
     assert rules == (
         "close_brackets",
         "qualify_slots",
-        "drop_self",
+        "use_argument",
         "drop_imports",
         "import_missing",
         "return_printed",
