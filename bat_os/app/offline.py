@@ -18,8 +18,7 @@ from bat_os.image.files import backup, restore
 from bat_os.image.files.verify import verify
 from bat_os.image.migrations import check_format
 from bat_os.image.store import ImageStore
-from bat_os.kernel.verbs.exchange import write_export
-from bat_os.kernel.verbs.files import WORKS
+from bat_os.kernel.verbs.files import WORKS, write_export
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping

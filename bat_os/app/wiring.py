@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import bat_os
 from bat_os.app.library import load_codex, load_seeds
-from bat_os.app.model_verbs import make_model_verbs
 from bat_os.app.models import Models
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
@@ -25,7 +24,8 @@ from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.learning.cascade import run_cascade
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.machine import read_book
 from bat_os.models.roster import Roster
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.settings import Settings
+    from bat_os.kernel.context import Handler
     from bat_os.kernel.service import Step
-    from bat_os.kernel.verbs.table import Verb
     from bat_os.ports import Cell, Embedder, Prompt, Sampling
     from bat_os.supervisor.home import Home
 
@@ -67,7 +67,7 @@ class Parts:
 
     mind: KernelContext
     steps: Sequence[Step]
-    verbs: Mapping[str, Verb]
+    verbs: Mapping[str, Handler]
 
 
 def assemble(home: Home, settings: Settings) -> Parts:

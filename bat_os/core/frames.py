@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 MAX_FRAME: Final = 1 << 20
 MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 100_000
-MAX_EXAMPLES: Final = 20
 PACK: Final = ormsgpack.OPT_NON_STR_KEYS
 
 
@@ -123,20 +122,3 @@ def read_arguments(data: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, 
     if not all(type(key) is str and key.isidentifier() for key in kwargs):
         raise ArgumentsError("the keys of kwargs are not names")
     return tuple(args), kwargs
-
-
-def read_examples(given: Any) -> tuple[dict[str, Any], ...]:
-    """Return examples as maps with args, kwargs and result.
-
-    Raises:
-        ArgumentsError: Another form, or more than MAX_EXAMPLES.
-    """
-    if type(given) is not list or len(given) > MAX_EXAMPLES:
-        raise ArgumentsError("examples is not a list of at most 20 maps")
-    read = []
-    for one in given:
-        if type(one) is not dict or "result" not in one or type(one.get("args", [])) is not list:
-            raise ArgumentsError('an example has the form {"args": [...], "result": value}')
-        kwargs = read_map(one, "kwargs")
-        read.append({"args": one.get("args", []), "kwargs": kwargs, "result": one["result"]})
-    return tuple(read)

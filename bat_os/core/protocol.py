@@ -18,7 +18,6 @@ from bat_os.core.frames import (
     PACK,
     pack,
     read_arguments,
-    read_examples,
     read_map,
     read_text,
     unpack,
@@ -40,7 +39,6 @@ MAGIC: Final = b"BAT1"
 VERSION: Final = 1
 MAX_FRAMES: Final = 2
 MAX_BRIEF: Final = 64 << 10
-MAX_TEXT: Final = 20_000
 PLAIN_COMMAND: Final = "initiate_cognitive_cycle"
 
 
@@ -77,24 +75,18 @@ class Request:
     plain: bool = False
 
     def brief(self) -> Brief:
-        """Return the brief that the request holds.
+        """Return the brief of a request whose body ``bat_os.core.verbs`` has checked.
 
         Raises:
-            ArgumentsError: Target or selector is missing, or text, examples, fresh or mode are off.
+            ArgumentsError: Target or selector is missing.
             TooLargeError: It packs to more than MAX_BRIEF bytes.
         """
         if not self.target or not self.selector:
             raise ArgumentsError("a brief needs a target and a selector")
-        text, examples = self.body.get("text", ""), self.body.get("examples", [])
-        if not isinstance(text, str) or len(text) > MAX_TEXT:
-            raise ArgumentsError(f"text is not a text of at most {MAX_TEXT} characters")
-        fresh = self.body.get("fresh", False)
-        if type(fresh) is not bool:
-            raise ArgumentsError("fresh is not true or false")
-        if (mode := self.body.get("mode", "")) not in ("", "cascade"):
-            raise ArgumentsError("the only mode is cascade")
-        told = read_examples(examples)
-        brief = Brief(self.target, self.selector, self.args, self.kwargs, text, told, fresh, mode)
+        names = ("text", "examples", "fresh", "mode")
+        body = {name: self.body[name] for name in names if name in self.body}
+        body |= {"examples": tuple(body.get("examples", ()))}
+        brief = Brief(self.target, self.selector, self.args, self.kwargs, **body)
         size = len(ormsgpack.packb(brief.to_plain(), option=PACK))
         if size > MAX_BRIEF:
             raise TooLargeError(f"the brief has {size} bytes; at most {MAX_BRIEF} are taken")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.personas import Persona
+    from bat_os.core.protocol import Request
     from bat_os.core.settings import Settings
     from bat_os.image.catalog_service import CatalogService
     from bat_os.image.store import ImageStore
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from bat_os.models.profiles import Profile
     from bat_os.models.roster import Roster
     from bat_os.ports import Cell, Embedder
+
+    # Tells who asked how far long work has come.
+    Say = Callable[[Mapping[str, Any]], None]
+    # What answers a request once ``bat_os.core.verbs`` has checked it: the body of the result.
+    Handler = Callable[["KernelContext", Request, Say], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

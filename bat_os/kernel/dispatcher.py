@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import checked
 from bat_os.core.protocol import Reply
+from bat_os.core.verbs import check
 from bat_os.errors import DeadlineError, NotUnderstoodError, UnknownTypeError
 from bat_os.kernel import views
 from bat_os.kernel.missions.acceptance import Intake
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
+from bat_os.kernel.verbs.moments import send_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
-    from bat_os.kernel.verbs.table import Verb
 
     Send = Callable[[Reply], bool | None]  # False: nobody is there any more
 
@@ -42,7 +44,7 @@ class Dispatcher:
         scheduler: Runs missions.
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
         stop: Asks the kernel to go down.
-        others: More verbs, by name.
+        others: The verbs that need neither scheduler nor dispatcher, by name.
     """
 
     def __init__(
@@ -51,14 +53,13 @@ class Dispatcher:
         scheduler: Scheduler,
         about: Callable[[], Mapping[str, Any]],
         stop: Callable[[], None],
-        others: Mapping[str, Verb],
+        others: Mapping[str, Handler],
     ) -> None:
         self.mind = mind
         self.scheduler = scheduler
         self.about = about
         self._pong = {"boot": about()["boot"]}
         self.stop = stop
-        self.others = others
         self._turns = FairGate(TURNS)
         self._intake = Intake(mind, scheduler)
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
@@ -69,6 +70,7 @@ class Dispatcher:
             "brief": self._brief,
             "shutdown": self._shutdown,
             **MissionVerbs(mind, scheduler).table(),
+            **{name: partial(self._run, handler) for name, handler in others.items()},
         }
 
     async def handle(self, request: Request, send: Send) -> Reply:
@@ -77,13 +79,13 @@ class Dispatcher:
         Raises:
             BatError: What is wrong, for the error reply.
         """
-        verb = self._other if request.type in self.others else self._verbs.get(request.type)
-        if verb is None:
-            known = ", ".join(sorted({*self._verbs, *self.others}))
-            raise UnknownTypeError(f"unknown type {request.type!r}; known are: {known}")
+        request = check(request)
+        handler = self._verbs.get(request.type)
+        if handler is None:
+            raise UnknownTypeError(f"this kernel has no {request.type}")
         try:
             async with asyncio.timeout(request.ttl):
-                return await verb(request, send)
+                return await handler(request, send)
         except TimeoutError:
             raise DeadlineError(
                 "the answer took longer than ttl_ms; ask again with its key"
@@ -92,7 +94,7 @@ class Dispatcher:
     async def _send(self, request: Request, send: Send) -> Reply:
         brief, mind = checked(request.brief()), self.mind
         if "at" in request.body:  # as it was then: nothing is changed, and nothing learned
-            return await self._other(request, send, "send.at")
+            return await self._run(send_at, request, send)
         if not (request.key or brief.fresh):
             started = time.monotonic()
             try:
@@ -113,7 +115,7 @@ class Dispatcher:
             body = {"brief_id": record.id, "position": self.scheduler.queued}
             send(Reply("accepted", request.id, body | {"awakening": self.about()["awakening"]}))
         listener = None if request.plain else _events(request, send)
-        hear = listener if request.body.get("tokens") is True else None
+        hear = listener if request.body["tokens"] else None
         with self.scheduler.text_feed.listen(record.id, hear):
             answer = record.answer or await self.scheduler.result(record.id, listener)
         return views.final_reply(request, answer)
@@ -129,10 +131,9 @@ class Dispatcher:
     async def _ping(self, request: Request, _: Send) -> Reply:
         return Reply("pong", request.id, self._pong)
 
-    async def _other(self, request: Request, send: Send, verb: str = "") -> Reply:
+    async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
         async with self._turns.enter(request.session):
-            told = self.others[verb or request.type](self.mind, request, _events(request, send))
-            body = await told
+            body = await handler(self.mind, request, _events(request, send))
         return Reply("result", request.id, body)
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:

@@ -28,13 +28,12 @@ from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.server import Server
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.verbs.table import Verb
+    from bat_os.kernel.context import Handler, KernelContext
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]
 
@@ -74,7 +73,7 @@ class Kernel:
         endpoints: Sequence[Endpoint],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
-        verbs: Mapping[str, Verb] = VERBS,
+        verbs: Mapping[str, Handler] = VERBS,
     ) -> None:
         self.mind = mind
         self.endpoints = [Endpoint(*endpoint) for endpoint in endpoints]

@@ -21,6 +21,7 @@ from bat_os.core.protocol import (
     encode_request,
     error_reply,
 )
+from bat_os.core.verbs import check
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -163,7 +164,7 @@ def test_a_brief_over_the_limit_is_too_large():
 )
 def test_examples_of_another_form_are_refused(examples):
     with pytest.raises(ArgumentsError):
-        Request("brief", target="o", selector="x", body={"examples": examples}).brief()
+        check(Request("brief", target="o", selector="x", body={"examples": examples}))
 
 
 def test_a_busy_reply_says_when_to_come_back():

@@ -17,7 +17,7 @@ from bat_os.errors import (
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, Scheduler
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
 
 REMEMBER = " self.notes = getattr(self, 'notes', []) + [text]\n    return self.notes"
@@ -75,7 +75,9 @@ async def test_text_is_told_while_it_is_written_to_who_asked_for_it_alone(ask):
     assert texts[1][0] == "ALFRED"
     assert texts[1][1].startswith("def remember(self, ")
     assert "return" in texts[1][1]
-    _, early = await ask("send", "recall_it", "milk", body={"tokens": "yes"})
+    with pytest.raises(ArgumentsError, match="tokens must be true or false"):
+        await ask("send", "recall_it", "milk", body={"tokens": "yes"})
+    _, early = await ask("send", "recall_it", "milk")
     assert not any("text" in reply.body for reply in early)
 
 
@@ -170,8 +172,10 @@ async def test_the_rest_is_refused_with_a_code(ask):
         await ask("inspect", target="nobody")
     with pytest.raises(ArgumentsError):
         await ask("send", "remember", kwargs={"lambda": 1})
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ArgumentsError):
         await ask("brief.get", body={"brief_id": 7})
+    with pytest.raises(ArgumentsError, match="did you mean 'limit'"):
+        await ask("missions", body={"limits": 7})
 
 
 async def test_objects_are_listed_and_shown(ask):

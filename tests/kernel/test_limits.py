@@ -13,10 +13,11 @@ from bat_os.core.limits import Limits
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace
+from bat_os.core.verbs import check
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
 from bat_os.models.profilefile import parse
 from bat_os.models.roster import Roster
 from tests.kernel.minds import make_mind, open_mission
@@ -103,7 +104,7 @@ async def thought(request, image, cell):
     mission = await open_mission(image, "double", 21, mode="cascade")
     await CognitiveCycle(mind, lambda *_: None).run(mission)
     question = "How is twice a number two times a number that is counted?"
-    await VERBS["ask"](mind, Request("ask", body={"text": question}), lambda _: None)
+    await VERBS["discuss"](mind, check(Request("discuss", body={"text": question})), lambda _: None)
     return request.param, calls.kept
 
 
@@ -225,7 +226,7 @@ async def test_a_replay_draws_as_it_was_recorded_under_whatever_profile(image, c
     first = think_as(TINY, image, cell, always_double(learned))
     await CognitiveCycle(first, lambda *_: None).run(mission)
     other = think_as(ODD, image, cell, always_double(again))
-    ask = Request("replay", target="genesis_obj", selector="double")
+    ask = check(Request("replay", target="genesis_obj", selector="double"))
     told = await VERBS["replay"](other, ask, lambda _: None)
     assert told["same"] is True
     assert [drawn(s) for *_, s in again.kept["method"]] == [

@@ -248,7 +248,7 @@ def test_a_key_that_comes_back_with_another_brief_is_refused(ipc):
         ("inspect", {"target": "00000000000000  "}, "NOT_FOUND"),
         ("inspect", {"target": "0000000000000000"}, "NOT_FOUND"),  # the root is no object
         ("brief.get", {}, "NOT_FOUND"),
-        ("brief.get", {"body": {"brief_id": ["x"]}}, "NOT_FOUND"),
+        ("brief.get", {"body": {"brief_id": ["x"]}}, "INVALID_ARGS"),
         ("cancel", {"ik": "nobody"}, "NOT_FOUND"),
         ("send", {"v": 2}, "BAD_VERSION"),
         ("send", {"v": None}, "BAD_VERSION"),

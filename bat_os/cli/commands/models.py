@@ -30,7 +30,8 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
         return _fit(ask)
     if action in ("add", "remove", "pin", "unpin") and not ask.options.name:
         raise ArgumentsError(f"batos models {action} needs the name of a model")
-    body = {"name": ask.options.name, "source": _locate(ask.options.source)}
+    body = {"name": ask.options.name} if action else {}
+    body |= {"source": _locate(ask.options.source)} if action == "add" else {}
     verb = f"models.{action}" if action else "models"
     timeout = LONG if action == "add" else 60.0
     try:

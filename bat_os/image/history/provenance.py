@@ -62,7 +62,7 @@ def read_origin(body: Mapping[str, Any]) -> Origin:
     Raises:
         ArgumentsError: It names none, several, or no text.
     """
-    named = [(kind, body[kind]) for kind in ORIGINS if body.get(kind) is not None]
+    named = [(kind, body[kind]) for kind in ORIGINS if body.get(kind)]
     if len(named) != 1:
         raise ArgumentsError(f"name one of {', '.join(ORIGINS)}")
     kind, value = named[0]

@@ -1,48 +1,72 @@
-"""Verbs about the image as a whole, all while it serves: backup, archive, fork, pack, space.
+"""Verbs about the image as a whole and what leaves and enters it, all while it serves.
 
-Each needs the image and nothing else of a mind, so it can be done without a kernel too.
+    backup, archive, fork, pack, space   need the image alone, so they work without a kernel too
+    export, import                       one object or method, as text that people can read
+
+What is imported goes the way of what is taught: covenant, the guardian's audit, a trial turn per
+example, and one transaction, in which an object appears with all its methods or not at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
+import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.brief import Brief
+from bat_os.core.choosing import preview, same
 from bat_os.core.moments import parse_when
-from bat_os.errors import ArgumentsError
+from bat_os.core.values import check_object_name
+from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
 from bat_os.image.files import archive as tarball
+from bat_os.image.files import export
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
 from bat_os.image.files.storage import chronicle, path_of
+from bat_os.image.files.verify import verify as verify_image
+from bat_os.image.history.entries import summary_of
 from bat_os.image.history.moments import resolve
-from bat_os.kernel.verbs import exchange, rehearsal
+from bat_os.image.history.versions import Skill, install
+from bat_os.image.objects import (
+    Method,
+    MethodVersion,
+    UvmObject,
+    digest,
+    kept_examples,
+    merge_examples,
+    ref_of,
+)
+from bat_os.kernel import views
+from bat_os.kernel.snapshot import find
+from bat_os.kernel.turn import Candidate, try_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.context import Handler, KernelContext, Say
 
     Body = Mapping[str, Any]
-    Say = Callable[[Mapping[str, Any]], None]
-    Verb = Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]
+    Root = MutableMapping[str, Any]
+
+# How a method says that it came from another image.
+IMPORTED: Final = "imported"
 
 
 async def backup(image: ImageStore, body: Body) -> dict[str, Any]:
     """Bring the backup in ``body.folder`` up to date; see ``back_up``."""
-    full, copy = _flag(body, "full"), _flag(body, "copy")
-    return await back_up(image, Path(_text(body, "folder")), full=full, copy=copy)
+    return await back_up(image, Path(body["folder"]), full=body["full"], copy=body["copy"])
 
 
 async def archive(image: ImageStore, body: Body) -> dict[str, Any]:
     """Write the image to ``body.file``, and ``body.reason`` into the chronicle."""
-    target, reason = Path(_text(body, "file")), _text(body, "reason")
-    return await tarball.archive(image, target, reason)
+    return await tarball.archive(image, Path(body["file"]), body["reason"])
 
 
 async def tell_chronicle(image: ImageStore, body: Body) -> dict[str, Any]:
@@ -57,10 +81,8 @@ async def fork(image: ImageStore, body: Body) -> dict[str, Any]:
         ArgumentsError: The name or the moment cannot be used.
         NotFoundError: No such mission.
     """
-    name, when = _text(body, "name"), body.get("at") or "now"
-    if type(when) is not str:
-        raise ArgumentsError("at is not a text")
-    if when == "now":
+    name, when = body["name"], body["at"]
+    if when in ("", "now"):
         return await forks.fork(image, name)
     moment = parse_when(when, dt.datetime.now().astimezone())
     tid = await image.transact(lambda root: resolve(root, moment), note="find a moment")
@@ -76,7 +98,7 @@ async def list_forks(image: ImageStore, body: Body) -> dict[str, Any]:
 async def drop_fork(image: ImageStore, body: Body) -> dict[str, Any]:
     """Remove the fork ``body.name`` and all that it learned."""
     path = path_of(image.storage)
-    return await asyncio.to_thread(forks.drop_fork, path, _text(body, "name"))
+    return await asyncio.to_thread(forks.drop_fork, path, body["name"])
 
 
 async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
@@ -85,31 +107,15 @@ async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
     With ``body.policy`` (a map: auto, days, floor) nothing is packed now: it says when the
     kernel does it unasked.
     """
-    if "policy" in body:
+    if body["policy"] is not None:
         return await housekeeping.set_policy(image, body["policy"])
-    days = body.get("days", housekeeping.KEEP_DAYS)
-    if type(days) not in (int, float):
-        raise ArgumentsError("days is not a number")
-    return await housekeeping.pack(image, days=days)
+    days = body["days"]
+    return await housekeeping.pack(image, days=housekeeping.KEEP_DAYS if days is None else days)
 
 
 async def space(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return what takes the room."""
     return await housekeeping.space(image)
-
-
-def _text(body: Body, name: str) -> str:
-    value = body.get(name)
-    if type(value) is not str or not value:
-        raise ArgumentsError(f"a body with {name}, a text, is needed")
-    return value
-
-
-def _flag(body: Body, name: str) -> bool:
-    value = body.get(name, False)
-    if type(value) is not bool:
-        raise ArgumentsError(f"{name} is neither true nor false")
-    return value
 
 
 WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]]] = (
@@ -128,18 +134,203 @@ WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]
 )
 
 
-def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Verb:
-    async def verb(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+async def give(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return an object, or with a selector one method, as text that ``import`` takes.
+
+    Raises:
+        NotFoundError: No such object or learned method.
+        ArgumentsError: Something that it refers to has no name.
+    """
+    return await mind.image.transact(
+        lambda root: write_export(root, request.target, request.selector),
+        note=f"export {request.target}"[:70],
+    )
+
+
+def write_export(root: Root, target: str, selector: str) -> dict[str, Any]:
+    """Return what ``give`` does; inside ``ImageStore.transact`` only."""
+    obj = find(root, target)
+    content = export.export_method(obj, selector) if selector else export.export_object(obj)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    return {"name": f"{target}.{selector}".rstrip("."), "sha256": content["sha256"], "text": text}
+
+
+async def take(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Install what ``body.text`` holds: an object (as ``body.as``) or a method (into ``target``).
+
+    Returns:
+        ``object``, ``new`` (the object was made), and ``methods``: selector, version, status
+        and sha256 of each.
+
+    Raises:
+        ArgumentsError: The text is not an export, or there is an object of that name.
+        NotFoundError: Objects that it refers to are missing; ``details.missing`` names them.
+        AuditError: The guardian refuses a method.
+        DraftsError: A method does not reproduce an example.
+        CellError: A method fails on an example.
+    """
+    content = await asyncio.to_thread(export.read, request.body["text"])
+    if content["kind"] == "method":
+        return await _take_method(mind, content, request.target or str(content["object"]))
+    name = request.body["as"] or content["name"]
+    check_object_name(name)
+    return await _take_object(mind, content, name)
+
+
+async def _take_method(
+    mind: KernelContext, content: Mapping[str, Any], target: str
+) -> dict[str, Any]:
+    selector = str(content["selector"])
+    kept = await mind.image.transact(
+        lambda root: kept_examples(find(root, target), selector), note="read examples"
+    )
+    skill = await _tried(mind, content, target, kept)
+    version = await mind.image.transact(
+        lambda root: put_in(root, find(root, target), skill), note=f"import {selector}"[:70]
+    )
+    return {"object": target, "new": False, "methods": [_row(skill, version)]}
+
+
+async def _take_object(
+    mind: KernelContext, content: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    # Without a name it is out of reach for all others, and the next pack forgets it: what
+    # is tried here and fails, or is killed, leaves nothing behind.
+    oid = await mind.image.transact(
+        lambda root: _stage(root, content, name), note=f"stage the import of {name}"[:70]
+    )
+    skills = [await _tried(mind, method, oid, ()) for method in content["methods"]]
+
+    def work(root: Root) -> list[int]:
+        _check_new(root, name)
+        obj = find(root, oid)
+        root["objects"][name] = obj
+        return [put_in(root, obj, skill) for skill in skills]
+
+    numbers = await mind.image.transact(work, note=f"import {name}"[:70])
+    methods = [_row(skill, number) for skill, number in zip(skills, numbers, strict=True)]
+    return {"object": name, "new": True, "methods": methods}
+
+
+def _stage(root: Root, content: Mapping[str, Any], name: str) -> str:
+    _check_new(root, name)
+    missing = [held for held in export.references(content) if held not in root["objects"]]
+    if missing:
+        text = f"{name} refers to what is not here: {', '.join(missing)}; import that first"
+        raise NotFoundError(text[:500], missing=missing)
+
+    def resolve_name(held: str) -> UvmObject:
+        return find(root, held)
+
+    obj = UvmObject(name, tuple(map(resolve_name, content["parents"])))
+    root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
+    for slot, value in content["slots"].items():
+        obj.set_slot(slot, export.decode(value, resolve_name))
+    return ref_of(obj).oid
+
+
+def _check_new(root: Root, name: str) -> None:
+    if name in root["objects"]:
+        raise ArgumentsError(f"there is an object {name} already; import it under another name")
+
+
+async def _tried(
+    mind: KernelContext, content: Mapping[str, Any], target: str, kept: Sequence[Mapping[str, Any]]
+) -> Skill:
+    """Return a method of an export as a skill that was audited and reproduced its examples."""
+    examples = await mind.image.transact(
+        lambda root: merge_examples(_examples(root, content), kept), note="read examples"
+    )
+    provenance = {
+        "persona": IMPORTED,
+        "imported": {"sha256": content["sha256"], "status": content["status"]},
+        "origin": content["origin"],
+        "created": time.time(),
+        "examples": list(examples),
+        "cell": mind.cell.stats().get("kind", ""),
+    }
+    status = "verified" if examples else "provisional"
+    version = MethodVersion(1, content["source"], status, provenance)
+    return await prove(mind, target, str(content["selector"]), version)
+
+
+async def prove(mind: KernelContext, target: str, selector: str, version: MethodVersion) -> Skill:
+    """Return a version from another image as a skill for this one, once it has proved itself.
+
+    Its source is audited, and the examples in its provenance run on ``target``, which changes
+    nothing.
+
+    Raises:
+        AuditError: The guardian refuses the source.
+        DraftsError: It does not reproduce an example.
+        CellError: It fails on an example.
+        NotFoundError: No such target.
+    """
+    source = await asyncio.to_thread(mind.guardian.repair, version.source, selector)
+    if findings := (await asyncio.to_thread(mind.guardian.audit, source, selector)).lines():
+        raise AuditError(findings)
+    for example in version.provenance.get("examples", ()):
+        brief = Brief(target, selector, tuple(example["args"]), example["kwargs"])
+        answer = await try_turn(mind.image, mind.cell, brief, Candidate(selector, source))
+        if not await asyncio.to_thread(same, answer.value, example["result"]):
+            gives, wanted = preview(answer.value), preview(example["result"])
+            raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
+    summary = summary_of(selector, version)
+    vector = await mind.catalog.embed([summary.text])
+    provenance = dict(version.provenance)
+    return Skill(selector, source, version.status, provenance, summary.text, vector, summary.kinds)
+
+
+def _examples(root: Root, content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def decoded(value: Any) -> Any:
+        return export.decode(value, lambda name: ref_of(find(root, name)))
+
+    return [
+        {part: decoded(example[part]) for part in ("args", "kwargs", "result")}
+        for example in content["examples"]
+    ]
+
+
+def put_in(root: Root, target: UvmObject, skill: Skill) -> int:
+    """Make the skill current in ``target`` unless it is; return the number of its version.
+
+    Raises:
+        ArgumentsError: A slot of the object has the name.
+    """
+    known = target.slots.get(skill.selector)
+    if known is not None and not isinstance(known, Method):
+        raise ArgumentsError(f"{skill.selector} is a slot of the object already")
+    if known is not None and known.current >= 0 and known.version.source == skill.source:
+        return int(known.version.number)
+    return install(root, target, skill)
+
+
+def _row(skill: Skill, version: int) -> dict[str, Any]:
+    return {
+        "selector": skill.selector,
+        "version": version,
+        "status": skill.status,
+        "sha256": digest(skill.source),
+    }
+
+
+async def verify(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return what was checked, what is damaged and what is in the quarantine."""
+    return await verify_image(mind.image, mind.catalog, lambda line: say(views.progress(line)))
+
+
+def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Handler:
+    async def handler(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         return await work(mind.image, request.body)
 
-    return verb
+    return handler
 
 
-VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         **{name: _serve(work) for name, work in WORKS.items()},
-        "export": exchange.give,
-        "import": exchange.take,
-        "rehearse": rehearsal.rehearse,
+        "export": give,
+        "import": take,
+        "verify": verify,
     }
 )

@@ -1,7 +1,9 @@
-"""Verbs about what became of methods: from why to recall.
+"""Verbs about what became of methods, from why to recall, and of missions.
 
-Whatever makes a version current again runs its examples in the cell first, and what has
-changed between that run and the commit is noticed: the commit is then refused.
+Whatever makes a version current again runs its examples in the cell first. If the method changes
+between that run and the commit, the commit is refused.
+
+    replay    prompts, batch, sampling > model > text > fix-ups > covenant > source: the same?
 """
 
 from __future__ import annotations
@@ -13,27 +15,37 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.choosing import preview, same
-from bat_os.core.frames import read_examples
+from bat_os.core.choosing import MENDED, preview, same
+from bat_os.core.prompts import Prompt
 from bat_os.core.values import to_wire
-from bat_os.errors import ArgumentsError, CellError, DraftsError, ProtocolError
-from bat_os.image.history import marks, versions
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    DraftsError,
+    ModelError,
+    NotFoundError,
+    ProtocolError,
+)
+from bat_os.image.history import experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
-from bat_os.image.objects import merge_examples
+from bat_os.image.objects import digest, merge_examples
 from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, try_turn
-from bat_os.kernel.verbs.replay import replay
+from bat_os.method.fixups import apply_fixups
+from bat_os.method.mutate import make_variants
+from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.protocol import Request
     from bat_os.image.history.versions import Picked
-    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.context import Handler, KernelContext, Say
 
     Root = MutableMapping[str, Any]
-    Say = Callable[[Mapping[str, Any]], None]
+
+FENCE: Final = "```python\n"  # what a prompt's prefill has before the method begins
 
 
 async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -41,9 +53,8 @@ async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
 
     Raises:
         NotFoundError: No such object, learned method or version.
-        ArgumentsError: The version is no number.
     """
-    number, waiting = versions.read_number(request.body, "version"), mind.image.uses.waiting()
+    number, waiting = request.body["version"], mind.image.uses.waiting()
     return await mind.image.transact(
         lambda root: explain(root, find(root, request.target), request.selector, number, waiting),
         note=f"why {request.selector}"[:70],
@@ -67,17 +78,16 @@ async def diff_method(mind: KernelContext, request: Request, say: Say) -> dict[s
 
     Raises:
         NotFoundError: No such object, method or version.
-        ArgumentsError: A version is no number.
     """
-    one, other = versions.read_number(request.body, "a"), versions.read_number(request.body, "b")
+    a, b = request.body["a"], request.body["b"]
     return await mind.image.transact(
-        lambda root: versions.compare(find(root, request.target), request.selector, one, other),
+        lambda root: versions.compare(find(root, request.target), request.selector, a, b),
         note=f"compare {request.selector}"[:70],
     )
 
 
 async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Let nobody understand a method any more; ``redo`` brings it back.
+    """Make a method understood no longer; ``redo`` brings it back.
 
     Raises:
         NotFoundError: No such object, or no learned method of its own.
@@ -88,7 +98,7 @@ async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         lambda root: versions.unlearn(root, find(root, request.target), request.selector, at=now),
         note=f"unlearn {request.selector}"[:70],
     )
-    return _told(request, number, "unlearned")
+    return _moved(request, number, "unlearned")
 
 
 async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -98,11 +108,11 @@ async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
         NotFoundError: No such object, method or version.
         ArgumentsError: It is current already, or another one is pinned.
         DraftsError: It does not reproduce an example.
-        ConflictError: The method was changed meanwhile.
-        ModelError: The embedding model cannot be had.
+        ConflictError: The method has changed since.
+        ModelError: The embedding model is not available.
     """
     picked = await _go_to(mind, request, "redo", pin=False)
-    return _told(request, picked.number, "current") | {"sha256": picked.sha256}
+    return _moved(request, picked.number, "current") | {"sha256": picked.sha256}
 
 
 async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -113,7 +123,7 @@ async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     Raises:
         BatError: As ``redo``; and where another version is pinned.
     """
-    number = versions.read_number(request.body, "version")
+    number = request.body["version"]
 
     def hold(root: Root) -> Picked | None:
         method = versions.own(obj := find(root, request.target), request.selector)
@@ -128,7 +138,7 @@ async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     picked = await mind.image.transact(hold, note=f"pin {request.selector}"[:70])
     if picked is None:
         picked = await _go_to(mind, request, "redo and pin", pin=True)
-    return _told(request, picked.number, "pinned") | {"sha256": picked.sha256}
+    return _moved(request, picked.number, "pinned") | {"sha256": picked.sha256}
 
 
 async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -146,7 +156,7 @@ async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, An
         return number
 
     number = await mind.image.transact(release, note=f"unpin {request.selector}"[:70])
-    return _told(request, number, "unpinned" if number else "not pinned")
+    return _moved(request, number, "unpinned" if number else "not pinned")
 
 
 async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -158,9 +168,9 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
         NotFoundError: No such object or method.
         ArgumentsError: There is no example to run.
         DraftsError: It does not reproduce one; the mark stays.
-        ConflictError: The method was changed meanwhile.
+        ConflictError: The method has changed since.
     """
-    given = read_examples(request.body.get("examples", []))
+    given = request.body["examples"]
     picked = await mind.image.transact(
         lambda root: versions.pick_current(find(root, request.target), request.selector),
         note=f"read {request.selector}"[:70],
@@ -174,8 +184,8 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
         method = versions.unchanged(find(root, picked.oid), picked)
         if given:
             known = method.approvals.get(picked.number, {}).get("examples", ())
-            told = [*merge_examples(known, given)]
-            method.approve({"at": time.time(), "by": "ARCHITECT", "examples": told})
+            merged = [*merge_examples(known, given)]
+            method.approve({"at": time.time(), "by": "ARCHITECT", "examples": merged})
         if mark := marks.taint(root, method):
             marks.set_taint(root, method, {})
             move = _move("verify", picked.number) | {"document": mark["document"]}
@@ -183,7 +193,7 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
         return str(method.status)
 
     status = await mind.image.transact(clear, note=f"verify {request.selector}"[:70])
-    return _told(request, picked.number, status) | {"examples": len(examples), "tainted": {}}
+    return _moved(request, picked.number, status) | {"examples": len(examples), "tainted": {}}
 
 
 async def release(
@@ -194,8 +204,8 @@ async def release(
     Raises:
         DraftsError: It does not reproduce one; it goes on waiting.
         ArgumentsError: The method is pinned.
-        ConflictError: The method was changed meanwhile.
-        ModelError: The embedding model cannot be had.
+        ConflictError: The method has changed since.
+        ModelError: The embedding model is not available.
     """
     picked = await mind.image.transact(
         lambda root: versions.pick(root, find(root, request.target), request.selector, number),
@@ -213,7 +223,7 @@ async def release(
         return str(method.status)
 
     status = await mind.image.transact(work, note=f"approve {request.selector}"[:70])
-    return _told(request, number, status) | {"sha256": picked.sha256}
+    return _moved(request, number, status) | {"sha256": picked.sha256}
 
 
 async def recall_methods(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -223,22 +233,20 @@ async def recall_methods(mind: KernelContext, request: Request, say: Say) -> dic
     the id of an earlier recall; or nothing, which lists the recalls and what is tainted.
 
     Raises:
-        ArgumentsError: Something else.
+        ArgumentsError: It names several of them.
         NotFoundError: No such recall.
     """
     body = request.body
-    if body.get("undo") is not None:
+    if body["undo"]:
         return await _undo_recall(mind, body["undo"])
-    if not any(body.get(kind) is not None for kind in recall.ORIGINS):
+    if not any(body[kind] for kind in recall.ORIGINS):
         return await mind.image.transact(
             lambda root: to_wire(
                 {"recalls": recall.recalls(root), "tainted": recall.tainted(root)}
             ),
             note="list recalls",
         )
-    origin, yes = recall.read_origin(body), body.get("yes", False)
-    if type(yes) is not bool:
-        raise ArgumentsError("yes is not true or false")
+    origin, yes = recall.read_origin(body), body["yes"]
     recall_id, now = f"{int(time.time() * 1000):012x}{secrets.token_hex(2)}", time.time()
 
     def work(root: Root) -> list[dict[str, Any]]:
@@ -251,28 +259,26 @@ async def recall_methods(mind: KernelContext, request: Request, say: Say) -> dic
     return {"methods": rows, "withdrawn": yes, "recall": recall_id if yes and rows else ""}
 
 
-async def _undo_recall(mind: KernelContext, recall_id: Any) -> dict[str, Any]:
-    if type(recall_id) is not str:
-        raise ArgumentsError("undo is not the id of a recall")
+async def _undo_recall(mind: KernelContext, recall_id: str) -> dict[str, Any]:
     picked, left = await mind.image.transact(
         lambda root: recall.withdrawn(root, recall_id), note="read a recall"
     )
     back: list[Picked] = []
-    for one in picked:
+    for method in picked:
         try:
-            await _check(mind, one, one.examples)
-            back.append(one)
+            await _check(mind, method, method.examples)
+            back.append(method)
         except (DraftsError, CellError, ProtocolError) as error:
-            left.append({"oid": one.oid, "selector": one.selector, "reason": str(error)})
-    vectors = await mind.catalog.embed([one.summary.text for one in back])
+            left.append({"oid": method.oid, "selector": method.selector, "reason": str(error)})
+    vectors = await mind.catalog.embed([method.summary.text for method in back])
     now = time.time()
 
     def work(root: Root) -> None:
-        recall.withdrawn(root, recall_id)  # not undone by another meanwhile
+        recall.withdrawn(root, recall_id)  # nobody else has undone it since
         move = {"at": now, "what": f"undo recall {recall_id}"}
-        for place, one in enumerate(back):
+        for place, method in enumerate(back):
             rows = vectors[place : place + 1]
-            versions.make_current(root, find(root, one.oid), one, rows, move)
+            versions.make_current(root, find(root, method.oid), method, rows, move)
         recall.note_undone(root, recall_id, now, back)
 
     await mind.image.transact(work, note=f"undo recall {recall_id}"[:70])
@@ -281,7 +287,7 @@ async def _undo_recall(mind: KernelContext, recall_id: Any) -> dict[str, Any]:
 
 
 async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool) -> Picked:
-    number = versions.read_number(request.body, "version")
+    number = request.body["version"]
     picked = await mind.image.transact(
         lambda root: versions.pick(root, find(root, request.target), request.selector, number),
         note=f"read {request.selector}"[:70],
@@ -303,18 +309,18 @@ async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool)
 async def _check(
     mind: KernelContext, picked: Picked, examples: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Return nothing when the version reproduces the examples.
+    """Run the examples on the version.
 
     Raises:
-        DraftsError: It does not, or fails on one.
-        BatError: The cell cannot be had.
+        DraftsError: It does not reproduce one, or fails on it.
+        BatError: The cell is not available.
     """
     call = Candidate(picked.selector, picked.source)
     for example in examples:
-        told = Brief(picked.oid, picked.selector, tuple(example["args"]), example["kwargs"])
+        brief = Brief(picked.oid, picked.selector, tuple(example["args"]), example["kwargs"])
         shown = f"version {picked.number}: {picked.selector}{tuple(example['args'])}"
         try:
-            answer = await try_turn(mind.image, mind.cell, told, call)
+            answer = await try_turn(mind.image, mind.cell, brief, call)
         except CellError as error:
             raise DraftsError(f"{shown} fails: {error}; nothing was changed") from error
         if not await asyncio.to_thread(same, answer.value, example["result"]):
@@ -326,24 +332,120 @@ def _move(what: str, number: int) -> dict[str, Any]:
     return {"at": time.time(), "what": what, "version": number}
 
 
-def _told(request: Request, number: int, status: str) -> dict[str, Any]:
+def _moved(request: Request, number: int, status: str) -> dict[str, Any]:
     about = {"target": request.target, "selector": request.selector}
     return about | {"version": number, "status": status}
 
 
-VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
-    MappingProxyType(
-        {
-            "why": why,
-            "versions": list_versions,
-            "diff-method": diff_method,
-            "unlearn": unlearn,
-            "redo": redo,
-            "pin": pin,
-            "unpin": unpin,
-            "verify-method": verify_method,
-            "recall": recall_methods,
-            "replay": replay,
-        }
+async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Draw version ``body.version`` (the current one) of a method again.
+
+    Returns:
+        ``version``, ``same`` (byte for byte), ``sha256`` as recorded, ``replayed`` (SHA-256 of
+        what came out), ``source`` that came out, ``model``, ``seconds``.
+
+    Raises:
+        NotFoundError: No such method or version, or no model here wrote it.
+        ArgumentsError: What is recorded is not what was hashed.
+        ModelError: The persona thinks with another model or adapter now, or cannot.
+    """
+    number = request.body["version"]
+
+    def read(root: Root) -> tuple[int, str, Mapping[str, Any]]:
+        _, method = versions.locate(find(root, request.target), request.selector)
+        version = versions.version_of(method, number)
+        return version.number, version.sha256, version.provenance
+
+    number, sha256, origin = await mind.image.transact(read, note=f"read {request.selector}"[:70])
+    if not origin.get("drawn"):
+        parent = origin.get("adapted_from")
+        by = f"adapted from {parent}" if parent else "not recorded"
+        text = f"no model's draft to replay: {by}, {origin.get('persona', '')}".rstrip(", ")
+        raise NotFoundError(f"version {number} of {request.selector}: {text}")
+    started = time.monotonic()
+    text = await draw_again(mind, origin)
+    source = await asyncio.to_thread(_mend, mind, origin, text, sha256)
+    return {
+        "target": request.target,
+        "selector": request.selector,
+        "version": number,
+        "same": digest(source) == sha256,
+        "sha256": sha256,
+        "replayed": digest(source),
+        "source": source,
+        "model": origin["model"],
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+async def draw_again(mind: KernelContext, origin: Mapping[str, Any]) -> str:
+    """Return the text that the model writes for the recorded draft, with its whole batch.
+
+    Args:
+        mind: Whose roster draws.
+        origin: Provenance of a version that has ``drawn``.
+
+    Raises:
+        ArgumentsError: The recorded prompt does not have the recorded hash.
+        ModelError: The persona thinks with another model or adapter now, or cannot.
+    """
+    drawn, persona, roster = origin["drawn"], origin["persona"], mind.roster
+    prompts = [
+        Prompt(tuple((role, text) for role, text in prompt["messages"]), prompt["prefill"])
+        for prompt in drawn["prompts"]
+    ]
+    batch = [prompts[place] for place in drawn["batch"]]
+    if digest(repr(batch[drawn["place"]])) != origin["prompt_sha256"]:
+        raise ArgumentsError("the recorded prompt does not have the recorded hash")
+    now = roster.model_of(persona), roster.adapter_of(persona, writing=True)
+    if now != (origin["model"], origin["adapter"]):
+        then = f"{origin['model']} {origin['adapter']}".strip()
+        raise ModelError(f"{persona} wrote it with {then}, and thinks with {' '.join(now)} now")
+    written = await roster.generate(persona, batch, Sampling(**drawn["sampling"]), writing=True)
+    if roster.digest_of(persona) != origin["model_digest"]:
+        raise ModelError(f"the files of {origin['model']} are not those that it was written with")
+    text: str = written[drawn["place"]].text
+    return text
+
+
+def _mend(mind: KernelContext, origin: Mapping[str, Any], text: str, sha256: str) -> str:
+    brief, drawn = Brief.from_plain(origin["brief"]), origin["drawn"]
+    named = frozenset(drawn["slots"]), frozenset(drawn["selectors"])
+    opening = drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].removeprefix(FENCE)
+    source, _ = apply_fixups(f"{opening}{text.rstrip()}\n", brief.selector, *named)
+    repair, selector = mind.guardian.repair, brief.selector
+    source = repair(source, selector)
+    if MENDED in origin["fixups"]:
+        changed = (repair(variant, selector) for variant in make_variants(source, selector))
+        source = next((variant for variant in changed if digest(variant) == sha256), source)
+    return source
+
+
+async def list_experience(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return records of missions, the oldest first: ``{"experience": [...], "after": id}``.
+
+    The page begins after the mission ``body.after`` and has at most ``body.limit`` records, fewer
+    if they are long. ``after`` of the answer is "" once nothing is left.
+    """
+    after, limit, waiting = request.body["after"], request.body["limit"], mind.image.uses.waiting()
+    records, last = await mind.image.transact(
+        lambda root: experience.page(root, after, limit, waiting), note="read experience"
     )
+    return {"experience": records, "after": last}
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        "diff-method": diff_method,
+        "experience": list_experience,
+        "pin": pin,
+        "recall": recall_methods,
+        "redo": redo,
+        "replay": replay,
+        "unlearn": unlearn,
+        "unpin": unpin,
+        "verify-method": verify_method,
+        "versions": list_versions,
+        "why": why,
+    }
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import State
 from bat_os.core.protocol import Reply
-from bat_os.errors import ArgumentsError, BatError, NotFoundError
+from bat_os.errors import BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.kernel import views
 from bat_os.kernel.missions.feed import replay
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
     Send = Callable[[Reply], bool | None]
 
-MAX_LISTED: Final = 200
 _LOOKED_AT: Final = 5000
 _LISTED: Final = ("brief_id", "state", "seq", "target", "selector", "accepted", "attempts")
 
@@ -49,14 +48,12 @@ class MissionVerbs:
 
     async def _get(self, request: Request, _: Send) -> Reply:
         """Answer with one mission; with ``after_seq`` also with its events from there on."""
-        after = _number(request, "after_seq", -1)
+        after = request.body["after_seq"]
 
         def read(root: Root) -> dict[str, Any]:
             record = missions.read(root, _brief_id(root, request))
-            told = views.mission(record)
-            if after >= 0:
-                told["events"] = replay(record.id, record.mission, after)
-            return told
+            events = {} if after is None else {"events": replay(record.id, record.mission, after)}
+            return views.mission(record) | events
 
         return Reply("result", request.id, await self._read(read))
 
@@ -66,25 +63,18 @@ class MissionVerbs:
 
     async def _list(self, request: Request, _: Send) -> Reply:
         """Answer with missions, the newest first; page on with ``before``."""
-        limit, before = _number(request, "limit", 50), request.body.get("before", "")
-        state = request.body.get("state", "")
-        if not 1 <= limit <= MAX_LISTED:
-            raise ArgumentsError(f"limit is not a number from 1 to {MAX_LISTED}")
-        if type(before) is not str:
-            raise ArgumentsError("before is not a brief_id")
-        if state not in ("", "running", *map(str, State)):
-            raise ArgumentsError(f"state is none of running, {', '.join(map(str, State))}")
+        limit, state, before = (request.body[key] for key in ("limit", "state", "before"))
 
         def read(root: Root) -> dict[str, Any]:
-            found: list[dict[str, Any]] = []
+            rows: list[dict[str, Any]] = []
             last = ""
             for last in _newest_first(root, before):
-                told = _listed(root, last)
-                if _fits(told, state):
-                    found.append(told)
-                if len(found) == limit:
-                    return {"missions": found, "before": last}
-            return {"missions": found, "before": ""}
+                row = _listed(root, last)
+                if _fits(row, state):
+                    rows.append(row)
+                if len(rows) == limit:
+                    return {"missions": rows, "before": last}
+            return {"missions": rows, "before": ""}
 
         return Reply("result", request.id, await self._read(read))
 
@@ -92,17 +82,17 @@ class MissionVerbs:
         """Send events until it is over: of one mission, or of all.
 
         Raises:
-            ArgumentsError: No id, or a number that is none.
+            ArgumentsError: The request has no id.
             BusyError: Too many listen.
             NotFoundError: No such brief.
         """
         feed, key = self._scheduler.feed, (request.session, request.id)
-        after, after_seq = _number(request, "after", feed.number), _number(request, "after_seq", 0)
+        after, after_seq = request.body["after"], request.body["after_seq"]
 
-        def tell(told: Mapping[str, Any]) -> bool | None:
-            return send(Reply("event", request.id, told))
+        def tell(event: Mapping[str, Any]) -> bool | None:
+            return send(Reply("event", request.id, event))
 
-        if request.key or "brief_id" in request.body:
+        if request.key or request.body["brief_id"]:
             brief_id = await self._read(lambda root: _brief_id(root, request))
 
             async def stored() -> Mission:
@@ -111,14 +101,11 @@ class MissionVerbs:
 
             why = await feed.follow_one(key, brief_id, after_seq, tell, stored)
         else:
-            why = await feed.follow(key, after, tell)
+            why = await feed.follow(key, feed.number if after is None else after, tell)
         return Reply("result", request.id, {"ended": why, "n": feed.number})
 
     async def _unsubscribe(self, request: Request, _: Send) -> Reply:
-        of = request.body.get("id")
-        if type(of) is not str:
-            raise ArgumentsError("unsubscribe needs a body with the id of the subscription")
-        ended = self._scheduler.feed.stop((request.session, of))
+        ended = self._scheduler.feed.stop((request.session, request.body["id"]))
         return Reply("result", request.id, {"unsubscribed": ended})
 
     async def _read(self, work: Callable[[Root], Any]) -> Any:
@@ -126,23 +113,16 @@ class MissionVerbs:
 
 
 def _brief_id(root: Root, request: Request) -> str:
-    brief_id = request.body.get("brief_id") or missions.id_of(root, request.key)
-    if type(brief_id) is not str or not brief_id:
+    brief_id: str = request.body["brief_id"] or missions.id_of(root, request.key)
+    if not brief_id:
         raise NotFoundError("no brief has this brief_id or key")
     missions.stored(root, brief_id)
     return brief_id
 
 
-def _number(request: Request, name: str, default: int) -> int:
-    value = request.body.get(name, default)
-    if type(value) is not int or value < min(default, 0):
-        raise ArgumentsError(f"{name} is not a whole number from 0 on")
-    return value
-
-
 def _newest_first(root: Root, before: str) -> Iterator[str]:
     """Yield ids of missions, at most _LOOKED_AT of them."""
-    waiting = [one for one in reversed(missions.unfinished(root)) if not before or one < before]
+    waiting = [key for key in reversed(missions.unfinished(root)) if not before or key < before]
     return islice(merge(waiting, _ended(root, before), reverse=True), _LOOKED_AT)
 
 
@@ -171,15 +151,15 @@ def _below(key: str) -> str:
 
 def _listed(root: Root, brief_id: str) -> dict[str, Any]:
     try:
-        told = views.mission(missions.read(root, brief_id))
-    except BatError as error:  # a record that cannot be read is named, and the others are told
+        row = views.mission(missions.read(root, brief_id))
+    except BatError as error:  # a record that cannot be read is named among the others
         return {"brief_id": brief_id, "state": "damaged", "problem": str(error)}
-    answer = told["answer"]
+    answer = row["answer"]
     problem = answer["body"].get("message", "") if answer and answer["type"] == "error" else ""
-    return {name: told[name] for name in _LISTED} | {"problem": problem}
+    return {name: row[name] for name in _LISTED} | {"problem": problem}
 
 
-def _fits(told: Mapping[str, Any], state: str) -> bool:
+def _fits(row: Mapping[str, Any], state: str) -> bool:
     if state == "running":
-        return told["state"] not in (State.COMPLETE, State.FAILED, "damaged")
-    return state in ("", told["state"])
+        return row["state"] not in (State.COMPLETE, State.FAILED, "damaged")
+    return state in ("", row["state"])

@@ -1,15 +1,18 @@
-"""Time travel: any reading verb as of then, a message as of then, and what changed when.
+"""Time travel and rehearsal: requests about the image of another moment, or on a fork of it.
 
-    in_time(name, verb)    with ``at`` in the body, the verb reads the image of that moment
+    in_time(name, handler)    with ``at`` in the body, the verb reads the image of that moment
+    rehearse                  fork > mission there > what it changed there > fork removed
+                                                    keep: the method is proved here, then sent here
 
-A moment is named as ``bat_os.core.moments`` says. Nothing here changes the image, and nothing is
-learned in the past.
+``bat_os.core.moments`` says how moments are named. Nothing is learned in the past. The mission of a
+rehearsal is a real one, with models, cell, audit and commits; only the image is another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import secrets
 import time
 from dataclasses import asdict, replace
 from types import MappingProxyType
@@ -21,69 +24,58 @@ from bat_os.core.brief import checked
 from bat_os.core.choosing import same
 from bat_os.core.moments import parse_when
 from bat_os.core.values import to_wire
+from bat_os.core.verbs import REQUESTS
 from bat_os.errors import (
     ArgumentsError,
     CellError,
+    DeadlineError,
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.image import missions
 from bat_os.image.catalog_service import CatalogService
+from bat_os.image.files import fork as forks
 from bat_os.image.history import moments
 from bat_os.image.history.moments import PastImage, bisect, list_changes
+from bat_os.image.missions import WHO
+from bat_os.image.objects import Method, MethodVersion
 from bat_os.kernel import views
-from bat_os.kernel.turn import Turn
+from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.snapshot import find
+from bat_os.kernel.turn import Turn, take_turn
+from bat_os.kernel.verbs.files import prove, put_in
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
+    from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.history.moments import Change
-    from bat_os.kernel.context import KernelContext
+    from bat_os.image.store import ImageStore
+    from bat_os.kernel.context import Handler, KernelContext, Say
 
-    Say = Callable[[Mapping[str, Any]], None]
-    Verb = Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]
+    Root = MutableMapping[str, Any]
 
-# Verbs that only read, and do so through ``mind.image`` and ``mind.catalog``.
-READING: Final = frozenset(
-    {
-        "diff-method",
-        "documents",
-        "export",
-        "find",
-        "inspect",
-        "list",
-        "models",
-        "replay",
-        "search",
-        "versions",
-        "why",
-    }
-)
-# Verbs for which ``at`` has a meaning of its own.
-OWN: Final = frozenset({"fork", "send.at"})
-# What a message may be answered with instead of a value; all else is no answer of the image.
+# What a message may be answered with instead of a value; all else does not come from the image.
 _ANSWERS: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
-def in_time(name: str, verb: Verb) -> Verb:
-    """Return the verb such that ``at`` in the body of a request takes it to that moment.
+def in_time(name: str, handler: Handler) -> Handler:
+    """Return the handler such that ``at`` in the body of a request takes it to that moment.
 
-    Its answer then has ``at``, too: ``transaction`` and ``time`` (Unix time) of what it saw.
-    What is no reading verb refuses ``at``, rather than to act on the present.
+    Its answer then has ``at``, too: ``transaction`` and ``time`` (Unix time) of what it saw. Verbs
+    that do not only read the image have a handler for the present alone.
     """
-    if name in OWN:
-        return verb
+    if REQUESTS[name].access != "past":
+        return handler
 
     async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         if "at" not in request.body:
-            return await verb(mind, request, say)
-        if name not in READING:
-            known = ", ".join(sorted(READING))
-            raise ArgumentsError(f"{name} takes no moment; these do: {known}, send")
+            return await handler(mind, request, say)
         then, at = await _go_back(mind, request.body["at"])
-        return await verb(then, request, say) | {"at": at}
+        return await handler(then, request, say) | {"at": at}
 
     return run
 
@@ -96,10 +88,10 @@ async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
     Raises:
         NotUnderstoodError: The receiver did not understand it then; nothing is learned.
-        BatError: As ``Turn.run``; or it is no moment, or no message.
+        BatError: As ``Turn.run``; or the moment or the message is invalid.
     """
     brief, started = checked(request.brief()), time.monotonic()
-    then, at = await _go_back(mind, request.body.get("at"))
+    then, at = await _go_back(mind, request.body["at"])
     answer = await Turn(then.image, then.cell).run(brief)
     seconds = round(time.monotonic() - started, 4)
     return views.result(brief, answer, at=at, dropped=answer.writes, seconds=seconds)
@@ -109,12 +101,11 @@ async def diff(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
     """Return what differs between the moments ``body.a`` and ``body.b`` (now, if not said).
 
     Raises:
-        ArgumentsError: One of them is no moment.
-        NotFoundError: No such mission, or the image cannot be seen that far back.
+        ArgumentsError: One of them is not a moment.
+        NotFoundError: No such mission, or the image does not go back that far.
     """
-    one = await _resolve(mind, request.body.get("a"))
-    other = await _resolve(mind, request.body.get("b", "now"))
-    return await moments.changes(mind.image, one, other)
+    a, b = await _resolve(mind, request.body["a"]), await _resolve(mind, request.body["b"])
+    return await moments.changes(mind.image, a, b)
 
 
 async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -130,19 +121,19 @@ async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[s
 
     Raises:
         ArgumentsError: Nothing was committed between them, or the answer is the same.
-        BatError: It is no moment, or no message.
+        BatError: A moment or the message is invalid.
     """
     brief = checked(request.brief())
-    good = await _resolve(mind, request.body.get("good"))
-    bad = await _resolve(mind, request.body.get("bad", "now"))
+    good = await _resolve(mind, request.body["good"])
+    bad = await _resolve(mind, request.body["bad"])
     changes = await list_changes(mind.image, good, bad)
     expected = await _answer(mind, brief, good)
-    found: dict[str, dict[str, Any]] = {}
+    answers: dict[str, dict[str, Any]] = {}
 
     async def is_good(change: Change) -> bool:
-        told = found[change.tid] = await _answer(mind, brief, change.tid)
-        say({"text": f"{change.tid}: {views.shorten(told)}"})
-        return await asyncio.to_thread(same, told, expected)
+        answer = answers[change.tid] = await _answer(mind, brief, change.tid)
+        say({"text": f"{change.tid}: {views.shorten(answer)}"})
+        return await asyncio.to_thread(same, answer, expected)
 
     change, looks = await bisect(changes, is_good)
     if change is None:
@@ -152,7 +143,7 @@ async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[s
         )
     about = asdict(change)
     about["transaction"], about["time"] = about.pop("tid"), about.pop("at")
-    ends = {"before": expected, "after": found[change.tid]}
+    ends = {"before": expected, "after": answers[change.tid]}
     return about | ends | {"transactions": len(changes), "openings": looks + 1}
 
 
@@ -164,7 +155,7 @@ async def _answer(mind: KernelContext, brief: Brief, tid: str) -> dict[str, Any]
     return {"result": to_wire(answer.value)}
 
 
-async def _go_back(mind: KernelContext, when: Any) -> tuple[KernelContext, dict[str, Any]]:
+async def _go_back(mind: KernelContext, when: str) -> tuple[KernelContext, dict[str, Any]]:
     tid = await _resolve(mind, when)
     image = PastImage(mind.image, tid)
     then = replace(mind, image=image, catalog=CatalogService(image, mind.embedder))
@@ -172,15 +163,122 @@ async def _go_back(mind: KernelContext, when: Any) -> tuple[KernelContext, dict[
     return then, {"transaction": tid, "time": stamp.timeTime()}
 
 
-async def _resolve(mind: KernelContext, when: Any) -> str:
-    if type(when) is not str:
-        raise ArgumentsError("a moment is a text, such as '2 hours ago'")
+async def _resolve(mind: KernelContext, when: str) -> str:
     moment = parse_when(when, dt.datetime.now().astimezone())
     return await mind.image.transact(
         lambda root: moments.resolve(root, moment), note="find a moment"
     )
 
 
-VERBS: Final[Mapping[str, Verb]] = MappingProxyType(
-    {"bisect": find_change, "diff": diff, "send.at": send_at}
+async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Run a brief on a throw-away fork of the image; with ``body.keep``, then here too.
+
+    Returns:
+        ``answer`` (``type`` and ``body`` of the reply there), ``diff`` (what it changed there,
+        as of the verb ``diff``), ``source`` of what was learned or "", ``seconds``, and
+        ``kept``: {} or, of the message as it was sent here, the body of its result.
+
+    Raises:
+        ArgumentsError: The brief is invalid.
+        NotFoundError: No such target.
+        DeadlineError: The mission took longer than a mission may.
+        LockedError: A backup, fork or pack is at work.
+        BatError: When keeping: as ``prove`` and ``take_turn``.
+    """
+    brief = checked(request.brief())
+    await mind.image.transact(lambda root: find(root, brief.target).name, note="look for it")
+    started = time.monotonic()
+    async with forks.scratch(mind.image) as image:
+        # A person looks at the rehearsal before anything is kept: that is the approval.
+        options = replace(mind.options, approve=False)
+        catalog = CatalogService(image, mind.embedder)
+        there = replace(mind, image=image, catalog=catalog, options=options)
+        begin = await _last(image)
+        answer = await _run(there, brief, say)
+        diff = await moments.changes(image, begin, await _last(image))
+        learned = await image.transact(lambda root: _learned(root, brief, diff), note="read it")
+    kept: dict[str, Any] = {}
+    if request.body["keep"] and answer["type"] == "result":
+        kept = await _keep(mind, brief, learned)
+    return {
+        "answer": answer,
+        "diff": diff,
+        "source": learned[0] if learned else "",
+        "kept": kept,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:
+    """Return the last reply of a mission that runs in ``mind``; ``say`` gets its states."""
+    mission_id = f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
+    about = {"session": "rehearsal", "accepted": time.time()}
+
+    def store(root: Root) -> None:
+        missions.open_brief(root, brief, mission_id=mission_id, key=mission_id, about=about)
+
+    def emit(brief_id: str, mission: Mission, detail: dict[str, Any]) -> None:
+        who, does = WHO[mission.state]
+        about = {"brief_id": brief_id, "seq": len(mission.events), "state": str(mission.state)}
+        say(about | {"persona": detail.get("persona", who), "does": does, "detail": detail})
+
+    await mind.image.transact(store, note="accept a rehearsal", mission=mission_id)
+    try:
+        async with asyncio.timeout(mind.options.mission_seconds):
+            return await CognitiveCycle(mind, emit).run(mission_id)
+    except TimeoutError:
+        raise DeadlineError("the rehearsal took longer than a mission may") from None
+
+
+async def _last(image: ImageStore) -> str:
+    """Return the id of the last transaction."""
+    return await image.transact(
+        lambda root: str(root._p_jar.db().lastTransaction().hex()),  # type: ignore[attr-defined]  # ZODB: the root's connection
+        note="look at the time",
+    )
+
+
+def _learned(
+    root: Root, brief: Brief, diff: Mapping[str, Any]
+) -> tuple[str, str, dict[str, Any]] | None:
+    """Return (source, status, provenance) of what the mission taught the target, or None."""
+    obj = find(root, brief.target)
+    names = (obj.name, brief.selector)
+    method = obj.slots.get(brief.selector)
+    if names not in {(row["object"], row["selector"]) for row in diff["methods"]}:
+        return None
+    if not isinstance(method, Method) or method.current < 0:
+        return None
+    version = method.version
+    return version.source, method.status, dict(version.provenance)
+
+
+async def _keep(
+    mind: KernelContext, brief: Brief, learned: tuple[str, str, dict[str, Any]] | None
+) -> dict[str, Any]:
+    """Install what was learned, proved on the image as it is now, and send the message here."""
+    if learned is not None:
+        source, status, provenance = learned
+        version = MethodVersion(1, source, status, provenance | {"rehearsed": True})
+        skill = await prove(mind, brief.target, brief.selector, version)
+        await mind.image.transact(
+            lambda root: put_in(root, find(root, brief.target), skill),
+            note=f"keep the rehearsed {brief.selector}"[:70],
+        )
+    elif await _is_unknown(mind, brief):
+        raise NotFoundError("the rehearsal used a skill of another name; send the message itself")
+    body: dict[str, Any] = await take_turn(
+        mind.image, mind.cell, brief, settle=lambda _, answer: views.result(brief, answer)
+    )
+    return body
+
+
+async def _is_unknown(mind: KernelContext, brief: Brief) -> bool:
+    return await mind.image.transact(
+        lambda root: find(root, brief.target).lookup(brief.selector) is None, note="look it up"
+    )
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {"bisect": find_change, "diff": diff, "rehearse": rehearse}
 )

@@ -16,23 +16,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import discussion
-from bat_os.errors import ArgumentsError, ModelOutputError
+from bat_os.errors import ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
 from bat_os.image.objects import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bat_os.core.protocol import Request
     from bat_os.image.catalog import Passage
-    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.context import Handler, KernelContext, Say
     from bat_os.ports import Prompt
 
-    Say = Callable[[Mapping[str, Any]], None]
-
-MAX_QUESTION: Final = 1_000
 MAX_SEED: Final = 1 << 31
-MAX_LISTED: Final = 50
 TRIES: Final = 3
 SECONDS: Final = 120.0  # for one speaker, loading included
 KINDS: Final = ("document", "codex")
@@ -46,7 +42,7 @@ class _Said:
     tries: int
 
 
-async def ask(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Answer the question in ``body.text``; pieces come as events ``{"persona", "text"}``.
 
     ``body.seed`` gives another answer. An event with ``again`` begins a persona's answer anew.
@@ -58,36 +54,35 @@ async def ask(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
         ``seconds``.
 
     Raises:
-        ArgumentsError: No question, or a seed that is none.
         ModelOutputError: Not one whole sentence came, TRIES times.
-        ModelError: A model cannot be had.
+        ModelError: A model is not available.
     """
-    question, seed = _question(request), _number(request, "seed", 0, MAX_SEED)
+    question, seed = " ".join(request.body["text"].split()), request.body["seed"]
     started, limits = time.time(), mind.profile.limits
-    found = await _passages(mind, question)
-    texts = [one.text for one in found]
+    passages = await _passages(mind, question)
+    texts = [passage.text for passage in passages]
     first, second = discussion.who_begins(question)
     draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
     prompt = discussion.ask_first(mind.personas[first], question, texts, limits)
-    one = await draw.answer(first, prompt, ())
-    if not one.sentences:
+    opening = await draw.answer(first, prompt, ())
+    if not opening.sentences:
         raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
-    said = first, " ".join(one.sentences)
+    said = first, " ".join(opening.sentences)
     prompt = discussion.ask_second(mind.personas[second], question, texts, said, limits)
-    other = await draw.answer(second, prompt, one.sentences)
-    spoken = [one, other] if other.sentences else [one]
-    answers = [await _marked(mind, told, texts) for told in spoken]
-    cited = {number for told in answers for number in told["cites"]}
+    reply = await draw.answer(second, prompt, opening.sentences)
+    spoken = [opening, reply] if reply.sentences else [opening]
+    answers = [await _marked(mind, said, texts) for said in spoken]
+    cited = {number for answer in answers for number in answer["cites"]}
     talk_id = f"{int(started * 1000):012x}{secrets.token_hex(2)}"
     talk = {
         "talk": talk_id,
         "question": question,
         "seed": seed,
         "answers": answers,
-        "passages": _numbered(found, cited),
+        "passages": _numbered(passages, cited),
         "grounded": bool(cited),
-        "note": _note(found, cited, "" if other.sentences else second),
-        "tokens": one.tokens + other.tokens,
+        "note": _note(passages, cited, "" if reply.sentences else second),
+        "tokens": opening.tokens + reply.tokens,
         "asked": started,
         "seconds": round(time.time() - started, 3),
     }
@@ -96,17 +91,10 @@ async def ask(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
 
 
 async def list_talks(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"talks": [...]}``, the newest ``body.limit`` as ``ask`` gave them.
-
-    Raises:
-        ArgumentsError: The limit is none.
-    """
-    limit = _number(request, "limit", 10, MAX_LISTED)
-    return {
-        "talks": await mind.image.transact(
-            lambda root: newest_talks(root, limit), note="list talks"
-        )
-    }
+    """Return ``{"talks": [...]}``, the newest ``body.limit`` as ``discuss`` gave them."""
+    limit = request.body["limit"]
+    newest = await mind.image.transact(lambda root: newest_talks(root, limit), note="list talks")
+    return {"talks": newest}
 
 
 class _Drawing:
@@ -150,20 +138,20 @@ class _Drawing:
             seconds=SECONDS,
         )
         roster = self._mind.roster
-        told = await roster.generate(persona, [prompt], sampling, cancel=enough, on_text=hear)
-        # One that ended by itself may lack its full stop.
-        text = told[0].text.rstrip()
-        whole = told[0].finished and text[-1:].isalnum()
-        return f"{text}." if whole else text, told[0].tokens
+        (written,) = await roster.generate(persona, [prompt], sampling, cancel=enough, on_text=hear)
+        # A text that ended by itself may lack its full stop.
+        text = written.text.rstrip()
+        whole = written.finished and text[-1:].isalnum()
+        return f"{text}." if whole else text, written.tokens
 
 
 async def _passages(mind: KernelContext, question: str) -> list[Passage]:
-    found: list[Passage] = []
+    near: list[Passage] = []
     most = mind.profile.limits.passages
     for kind in KINDS:
         hits = await mind.catalog.search((question,), top_k=most, kind=kind)
-        found += [hit for hit in hits if hit.similarity >= discussion.NEAR]
-    return sorted(found, key=lambda hit: -hit.similarity)[:most]
+        near += [hit for hit in hits if hit.similarity >= discussion.NEAR]
+    return sorted(near, key=lambda hit: -hit.similarity)[:most]
 
 
 async def _marked(mind: KernelContext, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
@@ -183,35 +171,19 @@ async def _marked(mind: KernelContext, said: _Said, texts: Sequence[str]) -> dic
     }
 
 
-def _numbered(found: Sequence[Passage], cited: set[int]) -> list[dict[str, Any]]:
+def _numbered(passages: Sequence[Passage], cited: set[int]) -> list[dict[str, Any]]:
     return [
-        {"n": n, "doc_id": one.doc_id, "title": one.title, "kind": one.kind, "text": one.text,
-         "similarity": round(one.similarity, 4), "cited": n in cited}
-        for n, one in enumerate(found, start=1)
+        {"n": n, "doc_id": hit.doc_id, "title": hit.title, "kind": hit.kind, "text": hit.text,
+         "similarity": round(hit.similarity, 4), "cited": n in cited}
+        for n, hit in enumerate(passages, start=1)
     ]  # fmt: skip
 
 
-def _note(found: Sequence[Passage], cited: set[int], silent: str) -> str:
-    told = [f"{silent} had nothing to add."] if silent else []
+def _note(passages: Sequence[Passage], cited: set[int], silent: str) -> str:
+    notes = [f"{silent} had nothing to add."] if silent else []
     if not cited:
-        told.insert(0, discussion.UNCITED if found else discussion.NOT_GROUNDED)
-    return " ".join(told)
+        notes.insert(0, discussion.UNCITED if passages else discussion.NOT_GROUNDED)
+    return " ".join(notes)
 
 
-def _question(request: Request) -> str:
-    text = request.body.get("text")
-    if type(text) is not str or not text.strip() or len(text) > MAX_QUESTION:
-        raise ArgumentsError(f"ask needs a body with a text of at most {MAX_QUESTION} characters")
-    return " ".join(text.split())
-
-
-def _number(request: Request, name: str, default: int, most: int) -> int:
-    number = request.body.get(name, default)
-    if type(number) is not int or not min(default, 1) <= number <= most:
-        raise ArgumentsError(f"{name} is not a whole number of at most {most}")
-    return number
-
-
-VERBS: Final[Mapping[str, Callable[[KernelContext, Request, Say], Awaitable[dict[str, Any]]]]] = (
-    MappingProxyType({"ask": ask, "talks": list_talks})
-)
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType({"discuss": discuss, "talks": list_talks})

@@ -10,6 +10,7 @@ from bat_os.core.mission import MethodDrafted
 from bat_os.core.packet import CognitiveStatePacket
 from bat_os.core.personas import PERSONAS
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError
 from bat_os.image.awakening import awaken
 from bat_os.image.missions import brief_digest
@@ -18,7 +19,7 @@ from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import PLAN, make_mind, open_mission, read
 
 SERVES = '{"serves": true, "remark": "it helps to share"}'
@@ -87,7 +88,7 @@ async def test_the_final_version_is_one_more_candidate_and_the_packet_is_kept(th
     assert (len(drafted.drafts), drafted.model_calls) == (4, 6)
     assert drafted.drafts[-1]["persona"] == "ALFRED"
     assert example_needed["code"] == "EXAMPLE_WANTED"  # one of four has no vote of its own
-    (told,) = (await VERBS["experience"](mind, Request("experience"), print))["experience"]
+    (told,) = (await VERBS["experience"](mind, check(Request("experience")), print))["experience"]
     assert told["packet"]["draft"] == packet.draft
 
 
@@ -127,7 +128,7 @@ def test_a_brief_without_a_mode_has_the_digest_that_it_always_had():
     assert brief_digest(brief) != brief_digest(replace(brief, mode="cascade"))
 
 
-@pytest.mark.parametrize("mode", ["other", 1, None, ["cascade"]])
+@pytest.mark.parametrize("mode", ["other", 1, ["cascade"]])
 def test_a_mode_that_is_none_is_refused(mode):
-    with pytest.raises(ArgumentsError, match="the only mode is cascade"):
-        Request("send", target="genesis_obj", selector="double", body={"mode": mode}).brief()
+    with pytest.raises(ArgumentsError, match="mode must be one of '', cascade"):
+        check(Request("send", target="genesis_obj", selector="double", body={"mode": mode}))

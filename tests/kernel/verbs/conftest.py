@@ -4,10 +4,11 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.turn import take_turn
-from bat_os.kernel.verbs.table import VERBS
-from bat_os.kernel.verbs.teaching import teach
+from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.objects import teach
 from tests.kernel.minds import make_mind, open_mission, script
 
 DOUBLE = [{"args": [21], "kwargs": {}, "result": 42}]
@@ -24,7 +25,7 @@ def ask(mind):
 
     async def run(verb, selector="", target="genesis_obj", args=(), **body):
         request = Request(verb, target=target, selector=selector, args=tuple(args), body=body)
-        return await VERBS[verb](mind, request, lambda told: None)
+        return await VERBS[verb](mind, check(request), lambda told: None)
 
     return run
 
@@ -33,7 +34,8 @@ def ask(mind):
 def taught(mind):
     async def run(source, examples=(), target="genesis_obj"):
         body = {"source": source, "examples": list(examples)}
-        return await teach(mind, Request("teach", target=target, body=body), lambda told: None)
+        request = check(Request("teach", target=target, body=body))
+        return await teach(mind, request, lambda told: None)
 
     return run
 

@@ -86,5 +86,5 @@ async def test_while_a_relearned_version_waits_the_old_one_answers(taught, brief
 
 
 async def test_a_no_that_is_neither_yes_nor_no_is_refused(ask):
-    with pytest.raises(ArgumentsError, match="not true or false"):
+    with pytest.raises(ArgumentsError, match="no must be true or false"):
         await ask("approve", "double", no="no")

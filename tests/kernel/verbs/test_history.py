@@ -5,6 +5,7 @@ import time
 import pytest
 
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.uses import CLIENT, flush
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def found(mind):
-    request = Request("find", body={"text": "double a number", "limit": 50})
+    request = check(Request("find", body={"text": "double a number", "limit": 50}))
     skills = (await find_skills(mind, request, lambda told: None))["skills"]
     return [skill["selector"] for skill in skills]
 
@@ -59,7 +60,7 @@ async def test_why_shows_what_the_architect_approved(mind, learned, ask):
     await learned(examples=())
     assert (await ask("why", "double"))["status"] == "provisional"
     body = {"examples": [{"args": [4], "result": 8}]}
-    request = Request("approve", target="genesis_obj", selector="double", body=body)
+    request = check(Request("approve", target="genesis_obj", selector="double", body=body))
     await approve(mind, request, lambda told: None)
     told = await ask("why", "double")
     assert (told["status"], told["approval"]["by"]) == ("verified", "ARCHITECT")
@@ -270,5 +271,5 @@ async def test_what_a_mission_changed_lies_between_two_moments(learned, taught, 
     assert (await ask("diff", a=told["to"], b=told["to"]))["methods"] == []
     with pytest.raises(ArgumentsError, match="is no moment"):
         await ask("diff", a="the other day")
-    with pytest.raises(ArgumentsError, match="is a text"):
+    with pytest.raises(ArgumentsError, match="a must be a moment"):
         await ask("diff", a=5)

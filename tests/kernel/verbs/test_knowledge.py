@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ImageError, NotFoundError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.knowledge import reindex
-from bat_os.kernel.verbs.objects import find_skills
-from bat_os.kernel.verbs.table import VERBS
-from bat_os.kernel.verbs.teaching import teach
+from bat_os.kernel.verbs.objects import find_skills, teach
 from tests.kernel.minds import open_mission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,24 +59,26 @@ async def test_a_document_is_learned_found_by_its_meta_data_and_forgotten(ask):
 async def test_nothing_that_another_model_embedded_is_mixed_in_until_all_is_reindexed(mind, ask):
     await ask("learn", title="cats", text="The cats sleep.")
     other = going_over_to(mind, OtherEmbedder())
-    teaching = Request("teach", target="genesis_obj", body={"source": TREBLE})
+    teaching = check(Request("teach", target="genesis_obj", body={"source": TREBLE}))
     with pytest.raises(ImageError, match="batos reindex"):
         await teach(other, teaching, lambda told: None)
     said = []
-    told = await reindex(other, Request("reindex"), lambda event: said.append(event["text"]))
+    told = await reindex(other, check(Request("reindex")), lambda event: said.append(event["text"]))
     assert told == {"documents": 1}
     assert said == ["reindexing: 1 of 1 documents"]
     assert (await teach(other, teaching, lambda told: None))["status"] == "taught"
     back = going_over_to(mind, HashEmbedder())
     with pytest.raises(ImageError, match="batos reindex"):
-        await find_skills(back, Request("find", body={"text": "treble"}), lambda told: None)
+        await find_skills(back, check(Request("find", body={"text": "treble"})), lambda told: None)
 
 
 async def test_a_mission_embeds_no_wish_twice(mind):
     counting = CountingEmbedder()
     mind = going_over_to(mind, counting)
     await teach(
-        mind, Request("teach", target="genesis_obj", body={"source": TREBLE}), lambda told: None
+        mind,
+        check(Request("teach", target="genesis_obj", body={"source": TREBLE})),
+        lambda told: None,
     )
     mission = await open_mission(mind.image, "double", 21)
     told = await CognitiveCycle(mind, lambda *_: None).run(mission)
@@ -98,7 +100,7 @@ async def test_a_method_is_found_by_its_wish_signature_docstring_and_examples(ta
 async def test_long_work_says_in_numbers_how_far_it_has_come(mind):
     heard = []
     body = {"title": "bats", "text": "Bats sleep by day. They hang upside down."}
-    request = Request("learn", body=body)
+    request = check(Request("learn", body=body))
     await VERBS["learn"](mind, request, heard.append)
     counted = [told for told in heard if "total" in told]
     assert counted

@@ -1,13 +1,14 @@
-"""bat_os.kernel.verbs.replay: what a model wrote is drawn again, and is the same."""
+"""bat_os.kernel.verbs.history: what a model wrote is drawn again, and is the same."""
 
 import pytest
 
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
 from bat_os.image.objects import digest
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.verbs.table import VERBS
+from bat_os.kernel.verbs import VERBS
 from tests.engines.conftest import smollm_folder  # noqa: F401 - a fixture
 from tests.kernel.minds import make_mind, open_mission
 
@@ -53,7 +54,7 @@ async def test_a_forged_prompt_or_another_model_is_refused(mind, learned, ask):
     drawn = (await ask("why", "double"))["drawn"]
     prompts = [{**one, "prefill": "def evil"} for one in drawn["prompts"]]
     await forge(mind, drawn={**drawn, "prompts": prompts})
-    with pytest.raises(ArgumentsError, match="not the recorded hash"):
+    with pytest.raises(ArgumentsError, match="does not have the recorded hash"):
         await ask("replay", "double")
     await forge(mind, drawn=drawn, model="another")
     with pytest.raises(ModelError, match="wrote it with another"):
@@ -81,7 +82,7 @@ async def test_the_real_model_writes_what_was_kept_again_byte_for_byte(image, ce
             answer = await cycle.run(await open_mission(image, selector, *args))
             if answer["type"] == "result":
                 break
-        request = Request("replay", target="genesis_obj", selector=selector)
+        request = check(Request("replay", target="genesis_obj", selector=selector))
         told = await VERBS["replay"](mind, request, lambda _: None)
         why = await VERBS["why"](mind, request, lambda _: None)
     finally:

@@ -4,9 +4,10 @@ import pytest
 
 from bat_os.core.discussion import NOT_GROUNDED, UNCITED
 from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import ArgumentsError, ModelOutputError
-from bat_os.kernel.verbs.talk import TRIES, ask, list_talks
+from bat_os.kernel.verbs.talk import TRIES, discuss, list_talks
 from tests.kernel.minds import make_mind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,8 +38,8 @@ def talk(image, cell):
         if learned:
             await mind.catalog.learn("Bats", FACT, source="bats.md")
         events = []
-        request = Request("ask", body={"text": question} | body)
-        return await ask(mind, request, events.append), events, engine.prompts
+        request = check(Request("discuss", body={"text": question} | body))
+        return await discuss(mind, request, events.append), events, engine.prompts
 
     return run
 
@@ -109,7 +110,7 @@ async def test_a_first_speaker_who_never_finds_a_sentence_is_a_coded_error(talk,
 async def test_the_talk_is_kept_in_the_image_and_listed(talk, image, cell):
     first, _, _ = await talk(QUESTION, [FACT], ["Trust a sound."])
     second, _, _ = await talk("What else is there?", ["Not much."], ["Enough for you."])
-    listed = await list_talks(make_mind(image, cell, ()), Request("talks"), print)
+    listed = await list_talks(make_mind(image, cell, ()), check(Request("talks")), print)
     assert listed["talks"] == [second, first]
 
 
@@ -122,7 +123,9 @@ async def test_the_same_question_and_seed_draw_with_the_same_seed(image, cell):
             return f"It is so {len(seen)}."
 
         mind = make_mind(image, cell, answer)
-        await ask(mind, Request("ask", body={"text": QUESTION} | body), lambda told: None)
+        await discuss(
+            mind, check(Request("discuss", body={"text": QUESTION} | body)), lambda told: None
+        )
         return seen
 
     once = await seeds()
@@ -135,4 +138,6 @@ async def test_the_same_question_and_seed_draw_with_the_same_seed(image, cell):
 )  # fmt: skip
 async def test_what_is_no_question_is_refused(image, cell, body):
     with pytest.raises(ArgumentsError):
-        await ask(make_mind(image, cell, ()), Request("ask", body=body), lambda told: None)
+        await discuss(
+            make_mind(image, cell, ()), check(Request("discuss", body=body)), lambda told: None
+        )

@@ -1,14 +1,11 @@
-"""The wire verbs ``models``, ``models.add``, ``cancel``, ``remove``, ``pin`` and ``unpin``.
-
-They stand here and not in the kernel because taking a model in needs the engines.
-"""
+"""The verbs ``models``, ``models.add``, ``cancel``, ``remove``, ``pin`` and ``unpin``."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bat_os.errors import ArgumentsError, CancelledError
+from bat_os.errors import CancelledError
 from bat_os.image.history.moments import PastImage
 from bat_os.image.models import list_models
 from bat_os.kernel import views
@@ -17,27 +14,40 @@ from bat_os.kernel.verbs.moments import in_time
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bat_os.app.models import Models
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.verbs.table import Say, Verb
+    from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.models.roster import Roster
+
+
+class ModelStore(Protocol):
+    """What stores models in the image; it knows the engines, which the kernel does not."""
+
+    @property
+    def roster(self) -> Roster:
+        """Return who thinks with what."""
+
+    async def add(self, name: str, source: str, report: Callable[[str], None]) -> dict[str, Any]:
+        """Store the model of a source under a name; return what is known of it."""
+
+    async def list(self) -> dict[str, Any]:
+        """Return what is stored and where each is."""
+
+    async def remove(self, name: str) -> dict[str, Any]:
+        """Remove a model; return what went with it."""
 
 
 class _Intakes:
-    """Models on their way in, by who asked for them: each can be withdrawn by its asker."""
+    """Models that are being stored, by who asked for them: each can be withdrawn by its asker."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelStore) -> None:
         self._models = models
         self._adding: dict[tuple[str, str], asyncio.Task[dict[str, Any]]] = {}
 
     async def add(self, mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-        source = request.body.get("source", "")
-        if type(source) is not str:
-            raise ArgumentsError("source is no text")
-        name = _name(request)
+        name, source = request.body["name"], request.body["source"]
         who = request.session, name
-        told = self._models.add(name, source, lambda line: say(views.progress(line)))
-        task = self._adding[who] = asyncio.create_task(told)
+        adding = self._models.add(name, source, lambda line: say(views.progress(line)))
+        task = self._adding[who] = asyncio.create_task(adding)
         try:
             return await task
         except asyncio.CancelledError:
@@ -50,7 +60,7 @@ class _Intakes:
                 del self._adding[who]
 
     async def cancel(self, mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-        task = self._adding.get((request.session, _name(request)))
+        task = self._adding.get((request.session, request.body["name"]))
         if task is None:
             return {"cancelled": False}
         task.cancel()
@@ -58,7 +68,7 @@ class _Intakes:
         return {"cancelled": task.cancelled()}
 
 
-def make_model_verbs(models: Models) -> Mapping[str, Verb]:
+def make_model_verbs(models: ModelStore) -> Mapping[str, Handler]:
     """Return the verbs on these models."""
     intakes = _Intakes(models)
 
@@ -68,11 +78,11 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
         return await models.list()
 
     async def remove(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-        return await models.remove(_name(request))
+        return await models.remove(request.body["name"])
 
-    def setting(change: Callable[[str], None]) -> Verb:
+    def setting(change: Callable[[str], None]) -> Handler:
         async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-            change(_name(request))
+            change(request.body["name"])
             return await models.list()
 
         return run
@@ -85,10 +95,3 @@ def make_model_verbs(models: Models) -> Mapping[str, Verb]:
         "models.pin": setting(models.roster.pin),
         "models.unpin": setting(models.roster.unpin),
     }
-
-
-def _name(request: Request) -> str:
-    name = request.body.get("name")
-    if type(name) is not str or not name:
-        raise ArgumentsError("the body needs the name of a model")
-    return name

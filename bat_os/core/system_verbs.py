@@ -1,0 +1,192 @@
+"""The table of verbs, continued: the image as a whole, its models, and the running system."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from bat_os.core.fields import Field, Verb
+
+LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
+_MODEL: Final = Field("name", "text", "name of the model in the image", required=True)
+_MODELS: Final = "profile models:[name state?] budget:count used:count lost:count waiting:count"
+_PROFILES: Final = (
+    "profiles?:[name ok:flag reasons:texts purpose models:texts conditions:texts] best?"
+)
+_HELLO: Final = "version protocol:list boot image_id limits:map"
+
+# fmt: off
+SYSTEM_VERBS: Final = (
+    Verb("backup", "back the image up, while it serves", (
+        Field("folder", "path", "a folder of its own; made if it is not there", "folder",
+              required=True),
+        Field("verify", "flag", "only read it all again; no kernel", "--verify", place="client"),
+        Field("full", "flag", "write everything again", "--full"),
+        Field("copy", "flag", "copy models even on the same disk, where a second name would do",
+              "--copy")),
+        reply="folder tid size:count blobs:count added:count full:flag damaged:list seconds:num",
+        prints="folder tid size:count blobs?:count added?:count full?:flag damaged?:list "
+               "seconds?:num files?:count made?:num image_id? reason?",
+        examples=("/safe/place", "/safe/place --verify"), seconds=LONG),
+    Verb("restore", "make a home of a backup or archive", (
+        Field("backup", "path", "folder of a backup, or file of an archive", "backup"),
+        Field("target", "path", "the home to make", "target", shown="home"),
+        Field("replace", "flag", "put it in place of a home; the old one is kept beside it",
+              "--replace")),
+        reply="home tid size:count kept objects:map reason",
+        examples=("/safe/place ~/second-mind",), on="command line"),
+    Verb("archive", "keep the whole image as one file", (
+        Field("file", "path", "must not be there yet", "file", required=True, shown="FILE.tar.gz"),
+        Field("reason", "text", "why; goes into the chronicle", "--reason", required=True)),
+        reply="kind at:num file reason sha256:sha size:count holds:count tid",
+        note="It is the chronicle's entry.",
+        examples=('/safe/mind-2026.tar.gz --reason "before the big change"',), seconds=LONG),
+    Verb("chronicle", "list archives, forks and packs",
+        reply="chronicle:[kind at:num]",
+        note="Oldest first.",
+        examples=("",), access="reads", seconds=LONG),
+    Verb("fork", "make another image with the same past", (
+        Field("name", "text", "letters, digits, _ and -", "name", required=True),
+        Field("at", "moment", "as the image was: '2 hours ago'", "--at", shown="WHEN"),
+        Field("drop", "flag", "remove the fork and all it learned", "--drop", place="client")),
+        reply="name home tid image_id seconds:num",
+        examples=("trial", 'yesterday --at "1 day ago"', "trial --drop"), seconds=LONG),
+    Verb("fork.drop", "remove a fork and all it learned", (
+        Field("name", "text", "of the fork", required=True),),
+        reply="name dropped:flag",
+        on="wire"),
+    Verb("forks", "list the forks",
+        reply="forks:list",
+        note="Of each `name`, `home`, `tid`, `made`, `running`, `bytes`.",
+        examples=("",), access="reads", seconds=LONG),
+    Verb("pack", "give back the room of old history", (
+        Field("days", "number", "history to keep (default: 30)", "--days"),
+        Field("policy", "map",
+              "pack nothing now; set when the kernel does it unasked: `auto`, `days`, `floor`"),
+        Field("auto", "text",
+              "pack nothing now, but say whether the kernel does it when the file has doubled",
+              "--auto", choices=("on", "off"), place="client")),
+        reply="kind at:num days:num before:count after:count blobs:count seconds:num",
+        note="With `policy`, the whole `policy`.",
+        examples=("--days 7",), seconds=LONG),
+    Verb("space", "say what takes the room",
+        reply="file:count kinds:map",
+        note="Also `history`, `blobs`, `frozen`, `forks`, `free`, `policy`.",
+        examples=("",), access="reads", seconds=LONG),
+    Verb("verify", "compare all that is stored with its SHA-256; status 1: damaged",
+        reply="checked:map damaged:list quarantined:list",
+        prints="checked:map damaged:list quarantined:list exit_status:count",
+        note="An `event` with `text` now and then. `checked`: kind and how many; of what is "
+             "damaged `kind`, `key`, `what`, `why`, `advice`.",
+        examples=("",), seconds=LONG),
+    Verb("models", "list the models, or change which there are", (
+        Field("action", "text",
+              "fit: which profiles suit this machine; add NAME SOURCE; remove, pin, unpin NAME",
+              "action?", place="client", shown="ACTION",
+              choices=("", "fit", "add", "remove", "pin", "unpin")),
+        replace(_MODEL, word="name?", required=False, place="client"),
+        Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME", "source?",
+              place="client")),
+        reply=_MODELS,
+        prints="profile? models?:[name state?] budget?:count used?:count lost?:count "
+               f"waiting?:count {_PROFILES}",
+        note="`models`: what is stored, where each is, its size and use; `gpu` has the same "
+             "figures, if there is one.",
+        examples=("", "fit", "add Qwen2.5-0.5B ~/models/qwen", "pin SmolLM2-135M-Instruct"),
+        access="past", seconds=60),
+    Verb("models.add", "store a model in the image", (
+        _MODEL,
+        Field("source", "text", "folder, GGUF file, hub id, `package:NAME`")),
+        note="An `event` with `text` per step; the answer is what is known of the model.",
+        on="wire"),
+    Verb("models.cancel", "end an intake that this session began", (
+        _MODEL,),
+        reply="cancelled:flag",
+        note="Its asker gets `CANCELLED`. No half model is there, and the next `models.add` "
+             "continues at the file at which this one ended.",
+        on="wire"),
+    Verb("models.remove", "remove a model and its adapters", (
+        _MODEL,),
+        reply="name files:count bytes:count adapters:texts",
+        on="wire"),
+    Verb("models.pin", "keep a model in memory", (
+        _MODEL,),
+        note="As `models`.",
+        on="wire"),
+    Verb("models.unpin", "let a model leave memory", (
+        _MODEL,),
+        note="As `models`.",
+        on="wire"),
+    Verb("hello", "say who serves here",
+        reply=_HELLO,
+        note="`protocol`: lowest and highest version.",
+        on="wire", access="reads"),
+    Verb("ping", "say that the kernel is there",
+        reply="boot",
+        note="The last reply is a `pong`.",
+        on="wire", access="reads"),
+    Verb("health", "say how the kernel is",
+        reply=f"ready:flag awakening problem {_HELLO} pid:count uptime:num endpoints:texts "
+              "closed_doors:list queued:count events_lost:count profile models:{budget:any "
+              "used:any models:any} cell:map",
+        note="`events_lost`: from the journal.",
+        on="wire", access="reads"),
+    Verb("shutdown", "let the kernel go down",
+        reply="stopping:flag",
+        on="wire"),
+    Verb("status", "say what runs; exit status 0 when something does, 3 when not",
+        reply="running:flag watchdog:optional-map kernel:optional-map trouble home log "
+              "exit_status:count",
+        examples=("", "--json"), hidden=("health",), on="command line", access="reads"),
+    Verb("stop", "stop the kernel and its watchdog",
+        reply="stopped:flag was exit_status:count",
+        examples=("",), hidden=("shutdown",), on="command line"),
+    Verb("doctor", "look at everything and say what to do; works without a kernel", (
+        Field("quick", "flag", "leave out what takes seconds: device and cell", "--quick"),),
+        reply="checks:[name state:ok|warning|broken found advice] ok:flag exit_status:count",
+        examples=("", "--quick --json"), on="command line", access="reads", needs_home=False),
+    Verb("logs", "show the end of the kernel's log", (
+        Field("lines", "whole", "how many", "-n --lines", 40, least=1, most=100000),
+        Field("events", "flag", "the journal of thought, not the kernel's log", "--events"),
+        Field("follow", "flag", "go on until Ctrl-C", "-f --follow")),
+        reply="log lines?:texts events?:list",
+        examples=("--follow", "--events -n 10"), on="command line", access="reads"),
+    Verb("config", "show the settings and where each comes from; works without a kernel", (
+        Field("action", "text",
+              "show: what counts, and where it comes from (the default); "
+              "example: print a file to start from", "action?", "show",
+              choices=("show", "example"), shown="ACTION"),),
+        reply="file? exists?:flag settings?:[name value:any origin allowed] example?",
+        examples=("show", "example"), on="command line", access="reads", needs_home=False),
+    Verb("completion", "print the script that makes TAB work in a shell", (
+        Field("shell", "text", "bash, zsh, fish, powershell", "shell", shown="SHELL",
+              choices=("bash", "zsh", "fish", "powershell")),),
+        reply="shell:bash|zsh|fish|powershell script",
+        examples=("bash",), on="command line", access="reads", needs_home=False),
+    Verb("keys", "say who may come in from other machines", (
+        Field("do", "text",
+              "make a key for a client; list who may come in; allow a public key; revoke one", "do",
+              choices=("make", "list", "allow", "revoke"), shown="ACTION"),
+        Field("name", "text", "of the key", "name?"),
+        Field("key", "text", "allow: a public key made elsewhere", "key?"),
+        Field("connect", "text", "make: the kernel's address", "--connect", shown="tcp://HOST:PORT"),
+        Field("server", "text", "make: public key of a kernel elsewhere", "--server", shown="KEY")),
+        reply="server allowed:map",
+        examples=("make ann --connect tcp://192.168.1.5:5556", "list", "revoke ann"),
+        on="command line"),
+    Verb("service", "run the watchdog as a service of this user", (
+        Field("action", "text",
+              "write the file and start it; undo that; print what would be written", "action",
+              choices=("install", "remove", "show")),),
+        reply="file text? commands?:texts installed?:flag done? trouble?",
+        examples=("show", "install"), on="command line"),
+    Verb("upgrade", "replace the program under the image", (
+        Field("file", "text", "update_instructions.json; without: the last upgrade", "file?"),
+        Field("dry_run", "flag", "check and explain, change nothing", "--dry-run"),
+        Field("sign", "text", "sign FILE with a private key", "--sign", shown="KEY"),
+        Field("seal", "flag", "write only the digest into FILE", "--seal"),
+        Field("new_key", "text", "make a private key", "--new-key", shown="KEY")),
+        reply="file? sha256? signed?:flag key? line? id? from? to? steps?:list dry_run?:flag",
+        examples=("--dry-run",), on="command line"),
+)
+# fmt: on

@@ -1,0 +1,405 @@
+"""The table of verbs: what can be asked for, on the wire and on the command line.
+
+A verb of the wire has its handler in ``bat_os.kernel.verbs``. What the command line does beyond
+sending the request, and how it shows the answer, is in ``bat_os.cli.show``. All else comes from
+here: argparse and completion, the checks of requests, the slash verbs of the chat, docs/cli.md,
+the verb table of docs/protocol.md and docs/schemas.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bat_os.core.fields import MAX_TEXT, Field, Verb
+from bat_os.core.system_verbs import LONG, SYSTEM_VERBS
+from bat_os.errors import UnknownTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.core.protocol import Request
+
+MINUTES: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
+STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "validating",
+                 "complete", "failed")  # fmt: skip
+WHEN: Final = "'2 hours ago', 2026-11-21T14:30, or the id of a transaction or mission"
+
+_TARGET: Final = Field("target", "text", "name or oid", "object", place="envelope", required=True)
+_SELECTOR: Final = Field(
+    "selector", "text", "the message", "selector", place="envelope", required=True
+)
+_PERHAPS: Final = replace(_SELECTOR, word="", required=False)
+_METHOD: Final = (_TARGET, _SELECTOR)
+_ARGS: Final = Field("args", "list", "as those of send", "words*", place="envelope", shown="ARGS")
+_KWARGS: Final = Field("kwargs", "map", "arguments by name", place="envelope")
+_MESSAGE: Final = (*_METHOD, _ARGS, _KWARGS)
+_KEY: Final = Field("ik", "text", "idempotency key", place="envelope")
+_EXAMPLES: Final = Field(
+    "examples",
+    "examples",
+    "what it has to answer",
+    "--example",
+    shown="'5 gives 120'",
+)
+_WISH: Final = Field("text", "text", "the wish in words", most=MAX_TEXT)
+_FRESH: Final = Field("fresh", "flag", "learn it anew even if a known skill would serve", "--fresh")
+_BRIEF: Final = (
+    _WISH,
+    replace(_EXAMPLES, word=""),
+    Field("mode", "text", "`cascade`: all personas work on it", choices=("", "cascade")),
+    Field("tokens", "flag", "send text while models write it"),
+)
+_VERSION: Final = Field(
+    "version", "whole", "number of the version", "--version", 0, least=0, shown="N"
+)
+_BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
+_AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
+_WHERE: Final = Field(
+    "filters",
+    "map",
+    "documents with this meta data only, as format=pdf",
+    "--where",
+    shown="KEY=VALUE",
+)
+_RESULT: Final = (
+    "result:any printed status:verified|provisional|taught|primitive|slot learned:flag "
+    "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
+    "why? reused?:{holder:any selector:any wish:any similarity:any}"
+)
+_OBJECT: Final = "name oid:oid parents:texts"
+_FLAGS: Final = "selectors:texts tainted:list failing:list"
+_MOVED: Final = "target selector version:count status"
+_IMPORTED: Final = "object new:flag methods:[selector version:count status sha256]"
+_VERSIONS: Final = (
+    "object selector current:count pinned:count tainted:map waiting:count versions:[version:count "
+    "current:flag status sha256:sha whole:flag lines:count persona model created:num mission "
+    "examples:count] moves:list"
+)
+
+# fmt: off
+# A table is read best in few lines: a verb's name and purpose, what it takes, what it answers.
+_OBJECTS: Final = (
+    Verb("send", "send a message to an object", (
+        *_METHOD,
+        replace(_ARGS, help="plain words (Ann 5 loud=true), or a JSON list and a JSON map"),
+        *(_KWARGS, _KEY, *_BRIEF, _FRESH),
+        Field("cascade", "flag", "have all personas work on what has to be learned", "--cascade",
+              place="client")),
+        reply=_RESULT,
+        note="Understood and without `ik` it is a turn, no brief; else as `brief`.",
+        examples=(
+            "genesis_obj double 21", """genesis_obj setSlot '["colour", "red"]'""",
+            "greeter_obj greet Ann loud=true", """greeter_obj greet '["Ann"]' '{"loud": true}'"""),
+        access="past"),
+    Verb("brief", "have a mission answer a message, understood or not", (
+        *_MESSAGE, _KEY, *_BRIEF, _FRESH),
+        reply=_RESULT,
+        note="Before it, `accepted` and an `event` per state; see below.",
+        on="wire"),
+    Verb("ask", "say what you want, in words", (
+        Field("sentence", "words", "what you want, in words", "sentence+"),
+        _FRESH,
+        Field("call", "text", "read the sentence as this, and remember its words: 'selector(5)'",
+              "--as", shown="CALL")),
+        reply=_RESULT.replace("|slot", "|slot|talk"),
+        examples=('"double the number 21"', '"double a number" --as "double(21)"'),
+        on="command line"),
+    Verb("list", "list the root objects",
+        reply=f"objects:[{_OBJECT} slots:count {_FLAGS}]",
+        examples=("",), access="past"),
+    Verb("inspect", "show one object: slots, methods, parents", (
+        _TARGET, _PERHAPS),
+        reply=f"{_OBJECT} slots:map {_FLAGS} methods:map inherited:map",
+        note="Over 20 methods come without provenance unless one is named.",
+        examples=("genesis_obj", 'genesis_obj --at "1 hour ago"'), access="past"),
+    Verb("source", "show the source of a learned method", _METHOD,
+        reply="object selector status:verified|provisional|taught version:count versions:count "
+              "source sha256:sha provenance:map",
+        examples=("genesis_obj double",), on="command line", access="past"),
+    Verb("teach", "install a method that you wrote", (
+        *(_TARGET, _PERHAPS),
+        Field("source", "file", "Python file whose first def is the method", "file",
+              required=True),
+        _EXAMPLES),
+        reply="target selector status version:count sha256:sha source",
+        note="Without `selector` it is the first function; `source` has the covenant line.",
+        examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60),
+    Verb("find", "find learned methods by what they do", (
+        Field("text", "words", "what it should do, in words", "wish+", required=True),
+        Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=50)),
+        reply="skills:[object selector wish signature status:verified|provisional|taught "
+              "similarity:cosine]",
+        note="Best first.",
+        examples=('"double a number"',), access="past", seconds=60),
+    Verb("approve", "say yes to a method that waits or is provisional, also by an example", (
+        replace(_TARGET, help="name or oid; none lists what waits", word="object?"),
+        replace(_SELECTOR, word="selector?"),
+        _EXAMPLES,
+        Field("no", "flag", "turn down what waits", "--no")),
+        reply="waiting?:list target? selector? version?:count status?",
+        note="Without `selector` only `waiting`, what waits for a yes.",
+        examples=("", 'genesis_obj double --example "4 gives 8"', "genesis_obj double --no"),
+        seconds=60),
+    Verb("export", "write an object or method as JSON", (
+        replace(_TARGET, help="an object, or one method", word="what", shown="OBJECT[.SELECTOR]"),
+        _PERHAPS,
+        Field("file", "text", "new file; - (the default) prints it", "file?", "-", place="client")),
+        reply="name sha256:sha text",
+        prints="name sha256:sha text? file?",
+        examples=("robot_obj robot.json", "genesis_obj.double"), access="past", seconds=LONG),
+    Verb("import", "install what was exported", (
+        Field("text", "file", "what export wrote", "file", required=True),
+        Field("as", "text", "name for the object", "--as", shown="NAME"),
+        replace(_TARGET, help="object for a single method", word="--into", required=False)),
+        reply=_IMPORTED,
+        examples=("robot.json --as second_robot_obj", "double.json --into genesis_obj"),
+        seconds=LONG),
+    Verb("cherry-pick", "take a method over from another image", (
+        Field("mind", "text", "home of another image, or name of a fork of this one", "mind"),
+        Field("what", "text", "the method there", "what", shown="OBJECT.SELECTOR"),
+        Field("into", "text", "object here (default: of the same name)", "--into")),
+        reply=_IMPORTED,
+        examples=("trial genesis_obj.double", "/home/ann/data robot_obj.wave --into genesis_obj"),
+        on="command line"),
+    Verb("rehearse", "try a message on a throw-away fork, and show what it would change", (
+        *_MESSAGE,
+        replace(_WISH, word="--text"),
+        _EXAMPLES,
+        *(_BRIEF[2], replace(_FRESH, word="")),
+        Field("keep", "flag", "then install what was learned and send it here", "--keep")),
+        reply="answer:{type:any body:any} diff:{from:any to:any transactions:any} seconds:num "
+              "source kept:map",
+        note="Before it, an `event` per state.",
+        examples=("genesis_obj double 21",), seconds=LONG),
+)
+_HISTORY: Final = (
+    Verb("why", "say where a method comes from, and what became of it", (
+        *(*_METHOD, _VERSION),
+        Field("replay", "flag", "draw it again from its prompt and seed, and compare", "--replay",
+              place="client")),
+        reply="object selector version:count versions:count current:flag status pinned:count "
+              "tainted:map waiting:count source sha256:sha whole:flag origin:map "
+              "drawn?:{prompts:[messages:list prefill] batch:list place:count "
+              "sampling:{temperature:num top_p:num top_k:count max_tokens:count seed:count stop} "
+              "slots:list selectors:list} brief?:{target selector args:list kwargs:map text "
+              "examples:list fresh:flag} mission?:{id accepted:num seconds:num model_calls:count "
+              "tokens:count rounds:count} candidates:list examples:list passages:list "
+              "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
+              "versions:map callers:map} moves:list faults:list failing:map",
+        examples=("genesis_obj double",), access="past", seconds=MINUTES),
+    Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (
+        *_METHOD, _VERSION),
+        reply="target selector version:count same:flag sha256:sha replayed:sha source model "
+              "seconds:num",
+        note="`same`: byte for byte; `replayed`: the SHA-256 now.",
+        on="wire", access="past", seconds=MINUTES),
+    Verb("versions", "list the versions of a method", _METHOD,
+        reply=_VERSIONS,
+        examples=("genesis_obj double",), access="past", seconds=MINUTES),
+    Verb("history", "list how an object's methods came about, version by version", (
+        _TARGET,
+        replace(_SELECTOR, help="one message (default: all)", word="selector?")),
+        reply=f"object methods:[{_VERSIONS}]",
+        examples=("genesis_obj", "genesis_obj double"), on="command line", access="reads"),
+    Verb("diff-method", "compare two versions of a method", (
+        *_METHOD,
+        Field("a", "whole", "number of a version", "a", 0, least=0, shown="A"),
+        Field("b", "whole", "number of another one", "b", 0, least=0, shown="B")),
+        reply="selector same:flag diff",
+        examples=("genesis_obj double 1 2",), access="past", seconds=MINUTES),
+    Verb("relearn", "have a method written anew; it has to reproduce all kept examples", (
+        *(*_METHOD, replace(_EXAMPLES, help="what it has to answer, too")),
+        replace(_ARGS, help="to try it with (default: those of its brief)"),
+        Field("wish", "text", "what it should do, if other words are better", "--wish")),
+        reply=_RESULT,
+        examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
+    Verb("unlearn", "make a method understood no longer", _METHOD,
+        reply=_MOVED,
+        examples=("genesis_obj double",), seconds=MINUTES),
+    Verb("redo", "bring back an unlearned method, or go to another version", (
+        *_METHOD, _VERSION),
+        reply=f"{_MOVED} sha256:sha",
+        examples=("genesis_obj double",), seconds=MINUTES),
+    Verb("pin", "hold a method at a version", (
+        *_METHOD, _VERSION),
+        reply=f"{_MOVED} sha256:sha",
+        examples=("genesis_obj double",), seconds=MINUTES),
+    Verb("unpin", "let a method take new versions again", _METHOD,
+        reply=_MOVED,
+        examples=("genesis_obj double",), seconds=MINUTES),
+    Verb("verify-method", "run a method's examples again, and clear its taint", (
+        *_METHOD,
+        replace(_EXAMPLES, help="what it has to answer, too")),
+        reply=f"{_MOVED} examples:count tainted:map",
+        note="`examples`: how many ran.",
+        examples=("genesis_obj double",), seconds=MINUTES),
+    Verb("recall", "list or withdraw all methods of one origin", (
+        Field("model", "text", "written by this model", "--model", shown="NAME|DIGEST",
+              group="origin"),
+        Field("adapter", "text", "written with this adapter", "--adapter", shown="NAME",
+              group="origin"),
+        Field("document", "text", "whose writer was shown this document", "--document",
+              shown="DOC_ID", group="origin"),
+        Field("mission", "text", "written in this mission", "--mission", shown="ID",
+              group="origin"),
+        Field("undo", "text", "bring back what a recall withdrew", "--undo", shown="RECALL",
+              group="origin"),
+        Field("yes", "flag", "withdraw them; else they are listed", "--yes")),
+        reply="methods:list withdrawn:flag recall",
+        note="With `undo`: `back`, `left`, `recall`; with nothing: `recalls`, `tainted`.",
+        examples=("--model SmolLM2-135M-Instruct",), seconds=MINUTES),
+    Verb("diff", "say what changed between two moments", (
+        Field("a", "moment", WHEN, "a", required=True, shown="A"),
+        Field("b", "moment", "the same", "b?", "now", shown="B")),
+        reply="from to transactions:[id at:num note] objects:[object what slots?:[slot before "
+              "after]] methods:list documents:list",
+        examples=('"1 hour ago" now',), access="reads", seconds=600),
+    Verb("bisect", "find the transaction that changed an answer", (
+        *_MESSAGE,
+        Field("good", "moment", f"answered well: {WHEN}", "--good", required=True, shown="A"),
+        Field("bad", "moment", "later, not so", "--bad", "now", shown="B")),
+        reply="transaction time:num note mission before:{error? message?} after:{error? message?} "
+              "transactions:count openings:count",
+        note="Before it, an `event` with `text` per opening.",
+        examples=('genesis_obj double 21 --good "2 hours ago"',), access="reads", seconds=600),
+)
+_KNOWLEDGE: Final = (
+    Verb("learn", "store documents in the knowledge catalog", (
+        Field("title", "text", required=True),
+        Field("text", "text", required=True),
+        Field("source", "text", "path or address"),
+        Field("meta", "map", "to keep with each document", "--meta",
+              shown="KEY=VALUE"),
+        Field("files", "words", "files or folders: text, Markdown, HTML, PDF, source",
+              "files+", place="client")),
+        reply="doc_id passages:count changed:flag",
+        prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
+               "count:any] exit_status:count",
+        note="Before it, an `event` with `text` now and then.",
+        examples=("notes.md", "~/papers", "-"), seconds=LONG),
+    Verb("search", "search the knowledge catalog", (
+        Field("text", "words", "a question, or words", "words+", required=True),
+        Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),
+        Field("kind", "text", "look at these only", "--kind",
+              choices=("document", "method", "codex", "seed")),
+        _WHERE),
+        reply="passages:[doc_id title kind:document|method|codex|seed text similarity:cosine]",
+        note="Best first.",
+        examples=('"who hangs upside down?"', "bats --kind document --limit 3"), access="past",
+        seconds=60),
+    Verb("documents", "list the documents of the catalog", (
+        _WHERE,),
+        reply="documents:[doc_id title kind passages:count meta:map]",
+        examples=("",), access="past", seconds=60),
+    Verb("forget", "take a document out again", (
+        Field("doc_id", "text", required=True),
+        Field("document", "text",
+              "an id, as batos documents lists it; or the file or folder it came from", "document",
+              place="client")),
+        reply="doc_id forgotten:flag",
+        prints="forgotten:texts",
+        examples=("notes.md",), seconds=60),
+    Verb("reindex", "make all vectors anew, after a change of the embedding model",
+        reply="documents:count",
+        note="Before it, an `event` with `text` now and then.",
+        examples=("",), seconds=LONG),
+    Verb("discuss", "have ROBIN and BRICK answer a question, from what was learned", (
+        Field("text", "words", "a question, in words", "question+", required=True, most=1000),
+        Field("seed", "whole", "another one gives another answer", "--seed", 0, least=0,
+              most=1 << 31)),
+        reply="talk question seed:count answers:[persona text cites:list model tokens:count "
+              "tries:count] passages:[n:any doc_id:any title:any kind:any text:any similarity:any "
+              "cited:any] grounded:flag note tokens:count asked:num seconds:num",
+        note="Before it, an `event` with `persona`, `text` per piece (with `again`: that persona "
+             "begins anew). `text` has marks `[n]`",
+        examples=('"should we learn French?"',), aliases=("ask",), seconds=LONG),
+    Verb("talks", "list what was asked and answered", (
+        Field("limit", "whole", "how many", "-n --limit", 10, least=1, most=50),),
+        reply="talks:list",
+        note="What `discuss` answered, newest first.",
+        examples=("",), access="reads"),
+    Verb("personas", "list the personas and what they think with",
+        reply="profile personas:[name role model adapter temperature:num]",
+        examples=("",), on="command line", access="reads"),
+)
+_MISSIONS: Final = (
+    Verb("missions", "list missions, the newest first", (
+        Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
+        Field("state", "text", "only these: running, complete, failed, ...", "--state",
+              choices=("", *STATES)),
+        Field("before", "text", "the page after this mission")),
+        reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
+              "problem] before",
+        note='`before`, for the next page, or "".',
+        examples=("", "--state failed"), access="reads"),
+    Verb("brief.get", "tell of one mission", (
+        _KEY, _BRIEF_ID, _AFTER_SEQ),
+        reply="brief_id state seq:count target selector accepted:num attempts:count "
+              "model_calls:count tokens:count answer:optional-map events?:list",
+        note='`answer`: null, or `{"type", "body"}` of the last reply; `events` with `after_seq` '
+             "only.",
+        on="wire", access="reads"),
+    Verb("cancel", "withdraw a mission", (
+        _KEY,
+        replace(_BRIEF_ID, help="its id; batos missions lists them", word="brief")),
+        reply="cancelled:flag",
+        note="It was running; its asker gets `CANCELLED`.",
+        examples=("01a1ff61d73cd6d845301288",)),
+    Verb("subscribe", "send events of missions until they end", (
+        *(_KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),
+        Field("after", "whole", "of all missions: events after this number", least=0)),
+        reply="ended n:count",
+        note="Before it, an `event` per state. `ended`: why.",
+        on="wire", access="reads"),
+    Verb("unsubscribe", "end a subscription of this session", (
+        Field("id", "text", "of the subscription", required=True),),
+        reply="unsubscribed:flag",
+        on="wire", access="reads"),
+    Verb("watch", "show what missions do, until Ctrl-C", (
+        Field("brief", "text", "one brief (default: all)", "brief?"),),
+        reply="ended n?:count",
+        examples=("",), on="command line", access="reads"),
+    Verb("experience", "list what missions went through", (
+        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
+              place="client", shown="FILE"),
+        Field("after", "text", "only later ones than this", "--after", most=200, shown="MISSION"),
+        Field("limit", "whole", "of one page", default=50, least=1, most=200)),
+        reply="experience:list after",
+        prints="experience:list",
+        note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
+             'next page, or "".',
+        examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
+)
+# fmt: on
+
+VERBS: Final[tuple[Verb, ...]] = (
+    *(*_OBJECTS, *_HISTORY, *_KNOWLEDGE, *_MISSIONS),
+    *SYSTEM_VERBS,
+)
+COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(
+    {verb.name: verb for verb in VERBS if verb.on != "wire"}
+)
+REQUESTS: Final[Mapping[str, Verb]] = MappingProxyType(
+    {
+        name: verb
+        for verb in VERBS
+        if verb.on != "command line"
+        for name in (verb.name, *verb.aliases)
+    }
+)
+
+
+def check(request: Request) -> Request:
+    """Return a request with the verb's own name and a body that its handler can rely on.
+
+    Raises:
+        UnknownTypeError: There is no such verb.
+        ArgumentsError: A field of its body is unknown, missing or wrong.
+    """
+    verb = REQUESTS.get(request.type)
+    if verb is None:
+        known = ", ".join(sorted(REQUESTS))
+        raise UnknownTypeError(f"unknown type {request.type[:60]!r}; known are: {known}")
+    return replace(request, type=verb.name, body=verb.read_body(request.body))
