@@ -32,7 +32,6 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.knowledge.ranking import DEPTH, fuse
 from bat_os.image.knowledge.shelf import SegmentCache
 from bat_os.image.knowledge.text import rank_words
-from bat_os.image.knowledge.upkeep import merge_step
 from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ async def fill(image: ImageStore, texts: list[str], vectors: np.ndarray, first: 
             lambda root, n=name, p=part: catalog_in(root).add(n, n, texts[p], vectors[p]),
             note="add",
         )
-        while await image.transact(lambda root: merge_step(catalog_in(root)), note="merge"):
+        while await image.transact(lambda root: catalog_in(root).merge_step(), note="merge"):
             pass
     return time.perf_counter() - start
 

@@ -24,9 +24,8 @@ from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
 from bat_os.errors import ArgumentsError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import codex_items, seed_items
-from bat_os.image.knowledge.embedding import BATCH
-from bat_os.image.knowledge.shipped import ShippedVectors
-from bat_os.image.knowledge.upkeep import PROBE
+from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
+from bat_os.image.knowledge.vectors import PROBE
 from bat_os.method.seeds import parse_seeds
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ meaning (cosine), for every query, and adds the rankings up by reciprocal rank.
     search > embed > one transact: KnowledgeCatalog.search > Passage, best first
 
 ``KnowledgeCatalog`` lives in the image and never waits; ``CatalogService`` does the
-waiting. The indexes themselves are in ``bat_os.image.knowledge``.
+waiting. What takes long (a change of model, merges, checks) is done in steps of bounded size,
+which the service calls one after the other. The indexes are in ``bat_os.image.knowledge``.
 """
 
 from __future__ import annotations
@@ -24,15 +25,14 @@ from persistent import Persistent
 from zope.index.keyword.index import KeywordIndex
 
 from bat_os.core.values import check
-from bat_os.errors import ArgumentsError
-from bat_os.image.knowledge import limits
+from bat_os.errors import ArgumentsError, ImageError
 from bat_os.image.knowledge import text as words
-from bat_os.image.knowledge.document import Document, id_range
+from bat_os.image.knowledge.document import Document, facets_of, firsts, id_range, ranges
 from bat_os.image.knowledge.document import Kind as Kind
 from bat_os.image.knowledge.document import Passage as Passage
 from bat_os.image.knowledge.ranking import DEPTH, as_rows, fuse
-from bat_os.image.knowledge.upkeep import grow
-from bat_os.image.knowledge.vectors import VectorIndex
+from bat_os.image.knowledge.text import OKAPI_PASSAGES, SegmentedText
+from bat_os.image.knowledge.vectors import VectorIndex, describe_model, is_same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -53,12 +53,12 @@ class KnowledgeCatalog(Persistent):
 
     Attributes:
         dimensions: d of the vectors, from the first document on; 0 before.
-        embedder: ``name`` and ``probe`` of the model that made the vectors; see ``claim`` in
-            ``bat_os.image.knowledge.upkeep``. Empty before the first document.
+        embedder: ``name`` and ``probe`` of the model that made the vectors; see
+            ``claim``. Empty before the first document.
         vectors: The vector index.
         rewording: The text index is being filled again as well.
         waiting: First passage ids of documents that have no vectors yet, while the catalog
-            goes over to another embedding model; they are found by words until then.
+            is reindexed for another embedding model; they are found by words until then.
     """
 
     rewording = False
@@ -95,7 +95,7 @@ class KnowledgeCatalog(Persistent):
         if not filters:
             start, stop = id_range(kind)
             return list(self._starts.values(start, stop - 1))
-        return [self._starts[first] for first in limits.firsts(self._facets, kind, filters)]
+        return [self._starts[first] for first in firsts(self._facets, kind, filters)]
 
     def document(self, doc_id: str) -> Document | None:
         """Return a document, or None."""
@@ -117,10 +117,10 @@ class KnowledgeCatalog(Persistent):
         kind: Kind = "document",
         meta: Mapping[str, Any] | None = None,
     ) -> int:
-        """Keep a document, in place of an earlier one of that id; return its passage count.
+        """Add a document, or replace the one of that id; return its passage count.
 
         Args:
-            doc_id: Who it is; any text.
+            doc_id: Its id; any text.
             title: Found by words together with every passage.
             passages: n texts, in order; a ``Chunk`` has the headings above it too.
             vectors: ``(n, d)``, rows of length 1, or the bytes of such float32 rows.
@@ -138,17 +138,17 @@ class KnowledgeCatalog(Persistent):
         self.remove(doc_id)
         document = Document(doc_id, title, kind, passages, start + self._next)
         document.meta = dict(meta or {})
-        grow(self, len(passages))
+        self.grow(len(passages))
         self._next += len(passages)
         self._documents[doc_id] = self._starts[document.first] = document
-        self._facets.index_doc(document.first, limits.facets_of(document.meta))
+        self._facets.index_doc(document.first, facets_of(document.meta))
         words.index_passages(self._text, document.first, document.indexed())
         self.dimensions = rows.shape[1]
         self.vectors.add(np.arange(document.first, document.stop), rows)
         return len(passages)
 
     def remove(self, doc_id: str) -> bool:
-        """Forget a document; return False when there is none of that id."""
+        """Remove a document; return False if there is none of that id."""
         document = self._documents.pop(doc_id, None)
         if document is None:
             return False
@@ -186,7 +186,7 @@ class KnowledgeCatalog(Persistent):
         """
         if not 1 <= top_k <= DEPTH:
             raise ArgumentsError(f"top_k is {top_k}; it goes from 1 to {DEPTH}")
-        wanted = limits.ranges(self._facets, self._starts, kind, filters or {})
+        wanted = ranges(self._facets, self._starts, kind, filters or {})
         if not self._documents or not queries:
             return []
         rows = as_rows(query_vectors, len(queries), self.dimensions)
@@ -213,6 +213,124 @@ class KnowledgeCatalog(Persistent):
                 seen.add(first)
             yield number, score
 
+    def claim(self, name: str, probe: NDArray[np.float32]) -> None:
+        """Record which model made the vectors, or check that it is still the same one.
+
+        A model is known by its answer to PROBE, so it is the same on every machine, whatever its
+        files are called.
+
+        Args:
+            name: For people.
+            probe: The model's vector for PROBE, of length 1.
+
+        Raises:
+            ImageError: Another model made the catalog's vectors.
+        """
+        if not self.embedder and self.dimensions in (0, len(probe)):
+            self.embedder = _record(name, probe)
+            return
+        known = self._probe_of_vectors()
+        if is_same(known, probe):
+            return
+        maker = f"a model of {self.dimensions} dimensions"
+        if self.embedder:
+            maker = describe_model(self.embedder["name"], known)
+        raise ImageError(
+            f"the knowledge catalog's vectors were made by {maker}, and the embedding model is now "
+            f"{describe_model(name, probe)}; go back to that one, or make them anew: batos reindex"
+        )
+
+    def _probe_of_vectors(self) -> NDArray[np.float32]:
+        return np.frombuffer(self.embedder.get("probe", b""), np.float16).astype(np.float32)
+
+    def begin_reindex(self, name: str, probe: NDArray[np.float32]) -> int:
+        """Forget all vectors and note which documents need new ones; return how many do.
+
+        An interrupted reindexing for this model is resumed. A damaged text index is emptied, and
+        filled again with the vectors.
+        """
+        if not (is_same(self._probe_of_vectors(), probe) and len(self.waiting)):
+            self.vectors = VectorIndex()
+            self.dimensions = 0
+            self.waiting = BTrees.family64.II.TreeSet(self._starts.keys())
+            if isinstance(self._text, SegmentedText) and self._text.damaged():
+                self._text = SegmentedText()
+                self.rewording = True
+        self.embedder = _record(name, probe)
+        return len(self.waiting)
+
+    def take_waiting(self, limit: int) -> list[tuple[int, str, list[str]]]:
+        """Return the next documents to embed: first passage id, digest, and what to embed.
+
+        Args:
+            limit: Passages in all; a longer document comes alone.
+        """
+        taken: list[tuple[int, str, list[str]]] = []
+        total = 0
+        for first in self.waiting:
+            document = self._starts[first]
+            total += len(document.passages)
+            if taken and total > limit:
+                break
+            taken.append((first, document.sha256(), document.embedded()))
+        return taken
+
+    def put_vectors(self, first: int, digest: str, vectors: NDArray[np.float32]) -> None:
+        """Give a waiting document its vectors, unless it has changed or is gone."""
+        document = self._starts.get(first)
+        if document is None or first not in self.waiting or document.sha256() != digest:
+            return
+        self.waiting.remove(first)
+        self.dimensions = vectors.shape[1]
+        self.vectors.add(np.arange(first, document.stop), vectors)
+        if self.rewording:
+            words.index_passages(self._text, first, document.indexed())
+            self.rewording = len(self.waiting) > 0
+
+    def merge_step(self) -> bool:
+        """Merge some segments of an index, at most 16,384 rows; return False if none is left."""
+        text = self._text
+        return self.vectors.merge_step() or (isinstance(text, SegmentedText) and text.merge_step())
+
+    def grow(self, more: int) -> None:
+        """Move from Okapi to segments if ``more`` passages would be too many for it."""
+        text = self._text
+        if isinstance(text, SegmentedText) or text.documentCount() + more <= OKAPI_PASSAGES:
+            return
+        self._text = SegmentedText()
+        for document in self._starts.values():
+            words.index_passages(self._text, document.first, document.indexed())
+
+    def damaged_documents(self, after: int, limit: int) -> tuple[list[str], int | None]:
+        """Check the digests of some documents; return (ids of the damaged, where to go on).
+
+        Args:
+            after: Start with the passage id above this one; -1 starts at the beginning.
+            limit: Documents to check.
+        """
+        damaged = []
+        last: int | None = None
+        documents = iter(self._starts.items(after, excludemin=True))
+        for _, (first, document) in zip(range(limit), documents, strict=False):
+            last = first if last is None else max(last, first)  # damaged keys may be out of order
+            whole = document.sha256() == document.digest
+            if (
+                not whole
+                or document.first != first
+                or self.document(document.doc_id) is not document
+            ):
+                damaged.append(document.doc_id)
+        return damaged, last if last is not None and last > after else None
+
+    def damaged_indexes(self) -> list[str]:
+        """Return which of ``vectors`` and ``text`` are not what was written."""
+        text = self._text
+        checks = {
+            "vectors": self.vectors.damaged(),
+            "text": isinstance(text, SegmentedText) and text.damaged(),
+        }
+        return [name for name, damaged in checks.items() if damaged]
+
 
 def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     """Return the image's catalog; the first call puts an empty one there."""
@@ -220,3 +338,7 @@ def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     if catalog is None:
         catalog = root[ROOT_NAME] = KnowledgeCatalog()
     return catalog
+
+
+def _record(name: str, probe: NDArray[np.float32]) -> dict[str, Any]:
+    return {"name": name, "probe": probe.astype(np.float16).tobytes()}

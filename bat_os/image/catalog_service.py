@@ -23,7 +23,6 @@ from bat_os.documents.chunking import assemble, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants
-from bat_os.image.knowledge import upkeep
 from bat_os.image.knowledge.embedding import BATCH as BATCH
 from bat_os.image.knowledge.embedding import CatalogEmbedder
 from bat_os.image.knowledge.shelf import SegmentCache
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from bat_os.documents.chunking import Block, Chunk
     from bat_os.image.catalog import Kind, Passage
-    from bat_os.image.knowledge.shipped import ShippedVectors
+    from bat_os.image.knowledge.embedding import ShippedVectors
     from bat_os.image.store import ImageStore
     from bat_os.method.seeds import Seed
     from bat_os.ports import Embedder
@@ -211,19 +210,19 @@ class CatalogService:
         """
         name, probe = self._embedder.name, await self._embedder.probe()
         total = await self._write(
-            lambda root: upkeep.begin_reindex(catalog_in(root), name, probe), "begin to reindex"
+            lambda root: catalog_in(root).begin_reindex(name, probe), "begin to reindex"
         )
         self._embedder.trust()
         done = 0
         while taken := await self._transact(
-            lambda root: upkeep.take(catalog_in(root), REINDEX_PASSAGES), "take to reindex"
+            lambda root: catalog_in(root).take_waiting(REINDEX_PASSAGES), "take to reindex"
         ):
             vectors = await self._embedder.embed_all([t for *_, texts in taken for t in texts])
 
             def put(root: Root, taken: Any = taken, vectors: Any = vectors) -> None:
                 ends = np.cumsum([len(texts) for *_, texts in taken])[:-1]
                 for (first, sha256, _), rows in zip(taken, np.split(vectors, ends), strict=True):
-                    upkeep.put(catalog_in(root), first, sha256, rows)
+                    catalog_in(root).put_vectors(first, sha256, rows)
 
             await self._write(put, f"reindex {len(taken)} documents")
             done += len(taken)
@@ -247,7 +246,7 @@ class CatalogService:
             done = min(count, done + VERIFY_DOCUMENTS)
             (progress or _say_nothing)(_count("verifying", done, count, "documents"))
         indexes = await self._transact(
-            lambda root: upkeep.damaged_indexes(catalog_in(root)), "verify the indexes"
+            lambda root: catalog_in(root).damaged_indexes(), "verify the indexes"
         )
         return {"documents": count, "damaged": damaged, "indexes": indexes}
 
@@ -307,7 +306,7 @@ class CatalogService:
 
     async def _verify_step(self, after: int) -> tuple[list[str], int | None]:
         return await self._transact(
-            lambda root: upkeep.damaged_documents(catalog_in(root), after, VERIFY_DOCUMENTS),
+            lambda root: catalog_in(root).damaged_documents(after, VERIFY_DOCUMENTS),
             "verify documents",
         )
 
@@ -378,7 +377,7 @@ def _count(title: str, done: int, total: int, what: str) -> Counted:
 
 
 def _merge(root: Root) -> bool:
-    return upkeep.merge_step(catalog_in(root))
+    return catalog_in(root).merge_step()
 
 
 def _say_nothing(_text: str) -> None:

@@ -11,7 +11,7 @@ from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.knowledge.embedding import CatalogEmbedder
-from bat_os.image.knowledge.upkeep import PROBE
+from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.store import ImageStore
 
 AGAIN = "the library changed; make its vectors anew: python -m bat_os.app.library"

@@ -15,7 +15,6 @@ from bat_os.errors import ArgumentsError, ImageError, NotPlainError
 from bat_os.image.allowlist import is_allowed
 from bat_os.image.catalog import KnowledgeCatalog, catalog_in
 from bat_os.image.knowledge.text import OKAPI_PASSAGES
-from bat_os.image.knowledge.upkeep import begin_reindex, claim, grow
 from bat_os.image.store import ImageStore
 
 
@@ -179,14 +178,14 @@ def test_after_any_additions_and_removals_each_vector_finds_its_own_passage(step
 async def test_the_image_allows_every_class_of_the_catalog(image, large):
     def fill(root):
         catalog = catalog_in(root)
-        claim(catalog, "test", unit([1, 2])[0])
+        catalog.claim("test", unit([1, 2])[0])
         for i in range(130):
             texts, meta = ["one common word", f"w{i}"], {"tags": [str(i), "all"]}
             catalog.add(str(i), "t", texts, unit([1, 0], [1, i]), meta=meta)
         if large:
-            grow(catalog, OKAPI_PASSAGES)
+            catalog.grow(OKAPI_PASSAGES)
             catalog.add("more", "t", ["one more word"], unit([1, 0]))
-            begin_reindex(catalog, "test", unit([2, 1])[0])
+            catalog.begin_reindex("test", unit([2, 1])[0])
 
     def names(root):
         connection = root._p_jar
@@ -268,7 +267,7 @@ def tagged():
 def test_filters_choose_before_the_ranking_so_top_k_is_filled(large, filters, expected):
     catalog = tagged()
     if large:
-        grow(catalog, OKAPI_PASSAGES)
+        catalog.grow(OKAPI_PASSAGES)
     count = 2 * len(expected)
     passages = catalog.search(["the same text"], unit([1, 0]), top_k=max(1, count), filters=filters)
     assert len(passages) == count
@@ -319,9 +318,9 @@ def test_a_title_that_is_the_first_heading_too_is_shown_once(section, shown):
 
 def test_vectors_of_two_models_are_never_mixed():
     catalog = KnowledgeCatalog()
-    claim(catalog, "first", unit([1, 2])[0])
-    claim(catalog, "renamed", unit([1, 2.001])[0])
+    catalog.claim("first", unit([1, 2])[0])
+    catalog.claim("renamed", unit([1, 2.001])[0])
     with pytest.raises(ImageError, match=r"made by first \(.*now second \(.*reindex"):
-        claim(catalog, "second", unit([2, 1])[0])
+        catalog.claim("second", unit([2, 1])[0])
     with pytest.raises(ImageError, match="reindex"):
-        claim(catalog, "wider", unit([1, 2, 3])[0])
+        catalog.claim("wider", unit([1, 2, 3])[0])

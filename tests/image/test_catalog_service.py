@@ -12,7 +12,6 @@ from bat_os.errors import ArgumentsError, ImageError, ModelError, NotPlainError,
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import BATCH, MAX_CHARS, CatalogService, document_id
 from bat_os.image.knowledge.text import OKAPI_PASSAGES
-from bat_os.image.knowledge.upkeep import grow
 from bat_os.image.store import ImageStore
 from bat_os.method.seeds import parse_seeds
 
@@ -243,7 +242,7 @@ async def test_verifying_names_what_is_damaged_and_says_how_it_is_mended(image, 
     def damage(root):
         catalog = catalog_in(root)
         catalog.document(CATS).passages = ("Cats purl.",)
-        grow(catalog, OKAPI_PASSAGES)
+        catalog.grow(OKAPI_PASSAGES)
         for shelf in (catalog.vectors, catalog._text):
             segment = shelf.entries[0][2]
             segment.parts = (*segment.parts[:-1], b"\xff" + segment.parts[-1][1:])

@@ -1,27 +1,36 @@
-"""The embedding model of a catalog: asked in batches, and only if the catalog's vectors are its.
+"""The embedding model of a catalog, and vectors that come with the program.
 
     texts > RECENT known ones are not asked again > BATCH texts at a time > unit vectors
 
 One mission asks for the vectors of the same few wishes several times; a document's sentences
 come once. So only short requests are remembered.
+
+The texts that every new image starts with have shipped vectors. Each is known by the SHA-256 of
+its text, and all of them by what their model answers to PROBE. A text that has changed since,
+and every text under another model, is embedded as any other: the file saves time and decides
+nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from bat_os.errors import ArgumentsError
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge import upkeep
+from bat_os.image.knowledge.vectors import PROBE, VectorRows, is_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from bat_os.image.knowledge.shipped import ShippedVectors
     from bat_os.image.store import ImageStore
     from bat_os.ports import Embedder
 
@@ -69,7 +78,7 @@ class CatalogEmbedder:
     async def embed_all(
         self, texts: Sequence[str], count: Count | None = None
     ) -> NDArray[np.float32]:
-        """Return the vectors of ``texts``, whoever filled the catalog.
+        """Return the vectors of ``texts``, whichever model filled the catalog.
 
         Raises:
             ModelError: The embedding model cannot be had.
@@ -112,7 +121,7 @@ class CatalogEmbedder:
             return
         probe = await self.probe()
         await self._image.transact(
-            lambda root: upkeep.claim(catalog_in(root), self.name, probe), note="name the embedder"
+            lambda root: catalog_in(root).claim(self.name, probe), note="name the embedder"
         )
         self._claimed = True
 
@@ -123,7 +132,7 @@ class CatalogEmbedder:
             ModelError: The embedding model cannot be had.
         """
         if self._probe is None:
-            self._probe = (await self._embedder.embed([upkeep.PROBE]))[0]
+            self._probe = (await self._embedder.embed([PROBE]))[0]
         return self._probe
 
     def trust(self) -> None:
@@ -141,3 +150,77 @@ class CatalogEmbedder:
         while len(self._recent) > RECENT:
             self._recent.popitem(last=False)
         return np.stack([known[text] for text in texts]) if texts else fresh
+
+
+_KEY_BYTES: Final = 8
+
+
+@dataclass(frozen=True)
+class ShippedVectors:
+    """Vectors by text.
+
+    Attributes:
+        probe: Their model's vector for ``PROBE``.
+        rows: int8 vectors; ids are the first 64 bits of the texts' SHA-256, ascending.
+    """
+
+    probe: NDArray[np.float32]
+    rows: VectorRows
+
+    @classmethod
+    def make(
+        cls, texts: Sequence[str], vectors: NDArray[np.float32], probe: NDArray[np.float32]
+    ) -> Self:
+        """Return what to ship for ``texts``; their order does not matter."""
+        keys, first = np.unique(_keys(texts), return_index=True)
+        return cls(probe.astype(np.float32), VectorRows.quantize(keys, vectors[first]))
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Return what ``write`` wrote.
+
+        Raises:
+            ArgumentsError: It is damaged, or something else.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as held:
+                probe, ids, scales, codes = (
+                    held[name] for name in ("probe", "ids", "scales", "codes")
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ArgumentsError(f"the shipped vectors cannot be read: {error}") from error
+        kinds = probe.dtype, ids.dtype, scales.dtype, codes.dtype
+        shapes = probe.ndim == 1 and ids.shape == scales.shape == codes.shape[:1]
+        if kinds != (np.float32, np.int64, np.float32, np.int8) or not shapes:
+            raise ArgumentsError("the shipped vectors are not what this program writes")
+        if codes.shape[1:] != probe.shape or (np.diff(ids) <= 0).any():
+            raise ArgumentsError("the shipped vectors are not what this program writes")
+        return cls(probe, VectorRows(ids, scales, codes))
+
+    def write(self) -> bytes:
+        """Return the file; the same vectors give the same bytes."""
+        stream = io.BytesIO()
+        rows = self.rows
+        np.savez(stream, probe=self.probe, ids=rows.ids, scales=rows.scales, codes=rows.codes)
+        return stream.getvalue()
+
+    def are_of(self, probe: NDArray[np.float32]) -> bool:
+        """Return whether they are of the model that answers ``PROBE`` like this."""
+        return is_same(self.probe, probe)
+
+    def find(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return ``(n, d)`` vectors, and which of the texts have one; the others' are zeros."""
+        keys, ids = _keys(texts), self.rows.ids
+        vectors = np.zeros((len(keys), len(self.probe)), np.float32)
+        if not len(ids):
+            return vectors, np.zeros(len(keys), np.bool_)
+        at = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
+        has: NDArray[np.bool_] = ids[at] == keys
+        at = at[has]
+        vectors[has] = self.rows.codes[at] * self.rows.scales[at][:, np.newaxis]
+        return vectors, has
+
+
+def _keys(texts: Sequence[str]) -> NDArray[np.int64]:
+    heads = [hashlib.sha256(text.encode()).digest()[:_KEY_BYTES] for text in texts]
+    return np.frombuffer(b"".join(heads), ">i8").astype(np.int64)

@@ -9,6 +9,7 @@ searched exactly.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from bat_os.image.knowledge.shelf import Parts, SegmentCache
 
+# What every embedding model is asked once: one that answers otherwise is another model.
+PROBE: Final = "The image is the identity; the process is replaceable."
+SAME: Final = 0.999
 EXACT: Final = 8_192
 REACH: Final = 4_096
 _BLOCK: Final = 2_048
@@ -186,3 +190,14 @@ def _signs(values: NDArray[Any]) -> NDArray[np.uint64]:
     padding = -values.shape[1] % _WORD_BITS
     bits = np.packbits(np.pad(values > 0, ((0, 0), (0, padding))), axis=1)
     return np.ascontiguousarray(bits).view(np.uint64)
+
+
+def is_same(known: NDArray[np.float32], probe: NDArray[np.float32]) -> bool:
+    """Return whether two answers to PROBE are of one model."""
+    return len(known) == len(probe) and float(known @ probe) >= SAME
+
+
+def describe_model(name: str, probe: NDArray[np.float32]) -> str:
+    """Return how an embedding model is called: its name and six digits of what it answers."""
+    coarse = np.rint(probe * 100).astype(np.int8).tobytes()
+    return f"{name} ({hashlib.sha256(coarse).hexdigest()[:6]})"

@@ -5,9 +5,8 @@ import pytest
 
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ImageError
-from bat_os.image.knowledge.embedding import BATCH, RECENT, CatalogEmbedder
-from bat_os.image.knowledge.shipped import ShippedVectors
-from bat_os.image.knowledge.upkeep import PROBE
+from bat_os.image.knowledge.embedding import BATCH, RECENT, CatalogEmbedder, ShippedVectors
+from bat_os.image.knowledge.vectors import PROBE
 
 MANY = [f"text {i}" for i in range(2 * BATCH + 1)]
 

@@ -1,4 +1,4 @@
-"""bat_os.image.knowledge.shipped: the file of vectors that comes with the program."""
+"""bat_os.image.knowledge.embedding: the file of vectors that comes with the program."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bat_os.errors import ArgumentsError
-from bat_os.image.knowledge.shipped import ShippedVectors
+from bat_os.image.knowledge.embedding import ShippedVectors
 
 TEXTS = [f"text number {i}" for i in range(50)]
 

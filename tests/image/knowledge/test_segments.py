@@ -11,9 +11,14 @@ from zope.index.text.interfaces import ISplitter
 from zope.interface.verify import verifyObject
 
 from bat_os.errors import StorageError
-from bat_os.image.knowledge.postings import PostingRows
 from bat_os.image.knowledge.shelf import AT_ONCE_ROWS, FANOUT, MAX_ROWS, SegmentCache, inside
-from bat_os.image.knowledge.text import SegmentedText, WordSplitter, make_okapi, rank_words
+from bat_os.image.knowledge.text import (
+    PostingRows,
+    SegmentedText,
+    WordSplitter,
+    make_okapi,
+    rank_words,
+)
 from bat_os.image.knowledge.vectors import EXACT, VectorIndex, VectorRows
 
 WORDS = [f"word{i}" for i in range(40)]
