@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
 
 from bat_os.cells.codec import (
     HEADER,
@@ -23,8 +25,8 @@ from bat_os.cells.codec import (
     clean,
     pack_frame,
     read_length,
-    unpack_frame,
 )
+from bat_os.core.schema import Record, text
 from bat_os.core.values import Ref
 from bat_os.errors import BatError, CellError, FrameError, NotPlainError
 from bat_os.ports import Delta, Nested, RunResult
@@ -39,37 +41,51 @@ T = TypeVar("T")
 MAX_MESSAGES: Final = 1000
 MAX_NAME: Final = 100
 MAX_CHANGED: Final = 16 << 20
+_Name = Annotated[str, text(MAX_NAME)]
 _LARGE: Final = 64 << 10  # bytes; unpacking more leaves the event loop
 
 
-class Countdown:
-    """What is left of the deadline of a call; it runs only inside ``within``."""
+class Sent(Record, frozen=True, array_like=True, tag="send"):
+    """A nested message; the values are packed."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._left = seconds
+    target: bytes
+    selector: _Name
+    args: bytes
+    kwargs: bytes
+    changed: dict[str, bytes]
+    removed: list[str]
 
-    async def within(self, work: Awaitable[T]) -> T:
-        """Return the result of ``work`` if it comes in time.
 
-        Raises:
-            CellError: It took longer.
-        """
-        clock = asyncio.get_running_loop().time
-        start = clock()
-        try:
-            async with asyncio.timeout(self._left):
-                result = await work
-        except TimeoutError as error:
-            raise self._late() from error
-        finally:
-            self._left -= clock() - start
-        if self._left <= 0:  # work that never waits cannot be interrupted
-            raise self._late()
-        return result
+class Done(Record, frozen=True, array_like=True, tag="done"):
+    """The answer; the values are packed."""
 
-    def _late(self) -> CellError:
-        return CellError(f"took longer than {self._seconds:g} s", kind="deadline")
+    value: bytes
+    changed: dict[str, bytes]
+    removed: list[str]
+    printed: Annotated[str, text(PRINT_LIMIT)]
+
+
+class Failed(Record, frozen=True, array_like=True, tag="fail"):
+    """Why there is no answer; the name is that of an exception, the line that of the source."""
+
+    kind: Literal["raised", "limit", "refused"]
+    name: _Name
+    line: int
+    message: Annotated[str, text(8000)]
+
+
+_ANSWER: Final[msgspec.msgpack.Decoder[Sent | Done | Failed]] = msgspec.msgpack.Decoder(
+    Sent | Done | Failed
+)
+
+
+def read_answer(body: bytes) -> Sent | Done | Failed:
+    """Return what a frame of a child says; a FrameError if no child would write it."""
+    check_parts([body])
+    try:
+        return _ANSWER.decode(body)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise FrameError(str(error)) from error
 
 
 class Talk:
@@ -83,8 +99,24 @@ class Talk:
         self.messages = 0
         self._call = call
         self._codec = Codec()
-        self._within = Countdown(call.deadline).within
+        self._left = call.deadline
         self._sizes: dict[str, int] = {}
+
+    async def _within(self, work: Awaitable[T]) -> T:
+        """Return the result of ``work`` if it comes in what is left of the deadline."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        late = CellError(f"took longer than {self._call.deadline:g} s", kind="deadline")
+        try:
+            async with asyncio.timeout(self._left):
+                result = await work
+        except TimeoutError as error:
+            raise late from error
+        finally:
+            self._left -= clock() - start
+        if self._left <= 0:  # work that never waits cannot be interrupted
+            raise late
+        return result
 
     def _count_message(self) -> None:
         self.messages += 1
@@ -106,8 +138,8 @@ def answer_checks() -> Iterator[None]:
     try:
         yield
     except FrameError as error:
-        text = f"the cell answered something malformed: {error}"
-        raise CellError(text, kind="malformed") from error
+        problem = f"the cell answered something malformed: {error}"
+        raise CellError(problem, kind="malformed") from error
     except NotPlainError as error:
         raise CellError(str(error), kind="refused") from error
 
@@ -141,12 +173,16 @@ class Conversation(Talk):
     async def _exchange(self, frame: bytes) -> Nested | RunResult:
         """Write a frame and return what the child answers."""
         await self._write(frame)
-        parts = await self._receive()
-        if parts[:1] == ["send"] and len(parts) == 7:
-            return await self._read_send(parts[1:])
-        if parts[:1] == ["done"] and len(parts) == 5:
-            return await self._end(parts[1:])
-        raise _failure(parts)
+        answer = await self._receive()
+        if isinstance(answer, Sent):
+            return await self._read_send(answer)
+        if isinstance(answer, Done):
+            delta = await self._delta(answer, answer.value)
+            value = await self._aside(self._codec.read, answer.value)
+            return RunResult(value, delta, answer.printed)
+        if answer.kind == "raised":
+            raise raised(answer.name, answer.line, answer.message)
+        raise CellError(answer.message, kind=answer.kind)
 
     def _opening(self) -> bytes:
         """Return the frame that opens the call."""
@@ -163,17 +199,17 @@ class Conversation(Talk):
             ]
         )
 
-    async def _read_send(self, parts: list[Any]) -> Nested:
+    async def _read_send(self, sent: Sent) -> Nested:
         """Return the nested message that the child sends."""
         self._count_message()
-        target, selector, args, kwargs, changed, removed = parts
-        _check_text(selector, MAX_NAME)
-        packed = _packed([target, args, kwargs])
+        packed = [sent.target, sent.args, sent.kwargs]
         await self._aside(check_parts, packed)
         to, row, named = [await self._aside(self._codec.read, data) for data in packed]
-        if type(to) not in (Ref, str) or type(row) is not list or not _names(named):
+        if type(to) not in (Ref, str) or type(row) is not list or type(named) is not dict:
             raise FrameError("a send of the wrong form")
-        return Nested(to, selector, tuple(row), named, await self._delta(changed, removed))
+        if not all(type(name) is str for name in named):
+            raise FrameError("a send of the wrong form")
+        return Nested(to, sent.selector, tuple(row), named, await self._delta(sent))
 
     async def _ask(self, nested: Nested) -> bytes:
         """Return the frame that answers a nested message, once the kernel has run it."""
@@ -187,20 +223,9 @@ class Conversation(Talk):
         self._known -= set(reply.removed)
         return pack_frame(["value", pack(reply.value), slots, list(reply.removed)])
 
-    async def _end(self, parts: list[Any]) -> RunResult:
-        value, changed, removed, printed = parts
-        _check_text(printed, PRINT_LIMIT)
-        _packed([value])
-        delta = await self._delta(changed, removed, value)
-        return RunResult(await self._aside(self._codec.read, value), delta, printed)
-
-    async def _delta(self, changed: Any, removed: Any, *others: bytes) -> Delta:
+    async def _delta(self, answer: Sent | Done, *others: bytes) -> Delta:
         """Return what the child says it changed, checked name by name."""
-        if not _names(changed):
-            raise FrameError("changed slots of the wrong form")
-        _packed(list(changed.values()))
-        if type(removed) is not list or not all(type(name) is str for name in removed):
-            raise FrameError("removed slots of the wrong form")
+        changed, removed = answer.changed, answer.removed
         if not set(removed) <= self._known or set(removed) & set(changed):
             raise FrameError("a removed slot that was not there")
         await self._aside(check_parts, [*changed.values(), *others])
@@ -231,8 +256,8 @@ class Conversation(Talk):
             rest = memoryview(frame)[sent:]
             await asyncio.get_running_loop().sock_sendall(self._channel, rest)
 
-    async def _receive(self) -> list[Any]:
-        """Return the parts of the next frame; a child may have sent more than that."""
+    async def _receive(self) -> Sent | Done | Failed:
+        """Return the next frame; a child may have sent more than that."""
         data = self._data
         while len(data) < HEADER:
             await self._read_more()
@@ -243,8 +268,8 @@ class Conversation(Talk):
             await self._read_more()
         body = bytes(data[HEADER:end])
         del data[:end]
-        parts: list[Any] = await self._aside(unpack_frame, body)
-        return parts
+        answer: Sent | Done | Failed = await self._aside(read_answer, body)
+        return answer
 
     async def _read_more(self) -> None:
         part = await asyncio.get_running_loop().sock_recv(self._channel, 1 << 18)
@@ -253,26 +278,11 @@ class Conversation(Talk):
         self._data += part
 
 
-def _failure(parts: list[Any]) -> CellError:
-    """Return what the child says went wrong."""
-    tag, kind, name, line, text = parts if len(parts) == 5 else ("", "", "", 0, "")
-    if tag != "fail" or kind not in ("raised", "limit", "refused") or type(line) is not int:
-        raise FrameError("an unknown frame")
-    _check_text(name, MAX_NAME)
-    _check_text(text, 8000)
-    return raised(name, line, text) if kind == "raised" else CellError(text, kind=kind)
-
-
-def raised(name: str, line: int, text: str) -> CellError:
+def raised(name: str, line: int, message: str) -> CellError:
     """Return the error for an exception of the learned code itself; line 0 means no line."""
-    place = f" on line {line}" if line > 0 else ""
-    message = f"{name}{place}: {text}" if text else f"{name}{place}"
-    return CellError(message, kind="raised", type=name, line=line, text=text)
-
-
-def _check_text(text: Any, most: int) -> None:
-    if type(text) is not str or len(text) > most:
-        raise FrameError("a text of the wrong form")
+    place = f"{name} on line {line}" if line > 0 else name
+    full = f"{place}: {message}" if message else place
+    return CellError(full, kind="raised", type=name, line=line, text=message)
 
 
 def check_slot(name: str) -> None:
@@ -281,13 +291,3 @@ def check_slot(name: str) -> None:
         raise FrameError("a slot name that is not allowed")
     if name in ("_slots", "send"):
         raise FrameError("a slot name that is reserved")
-
-
-def _names(mapping: Any) -> bool:
-    return type(mapping) is dict and all(type(name) is str for name in mapping)
-
-
-def _packed(items: list[Any]) -> list[bytes]:
-    if not all(type(item) is bytes for item in items):
-        raise FrameError("a value that is not packed")
-    return items

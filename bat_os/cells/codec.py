@@ -384,18 +384,6 @@ def read_length(header: bytes) -> int:
     return int.from_bytes(header, "big")
 
 
-def unpack_frame(body: bytes) -> list[Any]:
-    """Return the parts of a frame: plain text, ints, bytes, and lists and dicts of them."""
-    check_parts([body])
-    try:
-        parts = unpack_one(body)
-    except ValueError as error:
-        raise FrameError("not msgpack") from error
-    if type(parts) is not list:
-        raise FrameError("not an array")
-    return parts
-
-
 def check_parts(packed: Collection[bytes]) -> None:
     """Raise if the packed values together have more than MAX_PARTS parts."""
     # No part takes less than a byte, so short data needs no counting.

@@ -1,4 +1,4 @@
-"""What comes from a child is hostile: frames that cellmain would never write."""
+"""What comes from a child is hostile: frames that no child would write."""
 
 import ormsgpack
 import pytest

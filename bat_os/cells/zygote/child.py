@@ -16,8 +16,6 @@ import random
 import sys
 import time
 import types
-from datetime import date as _date
-from datetime import datetime as _datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cells.codec import PRINT_LIMIT, Codec, clean, pack_frame
@@ -230,47 +228,24 @@ def start_clock(now: float) -> None:
     }
     for name, function in replaced.items():
         setattr(time, name, function)
-    vars(dt).update(date=_make_date(read), datetime=_make_datetime(read))
+    today = classmethod(lambda cls: cls.fromtimestamp(read()))
+    date = _pose_as(dt.date, today=today)
+    moment = _pose_as(
+        dt.datetime,
+        today=today,
+        now=classmethod(lambda cls, tz=None: cls.fromtimestamp(read(), tz)),
+        utcnow=classmethod(lambda cls: cls.fromtimestamp(read(), dt.UTC).replace(tzinfo=None)),
+    )
+    vars(dt).update(date=date, datetime=moment)
 
 
-def _make_date(read: Any) -> type:
-    class Date(_date, metaclass=_Posing):
-        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            return _date.__new__(_real(cls, Date, _date), *args, **kwargs)
+def _pose_as(real: type, **methods: Any) -> type:
+    """Return a class that passes for ``real``, but has other ``methods``."""
 
-        @classmethod
-        def today(cls) -> Any:
-            return cls.fromtimestamp(read())
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        # A learned subclass stays what it is.
+        return real.__new__(real if cls is posing else cls, *args, **kwargs)
 
-    return _rename(Date, "date")
-
-
-def _make_datetime(read: Any) -> type:
-    class Datetime(_datetime, metaclass=_Posing):
-        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            return _datetime.__new__(_real(cls, Datetime, _datetime), *args, **kwargs)
-
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> Any:
-            return cls.fromtimestamp(read(), tz)
-
-        @classmethod
-        def today(cls) -> Any:
-            return cls.fromtimestamp(read())
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return cls.fromtimestamp(read(), dt.UTC).replace(tzinfo=None)
-
-    return _rename(Datetime, "datetime")
-
-
-def _real(kind: type, posing: type, real: type) -> Any:
-    """Return the class to make an instance of: a learned subclass stays what it is."""
-    return real if kind is posing else kind
-
-
-def _rename(kind: type, name: str) -> type:
-    kind.__name__ = kind.__qualname__ = name
-    kind.__module__ = "datetime"
-    return kind
+    namespace = {"__new__": new, "__module__": real.__module__, **methods}
+    posing: type = _Posing(real.__name__, (real,), namespace)
+    return posing
