@@ -1,6 +1,7 @@
-"""What a person sees: states as they pass, answers, errors. Plain text where no terminal is.
+"""What a person sees: states as they pass, answers, errors. Plain text without a terminal.
 
-Standard output carries the answer and nothing else; all the rest goes to standard error.
+Standard output carries only the answer; everything else goes to standard error. Parts of rich
+that only a terminal needs are imported in the functions that use them.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 _COLOURS: Final = {"complete": "green", "failed": "red"}
 _HINTS: Final = {
     "BUSY": "wait a moment and ask again",
-    "NOT_FOUND": "batos list names the objects there are",
-    "MODEL_UNAVAILABLE": "batos status says why, batos models fit which profile would do "
+    "NOT_FOUND": "batos list shows the objects",
+    "MODEL_UNAVAILABLE": "batos status says why; batos models fit shows which profile fits "
     "(BATOS_PROFILE=NAME)",
-    "SANDBOX_FAILED": "put the wish in other words, or give an example (e.g. 5 gives 120)",
+    "SANDBOX_FAILED": "say it in other words, or give an example (e.g. 5 gives 120)",
     "EXAMPLE_WANTED": "say it again with an example (..., e.g. 5 gives 120)",
     "STORAGE_FULL": "free some disk space and ask again",
 }
@@ -44,8 +45,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class Screen:
     """Writes to a terminal or a pipe.
 
-    A pipe gets an answer as it is. On a terminal, control characters are shown and do
-    nothing: what learned code says is not to move the cursor.
+    A pipe gets an answer unchanged. On a terminal, control characters are spelt out: the
+    output of learned code must not move the cursor.
 
     Attributes:
         notes: Standard error.
@@ -74,7 +75,7 @@ class Screen:
 
     @property
     def lively(self) -> bool:
-        """True where a line may be rewritten in place: a terminal, and colours are wanted."""
+        """True if a line may be rewritten in place: a terminal that may have colours."""
         notes = self.notes
         return not (self.quiet or self.plain or notes.is_dumb_terminal) and notes.is_terminal
 
@@ -85,8 +86,8 @@ class Screen:
     def table(self, rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
         """Write rows under their heads.
 
-        On a terminal the widest column wraps; where the others leave no room for it, each
-        row becomes lines of its own.
+        On a terminal the widest column wraps; if the others leave no room for it, each row
+        becomes several lines.
         """
         if not sys.stdout.isatty():
             for line in columns(rows, heads):
@@ -96,7 +97,7 @@ class Screen:
             self._out.print(lay_out(texts, heads, self._out.width), soft_wrap=False)
 
     def code(self, source: str) -> None:
-        """Write Python; on a terminal with line numbers and colours."""
+        """Write Python source; on a terminal with line numbers and colours."""
         if sys.stdout.isatty():
             shown = _colour(show_control(source), "python", numbers=True)
             self._out.print(shown, soft_wrap=False)
@@ -112,17 +113,17 @@ class Screen:
             self.answer(text)
 
     def piece(self, text: str) -> None:
-        """Write a part of a text in the making beside the answer, without ending the line."""
+        """Write a part of an unfinished text to standard error, without ending the line."""
         if not self.quiet:
             self.notes.print(show_control(text), style="dim", markup=False, end="")
 
     def draft(self, source: str) -> None:
-        """Write a text that a model has written, beside the answer."""
+        """Write a text by a model to standard error."""
         if not self.quiet:
             self.notes.print(_colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
 
     def note(self, text: str, style: str = "dim") -> None:
-        """Write a line beside the answer."""
+        """Write a line to standard error."""
         if not self.quiet:
             self.notes.print(show_control(text), style=style, markup=False)
 
@@ -134,7 +135,7 @@ class Screen:
         colour = _COLOURS.get(state, "cyan")
         who, what = escape(str(body.get("persona", ""))), show_control(_detail(body))
         line = f"[dim]{seconds:6.1f} s[/]  [{colour}]{escape(state.upper()):<13}[/] "
-        if self.notes.is_terminal:  # what wraps stays under what it belongs to
+        if self.notes.is_terminal:  # wrapped text stays in its column
             broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
             what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
         self.notes.print(f"{line}[bold]{who:<12}[/] {escape(what)}")
@@ -156,13 +157,13 @@ class Screen:
             return
         code = str(body.get("code", "INTERNAL"))
         message = show_control(str(body.get("message", "")))
-        # A message that goes on after a semicolon has said what to do itself.
+        # After a semicolon, a message itself says what to do.
         known = "; " in message or "kind" in body.get("details", {})
         hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
         self.notes.print(f"[red]{escape(code)}[/] {escape(message)}[dim]{escape(hint)}[/]")
 
     def _value(self, value: Any) -> None:
-        """Write an answer: in a pipe on one line, on a terminal as it is read best."""
+        """Write an answer: in a pipe on one line, on a terminal in its most readable form."""
         if sys.stdout.isatty() and (heads := _heads(value)):
             self.table([[render(row[head]) for head in heads] for row in value], heads)
         elif sys.stdout.isatty() and isinstance(value, dict | list) and len(render(value)) > WIDE:
@@ -172,12 +173,12 @@ class Screen:
 
 
 def lay_out(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> Table:
-    """Return rows under their heads, of which the widest wraps, in at most ``width`` cells.
+    """Return rows under their heads, in at most ``width`` cells; the widest column wraps.
 
-    Where the other columns leave no room for it, heads stand beside the cells instead of
-    above them, and each row becomes lines of its own.
+    If the other columns leave no room for it, heads are left of the cells instead of above
+    them, and each row becomes several lines.
     """
-    from rich.cells import cell_len  # a pipe needs none of rich.table
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -195,7 +196,7 @@ def lay_out(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> 
 
 
 def _lay_out_beside(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Table:
-    from rich.table import Table  # as above
+    from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
@@ -209,7 +210,7 @@ def _lay_out_beside(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Tabl
 
 
 def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
-    """Return rows as lines of aligned columns, under ``heads``; [] where there are none."""
+    """Return rows as lines of aligned columns, under ``heads``; [] without rows."""
     if not rows:
         return []
     texts = [[str(cell) for cell in row] for row in (heads, *rows)]
@@ -221,7 +222,7 @@ def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
 
 
 def _heads(value: Any) -> tuple[str, ...]:
-    """Return the heads of a table, where ``value`` is a list of maps that all have them."""
+    """Return the heads of a table, if ``value`` is a list of maps with the same keys."""
     if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
         return ()
     heads = tuple(map(str, value[0]))
@@ -229,7 +230,7 @@ def _heads(value: Any) -> tuple[str, ...]:
 
 
 def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
-    from rich.syntax import Syntax  # brings pygments; a pipe needs neither
+    from rich.syntax import Syntax
 
     return Syntax(
         text, language, theme="ansi_dark", line_numbers=numbers, word_wrap=True,
@@ -238,7 +239,7 @@ def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
 
 
 def render(value: Any) -> str:
-    """Return an answer as text: a text as it is, anything else as JSON.
+    """Return an answer as text: a text unchanged, anything else as JSON.
 
     >>> render("a"), render([1, None]), render({"a": True})
     ('a', '[1, null]', '{"a": true}')
@@ -251,7 +252,7 @@ def render(value: Any) -> str:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return what a kernel answered as strict JSON; bytes as hexadecimal digits.
+    """Return a kernel's answer as strict JSON; bytes as hexadecimal digits.
 
     >>> to_json({"a": b"ab", "b": [float("inf"), "é"]})
     '{"a": "6162", "b": ["inf", "é"]}'
@@ -275,7 +276,7 @@ def show_control(text: str) -> str:
     >>> show_control("a" + chr(27) + "[2J")
     'a\\x1b[2J'
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def as_call(body: Mapping[str, Any]) -> str:
@@ -289,10 +290,10 @@ def _origin(body: Mapping[str, Any]) -> str:
     took, status = float(body.get("seconds", 0)), body.get("status")
     seconds = f"{took:.1f} s" if took >= 1 else f"{took * 1000:.1f} ms"
     why = f", {body['why']}" if body.get("why") else ""
-    doubt = "; nobody has confirmed it yet" if status == "provisional" else ""
+    doubt = "; not confirmed by a person yet" if status == "provisional" else ""
     if reused := body.get("reused"):
         name = f"{reused['holder']}.{reused['selector']}"
-        return f"{as_call(body)}: {name} does this already ({status}{doubt}), {seconds}"
+        return f"{as_call(body)}: {name} already does this ({status}{doubt}), {seconds}"
     if not body.get("learned"):
         return f"{as_call(body)}: known ({status}{doubt}), no model ran, {seconds}"
     return f"{as_call(body)}: learned now ({status}{why}{doubt}), {seconds}"
@@ -300,16 +301,16 @@ def _origin(body: Mapping[str, Any]) -> str:
 
 def _detail(body: Mapping[str, Any]) -> str:
     detail = body.get("detail", {})
-    if body.get("state") == "failed":  # the error that follows says why
+    if body.get("state") == "failed":  # the error that follows gives the reason
         return str(body.get("does", ""))
-    said: dict[str, Callable[[Any], str]] = {
-        "queries": lambda queries: "will look up: " + "; ".join(queries),
-        "passages": lambda found: f"found {len(found)} passages; now writes candidates",
+    describe: dict[str, Callable[[Any], str]] = {
+        "queries": lambda queries: "searches for: " + "; ".join(queries),
+        "passages": lambda found: f"found {len(found)} passages; writes candidates",
         "reason": str,
-        "candidates": lambda count: f"audits and tries {count} candidates",
+        "candidates": lambda count: f"checks and tests {count} candidates",
         "goal": str,
     }
-    for key, say in said.items():
+    for key, say in describe.items():
         if detail.get(key) and not (key == "candidates" and "status" in detail):
             return say(detail[key])
     return str(body.get("does", ""))

@@ -102,7 +102,7 @@ def as_coded(error: OSError) -> BatError:
     what = f"{error.filename} " if isinstance(error.filename, (str, Path)) else "a file "
     why = error.strerror or str(error)
     if error.errno in _FULL:
-        return StorageFullError(f"{what}cannot be written: {why}; free some space and try again")
+        return StorageFullError(f"{what}cannot be written: {why}; free some space and ask again")
     return StorageError(f"{what}cannot be used: {why}")
 
 

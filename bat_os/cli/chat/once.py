@@ -231,7 +231,7 @@ class Translator:
         skill = recognise(wish, skills)
         if skill is None:
             return None
-        note = f"{skill.target}.{skill.selector} does this already; {self._hints.fresh}"
+        note = f"{skill.target}.{skill.selector} already does this; {self._hints.fresh}"
         return Understood(skill, "skill", note)
 
     async def _learn(

@@ -1,7 +1,7 @@
 """What is shown until a message is answered: states, on a terminal seconds, on request the text.
 
   0.0 s  DECOMPOSING   BRICK        Report the current system time.
-  2.3 s  SYNTHESIZING  ALFRED       found 4 passages; now writes candidates
+  2.3 s  SYNTHESIZING  ALFRED       found 4 passages; writes candidates
 def report_current_system_time(self):         (/tokens on)
 |    4.1 s  ALFRED writes                     (on a terminal, rewritten in place)
 synthesizing: 5 s                            (elsewhere, while there is no other news)

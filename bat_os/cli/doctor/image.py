@@ -1,7 +1,6 @@
-"""The image: its file, what lies beside it, what is inside.
+"""The image: its file, the files beside it, and its contents.
 
-Opened for reading only: neither its lock nor a byte of it is touched, so a kernel may run
-meanwhile, or start.
+It is opened read-only: neither its lock nor a byte of it changes, so a kernel may run or start.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ _MAKE: Final = "./run.sh makes one at its first start"
 
 
 def image_path(home: Path, location: str) -> Path | None:
-    """Return the image's file; None where it is somewhere else, at a URI."""
+    """Return the image's file; None if it is at a URI."""
     if not location:
         return home / IMAGE
     return None if "://" in location else Path(location)
 
 
 async def read_image(path: Path | None) -> ImageFacts | None:
-    """Return what is inside the image; None where there is no file of the right kind."""
+    """Return what is inside the image; None if the file is missing or not an image."""
     try:
         opened = await asyncio.to_thread(_open, path)
-    except ReadOnlyError:  # it has no root yet, and may not be given one
+    except ReadOnlyError:  # it has no root yet, and we may not write one
         return ImageFacts()
     except (POSError, OSError, ValueError, KeyError, EOFError) as error:
         return ImageFacts(trouble=f"it cannot be read: {error}", advice=RESTORE)
@@ -61,11 +60,11 @@ async def read_image(path: Path | None) -> ImageFacts | None:
 
 
 def _open(path: Path | None) -> tuple[ImageStore, int, bool] | None:
-    """Return the image, the bytes at its end that are no transaction, whether it has blobs."""
+    """Return the image, the bytes at its end after the last transaction, whether it has blobs."""
     if path is None or not path.is_file() or not looks_like_image(path):
         return None
     blobs = Path(f"{path}.blob")
-    # Without the folder it would be made, and nobody would see that it was missing.
+    # Opening with blobs would create a missing folder, and hide that it was missing.
     has_blobs = (blobs / ".layout").is_file()
     storage = open_to_read(path, blobs=has_blobs)
     try:
@@ -82,16 +81,16 @@ def _look(root: MutableMapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 def check_image(facts: Facts) -> list[Outcome]:
-    """Return whether the image is there, whole, and of a format that we know."""
+    """Return whether the image exists, can be read, and has a format that we know."""
     path = image_path(facts.home.path, facts.settings.image)
     if path is None:
-        found = f"at {_without_password(facts.settings.image)}; only the kernel opens that"
-        return [ok("image", found)]
+        text = f"at {_without_password(facts.settings.image)}; only the daemon opens it"
+        return [ok("image", text)]
     if not path.exists():
         return [_judge_absence(path)]
     if facts.image is None and (path.is_dir() or path.stat().st_size):
-        found = f"{path} is no living image: it does not begin as one"
-        return [broken("image", found, f"move it away; then put a backup there, or {_MAKE}")]
+        text = f"{path} is not an image of BAT OS"
+        return [broken("image", text, f"move it away; then put a backup there, or {_MAKE}")]
     return _judge_inside(facts, path, facts.image or ImageFacts())
 
 
@@ -102,35 +101,35 @@ def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]
         return [ok("image", f"{path}: empty; {_MAKE}")]
     written = inside.about["format"]
     if not OLDEST <= written <= FORMAT:
-        found = f"{path} has format {written}, and this program reads {FORMAT}"
-        return [broken("image", found, "start the program that wrote it, or restore a backup")]
+        text = f"{path} has format {written}, and this program reads {FORMAT}"
+        return [broken("image", text, "start the program that wrote it, or restore a backup")]
     size = show_bytes(path.stat().st_size)
-    found = f"{path}, {size}, {inside.objects} root objects, format {written}"
-    return [ok("image", found), *_check_end(facts, path, inside)]
+    text = f"{path}, {size}, {inside.objects} root objects, format {written}"
+    return [ok("image", text), *_check_end(facts, path, inside)]
 
 
 def check_beside(facts: Facts) -> list[Outcome]:
-    """Return what lies beside the image: blobs, index, leftovers of an accident."""
+    """Return what is beside the image: blobs, index, leftovers of a crash."""
     path = image_path(facts.home.path, facts.settings.image)
     if path is None or not path.is_file():
         return []
     blobs, index = Path(f"{path}.blob"), Path(f"{path}.index")
     outcomes = []
     if facts.image is not None and facts.image.about.get("id") and not facts.image.has_blobs:
-        found = f"{blobs} is missing: models and other files of the image are in it"
-        advice = "copy it from where the image came from; else add the models again: batos models"
-        outcomes.append(broken("blobs", found, advice))
+        text = f"{blobs} is missing: models and other files of the image are in it"
+        advice = "copy it from where the image came from, or add the models again: batos models"
+        outcomes.append(broken("blobs", text, advice))
     elif blobs.is_dir():
         files = [file for file in blobs.rglob("*.blob") if file.is_file()]
         size = show_bytes(sum(file.stat().st_size for file in files))
         outcomes.append(ok("blobs", f"{len(files)} files, {size}"))
     if not index.is_file():
-        outcomes.append(ok("index", "not there; the next start makes it by reading the image once"))
+        outcomes.append(ok("index", "missing; the next start makes it by reading the image once"))
     return [*outcomes, *_check_leftovers(path)]
 
 
 def check_lock(facts: Facts) -> list[Outcome]:
-    """Return who holds the image; told by the file, since trying would take the lock."""
+    """Return who holds the image. The lock's file says it; trying would take the lock."""
     path = image_path(facts.home.path, facts.settings.image)
     lock = Path(f"{path}.lock")
     if path is None or not lock.is_file():
@@ -139,62 +138,62 @@ def check_lock(facts: Facts) -> list[Outcome]:
     if not _holds(pid, lock):
         return [ok("image lock", "free")]
     if pid in (facts.kernel.health.get("pid"), facts.kernel.pid):
-        return [ok("image lock", f"held by the kernel, process {pid}")]
-    found = f"held by process {pid}, which is not the kernel of this home directory"
-    advice = f"no kernel can start until it ends; see: ps -fp {pid}"
-    return [warning("image lock", found, advice)]
+        return [ok("image lock", f"held by the daemon, process {pid}")]
+    text = f"held by process {pid}, which is not the daemon of this home directory"
+    advice = f"no daemon can start until it ends; see: ps -fp {pid}"
+    return [warning("image lock", text, advice)]
 
 
 def check_models(facts: Facts) -> list[Outcome]:
-    """Return which models and adapters the image holds, and which of them are damaged."""
+    """Return the models and adapters in the image, and whether they are damaged."""
     if facts.image is None or not facts.image.has_blobs:
-        return []  # said already
+        return []  # check_beside says it
     models = facts.image.models
     outcomes = [
         broken(
             "models",
-            f"{one['name']}: a stored file is missing or has another size",
-            shlex.join(["batos", "models", "add", one["name"], one["source"] or "SOURCE"]),
+            f"{model['name']}: a stored file is missing or has another size",
+            shlex.join(["batos", "models", "add", model["name"], model["source"] or "SOURCE"]),
         )
-        for one in models
-        if one["damaged"] == "yes"
+        for model in models
+        if model["damaged"] == "yes"
     ]
     if not models:
-        return [ok("models", "none in the image; the first start takes them in")]
-    size = show_bytes(sum(one["bytes"] for one in models))
-    names = join([f"{one['name']} ({one['kind']})" for one in models])
+        return [ok("models", "none in the image; the first start stores them")]
+    size = show_bytes(sum(model["bytes"] for model in models))
+    names = join([f"{model['name']} ({model['kind']})" for model in models])
     return [*outcomes, ok("models", f"{len(models)} in the image, {size}: {names}")]
 
 
 def _judge_absence(path: Path) -> Outcome:
     if Path(f"{path}.blob").is_dir():
-        found = f"{path} is missing, though its folder of blobs is there"
-        return broken("image", found, RESTORE)
+        text = f"{path} is missing, but its folder of blobs exists"
+        return broken("image", text, RESTORE)
     return ok("image", f"none yet; {_MAKE}")
 
 
 def _check_end(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:
     if not inside.cut_off or facts.kernel.health or facts.kernel.alive:
-        return []  # a running kernel may be in the middle of one
-    found = f"its last {inside.cut_off} bytes are a transaction that never ended"
+        return []  # a running kernel may be writing one
+    text = f"its last {inside.cut_off} bytes are an unfinished transaction"
     advice = f"nothing to do: the next start sets them aside as {path.name}.tr0"
-    return [warning("image", found, advice)]
+    return [warning("image", text, advice)]
 
 
 def _check_leftovers(path: Path) -> list[Outcome]:
-    """Return the tails that ZODB cut off after a crash, and the copy that a pack leaves."""
+    """Return the ends that ZODB cut off after a crash, and the copy that a pack leaves."""
     tails = sorted(path.parent.glob(f"{path.name}.tr[0-9]*"))
     outcomes = []
     if tails:
         size = show_bytes(sum(tail.stat().st_size for tail in tails))
         names = join([tail.name for tail in tails])
-        found = f"{names} ({size}): ends of the image that a crash left unfinished, set aside"
+        text = f"{names} ({size}): unfinished ends of the image, set aside after a crash"
         advice = shlex.join(["rm", *map(str, tails)])
-        outcomes.append(warning("leftovers", found, f"nothing is missing? then: {advice}"))
+        outcomes.append(warning("leftovers", text, f"if nothing is missing: {advice}"))
     old = Path(f"{path}.old")
     if old.is_file():
-        found = f"{old.name} ({show_bytes(old.stat().st_size)}): the image before the last pack"
-        outcomes.append(ok("leftovers", found))
+        text = f"{old.name} ({show_bytes(old.stat().st_size)}): the image before the last pack"
+        outcomes.append(ok("leftovers", text))
     return outcomes
 
 
@@ -204,18 +203,18 @@ def _read_pid(lock: Path) -> int:
 
 
 def _holds(pid: int, lock: Path) -> bool:
-    """Return True when that process has the lock's file open."""
+    """Return True if that process has the lock's file open."""
     try:
         opened = psutil.Process(pid).open_files() if pid else []
     except psutil.AccessDenied:
-        return True  # someone else's process; it is there
+        return True  # another user's process; it exists
     except (psutil.Error, OSError, OverflowError):
         return False
     return any(Path(file.path) == lock.resolve() for file in opened)
 
 
 def _without_password(uri: str) -> str:
-    """Return a URI for showing.
+    """Return a URI without user and password.
 
     >>> _without_password("postgres://ann:secret@host/db")
     'postgres://...@host/db'

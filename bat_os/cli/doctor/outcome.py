@@ -24,10 +24,10 @@ class Outcome:
     """One line of the doctor.
 
     Attributes:
-        name: What was looked at; stays the same for programs that read it.
-        state: ``ok``, ``warning`` (it works, but) or ``broken``.
-        found: What there is, for people.
-        advice: What to do, a command where there is one; "" for ``ok``.
+        name: What was checked; programs rely on it.
+        state: ``ok``, ``warning`` or ``broken``.
+        found: The finding, for people.
+        advice: What to do, if possible as a command; "" for ``ok``.
     """
 
     name: str
@@ -41,10 +41,10 @@ class KernelFacts:
     """How the kernel answers.
 
     Attributes:
-        health: Its answer to ``health``; empty without one.
-        pid: Of the kernel that ``run/endpoint.json`` names; 0 where it names none.
-        alive: A process of that number has been there since the file was written.
-        trouble: Why there is no answer though a kernel should be there; "" else.
+        health: Its answer to ``health``; empty if there is none.
+        pid: Of the kernel in ``run/endpoint.json``; 0 if there is none.
+        alive: A process with this pid has run since before the file was written.
+        trouble: Why an expected kernel does not answer, or "".
     """
 
     health: Mapping[str, Any] = field(default_factory=dict)
@@ -59,12 +59,12 @@ class ImageFacts:
 
     Attributes:
         about: The image's own facts: ``format``, ``id``, ``created``; empty for an image
-            that has not awoken.
-        objects: How many root objects it has.
-        models: As of ``image.models.list_models``; none where its blobs are missing.
-        has_blobs: Its folder of blobs is there.
-        cut_off: Bytes at its end that belong to no finished transaction.
-        trouble: Why it cannot be read; "" else.
+            that no kernel has started yet.
+        objects: Number of root objects.
+        models: As ``image.models.list_models`` returns them; empty if the blobs are missing.
+        has_blobs: Whether its folder of blobs exists.
+        cut_off: Bytes at its end that are part of an unfinished transaction.
+        trouble: Why it cannot be read, or "".
         advice: What to do about that.
     """
 
@@ -79,16 +79,16 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every check may look at.
+    """What every check may use.
 
     Attributes:
         home: Home directory; it may be missing.
         root: The folder of run.sh and requirements.txt.
         environ: The environment of this process.
-        settings: What the environment sets; the defaults where that cannot be used.
+        settings: The settings of the home; the defaults if those are invalid.
         kernel: How the kernel answers.
-        image: What is inside the image; None where there is no file to be read.
-        quick: Leave out what takes seconds.
+        image: What is inside the image; None without a readable file.
+        quick: Skip what takes seconds.
     """
 
     home: Home
@@ -101,22 +101,22 @@ class Facts:
 
 
 def ok(name: str, found: str) -> Outcome:
-    """Return that all is well."""
+    """Return that a part is fine."""
     return Outcome(name, OK, found)
 
 
 def warning(name: str, found: str, advice: str) -> Outcome:
-    """Return that something works, but is not as it should be."""
+    """Return that a part works, but not as it should."""
     return Outcome(name, WARNING, found, advice)
 
 
 def broken(name: str, found: str, advice: str) -> Outcome:
-    """Return that something does not work."""
+    """Return that a part does not work."""
     return Outcome(name, BROKEN, found, advice)
 
 
 def join(names: list[str], most: int = 8) -> str:
-    """Return names as a clause, cut short.
+    """Return names as a list in words, shortened to ``most``.
 
     >>> join(["a", "b"]), join(list("abcd"), most=2)
     ('a, b', 'a, b and 2 more')
@@ -126,7 +126,7 @@ def join(names: list[str], most: int = 8) -> str:
 
 
 def show_bytes(size: int) -> str:
-    """Return bytes for people, small files too.
+    """Return a size for people, also of small files.
 
     >>> show_bytes(2_500), show_bytes(20_000_000)
     ('3 kB', '20 MB')

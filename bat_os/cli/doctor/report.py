@@ -1,8 +1,8 @@
-"""``batos doctor``: looks at everything that BAT OS needs, and says what to do.
+"""``batos doctor``: checks everything that BAT OS needs, and says what to do.
 
     gather (kernel, image) > each check, guarded > one line each > exit status 0 or 1
 
-Works with a kernel and without, and changes nothing. A check that fails is itself a finding.
+Works with and without a kernel, and changes nothing. If a check itself fails, that is a line too.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ import logging
 import os
 import textwrap
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
-import bat_os
 from bat_os.cli.console import show_control
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
-from bat_os.cli.environment import find_fault, load
+from bat_os.cli.environment import ROOT, find_fault, load
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -37,8 +35,7 @@ if TYPE_CHECKING:
 
     Check = Callable[[Facts], list[Outcome] | Awaitable[list[Outcome]]]
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
-# What a check that fails is called, and the check; in the order in which they are shown.
+# The name for a check that fails, and the check; in the order in which they are shown.
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("python", software.check_python),
     ("packages", software.check_packages),
@@ -67,14 +64,14 @@ _SILENT: Final = logging.NullHandler()
 
 async def examine(ask: Ask) -> dict[str, Any]:
     """Return ``{"checks": [{name, state, found, advice}], "ok": bool, "exit_status": 0 or 1}``."""
-    # ZODB tells of a cut-off end in the log; we say it ourselves.
+    # ZODB logs a cut-off end; our own line says it.
     logging.getLogger().addHandler(_SILENT)
-    status = ask.screen.notes.status("looking around")
+    status = ask.screen.notes.status("checking")
     with contextlib.nullcontext() if ask.screen.as_json else status:
         facts = await gather(ask)
         outcomes: list[Outcome] = []
         for name, check in CHECKS:
-            status.update(f"looking at: {name}")
+            status.update(f"checking: {name}")
             outcomes += await _guard(name, check, facts)
     fine = not any(outcome.state == BROKEN for outcome in outcomes)
     return {
@@ -85,7 +82,7 @@ async def examine(ask: Ask) -> dict[str, Any]:
 
 
 async def gather(ask: Ask) -> Facts:
-    """Return what the checks start from; what cannot be read is told by its check."""
+    """Return what the checks start from; each check reports what could not be read."""
     home, environ = Home(ask.home), dict(os.environ)
     try:
         settings = load(home.path, environ).settings
@@ -100,44 +97,44 @@ async def gather(ask: Ask) -> Facts:
 
 
 async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
-    """Return what a check finds; also when it is the check that fails."""
+    """Return what a check finds, even if the check itself fails."""
     try:
         if inspect.iscoroutinefunction(check):
-            found: list[Outcome] = await check(facts)
+            outcomes: list[Outcome] = await check(facts)
         else:
-            found = await asyncio.to_thread(check, facts)  # type: ignore[arg-type]  # it is none
+            outcomes = await asyncio.to_thread(check, facts)  # type: ignore[arg-type]  # not a coroutine
     except Exception as error:  # noqa: BLE001 - one broken check must not hide the others
         if isinstance(error, PermissionError) and find_fault(facts.home.path):
             return []  # the line about the home says it
         text = f"could not be checked: {type(error).__name__}: {error}"
-        advice = "look at the file or program it names; if that is in order, report this line"
+        advice = "check the file or program it names; if that is fine, report this line"
         return [broken(name, text, advice)]
-    return found
+    return outcomes
 
 
 def show(body: Mapping[str, Any], _screen: Screen) -> None:
-    """Write one line per check, its advice below, and the sum."""
+    """Write a line for each check, its advice below, and the totals."""
     console = Console(highlight=False, emoji=False, soft_wrap=True)
     width = max(console.width, _MARGIN + _NARROWEST) - 1 if console.is_terminal else None
-    for one in body["checks"]:
-        style = _STYLES[one["state"]]
-        head = (f"{one['state']:<9}", style), (f"{one['name']:<{_NAME + 2}}", "bold")
-        first, *more = _fold(one["found"], width) or [""]
+    for check in body["checks"]:
+        style = _STYLES[check["state"]]
+        head = (f"{check['state']:<9}", style), (f"{check['name']:<{_NAME + 2}}", "bold")
+        first, *more = _fold(check["found"], width) or [""]
         console.print(Text.assemble(*head, first))
         for line in more:
             console.print(Text(" " * _MARGIN + line))
-        for line in _fold(f"-> {one['advice']}" if one["advice"] else "", width):
+        for line in _fold(f"-> {check['advice']}" if check["advice"] else "", width):
             console.print(Text(" " * _MARGIN + line, style))
     console.print(Text(summarize(body["checks"]), "bold"))
 
 
 def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
-    """Return the sum of all lines.
+    """Return the totals of all lines.
 
     >>> summarize([{"state": "ok"}, {"state": "warning"}])
     'Nothing is broken: 1 ok, 1 warning.'
     """
-    states = [one["state"] for one in checks]
+    states = [check["state"] for check in checks]
     count = {state: states.count(state) for state in (BROKEN, WARNING, OK)}
     parts = [f"{count[OK]} ok", f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"]
     if count[BROKEN]:
@@ -146,7 +143,7 @@ def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _fold(text: str, width: int | None) -> list[str]:
-    """Return the lines of a text beside the names; one where no terminal sets a width."""
+    """Return the lines of a text beside the names; a single line without a width."""
     line = show_control(" ".join(text.split()))
     if width is None:
         return [line] if line else []

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from bat_os.supervisor.report import Status
 
 
-PATIENCE: Final = 5.0  # seconds; a busy kernel answers within 0.1
-SLACK: Final = 5.0  # seconds between the clock of processes and that of files
+PATIENCE: Final = 5.0  # seconds; even a busy kernel answers within 0.1
+SLACK: Final = 5.0  # seconds by which the clocks of processes and files may differ
 MUCH_LOG: Final = 200 * 10**6
 DAY: Final = dt.timedelta(days=1)
 _AGAIN: Final = "./run.sh stop, then ./run.sh"
-_WHY: Final = f"batos logs says more; when that is put right: {_AGAIN}"
+_WHY: Final = f"batos logs says more; after fixing it: {_AGAIN}"
 
 
 async def ask_kernel(kernel: KernelClient, home: Home) -> KernelFacts:
-    """Return how the kernel answers; at once where there is none, after PATIENCE where it hangs."""
-    told = read_json(home.endpoint)
-    if not told:
+    """Return how the kernel answers: at once if there is none, after PATIENCE if it hangs."""
+    endpoint = read_json(home.endpoint)
+    if not endpoint:
         return KernelFacts()
-    pid = told.get("pid")
+    pid = endpoint.get("pid")
     if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
         pid = 0
     alive = _was_there(pid, home.endpoint)
@@ -53,7 +53,7 @@ async def ask_kernel(kernel: KernelClient, home: Home) -> KernelFacts:
 
 
 def check_kernel(facts: Facts) -> list[Outcome]:
-    """Return whether a kernel answers, and what it says of itself."""
+    """Return whether a kernel answers, and what it reports."""
     health = facts.kernel.health
     if not health:
         return [_judge_silence(facts)]
@@ -64,23 +64,23 @@ def check_kernel(facts: Facts) -> list[Outcome]:
     if doing := health.get("awakening"):
         return [ok("kernel", f"{name}, still waking up: {doing}")]
     if health.get("version") != __version__:
-        found = f"{name}, but these files are version {__version__}"
-        return [warning("kernel", found, _AGAIN)]
-    return [ok("kernel", f"{name}, ready, {health.get('queued', 0)} briefs wait")]
+        text = f"{name}, but these files are version {__version__}"
+        return [warning("kernel", text, _AGAIN)]
+    return [ok("kernel", f"{name}, ready, {health.get('queued', 0)} requests wait")]
 
 
 def check_watchdog(facts: Facts) -> list[Outcome]:
-    """Return what the watchdog does, and why if it gave up."""
+    """Return what the watchdog does, and why it gave up if it did."""
     status = read_status(facts.home)
     if not is_held(facts.home.lock):
         return [_judge_absence(facts, status)]
     if status is None:
         return [ok("watchdog", "it is starting")]
-    found = f"{status.state} since {status.since}, process {status.watchdog_pid}"
-    found += f", {status.restarts} restarts"
+    text = f"{status.state} since {status.since}, process {status.watchdog_pid}"
+    text += f", {status.restarts} restarts"
     if status.state == "restarting":
-        return [warning("watchdog", f"{found}: {status.reason}", f"see {facts.home.kernel_log}")]
-    return [ok("watchdog", found)]
+        return [warning("watchdog", f"{text}: {status.reason}", f"see {facts.home.kernel_log}")]
+    return [ok("watchdog", text)]
 
 
 def check_crashes(facts: Facts) -> list[Outcome]:
@@ -92,22 +92,22 @@ def check_crashes(facts: Facts) -> list[Outcome]:
     last = read_json(recent[-1])
     lines = last.get("log")
     said = f", said last: {lines[-1]}" if isinstance(lines, list) and lines else ""
-    found = f"{len(recent)} in the last day; the last with exit status {last.get('exit')}{said}"
-    return [warning("crashes", found, f"see {recent[-1]}")]
+    text = f"{len(recent)} in the last day; the last with exit status {last.get('exit')}{said}"
+    return [warning("crashes", text, f"see {recent[-1]}")]
 
 
 def check_logs(facts: Facts) -> list[Outcome]:
-    """Return how much the logs have grown."""
+    """Return the size of the logs."""
     names = (
         facts.home.path / "metacognition.jsonl",
         facts.home.kernel_log,
         facts.home.watchdog_log,
     )
-    found = [file for name in names for file in name.parent.glob(f"{name.name}*")]
-    size = sum(file.stat().st_size for file in found if file.is_file())
-    text = f"{show_bytes(size)} in {len(found)} file{'s' * (len(found) != 1)}"
+    files = [file for name in names for file in name.parent.glob(f"{name.name}*")]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    text = f"{show_bytes(size)} in {len(files)} file{'s' * (len(files) != 1)}"
     if size > MUCH_LOG:
-        largest = max(found, key=lambda file: file.stat().st_size)
+        largest = max(files, key=lambda file: file.stat().st_size)
         return [warning("logs", text, f"the largest is {largest}; old ones may be deleted")]
     return [ok("logs", text)]
 
@@ -128,34 +128,34 @@ def _judge_silence(facts: Facts) -> Outcome:
     if not endpoint.exists():
         state = read_status(facts.home)
         if state is not None and is_held(facts.home.lock):
-            found = f"none serves; the watchdog is {state.state}"
-            return warning("kernel", found, "batos logs shows what it does")
+            text = f"not running; the watchdog is {state.state}"
+            return warning("kernel", text, "batos logs shows what it does")
         return warning("kernel", "not running", "start it with ./run.sh")
     if kernel.pid and not kernel.alive:
-        found = f"not running; process {kernel.pid} was killed and left {endpoint}"
-        return warning("kernel", found, "start it with ./run.sh, which replaces the file")
+        text = f"not running; process {kernel.pid} was killed and left {endpoint}"
+        return warning("kernel", text, "start it with ./run.sh, which replaces the file")
     if not kernel.trouble:
         return broken("kernel", f"{endpoint} cannot be read", f"rm {endpoint}; {_AGAIN}")
-    who = f"process {kernel.pid}" if kernel.pid else f"the one that {endpoint} names"
+    who = f"process {kernel.pid}" if kernel.pid else f"the daemon that {endpoint} names"
     return broken("kernel", f"{who} does not answer: {kernel.trouble}", _AGAIN)
 
 
 def _judge_absence(facts: Facts, status: Status | None) -> Outcome:
     state = status.state if status is not None else "stopped"
     if status is not None and state == "failed":
-        found = f"it gave up, {status.since}: {status.reason}"
-        return broken("watchdog", found, f"see {facts.home.kernel_log}; then ./run.sh")
+        text = f"it gave up, {status.since}: {status.reason}"
+        return broken("watchdog", text, f"see {facts.home.kernel_log}; then ./run.sh")
     if status is not None and state != "stopped":
-        found = f"it was killed while it was {state}, since {status.since}"
-        return warning("watchdog", found, "./run.sh starts it again")
+        text = f"it was killed while it was {state}, since {status.since}"
+        return warning("watchdog", text, "./run.sh starts it again")
     if facts.kernel.health:
-        found = "not running: nobody restarts this kernel"
-        return warning("watchdog", found, "stop the kernel (batos shutdown), then ./run.sh")
+        text = "not running: the daemon will not be restarted if it ends"
+        return warning("watchdog", text, "stop the daemon (batos shutdown), then ./run.sh")
     return ok("watchdog", "not running")
 
 
 def _was_there(pid: int, file: Path) -> bool:
-    """Return True when process ``pid`` lives and has since before ``file`` was written."""
+    """Return True if process ``pid`` has run since before ``file`` was written."""
     try:
         created = psutil.Process(pid).create_time() if pid else None
         return created is not None and created < file.stat().st_mtime + SLACK
@@ -164,7 +164,7 @@ def _was_there(pid: int, file: Path) -> bool:
 
 
 def _written(path: Path) -> dt.datetime:
-    """Return when a crash report was written, by its name; long ago where that says nothing."""
+    """Return when a crash report was written, by its name; long ago if the name is odd."""
     try:
         return dt.datetime.strptime(path.stem, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=dt.UTC)
     except ValueError:
@@ -172,7 +172,7 @@ def _written(path: Path) -> dt.datetime:
 
 
 def check_doors(facts: Facts) -> list[Outcome]:
-    """Return where the kernel listens, or whether it could."""
+    """Return where the kernel listens, or whether it could listen."""
     health, port = facts.kernel.health, facts.settings.tcp_port
     if not health:
         return [_judge_port(port)]
@@ -189,65 +189,65 @@ def check_doors(facts: Facts) -> list[Outcome]:
 
 
 def check_permissions(facts: Facts) -> list[Outcome]:
-    """Return whether others can get at the home directory or at the token."""
+    """Return whether other users can access the home directory or the token."""
     home, token = facts.home.path, facts.home.lock.parent / "token"
     if fault := find_fault(home):
-        found, _, advice = fault.rpartition("; ")
-        return [broken("home", found, advice)]
+        text, _, advice = fault.rpartition("; ")
+        return [broken("home", text, advice)]
     if not home.exists():
-        return [ok("home", f"{home} is not there yet; the first start makes it")]
+        return [ok("home", f"{home} does not exist yet; the first start makes it")]
     if os.name == "nt":
-        return [ok("home", f"{home}; permissions are not looked at on Windows")]
+        return [ok("home", f"{home}; permissions are not checked on Windows")]
     outcomes = [_judge_entry("home", home, 0o700)]
     if token.is_file():
         outcomes.append(_judge_entry("token", token, 0o600))
     if facts.settings.open_loopback:
-        found = "BATOS_OPEN_LOOPBACK lets every program of this machine in without the token"
-        outcomes.append(warning("token", found, "unset BATOS_OPEN_LOOPBACK"))
+        text = "BATOS_OPEN_LOOPBACK lets every program on this machine connect without the token"
+        outcomes.append(warning("token", text, "unset BATOS_OPEN_LOOPBACK"))
     return outcomes
 
 
 def _judge_port(port: int) -> Outcome:
     if port < 0:
-        return ok("doors", "no TCP port is wanted")
+        return ok("doors", "no TCP port is configured")
     if port == 0:
-        return ok("doors", "any free TCP port will do")
+        return ok("doors", "any free TCP port is used")
     with socket.socket() as probe:
-        if os.name != "nt":  # there it would take a port that is in use
+        if os.name != "nt":  # there this option would bind a port that is in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            found = f"TCP port {port} cannot be had: {error.strerror}"
-            return warning("doors", f"{found}; that door will stay closed", "set BATOS_TCP_PORT=0")
+            text = f"TCP port {port} is not available: {error.strerror}"
+            return warning("doors", f"{text}; it stays closed", "set BATOS_TCP_PORT=0")
     return ok("doors", f"TCP port {port} is free")
 
 
 def _judge_socket(path: Path) -> Outcome:
     if not path.is_socket():
-        found = f"the socket {path} is gone; clients cannot find the kernel"
-        return broken("doors", found, _AGAIN)
+        text = f"the socket {path} is gone; clients cannot find the daemon"
+        return broken("doors", text, _AGAIN)
     folder = path.parent.stat()
     if _owner_is_other(folder) or folder.st_mode & 0o077:
-        found = f"others can get at the socket {path}"
-        return broken("doors", found, f"chmod 700 {path.parent}; then {_AGAIN}")
+        text = f"other users can access the socket {path}"
+        return broken("doors", text, f"chmod 700 {path.parent}; then {_AGAIN}")
     return ok("doors", f"ipc://{path}, for you alone")
 
 
 def _judge_entry(name: str, path: Path, mode: int) -> Outcome:
-    """Return whether ``path`` is the owner's alone."""
+    """Return whether only the owner can access ``path``."""
     about = path.stat()
     shown, advice = f"{path}, mode {stat.S_IMODE(about.st_mode):04o}", f"chmod {mode:o} {path}"
     if _owner_is_other(about):
-        found = f"{shown}, belongs to user {about.st_uid}, and you are {os.getuid()}"
-        return broken(name, found, "use a home directory of your own: BATOS_HOME=...")
+        text = f"{shown}, belongs to user {about.st_uid}, and you are {os.getuid()}"
+        return broken(name, text, "use a home directory of your own: BATOS_HOME=...")
     if about.st_mode & mode != mode:
         return broken(name, f"{shown}: you cannot use it", advice)
     if not about.st_mode & 0o077:
         return ok(name, f"{shown}, yours alone")
     if name == "token" or about.st_mode & 0o022:
-        return broken(name, f"{shown}: others can get in", advice)
-    return warning(name, f"{shown}: others can look in", advice)
+        return broken(name, f"{shown}: other users can write or connect", advice)
+    return warning(name, f"{shown}: other users can read it", advice)
 
 
 def _owner_is_other(about: os.stat_result) -> bool:

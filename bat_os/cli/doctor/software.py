@@ -1,4 +1,4 @@
-"""What BAT OS runs on: Python, packages, settings, the machine, and the profiles that suit it."""
+"""What BAT OS runs on: Python, packages, settings, machine, profiles that fit it, and the cell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bat_os.models.profiles import Machine, Profile, ProfileBook
 
 OLDEST: Final = (3, 11)
-# Read by others than the kernel: run.sh and puter.bat.
+# Read by run.sh and puter.bat, not by the kernel.
 ELSEWHERE: Final = ("BATOS_PYTHON",)
 LIBRARIES: Final = "requirements.txt"
 MODELS: Final = "requirements-models.txt"
@@ -44,23 +44,23 @@ _MEND: Final = {
 
 
 def check_python(_facts: Facts) -> list[Outcome]:
-    """Return whether this Python is new enough and one of our own."""
-    found = f"Python {platform.python_version()}, {sys.executable}"
+    """Return whether this Python is new enough and in a virtual environment."""
+    text = f"Python {platform.python_version()}, {sys.executable}"
     if sys.version_info < OLDEST:
-        return [broken("python", found, "install Python 3.11 or newer, then: ./run.sh")]
+        return [broken("python", text, "install Python 3.11 or newer, then: ./run.sh")]
     if sys.prefix == sys.base_prefix:
         return [
             warning(
                 "python",
-                f"{found}, outside a virtual environment",
+                f"{text}, outside a virtual environment",
                 "./run.sh makes one in .venv; from then on: .venv/bin/python batos.py doctor",
             )
         ]
-    return [ok("python", found)]
+    return [ok("python", text)]
 
 
 def check_packages(facts: Facts) -> list[Outcome]:
-    """Return whether the packages of requirements.txt are there, at the pinned versions."""
+    """Return whether the packages of requirements.txt are installed, at the pinned versions."""
     listed = _read_list(facts.root / LIBRARIES)
     wanted = [text for text in listed or metadata.requires("bat-os") or () if "extra" not in text]
     missing, other, count = _compare(wanted)
@@ -73,7 +73,7 @@ def check_packages(facts: Facts) -> list[Outcome]:
 
 
 def check_model_packages(facts: Facts) -> list[Outcome]:
-    """Return whether the packages that only carry model files are there, if they are needed."""
+    """Return whether the packages with model files are installed, if they are needed."""
     name, path = "model packages", facts.root / MODELS
     missing, other, count = _compare(_read_list(path))
     if not missing and not other:
@@ -81,16 +81,16 @@ def check_model_packages(facts: Facts) -> list[Outcome]:
     advice = _install(path, "--no-deps")
     if other and not missing:
         return [warning(name, f"not as pinned: {join(other)}", advice)]
-    found = f"not installed: {join(missing)}"
+    text = f"not installed: {join(missing)}"
     if facts.image is not None and facts.image.models:
-        return [warning(name, f"{found}; the image holds models of its own", advice)]
+        return [warning(name, f"{text}; the image has its own models", advice)]
     if facts.settings.engine == "scripted":
-        return [warning(name, f"{found}; the scripted engine needs none", advice)]
-    return [broken(name, f"{found}, and the image has no model yet", advice)]
+        return [warning(name, f"{text}; the scripted engine needs none", advice)]
+    return [broken(name, f"{text}, and the image has no model yet", advice)]
 
 
 def check_settings(facts: Facts) -> list[Outcome]:
-    """Return which BATOS_* variables cannot be used, and which nobody reads."""
+    """Return which BATOS_* variables are invalid, and which nothing reads."""
     given = {key: text for key, text in facts.environ.items() if key.startswith(PREFIX)}
     known = [PREFIX + field.name.upper() for field in fields(Settings)]
     strange = [key for key in sorted(given) if key not in known and key not in ELSEWHERE]
@@ -109,7 +109,7 @@ def check_settings(facts: Facts) -> list[Outcome]:
 
 def _judge_file(facts: Facts) -> list[Outcome]:
     if find_fault(facts.home.path):
-        return []  # the line about the home says it
+        return []  # check_permissions says it
     try:
         load(facts.home.path, {})
     except SettingsError as error:
@@ -124,7 +124,7 @@ def _judge_unknown(key: str, known: list[str]) -> Outcome:
 
 
 def _read_setting(given: Mapping[str, str]) -> str:
-    """Return what is wrong with one setting; "" where it can be used."""
+    """Return what is wrong with one setting, or ""."""
     try:
         Settings.from_mapping(given)
     except SettingsError as error:
@@ -133,7 +133,7 @@ def _read_setting(given: Mapping[str, str]) -> str:
 
 
 def _read_list(path: Path) -> list[str]:
-    """Return the requirements in a file; [] where there is none."""
+    """Return the requirements in a file; [] without a file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -143,7 +143,7 @@ def _read_list(path: Path) -> list[str]:
 
 
 def _compare(wanted: list[str]) -> tuple[list[str], list[str], int]:
-    """Return (missing packages, those of another version, how many are wanted here)."""
+    """Return (missing packages, packages with another version, how many are required here)."""
     missing, other, count = [], [], 0
     for text in wanted:
         try:
@@ -192,7 +192,7 @@ def _judge_disk(free: int, home: Path) -> Outcome:
 
 
 def check_device(facts: Facts) -> list[Outcome]:
-    """Return what device computes, and which model profiles suit it."""
+    """Return what device computes, and which model profiles fit it."""
     book = read_book()
     try:
         book.profile(facts.settings.profile)
@@ -216,24 +216,26 @@ def _judge_device(device: Mapping[str, Any]) -> Outcome:
     bits = "16 bits at full speed" if device["bf16"] else "16 bits are slow here, 32 are used"
     version = device["bitsandbytes"]
     if not version:
-        packs = "no bitsandbytes: models are stored as they come"
+        packs = "no bitsandbytes: models are stored unpacked"
     elif device["packs"]:
         packs = f"bitsandbytes {version} packs models to NF4"
     else:
-        packs = f"bitsandbytes {version} cannot pack here: models are stored as they come"
-    found = f"{kind}; {bits}; torch {device['torch']}; {packs}"
+        packs = f"bitsandbytes {version} cannot pack here: models are stored unpacked"
+    text = f"{kind}; {bits}; torch {device['torch']}; {packs}"
     if device["kind"] == "cuda" and not device["packs"]:
         advice = "large models will not fit; install the bitsandbytes of requirements.txt"
-        return warning("device", found, advice)
-    return ok("device", found)
+        return warning("device", text, advice)
+    return ok("device", text)
 
 
 def _judge_profiles(facts: Facts, book: ProfileBook, machine: Machine) -> list[Outcome]:
     models = facts.image.models if facts.image else ()
     stored = {name: _stored_bytes(profile, models) for name, profile in book.profiles.items()}
-    fits = {name: fit(one, machine, stored=stored[name]) for name, one in book.profiles.items()}
-    suits = [name for name in book.profiles if fits[name].ok]
-    if not suits:
+    fits = {
+        name: fit(profile, machine, stored=stored[name]) for name, profile in book.profiles.items()
+    }
+    fitting = [name for name in book.profiles if fits[name].ok]
+    if not fitting:
         return [
             broken(
                 "profiles", f"none fits; {FALLBACK} {join(list(fits[FALLBACK].reasons))}",
@@ -244,18 +246,18 @@ def _judge_profiles(facts: Facts, book: ProfileBook, machine: Machine) -> list[O
     others = [f"{name} ({'; '.join(one.reasons)})" for name, one in fits.items() if not one.ok]
     rest = f". Not: {', '.join(others)}" if others else ""
     chosen = book.profiles[facts.settings.profile]
-    found = f"used: {chosen.name}; suited: {', '.join(suits)}; best: {best}{rest}"
+    text = f"used: {chosen.name}; fits: {', '.join(fitting)}; best: {best}{rest}"
     if facts.settings.engine != "scripted" and not fits[chosen.name].ok:
-        return [warning("profiles", found, f"use one that suits: BATOS_PROFILE={best}")]
-    return [ok("profiles", found), *(ok("profiles", line) for line in book.conditions(chosen))]
+        return [warning("profiles", text, f"use one that fits: BATOS_PROFILE={best}")]
+    return [ok("profiles", text), *(ok("profiles", line) for line in book.conditions(chosen))]
 
 
 def _stored_bytes(profile: Profile, models: Iterable[Mapping[str, Any]]) -> int:
-    return sum(int(one["size"]) for one in models if one["name"] in profile.models)
+    return sum(int(model["size"]) for model in models if model["name"] in profile.models)
 
 
 async def check_cell(facts: Facts) -> list[Outcome]:
-    """Return how each cell stood the attacks, up to the first that held; that one is used."""
+    """Return how the cells withstood the attacks, up to the first that did; it is used."""
     wanted = facts.settings.cell
     kinds = list(CELLS) if wanted == "auto" else [wanted]
     if facts.quick:
@@ -270,18 +272,18 @@ async def check_cell(facts: Facts) -> list[Outcome]:
             return [*outcomes, *_compare_cells(facts, kind)]
         refused.append(f"{kind}: {text}")
         if kind == "zygote" and sys.platform != "linux":
-            continue  # nothing is wrong: that cell is for Linux
+            continue  # not a fault: that cell is for Linux
         if kind != kinds[-1]:
             outcomes.append(warning("cell", refused[-1], _MEND[kind]))
-    found = f"learned methods are refused: {'; '.join(refused)}"
+    text = f"learned methods are refused: {'; '.join(refused)}"
     mend = "; or ".join(_MEND[kind] for kind in kinds)
     if wanted != "auto":
         mend += f"; or let another cell serve: unset BATOS_CELL (now {wanted})"
-    return [*outcomes, broken("cell", found, mend)]
+    return [*outcomes, broken("cell", text, mend)]
 
 
 async def _attack(kind: str) -> tuple[str, dict[str, Any]]:
-    """Return how the attacks went, and the facts of the cell where it held; {} where not."""
+    """Return how the attacks went, and the facts of the cell; {} if it failed."""
     cell, started = CELLS[kind](), time.monotonic()
     try:
         outcome = await cell.self_test()
@@ -292,19 +294,19 @@ async def _attack(kind: str) -> tuple[str, dict[str, Any]]:
         await cell.close()
     held, through = outcome["held"], outcome["through"]
     if not outcome["ok"]:
-        return f"not held: {', '.join(through) or 'ordinary code does not run in it'}", {}
+        return f"failed: {', '.join(through) or 'ordinary code does not run in it'}", {}
     took = time.monotonic() - started
-    return f"all {len(held)} attacks held in {took:.1f} s ({', '.join(held)})", stats
+    return f"all {len(held)} attacks repelled in {took:.1f} s ({', '.join(held)})", stats
 
 
 def _why(kind: str, wanted: str) -> str:
     if wanted != "auto":
         return f"BATOS_CELL={wanted}"
-    return "the first that holds" if kind == "zygote" else "it stands in, a smaller Python"
+    return "the first that passes" if kind == "zygote" else "the fallback, a smaller Python"
 
 
 def _confinement(kind: str, stats: Mapping[str, Any]) -> list[Outcome]:
-    """Return what holds learned code, of what this machine has."""
+    """Return what confines learned code on this machine."""
     facts = stats["confinement"]
     name = "confinement"
     if kind != "zygote":
@@ -315,27 +317,27 @@ def _confinement(kind: str, stats: Mapping[str, Any]) -> list[Outcome]:
         f"namespaces: {facts['namespaces'] or 'none'}",
         "an unprivileged user" if facts["unprivileged"] else "as root",
     ]
-    found = ", ".join(parts)
+    text = ", ".join(parts)
     if not facts["unprivileged"]:
-        return [warning(name, found, "start BAT OS as an ordinary user")]
-    return [ok(name, found)]
+        return [warning(name, text, "start BAT OS as an ordinary user")]
+    return [ok(name, text)]
 
 
 def _compare_cells(facts: Facts, kind: str) -> list[Outcome]:
-    """Return a warning where the running kernel uses another cell than it would now."""
+    """Return a warning if the running kernel uses another cell than it would choose now."""
     used = facts.kernel.health.get("cell", {})
     if not used.get("self_test") or used.get("kind") == kind:
         return []
-    found = f"the kernel uses {used.get('kind')}, this terminal's settings choose {kind}"
-    return [warning("cell", found, "./run.sh stop, then ./run.sh: it chooses again at its start")]
+    text = f"the daemon uses {used.get('kind')}, but the settings of this terminal choose {kind}"
+    return [warning("cell", text, "./run.sh stop, then ./run.sh: it chooses again when it starts")]
 
 
 def _judge_by_kernel(health: Mapping[str, Any]) -> Outcome:
     cell = health.get("cell", {})
     test = cell.get("self_test", {})
     if not test:
-        return ok("cell", "not tried (--quick)")
+        return ok("cell", "not tested (--quick)")
     if not test.get("ok"):
-        found = f"learned methods are refused: {cell.get('kind')} did not hold"
-        return broken("cell", found, "batos doctor tells more without --quick")
-    return ok("cell", f"{cell.get('kind')}: {len(test['held'])} attacks held at the kernel's start")
+        text = f"learned methods are refused: {cell.get('kind')} failed its self-test"
+        return broken("cell", text, "run batos doctor without --quick for details")
+    return ok("cell", f"{cell.get('kind')}: {len(test['held'])} attacks repelled at its start")

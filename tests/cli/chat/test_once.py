@@ -48,7 +48,7 @@ async def test_a_message_that_is_understood_is_sent_as_it_is(kernel):
 async def test_what_was_learned_is_recognised_in_other_words(kernel):
     found = await read(kernel, "please compute the double of 5", ScriptedEngine(refuse))
     assert (found.by, found.wish.selector, found.wish.args) == ("skill", "double", [5])
-    assert "genesis_obj.double does this already" in found.note
+    assert "genesis_obj.double already does this" in found.note
 
 
 async def test_a_skill_that_comes_near_is_offered_and_not_sent(kernel):

@@ -95,7 +95,7 @@ async def test_without_a_kernel_everything_is_looked_at_and_nothing_changed(tmp_
     found = {one["name"]: one for one in told["checks"]}
     assert {"python", "packages", "machine", "device", "profiles", "disk"} <= set(found)
     assert found["cell"]["state"] == "ok"
-    assert "attacks held in" in found["cell"]["found"]
+    assert "attacks repelled in" in found["cell"]["found"]
     assert found["confinement"]["found"]
     assert (found["kernel"]["state"], found["kernel"]["found"]) == ("warning", "not running")
     assert told["ok"] == all(one["state"] != "broken" for one in told["checks"])
@@ -110,9 +110,9 @@ async def test_of_a_running_kernel_it_says_what_that_says_of_itself(thinking):
     lines = ended.out.splitlines()
     kernel = next(line for line in lines if line[9:].startswith("kernel "))
     assert kernel.startswith("ok")
-    assert "ready, 0 briefs wait" in kernel
+    assert "ready, 0 requests wait" in kernel
     lock = next(line for line in lines if line[9:].startswith("image lock"))
-    assert f"held by the kernel, process {os.getpid()}" in lock
+    assert f"held by the daemon, process {os.getpid()}" in lock
     assert f"ipc://{thinking.home.path}/run/kernel.sock, for you alone" in ended.out
 
 
@@ -258,7 +258,7 @@ async def test_an_end_that_a_crash_cut_off_is_told_and_left_as_it_is(home, image
     (_, (state, found, _)) = await look(home, "image")
     assert (state, found) == (
         "warning",
-        "its last 18 bytes are a transaction that never ended",
+        "its last 18 bytes are an unfinished transaction",
     )
     assert image.read_bytes() == before
 
@@ -274,7 +274,7 @@ async def test_what_a_crash_set_aside_is_told_with_the_command_that_removes_it(h
 async def test_a_file_that_is_no_image_is_broken(home):
     (home.path / "live_image.fs").write_text("no image at all")
     state, found, _ = await look_once(home, "image")
-    assert (state, "is no living image" in found) == ("broken", True)
+    assert (state, "is not an image of BAT OS" in found) == ("broken", True)
 
 
 async def test_an_image_of_a_newer_version_is_broken(home):
@@ -346,7 +346,7 @@ async def test_a_port_that_another_program_has_is_told(home, monkeypatch):
         port = taken.getsockname()[1]
         monkeypatch.setenv("BATOS_TCP_PORT", str(port))
         state, found, advice = await look_once(home, "doors")
-    assert (state, f"TCP port {port} cannot be had" in found) == ("warning", True)
+    assert (state, f"TCP port {port} is not available" in found) == ("warning", True)
     assert advice == "set BATOS_TCP_PORT=0"
 
 
@@ -399,7 +399,7 @@ async def test_where_the_first_cell_does_not_hold_the_second_one_stands_in(home,
     told = [one for one in await software.check_cell(facts(home, tmp_path)) if one.name == "cell"]
     assert [one.state for one in told] == ["warning", "ok"]
     assert told[0].found == "zygote: the cell did not start: no Python here"
-    assert told[1].found.endswith("chosen: it stands in, a smaller Python")
+    assert told[1].found.endswith("chosen: the fallback, a smaller Python")
 
 
 @pytest.mark.usefixtures("no_zygote")
