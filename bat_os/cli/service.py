@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
 
-PATIENCE: Final = 120.0  # seconds for a command of the system; enabling starts the watchdog
+PATIENCE: Final = 120.0  # seconds for a system command; enabling starts the watchdog
 
 
 async def _service(ask: Ask) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ def _show(service: Service, _home: Home) -> dict[str, Any]:
 def _install(service: Service, home: Home) -> dict[str, Any]:
     if is_held(home.lock):
         raise LockedError(
-            f"a watchdog serves {home.path} already; stop it (./run.sh stop), then install again"
+            f"a watchdog already serves {home.path}; stop it (./run.sh stop), then install again"
         )
     try:
         home.prepare()
@@ -76,21 +76,21 @@ def _install(service: Service, home: Home) -> dict[str, Any]:
         draft.replace(service.path)
     except OSError as error:
         raise StorageError(f"{service.path} cannot be written: {error}") from error
-    return _told(service, "installed", _run_all(service.enable))
+    return _report(service, "installed", _run_all(service.enable))
 
 
 def _remove(service: Service, _home: Home) -> dict[str, Any]:
     if not service.path.exists():
-        return _told(service, "not installed", "")
+        return _report(service, "not installed", "")
     trouble = _run_all(service.disable)
     try:
         service.path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{service.path} cannot be removed: {error}") from error
-    return _told(service, "removed", trouble)
+    return _report(service, "removed", trouble)
 
 
-def _told(service: Service, done: str, trouble: str) -> dict[str, Any]:
+def _report(service: Service, done: str, trouble: str) -> dict[str, Any]:
     return {
         "file": str(service.path),
         "done": done,
@@ -100,10 +100,10 @@ def _told(service: Service, done: str, trouble: str) -> dict[str, Any]:
 
 
 def _run_all(commands: Sequence[Sequence[str]]) -> str:
-    """Run commands of the system in turn; return why one could not be, or ""."""
+    """Run system commands in turn; return why one failed, or ""."""
     for command in commands:
         if shutil.which(command[0]) is None:
-            return f"{command[0]} is not there, so the system was told nothing"
+            return f"{command[0]} is not installed, so nothing was registered"
         try:
             done = subprocess.run(  # noqa: S603 - our own words, no shell
                 command, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -119,16 +119,16 @@ def _run_all(commands: Sequence[Sequence[str]]) -> str:
 def _show_service(body: Mapping[str, Any], screen: Screen) -> None:
     if "text" in body:
         screen.answer(body["text"].rstrip())
-        there = "is there already" if body["installed"] else "is not there"
-        screen.note(f"the file {body['file']} {there}; install writes it, then runs:")
+        exists = "already exists" if body["installed"] else "does not exist"
+        screen.note(f"the file {body['file']} {exists}; install writes it, then runs:")
         for command in body["commands"]:
             screen.note(f"  {command}")
         return
     screen.answer(f"{body['file']}: {body['done']}")
     if body["trouble"]:
-        screen.note(f"but the service manager did not take it: {body['trouble']}", "yellow")
+        screen.note(f"but the service manager failed: {body['trouble']}", "yellow")
     elif body["done"] == "installed" and sys.platform == "linux":
-        screen.note("to have it run while you are logged out: loginctl enable-linger")
+        screen.note("to keep it running while you are logged out: loginctl enable-linger")
 
 
 def _words(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,14 @@
 """Set-up and start, for any Python 3.11 with nothing installed: standard library only.
 
-``run.sh`` and ``puter.bat`` find a Python and hand over to this module.
+``run.sh`` and ``puter.bat`` find a Python and run this module.
 
     a sentence, or nothing   set up .venv (once, resumable) > watchdog up > become chat_client.py
     a verb of batos          become batos.py
 
 Each step of the set-up leaves a stamp in ``.venv/.setup``: the hash of what it installed. A
-start compares stamps and does only what is missing, so a second start costs some milliseconds
-and an interrupted one goes on where it was. A file lock lets one set-up run at a time; the
-running installer inherits it, so it is held for as long as anything changes ``.venv``.
+start compares stamps and does only what is missing, so a second start costs milliseconds, and
+an interrupted set-up resumes. A file lock lets only one set-up run at a time; the running
+installer inherits it, so it is held as long as anything changes ``.venv``.
 """
 
 from __future__ import annotations
@@ -35,18 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WINDOWS: Final = sys.platform == "win32"
-PIP: Final = (
-    "-I",
-    "-X",
-    "utf8",
-    "-m",
-    "pip",
-    "install",
-    "--no-input",
-    "--progress-bar",
-    "off",
-    "--disable-pip-version-check",
-)
+PIP: Final = ("-I", "-X", "utf8", "-m", "pip", "install", "--no-input")
+PIP_QUIET: Final = ("--progress-bar", "off", "--disable-pip-version-check")
 MB: Final = 1_000_000
 NEEDED: Final = 3_000 * MB  # .venv, and the downloads while they are unpacked
 FULL: Final = 50 * MB
@@ -59,10 +49,10 @@ class Step:
     """One thing to install.
 
     Attributes:
-        name: Of the stamp.
+        name: Of its stamp.
         label: For people.
-        arguments: For ``pip install``; nothing to do when empty.
-        content: What decides whether it has to be done again.
+        arguments: For ``pip install``; if empty, there is nothing to do.
+        content: A change of this text repeats the step.
     """
 
     name: str
@@ -79,7 +69,7 @@ class Setup:
     """
 
     def __init__(self, root: Path) -> None:
-        """Look at ``root``, the directory of run.sh; nothing is changed yet."""
+        """Look at ``root``, the directory of run.sh; change nothing yet."""
         self._root = root
         self._venv = root / ".venv"
         self._stamps = self._venv / ".setup"
@@ -87,21 +77,21 @@ class Setup:
         self.python = self._venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
     def is_sound(self) -> bool:
-        """Return True when ``.venv`` was made completely and its Python still runs."""
+        """Return True if ``.venv`` is complete and its Python still runs."""
         stamp = self._read_stamp("venv")
         if Path(sys.prefix) == self._venv:
             return stamp == _version()
         return bool(stamp) and stamp == self._ask_version()
 
     def missing(self, *, tests: bool) -> list[Step]:
-        """Return the steps that have not been done with the files as they are now."""
+        """Return the steps that were not done with the requirements as they are now."""
         return [step for step in self._steps(tests=tests) if not self._is_done(step)]
 
     def complete(self, *, tests: bool) -> None:
-        """Do what is missing; returns at once when nothing is.
+        """Do what is missing; return at once if nothing is.
 
         Raises:
-            SettingsError: A step failed, or the folder cannot be written; the message says
+            SettingsError: A step failed, or the folder is not writable; the message says
                 what to do.
         """
         if self.is_sound() and not self.missing(tests=tests):
@@ -119,10 +109,10 @@ class Setup:
                 self._make_venv(progress, lock)
             todo = self.missing(tests=tests)
             if todo:
-                progress.say("Setting up BAT OS; this is done once and can take some minutes.")
+                progress.say("Setting up BAT OS. This happens once and can take some minutes.")
             for number, step in enumerate(todo, 1):
                 label = f"[{number}/{len(todo)}] {step.label}"
-                command = [str(self.python), *PIP, *step.arguments]
+                command = [str(self.python), *PIP, *PIP_QUIET, *step.arguments]
                 self._carry_out(label, command, progress, lock)
                 self._write_stamp(step.name, self._digest(step))
 
@@ -165,10 +155,10 @@ class Setup:
             try:
                 return lock.acquire(patience=1.0)
             except LockedError:
-                progress.show("Another set-up is at work here; waiting for it.")
+                progress.show("Waiting for another set-up of this folder.")
 
     def _ask_version(self) -> str:
-        """Return the version of the Python in ``.venv``; "" when it or its pip does not run."""
+        """Return the version of the Python in ``.venv``; "" if it or its pip does not run."""
         code = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
         command = [str(self.python), "-I", "-c", code]
         try:
@@ -178,7 +168,7 @@ class Setup:
         return reply.stdout.strip()
 
     def _adopt(self) -> bool:
-        """Return True when there is a working ``.venv`` that somebody else made; use it."""
+        """Return True if there is a working ``.venv`` that something else made; use it then."""
         version = self._ask_version()
         if self._read_stamp("venv") or version not in {"3.11", "3.12", "3.13", "3.14"}:
             return False
@@ -186,10 +176,10 @@ class Setup:
         return True
 
     def _make_venv(self, progress: Progress, lock: FileLock) -> None:
-        """Make ``.venv`` anew and keep only our own folder in it."""
+        """Make ``.venv`` again and keep only our own folder in it."""
         remains = [entry for entry in self._venv.iterdir() if entry != self._stamps]
         if remains:
-            progress.say("The Python in .venv is incomplete or does not run; making it anew.")
+            progress.say("The Python in .venv is incomplete or does not run; making it again.")
         for entry in remains:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
@@ -207,7 +197,7 @@ class Setup:
     def _carry_out(
         self, label: str, command: list[str], progress: Progress, lock: FileLock
     ) -> None:
-        """Run a command to its end, showing what it does; its output goes to the log."""
+        """Run a command to its end and show what it does; its output goes to the log."""
         progress.restart()
         progress.show(label)
         with self._log.open("wb") as log:
@@ -223,14 +213,14 @@ class Setup:
             while not _has_ended(child):
                 progress.show(label, self._describe_pip())
         finally:
-            child.terminate()  # does nothing to one that has ended
+            child.terminate()  # does nothing if it has ended
             status = child.wait()
         if status:
             raise SettingsError(self._explain(label, status, progress))
         progress.done(f"{label}: done")
 
     def _describe_pip(self) -> str:
-        """Return what pip does now, in few words; "" before it has found anything."""
+        """Return what pip does now, in few words; "" before it collects anything."""
         lines = tail(self._log, lines=500, limit=100_000)
         found = sum(line.startswith("Collecting ") for line in lines)
         news = (line.strip() for line in reversed(lines))
@@ -241,35 +231,35 @@ class Setup:
 
     def _explain(self, label: str, status: int, progress: Progress) -> str:
         said = tail(self._log, lines=15)
-        progress.say(f"{label} failed (status {status}).{' It said:' if said else ''}")
+        progress.say(f"{label} failed (status {status}).{' Its last lines:' if said else ''}")
         for line in said:
             progress.say(f"  {line[:LONGEST]}")
         return (
-            f"Set-up is not complete. All of the output is in {self._log}\n"
-            f"Check {self._describe_suspects()}, then start again: it goes on where it stopped."
+            f"Set-up is not complete. The whole output is in {self._log}\n"
+            f"Check {self._describe_suspects()}, then run it again: it resumes."
         )
 
     def _describe_suspects(self) -> str:
-        """Return what may be the reason that a step failed: the network, the disk, or both."""
+        """Return the probable cause of a failed step: the network, the disk, or both."""
         free = shutil.disk_usage(self._stamps).free
         if free >= NEEDED:
             return "the network"
-        disk = f"the disk ({free // MB} MB are left; a whole set-up takes {NEEDED // MB} MB)"
+        disk = f"the disk ({free // MB} MB are free; a whole set-up needs {NEEDED // MB} MB)"
         return disk if free < FULL else f"the network and {disk}"
 
     def _explain_refusal(self, error: OSError) -> str:
-        """Return what a person can do where this folder cannot be written."""
+        """Return what a person can do if this folder is not writable."""
         reason = f"Cannot set up BAT OS in {self._root}: {error.strerror or error}."
         if error.errno == errno.ENOSPC:
             return (
-                f"{reason}\nA whole set-up takes {NEEDED // MB} MB. Make room, then start again: "
-                "it goes on where it stopped."
+                f"{reason}\nA whole set-up needs {NEEDED // MB} MB. Free some space, then run it "
+                "again: it resumes."
             )
-        return f"{reason}\nPut the folder where you may write, then start again."
+        return f"{reason}\nMove the folder to a place that you can write to, then run it again."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Set up what is missing, see that the kernel runs, and become the client."""
+    """Set up what is missing, make sure that the kernel runs, and become the client."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     root = Path(__file__).absolute().parents[2]
     me = "puter.bat" if WINDOWS else "./run.sh"
@@ -283,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Start again to go on.", file=sys.stderr)
+        print("\nInterrupted. Run it again to resume.", file=sys.stderr)
         return 130
 
 
@@ -292,11 +282,11 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
         return _carry_out_command(setup, root, command, arguments[1:])
     if launch.find_verb(arguments):
         return _pass_to_batos(setup, root, arguments, me)
-    # What is wrong with the options is told now, and not after minutes of set-up.
+    # Check the options now, not after minutes of set-up.
     sentence = launch.make_parser(me).parse_args(arguments).sentence
     if meant := launch.guess(sentence):
-        told = f"{sentence[0]}: did you mean {meant}? A wish has several words."
-        print(told, file=sys.stderr)
+        hint = f"{sentence[0]}: did you mean {meant}? A request has several words."
+        print(hint, file=sys.stderr)
         return 2
     return _ask(setup, root, arguments)
 
@@ -305,28 +295,28 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
     python = str(setup.python)
     if command in ("stop", "status"):
         if not setup.is_sound():
-            print("BAT OS is not running; it has not been set up.")
+            print("BAT OS is not running; it is not set up.")
             return 0 if command == "stop" else 3
         return _become([python, str(root / "min_watchdog_service.py"), command])
     _complete(setup, tests=command == "test")
     if command == "test":
         return _become([python, str(root / "tests" / "check.py"), *options])
-    return _see_that_it_runs(python, root)
+    return _ensure_running(python, root)
 
 
 def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
-    """Become batos. A verb neither sets up nor starts anything: most only look."""
+    """Become batos. A verb neither sets up nor starts anything: most only read."""
     if not setup.is_sound() or setup.missing(tests=False):
-        print(f"BAT OS is not set up yet, or not completely; {me} start does it.", file=sys.stderr)
+        print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
         return 3
     return _become([str(setup.python), str(root / "batos.py"), *arguments])
 
 
 def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
-    """Become the client of a kernel that runs."""
+    """Start the kernel if necessary, then become the client."""
     _complete(setup, tests=False)
     python = str(setup.python)
-    return _see_that_it_runs(python, root) or _become(
+    return _ensure_running(python, root) or _become(
         [python, str(root / "chat_client.py"), *arguments]
     )
 
@@ -337,8 +327,8 @@ def _complete(setup: Setup, *, tests: bool) -> None:
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 
-def _see_that_it_runs(python: str, root: Path) -> int:
-    """Start the watchdog where none serves; return 0 when the kernel is up."""
+def _ensure_running(python: str, root: Path) -> int:
+    """Start the watchdog if none runs; return 0 if the kernel is up."""
     home = Home.find(os.environ, root)
     if is_held(home.lock) and read_json(home.status).get("state") == "running":
         return 0
@@ -347,7 +337,7 @@ def _see_that_it_runs(python: str, root: Path) -> int:
 
 
 def _become(command: list[str]) -> int:
-    """Run ``command`` in the place of this process; where that cannot be, return its status."""
+    """Replace this process by ``command``; where that is impossible, return its status."""
     sys.stdout.flush()
     sys.stderr.flush()
     if not WINDOWS:

@@ -1,4 +1,8 @@
-"""``batos upgrade``: see what instructions come to, sign them, have them carried out."""
+"""``batos upgrade``: explain instructions, sign them, carry them out, try the new program.
+
+The trial starts a kernel of the new program on the real image, on sockets that no client knows,
+so nothing that it acknowledges can be lost if the upgrade is undone.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +72,11 @@ async def _upgrade(ask: Ask) -> Mapping[str, Any]:
     }
     if options.dry_run:
         return body | {"dry_run": True}
-    told = await _carry_out(ask, site, text)
-    return body | told
+    return body | await _carry_out(ask, site, text)
 
 
 def _list_steps() -> list[dict[str, Any]]:
-    """Return the way to a good end, step by step."""
+    """Return the steps of an upgrade that succeeds."""
     steps, stage = [], Stage.RECEIVED
     while not stage.is_final:
         step = STEPS[stage]
@@ -83,13 +86,13 @@ def _list_steps() -> list[dict[str, Any]]:
 
 
 async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
-    """Have the watchdog do it, or where none runs, do it here; return how it ended."""
+    """Let the watchdog do it, or do it here if none runs; return how it ended."""
     site.home.prepare()
     if site.home.instructions.exists():
-        raise ArgumentsError(f"{site.home.instructions} waits already")
+        raise ArgumentsError(f"{site.home.instructions} is already waiting")
     before = journal.read(site.home)
     if before is not None and not before.stage.is_final:
-        raise ArgumentsError("another upgrade is going on; batos upgrade tells how far it is")
+        raise ArgumentsError("another upgrade is in progress; batos upgrade shows how far it is")
     if is_held(site.home.lock):
         return await _wait(ask, site, text, before)
     try:
@@ -102,7 +105,7 @@ async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
         show = lambda step, pid: ask.screen.note(step) if pid is None else None  # noqa: E731 - two lines
         await asyncio.to_thread(upgrader.prepare)
         await asyncio.to_thread(upgrader.apply, show)
-        return _tell(upgrader.outcome)
+        return _report(upgrader.outcome)
 
 
 async def _wait(
@@ -113,19 +116,19 @@ async def _wait(
     shown = 0
     while True:
         await asyncio.sleep(LOOK)
-        found = await asyncio.to_thread(journal.read, site.home)
-        if found is None or (before is not None and found.times == before.times):
+        current = await asyncio.to_thread(journal.read, site.home)
+        if current is None or (before is not None and current.times == before.times):
             if not is_held(site.home.lock):
-                raise UpgradeError("the watchdog ended; started again, it goes on")
+                raise UpgradeError("the watchdog ended; start it again to resume")
             continue
-        for stage, _ in found.times[shown:]:
+        for stage, _ in current.times[shown:]:
             ask.screen.note(stage.replace("_", " "))
-        shown = len(found.times)
-        if found.stage.is_final:
-            return _tell(found)
+        shown = len(current.times)
+        if current.stage.is_final:
+            return _report(current)
         if not is_held(site.home.lock):
-            stage = found.stage.value
-            raise UpgradeError(f"the watchdog ended at {stage}; started again, it goes on")
+            stage = current.stage.value
+            raise UpgradeError(f"the watchdog ended at {stage}; start it again to resume")
 
 
 def _put(home: Home, text: bytes) -> None:
@@ -134,34 +137,34 @@ def _put(home: Home, text: bytes) -> None:
     draft.replace(home.instructions)
 
 
-def _tell(found: journal.Journal | None) -> dict[str, Any]:
-    if found is None:
-        raise UpgradeError("the instructions were not taken")
+def _report(record: journal.Journal | None) -> dict[str, Any]:
+    if record is None:
+        raise UpgradeError("the instructions were not accepted")
     return {
-        "stage": found.stage.value,
-        "reason": found.reason,
-        "seconds": round(found.times[-1][1] - found.times[0][1], 3) if found.times else 0.0,
-        "exit_status": 0 if found.stage is Stage.DONE else 1,
+        "stage": record.stage.value,
+        "reason": record.reason,
+        "seconds": round(record.times[-1][1] - record.times[0][1], 3) if record.times else 0.0,
+        "exit_status": 0 if record.stage is Stage.DONE else 1,
     }
 
 
 def _describe_last(home: Home) -> dict[str, Any]:
-    found = journal.read(home)
-    if found is None:
-        raise ArgumentsError("there has been no upgrade yet; batos upgrade FILE begins one")
+    record = journal.read(home)
+    if record is None:
+        raise ArgumentsError("there has been no upgrade yet; batos upgrade FILE starts one")
     return {
-        "id": found.id,
-        "stage": found.stage.value,
-        "reason": found.reason,
-        "signer": found.signer,
-        "to": found.after.version if found.after else None,
-        "times": [list(pair) for pair in found.times],
+        "id": record.id,
+        "stage": record.stage.value,
+        "reason": record.reason,
+        "signer": record.signer,
+        "to": record.after.version if record.after else None,
+        "times": [list(pair) for pair in record.times],
     }
 
 
 def _sign(file: Path, key: Path | None) -> dict[str, Any]:
-    told = instructions.read_plain(file)
-    signed = instructions.seal(told) if key is None else instructions.sign(told, key)
+    plain = instructions.read_plain(file)
+    signed = instructions.seal(plain) if key is None else instructions.sign(plain, key)
     try:
         write_json(file, signed, durable=True)
     except OSError as error:
@@ -180,7 +183,7 @@ def _read(path: Path) -> bytes:
 def _show(body: Mapping[str, Any], screen: Screen) -> None:
     if "line" in body:
         screen.answer(body["line"])
-        screen.note(f"the private key is {body['key']}; the line goes into upgrade_keys")
+        screen.note(f"the private key is {body['key']}; add the line to upgrade_keys")
     elif "sha256" in body:
         how = "signed" if body["signed"] else "sealed, without a signature"
         screen.answer(f"{body['file']}: {how}")
@@ -195,19 +198,22 @@ def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"{body['id']}: from {body['from']} to {body['to']}, signer {body['signer']}")
     screen.answer(f"  commit {body['commit']}")
     if body["libraries"]:
-        screen.answer(f"  libraries of {body['libraries']}, in a venv over the one that runs")
+        screen.answer(f"  libraries of {body['libraries']}, in a venv on top of the current one")
     if body["image_format"]:
-        screen.answer(f"  the image goes over to format {body['image_format']}")
+        screen.answer(f"  the image changes to format {body['image_format']}")
     for number, step in enumerate(body["steps"], 1):
-        up = "the kernel serves" if step["serving"] else "no kernel"
+        up = "the daemon serves" if step["serving"] else "no daemon"
         fails = step["fails"].replace("_", " ")
         screen.answer(f"  {number}. {step['does']} [{up}; if it fails: {fails}]")
-    screen.note("nothing was changed; without --dry-run it is done")
+    screen.note("nothing was changed; run it without --dry-run to upgrade")
 
 
 def _words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", nargs="?", type=Path, help="update_instructions.json; without: the last upgrade"
+        "file",
+        nargs="?",
+        type=Path,
+        help="update_instructions.json; without it, show the last upgrade",
     )
     parser.add_argument("--dry-run", action="store_true", help="check and explain, change nothing")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign FILE with a private key")
@@ -224,7 +230,7 @@ def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
     """Return what carries out upgrades of ``home``.
 
     Raises:
-        UpgradeError: An upgrade was going on, and its journal cannot be read.
+        UpgradeError: The journal of an unfinished upgrade cannot be read.
     """
     return Upgrader(make_site(home, environ))
 
@@ -246,7 +252,7 @@ def _locate_image(home: Home, environ: Mapping[str, str]) -> Path:
     if "://" in location:
         raise UpgradeError(
             f"the image is at {location.partition('://')[0]}://..., not a file here; back it up "
-            "with the tools of its storage and start the new program by hand"
+            "with the tools of its storage, and start the new program by hand"
         )
     return Path(location).absolute() if location else home.path / IMAGE
 
@@ -254,10 +260,10 @@ def _locate_image(home: Home, environ: Mapping[str, str]) -> Path:
 def try_out(
     home: Home, program: Program, environ: Mapping[str, str], show: Callable[[int], None]
 ) -> None:
-    """Return when a kernel of ``program`` serves the image well and has gone down in order.
+    """Check that a kernel of ``program`` serves the image and stops properly.
 
     Raises:
-        UpgradeError: It does not, within TRIAL_SECONDS.
+        UpgradeError: It does not, or not within TRIAL_SECONDS.
     """
     trial = Home(home.path, trial=True)
     trial.endpoint.unlink(missing_ok=True)
@@ -280,10 +286,10 @@ def try_out(
         code = process.stop(StopTimes())
         trial.endpoint.unlink(missing_ok=True)
     if code and not trouble:
-        trouble = f"it went down with status {code}"
+        trouble = f"it ended with status {code}"
     if trouble:
         last = " | ".join(tail(home.kernel_log, lines=3))
-        raise UpgradeError(f"the new program does not serve: {trouble}. Its last words: {last}")
+        raise UpgradeError(f"the new program does not serve: {trouble}. Its last lines: {last}")
 
 
 async def _examine(trial: Home, pid: int, program: Program, ended: threading.Event) -> None:
@@ -291,11 +297,11 @@ async def _examine(trial: Home, pid: int, program: Program, ended: threading.Eve
     from bat_os.client.client import KernelClient  # zmq takes 60 ms
 
     give_up = time.monotonic() + TRIAL_SECONDS
-    while (told := read_json(trial.endpoint)).get("pid") != pid:
+    while (facts := read_json(trial.endpoint)).get("pid") != pid:
         _check(ended, give_up)
         await asyncio.sleep(LOOK)
-    endpoint = str(told.get("ipc") or told.get("tcp"))
-    token = _read_token(Path(str(told.get("token_file")))) if not told.get("ipc") else ""
+    endpoint = str(facts.get("ipc") or facts.get("tcp"))
+    token = _read_token(Path(str(facts.get("token_file")))) if not facts.get("ipc") else ""
     async with KernelClient(endpoint, token) as kernel:
         while not (health := await _ask_health(kernel)).get("ready"):
             if health.get("problem"):
@@ -308,7 +314,7 @@ async def _examine(trial: Home, pid: int, program: Program, ended: threading.Eve
 
 
 async def _ask_health(kernel: KernelClient) -> dict[str, Any]:
-    """Return what it says of itself; nothing while it does not answer."""
+    """Return its report of itself; {} while it does not answer."""
     try:
         return await kernel.request("health", timeout=ANSWER)
     except KernelUnreachableError:

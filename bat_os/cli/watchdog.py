@@ -1,7 +1,7 @@
 """The watchdog's command line: run, start, stop, status.
 
-``run`` is the watchdog. ``start`` spawns a ``run`` that outlives its terminal. All of them meet
-in the home directory: the lock says whether a watchdog lives, ``status.json`` what it does.
+``run`` is the watchdog. ``start`` spawns a ``run`` that outlives its terminal. They communicate
+through the home directory: the lock says whether a watchdog runs, ``status.json`` what it does.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
     from bat_os.supervisor.home import Home
 
 EXIT_NOT_RUNNING: Final = 3
-START_LIMIT: Final = 300.0  # seconds without any answer of the kernel
-STOP_LIMIT: Final = 60.0  # the watchdog kills after 30
+START_LIMIT: Final = 300.0  # seconds without any answer from the kernel
+STOP_LIMIT: Final = 60.0  # seconds; the watchdog kills the kernel after 30
 LOOK: Final = 0.1
-_LAST_WORDS: Final = "batos: "  # begin what a kernel says when it cannot start
+_LAST_WORDS: Final = "batos: "  # a kernel that cannot start begins its message with this
 
 VERBS: Final = """
 verbs:
-  run     watch over the kernel in the foreground, until Ctrl+C or SIGTERM (the default)
-  start   the same in the background; never twice
-  stop    stop the kernel and the watchdog
-  status  say whether they run; exit status 0 when they do, 3 when not
+  run     watch the daemon in the foreground, until Ctrl+C or SIGTERM (the default)
+  start   the same in the background; does nothing if it runs already
+  stop    stop the daemon and the watchdog
+  status  say whether they run; exit status 0 if they do, 3 if not
 
-The kernel is started again when it ends or when its loop has not been heard of for 15 s. Exit
-status of run: 0 stopped, 1 given up, 78 a person has to act. To have it start with the machine:
-batos service install. To replace the program under it: batos upgrade --help.
+The watchdog restarts the daemon if it ends, or if its loop is silent for 15 s. Exit status of run:
+0 stopped, 1 gave up, 78 a person must act. To start it with the machine: batos service install.
+To upgrade the program: batos upgrade --help.
 """
 
 
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"BAT OS cannot be used: {error}.", file=sys.stderr)
         return EXIT_PERMANENT
     except OSError as error:
-        print(f"BAT OS cannot go on: {as_coded(error)}.", file=sys.stderr)
+        print(f"BAT OS cannot continue: {as_coded(error)}.", file=sys.stderr)
         return EXIT_FAILED
 
 
@@ -88,7 +88,7 @@ def _carry_out(home: Home, options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="min_watchdog_service.py",
-        description="Start, watch, restart and stop the kernel.",
+        description="Start, watch, restart and stop the daemon.",
         epilog=VERBS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to do",
     )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
-    parser.add_argument("--wait", action="store_true", help="start: until the kernel is ready")
+    parser.add_argument("--wait", action="store_true", help="start: wait until the daemon is ready")
     parser.add_argument(
         "--max-restarts",
         type=int,
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(home: Home, max_restarts: int) -> int:
-    """Watch over the kernel until it is stopped or given up; return the exit status."""
+    """Watch the kernel until it is stopped or given up; return the exit status."""
     from bat_os.cli.upgrade import make_upgrader  # psutil; only here
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
@@ -151,19 +151,19 @@ def run(home: Home, max_restarts: int) -> int:
 
 
 def start(home: Home, max_restarts: int, *, wait: bool) -> int:
-    """Start the watchdog in the background unless it is there; return 0 when it is up.
+    """Start the watchdog in the background unless it runs; return 0 when it is up.
 
     Args:
-        home: Home directory; made when it is missing.
-        max_restarts: Handed on to ``run``.
-        wait: Return only when the kernel is ready, showing progress meanwhile.
+        home: Home directory; made if it is missing.
+        max_restarts: Passed to ``run``.
+        wait: Show progress and return only when the kernel is ready.
     """
     home.prepare()
     watchdog = None if is_held(home.lock) else _spawn(home, max_restarts)
     try:
         return asyncio.run(_await_kernel(home, watchdog, wait=wait))
     except KeyboardInterrupt:
-        print("\nNot waiting any longer; the watchdog goes on.", file=sys.stderr)
+        print("\nStopped waiting; the watchdog still runs.", file=sys.stderr)
         return 130
 
 
@@ -189,18 +189,18 @@ async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *,
     while not _has_ended(home, watchdog):
         status = _read_current(home, watchdog)
         if not wait and status is not None:
-            progress.say(f"The watchdog runs (process {status.watchdog_pid}).")
+            progress.say(f"The watchdog is running (process {status.watchdog_pid}).")
             return 0
         health = await _ask_health(home) if wait else {}
         if health.get("ready") or health.get("problem"):
             problem = health.get("problem")
-            doubt = f" with what it knows, but: {problem}" if problem else "."
+            doubt = f" but limited: {problem}" if problem else "."
             progress.done(f"BAT OS {health.get('version', '')} is ready{doubt}")
             return 0
         if health:
             answered = time.monotonic()
         elif time.monotonic() - answered > START_LIMIT:
-            reason = f"no answer from the kernel for {START_LIMIT:.0f} s"
+            reason = f"the daemon has not answered for {START_LIMIT:.0f} s"
             return _explain(progress, reason, home.kernel_log)
         progress.show(_describe_progress(health, status))
         await asyncio.sleep(LOOK)
@@ -211,7 +211,7 @@ async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *,
 
 
 def _read_current(home: Home, watchdog: subprocess.Popen[bytes] | None) -> Status | None:
-    """Return the status of the watchdog that lives now; not one that an earlier one left."""
+    """Return the status of the watchdog that runs now, not of an earlier one."""
     status = read_status(home)
     if status is None or not is_held(home.lock):
         return None
@@ -221,14 +221,14 @@ def _read_current(home: Home, watchdog: subprocess.Popen[bytes] | None) -> Statu
 
 
 def _has_ended(home: Home, watchdog: subprocess.Popen[bytes] | None) -> bool:
-    """Return True when no watchdog is there and none is on its way."""
+    """Return True if no watchdog runs and none is starting."""
     if watchdog is not None and watchdog.poll() is None:
         return False
     return not is_held(home.lock)
 
 
 async def _ask_health(home: Home) -> dict[str, Any]:
-    """Return what the kernel says of itself; nothing while it does not answer."""
+    """Return the kernel's report of itself; {} while it does not answer."""
     if not home.endpoint.exists():
         return {}
     from bat_os.client.client import KernelClient  # zmq takes 60 ms
@@ -243,21 +243,21 @@ async def _ask_health(home: Home) -> dict[str, Any]:
 
 def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
     if health:
-        return str(health.get("awakening") or "The kernel is waking up.")
+        return str(health.get("awakening") or "The daemon is waking up.")
     if status is not None and status.state == "upgrading":
         return f"Upgrading: {status.reason}."
     if status is not None and status.restarts and status.reason:
-        return f"Starting again: {status.reason} (restart {status.restarts})."
-    return "Starting the kernel."
+        return f"Restarting: {status.reason} (restart {status.restarts})."
+    return "Starting the daemon."
 
 
 def _explain(progress: Progress, reason: str, log: Path) -> int:
-    """Say why there is no kernel: by its own last words, else with the end of a log; return 1."""
+    """Say why there is no kernel: by its own message, or by the end of a log; return 1."""
     last = "".join(tail(log, lines=1))
     if last.startswith(_LAST_WORDS):
-        progress.say(f"BAT OS could not be started: {last.removeprefix(_LAST_WORDS)}")
+        progress.say(f"BAT OS did not start: {last.removeprefix(_LAST_WORDS)}")
         return EXIT_FAILED
-    progress.say(f"BAT OS could not be started: {reason}. The end of {log}:")
+    progress.say(f"BAT OS did not start: {reason}. The end of {log}:")
     for line in tail(log, lines=15):
         progress.say(f"  {line}")
     return EXIT_FAILED
@@ -276,16 +276,16 @@ def stop(home: Home) -> int:
         if status is not None and status.state not in ("stopped", "failed"):
             os.kill(status.watchdog_pid, signal.SIGTERM)
         if not _await_end(home, STOP_LIMIT):
-            progress.say(f"The watchdog does not end; see {home.watchdog_log}.")
+            progress.say(f"The watchdog does not stop; see {home.watchdog_log}.")
             return EXIT_FAILED
     progress.done("BAT OS has stopped.")
     return 0
 
 
 async def _ask_shutdown(home: Home) -> bool:
-    """Return True when the kernel has taken the wish to stop.
+    """Return True if the kernel accepted the request to stop.
 
-    Its answer may be lost when it goes down at once: the lock is looked at meanwhile.
+    Its answer may be lost if it stops at once, so the lock is watched too.
     """
     if not home.endpoint.exists():
         return False
@@ -316,7 +316,7 @@ def _await_end(home: Home, patience: float) -> bool:
 
 
 def show_status(home: Home) -> int:
-    """Print what runs; return 0 when the watchdog does, else 3."""
+    """Print what runs; return 0 if the watchdog does, else 3."""
     status = read_status(home)
     running = is_held(home.lock)
     if status is None or not running:
@@ -325,7 +325,7 @@ def show_status(home: Home) -> int:
             print(f"  last     {status.reason}, {status.since}")
     else:
         print(f"BAT OS {status.version} is {status.state}, since {status.since}.")
-        print(f"  kernel   {f'process {status.pid}' if status.pid else 'none at the moment'}")
+        print(f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}")
         print(f"  watchdog process {status.watchdog_pid}, {status.restarts} restarts")
         if status.reason:
             print(f"  last     {status.reason}")

@@ -45,7 +45,7 @@ def test_show_prints_what_install_writes_and_changes_nothing(batos):
 def test_install_says_clearly_that_the_service_manager_was_not_told(batos):
     done = batos("install")
     assert done.returncode == 1
-    assert "systemctl is not there" in done.stderr
+    assert "systemctl is not installed" in done.stderr
 
 
 def test_remove_takes_the_file_away_and_may_be_repeated(batos):

@@ -20,7 +20,7 @@ KERNEL = '''
 import asyncio, os, pathlib, sys, threading
 import zmq
 from bat_os.core.protocol import Reply
-from bat_os.kernel.listeners import Door
+from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.server import Server
 from bat_os.supervisor.home import write_json
 
@@ -48,10 +48,10 @@ class Mind:
 async def main():
     mind, loop = Mind(), asyncio.get_running_loop()
     with zmq.Context() as context:
-        server = Server(context, Door(f"ipc://{home}/run/kernel.sock"))
+        server = Server(context, Endpoint(f"ipc://{home}/run/kernel.sock"))
         server.serve(mind)
         endpoint = home / "run" / "endpoint.json"
-        write_json(endpoint, {"pid": os.getpid(), "boot": "b", "ipc": server.endpoint, "tcp": ""})
+        write_json(endpoint, {"pid": os.getpid(), "boot": "b", "ipc": server.address, "tcp": ""})
         # os.read: a thread inside sys.stdin.read() is fatal to an interpreter that ends.
         pipe = lambda: (os.read(0, 1), loop.call_soon_threadsafe(mind.done.set))
         threading.Thread(target=pipe, daemon=True).start()
@@ -168,7 +168,7 @@ def test_a_kernel_that_cannot_run_is_explained_with_the_end_of_its_log(watchdog)
     (watchdog.tree / "batos.py").write_text(BROKEN)
     code, said = watchdog("start", "--wait")
     assert code == 1
-    assert "put right" in said
+    assert "problem is fixed" in said
     assert "the image is damaged" in said
 
 

@@ -129,7 +129,7 @@ async def test_every_verb_works_after_a_slash_and_mistakes_are_answered_in_a_lin
         await terminal.until(r"1 .*def double\(self, number\)")
         await terminal.until("provisional, version 1")
         await terminal.say("/lst")
-        await terminal.until(r"no verb /lst; did you mean /list\?")
+        await terminal.until(r"unknown verb /lst; did you mean /list\?")
         await terminal.say("/send genesis_obj")
         await terminal.until("/send OBJECT SELECTOR")
         await terminal.say("/inspect genesis_ob")

@@ -270,7 +270,7 @@ def test_the_watchdog_says_what_the_kernel_said_and_nothing_else(tmp_path):
     (tmp_path / "batos.toml").write_text("threads = = 3\n")
     status, line = start(tmp_path)
     assert status == 1
-    assert line.startswith(f"BAT OS could not be started: {tmp_path}/batos.toml: not valid TOML: ")
+    assert line.startswith(f"BAT OS did not start: {tmp_path}/batos.toml: not valid TOML: ")
 
 
 # ---- 7, 8: an unknown object, a wrong number of arguments -------------------------------

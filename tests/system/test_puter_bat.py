@@ -102,7 +102,7 @@ class TestInWine:
     def test_stop_and_status_need_no_set_up(self, windows, bare, command, status):
         reply = windows.start("puter.bat", command, folder=bare)
         assert reply.returncode == status, reply
-        assert reply.stdout.splitlines() == ["BAT OS is not running; it has not been set up."]
+        assert reply.stdout.splitlines() == ["BAT OS is not running; it is not set up."]
         assert not (bare / ".venv").exists()
 
     def test_wrong_options_and_verbs_need_no_set_up_either(self, windows, bare):
@@ -167,6 +167,6 @@ class TestInWine:
 
         assert (failed.returncode, failed.stdout) == (1, ""), failed
         assert "nowhere" in failed.stderr
-        assert "start again" in failed.stderr
+        assert "run it again" in failed.stderr
         assert repaired.returncode == 0, repaired
         assert "[1/1] models" in repaired.stderr

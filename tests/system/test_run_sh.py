@@ -200,7 +200,7 @@ def test_start_opens_no_client(ready):
 def test_a_word_that_is_nearly_a_command_starts_nothing(bare, word, meant):
     reply = run(bare, word)
     assert (reply.returncode, reply.stdout) == (2, "")
-    assert reply.stderr == f"{word}: did you mean {meant}? A wish has several words.\n"
+    assert reply.stderr == f"{word}: did you mean {meant}? A request has several words.\n"
     assert not (bare / ".venv").exists()
 
 
@@ -299,7 +299,7 @@ def test_a_failed_step_says_why_and_the_next_start_goes_on_there(ready):
     assert (failed.returncode, failed.stdout) == (1, "")
     assert "/nowhere/" in failed.stderr
     assert str(ready / ".venv" / ".setup" / "pip.log") in failed.stderr
-    assert "start again" in failed.stderr
+    assert "run it again" in failed.stderr
     assert repaired.returncode == 0
     assert "[1/1] models" in repaired.stderr
 
@@ -410,7 +410,7 @@ def test_a_broken_python_in_the_environment_is_replaced(bare):
     python.symlink_to("/nowhere/python")
     started = begin(bare, "hello")
     with started:
-        assert read_until(started, "making it anew")
+        assert read_until(started, "making it again")
         assert read_until(started, "Making .venv")
         started.terminate()
     assert started.returncode == 143
@@ -432,5 +432,5 @@ def test_in_a_folder_that_cannot_be_written_it_says_so(bare):
     assert (reply.returncode, reply.stdout) == (1, "")
     assert reply.stderr.splitlines() == [
         f"Cannot set up BAT OS in {bare}: Read-only file system.",
-        "Put the folder where you may write, then start again.",
+        "Move the folder to a place that you can write to, then run it again.",
     ]
