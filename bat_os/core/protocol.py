@@ -3,48 +3,88 @@
     [identity] b"BAT1" one-msgpack-map      the envelope, version 1
     [identity] one-msgpack-map              the plain brief: one answer, in the same form
 
-What a peer sends is hostile until ``decode_request`` has returned.
+What a peer sends is hostile until ``decode_request`` has returned. ``unpack`` guards size, depth
+and number of items; the records below say the fields and their types.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import ormsgpack
 
 from bat_os.core.brief import Brief
-from bat_os.core.frames import (
-    PACK,
-    pack,
-    read_arguments,
-    read_map,
-    read_text,
-    unpack,
-)
+from bat_os.core.schema import Meta, Record, convert, field, number, replace, text
 from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
     BatError,
     BusyError,
     FrameError,
+    NotPlainError,
     TooLargeError,
     VersionError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 MAGIC: Final = b"BAT1"
 VERSION: Final = 1
 MAX_FRAMES: Final = 2
+MAX_FRAME: Final = 1 << 20
+MAX_DEPTH: Final = 32
+MAX_ITEMS: Final = 100_000
 MAX_BRIEF: Final = 64 << 10
 PLAIN_COMMAND: Final = "initiate_cognitive_cycle"
+_PACK: Final = ormsgpack.OPT_NON_STR_KEYS
+_NESTED: Final = frozenset((dict, list, tuple))  # a key that was an array is a tuple
+# A brief packs to less than the frame it came in and this: the keys that the sender left out.
+_BRIEF_EXTRA: Final = 2_048
+
+_Name = Annotated[str, text(200)]
+_Map = Mapping[str, Any]
+_TTL = Annotated[
+    float,
+    Meta(gt=0, le=86_400_000, description="a number of milliseconds, more than 0, up to one day"),
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One message to the kernel.
+class _Call(Record, frozen=True, forbid_unknown_fields=False):
+    """The message to an object; a field that is null is as one that is not there."""
+
+    selector: _Name | None = None
+    args: list[Any] | None = None
+    kwargs: _Map | None = None
+
+    def __post_init__(self) -> None:
+        if self.kwargs and not all(map(str.isidentifier, self.kwargs)):
+            raise ValueError("the keys of kwargs must be names")
+
+
+class _Envelope(_Call, frozen=True):
+    type: _Name | None = None
+    id: _Name | None = None
+    session: _Name | None = None
+    ik: _Name | None = None
+    ttl_ms: _TTL | None = None
+    target: _Name | None = None
+    body: _Map | None = None
+    token: _Name | None = None
+
+
+class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
+    target_oid: Annotated[int, number(0, (1 << 63) - 1)] | Annotated[str, Meta(min_length=1)]
+    mission_brief: _Map | None = None
+    session: _Name | None = None
+    ik: _Name | None = None
+    token: _Name | None = None
+
+
+class Request(Record, frozen=True):
+    """One message to the kernel. Not what a peer sent, which cannot set ``plain`` and ``size``.
 
     Attributes:
         type: The verb.
@@ -59,6 +99,7 @@ class Request:
         body: What else the verb takes.
         token: Proof of being allowed in, where the transport asks for one.
         plain: True for the two-frame form.
+        size: Bytes of the frame that it came in.
     """
 
     type: str
@@ -73,6 +114,11 @@ class Request:
     body: Mapping[str, Any] = field(default_factory=dict)
     token: str = ""
     plain: bool = False
+    size: int = MAX_FRAME
+
+    def checked(self, verb: str, body: Mapping[str, Any]) -> Request:
+        """Return the request with the verb's own name and a body that was checked."""
+        return replace(self, type=verb, body=body)
 
     def brief(self) -> Brief:
         """Return the brief of a request whose body ``bat_os.core.verbs`` has checked.
@@ -87,9 +133,10 @@ class Request:
         body = {name: self.body[name] for name in names if name in self.body}
         body |= {"examples": tuple(body.get("examples", ()))}
         brief = Brief(self.target, self.selector, self.args, self.kwargs, **body)
-        size = len(ormsgpack.packb(brief.to_plain(), option=PACK))
-        if size > MAX_BRIEF:
-            raise TooLargeError(f"the brief has {size} bytes; at most {MAX_BRIEF} are taken")
+        if self.size > MAX_BRIEF - _BRIEF_EXTRA:
+            size = len(ormsgpack.packb(brief.to_plain(), option=_PACK))
+            if size > MAX_BRIEF:
+                raise TooLargeError(f"the brief has {size} bytes; at most {MAX_BRIEF} are accepted")
         return brief
 
 
@@ -108,6 +155,60 @@ class Reply:
         return self.type not in ("accepted", "event")
 
 
+def unpack(frame: bytes) -> dict[str, Any]:
+    """Return the msgpack map in ``frame``.
+
+    Raises:
+        FrameError: Not msgpack, not a map, or a key is not text.
+        TooLargeError: Over MAX_FRAME bytes, MAX_DEPTH levels or MAX_ITEMS items.
+    """
+    if len(frame) > MAX_FRAME:
+        raise TooLargeError(f"a frame of {len(frame)} bytes; at most {MAX_FRAME} are accepted")
+    try:
+        data = ormsgpack.unpackb(frame, option=_PACK)
+    except (ValueError, TypeError) as error:
+        raise FrameError(f"not msgpack: {error}") from error
+    if type(data) is not dict or not all(type(key) is str for key in data):
+        raise FrameError("not a map with text keys")
+    _check_shape(data)
+    return data
+
+
+def pack(data: Any) -> bytes:
+    """Return ``data`` as one msgpack frame.
+
+    Raises:
+        NotPlainError: Some part cannot be sent.
+        TooLargeError: Over MAX_FRAME bytes, MAX_DEPTH levels or MAX_ITEMS items.
+    """
+    _check_shape(data)
+    try:
+        packed = ormsgpack.packb(data, option=_PACK)
+    except (TypeError, ValueError) as error:
+        raise NotPlainError(f"cannot be sent: {error}") from error
+    if len(packed) > MAX_FRAME:
+        raise TooLargeError(f"{len(packed)} bytes; at most {MAX_FRAME} fit into a message")
+    return packed
+
+
+def _check_shape(data: Any) -> None:
+    items, level = 0, [data] if type(data) in _NESTED else []
+    for _ in range(MAX_DEPTH - 1):
+        parts: list[Any] = []
+        for nested in level:
+            parts += nested
+            if type(nested) is dict:
+                parts += nested.values()
+        items += len(parts)
+        if items > MAX_ITEMS:
+            raise TooLargeError(f"more than {MAX_ITEMS} items in one message")
+        level = [part for part in parts if type(part) in _NESTED]
+        if not level:
+            return
+    if any(level):
+        raise TooLargeError(f"nested deeper than {MAX_DEPTH}")
+
+
 def decode_request(frames: Sequence[bytes], peer: str = "") -> Request:
     """Return the request in ``frames``, the identity left out; ``peer`` asks, if no session does.
 
@@ -123,27 +224,56 @@ def decode_request(frames: Sequence[bytes], peer: str = "") -> Request:
         raise FrameError("the first frame is not BAT1")
     data = unpack(frames[-1])
     if len(frames) == 1:
-        return _plain_request(data, peer)
+        return _read_plain(data, peer, len(frames[-1]))
     version = data.get("v")
     if version != VERSION or type(version) is not int:
         raise VersionError(f"version {version!r}; this kernel speaks {VERSION}", supported=[1, 1])
-    ttl = data.get("ttl_ms")
-    if ttl is not None and (type(ttl) not in (int, float) or not 0 < ttl <= 86_400_000):
-        raise ArgumentsError("ttl_ms is not a number of milliseconds up to one day")
-    args, kwargs = read_arguments(data)
+    sent = convert(data, _Envelope, ArgumentsError)
     return Request(
-        type=read_text(data, "type"),
-        id=read_text(data, "id"),
-        session=read_text(data, "session") or peer,
-        key=read_text(data, "ik"),
-        ttl=None if ttl is None else ttl / 1000,
-        target=read_text(data, "target"),
-        selector=read_text(data, "selector"),
-        args=args,
-        kwargs=kwargs,
-        body=read_map(data, "body"),
-        token=read_text(data, "token"),
+        type=sent.type or "",
+        id=sent.id or "",
+        session=sent.session or peer,
+        key=sent.ik or "",
+        ttl=None if sent.ttl_ms is None else sent.ttl_ms / 1000,
+        target=sent.target or "",
+        selector=sent.selector or "",
+        args=tuple(sent.args or ()),
+        kwargs=sent.kwargs or {},
+        body=sent.body or {},
+        token=sent.token or "",
+        size=len(frames[-1]),
     )
+
+
+def _read_plain(data: Mapping[str, Any], peer: str, size: int) -> Request:
+    if data.get("command") != PLAIN_COMMAND:
+        raise FrameError(f"a single frame needs command: {PLAIN_COMMAND}")
+    sent = convert(data, _PlainBrief, ArgumentsError)
+    asked = sent.mission_brief or {}
+    call = convert(asked, _Call, ArgumentsError, path="mission_brief")
+    oid = sent.target_oid
+    return Request(
+        type="brief",
+        session=sent.session or peer,
+        key=sent.ik or "",
+        target=oid if isinstance(oid, str) else f"{oid:016x}",
+        selector=call.selector or "",
+        args=tuple(call.args or ()),
+        kwargs=call.kwargs or {},
+        body={key: asked[key] for key in ("text", "examples") if key in asked},
+        token=sent.token or "",
+        plain=True,
+        size=size,
+    )
+
+
+def read_id(frames: Sequence[bytes]) -> str:
+    """Return the id in frames that were refused, for the answer; "" where it is unreadable."""
+    try:
+        data = ormsgpack.unpackb(frames[-1][:MAX_FRAME], option=_PACK)
+        return convert(data, _Envelope, ArgumentsError).id or ""
+    except (ValueError, TypeError, IndexError, ArgumentsError):
+        return ""
 
 
 def encode_reply(reply: Reply) -> list[bytes]:
@@ -169,16 +299,23 @@ def encode_request(fields: Mapping[str, Any]) -> list[bytes]:
     return [MAGIC, pack(to_wire({"v": VERSION} | dict(fields)))]
 
 
+class _Answer(Record, frozen=True, forbid_unknown_fields=False):
+    type: _Name | None = None
+    re: _Name | None = None
+    body: dict[str, Any] | None = None
+
+
 def decode_reply(frames: Sequence[bytes]) -> tuple[str, str, dict[str, Any]]:
     """Return (type, re, body) of a kernel's reply.
 
     Raises:
         FrameError: Not a reply of this protocol.
+        ArgumentsError: A field has the wrong type.
     """
     if len(frames) != MAX_FRAMES or bytes(frames[0]) != MAGIC:
         raise FrameError("not a BAT1 reply")
-    data = unpack(frames[1])
-    return read_text(data, "type"), read_text(data, "re"), read_map(data, "body")
+    answer = convert(unpack(frames[1]), _Answer, ArgumentsError)
+    return answer.type or "", answer.re or "", answer.body or {}
 
 
 def error_body(error: BatError) -> dict[str, Any]:
@@ -190,33 +327,8 @@ def error_body(error: BatError) -> dict[str, Any]:
 
 
 def error_reply(request: Request, error: BatError) -> Reply:
-    """Return the reply that tells the sender of ``request`` about ``error``."""
+    """Return the ``error`` reply to ``request``."""
     body = error_body(error)
     if request.plain:
         body = {"status": "error", "message": str(error), "error": body}
     return Reply("error", request.id, body, plain=request.plain)
-
-
-def _plain_request(data: Mapping[str, Any], peer: str) -> Request:
-    command = data.get("command")
-    if command != PLAIN_COMMAND:
-        raise FrameError(f"a single frame needs command: {PLAIN_COMMAND}")
-    target, told = data.get("target_oid"), read_map(data, "mission_brief")
-    if type(target) is int and 0 <= target < 1 << 63:
-        target = f"{target:016x}"
-    if type(target) is not str or not target:
-        raise ArgumentsError("target_oid is neither a name nor an oid")
-    args, kwargs = read_arguments(told)
-    body: dict[str, Any] = {key: told[key] for key in ("text", "examples") if key in told}
-    return Request(
-        type="brief",
-        key=read_text(data, "ik"),
-        session=read_text(data, "session") or peer,
-        target=target,
-        selector=read_text(told, "selector"),
-        args=args,
-        kwargs=kwargs,
-        body=body,
-        token=read_text(data, "token"),
-        plain=True,
-    )

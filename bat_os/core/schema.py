@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bat_os.errors import BatError
 
 __all__ = [
-    "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "read_json",
+    "Meta", "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "read_json",
     "read_toml", "replace", "text",
 ]  # fmt: skip
 T = TypeVar("T")

@@ -402,4 +402,4 @@ def check(request: Request) -> Request:
     if verb is None:
         known = ", ".join(sorted(REQUESTS))
         raise UnknownTypeError(f"unknown type {request.type[:60]!r}; known are: {known}")
-    return replace(request, type=verb.name, body=verb.read_body(request.body))
+    return request.checked(verb.name, verb.read_body(request.body))

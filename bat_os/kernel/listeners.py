@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import zmq
 from zmq.auth.asyncio import AsyncioAuthenticator
 
-from bat_os.core.frames import MAX_FRAME
+from bat_os.core.protocol import MAX_FRAME
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:

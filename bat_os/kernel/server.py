@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import zmq
 
-from bat_os.core.frames import read_id
-from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply
+from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply, read_id
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
 from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Endpoint, bind_endpoint, receive
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from bat_os import __version__
-from bat_os.core import frames, protocol
+from bat_os.core import protocol
 from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIMITS: Final = {
-    "max_frame": frames.MAX_FRAME,
+    "max_frame": protocol.MAX_FRAME,
     "max_brief": protocol.MAX_BRIEF,
-    "max_depth": frames.MAX_DEPTH,
+    "max_depth": protocol.MAX_DEPTH,
     "queued": MAX_QUEUED,
     "queued_per_session": MAX_PER_SESSION,
     "running": RUNNING,

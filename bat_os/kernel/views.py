@@ -6,8 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.choosing import PREVIEW
-from bat_os.core.frames import MAX_FRAME, pack, unpack
-from bat_os.core.protocol import Reply
+from bat_os.core.protocol import MAX_FRAME, Reply, pack
 from bat_os.core.values import Counted, to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
@@ -84,7 +83,7 @@ def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
 
 
 def check_readable(value: Any) -> None:
-    """Return nothing when every client can read ``value``, four levels down in a reply.
+    """Raise if some client could not read ``value``, four levels down in a reply.
 
     Raises:
         TooLargeError: It is too long, too deep, or has too many parts.
@@ -92,7 +91,6 @@ def check_readable(value: Any) -> None:
     """
     try:
         packed = pack({"": {"": {"": {"": to_wire(value)}}}})
-        unpack(packed)
     except TooLargeError as error:
         raise TooLargeError(f"the answer does not fit into a message: {error}") from error
     if len(packed) > MAX_FRAME - _ENVELOPE:

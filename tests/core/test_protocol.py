@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core import frames as limits
 from bat_os.core import protocol
-from bat_os.core.frames import MAX_FRAME
+from bat_os.core.fields import MAX_EXAMPLES
 from bat_os.core.protocol import (
     MAGIC,
     MAX_BRIEF,
+    MAX_FRAME,
     Reply,
     Request,
     decode_reply,
@@ -41,11 +41,18 @@ def test_a_request_reads_back_as_it_was_written():
     fields = {"type": "brief", "id": "1", "session": "s", "ik": "k", "ttl_ms": 500, "target": "o",
               "selector": "x", "args": [1, "a"], "kwargs": {"n": None},
               "body": {"text": "t"}}  # fmt: skip
-    request = decode_request(encode_request(fields))
-    assert request == Request(
+    sent = encode_request(fields)
+    assert decode_request(sent) == Request(
         type="brief", id="1", session="s", key="k", ttl=0.5, target="o", selector="x",
         args=(1, "a"), kwargs={"n": None}, body={"text": "t"},
+        size=len(sent[1]),
     )  # fmt: skip
+
+
+def test_a_peer_cannot_say_that_its_request_is_plain_or_small():
+    request = decode_request(frames({"v": 1, "plain": True, "size": 1}))
+    assert not request.plain
+    assert request.size > 1
 
 
 def test_the_two_frame_form_is_a_brief():
@@ -109,7 +116,7 @@ def test_bad_input_gets_its_own_error(given_frames, error):
 
 def test_deep_nesting_is_too_large():
     deep: list = []
-    for _ in range(limits.MAX_DEPTH + 2):
+    for _ in range(protocol.MAX_DEPTH + 2):
         deep = [deep]
     with pytest.raises(TooLargeError):
         decode_request(frames({"v": 1, "args": deep}))
@@ -157,6 +164,31 @@ def test_a_brief_over_the_limit_is_too_large():
     request = Request("brief", target="o", selector="x", args=("y" * (MAX_BRIEF + 1),))
     with pytest.raises(TooLargeError):
         request.brief()
+
+
+@pytest.mark.parametrize("length", range(MAX_BRIEF - 300, MAX_BRIEF, 20))
+def test_a_brief_that_arrived_is_measured_as_one_that_was_made(length):
+    fields = {"type": "brief", "target": "o", "selector": "x", "args": ["y" * length]}
+    arrived = decode_request(encode_request(fields))
+    made = Request("brief", target="o", selector="x", args=("y" * length,))
+    outcomes = set()
+    for request in (arrived, made):
+        try:
+            request.brief()
+        except TooLargeError as error:
+            outcomes.add(str(error))
+        else:
+            outcomes.add("")
+    assert len(outcomes) == 1
+
+
+def test_no_brief_packs_to_more_than_its_frame_and_what_its_sender_may_leave_out():
+    examples = [{"result": 1}] * MAX_EXAMPLES
+    for body in ({"examples": examples, "mode": "cascade"}, {}):
+        fields = {"type": "brief", "target": "o", "selector": "x", "body": body}
+        request = decode_request(encode_request(fields))
+        packed = len(ormsgpack.packb(check(request).brief().to_plain()))
+        assert packed <= request.size + protocol._BRIEF_EXTRA
 
 
 @pytest.mark.parametrize(

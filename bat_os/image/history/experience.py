@@ -23,7 +23,6 @@ from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.core.brief import goal, signature
-from bat_os.core.frames import MAX_FRAME, pack, unpack
 from bat_os.core.mission import (
     MethodDrafted,
     MethodRejected,
@@ -34,6 +33,7 @@ from bat_os.core.mission import (
     QueriesPlanned,
     SkillReused,
 )
+from bat_os.core.protocol import MAX_FRAME, pack, unpack
 from bat_os.core.values import to_wire
 from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
