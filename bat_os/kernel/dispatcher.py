@@ -27,6 +27,7 @@ from bat_os.kernel.verbs.moments import send_at
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
@@ -103,13 +104,15 @@ class Dispatcher:
                         mind.image, mind.cell, brief, settle=lambda _, a: views.result(brief, a)
                     )
             except NotUnderstoodError:
-                return await self._brief(request, send)
+                return await self._accept(request, brief, send)
             seconds = round(time.monotonic() - started, 4)
             return Reply("result", request.id, body | {"seconds": seconds})
-        return await self._brief(request, send)
+        return await self._accept(request, brief, send)
 
     async def _brief(self, request: Request, send: Send) -> Reply:
-        brief = checked(request.brief())
+        return await self._accept(request, checked(request.brief()), send)
+
+    async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         record = await self._intake.accept(brief, request.session, request.key)
         if not request.plain:
             body = {"brief_id": record.id, "position": self.scheduler.queued}
