@@ -26,6 +26,62 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """One candidate for a method: a text that a model wrote, or a known function in a new form.
+
+    Attributes:
+        persona: Who wrote it, or speaks for it.
+        text: What the model wrote behind the forced opening.
+        source: The whole source of a known function; "" if a model wrote it.
+        finished: The model came to an end by itself.
+        temperature: Of the sampling.
+        seed: Of the batch.
+        prompt: SHA-256 of the prompt.
+        model: Its name.
+        digest: SHA-256 of the model.
+        adapter: Name of the adapter, or "".
+        batch: Drafts of one batch, which is drawn as a whole, have this in common.
+        sampling: All of the sampling; None for a known function.
+        asked: The prompt, with the first draft of a mission that has it; it is long.
+        known: Document of the known function that it is; "" if a model wrote it.
+        weight: What a known function counts for, as a share of the written candidates.
+    """
+
+    persona: str
+    text: str = ""
+    source: str = ""
+    finished: bool = True
+    temperature: float = 0.0
+    seed: int = 0
+    prompt: str = ""
+    model: str = ""
+    digest: str = ""
+    adapter: str = ""
+    batch: str = ""
+    sampling: Mapping[str, Any] | None = None
+    asked: Mapping[str, Any] | None = None
+    known: str = ""
+    weight: float = 0.0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data that ``from_plain`` reads back; records have had this form always."""
+        data = {_STORED.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
+        absent = _OF_WRITTEN if self.known else _OF_KNOWN
+        return {k: v for k, v in data.items() if k not in absent and (k != "asked" or v)}
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Draft:
+        """Return the draft that ``to_plain`` wrote."""
+        return cls(**{_FIELDS.get(name, name): value for name, value in data.items()})
+
+
+_STORED: Final = {"known": "from"}
+_FIELDS: Final = {"from": "known"}
+_OF_WRITTEN: Final = frozenset({"batch", "sampling", "asked"})
+_OF_KNOWN: Final = frozenset({"source", "from", "weight"})
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Base of the things that can happen to a mission.
 
@@ -80,12 +136,12 @@ class PassagesFound(Event):
 
 @dataclass(frozen=True, slots=True)
 class MethodDrafted(Event):
-    """A persona wrote candidates: maps with source, temperature, seed and prompt hash.
+    """There are candidates.
 
     ``packet`` is the cognitive state packet of a cascade (``bat_os.core.packet``).
     """
 
-    drafts: tuple[Mapping[str, Any], ...]
+    drafts: tuple[Draft, ...]
     packet: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -139,6 +195,8 @@ _EVENTS: Final[dict[str, Callable[..., Event]]] = {
 def event_to_plain(event: Event) -> dict[str, Any]:
     """Return plain data that ``event_from_plain`` reads back."""
     data = {f.name: getattr(event, f.name) for f in fields(event)}
+    if isinstance(event, MethodDrafted):
+        data["drafts"] = tuple(draft.to_plain() for draft in event.drafts)
     return {"event": type(event).__name__} | data
 
 
@@ -148,10 +206,12 @@ def event_from_plain(data: Mapping[str, Any]) -> Event:
     Raises:
         TransitionError: No event has that name.
     """
-    values = dict(data)
+    values: dict[str, Any] = dict(data)
     kind = _EVENTS.get(values.pop("event", ""))
     if kind is None:
         raise TransitionError(f"unknown event {data.get('event')!r}")
+    if "drafts" in values:
+        values["drafts"] = tuple(map(Draft.from_plain, values["drafts"]))
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 

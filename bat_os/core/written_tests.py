@@ -130,8 +130,8 @@ def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
     best = choice.chosen
     if best is None:
         ranked = sorted(choice.rivals, key=lambda rival: not passes(rival))
-        told = f"; one answer passes {tests}" if any(map(passes, ranked)) else ""
-        return replace(choice, rivals=tuple(ranked[:RIVALS]), reason=choice.reason + told)
+        passing = f"; one answer passes {tests}" if any(map(passes, ranked)) else ""
+        return replace(choice, rivals=tuple(ranked[:RIVALS]), reason=choice.reason + passing)
     with_it = [
         verdict
         for verdict in (best, *choice.verdicts)
@@ -148,7 +148,7 @@ def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
     return replace(choice, chosen=with_it[0], status=status, reason=reason)
 
 
-def told(
+def with_results(
     tests: Sequence[Mapping[str, Any]], passed: Sequence[frozenset[int]], strong: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Return the tests for the provenance, with ``passed`` (drafts) and ``strong`` of each."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.core.brief import Brief
+    from bat_os.core.mission import Draft
     from bat_os.core.personas import Persona
     from bat_os.core.protocol import Request
     from bat_os.core.settings import Settings
@@ -31,13 +32,13 @@ class Cascaded:
 
     Attributes:
         packet: ``CognitiveStatePacket`` as plain data.
-        draft: One more candidate, in the form of ``MethodDrafted``.
+        draft: One more candidate.
         model_calls: Batches that the models ran.
         tokens: New tokens that they drew.
     """
 
     packet: Mapping[str, Any]
-    draft: dict[str, Any]
+    draft: Draft
     model_calls: int
     tokens: int
 

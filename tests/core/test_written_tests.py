@@ -12,8 +12,8 @@ from bat_os.core.written_tests import (
     find_strong,
     read_tests,
     schema_for,
-    told,
     weigh,
+    with_results,
 )
 from bat_os.errors import ModelOutputError
 
@@ -63,7 +63,7 @@ def test_what_is_no_test_is_refused(text):
 def test_a_test_that_none_or_all_pass_is_weak():
     drafts = passing(0, 1, 2)
     assert find_strong([passing(), passing(0, 1, 2), passing(1)], drafts) == [2]
-    assert told([{"args": [1], "result": 2}], [passing(1)], [0]) == [
+    assert with_results([{"args": [1], "result": 2}], [passing(1)], [0]) == [
         {"args": [1], "result": 2, "passed": [1], "strong": True}
     ]
 

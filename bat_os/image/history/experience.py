@@ -156,24 +156,22 @@ def _candidates(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return a row per candidate, with what was found about it, and the prompts by SHA-256."""
     rows: list[dict[str, Any]] = []
     prompts: dict[str, Any] = {}
-    pool: list[dict[str, Any]] = []  # of the rounds whose candidates are judged together
     rounds = 0
     for event in record.mission.events:
         if isinstance(event, MethodDrafted):
             rounds += 1
-            drawn = [{k: d[k] for k in _DRAFT if k in d} for d in event.drafts]
-            prompts |= {d["prompt"]: d["asked"] for d in event.drafts if "asked" in d}
-            pool += [row | {"round": rounds, "chosen": False} for row in drawn]
-            rows += pool[len(pool) - len(drawn) :]
+            prompts |= {draft.prompt: draft.asked for draft in event.drafts if draft.asked}
+            drafts = [draft.to_plain() for draft in event.drafts]
+            about = {"round": rounds, "chosen": False}
+            rows += [{k: draft[k] for k in _DRAFT if k in draft} | about for draft in drafts]
         elif isinstance(event, MethodRejected | MethodVerified):
-            _judge(pool, event.verdicts)
+            judged = rows[len(rows) - len(event.verdicts) :]
+            _judge(judged, event.verdicts)
             if isinstance(event, MethodVerified):
-                pool[event.chosen]["chosen"] = True
-            elif all(verdict["problem"] for verdict in event.verdicts):
-                pool = []
+                judged[event.chosen]["chosen"] = True
     asked = (record.answer or {}).get("body", {}).get("details", {}).get("candidates", ())
     if record.mission.last(MissionFailed):
-        _judge(pool, asked)
+        _judge(rows[len(rows) - len(asked) :], asked)
     return rows, prompts
 
 
@@ -183,10 +181,10 @@ def _packet(mission: Mission) -> dict[str, Any]:
     return next((dict(event.packet) for event in drafted if event.packet), {})
 
 
-def _judge(pool: list[dict[str, Any]], verdicts: Iterable[Mapping[str, Any]]) -> None:
+def _judge(judged: list[dict[str, Any]], verdicts: Iterable[Mapping[str, Any]]) -> None:
     for verdict in verdicts:
-        if verdict["draft"] < len(pool):
-            pool[verdict["draft"]] |= {key: verdict[key] for key in _VERDICT if key in verdict}
+        if verdict["draft"] < len(judged):
+            judged[verdict["draft"]] |= {key: verdict[key] for key in _VERDICT if key in verdict}
 
 
 def _steps(mission: Mission, accepted: float, times: list[float]) -> list[dict[str, Any]]:

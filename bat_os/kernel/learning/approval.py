@@ -1,6 +1,6 @@
-"""Approval: what a model wrote waits for the Architect's yes, where the owner wants that.
+"""Approval: what a model wrote waits for the Architect's yes, if the owner wants that.
 
-    hold            instead of the installing turn: a version that waits, and the asker is told
+    hold            in place of the installing turn: a version that waits; the reply says so
     refuse_waiting  the message is sent again before the yes: no second method is written
 
 The yes itself is the verb ``approve``.
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.protocol import error_body
 from bat_os.errors import ApprovalWantedError, TransitionError
 from bat_os.image import missions
-from bat_os.image.history import marks, versions
-from bat_os.image.objects import Method
+from bat_os.image.history import versions
 from bat_os.kernel import views
+from bat_os.kernel.learning.target import waiting_version
 from bat_os.kernel.snapshot import find
 
 if TYPE_CHECKING:
@@ -27,55 +27,45 @@ if TYPE_CHECKING:
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.judge import Installation
+    from bat_os.kernel.learning.target import Target
 
     Root = MutableMapping[str, Any]
 
 
-async def hold(mind: KernelContext, record: Record, made: Installation, choice: Choice) -> None:
+async def hold(
+    mind: KernelContext, record: Record, installation: Installation, choice: Choice
+) -> None:
     """End the mission with a version that waits; the first call has no effect.
 
     Raises:
-        TransitionError: The target understands the message meanwhile, or one waits already.
+        TransitionError: The target understands the message by now, or a version waits already.
         ArgumentsError: The method is pinned.
     """
-    skill, now = made.skill, time.time()
+    skill, now = installation.skill, time.time()
     shown = choice.chosen.preview if choice.chosen is not None else ""
 
     def work(root: Root) -> None:
-        made.check(root)
-        target = find(root, made.target)
-        if _waiting(root, target, skill.selector) and not made.replaces:
+        installation.check(root)
+        target = find(root, installation.target)
+        if waiting_version(root, target, skill.selector) and not installation.replaces:
             raise TransitionError(f"{skill.selector} waits for approval already")
         number = versions.hold(root, target, skill, at=now, mission=record.id)
-        error = _wanted(made.target, skill.selector, number)
+        error = _wanted(installation.target, skill.selector, number)
         error.details |= {"source": skill.source, "shown": shown, "status": skill.status}
-        body = error_body(error) | views.facts(record, made.mission)
-        missions.write(root, record.id, made.mission, {"type": "error", "body": body})
+        body = error_body(error) | views.facts(record, installation.mission)
+        missions.write(root, record.id, installation.mission, {"type": "error", "body": body})
 
     await mind.image.transact(work, note=f"hold {skill.selector}"[:70], mission=record.id)
 
 
-async def refuse_waiting(mind: KernelContext, brief: Brief) -> None:
-    """Return nothing unless the message would be understood after the Architect's yes.
+def refuse_waiting(target: Target, brief: Brief) -> None:
+    """Refuse a message that will be understood after the Architect's yes.
 
     Raises:
-        ApprovalWantedError: A version of it waits.
+        ApprovalWantedError: A version of the method waits.
     """
-
-    def look(root: Root) -> tuple[str, int]:
-        for holder in find(root, brief.target).lineage():
-            if number := _waiting(root, holder, brief.selector):
-                return holder.name or brief.target, number
-        return "", 0
-
-    name, number = await mind.image.transact(look, note="look for what waits")
-    if number:
-        raise _wanted(name, brief.selector, number)
-
-
-def _waiting(root: Root, holder: Any, selector: str) -> int:
-    method = holder.slots.get(selector)
-    return int(marks.waiting(root, method).get("version", 0)) if isinstance(method, Method) else 0
+    if target.waiting.number:
+        raise _wanted(target.waiting.holder, brief.selector, target.waiting.number)
 
 
 def _wanted(name: str, selector: str, number: int) -> ApprovalWantedError:

@@ -1,50 +1,89 @@
-"""Write a batch of candidates for a method: the SYNTHESIZING step of one mission.
+"""The SYNTHESIZING step of one mission: a batch of candidates for a method.
 
-known methods that fit     as they are, under the new name (similar.py)
-greedy x 1, sampled x n    prefilled with the signature; half of them after being shown
-                           similar functions, learned ones and those of the seed library
+    known functions near the wish       as they are, under the new name
+    known functions that fit examples   whatever their words, also with arguments rearranged
+    greedy x 1, sampled x n             prefilled with the signature; half of them after being shown
+                                        similar functions, learned ones and those of the library
+
+The words of a wish find what was written for words like them. An example finds more: whatever the
+library has that fits and gives the wanted result. Trying one is a turn in the cell that commits
+nothing and takes some milliseconds, so the nearest POOL are tried.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal
-from bat_os.core.mission import MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
+from bat_os.core.brief import goal, literals
+from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
 from bat_os.core.prompts import STOP, Plan, ask_method
 from bat_os.image.objects import digest
-from bat_os.kernel.learning.byexample import find_by_example
-from bat_os.kernel.learning.replacement import replaced_by
-from bat_os.kernel.learning.similar import STEWARD, adapt_to, find_similar
-from bat_os.kernel.snapshot import find
+from bat_os.kernel.learning.target import STEWARD
+from bat_os.kernel.learning.trial import reproduces, tells_enough
+from bat_os.method.adapt import adapt, rebind_arguments
+from bat_os.sentence.sameness import weigh_known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.learning.similar import Similar
+    from bat_os.kernel.learning.target import Target
     from bat_os.kernel.missions.feed import TextFeed
-    from bat_os.ports import Prompt, Sampling
+    from bat_os.ports import Completion, Prompt, Sampling
 
+ADAPTED: Final = 3
+POOL: Final = 48  # functions of each kind that are tried on the examples
+TRIALS: Final = 240
+ENOUGH: Final = 3
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
-_FENCE: Final = "```python\n"  # for the model, not for who looks on
+_FENCE: Final = "```python\n"  # for the model, not for people who watch
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A known function: learned, or of the seed library.
+
+    Attributes:
+        doc_id: Its document in the knowledge catalog.
+        wish: What it was written for.
+        selector: Its name.
+        source: Of the function alone, with its imports.
+        pure: It uses nothing of its object; only such ones are shown to a writer.
+        likeness: Cosine of the two wishes.
+    """
+
+    doc_id: str
+    wish: str
+    selector: str
+    source: str
+    pure: bool
+    likeness: float
+
+    def as_draft(self, source: str, weight: float = 0.0) -> Draft:
+        """Return the function in its new form as a candidate."""
+        return Draft(STEWARD, source=source, known=self.doc_id, weight=weight)
 
 
 class Synthesis:
-    """The SYNTHESIZING step of one mission."""
+    """Writes the candidates of one round.
 
-    def __init__(self, mind: KernelContext, record: Record, text_feed: TextFeed) -> None:
+    Attributes:
+        target: The receiver.
+    """
+
+    def __init__(
+        self, mind: KernelContext, record: Record, target: Target, text_feed: TextFeed
+    ) -> None:
+        self.target = target
         self._mind = mind
         self._record = record
         self._text_feed = text_feed
         self._brief = record.mission.brief
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
-        self._persona = ""
-        self._asked: set[str] = set()
 
     async def write(self) -> MethodDrafted:
         """Return the candidates; the same record gives the same ones with the same model.
@@ -52,48 +91,46 @@ class Synthesis:
         Raises:
             ModelError: The model cannot be had.
         """
-        mission, limits = self._record.mission, self._mind.profile.limits
-        self._persona = await writer_of(self._mind, self._brief)
-        system = self._mind.personas[self._persona].system_prompt
-        system = f"{system} {self._plan.system}".rstrip() + self._without()
-        replaced = await replaced_by(self._mind, self._brief)
-        similar = await find_similar(self._mind, self._record)
+        mission, replaced = self._record.mission, self.target.replaced
+        similar = await self._find_similar()
         if replaced.number:  # it would come back as its own successor
-            similar = [one for one in similar if one.selector != self._brief.selector]
-        shots = [(one.wish, one.source) for one in similar if one.pure][: limits.shots]
-        plain = ask_method(self._brief, system, None)
-        shown = ask_method(self._brief, system, shots)
-        count = self._plan.candidates or self._mind.options.candidates
-        greedy = [plain] if mission.rounds == 0 else []
-        sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
+            similar = [known for known in similar if known.selector != self._brief.selector]
+        drafts = [] if mission.rounds else await self._adapt(similar)
         again = f" {replaced.number}" if replaced.number else ""
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
-        drafts = [] if mission.rounds else await self._adapt(similar)
         calls = tokens = 0
-        own = self._mind.profile.personas[self._persona].sampling
-        likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
-        varied = replace(likely, temperature=self._plan.temperature or own.temperature)
-        for prompts, sampling in ((greedy, likely), (sampled, varied)):
-            if prompts:
-                written, drawn = await self._draw(prompts, sampling)
-                drafts += written
-                calls, tokens = calls + 1, tokens + drawn
+        for prompts, sampling in self._batches(similar, seed):
+            completions = await self._draw(prompts, sampling)
+            drafts += self._as_drafts(prompts, completions, sampling)
+            calls, tokens = calls + 1, tokens + sum(text.tokens for text in completions)
         packet: Mapping[str, Any] = {}
         if self._brief.mode and self._mind.cascade is not None and not mission.rounds:
             passages = mission.last(PassagesFound).passages
             final = await self._mind.cascade(self._mind, self._brief, passages)
             drafts, packet = [*drafts, final.draft], final.packet
             calls, tokens = calls + final.model_calls, tokens + final.tokens
-        return MethodDrafted(tuple(drafts), packet, model_calls=calls, tokens=tokens)
+        return MethodDrafted(_with_prompts_once(drafts), packet, model_calls=calls, tokens=tokens)
 
-    async def _adapt(self, similar: Sequence[Similar]) -> list[dict[str, Any]]:
-        """Return known functions as drafts: the nearest by their words, and others by example."""
-        drafts = await adapt_to(self._mind, self._brief, similar)
-        known = {draft["from"] for draft in drafts}
-        return drafts + await find_by_example(self._mind, self._brief, known)
+    def _batches(
+        self, similar: Sequence[Similar], seed: int
+    ) -> list[tuple[list[Prompt], Sampling]]:
+        """Return what is drawn: a greedy draft in the first round, and the sampled ones."""
+        persona, limits = self.target.persona, self._mind.profile.limits
+        system = self._mind.personas[persona].system_prompt
+        system = f"{system} {self._plan.system}".rstrip() + self._without()
+        shots = [(known.wish, known.source) for known in similar if known.pure]
+        plain = ask_method(self._brief, system, None)
+        shown = ask_method(self._brief, system, shots[: limits.shots])
+        count = self._plan.candidates or self._mind.options.candidates
+        greedy = [plain] if self._record.mission.rounds == 0 else []
+        sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
+        own = self._mind.profile.personas[persona].sampling
+        likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
+        varied = replace(likely, temperature=self._plan.temperature or own.temperature)
+        return [(prompts, how) for prompts, how in ((greedy, likely), (sampled, varied)) if prompts]
 
     def _without(self) -> str:
-        """Return what the cell's Python lacks, for the writer; "" where it lacks nothing.
+        """Return what the cell's Python lacks, for the writer; "" if it lacks nothing.
 
         What candidates of an earlier round failed on comes first.
         """
@@ -103,42 +140,131 @@ class Synthesis:
         lacks = dict.fromkeys([*missed, *self._mind.cell.stats().get("lacks", ())])
         return f" Do without {'; '.join(list(lacks)[:most])}." if lacks else ""
 
-    async def _draw(
-        self, prompts: Sequence[Prompt], sampling: Sampling
-    ) -> tuple[list[dict[str, Any]], int]:
-        roster, persona = self._mind.roster, self._persona
-        begin = prompts[0].prefill.removeprefix(_FENCE)
+    async def _draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> Sequence[Completion]:
+        persona, begin = self.target.persona, prompts[0].prefill.removeprefix(_FENCE)
         with self._text_feed.writing(self._record.id, persona, begin) as hear:
-            written = await roster.generate(persona, prompts, sampling, writing=True, on_text=hear)
-        drafts: list[dict[str, Any]] = [
-            {
-                "text": one.text,
-                "finished": one.finished,
-                "temperature": sampling.temperature,
-                "seed": sampling.seed,
-                "batch": f"{self._record.mission.rounds} {sampling.temperature}",
-                "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
-                "prompt": digest(repr(prompt)),
-                "persona": persona,
-                "model": roster.model_of(persona),
-                "digest": roster.digest_of(persona),
-                "adapter": roster.adapter_of(persona, writing=True),
-            }
-            for prompt, one in zip(prompts, written, strict=True)
+            return await self._mind.roster.generate(
+                persona, prompts, sampling, writing=True, on_text=hear
+            )
+
+    def _as_drafts(
+        self, prompts: Sequence[Prompt], completions: Sequence[Completion], sampling: Sampling
+    ) -> list[Draft]:
+        batch = f"{self._record.mission.rounds} {sampling.temperature}"
+        return [
+            draft_of(self._mind, self.target.persona, prompt, completion, sampling, batch)
+            for prompt, completion in zip(prompts, completions, strict=True)
         ]
-        for draft, prompt in zip(drafts, prompts, strict=True):
-            if draft["prompt"] not in self._asked:  # once: it is long, and many share it
-                self._asked.add(draft["prompt"])
-                draft["asked"] = {"messages": prompt.messages, "prefill": prompt.prefill}
-        return drafts, sum(one.tokens for one in written)
+
+    async def _find_similar(self) -> list[Similar]:
+        """Return the functions among the passages found, the nearest wish first."""
+        passages = self._record.mission.last(PassagesFound).passages
+        known = [passage for passage in passages if passage["kind"] in ("method", "seed")]
+        return await read_functions(self._mind, goal(self._brief), known)
+
+    async def _adapt(self, similar: Sequence[Similar]) -> list[Draft]:
+        """Return known functions as drafts: the nearest by their words, and others by example."""
+        form = self.target.form_for(self._brief)
+        drafts: list[Draft] = []
+        for known in similar:
+            weight = weigh_known(known.likeness, form.wish, known.wish)
+            source = adapt(known.source, known.selector, form) if weight is not None else ""
+            if source and len(drafts) < ADAPTED:
+                drafts.append(known.as_draft(source, weight or 0.0))
+        return drafts + await self._find_by_example({draft.known for draft in drafts})
+
+    async def _find_by_example(self, known: Collection[str]) -> list[Draft]:
+        """Return up to ENOUGH functions that do what the examples show, the nearest first.
+
+        Args:
+            known: Documents that are candidates already.
+        """
+        mind, brief, examples = self._mind, self._brief, self.target.examples
+        if not tells_enough(examples):
+            return []
+        form = self.target.form_for(brief)
+        hits = [
+            {"doc_id": hit.doc_id, "text": hit.text}
+            for kind in ("method", "seed")
+            for hit in await mind.catalog.search((form.wish,), top_k=POOL, kind=kind)
+            if hit.doc_id not in known
+        ]
+        drafts: list[Draft] = []
+        left = TRIALS
+        for function in await read_functions(mind, form.wish, hits):
+            # In a thread: known messages are answered at the same time.
+            ways = await asyncio.to_thread(
+                rebind_arguments, function.source, function.selector, form, literals(form.wish)
+            )
+            for source in ways[:left]:
+                if await reproduces(mind, brief, source, examples):
+                    drafts.append(function.as_draft(source))
+                    break
+            left -= len(ways)
+            if len(drafts) == ENOUGH or left <= 0:
+                break
+        return drafts
 
 
-async def writer_of(mind: KernelContext, brief: Brief) -> str:
-    """Return the name of the persona that the target delegates to."""
+async def read_functions(
+    mind: KernelContext, wish: str, known: Sequence[Mapping[str, Any]]
+) -> list[Similar]:
+    """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first.
 
-    def work(root: MutableMapping[str, Any]) -> Any:
-        found = find(root, brief.target).lookup("persona")
-        return found[1] if found else STEWARD
+    Raises:
+        ModelError: The embedding model cannot be had.
+    """
+    if not known:
+        return []
+    metas = await mind.image.transact(
+        lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in known],
+        note="read similar methods",
+    )
+    wishes = [passage["text"].partition("\n")[0] for passage in known]
+    vectors = await mind.catalog.embed([wish, *wishes])
+    similar = [
+        Similar(passage["doc_id"], own, meta["selector"], meta["source"].rstrip(),
+                bool(meta.get("pure")), round(float(vectors[0] @ vector), 4))
+        for passage, own, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
+        if len(meta["source"]) <= mind.profile.limits.shot_chars
+    ]  # fmt: skip
+    nearest: dict[str, Similar] = {}
+    for function in sorted(similar, key=lambda function: -function.likeness):
+        nearest.setdefault(function.doc_id, function)  # several wishes of a seed may be found
+    return [*nearest.values()]
 
-    name = await mind.image.transact(work, note="look up the persona")
-    return name if type(name) is str and name in mind.personas else STEWARD
+
+def draft_of(
+    mind: KernelContext,
+    persona: str,
+    prompt: Prompt,
+    completion: Completion,
+    sampling: Sampling,
+    batch: str,
+) -> Draft:
+    """Return what a persona wrote as a draft, with all that it takes to draw it again."""
+    roster = mind.roster
+    return Draft(
+        persona,
+        completion.text,
+        finished=completion.finished,
+        temperature=sampling.temperature,
+        seed=sampling.seed,
+        prompt=digest(repr(prompt)),
+        model=roster.model_of(persona),
+        digest=roster.digest_of(persona),
+        adapter=roster.adapter_of(persona, writing=True),
+        batch=batch,
+        sampling={name: getattr(sampling, name) for name in _SAMPLING},
+        asked={"messages": prompt.messages, "prefill": prompt.prefill},
+    )
+
+
+def _with_prompts_once(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
+    """Return the drafts, each prompt with the first that has it: it is long, and many share it."""
+    asked: set[str] = set()
+    kept: list[Draft] = []
+    for draft in drafts:
+        kept.append(replace(draft, asked=None) if draft.prompt in asked else draft)
+        asked.add(draft.prompt)
+    return tuple(kept)

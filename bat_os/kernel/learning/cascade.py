@@ -17,6 +17,7 @@ from bat_os.core.prompts import STOP, ask_method, read_method
 from bat_os.errors import ModelOutputError
 from bat_os.image.objects import digest
 from bat_os.kernel.context import Cascaded
+from bat_os.kernel.learning.candidates import draft_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
     from bat_os.ports import Completion, Prompt, Sampling
 
 SECONDS: Final = 60.0  # for one stage, waiting included
-_SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
 
 async def run_cascade(
     mind: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
 ) -> Cascaded:
-    """Return the packet of all stages and the final draft, in the form of ``MethodDrafted``.
+    """Return the packet of all stages and the final draft.
 
     Raises:
         ModelError: A model cannot be had.
@@ -66,7 +66,7 @@ async def run_cascade(
     writing = _method(mind, "ALFRED", seed)
     last = await _draw(mind, "ALFRED", prompt, writing)
     packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
-    draft = _draft(mind, prompt, last, writing)
+    draft = draft_of(mind, "ALFRED", prompt, last, writing, "cascade")
     tokens = sum(stage.tokens for stage in packet.stages)
     calls = 3 + bool(passages)
     return Cascaded(packet.to_plain(), draft, calls, tokens)
@@ -99,23 +99,3 @@ def _read(persona: str, answer: Completion, read: Callable[[str], Stage]) -> Sta
     except ModelOutputError as error:
         text = f"the answer could not be read: {error}"
         return Stage(persona, skipped=text, tokens=answer.tokens)
-
-
-def _draft(
-    mind: KernelContext, prompt: Prompt, last: Completion, sampling: Sampling
-) -> dict[str, Any]:
-    roster = mind.roster
-    return {
-        "text": last.text,
-        "finished": last.finished,
-        "temperature": sampling.temperature,
-        "seed": sampling.seed,
-        "batch": "cascade",
-        "sampling": {name: getattr(sampling, name) for name in _SAMPLING},
-        "prompt": digest(repr(prompt)),
-        "persona": "ALFRED",
-        "model": roster.model_of("ALFRED"),
-        "digest": roster.digest_of("ALFRED"),
-        "adapter": roster.adapter_of("ALFRED", writing=True),
-        "asked": {"messages": prompt.messages, "prefill": prompt.prefill},
-    }

@@ -8,8 +8,8 @@
                   method, its index entry, the effects of the first call, the answer, COMPLETE
 
 A step takes the stored record and returns the event that happened; which state follows is
-``Mission.advance``'s business. Only the last step touches the target, so a killed kernel
-goes on from the last committed state, and a failed mission leaves the target as it was.
+``Mission.advance``'s business. Only the last step touches the target, so a killed kernel resumes
+at the last committed state, and a failed mission leaves the target as it was.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.kernel import views
 from bat_os.kernel.learning.approval import hold, refuse_waiting
-from bat_os.kernel.learning.candidates import Synthesis, writer_of
+from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
-from bat_os.kernel.learning.replacement import replaced_by
 from bat_os.kernel.learning.reuse import find_known
+from bat_os.kernel.learning.target import read_target
 from bat_os.kernel.missions.feed import TextFeed
 from bat_os.kernel.turn import take_turn
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from bat_os.core.mission import Event, Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.learning.target import Target
     from bat_os.kernel.turn import Answer
 
     Root = MutableMapping[str, Any]
@@ -74,8 +75,8 @@ class CognitiveCycle:
 
     Attributes:
         mind: The image and the ports.
-        emit: Told of every transition after it was committed: (mission id, mission, what
-            is worth saying about it).
+        emit: Called after every transition was committed, with the mission's id, the mission, and
+            details for people.
         text_feed: Sends on the text that models write.
     """
 
@@ -133,6 +134,14 @@ class CognitiveCycle:
         self.emit(record.id, after, say)
 
     async def _answer_or_begin(self, record: Record) -> Outcome:
+        if (target := await self._answer_if_understood(record)) is None:
+            return None
+        if not target.replaced.number and await self._reuse(record):
+            return None
+        return BriefAccepted(), {"goal": goal(record.mission.brief)}
+
+    async def _answer_if_understood(self, record: Record) -> Target | None:
+        """Answer a message that is understood, and return None; else return the receiver."""
         done = record.mission.advance(MessageUnderstood())
 
         def settle(root: Root, answer: Answer) -> None:
@@ -140,20 +149,19 @@ class CognitiveCycle:
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
         brief, mind = record.mission.brief, self.mind
-        if (await replaced_by(mind, brief)).number:
-            return BriefAccepted(), {"goal": goal(brief)}
+        if brief.fresh and (target := await read_target(mind, brief)).replaced.number:
+            return target
         try:
             await take_turn(mind.image, mind.cell, brief, settle=settle, mission=record.id)
         except NotUnderstoodError:
-            await refuse_waiting(mind, brief)
-            if record.mission.state is State.IDLE and await self._reuse(record):
-                return None
-            return BriefAccepted(), {"goal": goal(brief)}
+            target = await read_target(mind, brief)
+            refuse_waiting(target, brief)
+            return target
         self.emit(record.id, done, {})
         return None
 
     async def _reuse(self, record: Record) -> bool:
-        """Answer by a skill that serves the same wish under another name; False: there is none."""
+        """Answer by a known skill for the same wish; return False if there is none."""
         brief, mind = record.mission.brief, self.mind
         if brief.fresh or (known := await find_known(mind, brief)) is None:
             return False
@@ -164,9 +172,9 @@ class CognitiveCycle:
             body = views.result(brief, answer, **views.facts(record, done), **say)
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
-        told = replace(brief, target=known.holder, selector=known.selector)
+        call = replace(brief, target=known.holder, selector=known.selector)
         try:
-            await take_turn(mind.image, mind.cell, told, settle=settle, mission=record.id)
+            await take_turn(mind.image, mind.cell, call, settle=settle, mission=record.id)
         except _DOES_NOT_SERVE:
             return False
         self.emit(record.id, done, say)
@@ -217,24 +225,26 @@ class CognitiveCycle:
         )  # fmt: skip
         say = {
             "passages": [p["title"] for p in passages],
-            "persona": await writer_of(self.mind, record.mission.brief),
+            "persona": (await read_target(self.mind, record.mission.brief)).persona,
         }
         return PassagesFound(passages), say
 
     async def _write_candidates(self, record: Record) -> Outcome:
-        event = await Synthesis(self.mind, record, self.text_feed).write()
+        target = await read_target(self.mind, record.mission.brief)
+        event = await Synthesis(self.mind, record, target, self.text_feed).write()
         return event, {"candidates": len(event.drafts)}
 
     async def _choose_and_install(self, record: Record) -> Outcome:
-        if await self._answer_or_begin(record) is None:  # another mission taught it meanwhile
+        target = await self._answer_if_understood(record)
+        if target is None:  # another mission has taught it by now
             return None
-        validation = Validation(self.mind, record)
+        validation = Validation(self.mind, record, target)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         if choice.status == "unsure" and record.mission.rounds >= UNSURE_ROUNDS:
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
-            return await self._reject(record, choice.reason, verdicts, **validation.spent)
+            return _rejected(target, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
         if self.mind.options.approve:
             await hold(self.mind, record, install, choice)
@@ -255,22 +265,19 @@ class CognitiveCycle:
             )
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
-            return await self._reject(record, reason, verdicts, **validation.spent)
+            return _rejected(target, reason, verdicts, **validation.spent)
         self.emit(record.id, install.mission, {"status": choice.status, "why": choice.reason})
         return None
-
-    async def _reject(self, record: Record, reason: str, verdicts: Any, **spent: int) -> Outcome:
-        say = {
-            "reason": reason,
-            "verdicts": views.table(verdicts),
-            "persona": await writer_of(self.mind, record.mission.brief),
-        }
-        return MethodRejected(reason, verdicts, **spent), say
 
     async def _read(self, mission_id: str) -> Record:
         return await self.mind.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
+
+
+def _rejected(target: Target, reason: str, verdicts: Any, **spent: int) -> Outcome:
+    say = {"reason": reason, "verdicts": views.table(verdicts), "persona": target.persona}
+    return MethodRejected(reason, verdicts, **spent), say
 
 
 def _failed(error: BatError, **spent: int) -> tuple[MissionFailed, dict[str, Any]]:

@@ -18,18 +18,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, parameters, signature
-from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview, same
+from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
 from bat_os.core.values import to_wire
-from bat_os.errors import CellError, NotFoundError, ProtocolError, TransitionError
+from bat_os.errors import NotFoundError, TransitionError
 from bat_os.failpoints import cross
 from bat_os.image.history.versions import Skill, install
-from bat_os.image.objects import digest, kept_examples, merge_examples
-from bat_os.kernel.learning.repair import mend
-from bat_os.kernel.learning.replacement import Replaced, find_replaced
-from bat_os.kernel.learning.written import weigh_by_tests
-from bat_os.kernel.snapshot import find, runnable_of, snapshot_of
+from bat_os.image.objects import digest
+from bat_os.kernel.learning.target import find_replaced
+from bat_os.kernel.learning.trial import (
+    ITS_FAULT,
+    SEED,
+    SHORT_SECONDS,
+    mend,
+    try_examples,
+    weigh_by_tests,
+)
+from bat_os.kernel.snapshot import find, runnable_of
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
@@ -46,27 +52,23 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
-    from bat_os.core.mission import Mission
+    from bat_os.core.mission import Draft, Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.learning.written import Tested
+    from bat_os.kernel.learning.target import Target
+    from bat_os.kernel.learning.trial import Tested
     from bat_os.kernel.turn import Answer
 
-TRIAL_SEED: Final = 1
-TRIAL_SECONDS: Final = 3.0
-PROBE_SECONDS: Final = 0.5
 _CHANCE: Final = re.compile(r"\b(random|secrets|uuid)\b")
 MAX_MEANING: Final = 200
-# All else (a full disk, a cell that cannot be had) is not the candidate's fault: it ends the step.
-_ITS_FAULT: Final = (CellError, ProtocolError)
 
 
-def _drafts_of(mission: Mission) -> tuple[Mapping[str, Any], ...]:
+def _drafts_of(mission: Mission) -> tuple[Draft, ...]:
     """Return the last batch, and those before it that left open which answer is right.
 
     A batch in which each candidate had a problem or was in doubt says nothing about the next one.
     """
-    drafts: list[Mapping[str, Any]] = []
+    drafts: list[Draft] = []
     for event in mission.events:
         if isinstance(event, MethodDrafted):
             drafts += event.drafts
@@ -81,7 +83,7 @@ def _speaks(verdict: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The winner, ready to be put into the image by the transaction that answers.
+    """The winner, ready for the transaction that installs it and answers.
 
     Attributes:
         candidate: To answer the first call with.
@@ -109,21 +111,21 @@ class Installation:
         cross("install.before")
 
     def check(self, root: Mapping[str, Any]) -> None:
-        """Return nothing when the target still lacks the method, or has the one to replace.
+        """Check that the target still lacks the method, or has the one to replace.
 
         Raises:
-            TransitionError: It has another one meanwhile.
+            TransitionError: It has another one by now.
             ArgumentsError: The method is pinned.
         """
         target, brief = find(root, self.target), self.mission.brief
         known = runnable_of(target, self.skill.selector, {})
         here = self.skill.provenance["cell"]
         if find_replaced(root, brief).number != self.replaces:
-            raise TransitionError(f"{self.skill.selector} has another version meanwhile")
+            raise TransitionError(f"{self.skill.selector} has another version by now")
         if self.replaces:
             return
         if target.lookup(self.skill.selector) and (known is None or known.cell in ("", here)):
-            raise TransitionError(f"{self.skill.selector} was taught meanwhile")
+            raise TransitionError(f"{self.skill.selector} was taught by now")
 
 
 class Validation:
@@ -133,15 +135,13 @@ class Validation:
         tested: What became of written tests, once there are any.
     """
 
-    def __init__(self, mind: KernelContext, record: Record) -> None:
+    def __init__(self, mind: KernelContext, record: Record, target: Target) -> None:
         self._mind = mind
+        self._target = target
         self._record = record
         self._brief = record.mission.brief
         self._drafts = _drafts_of(record.mission)
-        self._slots: frozenset[str] = frozenset()
-        self._selectors: frozenset[str] = frozenset()
-        self._examples: tuple[Mapping[str, Any], ...] = ()
-        self._replaced = Replaced()
+        self._examples = target.examples
         self.tested: Tested | None = None
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
 
@@ -151,28 +151,35 @@ class Validation:
         Raises:
             CellUnavailableError: No learned code can run on this machine.
         """
-        await self._mind.image.transact(self._look, note="look at the target")
         verdicts: list[Verdict] = []
         judged: dict[str, Verdict] = {}
         for number, draft in enumerate(self._drafts):
-            source, fixups = self._mend(draft)
+            source, fixups = self._fix_up(draft)
             if source not in judged:
                 judged[source] = await self._judge_one(Verdict(number, source, fixups))
-            known = {"known": draft.get("from", ""), "weight": draft.get("weight", 0.0)}
-            verdicts.append(replace(judged[source], draft=number, fixups=fixups, **known))
+            verdicts.append(
+                replace(
+                    judged[source],
+                    draft=number,
+                    fixups=fixups,
+                    known=draft.known,
+                    weight=draft.weight,
+                )
+            )
         choice = choose(tuple(verdicts), len(self._examples))
         if self._examples and choice.chosen is None:
             choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
         if self._mind.options.tests == "written" and not self._examples:
-            self.tested = await weigh_by_tests(self._mind, self._brief, choice, self._run)
+            now = self._now.timestamp()
+            self.tested = await weigh_by_tests(self._mind, self._brief, choice, now)
             choice = self.tested.choice
         return choice
 
     async def _mended(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Return the verdicts, those of candidates that a small change mends in the new form."""
-        found = await mend(self._mind, self._brief, self._examples, verdicts)
+        mended = await mend(self._mind, self._brief, self._examples, verdicts)
         after = list(verdicts)
-        for old, source in found:
+        for old, source in mended:
             new = await self._judge_one(Verdict(old.draft, source, (*old.fixups, MENDED)))
             if not new.problem and not new.doubt:
                 after[old.draft] = new
@@ -185,21 +192,12 @@ class Validation:
             return {}
         return {"model_calls": self.tested.model_calls, "tokens": self.tested.tokens}
 
-    def _look(self, root: MutableMapping[str, Any]) -> None:
-        """Read what the target has: slots, and examples that earlier versions passed."""
-        target = find(root, self._brief.target)
-        copy = snapshot_of(target, {})
-        self._slots, self._selectors = frozenset(copy.slots), copy.selectors
-        kept = kept_examples(target, self._brief.selector)
-        self._examples = merge_examples(self._brief.examples, kept)
-        self._replaced = find_replaced(root, self._brief)
-
     async def _judge_one(self, verdict: Verdict) -> Verdict:
         guardian, selector = self._mind.guardian, self._brief.selector
         source = guardian.repair(verdict.source, selector)
         mended = replace(verdict, source=source)
-        if source == self._replaced.source:
-            number = self._replaced.number
+        if source == self._target.replaced.source:
+            number = self._target.replaced.number
             return replace(mended, problem=f"it is the same as version {number}, the current one")
         if findings := guardian.audit(source, selector).lines():
             return replace(mended, problem=findings[0])
@@ -225,24 +223,22 @@ class Validation:
         )
         mission = self._record.mission.advance(event)
         candidate = Candidate(self._brief.selector, chosen.source)
-        number = self._replaced.number
+        number = self._target.replaced.number
         return Installation(candidate, self._brief.target, skill, mission, number)
 
-    def _mend(self, draft: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        source = draft.get("source") or read_method(self._brief, draft["text"])
-        return apply_fixups(source, self._brief.selector, self._slots, self._selectors)
+    def _fix_up(self, draft: Draft) -> tuple[str, tuple[str, ...]]:
+        source, target = draft.source or read_method(self._brief, draft.text), self._target
+        return apply_fixups(source, self._brief.selector, target.slots, target.selectors)
 
     async def _try(self, verdict: Verdict) -> Verdict:
         """Return the verdict after the examples and the caller's own arguments."""
         brief, passed = self._brief, 0
+        trial = self._trial(verdict.source)
         try:
-            for example in self._examples:
-                args, kwargs = tuple(example["args"]), dict(example["kwargs"])
-                told = replace(brief, args=args, kwargs=kwargs)
-                answer = await self._run(verdict.source, told)
-                passed += await asyncio.to_thread(same, answer.value, example["result"])
-            answer = await self._run(verdict.source, brief)
-        except _ITS_FAULT as error:
+            async for outcome in try_examples(self._mind, brief, trial, self._examples):
+                passed += outcome.is_right
+            answer = await self._run(brief, trial)
+        except ITS_FAULT as error:
             lacks = str(error.details.get("feature", ""))
             return replace(verdict, problem=str(error), passed=passed, lacks=lacks)
         shown = preview(answer.value)
@@ -270,7 +266,7 @@ class Validation:
         doubt, wish = "", goal(brief)
         if not self._examples or found.passed < len(self._examples):
             doubt = find_implausible(
-                wish, brief.selector, answer.value, writes=answer.writes, slots=self._slots
+                wish, brief.selector, answer.value, writes=answer.writes, slots=self._target.slots
             )
         if doubt:
             return replace(found, doubt=doubt)
@@ -300,32 +296,35 @@ class Validation:
             return ""
         name = self._brief.selector
         both = f"def both(self, one, two):\n    {name}(self, *one)\n    return {name}(self, *two)\n"
-        brief = replace(self._brief, args=([*self._brief.args], [*others[0]]), kwargs={})
+        args = ([*self._brief.args], [*others[0]])
+        brief = replace(self._brief, selector="both", args=args, kwargs={})
+        trial = replace(self._trial(f"{source}\n\n{both}"), selector="both", seconds=SHORT_SECONDS)
         try:
-            again = await self._run(f"{source}\n\n{both}", brief, PROBE_SECONDS, selector="both")
-        except _ITS_FAULT:
+            again = await self._run(brief, trial)
+        except ITS_FAULT:
             return ""
         kept = isinstance(again.value, list | dict) and len(again.value) > len(value)
         return "" if kept else "forgets what an earlier call kept"
 
     async def _probe(self, source: str, value: Any) -> tuple[str, str]:
         """Return a key of the answers to other arguments of the same kind, and a doubt, or ""."""
-        keys, told = [], []
+        keys, answered = [], []
+        trial = replace(self._trial(source), seconds=SHORT_SECONDS)
         for args in perturb(self._brief.args):
             try:
-                answer = await self._run(source, replace(self._brief, args=args), PROBE_SECONDS)
+                answer = await self._run(replace(self._brief, args=args), trial)
                 keys.append(await self._key(answer))
-                told.append((args, answer.value))
-            except _ITS_FAULT as error:
+                answered.append((args, answer.value))
+            except ITS_FAULT as error:
                 keys.append(f"error {error.details.get('type', '')}")
-        return digest(repr(keys)), find_uninformative(self._brief.args, value, told)
+        return digest(repr(keys)), find_uninformative(self._brief.args, value, answered)
 
     async def _key_of_chance(self, source: str, answer: Answer) -> str:
         """Return a key for the form of a text that another seed makes another text; else ""."""
         if not isinstance(answer.value, str) or not _CHANCE.search(source):
             return ""
-        with contextlib.suppress(*_ITS_FAULT):
-            again = await self._run(source, self._brief, seed=TRIAL_SEED + 1)
+        with contextlib.suppress(*ITS_FAULT):
+            again = await self._run(self._brief, replace(self._trial(source), seed=SEED + 1))
             return "" if again.value == answer.value else form(answer.value)
         return ""
 
@@ -333,37 +332,29 @@ class Validation:
         key = await asyncio.to_thread(meaning, answer.value, self._now)
         return key if len(key) <= MAX_MEANING else digest(key)
 
-    async def _run(
-        self,
-        source: str,
-        brief: Brief,
-        seconds: float = TRIAL_SECONDS,
-        *,
-        seed: int = TRIAL_SEED,
-        selector: str = "",
-    ) -> Answer:
-        now = self._now.timestamp()
-        told = replace(brief, selector=selector or brief.selector)
-        trial = Candidate(told.selector, source, seed, now, seconds)
-        answer = await try_turn(self._mind.image, self._mind.cell, told, trial)
+    def _trial(self, source: str) -> Candidate:
+        return Candidate(self._brief.selector, source, SEED, self._now.timestamp())
+
+    async def _run(self, brief: Brief, trial: Candidate) -> Answer:
+        answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
         await asyncio.to_thread(check_readable, answer.value)
         return answer
 
     def _provenance(self, choice: Choice, chosen: Verdict) -> dict[str, Any]:
-        draft, found = self._drafts[chosen.draft], self._record.mission.last(PassagesFound)
+        draft, passages = self._drafts[chosen.draft], self._record.mission.last(PassagesFound)
         return {
             "mission": self._record.id,
             "brief": self._brief.to_plain(),
             "examples": list(self._examples),
             "goal": goal(self._brief),
-            "persona": draft["persona"],
-            "model": draft["model"],
-            "model_digest": draft["digest"],
-            "adapter": draft["adapter"],
-            "adapted_from": draft.get("from", ""),
-            "prompt_sha256": draft["prompt"],
-            "temperature": draft["temperature"],
-            "seed": draft["seed"],
+            "persona": draft.persona,
+            "model": draft.model,
+            "model_digest": draft.digest,
+            "adapter": draft.adapter,
+            "adapted_from": draft.known,
+            "prompt_sha256": draft.prompt,
+            "temperature": draft.temperature,
+            "seed": draft.seed,
             "drawn": self._drawn(draft),
             "why": choice.reason,
             "cell": self._mind.cell.stats().get("kind", ""),
@@ -371,28 +362,28 @@ class Validation:
             "draft": chosen.draft,
             "candidates": [v.to_plain() for v in choice.verdicts],
             "written_tests": list(self.tested.tests) if self.tested is not None else [],
-            "passages": [p["doc_id"] for p in found.passages],
+            "passages": [p["doc_id"] for p in passages.passages],
             "created": time.time(),
         }
 
-    def _drawn(self, draft: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all that it takes to draw the draft again and mend it; {} if none drew it.
+    def _drawn(self, draft: Draft) -> dict[str, Any]:
+        """Return all that it takes to draw the draft again and fix it up; {} if none drew it.
 
-        A model draws a batch at a time, so the whole batch is told: ``prompts`` (each once),
-        ``batch`` (which prompt stood where), ``place`` (of the draft), ``sampling``; and the
+        A model draws a batch at a time, so this names the whole batch: ``prompts`` (each once),
+        ``batch`` (the prompt of each place), ``place`` (of the draft), ``sampling``; and the
         ``slots`` and ``selectors`` that the text names, for the fix-ups.
         """
-        batch = [d for d in self._drafts if d.get("batch", "") == draft.get("batch")]
-        asked = {d["prompt"]: d["asked"] for d in self._drafts if "asked" in d}
-        order = list(dict.fromkeys(d["prompt"] for d in batch))
-        if not batch:
+        if draft.known:
             return {}
-        words = set(re.findall(r"\w+", read_method(self._brief, draft["text"])))
+        batch = [d for d in self._drafts if not d.known and d.batch == draft.batch]
+        asked = {d.prompt: d.asked for d in self._drafts if d.asked}
+        order = list(dict.fromkeys(d.prompt for d in batch))
+        words = set(re.findall(r"\w+", read_method(self._brief, draft.text)))
         return {
             "prompts": [asked[prompt] for prompt in order],
-            "batch": [order.index(d["prompt"]) for d in batch],
+            "batch": [order.index(d.prompt) for d in batch],
             "place": batch.index(draft),
-            "sampling": draft["sampling"],
-            "slots": sorted(words & self._slots),
-            "selectors": sorted(words & self._selectors),
+            "sampling": draft.sampling,
+            "slots": sorted(words & self._target.slots),
+            "selectors": sorted(words & self._target.selectors),
         }

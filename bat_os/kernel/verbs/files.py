@@ -18,10 +18,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.choosing import preview, same
 from bat_os.core.moments import parse_when
 from bat_os.core.values import check_object_name
-from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
+from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.files import archive as tarball
 from bat_os.image.files import export
 from bat_os.image.files import fork as forks
@@ -42,8 +41,9 @@ from bat_os.image.objects import (
     ref_of,
 )
 from bat_os.kernel import views
+from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.turn import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -269,12 +269,8 @@ async def prove(mind: KernelContext, target: str, selector: str, version: Method
     source = await asyncio.to_thread(mind.guardian.repair, version.source, selector)
     if findings := (await asyncio.to_thread(mind.guardian.audit, source, selector)).lines():
         raise AuditError(findings)
-    for example in version.provenance.get("examples", ()):
-        brief = Brief(target, selector, tuple(example["args"]), example["kwargs"])
-        answer = await try_turn(mind.image, mind.cell, brief, Candidate(selector, source))
-        if not await asyncio.to_thread(same, answer.value, example["result"]):
-            gives, wanted = preview(answer.value), preview(example["result"])
-            raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
+    examples = version.provenance.get("examples", ())
+    await check_examples(mind, Brief(target, selector), Candidate(selector, source), examples)
     summary = summary_of(selector, version)
     vector = await mind.catalog.embed([summary.text])
     provenance = dict(version.provenance)

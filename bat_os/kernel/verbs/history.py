@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.choosing import MENDED, preview, same
+from bat_os.core.choosing import MENDED
 from bat_os.core.prompts import Prompt
 from bat_os.core.values import to_wire
 from bat_os.errors import (
@@ -30,8 +30,9 @@ from bat_os.image.history import experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import digest, merge_examples
+from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.turn import Candidate
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.mutate import make_variants
 from bat_os.ports import Sampling
@@ -316,16 +317,11 @@ async def _check(
         BatError: The cell is not available.
     """
     call = Candidate(picked.selector, picked.source)
-    for example in examples:
-        brief = Brief(picked.oid, picked.selector, tuple(example["args"]), example["kwargs"])
-        shown = f"version {picked.number}: {picked.selector}{tuple(example['args'])}"
-        try:
-            answer = await try_turn(mind.image, mind.cell, brief, call)
-        except CellError as error:
-            raise DraftsError(f"{shown} fails: {error}; nothing was changed") from error
-        if not await asyncio.to_thread(same, answer.value, example["result"]):
-            gives, wanted = preview(answer.value), preview(example["result"])
-            raise DraftsError(f"{shown} gives {gives}, not {wanted}; nothing was changed")
+    try:
+        await check_examples(mind, Brief(picked.oid, picked.selector), call, examples)
+    except (CellError, DraftsError) as error:
+        text = f"version {picked.number}: {error}; nothing was changed"
+        raise DraftsError(text) from error
 
 
 def _move(what: str, number: int) -> dict[str, Any]:

@@ -12,16 +12,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.choosing import preview, same
 from bat_os.core.values import check_selector
-from bat_os.errors import ArgumentsError, AuditError, DraftsError, NotFoundError
+from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, digest, kept_examples, merge_examples
 from bat_os.kernel import views
+from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.history import release
 from bat_os.method.text import parse
 
@@ -99,13 +99,7 @@ async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     number, source = await mind.image.transact(
         lambda root: _number_and_source(_version(root, request)), note=f"read {selector}"[:70]
     )
-    for example in examples:
-        brief = Brief(target, selector, tuple(example["args"]), example["kwargs"])
-        answer = await try_turn(mind.image, mind.cell, brief, Candidate(selector, source))
-        if not await asyncio.to_thread(same, answer.value, example["result"]):
-            gives, wanted = preview(answer.value), preview(example["result"])
-            call = f"{selector}{tuple(example['args'])}"
-            raise DraftsError(f"{call} gives {gives}, not {wanted}; it stays as it is")
+    await check_examples(mind, Brief(target, selector), Candidate(selector, source), examples)
     how = {"at": time.time(), "by": "ARCHITECT", "examples": list(examples)}
 
     def settle(root: Root) -> str:
@@ -176,12 +170,8 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
         lambda root: kept_examples(find(root, request.target), selector), note="read examples"
     )
     examples = merge_examples(request.body["examples"], kept)
-    for example in examples:
-        brief = Brief(request.target, selector, tuple(example["args"]), example["kwargs"])
-        answer = await try_turn(mind.image, mind.cell, brief, Candidate(selector, source))
-        if not await asyncio.to_thread(same, answer.value, example["result"]):
-            gives, wanted = preview(answer.value), preview(example["result"])
-            raise DraftsError(f"{selector}{tuple(example['args'])} gives {gives}, not {wanted}")
+    call = Brief(request.target, selector)
+    await check_examples(mind, call, Candidate(selector, source), examples)
     found_by = summary_of_taught(selector, source, examples)
     provenance = {
         "persona": TEACHER,

@@ -86,7 +86,7 @@ async def test_the_final_version_is_one_more_candidate_and_the_packet_is_kept(th
     assert "return number * 2" in packet.draft
     drafted = next(e for e in record.mission.events if isinstance(e, MethodDrafted))
     assert (len(drafted.drafts), drafted.model_calls) == (4, 6)
-    assert drafted.drafts[-1]["persona"] == "ALFRED"
+    assert drafted.drafts[-1].persona == "ALFRED"
     assert example_needed["code"] == "EXAMPLE_WANTED"  # one of four has no vote of its own
     (told,) = (await VERBS["experience"](mind, check(Request("experience")), print))["experience"]
     assert told["packet"]["draft"] == packet.draft

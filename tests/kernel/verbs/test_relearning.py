@@ -1,4 +1,4 @@
-"""bat_os.kernel.learning.replacement: a fresh brief for what is understood already."""
+"""bat_os.kernel.learning.target: a fresh brief for what is understood already."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""bat_os.kernel.learning: what the caller's examples find in the library, and what they mend."""
+"""bat_os.kernel.learning.candidates: what examples find in the library, and what they mend."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""bat_os.kernel.learning.written: ALFRED's tests in a whole mission, with the real cell."""
+"""bat_os.kernel.learning.trial: tests that ALFRED writes in a whole mission, with the real cell."""
 
 import json
 

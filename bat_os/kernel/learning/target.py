@@ -1,0 +1,121 @@
+"""What a step of a mission needs to know of the receiver, read in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bat_os.core.brief import goal, parameters
+from bat_os.image.history import marks
+from bat_os.image.objects import Method, kept_examples, merge_examples
+from bat_os.kernel.snapshot import find, snapshot_of
+from bat_os.method.adapt import Form
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.image.objects import UvmObject
+    from bat_os.kernel.context import KernelContext
+
+    Root = MutableMapping[str, Any]
+
+STEWARD: Final = "ALFRED"  # writes if the object names no other persona
+
+
+class Replaced(NamedTuple):
+    """The version that a new one would replace: number, 0 for none, and source."""
+
+    number: int = 0
+    source: str = ""
+
+
+class Waiting(NamedTuple):
+    """A version that waits for approval: name of its holder, and number; 0 for none."""
+
+    holder: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The receiver of a brief.
+
+    Attributes:
+        persona: Who writes for it.
+        own_slots: Names of its own slots, in their order; no methods.
+        slots: The same with inherited ones.
+        selectors: Messages that it understands.
+        examples: Those of the brief, then those that came with earlier versions.
+        replaced: What a new version would replace.
+        waiting: A version of the wanted method that waits for approval.
+    """
+
+    persona: str
+    own_slots: tuple[str, ...]
+    slots: frozenset[str]
+    selectors: frozenset[str]
+    examples: tuple[Mapping[str, Any], ...]
+    replaced: Replaced
+    waiting: Waiting
+
+    def form_for(self, brief: Brief) -> Form:
+        """Return what a method for this brief has to look like."""
+        params = (*parameters(brief), *brief.kwargs)
+        return Form(brief.selector, params, goal(brief), self.own_slots)
+
+
+async def read_target(mind: KernelContext, brief: Brief) -> Target:
+    """Return the receiver of a brief as it is now.
+
+    Raises:
+        NotFoundError: There is no such object.
+        ArgumentsError: The brief is fresh, and the method is pinned.
+    """
+
+    def read(root: Root) -> Target:
+        target = find(root, brief.target)
+        seen = snapshot_of(target, {})
+        persona = seen.slots.get("persona")
+        return Target(
+            persona if type(persona) is str and persona in mind.personas else STEWARD,
+            tuple(n for n, value in target.slots.items() if not isinstance(value, Method)),
+            frozenset(seen.slots),
+            seen.selectors,
+            merge_examples(brief.examples, kept_examples(target, brief.selector)),
+            find_replaced(root, brief),
+            _find_waiting(root, target, brief),
+        )
+
+    return await mind.image.transact(read, note="read the target")
+
+
+def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
+    """Return the version that a brief replaces; none unless it is fresh.
+
+    Only a learned method of the receiver's own is replaced: a fresh brief for what is
+    inherited, built in or a slot is answered as any other. The new version has to be another
+    text, and to reproduce every example that was kept.
+
+    Raises:
+        NotFoundError: There is no such target.
+        ArgumentsError: The method is pinned.
+    """
+    method = find(root, brief.target).slots.get(brief.selector) if brief.fresh else None
+    if not isinstance(method, Method) or method.current < 0:
+        return Replaced()
+    marks.refuse_pinned(root, method)
+    return Replaced(method.version.number, method.version.source)
+
+
+def waiting_version(root: Root, holder: UvmObject, selector: str) -> int:
+    """Return the number of an object's own version that waits for approval, or 0."""
+    method = holder.slots.get(selector)
+    return int(marks.waiting(root, method).get("version", 0)) if isinstance(method, Method) else 0
+
+
+def _find_waiting(root: Root, target: UvmObject, brief: Brief) -> Waiting:
+    for holder in target.lineage():
+        if number := waiting_version(root, holder, brief.selector):
+            return Waiting(holder.name or brief.target, number)
+    return Waiting()

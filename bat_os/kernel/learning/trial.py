@@ -1,0 +1,218 @@
+"""Run a source that is not installed: on examples, on written tests, with small changes.
+
+Every trial is a turn that commits nothing. Values are compared by meaning.
+
+    try_examples      what a source answers to each example
+    check_examples    the same, as an error for a person
+    reproduces        the same, as yes or no, after the guardian's audit
+    mend              small changes to candidates that ran, until one reproduces every example
+    weigh_by_tests    tests that ALFRED writes where the caller gave no example
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bat_os.core import written_tests as written
+from bat_os.core.brief import goal
+from bat_os.core.choosing import preview, same
+from bat_os.errors import CellError, DraftsError, ModelOutputError, ProtocolError
+from bat_os.image.objects import digest
+from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.method.mutate import make_variants
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.choosing import Choice, Verdict
+    from bat_os.kernel.context import KernelContext
+
+    Example = Mapping[str, Any]
+
+# Any other error (a full disk, a cell that cannot be had) is not the candidate's fault, and ends
+# the step.
+ITS_FAULT: Final = (CellError, ProtocolError)
+SEED: Final = 1  # one for all, so that candidates that mean the same answer the same
+SHORT_SECONDS: Final = 0.5  # for a trial of which there are many
+MAX_MENDS: Final = 320
+ENOUGH_MENDED: Final = 3
+TESTER: Final = "ALFRED"
+# So many answers of yes or no tell as much as one answer of another kind.
+BITS: Final = 4
+
+
+class Outcome(NamedTuple):
+    """What a source answered to one example."""
+
+    example: Example
+    value: Any
+    is_right: bool
+
+
+async def try_examples(
+    mind: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+) -> AsyncIterator[Outcome]:
+    """Yield what ``trial`` answers to each example.
+
+    Raises:
+        CellError: It fails on one.
+        BatError: As ``try_turn``.
+    """
+    for example in examples:
+        args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
+        call = replace(brief, args=args, kwargs=kwargs)
+        answer = await try_turn(mind.image, mind.cell, call, trial)
+        is_right = await asyncio.to_thread(same, answer.value, example["result"])
+        yield Outcome(example, answer.value, is_right)
+
+
+async def check_examples(
+    mind: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+) -> None:
+    """Raise an error for a person if ``trial`` does not reproduce an example.
+
+    Raises:
+        DraftsError: It answers something else.
+        CellError: It fails on one.
+        BatError: As ``try_turn``.
+    """
+    async for outcome in try_examples(mind, brief, trial, examples):
+        if not outcome.is_right:
+            call = f"{brief.selector}{tuple(outcome.example['args'])}"
+            gives, wanted = preview(outcome.value), preview(outcome.example["result"])
+            raise DraftsError(f"{call} gives {gives}, not {wanted}")
+
+
+async def reproduces(
+    mind: KernelContext, brief: Brief, source: str, examples: Iterable[Example]
+) -> bool:
+    """Return True if the guardian accepts ``source`` and it gives the result of every example."""
+    if mind.guardian.audit(source, brief.selector).lines():
+        return False
+    trial = Candidate(brief.selector, source, seed=SEED, seconds=SHORT_SECONDS)
+    try:
+        async for outcome in try_examples(mind, brief, trial, examples):
+            if not outcome.is_right:
+                return False
+    except ITS_FAULT:
+        return False
+    return True
+
+
+def tells_enough(examples: Sequence[Example]) -> bool:
+    """Return True if hardly any method reproduces the examples by chance."""
+    bits = sum(type(example["result"]) in (bool, type(None)) for example in examples)
+    return len(examples) > bits or bits >= BITS
+
+
+async def mend(
+    mind: KernelContext, brief: Brief, examples: Sequence[Example], verdicts: Sequence[Verdict]
+) -> list[tuple[Verdict, str]]:
+    """Return up to ENOUGH_MENDED (candidate, its mended source) that reproduce every example.
+
+    Only examples can show that a change mends, and only those that say more than yes or no: a
+    single bit is soon hit by chance.
+
+    Args:
+        mind: The image and the ports.
+        brief: What is wanted.
+        examples: What a method has to reproduce.
+        verdicts: The candidates; those that a model wrote and that ran are tried.
+
+    Raises:
+        CellUnavailableError: No learned code can run on this machine.
+    """
+    if not tells_enough(examples):
+        return []
+    ran = {v.source: v for v in verdicts if not v.known and v.preview}
+    lots = [  # in a thread: known messages are answered at the same time
+        (verdict, await asyncio.to_thread(make_variants, source, brief.selector))
+        for source, verdict in ran.items()
+    ]
+    trials = [
+        (verdict, lot[rank])
+        for rank in range(max((len(lot) for _, lot in lots), default=0))
+        for verdict, lot in lots
+        if rank < len(lot)
+    ]
+    mended: list[tuple[Verdict, str]] = []
+    for verdict, source in trials[:MAX_MENDS]:
+        if await reproduces(mind, brief, source, examples):
+            mended.append((verdict, source))
+            if len(mended) == ENOUGH_MENDED:
+                break
+    return mended
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A choice after written tests.
+
+    Attributes:
+        choice: As ``bat_os.core.written_tests.weigh`` leaves it.
+        tests: For the provenance: ``args``, ``result``, ``passed``, ``strong`` of each.
+        model_calls: Batches that the model ran for them.
+        tokens: New tokens that it drew.
+    """
+
+    choice: Choice
+    tests: tuple[Mapping[str, Any], ...] = ()
+    model_calls: int = 0
+    tokens: int = 0
+
+
+async def weigh_by_tests(mind: KernelContext, brief: Brief, choice: Choice, now: float) -> Tested:
+    """Have tests written, run the candidates on them, and weigh the choice.
+
+    If the tests cannot be read, the candidates' agreement decides, as it would without them.
+
+    Args:
+        mind: The image and the ports.
+        brief: What is wanted; it has no example.
+        choice: Made by agreement.
+        now: Unix time that the candidates take for the present.
+
+    Raises:
+        ModelError: The model cannot be had.
+    """
+    usable = [verdict for verdict in choice.verdicts if not verdict.problem]
+    if not brief.args or len(usable) < 2:  # nothing to vary, or nothing to tell apart
+        return Tested(choice)
+    limits = mind.profile.limits
+    prompt = written.ask_tests(brief, mind.personas[TESTER].system_prompt)
+    sampling = replace(
+        mind.profile.personas[TESTER].sampling,
+        temperature=0.0,
+        max_tokens=limits.test_tokens,
+        seed=int(digest(goal(brief))[:8], 16),
+        schema=written.schema_for(brief, limits),
+    )
+    completion = (await mind.roster.generate(TESTER, [prompt], sampling))[0]
+    try:
+        tests = written.read_tests(completion.text, brief, limits)
+    except ModelOutputError:
+        return Tested(choice, (), 1, completion.tokens)
+    drafts: dict[str, set[int]] = {}
+    for verdict in usable:
+        drafts.setdefault(verdict.source, set()).add(verdict.draft)
+    passed: list[frozenset[int]] = []
+    for test in tests:
+        sources = [s for s in drafts if await _passes(mind, brief, s, test, now)]
+        passed.append(frozenset().union(*(drafts[source] for source in sources)))
+    strong = written.find_strong(passed, frozenset(verdict.draft for verdict in usable))
+    weighed = written.weigh(choice, [passed[number] for number in strong])
+    kept = tuple(written.with_results(tests, passed, strong))
+    return Tested(weighed, kept, 1, completion.tokens)
+
+
+async def _passes(
+    mind: KernelContext, brief: Brief, source: str, test: Example, now: float
+) -> bool:
+    trial = Candidate(brief.selector, source, SEED, now, SHORT_SECONDS)
+    try:
+        return all([outcome.is_right async for outcome in try_examples(mind, brief, trial, [test])])
+    except ITS_FAULT:
+        return False
