@@ -7,6 +7,7 @@ from bat_os.core.mission import (
     MAX_DRAFTS,
     TRANSITIONS,
     BriefAccepted,
+    Draft,
     MessageUnderstood,
     MethodDrafted,
     MethodRejected,
@@ -19,7 +20,7 @@ from bat_os.core.mission import (
 )
 from bat_os.errors import TransitionError
 
-DRAFTED = MethodDrafted(({"text": "    return 1"},), model_calls=2, tokens=40)
+DRAFTED = MethodDrafted((Draft("ALFRED", "    return 1"),), model_calls=2, tokens=40)
 TO_VALIDATING = (
     BriefAccepted(),
     QueriesPlanned(("time",), model_calls=1, tokens=12),
@@ -109,3 +110,20 @@ def test_a_stored_mission_with_impossible_events_is_refused():
 def test_model_calls_and_tokens_add_up_over_the_events():
     mission = after(*TO_VALIDATING)
     assert (mission.model_calls, mission.tokens, mission.rounds) == (3, 52, 1)
+
+
+WRITTEN = {
+    "text": " return 1", "finished": True, "temperature": 0.7, "seed": 3, "batch": "0 0.7",
+    "sampling": {"seed": 3}, "prompt": "ab", "persona": "ALFRED", "model": "m", "digest": "cd",
+    "adapter": "", "asked": {"messages": (), "prefill": ""},
+}  # fmt: skip
+KNOWN = {
+    "source": "def f(self):\n    return 1\n", "text": "", "finished": True, "temperature": 0.0,
+    "seed": 0, "prompt": "", "persona": "ALFRED", "model": "", "digest": "", "adapter": "",
+    "from": "seed:1", "weight": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stored", [WRITTEN, KNOWN], ids=["written", "known"])
+def test_a_draft_is_stored_under_the_names_that_records_have(stored):
+    assert Draft.from_plain(stored).to_plain() == stored
