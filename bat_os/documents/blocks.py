@@ -1,7 +1,7 @@
 """Documents to blocks, by their form: plain text, Markdown, source code.
 
     Markdown     prose between headings, each fenced code block, each table
-    Python       each top-level function and class, and what stands between them
+    Python       each top-level function and class, and what is between them
     other code   runs of lines that begin at the left margin after a blank line
 
 Nothing but blank lines between blocks and the headings themselves is lost; headings become
@@ -43,12 +43,12 @@ def split_blocks(text: str, form: str = "text", language: str = "") -> list[Bloc
         language: Of code, ``"python"``.
     """
     if form == "markdown":
-        found = _markdown(text)
+        blocks = _markdown(text)
     elif form == "code":
-        found = _code(text, language)
+        blocks = _code(text, language)
     else:
-        found = iter((Block(text),))
-    return [block for block in found if block.text.strip()]
+        blocks = iter((Block(text),))
+    return [block for block in blocks if block.text.strip()]
 
 
 def _markdown(text: str) -> Iterator[Block]:
@@ -136,15 +136,15 @@ def _python(lines: list[str], body: list[ast.stmt]) -> Iterator[Block]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             kind = "class" if isinstance(node, ast.ClassDef) else "def"
             marks += [(_start(lines, node), f"{kind} {node.name}"), (node.end_lineno or 0, "")]
-    found: list[Block] = []
+    blocks: list[Block] = []
     nodes = {f"class {node.name}": node for node in body if isinstance(node, ast.ClassDef)}
     for (start, name), (stop, _) in pairwise([*marks, (len(lines), "")]):
         part = "\n".join(lines[start:stop])
         if len(part) > WHOLE_CHARS and name in nodes:
-            found += _class(lines, nodes[name], start)
+            blocks += _class(lines, nodes[name], start)
         else:
-            found.append(Block(part, name, whole=True))
-    yield from _gather(iter(found))
+            blocks.append(Block(part, name, whole=True))
+    yield from _gather(iter(blocks))
 
 
 def _class(lines: list[str], node: ast.ClassDef, start: int) -> Iterator[Block]:

@@ -89,7 +89,7 @@ def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> E
         answer = json.loads(done.stdout)
         problem, kind = str(answer.get("problem", "")), str(answer.get("kind", ""))
         title, text = str(answer.get("title", "")), str(answer.get("text", ""))
-        found = Extract(title, text, int(answer.get("pages", 0)))
+        extracted = Extract(title, text, int(answer.get("pages", 0)))
     except (ValueError, AttributeError, TypeError) as error:
         raise ArgumentsError(
             f"{name}: reading it needs too much memory or time, or it is damaged "
@@ -99,7 +99,7 @@ def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> E
         raise ResourceError(problem)
     if problem:
         raise ArgumentsError(f"{name}: {problem}")
-    return found
+    return extracted
 
 
 def main(argv: list[str]) -> int:

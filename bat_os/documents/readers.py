@@ -64,7 +64,7 @@ class Document:
         title: For people.
         text: All of it; Markdown where the file had headings.
         source: The file's path from the root on, so that a file is the same one from every
-            folder; "" for standard input, of which each text is a document of its own.
+            folder; "" for standard input, where each text is a document of its own.
         kind: Of the catalog's kinds; always ``document`` here.
         meta: ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and
             ``language`` of code or ``pages`` of a PDF.
@@ -79,7 +79,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was not read, or a folder of which ``count`` files were not, and why."""
+    """A file that was not read, or ``count`` files of a folder, and why."""
 
     source: str
     reason: str
@@ -117,12 +117,12 @@ def resolve(path: str | Path) -> Path:
     """Return a path from the root on, without ``..`` and links.
 
     Raises:
-        ArgumentsError: It is no path.
+        ArgumentsError: It is not a path.
     """
     try:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero in it
-        raise ArgumentsError(f"{str(path)[:200]!r} is no path ({error})") from error
+        raise ArgumentsError(f"{str(path)[:200]!r} is not a path ({error})") from error
 
 
 def read_file(path: Path) -> list[Document]:
@@ -137,7 +137,7 @@ def read_file(path: Path) -> list[Document]:
     try:
         if not path.is_file():
             gone = NotFoundError if not path.exists() else ArgumentsError
-            raise gone(f"{path}: there is no such file")
+            raise gone(f"{path}: no such file")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise TooLargeError(f"{path}: {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB")
@@ -146,9 +146,9 @@ def read_file(path: Path) -> list[Document]:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArgumentsError(f"{path}: it cannot be read ({reason})") from error
     if suffix == ".pdf":
-        found = extract(data, "pdf", str(path))
-        meta = {"form": "text", "format": "pdf", "pages": found.pages}
-        return [Document(found.title or path.name, found.text, str(path), meta=meta)]
+        extracted = extract(data, "pdf", str(path))
+        meta = {"form": "text", "format": "pdf", "pages": extracted.pages}
+        return [Document(extracted.title or path.name, extracted.text, str(path), meta=meta)]
     return [_document(_decoded(data, str(path)), path)]
 
 
@@ -203,9 +203,9 @@ def walk(folder: Path) -> Iterator[Path | Skipped]:
 def _document(text: str, path: Path) -> Document:
     suffix, source = path.suffix.lower(), str(path)
     if suffix in _HTML:
-        found = extract(text.encode("utf-8", "replace"), "html", source)
+        extracted = extract(text.encode("utf-8", "replace"), "html", source)
         meta = {"form": "markdown", "format": "html"}
-        return Document(found.title or path.name, found.text, source, meta=meta)
+        return Document(extracted.title or path.name, extracted.text, source, meta=meta)
     if suffix in _MARKDOWN:
         meta = {"form": "markdown", "format": "markdown"}
         return Document(_heading(text) or path.name, text, source, meta=meta)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_TEXT: Final = 1_000_000
-MAX_SOURCE: Final = 600  # characters; a longer one is no example for a small model
+MAX_SOURCE: Final = 600  # characters; a longer one is too much of an example for a small model
 MAX_WISH: Final = 120
 MAX_ALSO: Final = 4
 _FIELDS: Final = frozenset(("wish", "source", "examples"))

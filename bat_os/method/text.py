@@ -134,7 +134,7 @@ def split_lines(source: str) -> list[str]:
 
 
 def get_indent(line: str, column: int) -> str | None:
-    """Return what stands before byte ``column`` if that is only white space, else None."""
+    """Return the text before byte ``column`` if it is only white space, else None."""
     before = line.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "replace")
     return None if before.strip() else before
 

@@ -10,7 +10,7 @@ from bat_os.sentence.grammar import JOINERS
 if TYPE_CHECKING:
     from bat_os.sentence.tokens import Token
 
-# Each marker is read to the end of the sentence; a text with thousands of them is no request.
+# Each marker is read to the end of the sentence; a text with thousands of them is not a request.
 _EXAMPLE_TRIES: Final = 20
 _MARKERS: Final = (("for", "example"), ("for", "instance"), ("so", "that"), ("such", "that"))
 _RESULTS: Final = word_set(

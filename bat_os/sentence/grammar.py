@@ -135,7 +135,7 @@ def take_target(tokens: list[Token]) -> tuple[str, list[Token]]:
 
 
 def strip_frame(tokens: list[Token]) -> Frame:
-    """Return the wish inside of "create a method that ..." or "what is the ..."."""
+    """Return the request inside of "create a method that ..." or "what is the ..."."""
     lead = _lead(tokens)
     if match := _FRAME.match(lead):
         name = None
@@ -309,7 +309,7 @@ def _are_many_numbers(run: list[Token]) -> bool:
 
 
 def _wants_list(before: list[Token], count: int) -> bool:
-    """Return True when the words before a run of literals speak of several things."""
+    """Return True if the words before a run of literals speak of several things."""
     words = [token.low for token in before if token.kind == "word"]
     words = [word for word in words if word not in ARTICLES | PREPOSITIONS]
     if not words:
@@ -353,7 +353,7 @@ def _counts_on(tokens: list[Token], at: int) -> bool:
 
 
 def take_introduction(tokens: list[Token]) -> list[Token]:
-    """Return the wish of "I have X. Do it": what was introduced stands where "it" stood."""
+    """Return the request of "I have X. Do it", with what was introduced in the place of "it"."""
     head = tokens[:_LOOK]
     lead = "".join(f"{'0' if token.kind == 'literal' else token.low} " for token in head)
     if not _INTRODUCTION.match(lead):
@@ -374,7 +374,7 @@ def take_introduction(tokens: list[Token]) -> list[Token]:
 
 
 def _end_of_introduction(tokens: list[Token]) -> int:
-    """Return where the mark stands that parts the introduction from the wish, or the end."""
+    """Return the place of the mark between the introduction and the request, or the end."""
     for marks in (".;:!", ",", ("and",)):
         for at, token in enumerate(tokens[:-1]):
             follows = tokens[at + 1]
@@ -389,7 +389,7 @@ def _is_listed(token: Token) -> bool:
 
 
 def take_pairs(tokens: list[Token]) -> tuple[list[Token], dict[str, Any]]:
-    """Return (rest, kwargs) for "with width 2 and height 3"; one pair alone is no name."""
+    """Return (rest, kwargs) for "with width 2 and height 3"; one pair alone names nothing."""
     for start, token in enumerate(tokens):
         if token.low != "with":
             continue

@@ -4,7 +4,7 @@
       └─in doubt─→ model, under a JSON schema ─→ supported by the sentence? its reading : the rules'
 
 Rules never invent a value, and a small model often does. So a model's reading counts only
-where every value and every word of its selector stands in the sentence, and no value is lost.
+if every value and every word of its selector is in the sentence, and no value is lost.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def read_proposal(text: str, wish: Translated) -> Translated | None:
 
 
 def is_supported(proposal: Translated, sentence: str) -> bool:
-    """Return True when the sentence has all of a reading's words and values, and it all values."""
+    """Return True if the sentence has all of a reading's words and values, and it all values."""
     tokens = mark_names(read_numbers(list(scan(sentence))))
     values = [token.value for token in tokens if token.kind == "literal"]
     words = [token.text for token in tokens if token.kind == "word"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bat_os.sentence.translate import Translated
 
 ENGLISH: Final = Path(__file__).with_name("english.toml")
-# What a value is called, where there is one.
+# What a value is called if the request has one.
 VALUES: Final = word_set("number text list dictionary value array string item name")
 # Cosine of the requests' embeddings from which on a known skill serves; see docs/benchmarks.md.
 REUSE: Final = 0.90
@@ -259,23 +259,23 @@ def find_base_form(word: str, others: Collection[str] = ()) -> str:
     >>> [find_base_form(word) for word in ("sorting", "dividing", "bats", "string")]
     ['sort', 'divide', 'bat', 'string']
     """
-    found = list_base_forms(word)
+    bases = list_base_forms(word)
     for known in (read_english().known, others):
-        for form in found:
+        for form in bases:
             if form in known:
                 return form
-    return found[0]
+    return bases[0]
 
 
 def list_base_forms(word: str) -> list[str]:
     """Return the words that ``word`` may be a form of, likely ones first."""
-    found = [singular(word), word]
+    bases = [singular(word), word]
     for ending in _ENDINGS:
         stem = word.removesuffix(ending)
         if 3 <= len(stem) < len(word):
-            found += [stem[:-1]] if stem[-1] == stem[-2] else []
-            found += [stem, f"{stem}e"]
-    return [*found, f"{word[:-3]}y"] if word.endswith("ies") else found
+            bases += [stem[:-1]] if stem[-1] == stem[-2] else []
+            bases += [stem, f"{stem}e"]
+    return [*bases, f"{word[:-3]}y"] if word.endswith("ies") else bases
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class Parts:
 
     Attributes:
         concepts: In the order they are said.
-        kinds: Of the values, in order; ANY where only a name was told.
+        kinds: Of the values, in order; ANY if only its name is given.
         beside: For each value the unit after it or the name before it, or "".
         joints: For each value the preposition before it, or "".
         asks_whether: It is answered by yes or no.
@@ -337,9 +337,9 @@ def take_apart(
         for start, end in zip([-1, *places], [*places, len(tokens)], strict=True)
     ]
     befores = [tokens[at - 1] if at else "" for at in places]
-    found = [concept for run in runs for concept in read_concepts(run, others)]
+    concepts = [concept for run in runs for concept in read_concepts(run, others)]
     return Parts(
-        concepts=(*_without_count(found), *(["any"] if asks and "any" in words else [])),
+        concepts=(*_without_count(concepts), *(["any"] if asks and "any" in words else [])),
         kinds=tuple(tokens[at][1:] for at in places),
         beside=tuple(_beside(tokens, at, others) for at in places),
         joints=tuple(word if word in PREPOSITIONS else "" for word in befores),
@@ -353,7 +353,7 @@ def _mark_values(text: str, values: int, names: Iterable[str]) -> str:
     """Return the text with "#number" for "a number", as far as there are values."""
     if not values:
         return text
-    marked = _VALUE.sub(lambda found: f"#{found[1].replace('name', 'text').split()[0]}", text)
+    marked = _VALUE.sub(lambda match: f"#{match[1].replace('name', 'text').split()[0]}", text)
     named = "|".join(re.escape(name.replace("_", " ")) for name in names)
     if named and marked.count("#") < values:
         marked = re.sub(_SLOT.format(named), f"#{ANY}", marked)
@@ -379,10 +379,10 @@ def _named_after(
 ) -> str:
     """Return what is named after "to" and the like, the last time, or ""."""
     named = [
-        found[0]
+        named_concepts[0]
         for run in runs
         for at, word in enumerate(run)
-        if word in joints and (found := read_concepts(run[at + 1 :], others))
+        if word in joints and (named_concepts := read_concepts(run[at + 1 :], others))
     ]
     return named[-1] if named else ""
 
@@ -410,7 +410,7 @@ def name_words(selector: str) -> list[str]:
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Return True when two selectors name the same wish.
+    """Return True if two selectors name the same request.
 
     >>> is_same_name("calculate_factorial", "factorial"), is_same_name("add", "subtract")
     (True, False)
@@ -419,7 +419,7 @@ def is_same_name(one: str, other: str) -> bool:
 
 
 def is_same_message(one: Translated, other: Translated) -> bool:
-    """Return True when two readings go to one object, under one name, with the same values."""
+    """Return True if two readings go to one object, under one name, with the same values."""
     return (
         one.target == other.target
         and is_same_name(one.selector, other.selector)

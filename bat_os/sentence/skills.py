@@ -116,14 +116,14 @@ def _rank(skills: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def serves(wish: Translated, skill: Mapping[str, Any]) -> bool:
-    """Return True when a known skill does what was asked."""
+    """Return True if a known skill does what was asked."""
     similarity, signature = float(skill["similarity"]), str(skill["signature"])
     if similarity < RELATED or not _takes(signature, wish):
         return False
     values, names = len(wish.args) + len(wish.kwargs), _parameters(signature)
     learned, title = str(skill["wish"]), str(skill["selector"]).replace("_", " ")
-    said, told = _forms(wish.text), _forms(learned)
-    asked = take_apart(wish.text, values=values, names=names, others=told)
+    said, known_forms = _forms(wish.text), _forms(learned)
+    asked = take_apart(wish.text, values=values, names=names, others=known_forms)
     known = _Skill(
         take_apart(learned, values=values, names=names, others=said),
         frozenset(find_base_form(name) for name in names),
@@ -154,7 +154,7 @@ def _positional(arguments: ast.arguments) -> list[ast.arg]:
 
 
 def _takes(signature: str, wish: Translated) -> bool:
-    """Return True when the skill can be given the values of the wish, no more and no fewer."""
+    """Return True if the skill takes the values of the request, no more and no fewer."""
     arguments = _arguments(signature)
     if arguments is None:
         return True
@@ -179,13 +179,13 @@ def _forms(text: str) -> frozenset[str]:
 def _has_kinds(values: Sequence[Any], known: Parts) -> bool:
     """Return False for a list where the skill takes a text, and the like."""
     if len(values) != len(known.kinds):
-        return True  # it cannot be told which is which
+        return True  # which is which is not known
     given = [_KINDS.get(type(value), ANY) for value in values]
     return all(ANY in pair or len(set(pair)) == 1 for pair in zip(given, known.kinds, strict=True))
 
 
 def _is_given_the_same(asked: Parts, known: _Skill) -> bool:
-    """Return True when each value is the same thing to both, and none is what is asked for."""
+    """Return True if each value means the same thing to both, and none is what is asked for."""
     parts = known.parts
     first = asked.concepts[:1]
     if set(first) & known.names - VALUES - set(asked.beside) and parts.concepts[:1] != first:
@@ -199,17 +199,17 @@ def _is_given_the_same(asked: Parts, known: _Skill) -> bool:
 
 
 def _is_at_one_value(word: str, one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return True when the word stands at the same value, as far as that can be told."""
+    """Return True if the word is beside the same value, as far as that is known."""
     if word not in one or word not in other:
         return False
     return len(one) != len(other) or one.index(word) == other.index(word)
 
 
 def _says_the_same(asked: Parts, known: _Skill, similarity: float, *, has_values: bool) -> bool:
-    """Return True when neither wish says anything that the other does not."""
+    """Return True if neither request says anything that the other does not."""
     kept = known.parts.objects | (asked.objects if "count" in asked.actions else set())
     left_out = VALUES - kept if has_values else frozenset()
     said = set(asked.concepts) - left_out
-    told = set(known.parts.concepts) - left_out
-    differs = said - told - known.title - known.names or told - said
-    return not differs and (bool(said & told) or similarity >= ALIKE)
+    learned = set(known.parts.concepts) - left_out
+    differs = said - learned - known.title - known.names or learned - said
+    return not differs and (bool(said & learned) or similarity >= ALIKE)

@@ -2,7 +2,7 @@
 
 Quoted text, numbers, dates, addresses, lists and JSON objects are taken out of a sentence
 before any rule looks at its words, so no rule ever reads inside of them. The work is
-linear in the length of the sentence, whatever stands in it.
+linear in the length of the sentence, whatever it holds.
 """
 
 from __future__ import annotations
@@ -100,19 +100,19 @@ def scan(sentence: str) -> Iterator[Token]:
     unclosed: set[str] = set()
     while at < len(sentence):
         char = sentence[at]
-        found: tuple[Any, int] | None = None
+        literal: tuple[Any, int] | None = None
         if char in QUOTES and char not in unclosed and not _inside_word(sentence, at):
             end = _closing(sentence, at)
             if end > 0:
-                found = sentence[at + 1 : end], end + 1
+                literal = sentence[at + 1 : end], end + 1
             else:
                 unclosed.add(char)
         elif char in "[{" and tries:
-            found = _bracketed(sentence, at)
-            tries -= found is None
-        if found:
-            yield Token("literal", sentence[at : found[1]], found[0])
-            at = found[1]
+            literal = _bracketed(sentence, at)
+            tries -= literal is None
+        if literal:
+            yield Token("literal", sentence[at : literal[1]], literal[0])
+            at = literal[1]
         elif match := _TOKEN.match(sentence, at):
             yield _token(match)
             at = match.end()

@@ -62,10 +62,10 @@ class Translated:
 
     Attributes:
         target: Name of the object, as written, or DEFAULT_TARGET.
-        selector: A Python identifier that is no keyword and has no leading underscore.
+        selector: A Python identifier, not a keyword, without a leading underscore.
         args: The literals of the sentence, in order; plain data.
         kwargs: Values given by name, ``radius=2``.
-        text: The wish with words in place of literals, for whoever writes the method.
+        text: The request with words in place of literals, for the writer of the method.
         examples: ``{"args": [5], "result": 120}`` for each "5 gives 120".
     """
 

@@ -109,7 +109,7 @@ class Example:
             return self.body
         # Neither an attribute, nor a text, nor the name in a call's ``days=2``.
         pattern = rf"(?<![\w.'\"])({'|'.join(new)})\b(?!['\"]|=[^=])"
-        return re.sub(pattern, lambda found: new[found[1]], self.body)
+        return re.sub(pattern, lambda match: new[match[1]], self.body)
 
     def to_source(self, params: Sequence[str] | None = None) -> str:
         """Return the whole method; its docstring is the wish."""
@@ -170,17 +170,17 @@ def _read(entry: Any, number: int) -> Example:
 
 
 def _read_call(call: str, number: int) -> tuple[str, tuple[str, ...]]:
-    found = _CALL.match(call)
-    params = tuple(found[2].split(", ")) if found and found[2] else ()
+    match = _CALL.match(call)
+    params = tuple(match[2].split(", ")) if match and match[2] else ()
     try:
-        for name in (found[1] if found else "", *params):
+        for name in (match[1] if match else "", *params):
             check_selector(name)
     except ProtocolError as error:
         raise _complain(number, f"call must be like name(a, b): {error}") from error
-    assert found is not None, "check_selector refuses an empty name"  # noqa: S101 - for mypy
+    assert match is not None, "check_selector refuses an empty name"  # noqa: S101 - for mypy
     if len(set(params)) != len(params):
         raise _complain(number, "a parameter comes twice")
-    return found[1], params
+    return match[1], params
 
 
 def _read_case(case: Any, count: int, number: int) -> Case:
@@ -196,7 +196,7 @@ def _read_case(case: Any, count: int, number: int) -> Case:
     try:
         re.compile(case.get("like", ""))
     except re.error as error:
-        raise _complain(number, f"like is no regular expression: {error}") from error
+        raise _complain(number, f"like is not a regular expression: {error}") from error
     return Case(
         tuple(args),
         _literal(case.get("slots", "{}"), dict, number),
@@ -210,7 +210,7 @@ def _literal(text: str, kind: type, number: int) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise _complain(number, f"{text[:60]} is no literal of Python") from error
+        raise _complain(number, f"{text[:60]} is not a Python literal") from error
     if not isinstance(value, kind):
         raise _complain(number, f"{text[:60]} must be a {kind.__name__}")
     return value
@@ -220,7 +220,7 @@ def _complain(number: int, what: str) -> ArgumentsError:
     return ArgumentsError(f"example {number}: {what}", example=number)
 
 
-# ALFRED writes where nobody else is named; BRICK's objects are the next most common.
+# ALFRED writes if no other persona is named; BRICK's objects are the next most common.
 _ASKERS: Final = (ALFRED, ALFRED, ALFRED, BRICK, BRICK, ROBIN, BABS)
 _FENCE: Final = "\n```"
 

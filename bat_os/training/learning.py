@@ -76,7 +76,7 @@ class Apprentice:
         recipe: How to train.
 
     Raises:
-        ModelError: The folder is no model that can be trained.
+        ModelError: The folder does not hold a model that can be trained.
     """
 
     def __init__(self, base: Path, recipe: Recipe) -> None:
@@ -98,7 +98,7 @@ class Apprentice:
                 warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
                 self._net: Any = peft.get_peft_model(net, config)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelError(f"{base} is no model that can be trained: {error}") from error
+            raise ModelError(f"{base} is not a model that can be trained: {error}") from error
         self._end: int = self._tokenizer.eos_token_id
         if self._tokenizer.chat_template is None or self._end is None:
             raise ModelError(f"{base}: its tokenizer has no chat template or no end token")
@@ -195,7 +195,7 @@ class Apprentice:
             labels[row, start : len(tokens)] = torch.tensor(tokens[start:])
         inner = self._net.get_base_model()
         states = inner.model(input_ids=inputs, attention_mask=seen, use_cache=False)[0]
-        # The head has 49,152 rows: it is computed where there is something to learn alone.
+        # The head has 49,152 rows: it is computed only where there is something to learn.
         learnt = labels[:, 1:] != _UNLABELLED
         scores = inner.lm_head(states[:, :-1][learnt])
         return torch.nn.functional.cross_entropy(scores.float(), labels[:, 1:][learnt])

@@ -116,7 +116,7 @@ def test_a_path_from_elsewhere_is_the_same_source(tmp_path, monkeypatch):
 def test_what_is_no_path_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(ArgumentsError, match="is no path"):
+    with pytest.raises(ArgumentsError, match="is not a path"):
         list(read_all(path))
 
 
