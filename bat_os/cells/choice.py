@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class ChosenCell:
-    """Runs methods in the first of its cells whose self-test holds; adapter of ``ports.Cell``.
+    """Runs methods in the first of its cells that passes its self-test; adapter of ``ports.Cell``.
 
     Chosen once, by the self-test; a call that comes earlier waits for it.
     """
@@ -46,7 +46,7 @@ class ChosenCell:
         """Return the outcome of the cell that was chosen.
 
         Raises:
-            CellUnavailableError: None of them holds; the message says why, one by one.
+            CellUnavailableError: None of them passes; the message says why for each.
         """
         await self._choose()
         return self._outcome

@@ -1,4 +1,4 @@
-"""Workers that wait ahead: each serves one call, and is made before it is asked for.
+"""Workers that wait ahead: each serves one call and is made before it is needed.
 
 take() > a worker that waits, or None        fill_later() > more are made in the background
 """
@@ -28,8 +28,8 @@ class Spares(Generic[T]):
 
         Args:
             ahead: Workers that wait when it is full.
-            make: Returns a new worker; None when none can be made now.
-            drop: Ends a worker that nobody will use.
+            make: Returns a new worker; None if none can be made now.
+            drop: Ends a worker that will not be used.
         """
         self._ahead = ahead
         self._make = make
@@ -54,7 +54,7 @@ class Spares(Generic[T]):
                 worker = await self._make()
                 if worker is None:
                     return
-                if era != self._era:  # emptied meanwhile
+                if era != self._era:  # emptied in the meantime
                     await self._drop(worker)
                     return
                 self._waiting.append(worker)

@@ -65,7 +65,7 @@ class ScriptedCell:
         self._closed = True
 
     def _play(self, theirs: socket.socket) -> None:
-        """Be the child of one call."""
+        """Play the child of one call."""
         with theirs, contextlib.suppress(SystemExit, OSError):
             channel = _ThreadChannel(theirs.fileno())
             _, selector, world, (args, kwargs, _, _) = open_call(channel)

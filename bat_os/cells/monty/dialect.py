@@ -1,7 +1,7 @@
-"""What Monty's Python lacks, found before a method runs; and what is put into its words.
+"""What Monty's Python lacks, found before a method runs, and what can be rewritten for it.
 
-source > syntax tree > Gap(line, feature), one for each thing that Monty has not
-                     > Program: the same lines, with what Monty takes for what it lacks:
+source > syntax tree > Gap(line, feature), one for each thing that Monty lacks
+                     > Program: the same lines, rewritten where Monty supports another form:
                        del d[k]                       d.pop((k))
                        self._slots                    _bat_view(self)
                        key=str.lower                  key=(lambda x, *rest: x.lower(*rest))
@@ -42,19 +42,19 @@ LACKING_BUILTINS: Final = words("""
     staticmethod super vars __import__ Warning UserWarning DeprecationWarning GeneratorExit
     EOFError BufferError ConnectionError UnicodeError SystemError ExceptionGroup
 """)
-# Methods of built-in types; none of another type that Monty has is called so.
+# Methods of built-in types; no other type of Monty has a method of that name.
 LACKING_METHODS: Final = {
     "int": words("as_integer_ratio bit_count bit_length conjugate from_bytes to_bytes"),
     "float": words("fromhex is_integer"),
     "set": words("difference_update intersection_update symmetric_difference_update"),
     "str": words("format_map maketrans translate"),
 }
-# What a class may define, and Monty never calls.
+# What a class may define but Monty never calls.
 LACKING_HOOKS: Final = words("""
     __len__ __lt__ __le__ __gt__ __ge__ __reversed__ __getattr__ __getattribute__ __setattr__
     __delattr__ __del__
 """)
-# What ``dataclasses.dataclass`` and ``field`` do not take.
+# Options that ``dataclasses.dataclass`` and ``field`` do not accept.
 LACKING_OPTIONS: Final = {
     "dataclass": words("order unsafe_hash kw_only slots"),
     "field": words("compare init kw_only repr"),
@@ -83,7 +83,7 @@ _DYNAMIC: Final = words("getattr setattr hasattr eval exec _slots")
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that the source uses and Monty has not."""
+    """Something that the source uses and Monty lacks."""
 
     line: int
     feature: str
@@ -109,7 +109,7 @@ class Program:
 
 
 def translate(source: str, selector: str) -> Program | Flaw | tuple[Gap, ...]:
-    """Return the program, or why Python cannot read it, or what Monty lacks for it."""
+    """Return the program, or why Python cannot read it, or what Monty lacks to run it."""
     tree = parse(source)
     if isinstance(tree, Flaw):
         return tree
@@ -144,11 +144,11 @@ class _Reader(ast.NodeVisitor):
         self.dynamic = False
 
     def lack(self, node: ast.AST, feature: str) -> None:
-        """Note that Monty has not what ``node`` is."""
+        """Note that Monty lacks what ``node`` uses."""
         self.gaps.append(Gap(getattr(node, "lineno", 0), feature))
 
     def visit_Module(self, node: ast.Module) -> None:
-        """Find what the source binds itself before all else."""
+        """Find first what the source itself binds."""
         for part in ast.walk(node):
             if isinstance(part, ast.FunctionDef | ast.ClassDef):
                 self.bound.add(part.name)
@@ -172,7 +172,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Write ``next`` of a generator expression, and ``re.sub`` with a function, otherwise."""
+        """Rewrite ``next`` of a generator expression, and ``re.sub`` with a function."""
         function = node.func
         if isinstance(function, ast.Name) and function.id == "next" and node.args:
             self.next_of(node, node.args[0])
@@ -305,7 +305,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def deletion(self, node: ast.Delete) -> list[Edit] | None:
-        """Return the edits that make a call of a ``del``, or None where there is none."""
+        """Return the edits that turn a ``del`` into a call; None if that is not possible."""
         target = node.targets[0]
         head = _between(node.lineno, node.col_offset, target.lineno, target.col_offset)
         if len(node.targets) != 1 or head is None or not self.reads(head, "del"):
@@ -324,7 +324,7 @@ class _Reader(ast.NodeVisitor):
         return None
 
     def reads(self, place: Edit, text: str) -> bool:
-        """Return whether ``text`` stands there, with nothing but space around."""
+        """Return whether the source has ``text`` at ``place``, with only space around it."""
         return get_text(self.source, place).strip() == text
 
 
@@ -335,7 +335,7 @@ def _span(node: ast.expr) -> Edit | None:
 def _between(
     line: int | None, column: int | None, last: int | None, end: int | None
 ) -> Edit | None:
-    """Return the text between two places as an edit that takes it away; None over lines."""
+    """Return the text between two places as an edit that deletes it; None across lines."""
     if line is None or column is None or end is None or line != last:
         return None
     return Edit(line, column, "", end - column)

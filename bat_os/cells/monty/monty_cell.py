@@ -1,8 +1,8 @@
-"""The cell for where there is no seccomp: learned code in Monty, an interpreter of its own.
+"""The cell for machines without seccomp: learned code in Monty, an interpreter of its own.
 
 Monty is a Python written in Rust that has no way to the machine: no files, no sockets, no
-processes. It knows less Python, and tells which part it lacks (dialect.py). Every call gets a
-process and a session that nobody used before; a few wait ahead, with the prelude fed.
+processes. It supports less Python, and reports what it lacks (dialect.py). Every call gets a
+fresh process and session; a few wait ahead, with the prelude fed.
 
     MontyCell.run > dialect > a spare session, or a fresh one > MontyTalk > its process ended
 """
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MEMORY: Final = 64 << 20  # bytes of one session
 _DEPTH: Final = 500  # function calls inside each other
-_LONGEST: Final = 60.0  # seconds; the deadline of a call comes first, this if we fail to see it
+_LONGEST: Final = 60.0  # seconds; a call's deadline comes first, this is for when we miss it
 _PAUSES: Final = 20_000  # sends, sleeps, imports of what is not there
 _PROCESSES: Final = 256
 _PRELUDE: Final = Path(__file__).parent / "prelude.py"
@@ -118,7 +118,7 @@ class MontyCell:
                 await pool.__aexit__(None, None, None)
 
     def _read(self, call: Call) -> Program:
-        """Return the call's source as Monty takes it."""
+        """Return the call's source as Monty can run it."""
         if not call.selector.isidentifier():
             raise raised("NameError", 0, f"the source defines no function {call.selector!r}")
         program = self._translate(call.source, call.selector)

@@ -1,10 +1,10 @@
-"""What a Monty session holds before the method comes: ``self``, references, sends.
+"""What a Monty session holds before a method runs: ``self``, references, sends.
 
 Written in the Python that Monty speaks, and run there, never here; the kernel only reads this
 file. Learned code shares its names, so they all begin with ``_bat_``, and it may break any of
 them: nothing here is a boundary. The kernel looks at no value that leaves a session, only at
 text, because a small graph of shared lists would become gigabytes in its own memory. Values
-leave as tagged JSON (tagged.py) on standard error, after ``_BAT_MARK``.
+leave as tagged JSON (session.py) on standard error, after ``_BAT_MARK``.
 
     done, refused    how the call ended
     send             a message; ``_bat_ask()``, which is not defined here, then waits for the reply
@@ -165,7 +165,7 @@ def _bat_decode(value: Any) -> Any:
     return value
 
 
-def _bat_tell(parts: list[Any]) -> None:
+def _bat_report(parts: list[Any]) -> None:
     print(_BAT_MARK + _bat_json.dumps(parts), file=_bat_sys.stderr)  # noqa: T201 - the way out
 
 
@@ -189,7 +189,7 @@ def _bat_meet(names: list[str]) -> None:
 
 
 def _bat_take(slots: dict[str, Any], removed: list[str], marked: bool) -> None:
-    """Set the slots that the kernel tells about."""
+    """Set the slots that the kernel sends."""
     for name, value in slots.items():
         _bat_put(name, _bat_decode(value) if marked else value)
         _bat_held.add(name)
@@ -206,7 +206,7 @@ def _bat_put(name: str, value: Any) -> None:
 
 
 def _bat_flush() -> list[Any]:
-    """Return [slots that may have changed, slots that are gone] since the kernel was told."""
+    """Return [slots that may have changed, slots that are gone] since the last flush."""
     _bat_merge()
     there, gone = {}, []
     for name in _bat_names:
@@ -234,7 +234,7 @@ def _bat_send(target: Any, selector: str, args: Any, kwargs: Any) -> Any:
     to = _bat_encode(target, "target", False)
     row = _bat_encode(list(args), "argument", True)
     named = {key: _bat_encode(value, "argument", True) for key, value in kwargs.items()}
-    _bat_tell(["send", to, str(selector), row, named, *_bat_flush()])
+    _bat_report(["send", to, str(selector), row, named, *_bat_flush()])
     value, marked, slots, removed, names = _bat_ask()  # type: ignore[name-defined]  # noqa: F821 - the kernel answers it
     _bat_meet(names)
     _bat_take(slots, removed, marked)
@@ -242,7 +242,7 @@ def _bat_send(target: Any, selector: str, args: Any, kwargs: Any) -> Any:
 
 
 def _bat_run(method: Any, call: dict[str, Any]) -> None:
-    """Call the method and tell how it ended."""
+    """Call the method and report how it ended."""
     _bat_words.extend(call["words"])
     _bat_names.extend(call["names"])
     _bat_left[0] = call["parts"]
@@ -260,7 +260,7 @@ def _bat_run(method: Any, call: dict[str, Any]) -> None:
         parts = ["done", answer, *_bat_flush()]
     except TypeError as error:
         parts = ["refused", str(error)]
-    _bat_tell(parts)
+    _bat_report(parts)
 
 
 def _bat_same(one: Any, two: Any) -> bool:

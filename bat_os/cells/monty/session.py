@@ -116,14 +116,14 @@ class MontyTalk(Talk):
             if self._over and not _is_cancelled():
                 raise CellError(self._over, kind="limit") from error
             raise
-        except RuntimeError as error:  # Monty's word for a session that was ended meanwhile
+        except RuntimeError as error:  # how Monty reports a session that was ended
             raise CellError("the session was ended", kind="died") from error
 
     async def _serve(self, shot: pm.AsyncFunctionSnapshot) -> pm.AsyncSnapshot:
         """Return where the session stops after what it asks of the system: it may sleep."""
         if shot.function_name not in _SLEEPS:
             return await shot.resume_auto()
-        # Monty has made sure that this is one number.
+        # Monty has checked that this is one number.
         await asyncio.sleep(max(0, shot.args[0]))
         return await shot.resume({"return_value": None})
 
@@ -209,7 +209,7 @@ class MontyTalk(Talk):
         return Delta(changed, tuple(gone))
 
     def _hear(self, stream: str, text: str) -> None:
-        """Take what the session prints; raising ends the feed."""
+        """Collect what the session prints; raising ends the feed."""
         if stream == "stderr":
             self._heard.append(text)
             self._heard_size += len(text)
@@ -235,7 +235,7 @@ class MontyTalk(Talk):
         return parts
 
     def _check_name(self, name: str) -> None:
-        """End the call at a name that Python has and Monty has not."""
+        """End the call at a name that Python has and Monty lacks."""
         if hasattr(builtins, name):
             raise _lacks(f"the built-in {name}", 0)
 
@@ -254,7 +254,7 @@ class MontyTalk(Talk):
         if name == "MemoryError":
             return CellError("used too much memory", kind="limit")
         line, part = self._place(frames)
-        # A frame of no function is the parser: it knows the word and does not take it.
+        # A frame without a function is the parser: it knows the word but does not support it.
         if name == "NotImplementedError" and all(f.function_name is None for f in frames):
             return _lacks(text[:200], line)
         lacking = self._missing_part(name, part)
@@ -273,29 +273,29 @@ class MontyTalk(Talk):
         return 0, ""
 
     def _missing_part(self, name: str, part: str) -> str:
-        """Return the feature when a module of Monty has not what Python's has."""
-        module, found = "", None
-        if name == "AttributeError" and (found := _OWNER_READ.match(part)) and _reads(found):
-            module = dict(self._program.modules).get(found[1], "")
-        elif name == "ImportError" and (found := _IMPORT.match(part)):
-            module = found[1]
-        if found is None or module not in MODULES or found[2] in self._program.stored:
+        """Return the feature if a module of Monty lacks what Python's has."""
+        module, match = "", None
+        if name == "AttributeError" and (match := _OWNER_READ.match(part)) and _reads(match):
+            module = dict(self._program.modules).get(match[1], "")
+        elif name == "ImportError" and (match := _IMPORT.match(part)):
+            module = match[1]
+        if match is None or module not in MODULES or match[2] in self._program.stored:
             return ""
-        return f"{module}.{found[2]}"
+        return f"{module}.{match[2]}"
 
     def _unknown_slot(self, name: str, part: str) -> str:
-        """Return a better text for the read of a slot that is not there."""
-        found = _SLOT_READ.match(part)
-        if name != "AttributeError" or not found or found[1] in self._known:
+        """Return a better message for reading a slot that does not exist."""
+        match = _SLOT_READ.match(part)
+        if name != "AttributeError" or not match or match[1] in self._known:
             return ""
         there = ", ".join(sorted(self._known)) or "none"
-        return f"no slot {found[1]!r}; the slots are: {there}"
+        return f"no slot {match[1]!r}; the slots are: {there}"
 
 
-def _reads(found: re.Match[str]) -> bool:
-    """Return whether what was read last is what ``found`` names, as in ``json.loads(x)``."""
+def _reads(match: re.Match[str]) -> bool:
+    """Return whether what was read last is what ``match`` names, as in ``json.loads(x)``."""
     try:
-        last = ast.parse(found.string.strip(), mode="eval").body
+        last = ast.parse(match.string.strip(), mode="eval").body
     except (SyntaxError, ValueError):  # part of an expression over several lines
         return True
     if isinstance(last, ast.Call):
@@ -309,7 +309,7 @@ def _is_cancelled() -> bool:
 
 
 def _lacks(feature: str, line: int) -> CellError:
-    """Return the error for something that Monty has not."""
+    """Return the error for something that Monty lacks."""
     place = f" (line {line})" if line else ""
     text = f"not possible here: {feature}{place}"
     return CellError(text, kind="unsupported", feature=feature, line=line)
@@ -337,13 +337,13 @@ class References:
     def __init__(self, receiver: Ref) -> None:
         self._refs = [receiver]
         self._numbers = {receiver.oid: 0}
-        self._told = 0
+        self._sent = 0
         self.marked = False
 
     def news(self) -> list[str]:
-        """Return the names of the references that were not told yet."""
-        fresh = [ref.name or ref.oid for ref in self._refs[self._told :]]
-        self._told = len(self._refs)
+        """Return the names of the references that the session does not know yet."""
+        fresh = [ref.name or ref.oid for ref in self._refs[self._sent :]]
+        self._sent = len(self._refs)
         return fresh
 
     def lower(self, value: Any) -> Any:

@@ -34,7 +34,7 @@ _NO_BUILTINS: Final = frozenset(
 
 
 class Rehearsal(Channel):
-    """A channel to nobody, with one call in it."""
+    """A channel without a kernel, with one call in it."""
 
     def __init__(self) -> None:
         super().__init__(-1)
@@ -128,7 +128,7 @@ def perform(
         value = work()
     except MemoryError:
         channel.fail("limit", "used too much memory")
-    except BaseException as error:  # noqa: BLE001 - foreign code: whatever it raises is told
+    except BaseException as error:  # noqa: BLE001 - foreign code: whatever it raises is reported
         channel.fail("raised", _text(error), error=type(error).__name__, line=_line(error))
     try:
         answer = world.codec.pack(value, where="the answer", friendly=True)
@@ -195,7 +195,7 @@ def _text(error: BaseException) -> str:
 
 
 class _Posing(type):
-    """A class that passes for the one it derives from."""
+    """A class that passes for its base class."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.__mro__[1])

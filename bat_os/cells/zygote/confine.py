@@ -65,7 +65,7 @@ def enter_namespaces() -> str:
 
 
 def _map_user(uid: int, gid: int) -> None:
-    """Be nobody inside the new user namespace; without the map it is nobody as well."""
+    """Become the user nobody in the new user namespace; without the map it is nobody, too."""
     here = Path("/proc/self")
     try:
         (here / "setgroups").write_text("deny")

@@ -53,7 +53,7 @@ class Channel:
         return parts
 
     def fail(self, kind: str, text: str, *, error: str = "", line: int = 0) -> NoReturn:
-        """Tell the kernel why there is no answer, and end the process."""
+        """Report to the kernel why there is no answer, and end the process."""
         self.send(["fail", kind, error[:100], line, clean(text[:2000])])
         self.leave()
 

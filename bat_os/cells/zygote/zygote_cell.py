@@ -48,8 +48,8 @@ _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 2.0
 _REQUESTS: Final = 32  # to the zygote at once; more would overrun its socket
 _NO_DESCRIPTOR: Final = (
-    "the kernel has no file descriptor left to start learned code with; ask again when other "
-    "clients have gone"
+    "the kernel has no file descriptor left to start learned code with; try again when other "
+    "clients have disconnected"
 )
 _PATH: Final = Path(__file__).resolve()
 _MSGPACK: Final = str(Path(ormsgpack.__file__).resolve().parents[1])
@@ -295,7 +295,7 @@ class Zygote:
         return zygote
 
     async def _greet(self) -> None:
-        """Wait for the hello, and see that what it tells is enough."""
+        """Wait for the hello, and check that it reports enough confinement."""
         try:
             async with asyncio.timeout(_START_SECONDS):
                 self.hello = json.loads((await self._reply())[0])
@@ -330,7 +330,7 @@ class Zygote:
         except BaseException:
             ours.close()
             raise
-        if not handles:  # the system drops one that it has no number for
+        if not handles:  # the system drops a descriptor if we have no number left for it
             ours.close()  # the child hears of that, and ends
             raise BusyError(_NO_DESCRIPTOR)
         return Child(int(text), handles[0], ours)
@@ -367,7 +367,7 @@ class Zygote:
             try:
                 return await future
             except asyncio.CancelledError:
-                # The answer may have come just before; nobody else knows of that child.
+                # The answer may have come just before; no other code knows of that child.
                 if future.done() and not future.cancelled() and future.exception() is None:
                     _kill_all(future.result()[1])
                 raise

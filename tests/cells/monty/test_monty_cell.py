@@ -288,7 +288,7 @@ async def test_printing_is_kept_up_to_the_limit(monty):
         "    import json\n    return json.dumps(x)",
         "    global _bat_encode\n    _bat_encode = lambda *a: x\n    return 1",
         "    global _bat_json\n    _bat_json = 1\n    return x",
-        "    global _bat_tell\n    _bat_tell = lambda p: x\n    return 1",
+        "    global _bat_report\n    _bat_report = lambda p: x\n    return 1",
     ],
 )
 async def test_a_value_that_unfolds_without_end_never_reaches_the_kernel(monty, source):
@@ -298,7 +298,7 @@ async def test_a_value_that_unfolds_without_end_never_reaches_the_kernel(monty, 
         return NestedReply(None)
 
     with contextlib.suppress(CellError):
-        result = await monty.run(make_call(f"def m(self):\n{BOMB}{source}"), send)
+        result = await monty.run(make_call(f"def m(self):\n{BOMB}{source}", deadline=1), send)
         assert result.value is None
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
@@ -327,8 +327,8 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 async def test_a_forged_end_is_malformed(monty, name):
     source = (
-        "import sys\ndef m(self, text):\n    global _bat_tell\n"
-        "    def _bat_tell(parts):\n        print(text, file=sys.stderr)\n    return 1"
+        "import sys\ndef m(self, text):\n    global _bat_report\n"
+        "    def _bat_report(parts):\n        print(text, file=sys.stderr)\n    return 1"
     )
 
     with pytest.raises(CellError) as caught:
