@@ -12,10 +12,11 @@ import os
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from bat_os.core.schema import replace
 from bat_os.errors import ArgumentsError, BlobError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.files import disk, manifest
@@ -152,11 +153,7 @@ def verify(target: Path, copier: Copier | None = None) -> dict[str, Any]:
 
 
 def check_member(path: Path, size: int, sha256: str, copier: Copier) -> None:
-    """Return nothing when a file of a backup is whole.
-
-    Raises:
-        BlobError: It is not.
-    """
+    """Raise ``BlobError`` unless a file of a backup is whole."""
     if not path.is_file():
         raise BlobError(f"{path} is missing from the backup", file=path.name)
     if path.stat().st_size != size or copier.hash(path) != sha256:

@@ -143,11 +143,7 @@ def drop_fork(path: Path, name: str) -> dict[str, Any]:
 
 
 def check_name(name: str) -> None:
-    """Return nothing when ``name`` can name a fork.
-
-    Raises:
-        ArgumentsError: It cannot.
-    """
+    """Raise ``ArgumentsError`` unless ``name`` can name a fork."""
     if not _NAME.match(name):
         raise ArgumentsError(f"{name[:60]!r} cannot name a fork; use letters, digits, _ and -")
 

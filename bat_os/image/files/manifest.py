@@ -1,20 +1,20 @@
 """What a backup holds: files in parts, blobs, and the SHA-256 of each.
 
-    manifest.json   this list; whoever replaces it switches to the next backup in one step
+    manifest.json   this list; replacing it switches to the next backup in one step
     parts/          pieces of image files, oldest first: an image file only ever grows
     blobs/          OID-TID.blob, as they are
 
-A manifest may come from anywhere. ``read`` takes nothing from it that could name a file
-outside, and nothing that does not add up.
+A manifest may come from anywhere. ``parse`` refuses one that names a file outside, or that
+contradicts itself.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import msgspec
+
+from bat_os.core.schema import Record, convert, number, read_json, text
 from bat_os.errors import StorageError
 from bat_os.image.files.storage import check_fork
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME: Final = "manifest.json"
-FORMAT: Final = 1
 MAX_BYTES: Final = 64 << 20
 MAX_SIZE: Final = 1 << 44
-_HEX16: Final = re.compile(r"[0-9a-f]{16}\Z")
-_SHA: Final = re.compile(r"[0-9a-f]{64}\Z")
-_FILE: Final = re.compile(r"image\.fs\Z|image\.fs\.fork/[0-9]{1,2}\.fs\Z")
-_PART: Final = re.compile(r"[0-9a-f]{32}\.part\Z")
+_WHERE: Final = "the manifest of the backup"
+_IMAGE: Final = "image.fs"
+_FILE: Final = r"image\.fs|image\.fs\.fork/[0-9]{1,2}\.fs"
+_Id = Annotated[str, text(16, pattern="[0-9a-f]{16}", takes="16 hexadecimal digits")]
+_Sha = Annotated[str, text(64, pattern="[0-9a-f]{64}", takes="64 hexadecimal digits")]
+_Size = Annotated[int, number(0, MAX_SIZE)]
+_FileName = Annotated[str, text(22, pattern=_FILE, takes="the name of an image file")]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Record, frozen=True):
     """A piece of an image file.
 
     Attributes:
@@ -42,13 +43,12 @@ class Part:
         sha256: Of the piece.
     """
 
-    name: str
-    size: int
-    sha256: str
+    name: Annotated[str, text(37, pattern=r"[0-9a-f]{32}\.part", takes="the name of a part")]
+    size: _Size
+    sha256: _Sha
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(Record, frozen=True):
     """An image file, whole up to a transaction.
 
     Attributes:
@@ -58,8 +58,8 @@ class ImageFile:
         parts: In order.
     """
 
-    name: str
-    tid: str
+    name: _FileName
+    tid: _Id
     inode: tuple[int, int]
     parts: tuple[Part, ...]
 
@@ -69,8 +69,7 @@ class ImageFile:
         return sum(part.size for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class BlobFile:
+class BlobFile(Record, frozen=True):
     """A blob.
 
     Attributes:
@@ -81,11 +80,11 @@ class BlobFile:
         sha256: Of its content.
     """
 
-    of: str
-    oid: str
-    tid: str
-    size: int
-    sha256: str
+    of: _FileName
+    oid: _Id
+    tid: _Id
+    size: _Size
+    sha256: _Sha
 
     @property
     def name(self) -> str:
@@ -93,8 +92,7 @@ class BlobFile:
         return f"{self.oid}-{self.tid}.blob"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record, frozen=True):
     """All that a backup holds.
 
     Attributes:
@@ -104,14 +102,28 @@ class Manifest:
         files: The image file, last; before it, what a fork began with.
         blobs: All blobs.
         fork: The fork's record, or an empty map.
+        format: Of the manifest.
     """
 
     made: float
-    image_id: str
-    reason: str
+    image_id: Annotated[str, text(200)]
+    reason: Annotated[str, text(10_000)]
     files: tuple[ImageFile, ...]
     blobs: tuple[BlobFile, ...]
     fork: dict[str, Any]
+    format: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a manifest that contradicts itself."""
+        if self.fork:
+            check_fork(self.fork)
+        frozen = range(len(self.fork.get("layers", ())))
+        names = [file.name for file in self.files]
+        if names != [*(f"{_IMAGE}.fork/{number}.fs" for number in frozen), _IMAGE]:
+            raise ValueError("it does not hold the files of one image")
+        members = [name for name, _, _ in self.members()]
+        if len(set(members)) != len(members) or not {blob.of for blob in self.blobs} <= {*names}:
+            raise ValueError("it contradicts itself")
 
     @property
     def size(self) -> int:
@@ -128,15 +140,12 @@ class Manifest:
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as what JSON holds."""
-        return {"format": FORMAT} | asdict(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def read(folder: Path) -> Manifest | None:
-    """Return the manifest in ``folder``, or None where there is none.
-
-    Raises:
-        StorageError: It cannot be used.
-    """
+    """Return the manifest in ``folder``, or None where there is none; raises as ``parse``."""
     path = folder / NAME
     if not path.is_file():
         return None
@@ -145,61 +154,10 @@ def read(folder: Path) -> Manifest | None:
     return parse(path.read_bytes())
 
 
-def parse(text: bytes) -> Manifest:
-    """Return the manifest in ``text``.
+def parse(data: bytes) -> Manifest:
+    """Return the manifest in ``data``.
 
     Raises:
         StorageError: It is none, or has names, sizes or digests that cannot be.
     """
-    try:
-        told = json.loads(text)
-        if told["format"] != FORMAT:
-            raise StorageError("the backup is of another format than this program reads")
-        files = tuple(_file(one) for one in told["files"])
-        blobs = tuple(
-            BlobFile(_name(one["of"], _FILE), _name(one["oid"], _HEX16), _name(one["tid"], _HEX16),
-                     _size(one["size"]), _name(one["sha256"], _SHA))
-            for one in told["blobs"]
-        )  # fmt: skip
-        fork = dict(told["fork"])
-        about = float(told["made"]), str(told["image_id"])[:200], str(told["reason"])[:10_000]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StorageError(f"the manifest of the backup cannot be read: {error!r}") from error
-    _check_whole(files, blobs, fork)
-    return Manifest(*about, files, blobs, fork)
-
-
-def _check_whole(
-    files: tuple[ImageFile, ...], blobs: tuple[BlobFile, ...], fork: dict[str, Any]
-) -> None:
-    if fork:
-        check_fork(fork)
-    layers = [f"image.fs.fork/{number}.fs" for number in range(len(fork.get("layers", ())))]
-    if [file.name for file in files] != [*layers, "image.fs"]:
-        raise StorageError("the backup does not hold the files of one image")
-    names = [part.name for file in files for part in file.parts]
-    names += [blob.name for blob in blobs]
-    if len(set(names)) != len(names) or not {blob.of for blob in blobs} <= {f.name for f in files}:
-        raise StorageError("the manifest of the backup contradicts itself")
-
-
-def _file(one: Any) -> ImageFile:
-    device, number = one["inode"]
-    parts = tuple(
-        Part(_name(part["name"], _PART), _size(part["size"]), _name(part["sha256"], _SHA))
-        for part in one["parts"]
-    )
-    inode = (int(device), int(number))
-    return ImageFile(_name(one["name"], _FILE), _name(one["tid"], _HEX16), inode, parts)
-
-
-def _name(value: Any, rule: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not rule.match(value):
-        raise ValueError(f"{str(value)[:60]!r} is not possible there")
-    return value
-
-
-def _size(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < MAX_SIZE:
-        raise ValueError(f"{str(value)[:60]!r} is no size")
-    return value
+    return convert(read_json(data, StorageError, _WHERE), Manifest, StorageError, _WHERE)

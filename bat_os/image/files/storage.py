@@ -22,11 +22,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+from msgspec import Meta
 from persistent.list import PersistentList
 from zc.lockfile import LockFile
 from ZODB.DemoStorage import DemoStorage
@@ -37,6 +37,7 @@ from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
 
 from bat_os.core import values
+from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import guard_pickles
@@ -50,7 +51,14 @@ MAX_LAYERS: Final = 32
 CHRONICLE: Final = "chronicle"
 RECORDS: Final = 40  # that a pack reads between two pauses
 PAUSE_SECONDS: Final = 0.0001
-_TID: Final = re.compile(r"[0-9a-f]{16}\Z")
+
+
+class _ForkRecord(Record, frozen=True, forbid_unknown_fields=False):
+    format: Literal[1]
+    layers: Annotated[
+        tuple[Annotated[str, text(16, pattern="[0-9a-f]{16}")], ...],
+        Meta(min_length=1, max_length=MAX_LAYERS),
+    ]
 
 
 class FrozenFile(FileStorage):
@@ -216,19 +224,8 @@ def read_fork(path: Path) -> dict[str, Any]:
 
 
 def check_fork(facts: Any) -> None:
-    """Return nothing when ``facts`` are the record of a fork.
-
-    Raises:
-        StorageError: They are not.
-    """
-    layers = facts.get("layers") if isinstance(facts, dict) else None
-    if (
-        not isinstance(layers, list)
-        or facts.get("format") != FORMAT
-        or not 1 <= len(layers) <= MAX_LAYERS
-        or not all(isinstance(tid, str) and _TID.match(tid) for tid in layers)
-    ):
-        raise StorageError("the record of the fork is not one that this program reads")
+    """Raise ``StorageError`` unless ``facts`` are the record of a fork."""
+    convert(facts, _ForkRecord, StorageError, "the record of the fork")
 
 
 @contextlib.contextmanager

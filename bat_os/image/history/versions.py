@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image.history import entries, marks
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from bat_os.image.objects import MethodVersion
 
     Root = MutableMapping[str, Any]
-
-_MANY: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +126,6 @@ def version_of(method: Method, number: int = 0) -> MethodVersion:
             f"{method.selector} has no version {number}; it has 1 to {len(method.versions)}"
         )
     return method.versions[number - 1]
-
-
-def read_number(body: Mapping[str, Any], key: str) -> int:
-    """Return the number of a version in a request's body, 0 where there is none.
-
-    Raises:
-        ArgumentsError: It is not such a number.
-    """
-    number = body.get(key, 0)
-    if type(number) is not int or not 0 <= number < _MANY:
-        raise ArgumentsError(f"{key} is not the number of a version")
-    return number
 
 
 def is_whole(version: MethodVersion) -> bool:
