@@ -87,11 +87,7 @@ class KnowledgeCatalog(Persistent):
     def documents(
         self, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
     ) -> list[Document]:
-        """Return the documents of a kind with certain meta data, in order of arrival.
-
-        Raises:
-            ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
-        """
+        """Return the documents of a kind with certain meta data, in order of arrival."""
         if not filters:
             start, stop = id_range(kind)
             return list(self._starts.values(start, stop - 1))

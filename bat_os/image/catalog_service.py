@@ -5,6 +5,9 @@
 
 A document is there whole or not at all: cancelling ``learn`` at any point loses the document
 that is being read and nothing else.
+
+What needs vectors raises ModelError if the embedding model cannot be had, and ImageError if
+another one filled the catalog. A kind, filter or ``top_k`` that cannot be is an ArgumentsError.
 """
 
 from __future__ import annotations
@@ -141,11 +144,7 @@ class CatalogService:
     async def documents(
         self, *, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return doc_id, title, kind, passages (how many) and meta of documents.
-
-        Raises:
-            ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
-        """
+        """Return doc_id, title, kind, passages (how many) and meta of documents."""
         return await self._transact(
             lambda root: [item.about() for item in catalog_in(root).documents(kind, filters)],
             "list documents",
@@ -166,11 +165,6 @@ class CatalogService:
             top_k: 1 to 100.
             kind: Look at documents of this kind only.
             filters: Look at documents with this meta data only, ``{"source": "a.md"}``.
-
-        Raises:
-            ArgumentsError: ``top_k``, the kind or a filter is off.
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
         """
         texts = [query for query in queries if query.strip()]
         if not texts:
@@ -192,10 +186,6 @@ class CatalogService:
         Args:
             texts: Embedded BATCH at a time; so few of them are remembered for a while.
             count: Called with (done, all) after each batch.
-
-        Raises:
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
         """
         return await self._embedder.embed(texts, count)
 
@@ -204,9 +194,6 @@ class CatalogService:
 
         Documents are found by words all the time, and by meaning as they get their new
         vectors. Broken off, it goes on where it was when it is called again.
-
-        Raises:
-            ModelError: The embedding model cannot be had.
         """
         name, probe = self._embedder.name, await self._embedder.probe()
         total = await self._write(

@@ -15,6 +15,9 @@ Acceptance is latency-critical, and the trees of many days have large nodes. So 
 A mission's parent is the prototype of its state, so what a state has to say (who acts, what
 they do) is inherited, and a transition is a change of parent. Which state follows which is
 decided in ``bat_os.core.mission`` alone.
+
+NotFoundError: there is no mission of that id. TransitionError: what is stored cannot be read, or
+has advanced since it was read.
 """
 
 from __future__ import annotations
@@ -131,11 +134,7 @@ def open_brief(
 
 
 def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
-    """Return the object of a mission.
-
-    Raises:
-        NotFoundError: There is none of that id.
-    """
+    """Return the object of a mission."""
     obj = root["missions"].get(mission_id)
     if obj is None and mission_id >= _IDS and mission_id in root["unfinished"]:
         obj = root["unfinished"][mission_id]
@@ -172,12 +171,7 @@ def let_go(root: Mapping[str, Any], mission_id: str) -> None:
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:
-    """Return a stored mission.
-
-    Raises:
-        NotFoundError: There is none of that id.
-        TransitionError: What is stored is not a mission, or one of a newer program.
-    """
+    """Return a stored mission."""
     slots = stored(root, mission_id).slots
     try:
         return Record(
@@ -198,11 +192,7 @@ def write(
     mission: Mission,
     answer: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store a mission after its next event; a final state comes with the answer.
-
-    Raises:
-        TransitionError: Another event has been stored since it was read.
-    """
+    """Store a mission after its next event; a final state comes with the answer."""
     obj = stored(root, mission_id)
     before = obj.slots.get("record")
     if before is not None and len(before["events"]) + 1 != len(mission.events):
@@ -234,12 +224,7 @@ def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
 
 
 def check(root: Mapping[str, Any], mission_id: str) -> Record:
-    """Return a stored mission whose brief is the one that was accepted.
-
-    Raises:
-        NotFoundError: There is none of that id.
-        DamagedError: What is stored is not what was committed.
-    """
+    """Return a stored mission whose brief is the one that was accepted."""
     try:
         record = read(root, mission_id)
         sha256 = stored(root, mission_id).slots["sha256"]

@@ -2,6 +2,9 @@
 
 Adding is resumable: one transaction per file, and the model's own entry comes last. The files
 themselves go in and out in ``bat_os.image.blobs``.
+
+NotFoundError: the image has no such model, or a source is missing. BlobError: a stored file is
+missing or damaged, or a source cannot be read; the message says which, and how to repair it.
 """
 
 from __future__ import annotations
@@ -73,10 +76,6 @@ async def ingest_file(
     """Add a single GGUF file as it is; return the model's digest.
 
     The first bytes are checked here; ``engines.gguf.read_header`` checks the whole header.
-
-    Raises:
-        ArgumentsError: It is not a GGUF file.
-        NotFoundError: There is no such file.
     """
     if not await asyncio.to_thread(path.is_file):
         raise NotFoundError(f"model {name}: there is no file {path}")
@@ -101,9 +100,6 @@ async def ingest_adapter(
 
     Only its configuration and its weights are stored, and which base it is for: its name and, as
     ``base_digest``, its digest. The caller checks whether the adapter fits.
-
-    Raises:
-        NotFoundError: The image has no such base, or a file is missing in ``folder``.
     """
     found = {file_name: folder / file_name for file_name in ADAPTER_FILES}
     for path in found.values():
@@ -174,11 +170,6 @@ async def link_folder(
     The folder is made in ``under``, or used again while it is as it should be; its file
     SHA256SUMS lists the digests. Reads every file once, about a second per GB, unless
     ``verified`` knows that it was read before.
-
-    Raises:
-        NotFoundError: The image has no such model.
-        BlobError: A file is missing or damaged; the message says which, and the command
-            that repairs it.
     """
     memory = blobs.Verified() if verified is None else verified
 
@@ -203,12 +194,7 @@ async def link_folder(
 async def link_file(
     image: ImageStore, name: str, under: Path, *, verified: blobs.Verified | None = None
 ) -> Path:
-    """Return a link to the committed GGUF file of model ``name``; of several parts, the first.
-
-    Raises:
-        NotFoundError: The image has no such model.
-        BlobError: It is damaged, or the model has no GGUF file.
-    """
+    """Return a link to the committed GGUF file of model ``name``; of several parts, the first."""
     folder = await link_folder(image, name, under, verified=verified)
     parts = await asyncio.to_thread(lambda: sorted(folder.glob("*.gguf")))
     if not parts:
@@ -222,11 +208,7 @@ async def model_names(image: ImageStore) -> list[str]:
 
 
 async def model_digest(image: ImageStore, name: str) -> str:
-    """Return the SHA-256 of the model's list of files: equal exactly when all files are.
-
-    Raises:
-        NotFoundError: The image has no such model.
-    """
+    """Return the SHA-256 of the model's list of files: equal exactly when all files are."""
     return await image.transact(
         lambda root: digest_of(model_in(root, name).files), note="read a model"
     )
@@ -265,9 +247,6 @@ async def remove_model(
     Returns:
         ``{"name", "files": how many were forgotten, "bytes": of those, "adapters": names of
         adapters whose base it was}``.
-
-    Raises:
-        NotFoundError: The image has no such model.
     """
 
     def work(root: MutableMapping[str, Any]) -> dict[str, Any]:
@@ -322,11 +301,7 @@ def guess_kind(names: Iterable[str]) -> str:
 
 
 def model_in(root: MutableMapping[str, Any], name: str) -> StoredModel:
-    """Return the model of that name; inside ``ImageStore.transact`` only.
-
-    Raises:
-        NotFoundError: There is none.
-    """
+    """Return the model of that name; inside ``ImageStore.transact`` only."""
     model: StoredModel | None = root.get("models", {}).get(name)
     if model is None:
         raise NotFoundError(f"the image has no model {name}")

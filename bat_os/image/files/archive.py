@@ -42,12 +42,6 @@ async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``file``, ``reason``, ``sha256`` and
         ``size`` of the archive, ``holds`` (bytes in it), ``tid``.
-
-    Raises:
-        ArgumentsError: No reason, or ``target`` is there already.
-        LockedError: A backup, fork or pack is at work.
-        StorageFullError: No room.
-        StorageError: A file cannot be read or written.
     """
     if not reason.strip() or len(reason) > MAX_REASON:
         raise ArgumentsError(f"say why it is kept, in at most {MAX_REASON} characters")
@@ -60,14 +54,7 @@ async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any
 
 
 def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:
-    """Unpack the archive at ``path`` into the empty ``folder``; return its manifest.
-
-    Raises:
-        StorageError: It is not an archive of an image, or holds what its manifest does not.
-        BlobError: A member is not what the manifest says.
-        TooLargeError: It unpacks to more than an image could.
-        StorageFullError: No room.
-    """
+    """Unpack the archive at ``path`` into the empty ``folder``; return its manifest."""
     for name in ("parts", "blobs"):
         (folder / name).mkdir(mode=0o700)
     try:

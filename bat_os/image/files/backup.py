@@ -80,12 +80,6 @@ async def back_up(
         ``tid`` of the last transaction, ``size`` and ``blobs`` (how many) of the whole backup,
         ``added`` bytes, ``full``, ``seconds``, and ``damaged``: the SHA-256 of stored files
         that are no longer what they were when they came in.
-
-    Raises:
-        ArgumentsError: ``target`` cannot be a backup's folder.
-        LockedError: Another backup, fork or pack of this image or into this folder runs.
-        StorageFullError: No room for it.
-        StorageError: A file cannot be read or written, or the backup there is damaged.
     """
     source = await image.transact(_source, note="read what a backup records")
     return await disk.in_thread(
@@ -126,12 +120,7 @@ def back_up_source(
 
 
 def verify(target: Path, copier: Copier | None = None) -> dict[str, Any]:
-    """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``.
-
-    Raises:
-        StorageError: There is no backup, or it cannot be read.
-        BlobError: A file is missing or is not what was written; the message names it.
-    """
+    """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``."""
     copier = copier or Copier()
     with coded("verify"):
         told = manifest.read(target)

@@ -92,11 +92,7 @@ class Copier:
         self._counting = threading.Lock()
 
     def copy(self, source: Readable, size: int, target: Path) -> str:
-        """Copy ``size`` bytes from where ``source`` stands; return their SHA-256.
-
-        Raises:
-            StorageError: The source is shorter, or something else arrived.
-        """
+        """Copy ``size`` bytes from where ``source`` stands; return their SHA-256."""
         digest = hashlib.sha256()
         with target.open("xb", buffering=0) as stream, ThreadPoolExecutor(1) as hasher:
             for chunk in self._chunks(source, size):

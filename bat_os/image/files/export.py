@@ -5,6 +5,9 @@
 Plain values are JSON where JSON has them, and otherwise a map with one key that begins with
 ``$``: ``{"$bytes": base64}``, ``{"$tuple": [...]}``, ``{"$ref": name}``. References go by name, so
 what they name has to be there on the other side.
+
+ArgumentsError: what is exported has no name or refers to an object without one; or what is read is
+not an export, not what it was when it was made, or nested too deep.
 """
 
 from __future__ import annotations
@@ -44,11 +47,7 @@ _ORIGIN: Final = ("brief", "mission", "persona", "model", "adapter", "prompt", "
 
 
 def export_object(obj: UvmObject) -> dict[str, Any]:
-    """Return an object with its own slots and learned methods as what JSON holds.
-
-    Raises:
-        ArgumentsError: It, a parent, or what a slot refers to has no name.
-    """
+    """Return an object with its own slots and learned methods as what JSON holds."""
     slots = {name: value for name, value in obj.slots.items() if not isinstance(value, Method)}
     methods = [method for method in obj.slots.values() if isinstance(method, Method)]
     check_object_name(obj.name)
@@ -63,11 +62,7 @@ def export_object(obj: UvmObject) -> dict[str, Any]:
 
 
 def export_method(obj: UvmObject, selector: str) -> dict[str, Any]:
-    """Return the current version of one method as what JSON holds.
-
-    Raises:
-        NotFoundError: The object has no learned method of that name.
-    """
+    """Return the current version of one method as what JSON holds."""
     method = obj.slots.get(selector)
     if not isinstance(method, Method) or method.current < 0:
         raise NotFoundError(f"{obj.name or 'the object'} has no learned method {selector[:60]!r}")
@@ -114,9 +109,6 @@ def encode(value: Any, where: str) -> Any:
 
     >>> encode((1, b"a", {"x": 1.5}), "a slot")
     {'$tuple': [1, {'$bytes': 'YQ=='}, {'x': 1.5}]}
-
-    Raises:
-        ArgumentsError: An object that has no name is referred to.
     """
     kind = type(value)
     if kind is Ref:
@@ -140,11 +132,7 @@ def _encode_parts(value: Any, inner: Callable[[Any], Any]) -> Any:
 
 
 def decode(value: Any, resolve: Callable[[str], Any], depth: int = 0) -> Any:
-    """Return the plain data that ``value`` stands for; references as ``resolve`` gives them.
-
-    Raises:
-        ArgumentsError: It is nested too deep, or stands for nothing.
-    """
+    """Return the plain data that ``value`` stands for; references as ``resolve`` gives them."""
     if depth > MAX_DEPTH:
         raise ArgumentsError(f"the export is nested deeper than {MAX_DEPTH}")
 

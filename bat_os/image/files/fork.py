@@ -63,11 +63,6 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
     Returns:
         ``name``, ``home`` of the fork, ``tid`` it begins with, ``image_id`` of its own,
         ``seconds``.
-
-    Raises:
-        ArgumentsError: The name cannot be used, is taken, or ``at`` is packed away.
-        LockedError: A backup, fork or pack is at work.
-        StorageError: The file system has no second names for files, or a file cannot be read.
     """
     started = time.monotonic()
     check_name(name)
@@ -90,12 +85,7 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
 
 @contextlib.asynccontextmanager
 async def scratch(image: ImageStore) -> AsyncIterator[ImageStore]:
-    """Give a fork of the image as it is now, open, for a while; it is then removed.
-
-    Raises:
-        LockedError: A backup, fork or pack is at work.
-        StorageError: The file system has no second names for files, or a file cannot be read.
-    """
+    """Give a fork of the image as it is now, open, for a while; it is then removed."""
     storage = image.storage
     draft, tid = await disk.in_thread(lambda _: _build(storage, "scratch", None))
     try:
@@ -121,12 +111,7 @@ def list_forks(path: Path) -> list[dict[str, Any]]:
 
 
 def drop_fork(path: Path, name: str) -> dict[str, Any]:
-    """Remove the fork ``name`` of the image at ``path``, with all that it learned.
-
-    Raises:
-        NotFoundError: There is none.
-        LockedError: A kernel runs on it.
-    """
+    """Remove the fork ``name`` of the image at ``path``, with all that it learned."""
     check_name(name)
     home = path.parent / FOLDER / name
     if not (home / IMAGE).exists():

@@ -113,11 +113,7 @@ def should_pack(facts: PackFacts, policy: Policy = Policy()) -> bool:
 
 
 async def set_policy(image: ImageStore, wanted: Any) -> dict[str, Any]:
-    """Change what is named in ``wanted`` (auto, days, floor); return ``{"policy": all of it}``.
-
-    Raises:
-        ArgumentsError: It is not a map, or has wrong names or values.
-    """
+    """Change what is named in ``wanted`` (auto, days, floor); return ``{"policy": all of it}``."""
     if not isinstance(wanted, dict) or not set(wanted) <= set(asdict(Policy())):
         raise ArgumentsError("a policy has auto, days and floor")
 
@@ -145,12 +141,6 @@ async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``days``, ``before`` and ``after``
         (bytes of the image file), ``blobs`` (bytes of blobs removed), ``seconds``.
-
-    Raises:
-        ArgumentsError: ``days`` is not a number of days.
-        LockedError: A backup, fork or another pack is at work.
-        StorageFullError: There is no room for the new file beside the old one.
-        StorageError: The image is not in files, or cannot be read.
     """
     _check_days(days)
     entry = await in_thread(lambda _: _pack(image.database, days))
@@ -165,9 +155,6 @@ async def pack_if_due(
 
     Does nothing for an image that is not in files on this machine. While the clock has been
     ``steady`` for fewer days than history is kept, nothing is packed.
-
-    Raises:
-        BatError: As ``pack``.
     """
 
     def look(root: MutableMapping[str, Any]) -> tuple[Policy, list[dict[str, Any]]]:
@@ -195,9 +182,6 @@ async def space(image: ImageStore) -> dict[str, Any]:
         superseded versions: what a pack that keeps no days gives back), ``blobs``
         (``files``, ``bytes``), ``frozen`` (bytes of what a fork began with), ``forks``, and
         ``free`` on the disk, and ``policy`` of packing.
-
-    Raises:
-        StorageError: The image is not in files.
     """
 
     def look(root: MutableMapping[str, Any]) -> tuple[dict[str, list[bytes]], Policy]:
@@ -306,10 +290,6 @@ def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[b
 
     All records are as they were at the transaction that was last when the walk began. What a
     record holds is read by the allow-list, so no code of the image can run.
-
-    Raises:
-        ForbiddenClassError: A record names a class that BAT OS never stores.
-        StorageError: A record is missing, or cannot be read.
     """
     end = p64(u64(storage.lastTransaction()) + 1)
     stack = list(reversed(roots))
@@ -330,12 +310,7 @@ def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[b
 
 
 def count_objects(storage: Any) -> dict[str, int]:
-    """Return how many objects of each class the image holds, the most frequent first.
-
-    Raises:
-        ForbiddenClassError: A record names a class that BAT OS never stores.
-        StorageError: The image has no root, or a record is missing or cannot be read.
-    """
+    """Return how many objects of each class the image holds, the most frequent first."""
     counted = Counter(name.rpartition(".")[2] for _, name, _ in walk(storage, [z64], set()))
     if not counted:
         raise StorageError("the image has no root")

@@ -46,14 +46,6 @@ def restore(
     Returns:
         ``home``, ``tid`` of its last transaction, ``size``, ``kept`` (where the home that was
         there is now, or ""), and ``objects``: class -> how many the image holds.
-
-    Raises:
-        ArgumentsError: ``home`` is there already and ``replace`` is not set.
-        LockedError: A process holds the image that is there.
-        BlobError: A file of the backup is missing or damaged.
-        StorageError: The backup cannot be read, or the image in it cannot.
-        ForbiddenClassError: The image names a class that BAT OS never stores.
-        StorageFullError: No room.
     """
     copier = copier or Copier()
     disk.check_absolute(home, "the home to restore to")

@@ -15,6 +15,9 @@ needs two renames; ``finish_pack`` completes a pack that was killed between them
 
     root["chronicle"]    what was done to the image as a whole, oldest first: maps with ``kind``
                          (``archive``, ``fork``, ``pack``) and ``at`` (Unix time)
+
+An image that another process holds raises zc.lockfile's LockError; a fork whose frozen files or
+record cannot be read, StorageError.
 """
 
 from __future__ import annotations
@@ -108,12 +111,7 @@ def _next_oids(storage: DemoStorage, oid: bytes | None) -> Iterator[bytes]:
 
 
 def open_storage(path: Path) -> Any:
-    """Return the storage of the image file at ``path``, made where there is none.
-
-    Raises:
-        StorageError: It is a fork whose frozen files cannot be read.
-        LockError: Another process holds the image (``zc.lockfile``'s).
-    """
+    """Return the storage of the image file at ``path``, made where there is none."""
     guard_pickles()
     finish_pack(path)
     live = LiveFile(path)
@@ -135,9 +133,6 @@ def open_to_read(path: Path, *, blobs: bool) -> Any:
     Args:
         path: Of the image file.
         blobs: Whether it has a blob folder; where it has not, none is made.
-
-    Raises:
-        StorageError: It is a fork whose frozen files cannot be read.
     """
     guard_pickles()
     live = FileStorage(str(path), read_only=True, blob_dir=f"{path}.blob" if blobs else None)
@@ -150,11 +145,7 @@ def open_to_read(path: Path, *, blobs: bool) -> Any:
 
 
 def finish_pack(path: Path) -> None:
-    """Complete or clear away a pack that was killed.
-
-    Raises:
-        LockError: Another process holds the image.
-    """
+    """Complete or clear away a pack that was killed."""
     new, old = Path(f"{path}.pack"), Path(f"{path}.old")
     if not (new.exists() or old.exists()):
         return
@@ -170,11 +161,7 @@ def finish_pack(path: Path) -> None:
 
 
 def layers_of(storage: Any) -> list[FileStorage]:
-    """Return the image files that a storage reads, the oldest first, its own last.
-
-    Raises:
-        StorageError: The image is not in files.
-    """
+    """Return the image files that a storage reads, the oldest first, its own last."""
     if isinstance(storage, DemoStorage):
         return [*layers_of(storage.base), *layers_of(storage.changes)]
     if isinstance(storage, FileStorage):
@@ -207,11 +194,7 @@ def frozen_folder(path: Path) -> Path:
 
 
 def read_fork(path: Path) -> dict[str, Any]:
-    """Return what is known about the fork at ``path``; an empty map where it is none.
-
-    Raises:
-        StorageError: It is a fork, but its record is damaged.
-    """
+    """Return what is known about the fork at ``path``; an empty map where it is none."""
     folder = frozen_folder(path)
     if not folder.is_dir():
         return {}
@@ -230,11 +213,7 @@ def check_fork(facts: Any) -> None:
 
 @contextlib.contextmanager
 def upkeep(path: Path) -> Iterator[None]:
-    """Keep other backups, forks and packs of the image at ``path`` out for the time.
-
-    Raises:
-        LockError: Another one is at work.
-    """
+    """Keep other backups, forks and packs of the image at ``path`` out for the time."""
     lock = Lock(f"{path}.upkeep")
     try:
         yield
@@ -272,11 +251,7 @@ class Lock(LockFile):
     """A lock that is released if its file cannot be written, on a full disk say."""
 
     def __init__(self, path: str) -> None:
-        """Take the lock at ``path``.
-
-        Raises:
-            LockError: Another process holds it (``zc.lockfile``'s).
-        """
+        """Take the lock at ``path``."""
         try:
             super().__init__(path)
         except OSError:

@@ -9,6 +9,8 @@
 A view is exact: a database connection opened at a transaction. A comparison reads only what the
 transactions between the two moments wrote, so its cost depends on the change and not on the
 image. Packing removes old states; a moment before the last pack cannot be seen any more.
+
+NotFoundError: the image did not exist at that moment, or was packed since.
 """
 
 from __future__ import annotations
@@ -53,10 +55,6 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
         image: The store.
         tid: Sixteen hexadecimal digits, as ``resolve`` gives them.
         work: Gets the root of then; returns plain data. It cannot change anything.
-
-    Raises:
-        NotFoundError: The image did not exist then, or has been packed since.
-        ArgumentsError: ``work`` tried to change something.
     """
 
     def run(_root: Root) -> T:
@@ -66,11 +64,7 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
 
 
 def resolve(root: Root, moment: Moment) -> str:
-    """Return the id of the last transaction at a moment, as 16 hexadecimal digits.
-
-    Raises:
-        NotFoundError: There is no such mission.
-    """
+    """Return the id of the last transaction at a moment, as 16 hexadecimal digits."""
     latest = connection_of(root).db().lastTransaction()
     if moment.time is not None:
         return str(min(_tid_of(moment.time), latest).hex())
@@ -89,9 +83,6 @@ async def changes(image: ImageStore, one: str, other: str) -> dict[str, Any]:
         them), ``objects`` (name, ``what``: ``new``, ``gone`` or ``changed``, and slots with
         before and after), ``methods`` (object, selector, versions before and after, 0 where
         nobody understood it) and ``documents`` (id, ``what``). Each list has at most MAX_ROWS.
-
-    Raises:
-        NotFoundError: The image did not exist at the earlier moment.
     """
     before, after = sorted((one, other))
     return await image.transact(
@@ -298,12 +289,7 @@ class PastImage(ImageStore):
     async def transact(
         self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""
     ) -> T:
-        """Return ``work(root)`` on the root of then; what ``work`` changes is dropped.
-
-        Raises:
-            NotFoundError: The image did not exist then, or was packed since.
-            StorageError: The storage failed.
-        """
+        """Return ``work(root)`` on the root of then; what ``work`` changes is dropped."""
 
         def run(root: MutableMapping[str, Any]) -> T:
             if "objects" not in root:

@@ -105,10 +105,6 @@ def withdrawn(root: Root, recall_id: str) -> tuple[list[versions.Picked], list[d
     """Return (versions that a recall withdrew and that may come back, the rest with a reason).
 
     What is back already is in neither.
-
-    Raises:
-        NotFoundError: There is no such recall.
-        ArgumentsError: It was undone before.
     """
     record = root.get(ROOT_NAME, {}).get(recall_id)
     if record is None:
@@ -280,9 +276,6 @@ def explain(
         (the version that waits for approval, or 0), ``faults`` (of this version, in use),
         ``failing`` (the current one's, once they are many), and ``drawn``: prompts, batch and
         sampling as ``replay`` needs them.
-
-    Raises:
-        NotFoundError: No such learned method or version.
     """
     holder, method = locate(obj, selector)
     version = version_of(method, number)

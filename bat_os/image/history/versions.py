@@ -11,6 +11,10 @@ keeps the list. All functions work on the root inside ``ImageStore.transact``, s
 decides what else the transaction does. What has to be done before a version may come back (its
 examples, its vector) the caller does outside of it: ``pick`` reads what is needed, and
 ``make_current`` refuses if that has changed since.
+
+NotFoundError: there is no such method or version, or it belongs to another object. ArgumentsError:
+the method is pinned, is already what is asked for, or its source is damaged. ConflictError: it has
+changed since ``pick``.
 """
 
 from __future__ import annotations
@@ -84,11 +88,7 @@ class Picked:
 
 
 def locate(obj: UvmObject, selector: str) -> tuple[UvmObject, Method]:
-    """Return (holder, learned method) for a message, unlearned ones included.
-
-    Raises:
-        NotFoundError: Neither the object nor what it delegates to ever learned it.
-    """
+    """Return (holder, learned method) for a message, unlearned ones included."""
     found = [(o, o.slots[selector]) for o in obj.lineage() if selector in o.slots]
     for holder, method in found:
         if isinstance(method, Method) and method.versions:
@@ -102,11 +102,7 @@ def locate(obj: UvmObject, selector: str) -> tuple[UvmObject, Method]:
 
 
 def own(obj: UvmObject, selector: str) -> Method:
-    """Return the learned method that the object itself has.
-
-    Raises:
-        NotFoundError: It has none; the message says who has it.
-    """
+    """Return the learned method that the object itself has."""
     holder, method = locate(obj, selector)
     if holder is not obj:
         raise NotFoundError(f"{selector} belongs to {holder.name or ref_of(holder).oid}; ask there")
@@ -114,11 +110,7 @@ def own(obj: UvmObject, selector: str) -> Method:
 
 
 def version_of(method: Method, number: int = 0) -> MethodVersion:
-    """Return a version by its number; 0 is the current one, or the latest where none is.
-
-    Raises:
-        NotFoundError: There is no such version.
-    """
+    """Return a version by its number; 0 is the current one, or the latest where none is."""
     if number == 0:
         return method.versions[method.current]  # -1, unlearned, is the latest
     if not 1 <= number <= len(method.versions):
@@ -169,11 +161,7 @@ def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, An
 
 
 def install(root: Root, holder: UvmObject, skill: Skill) -> int:
-    """Make ``skill`` the current version of its selector in ``holder``; return its number.
-
-    Raises:
-        ArgumentsError: The method is pinned to another version.
-    """
+    """Make ``skill`` the current version of its selector in ``holder``; return its number."""
     method = _method_for(root, holder, skill.selector)
     number = _append(root, method, skill)
     if skill.vector is not None:
@@ -203,12 +191,7 @@ def _append(root: Root, method: Method, skill: Skill) -> int:
 def unlearn(
     root: Root, holder: UvmObject, selector: str, *, at: float, what: str = "unlearn"
 ) -> int:
-    """Stop the object from understanding the method; return the number of its last version.
-
-    Raises:
-        NotFoundError: The object has no such method.
-        ArgumentsError: It is unlearned already, or pinned.
-    """
+    """Stop the object from understanding the method; return the number of its last version."""
     method = own(holder, selector)
     if method.current < 0:
         if marks.waiting(root, method):
@@ -227,9 +210,6 @@ def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str
     """Add a version that waits for the Architect's approval; return its number.
 
     The version that is current stays current.
-
-    Raises:
-        ArgumentsError: The method is pinned.
     """
     method = _method_for(root, holder, skill.selector)
     current = method.current
@@ -243,11 +223,7 @@ def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str
 
 
 def turn_down(root: Root, holder: UvmObject, selector: str, *, at: float) -> int:
-    """Reject the version that waits for approval; return its number.
-
-    Raises:
-        NotFoundError: No such method, or nothing of it waits.
-    """
+    """Reject the version that waits for approval; return its number."""
     method = own(holder, selector)
     number = int(marks.waiting(root, method).get("version", 0))
     if not number:
@@ -265,10 +241,6 @@ def pick(root: Root, obj: UvmObject, selector: str, number: int = 0) -> Picked:
         obj: The object that has the method.
         selector: The message.
         number: Of the version; 0 is the one that was unlearned last.
-
-    Raises:
-        NotFoundError: No such method or version.
-        ArgumentsError: It is current already, or another one is pinned, or it is damaged.
     """
     method = own(obj, selector)
     if number == 0 and method.current >= 0:
@@ -282,12 +254,7 @@ def pick(root: Root, obj: UvmObject, selector: str, number: int = 0) -> Picked:
 
 
 def pick_current(obj: UvmObject, selector: str) -> Picked:
-    """Return the current version in the form that ``pick`` gives.
-
-    Raises:
-        NotFoundError: No such method, or it is unlearned.
-        ArgumentsError: It is damaged.
-    """
+    """Return the current version in the form that ``pick`` gives."""
     method = own(obj, selector)
     if method.current < 0:
         raise NotFoundError(f"{selector} is unlearned; redo brings it back")
@@ -309,9 +276,6 @@ def make_current(
         picked: As ``pick`` returned it.
         vector: Of ``picked.summary.text``, ``(1, d)``.
         move: ``at`` and ``what`` for the list of moves.
-
-    Raises:
-        ConflictError: The method has changed since ``pick``.
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)
@@ -324,11 +288,7 @@ def make_current(
 
 
 def unchanged(holder: UvmObject, picked: Picked) -> Method:
-    """Return the method that ``picked`` was read from.
-
-    Raises:
-        ConflictError: It has changed since.
-    """
+    """Return the method that ``picked`` was read from."""
     method = holder.slots.get(picked.selector)
     if not isinstance(method, Method) or _state(method) != picked.seen:
         raise ConflictError(f"{picked.selector} was changed by someone else; look again")

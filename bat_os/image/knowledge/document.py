@@ -2,6 +2,8 @@
 
 meta data > facets_of > KeywordIndex (zope.index), by the document's first passage
 filters > ranges > the indexes rank those ids only, so a filter never empties top_k
+
+ArgumentsError: a kind is unknown, or a filter's value cannot be looked for.
 """
 
 from __future__ import annotations
@@ -122,11 +124,7 @@ class Document(Persistent):
 
 
 def id_range(kind: Kind | None) -> tuple[int, int]:
-    """Return [start, stop) of the passage ids of a kind, or of all kinds.
-
-    Raises:
-        ArgumentsError: There is no such kind.
-    """
+    """Return [start, stop) of the passage ids of a kind, or of all kinds."""
     if kind is None:
         return 0, len(KINDS) << _KIND_SHIFT
     if kind not in KINDS:
@@ -148,9 +146,6 @@ def ranges(
         starts: A tree whose keys are the first passage ids of all documents.
         kind: Documents of this kind only.
         filters: Documents with this meta data only.
-
-    Raises:
-        ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
     """
     if not filters:
         bounds = id_range(kind)
@@ -162,11 +157,7 @@ def ranges(
 
 
 def firsts(index: Any, kind: Kind | None, filters: Mapping[str, Any]) -> list[int]:
-    """Return the first passage ids of the documents that ``filters`` let through, ascending.
-
-    Raises:
-        ArgumentsError: The kind is unknown, or a filter's value cannot be looked for.
-    """
+    """Return the first passage ids of the documents that ``filters`` let through, ascending."""
     start, stop = id_range(kind)
     found = None
     for facets in _wanted(filters):
@@ -187,11 +178,7 @@ def facets_of(meta: Mapping[str, Any]) -> list[str]:
 
 
 def _wanted(filters: Mapping[str, Any]) -> list[list[str]]:
-    """Return for each key of ``filters`` its facets; a document needs one of them.
-
-    Raises:
-        ArgumentsError: A value is nothing that documents are indexed by.
-    """
+    """Return for each key of ``filters`` its facets; a document needs one of them."""
     wanted = []
     for key, value in filters.items():
         facets = list(_facets(key, value))

@@ -9,6 +9,9 @@ The texts that every new image starts with have shipped vectors. Each is known b
 its text, and all of them by what their model answers to PROBE. A text that has changed since,
 and every text under another model, is embedded as any other: the file saves time and decides
 nothing.
+
+ModelError: the embedding model cannot be had. ImageError: another model filled the catalog, and
+vectors of two models are never mixed.
 """
 
 from __future__ import annotations
@@ -62,10 +65,6 @@ class CatalogEmbedder:
         Args:
             texts: Embedded BATCH at a time; so few of them are remembered for a while.
             count: Called with (done, all) after each batch.
-
-        Raises:
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
         """
         await self.claim()
         if len(texts) > BATCH:
@@ -78,11 +77,7 @@ class CatalogEmbedder:
     async def embed_all(
         self, texts: Sequence[str], count: Count | None = None
     ) -> NDArray[np.float32]:
-        """Return the vectors of ``texts``, whichever model filled the catalog.
-
-        Raises:
-            ModelError: The embedding model cannot be had.
-        """
+        """Return the vectors of ``texts``, whichever model filled the catalog."""
         parts = []
         for start in range(0, len(texts), BATCH):
             parts.append(await self._embedder.embed(texts[start : start + BATCH]))
@@ -93,12 +88,7 @@ class CatalogEmbedder:
     async def embed_new(
         self, texts: Sequence[str], shipped: ShippedVectors | None
     ) -> NDArray[np.float32]:
-        """Return the vectors of ``texts``; those that are shipped and this model's are not made.
-
-        Raises:
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
-        """
+        """Return the vectors of ``texts``; those that are shipped and this model's are not made."""
         if not texts:
             return await self.embed_all(texts)
         await self.claim()
@@ -111,12 +101,7 @@ class CatalogEmbedder:
         return vectors
 
     async def claim(self) -> None:
-        """See that the catalog's vectors are this model's, or will be.
-
-        Raises:
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
-        """
+        """See that the catalog's vectors are this model's, or will be."""
         if self._claimed:
             return
         probe = await self.probe()
@@ -126,11 +111,7 @@ class CatalogEmbedder:
         self._claimed = True
 
     async def probe(self) -> NDArray[np.float32]:
-        """Return the model's answer to the one text that tells models apart.
-
-        Raises:
-            ModelError: The embedding model cannot be had.
-        """
+        """Return the model's answer to the one text that tells models apart."""
         if self._probe is None:
             self._probe = (await self._embedder.embed([PROBE]))[0]
         return self._probe

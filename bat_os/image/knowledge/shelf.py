@@ -5,6 +5,8 @@
 
 A segment is written once and never changed, so what a new document costs does not depend on
 how much the image holds, and arrays of a segment can be shared by all threads that search.
+
+StorageError: a segment is not what was written.
 """
 
 from __future__ import annotations
@@ -81,11 +83,7 @@ class SegmentCache:
         self._lock = threading.Lock()
 
     def get(self, entry: Entry, unpack: Callable[[Parts], Any]) -> Any:
-        """Return the rows of an entry.
-
-        Raises:
-            StorageError: The segment is damaged.
-        """
+        """Return the rows of an entry."""
         _, digest, segment, _, _ = entry
         rows = self._rows.get(digest)
         if rows is None:
@@ -169,9 +167,6 @@ class Shelf(Persistent):
         Args:
             wanted: ``(m, 2)`` ranges [start, stop) of ids, ascending, or None for all.
             cache: Where unpacked rows are kept.
-
-        Raises:
-            StorageError: A segment is damaged.
         """
         source = cache or SegmentCache()
         for entry in self.entries:
@@ -223,11 +218,7 @@ def make_entry(rows: Rows) -> Entry:
 
 
 def load(digest: bytes, segment: Segment) -> Parts:
-    """Return a segment's bytes; the object itself becomes a ghost again.
-
-    Raises:
-        StorageError: They are not what was written.
-    """
+    """Return a segment's bytes; the object itself becomes a ghost again."""
     parts: Parts = segment.parts
     if _digest(parts) != digest:
         raise StorageError(
