@@ -5,12 +5,9 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
-from bat_os.core.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -34,12 +31,6 @@ def test_the_file_tree_of_the_readme_is_the_top_level():
         assert any((base / name).exists() for base in (ROOT, ROOT / "bat_os")), name
     folders = {p.name for p in (ROOT / "bat_os").iterdir() if (p / "__init__.py").exists()}
     assert folders <= {name.rstrip("/") for name in shown}
-
-
-def test_every_setting_stands_in_the_operations_page():
-    table = (ROOT / "docs" / "operations.md").read_text()
-    named = set(re.findall(rf"`({PREFIX}\w+)`", table)) - {f"{PREFIX}PYTHON"}
-    assert named == {PREFIX + field.name.upper() for field in fields(Settings)}
 
 
 def test_every_pinned_package_has_its_reason():

@@ -12,7 +12,7 @@ from tests.kernels import ROOT, KernelProcess, write_script
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(300)]
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-KILLED = "(the kernel is killed and started again)"
+KILLED = "(the daemon is killed and started again)"
 SCRIPT = {"def double_number(self": " return number * 2"}
 
 
