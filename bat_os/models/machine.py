@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bat_os.models.profilefile import parse
-from bat_os.models.profiles import Machine
+from bat_os.models.profiles import Machine, parse
 
 if TYPE_CHECKING:
     from pathlib import Path

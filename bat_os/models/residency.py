@@ -1,7 +1,7 @@
 """Which models may stay in memory, and which waiting request goes next: pure rules.
 
-    make_room(tenants, wanted, budget)   who has to go before ``wanted`` comes in
-    next_up(waiting, serving, now)       A B A B becomes A A B B, and nobody starves
+    make_room(loaded, wanted, budget)   which models go before ``wanted`` comes in
+    next_up(waiting, serving, now)       A B A B becomes A A B B, and no request starves
     expiry(now, keep_alive)              until when an idle model is kept
 
 No clock and no engine: the roster hands in what it measured, and does what comes out.
@@ -21,7 +21,7 @@ MAX_WAIT: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
+class LoadedModel:
     """A model, as these rules see it.
 
     Attributes:
@@ -53,44 +53,44 @@ class Room:
     short: int = 0
 
 
-def make_room(tenants: Iterable[Tenant], wanted: Tenant, budget: int) -> Room:
+def make_room(loaded: Iterable[LoadedModel], wanted: LoadedModel, budget: int) -> Room:
     """Return who goes so that ``wanted`` and those who stay hold at most ``budget`` bytes.
 
     Least recently used first; never one in use, never a pinned one, and none whose going
     would not be needed. When even all of them are too few, nobody goes.
 
     Args:
-        tenants: The models in memory; ``wanted`` may be among them.
+        loaded: The models in memory; ``wanted`` may be among them.
         wanted: The model that comes in, or that has just turned out larger than thought.
         budget: Bytes for all models together.
 
-    >>> old, new = Tenant("old", 4, last_use=1), Tenant("new", 4, last_use=2)
-    >>> make_room([new, old], Tenant("next", 5), budget=10)
+    >>> old, new = LoadedModel("old", 4, last_use=1), LoadedModel("new", 4, last_use=2)
+    >>> make_room([new, old], LoadedModel("next", 5), budget=10)
     Room(evict=('old',), short=0)
-    >>> make_room([new, old], Tenant("next", 12), budget=10).short
+    >>> make_room([new, old], LoadedModel("next", 12), budget=10).short
     2
     """
-    others = [tenant for tenant in tenants if tenant.name != wanted.name]
-    over = wanted.size + sum(tenant.size for tenant in others) - budget
-    idle = sorted(evictable(others), key=lambda tenant: tenant.last_use)
-    short = over - sum(tenant.size for tenant in idle)
+    others = [model for model in loaded if model.name != wanted.name]
+    over = wanted.size + sum(model.size for model in others) - budget
+    idle = sorted(evictable(others), key=lambda model: model.last_use)
+    short = over - sum(model.size for model in idle)
     if over <= 0 or short > 0:
         return Room(short=max(short, 0))
-    going: list[Tenant] = []
-    for tenant in idle:
+    going: list[LoadedModel] = []
+    for model in idle:
         if over > 0:
-            going.append(tenant)
-            over -= tenant.size
-    for tenant in reversed(tuple(going)):  # a large one may make an earlier one needless
-        if over + tenant.size <= 0:
-            going.remove(tenant)
-            over += tenant.size
-    return Room(tuple(tenant.name for tenant in going))
+            going.append(model)
+            over -= model.size
+    for model in reversed(tuple(going)):  # a large one may make an earlier one needless
+        if over + model.size <= 0:
+            going.remove(model)
+            over += model.size
+    return Room(tuple(model.name for model in going))
 
 
-def evictable(tenants: Iterable[Tenant]) -> list[Tenant]:
-    """Return the tenants that may go: not in use, not pinned."""
-    return [tenant for tenant in tenants if not tenant.in_use and not tenant.pinned]
+def evictable(loaded: Iterable[LoadedModel]) -> list[LoadedModel]:
+    """Return the loaded models that may go: not in use, not pinned."""
+    return [model for model in loaded if not model.in_use and not model.pinned]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ A request waits until its model may compute, which one request at a time does on
 (a server takes a few). Waiting requests are grouped by model, then by adapter.
 
     generate ── waiting ── next_up ──→ bring the model in ── draw ──→ completions
-                                        (residents.py)
+                                        (memory.py)
     sweep, by a timer: models go when their keep-alive is over
 
-A request runs in a task of the roster's own. So an asker who leaves frees its place at once, and
+A request runs in a task of the roster's own. So a caller who leaves frees its place at once, and
 the machine as soon as the engine has let go.
 """
 
@@ -18,22 +18,23 @@ import logging
 import math
 import time
 from collections import Counter
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BusyError, ModelError, ModelMemoryError, ShuttingDownError
+from bat_os.models.memory import GPU, MemoryBudget, ModelMemory
 from bat_os.models.residency import Waiting, next_up
-from bat_os.models.residents import GPU, Purse, Residents
-from bat_os.models.tickets import HERE, REMOTE_WIDTH, Device, Ticket
+from bat_os.ports import Completion
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
+    from bat_os.models.memory import KnownModel
     from bat_os.models.profiles import Assignment
-    from bat_os.models.residents import Resident
-    from bat_os.ports import Completion, ModelEngine, Prompt, Sampling
+    from bat_os.ports import ModelEngine, Prompt, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,11 @@ class Roster:
 
     Args:
         models: Name -> engine.
-        assign: Persona -> what it thinks with.
+        assign: Persona -> its model and sampling.
         budget: Bytes of main memory that all models may hold together.
         clock: Seconds, monotonic.
         memory: Returns the bytes of main memory that this process holds.
-        sizes: Name -> bytes that the model will hold; until its first load tells.
+        sizes: Name -> bytes that the model will hold; until its first load is measured.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class Roster:
     ) -> None:
         self._assign = dict(assign)
         self._clock = clock
-        self._residents = Residents(Purse(budget, memory))
-        self._residents.pinned |= {one.model for one in assign.values() if one.pinned}
+        self._memory = ModelMemory(MemoryBudget(budget, memory))
+        self._memory.pinned |= {assigned.model for assigned in assign.values() if assigned.pinned}
         self._devices = {HERE: Device(width=1)}
         self._waiting: dict[int, Ticket] = {}
         self._running: dict[asyncio.Task[list[Completion]], Ticket] = {}
@@ -104,7 +105,7 @@ class Roster:
 
         Raises:
             ModelError: The persona has no model, or it cannot be had.
-            ModelMemoryError: It does not fit, whoever else leaves.
+            ModelMemoryError: It does not fit, though all others left.
             BusyError: MAX_WAITING requests wait already.
             ShuttingDownError: The roster is closed, or closes.
         """
@@ -169,9 +170,9 @@ class Roster:
     def stats(self) -> dict[str, Any]:
         """Return plain facts: the budget, and each model's place, size and use."""
         waiting = Counter(ticket.model.name for ticket in self._waiting.values())
-        models = self._residents.seats.values()
+        models = self._memory.models.values()
         return {
-            **self._residents.facts(),
+            **self._memory.facts(),
             "waiting": len(self._waiting),
             "models": [self._facts(model, waiting[model.name]) for model in models],
         }
@@ -182,7 +183,7 @@ class Roster:
         Raises:
             NotFoundError: There is no such model.
         """
-        self._residents.pinned.add(self._residents.get(model).name)
+        self._memory.pinned.add(self._memory.get(model).name)
 
     def unpin(self, model: str) -> None:
         """Let the model go when its memory is needed or its keep-alive is over.
@@ -190,7 +191,7 @@ class Roster:
         Raises:
             NotFoundError: There is no such model.
         """
-        self._residents.pinned.discard(self._residents.get(model).name)
+        self._memory.pinned.discard(self._memory.get(model).name)
         self._arm()
 
     async def unload(self, model: str) -> None:
@@ -199,11 +200,11 @@ class Roster:
         Raises:
             NotFoundError: There is no such model.
         """
-        await self._residents.unload(self._residents.get(model))
+        await self._memory.unload(self._memory.get(model))
 
     async def sweep(self) -> list[str]:
         """Unload the idle models whose keep-alive is over, and return their names."""
-        gone = await self._residents.sweep(self._clock(), self._wanted())
+        gone = await self._memory.sweep(self._clock(), self._wanted())
         self._arm()
         return gone
 
@@ -214,32 +215,32 @@ class Roster:
             budget: Bytes of its memory that they may hold together.
             memory: Returns the bytes that this process holds there.
         """
-        self._residents.purses[GPU] = Purse(budget, memory)
+        self._memory.budgets[GPU] = MemoryBudget(budget, memory)
 
     def add(self, name: str, engine: ModelEngine, *, size: int = 0) -> None:
-        """Take in one more model; personas assigned to it are served from now on.
+        """Add a model; personas assigned to it are served from now on.
 
         Raises:
             ArgumentsError: There is one of that name; remove it first.
         """
-        self._residents.add(name, engine, size)
+        self._memory.add(name, engine, size)
 
     async def remove(self, name: str) -> None:
-        """Let the model go for good: who waits for it fails, who draws from it may finish.
+        """Remove the model: requests that wait for it fail, those that it draws may finish.
 
         Raises:
             NotFoundError: There is no such model.
         """
-        model = self._residents.get(name)
-        del self._residents.seats[name]
+        model = self._memory.get(name)
+        del self._memory.models[name]
         self._refuse(ModelError(f"model {name} was removed; add it again, or choose another"), name)
         running = [task for task, ticket in self._running.items() if ticket.model is model]
         await asyncio.gather(*running, return_exceptions=True)
         self._devices.pop(name, None)
-        await self._residents.close(model)
+        await self._memory.close(model)
 
     async def close(self) -> None:
-        """Fail who waits, stop who draws, and close the engines. Idempotent."""
+        """Fail what waits, stop what draws, and close the engines. Idempotent."""
         self._closing = True
         self._arm()
         self._refuse(ShuttingDownError(_CLOSED))
@@ -249,19 +250,19 @@ class Roster:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        engines = [model.engine.close() for model in self._residents.seats.values()]
+        engines = [model.engine.close() for model in self._memory.models.values()]
         for result in await asyncio.gather(*engines, return_exceptions=True):
             if isinstance(result, BaseException):
                 log.error("an engine was not closed: %r", result)
 
-    def _model(self, persona: str) -> Resident:
+    def _model(self, persona: str) -> KnownModel:
         name = self.model_of(persona)
-        if name not in self._residents.seats:
+        if name not in self._memory.models:
             raise ModelError(
                 f"model {name} of {persona} is not in the image; "
                 f"run: batos models add {name} SOURCE, or choose another profile"
             )
-        return self._residents.seats[name]
+        return self._memory.models[name]
 
     def _check_open(self) -> None:
         if self._closing:
@@ -278,7 +279,7 @@ class Roster:
         return ticket.done.result()
 
     def _leave(self, ticket: Ticket) -> None:
-        """Free what an asker who goes still holds; nothing when it has its answer."""
+        """Free what a caller who leaves still holds; nothing if it has its answer."""
         ticket.left = True
         self._waiting.pop(ticket.rank.number, None)
         if ticket.task is not None and ticket.drawing:
@@ -303,15 +304,15 @@ class Roster:
         ticket.task.add_done_callback(partial(self._finish, ticket, device))
 
     async def _serve(self, ticket: Ticket) -> list[Completion]:
-        await self._residents.bring_in(ticket.model)
+        await self._memory.bring_in(ticket.model)
         if ticket.left or ticket.is_over(self._clock()):
             return ticket.unfinished()
         try:
             return await ticket.draw(self._clock())
         except ModelMemoryError:
-            # Others may be what is in the way; but nobody is told the same text twice.
+            # Others may be in the way; but a caller gets no text twice.
             ticket.drawing = False
-            if ticket.spoken or not await self._residents.unload_others(ticket.model):
+            if ticket.spoken or not await self._memory.unload_others(ticket.model):
                 raise
             return await ticket.draw(self._clock())
 
@@ -343,7 +344,7 @@ class Roster:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        when = math.inf if self._closing else self._residents.next_sweep(self._wanted())
+        when = math.inf if self._closing else self._memory.next_sweep(self._wanted())
         if when < math.inf:
             delay = max(when - self._clock(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(delay, self._sweep_now)
@@ -355,21 +356,121 @@ class Roster:
     async def _sweep(self) -> None:
         await self.sweep()
 
-    def _facts(self, model: Resident, waiting: int) -> dict[str, Any]:
+    def _facts(self, model: KnownModel, waiting: int) -> dict[str, Any]:
         stats = model.engine.stats()
         idle = None if model.last_use is None else round(self._clock() - model.last_use, 3)
         return {
             "name": model.name,
             "engine": stats.get("engine", ""),
             "state": stats.get("state", ""),
-            "device": "" if model.is_remote else self._residents.place_of(model),
+            "device": "" if model.is_remote else self._memory.place_of(model),
             "bytes": max(model.size, int(stats.get("bytes", 0))) if model.is_loaded else 0,
             "lost": model.lost,
             "idle_seconds": idle,
             "load_seconds": stats.get("load_seconds", 0.0),
             "in_use": model.users,
             "waiting": waiting,
-            "pinned": model.name in self._residents.pinned,
+            "pinned": model.name in self._memory.pinned,
             "adapters": list(stats.get("adapters", ())),
             "personas": [who for who, one in self._assign.items() if one.model == model.name],
         }
+
+
+HERE: Final = ""  # the name of this machine among the devices
+REMOTE_WIDTH: Final = 4
+LEAST_SECONDS: Final = 0.001
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """What computes.
+
+    Attributes:
+        width: How many requests at a time.
+        running: How many now.
+        last: Model and adapter that are in place.
+    """
+
+    width: int
+    running: int = 0
+    last: tuple[str, str] = ("", "")
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request.
+
+    Attributes:
+        rank: What the rule for the next request looks at.
+        model: Whose turn it waits for.
+        keep_alive: How long the model stays after it, in seconds.
+        done: The answer; set once.
+        task: Loads and draws; None while the request waits.
+        drawing: The engine has it.
+        spoken: Its caller has had some of the text.
+        left: Its caller has gone.
+    """
+
+    rank: Waiting
+    model: KnownModel
+    keep_alive: float
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    cancel: threading.Event | None
+    on_text: Callable[[int, str], None] | None
+    done: asyncio.Future[list[Completion]]
+    task: asyncio.Task[list[Completion]] | None = None
+    drawing: bool = False
+    spoken: bool = False
+    left: bool = False
+
+    @property
+    def device(self) -> str:
+        """Name of what computes it: a server, or this machine."""
+        return self.model.name if self.model.is_remote else HERE
+
+    @property
+    def can_end_early(self) -> bool:
+        """It may be withdrawn, or its time may run out."""
+        return self.cancel is not None or bool(self.sampling.seconds)
+
+    def is_over(self, now: float) -> bool:
+        """Return True when it was withdrawn or its time has run out."""
+        return (self.cancel is not None and self.cancel.is_set()) or self._seconds_left(now) <= 0
+
+    def unfinished(self) -> list[Completion]:
+        """Return the answer to a request for which nothing was drawn."""
+        return [Completion("", 0, finished=False) for _ in self.prompts]
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error, unless there is an answer."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # seen: its caller may be leaving at this moment
+
+    async def draw(self, now: float) -> list[Completion]:
+        """Let the engine answer, in the time that is left.
+
+        Raises:
+            ModelError: As in ``ModelEngine.generate``.
+            ModelMemoryError: As there.
+        """
+        sampling = self.sampling
+        if sampling.seconds:
+            sampling = replace(sampling, seconds=max(self._seconds_left(now), LEAST_SECONDS))
+        self.drawing = True
+        return await self.model.engine.generate(
+            self.prompts,
+            sampling,
+            adapter=self.rank.adapter,
+            cancel=self.cancel,
+            on_text=None if self.on_text is None else self._speak,
+        )
+
+    def _seconds_left(self, now: float) -> float:
+        return (self.sampling.seconds or math.inf) - (now - self.rank.since)
+
+    def _speak(self, index: int, text: str) -> None:
+        if self.on_text is not None and not self.left:
+            self.spoken = True
+            self.on_text(index, text)

@@ -12,7 +12,7 @@ from bat_os.image import missions
 from bat_os.image.catalog_service import CatalogService
 from bat_os.kernel.context import KernelContext
 from bat_os.method.guardian import PersistenceGuardian
-from bat_os.models.profilefile import parse
+from bat_os.models.profiles import parse
 from bat_os.models.roster import Roster
 
 TINY = parse((resources.files("bat_os") / "profiles.toml").read_text()).profile("tiny")

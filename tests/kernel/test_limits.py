@@ -18,7 +18,7 @@ from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs import VERBS
-from bat_os.models.profilefile import parse
+from bat_os.models.profiles import parse
 from bat_os.models.roster import Roster
 from tests.kernel.minds import make_mind, open_mission
 

@@ -1,4 +1,4 @@
-"""bat_os.models.profiles, profilefile: shipped profiles, bad files, what a machine bears."""
+"""bat_os.models.profiles: shipped profiles, bad files, what a machine can run."""
 
 import re
 from dataclasses import replace
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from bat_os.core.limits import Limits
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import SettingsError
-from bat_os.models.profilefile import parse
-from bat_os.models.profiles import Machine, choose, fit, show_size
+from bat_os.models.profiles import Machine, choose, fit, parse, show_size
 
 GB = 10**9
 TEXT = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")

@@ -6,21 +6,21 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.models.residency import MAX_WAIT, Tenant, Waiting, expiry, make_room, next_up
+from bat_os.models.residency import MAX_WAIT, LoadedModel, Waiting, expiry, make_room, next_up
 
 SIZES = st.integers(0, 50)
 TENANTS = st.lists(
     st.builds(
-        Tenant,
+        LoadedModel,
         name=st.sampled_from("abcdefgh"),
         size=SIZES,
         last_use=st.floats(0, 100),
         in_use=st.booleans(),
         pinned=st.booleans(),
     ),
-    unique_by=lambda tenant: tenant.name,
+    unique_by=lambda model: model.name,
 )
-WANTED = st.builds(Tenant, name=st.sampled_from("axyz"), size=SIZES)
+WANTED = st.builds(LoadedModel, name=st.sampled_from("axyz"), size=SIZES)
 QUEUES = st.lists(
     st.tuples(st.sampled_from("AB"), st.sampled_from(["", "x", "y"]), st.floats(0, 100)),
     min_size=1,
@@ -28,66 +28,66 @@ QUEUES = st.lists(
 ).map(lambda rows: [Waiting(n, *row) for n, row in enumerate(sorted(rows, key=lambda r: r[2]))])
 
 
-def held(tenants, wanted, gone=()):
+def held(loaded, wanted, gone=()):
     return wanted.size + sum(
-        tenant.size for tenant in tenants if tenant.name not in {wanted.name, *gone}
+        model.size for model in loaded if model.name not in {wanted.name, *gone}
     )
 
 
 @given(TENANTS, WANTED, SIZES)
-def test_what_stays_fits_the_budget_or_the_shortage_is_told(tenants, wanted, budget):
-    room = make_room(tenants, wanted, budget)
+def test_what_stays_fits_the_budget_or_the_shortage_is_told(loaded, wanted, budget):
+    room = make_room(loaded, wanted, budget)
 
-    assert held(tenants, wanted, room.evict) <= budget or (room.short > 0 and room.evict == ())
+    assert held(loaded, wanted, room.evict) <= budget or (room.short > 0 and room.evict == ())
 
 
 @given(TENANTS, WANTED, SIZES)
-def test_none_in_use_none_pinned_and_not_the_wanted_one_goes(tenants, wanted, budget):
-    gone = make_room(tenants, wanted, budget).evict
+def test_none_in_use_none_pinned_and_not_the_wanted_one_goes(loaded, wanted, budget):
+    gone = make_room(loaded, wanted, budget).evict
 
-    kept = {tenant.name for tenant in tenants if tenant.in_use or tenant.pinned} | {wanted.name}
+    kept = {model.name for model in loaded if model.in_use or model.pinned} | {wanted.name}
     assert kept.isdisjoint(gone)
 
 
 @given(TENANTS, WANTED, SIZES)
-def test_nobody_goes_without_need(tenants, wanted, budget):
-    gone = make_room(tenants, wanted, budget).evict
+def test_nobody_goes_without_need(loaded, wanted, budget):
+    gone = make_room(loaded, wanted, budget).evict
 
     for name in gone:
-        assert held(tenants, wanted, set(gone) - {name}) > budget
+        assert held(loaded, wanted, set(gone) - {name}) > budget
 
 
 @given(TENANTS, WANTED, SIZES)
-def test_the_shortage_is_exactly_what_a_larger_budget_would_have_to_add(tenants, wanted, budget):
-    short = make_room(tenants, wanted, budget).short
+def test_the_shortage_is_exactly_what_a_larger_budget_would_have_to_add(loaded, wanted, budget):
+    short = make_room(loaded, wanted, budget).short
 
-    assert make_room(tenants, wanted, budget + short).short == 0
-    assert short == 0 or make_room(tenants, wanted, budget + short - 1).short == 1
+    assert make_room(loaded, wanted, budget + short).short == 0
+    assert short == 0 or make_room(loaded, wanted, budget + short - 1).short == 1
 
 
 @given(TENANTS, WANTED, SIZES)
-def test_of_models_of_one_size_the_least_recently_used_goes_first(tenants, wanted, budget):
-    tenants = [replace(tenant, size=10) for tenant in tenants]
-    gone = make_room(tenants, wanted, budget).evict
+def test_of_models_of_one_size_the_least_recently_used_goes_first(loaded, wanted, budget):
+    loaded = [replace(model, size=10) for model in loaded]
+    gone = make_room(loaded, wanted, budget).evict
 
-    uses = {tenant.name: tenant.last_use for tenant in tenants}
+    uses = {model.name: model.last_use for model in loaded}
     stay = [
-        uses[tenant.name]
-        for tenant in tenants
-        if not (tenant.in_use or tenant.pinned) and tenant.name not in {wanted.name, *gone}
+        uses[model.name]
+        for model in loaded
+        if not (model.in_use or model.pinned) and model.name not in {wanted.name, *gone}
     ]
     assert all(uses[name] <= use for name in gone for use in stay)
     assert [uses[name] for name in gone] == sorted(uses[name] for name in gone)
 
 
 def test_a_small_old_model_stays_when_the_next_one_has_to_go_anyway():
-    small, large = Tenant("small", 1, last_use=1), Tenant("large", 9, last_use=2)
+    small, large = LoadedModel("small", 1, last_use=1), LoadedModel("large", 9, last_use=2)
 
-    assert make_room([small, large], Tenant("new", 9), budget=10).evict == ("large",)
+    assert make_room([small, large], LoadedModel("new", 9), budget=10).evict == ("large",)
 
 
 def test_a_model_of_unknown_size_sends_nobody_away():
-    assert make_room([Tenant("a", 10)], Tenant("new", 0), budget=10).evict == ()
+    assert make_room([LoadedModel("a", 10)], LoadedModel("new", 0), budget=10).evict == ()
 
 
 def serve_all(waiting, max_wait):

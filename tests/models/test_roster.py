@@ -19,8 +19,7 @@ from bat_os.errors import (
 )
 from bat_os.models.profiles import Assignment
 from bat_os.models.residency import MAX_WAIT
-from bat_os.models.roster import MAX_WAITING, Roster
-from bat_os.models.tickets import REMOTE_WIDTH
+from bat_os.models.roster import MAX_WAITING, REMOTE_WIDTH, Roster
 from bat_os.ports import Completion, Prompt, Sampling
 
 MB = 10**6

@@ -1,8 +1,8 @@
 """Which models are in memory: load, measure, make room, unload, see that the memory came back.
 
-``core/residency.py`` decides who goes; here it is done, one move at a time. What a model counts
+``residency.py`` decides which models go; here it is done, one move at a time. What a model counts
 for is measured: what its engine says, or what the process grew by, whichever is more. Main memory
-and the GPU's have a purse each, and a model counts where it is. Models on a server hold no memory
+and the GPU's have a budget each, and a model counts where it is. Models on a server hold no memory
 here and move without waiting for the others.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError, BatError, ModelMemoryError, NotFoundError
 from bat_os.models.profiles import show_size
-from bat_os.models.residency import Tenant, evictable, expiry, make_room
+from bat_os.models.residency import LoadedModel, evictable, expiry, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -36,27 +36,27 @@ DRAWN_TO: Final = {GPU: "transformers"}  # the kind of engine that takes to such
 
 
 @dataclass(frozen=True, slots=True)
-class Purse:
+class MemoryBudget:
     """The memory of one device.
 
     Attributes:
-        budget: Bytes that the models there may hold together.
+        most: Bytes that the models there may hold together.
         held: Returns the bytes that this process holds there.
     """
 
-    budget: int
+    most: int
     held: Callable[[], int]
 
 
 @dataclass(slots=True, eq=False)
-class Resident:
+class KnownModel:
     """A model, and what is known of it.
 
     Attributes:
         name: Of the model.
         engine: What runs it.
         size: Bytes that it holds in memory: a guess before its first load, then measured.
-        measured: ``size`` is no guess.
+        measured: ``size`` is not a guess.
         users: Requests whose turn it is.
         last_use: When the last one ended; None before.
         until: When it may go for being idle; None while nothing is planned.
@@ -94,50 +94,50 @@ class Resident:
         self.last_use, self.until = now, max(until, expiry(now, keep_alive))
 
 
-class Residents:
+class ModelMemory:
     """The models, each under the budget of the device where it is.
 
     Args:
         main: Main memory.
 
     Attributes:
-        purses: By place: ``MAIN``, and ``GPU`` where there is one.
-        seats: The models, by name.
+        budgets: By place: ``MAIN``, and ``GPU`` where there is one.
+        models: The models, by name.
         pinned: Names of those that stay.
     """
 
-    def __init__(self, main: Purse) -> None:
-        self.purses = {MAIN: main}
-        self.seats: dict[str, Resident] = {}
+    def __init__(self, main: MemoryBudget) -> None:
+        self.budgets = {MAIN: main}
+        self.models: dict[str, KnownModel] = {}
         self.pinned: set[str] = set()
         self._move = asyncio.Lock()
 
     def add(self, name: str, engine: ModelEngine, size: int) -> None:
-        """Take in one more model.
+        """Add a model.
 
         Raises:
             ArgumentsError: There is one of that name.
         """
-        if name in self.seats:
+        if name in self.models:
             raise ArgumentsError(f"there is a model {name} already; remove it first")
-        self.seats[name] = Resident(name, engine, size)
+        self.models[name] = KnownModel(name, engine, size)
 
-    def get(self, name: str) -> Resident:
+    def get(self, name: str) -> KnownModel:
         """Return the model of that name.
 
         Raises:
             NotFoundError: There is none.
         """
-        if name not in self.seats:
+        if name not in self.models:
             raise NotFoundError(f"there is no model {name[:100]!r}; batos models lists them")
-        return self.seats[name]
+        return self.models[name]
 
-    async def bring_in(self, model: Resident) -> None:
+    async def bring_in(self, model: KnownModel) -> None:
         """Load the model, unless it is loaded; others go where the budget asks for it.
 
         Raises:
             ModelError: It cannot be had.
-            ModelMemoryError: It does not fit, whoever else leaves.
+            ModelMemoryError: It does not fit, though all others left.
         """
         if model.is_remote:
             await model.engine.load()
@@ -149,26 +149,26 @@ class Residents:
                 await self._make_room(model)
                 await self._load(model)
 
-    async def unload(self, model: Resident) -> None:
+    async def unload(self, model: KnownModel) -> None:
         """Take the model out of memory; waits for what is being drawn."""
         async with self._move:
             await self._unload(model)
 
-    async def close(self, model: Resident) -> None:
-        """Close the engine of a model that was taken out of ``seats``."""
+    async def close(self, model: KnownModel) -> None:
+        """Close the engine of a model that was taken out of ``models``."""
         async with self._move:
             await model.engine.close()
 
-    async def unload_others(self, model: Resident) -> bool:
+    async def unload_others(self, model: KnownModel) -> bool:
         """Take all others out that may go; return True when there were any."""
         async with self._move:
             return await self._unload_idle(model)
 
     async def sweep(self, now: float, wanted: Collection[str]) -> list[str]:
-        """Unload what has been idle for long enough and nobody waits for; return the names."""
+        """Unload what has been idle for long enough and no request wants; return the names."""
         gone = []
         async with self._move:
-            for model in list(self.seats.values()):
+            for model in list(self.models.values()):
                 if self._may_go(model, wanted) and model.until is not None and model.until <= now:
                     await self._unload(model)
                     gone.append(model.name)
@@ -176,80 +176,80 @@ class Residents:
 
     def next_sweep(self, wanted: Collection[str]) -> float:
         """Return when the next idle model may go; infinity when none is to."""
-        idle = (model for model in self.seats.values() if self._may_go(model, wanted))
+        idle = (model for model in self.models.values() if self._may_go(model, wanted))
         return min((model.until for model in idle if model.until is not None), default=math.inf)
 
     def facts(self) -> dict[str, Any]:
         """Return each budget and what is held of it, in bytes; the GPU's under ``gpu``."""
         told = {
             place: {
-                "budget": purse.budget,
-                "used": sum(tenant.size for tenant in self._tenants(place)),
+                "budget": budget.most,
+                "used": sum(model.size for model in self._loaded(place)),
                 "lost": self._lost(place),
             }
-            for place, purse in self.purses.items()
+            for place, budget in self.budgets.items()
         }
         return {**told[MAIN], **({"gpu": told[GPU]} if GPU in told else {})}
 
-    def place_of(self, model: Resident) -> str:
-        """Return where the model is, or will be; a device without a purse counts as main memory."""
+    def place_of(self, model: KnownModel) -> str:
+        """Return where the model is, or will be; main memory for a device without a budget."""
         stats = model.engine.stats()
         place = stats.get("device") or next(
             (drawn for drawn, kind in DRAWN_TO.items() if kind == stats.get("engine")), MAIN
         )
-        return place if place in self.purses else MAIN
+        return place if place in self.budgets else MAIN
 
-    def _may_go(self, model: Resident, wanted: Collection[str]) -> bool:
+    def _may_go(self, model: KnownModel, wanted: Collection[str]) -> bool:
         pinned = model.name in self.pinned or model.name in wanted
         return not pinned and not model.users and not model.moving and model.is_loaded
 
-    def _tenants(self, place: str) -> list[Tenant]:
+    def _loaded(self, place: str) -> list[LoadedModel]:
         return [
-            Tenant(
+            LoadedModel(
                 model.name,
                 max(model.size, int(model.engine.stats().get("bytes", 0))),
                 -math.inf if model.last_use is None else model.last_use,
                 in_use=model.users > 0,
                 pinned=model.name in self.pinned,
             )
-            for model in self.seats.values()
+            for model in self.models.values()
             if model.is_loaded and not model.is_remote and self.place_of(model) == place
         ]
 
-    def _lost(self, place: str, besides: Resident | None = None) -> int:
+    def _lost(self, place: str, besides: KnownModel | None = None) -> int:
         """Return what unloaded models still hold; a model that comes back uses its own again."""
-        now = self.purses[place].held()
-        there = [model for model in self.seats.values() if self.place_of(model) == place]
+        now = self.budgets[place].held()
+        there = [model for model in self.models.values() if self.place_of(model) == place]
         for model in there:
             if model.lost and now <= model.level:
                 model.lost = 0
         return sum(model.lost for model in there if model is not besides)
 
-    async def _make_room(self, model: Resident) -> None:
+    async def _make_room(self, model: KnownModel) -> None:
         place = self.place_of(model)
-        budget = self.purses[place].budget
-        # What nobody has measured yet is no reason to refuse a model that has all to itself.
+        budget = self.budgets[place].most
+        # A size that was not measured yet does not refuse a model that has all to itself.
         size = model.size if model.measured else min(model.size, budget)
-        wanted, tenants = Tenant(model.name, size), self._tenants(place)
-        room = make_room(tenants, wanted, budget - self._lost(place, model))
-        if room.short and (short := make_room(tenants, wanted, budget).short):
+        wanted, loaded = LoadedModel(model.name, size), self._loaded(place)
+        room = make_room(loaded, wanted, budget - self._lost(place, model))
+        if room.short and (short := make_room(loaded, wanted, budget).short):
             raise ModelMemoryError(self._explain(model, short))
         if room.short:  # only because memory was lost, which is no reason to refuse
             await self._unload_idle(model)
         for name in room.evict:
-            await self._unload(self.seats[name])
+            await self._unload(self.models[name])
 
-    async def _load(self, model: Resident) -> None:
-        before = {place: purse.held() for place, purse in self.purses.items()}
+    async def _load(self, model: KnownModel) -> None:
+        before = {place: budget.held() for place, budget in self.budgets.items()}
         try:
             await model.engine.load()
         except ModelMemoryError as error:
             if not await self._unload_idle(model):
                 raise ModelMemoryError(f"{error}; no other model could make room") from error
-            before = {place: purse.held() for place, purse in self.purses.items()}
+            before = {place: budget.held() for place, budget in self.budgets.items()}
             await model.engine.load()
         place = self.place_of(model)  # known for certain now
-        model.grown = max(self.purses[place].held() - before[place], 0)
+        model.grown = max(self.budgets[place].held() - before[place], 0)
         model.size = max(int(model.engine.stats().get("bytes", 0)), model.grown)
         model.measured, model.lost = True, 0
         log.info("model %s: loaded, %s (%s)", model.name, show_size(model.size), place)
@@ -259,53 +259,53 @@ class Residents:
             await self._unload(model)
             raise
 
-    async def _unload_idle(self, model: Resident) -> bool:
-        tenants = self._tenants(self.place_of(model))
-        idle = [tenant.name for tenant in evictable(tenants) if tenant.name != model.name]
+    async def _unload_idle(self, model: KnownModel) -> bool:
+        loaded = self._loaded(self.place_of(model))
+        idle = [other.name for other in evictable(loaded) if other.name != model.name]
         for name in idle:
-            await self._unload(self.seats[name])
+            await self._unload(self.models[name])
         return bool(idle)
 
-    async def _unload(self, model: Resident) -> None:
+    async def _unload(self, model: KnownModel) -> None:
         model.moving = True
         try:
-            purse, was_loaded = self.purses[self.place_of(model)], model.is_loaded
-            before = purse.held()
+            budget, was_loaded = self.budgets[self.place_of(model)], model.is_loaded
+            before = budget.held()
             await model.engine.unload()
             model.until = None
             if was_loaded and not model.is_remote:
-                await self._see_recovered(model, purse, before)
-        except BatError:  # it still counts as loaded; the request that wants room is told
+                await self._see_recovered(model, budget, before)
+        except BatError:  # it still counts as loaded; the request that wants room fails
             log.exception("model %s could not be unloaded", model.name)
             model.until = None
         finally:
             model.moving = False
 
-    async def _see_recovered(self, model: Resident, purse: Purse, before: int) -> None:
+    async def _see_recovered(self, model: KnownModel, budget: MemoryBudget, before: int) -> None:
         """Wait, within a bound, for the memory to come back; else count it as still used."""
         level = before - int(model.grown * RECOVERED)
         for pause in RECHECKS:
-            if purse.held() <= level or model.grown <= SMALL:
+            if budget.held() <= level or model.grown <= SMALL:
                 log.info("model %s: unloaded", model.name)
                 return
             await asyncio.sleep(pause)
-        model.lost = model.grown - min(max(before - purse.held(), 0), model.grown)
+        model.lost = model.grown - min(max(before - budget.held(), 0), model.grown)
         model.level = level
         text = "model %s: %s did not come back after unloading; they count as used"
         log.warning(text, model.name, show_size(model.lost))
 
-    def _explain(self, model: Resident, short: int) -> str:
+    def _explain(self, model: KnownModel, short: int) -> str:
         place = self.place_of(model)
-        held = [tenant for tenant in self._tenants(place) if tenant.name != model.name]
-        staying = [tenant for tenant in held if tenant not in evictable(held)]
+        held = [other for other in self._loaded(place) if other.name != model.name]
+        staying = [other for other in held if other not in evictable(held)]
         return (
             f"model {model.name} needs {show_size(model.size)}, and {show_size(short)} of the "
-            f"budget for models ({show_size(self.purses[place].budget)}"
+            f"budget for models ({show_size(self.budgets[place].most)}"
             f"{' of the GPU' if place == GPU else ''}) are missing{_name(staying)}; "
             "unpin a model, raise the budget, or choose a smaller model or profile"
         )
 
 
-def _name(staying: Iterable[Tenant]) -> str:
-    names = [f"{tenant.name} ({show_size(tenant.size)})" for tenant in staying]
+def _name(staying: Iterable[LoadedModel]) -> str:
+    names = [f"{model.name} ({show_size(model.size)})" for model in staying]
     return f" beside {', '.join(names)}" if names else ""
