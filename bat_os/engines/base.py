@@ -440,6 +440,10 @@ class WorkerEngine(EngineBase):
         loading.result()
         return True
 
+    async def _work(self, job: Callable[[], Any]) -> Any:
+        """Return what ``job`` returns, once the worker has done it."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+
     def _stop_loading(self) -> None:
         self._closed.set()
         if self._loading is not None:

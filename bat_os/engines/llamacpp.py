@@ -1,7 +1,7 @@
 """The fast engine on a CPU: llama.cpp in this process, on a GGUF file.
 
 One worker thread talks to the library, so calls run one after the other and what a call
-draws does not depend on who else asks. Equal prompts are one request with several answers,
+draws does not depend on other calls. Equal prompts are one request with several answers,
 and different prompts of a call are drawn together where the library can pair them up.
 
     generate -> worker: LlamaServer.complete -> Inbox -> Row -> completions
@@ -10,17 +10,31 @@ and different prompts of a call are drawn together where the library can pair th
 
 A prompt that is read anew and one that comes out of the cache differ in the last bits, which
 a seeded text can show after some dozen tokens.
+
+    python -m bat_os.engines.llamacpp FILE THREADS CONTEXT     the trial, in a child
+
+llama.cpp refuses most damaged files, but some headers make it abort the whole process
+(measured: a block count of 0). So a file that this process has not opened before is first
+loaded, and made to write, by a child. Its log stays in llama.cpp: nothing reaches the
+terminal. The library brings a loopback listener with it; a random key keeps it ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
+import json
+import os
+import re
+import secrets
+import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -34,14 +48,13 @@ from bat_os.engines.base import (
     check_sampling,
     make_rows,
     model_unavailable,
+    run_module,
 )
-from bat_os.engines.llamaserver import SLOTS, LlamaServer, check_file, grammar_for, try_file
-from bat_os.errors import ImageError, ModelError
+from bat_os.errors import ImageError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from bat_os.ports import Completion, Prompt, Sampling
 
@@ -116,14 +129,7 @@ class LlamaCppEngine(WorkerEngine):
         cancel: threading.Event | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
-        """Return one completion per prompt; see ``ports.ModelEngine``.
-
-        Raises:
-            ModelError: The model cannot be had, it has no such adapter, or a prompt is too
-                long for it.
-            ModelMemoryError: It does not fit into memory.
-            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
-        """
+        """Return one completion per prompt; see ``ports.ModelEngine``."""
         check_sampling(sampling)
         grammar = grammar_for(sampling.schema)
         if adapter:
@@ -159,25 +165,19 @@ class LlamaCppEngine(WorkerEngine):
             file = await self._file()
         except ImageError as error:
             raise model_unavailable(self._name, error) from error
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, self._load_in_worker, file)
-
-    def _load_in_worker(self, file: Path) -> None:
-        if self._server is not None:
-            return
         started = time.monotonic()
-        check_file(file)
-        resolved = file.resolve()
-        facts = resolved.stat()
-        identity = (resolved, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-        if identity != self._tried:
-            digest = _digest(file)
-            try_file(resolved, self._threads, self._context, self._closed.is_set)
-            self._tried, self._digest = identity, digest
-        before = psutil.Process().memory_info().rss
-        self._server = LlamaServer(resolved, self._threads, self._context)
-        self._bytes = max(0, psutil.Process().memory_info().rss - before)
+        tried = await self._work(partial(_identify, file))
+        if tried != self._tried:
+            await try_file(file, self._threads, self._context)
+            self._digest = await self._work(partial(_digest, file))
+            self._tried = tried
+        await self._work(partial(self._open, file.resolve()))
         self._load_seconds = time.monotonic() - started
+
+    def _open(self, file: Path) -> None:
+        before = psutil.Process().memory_info().rss
+        self._server = LlamaServer(file, self._threads, self._context)
+        self._bytes = max(0, psutil.Process().memory_info().rss - before)
 
     def _drop(self) -> None:
         if self._server is not None:
@@ -326,3 +326,174 @@ def _digest(file: Path) -> str:
     sums = file.parent / SUMS_NAME
     with (sums if sums.is_file() else file).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+SLOTS: Final = 8  # texts that are drawn at the same time
+MAGIC: Final = b"GGUF"
+# The cache of prompts that left their slot: about 5000 tokens of a 135M model.
+CACHE_MIB: Final = 128
+# A raised flag is seen between two pieces of a prompt: 0.1 to 0.3 s for 135M on one core.
+PREFILL_TOKENS: Final = 128
+SILENT, ERRORS_ONLY = -1, 1
+_LOG_PREFIX: Final = re.compile(r"^[\d.]+ E +")
+_KILLED: Final = -9
+
+
+class LlamaServer:
+    """A model in memory. Blocks; for one worker thread.
+
+    Args:
+        file: A GGUF file that ``try_file`` accepts.
+        threads: Threads for arithmetic.
+        context: Tokens that all texts drawn at the same time can have together.
+        verbosity: Of llama.cpp's log.
+
+    Raises:
+        ModelError: It cannot be opened.
+    """
+
+    def __init__(self, file: Path, threads: int, context: int, *, verbosity: int = SILENT) -> None:
+        import httpx2  # heavy, and only needed for a GGUF file
+
+        key = secrets.token_hex(16)
+        library = _library()
+        parameters = _parameters(library.CommonParams(), threads, context)
+        parameters.model.path = str(file)
+        parameters.verbosity = verbosity
+        parameters.api_keys = [key]
+        try:
+            self._native = library.Server(parameters)
+        except RuntimeError as error:
+            raise ModelError(f"llama.cpp cannot read {file.name}") from error
+        # The library renders chats by HTTP only; what is drawn does not go that way.
+        self._http = httpx2.Client(
+            base_url=self._native.listening_address,
+            headers={"Authorization": f"Bearer {key}"},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        """Return the chat as the model's own template writes it, up to the answer.
+
+        Raises:
+            ModelError: The template does not take it.
+        """
+        import httpx2  # heavy
+
+        try:
+            reply = self._http.post("/apply-template", json={"messages": messages})
+        except httpx2.HTTPError as error:
+            raise ModelError(f"llama.cpp does not answer: {error}; ask again") from error
+        text = reply.json().get("prompt") if reply.status_code == 200 else None
+        if not isinstance(text, str):
+            raise ModelError(
+                "the model's chat template does not take these messages; "
+                "drop the system message, or choose another model"
+            )
+        return text
+
+    def complete(self, body: Mapping[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
+        """Draw; ``take`` gets each piece of the stream, and returns True to end it."""
+        self._native.handle_completions({**body, "stream": True}, take)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._http.close()
+        del self._native
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("xllamacpp")  # heavy, and it has no types
+    except ImportError as error:
+        raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
+
+
+def _parameters(parameters: Any, threads: int, context: int) -> Any:
+    parameters.n_ctx = context
+    parameters.n_parallel = SLOTS
+    parameters.kv_unified = True
+    parameters.cache_ram_mib = CACHE_MIB
+    parameters.n_batch = parameters.n_ubatch = PREFILL_TOKENS
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    parameters.n_threads_http = 2
+    parameters.offline = True
+    parameters.ui = False
+    return parameters
+
+
+def grammar_for(schema: Mapping[str, Any] | None) -> str:
+    """Return a schema that was checked as the grammar that llama.cpp takes; "" for None."""
+    if schema is None:
+        return ""
+    # A model that may write any white space sometimes writes nothing else.
+    style = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    return f"%llguidance {{}}\nstart: %json {json.dumps({**schema, 'x-guidance': style})}"
+
+
+def _identify(file: Path) -> tuple[Any, ...]:
+    """Return what tells whether a file was tried before, after a look at it without llama.cpp."""
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(len(MAGIC))
+        facts = file.stat()
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error}; add the model again") from error
+    if magic != MAGIC:
+        raise ModelError(f"{file.name} is not a GGUF file; choose another model or engine")
+    if facts.st_size > psutil.virtual_memory().available:
+        raise ModelMemoryError(_too_big(file))
+    return file.resolve(), facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+async def try_file(file: Path, threads: int, context: int) -> None:
+    """Load ``file`` in a child process and make it write; takes about a second per 100 MB.
+
+    Raises:
+        ModelError: It failed or crashed.
+        ModelMemoryError: The system killed it.
+    """
+    lines: list[str] = []
+    arguments = [str(file), str(threads), str(context)]
+    status = await run_module("bat_os.engines.llamacpp", arguments, lines.append)
+    if status == _KILLED:
+        raise ModelMemoryError(_too_big(file))
+    if status:
+        # The first line has the reason; those after it say what failed in consequence.
+        why = next(filter(None, lines), f"it crashed, status {status}")
+        reason = "".join(c for c in _LOG_PREFIX.sub("", why) if c.isprintable())[:300]
+        raise ModelError(f"llama.cpp cannot use {file.name}: {reason}; add the model again")
+
+
+def _too_big(file: Path) -> str:
+    return (
+        f"{file.name} does not fit into memory; close other programs, "
+        "or choose a smaller model or profile"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Load ``FILE`` and draw two tokens; return the exit status."""
+    file, threads, context = sys.argv[1:] if argv is None else argv
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    faults: list[str] = []
+
+    def take(piece: dict[str, Any]) -> bool:
+        if "error" in piece:
+            faults.append(str(piece["error"]))
+        return bool(faults)
+
+    try:
+        server = LlamaServer(Path(file), int(threads), int(context), verbosity=ERRORS_ONLY)
+        prompt = server.render([{"role": "user", "content": "Hello"}])
+        server.complete({"prompt": prompt, "max_tokens": 2}, take)
+        server.close()
+    except ModelError as error:
+        faults.append(str(error))
+    sys.stderr.write("".join(f"{fault}\n" for fault in faults))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

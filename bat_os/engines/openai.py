@@ -103,12 +103,7 @@ class OpenAiEngine(EngineBase):
         return self._digest
 
     async def load(self) -> None:
-        """Ask the server which models it has. Idempotent.
-
-        Raises:
-            ModelError: It does not answer, or lacks the model.
-            ModelOutputError: Its answer cannot be read.
-        """
+        """Ask the server which models it has. Idempotent."""
         self._check_open()
         if not self._resident:
             async with self._connection.client() as client:
@@ -130,13 +125,7 @@ class OpenAiEngine(EngineBase):
         cancel: threading.Event | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
-        """Return one completion per prompt; see ``ports.ModelEngine``.
-
-        Raises:
-            ModelError: The server cannot be had, refuses, or has no such adapter.
-            ModelOutputError: Its answer cannot be read.
-            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
-        """
+        """Return one completion per prompt; see ``ports.ModelEngine``."""
         check_sampling(sampling)
         if adapter:
             raise self._no_adapters(adapter)

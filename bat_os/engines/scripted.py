@@ -77,11 +77,7 @@ class ScriptedEngine(EngineBase):
         return hashlib.sha256(self._name.encode()).hexdigest()
 
     async def load(self) -> None:
-        """Be resident.
-
-        Raises:
-            ModelError: The engine is closed.
-        """
+        """Be resident."""
         self._check_open()
         self._resident = True
 
@@ -100,13 +96,7 @@ class ScriptedEngine(EngineBase):
         cancel: threading.Event | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
-        """Return what the script says, one completion per prompt.
-
-        Raises:
-            ModelError: The engine is closed, the answers are used up, or no adapter has
-                that name.
-            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
-        """
+        """Return what the script says, one completion per prompt."""
         check_sampling(sampling)
         if adapter and adapter not in self._adapters:
             raise ModelError(f"model {self._name} has no adapter {adapter}; add it first")
@@ -124,11 +114,7 @@ class ScriptedEngine(EngineBase):
         return self._finish(rows)
 
     async def add_adapter(self, name: str, folder: Path) -> None:
-        """Know the adapter ``name``; its files are not read.
-
-        Raises:
-            ModelError: The folder has no ``adapter_config.json``.
-        """
+        """Know the adapter ``name``; its files are not read."""
         if not (folder / "adapter_config.json").is_file():
             raise ModelError(f"{folder} is not an adapter {name}: adapter_config.json is missing")
         self._adapters.add(name)

@@ -213,7 +213,7 @@ async def test_a_file_of_another_kind_never_reaches_the_library(tmp_path):
     other = tmp_path / "model.gguf"
     other.write_bytes(b"PK\x03\x04")
     engine = LlamaCppEngine("other", give(other))
-    with pytest.raises(ModelError, match=r"model\.gguf is no GGUF file"):
+    with pytest.raises(ModelError, match=r"model\.gguf is not a GGUF file"):
         await engine.load()
     await engine.close()
 

@@ -98,11 +98,6 @@ class TransformersEngine(WorkerEngine):
 
         Equal prompts cost one prefill, and so does the beginning that a prompt shares with one
         of the last calls. Calls run one after the other.
-
-        Raises:
-            ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
-            ModelMemoryError: It does not fit into memory.
-            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
         """
         check_sampling(sampling)
         if adapter and adapter not in self._local.adapters:
@@ -143,9 +138,6 @@ class TransformersEngine(WorkerEngine):
 
         Whether it fits is known at once where the model was loaded before, else when the
         model is: then calls that name it fail, and no others.
-
-        Raises:
-            ModelError: It is not a plain LoRA adapter, or does not fit, or the engine is closed.
         """
         self._check_open()
         await self._work(lambda: self._local.add_adapter(name, folder))
@@ -184,9 +176,6 @@ class TransformersEngine(WorkerEngine):
         # The image may have other files under this name since the model was parked.
         if not await self._work(lambda: self._local.resume(folder)):
             await self._work(lambda: self._local.load(folder))
-
-    async def _work(self, job: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
 
     def _draw(self, *args: Any, **kwargs: Any) -> list[Completion]:
         completions = self._local.draw(*args, **kwargs)
