@@ -1,4 +1,4 @@
-"""Takes documents into the catalog and answers searches; embeds outside of transactions.
+"""Adds documents to the catalog and answers searches; embeds outside of transactions.
 
     learn > blocks > sentences > embed > passages > embed > one transact: KnowledgeCatalog.add
     search > embed > one transact: KnowledgeCatalog.search > Passage, best first
@@ -56,7 +56,7 @@ _MAX_NAME: Final = 300
 
 
 class CatalogService:
-    """Takes documents in and answers searches.
+    """Adds documents and answers searches.
 
     One change of the catalog goes to the image at a time; texts are embedded side by side.
     Unpacked index segments are kept in memory between searches: about 0.7 kB a passage.
@@ -78,18 +78,18 @@ class CatalogService:
         meta: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Take a document in, in place of the earlier one from that source.
+        """Add a document, or replace the earlier one from that source.
 
         The same text with the same title and meta data costs one short transaction.
 
         Args:
             title: For people; found by words together with every passage.
             text: The whole document.
-            source: Where it comes from, a path or an address; the title stands in for it.
+            source: Where it comes from, a path or an address; without one, the title.
             kind: What a search can be limited to.
             meta: Plain data to keep; searches can be limited by it. ``form`` (``markdown``,
                 ``code``) and ``language`` say how the text is taken apart.
-            progress: Told what is being done, in words.
+            progress: Called with what is being done, in words.
 
         Returns:
             ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known.
@@ -131,7 +131,7 @@ class CatalogService:
     async def forget(self, doc_id: str) -> bool:
         """Remove a document; return False when there is none of that id.
 
-        Methods whose writer was shown it are marked as to be verified again.
+        Methods whose model was shown it are marked as to be verified again.
         """
         now = time.time()
 
@@ -193,7 +193,7 @@ class CatalogService:
         """Make all vectors anew with the present model; return how many documents it took.
 
         Documents are found by words all the time, and by meaning as they get their new
-        vectors. Broken off, it goes on where it was when it is called again.
+        vectors. If it is interrupted, the next call resumes it.
         """
         name, probe = self._embedder.name, await self._embedder.probe()
         total = await self._write(
@@ -285,7 +285,7 @@ class CatalogService:
                 start = stop
             return len(new)
 
-        return await self._write(replace, f"take in what is {kind}")
+        return await self._write(replace, f"replace what is {kind}")
 
     def nbytes(self) -> int:
         """Return how much memory the indexes take between searches."""
@@ -368,7 +368,7 @@ def _merge(root: Root) -> bool:
 
 
 def _say_nothing(_text: str) -> None:
-    """Stand in for a progress that nobody asked for."""
+    """Ignore progress that is not wanted."""
 
 
 def _digest(*texts: str) -> str:

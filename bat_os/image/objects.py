@@ -124,7 +124,7 @@ class UvmObject(Persistent):
     def lineage(self) -> Iterator[UvmObject]:
         """Yield self, then all ancestors in the order of lookup, each once.
 
-        Iterative preorder with a visited set: a cycle among the parents is no error.
+        Iterative preorder with a visited set: a cycle among the parents is allowed.
         """
         seen: set[int] = set()
         stack: list[UvmObject] = [self]

@@ -78,7 +78,7 @@ def read(text: str) -> dict[str, Any]:
     """Return the content of an export, checked: all that it says is of the right form.
 
     Raises:
-        ArgumentsError: It is no export, or not what it was when it was made.
+        ArgumentsError: It is not an export, or not what it was when it was made.
     """
     if len(text) > MAX_TEXT:
         raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
@@ -93,7 +93,7 @@ def read(text: str) -> dict[str, Any]:
     except BatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArgumentsError(f"this is no export of BAT OS: {error!r}"[:300]) from error
+        raise ArgumentsError(f"this is not an export of BAT OS: {error!r}"[:300]) from error
 
 
 def references(content: Mapping[str, Any]) -> list[str]:
@@ -132,7 +132,7 @@ def _encode_parts(value: Any, inner: Callable[[Any], Any]) -> Any:
 
 
 def decode(value: Any, resolve: Callable[[str], Any], depth: int = 0) -> Any:
-    """Return the plain data that ``value`` stands for; references as ``resolve`` gives them."""
+    """Return the plain data that ``encode`` was given; references as ``resolve`` gives them."""
     if depth > MAX_DEPTH:
         raise ArgumentsError(f"the export is nested deeper than {MAX_DEPTH}")
 
@@ -160,7 +160,7 @@ def _decode_tagged(value: dict[str, Any], inner: Callable[[Any], Any]) -> Any:
             return _CONTAINERS[tag](inner(item) for item in held)
     if len(value) == 1 and tag in _READERS and isinstance(held, str):
         return _READERS[tag](held)
-    raise ArgumentsError(f"the export holds {tag[:60]!r}, which stands for nothing there")
+    raise ArgumentsError(f"the export holds {tag[:60]!r}, which means nothing there")
 
 
 def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
 def _object(content: dict[str, Any]) -> dict[str, Any]:
     check_object_name(content["name"])
     if not all(isinstance(name, str) for name in content["parents"]):
-        raise ArgumentsError("the export names a parent by something that is no name")
+        raise ArgumentsError("the export names a parent by something that is not a text")
     for name, value in content["slots"].items():
         check_slot_name(name)
         plain = decode(value, lambda held: Ref("0" * 16, held))

@@ -95,7 +95,7 @@ def _at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
     try:
         connection = image.database.open(manager, at=bytes.fromhex(tid))
     except (POSError, ValueError) as error:
-        raise ArgumentsError(f"{tid[:20]!r} is no moment of this image: {error}") from error
+        raise ArgumentsError(f"{tid[:20]!r} is not a moment of this image: {error}") from error
     try:
         manager.begin()
         try:

@@ -115,8 +115,8 @@ class Shelf(Persistent):
 
     Attributes:
         entries: All segments with their counts, digests and removed ids. The tuple is
-            rewritten with every change: some 80 bytes per segment, of which there are
-            fewer than a hundred up to a million rows.
+            rewritten with every change: some 80 bytes per segment. Up to a
+            million rows there are fewer than a hundred.
     """
 
     rows_type: ClassVar[Any]
