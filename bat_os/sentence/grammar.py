@@ -98,12 +98,12 @@ _LOOK: Final = 60  # tokens of an introduction, at most
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stood around the wish.
+    """What a sentence says around the request.
 
     Attributes:
-        tokens: The wish itself.
+        tokens: The request itself.
         name: The token after "called", or None.
-        lead: A verb for the description, where the wish has none.
+        lead: A verb for the description, if the request has none.
     """
 
     tokens: list[Token]

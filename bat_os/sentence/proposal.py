@@ -125,7 +125,7 @@ def is_supported(proposal: Translated, sentence: str) -> bool:
     known = [*_flat(values), *words]
     in_selector = set(proposal.selector.split("_"))
     return all(
-        any(value == one and type(value) is type(one) for one in known)
+        any(value == item and type(value) is type(item) for item in known)
         and str(value).lower() not in in_selector
         for value in given
     ) and all(value in given for value in _flat(values))

@@ -167,14 +167,14 @@ def _goes_elsewhere(asked: Parts, known: Parts) -> bool:
     if asked.target and known.target and asked.target != known.target:
         return asked.target in known.concepts
     turned = ((asked.source, known.target), (known.source, asked.target))
-    return any(one and one == other for one, other in turned)
+    return any(source and source == target for source, target in turned)
 
 
 def weigh_known(likeness: float, wish: str, known: str) -> float | None:
-    """Return what a function that was written for the wish ``known`` counts for.
+    """Return what a function that was written for the request ``known`` counts for.
 
     Returns:
-        As a share of the candidates that a model wrote: 1 for the same wish in other words,
+        As a share of the candidates that a model wrote: 1 for the same request in other words,
         less for one that is near; 0 where only an example can speak for it, and None where
         it is of no use.
     """
@@ -280,7 +280,7 @@ def list_base_forms(word: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a wish speaks of.
+    """What a request speaks of.
 
     Attributes:
         concepts: In the order they are said.
@@ -316,11 +316,11 @@ class Parts:
 def take_apart(
     text: str, *, values: int = 0, names: Iterable[str] = (), others: Collection[str] = ()
 ) -> Parts:
-    """Return the parts of a wish.
+    """Return the parts of a request.
 
     Args:
         text: With words in place of values: "count the vowels in a text".
-        values: How many values the wish comes with.
+        values: How many values the request comes with.
         names: Of the parameters; "a radius" is a value where one has that name.
         others: Words that inflected ones may be led back to.
     """

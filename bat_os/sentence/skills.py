@@ -2,11 +2,11 @@
 
 The kernel ranks what it has learned by meaning (``find``). Like meaning alone is not enough:
 "count the vowels" and "list the vowels" lie close together, as do area and perimeter. So both
-wishes are taken apart (``bat_os.sentence.sameness``), and a skill serves where
+requests are taken apart (``bat_os.sentence.sameness``), and a skill serves if
 
 1. it takes as many values, of the same kinds, with the same units beside them;
-2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a wish;
-3. neither says more than the other: of the sentences that only add a word to a known wish, or
+2. nothing sets the two apart: what is done, what comes out, yes or no, words that turn a request;
+3. neither says more than the other: of the sentences that only add a word to a known request, or
    leave one out, every second wants something else (docs/decisions/0009).
 
 A wrong answer is worse than a question, so where words differ a person is asked (``suggest``).
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bat_os.sentence.translate import Translated
 
 RELATED: Final = 0.30  # cosine below which like words are a coincidence
-ALIKE: Final = 0.80  # cosine from which wishes without any word that counts are the same
+ALIKE: Final = 0.80  # cosine from which requests without any word that counts are the same
 LOOKED_AT: Final = 6
 OFFERED: Final = 0.45  # cosine from which a skill is worth asking about though it is not sent
 CHOICES: Final = 3
@@ -62,7 +62,7 @@ class Near:
     """A known skill that may do what was asked.
 
     Attributes:
-        message: What to send, with the values of the wish.
+        message: What to send, with the values of the request.
         wish: What it was learned for.
     """
 
@@ -86,7 +86,7 @@ def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translat
 
 
 def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near, ...]:
-    """Return the skills that are most like the wish, for a person to judge, the nearest first.
+    """Return the skills that are most like the request, for a person to judge, the nearest first.
 
     Args:
         wish: What was understood.
@@ -104,10 +104,10 @@ def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near
     ]
     return tuple(
         Near(
-            replace(wish, target=str(one["object"]), selector=str(one["selector"])),
-            str(one["wish"]),
+            replace(wish, target=str(skill["object"]), selector=str(skill["selector"])),
+            str(skill["wish"]),
         )
-        for one in fitting[:CHOICES]
+        for skill in fitting[:CHOICES]
     )
 
 
@@ -146,7 +146,7 @@ def _arguments(signature: str) -> ast.arguments | None:
 
 def _parameters(signature: str) -> list[str]:
     arguments = _arguments(signature)
-    return [one.arg for one in _positional(arguments)] if arguments else []
+    return [arg.arg for arg in _positional(arguments)] if arguments else []
 
 
 def _positional(arguments: ast.arguments) -> list[ast.arg]:
@@ -158,8 +158,8 @@ def _takes(signature: str, wish: Translated) -> bool:
     arguments = _arguments(signature)
     if arguments is None:
         return True
-    positional = [one.arg for one in _positional(arguments)]
-    named = [one.arg for one in arguments.kwonlyargs]
+    positional = [arg.arg for arg in _positional(arguments)]
+    named = [arg.arg for arg in arguments.kwonlyargs]
     defaults = zip(named, arguments.kw_defaults, strict=True)
     optional = {*positional[len(positional) - len(arguments.defaults) :]}
     optional |= {name for name, default in defaults if default is not None}

@@ -1,6 +1,6 @@
 """Greetings, thanks and the like: answered with a line, since nothing is to be learned from them.
 
-Only a sentence of such words alone: "say hello to Ann" is a wish, and ``hello()`` a message.
+Only a sentence of such words alone: "say hello to Ann" is a request, and ``hello()`` a message.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z\s,.!?;:'-]{2,80}")
 
 
 def reply_to(sentence: str) -> str:
-    """Return the answer to a greeting or the like; "" where the sentence may be a wish.
+    """Return the answer to a greeting or the like; "" if the sentence may be a request.
 
     >>> reply_to("Hi there!").split(".")[0], reply_to("thanks a lot").split(".")[0]
     ('Hello', 'You are welcome')

@@ -3,7 +3,7 @@
     "please create a method that calculates the factorial of 5, e.g. 3 gives 6"
       scan > examples > politeness, target, frame > literals > selector, args, text
 
-Literals become arguments, what is left of the words becomes the selector, so the same wish
+Literals become arguments, what is left of the words becomes the selector, so the same request
 with other values is the same message. Rules cannot know what was meant: they read the
 common forms of an English request and make *some* valid selector of everything else.
 """
