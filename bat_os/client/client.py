@@ -1,11 +1,11 @@
 """A client of the kernel: DEALER socket, own clock, the same key on every retry.
 
-The kernel writes where it listens into ``run/endpoint.json`` of its home directory. A
-request that carries a key survives the kernel's restart: the client connects to the next
-one and asks again, and the key makes sure that nothing runs twice.
+The kernel writes where it listens into ``run/endpoint.json`` of its home directory. A request
+with a key survives a restart of the kernel: the client connects to the new kernel and asks
+again, and the key makes sure that nothing runs twice.
 
-A kernel on another machine is reached with a file of ``batos keys make``: the connection is
-encrypted, and both sides know each other by their keys.
+A kernel on another machine needs a file of ``batos keys make``: the connection is encrypted, and
+the keys identify both sides.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Listener = Callable[[str, Mapping[str, Any]], None]
 
 ENDPOINT_FILE: Final = "run/endpoint.json"
-# A killed kernel is back within a second as a rule: short steps about that, longer ones later.
+# A killed kernel is usually back within a second: short steps at first, longer ones later.
 BACKOFF: Final = (0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
@@ -45,7 +45,7 @@ class KernelClient:
     """One connection to one kernel; use as an async context manager.
 
     Attributes:
-        session: Tells the kernel who asks, across reconnections.
+        session: Identifies this client to the kernel, across reconnections.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class KernelClient:
         expects: Callable[[], bool] = lambda: True,
         key: ClientKey | None = None,
     ) -> None:
-        """Do not connect yet; while ``expects()`` a kernel that is gone is waited for."""
+        """Do not connect yet. While ``expects()``, wait for a kernel that is gone."""
         self.session = secrets.token_hex(8)
         self._endpoint = endpoint
         self._token = token
@@ -74,18 +74,16 @@ class KernelClient:
         """Return a client of the kernel of a key file, at ``connect`` or the file's address.
 
         Raises:
-            SettingsError: There is no address.
+            SettingsError: The address is missing or invalid.
         """
         endpoint = connect or key.connect
         if not endpoint.startswith("tcp://"):
-            raise SettingsError(
-                f"BATOS_CONNECT={endpoint!r} cannot be used; it takes tcp://HOST:PORT"
-            )
+            raise SettingsError(f"BATOS_CONNECT={endpoint!r} is invalid; write tcp://HOST:PORT")
         return cls(endpoint, key=key)
 
     @classmethod
     def at(cls, home: Path, expects: Callable[[], bool] = lambda: True) -> KernelClient:
-        """Return a client of the kernel of this home directory, looked up when it is asked."""
+        """Return a client of the kernel of this home, looked up with the first request."""
         return cls("", home=home, expects=expects)
 
     async def __aenter__(self) -> Self:
@@ -112,9 +110,9 @@ class KernelClient:
         Args:
             kind: The verb.
             timeout: Seconds to wait for the last reply, reconnections included; None waits
-                as long as the kernel lives.
+                as long as the kernel runs.
             on_event: Called with (type, body) for ``accepted`` and each ``event``, and with
-                (``lost``, {}) where the kernel has gone and the next one will be asked.
+                (``lost``, {}) if the kernel has gone and the request will be sent to the next one.
             fields: More of the envelope: target, selector, args, kwargs, ik, body.
 
         Raises:
@@ -137,7 +135,7 @@ class KernelClient:
                 if on_event is not None:
                     on_event("lost", {})
                 await asyncio.sleep(delay)
-        raise KernelUnreachableError("no kernel answers")
+        raise KernelUnreachableError("no daemon answers")
 
     async def _ask(
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
@@ -148,9 +146,9 @@ class KernelClient:
         while True:
             now = time.monotonic()
             if end is not None and now >= end:
-                raise KernelUnreachableError("the kernel has not answered in time")
+                raise KernelUnreachableError("the daemon did not answer in time")
             if now - heard > LOST_AFTER:
-                raise KernelUnreachableError("the kernel has stopped answering")
+                raise KernelUnreachableError("the daemon has stopped answering")
             wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
             socket.set(zmq.RCVTIMEO, int(wait * 1000) + 1)
             try:
@@ -172,21 +170,21 @@ class KernelClient:
                 on_event(kind, body)
 
     async def _ping(self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket) -> None:
-        # In this order: what the kernel said last is there before the news that it has gone.
+        # In this order: its last message arrives before the news that it has gone.
         if await _has_gone(changes) and not await socket.poll(0):
-            raise KernelUnreachableError("the kernel has gone")
+            raise KernelUnreachableError("the daemon has gone")
         await self._deliver(socket, {"type": "ping", "id": "ping"})
 
     async def _deliver(self, socket: zmq.asyncio.Socket, envelope: Mapping[str, Any]) -> None:
         try:
             await socket.send_multipart(encode_request({"token": self._token} | dict(envelope)))
-        except zmq.Again:  # libzmq has given the connection up
-            raise KernelUnreachableError("the kernel has gone") from None
+        except zmq.Again:  # libzmq has given up the connection
+            raise KernelUnreachableError("the daemon has gone") from None
 
     def _check_boot(self, boot: str) -> None:
-        """Notice that the socket has come back to another kernel, which knows no request."""
+        """Notice that the socket reconnected to another kernel, which does not know the request."""
         if self._boot and boot != self._boot:
-            raise KernelUnreachableError("the kernel was restarted meanwhile")
+            raise KernelUnreachableError("the daemon was restarted")
         self._boot = boot
 
     def _doubt(self) -> str:
@@ -194,14 +192,14 @@ class KernelClient:
         if self._home is not None:
             return f", which {self._home / ENDPOINT_FILE} names; start one with ./run.sh"
         if self._key is not None:
-            return "; does one listen there (batos status on its machine), and allow this key?"
-        return "; does one listen there?"
+            return "; is it running (batos status on its machine), and is this key authorised?"
+        return "; is it running?"
 
     async def _connect(self) -> tuple[zmq.asyncio.Socket, zmq.asyncio.Socket]:
-        """Return the connection, and the socket on which libzmq tells of its end.
+        """Return the connection, and the socket on which libzmq reports its end.
 
-        With ZMQ_IMMEDIATE a send would fail where nobody listens, but libzmq would then throw
-        away what a kernel said last, where it has gone before that was read.
+        With ZMQ_IMMEDIATE a send would fail without a listener, but libzmq would then discard
+        the last unread messages of a kernel that has gone.
         """
         if self._changes is not None and await _has_gone(self._changes):
             self._disconnect()
@@ -220,7 +218,7 @@ class KernelClient:
             patience = CONNECT_MS if self._key is None else REMOTE_MS
             if not await self._changes.poll(patience) or await _has_gone(self._changes):
                 raise KernelUnreachableError(
-                    f"no kernel answers at {self._endpoint}{self._doubt()}"
+                    f"no daemon answers at {self._endpoint}{self._doubt()}"
                 )
         return self._socket, self._changes
 
@@ -235,7 +233,7 @@ class KernelClient:
 
 
 async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
-    """Return True when libzmq has told of the end of the connection."""
+    """Return True if libzmq has reported the end of the connection."""
     while int(changes.get(zmq.EVENTS)) & zmq.POLLIN:
         if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
             return True
@@ -244,12 +242,12 @@ async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
 
 def _look_up(home: Path) -> tuple[str, str, str]:
     try:
-        told = json.loads((home / ENDPOINT_FILE).read_text(encoding="utf-8"))
-        ipc, tcp, boot = (str(told.get(key) or "") for key in ("ipc", "tcp", "boot"))
+        data = json.loads((home / ENDPOINT_FILE).read_text(encoding="utf-8"))
+        ipc, tcp, boot = (str(data.get(key) or "") for key in ("ipc", "tcp", "boot"))
         if ipc:
             return ipc, "", boot
         return tcp, (home / "run" / "token").read_text(encoding="utf-8").strip(), boot
     except (OSError, ValueError, AttributeError) as error:
         raise KernelUnreachableError(
-            f"no kernel serves {home}; start one with ./run.sh (or batos-watchdog start)"
+            f"no daemon serves {home}; start one with ./run.sh (or batos-watchdog start)"
         ) from error

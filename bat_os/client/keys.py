@@ -1,11 +1,11 @@
 """Keys for other machines: files under ``keys/`` of a home, for its owner only.
 
     keys/server.json      the kernel's own pair
-    keys/allowed.json     name -> public key of who may come in
-    keys/NAME.key         what to carry to another machine: a pair, and whom to talk to
+    keys/allowed.json     name -> public key of an authorised client
+    keys/NAME.key         to carry to another machine: a pair, and the kernel to connect to
 
-Keys are CURVE's, 40 characters of Z85. The kernel looks at ``allowed.json`` with every
-message, so a key is let in and shut out at once.
+Keys are CURVE's, 40 characters of Z85. The kernel checks ``allowed.json`` with every message,
+so a key is authorised and revoked at once.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """What a client needs to come in from another machine.
+    """What a client needs to connect from another machine.
 
     Attributes:
-        public: Its own public key; the kernel has to allow it.
+        public: Its own public key, which the kernel must authorise.
         secret: Its own secret key.
         server: The kernel's public key.
-        connect: The kernel's address, ``tcp://HOST:PORT``; "" where it is told otherwise.
+        connect: The kernel's address, ``tcp://HOST:PORT``; "" if it comes from elsewhere.
     """
 
     public: str
@@ -51,14 +51,14 @@ class ClientKey:
         """Return the key in a file that ``batos keys make`` wrote.
 
         Raises:
-            SettingsError: It cannot be read, others can read it, or it is no key.
+            SettingsError: It cannot be read, others can read it, or it is not a key file.
         """
         data = _read(path)
         parts = ("public", "secret", "server")
         public, secret, server = (check_key(str(data.get(part, ""))) for part in parts)
         connect = data.get("connect", "")
         if type(connect) is not str:
-            raise SettingsError(f"{path}: connect is no address")
+            raise SettingsError(f"{path}: connect is not an address")
         return cls(public, secret, server, connect)
 
 
@@ -71,7 +71,7 @@ class KeyRing:
         self._allowed: frozenset[str] = frozenset()
 
     def server(self) -> tuple[str, str]:
-        """Return the kernel's public and secret key; made when there is none.
+        """Return the kernel's public and secret key; the first call makes them.
 
         Raises:
             SettingsError: The file cannot be used.
@@ -84,58 +84,60 @@ class KeyRing:
         return check_key(str(data.get("public", ""))), check_key(str(data.get("secret", "")))
 
     def make(self, name: str, connect: str = "", server: str = "") -> Path:
-        """Make a client's key and return its file, to be carried to its machine.
+        """Make a key for a client and return its file, to be carried to its machine.
 
         Args:
             name: Of the key.
             connect: The address to put into the file.
-            server: Public key of a kernel elsewhere, which has to allow the new key; without
-                it, it is this home's kernel, and the key is allowed at once.
+            server: Public key of a kernel elsewhere, which must authorise the new key. Without
+                it the key is for the kernel of this home, and authorised at once.
 
         Raises:
-            ArgumentsError: The name cannot be one, or there is such a key.
+            ArgumentsError: The name is invalid, or taken.
             SettingsError: The files cannot be used.
         """
         path = self.folder / f"{_check_name(name)}.key"
         if path.exists() or (not server and name in self.allowed()):
-            raise ArgumentsError(f"there is a key {name} already; revoke it, or choose a new name")
+            raise ArgumentsError(f"a key {name} already exists; revoke it, or choose another name")
         public, secret = make_pair()
         known = check_key(server) if server else self.server()[0]
-        told = {"public": public, "secret": secret, "server": known, "connect": connect}
-        self._write(path.name, told)
+        data = {"public": public, "secret": secret, "server": known, "connect": connect}
+        self._write(path.name, data)
         if not server:
             self.allow(name, public)
         return path
 
     def allow(self, name: str, public: str) -> None:
-        """Let the owner of a public key in.
+        """Authorise the owner of a public key.
 
         Raises:
-            ArgumentsError: The name cannot be one, or names another key.
-            SettingsError: It is no key, or the list cannot be used.
+            ArgumentsError: The name is invalid, or names another key.
+            SettingsError: The key is invalid, or the list cannot be used.
         """
         allowed = self.allowed()
         if allowed.get(_check_name(name), public) != public:
             raise ArgumentsError(f"{name} names another key; revoke that first")
         if len(allowed) >= MAX_KEYS:
-            raise ArgumentsError(f"{MAX_KEYS} keys are allowed already")
+            raise ArgumentsError(f"{MAX_KEYS} keys are already authorised")
         self._write("allowed.json", allowed | {name: check_key(public)})
 
     def revoke(self, name: str) -> None:
-        """Let the owner of this key in no more, and remove its file where it is still here.
+        """Revoke a key, and remove its file if it is still here.
 
         Raises:
-            NotFoundError: There is no such key.
+            NotFoundError: No such key is authorised.
         """
         allowed = self.allowed()
         if name not in allowed:
-            raise NotFoundError(f"no key {name[:60]!r} is allowed; there are: {list(allowed)}")
+            raise NotFoundError(
+                f"no key {name[:60]!r} is authorised; authorised keys: {list(allowed)}"
+            )
         del allowed[name]
         self._write("allowed.json", allowed)
         (self.folder / f"{name}.key").unlink(missing_ok=True)
 
     def allowed(self) -> dict[str, str]:
-        """Return name -> public key of all who may come in.
+        """Return name -> public key of all authorised clients.
 
         Raises:
             SettingsError: The list cannot be used.
@@ -146,9 +148,9 @@ class KeyRing:
         return {_check_name(name): check_key(str(key)) for name, key in _read(path).items()}
 
     def allows(self, public: str) -> bool:
-        """Return True when the owner of ``public`` may come in now; never raises.
+        """Return True if the key ``public`` is authorised now; never raises.
 
-        A list that cannot be read lets nobody in.
+        If the list cannot be read, no key is.
         """
         try:
             facts = (self.folder / "allowed.json").stat()
@@ -161,7 +163,7 @@ class KeyRing:
         return public in self._allowed
 
     def _write(self, name: str, data: dict[str, Any]) -> None:
-        """Put a file there, readable by the owner only, whole or not at all."""
+        """Write a file for the owner only, whole or not at all."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self.folder / f".{name}.{secrets.token_hex(4)}"
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -179,17 +181,17 @@ def make_pair() -> tuple[str, str]:
 
 
 def check_key(text: str) -> str:
-    """Return ``text`` when it is a key.
+    """Return ``text`` if it is a key.
 
     Raises:
-        SettingsError: It is none.
+        SettingsError: It is not.
     """
     try:
         if len(text) == 40 and len(z85.decode(text.encode("ascii"))) == 32:
             return text
     except (ValueError, KeyError, OverflowError):
         pass
-    raise SettingsError("that is no key; a key has 40 characters, as batos keys list shows them")
+    raise SettingsError("that is not a key; a key has 40 characters, as batos keys list shows them")
 
 
 def _check_name(name: str) -> str:
@@ -207,5 +209,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"the key file {path} cannot be read: {error}") from error
     if type(data) is not dict:
-        raise SettingsError(f"{path} is no key file")
+        raise SettingsError(f"{path} is not a key file")
     return data

@@ -146,7 +146,7 @@ async def test_a_second_ctrl_c_leaves_at_once_while_the_kernel_is_silent(tmp_pat
         process.send_signal(signal.SIGINT)
         ended = await finish(process)
     assert cancel.body == {"brief_id": "b1"}
-    # It has not waited until it could have said that no kernel could be told.
+    # It has not waited until it could have said that the daemon is down.
     assert (ended.status, ended.out, ended.err) == (130, "", "")
 
 
@@ -160,7 +160,7 @@ async def test_a_kernel_that_does_not_hear_of_it_is_told_of(tmp_path):
         ended = await finish(process)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err == (
-        "no kernel could be told; the next one may go on with it (batos missions)\n"
+        "the daemon is down; the mission may resume when it restarts (batos missions)\n"
     )
 
 

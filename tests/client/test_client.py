@@ -64,7 +64,7 @@ async def test_what_no_kernel_would_take_is_refused_before_it_is_sent(thinking, 
 @pytest.mark.slow
 async def test_a_request_that_takes_too_long_ends_for_the_client_only(thinking):
     async with thinking.client() as kernel:
-        with pytest.raises(KernelUnreachableError, match="not answered in time"):
+        with pytest.raises(KernelUnreachableError, match="did not answer in time"):
             await kernel.request("send", timeout=0.3, **DOUBLE)
         thinking.gate.set()
         assert (await kernel.request("send", **DOUBLE))["result"] == 42
@@ -135,7 +135,7 @@ async def test_a_kernel_that_goes_is_noticed_and_asked_no_more(tmp_path):
             while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
                 await asyncio.sleep(0.01)
             door.close()
-            with pytest.raises(KernelUnreachableError, match="the kernel has gone"):
+            with pytest.raises(KernelUnreachableError, match="the daemon has gone"):
                 await asking
 
 

@@ -87,7 +87,7 @@ async def test_where_no_kernel_runs_it_says_how_to_start_one(tmp_path, words):
     status, line, code = await refuse(tmp_path, *words.split())
     assert (status, code) == (3, "UNREACHABLE")
     assert line == (
-        f"no kernel serves {tmp_path}; start one with ./run.sh (or batos-watchdog start)"
+        f"no daemon serves {tmp_path}; start one with ./run.sh (or batos-watchdog start)"
     )
 
 
@@ -106,7 +106,7 @@ async def test_at_a_port_where_nothing_listens_it_names_the_address_and_who_told
         status, line, code = await refuse(tmp_path, "documents")
     assert (status, code) == (3, "UNREACHABLE")
     assert line == (
-        f"no kernel answers at {address}, which {endpoint} names; start one with ./run.sh"
+        f"no daemon answers at {address}, which {endpoint} names; start one with ./run.sh"
     )
 
 
@@ -117,7 +117,7 @@ async def test_a_wrong_port_of_a_kernel_elsewhere_is_named(tmp_path):
         made = (await verb(tmp_path, "keys", "make", "ann", "--connect", address, "--json")).json
         status, line, code = await refuse(tmp_path, "documents", BATOS_KEY_FILE=made["file"])
     assert (status, code) == (3, "UNREACHABLE")
-    assert f"no kernel answers at {address}; does one listen there" in line
+    assert f"no daemon answers at {address}; is it running" in line
     status, line, code = await refuse(tmp_path, "list", BATOS_CONNECT=address)
     assert (status, code) == (2, "INVALID_ARGS")
     assert "needs a key: batos keys make NAME" in line
@@ -167,7 +167,7 @@ async def test_what_a_killed_kernel_left_is_told_at_once_and_stops_no_new_one(ke
     home = kernel_process.home
     status, line, code = await refuse(home, "list")
     assert (status, code) == (3, "UNREACHABLE")
-    assert "no kernel answers at ipc://" in line
+    assert "no daemon answers at ipc://" in line
     assert line.endswith("start one with ./run.sh")
     assert (home / "live_image.fs.lock").is_file()
     kernel_process.start()
