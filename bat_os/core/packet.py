@@ -9,12 +9,12 @@ skipped and says so, and the others go on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bat_os.core.brief import goal
 from bat_os.core.prompts import Prompt, ask_method
+from bat_os.core.schema import Record, parse_json
 from bat_os.errors import ModelOutputError
 
 if TYPE_CHECKING:
@@ -107,17 +107,28 @@ def serves_schema(limits: Limits) -> dict[str, Any]:
     }
 
 
+class _Serves(Record, frozen=True, forbid_unknown_fields=False):
+    serves: bool
+    remark: str
+
+
+class _Facts(Record, frozen=True, forbid_unknown_fields=False):
+    """BABS's answer; a small model puts other things among the texts and numbers, which are cut."""
+
+    facts: list[Any]
+    sources: list[Any]
+
+
 def read_whether_it_serves(text: str, limits: Limits) -> Stage:
     """Return ROBIN's stage.
 
     Raises:
         ModelOutputError: It is not the JSON that was asked for.
     """
-    data = _load(text)
-    serves, remark = data.get("serves"), _line(data.get("remark"), limits)
-    if type(serves) is not bool or not remark:
-        raise ModelOutputError("the JSON has no yes or no, or no remark")
-    return Stage("ROBIN", (remark,), serves)
+    answer = parse_json(text, _Serves, ModelOutputError, "the remark")
+    if not (remark := _line(answer.remark, limits)):
+        raise ModelOutputError("the remark: it is empty")
+    return Stage("ROBIN", (remark,), answer.serves)
 
 
 def facts_schema(passages: int, limits: Limits) -> dict[str, Any]:
@@ -157,12 +168,9 @@ def read_facts(text: str, passages: Sequence[Mapping[str, Any]], limits: Limits)
     Raises:
         ModelOutputError: It is not the JSON that was asked for.
     """
-    data = _load(text)
-    facts, numbers = data.get("facts"), data.get("sources")
-    if type(facts) is not list or type(numbers) is not list:
-        raise ModelOutputError("the JSON has no facts, or no sources")
-    lines = tuple(filter(None, (_line(fact, limits) for fact in facts[: limits.facts])))
-    known = [n for n in numbers if type(n) is int and 1 <= n <= len(passages)]
+    answer = parse_json(text, _Facts, ModelOutputError, "the facts")
+    lines = tuple(filter(None, (_line(fact, limits) for fact in answer.facts[: limits.facts])))
+    known = [n for n in answer.sources if type(n) is int and 1 <= n <= len(passages)]
     sources = dict.fromkeys(str(passages[n - 1]["doc_id"]) for n in known)
     return Stage("BABS", lines, sources=tuple(sources))
 
@@ -174,16 +182,6 @@ def ask_final(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> P
     told = f"A first draft:\n{packet.draft}\nRemarks:\n{remarks}\n\nNow write the final version. "
     (role, order), system = asked.messages[-1], asked.messages[0]
     return Prompt((system, (role, told + order)), asked.prefill)
-
-
-def _load(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelOutputError(f"it is not JSON: {error}") from error
-    if type(data) is not dict:
-        raise ModelOutputError("it is not a JSON object")
-    return data
 
 
 def _line_schema(limits: Limits) -> dict[str, Any]:

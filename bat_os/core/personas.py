@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
 
-from bat_os.core.schema import Record, convert, one_of, read_json, text
+from bat_os.core.schema import Record, one_of, parse_json, text
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -114,4 +114,4 @@ def parse_codex(text: str) -> tuple[CodexLine, ...]:
 
 def _parse_line(line: str, number: int) -> CodexLine:
     where, error = f"codex line {number}", partial(ArgumentsError, line=number)
-    return convert(read_json(line, error, where), CodexLine, error, where)
+    return parse_json(line, CodexLine, error, where)

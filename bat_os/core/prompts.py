@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from bat_os.core.brief import goal, signature
+from bat_os.core.schema import Meta, Record, parse_json
 from bat_os.errors import ModelOutputError
 
 if TYPE_CHECKING:
@@ -164,43 +165,32 @@ def plan_schema(limits: Limits, *, whole: bool) -> Mapping[str, Any]:
     }
 
 
+class _PlanAnswer(Record, frozen=True, forbid_unknown_fields=False):
+    queries: Annotated[list[str], Meta(min_length=1, max_length=MAX_QUERIES)]
+    temperature: float = 0.0
+    candidates: Literal[0, 4, 8, 12] = 0
+    system: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.temperature not in (0, *TEMPERATURES):
+            raise ValueError(f"temperature must be one of {TEMPERATURES}")
+
+
 def read_plan(text: str, limits: Limits) -> Plan:
     """Return the plan in a model's answer; what it leaves out has its default.
 
     Raises:
         ModelOutputError: It is not the JSON that was asked for; says what is wrong.
     """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelOutputError(f"the plan is not JSON: {error}") from error
-    if type(data) is not dict:
-        raise ModelOutputError("the plan is not a JSON object")
-    plan = Plan(
-        _read_queries(data.get("queries")),
-        data.get("temperature", 0.0),
-        data.get("candidates", 0),
-        _clean(data.get("system", "")),
-    )
-    if plan.temperature not in (0, *TEMPERATURES) or type(plan.temperature) is bool:
-        raise ModelOutputError(f"the temperature is none of {TEMPERATURES}")
-    if plan.candidates not in (0, *CANDIDATES) or type(plan.candidates) is not int:
-        raise ModelOutputError(f"the number of candidates is none of {CANDIDATES}")
-    if len(plan.system) > limits.advice_chars:
-        most = limits.advice_chars
-        raise ModelOutputError(f"the system prompt is longer than {most} characters")
-    return plan
+    answer = parse_json(text, _PlanAnswer, ModelOutputError, "the plan")
+    queries, system = [_clean(query) for query in answer.queries], _clean(answer.system or "")
+    if not all(0 < len(query) <= MAX_QUERY for query in queries):
+        raise ModelOutputError(f"the plan: a query must have 1 to {MAX_QUERY} characters")
+    if len(system) > limits.advice_chars:
+        raise ModelOutputError(f"the plan: system is over {limits.advice_chars} characters")
+    return Plan(tuple(dict.fromkeys(queries)), answer.temperature, answer.candidates, system)
 
 
-def _read_queries(queries: Any) -> tuple[str, ...]:
-    if type(queries) is not list or not 1 <= len(queries) <= MAX_QUERIES:
-        raise ModelOutputError("the JSON has no list of one to three queries")
-    cleaned = [_clean(query) for query in queries]
-    if not all(0 < len(query) <= MAX_QUERY for query in cleaned):
-        raise ModelOutputError("a query is empty, too long or no text")
-    return tuple(dict.fromkeys(cleaned))
-
-
-def _clean(text: Any) -> str:
+def _clean(text: str) -> str:
     # JSON can escape half of a surrogate pair, which no frame and no file can carry.
-    return " ".join(text.encode(errors="ignore").decode().split()) if type(text) is str else ""
+    return " ".join(text.encode(errors="ignore").decode().split())

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from bat_os.errors import BatError
 
 __all__ = [
-    "Meta", "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "read_json",
-    "read_toml", "replace", "text",
+    "Meta", "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "parse_json",
+    "read_json", "read_toml", "replace", "text",
 ]  # fmt: skip
 T = TypeVar("T")
 _SHOWN: Final = 60  # characters of a wrong value or key in a message
@@ -150,6 +150,13 @@ def convert(
 
 def _parse(kind: type[Parsed], value: Any) -> Any:
     return kind.parse(value)
+
+
+def parse_json(
+    source: str | bytes, kind: type[T], error: Callable[[str], BatError], where: str
+) -> T:
+    """Return what a JSON text says as ``kind``; see ``read_json`` and ``convert``."""
+    return convert(read_json(source, error, where), kind, error, where)
 
 
 def describe(hint: Any) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import goal, signature
 from bat_os.core.choosing import ENOUGH, RIVALS
 from bat_os.core.prompts import Prompt
+from bat_os.core.schema import Record, convert, parse_json
 from bat_os.core.values import check
 from bat_os.errors import ModelOutputError, NotPlainError
 
@@ -72,30 +73,33 @@ def schema_for(brief: Brief, limits: Limits) -> dict[str, Any]:
     }
 
 
+class _Tests(Record, frozen=True, forbid_unknown_fields=False):
+    tests: list[Any]
+
+
+class _Test(Record, frozen=True, forbid_unknown_fields=False):
+    args: list[Any]
+    result: Any
+
+
 def read_tests(text: str, brief: Brief, limits: Limits) -> tuple[dict[str, Any], ...]:
     """Return the tests in a model's answer, each once: maps with ``args`` and ``result``.
 
     Raises:
         ModelOutputError: It is not the JSON that was asked for; says what is wrong.
     """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelOutputError(f"the tests are not JSON: {error}") from error
-    listed = data.get("tests") if type(data) is dict else None
-    if type(listed) is not list:
-        raise ModelOutputError("the JSON has no list of tests")
+    listed = parse_json(text, _Tests, ModelOutputError, "the tests").tests
     tests: dict[str, dict[str, Any]] = {}
-    for one in listed[: limits.tests]:
-        if type(one) is not dict or type(one.get("args")) is not list or "result" not in one:
-            raise ModelOutputError("a test has no arguments or no result")
-        if len(one["args"]) != len(brief.args):
-            raise ModelOutputError(f"a test has {len(one['args'])} arguments")
+    for number, value in enumerate(listed[: limits.tests]):
+        path = f"tests[{number}]"
+        test = convert(value, _Test, ModelOutputError, path=path)
+        if len(test.args) != len(brief.args):
+            raise ModelOutputError(f"{path} has {len(test.args)} arguments")
         try:
-            check([one["args"], one["result"]], where="a test")
+            check([test.args, test.result], where=path)
         except NotPlainError as error:
             raise ModelOutputError(str(error)) from error
-        tests.setdefault(repr(one["args"]), {"args": one["args"], "result": one["result"]})
+        tests.setdefault(repr(test.args), {"args": test.args, "result": test.result})
     return tuple(tests.values())
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.prompts import Prompt
+from bat_os.core.schema import Record, parse_json
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError
 from bat_os.method.text import words as word_set
@@ -100,17 +101,20 @@ async def propose(engine: ModelEngine, sentence: str, wish: Translated) -> Trans
     return read_proposal(answer.text, wish)
 
 
+class _Answer(Record, frozen=True, forbid_unknown_fields=False):
+    selector: str
+    args: list[Any]
+
+
 def read_proposal(text: str, wish: Translated) -> Translated | None:
     """Return the reading that a model has written; the rest is as the rules found it."""
     try:
-        answer = json.loads(text)
-        selector, args = str(answer["selector"]).rstrip("_"), answer["args"]
+        answer = parse_json(text, _Answer, ArgumentsError, "the reading")
+        selector = answer.selector.rstrip("_")
         check_selector(selector)
-    except (ValueError, KeyError, TypeError, RecursionError, ArgumentsError):
+    except ArgumentsError:
         return None
-    if not isinstance(args, list):
-        return None
-    return replace(wish, selector=selector, args=args, kwargs={})
+    return replace(wish, selector=selector, args=answer.args, kwargs={})
 
 
 def is_supported(proposal: Translated, sentence: str) -> bool:

@@ -79,7 +79,7 @@ async def test_a_plan_that_cannot_be_read_three_times_fails_with_a_reason(image,
     assert [state for state, _ in states] == [State.DECOMPOSING, State.FAILED]
     body = answer["body"]
     assert (answer["type"], body["code"]) == ("error", "MODEL_UNAVAILABLE")
-    assert "BRICK's plan could not be read 3 times: the plan is not JSON" in body["message"]
+    assert "BRICK's plan could not be read 3 times: the plan: not valid JSON" in body["message"]
     assert body["model_calls"] == record.mission.model_calls == PLAN_TRIES
     assert body["tokens"] > 0
     assert await raw(image) == before
