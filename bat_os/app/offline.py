@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.settings import IMAGE
+from bat_os.core.verbs import REQUESTS
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import NotFoundError
 from bat_os.image.catalog_service import CatalogService
@@ -37,7 +38,7 @@ async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, A
         BatError: What the verb raises.
     """
     async with _opened(home) as image:
-        return await WORKS[verb](image, body)
+        return await WORKS[verb](image, REQUESTS[verb].read_body(body))
 
 
 async def export_method(home: Path, target: str, selector: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from bat_os.supervisor.restart import EXIT_RESTART
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bat_os.cli.shell.parser import Parser
+    from bat_os.cli.parser import Parser
     from bat_os.core.settings import Settings
     from bat_os.kernel.service import Kernel
 
@@ -67,7 +67,7 @@ def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
 def _run_chat(arguments: list[str]) -> int:
     from bat_os.cli.connection import interruptible
     from bat_os.cli.console import Screen
-    from bat_os.cli.shell.launch import make_parser as make_chat_parser
+    from bat_os.cli.launch import make_parser as make_chat_parser
 
     options = make_chat_parser().parse_args(arguments)
     home = find_home(options.home).path
@@ -88,7 +88,7 @@ def _run_chat(arguments: list[str]) -> int:
 
 def _run_batos(arguments: list[str]) -> int:
     if COMPLETING in os.environ:
-        from bat_os.cli.shell.completion import answer
+        from bat_os.cli.completion import answer
         from bat_os.cli.verbs import make_parser as make_verbs
 
         answer(make_verbs())
@@ -166,7 +166,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 def make_parser() -> Parser:
     """Return the parser of ``serve``."""
-    from bat_os.cli.shell.parser import Parser
+    from bat_os.cli.parser import Parser
 
     parser = Parser(
         prog="batos serve",

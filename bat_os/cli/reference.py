@@ -2,12 +2,14 @@
 
     docs/cli.md          the command line, from the parsers that are made from the table
     docs/protocol.md     its table of verbs; the rest of the page is written by hand
+    docs/schemas.json    what --json prints
 
 A test compares the pages with what is made here.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +18,10 @@ import bat_os
 from bat_os.cli import main as kernel
 from bat_os.cli import verbs
 from bat_os.cli.chat import session
-from bat_os.cli.shell.help import EXAMPLES
-from bat_os.cli.shell.launch import HELP, make_parser
-from bat_os.cli.shell.parser import show_action, show_value, verbs_of
+from bat_os.cli.launch import HELP, make_parser
+from bat_os.cli.parser import show_action, show_value, verbs_of
 from bat_os.core.fields import schema_of
+from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.core.verbs import REQUESTS
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ line, in a form that `docs/schemas.json` describes, and an error is
 | exit status | when |
 |---|---|
 """
+_ERROR: Final = "code message retryable:flag details:map retry_after_ms?:count"
 _COMMON: Final = frozenset({"help", "home", "json", "quiet", "verb"})
 _TITLE: Final = "\n## {title}\n"
 
@@ -58,6 +61,25 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "cli.md": write_page(),
         protocol: with_verbs(protocol.read_text(encoding="utf-8")),
+        DOCS / "schemas.json": json.dumps(schemas(), indent=1) + "\n",
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """Return JSON schemas of what ``--json`` prints."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "description": "What batos VERB --json prints: one object, of the schema that is named "
+        "after the verb, or of the one named error. Further fields may come.",
+        "error": {
+            "type": "object",
+            "required": ["error"],
+            "additionalProperties": False,
+            "properties": {"error": schema_of(_ERROR)},
+        },
+        "verbs": {
+            name: schema_of(VERBS[name].prints or VERBS[name].reply) for name in sorted(VERBS)
+        },
     }
 
 
@@ -118,12 +140,12 @@ def write_page() -> str:
 def _sections() -> Iterator[str]:
     yield _TITLE.format(title="Verbs")
     parser = verbs.make_parser()
-    made = verbs_of(parser)
+    parsers = verbs_of(parser)
     yield from ("| verb | |", "|---|---|")
-    for name in sorted(made):
-        yield f"| [`{name}`](#batos-{name}) | {_cell(made[name].description or '')} |"
-    for name in sorted(made):
-        yield from _describe(made[name])
+    for name in sorted(VERBS):
+        yield f"| [`{name}`](#batos-{name}) | {_cell(parsers[name].description or '')} |"
+    for name in sorted(VERBS):
+        yield from _describe(parsers[name])
     yield _TITLE.format(title="The kernel itself")
     yield from _describe(kernel.make_parser())
     yield _TITLE.format(title="The launchers")
@@ -149,10 +171,9 @@ def _describe(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield from ("", "| argument | |", "|---|---|")
     for action in actions:
         yield f"| `{_cell(_name(action))}` | {_cell(action.help or '')} |"
-    verb = parser.prog.removeprefix("batos ")
-    if shown := [line for line in EXAMPLES.splitlines() if line.split()[0] == verb]:
+    if verb := VERBS.get(parser.prog.removeprefix("batos ")):
         yield ""
-        yield from (f"    batos {line}" for line in shown)
+        yield from (f"    {parser.prog} {words}".rstrip() for words in verb.examples)
 
 
 def _name(action: argparse.Action) -> str:

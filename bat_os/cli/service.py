@@ -11,19 +11,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command
 from bat_os.cli.environment import ROOT, watchdog_command
+from bat_os.cli.show.command import Command
 from bat_os.errors import LockedError, StorageError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 from bat_os.supervisor.service import Place, Service, describe
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
 PATIENCE: Final = 120.0  # seconds for a system command; enabling starts the watchdog
 
@@ -131,16 +130,4 @@ def _show_service(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note("to keep it running while you are logged out: loginctl enable-linger")
 
 
-def _words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action",
-        choices=("install", "remove", "show"),
-        help="write the file and start it; undo that; print what would be written",
-    )
-
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "service": Command(
-        "run the watchdog as a service of this user", _service, _words, _show_service
-    ),
-}
+COMMANDS: Final[Mapping[str, Command]] = {"service": Command(_show_service, _service)}

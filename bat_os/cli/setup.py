@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bat_os.cli import launch
 from bat_os.cli.progress import Progress
-from bat_os.cli.shell import launch
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.lock import FileLock, is_held

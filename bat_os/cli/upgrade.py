@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli.commands.command import Command
 from bat_os.cli.environment import ROOT, kernel_command, kernel_environ, load
+from bat_os.cli.show.command import Command
 from bat_os.core.settings import IMAGE
 from bat_os.errors import (
     ArgumentsError,
@@ -34,11 +34,10 @@ from bat_os.supervisor.upgrade.journal import STEPS, Stage
 from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
     from bat_os.client.client import KernelClient
     from bat_os.supervisor.program import Program
 
@@ -51,14 +50,15 @@ ANY_TCP: Final = "0"
 
 async def _upgrade(ask: Ask) -> Mapping[str, Any]:
     options, home = ask.options, Home(ask.home)
-    if options.new_key is not None:
-        return {"key": str(options.new_key), "line": instructions.make_key(options.new_key)}
-    if options.file is None:
+    if options.new_key:
+        return {"key": options.new_key, "line": instructions.make_key(Path(options.new_key))}
+    if not options.file:
         return _describe_last(home)
-    if options.sign is not None or options.seal:
-        return _sign(options.file, options.sign)
+    file = Path(options.file)
+    if options.sign or options.seal:
+        return _sign(file, Path(options.sign) if options.sign else None)
     site = make_site(home, os.environ)
-    text = _read(options.file)
+    text = _read(file)
     plan = await asyncio.to_thread(examine, site, text)
     body = {
         "id": plan.instructions.id,
@@ -208,24 +208,6 @@ def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note("nothing was changed; run it without --dry-run to upgrade")
 
 
-def _words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
-        help="update_instructions.json; without it, show the last upgrade",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="check and explain, change nothing")
-    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign FILE with a private key")
-    parser.add_argument("--seal", action="store_true", help="write only the digest into FILE")
-    parser.add_argument("--new-key", type=Path, metavar="KEY", help="make a private key")
-
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "upgrade": Command("replace the program under the image", _upgrade, _words, _show),
-}
-
-
 def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
     """Return what carries out upgrades of ``home``.
 
@@ -346,3 +328,6 @@ def _read_token(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise UpgradeError(f"the token {path} cannot be read: {error}") from error
+
+
+COMMANDS: Final[Mapping[str, Command]] = {"upgrade": Command(_show, _upgrade)}

@@ -9,26 +9,11 @@ import argparse
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli import service, upgrade
-from bat_os.cli.commands import (
-    asking,
-    carry,
-    exchange,
-    experience,
-    history,
-    integrity,
-    keys,
-    knowledge,
-    missions,
-    models,
-    moments,
-    objects,
-    system,
-)
-from bat_os.cli.commands.command import Ask
+from bat_os.cli import completion, service, upgrade
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,
@@ -39,42 +24,36 @@ from bat_os.cli.connection import (
 )
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, find_home, require
-from bat_os.cli.shell.asking import COMMANDS as ASKING
-from bat_os.cli.shell.completion import COMMANDS as COMPLETION
-from bat_os.cli.shell.config import COMMANDS as CONFIG
-from bat_os.cli.shell.help import describe_examples
-from bat_os.cli.shell.parser import Parser
-from bat_os.errors import BatError, RemoteError
+from bat_os.cli.parser import Parser
+from bat_os.cli.show import (
+    files,
+    history,
+    knowledge,
+    missions,
+    models,
+    objects,
+    system,
+    talk,
+)
+from bat_os.cli.show.command import Ask, Command
+from bat_os.core.fields import AT, Field
+from bat_os.core.verbs import COMMANDS as VERBS
+from bat_os.core.verbs import WHEN
+from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.failpoints import VARIABLE, arm
 from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from bat_os.cli.commands.command import Command
+    from bat_os.core.fields import Verb
 
-COMMANDS: Final[Mapping[str, Command]] = {
-    **objects.COMMANDS,
-    **knowledge.COMMANDS,
-    **models.COMMANDS,
-    **missions.COMMANDS,
-    **keys.COMMANDS,
-    **integrity.COMMANDS,
-    **history.COMMANDS,
-    **moments.COMMANDS,
-    **carry.COMMANDS,
-    **exchange.COMMANDS,
-    **experience.COMMANDS,
-    **asking.COMMANDS,
-    **ASKING,
-    **CONFIG,
-    **COMPLETION,
-    **system.COMMANDS,
-    **service.COMMANDS,
-    **upgrade.COMMANDS,
+_THEMES: Final = (
+    completion, files, history, knowledge, missions, models, objects, service, system, talk, upgrade
+)  # fmt: skip
+COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
+    name: command for theme in _THEMES for name, command in theme.COMMANDS.items()
 }
-# They work, or say what is wrong, in a home that cannot be used.
-HOMELESS: Final = frozenset({"doctor", "completion", "config"})
 EXIT_STATUSES: Final = {
     0: "a result",
     1: "an error of the kernel or the image, or `doctor` or `verify` found something broken",
@@ -116,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _carry_out(options: argparse.Namespace, screen: Screen) -> int:
     arm(os.environ.get(VARIABLE, ""))
     home = find_home(options.home).path
-    if options.verb not in HOMELESS and not os.environ.get("BATOS_KEY_FILE"):
+    if VERBS[options.verb].needs_home and not os.environ.get("BATOS_KEY_FILE"):
         require(home)
     body = asyncio.run(interruptible(run(home, options, screen), screen))
     show(body, options, screen)
@@ -129,7 +108,7 @@ def show(body: Mapping[str, Any], options: argparse.Namespace, screen: Screen) -
         screen.answer(to_json(body))
     else:
         COMMANDS[options.verb].show(body, screen)
-        moments.show_moment(body, screen)
+        history.show_moment(body, screen)
 
 
 async def run(home: Path, options: argparse.Namespace, screen: Screen) -> Mapping[str, Any]:
@@ -140,8 +119,8 @@ async def run(home: Path, options: argparse.Namespace, screen: Screen) -> Mappin
     """
     command = COMMANDS[options.verb]
     async with connect(home, lambda: may_come(Home(home))) as kernel:
-        when = getattr(options, "at", None) if options.verb in moments.IN_TIME else None
-        asked: Any = moments.PastKernel(kernel, when) if when is not None else kernel
+        when = options.at if VERBS[options.verb].access == "past" else ""
+        asked: Any = history.PastKernel(kernel, when) if when else kernel
         try:
             return await command.run(Ask(asked, home, options, screen))
         except RemoteError as error:
@@ -164,19 +143,93 @@ def make_parser() -> Parser:
     common = Parser(add_help=False)
     _add_common(common, dict.fromkeys(("home", "json", "quiet"), argparse.SUPPRESS))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
-    for name, command in COMMANDS.items():
-        made = verbs.add_parser(
-            name,
-            parents=[common],
-            help=command.help,
-            description=_sentence(command.help),
-            epilog=describe_examples(name),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.arguments(made)
-        if name in moments.IN_TIME:
-            moments.add_moment(made)
+    for verb in VERBS.values():
+        for name in (verb.name, *verb.hidden):
+            shown: dict[str, Any] = {"help": verb.help} if name == verb.name else {}
+            made = verbs.add_parser(
+                name,
+                parents=[common],
+                description=f"{verb.help[:1].upper()}{verb.help[1:]}.",
+                epilog=_describe_examples(verb),
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+                **shown,
+            )
+            made.set_defaults(verb=verb.name)
+            _add_fields(made, verb)
     return parser
+
+
+def _add_fields(parser: Parser, verb: Verb) -> None:
+    groups: dict[str, argparse._MutuallyExclusiveGroup] = {}
+    for field in verb.fields:
+        if field.group and field.group not in groups:
+            groups[field.group] = parser.add_mutually_exclusive_group()
+        if field.word:
+            _add_field(groups.get(field.group, parser), field)
+    if verb.access == "past":
+        parser.add_argument("--at", default="", metavar=AT.shown, help=f"as of then: {WHEN}")
+
+
+def _add_field(parser: argparse._ActionsContainer, field: Field) -> None:
+    """Add a word or an option, as the table of verbs has it."""
+    flags = [word for word in field.word.split() if word.startswith("-")]
+    many = field.kind in ("examples", "map")
+    default = field.default if field.usual is None else field.usual
+    about: dict[str, Any] = {"help": _describe(field, default), "default": default}
+    if field.kind == "flag":
+        parser.add_argument(*flags, action="store_true", help=field.help)
+        return
+    if default is None and field.kind not in ("whole", "number"):
+        about["default"] = [] if many or field.word.endswith(("*", "+")) else ""
+    about |= {"metavar": field.shown} if field.shown else {}
+    if field.choices and (field.place == "client" or "" not in field.choices):
+        about["choices"] = field.choices
+    about |= {"type": _TYPES[field.kind]} if field.kind in _TYPES else {}
+    if field.kind == "whole" and field.place != "body":
+        about["type"] = partial(_read_whole, field)
+    if flags:
+        about |= {"action": "append"} if many else {}
+        parser.add_argument(*flags, required=field.required, **about)
+    else:
+        about |= {"nargs": field.word[-1]} if field.word[-1] in "?*+" else {}
+        parser.add_argument(field.dest, **about)
+
+
+def _describe(field: Field, default: Any) -> str:
+    """Return the help of an option or word."""
+    more = {
+        "examples": "; may come more than once",
+        "file": "; - for stdin",
+        "map": "; may come more than once",
+        "moment": f" (default: {default})" if default else "",
+        "whole": f" (default: {default})" if default else "",
+    }
+    return field.help + more.get(field.kind, "")
+
+
+def _read_whole(field: Field, text: str) -> Any:
+    try:
+        return field.read(int(text))
+    except (ValueError, ArgumentsError):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not {field.allowed()}") from None
+
+
+def _read_path(text: str) -> Path:
+    """Return a path that the kernel, which has another working directory, understands."""
+    return Path(text).expanduser().absolute()
+
+
+_TYPES: Final[Mapping[str, Callable[[str], Any]]] = {
+    "number": float,
+    "path": _read_path,
+    "whole": int,
+}
+
+
+def _describe_examples(verb: Verb) -> str:
+    """Return the examples of a verb as the end of its help."""
+    lines = [f"  batos {verb.name} {words}".rstrip() for words in verb.examples]
+    return "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
 
 
 def _add_common(parser: Parser, defaults: Mapping[str, Any]) -> None:
@@ -195,7 +248,3 @@ def _add_common(parser: Parser, defaults: Mapping[str, Any]) -> None:
         "-q", "--quiet", action="store_true", default=defaults["quiet"],
         help="the answer and errors, nothing else",
     )  # fmt: skip
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

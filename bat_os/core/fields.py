@@ -96,6 +96,11 @@ class Field:
     shown: str = ""
     group: str = ""
 
+    @property
+    def dest(self) -> str:
+        """Return the name of its value among the options of a command line."""
+        return self.word.split()[-1].strip("-?*+").replace("-", "_")
+
     def read(self, value: Any) -> Any:
         """Return a value from outside as the handlers take it.
 

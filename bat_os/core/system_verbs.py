@@ -181,7 +181,8 @@ SYSTEM_VERBS: Final = (
         reply="file text? commands?:texts installed?:flag done? trouble?",
         examples=("show", "install"), on="command line"),
     Verb("upgrade", "replace the program under the image", (
-        Field("file", "text", "update_instructions.json; without: the last upgrade", "file?"),
+        Field("file", "text", "update_instructions.json; without it, show the last upgrade",
+              "file?"),
         Field("dry_run", "flag", "check and explain, change nothing", "--dry-run"),
         Field("sign", "text", "sign FILE with a private key", "--sign", shown="KEY"),
         Field("seal", "flag", "write only the digest into FILE", "--seal"),

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
-from bat_os.core.system_verbs import LONG, SYSTEM_VERBS
+from bat_os.core.system_verbs import LONG as LONG
+from bat_os.core.system_verbs import SYSTEM_VERBS
 from bat_os.errors import UnknownTypeError
 
 if TYPE_CHECKING:
@@ -270,10 +271,10 @@ _KNOWLEDGE: Final = (
         Field("title", "text", required=True),
         Field("text", "text", required=True),
         Field("source", "text", "path or address"),
+        Field("files", "words", "files or folders: text, Markdown, HTML, PDF, source; - for stdin",
+              "files+", place="client"),
         Field("meta", "map", "to keep with each document", "--meta",
-              shown="KEY=VALUE"),
-        Field("files", "words", "files or folders: text, Markdown, HTML, PDF, source",
-              "files+", place="client")),
+              shown="KEY=VALUE")),
         reply="doc_id passages:count changed:flag",
         prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
                "count:any] exit_status:count",
@@ -328,7 +329,7 @@ _MISSIONS: Final = (
     Verb("missions", "list missions, the newest first", (
         Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
         Field("state", "text", "only these: running, complete, failed, ...", "--state",
-              choices=("", *STATES)),
+              choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
               "problem] before",

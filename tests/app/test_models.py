@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bat_os.app.models import Models
-from bat_os.cli.commands.models import COMMANDS
 from bat_os.cli.console import Screen
+from bat_os.cli.show.models import COMMANDS
 from bat_os.core.settings import Settings
 from bat_os.engines.transformers.forms import pack_in_child
 from bat_os.errors import ArgumentsError, ModelError

@@ -3,8 +3,8 @@
 import json
 import shlex
 
-from bat_os.cli.commands.command import Ask
 from bat_os.cli.console import Screen, to_json
+from bat_os.cli.show.command import Ask
 from bat_os.cli.verbs import COMMANDS, make_parser
 
 SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
@@ -23,7 +23,6 @@ config example
 completion bash
 list
 personas
-health
 status
 send genesis_obj double 21
 ask "treble 5" --as double(5)
@@ -83,7 +82,6 @@ doctor --quick
 logs
 service show
 upgrade {tmp}/update_instructions.json --seal
-shutdown
 stop
 """
 

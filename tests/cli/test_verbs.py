@@ -35,7 +35,8 @@ async def test_list_inspect_and_health_print_json(home):
     listed = (await verb(home, "list", "--json")).json
     assert "genesis_obj" in [one["name"] for one in listed["objects"]]
     assert (await verb(home, "inspect", "genesis_obj", "--json")).json["name"] == "genesis_obj"
-    assert (await verb(home, "health", "--json")).json["ready"] is True
+    assert (await verb(home, "status", "--json")).json["kernel"]["ready"] is True
+    assert (await verb(home, "health", "--json")).json["kernel"]["ready"] is True
 
 
 async def test_plain_words_are_arguments_too(home):
@@ -119,7 +120,8 @@ def test_an_unknown_verb_gets_a_guess(capsys):
 
 
 async def test_shutdown_lets_the_kernel_go_down(thinking):
-    assert (await verb(thinking.home.path, "shutdown", "--json")).json == {"stopping": True}
+    ended = await verb(thinking.home.path, "shutdown", "--json")
+    assert (ended.status, ended.json["was"]) == (0, "alone")
     await asyncio.wait_for(asyncio.shield(thinking.task), 30)
 
 

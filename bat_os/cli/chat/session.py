@@ -26,7 +26,7 @@ from bat_os.cli.chat.once import IN_CHAT, as_fields, correct, make_translator, r
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.console import Screen, as_call
-from bat_os.cli.shell.parser import verbs_of
+from bat_os.cli.parser import verbs_of
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home

@@ -30,8 +30,8 @@ from bat_os.supervisor.home import Home
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
     Check = Callable[[Facts], list[Outcome] | Awaitable[list[Outcome]]]
 

@@ -14,11 +14,11 @@ import ZODB
 from BTrees.OOBTree import OOBTree
 
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
-from bat_os.cli.commands.command import Ask
 from bat_os.cli.console import Screen
 from bat_os.cli.doctor import report as doctor
 from bat_os.cli.doctor import running, software
 from bat_os.cli.doctor.outcome import Facts
+from bat_os.cli.show.command import Ask
 from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
 from bat_os.image.awakening import FORMAT

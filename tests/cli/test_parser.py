@@ -1,4 +1,4 @@
-"""bat_os.cli.shell.parser and help: one grammar, examples that work, mistakes that are named."""
+"""bat_os.cli.parser and help: one grammar, examples that work, mistakes that are named."""
 
 import re
 import shlex
@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from bat_os.cli.main import main
-from bat_os.cli.shell.help import EXAMPLES
-from bat_os.cli.shell.parser import guess, verbs_of
-from bat_os.cli.verbs import COMMANDS, EXIT_STATUSES, make_parser
+from bat_os.cli.parser import guess, verbs_of
+from bat_os.cli.verbs import EXIT_STATUSES, make_parser
+from bat_os.core.verbs import COMMANDS
 from bat_os.errors import ArgumentsError
 from tests.kernels import ROOT
 
@@ -18,13 +18,16 @@ def parser():
     return make_parser()
 
 
-@pytest.mark.parametrize("line", EXAMPLES.splitlines())
+EXAMPLES = [f"{verb.name} {words}" for verb in COMMANDS.values() for words in verb.examples]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
 def test_an_example_in_the_help_is_understood(parser, line):
     assert parser.read(shlex.split(line)).verb == line.split()[0]
 
 
 def test_every_verb_has_an_example_and_a_purpose_of_one_line(parser):
-    assert {line.split()[0] for line in EXAMPLES.splitlines()} == set(COMMANDS)
+    assert {line.split()[0] for line in EXAMPLES} == set(COMMANDS)
     for name, made in verbs_of(parser).items():
         text = made.format_help()
         assert f"  batos {name}" in text
@@ -85,3 +88,10 @@ def test_help_lists_all_verbs_and_the_exit_statuses(capsys):
 def test_the_page_about_the_command_line_has_every_exit_status():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert all(f"| {status} | {when} |" in page for status, when in EXIT_STATUSES.items())
+
+
+@pytest.mark.parametrize(("alias", "verb"), [("health", "status"), ("shutdown", "stop")])
+def test_a_hidden_name_is_the_verb_itself_and_in_no_list(parser, alias, verb):
+    assert parser.read([alias]).verb == verb
+    assert alias not in verbs_of(parser)
+    assert not re.search(rf"^ +{alias}\b", parser.format_help(), re.MULTILINE)

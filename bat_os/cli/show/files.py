@@ -1,36 +1,34 @@
-"""Verbs about the image as a whole: backup, restore, archive, fork, pack, space.
+"""Verbs about the image as a whole: backup, restore, archive, fork, pack, space, verify.
 
-restore and ``backup --verify`` need no kernel. backup, fork, pack and the like ask the one that
-serves; where none does, they open the image themselves.
+restore and ``backup --verify`` need no kernel. The others ask the kernel that serves; if none does,
+they open the image themselves.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import LONG, Command
+from bat_os.cli.progress import Progress
+from bat_os.cli.show.command import Command
+from bat_os.core.verbs import LONG
 from bat_os.errors import KernelUnreachableError, LockedError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
 
 async def _backup(ask: Ask) -> Mapping[str, Any]:
-    folder = ask.options.folder
     if ask.options.verify:
         from bat_os.app import offline  # ZODB: a third of a second
 
-        return await offline.verify_backup(folder)
-    full, copy = ask.options.full, ask.options.copy
-    return await _ask(ask, "backup", {"folder": str(folder), "full": full, "copy": copy})
+        return await offline.verify_backup(ask.options.folder)
+    return await _run(ask)
 
 
 async def _restore(ask: Ask) -> Mapping[str, Any]:
@@ -42,16 +40,10 @@ async def _restore(ask: Ask) -> Mapping[str, Any]:
     return await offline.restore_home(ask.options.backup, target, replace=ask.options.replace)
 
 
-async def _archive(ask: Ask) -> Mapping[str, Any]:
-    file, reason = ask.options.file, ask.options.reason
-    return await _ask(ask, "archive", {"file": str(file), "reason": reason})
-
-
 async def _fork(ask: Ask) -> Mapping[str, Any]:
-    name, when = ask.options.name, ask.options.at
     if ask.options.drop:
-        return await _ask(ask, "fork.drop", {"name": name})
-    return await _ask(ask, "fork", {"name": name, "at": when})
+        return await _ask(ask, "fork.drop", {"name": ask.options.name})
+    return await _run(ask)
 
 
 async def _pack(ask: Ask) -> Mapping[str, Any]:
@@ -61,15 +53,12 @@ async def _pack(ask: Ask) -> Mapping[str, Any]:
     return await _ask(ask, "pack", days)
 
 
-def _asks(verb: str) -> Callable[[Ask], Awaitable[Mapping[str, Any]]]:
-    async def run(ask: Ask) -> Mapping[str, Any]:
-        return await _ask(ask, verb, {})
-
-    return run
+async def _run(ask: Ask) -> Mapping[str, Any]:
+    return await _ask(ask, ask.options.verb, ask.fields().get("body", {}))
 
 
 async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Ask the kernel, or where none serves, do it here with the image of this home."""
+    """Ask the kernel; if none serves, do it here with the image of this home."""
     try:
         return await ask.kernel.request(verb, timeout=LONG, body=dict(body))
     except KernelUnreachableError:
@@ -102,16 +91,16 @@ def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_chronicle(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [(_when(one["at"]), one["kind"], _deed(one)) for one in body["chronicle"]]
+    rows = [(_when(entry["at"]), entry["kind"], _deed(entry)) for entry in body["chronicle"]]
     screen.table(rows, ("WHEN", "WHAT", ""))
 
 
-def _deed(one: Mapping[str, Any]) -> str:
-    if one["kind"] == "archive":
-        return f"{one['file']}: {one['reason']}"
-    if one["kind"] == "fork":
-        return f"{one['name']} from {one['tid']}"
-    return f"{_size(one['before'])} to {_size(one['after'])}, {one['days']:g} days kept"
+def _deed(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "archive":
+        return f"{entry['file']}: {entry['reason']}"
+    if entry["kind"] == "fork":
+        return f"{entry['name']} from {entry['tid']}"
+    return f"{_size(entry['before'])} to {_size(entry['after'])}, {entry['days']:g} days kept"
 
 
 def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
@@ -127,13 +116,13 @@ def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
 def _show_forks(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
         (
-            one["name"],
-            _when(one["made"]),
-            "yes" if one["running"] else "",
-            _size(one["bytes"]),
-            one["home"],
+            fork["name"],
+            _when(fork["made"]),
+            "yes" if fork["running"] else "",
+            _size(fork["bytes"]),
+            fork["home"],
         )
-        for one in body["forks"]
+        for fork in body["forks"]
     ]
     screen.table(rows, ("FORK", "MADE", "RUNS", "OWN", "HOME"))
 
@@ -184,65 +173,36 @@ def _when(at: float) -> str:
     return dt.datetime.fromtimestamp(at).astimezone().isoformat(" ", "minutes") if at else ""
 
 
-def _backup_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "folder", type=_whole, help="a folder of its own; made where it is not there"
-    )
-    parser.add_argument("--verify", action="store_true", help="only read it all again; no kernel")
-    parser.add_argument("--full", action="store_true", help="write everything again")
-    parser.add_argument(
-        "--copy",
-        action="store_true",
-        help="copy models even on the same disk, where a second name would do",
-    )
+async def _verify(ask: Ask) -> Mapping[str, Any]:
+    with Progress(ask.screen) as bar:
+        try:
+            body = await ask.request(on_event=bar.hear)
+        except KernelUnreachableError:
+            from bat_os.app import offline  # ZODB: a third of a second
+
+            body = await offline.verify_image(ask.home, bar.begin)
+    return body | {"exit_status": 1 if body["damaged"] else 0}
 
 
-def _restore_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("backup", type=_whole, help="folder of a backup, or file of an archive")
-    parser.add_argument("target", metavar="home", type=_whole, help="the home to make")
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="put it in place of a home; the old one is kept beside it",
-    )
-
-
-def _archive_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE.tar.gz", type=_whole, help="must not be there yet")
-    parser.add_argument("--reason", required=True, help="why; goes into the chronicle")
-
-
-def _fork_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="letters, digits, _ and -")
-    parser.add_argument("--at", default="", metavar="WHEN", help="as the image was: '2 hours ago'")
-    parser.add_argument("--drop", action="store_true", help="remove the fork and all it learned")
-
-
-def _pack_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--days", type=float, help="history to keep (default: 30)")
-    parser.add_argument(
-        "--auto",
-        choices=("on", "off"),
-        help="pack nothing now, but say whether the kernel does it when the file has doubled",
-    )
-
-
-def _whole(text: str) -> Path:
-    """Return a path that the kernel, which has another working directory, understands."""
-    return Path(text).expanduser().absolute()
+def _show_verified(body: Mapping[str, Any], screen: Screen) -> None:
+    counts = ", ".join(f"{count} {kind}s" for kind, count in body["checked"].items())
+    for damage in body["damaged"]:
+        screen.answer(f"DAMAGED  {damage['what']}: {damage['why']}")
+        screen.note(f"         {damage['advice']}")
+    if not body["damaged"]:
+        screen.answer(f"whole: {counts}")
+    if others := len(body["quarantined"]) - len(body["damaged"]):
+        screen.note(f"{max(others, 0)} in quarantine from earlier")
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "backup": Command("back the image up, while it serves", _backup, _backup_words, _show_backup),
-    "restore": Command(
-        "make a home of a backup or archive", _restore, _restore_words, _show_restored
-    ),
-    "archive": Command("keep the whole image as one file", _archive, _archive_words, _show_archive),
-    "chronicle": Command(
-        "list archives, forks and packs", _asks("chronicle"), show=_show_chronicle
-    ),
-    "fork": Command("make another mind with the same past", _fork, _fork_words, _show_fork),
-    "forks": Command("list the forks", _asks("forks"), show=_show_forks),
-    "pack": Command("give back the room of old history", _pack, _pack_words, _show_pack),
-    "space": Command("say what takes the room", _asks("space"), show=_show_space),
+    "backup": Command(_show_backup, _backup),
+    "restore": Command(_show_restored, _restore),
+    "archive": Command(_show_archive, _run),
+    "chronicle": Command(_show_chronicle, _run),
+    "fork": Command(_show_fork, _fork),
+    "forks": Command(_show_forks, _run),
+    "pack": Command(_show_pack, _pack),
+    "space": Command(_show_space, _run),
+    "verify": Command(_show_verified, _verify),
 }

@@ -1,21 +1,25 @@
-"""Verbs about the running system: doctor, status, logs, health, shutdown."""
+"""Verbs about the system itself: doctor, status, stop, logs, keys, config. No kernel is needed."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import datetime as dt
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, simple
 from bat_os.cli.console import to_json
+from bat_os.cli.environment import load
+from bat_os.cli.show.command import Command
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
-from bat_os.errors import ArgumentsError
+from bat_os.cli.watchdog import stop as stop_watchdog
+from bat_os.client.keys import KeyRing
+from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
+from bat_os.errors import ArgumentsError, KernelUnreachableError, SettingsError
+from bat_os.models.machine import read_book
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import is_held
 from bat_os.supervisor.report import read_status
@@ -23,10 +27,9 @@ from bat_os.supervisor.report import read_status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
-MOST_LINES: Final = 100_000
 LINE: Final = 2_000  # bytes; most lines are shorter, and longer ones make fewer lines
 LOOK: Final = 0.2  # seconds between two looks at a log that is followed
 
@@ -41,12 +44,6 @@ def _show_doctor(body: Mapping[str, Any], screen: Screen) -> None:
     from bat_os.cli.doctor.report import show  # as above
 
     show(body, screen)
-
-
-def _doctor_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--quick", action="store_true", help="leave out what takes seconds: device and cell"
-    )
 
 
 async def _status(ask: Ask) -> Mapping[str, Any]:
@@ -220,34 +217,118 @@ def _show_time(at: Any) -> str:
         return "?"
 
 
-def _logs_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-n", "--lines", type=_read_count, default=40, help="how many (default: 40)"
-    )
-    parser.add_argument(
-        "--events", action="store_true", help="the journal of thought, not the kernel's log"
-    )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+async def _keys(ask: Ask) -> Mapping[str, Any]:
+    options, ring = ask.options, KeyRing(ask.home)
+    if options.do == "list":
+        allowed = ring.allowed()
+        return {"server": ring.server()[0] if allowed else "", "allowed": allowed}
+    if not options.name:
+        raise ArgumentsError(f"batos keys {options.do} needs a NAME")
+    if options.do == "make":
+        path = ring.make(options.name, options.connect, options.server)
+        return {"made": options.name, "file": str(path), "allowed": not options.server}
+    if options.do == "allow":
+        ring.allow(options.name, options.key)
+        return {"allowed": options.name}
+    ring.revoke(options.name)
+    return {"revoked": options.name}
 
 
-def _read_count(text: str) -> int:
-    count = int(text) if text.isdecimal() and len(text) < 10 else 0
-    if not 1 <= count <= MOST_LINES:
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no number from 1 to {MOST_LINES}")
-    return count
+def _show_keys(body: Mapping[str, Any], screen: Screen) -> None:
+    if "made" in body:
+        screen.answer(body["file"])
+        screen.note("Carry this file to the client's machine, and set BATOS_KEY_FILE to it there.")
+        if not body["allowed"]:
+            screen.note("The other kernel has to allow its public key: batos keys allow NAME KEY")
+    elif "server" in body:
+        screen.table(list(body["allowed"].items()), ("NAME", "PUBLIC KEY"))
+        screen.note(f"this kernel's public key: {body['server'] or 'none yet; batos keys make'}")
+    else:
+        screen.answer(" ".join(map(str, next(iter(body.items())))))
+
+
+_HEAD: Final = f"""\
+# Settings of BAT OS: {FILE} in the home directory. {PREFIX}NAME variables go over it, flags
+# over both. The kernel reads them when it starts; batos config show says what counts and
+# who said it.
+"""
+
+
+async def _config(ask: Ask) -> Mapping[str, Any]:
+    if ask.options.action == "example":
+        return {"example": write_example()}
+    flags = {"home": str(ask.home)} if ask.options.home else {}
+    found = load(ask.home, os.environ, **flags)
+    values, path = asdict(found.settings), ask.home / FILE
+    try:
+        read_book().profile(found.settings.profile)
+    except SettingsError as error:
+        raise SettingsError(f"{found.origins['profile']}: {error}") from error
+    return {
+        "file": str(path),
+        "exists": path.is_file(),
+        "settings": [
+            {
+                "name": name,
+                "value": values[name],
+                "origin": origin,
+                "allowed": describe_allowed(name),
+            }
+            for name, origin in found.origins.items()
+        ],
+    }
+
+
+def write_example() -> str:
+    """Return a settings file with every setting at its default, commented out."""
+    lines = [_HEAD]
+    for field in fields(Settings):
+        if field.name not in ("home", "failpoint"):
+            lines.append(f"# {describe_allowed(field.name)}")
+            lines.append(f"# {field.name} = {_as_toml(field.default)}\n")
+    return "\n".join(lines)
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _show_config(body: Mapping[str, Any], screen: Screen) -> None:
+    if "example" in body:
+        screen.answer(body["example"].rstrip("\n"))
+        return
+    rows = [(one["name"], _as_toml(one["value"]), one["origin"]) for one in body["settings"]]
+    screen.table(rows, ("SETTING", "VALUE", "FROM"))
+    there = "" if body["exists"] else " (not there; batos config example prints one)"
+    screen.note(f"{body['file']}{there}")
+
+
+async def _stop(ask: Ask) -> Mapping[str, Any]:
+    home = Home(ask.home)
+    if is_held(home.lock):
+        status = await asyncio.to_thread(stop_watchdog, home)
+        return {"stopped": status == 0, "was": "watched", "exit_status": status}
+    try:
+        await ask.kernel.request("shutdown", timeout=10.0)
+    except KernelUnreachableError:
+        return {"stopped": True, "was": "not running", "exit_status": 0}
+    return {"stopped": True, "was": "alone", "exit_status": 0}
+
+
+def _show_stop(body: Mapping[str, Any], screen: Screen) -> None:
+    if body["was"] == "alone":
+        screen.note("The kernel goes down; no watchdog was there.")
+    elif body["was"] == "not running":
+        screen.note("BAT OS is not running.")
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "doctor": Command(
-        "look at everything and say what to do; works without a kernel",
-        _doctor,
-        _doctor_words,
-        _show_doctor,
-    ),
-    "status": Command(
-        "say what runs; exit status 0 when something does, 3 when not", _status, show=_show_status
-    ),
-    "logs": Command("show the end of the kernel's log", _logs, _logs_words, _show_logs),
-    "health": Command("say how the kernel is", simple("health")),
-    "shutdown": Command("let the kernel go down; its watchdog ends too", simple("shutdown")),
+    "doctor": Command(_show_doctor, _doctor),
+    "status": Command(_show_status, _status),
+    "stop": Command(_show_stop, _stop),
+    "logs": Command(_show_logs, _logs),
+    "keys": Command(_show_keys, _keys),
+    "config": Command(_show_config, _config),
 }

@@ -1,86 +1,50 @@
-"""Verbs about what became of methods: why, versions, relearn, unlearn, redo, pin, recall."""
+"""Verbs about what became of methods, from why to recall; time travel: ``--at``, diff, bisect."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import Command, read_example, read_words
-from bat_os.cli.commands.moments import show_time
 from bat_os.cli.console import as_call, columns, render
+from bat_os.cli.show.command import Command, show_result
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+    from bat_os.client.client import KernelClient
 
-SECONDS: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
-ORIGINS: Final = ("model", "adapter", "document", "mission")
 _WIDTH: Final = 100
 
 
-def _asks(verb: str, *body: str) -> Callable[[Ask], Awaitable[Mapping[str, Any]]]:
-    """Return a ``run`` that sends ``verb`` about one method, with these options in its body."""
-
-    async def run(ask: Ask) -> Mapping[str, Any]:
-        told = {name: getattr(ask.options, name) for name in body}
-        return await ask.kernel.request(
-            verb,
-            timeout=SECONDS,
-            target=ask.options.object,
-            selector=ask.options.selector,
-            body={name: value for name, value in told.items() if value is not None},
-        )
-
-    return run
-
-
 async def _why(ask: Ask) -> Mapping[str, Any]:
-    told = await _asks("why", "version")(ask)
+    body = await ask.request()
     if not ask.options.replay:
-        return told
-    return {**told, "replay": await _asks("replay", "version")(ask)}
+        return body
+    return {**body, "replay": await ask.request("replay", **ask.fields())}
 
 
 async def _relearn(ask: Ask) -> Mapping[str, Any]:
     """Send the brief of the current version again; what is said on the command line comes first."""
-    options = ask.options
-    about = {"target": options.object, "selector": options.selector}
-    told = await ask.kernel.request("why", timeout=SECONDS, **about)
-    brief = told["brief"] or {"args": [], "kwargs": {}, "text": ""}
-    example = next(iter(told["examples"]), brief)
-    args, kwargs = read_words(options.words)
-    if not options.words:
-        args, kwargs = (list(example["args"]), example["kwargs"])
-    examples = [read_example(text) for text in options.example]
+    options, fields = ask.options, ask.fields()
+    method = {"target": options.object, "selector": options.selector}
+    known = await ask.request("why", **method)
+    brief = known["brief"] or {"args": [], "kwargs": {}, "text": ""}
+    example = next(iter(known["examples"]), brief)
+    message = fields if options.words else example
+    examples = fields.get("body", {}).get("examples", [])
     wish = options.wish or brief["text"]
     return await ask.kernel.request(
         "brief",
         timeout=None,
         on_event=lambda kind, body: ask.screen.event(kind, body, 0.0),
-        target=told["object"],
+        target=known["object"],
         selector=options.selector,
-        args=args,
-        kwargs=kwargs,
+        args=list(message["args"]),
+        kwargs=message["kwargs"],
         body={"text": wish, "examples": examples, "fresh": True},
     )
-
-
-async def _verify(ask: Ask) -> Mapping[str, Any]:
-    return await ask.kernel.request(
-        "verify-method",
-        timeout=SECONDS,
-        target=ask.options.object,
-        selector=ask.options.selector,
-        body={"examples": [read_example(text) for text in ask.options.example]},
-    )
-
-
-async def _recall(ask: Ask) -> Mapping[str, Any]:
-    named = {name: getattr(ask.options, name) for name in (*ORIGINS, "undo")}
-    body = {name: value for name, value in named.items() if value is not None}
-    return await ask.kernel.request("recall", timeout=SECONDS, body=body | {"yes": ask.options.yes})
 
 
 def _show_why(body: Mapping[str, Any], screen: Screen) -> None:
@@ -286,100 +250,105 @@ def _method_rows(found: list[dict[str, Any]]) -> tuple[list[tuple[Any, ...]], tu
     return rows, ("METHOD", "VERSION", "STATUS", "", "TAINTED BY")
 
 
-def _method(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("object", help="name or oid")
-    parser.add_argument("selector", help="the message")
+# Verbs that take ``--at WHEN``: they ask the kernel for nothing but what it reads.
 
 
-def _method_and_version(parser: argparse.ArgumentParser) -> None:
-    _method(parser)
-    parser.add_argument("--version", type=int, metavar="N", help="number of the version")
+class PastKernel:
+    """A kernel's client whose every request is about one moment."""
+
+    def __init__(self, kernel: KernelClient, when: str) -> None:
+        self._kernel = kernel
+        self._when = when
+
+    async def request(self, verb: str, **fields: Any) -> Any:
+        """Ask as ``KernelClient.request`` does, about that moment."""
+        body = {**fields.pop("body", {}), "at": self._when}
+        return await self._kernel.request(verb, body=body, **fields)
 
 
-def _two_versions(parser: argparse.ArgumentParser) -> None:
-    _method(parser)
-    parser.add_argument("a", type=int, metavar="A", help="number of a version")
-    parser.add_argument("b", type=int, metavar="B", help="number of another one")
+def show_moment(body: Mapping[str, Any], screen: Screen) -> None:
+    """Say of which moment an answer is, where it is not of now."""
+    at = body.get("at")
+    if isinstance(at, dict) and "transaction" in at:
+        dropped = "; what it would have changed was dropped" if body.get("dropped") else ""
+        screen.note(f"as of {show_time(at['time'])} (transaction {at['transaction']}){dropped}")
 
 
-def _method_and_replay(parser: argparse.ArgumentParser) -> None:
-    _method_and_version(parser)
-    parser.add_argument(
-        "--replay", action="store_true", help="draw it again from its prompt and seed, and compare"
-    )
+def show_time(moment: float | None) -> str:
+    """Return Unix time as local time, for people; "" for none."""
+    if not moment:
+        return ""
+    return dt.datetime.fromtimestamp(moment, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _method_and_wish(parser: argparse.ArgumentParser) -> None:
-    _method_and_examples(parser)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        default=[],
-        metavar="ARGS",
-        help="to try it with (default: those of its brief)",
-    )
-    parser.add_argument("--wish", default="", help="what it should do, if other words are better")
+def show_changes(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what differs between two moments, for people."""
+    for row in body["objects"]:
+        screen.answer(f"{row['what']:<8}{row['object']}")
+        if "parents" in row:
+            before, after = (", ".join(names) for names in row["parents"])
+            screen.answer(f"        parents: {before} -> {after}")
+        for slot in row["slots"]:
+            screen.answer(f"        {slot['slot']}: {slot['before']} -> {slot['after']}")
+    for row in body["methods"]:
+        before, after = (row[key] or "none" for key in ("before", "after"))
+        screen.answer(f"method  {row['object']}.{row['selector']}: version {before} -> {after}")
+    for row in body["documents"]:
+        screen.answer(f"{row['what']:<8}{row['document']}")
+    count = len(body["transactions"])
+    screen.note(f"{count} transactions, from {body['from']} to {body['to']}")
 
 
-def _method_and_examples(parser: argparse.ArgumentParser) -> None:
-    _method(parser)
-    parser.add_argument(
-        "--example",
-        action="append",
-        default=[],
-        metavar="'5 gives 120'",
-        help="what it has to answer, too; may come more than once",
-    )
+async def _bisect(ask: Ask) -> Mapping[str, Any]:
+    def show(_kind: str, event: Any) -> None:
+        ask.screen.note(f"  {event.get('text', '')}")
+
+    return await ask.request(on_event=show)
 
 
-def _origin(parser: argparse.ArgumentParser) -> None:
-    one = parser.add_mutually_exclusive_group()
-    one.add_argument("--model", metavar="NAME|DIGEST", help="written by this model")
-    one.add_argument("--adapter", metavar="NAME", help="written with this adapter")
-    one.add_argument("--document", metavar="DOC_ID", help="whose writer was shown this document")
-    one.add_argument("--mission", metavar="ID", help="written in this mission")
-    one.add_argument("--undo", metavar="RECALL", help="bring back what a recall withdrew")
-    parser.add_argument("--yes", action="store_true", help="withdraw them; else they are listed")
+def _show_found(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"{body['transaction']}  {show_time(body['time'])}  {body['note']}")
+    if body["mission"]:
+        screen.answer(f"mission  {body['mission']}")
+    for end in ("before", "after"):
+        told = body[end]
+        text = render(told["result"]) if "result" in told else f"{told['error']} {told['message']}"
+        screen.answer(f"{end:<7}  {text}")
+    screen.note(f"one of {body['transactions']} transactions, found in {body['openings']} openings")
+
+
+async def _history(ask: Ask) -> Mapping[str, Any]:
+    """Return the versions of one method, or of all that an object has of its own."""
+    target, selectors = ask.options.object, [ask.options.selector]
+    if not ask.options.selector:
+        known = await ask.kernel.request("inspect", target=target)
+        selectors = [name for name, row in known["methods"].items() if row.get("versions")]
+    methods = [
+        await ask.request("versions", target=target, selector=selector) for selector in selectors
+    ]
+    return {"object": target, "methods": methods}
+
+
+def _show_history(body: Mapping[str, Any], screen: Screen) -> None:
+    for method in body["methods"]:
+        screen.answer(f"{method['object']}.{method['selector']}")
+        show_versions(method, screen)
+    if not body["methods"]:
+        screen.note(f"{body['object']} has learned nothing; batos diff WHEN shows its slots")
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "why": Command(
-        "say where a method comes from, and what became of it",
-        _why,
-        _method_and_replay,
-        _show_why,
-    ),
-    "versions": Command("list the versions of a method", _asks("versions"), _method, show_versions),
-    "diff-method": Command(
-        "compare two versions of a method",
-        _asks("diff-method", "a", "b"),
-        _two_versions,
-        _show_diff,
-    ),
-    "relearn": Command(
-        "have a method written anew; it has to reproduce all kept examples",
-        _relearn,
-        _method_and_wish,
-        lambda body, screen: screen.result(body),
-    ),
-    "unlearn": Command(
-        "let nobody understand a method any more", _asks("unlearn"), _method, _show_moved
-    ),
-    "redo": Command(
-        "bring back an unlearned method, or go to another version",
-        _asks("redo", "version"),
-        _method_and_version,
-        _show_moved,
-    ),
-    "pin": Command(
-        "hold a method at a version", _asks("pin", "version"), _method_and_version, _show_moved
-    ),
-    "unpin": Command("let a method take new versions again", _asks("unpin"), _method, _show_moved),
-    "verify-method": Command(
-        "run a method's examples again, and clear its taint",
-        _verify,
-        _method_and_examples,
-        _show_moved,
-    ),
-    "recall": Command("list or withdraw all methods of one origin", _recall, _origin, _show_recall),
+    "why": Command(_show_why, _why),
+    "versions": Command(show_versions),
+    "history": Command(_show_history, _history),
+    "diff-method": Command(_show_diff),
+    "relearn": Command(show_result, _relearn),
+    "unlearn": Command(_show_moved),
+    "redo": Command(_show_moved),
+    "pin": Command(_show_moved),
+    "unpin": Command(_show_moved),
+    "verify-method": Command(_show_moved),
+    "recall": Command(_show_recall),
+    "diff": Command(show_changes),
+    "bisect": Command(_show_found, _bisect),
 }

@@ -1,13 +1,15 @@
-"""What one verb of the command line is, and how its words become values."""
+"""What the command line does for one verb: run it, and show its answer."""
 
 from __future__ import annotations
 
 import json
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -15,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.cli.console import Screen
-    from bat_os.client.client import KernelClient
+    from bat_os.client.client import KernelClient, Listener
+    from bat_os.core.fields import Field
 
 T = TypeVar("T")
-
-LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,40 @@ class Ask:
     options: argparse.Namespace
     screen: Screen
 
+    def fields(self) -> dict[str, Any]:
+        """Return the request that the words of the command line make, by the table of verbs.
+
+        Raises:
+            ArgumentsError: A word cannot be read.
+        """
+        envelope: dict[str, Any] = {}
+        body: dict[str, Any] = {}
+        for field in VERBS[self.options.verb].fields:
+            if not field.word or field.place == "client":
+                continue
+            given = getattr(self.options, field.dest)
+            if field.name == "args":
+                envelope["args"], envelope["kwargs"] = read_words(given)
+            elif given not in (None, "", []) or field.required:
+                where = body if field.place == "body" else envelope
+                where[field.name] = _read_value(field, given)
+        return envelope | ({"body": body} if body else {})
+
+    async def request(
+        self, verb: str = "", on_event: Listener | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Send a request, this verb's own one if nothing else is said, and return the answer."""
+        return await self.kernel.request(
+            verb or self.options.verb,
+            timeout=VERBS[self.options.verb].seconds,
+            on_event=on_event,
+            **(fields or ({} if verb else self.fields())),
+        )
+
+
+async def _send_request(ask: Ask) -> Mapping[str, Any]:
+    return await ask.request()
+
 
 def _show_json(body: Mapping[str, Any], screen: Screen) -> None:
     screen.data(body)
@@ -45,28 +80,43 @@ def _show_json(body: Mapping[str, Any], screen: Screen) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One verb.
+    """What a verb of the command line does beyond what the table of verbs says.
 
     Attributes:
-        help: One line for ``--help``.
-        arguments: Adds the verb's own arguments to its parser.
-        run: Returns the body to show.
         show: Writes the body for people; ``--json`` writes it as it is.
+        run: Returns the body to show.
     """
 
-    help: str
-    run: Callable[[Ask], Awaitable[Mapping[str, Any]]]
-    arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     show: Callable[[Mapping[str, Any], Screen], None] = _show_json
+    run: Callable[[Ask], Awaitable[Mapping[str, Any]]] = _send_request
 
 
-def simple(verb: str, **fields: Any) -> Callable[[Ask], Awaitable[Mapping[str, Any]]]:
-    """Return a ``run`` that sends the request ``verb`` and shows its answer."""
+def _read_value(field: Field, given: Any) -> Any:
+    """Return what a request has for the words of one field."""
+    if field.kind == "words":
+        return " ".join(given)
+    if field.kind == "examples":
+        return [read_example(text) for text in given]
+    if field.kind == "map":
+        return read_pairs(given)
+    if field.kind == "file":
+        return read_text(given)
+    return str(given) if field.kind == "path" else given
 
-    async def run(ask: Ask) -> Mapping[str, Any]:
-        return await ask.kernel.request(verb, **fields)
 
-    return run
+def read_pairs(given: Sequence[str]) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` texts as a map; a key that comes again has a list.
+
+    Raises:
+        ArgumentsError: One of them has no ``=``.
+    """
+    values: dict[str, list[str]] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise ArgumentsError(f"{text!r} is not KEY=VALUE")
+        values.setdefault(key, []).append(value)
+    return {key: texts[0] if len(texts) == 1 else texts for key, texts in values.items()}
 
 
 def read_words(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -98,7 +148,7 @@ def read_words(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
 
 
 def read_json(text: str) -> Any:
-    """Return the JSON value in ``text``, or the text itself where it is none."""
+    """Return the JSON value in ``text``, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -108,8 +158,8 @@ def read_json(text: str) -> Any:
 def read_input(read: Callable[[], T]) -> T:
     """Return what ``read`` takes from standard input, where Ctrl-C ends the waiting at once.
 
-    In the event loop's thread: nothing else is going on, and asyncio's own handler of Ctrl-C
-    would only come to it when the input has ended.
+    In the event loop's thread: nothing else runs, and asyncio's own handler of Ctrl-C would only
+    run when the input has ended.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -118,14 +168,15 @@ def read_input(read: Callable[[], T]) -> T:
         signal.signal(signal.SIGINT, before)
 
 
-def read_text(file: str, stdin: Callable[[], str]) -> str:
+def read_text(file: str) -> str:
     """Return the text of a file, or of standard input for ``-``.
 
     Raises:
         ArgumentsError: It cannot be read.
     """
     if file == "-":
-        return read_input(stdin)
+        text: str = read_input(sys.stdin.read)
+        return text
     try:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -144,9 +195,14 @@ def read_example(text: str) -> dict[str, Any]:
         ArgumentsError: It is not of that form.
     """
     for word in (" gives ", " -> ", " => "):
-        given, found, result = text.partition(word)
-        if found:
+        given, middle, result = text.partition(word)
+        if middle:
             listed = read_json(f"[{given.strip()}]")
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
-    raise ArgumentsError(f"{text!r} is no example; write it as: 5 gives 120")
+    raise ArgumentsError(f"{text!r} is not an example; write it as: 5 gives 120")
+
+
+def show_result(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write an answer to a message, and how it came about."""
+    screen.result(body)

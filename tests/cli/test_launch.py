@@ -1,12 +1,12 @@
-"""bat_os.cli.shell.launch: what the words after run.sh mean, with nothing installed."""
+"""bat_os.cli.launch: what the words after run.sh mean, with nothing installed."""
 
 import subprocess
 import sys
 
 import pytest
 
-from bat_os.cli.shell.launch import ALONE, HELP, WITH_WORDS, find_verb, guess, make_parser
-from bat_os.cli.shell.parser import verbs_of
+from bat_os.cli.launch import ALONE, HELP, WITH_WORDS, find_verb, guess, make_parser
+from bat_os.cli.parser import verbs_of
 from bat_os.cli.verbs import make_parser as make_verbs
 from tests.kernels import ROOT
 
@@ -25,7 +25,11 @@ def test_the_verbs_are_those_of_batos_and_those_alone_take_no_words():
         for name, parser in verbs_of(make_verbs()).items()
     }
     assert {name for name, words in takes.items() if words} == WITH_WORDS
-    assert {name for name, words in takes.items() if not words} | {"serve"} == ALONE
+    assert {name for name, words in takes.items() if not words} | {
+        "serve",
+        "health",
+        "shutdown",
+    } == ALONE
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli.commands.command import Command
+from bat_os.cli.show.command import Command
 from bat_os.client.client import KernelClient
 from bat_os.errors import BatError
 from bat_os.supervisor.home import Home
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
 NAME: Final = "batos"
 SHELLS: Final = ("bash", "zsh", "fish", "powershell")
@@ -84,7 +84,7 @@ def _complete_name(
     if action.dest == "selector":
         told = _ask(home, "inspect", target=getattr(parsed_args, "object", ""))
         return [*told.get("methods", ()), *told.get("inherited", ())]
-    if action.dest == "doc_id":
+    if action.dest == "document":
         return [str(one["doc_id"]) for one in _ask(home, "documents").get("documents", ())]
     return _list_files(prefix) if action.dest in _FILES else []
 
@@ -129,12 +129,4 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(body["script"].rstrip("\n"))
 
 
-def _words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
-
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "completion": Command(
-        "print the script that makes TAB work in a shell", _completion, _words, _show
-    ),
-}
+COMMANDS: Final[Mapping[str, Command]] = {"completion": Command(_show, _completion)}

@@ -1,4 +1,4 @@
-"""bat_os.cli.commands.system: status and logs as processes."""
+"""bat_os.cli.show.system: status and logs as processes."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bat_os.cli.commands.system import LogReader, describe_event
+from bat_os.cli.show.system import LogReader, describe_event
 from bat_os.errors import ArgumentsError
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import FileLock

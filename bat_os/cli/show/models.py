@@ -6,29 +6,28 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.commands.command import LONG, Command
 from bat_os.cli.connection import WITHDRAWN
 from bat_os.cli.progress import Progress
+from bat_os.cli.show.command import Command
+from bat_os.core.verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
 from bat_os.models.machine import look_at_machine, read_book
 from bat_os.models.profiles import choose, fit, show_size
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
-    from bat_os.cli.commands.command import Ask
     from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
 
 PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
-_ACTIONS: Final = ("fit", "add", "remove", "pin", "unpin")
 
 
 async def _models(ask: Ask) -> Mapping[str, Any]:
     action = ask.options.action
     if action == "fit":
         return _fit(ask)
-    if action in ("add", "remove", "pin", "unpin") and not ask.options.name:
+    if action and not ask.options.name:
         raise ArgumentsError(f"batos models {action} needs the name of a model")
     body = {"name": ask.options.name} if action else {}
     body |= {"source": _locate(ask.options.source)} if action == "add" else {}
@@ -44,13 +43,13 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
 
 
 async def _withdraw(ask: Ask, name: str) -> bool:
-    """End an intake that this client began; return True when it ended without a model."""
+    """End an intake that this client began; return True if it ended without a model."""
     try:
-        told = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
+        answer = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
     except (RemoteError, KernelUnreachableError):
-        ask.screen.note("the kernel may go on with it; batos models shows when it is there")
+        ask.screen.note("the kernel may continue with it; batos models shows it when it is there")
         return False
-    return bool(told["cancelled"])
+    return bool(answer["cancelled"])
 
 
 def _locate(source: str) -> str:
@@ -136,17 +135,4 @@ def _ago(seconds: float | None) -> str:
     return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
 
 
-def _words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action", nargs="?", default="", choices=["", *_ACTIONS], metavar="ACTION",
-        help="fit: which profiles suit this machine; add NAME SOURCE; remove, pin, unpin NAME",
-    )  # fmt: skip
-    parser.add_argument("name", nargs="?", default="", help="name of the model in the image")
-    parser.add_argument(
-        "source", nargs="?", default="", help="folder, GGUF file, hub id (owner/name), package:NAME"
-    )
-
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "models": Command("list the models, or change which there are", _models, _words, _show),
-}
+COMMANDS: Final[Mapping[str, Command]] = {"models": Command(_show, _models)}

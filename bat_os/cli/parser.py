@@ -76,7 +76,8 @@ def verbs_of(parser: argparse.ArgumentParser) -> dict[str, Parser]:
     """Return the parsers of the verbs; argparse tells them by a private name only."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
+            named = action.choices.items()
+            return {name: one for name, one in named if one.get_default("verb") in (None, name)}
     return {}
 
 

@@ -14,20 +14,18 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core.verbs import COMMANDS as VERBS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = ("start", "status", "stop", "test")
-# The verbs of batos; a test compares them with its parsers, which need what set-up installs.
-_ALONE: Final = """\
-chronicle doctor documents experience forks health list logs missions pack personas recall reindex
-serve shutdown space status stop talks verify"""
-_WITH_WORDS: Final = """\
-approve archive ask backup bisect cancel cherry-pick completion config diff diff-method discuss
-export find forget fork history import inspect keys learn models pin redo rehearse relearn restore
-search send service source teach unlearn unpin upgrade verify-method versions watch why"""
-ALONE: Final = frozenset(_ALONE.split())
-WITH_WORDS: Final = frozenset(_WITH_WORDS.split())
+WITH_WORDS: Final = frozenset(
+    verb.name for verb in VERBS.values() if any(field.word[:1].isalpha() for field in verb.fields)
+)
+ALONE: Final = frozenset(
+    name for verb in VERBS.values() for name in (verb.name, *verb.hidden)
+) - WITH_WORDS | {"serve"}
 HELP: Final = """BAT OS: a living image for local AI.
 
   {me}                         open the chat

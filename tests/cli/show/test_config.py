@@ -1,11 +1,11 @@
-"""bat_os.cli.shell.config: the settings that count, and who said them."""
+"""bat_os.cli.show.system: the settings that count, and who said them."""
 
 import os
 import re
 
 import pytest
 
-from bat_os.cli.shell.config import write_example
+from bat_os.cli.show.system import write_example
 from bat_os.core.settings import FILE, Settings, describe_allowed, resolve
 from tests.cli.clients import verb
 from tests.kernels import ROOT

@@ -1,1 +1,0 @@
-"""Around the verbs: settings, the reading of sentences, shell completion, the reference page."""

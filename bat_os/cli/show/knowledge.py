@@ -1,0 +1,156 @@
+"""Verbs about knowledge: learn, search, documents, forget, reindex."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.cli.progress import Progress
+from bat_os.cli.show.command import Command, read_input, read_pairs
+from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
+from bat_os.errors import BatError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+    from bat_os.client.client import Listener
+
+PREVIEW: Final = 300
+
+
+async def _learn(ask: Ask) -> Mapping[str, Any]:
+    """Learn document after document; after an interruption, what was learned stays."""
+    learned: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    given, files = read_pairs(ask.options.meta), ask.options.files
+    total = await asyncio.to_thread(_count, files)
+    try:
+        with Progress(ask.screen, total) as bar:
+            async for item in _read(files):
+                result: dict[str, Any] | Skipped
+                if isinstance(item, Document):
+                    bar.begin(item.title)
+                    result = await _learn_one(ask, item, given, bar.hear)
+                    bar.end()
+                else:
+                    result = item
+                if isinstance(result, Skipped):
+                    row = {"path": result.source, "reason": result.reason, "count": result.count}
+                    skipped.append(row)
+                else:
+                    learned.append(result)
+    except asyncio.CancelledError:
+        ask.screen.note(
+            f"interrupted with {len(learned)} of {total} learned; the same command does the rest"
+        )
+        raise
+    failed = bool(skipped) and not learned
+    return {"learned": learned, "skipped": skipped, "exit_status": 1 if failed else 0}
+
+
+def _count(paths: Sequence[str]) -> int:
+    """Return how many files there are to read."""
+    folders = [Path(path) for path in paths if path != STDIN and Path(path).is_dir()]
+    inside = sum(isinstance(item, Path) for folder in folders for item in walk(folder))
+    return len(paths) - len(folders) + inside
+
+
+async def _read(paths: Sequence[str]) -> AsyncIterator[Document | Skipped]:
+    """Yield what the files hold; among several, one that cannot be read does not stop the rest."""
+    for path in paths:
+        items = iter([read_input(read_stdin)]) if path == STDIN else read_all(path)
+        try:
+            while (item := await asyncio.to_thread(next, items, None)) is not None:
+                yield item
+        except BatError as error:
+            if len(paths) == 1:
+                raise
+            yield Skipped(path, str(error))
+
+
+async def _learn_one(
+    ask: Ask, document: Document, meta: Mapping[str, Any], hear: Listener
+) -> dict[str, Any] | Skipped:
+    body = {
+        "title": document.title,
+        "text": document.text,
+        "source": document.source,
+        "meta": {**document.meta, **meta},
+    }
+    try:
+        answer = await ask.request(on_event=hear, body=body)
+    except RemoteError as error:
+        return Skipped(document.source or document.title, str(error))
+    return {"title": document.title} | answer
+
+
+async def _forget(ask: Ask) -> Mapping[str, Any]:
+    """Forget a document by its id, or those that came from a file or folder."""
+    doc_ids = await _ids_of(ask, ask.options.document)
+    for doc_id in doc_ids:
+        await ask.request(body={"doc_id": doc_id})
+    return {"forgotten": doc_ids}
+
+
+async def _ids_of(ask: Ask, given: str) -> list[str]:
+    if given.startswith("document:"):
+        return [given]
+    listed = await ask.request("documents")
+    place = str(resolve(given))
+    inside = place.rstrip(os.sep) + os.sep
+    doc_ids = []
+    for document in listed["documents"]:
+        source = str(document["meta"].get("source", ""))
+        if source == place or source.startswith(inside):
+            doc_ids.append(document["doc_id"])
+    return doc_ids or [given]  # the kernel says that there is none
+
+
+async def _reindex(ask: Ask) -> Mapping[str, Any]:
+    with Progress(ask.screen) as bar:
+        return await ask.request(on_event=bar.hear)
+
+
+def _show_learned(body: Mapping[str, Any], screen: Screen) -> None:
+    for row in body["learned"]:
+        how = f"{row['passages']} passages" if row["changed"] else "known already"
+        screen.answer(f"{row['title']}: {how}")
+    for row in body["skipped"]:
+        screen.note(f"skipped {row['path']}: {row['reason']}", style="yellow")
+
+
+def _show_passages(body: Mapping[str, Any], screen: Screen) -> None:
+    for number, hit in enumerate(body["passages"], start=1):
+        text = " ".join(hit["text"].split())
+        cut = text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
+        screen.answer(f"[{number}] {hit['title']} ({hit['kind']}, {hit['similarity']:.2f})")
+        screen.answer(f"    {cut}")
+    if not body["passages"]:
+        screen.note("nothing was found")
+
+
+def _show_documents(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [(row["doc_id"], row["passages"], row["title"]) for row in body["documents"]]
+    screen.table(rows, ("ID", "PASSAGES", "TITLE"))
+    if not rows:
+        screen.note("no documents yet; batos learn FILE stores one")
+
+
+def _show_forgotten(body: Mapping[str, Any], screen: Screen) -> None:
+    for doc_id in body["forgotten"]:
+        screen.answer(f"forgotten: {doc_id}")
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "learn": Command(_show_learned, _learn),
+    "search": Command(_show_passages),
+    "documents": Command(_show_documents),
+    "forget": Command(_show_forgotten, _forget),
+    "reindex": Command(
+        lambda body, screen: screen.answer(f"reindexed: {body['documents']} documents"), _reindex
+    ),
+}

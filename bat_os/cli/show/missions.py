@@ -1,0 +1,160 @@
+"""Verbs about missions: missions, watch, cancel, and experience, for people or for training."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import secrets
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from bat_os.cli.console import to_json
+from bat_os.cli.show.command import Command
+from bat_os.cli.show.history import show_time
+from bat_os.errors import ArgumentsError, KernelUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+
+
+def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [
+        (
+            row["brief_id"],
+            row["state"],
+            _moment(row.get("accepted")),
+            f"{row.get('target', '?')}.{row.get('selector', '?')}",
+            " ".join(str(row.get("problem", "")).split())[:80],
+        )
+        for row in body["missions"]
+    ]
+    screen.table(rows, ("BRIEF", "STATE", "ACCEPTED", "MESSAGE", "PROBLEM"))
+    if not rows:
+        screen.note("no missions")
+
+
+async def _watch(ask: Ask) -> Mapping[str, Any]:
+    """Print events until Ctrl-C, or until the one mission ends; a restart does not end it."""
+    about: dict[str, Any] = {"brief_id": ask.options.brief} if ask.options.brief else {}
+    seen: dict[str, int] = {}
+
+    def show(_kind: str, event: Mapping[str, Any]) -> None:
+        seen["after_seq" if ask.options.brief else "after"] = int(
+            event["seq" if ask.options.brief else "n"]
+        )
+        ask.screen.answer(to_json(event) if ask.screen.as_json else _describe(event))
+
+    while True:
+        try:
+            body = about | seen
+            request = ask.kernel.request(
+                "subscribe", timeout=None, on_event=show, id=secrets.token_hex(8), body=body
+            )
+            return await request
+        except KernelUnreachableError:
+            seen.pop("after", None)  # the next kernel counts from 1 again
+            await ask.kernel.request("ping", timeout=60)
+
+
+def _show_end(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.note(f"over: {body['ended']}")
+
+
+def _describe(event: Mapping[str, Any]) -> str:
+    message = f"{event.get('target')}.{event.get('selector')}"
+    state = str(event["state"]).upper()
+    return f"{event['brief_id']}  {state:<13} {event['persona']:<12} {message}  {event['does']}"
+
+
+def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer("cancelled" if body["cancelled"] else "it does not run (any more)")
+
+
+def _moment(at: Any) -> str:
+    try:
+        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%m-%d %H:%M:%S")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "?"
+
+
+_WIDTH: Final = 60
+
+
+async def _experience(ask: Ask) -> Mapping[str, Any]:
+    file = ask.options.jsonl
+    if not file:
+        return {"experience": [record async for page in _pages(ask) for record in page]}
+    try:
+        return {"file": file, "records": await _write(ask, file)}
+    except OSError as error:
+        raise ArgumentsError(f"{file} cannot be written: {error}") from error
+
+
+async def _write(ask: Ask, file: str) -> int:
+    """Write a JSON line per record and return how many; page by page, so few are in memory."""
+    count = 0
+    with _opened(file) as out:
+        async for page in _pages(ask):
+            lines = "".join(f"{to_json(record)}\n" for record in page)
+            await asyncio.to_thread(out.write, lines)
+            count += len(page)
+    return count
+
+
+def _opened(file: str) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout) if file == "-" else Path(file).open("w", encoding="utf-8")
+
+
+async def _pages(ask: Ask) -> AsyncIterator[list[dict[str, Any]]]:
+    after = ask.options.after
+    while True:
+        body = await ask.request(body={"after": after})
+        yield body["experience"]
+        if not (after := body["after"]):
+            return
+
+
+def _show_experience(body: Mapping[str, Any], screen: Screen) -> None:
+    if "experience" not in body:
+        screen.note(f"{body['records']} records in {body['file']}")
+        return
+    rows = [_row(one) for one in body["experience"]]
+    heads = ("MISSION", "ACCEPTED", "MESSAGE", "OUTCOME", "TRIED", "TOKENS", "FAULTS", "WHY")
+    screen.table(rows, heads)
+    if not rows:
+        screen.note("no mission has ended yet")
+
+
+def _row(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    if "outcome" not in one:
+        return one["mission"], "", "", "unreadable", "", "", "", _cut(one["problem"])
+    outcome = one["outcome"]
+    return (
+        one["mission"],
+        show_time(one["accepted"]),
+        f"{one['object']}.{one['selector']}",
+        outcome.get("status") or outcome["kind"],
+        len(one["candidates"]),
+        one["tokens"],
+        len(one["later"].get("faults", ())),
+        _cut(outcome.get("reason", "")),
+    )
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "missions": Command(_show_missions),
+    "watch": Command(_show_end, _watch),
+    "cancel": Command(_show_cancelled),
+    "experience": Command(_show_experience, _experience),
+}

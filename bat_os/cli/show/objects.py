@@ -1,0 +1,199 @@
+"""Verbs about objects and methods, from send to approve; export and import; rehearse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.cli.connection import connect, send
+from bat_os.cli.console import render
+from bat_os.cli.parser import guess
+from bat_os.cli.show.command import Command, show_result
+from bat_os.cli.show.history import show_changes
+from bat_os.core.verbs import LONG
+from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+
+
+async def _send(ask: Ask) -> Mapping[str, Any]:
+    fields = ask.fields()
+    fields["body"] |= {"mode": "cascade"} if ask.options.cascade else {}
+    return await send(ask.kernel, ask.screen, fields)
+
+
+async def _source(ask: Ask) -> Mapping[str, Any]:
+    target, selector = ask.options.object, ask.options.selector
+    shown = await ask.kernel.request("inspect", target=target, selector=selector)
+    method: dict[str, Any] | None = shown["methods"].get(selector)
+    if not method or "source" not in method:
+        known = sorted((await ask.kernel.request("inspect", target=target))["methods"])
+        meant = guess(selector, known) if known else "it has none yet"
+        raise NotFoundError(f"{target} has no learned method {selector!r} of its own; {meant}")
+    return {"object": target, "selector": selector} | method
+
+
+def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [
+        (
+            obj["name"],
+            obj["slots"],
+            ", ".join(obj["parents"]),
+            ", ".join(selector + _flags(obj, selector) for selector in obj["selectors"]),
+        )
+        for obj in body["objects"]
+    ]
+    screen.table(rows, ("OBJECT", "SLOTS", "PARENTS", "MESSAGES"))
+
+
+def _flags(obj: Mapping[str, Any], selector: str) -> str:
+    flags = [flag for flag in ("tainted", "failing") if selector in obj.get(flag, ())]
+    return f" ({', '.join(flags)})" if flags else ""
+
+
+def _show_source(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.code(body["source"].rstrip("\n"))
+    version = f"version {body['version']} of {body['versions']}, SHA-256 {body['sha256'][:16]}"
+    screen.note(f"{body['object']}.{body['selector']}: {body['status']}, {version}")
+
+
+def _show_taught(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(
+        f"{body['target']}.{body['selector']}: {body['status']}, version {body['version']}"
+    )
+
+
+def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
+    if "waiting" not in body:
+        _show_taught(body, screen)
+        return
+    rows = [(f"{row['object']}.{row['selector']}", row["version"], row["mission"])
+            for row in body["waiting"]]  # fmt: skip
+    screen.table(rows, ("METHOD", "VERSION", "MISSION"))
+    if not rows:
+        screen.note("nothing waits for a yes")
+
+
+def _show_skills(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [
+        (
+            f"{skill['similarity']:.2f}",
+            f"{skill['object']}.{skill['selector']}",
+            skill["status"],
+            skill["wish"],
+        )
+        for skill in body["skills"]
+    ]
+    screen.table(rows, ("LIKE", "MESSAGE", "STATUS", "LEARNED FOR"))
+    if not rows:
+        screen.note("nothing has been learned yet")
+
+
+async def _export(ask: Ask) -> Mapping[str, Any]:
+    target, selector = _named(ask.options.what)
+    export = await ask.request("export", target=target, selector=selector)
+    if ask.options.file == "-":
+        return export
+    await asyncio.to_thread(_write_new, Path(ask.options.file), export["text"] + "\n")
+    return {"name": export["name"], "sha256": export["sha256"], "file": ask.options.file}
+
+
+async def _cherry_pick(ask: Ask) -> Mapping[str, Any]:
+    target, selector = _named(ask.options.what)
+    if not selector:
+        raise ArgumentsError("name one method: OBJECT.SELECTOR; export and import carry objects")
+    text = await _export_of(_locate(ask), target, selector)
+    into = ask.options.into
+    return await ask.kernel.request("import", timeout=LONG, target=into, body={"text": text})
+
+
+def _locate(ask: Ask) -> Path:
+    """Return the home that is meant: of a fork of this image, or at a path."""
+    fork = ask.home / "forks" / ask.options.mind
+    return fork if fork.is_dir() else Path(ask.options.mind).expanduser().absolute()
+
+
+async def _export_of(home: Path, target: str, selector: str) -> str:
+    """Return the export of a method of another image, which may be served or not."""
+    try:
+        async with connect(home) as kernel:
+            export = await kernel.request("export", target=target, selector=selector)
+    except KernelUnreachableError:
+        from bat_os.app import offline  # ZODB: a third of a second
+
+        export = await offline.export_method(home, target, selector)
+    return str(export["text"])
+
+
+async def _rehearse(ask: Ask) -> Mapping[str, Any]:
+    started = time.monotonic()
+
+    def show(kind: str, event: Mapping[str, Any]) -> None:
+        ask.screen.event(kind, event, time.monotonic() - started)
+
+    body = await ask.request(on_event=show)
+    return body | {"exit_status": 0 if body["answer"]["type"] == "result" else 1}
+
+
+def _named(what: str) -> tuple[str, str]:
+    """Return (object, selector) of ``OBJECT.SELECTOR``.
+
+    >>> _named("robot_obj.wave"), _named("robot_obj")
+    (('robot_obj', 'wave'), ('robot_obj', ''))
+    """
+    target, dot, selector = what.rpartition(".")
+    return (target, selector) if dot else (what, "")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ArgumentsError(f"{path} cannot be written: {error}") from error
+
+
+def _show_export(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(body["text"] if "text" in body else f"{body['file']}: {body['name']}")
+
+
+def _show_import(body: Mapping[str, Any], screen: Screen) -> None:
+    made = "new" if body["new"] else "was there"
+    screen.answer(f"{body['object']}: {made}")
+    for row in body["methods"]:
+        screen.answer(f"  {row['selector']}: {row['status']}, version {row['version']}")
+
+
+def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
+    answer = body["answer"]["body"]
+    if body["answer"]["type"] == "error":
+        screen.answer(f"it would fail: {answer['code']} {answer['message']}")
+        return
+    screen.answer(f"it would answer: {render(answer['result'])}")
+    show_changes(body["diff"], screen)
+    if body["source"]:
+        screen.code(body["source"].rstrip("\n"))
+    if body["kept"]:
+        screen.answer(f"kept; here it answers: {render(body['kept']['result'])}")
+    else:
+        screen.note("nothing is kept: the fork is gone; --keep keeps it")
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "send": Command(show_result, _send),
+    "list": Command(_show_objects),
+    "source": Command(_show_source, _source),
+    "teach": Command(_show_taught),
+    "find": Command(_show_skills),
+    "approve": Command(_show_approved),
+    "export": Command(_show_export, _export),
+    "import": Command(_show_import),
+    "cherry-pick": Command(_show_import, _cherry_pick),
+    "rehearse": Command(_show_rehearsal, _rehearse),
+}
