@@ -319,7 +319,10 @@ async def _check(
     call = Candidate(picked.selector, picked.source)
     try:
         await check_examples(mind, Brief(picked.oid, picked.selector), call, examples)
-    except (CellError, DraftsError) as error:
+    except CellError as error:
+        text = f"version {picked.number} fails on an example: {error}; nothing was changed"
+        raise DraftsError(text) from error
+    except DraftsError as error:
         text = f"version {picked.number}: {error}; nothing was changed"
         raise DraftsError(text) from error
 
