@@ -1,24 +1,37 @@
 """One message: look up and run a turn, or open a mission and wait for its end.
 
-send    understood: a turn, and no model runs. Not understood, or with a key: a brief
-brief   stored, then acknowledged, then a mission; the same key gives the same answer
+send    understood: a turn, and no model runs; not understood, or fresh: a brief
+brief   stored, then acknowledged, then a mission
 
-Turns are taken TURNS at a time, by session in turn, so no client can starve the others.
+A key makes a message run once. A turn that writes stores key and answer in its one commit, and the
+same key gives that answer. A turn that only reads commits nothing, so it is answered afresh.
+
+TURNS turns run at a time, by session in turn, so no client can starve the others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from bat_os.core.brief import checked
+from bat_os.core.mission import MessageUnderstood
 from bat_os.core.protocol import Reply
 from bat_os.core.verbs import check
-from bat_os.errors import DeadlineError, NotUnderstoodError, UnknownTypeError
+from bat_os.errors import (
+    CancelledError,
+    ConflictError,
+    DeadlineError,
+    NotUnderstoodError,
+    UnknownTypeError,
+)
+from bat_os.image import missions
 from bat_os.kernel import views
-from bat_os.kernel.missions.acceptance import Intake
+from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
@@ -28,11 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.core.brief import Brief
+    from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
+    from bat_os.kernel.turn import Answer
 
-    Send = Callable[[Reply], bool | None]  # False: nobody is there any more
+    Send = Callable[[Reply], bool | None]  # False: the client has gone
 
 TURNS: Final = 32  # at once: learned code may take 256 MB in each cell
 
@@ -63,6 +78,7 @@ class Dispatcher:
         self.stop = stop
         self._turns = FairGate(TURNS)
         self._intake = Intake(mind, scheduler)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
             "health": self._facts,
@@ -93,21 +109,77 @@ class Dispatcher:
             ) from None
 
     async def _send(self, request: Request, send: Send) -> Reply:
-        brief, mind = checked(request.brief()), self.mind
+        brief = checked(request.brief())
         if "at" in request.body:  # as it was then: nothing is changed, and nothing learned
             return await self._run(send_at, request, send)
-        if not (request.key or brief.fresh):
-            started = time.monotonic()
+        body = None
+        if not brief.fresh:
+            with contextlib.suppress(NotUnderstoodError):
+                body = await (self._turn_once if request.key else self._turn)(request, brief)
+        if body is None:
+            return await self._accept(request, brief, send)
+        return Reply("result", request.id, body)
+
+    async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
+        started = time.monotonic()
+        async with self._turns.enter(request.session):
+            body: dict[str, Any] = await take_turn(
+                self.mind.image,
+                self.mind.cell,
+                brief,
+                settle=lambda _, answer: views.result(brief, answer),
+            )
+        return body | {"seconds": round(time.monotonic() - started, 4)}
+
+    async def _turn_once(self, request: Request, brief: Brief) -> dict[str, Any] | None:
+        """Answer by a turn that writes under its key at most once; None if the key is stored."""
+        lock = self._locks.setdefault(request.key, asyncio.Lock())
+        async with lock:
+            if await self._is_stored(request.key):
+                return None
             try:
-                async with self._turns.enter(request.session):
-                    body = await take_turn(
-                        mind.image, mind.cell, brief, settle=lambda _, a: views.result(brief, a)
-                    )
-            except NotUnderstoodError:
-                return await self._accept(request, brief, send)
-            seconds = round(time.monotonic() - started, 4)
-            return Reply("result", request.id, body | {"seconds": seconds})
-        return await self._accept(request, brief, send)
+                with self.scheduler.cancellable(request.key):
+                    return await self._stored_turn(request, brief)
+            except (ConflictError, CancelledError):  # it, or another kernel, may have committed
+                if await self._is_stored(request.key):
+                    return None
+                raise
+
+    async def _stored_turn(self, request: Request, brief: Brief) -> dict[str, Any]:
+        now = time.time()
+        mission_id, about = new_mission_id(now), {"session": request.session, "accepted": now}
+
+        def settle(root: Any, answer: Answer) -> tuple[dict[str, Any], Mission | None]:
+            if not answer.writes:
+                seconds = max(0.0, round(time.time() - now, 4))  # clocks jump back
+                return views.result(brief, answer, seconds=seconds), None
+            record = missions.open_brief(
+                root, brief, mission_id=mission_id, key=request.key, about=about
+            )
+            if record.id != mission_id:
+                raise ConflictError("another kernel has stored the key")
+            done = record.mission.advance(MessageUnderstood())
+            body = views.result(brief, answer, **views.facts(record, done))
+            missions.write(root, mission_id, done, {"type": "result", "body": body})
+            return body, done
+
+        async with self._turns.enter(request.session):
+            body, done = await take_turn(
+                self.mind.image,
+                self.mind.cell,
+                brief,
+                settle=settle,
+                mission=mission_id,
+                commit_reads=False,
+            )
+        if done is not None:
+            self.scheduler.announce(mission_id, done, {})
+        return dict(body)
+
+    async def _is_stored(self, key: str) -> bool:
+        return await self.mind.image.transact(
+            lambda root: bool(missions.id_of(root, key)), note="look up a key"
+        )
 
     async def _brief(self, request: Request, send: Send) -> Reply:
         return await self._accept(request, checked(request.brief()), send)

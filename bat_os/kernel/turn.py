@@ -369,7 +369,7 @@ async def try_turn(image: ImageStore, cell: Cell, brief: Brief, candidate: Candi
     return await Turn(image, cell, candidate).run(brief)
 
 
-async def take_turn(
+async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     image: ImageStore,
     cell: Cell,
     brief: Brief,
@@ -377,6 +377,7 @@ async def take_turn(
     *,
     settle: Callable[[Root, Answer], Any] = lambda _, answer: answer,
     mission: str = "",
+    commit_reads: bool = True,
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -388,9 +389,11 @@ async def take_turn(
         brief: The message.
         candidate: A method to use as if it were installed on the target.
         settle: More to do in the same transaction, with the answer: install the candidate,
-            store the mission's end. What it raises undoes all. A turn that only reads and
-            has no mission needs no transaction: the root is then an empty map.
-        mission: On whose behalf; what was read is then checked even if nothing is written.
+            store the mission's end. What it raises undoes all. For a turn that needs no
+            transaction the root is an empty map.
+        mission: Id of the mission that it belongs to, if any.
+        commit_reads: A turn of a mission is committed even if it writes nothing, after what it
+            read was checked once more.
 
     Raises:
         ConflictError: Stale TRIES times in a row.
@@ -405,7 +408,7 @@ async def take_turn(
                 turn.apply(root)
                 return settle(root, replace(answer, value=turn.settled(answer.value)))
 
-            if answer.writes or mission:
+            if answer.writes or (mission and commit_reads):
                 note = f"{brief.target} {brief.selector}"[:70]
                 done = await image.transact(work, note=note, mission=mission)
             else:

@@ -89,8 +89,12 @@ def check_readable(value: Any) -> None:
         TooLargeError: It is too long, too deep, or has too many parts.
         NotPlainError: Some part cannot be sent at all.
     """
+    _check_fits(to_wire(value))
+
+
+def _check_fits(value: Any) -> None:
     try:
-        packed = pack({"": {"": {"": {"": to_wire(value)}}}})
+        packed = pack({"": {"": {"": {"": value}}}})
     except TooLargeError as error:
         raise TooLargeError(f"the answer does not fit into a message: {error}") from error
     if len(packed) > MAX_FRAME - _ENVELOPE:
@@ -113,7 +117,7 @@ def result(brief: Brief, answer: Answer, **about: Any) -> dict[str, Any]:
         "tokens": 0,
     }
     body |= asked(brief) | about
-    check_readable(body)
+    _check_fits(body)
     return body
 
 

@@ -8,6 +8,7 @@ from bat_os.core.protocol import Request, decode_reply, encode_reply
 from bat_os.errors import (
     ArgumentsError,
     BusyError,
+    CancelledError,
     DeadlineError,
     KeyReusedError,
     NotFoundError,
@@ -122,12 +123,8 @@ async def test_an_answer_that_is_too_large_changes_nothing(ask, image, make, key
         "def grow(self):\n    self.n = 1\n    self._p_changed = True\n    return 'x' * (1 << 20)\n"
     )
     await make("o", [source])
-    if key:
-        body, _ = await ask("send", "grow", target="o", key=key)
-        assert body["code"] == "TOO_LARGE"
-    else:
-        with pytest.raises(TooLargeError, match="does not fit into a message"):
-            await ask("send", "grow", target="o")
+    with pytest.raises(TooLargeError, match="does not fit into a message"):
+        await ask("send", "grow", target="o", key=key)
     assert "n" not in await slots(image, "o")
 
 
@@ -201,3 +198,57 @@ async def test_an_object_of_many_skills_can_still_be_shown(ask, image):
     alone, _ = await ask("inspect", "remember")
     assert list(alone["methods"]) == ["remember"]
     assert len(alone["methods"]["remember"]["provenance"]["candidates"]) == 3
+
+
+async def last_commit(image):
+    return await image.transact(lambda root: image.storage.lastTransaction(), note="look")
+
+
+async def test_a_known_message_that_only_reads_commits_nothing_under_its_key_either(
+    ask, image, make
+):
+    await make("o", ["def twice(self, n):\n    return 2 * n\n"], parents=("traits_obj",))
+    before = await last_commit(image)
+    answers = [await ask("send", "twice", n, target="o", key=f"k{n}") for n in (1, 2, 1)]
+    assert [(body["result"], early) for body, early in answers] == [(2, []), (4, []), (2, [])]
+    assert await last_commit(image) == before
+
+
+async def test_a_known_message_that_only_reads_takes_two_looks_at_the_image_under_a_key(
+    ask, image, make, monkeypatch
+):
+    await make("o", ["def twice(self, n):\n    return 2 * n\n"])
+    notes, transact = [], image.transact
+
+    async def count(work, *, note, mission=""):
+        notes.append(note)
+        return await transact(work, note=note, mission=mission)
+
+    monkeypatch.setattr(image, "transact", count)
+    await ask("send", "twice", 1, target="o", key="a")
+    assert notes == ["look up a key", "read o"]
+    await ask("send", "twice", 1, target="o", key="b")  # what it read is known by now
+    assert notes[2:] == ["look up a key"]
+
+
+async def test_a_known_message_that_writes_is_one_commit_with_its_key_and_answer(ask, image):
+    await ask("send", "remember", "milk")
+    body, early = await ask("send", "remember", "eggs", key="k")
+    assert (body["result"], early) == (["milk", "eggs"], [])
+    stored, _ = await ask("brief.get", key="k")
+    assert (stored["state"], stored["answer"]) == ("complete", {"type": "result", "body": body})
+    again, _ = await ask("send", "remember", "eggs", key="k")
+    assert (again, (await slots(image))["notes"]) == (body, ["milk", "eggs"])
+
+
+async def test_a_turn_under_a_key_can_be_cancelled(ask, image, make):
+    await make("o", ["def wait(self):\n    while True:\n        pass\n"])
+    asking = asyncio.ensure_future(ask("send", "wait", target="o", key="k"))
+    while True:
+        try:
+            if (await ask("cancel", key="k"))[0] == {"cancelled": True}:
+                break
+        except NotFoundError:  # it has not come to its turn yet
+            await asyncio.sleep(0)
+    with pytest.raises(CancelledError, match="cancelled"):
+        await asking

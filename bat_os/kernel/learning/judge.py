@@ -260,14 +260,19 @@ class Validation:
 
         What only the words of the wish make doubtful, an example that is reproduced settles.
         """
-        source, brief = found.source, self._brief
-        if ignores := self._ignored(source):
-            return replace(found, doubt=f"ignores its argument {ignores!r}", ignores=ignores)
-        doubt, wish = "", goal(brief)
+        source, brief, doubt = found.source, self._brief, ""
         if not self._examples or found.passed < len(self._examples):
             doubt = find_implausible(
-                wish, brief.selector, answer.value, writes=answer.writes, slots=self._target.slots
+                goal(brief),
+                brief.selector,
+                answer.value,
+                writes=answer.writes,
+                slots=self._target.slots,
             )
+        if doubt and answer.value is None and not answer.writes:  # there is nothing to ask about
+            return replace(found, problem=doubt)
+        if ignores := self._ignored(source):
+            return replace(found, doubt=f"ignores its argument {ignores!r}", ignores=ignores)
         if doubt:
             return replace(found, doubt=doubt)
         probed, dull = await self._probe(source, answer.value)

@@ -72,6 +72,11 @@ class _Entry:
             return error
 
 
+def new_mission_id(now: float) -> str:
+    """Return an id for a mission that begins now; ids sort by time."""
+    return f"{int(now * 1000):012x}{secrets.token_hex(6)}"
+
+
 class Intake:
     """Stores briefs and starts their missions."""
 
@@ -101,7 +106,7 @@ class Intake:
 
     def _enter(self, brief: Brief, session: str, key: str) -> _Entry:
         now = time.time()
-        mission_id = f"{int(now * 1000):012x}{secrets.token_hex(6)}"
+        mission_id = new_mission_id(now)
         about = {"session": session, "accepted": now}
         stored: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
         entry = _Entry(brief, mission_id, key or mission_id, about, stored)

@@ -86,9 +86,10 @@ class Scheduler:
         self._mind = mind
         self._journal = journal
         self.text_feed = TextFeed()
-        self._cycle = CognitiveCycle(mind, self._announce, self.text_feed)
+        self._cycle = CognitiveCycle(mind, self.announce, self.text_feed)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
+        self._turns: dict[str, asyncio.Task[Any]] = {}
         self._places = FairGate(RUNNING)
         self._usual_seconds = _GUESS_SECONDS
         self._ready = asyncio.Event()
@@ -164,6 +165,32 @@ class Scheduler:
             if job.begun:  # a task that has not had its first step would end without a word
                 job.task.cancel()
         return True
+
+    @contextlib.contextmanager
+    def cancellable(self, key: str) -> Iterator[None]:
+        """Let ``cancel_turn`` end what runs inside the ``with`` block of this task.
+
+        Raises:
+            CancelledError: It was ended so.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("only a task can be cancelled")
+        self._turns[key] = task
+        try:
+            yield
+        except asyncio.CancelledError:
+            if key in self._turns:  # the client, or the kernel that shuts down
+                raise
+            task.uncancel()
+            raise CancelledError("cancelled by the asker") from None
+        finally:
+            self._turns.pop(key, None)
+
+    def cancel_turn(self, key: str) -> bool:
+        """Cancel the turn that answers a message with this key; return False if none runs."""
+        task = self._turns.pop(key, None)
+        return task is not None and task.cancel()
 
     async def resume(self) -> int:
         """Take up what an earlier kernel left unfinished; return how many missions."""
@@ -268,10 +295,11 @@ class Scheduler:
             raise NotFoundError(f"the mission {mission_id} has not ended, and does not run")
         return record.answer
 
-    def _announce(self, mission_id: str, mission: Mission, detail: dict[str, Any]) -> None:
-        told = notice(mission_id, mission, detail)
+    def announce(self, mission_id: str, mission: Mission, detail: dict[str, Any]) -> None:
+        """Publish a mission's new state, which is committed."""
+        event = notice(mission_id, mission, detail)
         job = self._jobs.get(mission_id)
         for listener in list(job.listeners) if job else ():
-            listener(told)
-        self._journal(self.feed.publish(told, mission))
+            listener(event)
+        self._journal(self.feed.publish(event, mission))
         cross(mission.state.value)

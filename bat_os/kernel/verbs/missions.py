@@ -58,8 +58,11 @@ class MissionVerbs:
         return Reply("result", request.id, await self._read(read))
 
     async def _cancel(self, request: Request, _: Send) -> Reply:
-        brief_id = await self._read(lambda root: _brief_id(root, request))
-        return Reply("result", request.id, {"cancelled": self._scheduler.cancel(brief_id)})
+        cancelled = bool(request.key) and self._scheduler.cancel_turn(request.key)
+        if not cancelled:
+            brief_id = await self._read(lambda root: _brief_id(root, request))
+            cancelled = self._scheduler.cancel(brief_id)
+        return Reply("result", request.id, {"cancelled": cancelled})
 
     async def _list(self, request: Request, _: Send) -> Reply:
         """Answer with missions, the newest first; page on with ``before``."""
