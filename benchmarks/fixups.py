@@ -162,7 +162,7 @@ def main(arguments: Any = None) -> None:
     """Read the arguments; draw, or count and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--draw", action="store_true", help="draw the drafts again")
-    parser.add_argument("--wishes", type=int, default=40, help="training examples to draw for")
+    parser.add_argument("--wishes", type=int, default=96, help="training examples to draw for")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args(arguments)
     if options.draw:

@@ -26,6 +26,7 @@ from bat_os.method.text import (
     MAX_SOURCE,
     count_stores,
     get_bound,
+    get_dotted,
     get_uses,
     is_name,
     parse_method,
@@ -180,8 +181,7 @@ def _pass_self(draft: _Draft) -> bool:
             continue
         func = call.func
         handed = bool(call.args) and is_name(call.args[0], "self")
-        message = isinstance(func, ast.Attribute) and func.attr == selector
-        if message and is_name(func.value, "self"):  # type: ignore[attr-defined]  # an Attribute
+        if get_dotted(func) == f"self.{selector}":
             call.func = ast.Name(selector, ast.Load())
         elif not is_name(func, selector) or handed:
             continue
@@ -321,12 +321,11 @@ def _is_import(node: ast.AST) -> bool:
 def _is_useless_import(node: ast.AST, used: Collection[str]) -> bool:
     if not isinstance(node, ast.Import | ast.ImportFrom):
         return False
-    source = node.module if isinstance(node, ast.ImportFrom) else None
-    return not any(
-        (item.asname or item.name).partition(".")[0] in used
-        or (source if isinstance(node, ast.ImportFrom) else item.name) in SAFE_MODULES
-        for item in node.names
-    )
+    modules = {item.name for item in node.names}
+    if isinstance(node, ast.ImportFrom):
+        modules = {node.module or ""}
+    names = {(item.asname or item.name).partition(".")[0] for item in node.names}
+    return names.isdisjoint(used) and SAFE_MODULES.isdisjoint(modules)
 
 
 def _import_missing(draft: _Draft) -> bool:
@@ -384,10 +383,8 @@ def _printed(node: ast.AST) -> ast.expr | None:
         return None
     if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
         return node.args[0]
-    joined = ast.parse("' '.join(map(str, ()))", mode="eval").body
-    assert isinstance(joined, ast.Call)  # noqa: S101 - for the type checker
-    joined.args[0].args[1] = ast.Tuple(node.args, ast.Load())  # type: ignore[attr-defined]  # map(...)
-    return joined
+    values = unparse(ast.Tuple(node.args, ast.Load())).strip()
+    return ast.parse(f"' '.join(map(str, {values}))", mode="eval").body if values else None
 
 
 def _return_result(draft: _Draft) -> bool:

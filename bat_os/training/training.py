@@ -134,7 +134,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_free(folder: Path) -> None:
-    """Return nothing where an adapter may be written; an older one there is replaced.
+    """Raise unless an adapter may be written there; it replaces an older one.
 
     Raises:
         ArgumentsError: Something else is there.
