@@ -71,12 +71,11 @@ def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
     selector = find_forwarded(source, method.selector) or method.selector
     if holder.lookup(selector) is None:
         return {}
-    wish, _, line = hit.text.partition("\n")
     return {
         "object": meta["object"],
         "selector": selector,
-        "wish": wish,
-        "signature": line,
+        "wish": hit.wish,
+        "signature": hit.signature,
         "status": status,
         "similarity": round(hit.similarity, 4),
     }

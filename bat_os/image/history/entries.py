@@ -57,9 +57,13 @@ def summary_of(selector: str, version: MethodVersion) -> Summary:
     """Return what ``version`` is found by: of a mission its brief, of a person its docstring."""
     origin = version.provenance
     if (asked := origin.get("brief")) is not None:
-        brief = Brief.from_plain(asked)
-        return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
+        return summary_of_brief(Brief.from_plain(asked))
     return summary_of_taught(selector, version.source, origin.get("examples", ()))
+
+
+def summary_of_brief(brief: Brief) -> Summary:
+    """Return what the method is found by that a mission wrote for ``brief``."""
+    return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
 
 
 def summary_of_taught(selector: str, source: str, examples: Sequence[Mapping[str, Any]]) -> Summary:

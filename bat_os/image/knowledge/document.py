@@ -49,6 +49,16 @@ class Passage:
     similarity: float
     position: int
 
+    @property
+    def wish(self) -> str:
+        """Of a method or seed: what it was made for, in words."""
+        return self.text.partition("\n")[0]
+
+    @property
+    def signature(self) -> str:
+        """Of a method or seed: its ``def`` line."""
+        return self.text.partition("\n")[2]
+
 
 class Document(Persistent):
     """A document and its passages; only the documents of found passages are loaded.

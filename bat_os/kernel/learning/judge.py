@@ -17,13 +17,14 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal, kinds, parameters, signature
+from bat_os.core.brief import goal, kinds, parameters
 from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
 from bat_os.core.values import to_wire
 from bat_os.errors import NotFoundError, TransitionError
 from bat_os.failpoints import cross
+from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import digest
 from bat_os.kernel.learning.target import find_replaced
@@ -210,7 +211,7 @@ class Validation:
             raise NotFoundError("no candidate was chosen")
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         event = MethodVerified(chosen.draft, choice.status, verdicts, **self.spent)
-        summary = f"{goal(self._brief)}\n{signature(self._brief)}"
+        summary = summary_of_brief(self._brief).text
         vector = await self._mind.catalog.embed([summary])
         skill = Skill(
             self._brief.selector,

@@ -51,7 +51,7 @@ async def find_known(mind: KernelContext, brief: Brief) -> Known | None:
     hits = await mind.catalog.search((wish,), top_k=NEAREST, kind="method")
     if not hits:
         return None
-    wishes = [hit.text.partition("\n")[0] for hit in hits]
+    wishes = [hit.wish for hit in hits]
     vectors = await mind.catalog.embed([wish, *wishes])
     values = len(brief.args) + len(brief.kwargs)
     likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
@@ -79,5 +79,5 @@ def _first_that_fits(
             continue
         reached = target.lookup(selector)
         if meta.get("pure") or (reached is not None and reached == found.lookup(selector)):
-            return Known(holder, selector, hit.text.partition("\n")[0], round(similarity, 4))
+            return Known(holder, selector, hit.wish, round(similarity, 4))
     return None
