@@ -61,7 +61,7 @@ class Tally:
 
 
 class CallCounter:
-    """Counts answered calls in memory until ``history.uses`` writes them.
+    """Counts answered calls in memory until ``history.marks`` writes them.
 
     Belongs to one event loop. Counting a call takes less than a microsecond.
     """

@@ -20,7 +20,7 @@ from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files.storage import when_lost
-from bat_os.image.history.uses import keep_flushing
+from bat_os.image.history.marks import keep_flushing
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.listeners import Endpoint, start_authenticator
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS

@@ -25,7 +25,7 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
-from bat_os.image.history.uses import CLIENT, Fault, fault_of, note_faults
+from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import ref_of, thaw
 from bat_os.kernel.primitives import PRIMITIVES, slot_named
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, find, refers, slot_value

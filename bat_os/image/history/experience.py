@@ -38,7 +38,7 @@ from bat_os.core.values import to_wire
 from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.history import marks
-from bat_os.image.history.uses import faults_of, uses_of
+from bat_os.image.history.marks import faults_of, uses_of
 from bat_os.image.objects import Method, UvmObject, object_of
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, marks, versions
-from bat_os.image.history.uses import failing, faults_of, uses_of
+from bat_os.image.history.marks import failing, faults_of, uses_of
 from bat_os.image.history.versions import is_whole, locate, status_of, version_of
 from bat_os.image.objects import Method, UvmObject, connection_of, ref_of
 

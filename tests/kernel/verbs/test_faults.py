@@ -1,4 +1,4 @@
-"""bat_os.image.history.uses: what fails in use is counted by version, and three are a flag."""
+"""bat_os.image.history.marks: what fails in use is counted by version, and three are a flag."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.errors import CellError
-from bat_os.image.history.uses import FLAG_AT, MAX_FAULTS, Fault, note_faults
+from bat_os.image.history.marks import FLAG_AT, MAX_FAULTS, Fault, note_faults
 from bat_os.image.objects import digest
 from bat_os.kernel.turn import Candidate, take_turn, try_turn
 
