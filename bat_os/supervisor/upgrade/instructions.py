@@ -41,7 +41,9 @@ OPEN: Final = "unsigned"
 _ADVICE: Final = "see docs/operations.md, Upgrade"
 _WHERE: Final = "the instructions"
 _FORMAT: Final = "bat_os.image.migrations.format_"
-_Version = Annotated[str, text(40, pattern=r"[0-9]+(\.[0-9]+){0,3}[a-z0-9.+-]{0,20}")]
+_Version = Annotated[
+    str, text(40, pattern=r"[0-9]+(\.[0-9]+){0,3}[a-z0-9.+-]{0,20}", takes="a version")
+]
 _Sha = Annotated[str, text(64, pattern="[0-9a-f]{64}", takes="64 hexadecimal digits")]
 
 
@@ -50,12 +52,17 @@ class _Program(Record, frozen=True):
 
 
 class _Libraries(Record, frozen=True):
-    requirements: Annotated[str, text(65, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\.txt")]
+    requirements: Annotated[
+        str, text(65, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\.txt", takes="a .txt file")
+    ]
     hash: _Sha
 
 
 class _Migration(Record, frozen=True):
-    module: Annotated[str, text(40, pattern=r"bat_os\.image\.migrations\.format_[1-9][0-9]{0,5}")]
+    module: Annotated[
+        str,
+        text(40, pattern=r"bat_os\.image\.migrations\.format_[1-9][0-9]{0,5}", takes="format_N"),
+    ]
 
 
 class _Action(Record, frozen=True):
@@ -73,7 +80,9 @@ class _Action(Record, frozen=True):
 
 class _Document(Record, frozen=True):
     schema: Literal[1]
-    id: Annotated[str, text(64, pattern="[A-Za-z0-9][A-Za-z0-9._-]*")]
+    id: Annotated[
+        str, text(64, pattern="[A-Za-z0-9][A-Za-z0-9._-]*", takes="letters, digits and ._-")
+    ]
     before: _Version = msgspec.field(name="from")
     after: _Version = msgspec.field(name="to")
     actions: list[_Action]

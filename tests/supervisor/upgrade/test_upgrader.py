@@ -136,7 +136,7 @@ async def test_an_upgrade_is_carried_out_once(upgrade_home, project):
         ({"from": "0.9"}, "is for version 0.9, but 1.0 is running"),
         ({"to": "7.0"}, "the commit is version 2.0"),
         ({"actions": [{"git_ff": {"commit": "0" * 40}}]}, "is not in"),
-        ({"id": "../u"}, "id:"),
+        ({"id": "../u"}, "id must be letters, digits"),
     ],
 )
 async def test_instructions_that_cannot_end_well_are_refused_while_the_kernel_serves(
