@@ -120,15 +120,17 @@ async def test_a_wrong_port_of_a_kernel_elsewhere_is_named(tmp_path):
     assert f"no daemon answers at {address}; is it running" in line
     status, line, code = await refuse(tmp_path, "list", BATOS_CONNECT=address)
     assert (status, code) == (2, "INVALID_ARGS")
-    assert "needs a key: batos keys make NAME" in line
+    assert "needs a key: run `batos keys make NAME`" in line
 
 
-@pytest.mark.parametrize("port", ["99999", "http"])
-def test_a_port_that_is_none_is_refused_with_what_it_takes(tmp_path, port):
+@pytest.mark.parametrize(
+    ("port", "why"), [("99999", "must be a port, 0 (any) or -1 (none)"), ("http", "takes a number")]
+)
+def test_a_port_that_is_none_is_refused_with_what_it_takes(tmp_path, port, why):
     status, line = serve(tmp_path, "--tcp-port", port)
     assert status in (2, 78)
     assert "--tcp-port" in line
-    assert "takes a" in line
+    assert why in line
 
 
 # ---- 3: no model ------------------------------------------------------------------------
@@ -152,7 +154,7 @@ async def test_without_a_model_it_says_which_is_missing_and_how_to_get_one(tmp_p
         line = one_line(ended)
         assert ended.status == 1
         assert line.startswith("MODEL_UNAVAILABLE the image has no model SmolLM2-135M-Instruct; ")
-        assert line.endswith("batos models fit which profile would do (BATOS_PROFILE=NAME)")
+        assert line.endswith("batos models fit shows which profile fits (BATOS_PROFILE=NAME)")
         again = await verb(kernel.home.path, "send", "genesis_obj", "double", "3", "--json")
         assert (again.status, again.json["error"]["code"]) == (1, "MODEL_UNAVAILABLE")
 
@@ -216,7 +218,7 @@ def test_someone_elses_home_is_named_with_whose_it_is(closed, words):
         assert ended.returncode == 2
         assert "Traceback" not in ended.stderr
         assert f"{home} " in said
-        assert "name one of your own: BATOS_HOME=FOLDER, or --home FOLDER" in said
+        assert "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER" in said
         assert ("belongs to user" in said) == (begin is not None)
 
 
@@ -225,7 +227,7 @@ def test_no_kernel_starts_in_someone_elses_home(closed):
     home, begin = closed
     for status, line in (serve(home, preexec_fn=begin), start(home, preexec_fn=begin)):
         assert status == 78
-        assert "name one of your own: BATOS_HOME=FOLDER, or --home FOLDER" in line
+        assert "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER" in line
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes rights away as Linux does")
@@ -303,7 +305,7 @@ async def test_a_message_with_too_few_or_many_arguments_is_shown_as_it_is_writte
     status, line, code = await refuse(home, "send", "genesis_obj", "double", *numbers)
     assert (status, code) == (1, "SANDBOX_FAILED")
     assert line.startswith("TypeError: double() ")
-    assert line.endswith("; it is written double(number)")
+    assert line.endswith("; write it as double(number)")
 
 
 @pytest.mark.parametrize(
