@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging as stdlib_logging
 import math
 import os
@@ -50,6 +51,9 @@ SWITCHES: Final = {
 }
 # Written by the image beside the links, in the format of sha256sum; sorted by file name.
 SUMS_NAME: Final = "SHA256SUMS"
+_WEIGHTS: Final = re.compile(r"[\w-][\w.-]*\.safetensors\Z", re.ASCII)
+_ONE_FILE: Final = "model.safetensors"
+_INDEX: Final = "model.safetensors.index.json"
 # A threading.Event cannot be awaited; this is how often a waiting call looks at it.
 POLL_SECONDS: Final = 0.05
 _Item = TypeVar("_Item")
@@ -86,6 +90,27 @@ def package_folder(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)
     places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0]) if places else None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files that transformers would load from ``folder``.
+
+    Raises:
+        OSError: There are none, or the index cannot be read.
+        ValueError: The index is not what it should be.
+    """
+    if (folder / _ONE_FILE).is_file():
+        return [folder / _ONE_FILE]
+    if not (folder / _INDEX).is_file():
+        raise OSError(f"{_ONE_FILE} is missing")
+    index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    table = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise ValueError(f"{_INDEX} has no table of files")
+    names = sorted(set(table.values()))
+    if not names or not all(map(_WEIGHTS.match, names)):
+        raise ValueError(f"{_INDEX} names no file, or one that is not beside it")
+    return [folder / name for name in names]
 
 
 async def run_module(module: str, arguments: Sequence[str], hear: Callable[[str], None]) -> int:

@@ -1,10 +1,10 @@
-"""Fetches a model from the Hugging Face hub into a folder, from which the image takes it in.
+"""Downloads a model from the Hugging Face hub into a folder, from which the image stores it.
 
     fetch > child process: python -m bat_os.engines.hub > one JSON object per line on stdout
 
 A child, because this process keeps the hub's libraries offline and because killing a child
 is the one sure way to stop a download. Nothing that came is lost: an unfinished file is a
-hidden ``.part`` beside its place, and the next fetch goes on at its last byte.
+hidden ``.part`` beside its place, and the next fetch resumes at its last byte.
 
 What the hub says is checked: names of files, kinds (no pickles, no Python), sizes, room on the
 disk, and the hash of every file.
@@ -108,23 +108,25 @@ async def fetch(
             something else than it announced, or there is no room; the message says what to do.
     """
     if not _REPO.match(repo) or ".." in repo:
-        raise ArgumentsError(f"{repo[:60]!r} is no id of a model on the hub; it is owner/name")
+        raise ArgumentsError(
+            f"{repo[:60]!r} is not an id of a model on the hub; it must be owner/name"
+        )
     if not _REVISION.match(revision) or ".." in revision:
-        raise ArgumentsError(f"{revision[:60]!r} is no branch, tag or commit")
+        raise ArgumentsError(f"{revision[:60]!r} is not a branch, tag or commit")
     end: dict[str, Any] = {}
     last = ""
 
     def hear(line: str) -> None:
         nonlocal last
         try:
-            told = json.loads(line)
-            said = str(told.pop("say", ""))
+            message = json.loads(line)
+            said = str(message.pop("say", ""))
         except (ValueError, AttributeError, TypeError):
             last = line or last  # what the interpreter or a library says when it goes down
             return
         if said:
             progress(said)
-        end.update(told)
+        end.update(message)
 
     place = await asyncio.to_thread(folder.absolute)
     arguments = [repo, revision, str(place), endpoint, only]
@@ -163,7 +165,7 @@ def choose_files(files: Sequence[RemoteFile], only: str = "") -> list[RemoteFile
         text = ", ".join(sorted({_PART.sub("", file.name) for file in ggufs})[:30])
         raise ModelError(f"it has no GGUF file {only}; there are: {text}")
     raise ModelError(
-        "it has no weights as safetensors or GGUF; pickled weights (.bin, .pt) are not taken, "
+        "it has no weights as safetensors or GGUF; pickled weights (.bin, .pt) are not used, "
         "since loading them can run foreign code"
     )
 
@@ -391,8 +393,8 @@ def _say(line: str) -> None:
     _tell(say=line)
 
 
-def _tell(**told: Any) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def _tell(**message: Any) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

@@ -243,7 +243,7 @@ class Fit:
 
 
 def fit(profile: Profile, machine: Machine, *, stored: int = 0) -> Fit:
-    """Return whether the machine bears the profile; each reason is a clause for people.
+    """Return whether the machine can run the profile; each reason is a clause for people.
 
     Args:
         profile: Which.

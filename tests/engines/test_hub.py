@@ -225,13 +225,13 @@ async def test_an_answer_that_makes_no_sense_is_an_error_and_no_traceback(hub, f
 
 @pytest.mark.parametrize("repo", ["", "../x", "a/b/c", "a b/c", "-x/y", "a/..", "a\n/b"])
 async def test_an_id_that_is_none_is_refused(folder, repo):
-    with pytest.raises(ArgumentsError, match="no id of a model"):
+    with pytest.raises(ArgumentsError, match="is not an id of a model"):
         await fetch(repo, "main", folder, print)
 
 
 @pytest.mark.parametrize("revision", ["", "../x", "-x", "a b", "a..b"])
 async def test_a_revision_that_is_none_is_refused(folder, revision):
-    with pytest.raises(ArgumentsError, match="no branch, tag or commit"):
+    with pytest.raises(ArgumentsError, match="is not a branch, tag or commit"):
         await fetch("o/n", revision, folder, print)
 
 
@@ -275,5 +275,5 @@ def test_of_several_gguf_files_one_has_to_be_chosen():
 
 
 def test_a_repository_with_nothing_but_pickles_is_refused():
-    with pytest.raises(ModelError, match=r"pickled weights .* are not taken"):
+    with pytest.raises(ModelError, match=r"pickled weights .* are not used"):
         chosen("pytorch_model.bin", "config.json")

@@ -256,7 +256,7 @@ class Row:
                 self._text.end(finished=True)
 
     def end(self, reused: int) -> Completion:
-        """Tell what was held back and return the whole, of which ``reused`` was not read."""
+        """Send what was held back and return the whole; ``reused`` tokens were not read."""
         self._text.end(finished=False)
         self._text.read, self._text.reused = self._read, reused
         return self._text.completion()

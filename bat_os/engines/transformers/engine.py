@@ -338,7 +338,7 @@ class LocalModel:
         """Make the adapter in ``folder`` known; an older one of that name goes when it fits.
 
         Raises:
-            ModelError: It is no adapter, or it does not fit the model, where that is known.
+            ModelError: It is not an adapter, or it does not fit the model, where that is known.
         """
         try:
             adapter = read_adapter(folder)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import shutil
 import sys
 from collections import Counter
@@ -24,7 +23,7 @@ import psutil
 from safetensors import SafetensorError, safe_open
 
 from bat_os.core.forms import NF4, SPARE_BYTES, Device, Form, Stored, form_to_store
-from bat_os.engines.base import default_threads, prepare, run_step, say_line
+from bat_os.engines.base import default_threads, prepare, run_step, say_line, weight_files
 from bat_os.errors import BatError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
@@ -132,32 +131,6 @@ def _bitsandbytes_version() -> str:
     except (ImportError, OSError, RuntimeError):  # no wheel here, or one without this device
         return ""
     return str(bitsandbytes.__version__)
-
-
-_FILE: Final = re.compile(r"[\w-][\w.-]*\.safetensors\Z", re.ASCII)
-ONE_FILE: Final = "model.safetensors"
-INDEX: Final = "model.safetensors.index.json"
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that transformers would load from ``folder``.
-
-    Raises:
-        OSError: There are none, or the index cannot be read.
-        ValueError: The index is not what it should be.
-    """
-    if (folder / ONE_FILE).is_file():
-        return [folder / ONE_FILE]
-    if not (folder / INDEX).is_file():
-        raise OSError(f"{ONE_FILE} is missing")
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    table = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
-        raise ValueError(f"{INDEX} has no table of files")
-    names = sorted(set(table.values()))
-    if not names or not all(map(_FILE.match, names)):
-        raise ValueError(f"{INDEX} names no file, or one that is not beside it")
-    return [folder / name for name in names]
 
 
 # Taken over as they are: tokenizer, template, licence. Not the weights, nor what describes them.

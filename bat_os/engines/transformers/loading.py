@@ -23,9 +23,8 @@ import psutil
 import torch
 from safetensors import safe_open
 
-from bat_os.engines.base import SUMS_NAME
+from bat_os.engines.base import SUMS_NAME, weight_files
 from bat_os.engines.transformers.decoding import LoadedModel
-from bat_os.engines.transformers.forms import weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
