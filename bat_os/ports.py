@@ -1,6 +1,6 @@
 """What the kernel needs from the outside: protocols, and the values they exchange.
 
-Adapters live in ``engines/`` and ``cells/``; ``cli/`` chooses among them. Each port has at
+Adapters live in ``engines/`` and ``cells/``; ``app/`` chooses among them. Each port has at
 least one real adapter and one shipped fake (``scripted.py``), and all of them pass the same
 contract tests.
 """

@@ -1,4 +1,4 @@
-"""In which form a model is kept in the image, and in which one it is brought into memory.
+"""In which form a model is stored in the image, and in which one it runs.
 
 One rule for both: what is packed at intake is what would have been packed at every load.
 
@@ -9,7 +9,7 @@ One rule for both: what is packed at intake is what would have been packed at ev
     CPU                               as stored; 16 bits become 32 where the CPU is slow with them
     CPU, fits packed only             NF4
 
-Pure functions of facts, which ``engines/local/forms.py`` collects.
+Pure functions of facts, which ``engines/transformers/forms.py`` collects.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def form_to_store(device: Device, stored: Stored, wanted: str = "") -> str:
     try:
         form = plan_form(replace(device, free=device.memory), stored, wanted)
     except MemoryError:
-        return ""  # it runs nowhere here; another machine may take it as it is
+        return ""  # it runs nowhere here; another machine may run it as it is
     return NF4 if form.quantize else ""
 
 

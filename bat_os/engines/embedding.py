@@ -88,7 +88,7 @@ class MiniLmEmbedder:
         except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"the embedding model in {folder} failed: {reason}; take its files in again"
+                f"the embedding model in {folder} failed: {reason}; store its files again"
             ) from error
         return np.asarray(vectors, dtype=np.float32)
 

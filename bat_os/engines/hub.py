@@ -345,7 +345,7 @@ def _is_usable(name: str) -> bool:
 
 
 def _part(folder: Path, file: RemoteFile) -> Path:
-    """Return the place of the unfinished file; the name tells which version of it that is."""
+    """Return the place of the unfinished file; its name has the version of the file."""
     version = hashlib.sha256((file.sha256 or file.blob).encode()).hexdigest()[:12]
     place = folder / file.name
     return place.with_name(f".{place.name}.{version}.part")
@@ -383,17 +383,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         fetched = fetch_here(repo, revision, Path(folder), _say, endpoint, only)
     except ModelError as error:
-        _tell(failed=str(error), details=error.details)
+        _print(failed=str(error), details=error.details)
         return 1
-    _tell(done=asdict(fetched))
+    _print(done=asdict(fetched))
     return 0
 
 
 def _say(line: str) -> None:
-    _tell(say=line)
+    _print(say=line)
 
 
-def _tell(**message: Any) -> None:
+def _print(**message: Any) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

@@ -377,7 +377,7 @@ class LlamaServer:
         """Return the chat as the model's own template writes it, up to the answer.
 
         Raises:
-            ModelError: The template does not take it.
+            ModelError: The template cannot render it.
         """
         import httpx2  # heavy
 
@@ -388,7 +388,7 @@ class LlamaServer:
         text = reply.json().get("prompt") if reply.status_code == 200 else None
         if not isinstance(text, str):
             raise ModelError(
-                "the model's chat template does not take these messages; "
+                "the model's chat template cannot render these messages; "
                 "drop the system message, or choose another model"
             )
         return text
@@ -433,7 +433,7 @@ def grammar_for(schema: Mapping[str, Any] | None) -> str:
 
 
 def _identify(file: Path) -> tuple[Any, ...]:
-    """Return what tells whether a file was tried before, after a look at it without llama.cpp."""
+    """Return the identity of a file, to know one that was tried; looks at it without llama.cpp."""
     try:
         with file.open("rb") as stream:
             magic = stream.read(len(MAGIC))

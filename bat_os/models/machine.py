@@ -47,10 +47,10 @@ def _cores() -> int:
 def find_gpu() -> tuple[int, int]:
     """Return bytes and free bytes of the largest NVIDIA GPU; zeros without one or its driver."""
     try:
-        told = subprocess.run(  # noqa: S603 - fixed words
+        answer = subprocess.run(  # noqa: S603 - fixed words
             _QUERY, capture_output=True, text=True, timeout=10, check=True
         )
-        rows = [line.split(",") for line in told.stdout.splitlines() if line.strip()]
+        rows = [line.split(",") for line in answer.stdout.splitlines() if line.strip()]
         return max((int(total) << 20, int(free) << 20) for total, free in rows)
     except (OSError, ValueError, subprocess.SubprocessError):
         return 0, 0

@@ -181,7 +181,7 @@ class ModelMemory:
 
     def facts(self) -> dict[str, Any]:
         """Return each budget and what is held of it, in bytes; the GPU's under ``gpu``."""
-        told = {
+        facts = {
             place: {
                 "budget": budget.most,
                 "used": sum(model.size for model in self._loaded(place)),
@@ -189,7 +189,7 @@ class ModelMemory:
             }
             for place, budget in self.budgets.items()
         }
-        return {**told[MAIN], **({"gpu": told[GPU]} if GPU in told else {})}
+        return {**facts[MAIN], **({"gpu": facts[GPU]} if GPU in facts else {})}
 
     def place_of(self, model: KnownModel) -> str:
         """Return where the model is, or will be; main memory for a device without a budget."""

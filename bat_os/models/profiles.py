@@ -98,9 +98,9 @@ class ModelSource(Record, frozen=True):
             ("file", self.engine != "llama.cpp" or self.file.endswith(".gguf"), "a .gguf file"),
             ("form", served or self.form in self.memory, forms),
         )
-        for key, holds, takes in checks:
+        for key, holds, allowed in checks:
             if not holds:
-                raise ValueError(f"{key} must be {takes}, not {getattr(self, key)!r}")
+                raise ValueError(f"{key} must be {allowed}, not {getattr(self, key)!r}")
 
     @property
     def size(self) -> int:
@@ -120,8 +120,8 @@ class Assignment(Record, frozen=True):
         model: Name of the model.
         adapter: LoRA adapter that it always uses; "" for none.
         writing: The one it uses instead while it writes a method; "" for ``adapter``.
-        temperature: Of what is sampled. First attempts and answers that only one version is
-            wanted of take the most likely text, whatever this is.
+        temperature: Of candidates, second tries and answers in a discussion. A first try takes
+            the most likely text, whatever this is.
         top_p: Nucleus of this probability mass.
         top_k: At most this many tokens to choose from.
         max_tokens: New tokens of a method; ``Limits`` has those of other answers.

@@ -27,7 +27,7 @@ class LoadedModel:
     Attributes:
         name: Of the model.
         size: Bytes it holds in memory; for a model that is to come in, what it will hold,
-            0 when nobody has measured that yet.
+            0 until that is measured.
         last_use: When it was used last; larger is later.
         in_use: A request is drawing from it.
         pinned: The owner wants it to stay.
@@ -54,10 +54,10 @@ class Room:
 
 
 def make_room(loaded: Iterable[LoadedModel], wanted: LoadedModel, budget: int) -> Room:
-    """Return who goes so that ``wanted`` and those who stay hold at most ``budget`` bytes.
+    """Return which models go so that those in memory hold at most ``budget`` bytes.
 
     Least recently used first; never one in use, never a pinned one, and none whose going
-    would not be needed. When even all of them are too few, nobody goes.
+    would not be needed. If even all of them are too few, none goes.
 
     Args:
         loaded: The models in memory; ``wanted`` may be among them.

@@ -283,7 +283,7 @@ class Roster:
         ticket.left = True
         self._waiting.pop(ticket.rank.number, None)
         if ticket.task is not None and ticket.drawing:
-            ticket.task.cancel()  # while it loads, the load goes on for those who come next
+            ticket.task.cancel()  # while it loads, the load goes on for the next caller
 
     def _start_next(self) -> None:
         for name in {ticket.device for ticket in self._waiting.values()}:
@@ -372,7 +372,7 @@ class Roster:
             "waiting": waiting,
             "pinned": model.name in self._memory.pinned,
             "adapters": list(stats.get("adapters", ())),
-            "personas": [who for who, one in self._assign.items() if one.model == model.name],
+            "personas": [name for name, own in self._assign.items() if own.model == model.name],
         }
 
 

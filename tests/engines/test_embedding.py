@@ -33,6 +33,6 @@ async def test_a_folder_without_a_model_is_an_error_that_says_what_to_do(tmp_pat
         return tmp_path
 
     embedder = MiniLmEmbedder(find)
-    with pytest.raises(ModelError, match="take its files in again"):
+    with pytest.raises(ModelError, match="store its files again"):
         await embedder.embed(["hello"])
     await embedder.close()

@@ -195,7 +195,7 @@ def _on_loop(
             on_text(index, text)
 
     def tell(index: int, text: str) -> None:
-        with suppress(RuntimeError):  # the loop is gone, and so is everyone who listens
+        with suppress(RuntimeError):  # the loop is gone, and its listeners with it
             loop.call_soon_threadsafe(deliver, index, text)
 
     return tell
@@ -412,7 +412,7 @@ class LocalModel:
         try:
             self._attach(model, name, handle, adapter)
         except ModelError as error:
-            self._refused[name] = str(error)  # for those who ask for it; the model is well
+            self._refused[name] = str(error)  # for calls that name it; the model works
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -447,7 +447,7 @@ class LocalModel:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    # The one case where only the text tells: torch has no type for main memory.
+    # Only the text says so: torch has no type for main memory.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
