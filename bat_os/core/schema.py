@@ -195,6 +195,8 @@ def _bounds(kind: Any, metas: Sequence[Meta]) -> str:
         if meta.max_length is not None:
             least = f"{meta.min_length} to" if meta.min_length else "at most"
             return f" of {least} {meta.max_length:,} {unit}"
+        if meta.min_length is not None:
+            return f" of at least {meta.min_length:,} {unit}"
     return ""
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 from bat_os.core.choosing import meaning
+from bat_os.core.schema import Meta, Record, convert, field, read_toml, text
 from bat_os.core.values import check, check_selector, check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.method.text import is_pure, parse
@@ -33,17 +33,45 @@ MAX_TEXT: Final = 1_000_000
 MAX_SOURCE: Final = 600  # characters; a longer one is too much of an example for a small model
 MAX_WISH: Final = 120
 MAX_ALSO: Final = 4
-_FIELDS: Final = frozenset(("wish", "source", "examples"))
-_OPTIONAL: Final = frozenset(("also",))
-_EXAMPLE_FIELDS: Final[Mapping[str, type]] = {
-    "args": list,
-    "kwargs": dict,
-    "slots": dict,
-    "value": object,
-    "one_of": list,
-    "after": dict,
-    "now": dt.datetime,
-}
+_WHERE: Final = "the seed library"
+_NOT_GIVEN: Final = object()
+
+
+class _Example(Record, frozen=True):
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    slots: dict[str, Any] = field(default_factory=dict)
+    value: Any = _NOT_GIVEN
+    one_of: Annotated[list[Any], Meta(min_length=1)] | None = None
+    after: dict[str, Any] = field(default_factory=dict)
+    now: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.value is _NOT_GIVEN) == (self.one_of is None):
+            raise ValueError("needs either value or one_of")
+        # Not a field of type datetime, which would be read from a text as well.
+        if self.now is not None and (not isinstance(self.now, dt.datetime) or not self.now.tzinfo):
+            raise ValueError("now must be a time with its zone, as in 2024-05-17T12:00:00Z")
+
+
+class _Entry(Record, frozen=True):
+    wish: str
+    source: Annotated[str, text(MAX_SOURCE)]
+    examples: Annotated[list[_Example], Meta(min_length=1)]
+    also: Annotated[list[str], Meta(max_length=MAX_ALSO)] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not _is_sentence(self.wish):
+            raise ValueError(
+                f"wish must be one line of at most {MAX_WISH} characters, as in 'Do it.'"
+            )
+        for phrase in self.also:
+            if not _is_sentence(_as_sentence(phrase)):
+                raise ValueError(f"also: {phrase!r} must be one line without an end, as in 'do it'")
+
+
+class _File(Record, frozen=True):
+    seed: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,52 +151,33 @@ def parse_seeds(text: str) -> tuple[Seed, ...]:
 
 def _load(text: str) -> list[Any]:
     if len(text) > MAX_TEXT:
-        raise ArgumentsError(f"the seed library is longer than {MAX_TEXT} characters")
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArgumentsError(f"the seed library is not TOML: {error}") from error
-    entries = data.get("seed", [])
-    if set(data) - {"seed"} or not isinstance(entries, list):
-        raise ArgumentsError("the seed library may hold [[seed]] entries and nothing else")
-    return entries
+        raise ArgumentsError(f"{_WHERE} is longer than {MAX_TEXT} characters")
+    return convert(read_toml(text, ArgumentsError, _WHERE), _File, ArgumentsError, _WHERE).seed
 
 
-def _read_seed(entry: Any, where: str) -> Seed:
-    if not isinstance(entry, dict) or set(entry) - _OPTIONAL != _FIELDS:
-        names = ", ".join(sorted(_FIELDS))
-        _complain(where, f"needs the fields {names}, may have also, and no others")
-    wish, source, examples = entry["wish"], entry["source"], entry["examples"]
-    if not isinstance(wish, str) or not _is_sentence(wish):
-        _complain(where, f"wish must be one line of at most {MAX_WISH} characters, as in 'Do it.'")
-    where = f"{where} ({wish})"
-    if not isinstance(source, str) or len(source) > MAX_SOURCE:
-        _complain(where, f"source must be a text of at most {MAX_SOURCE} characters")
-    source = source.strip("\n")
+def _read_seed(value: Any, where: str) -> Seed:
+    entry = convert(value, _Entry, ArgumentsError, where)
+    where = f"{where} ({entry.wish})"
+    source = entry.source.strip("\n")
     method = _read_method(source, where)
-    if ast.get_docstring(method, clean=False) != wish:
+    if ast.get_docstring(method, clean=False) != entry.wish:
         _complain(where, "the docstring must be the wish")
-    if not isinstance(examples, list) or not examples:
-        _complain(where, "needs at least one example")
     return Seed(
-        wish,
+        entry.wish,
         method.name,
         tuple(arg.arg for arg in method.args.args[1:]),
         source,
-        tuple(_read_example(e, f"{where}, example {n}") for n, e in enumerate(examples, start=1)),
+        tuple(
+            _read_example(example, f"{where}, example {number}")
+            for number, example in enumerate(entry.examples, start=1)
+        ),
         pure=is_pure(source, method.name),
-        also=_read_also(entry.get("also", []), where),
+        also=tuple(map(_as_sentence, entry.also)),
     )
 
 
-def _read_also(phrases: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(phrases, list) or len(phrases) > MAX_ALSO:
-        _complain(where, f"also must be a list of at most {MAX_ALSO} texts")
-    sentences = [f"{p[:1].upper()}{p[1:]}." if isinstance(p, str) else "" for p in phrases]
-    for phrase, sentence in zip(phrases, sentences, strict=True):
-        if not _is_sentence(sentence):
-            _complain(where, f"also: {phrase!r} must be one line without an end, as in 'do it'")
-    return tuple(sentences)
+def _as_sentence(phrase: str) -> str:
+    return f"{phrase[:1].upper()}{phrase[1:]}."
 
 
 def _is_sentence(wish: str) -> bool:
@@ -193,27 +202,18 @@ def _read_method(source: str, where: str) -> ast.FunctionDef:
     return method
 
 
-def _read_example(entry: Any, where: str) -> SeedExample:
-    if not isinstance(entry, dict) or set(entry) - set(_EXAMPLE_FIELDS):
-        _complain(where, f"may have the fields {', '.join(_EXAMPLE_FIELDS)} and no others")
-    for name, value in entry.items():
-        if not isinstance(value, _EXAMPLE_FIELDS[name]):
-            _complain(where, f"{name} must be a {_EXAMPLE_FIELDS[name].__name__}")
-        _check(where, check, value)
-    for name in (*entry.get("slots", ()), *entry.get("after", ()), *entry.get("kwargs", ())):
+def _read_example(example: _Example, where: str) -> SeedExample:
+    answers = [example.value] if example.one_of is None else example.one_of
+    _check(where, check, [example.args, example.kwargs, example.slots, answers, example.after])
+    for name in (*example.slots, *example.after, *example.kwargs):
         _check(where, check_slot_name, name)
-    if ("value" in entry) == ("one_of" in entry) or entry.get("one_of") == []:
-        _complain(where, "needs either value or one_of")
-    now = entry.get("now")
-    if now is not None and now.tzinfo is None:
-        _complain(where, "now needs a time zone, as in 2024-05-17T12:00:00Z")
     return SeedExample(
-        args=tuple(entry.get("args", ())),
-        kwargs=entry.get("kwargs", {}),
-        slots=entry.get("slots", {}),
-        answers=tuple(entry["one_of"] if "one_of" in entry else [entry["value"]]),
-        after=entry.get("after", {}),
-        now=None if now is None else now.timestamp(),
+        args=tuple(example.args),
+        kwargs=example.kwargs,
+        slots=example.slots,
+        answers=tuple(answers),
+        after=example.after,
+        now=None if example.now is None else example.now.timestamp(),
     )
 
 

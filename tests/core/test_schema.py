@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core.schema import Record, convert, describe, number, one_of, read_json, read_toml, text
+from bat_os.core.schema import (
+    Meta,
+    Record,
+    convert,
+    describe,
+    number,
+    one_of,
+    read_json,
+    read_toml,
+    text,
+)
 from bat_os.errors import ArgumentsError, SettingsError
 
 
@@ -144,6 +154,7 @@ def test_types_are_described_in_words():
     assert describe(list[int] | None) == "a list"
     assert describe(int | str) == "a whole number or a text"
     assert describe(Annotated[str, one_of(["a.b", "c"])]) == "a.b or c"
+    assert describe(Annotated[list[int], Meta(min_length=1)]) == "a list of at least 1 items"
     assert describe(bool) == "true or false"
 
 
