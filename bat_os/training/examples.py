@@ -20,14 +20,15 @@ import ast
 import random
 import re
 import textwrap
-import tomllib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.brief import Brief, goal, parameters, signature
 from bat_os.core.choosing import meaning
 from bat_os.core.personas import ALFRED, BABS, BRICK, ROBIN
 from bat_os.core.prompts import ask_method
+from bat_os.core.schema import Meta, Record, convert, read_toml, text
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, ProtocolError
 
@@ -37,9 +38,34 @@ if TYPE_CHECKING:
     from bat_os.core.prompts import Prompt
 
 MAX_FIELD: Final = 2_000
-_FIELDS: Final = ("kind", "wish", "call", "body")
 _CALL: Final = re.compile(r"(\w+)\(((?:\w+(?:, \w+)*)?)\)\Z", re.ASCII)
-_CASE_FIELDS: Final = frozenset({"args", "slots", "value", "like", "after"})
+_WHERE: Final = "the examples"
+_Field = Annotated[str, text(MAX_FIELD, filled=True)]
+_Literal = Annotated[str, text(MAX_FIELD)]
+
+
+class _Case(Record, frozen=True):
+    args: _Literal = ""
+    slots: _Literal = "{}"
+    value: _Literal | None = None
+    like: _Literal = ""
+    after: _Literal = "{}"
+
+    def __post_init__(self) -> None:
+        if (self.value is not None) == bool(self.like):
+            raise ValueError("a case has a value, or what it is like")
+
+
+class _Entry(Record, frozen=True):
+    kind: _Field
+    wish: _Field
+    call: _Field
+    body: _Field
+    cases: Annotated[list[_Case], Meta(min_length=1)]
+
+
+class _File(Record, frozen=True):
+    example: Annotated[list[Any], Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +144,14 @@ class Example:
         return f'{signature(brief)}\n    """{goal(brief)}"""\n{textwrap.indent(body, "    ")}\n'
 
 
-def parse_examples(text: str) -> tuple[Example, ...]:
+def parse_examples(source: str) -> tuple[Example, ...]:
     """Return the examples of a TOML text.
 
     Raises:
         ArgumentsError: It is not what it should be; names the entry.
     """
-    try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ArgumentsError(f"the examples are not TOML: {error}") from error
-    entries = data.get("example")
-    if set(data) != {"example"} or not isinstance(entries, list) or not entries:
-        raise ArgumentsError("the examples must be a list of [[example]] and nothing else")
-    return tuple(_read(entry, number) for number, entry in enumerate(entries, start=1))
+    file = convert(read_toml(source, ArgumentsError, _WHERE), _File, ArgumentsError, _WHERE)
+    return tuple(_read(entry, number) for number, entry in enumerate(file.example, start=1))
 
 
 def hold_out(
@@ -153,20 +173,12 @@ def hold_out(
     return learned, asked
 
 
-def _read(entry: Any, number: int) -> Example:
-    if not isinstance(entry, dict) or set(entry) != {*_FIELDS, "cases"}:
-        raise _complain(number, f"needs {', '.join(_FIELDS)} and cases, and no others")
-    for name in _FIELDS:
-        value = entry[name]
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_FIELD:
-            raise _complain(number, f"{name} must be a text of 1 to {MAX_FIELD} characters")
-    selector, params = _read_call(entry["call"], number)
-    cases = entry["cases"]
-    if not isinstance(cases, list) or not cases:
-        raise _complain(number, "needs at least one case")
-    body = entry["body"].strip("\n")
-    read = tuple(_read_case(case, len(params), number) for case in cases)
-    return Example(entry["kind"], entry["wish"], selector, params, body, read)
+def _read(value: Any, number: int) -> Example:
+    error = partial(ArgumentsError, example=number)
+    entry = convert(value, _Entry, error, f"example {number}")
+    selector, params = _read_call(entry.call, number)
+    cases = tuple(_read_case(case, len(params), number) for case in entry.cases)
+    return Example(entry.kind, entry.wish, selector, params, entry.body.strip("\n"), cases)
 
 
 def _read_call(call: str, number: int) -> tuple[str, tuple[str, ...]]:
@@ -183,26 +195,20 @@ def _read_call(call: str, number: int) -> tuple[str, tuple[str, ...]]:
     return match[1], params
 
 
-def _read_case(case: Any, count: int, number: int) -> Case:
-    if not isinstance(case, dict) or not set(case) <= _CASE_FIELDS:
-        raise _complain(number, f"a case has only {', '.join(sorted(_CASE_FIELDS))}")
-    if not all(isinstance(text, str) and len(text) <= MAX_FIELD for text in case.values()):
-        raise _complain(number, f"what a case has is text of at most {MAX_FIELD} characters")
-    if ("value" in case) == bool(case.get("like")):
-        raise _complain(number, "a case has a value, or what it is like")
-    args = _literal(f"[{case.get('args', '')}]", list, number)
+def _read_case(case: _Case, count: int, number: int) -> Case:
+    args = _literal(f"[{case.args}]", list, number)
     if len(args) != count:
         raise _complain(number, f"a case has {len(args)} arguments for {count} parameters")
     try:
-        re.compile(case.get("like", ""))
+        re.compile(case.like)
     except re.error as error:
         raise _complain(number, f"like is not a regular expression: {error}") from error
     return Case(
         tuple(args),
-        _literal(case.get("slots", "{}"), dict, number),
-        _literal(case.get("value", "None"), object, number),
-        case.get("like", ""),
-        _literal(case.get("after", "{}"), dict, number),
+        _literal(case.slots, dict, number),
+        _literal("None" if case.value is None else case.value, object, number),
+        case.like,
+        _literal(case.after, dict, number),
     )
 
 

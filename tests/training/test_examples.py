@@ -68,7 +68,7 @@ def names_of(example):
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD.keys())
 def test_a_file_that_is_off_is_refused_and_the_entry_named(text):
-    with pytest.raises(ArgumentsError, match=r"^(example 1:|the examples) "):
+    with pytest.raises(ArgumentsError, match=r"^(example 1|the examples): "):
         parse_examples(text)
 
 
