@@ -1,10 +1,10 @@
-"""Candidates and what was found about them -> the one to keep.
+"""Verdicts on candidates in, the one to keep out.
 
-Examples and tests decide first: a method that reproduces all of them is *verified*. Where the
-caller gave none, the answers vote by meaning, and a winner that ENOUGH of them speak for is
-*provisional*: nobody has said that it is right. Below that nobody knows, and the caller is
-asked for an example. A known function that was written for a wish like this one has more than
-one vote; a candidate that answers everything alike has none.
+Examples and tests decide first: a method that reproduces all of them is *verified*. If the caller
+gave none, the answers vote by meaning, and a winner with at least ENOUGH of the votes is
+*provisional*: no person has confirmed it. With fewer votes the right answer is unknown, and the
+caller is asked for an example. A known function that was written for a wish like this one has more
+than one vote; a candidate that is in doubt has none.
 """
 
 from __future__ import annotations

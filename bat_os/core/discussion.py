@@ -29,9 +29,7 @@ STOP: Final = r"\n\s*\n|\n(?:Question|Notes?|Answer|User)\b"
 NOT_GROUNDED: Final = (
     "Nothing in the knowledge catalog is about this: the answer is the model's own, not grounded."
 )
-UNCITED: Final = (
-    "No sentence of the answer stands in a passage: it is the model's own, not grounded."
-)
+UNCITED: Final = "No sentence of the answer is near a passage: it is the model's own, not grounded."
 _FOR_ROBIN: Final = re.compile(
     r"\A\W*(?:why|should|who cares|what if i|is it (?:good|bad|right|wrong|worth))\b"
     r"|\b(?:feel|feels|feeling|feelings|afraid|worried|sad|happy|lonely|love|hope|hurt|angry"
@@ -70,8 +68,8 @@ def ask_second(
 ) -> Prompt:
     """Return the question for who goes on; ``said`` is (name, answer) of the first."""
     name, text = said
-    told = f"{_notes(passages[:2], limits)}Question: {question}\n{name} answered: {text}\n"
-    return _prompt(persona, told + _SECOND[persona.name])
+    order = f"{_notes(passages[:2], limits)}Question: {question}\n{name} answered: {text}\n"
+    return _prompt(persona, order + _SECOND[persona.name])
 
 
 def mark(
@@ -79,7 +77,7 @@ def mark(
 ) -> tuple[str, tuple[int, ...]]:
     """Return the text with ``[n]`` behind each sentence that a passage speaks for, and all n.
 
-    The marks are measured: what a small model claims to cite is no evidence. A mark says that
+    The marks are measured: a small model cites at random. A mark says that
     the passage is about what the sentence says, not that it proves it.
 
     Args:
@@ -114,8 +112,8 @@ def _notes(passages: Sequence[str], limits: Limits) -> str:
     return "Notes:\n" + "\n".join(lines) + "\n\n"
 
 
-def _prompt(persona: Persona, told: str) -> Prompt:
-    messages: list[tuple[str, Any]] = [("system", persona.system_prompt), ("user", told)]
+def _prompt(persona: Persona, order: str) -> Prompt:
+    messages: list[tuple[str, Any]] = [("system", persona.system_prompt), ("user", order)]
     return Prompt(tuple(messages))
 
 
@@ -188,13 +186,13 @@ def keep(text: str, most: int, before: Sequence[str] = (), question: str = "") -
         text: As it was drawn.
         most: How many sentences at most.
         before: Sentences that were said already; what only says one of them again is left out.
-        question: What was asked; asking it again is no answer.
+        question: What was asked; a sentence that repeats it is dropped.
     """
-    told = _cleaned(text)
-    circle = find_circle(told)
+    cleaned = _cleaned(text)
+    circle = find_circle(cleaned)
     kept: list[str] = []
     # One more than wanted: where ``is_enough`` had it stop, there may be more or less behind it.
-    for sentence in split(told if circle < 0 else told[:circle])[: most + 1]:
+    for sentence in split(cleaned if circle < 0 else cleaned[:circle])[: most + 1]:
         asked_again = sentence.endswith("?") and _echoes(sentence, question)
         if not asked_again and not any(_echoes(sentence, said) for said in (*before, *kept)):
             kept.append(sentence)

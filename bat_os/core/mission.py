@@ -219,7 +219,7 @@ MAX_DRAFTS: Final = 3
 
 
 class State(StrEnum):
-    """Where a mission stands."""
+    """The states of a mission."""
 
     IDLE = "idle"
     DECOMPOSING = "decomposing"

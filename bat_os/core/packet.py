@@ -52,7 +52,7 @@ class CognitiveStatePacket:
 
     Attributes:
         goal: The wish, as one sentence.
-        draft: Source of the version as it stands; "" before the first.
+        draft: Source of the latest version; "" before the first.
         stages: What was done, in order.
     """
 
@@ -92,9 +92,9 @@ class CognitiveStatePacket:
 
 def ask_whether_it_serves(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> Prompt:
     """Return ROBIN's question; ``read_whether_it_serves`` reads the answer."""
-    told = f"Somebody asks: {goal(brief)}\nThe draft:\n{packet.draft}\n"
+    text = f"Somebody asks: {goal(brief)}\nThe draft:\n{packet.draft}\n"
     order = 'Does it serve them? Answer as JSON with "serves" and a short "remark".'
-    return Prompt((("system", persona.system_prompt), ("user", told + order)))
+    return Prompt((("system", persona.system_prompt), ("user", text + order)))
 
 
 def serves_schema(limits: Limits) -> dict[str, Any]:
@@ -157,9 +157,9 @@ def ask_facts(
         f"[{number}] {' '.join(one['text'].split())[: limits.note_chars]}"
         for number, one in enumerate(passages, start=1)
     )
-    told = f"Notes:\n{notes}\n\nTask: {goal(brief)}\nThe draft:\n{packet.draft}\n"
+    text = f"Notes:\n{notes}\n\nTask: {goal(brief)}\nThe draft:\n{packet.draft}\n"
     order = 'Which facts of the notes does it need? As JSON with "facts" and "sources" (numbers).'
-    return Prompt((("system", persona.system_prompt), ("user", told + order)))
+    return Prompt((("system", persona.system_prompt), ("user", text + order)))
 
 
 def read_facts(text: str, passages: Sequence[Mapping[str, Any]], limits: Limits) -> Stage:
@@ -179,9 +179,9 @@ def ask_final(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> P
     """Return ALFRED's question, read by ``bat_os.core.prompts.read_method``."""
     asked = ask_method(brief, persona.system_prompt, None)
     remarks = "\n".join(packet.remarks)
-    told = f"A first draft:\n{packet.draft}\nRemarks:\n{remarks}\n\nNow write the final version. "
+    text = f"A first draft:\n{packet.draft}\nRemarks:\n{remarks}\n\nNow write the final version. "
     (role, order), system = asked.messages[-1], asked.messages[0]
-    return Prompt((system, (role, told + order)), asked.prefill)
+    return Prompt((system, (role, text + order)), asked.prefill)
 
 
 def _line_schema(limits: Limits) -> dict[str, Any]:

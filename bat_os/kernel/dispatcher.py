@@ -53,13 +53,13 @@ TURNS: Final = 32  # at once: learned code may take 256 MB in each cell
 
 
 class Dispatcher:
-    """Answers requests; the sockets are someone else's.
+    """Answers requests; knows nothing of sockets.
 
     Attributes:
         mind: The image and the ports.
         scheduler: Runs missions.
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
-        stop: Asks the kernel to go down.
+        stop: Asks the kernel to shut down.
         others: The verbs that need neither scheduler nor dispatcher, by name.
     """
 
@@ -217,9 +217,9 @@ class Dispatcher:
 
 
 def _events(request: Request, send: Send) -> Callable[[Mapping[str, Any]], None]:
-    """Return a function that sends the asker an event."""
+    """Return a function that sends the client an event."""
 
-    def tell(told: Mapping[str, Any]) -> None:
-        send(Reply("event", request.id, told))
+    def tell(event: Mapping[str, Any]) -> None:
+        send(Reply("event", request.id, event))
 
     return tell

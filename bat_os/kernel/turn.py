@@ -201,7 +201,7 @@ class Turn:
             NotFoundError: No such target.
             NotUnderstoodError: The target has nothing for the selector.
             CellError: The method failed; the time for the whole turn counts too.
-            ConflictError: What was read has changed meanwhile.
+            ConflictError: What was read has changed since.
         """
 
         def read(root: Root) -> tuple[Ref, Fetched]:

@@ -36,9 +36,9 @@ def objects(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
-    """Return an object's own slots and methods, and whom it delegates to.
+    """Return an object's own slots and methods, and what it inherits.
 
-    Where there are many methods, each is told without its provenance: all of it would not
+    If there are many methods, each comes without its provenance: all of it would not
     fit into a message. ``selector`` limits the methods to that one.
     """
     own = {n: m for n, m in obj.slots.items() if isinstance(m, Method)}
@@ -141,7 +141,7 @@ def asked(brief: Brief) -> dict[str, Any]:
 
 
 def mission(record: Record) -> dict[str, Any]:
-    """Return where a mission stands, and its answer once there is one."""
+    """Return the state of a mission, and its answer once there is one."""
     done = record.mission
     return {
         "brief_id": record.id,
@@ -169,10 +169,11 @@ def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
          "agree": rival.agree}
         for rival in choice.rivals
     ]  # fmt: skip
-    told = " or ".join(one["shown"] for one in choices)
+    shown = " or ".join(choice["shown"] for choice in choices)
     call = f"{brief.selector}({', '.join(map(repr, brief.args))})"[:PREVIEW]
     return ExampleWantedError(
-        f"{choice.reason}; nothing was installed. Is {call} {told}? Give one example and ask again",
+        f"{choice.reason}; nothing was installed. "
+        f"Is {call} {shown}? Give one example and ask again",
         choices=choices,
         candidates=table(v.to_plain() for v in choice.verdicts),
     )
@@ -224,13 +225,13 @@ def _method(method: Method, *, whole: bool) -> dict[str, Any]:
         return {"status": status, "versions": len(method.versions)} | noted
     try:
         version = method.version
-    except DamagedError as error:  # the others can still be told
+    except DamagedError as error:  # the others can still be shown
         return {"status": "damaged", "versions": len(method.versions), "problem": str(error)}
-    told = {
+    facts = {
         "status": method.status,
         "version": version.number,
         "versions": len(method.versions),
         "source": version.source,
         "sha256": version.sha256,
     } | noted
-    return told | ({"provenance": to_wire(version.provenance)} if whole else {})
+    return facts | ({"provenance": to_wire(version.provenance)} if whole else {})

@@ -117,8 +117,8 @@ def _changes_slot(words: str, slots: Iterable[str]) -> bool:
     """Say whether the wish changes what a slot of the receiver is named for."""
     if not _ASKS_CHANGE.match(words):
         return False
-    told = words.casefold()
-    return any(name.strip("_").replace("_", " ").casefold() in told for name in slots if name)
+    folded = words.casefold()
+    return any(name.strip("_").replace("_", " ").casefold() in folded for name in slots if name)
 
 
 MAX_PROBES: Final = 4

@@ -60,7 +60,7 @@ async def test_a_mission_that_every_kernel_dies_of_is_given_up(kernel_process):
             kernel_process.start(failpoint=f"{state}:kill")
             await asyncio.to_thread(kernel_process.wait)
         kernel_process.start()
-        with pytest.raises(RemoteError, match="3 kernels died") as caught:
+        with pytest.raises(RemoteError, match="3 kernel crashes") as caught:
             await asking
     assert caught.value.body["code"] == "CANCELLED"
 

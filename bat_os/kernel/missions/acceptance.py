@@ -1,11 +1,11 @@
-"""Briefs are stored before anyone is told so; those that come together, in one commit.
+"""Briefs are stored before they are acknowledged; those that arrive together, in one commit.
 
-    accept --+                       +--> started, and their askers go on
+    accept --+                       +--> started and acknowledged
     accept --+--> one transaction ---+
-    accept --+    meanwhile the next ones gather
+    accept --+    the next ones gather
 
 A commit ends with an fsync, which takes longer than everything else: shared, its price is
-divided by how many wait. A brief that is refused is refused alone.
+divided by how many wait. A brief that is refused does not affect the others.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class _Entry:
     Attributes:
         brief: What is asked.
         mission_id: For its mission, if its key is not known.
-        key: Idempotency key; the mission's id where the asker gave none.
+        key: Idempotency key; the mission's id if the client gave none.
         about: ``session`` and ``accepted``.
-        stored: Gets the record; cancelled when its asker goes away.
+        stored: Gets the record; cancelled when its client goes away.
         place: Its place in the queue, held until it is started.
         busy: Why it has none; a known key needs none.
     """
@@ -89,7 +89,7 @@ class Intake:
     async def accept(self, brief: Brief, session: str, key: str) -> Record:
         """Store a brief, or find the one with the same key; return its record, committed.
 
-        Its mission runs from then on, also when whoever waits here goes away.
+        Its mission runs from then on, even if the client goes away.
 
         Raises:
             BusyError: No room for one more, here or for this session.

@@ -1,4 +1,4 @@
-"""Whose turn it is: a gate that lets a few in at a time, and sessions in turn.
+"""A gate that lets a few in at a time, one session after the other.
 
 session a: 1 2 3 4 5        order in which they come in, one at a time:
 session b: 6 7              1 6 2 7 3 4 5
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class FairGate:
-    """Lets ``width`` in at a time; whoever comes with many waits behind those with few.
+    """Lets ``width`` in at a time; a session with many requests does not delay one with few.
 
-    A place that is left goes to the session that has waited longest since its last turn, and
-    within a session to who came first. As long as places are free, nobody waits.
+    A free place goes to the session that has waited longest since its last turn, and within a
+    session to the oldest request. While places are free, no request waits.
     """
 
     def __init__(self, width: int) -> None:

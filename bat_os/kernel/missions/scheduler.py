@@ -1,9 +1,8 @@
 """Missions as tasks: start, watch, resume, stop. One task per unfinished brief.
 
-A mission belongs to the image, not to whoever asked: when a client goes away, its mission
-goes on, and when the kernel is killed, the next one takes the mission up again. RUNNING of
-them progress side by side: while the model draws for one, others search and try candidates.
-Whose mission is next goes by session in turn.
+A mission belongs to the image, not to the client that asked: if the client goes away, its mission
+goes on, and if the kernel is killed, the next one resumes it. RUNNING missions progress side by
+side: while the model draws for one, others search and try candidates. Sessions take turns.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ log = logging.getLogger(__name__)
 MAX_QUEUED: Final = 256
 MAX_PER_SESSION: Final = 16
 RUNNING: Final = 4
-# A mission of unknown length is taken to last so long, when someone is told to come back.
+# Until a mission has ended, one is assumed to take this long; it sets the pause of a refusal.
 _GUESS_SECONDS: Final = 4.0
 _SOONEST_MS: Final = 250
 _LATEST_MS: Final = 30_000
@@ -56,11 +55,11 @@ class _Job:
     Attributes:
         resumed: An earlier kernel left it.
         task: Ends with the mission's answer.
-        listeners: Told of its states.
-        taken_up: It runs, and that is counted in the image.
+        listeners: Called with each of its states.
+        taken_up: It runs, and the image counts the attempt.
         begun: Its task has had its first step.
-        withdrawn: The asker does not want it any more.
-        ending: It is over; what is left is to write that down.
+        withdrawn: The client has cancelled it.
+        ending: It is over, and only its end has to be stored.
     """
 
     session: str
@@ -261,12 +260,12 @@ class Scheduler:
             lambda root: missions.take_up(root, mission_id), note="take up a mission"
         )
         if not may_run:
-            raise CancelledError(f"it was running when {missions.MAX_ATTEMPTS} kernels died")
+            raise CancelledError(f"gave up after {missions.MAX_ATTEMPTS} kernel crashes")
 
     def _forget(self, mission_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
         self._jobs.pop(mission_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            coded = isinstance(error, BatError)  # the disk, say: known, and told elsewhere too
+            coded = isinstance(error, BatError)  # a full disk, say, which is reported elsewhere too
             level = logging.WARNING if coded else logging.ERROR
             log.log(level, "mission %s has stopped: %r", mission_id, error)
 

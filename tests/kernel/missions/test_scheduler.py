@@ -200,7 +200,7 @@ async def test_a_mission_that_kernels_die_of_is_given_up_and_those_that_waited_g
     assert await scheduler.resume() == 2
     answer = await scheduler.result(poison)
     assert answer["body"]["code"] == "CANCELLED"
-    assert "kernels died" in answer["body"]["message"]
+    assert "kernel crashes" in answer["body"]["message"]
     assert (await scheduler.result(waiting))["body"]["result"] == 4
 
 
