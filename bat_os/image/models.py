@@ -417,11 +417,11 @@ def _describe(
     mine = set(model.files.values())
     sizes = {sha256: stored[sha256].size for sha256 in mine if sha256 in stored}
     whole = len(sizes) == len(mine) and all(_has_its_size(stored[sha256]) for sha256 in mine)
-    told = {key: str(model.meta.get(key, "")) for key in ("source", "revision", "licence", "base")}
+    facts = {key: str(model.meta.get(key, "")) for key in ("source", "revision", "licence", "base")}
     described = {
         "name": model.name,
         "kind": str(model.meta.get("kind") or guess_kind(model.files)),
-        **told,
+        **facts,
         "added": model.meta.get("added", 0),
         "digest": digest_of(model.files),
         "files": len(model.files),

@@ -221,11 +221,11 @@ class ImageStore:
         """Run a transaction and tell the loop: half of what ``run_in_executor`` takes for it."""
         settle: Callable[[Any], None] = outcome.set_result
         try:
-            told: Any = self._transact(*asked)
+            result: Any = self._transact(*asked)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
-            settle, told = outcome.set_exception, error
+            settle, result = outcome.set_exception, error
         # It is done already where whoever waited has gone.
-        outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(told))
+        outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(result))
 
     def _transact(
         self, work: Callable[[MutableMapping[str, Any]], T], note: str, mission: str

@@ -114,7 +114,7 @@ async def test_an_image_of_format_3_can_be_read_as_it_was(served):
     then = await ask("inspect", target="robot_obj", body={"at": second})
     assert (then["slots"]["colour"], list(then["methods"])) == ("red", ["greet"])
     told = await ask(
-        "send.at", target="robot_obj", selector="greet", args=["Ada"], body={"at": second}
+        "send", target="robot_obj", selector="greet", args=["Ada"], body={"at": second}
     )
     assert told["result"] == "Good day, Ada"
     changes = await ask("diff", body={"a": second, "b": log["pin greet"][0]})

@@ -62,12 +62,12 @@ def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:
             name, size = _header(stream)
             if name != manifest.NAME or size > manifest.MAX_BYTES:
                 raise StorageError(f"{path} does not begin with a manifest")
-            told = manifest.parse(_read(stream, size))
+            listing = manifest.parse(_read(stream, size))
             _skip(stream, size)
-            if told.size > MAX_RATIO * path.stat().st_size + _SLACK:
-                raise TooLargeError(f"{path} unpacks to {told.size} bytes; no image does")
-            disk.check_room(folder, told.size)
-            for wanted, expected, sha256 in told.members():
+            if listing.size > MAX_RATIO * path.stat().st_size + _SLACK:
+                raise TooLargeError(f"{path} unpacks to {listing.size} bytes; no image does")
+            disk.check_room(folder, listing.size)
+            for wanted, expected, sha256 in listing.members():
                 if _header(stream) != (wanted, expected):
                     raise StorageError(f"{path} does not hold {wanted} where it should")
                 if copier.copy(stream, expected, folder / wanted) != sha256:
@@ -77,8 +77,8 @@ def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:
                 raise StorageError(f"{path} holds more than its manifest names")
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, UnicodeError) as error:
         raise StorageError(f"{path} cannot be read as an archive: {error}") from error
-    (folder / manifest.NAME).write_text(json.dumps(told.to_plain()), encoding="utf-8")
-    return told
+    (folder / manifest.NAME).write_text(json.dumps(listing.to_plain()), encoding="utf-8")
+    return listing
 
 
 def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[str, Any]:
@@ -92,15 +92,15 @@ def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[st
             cuts = backup.open_cuts(source.storage)
             for cut in cuts:
                 open_files.callback(cut.stream.close)
-            told, streams = _list(source, cuts, reason, copier)
+            listing, streams = _list(source, cuts, reason, copier)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            disk.check_room(target.parent, told.size // 8)
+            disk.check_room(target.parent, listing.size // 8)
             with draft.open("xb") as raw:
                 with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as stream:
-                    _write_members(stream, told, streams, copier)
+                    _write_members(stream, listing, streams, copier)
                 raw.flush()
                 os.fsync(raw.fileno())
-            _check(draft, told, copier)
+            _check(draft, listing, copier)
             sha256 = copier.hash(draft)
             size = draft.stat().st_size
             draft.rename(target)
@@ -114,8 +114,8 @@ def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[st
         "reason": reason,
         "sha256": sha256,
         "size": size,
-        "holds": told.size,
-        "tid": told.files[-1].tid,
+        "holds": listing.size,
+        "tid": listing.files[-1].tid,
     }
 
 
@@ -144,13 +144,13 @@ def _list(
 
 
 def _write_members(
-    stream: gzip.GzipFile, told: Manifest, sources: list[BinaryIO | Path], copier: Copier
+    stream: gzip.GzipFile, listing: Manifest, sources: list[BinaryIO | Path], copier: Copier
 ) -> None:
-    text = json.dumps(told.to_plain()).encode()
-    _put_header(stream, manifest.NAME, len(text), told.made)
+    text = json.dumps(listing.to_plain()).encode()
+    _put_header(stream, manifest.NAME, len(text), listing.made)
     stream.write(text + _padding(len(text)))
-    for (name, size, sha256), source in zip(told.members(), sources, strict=True):
-        _put_header(stream, name, size, told.made)
+    for (name, size, sha256), source in zip(listing.members(), sources, strict=True):
+        _put_header(stream, name, size, listing.made)
         with source.open("rb") if isinstance(source, Path) else source as one:
             if copier.append(one, size, stream) != sha256:
                 raise StorageError(f"{name} changed while it was archived")
@@ -158,13 +158,13 @@ def _write_members(
     stream.write(bytes(2 * BLOCK))
 
 
-def _check(draft: Path, told: Manifest, copier: Copier) -> None:
+def _check(draft: Path, listing: Manifest, copier: Copier) -> None:
     """Read the archive again, and compare every member with the manifest."""
     with gzip.open(draft) as stream:
         _, size = _header(stream)
         _read(stream, size)
         _skip(stream, size)
-        for name, size, sha256 in told.members():
+        for name, size, sha256 in listing.members():
             if _header(stream) != (name, size) or copier.hash_range(stream, size) != sha256:
                 raise StorageError(f"{draft} does not hold what was written to it")
             _skip(stream, size)

@@ -123,21 +123,21 @@ def verify(target: Path, copier: Copier | None = None) -> dict[str, Any]:
     """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``."""
     copier = copier or Copier()
     with coded("verify"):
-        told = manifest.read(target)
-        if told is None:
+        listing = manifest.read(target)
+        if listing is None:
             raise StorageError(f"there is no backup in {target}")
         count = 0
-        for name, size, sha256 in told.members():
+        for name, size, sha256 in listing.members():
             check_member(target / name, size, sha256, copier)
             count += 1
     return {
         "folder": str(target),
-        "tid": told.files[-1].tid,
-        "size": told.size,
+        "tid": listing.files[-1].tid,
+        "size": listing.size,
         "files": count,
-        "made": told.made,
-        "image_id": told.image_id,
-        "reason": told.reason,
+        "made": listing.made,
+        "image_id": listing.image_id,
+        "reason": listing.reason,
     }
 
 
@@ -203,12 +203,12 @@ _OURS: Final = ("parts", "blobs", "backup.upkeep", f"{manifest.NAME}.new")
 
 def _before(target: Path) -> Manifest | None:
     """Return the manifest of the backup that is there, and clear away what it does not name."""
-    told = manifest.read(target)
-    named = [] if told is None else [name for name, _, _ in told.members()]
+    listing = manifest.read(target)
+    named = [] if listing is None else [name for name, _, _ in listing.members()]
     for folder in ("parts", "blobs"):
         wanted = [name.partition("/")[2] for name in named if name.startswith(folder)]
         disk.remove_strays(target / folder, wanted)
-    return told
+    return listing
 
 
 def _take_files(

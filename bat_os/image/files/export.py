@@ -83,11 +83,11 @@ def read(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
     try:
-        told = json.loads(text, parse_constant=_refuse)
-        if told[MARK] != FORMAT:
+        envelope = json.loads(text, parse_constant=_refuse)
+        if envelope[MARK] != FORMAT:
             raise ArgumentsError("the export is of another format than this program reads")
-        content = told["content"]
-        if told["sha256"] != _digest(content):
+        content = envelope["content"]
+        if envelope["sha256"] != _digest(content):
             raise ArgumentsError("the export is not what it was: its SHA-256 is another")
         return _object(content) if content["kind"] == "object" else _checked(content)
     except BatError:

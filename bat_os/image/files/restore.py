@@ -56,9 +56,9 @@ def restore(
         draft = home.with_name(f"{home.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
         draft.mkdir(mode=0o700)
         try:
-            with _opened(backup, draft, copier) as (folder, told):
-                _build(folder, told, draft, copier)
-            counted = _check_image(draft / IMAGE, told)
+            with _opened(backup, draft, copier) as (folder, listing):
+                _build(folder, listing, draft, copier)
+            counted = _check_image(draft / IMAGE, listing)
             disk.sync_tree(draft)
             cross("restore.built")
             kept = _put(draft, home)
@@ -67,11 +67,11 @@ def restore(
             shutil.rmtree(draft, ignore_errors=True)
     return {
         "home": str(home),
-        "tid": told.files[-1].tid,
-        "size": told.size,
+        "tid": listing.files[-1].tid,
+        "size": listing.size,
         "kept": kept,
         "objects": counted,
-        "reason": told.reason,
+        "reason": listing.reason,
     }
 
 
@@ -79,10 +79,10 @@ def restore(
 def _opened(backup: Path, draft: Path, copier: Copier) -> Iterator[tuple[Path, Manifest]]:
     """Give the folder of the backup and its manifest; an archive is unpacked for the time."""
     if backup.is_dir():
-        told = manifest.read(backup)
-        if told is None:
+        listing = manifest.read(backup)
+        if listing is None:
             raise StorageError(f"there is no backup in {backup}")
-        yield backup, told
+        yield backup, listing
         return
     folder = draft / "unpacked"
     folder.mkdir(mode=0o700)
@@ -111,18 +111,18 @@ def _sweep(home: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _build(folder: Path, told: Manifest, draft: Path, copier: Copier) -> None:
-    disk.check_room(draft, sum(file.size for file in told.files))
-    if told.fork:
+def _build(folder: Path, listing: Manifest, draft: Path, copier: Copier) -> None:
+    disk.check_room(draft, sum(file.size for file in listing.files))
+    if listing.fork:
         (draft / f"{IMAGE}.fork").mkdir(mode=0o700)
-        disk.write_json(draft / f"{IMAGE}.fork" / FORK, told.fork)
-    for file in told.files:
+        disk.write_json(draft / f"{IMAGE}.fork" / FORK, listing.fork)
+    for file in listing.files:
         _join(folder, file, _place(draft, file.name), copier)
         blobs = Path(f"{_place(draft, file.name)}.blob")
         (blobs / "tmp").mkdir(mode=0o700, parents=True)
         (blobs / ".layout").write_text("bushy", encoding="ascii")
     layout = BushyLayout()
-    for blob in told.blobs:
+    for blob in listing.blobs:
         source = folder / "blobs" / blob.name
         check_member(source, blob.size, blob.sha256, copier)
         inner = layout.getBlobFilePath(bytes.fromhex(blob.oid), bytes.fromhex(blob.tid))
@@ -151,11 +151,11 @@ def _join(folder: Path, file: ImageFile, target: Path, copier: Copier) -> None:
         os.fsync(stream.fileno())
 
 
-def _check_image(path: Path, told: Manifest) -> dict[str, int]:
+def _check_image(path: Path, listing: Manifest) -> dict[str, int]:
     """Open what was built as a kernel would, and read every object; writes the index files."""
     storage = open_storage(path)
     try:
-        if storage.lastTransaction().hex() not in (told.files[-1].tid, _last(told)):
+        if storage.lastTransaction().hex() not in (listing.files[-1].tid, _last(listing)):
             raise StorageError("the image in the backup does not end where its manifest says")
         counted = count_objects(storage)  # before anything of it is loaded
         AllowListDB(storage).close()
@@ -164,9 +164,9 @@ def _check_image(path: Path, told: Manifest) -> dict[str, int]:
     return counted
 
 
-def _last(told: Manifest) -> str:
+def _last(listing: Manifest) -> str:
     """Return the last transaction of a fork that has none of its own yet."""
-    return told.files[-2].tid if told.fork and not int(told.files[-1].tid, 16) else ""
+    return listing.files[-2].tid if listing.fork and not int(listing.files[-1].tid, 16) else ""
 
 
 def _put(draft: Path, home: Path) -> str:

@@ -155,7 +155,7 @@ async def _quarantine(image: ImageStore, damaged: Sequence[Damage]) -> list[dict
 
     def work(root: Root) -> list[dict[str, Any]]:
         known: Mapping[str, Any] = root.get(QUARANTINE, {})
-        stale = [key for key, told in known.items() if _is_whole(key, told, damaged)]
+        stale = [key for key, entry in known.items() if _is_whole(key, entry, damaged)]
         if (damaged or stale) and QUARANTINE not in root:
             root[QUARANTINE] = OOBTree()
         for key in stale:
@@ -165,20 +165,20 @@ async def _quarantine(image: ImageStore, damaged: Sequence[Damage]) -> list[dict
             key = f"{one.kind}:{one.key}"
             if key not in root[QUARANTINE]:
                 root[QUARANTINE][key] = {**one.to_plain(), "at": now, "kept": kept}
-        return [_listed(told) for told in root.get(QUARANTINE, {}).values()]
+        return [_listed(entry) for entry in root.get(QUARANTINE, {}).values()]
 
     note = f"quarantine {len(damaged)} damaged" if damaged else "look at the quarantine"
     return await image.transact(work, note=note)
 
 
-def _is_whole(key: str, told: Mapping[str, Any], damaged: Sequence[Damage]) -> bool:
+def _is_whole(key: str, entry: Mapping[str, Any], damaged: Sequence[Damage]) -> bool:
     """Return True for what is left where it was, and is not damaged any more."""
     found = {f"{one.kind}:{one.key}" for one in damaged}
-    return told["kind"] in ("file", "index", "record") and key not in found
+    return entry["kind"] in ("file", "index", "record") and key not in found
 
 
-def _listed(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("kind", "key", "what", "why", "at")}
+def _listed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("kind", "key", "what", "why", "at")}
 
 
 def _set_aside(root: Root, one: Damage) -> Any:
@@ -329,8 +329,8 @@ def _wrong_with(version: MethodVersion) -> str:
 def _name(oid: bytes, record: bytes) -> str:
     """Return what a record that cannot be loaded was: the class that its first bytes name."""
     words = [part for part in record[:120].split(b"\n") if part.isascii()]
-    told = b" ".join(words)[:60].decode("ascii", "replace")
-    return f"object {oid.hex()} ({''.join(c for c in told if c.isprintable())})"
+    text = b" ".join(words)[:60].decode("ascii", "replace")
+    return f"object {oid.hex()} ({''.join(c for c in text if c.isprintable())})"
 
 
 def reason(error: BaseException) -> str:

@@ -74,23 +74,23 @@ def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) 
         BatError: What is stored cannot be read.
     """
     if mission_id in root["missions"]:
-        told = _told(root, mission_id)
+        entry = _describe(root, mission_id)
     else:
-        told = _unpacked(root[ROOT_NAME][mission_id])
-    return told | {"later": to_wire(_later(root, told, waiting))} if told else {}
+        entry = _unpacked(root[ROOT_NAME][mission_id])
+    return entry | {"later": to_wire(_later(root, entry, waiting))} if entry else {}
 
 
 def keep(root: Root, mission_id: str) -> None:
     """Keep the record of a mission that is to be forgotten; the oldest go where they are many."""
     try:
-        told = _told(root, mission_id)
+        entry = _describe(root, mission_id)
     except BatError:  # it could not be read before, either
         return
-    if not told:
+    if not entry:
         return
     if ROOT_NAME not in root:
         root[ROOT_NAME] = OOBTree()
-    _keep_newest(root[ROOT_NAME], mission_id, zlib.compress(pack(told)), MAX_KEPT)
+    _keep_newest(root[ROOT_NAME], mission_id, zlib.compress(pack(entry)), MAX_KEPT)
 
 
 def page(
@@ -121,7 +121,7 @@ def _ids(root: Root, after: str) -> Iterator[str]:
     return iter(found)
 
 
-def _told(root: Root, mission_id: str) -> dict[str, Any]:
+def _describe(root: Root, mission_id: str) -> dict[str, Any]:
     record = missions.read(root, mission_id)
     mission, brief = record.mission, record.mission.brief
     nothing_done = len(mission.events) < 2 and not mission.last(SkillReused)
@@ -130,7 +130,7 @@ def _told(root: Root, mission_id: str) -> dict[str, Any]:
     planned, found = mission.last(QueriesPlanned), mission.last(PassagesFound)
     candidates, prompts = _candidates(record)
     times = root["missions"][mission_id].slots.get("times", [])
-    told = {
+    entry = {
         "format": FORMAT,
         "mission": mission_id,
         "accepted": record.accepted,
@@ -149,7 +149,7 @@ def _told(root: Root, mission_id: str) -> dict[str, Any]:
         "model_calls": mission.model_calls,
         "tokens": mission.tokens,
     }
-    return _fitting(to_wire(told))
+    return _fitting(to_wire(entry))
 
 
 def _candidates(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -218,16 +218,16 @@ def _outcome(record: Record) -> dict[str, Any]:
 
 
 def _later(
-    root: Root, told: Mapping[str, Any], waiting: Mapping[Any, Any] | None
+    root: Root, entry: Mapping[str, Any], waiting: Mapping[Any, Any] | None
 ) -> dict[str, Any]:
     """Return what became of the version that the mission wrote; {} where it wrote none."""
-    if told["outcome"]["kind"] not in ("learned", "waiting"):
+    if entry["outcome"]["kind"] not in ("learned", "waiting"):
         return {}
-    obj = root["objects"].get(told["object"]) or object_of(root, told["object"])
-    method = obj.slots.get(told["selector"]) if isinstance(obj, UvmObject) else None
+    obj = root["objects"].get(entry["object"]) or object_of(root, entry["object"])
+    method = obj.slots.get(entry["selector"]) if isinstance(obj, UvmObject) else None
     if not isinstance(method, Method):
         return {}
-    written = (v for v in method.versions if v.provenance.get("mission") == told["mission"])
+    written = (v for v in method.versions if v.provenance.get("mission") == entry["mission"])
     if (version := next(written, None)) is None:
         return {}
     number = version.number
@@ -242,17 +242,17 @@ def _later(
     }
 
 
-def _fitting(told: dict[str, Any]) -> dict[str, Any]:
+def _fitting(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the record, without its longest parts where it is too big; ``trimmed`` names them."""
     trimmed: list[str] = []
     for part in ("", "passages", "prompts", "candidates", "brief", "plan"):
         if part:
             trimmed.append(part)
-            told = told | {part: type(told[part])(), "trimmed": trimmed}
+            entry = entry | {part: type(entry[part])(), "trimmed": trimmed}
         with contextlib.suppress(TooLargeError, NotPlainError):
-            if len(pack(told)) <= MAX_RECORD:
+            if len(pack(entry)) <= MAX_RECORD:
                 break
-    return told
+    return entry
 
 
 def _unpacked(data: bytes) -> dict[str, Any]:

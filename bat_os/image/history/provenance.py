@@ -279,7 +279,7 @@ def explain(
     """
     holder, method = locate(obj, selector)
     version = version_of(method, number)
-    told = version.provenance
+    origin = version.provenance
     about = {
         "object": holder.name or ref_of(holder).oid,
         "selector": selector,
@@ -293,11 +293,11 @@ def explain(
         "source": version.source,
         "sha256": version.sha256,
         "whole": is_whole(version),
-        "origin": {key: told[key] for key in _ORIGIN if key in told},
-        "drawn": told.get("drawn", {}),
-        "brief": told.get("brief"),
-        "candidates": _candidates(told),
-        "examples": list(told.get("examples", ())),
+        "origin": {key: origin[key] for key in _ORIGIN if key in origin},
+        "drawn": origin.get("drawn", {}),
+        "brief": origin.get("brief"),
+        "candidates": _candidates(origin),
+        "examples": list(origin.get("examples", ())),
         "approval": dict(method.approvals.get(version.number, {})),
         "moves": list(marks.moves(root, method)),
         "faults": list(faults_of(root, method, version.number)),
@@ -308,20 +308,20 @@ def explain(
     return plain
 
 
-def _candidates(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    chosen = told.get("draft")
+def _candidates(origin: Mapping[str, Any]) -> list[dict[str, Any]]:
+    chosen = origin.get("draft")
     return [
         {key: one[key] for key in _VERDICT if key in one} | {"chosen": one.get("draft") == chosen}
-        for one in told.get("candidates", ())
+        for one in origin.get("candidates", ())
     ]
 
 
 def _spent_and_cited(root: Root, version: MethodVersion) -> dict[str, Any]:
     """Return ``mission`` (what it cost) and ``passages``; the mission knows their titles."""
-    told = version.provenance
-    cited = list(told.get("passages", ()))
+    origin = version.provenance
+    cited = list(origin.get("passages", ()))
     try:
-        record = missions.read(root, told.get("mission", ""))
+        record = missions.read(root, origin.get("mission", ""))
     except BatError:  # taught by hand, or the record is of a newer program
         return {"mission": {}, "passages": _passages(root, cited, {})}
     done, body = record.mission, (record.answer or {}).get("body", {})
