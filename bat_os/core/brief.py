@@ -81,7 +81,7 @@ def checked(brief: Brief) -> Brief:
     for name in brief.kwargs:
         check_slot_name(name)
         if keyword.iskeyword(name):
-            raise ArgumentsError(f"{name!r} is a word of Python and cannot be an argument")
+            raise ArgumentsError(f"{name!r} is a Python keyword and cannot be an argument")
     return brief
 
 

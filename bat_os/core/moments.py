@@ -1,4 +1,4 @@
-"""Moments as people write them: a transaction, a mission, a time of day, so long ago.
+"""Moments as people write them: a transaction, a mission, a time of day, two hours ago.
 
     0414c8f1a2b3c4d5          a transaction: 16 hexadecimal digits
     019a2b3c4d5e0f1a2b3c4d5e  a mission: 24 hexadecimal digits; the moment of its end
@@ -63,14 +63,14 @@ def parse_when(text: str, now: dt.datetime) -> Moment:
     Raises:
         ArgumentsError: It is of no such form, or lies in the future.
     """
-    told = " ".join(text.split()).lower()
-    if len(told) > MAX_TEXT:
+    words = " ".join(text.split()).lower()
+    if len(words) > MAX_TEXT:
         raise _unreadable(text)
-    if _TID.match(told):
-        return Moment("transaction", told)
-    if _MISSION.match(told):
-        return Moment("mission", told)
-    moment = _read_time(told, now)
+    if _TID.match(words):
+        return Moment("transaction", words)
+    if _MISSION.match(words):
+        return Moment("mission", words)
+    moment = _read_time(words, now)
     if moment is None:
         raise _unreadable(text)
     if moment > now:
@@ -78,15 +78,15 @@ def parse_when(text: str, now: dt.datetime) -> Moment:
     return Moment("time", time=moment)
 
 
-def _read_time(told: str, now: dt.datetime) -> dt.datetime | None:
-    if told == "now":
+def _read_time(words: str, now: dt.datetime) -> dt.datetime | None:
+    if words == "now":
         return now
-    if told == "yesterday":
+    if words == "yesterday":
         return now - dt.timedelta(days=1)
     try:
-        if ago := _AGO.match(told):
+        if ago := _AGO.match(words):
             return _read_ago(ago[1], ago[2], now)
-        moment = dt.datetime.fromisoformat(told.upper())
+        moment = dt.datetime.fromisoformat(words.upper())
         # Across a change of the clocks it is the local time of then that counts.
         return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
     except (ValueError, OverflowError):
@@ -103,6 +103,6 @@ def _read_ago(count: str, unit: str, now: dt.datetime) -> dt.datetime | None:
 
 def _unreadable(text: str) -> ArgumentsError:
     return ArgumentsError(
-        f"{text[:MAX_TEXT]!r} is no moment; write a time (2026-11-21 14:30), '2 hours ago', or "
+        f"{text[:MAX_TEXT]!r} is not a moment; write a time (2026-11-21 14:30), '2 hours ago', or "
         "the id of a transaction or mission"
     )

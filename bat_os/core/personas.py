@@ -31,7 +31,7 @@ class Persona:
     Attributes:
         name: In capitals, as in ``PERSONAS``.
         role: One line for people.
-        system_prompt: What a model is told that it is, in one or two sentences.
+        system_prompt: Who the model is to be, in one or two sentences.
     """
 
     name: str

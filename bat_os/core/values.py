@@ -73,7 +73,7 @@ class Ref:
 
 
 def check(value: Any, *, where: str = "value") -> None:
-    """Return nothing when ``value`` is plain data.
+    """Raise NotPlainError unless ``value`` is plain data.
 
     Args:
         value: Anything.
@@ -114,7 +114,7 @@ def _check_decimal(item: Decimal, where: str) -> None:
 
 
 def check_slot_name(name: str) -> None:
-    """Return nothing when ``name`` can name a slot.
+    """Raise ArgumentsError unless ``name`` can name a slot.
 
     Raises:
         ArgumentsError: Not an ASCII identifier of at most 100 characters, or reserved.
@@ -124,18 +124,18 @@ def check_slot_name(name: str) -> None:
 
 
 def check_selector(name: str) -> None:
-    """Return nothing when ``name`` can name a message: a slot's name that Python can define.
+    """Raise ArgumentsError unless ``name`` can name a message: a slot's, but no Python keyword.
 
     Raises:
         ArgumentsError: It cannot.
     """
     check_slot_name(name)
     if keyword.iskeyword(name):
-        raise ArgumentsError(f"{name!r} is a word of Python and cannot be a selector")
+        raise ArgumentsError(f"{name!r} is a Python keyword and cannot be a selector")
 
 
 def check_object_name(name: str) -> None:
-    """Return nothing when ``name`` can name an object of the root.
+    """Raise ArgumentsError unless ``name`` can name an object of the root.
 
     Raises:
         ArgumentsError: It cannot.

@@ -44,7 +44,7 @@ def test_a_transaction_and_a_mission_are_told_apart_by_their_length():
      "tomorrow", "2 hours ago " * 20],
 )  # fmt: skip
 def test_what_is_no_moment_is_refused_with_the_forms_there_are(text):
-    with pytest.raises(ArgumentsError, match="is no moment; write a time"):
+    with pytest.raises(ArgumentsError, match="is not a moment; write a time"):
         parse_when(text, NOW)
 
 

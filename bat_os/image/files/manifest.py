@@ -30,7 +30,7 @@ _IMAGE: Final = "image.fs"
 _FILE: Final = r"image\.fs|image\.fs\.fork/[0-9]{1,2}\.fs"
 _Id = Annotated[str, text(16, pattern="[0-9a-f]{16}", takes="16 hexadecimal digits")]
 _Sha = Annotated[str, text(64, pattern="[0-9a-f]{64}", takes="64 hexadecimal digits")]
-_Size = Annotated[int, number(0, MAX_SIZE)]
+_Size = Annotated[int, number(0, MAX_SIZE - 1)]
 _FileName = Annotated[str, text(22, pattern=_FILE, takes="the name of an image file")]
 
 

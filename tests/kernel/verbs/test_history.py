@@ -269,7 +269,7 @@ async def test_what_a_mission_changed_lies_between_two_moments(learned, taught, 
         {"object": "genesis_obj", "selector": "double", "before": 0, "after": 1}
     ]
     assert (await ask("diff", a=told["to"], b=told["to"]))["methods"] == []
-    with pytest.raises(ArgumentsError, match="is no moment"):
+    with pytest.raises(ArgumentsError, match="is not a moment"):
         await ask("diff", a="the other day")
     with pytest.raises(ArgumentsError, match="a must be a moment"):
         await ask("diff", a=5)
