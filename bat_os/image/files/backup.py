@@ -25,7 +25,7 @@ from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from ZODB.FileStorage import FileStorage
 
@@ -204,10 +204,7 @@ _OURS: Final = ("parts", "blobs", "backup.upkeep", f"{manifest.NAME}.new")
 def _before(target: Path) -> Manifest | None:
     """Return the manifest of the backup that is there, and clear away what it does not name."""
     listing = manifest.read(target)
-    named = [] if listing is None else [name for name, _, _ in listing.members()]
-    for folder in ("parts", "blobs"):
-        wanted = [name.partition("/")[2] for name in named if name.startswith(folder)]
-        disk.remove_strays(target / folder, wanted)
+    _remove_unnamed(target, listing)
     return listing
 
 
@@ -307,9 +304,12 @@ def _switch(target: Path, made: Manifest) -> None:
     cross("backup.before")
     disk.write_json(target / manifest.NAME, made.to_plain())
     cross("backup.switched")
-    disk.remove_strays(target / "parts", _names(made, "parts"))
-    disk.remove_strays(target / "blobs", _names(made, "blobs"))
+    _remove_unnamed(target, made)
 
 
-def _names(made: Manifest, folder: str) -> Iterable[str]:
-    return [name.partition("/")[2] for name, _, _ in made.members() if name.startswith(folder)]
+def _remove_unnamed(target: Path, listing: Manifest | None) -> None:
+    named = {name for name, _, _ in listing.members()} if listing is not None else set()
+    for folder in ("parts", "blobs"):
+        for path in (target / folder).iterdir():
+            if f"{folder}/{path.name}" not in named:
+                path.unlink()

@@ -29,7 +29,7 @@ from bat_os.errors import (
 from bat_os.image.files.storage import sync_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 T = TypeVar("T")
@@ -215,14 +215,6 @@ def is_abandoned(name: str) -> bool:
     """Return True if ``name`` is ``PID-...`` and that process is gone."""
     owner = name.partition("-")[0]
     return owner.isdecimal() and not psutil.pid_exists(int(owner))
-
-
-def remove_strays(folder: Path, wanted: Iterable[str]) -> None:
-    """Remove the files of ``folder`` that are not wanted."""
-    keep = set(wanted)
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in keep:
-            path.unlink()
 
 
 def check_absolute(path: Path, what: str) -> None:
