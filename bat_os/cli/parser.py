@@ -99,7 +99,7 @@ def show_action(action: argparse.Action) -> str:
 
 
 def show_value(action: argparse.Action) -> str:
-    """Return the word that stands for a value."""
+    """Return the word for a value in a usage line."""
     if isinstance(action.metavar, str):
         return action.metavar
     if action.choices is not None:

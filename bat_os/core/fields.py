@@ -78,7 +78,7 @@ class Field:
         least, most: Bounds of a number; for a text ``most`` is its length.
         choices: The only values.
         place: ``envelope``: beside the body of a request. ``client``: never sent.
-        shown: The word that stands for its value in usage lines.
+        shown: The word for its value in usage lines.
         group: Of the options in one group only one may be given.
     """
 

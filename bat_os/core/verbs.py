@@ -271,7 +271,7 @@ _KNOWLEDGE: Final = (
         Field("title", "text", required=True),
         Field("text", "text", required=True),
         Field("source", "text", "path or address"),
-        Field("files", "words", "files or folders: text, Markdown, HTML, PDF, source; - for stdin",
+        Field("files", "list", "files or folders: text, Markdown, HTML, PDF, source; - for stdin",
               "files+", place="client"),
         Field("meta", "map", "to keep with each document", "--meta",
               shown="KEY=VALUE")),

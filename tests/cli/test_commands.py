@@ -183,7 +183,7 @@ async def test_learning_that_is_broken_off_keeps_whole_documents_and_goes_on_lat
     ended = await finish(learning)
     assert (ended.status, ended.out) == (130, "")
     last = ended.err.splitlines()[-1]
-    assert last == "broken off with 1 of 3 taken in; the same command does the rest"
+    assert last == "interrupted with 1 of 3 learned; the same command does the rest"
     there = (await verb(home, "documents", "--json")).json["documents"]
     assert [(one["title"], one["passages"] > 0) for one in there] == [("1.txt", True)]
     held.go_on.set()

@@ -27,6 +27,7 @@ from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.console import Screen, as_call
 from bat_os.cli.parser import verbs_of
+from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home
@@ -56,8 +57,10 @@ OWN: Final[Mapping[str, Slash]] = {
     ),
     "quit": Slash("leave (Ctrl-D, too)"),
 }
-# Their last argument is a sentence: an apostrophe in it is no quote.
-_IN_WORDS: Final = frozenset({"ask", "discuss", "find", "search"})
+# Their last argument is a sentence: an apostrophe in it is not a quote.
+_IN_WORDS: Final = frozenset(
+    verb.name for verb in VERBS.values() for field in verb.fields if field.kind == "words"
+)
 _HIDDEN: Final = frozenset({"--help", "--home", "--json", "--quiet"})
 HELP: Final = """\
 Say what you want, and the image answers; it learns what it cannot do yet.

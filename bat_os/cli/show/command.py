@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import signal
 import sys
@@ -201,6 +202,22 @@ def read_example(text: str) -> dict[str, Any]:
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
     raise ArgumentsError(f"{text!r} is not an example; write it as: 5 gives 120")
+
+
+def show_time(moment: Any, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return Unix time as local time, for people; "" for none."""
+    if not moment:
+        return ""
+    try:
+        return dt.datetime.fromtimestamp(moment, dt.UTC).astimezone().strftime(form)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""
+
+
+def cut(text: Any, most: int = 100) -> str:
+    """Return a text as one line of at most ``most`` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def show_result(body: Mapping[str, Any], screen: Screen) -> None:

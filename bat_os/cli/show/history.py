@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
-from bat_os.cli.show.command import Command, show_result
+from bat_os.cli.show.command import Command, cut, show_result, show_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask
     from bat_os.client.client import KernelClient
-
-_WIDTH: Final = 100
 
 
 async def _why(ask: Ask) -> Mapping[str, Any]:
@@ -77,10 +74,10 @@ def explain(body: Mapping[str, Any]) -> Iterator[str]:
 def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     origin, mission, brief = body["origin"], body["mission"], body["brief"]
     yield "wish", origin.get("goal", "")
-    yield "message", _cut(as_call(brief)) if brief else ""
+    yield "message", cut(as_call(brief)) if brief else ""
     yield "written by", _writer(origin)
     yield "written", show_time(origin.get("created"))
-    yield "chosen", _cut(origin.get("why", ""))
+    yield "chosen", cut(origin.get("why", ""))
     yield "drawn with", _drawing(origin)
     yield "mended", ", ".join(origin.get("fixups", ()))
     yield "tried in", origin.get("cell", "")
@@ -97,7 +94,7 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         told = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
         yield "tainted", f"{told}; verify-method runs its examples and clears this"
     if failing := body.get("failing"):
-        told = f"on {failing['count']} different messages, last: {_cut(failing['text'])}"
+        told = f"on {failing['count']} different messages, last: {cut(failing['text'])}"
         yield "failing", f"{told}; batos relearn {body['object']} {body['selector']}"
     yield "called", _uses(body["uses"])
     yield "SHA-256", body["sha256"]
@@ -108,23 +105,21 @@ def _tables(
 ) -> Iterator[tuple[str, list[tuple[Any, ...]], tuple[str, ...]]]:
     rows: list[tuple[Any, ...]] = [
         ("*" if one["chosen"] else "", one["draft"], one["agree"], one["passed"],
-         _cut(one["problem"] or one["preview"]))
+         cut(one["problem"] or one["preview"]))
         for one in body["candidates"]
     ]  # fmt: skip
     yield "candidates", rows, ("", "NR", "AGREE", "PASSED", "ANSWER OR PROBLEM")
     rows = [
-        (_cut(_call(body["selector"], example)), _cut(render(example["result"])))
+        (cut(_call(body["selector"], example)), cut(render(example["result"])))
         for example in body["examples"]
     ]
     yield "examples", rows, ("MESSAGE", "ANSWER")
     rows = [
-        (_cut(one["title"]), one["doc_id"], "" if one["known"] else "forgotten")
+        (cut(one["title"]), one["doc_id"], "" if one["known"] else "forgotten")
         for one in body["passages"]
     ]
     yield "shown to the writer", rows, ("TITLE", "DOCUMENT", "")
-    rows = [
-        (show_time(one["at"]), one["kind"], _cut(one["text"])) for one in body.get("faults", ())
-    ]
+    rows = [(show_time(one["at"]), one["kind"], cut(one["text"])) for one in body.get("faults", ())]
     yield "failed in use", rows, ("WHEN", "HOW", "WHY")
     rows = [(show_time(move["at"]), move["what"], move["version"]) for move in body["moves"]]
     yield "moves", rows, ("WHEN", "WHAT", "VERSION")
@@ -161,11 +156,6 @@ def _call(selector: str, example: Mapping[str, Any]) -> str:
     told = [repr(arg) for arg in example["args"]]
     told += [f"{name}={value!r}" for name, value in example["kwargs"].items()]
     return f"{selector}({', '.join(told)})"
-
-
-def _cut(text: Any) -> str:
-    line = " ".join(str(text).split())
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
 def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
@@ -267,18 +257,11 @@ class PastKernel:
 
 
 def show_moment(body: Mapping[str, Any], screen: Screen) -> None:
-    """Say of which moment an answer is, where it is not of now."""
+    """Say what moment an answer is about, if it is not the present."""
     at = body.get("at")
     if isinstance(at, dict) and "transaction" in at:
         dropped = "; what it would have changed was dropped" if body.get("dropped") else ""
         screen.note(f"as of {show_time(at['time'])} (transaction {at['transaction']}){dropped}")
-
-
-def show_time(moment: float | None) -> str:
-    """Return Unix time as local time, for people; "" for none."""
-    if not moment:
-        return ""
-    return dt.datetime.fromtimestamp(moment, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def show_changes(body: Mapping[str, Any], screen: Screen) -> None:

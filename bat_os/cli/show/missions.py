@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import secrets
 import sys
 from contextlib import nullcontext
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from bat_os.cli.console import to_json
-from bat_os.cli.show.command import Command
-from bat_os.cli.show.history import show_time
+from bat_os.cli.show.command import Command, cut, show_time
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
         (
             row["brief_id"],
             row["state"],
-            _moment(row.get("accepted")),
+            show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
             f"{row.get('target', '?')}.{row.get('selector', '?')}",
             " ".join(str(row.get("problem", "")).split())[:80],
         )
@@ -76,16 +74,6 @@ def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer("cancelled" if body["cancelled"] else "it does not run (any more)")
 
 
-def _moment(at: Any) -> str:
-    try:
-        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%m-%d %H:%M:%S")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "?"
-
-
-_WIDTH: Final = 60
-
-
 async def _experience(ask: Ask) -> Mapping[str, Any]:
     file = ask.options.jsonl
     if not file:
@@ -124,32 +112,27 @@ def _show_experience(body: Mapping[str, Any], screen: Screen) -> None:
     if "experience" not in body:
         screen.note(f"{body['records']} records in {body['file']}")
         return
-    rows = [_row(one) for one in body["experience"]]
+    rows = [_row(record) for record in body["experience"]]
     heads = ("MISSION", "ACCEPTED", "MESSAGE", "OUTCOME", "TRIED", "TOKENS", "FAULTS", "WHY")
     screen.table(rows, heads)
     if not rows:
         screen.note("no mission has ended yet")
 
 
-def _row(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    if "outcome" not in one:
-        return one["mission"], "", "", "unreadable", "", "", "", _cut(one["problem"])
-    outcome = one["outcome"]
+def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    if "outcome" not in record:
+        return record["mission"], "", "", "unreadable", "", "", "", cut(record["problem"], 60)
+    outcome = record["outcome"]
     return (
-        one["mission"],
-        show_time(one["accepted"]),
-        f"{one['object']}.{one['selector']}",
+        record["mission"],
+        show_time(record["accepted"]),
+        f"{record['object']}.{record['selector']}",
         outcome.get("status") or outcome["kind"],
-        len(one["candidates"]),
-        one["tokens"],
-        len(one["later"].get("faults", ())),
-        _cut(outcome.get("reason", "")),
+        len(record["candidates"]),
+        record["tokens"],
+        len(record["later"].get("faults", ())),
+        cut(outcome.get("reason", ""), 60),
     )
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
 COMMANDS: Final[Mapping[str, Command]] = {

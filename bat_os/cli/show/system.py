@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
 from bat_os.cli.environment import load
-from bat_os.cli.show.command import Command
+from bat_os.cli.show.command import Command, show_time
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
 from bat_os.cli.watchdog import stop as stop_watchdog
 from bat_os.client.keys import KeyRing
@@ -206,15 +205,8 @@ def describe_event(event: Mapping[str, Any]) -> str:
     what = known.get("reason") or known.get("goal") or event.get("does") or ""
     state, persona = str(event.get("state", "?")).upper(), str(event.get("persona", ""))
     message = f"{event.get('target')}.{event.get('selector')}"
-    text = f"{_show_time(event.get('at'))}  {state:<13} {persona:<12} {message}  {what}"
+    text = f"{show_time(event.get('at')) or '?'}  {state:<13} {persona:<12} {message}  {what}"
     return " ".join(text.splitlines()).rstrip()
-
-
-def _show_time(at: Any) -> str:
-    try:
-        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "?"
 
 
 async def _keys(ask: Ask) -> Mapping[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import show_control
-from bat_os.cli.show.command import Command
-from bat_os.cli.show.history import show_time
+from bat_os.cli.show.command import Command, show_time
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import SettingsError
 from bat_os.models.machine import read_book

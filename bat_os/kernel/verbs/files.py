@@ -135,12 +135,7 @@ WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]
 
 
 async def give(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return an object, or with a selector one method, as text that ``import`` takes.
-
-    Raises:
-        NotFoundError: No such object or learned method.
-        ArgumentsError: Something that it refers to has no name.
-    """
+    """Return an object, or with a selector one method, as text that ``import`` takes."""
     return await mind.image.transact(
         lambda root: write_export(root, request.target, request.selector),
         note=f"export {request.target}"[:70],
@@ -161,13 +156,6 @@ async def take(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
     Returns:
         ``object``, ``new`` (the object was made), and ``methods``: selector, version, status
         and sha256 of each.
-
-    Raises:
-        ArgumentsError: The text is not an export, or there is an object of that name.
-        NotFoundError: Objects that it refers to are missing; ``details.missing`` names them.
-        AuditError: The guardian refuses a method.
-        DraftsError: A method does not reproduce an example.
-        CellError: A method fails on an example.
     """
     content = await asyncio.to_thread(export.read, request.body["text"])
     if content["kind"] == "method":

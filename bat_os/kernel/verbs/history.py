@@ -50,11 +50,7 @@ FENCE: Final = "```python\n"  # what a prompt's prefill has before the method be
 
 
 async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return all that is known of a method; ``body.version`` names another than the current.
-
-    Raises:
-        NotFoundError: No such object, learned method or version.
-    """
+    """Return all that is known of a method; ``body.version`` names another than the current."""
     number, waiting = request.body["version"], mind.image.uses.waiting()
     return await mind.image.transact(
         lambda root: explain(root, find(root, request.target), request.selector, number, waiting),
@@ -63,11 +59,7 @@ async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
 
 
 async def list_versions(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return the versions of a method, oldest first, with its pin, taint and moves.
-
-    Raises:
-        NotFoundError: No such object or learned method.
-    """
+    """Return the versions of a method, oldest first, with its pin, taint and moves."""
     return await mind.image.transact(
         lambda root: versions.overview(root, find(root, request.target), request.selector),
         note=f"versions of {request.selector}"[:70],
@@ -75,11 +67,7 @@ async def list_versions(mind: KernelContext, request: Request, say: Say) -> dict
 
 
 async def diff_method(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return what changed in the source from version ``body.a`` to ``body.b``.
-
-    Raises:
-        NotFoundError: No such object, method or version.
-    """
+    """Return what changed in the source from version ``body.a`` to ``body.b``."""
     a, b = request.body["a"], request.body["b"]
     return await mind.image.transact(
         lambda root: versions.compare(find(root, request.target), request.selector, a, b),
@@ -88,12 +76,7 @@ async def diff_method(mind: KernelContext, request: Request, say: Say) -> dict[s
 
 
 async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Make a method understood no longer; ``redo`` brings it back.
-
-    Raises:
-        NotFoundError: No such object, or no learned method of its own.
-        ArgumentsError: It is unlearned already, or pinned.
-    """
+    """Make a method understood no longer; ``redo`` brings it back."""
     now = time.time()
     number = await mind.image.transact(
         lambda root: versions.unlearn(root, find(root, request.target), request.selector, at=now),
@@ -103,15 +86,7 @@ async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
 
 async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Make the unlearned version, or version ``body.version``, current; its examples run first.
-
-    Raises:
-        NotFoundError: No such object, method or version.
-        ArgumentsError: It is current already, or another one is pinned.
-        DraftsError: It does not reproduce an example.
-        ConflictError: The method has changed since.
-        ModelError: The embedding model is not available.
-    """
+    """Make the unlearned version, or version ``body.version``, current; its examples run first."""
     picked = await _go_to(mind, request, "redo", pin=False)
     return _moved(request, picked.number, "current") | {"sha256": picked.sha256}
 
@@ -120,9 +95,6 @@ async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     """Hold a method at version ``body.version`` (the current one): no other becomes current.
 
     A version that is not current becomes so first, as by ``redo``.
-
-    Raises:
-        BatError: As ``redo``; and where another version is pinned.
     """
     number = request.body["version"]
 
@@ -143,11 +115,7 @@ async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
 
 
 async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Let a method take other versions again; without a pin nothing changes.
-
-    Raises:
-        NotFoundError: No such object, or no learned method of its own.
-    """
+    """Let a method take other versions again; without a pin nothing changes."""
 
     def release(root: Root) -> int:
         method = versions.own(find(root, request.target), request.selector)
@@ -164,12 +132,6 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
     """Run a method's examples, and those in ``body.examples``; clear its taint if all pass.
 
     New examples are kept with the method, and make it verified.
-
-    Raises:
-        NotFoundError: No such object or method.
-        ArgumentsError: There is no example to run.
-        DraftsError: It does not reproduce one; the mark stays.
-        ConflictError: The method has changed since.
     """
     given = request.body["examples"]
     picked = await mind.image.transact(
@@ -232,10 +194,6 @@ async def recall_methods(mind: KernelContext, request: Request, say: Say) -> dic
 
     ``body`` names one of ``model``, ``adapter``, ``document``, ``mission``; or ``undo`` with
     the id of an earlier recall; or nothing, which lists the recalls and what is tainted.
-
-    Raises:
-        ArgumentsError: It names several of them.
-        NotFoundError: No such recall.
     """
     body = request.body
     if body["undo"]:
@@ -342,11 +300,6 @@ async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     Returns:
         ``version``, ``same`` (byte for byte), ``sha256`` as recorded, ``replayed`` (SHA-256 of
         what came out), ``source`` that came out, ``model``, ``seconds``.
-
-    Raises:
-        NotFoundError: No such method or version, or no model here wrote it.
-        ArgumentsError: What is recorded is not what was hashed.
-        ModelError: The persona thinks with another model or adapter now, or cannot.
     """
     number = request.body["version"]
 

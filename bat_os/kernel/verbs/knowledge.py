@@ -20,10 +20,6 @@ async def learn(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     """Store the document in the body: ``title``, ``text``, ``source``, ``meta``.
 
     Returns ``doc_id``, ``passages`` and ``changed``; says on the way how far it has come.
-
-    Raises:
-        ArgumentsError: There is nothing in the text to learn.
-        ModelError: The embedding model is not available.
     """
     title, text, source, meta = (request.body[key] for key in ("title", "text", "source", "meta"))
     return await mind.catalog.learn(
@@ -32,11 +28,7 @@ async def learn(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 
 
 async def forget(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Take the document ``body.doc_id`` out of the catalog.
-
-    Raises:
-        NotFoundError: No such document.
-    """
+    """Take the document ``body.doc_id`` out of the catalog."""
     doc_id = request.body["doc_id"]
     if not await mind.catalog.forget(doc_id):
         raise NotFoundError(f"there is no document {doc_id[:100]!r}")
@@ -50,11 +42,7 @@ async def documents(mind: KernelContext, request: Request, say: Say) -> dict[str
 
 
 async def search(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"passages": [...]}`` for ``text``, best first; ``kind`` and ``filters`` limit.
-
-    Raises:
-        ModelError: The embedding model is not available.
-    """
+    """Return ``{"passages": [...]}`` for ``text``, best first; ``kind`` and ``filters`` limit."""
     body = request.body
     passages = await mind.catalog.search(
         (body["text"],), top_k=body["limit"], kind=body["kind"] or None, filters=body["filters"]
@@ -73,9 +61,6 @@ async def reindex(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
     Returns ``documents`` (how many); says on the way how far it has come. If it was interrupted,
     it resumes.
-
-    Raises:
-        ModelError: The embedding model is not available.
     """
     count = await mind.catalog.reindex(lambda line: say(views.progress(line)))
     return {"documents": count}

@@ -85,10 +85,6 @@ async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
     Returns:
         As ``send``, with ``at`` and ``dropped``: it would have changed the image.
-
-    Raises:
-        NotUnderstoodError: The receiver did not understand it then; nothing is learned.
-        BatError: As ``Turn.run``; or the moment or the message is invalid.
     """
     brief, started = checked(request.brief()), time.monotonic()
     then, at = await _go_back(mind, request.body["at"])
@@ -98,12 +94,7 @@ async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
 
 async def diff(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return what differs between the moments ``body.a`` and ``body.b`` (now, if not said).
-
-    Raises:
-        ArgumentsError: One of them is not a moment.
-        NotFoundError: No such mission, or the image does not go back that far.
-    """
+    """Return what differs between the moments ``body.a`` and ``body.b`` (now, if not said)."""
     a, b = await _resolve(mind, request.body["a"]), await _resolve(mind, request.body["b"])
     return await moments.changes(mind.image, a, b)
 
@@ -118,10 +109,6 @@ async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[s
         ``transaction``, ``time``, ``note`` and ``mission`` of it; ``before`` and ``after``:
         each ``{"result": value}`` or ``{"error": code, "message": text}``; ``transactions``
         (how many there were) and ``openings`` (of how many moments the image was opened).
-
-    Raises:
-        ArgumentsError: Nothing was committed between them, or the answer is the same.
-        BatError: A moment or the message is invalid.
     """
     brief = checked(request.brief())
     good = await _resolve(mind, request.body["good"])
@@ -177,13 +164,6 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         ``answer`` (``type`` and ``body`` of the reply there), ``diff`` (what it changed there,
         as of the verb ``diff``), ``source`` of what was learned or "", ``seconds``, and
         ``kept``: {} or, of the message as it was sent here, the body of its result.
-
-    Raises:
-        ArgumentsError: The brief is invalid.
-        NotFoundError: No such target.
-        DeadlineError: The mission took longer than a mission may.
-        LockedError: A backup, fork or pack is at work.
-        BatError: When keeping: as ``prove`` and ``take_turn``.
     """
     brief = checked(request.brief())
     await mind.image.transact(lambda root: find(root, brief.target).name, note="look for it")

@@ -44,11 +44,7 @@ async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[
 
 
 async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return one object, or one of its methods where the request has a selector.
-
-    Raises:
-        NotFoundError: No such object.
-    """
+    """Return one object, or one of its methods where the request has a selector."""
 
     def look(root: Root) -> dict[str, Any]:
         return views.inspect(find(root, request.target), request.selector)
@@ -57,11 +53,7 @@ async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
 
 async def find_skills(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"skills": [...]}``: learned methods for the words in ``body.text``, best first.
-
-    Raises:
-        ModelError: The embedding model is not available.
-    """
+    """Return ``{"skills": [...]}``: learned methods for the words in ``body.text``, best first."""
     text, limit = request.body["text"], request.body["limit"]
     hits = await mind.catalog.search((text,), top_k=limit, kind="method")
     skills = await mind.image.transact(
@@ -80,12 +72,6 @@ async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     A version that waits becomes the one that answers; with ``body.no`` it is turned down.
     Else a provisional method becomes verified; approving what is settled changes nothing.
     Without a selector: ``{"waiting": [...]}``, what waits.
-
-    Raises:
-        ArgumentsError: The method is pinned.
-        NotFoundError: No such object, or no learned method of that name of its own.
-        DraftsError: It does not reproduce an example; it stays provisional.
-        CellError: It fails on an example.
     """
     examples, target, selector = request.body["examples"], request.target, request.selector
     if not selector:
@@ -154,13 +140,6 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
         request: ``target``; ``selector`` or "" for the first function of the source;
             ``body`` with ``source`` and perhaps ``examples``.
         say: Not used: it is quick.
-
-    Raises:
-        ArgumentsError: No function of that name is in the source.
-        AuditError: The guardian refuses it; the findings say what to write instead.
-        DraftsError: It does not reproduce an example.
-        CellError: It fails on an example.
-        NotFoundError: No such target.
     """
     given = request.body["source"]
     selector = request.selector or _first_function(given)

@@ -52,10 +52,6 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         ``[n]``, ``cites``, ``model``, ``tokens``), ``passages`` (``n``, ``doc_id``, ``title``,
         ``kind``, ``text``, ``similarity``, ``cited``), ``grounded``, ``note``, ``tokens``,
         ``seconds``.
-
-    Raises:
-        ModelOutputError: Not one whole sentence came, TRIES times.
-        ModelError: A model is not available.
     """
     question, seed = " ".join(request.body["text"].split()), request.body["seed"]
     started, limits = time.time(), mind.profile.limits
