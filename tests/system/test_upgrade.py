@@ -191,7 +191,7 @@ async def test_a_watchdog_that_is_killed_during_the_trial_leaves_the_old_version
     assert not site.home.endpoint.exists()  # no client finds the kernel on trial
     psutil.Process(read_status(site.home).watchdog_pid).kill()
     status, _, err = await upgrading
-    assert (status, "goes on" in err) == (1, True), err
+    assert (status, "to resume" in err) == (1, True), err
 
     await site.start()
 
