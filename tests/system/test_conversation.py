@@ -178,7 +178,7 @@ async def test_what_was_misread_is_corrected_by_as(home):
         await terminal.say("doppel 4")
         await terminal.until("no model ran")
         await terminal.say("/as no message")
-        await terminal.until("is no message; write it as selector")
+        await terminal.until("is not a message; write it as selector")
         await leave(terminal)
 
 

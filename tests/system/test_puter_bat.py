@@ -111,7 +111,7 @@ class TestInWine:
         assert "unrecognized arguments: --wrong" in wrong.stderr
         early = windows.start("puter.bat", "list", folder=bare)
         assert early.returncode == 3, early
-        assert "puter.bat start does it." in early.stderr
+        assert "run puter.bat start." in early.stderr
         assert not (bare / ".venv").exists()
 
     def test_without_any_python_it_says_what_is_needed(self, windows, bare):

@@ -224,7 +224,7 @@ def test_wrong_options_are_told_before_any_set_up(bare, words, said):
 def test_a_verb_sets_nothing_up(bare, words):
     reply = run(bare, *words)
     assert (reply.returncode, reply.stdout) == (3, "")
-    assert reply.stderr == "BAT OS is not set up yet, or not completely; ./run.sh start does it.\n"
+    assert reply.stderr == "BAT OS is not set up completely; run ./run.sh start.\n"
     assert not (bare / ".venv").exists()
 
 
@@ -422,7 +422,7 @@ def test_on_a_full_disk_it_says_how_much_room_it_needs(bare):
     (bare / ".venv").mkdir()
     reply = mount(bare, "mount -t tmpfs -o size=64k x .venv")
     assert (reply.returncode, reply.stdout) == (1, "")
-    assert "Check the disk (0 MB are left; a whole set-up takes" in reply.stderr
+    assert "Check the disk (0 MB are free; a whole set-up needs" in reply.stderr
     assert "Traceback" not in reply.stderr
 
 
