@@ -91,11 +91,11 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "waiting", f"version {waiting}, for a yes: batos approve" if waiting else ""
     yield "pinned", f"to version {body['pinned']}" if body["pinned"] else ""
     if taint := body["tainted"]:
-        told = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
-        yield "tainted", f"{told}; verify-method runs its examples and clears this"
+        what = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
+        yield "tainted", f"{what}; verify-method runs its examples and clears this"
     if failing := body.get("failing"):
-        told = f"on {failing['count']} different messages, last: {cut(failing['text'])}"
-        yield "failing", f"{told}; batos relearn {body['object']} {body['selector']}"
+        what = f"on {failing['count']} different messages, last: {cut(failing['text'])}"
+        yield "failing", f"{what}; batos relearn {body['object']} {body['selector']}"
     yield "called", _uses(body["uses"])
     yield "SHA-256", body["sha256"]
 
@@ -104,9 +104,9 @@ def _tables(
     body: Mapping[str, Any],
 ) -> Iterator[tuple[str, list[tuple[Any, ...]], tuple[str, ...]]]:
     rows: list[tuple[Any, ...]] = [
-        ("*" if one["chosen"] else "", one["draft"], one["agree"], one["passed"],
-         cut(one["problem"] or one["preview"]))
-        for one in body["candidates"]
+        ("*" if draft["chosen"] else "", draft["draft"], draft["agree"], draft["passed"],
+         cut(draft["problem"] or draft["preview"]))
+        for draft in body["candidates"]
     ]  # fmt: skip
     yield "candidates", rows, ("", "NR", "AGREE", "PASSED", "ANSWER OR PROBLEM")
     rows = [
@@ -115,11 +115,14 @@ def _tables(
     ]
     yield "examples", rows, ("MESSAGE", "ANSWER")
     rows = [
-        (cut(one["title"]), one["doc_id"], "" if one["known"] else "forgotten")
-        for one in body["passages"]
+        (cut(passage["title"]), passage["doc_id"], "" if passage["known"] else "forgotten")
+        for passage in body["passages"]
     ]
     yield "shown to the writer", rows, ("TITLE", "DOCUMENT", "")
-    rows = [(show_time(one["at"]), one["kind"], cut(one["text"])) for one in body.get("faults", ())]
+    rows = [
+        (show_time(fault["at"]), fault["kind"], cut(fault["text"]))
+        for fault in body.get("faults", ())
+    ]
     yield "failed in use", rows, ("WHEN", "HOW", "WHY")
     rows = [(show_time(move["at"]), move["what"], move["version"]) for move in body["moves"]]
     yield "moves", rows, ("WHEN", "WHAT", "VERSION")
@@ -127,21 +130,21 @@ def _tables(
 
 def _writer(origin: Mapping[str, Any]) -> str:
     model, adapter = origin.get("model"), origin.get("adapter")
-    told: str = origin.get("persona", "")
+    writer: str = origin.get("persona", "")
     if model:
         digest = origin.get("model_digest", "")
-        told += f", with {model}" + (f" (SHA-256 {digest[:16]})" if digest else "")
-    told += f", adapter {adapter}" if adapter else ""
+        writer += f", with {model}" + (f" (SHA-256 {digest[:16]})" if digest else "")
+    writer += f", adapter {adapter}" if adapter else ""
     source = origin.get("adapted_from")
-    return told + (f", adapted from {source}" if source else "")
+    return writer + (f", adapted from {source}" if source else "")
 
 
 def _drawing(origin: Mapping[str, Any]) -> str:
     if "seed" not in origin:
         return ""
-    told = f"seed {origin['seed']}, temperature {origin.get('temperature', 0)}"
+    drawn = f"seed {origin['seed']}, temperature {origin.get('temperature', 0)}"
     prompt = origin.get("prompt_sha256", "")
-    return told + (f", prompt {prompt[:16]}" if prompt else "")
+    return drawn + (f", prompt {prompt[:16]}" if prompt else "")
 
 
 def _uses(uses: Mapping[str, Any]) -> str:
@@ -153,24 +156,24 @@ def _uses(uses: Mapping[str, Any]) -> str:
 
 
 def _call(selector: str, example: Mapping[str, Any]) -> str:
-    told = [repr(arg) for arg in example["args"]]
-    told += [f"{name}={value!r}" for name, value in example["kwargs"].items()]
-    return f"{selector}({', '.join(told)})"
+    arguments = [repr(arg) for arg in example["args"]]
+    arguments += [f"{name}={value!r}" for name, value in example["kwargs"].items()]
+    return f"{selector}({', '.join(arguments)})"
 
 
 def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
     """Write the versions of a method, and how it stands, for people."""
     rows = [
         (
-            "*" if one["current"] else "",
-            one["version"],
-            one["status"] if one["whole"] else "DAMAGED",
-            show_time(one["created"]),
-            ", ".join(filter(None, (one["persona"], one["model"]))),
-            one["examples"],
-            one["sha256"][:16],
+            "*" if version["current"] else "",
+            version["version"],
+            version["status"] if version["whole"] else "DAMAGED",
+            show_time(version["created"]),
+            ", ".join(filter(None, (version["persona"], version["model"]))),
+            version["examples"],
+            version["sha256"][:16],
         )
-        for one in body["versions"]
+        for version in body["versions"]
     ]
     screen.table(rows, ("", "NR", "STATUS", "WRITTEN", "BY", "EXAMPLES", "SHA-256"))
     if body["waiting"]:
@@ -185,8 +188,8 @@ def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_moved(body: Mapping[str, Any], screen: Screen) -> None:
     version = f"version {body['version']}" if body["version"] else ""
-    told = ", ".join(filter(None, (body["status"], version)))
-    screen.answer(f"{body['target']}.{body['selector']}: {told}")
+    state = ", ".join(filter(None, (body["status"], version)))
+    screen.answer(f"{body['target']}.{body['selector']}: {state}")
 
 
 def _show_diff(body: Mapping[str, Any], screen: Screen) -> None:
@@ -197,10 +200,14 @@ def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
     if "recalls" in body:
         _show_recalls(body, screen)
     elif "back" in body:
-        for one in body["back"]:
-            screen.answer(f"{one['selector']} of {one['oid']}: version {one['version']} is back")
-        for one in body["left"]:
-            screen.note(f"{one['selector']} of {one['oid']} stays withdrawn: {one['reason']}")
+        for method in body["back"]:
+            screen.answer(
+                f"{method['selector']} of {method['oid']}: version {method['version']} is back"
+            )
+        for method in body["left"]:
+            screen.note(
+                f"{method['selector']} of {method['oid']} stays withdrawn: {method['reason']}"
+            )
     else:
         screen.table(*_method_rows(body["methods"]))
         if not body["methods"]:
@@ -213,9 +220,9 @@ def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_recalls(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
-        (one["id"], show_time(one["at"]), f"{one['kind']} {one['value']}", len(one["methods"]),
-         f"undone {show_time(one['undone'])}" if one["undone"] else "withdrawn")
-        for one in body["recalls"]
+        (row["id"], show_time(row["at"]), f"{row['kind']} {row['value']}", len(row["methods"]),
+         f"undone {show_time(row['undone'])}" if row["undone"] else "withdrawn")
+        for row in body["recalls"]
     ]  # fmt: skip
     screen.table(rows, ("RECALL", "WHEN", "WHAT", "METHODS", ""))
     if body["tainted"]:
@@ -226,16 +233,16 @@ def _show_recalls(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note("nothing was recalled, and nothing is tainted")
 
 
-def _method_rows(found: list[dict[str, Any]]) -> tuple[list[tuple[Any, ...]], tuple[str, ...]]:
+def _method_rows(methods: list[dict[str, Any]]) -> tuple[list[tuple[Any, ...]], tuple[str, ...]]:
     rows = [
         (
-            f"{one['object']}.{one['selector']}",
-            one["version"],
-            one["status"],
-            "pinned" if one["pinned"] else "",
-            one["tainted"].get("document", ""),
+            f"{method['object']}.{method['selector']}",
+            method["version"],
+            method["status"],
+            "pinned" if method["pinned"] else "",
+            method["tainted"].get("document", ""),
         )
-        for one in found
+        for method in methods
     ]
     return rows, ("METHOD", "VERSION", "STATUS", "", "TAINTED BY")
 
@@ -294,8 +301,9 @@ def _show_found(body: Mapping[str, Any], screen: Screen) -> None:
     if body["mission"]:
         screen.answer(f"mission  {body['mission']}")
     for end in ("before", "after"):
-        told = body[end]
-        text = render(told["result"]) if "result" in told else f"{told['error']} {told['message']}"
+        answer = body[end]
+        failure = f"{answer.get('error')} {answer.get('message')}"
+        text = render(answer["result"]) if "result" in answer else failure
         screen.answer(f"{end:<7}  {text}")
     screen.note(f"one of {body['transactions']} transactions, found in {body['openings']} openings")
 

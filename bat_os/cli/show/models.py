@@ -86,39 +86,39 @@ def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:
         screen.answer(f"{mark}  {row['name']:<8} {row['purpose']}{best}")
         for reason in (*row["reasons"], *row["conditions"]):
             screen.answer(f"             {reason}")
-    screen.note("BATOS_PROFILE=NAME chooses one; the kernel takes its models in at its next start")
+    screen.note("BATOS_PROFILE=NAME chooses one; the daemon stores its models at its next start")
 
 
 def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     rows = [
-        (one["name"], one.get("kind") or one.get("engine", ""), _size(one.get("size", 0)),
-         _where(one), _size(one.get("bytes", 0) if "state" in one else 0),
-         _ago(one.get("idle_seconds")), _seconds(one.get("load_seconds")), _bond(one))
-        for one in body["models"]
+        (model["name"], model.get("kind") or model.get("engine", ""), _size(model.get("size", 0)),
+         _where(model), _size(model.get("bytes", 0) if "state" in model else 0),
+         _ago(model.get("idle_seconds")), _seconds(model.get("load_seconds")), _bond(model))
+        for model in body["models"]
     ]  # fmt: skip
     heads = ("MODEL", "KIND", "STORED", "WHERE", "MEMORY", "LAST USE", "LOAD", "ADAPTERS")
     screen.table(rows, heads)
     if "profile" not in body:  # of the past
         return
     purses = {"memory": body, "GPU memory": body.get("gpu") or {}}
-    told = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
+    parts = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
             for name, purse in purses.items() if purse.get("budget")]  # fmt: skip
-    screen.note("; ".join([f"profile {body['profile']}", *told]))
+    screen.note("; ".join([f"profile {body['profile']}", *parts]))
 
 
-def _where(one: Mapping[str, Any]) -> str:
+def _where(model: Mapping[str, Any]) -> str:
     """Return where a model is: stored only, or in which memory, and whether it stays there."""
-    if "state" not in one:
+    if "state" not in model:
         return "stored"
-    place = " on the GPU" if one.get("device") == "cuda" and one["state"] == "resident" else ""
-    return f"{one['state']}{place}{', pinned' if one.get('pinned') else ''}"
+    place = " on the GPU" if model.get("device") == "cuda" and model["state"] == "resident" else ""
+    return f"{model['state']}{place}{', pinned' if model.get('pinned') else ''}"
 
 
-def _bond(one: Mapping[str, Any]) -> str:
+def _bond(model: Mapping[str, Any]) -> str:
     """Return what an adapter belongs to, or which adapters a model has."""
-    if base := one.get("base"):
+    if base := model.get("base"):
         return f"on {base}"
-    return ", ".join(one.get("adapters") or ())
+    return ", ".join(model.get("adapters") or ())
 
 
 def _size(count: int | None) -> str:

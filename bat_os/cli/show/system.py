@@ -291,7 +291,7 @@ def _show_config(body: Mapping[str, Any], screen: Screen) -> None:
     if "example" in body:
         screen.answer(body["example"].rstrip("\n"))
         return
-    rows = [(one["name"], _as_toml(one["value"]), one["origin"]) for one in body["settings"]]
+    rows = [(row["name"], _as_toml(row["value"]), row["origin"]) for row in body["settings"]]
     screen.table(rows, ("SETTING", "VALUE", "FROM"))
     there = "" if body["exists"] else " (not there; batos config example prints one)"
     screen.note(f"{body['file']}{there}")
