@@ -47,14 +47,6 @@ def test_every_requirement_is_pinned_exactly():
         assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted), file
 
 
-def test_the_reading_path_in_the_architecture_page_is_the_one_that_is_measured():
-    from tests.test_style import PATH_OF_A_MISSION
-
-    table = (ROOT / "docs" / "architecture.md").read_text().split("## The path")[1].split("##")[0]
-    named = set(re.findall(r"`((?:kernel|core|image|method)/[\w/]+\.py)`", table))
-    assert set(PATH_OF_A_MISSION) - {"ports.py"} <= named
-
-
 @pytest.mark.system
 async def test_the_commands_of_the_readme_work(serving, tmp_path):
     source = 'def report_current_system_time(self):\n    """Tell it."""\n    return "now"\n'

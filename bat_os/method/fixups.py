@@ -20,7 +20,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.method.allowed import KNOWN_NAMES, SAFE_MODULES, is_public
-from bat_os.method.covenant import Changes, is_signal, name_of
 from bat_os.method.text import (
     BUILTINS,
     MAX_SOURCE,
@@ -48,21 +47,6 @@ _STRINGS: Final = re.compile(
 _CLASS_ONLY: Final = words(
     "combine fromisoformat fromordinal fromtimestamp now strptime today utcfromtimestamp utcnow"
 )
-# Calls that are made for their value alone.
-_PURE: Final = words("""
-    abs all any bin bool chr dict divmod float format frozenset hex int len list max min oct ord pow
-    range repr reversed round set sorted str sum tuple zip capitalize casefold center count endswith
-    find isalpha isdigit join lower lstrip replace rjust rstrip split splitlines startswith strftime
-    strip title upper zfill isoformat
-""")
-_VALUES: Final = (
-    *(ast.BinOp, ast.BoolOp, ast.Compare, ast.Dict, ast.DictComp, ast.IfExp, ast.JoinedStr),
-    *(ast.List, ast.ListComp, ast.Name, ast.Set, ast.SetComp, ast.Subscript, ast.Tuple),
-    ast.UnaryOp,
-)
-_GROWING: Final = words("add append extend insert update")
-_SHORTEST: Final = 3  # a shorter name, or one of these, rather is a loop that was forgotten
-_LOOPED: Final = words("char count digit element index item key letter line num word val value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +77,6 @@ class _Draft:
         args = self.method.args
         every = (*args.posonlyargs, *args.args, *args.kwonlyargs)
         return [arg.arg for arg in every if arg.arg != "self"]
-
-    @property
-    def unused(self) -> list[str]:
-        names = {node.id for node in ast.walk(self.method) if isinstance(node, ast.Name)}
-        return [name for name in self.parameters if name not in names]
 
     def replace(self, new: Mapping[ast.AST, ast.AST]) -> bool:
         """Put other nodes in the place of some; return whether there were any."""
@@ -191,17 +170,6 @@ def _pass_self(draft: _Draft) -> bool:
     return changed
 
 
-def _ask_argument(draft: _Draft) -> bool:
-    """Take the unused parameters instead of as many ``input(...)``."""
-    nodes = ast.walk(draft.method)
-    asked = [n for n in nodes if isinstance(n, ast.Call) and is_name(n.func, "input")]
-    asked.sort(key=lambda call: (call.lineno, call.col_offset))
-    if len(asked) != len(draft.unused) or count_stores(draft.tree, "input"):
-        return False
-    pairs = zip(asked, draft.unused, strict=True)
-    return draft.replace({call: ast.Name(name, ast.Load()) for call, name in pairs})
-
-
 def _qualify_slots(draft: _Draft) -> bool:
     """Put ``self.`` before each slot that is used as a bare name."""
     tree, method = draft.tree, draft.method
@@ -268,36 +236,6 @@ def _find_unknown_attributes(draft: _Draft) -> list[ast.Attribute]:
         and not node.attr.startswith("_")
         and (node not in calls or wanted.selectors is not None)
     ]
-
-
-def _use_argument(draft: _Draft) -> bool:
-    """Take the one parameter that is not used for the one name that is not known.
-
-    ``return 3.14 * radius ** 2``, or ``self.radius``, in a method of ``number``.
-    """
-    missing = _find_missing(draft)
-    if len(draft.unused) != 1 or len(missing) != 1:
-        return False
-    ((name, nodes),) = missing.items()
-    if len(name) < _SHORTEST or name in _LOOPED:
-        return False
-    return draft.replace({node: ast.Name(draft.unused[0], ast.Load()) for node in nodes})
-
-
-def _find_missing(draft: _Draft) -> Mapping[str, list[ast.expr]]:
-    """Return what the method reads and nothing gives a value to; nothing if it is called."""
-    uses, wanted = get_uses(draft.tree), draft.wanted
-    known = get_bound(draft.tree) | (wanted.slots or set()) | {wanted.selector}
-    unknown = {name for name in uses.keys() - known if not _get_import(name, uses[name])}
-    calls = {node.func for node in ast.walk(draft.method) if isinstance(node, ast.Call)}
-    missing: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(draft.method):
-        if isinstance(node, ast.Name) and node.id in unknown:
-            missing.setdefault(node.id, []).append(node)
-    for attribute in _find_unknown_attributes(draft):
-        missing.setdefault(f"self.{attribute.attr}", []).append(attribute)
-    called = any(node in calls for nodes in missing.values() for node in nodes)
-    return {} if called else missing
 
 
 def _drop_imports(draft: _Draft) -> bool:
@@ -387,32 +325,6 @@ def _printed(node: ast.AST) -> ast.expr | None:
     return ast.parse(f"' '.join(map(str, {values}))", mode="eval").body if values else None
 
 
-def _return_result(draft: _Draft) -> bool:
-    """Return the value that the method ends with.
-
-    That is a last expression, the name assigned last, or the one that the last loop builds up;
-    only in a method that returns nothing and changes nothing of ``self``.
-    """
-    method = draft.method
-    changes = Changes(method)
-    body = method.body[ast.get_docstring(method) is not None :]
-    changed = any(is_signal(node) or changes.changes(node) for node in body)
-    prints = any(
-        isinstance(node, ast.Call) and is_name(node.func, "print") for node in walk_own(method)
-    )
-    if not body or changed or prints or _answers(method):
-        return False
-    last = body[-1]
-    if isinstance(last, ast.Expr):
-        plain = isinstance(last.value, _VALUES) or _is_pure(last.value)
-        method.body[-1] = ast.Return(last.value) if plain else last
-        return plain
-    name = _get_built(last, body[:-1])
-    if name:
-        method.body.append(ast.Return(ast.Name(name, ast.Load())))
-    return bool(name)
-
-
 def _answers(method: ast.FunctionDef) -> bool:
     """Return whether a method returns or yields a value somewhere."""
     return any(
@@ -420,43 +332,6 @@ def _answers(method: ast.FunctionDef) -> bool:
         or (isinstance(node, ast.Return) and getattr(node.value, "value", node.value) is not None)
         for node in walk_own(method)
     )
-
-
-def _is_pure(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and name_of(node.func) in _PURE
-
-
-def _get_built(last: ast.stmt, before: list[ast.stmt]) -> str:
-    """Return the local name that the last statement gives its value, or ""."""
-    if isinstance(last, ast.Assign | ast.AugAssign | ast.AnnAssign):
-        targets = last.targets if isinstance(last, ast.Assign) else [last.target]
-        target = targets[0]
-        return target.id if len(targets) == 1 and isinstance(target, ast.Name) else ""
-    if not isinstance(last, ast.For):
-        return ""
-    assigned = {
-        target.id
-        for node in before
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    built = {name for node in ast.walk(last) if (name := _grown(node)) in assigned}
-    return built.pop() if len(built) == 1 else ""
-
-
-def _grown(node: ast.AST) -> str:
-    """Return the name that a statement or call adds to, or ""."""
-    target: ast.AST | None = None
-    if isinstance(node, ast.AugAssign):
-        target = node.target
-    elif isinstance(node, ast.Assign):
-        target = node.targets[0]
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        target = node.func.value if node.func.attr in _GROWING else None
-    if isinstance(target, ast.Subscript):
-        target = target.value
-    return target.id if isinstance(target, ast.Name) else ""
 
 
 def _on_tree(rule: Callable[[_Draft], bool]) -> Callable[[str, Wanted], str]:
@@ -477,13 +352,10 @@ RULES: Final[Mapping[str, Callable[[str, Wanted], str]]] = MappingProxyType(
     {
         "close_brackets": _close_brackets,  # 4
         "pass_self": _on_tree(_pass_self),  # 9
-        "ask_argument": _on_tree(_ask_argument),  # 2
         "qualify_slots": _on_tree(_qualify_slots),  # 1
         "drop_self": _on_tree(_drop_self),  # 12
-        "use_argument": _on_tree(_use_argument),  # 1
         "drop_imports": _on_tree(_drop_imports),  # 4
         "import_missing": _on_tree(_import_missing),  # 65
         "return_printed": _on_tree(_return_printed),  # 1
-        "return_result": _on_tree(_return_result),  # 3
     }
 )
