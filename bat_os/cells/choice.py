@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import textwrap
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from bat_os.core.values import Ref
 from bat_os.errors import CellError, CellUnavailableError, NotFoundError
 from bat_os.ports import Call, ObjectView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bat_os.ports import Cell, Nested, RunResult, Sender
 
@@ -85,41 +86,7 @@ class ChosenCell:
             await cell.close()
 
 
-_ATTACKS: Final = {
-    "read a file": "os.open('/etc/hostname', os.O_RDONLY)",
-    "write a file": "os.open('/tmp/bat-os-self-test', os.O_WRONLY | os.O_CREAT)",
-    "list a folder": "os.listdir('/')",
-    "open a socket": "sys.modules['socket'].socket()",
-    "fork": "os.fork() or os._exit(0)",
-    "run a program": "os.execv('/bin/true', ['true'])",
-    "signal the parent": "os.kill(os.getppid() or 1, 0)",
-    "trace the parent": "call('ptrace', 16, os.getppid() or 1)",
-    "lift its limits": "sys.modules['resource'].setrlimit(0, (-1, -1))",
-    "send a datagram": "sys.modules['socket'].socketpair(1, 2)",
-    "take memory": "bytearray(512 << 20)",
-}
-_PROBE: Final = """
-import random
-def m(self):
-    os, sys = random._os, random._os.sys
-    libc = sys.modules["ctypes"].CDLL(None)
-    def call(name, *args):
-        if getattr(libc, name)(*args) < 0:
-            raise OSError(name)
-    try:
-        {attack}
-    except (OSError, MemoryError, ValueError):
-        return "held"
-    return "through"
-"""
-_MONTY_PROBE: Final = """
-def m(self):
-    try:
-        {attack}
-    except BaseException:
-        return "held"
-    return "through"
-"""
+_ATTACKS: Final = Path(__file__).with_name("attacks.toml")
 _LOOP: Final = """
 def m(self):
     while True:
@@ -127,40 +94,24 @@ def m(self):
 """
 
 
-# Source by name. These reach past the import list to Python itself ...
-PYTHON_ATTACKS: Final = {
-    name: textwrap.dedent(_PROBE).format(attack=attack) for name, attack in _ATTACKS.items()
-}
-# ... and these try what Monty has of the kind; it has no way further down.
-MONTY_ATTACKS: Final = {
-    name: _MONTY_PROBE.format(attack=attack)
-    for name, attack in {
-        "read a file": "open('/etc/hostname').read()",
-        "write a file": "open('/tmp/bat-os-self-test', 'w').write('x')",
-        "list a folder": "import pathlib; list(pathlib.Path('/').iterdir())",
-        "read the environment": "import os; os.environ['PATH']",
-        "open a socket": "import socket; socket.socket()",
-        "run a program": "import os; os.system('true')",
-        "import anything": "import ctypes; ctypes.CDLL(None)",
-        "evaluate a text": "eval('open(chr(47) + chr(112))')",
-        "climb to the classes": "().__class__.__mro__[1].__subclasses__()[0]",
-        "take memory": "'x' * (512 << 20)",
-    }.items()
-}
+def _read_attacks(kind: str) -> dict[str, str]:
+    """Return the sources of ``m`` by name that attack an interpreter."""
+    data = tomllib.loads(_ATTACKS.read_text(encoding="utf-8"))[kind]
+    return {name: data["probe"].replace("ATTACK", code) for name, code in data["attacks"].items()}
 
 
-async def run_attacks(cell: Cell, attacks: Mapping[str, str] = PYTHON_ATTACKS) -> dict[str, Any]:
+async def run_attacks(cell: Cell, kind: Literal["python", "monty"]) -> dict[str, Any]:
     """Return ``{"ok": bool, "held": [name], "through": [name]}``, and after all that a sum.
 
     Args:
         cell: Where to run them.
-        attacks: Sources of ``m`` by name; each answers ``"held"`` or ``"through"``.
+        kind: Which interpreter it has.
     """
     held: list[str] = []
     through: list[str] = []
     looping = asyncio.ensure_future(_run(cell, _LOOP, deadline=0.2))  # beside the others
     try:
-        for name, source in attacks.items():
+        for name, source in _read_attacks(kind).items():
             answer = await _run(cell, source)
             (held if answer in ("held", "limit") else through).append(name)
     finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.brief import goal
 from bat_os.core.prompts import Prompt, ask_method
-from bat_os.core.schema import Record, parse_json
+from bat_os.core.schema import Record, object_schema, parse_json
 from bat_os.errors import ModelOutputError
 
 if TYPE_CHECKING:
@@ -78,14 +78,9 @@ class CognitiveStatePacket:
         """Return the packet that ``to_plain`` wrote."""
         stages = tuple(
             Stage(
-                one["persona"],
-                tuple(one["remarks"]),
-                one["serves"],
-                tuple(one["sources"]),
-                one["skipped"],
-                one["tokens"],
+                **{**stage, "remarks": tuple(stage["remarks"]), "sources": tuple(stage["sources"])}
             )
-            for one in data["stages"]
+            for stage in data["stages"]
         )
         return cls(data["goal"], data["draft"], stages)
 
@@ -99,12 +94,7 @@ def ask_whether_it_serves(brief: Brief, persona: Persona, packet: CognitiveState
 
 def serves_schema(limits: Limits) -> dict[str, Any]:
     """Return the JSON Schema of ROBIN's answer."""
-    return {
-        "type": "object",
-        "properties": {"serves": {"type": "boolean"}, "remark": _line_schema(limits)},
-        "required": ["serves", "remark"],
-        "additionalProperties": False,
-    }
+    return object_schema(serves={"type": "boolean"}, remark=_line_schema(limits))
 
 
 class _Serves(Record, frozen=True, forbid_unknown_fields=False):
@@ -134,15 +124,10 @@ def read_whether_it_serves(text: str, limits: Limits) -> Stage:
 def facts_schema(passages: int, limits: Limits) -> dict[str, Any]:
     """Return the JSON Schema of BABS's answer about so many passages."""
     number, line = {"enum": list(range(1, passages + 1))}, _line_schema(limits)
-    return {
-        "type": "object",
-        "properties": {
-            "facts": {"type": "array", "items": line, "maxItems": limits.facts},
-            "sources": {"type": "array", "items": number, "maxItems": limits.facts},
-        },
-        "required": ["facts", "sources"],
-        "additionalProperties": False,
-    }
+    return object_schema(
+        facts={"type": "array", "items": line, "maxItems": limits.facts},
+        sources={"type": "array", "items": number, "maxItems": limits.facts},
+    )
 
 
 def ask_facts(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from bat_os.core.brief import goal, signature
-from bat_os.core.schema import Meta, Record, parse_json
+from bat_os.core.schema import Meta, Record, object_schema, parse_json
 from bat_os.errors import ModelOutputError
 
 if TYPE_CHECKING:
@@ -157,12 +157,7 @@ def plan_schema(limits: Limits, *, whole: bool) -> Mapping[str, Any]:
             "candidates": {"enum": list(CANDIDATES)},
             "system": {"type": "string", "minLength": 10, "maxLength": limits.advice_chars},
         }
-    return {
-        "type": "object",
-        "properties": fields,
-        "required": list(fields),
-        "additionalProperties": False,
-    }
+    return object_schema(**fields)
 
 
 class _PlanAnswer(Record, frozen=True, forbid_unknown_fields=False):

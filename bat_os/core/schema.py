@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from bat_os.errors import BatError
 
 __all__ = [
-    "Meta", "Parsed", "Record", "convert", "describe", "field", "number", "one_of", "parse_json",
-    "read_json", "read_toml", "replace", "text",
+    "Meta", "Parsed", "Record", "convert", "describe", "field", "number", "object_schema", "one_of",
+    "parse_json", "read_json", "read_toml", "replace", "text",
 ]  # fmt: skip
 T = TypeVar("T")
 _SHOWN: Final = 60  # characters of a wrong value or key in a message
@@ -146,6 +146,16 @@ def convert(
     except (msgspec.ValidationError, ValueError) as cause:
         problem = _explain(value, kind, path, cause)
         raise error(f"{where}: {problem}" if where else problem) from cause
+
+
+def object_schema(**properties: Any) -> dict[str, Any]:
+    """Return the JSON Schema of an object with exactly these fields."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _parse(kind: type[Parsed], value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import goal, signature
 from bat_os.core.choosing import ENOUGH, RIVALS
 from bat_os.core.prompts import Prompt
-from bat_os.core.schema import Record, convert, parse_json
+from bat_os.core.schema import Record, convert, object_schema, parse_json
 from bat_os.core.values import check
 from bat_os.errors import ModelOutputError, NotPlainError
 
@@ -58,19 +58,10 @@ def schema_for(brief: Brief, limits: Limits) -> dict[str, Any]:
     """Return the JSON Schema that tests are constrained to: as many arguments as the brief has."""
     count = len(brief.args)
     args = {"type": "array", "items": _VALUE, "minItems": count, "maxItems": count}
-    test = {
-        "type": "object",
-        "properties": {"args": args, "result": _VALUE},
-        "required": ["args", "result"],
-        "additionalProperties": False,
-    }
-    listed = {"type": "array", "items": test, "minItems": 1, "maxItems": limits.tests}
-    return {
-        "type": "object",
-        "properties": {"tests": listed},
-        "required": ["tests"],
-        "additionalProperties": False,
-    }
+    test = object_schema(args=args, result=_VALUE)
+    return object_schema(
+        tests={"type": "array", "items": test, "minItems": 1, "maxItems": limits.tests}
+    )
 
 
 class _Tests(Record, frozen=True, forbid_unknown_fields=False):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.prompts import Prompt
-from bat_os.core.schema import Record, parse_json
+from bat_os.core.schema import Record, object_schema, parse_json
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError
 from bat_os.method.text import words as word_set
@@ -35,21 +35,11 @@ _PERSONAL: Final = word_set("i me my you your we us our he she they them him her
 _VALUE: Final[dict[str, Any]] = {
     "anyOf": [{"type": "number"}, {"type": "string", "maxLength": 80}, {"type": "boolean"}]
 }
-_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "selector": {"type": "string", "pattern": "^[a-z][a-z0-9_]{1,50}$"},
-        "args": {
-            "type": "array",
-            "maxItems": 6,
-            "items": {
-                "anyOf": [*_VALUE["anyOf"], {"type": "array", "maxItems": 12, "items": _VALUE}]
-            },
-        },
-    },
-    "required": ["selector", "args"],
-    "additionalProperties": False,
-}
+_ARGUMENT: Final = {"anyOf": [*_VALUE["anyOf"], {"type": "array", "maxItems": 12, "items": _VALUE}]}
+_SCHEMA: Final = object_schema(
+    selector={"type": "string", "pattern": "^[a-z][a-z0-9_]{1,50}$"},
+    args={"type": "array", "maxItems": 6, "items": _ARGUMENT},
+)
 _TASK: Final = (
     "Turn the sentence into a call. selector: what to do, in snake_case, in words of the "
     "sentence, without its values. args: the values of the sentence, in order."

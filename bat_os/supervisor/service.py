@@ -13,6 +13,7 @@ import hashlib
 import plistlib
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
@@ -20,69 +21,10 @@ from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bat_os.supervisor.home import Home
 
-_UNIT: Final = """\
-# Written by: batos service install
-[Unit]
-Description=BAT OS, a living image for local AI ({home})
-StartLimitIntervalSec=300
-StartLimitBurst=5
-
-[Service]
-Type=notify
-NotifyAccess=main
-ExecStart={command}
-WorkingDirectory={folder}
-Restart=on-failure
-RestartSec=1
-# 78: only a person can put it right
-RestartPreventExitStatus=78
-WatchdogSec=30
-# The first start reads models into the image; the watchdog has a limit of its own.
-TimeoutStartSec=320
-TimeoutStopSec=60
-# SIGTERM goes to the watchdog alone, which stops the kernel in order.
-KillMode=mixed
-UMask=0077
-
-[Install]
-WantedBy=default.target
-"""
-_TASK: Final = """\
-<?xml version="1.0" encoding="UTF-16"?>
-<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <RegistrationInfo>
-    <Description>BAT OS, a living image for local AI ({home})</Description>
-  </RegistrationInfo>
-  <Triggers>
-    <LogonTrigger><Enabled>true</Enabled><UserId>{user}</UserId></LogonTrigger>
-  </Triggers>
-  <Principals>
-    <Principal id="Author">
-      <UserId>{user}</UserId>
-      <LogonType>InteractiveToken</LogonType>
-      <RunLevel>LeastPrivilege</RunLevel>
-    </Principal>
-  </Principals>
-  <Settings>
-    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
-    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
-    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
-    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
-    <RestartOnFailure><Interval>PT1M</Interval><Count>5</Count></RestartOnFailure>
-  </Settings>
-  <Actions Context="Author">
-    <Exec>
-      <Command>{program}</Command>
-      <Arguments>{arguments}</Arguments>
-      <WorkingDirectory>{folder}</WorkingDirectory>
-    </Exec>
-  </Actions>
-</Task>
-"""
+_TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +89,13 @@ def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Se
     return _systemd(name, home, command, root, place)
 
 
+def _read_template(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
 def _systemd(name: str, home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
     unit = f"{name}.service"
-    text = _UNIT.format(
+    text = _read_template("systemd.service").format(
         home=str(home.path).replace("%", "%%"),
         command=" ".join(map(_quote, command)),
         folder=str(root).replace("%", "%%"),
@@ -201,7 +147,7 @@ def _launchd(name: str, home: Home, command: Sequence[str], root: Path, place: P
 def _task(name: str, home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
     path = home.path / f"{name}.task.xml"
     title = f"BAT OS ({name})"
-    text = _TASK.format(
+    text = _read_template("task.xml").format(
         home=escape(str(home.path)),
         user=escape(place.user),
         program=escape(command[0]),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pydantic_monty as pm
 
 from bat_os.cells.call_protocol import raised
-from bat_os.cells.choice import MONTY_ATTACKS, run_attacks
+from bat_os.cells.choice import run_attacks
 from bat_os.cells.monty.dialect import MISSING as MISSING
 from bat_os.cells.monty.dialect import Program, translate
 from bat_os.cells.monty.session import MontyTalk, refuse_gaps
@@ -103,7 +103,7 @@ class MontyCell:
 
     async def self_test(self) -> dict[str, Any]:
         """Return how a handful of attacks fared: ``{"ok": bool, "held": [], "through": []}``."""
-        return await run_attacks(self, MONTY_ATTACKS)
+        return await run_attacks(self, "monty")
 
     async def close(self) -> None:
         """End all sessions and their processes. Idempotent."""

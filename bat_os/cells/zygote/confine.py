@@ -28,13 +28,7 @@ NOBODY: Final = 65534
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same on every architecture
-_NEWUSER, _NEWPID, _NEWNET, _NEWIPC, _NEWUTS = (
-    0x10000000,
-    0x20000000,
-    0x40000000,
-    0x08000000,
-    0x04000000,
-)
+_NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (1 << bit for bit in range(26, 31))
 
 
 def die_with_parent() -> None:
@@ -143,51 +137,19 @@ def limit_child() -> None:
 # System calls a child may make, by number on x86-64 and on aarch64; None where there is none.
 # Not among them: open, socket, connect, sendmsg, clone, execve, kill, ptrace, prctl, seccomp.
 _CALLS: Final[dict[str, tuple[int | None, int | None]]] = {
-    "read": (0, 63),
-    "write": (1, 64),
-    "close": (3, 57),
-    "fstat": (5, 80),
-    "poll": (7, None),
-    "lseek": (8, 62),
-    "mmap": (9, 222),
-    "mprotect": (10, 226),
-    "munmap": (11, 215),
-    "brk": (12, 214),
-    "rt_sigaction": (13, 134),
-    "rt_sigprocmask": (14, 135),
-    "rt_sigreturn": (15, 139),
-    "readv": (19, 65),
-    "writev": (20, 66),
-    "select": (23, None),
-    "sched_yield": (24, 124),
-    "mremap": (25, 216),
-    "madvise": (28, 233),
-    "nanosleep": (35, 101),
-    "getpid": (39, 172),
-    "recvfrom": (45, 207),
-    "exit": (60, 93),
-    "gettimeofday": (96, 169),
-    "sigaltstack": (131, 132),
-    "gettid": (186, 178),
-    "time": (201, None),
-    "futex": (202, 98),
-    "epoll_create": (213, None),
-    "restart_syscall": (219, 128),
-    "clock_gettime": (228, 113),
-    "clock_getres": (229, 114),
-    "clock_nanosleep": (230, 115),
-    "exit_group": (231, 94),
-    "epoll_wait": (232, None),
-    "epoll_ctl": (233, 21),
-    "pselect6": (270, 72),
-    "ppoll": (271, 73),
-    "set_robust_list": (273, 99),
-    "epoll_pwait": (281, 22),
-    "epoll_create1": (291, 20),
-    "getrandom": (318, 278),
-    "membarrier": (324, 283),
-    "rseq": (334, 293),
-}
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "poll": (7, None),
+    "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215),
+    "brk": (12, 214), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139), "readv": (19, 65), "writev": (20, 66), "select": (23, None),
+    "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "nanosleep": (35, 101),
+    "getpid": (39, 172), "recvfrom": (45, 207), "exit": (60, 93), "gettimeofday": (96, 169),
+    "sigaltstack": (131, 132), "gettid": (186, 178), "time": (201, None), "futex": (202, 98),
+    "epoll_create": (213, None), "restart_syscall": (219, 128), "clock_gettime": (228, 113),
+    "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
+    "epoll_wait": (232, None), "epoll_ctl": (233, 21), "pselect6": (270, 72), "ppoll": (271, 73),
+    "set_robust_list": (273, 99), "epoll_pwait": (281, 22), "epoll_create1": (291, 20),
+    "getrandom": (318, 278), "membarrier": (324, 283), "rseq": (334, 293),
+}  # fmt: skip
 # Calls with one harmless use: number of the argument, and the values that it may have.
 # fcntl could aim signals at others (F_SETOWN), sendto could name a datagram socket of the
 # machine, and a socketpair of datagrams would be able to.

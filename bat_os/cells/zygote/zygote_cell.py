@@ -117,7 +117,7 @@ class ZygoteCell:
 
     async def self_test(self) -> dict[str, Any]:
         """Return how a handful of attacks fared: ``{"ok": bool, "held": [], "through": []}``."""
-        return await run_attacks(self)
+        return await run_attacks(self, "python")
 
     async def close(self) -> None:
         """Kill the zygote and all children. Idempotent."""
