@@ -201,11 +201,7 @@ def event_to_plain(event: Event) -> dict[str, Any]:
 
 
 def event_from_plain(data: Mapping[str, Any]) -> Event:
-    """Return the event that ``event_to_plain`` wrote.
-
-    Raises:
-        TransitionError: No event has that name.
-    """
+    """Return the event that ``event_to_plain`` wrote."""
     values: dict[str, Any] = dict(data)
     kind = _EVENTS.get(values.pop("event", ""))
     if kind is None:

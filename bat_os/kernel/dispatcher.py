@@ -56,7 +56,7 @@ class Dispatcher:
     """Answers requests; knows nothing of sockets.
 
     Attributes:
-        mind: The image and the ports.
+        context: The image and the ports.
         scheduler: Runs missions.
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
         stop: Asks the kernel to shut down.
@@ -65,19 +65,19 @@ class Dispatcher:
 
     def __init__(
         self,
-        mind: KernelContext,
+        context: KernelContext,
         scheduler: Scheduler,
         about: Callable[[], Mapping[str, Any]],
         stop: Callable[[], None],
         others: Mapping[str, Handler],
     ) -> None:
-        self.mind = mind
+        self.context = context
         self.scheduler = scheduler
         self.about = about
         self._pong = {"boot": about()["boot"]}
         self.stop = stop
         self._turns = FairGate(TURNS)
-        self._intake = Intake(mind, scheduler)
+        self._intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
@@ -86,7 +86,7 @@ class Dispatcher:
             "send": self._send,
             "brief": self._brief,
             "shutdown": self._shutdown,
-            **MissionVerbs(mind, scheduler).table(),
+            **MissionVerbs(context, scheduler).table(),
             **{name: partial(self._run, handler) for name, handler in others.items()},
         }
 
@@ -124,8 +124,8 @@ class Dispatcher:
         started = time.monotonic()
         async with self._turns.enter(request.session):
             body: dict[str, Any] = await take_turn(
-                self.mind.image,
-                self.mind.cell,
+                self.context.image,
+                self.context.cell,
                 brief,
                 settle=lambda _, answer: views.result(brief, answer),
             )
@@ -165,8 +165,8 @@ class Dispatcher:
 
         async with self._turns.enter(request.session):
             body, done = await take_turn(
-                self.mind.image,
-                self.mind.cell,
+                self.context.image,
+                self.context.cell,
                 brief,
                 settle=settle,
                 mission=mission_id,
@@ -177,7 +177,7 @@ class Dispatcher:
         return dict(body)
 
     async def _is_stored(self, key: str) -> bool:
-        return await self.mind.image.transact(
+        return await self.context.image.transact(
             lambda root: bool(missions.id_of(root, key)), note="look up a key"
         )
 
@@ -208,7 +208,7 @@ class Dispatcher:
 
     async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
         async with self._turns.enter(request.session):
-            body = await handler(self.mind, request, _events(request, send))
+            body = await handler(self.context, request, _events(request, send))
         return Reply("result", request.id, body)
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:

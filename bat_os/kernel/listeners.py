@@ -84,12 +84,7 @@ def start_authenticator(context: Context, endpoints: list[Endpoint]) -> AsyncioA
 
 
 def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
-    """Return the bound ROUTER socket of an endpoint.
-
-    Raises:
-        SettingsError: Other machines can reach it, and it has no keys.
-        zmq.ZMQError: The address cannot be bound.
-    """
+    """Return the bound ROUTER socket of an endpoint."""
     if endpoint.curve is None and not is_local(endpoint.address):
         raise SettingsError(
             f"other machines can reach {endpoint.address}, so it needs keys: batos keys make NAME"
@@ -146,9 +141,6 @@ def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:
 
     ZeroMQ limits the size of a frame, not of a message, which it gathers as a whole: memory that
     a flood has taken is given back to the system here.
-
-    Raises:
-        zmq.Again: There is no message.
     """
     parts: list[Any] = [socket.recv(zmq.NOBLOCK, copy=copy)]
     dropped = 0

@@ -43,12 +43,7 @@ class Server:
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint) -> None:
-        """Bind ``endpoint``.
-
-        Raises:
-            SettingsError: Other machines can reach it, and it has no keys.
-            zmq.ZMQError: The address cannot be bound.
-        """
+        """Bind ``endpoint``."""
         self.endpoint = endpoint
         self._socket = bind_endpoint(context, endpoint)
         self.address = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")

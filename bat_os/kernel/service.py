@@ -55,7 +55,7 @@ class Kernel:
     """One process that serves a living image.
 
     Attributes:
-        mind: The image and the ports.
+        context: The image and the ports.
         endpoints: Where to listen: address, token, keys. One at least has to be free; ``health``
             names those that are not.
         steps: What has to be done before missions can run: models into the image, the codex into
@@ -69,18 +69,18 @@ class Kernel:
 
     def __init__(
         self,
-        mind: KernelContext,
+        context: KernelContext,
         endpoints: Sequence[Endpoint],
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
         verbs: Mapping[str, Handler] = VERBS,
     ) -> None:
-        self.mind = mind
+        self.context = context
         self.endpoints = [Endpoint(*endpoint) for endpoint in endpoints]
         self.steps = steps
         self.verbs = verbs
         self._journal = journal
-        self._scheduler = Scheduler(mind, journal)
+        self._scheduler = Scheduler(context, journal)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
         self._stop = asyncio.Event()
@@ -106,14 +106,14 @@ class Kernel:
             BatError: The image cannot be used, or no endpoint is free.
         """
         loop = asyncio.get_running_loop()
-        when_lost(self.mind.image.storage, lambda: loop.call_soon_threadsafe(self._lose))
+        when_lost(self.context.image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         self._image_id = await self._awaken()
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        dispatcher = Dispatcher(self.mind, self._scheduler, self.about, self.stop, self.verbs)
-        authenticator = start_authenticator(context, self.endpoints)
+        zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        dispatcher = Dispatcher(self.context, self._scheduler, self.about, self.stop, self.verbs)
+        authenticator = start_authenticator(zmq_context, self.endpoints)
         servers: list[Server] = []
         try:
-            self._bind(context, servers)
+            self._bind(zmq_context, servers)
             await self._scheduler.resume()
             for server in servers:
                 server.serve(dispatcher)
@@ -124,7 +124,7 @@ class Kernel:
                     "remote": [s.address for s in servers if s.endpoint.curve is not None],
                 }
             )
-            image = self.mind.image
+            image = self.context.image
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
                 asyncio.create_task(keep_flushing(image), name="count uses"),
@@ -143,7 +143,7 @@ class Kernel:
             await self._close_ports()
             if authenticator is not None:
                 authenticator.stop()
-            context.term()
+            zmq_context.term()
 
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""
@@ -162,9 +162,9 @@ class Kernel:
             "queued": self._scheduler.queued,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
-            "profile": self.mind.profile.name,
-            "models": self.mind.roster.stats(),
-            "cell": self.mind.cell.stats(),
+            "profile": self.context.profile.name,
+            "models": self.context.roster.stats(),
+            "cell": self.context.cell.stats(),
         }
 
     async def _awaken(self) -> str:
@@ -175,19 +175,19 @@ class Kernel:
                 root,
                 image_id=fresh,
                 created=now,
-                personas=self.mind.personas,
+                personas=self.context.personas,
                 primitives=PRIMITIVES,
             )
             return new, root["about"]["id"]
 
-        new, image_id = await self.mind.image.transact(work, note="awaken")
+        new, image_id = await self.context.image.transact(work, note="awaken")
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
         return image_id
 
-    def _bind(self, context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:
+    def _bind(self, zmq_context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:
         for endpoint in self.endpoints:
             try:
-                servers.append(Server(context, endpoint))
+                servers.append(Server(zmq_context, endpoint))
             except zmq.ZMQError as error:
                 log.warning("cannot listen on %s: %s", endpoint.address, error)
                 self._not_bound.append(f"{endpoint.address}: {error}")
@@ -215,7 +215,7 @@ class Kernel:
         self._awakening = text
 
     async def _close_ports(self) -> None:
-        await self.mind.cell.close()
-        await self.mind.roster.close()
-        await self.mind.embedder.close()
-        await self.mind.image.close()
+        await self.context.cell.close()
+        await self.context.roster.close()
+        await self.context.embedder.close()
+        await self.context.image.close()

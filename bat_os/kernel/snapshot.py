@@ -244,12 +244,7 @@ def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Run
 
 
 def slot_value(receiver: ObjectSnapshot, selector: str, has_arguments: Any) -> Any:
-    """Return what a slot answers to a message of its name.
-
-    Raises:
-        NotUnderstoodError: There is no such slot.
-        ArgumentsError: A slot takes no arguments.
-    """
+    """Return what a slot answers to a message of its name."""
     if selector not in receiver.slots:
         name = receiver.ref.name or "the object"
         raise NotUnderstoodError(

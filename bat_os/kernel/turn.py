@@ -108,11 +108,7 @@ class Activation:
         _collect([list(receiver.slots.values()), arguments], self.reach)
 
     def absorb(self, delta: Delta) -> None:
-        """Apply what the child has changed.
-
-        Raises:
-            CellError: A slot of a method's name was written, or of a name no slot can have.
-        """
+        """Apply what the child has changed."""
         for name, value in delta.changed.items():
             try:
                 check_slot_name(name)
@@ -357,12 +353,7 @@ class Turn:
 
 
 async def try_turn(image: ImageStore, cell: Cell, brief: Brief, candidate: Candidate) -> Answer:
-    """Return how ``candidate`` answers; nothing is committed, whatever it changes.
-
-    Raises:
-        ConflictError: Stale TRIES times in a row.
-        BatError: As ``Turn.run``.
-    """
+    """Return how ``candidate`` answers; nothing is committed, whatever it changes."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
             return await Turn(image, cell, candidate).run(brief)
@@ -394,10 +385,6 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         mission: Id of the mission that it belongs to, if any.
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
-
-    Raises:
-        ConflictError: Stale TRIES times in a row.
-        BatError: As ``Turn.run``.
     """
     for left in reversed(range(TRIES)):
         turn = Turn(image, cell, candidate)

@@ -82,12 +82,7 @@ def skill(root: Mapping[str, Any], hit: Passage) -> dict[str, Any]:
 
 
 def check_readable(value: Any) -> None:
-    """Raise if some client could not read ``value``, four levels down in a reply.
-
-    Raises:
-        TooLargeError: It is too long, too deep, or has too many parts.
-        NotPlainError: Some part cannot be sent at all.
-    """
+    """Raise if some client could not read ``value``, four levels down in a reply."""
     _check_fits(to_wire(value))
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def hold(
-    mind: KernelContext, record: Record, installation: Installation, choice: Choice
+    context: KernelContext, record: Record, installation: Installation, choice: Choice
 ) -> None:
     """End the mission with a version that waits; the first call has no effect.
 
@@ -55,15 +55,11 @@ async def hold(
         body = error_body(error) | views.facts(record, installation.mission)
         missions.write(root, record.id, installation.mission, {"type": "error", "body": body})
 
-    await mind.image.transact(work, note=f"hold {skill.selector}"[:70], mission=record.id)
+    await context.image.transact(work, note=f"hold {skill.selector}"[:70], mission=record.id)
 
 
 def refuse_waiting(target: Target, brief: Brief) -> None:
-    """Refuse a message that will be understood after the Architect's yes.
-
-    Raises:
-        ApprovalWantedError: A version of the method waits.
-    """
+    """Refuse a message that will be understood after the Architect's yes."""
     if target.waiting.number:
         raise _wanted(target.waiting.holder, brief.selector, target.waiting.number)
 

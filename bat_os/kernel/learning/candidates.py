@@ -75,10 +75,10 @@ class Synthesis:
     """
 
     def __init__(
-        self, mind: KernelContext, record: Record, target: Target, text_feed: TextFeed
+        self, context: KernelContext, record: Record, target: Target, text_feed: TextFeed
     ) -> None:
         self.target = target
-        self._mind = mind
+        self._context = context
         self._record = record
         self._text_feed = text_feed
         self._brief = record.mission.brief
@@ -104,9 +104,9 @@ class Synthesis:
             drafts += self._as_drafts(prompts, completions, sampling)
             calls, tokens = calls + 1, tokens + sum(text.tokens for text in completions)
         packet: Mapping[str, Any] = {}
-        if self._brief.mode and self._mind.cascade is not None and not mission.rounds:
+        if self._brief.mode and self._context.cascade is not None and not mission.rounds:
             passages = mission.last(PassagesFound).passages
-            final = await self._mind.cascade(self._mind, self._brief, passages)
+            final = await self._context.cascade(self._context, self._brief, passages)
             drafts, packet = [*drafts, final.draft], final.packet
             calls, tokens = calls + final.model_calls, tokens + final.tokens
         return MethodDrafted(_with_prompts_once(drafts), packet, model_calls=calls, tokens=tokens)
@@ -115,16 +115,16 @@ class Synthesis:
         self, similar: Sequence[Similar], seed: int
     ) -> list[tuple[list[Prompt], Sampling]]:
         """Return what is drawn: a greedy draft in the first round, and the sampled ones."""
-        persona, limits = self.target.persona, self._mind.profile.limits
-        system = self._mind.personas[persona].system_prompt
+        persona, limits = self.target.persona, self._context.profile.limits
+        system = self._context.personas[persona].system_prompt
         system = f"{system} {self._plan.system}".rstrip() + self._without()
         shots = [(known.wish, known.source) for known in similar if known.pure]
         plain = ask_method(self._brief, system, None)
         shown = ask_method(self._brief, system, shots[: limits.shots])
-        count = self._plan.candidates or self._mind.options.candidates
+        count = self._plan.candidates or self._context.options.candidates
         greedy = [plain] if self._record.mission.rounds == 0 else []
         sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
-        own = self._mind.profile.personas[persona].sampling
+        own = self._context.profile.personas[persona].sampling
         likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
         varied = replace(likely, temperature=self._plan.temperature or own.temperature)
         return [(prompts, how) for prompts, how in ((greedy, likely), (sampled, varied)) if prompts]
@@ -136,14 +136,14 @@ class Synthesis:
         """
         rejected = self._record.mission.last(MethodRejected)
         missed = [v["lacks"] for v in rejected.verdicts if v.get("lacks")] if rejected else []
-        most = self._mind.profile.limits.lacks
-        lacks = dict.fromkeys([*missed, *self._mind.cell.stats().get("lacks", ())])
+        most = self._context.profile.limits.lacks
+        lacks = dict.fromkeys([*missed, *self._context.cell.stats().get("lacks", ())])
         return f" Do without {'; '.join(list(lacks)[:most])}." if lacks else ""
 
     async def _draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> Sequence[Completion]:
         persona, begin = self.target.persona, prompts[0].prefill.removeprefix(_FENCE)
         with self._text_feed.writing(self._record.id, persona, begin) as hear:
-            return await self._mind.roster.generate(
+            return await self._context.roster.generate(
                 persona, prompts, sampling, writing=True, on_text=hear
             )
 
@@ -152,7 +152,7 @@ class Synthesis:
     ) -> list[Draft]:
         batch = f"{self._record.mission.rounds} {sampling.temperature}"
         return [
-            draft_of(self._mind, self.target.persona, prompt, completion, sampling, batch)
+            draft_of(self._context, self.target.persona, prompt, completion, sampling, batch)
             for prompt, completion in zip(prompts, completions, strict=True)
         ]
 
@@ -160,7 +160,7 @@ class Synthesis:
         """Return the functions among the passages found, the nearest wish first."""
         passages = self._record.mission.last(PassagesFound).passages
         known = [passage for passage in passages if passage["kind"] in ("method", "seed")]
-        return await read_functions(self._mind, goal(self._brief), known)
+        return await read_functions(self._context, goal(self._brief), known)
 
     async def _adapt(self, similar: Sequence[Similar]) -> list[Draft]:
         """Return known functions as drafts: the nearest by their words, and others by example."""
@@ -179,25 +179,25 @@ class Synthesis:
         Args:
             known: Documents that are candidates already.
         """
-        mind, brief, examples = self._mind, self._brief, self.target.examples
+        context, brief, examples = self._context, self._brief, self.target.examples
         if not tells_enough(examples):
             return []
         form = self.target.form_for(brief)
         hits = [
             {"doc_id": hit.doc_id, "text": hit.text}
             for kind in ("method", "seed")
-            for hit in await mind.catalog.search((form.wish,), top_k=POOL, kind=kind)
+            for hit in await context.catalog.search((form.wish,), top_k=POOL, kind=kind)
             if hit.doc_id not in known
         ]
         drafts: list[Draft] = []
         left = TRIALS
-        for function in await read_functions(mind, form.wish, hits):
+        for function in await read_functions(context, form.wish, hits):
             # In a thread: known messages are answered at the same time.
             ways = await asyncio.to_thread(
                 rebind_arguments, function.source, function.selector, form, literals(form.wish)
             )
             for source in ways[:left]:
-                if await reproduces(mind, brief, source, examples):
+                if await reproduces(context, brief, source, examples):
                     drafts.append(function.as_draft(source))
                     break
             left -= len(ways)
@@ -207,26 +207,22 @@ class Synthesis:
 
 
 async def read_functions(
-    mind: KernelContext, wish: str, known: Sequence[Mapping[str, Any]]
+    context: KernelContext, wish: str, known: Sequence[Mapping[str, Any]]
 ) -> list[Similar]:
-    """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first.
-
-    Raises:
-        ModelError: The embedding model cannot be had.
-    """
+    """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first."""
     if not known:
         return []
-    metas = await mind.image.transact(
+    metas = await context.image.transact(
         lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in known],
         note="read similar methods",
     )
     wishes = [passage["text"].partition("\n")[0] for passage in known]
-    vectors = await mind.catalog.embed([wish, *wishes])
+    vectors = await context.catalog.embed([wish, *wishes])
     similar = [
         Similar(passage["doc_id"], own, meta["selector"], meta["source"].rstrip(),
                 bool(meta.get("pure")), round(float(vectors[0] @ vector), 4))
         for passage, own, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
-        if len(meta["source"]) <= mind.profile.limits.shot_chars
+        if len(meta["source"]) <= context.profile.limits.shot_chars
     ]  # fmt: skip
     nearest: dict[str, Similar] = {}
     for function in sorted(similar, key=lambda function: -function.likeness):
@@ -235,7 +231,7 @@ async def read_functions(
 
 
 def draft_of(
-    mind: KernelContext,
+    context: KernelContext,
     persona: str,
     prompt: Prompt,
     completion: Completion,
@@ -243,7 +239,7 @@ def draft_of(
     batch: str,
 ) -> Draft:
     """Return what a persona wrote as a draft, with all that it takes to draw it again."""
-    roster = mind.roster
+    roster = context.roster
     return Draft(
         persona,
         completion.text,

@@ -30,7 +30,7 @@ SECONDS: Final = 60.0  # for one stage, waiting included
 
 
 async def run_cascade(
-    mind: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
+    context: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
 ) -> Cascaded:
     """Return the packet of all stages and the final draft.
 
@@ -38,59 +38,59 @@ async def run_cascade(
         ModelError: A model cannot be had.
     """
     seed = int(digest(goal(brief))[:8], 16)
-    people, limits = mind.personas, mind.profile.limits
-    drafting = _method(mind, "BRICK", seed)
+    people, limits = context.personas, context.profile.limits
+    drafting = _method(context, "BRICK", seed)
     first = await _draw(
-        mind, "BRICK", ask_method(brief, people["BRICK"].system_prompt, None), drafting
+        context, "BRICK", ask_method(brief, people["BRICK"].system_prompt, None), drafting
     )
     packet = CognitiveStatePacket(goal(brief)).after(
         Stage("BRICK", tokens=first.tokens), read_method(brief, first.text)
     )
-    remarking = _answer(mind, "ROBIN", seed, (limits.remark_tokens, talk.serves_schema(limits)))
+    remarking = _answer(context, "ROBIN", seed, (limits.remark_tokens, talk.serves_schema(limits)))
     prompt = talk.ask_whether_it_serves(brief, people["ROBIN"], packet)
-    answer = await _draw(mind, "ROBIN", prompt, remarking)
+    answer = await _draw(context, "ROBIN", prompt, remarking)
     packet = packet.after(
         _read("ROBIN", answer, lambda text: talk.read_whether_it_serves(text, limits))
     )
     if passages:
         schema = talk.facts_schema(len(passages), limits)
-        finding = _answer(mind, "BABS", seed, (limits.fact_tokens, schema))
+        finding = _answer(context, "BABS", seed, (limits.fact_tokens, schema))
         prompt = talk.ask_facts(brief, people["BABS"], packet, passages, limits)
-        answer = await _draw(mind, "BABS", prompt, finding)
+        answer = await _draw(context, "BABS", prompt, finding)
         packet = packet.after(
             _read("BABS", answer, lambda text: talk.read_facts(text, passages, limits))
         )
     else:
         packet = packet.after(Stage("BABS", skipped="no passage was found"))
     prompt = talk.ask_final(brief, people["ALFRED"], packet)
-    writing = _method(mind, "ALFRED", seed)
-    last = await _draw(mind, "ALFRED", prompt, writing)
+    writing = _method(context, "ALFRED", seed)
+    last = await _draw(context, "ALFRED", prompt, writing)
     packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
-    draft = draft_of(mind, "ALFRED", prompt, last, writing, "cascade")
+    draft = draft_of(context, "ALFRED", prompt, last, writing, "cascade")
     tokens = sum(stage.tokens for stage in packet.stages)
     calls = 3 + bool(passages)
     return Cascaded(packet.to_plain(), draft, calls, tokens)
 
 
-def _method(mind: KernelContext, persona: str, seed: int) -> Sampling:
+def _method(context: KernelContext, persona: str, seed: int) -> Sampling:
     """Return how a persona writes a method: the most likely one, since one is wanted."""
-    own = mind.profile.personas[persona].sampling
+    own = context.profile.personas[persona].sampling
     return replace(own, temperature=0.0, seed=seed, stop=STOP, seconds=SECONDS)
 
 
 def _answer(
-    mind: KernelContext, persona: str, seed: int, form: tuple[int, Mapping[str, Any]]
+    context: KernelContext, persona: str, seed: int, form: tuple[int, Mapping[str, Any]]
 ) -> Sampling:
     tokens, schema = form
-    method = _method(mind, persona, seed)
+    method = _method(context, persona, seed)
     return replace(method, max_tokens=tokens, stop="", schema=schema)
 
 
 async def _draw(
-    mind: KernelContext, persona: str, prompt: Prompt, sampling: Sampling
+    context: KernelContext, persona: str, prompt: Prompt, sampling: Sampling
 ) -> Completion:
     writing = sampling.schema is None
-    return (await mind.roster.generate(persona, [prompt], sampling, writing=writing))[0]
+    return (await context.roster.generate(persona, [prompt], sampling, writing=writing))[0]
 
 
 def _read(persona: str, answer: Completion, read: Callable[[str], Stage]) -> Stage:

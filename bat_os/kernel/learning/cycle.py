@@ -74,14 +74,16 @@ class CognitiveCycle:
     """Takes one mission from its stored state to its end.
 
     Attributes:
-        mind: The image and the ports.
+        context: The image and the ports.
         emit: Called after every transition was committed, with the mission's id, the mission, and
             details for people.
         text_feed: Sends on the text that models write.
     """
 
-    def __init__(self, mind: KernelContext, emit: Emit, text_feed: TextFeed | None = None) -> None:
-        self.mind = mind
+    def __init__(
+        self, context: KernelContext, emit: Emit, text_feed: TextFeed | None = None
+    ) -> None:
+        self.context = context
         self.emit = emit
         self.text_feed = text_feed or TextFeed()
         self._steps = {
@@ -126,7 +128,7 @@ class CognitiveCycle:
         if after.state is State.FAILED:
             error = say.get("error") or error_body(DraftsError(say["reason"], **say))
             answer = {"type": "error", "body": error | views.facts(record, after)}
-        await self.mind.image.transact(
+        await self.context.image.transact(
             lambda root: missions.write(root, record.id, after, answer),
             note=f"mission {after.state}",
             mission=record.id,
@@ -148,13 +150,13 @@ class CognitiveCycle:
             body = views.result(done.brief, answer, **views.facts(record, done))
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
-        brief, mind = record.mission.brief, self.mind
-        if brief.fresh and (target := await read_target(mind, brief)).replaced.number:
+        brief, context = record.mission.brief, self.context
+        if brief.fresh and (target := await read_target(context, brief)).replaced.number:
             return target
         try:
-            await take_turn(mind.image, mind.cell, brief, settle=settle, mission=record.id)
+            await take_turn(context.image, context.cell, brief, settle=settle, mission=record.id)
         except NotUnderstoodError:
-            target = await read_target(mind, brief)
+            target = await read_target(context, brief)
             refuse_waiting(target, brief)
             return target
         self.emit(record.id, done, {})
@@ -162,8 +164,8 @@ class CognitiveCycle:
 
     async def _reuse(self, record: Record) -> bool:
         """Answer by a known skill for the same wish; return False if there is none."""
-        brief, mind = record.mission.brief, self.mind
-        if brief.fresh or (known := await find_known(mind, brief)) is None:
+        brief, context = record.mission.brief, self.context
+        if brief.fresh or (known := await find_known(context, brief)) is None:
             return False
         done = record.mission.advance(SkillReused(known.holder, known.selector, known.similarity))
         say = {"reused": asdict(known)}
@@ -174,16 +176,18 @@ class CognitiveCycle:
 
         call = replace(brief, target=known.holder, selector=known.selector)
         try:
-            await take_turn(mind.image, mind.cell, call, settle=settle, mission=record.id)
+            await take_turn(context.image, context.cell, call, settle=settle, mission=record.id)
         except _DOES_NOT_SERVE:
             return False
         self.emit(record.id, done, say)
         return True
 
     async def _make_plan(self, record: Record) -> Outcome:
-        mind, whole = self.mind, self.mind.options.plan == "written"
-        prompt = ask_plan(record.mission.brief, mind.personas["BRICK"].system_prompt, whole=whole)
-        own, limits = mind.profile.personas["BRICK"].sampling, mind.profile.limits
+        context, whole = self.context, self.context.options.plan == "written"
+        prompt = ask_plan(
+            record.mission.brief, context.personas["BRICK"].system_prompt, whole=whole
+        )
+        own, limits = context.profile.personas["BRICK"].sampling, context.profile.limits
         tokens, problem = 0, ModelOutputError("no answer")
         for seed in range(PLAN_TRIES):
             sampling = replace(
@@ -194,7 +198,7 @@ class CognitiveCycle:
                 schema=plan_schema(limits, whole=whole),
             )
             with self.text_feed.writing(record.id, "BRICK") as hear:
-                drawn = await mind.roster.generate("BRICK", [prompt], sampling, on_text=hear)
+                drawn = await context.roster.generate("BRICK", [prompt], sampling, on_text=hear)
             written = drawn[0]
             tokens += written.tokens
             try:
@@ -211,8 +215,8 @@ class CognitiveCycle:
 
     async def _find_passages(self, record: Record) -> Outcome:
         planned = record.mission.last(QueriesPlanned)
-        wish, catalog = goal(record.mission.brief), self.mind.catalog
-        limits = self.mind.profile.limits
+        wish, catalog = goal(record.mission.brief), self.context.catalog
+        limits = self.context.profile.limits
         known = limits.shots + 1  # one may be of no use: too long, or not pure
         documents = await catalog.search((wish, *planned.queries), top_k=limits.passages)
         methods = await catalog.search((wish,), top_k=known, kind="method")
@@ -225,20 +229,20 @@ class CognitiveCycle:
         )  # fmt: skip
         say = {
             "passages": [p["title"] for p in passages],
-            "persona": (await read_target(self.mind, record.mission.brief)).persona,
+            "persona": (await read_target(self.context, record.mission.brief)).persona,
         }
         return PassagesFound(passages), say
 
     async def _write_candidates(self, record: Record) -> Outcome:
-        target = await read_target(self.mind, record.mission.brief)
-        event = await Synthesis(self.mind, record, target, self.text_feed).write()
+        target = await read_target(self.context, record.mission.brief)
+        event = await Synthesis(self.context, record, target, self.text_feed).write()
         return event, {"candidates": len(event.drafts)}
 
     async def _choose_and_install(self, record: Record) -> Outcome:
         target = await self._answer_if_understood(record)
         if target is None:  # another mission has taught it by now
             return None
-        validation = Validation(self.mind, record, target)
+        validation = Validation(self.context, record, target)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         if choice.status == "unsure" and record.mission.rounds >= UNSURE_ROUNDS:
@@ -246,8 +250,8 @@ class CognitiveCycle:
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
-        if self.mind.options.approve:
-            await hold(self.mind, record, install, choice)
+        if self.context.options.approve:
+            await hold(self.context, record, install, choice)
             self.emit(record.id, install.mission, {"status": "waiting", "why": choice.reason})
             return None
 
@@ -258,10 +262,15 @@ class CognitiveCycle:
             body = views.result(record.mission.brief, answer, **about)
             missions.write(root, record.id, install.mission, {"type": "result", "body": body})
 
-        brief, mind = record.mission.brief, self.mind
+        brief, context = record.mission.brief, self.context
         try:
             await take_turn(
-                mind.image, mind.cell, brief, install.candidate, settle=settle, mission=record.id
+                context.image,
+                context.cell,
+                brief,
+                install.candidate,
+                settle=settle,
+                mission=record.id,
             )
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
@@ -270,7 +279,7 @@ class CognitiveCycle:
         return None
 
     async def _read(self, mission_id: str) -> Record:
-        return await self.mind.image.transact(
+        return await self.context.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
 

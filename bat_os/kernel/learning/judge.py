@@ -136,8 +136,8 @@ class Validation:
         tested: What became of written tests, once there are any.
     """
 
-    def __init__(self, mind: KernelContext, record: Record, target: Target) -> None:
-        self._mind = mind
+    def __init__(self, context: KernelContext, record: Record, target: Target) -> None:
+        self._context = context
         self._target = target
         self._record = record
         self._brief = record.mission.brief
@@ -170,15 +170,15 @@ class Validation:
         choice = choose(tuple(verdicts), len(self._examples))
         if self._examples and choice.chosen is None:
             choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
-        if self._mind.options.tests == "written" and not self._examples:
+        if self._context.options.tests == "written" and not self._examples:
             now = self._now.timestamp()
-            self.tested = await weigh_by_tests(self._mind, self._brief, choice, now)
+            self.tested = await weigh_by_tests(self._context, self._brief, choice, now)
             choice = self.tested.choice
         return choice
 
     async def _mended(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Return the verdicts, those of candidates that a small change mends in the new form."""
-        mended = await mend(self._mind, self._brief, self._examples, verdicts)
+        mended = await mend(self._context, self._brief, self._examples, verdicts)
         after = list(verdicts)
         for old, source in mended:
             new = await self._judge_one(Verdict(old.draft, source, (*old.fixups, MENDED)))
@@ -194,7 +194,7 @@ class Validation:
         return {"model_calls": self.tested.model_calls, "tokens": self.tested.tokens}
 
     async def _judge_one(self, verdict: Verdict) -> Verdict:
-        guardian, selector = self._mind.guardian, self._brief.selector
+        guardian, selector = self._context.guardian, self._brief.selector
         source = guardian.repair(verdict.source, selector)
         mended = replace(verdict, source=source)
         if source == self._target.replaced.source:
@@ -212,7 +212,7 @@ class Validation:
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         event = MethodVerified(chosen.draft, choice.status, verdicts, **self.spent)
         summary = summary_of_brief(self._brief).text
-        vector = await self._mind.catalog.embed([summary])
+        vector = await self._context.catalog.embed([summary])
         skill = Skill(
             self._brief.selector,
             chosen.source,
@@ -236,7 +236,7 @@ class Validation:
         brief, passed = self._brief, 0
         trial = self._trial(verdict.source)
         try:
-            async for outcome in try_examples(self._mind, brief, trial, self._examples):
+            async for outcome in try_examples(self._context, brief, trial, self._examples):
                 passed += outcome.is_right
             answer = await self._run(brief, trial)
         except ITS_FAULT as error:
@@ -342,7 +342,7 @@ class Validation:
         return Candidate(self._brief.selector, source, SEED, self._now.timestamp())
 
     async def _run(self, brief: Brief, trial: Candidate) -> Answer:
-        answer = await try_turn(self._mind.image, self._mind.cell, brief, trial)
+        answer = await try_turn(self._context.image, self._context.cell, brief, trial)
         await asyncio.to_thread(check_readable, answer.value)
         return answer
 
@@ -363,7 +363,7 @@ class Validation:
             "seed": draft.seed,
             "drawn": self._drawn(draft),
             "why": choice.reason,
-            "cell": self._mind.cell.stats().get("kind", ""),
+            "cell": self._context.cell.stats().get("kind", ""),
             "fixups": list(chosen.fixups),
             "draft": chosen.draft,
             "candidates": [v.to_plain() for v in choice.verdicts],

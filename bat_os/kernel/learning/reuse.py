@@ -41,18 +41,14 @@ class Known:
     similarity: float
 
 
-async def find_known(mind: KernelContext, brief: Brief) -> Known | None:
-    """Return the learned method that serves the wish of ``brief``, or None.
-
-    Raises:
-        ModelError: The embedding model cannot be had.
-    """
+async def find_known(context: KernelContext, brief: Brief) -> Known | None:
+    """Return the learned method that serves the wish of ``brief``, or None."""
     wish = goal(brief)
-    hits = await mind.catalog.search((wish,), top_k=NEAREST, kind="method")
+    hits = await context.catalog.search((wish,), top_k=NEAREST, kind="method")
     if not hits:
         return None
     wishes = [hit.wish for hit in hits]
-    vectors = await mind.catalog.embed([wish, *wishes])
+    vectors = await context.catalog.embed([wish, *wishes])
     values = len(brief.args) + len(brief.kwargs)
     likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
     likely = [
@@ -62,7 +58,7 @@ async def find_known(mind: KernelContext, brief: Brief) -> Known | None:
         )
         if similarity >= REUSE and is_same_request(wish, known, values=values)
     ]
-    return await mind.image.transact(
+    return await context.image.transact(
         lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"
     )
 

@@ -65,20 +65,15 @@ class Target:
         return Form(brief.selector, params, goal(brief), self.own_slots)
 
 
-async def read_target(mind: KernelContext, brief: Brief) -> Target:
-    """Return the receiver of a brief as it is now.
-
-    Raises:
-        NotFoundError: There is no such object.
-        ArgumentsError: The brief is fresh, and the method is pinned.
-    """
+async def read_target(context: KernelContext, brief: Brief) -> Target:
+    """Return the receiver of a brief as it is now."""
 
     def read(root: Root) -> Target:
         target = find(root, brief.target)
         seen = snapshot_of(target, {})
         persona = seen.slots.get("persona")
         return Target(
-            persona if type(persona) is str and persona in mind.personas else STEWARD,
+            persona if type(persona) is str and persona in context.personas else STEWARD,
             tuple(n for n, value in target.slots.items() if not isinstance(value, Method)),
             frozenset(seen.slots),
             seen.selectors,
@@ -87,7 +82,7 @@ async def read_target(mind: KernelContext, brief: Brief) -> Target:
             _find_waiting(root, target, brief),
         )
 
-    return await mind.image.transact(read, note="read the target")
+    return await context.image.transact(read, note="read the target")
 
 
 def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
@@ -96,10 +91,6 @@ def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
     Only a learned method of the receiver's own is replaced: a fresh brief for what is
     inherited, built in or a slot is answered as any other. The new version has to be another
     text, and to reproduce every example that was kept.
-
-    Raises:
-        NotFoundError: There is no such target.
-        ArgumentsError: The method is pinned.
     """
     method = find(root, brief.target).slots.get(brief.selector) if brief.fresh else None
     if not isinstance(method, Method) or method.current < 0:

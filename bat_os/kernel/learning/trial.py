@@ -53,33 +53,22 @@ class Outcome(NamedTuple):
 
 
 async def try_examples(
-    mind: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+    context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
 ) -> AsyncIterator[Outcome]:
-    """Yield what ``trial`` answers to each example.
-
-    Raises:
-        CellError: It fails on one.
-        BatError: As ``try_turn``.
-    """
+    """Yield what ``trial`` answers to each example."""
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
-        answer = await try_turn(mind.image, mind.cell, call, trial)
+        answer = await try_turn(context.image, context.cell, call, trial)
         is_right = await asyncio.to_thread(same, answer.value, example["result"])
         yield Outcome(example, answer.value, is_right)
 
 
 async def check_examples(
-    mind: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+    context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
 ) -> None:
-    """Raise an error for a person if ``trial`` does not reproduce an example.
-
-    Raises:
-        DraftsError: It answers something else.
-        CellError: It fails on one.
-        BatError: As ``try_turn``.
-    """
-    async for outcome in try_examples(mind, brief, trial, examples):
+    """Raise an error for a person if ``trial`` does not reproduce an example."""
+    async for outcome in try_examples(context, brief, trial, examples):
         if not outcome.is_right:
             call = f"{brief.selector}{tuple(outcome.example['args'])}"
             gives, wanted = preview(outcome.value), preview(outcome.example["result"])
@@ -87,14 +76,14 @@ async def check_examples(
 
 
 async def reproduces(
-    mind: KernelContext, brief: Brief, source: str, examples: Iterable[Example]
+    context: KernelContext, brief: Brief, source: str, examples: Iterable[Example]
 ) -> bool:
     """Return True if the guardian accepts ``source`` and it gives the result of every example."""
-    if mind.guardian.audit(source, brief.selector).lines():
+    if context.guardian.audit(source, brief.selector).lines():
         return False
     trial = Candidate(brief.selector, source, seed=SEED, seconds=SHORT_SECONDS)
     try:
-        async for outcome in try_examples(mind, brief, trial, examples):
+        async for outcome in try_examples(context, brief, trial, examples):
             if not outcome.is_right:
                 return False
     except ITS_FAULT:
@@ -109,7 +98,7 @@ def tells_enough(examples: Sequence[Example]) -> bool:
 
 
 async def mend(
-    mind: KernelContext, brief: Brief, examples: Sequence[Example], verdicts: Sequence[Verdict]
+    context: KernelContext, brief: Brief, examples: Sequence[Example], verdicts: Sequence[Verdict]
 ) -> list[tuple[Verdict, str]]:
     """Return up to ENOUGH_MENDED (candidate, its mended source) that reproduce every example.
 
@@ -117,7 +106,7 @@ async def mend(
     single bit is soon hit by chance.
 
     Args:
-        mind: The image and the ports.
+        context: The image and the ports.
         brief: What is wanted.
         examples: What a method has to reproduce.
         verdicts: The candidates; those that a model wrote and that ran are tried.
@@ -140,7 +129,7 @@ async def mend(
     ]
     mended: list[tuple[Verdict, str]] = []
     for verdict, source in trials[:MAX_MENDS]:
-        if await reproduces(mind, brief, source, examples):
+        if await reproduces(context, brief, source, examples):
             mended.append((verdict, source))
             if len(mended) == ENOUGH_MENDED:
                 break
@@ -164,33 +153,32 @@ class Tested:
     tokens: int = 0
 
 
-async def weigh_by_tests(mind: KernelContext, brief: Brief, choice: Choice, now: float) -> Tested:
+async def weigh_by_tests(
+    context: KernelContext, brief: Brief, choice: Choice, now: float
+) -> Tested:
     """Have tests written, run the candidates on them, and weigh the choice.
 
     If the tests cannot be read, the candidates' agreement decides, as it would without them.
 
     Args:
-        mind: The image and the ports.
+        context: The image and the ports.
         brief: What is wanted; it has no example.
         choice: Made by agreement.
         now: Unix time that the candidates take for the present.
-
-    Raises:
-        ModelError: The model cannot be had.
     """
     usable = [verdict for verdict in choice.verdicts if not verdict.problem]
     if not brief.args or len(usable) < 2:  # nothing to vary, or nothing to tell apart
         return Tested(choice)
-    limits = mind.profile.limits
-    prompt = written.ask_tests(brief, mind.personas[TESTER].system_prompt)
+    limits = context.profile.limits
+    prompt = written.ask_tests(brief, context.personas[TESTER].system_prompt)
     sampling = replace(
-        mind.profile.personas[TESTER].sampling,
+        context.profile.personas[TESTER].sampling,
         temperature=0.0,
         max_tokens=limits.test_tokens,
         seed=int(digest(goal(brief))[:8], 16),
         schema=written.schema_for(brief, limits),
     )
-    completion = (await mind.roster.generate(TESTER, [prompt], sampling))[0]
+    completion = (await context.roster.generate(TESTER, [prompt], sampling))[0]
     try:
         tests = written.read_tests(completion.text, brief, limits)
     except ModelOutputError:
@@ -200,7 +188,7 @@ async def weigh_by_tests(mind: KernelContext, brief: Brief, choice: Choice, now:
         drafts.setdefault(verdict.source, set()).add(verdict.draft)
     passed: list[frozenset[int]] = []
     for test in tests:
-        sources = [s for s in drafts if await _passes(mind, brief, s, test, now)]
+        sources = [s for s in drafts if await _passes(context, brief, s, test, now)]
         passed.append(frozenset().union(*(drafts[source] for source in sources)))
     strong = written.find_strong(passed, frozenset(verdict.draft for verdict in usable))
     weighed = written.weigh(choice, [passed[number] for number in strong])
@@ -209,10 +197,12 @@ async def weigh_by_tests(mind: KernelContext, brief: Brief, choice: Choice, now:
 
 
 async def _passes(
-    mind: KernelContext, brief: Brief, source: str, test: Example, now: float
+    context: KernelContext, brief: Brief, source: str, test: Example, now: float
 ) -> bool:
     trial = Candidate(brief.selector, source, SEED, now, SHORT_SECONDS)
     try:
-        return all([outcome.is_right async for outcome in try_examples(mind, brief, trial, [test])])
+        return all(
+            [outcome.is_right async for outcome in try_examples(context, brief, trial, [test])]
+        )
     except ITS_FAULT:
         return False

@@ -80,8 +80,8 @@ def new_mission_id(now: float) -> str:
 class Intake:
     """Stores briefs and starts their missions."""
 
-    def __init__(self, mind: KernelContext, scheduler: Scheduler) -> None:
-        self._mind = mind
+    def __init__(self, context: KernelContext, scheduler: Scheduler) -> None:
+        self._context = context
         self._scheduler = scheduler
         self._waiting: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
@@ -135,7 +135,7 @@ class Intake:
         if len(together) > 1:
             note = f"accept {len(together)} briefs"
         try:
-            return await self._mind.image.transact(
+            return await self._context.image.transact(
                 lambda root: [entry.store(root) for entry in together],
                 note=note,
                 mission=first.mission_id if len(together) == 1 else "",

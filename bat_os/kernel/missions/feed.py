@@ -169,10 +169,6 @@ class Feed:
 
         Returns:
             As ``follow``, or ``complete`` after the event of the last state.
-
-        Raises:
-            BusyError: Too many listen.
-            NotFoundError: There is no such brief.
         """
 
         async def catch_up() -> tuple[list[Notice], bool]:

@@ -55,11 +55,7 @@ async def keep_packing(image: ImageStore, *, every: float = PACK_SECONDS) -> Non
 
 
 async def prune_if_sure(image: ImageStore, now: float) -> int:
-    """Prune answers, unless the clock jumped less than KEEP_SECONDS ago; return how many.
-
-    Raises:
-        BatError: As ``prune_answers``.
-    """
+    """Prune answers, unless the clock jumped less than KEEP_SECONDS ago; return how many."""
     if await _steady_seconds(image, now) < missions.KEEP_SECONDS:
         log.warning("the clock has jumped: answers are kept for now")
         return 0
@@ -70,9 +66,6 @@ async def prune_answers(image: ImageStore, now: float) -> int:
     """Forget missions that ended over KEEP_SECONDS before ``now``; return how many.
 
     Missions that have not ended stay, however old.
-
-    Raises:
-        BatError: The image cannot be written; what was pruned before stays pruned.
     """
     before, pruned = now - missions.KEEP_SECONDS, 0
     after: str | None = ""

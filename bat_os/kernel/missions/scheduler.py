@@ -80,12 +80,12 @@ class Scheduler:
         text_feed: Sends on the text that models write.
     """
 
-    def __init__(self, mind: KernelContext, journal: Listener) -> None:
+    def __init__(self, context: KernelContext, journal: Listener) -> None:
         self.feed = Feed()
-        self._mind = mind
+        self._context = context
         self._journal = journal
         self.text_feed = TextFeed()
-        self._cycle = CognitiveCycle(mind, self.announce, self.text_feed)
+        self._cycle = CognitiveCycle(context, self.announce, self.text_feed)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
         self._turns: dict[str, asyncio.Task[Any]] = {}
@@ -167,11 +167,7 @@ class Scheduler:
 
     @contextlib.contextmanager
     def cancellable(self, key: str) -> Iterator[None]:
-        """Let ``cancel_turn`` end what runs inside the ``with`` block of this task.
-
-        Raises:
-            CancelledError: It was ended so.
-        """
+        """Let ``cancel_turn`` end what runs inside the ``with`` block of this task."""
         task = asyncio.current_task()
         if task is None:
             raise AssertionError("only a task can be cancelled")
@@ -193,7 +189,7 @@ class Scheduler:
 
     async def resume(self) -> int:
         """Take up what an earlier kernel left unfinished; return how many missions."""
-        found = await self._mind.image.transact(
+        found = await self._context.image.transact(
             missions.unfinished, note="look for unfinished missions"
         )
         for mission_id in found:
@@ -214,14 +210,14 @@ class Scheduler:
         await asyncio.gather(*tasks, return_exceptions=True)
         if running := [mission_id for mission_id, job in jobs.items() if job.taken_up]:
             try:
-                await self._mind.image.transact(
+                await self._context.image.transact(
                     lambda root: missions.put_down(root, running), note="put missions down"
                 )
             except BatError:  # a full disk, say; they count as if the kernel had died
                 log.exception("missions were not put down")
 
     async def _run(self, mission_id: str, job: _Job) -> dict[str, Any]:
-        seconds = self._mind.options.mission_seconds
+        seconds = self._context.options.mission_seconds
         job.begun = True
         if job.withdrawn and job.task is not None:
             job.task.cancel()  # takes effect at the first await that has to wait
@@ -250,13 +246,9 @@ class Scheduler:
         return await self._stored(mission_id)
 
     async def _take_up(self, mission_id: str, job: _Job) -> None:
-        """Count that this kernel runs what an earlier one left.
-
-        Raises:
-            CancelledError: Too many kernels have died while it ran.
-        """
+        """Count that this kernel runs what an earlier one left."""
         job.taken_up = True  # before the await: what is being committed counts
-        may_run = await self._mind.image.transact(
+        may_run = await self._context.image.transact(
             lambda root: missions.take_up(root, mission_id), note="take up a mission"
         )
         if not may_run:
@@ -279,12 +271,12 @@ class Scheduler:
             raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
 
     async def _read(self, mission_id: str) -> Record:
-        return await self._mind.image.transact(
+        return await self._context.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
 
     async def _checked(self, mission_id: str) -> Record:
-        return await self._mind.image.transact(
+        return await self._context.image.transact(
             lambda root: missions.check(root, mission_id), note="check a mission"
         )
 
