@@ -85,11 +85,7 @@ async def _load(
 
 
 def read_codex() -> list[dict[str, str]]:
-    """Return the lines of the codex.
-
-    Raises:
-        ArgumentsError: A line is invalid.
-    """
+    """Return the lines of the codex."""
     return [
         {"persona": line.persona, "prompt": line.prompt, "response": line.response}
         for line in parse_codex(CODEX.read_text(encoding="utf-8"))
@@ -97,11 +93,7 @@ def read_codex() -> list[dict[str, str]]:
 
 
 def read_seeds() -> tuple[Seed, ...]:
-    """Return the seed library.
-
-    Raises:
-        ArgumentsError: A seed is invalid.
-    """
+    """Return the seed library."""
     return parse_seeds(_seed_text())
 
 
@@ -127,11 +119,7 @@ def texts_of_library() -> list[str]:
 
 
 async def make_vectors(embedder: MiniLmEmbedder) -> ShippedVectors:
-    """Return newly made vectors of the library.
-
-    Raises:
-        ModelError: The embedding model is not available.
-    """
+    """Return newly made vectors of the library."""
     # Sorted by length: in a batch, every text costs as much as the longest.
     texts = sorted(set(texts_of_library()), key=lambda text: (len(text), text))
     starts = range(0, len(texts), BATCH)

@@ -24,11 +24,7 @@ _LISTEN: Final = re.compile(r"tcp://(\*|[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\*)
 
 
 def make_endpoints(home: Home, settings: Settings) -> list[Endpoint]:
-    """Return the listeners that the settings ask for: IPC, TCP on loopback, TCP with keys.
-
-    Raises:
-        SettingsError: ``listen`` is set but no key is authorised, or a listener is not safe.
-    """
+    """Return the listeners that the settings ask for: IPC, TCP on loopback, TCP with keys."""
     token = "" if settings.open_loopback else _token(home)
     endpoints = []
     if hasattr(os, "fork"):  # Windows has no IPC transport

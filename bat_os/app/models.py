@@ -108,11 +108,7 @@ class Models:
     def __init__(
         self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
     ) -> None:
-        """Make the engines; nothing is loaded.
-
-        Raises:
-            SettingsError: The profile does not exist.
-        """
+        """Make the engines; nothing is loaded."""
         book = read_book()
         self.profile: Profile = book.profile(settings.profile)
         self._sources: Mapping[str, ModelSource] = book.models
@@ -136,11 +132,7 @@ class Models:
             self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
 
     async def prepare(self, report: Report) -> None:
-        """Store the models of the profile that the image lacks.
-
-        Raises:
-            ModelError: A model is not available; says which one and what to do.
-        """
+        """Store the models of the profile that the image lacks."""
         there = set(await model_names(self._image))
         for name in self.profile.models:
             source = self._sources[name]
@@ -169,12 +161,7 @@ class Models:
                     log.warning("adapter %s is skipped: %s", stored["name"], error)
 
     async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
-        """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``.
-
-        Raises:
-            ModelError: It is not available.
-            ArgumentsError: ``source`` is something else.
-        """
+        """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``."""
         check_name(name)
         known = self._sources.get(name)
         if known is not None and known.engine == "openai":
@@ -187,11 +174,7 @@ class Models:
         return next(row for row in await list_models(self._image) if row["name"] == name)
 
     async def remove(self, name: str) -> dict[str, Any]:
-        """Remove a model; its disk space is free after a pack that keeps no history of it.
-
-        Raises:
-            NotFoundError: No model has that name.
-        """
+        """Remove a model; its disk space is free after a pack that keeps no history of it."""
         removed = await remove_model(self._image, name, links=self._run / "models")
         if name in self._engines:
             await self.roster.unload(name)
@@ -336,11 +319,7 @@ async def _unpack(name: str, package: str, folder: Path, report: Report) -> None
 
 
 def _check_files(name: str, folder: Path, known: ModelSource | None) -> None:
-    """Refuse a folder that the engine of this model cannot load, before anything is replaced.
-
-    Raises:
-        ArgumentsError: It lacks files that the engine reads.
-    """
+    """Refuse a folder that the engine of this model cannot load, before anything is replaced."""
     if known is None:
         return
     wanted = {"transformers": (CONFIG, "*.safetensors"), "llama.cpp": ("*.gguf",)}[known.engine]

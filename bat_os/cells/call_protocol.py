@@ -155,13 +155,7 @@ class Conversation(Talk):
         self._data = bytearray()
 
     async def run(self) -> RunResult:
-        """Return how the call ended.
-
-        Raises:
-            CellError: It did not end with an answer.
-            EOFError: The child is gone.
-            OSError: The same, seen while writing to it.
-        """
+        """Return how the call ended."""
         with answer_checks():
             frame = self._opening()
             while True:

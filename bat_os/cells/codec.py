@@ -299,9 +299,6 @@ def check_keys(keys: list[Any]) -> list[Any]:
 
     Numbers can be chosen so that all have one hash. Putting n of those into a set takes n * n
     comparisons and holds up the whole process; ten thousand take some seconds.
-
-    Raises:
-        ValueError: More than a handful have the same hash.
     """
     if len(keys) > _ALIKE and max(collections.Counter(map(hash, keys)).values()) > _ALIKE:
         raise ValueError("keys that all have the same hash")
@@ -329,11 +326,7 @@ def clean(text: str) -> str:
 
 
 def unpack_one(data: bytes, extension: Callable[[int, bytes], Any] | None = None) -> Any:
-    """Return the one value that ``data`` is.
-
-    Raises:
-        ValueError: It is not msgpack, or more than one value.
-    """
+    """Return the one value that ``data`` is."""
     # ormsgpack ignores what follows the first value. Here random bytes follow it, and they
     # must come out in their place.
     end = os.urandom(16)

@@ -71,11 +71,7 @@ class KeyRing:
         self._allowed: frozenset[str] = frozenset()
 
     def server(self) -> tuple[str, str]:
-        """Return the kernel's public and secret key; the first call makes them.
-
-        Raises:
-            SettingsError: The file cannot be used.
-        """
+        """Return the kernel's public and secret key; the first call makes them."""
         path = self.folder / "server.json"
         if not path.exists():
             public, secret = make_pair()
@@ -122,11 +118,7 @@ class KeyRing:
         self._write("allowed.json", allowed | {name: check_key(public)})
 
     def revoke(self, name: str) -> None:
-        """Revoke a key, and remove its file if it is still here.
-
-        Raises:
-            NotFoundError: No such key is authorised.
-        """
+        """Revoke a key, and remove its file if it is still here."""
         allowed = self.allowed()
         if name not in allowed:
             raise NotFoundError(
@@ -137,11 +129,7 @@ class KeyRing:
         (self.folder / f"{name}.key").unlink(missing_ok=True)
 
     def allowed(self) -> dict[str, str]:
-        """Return name -> public key of all authorised clients.
-
-        Raises:
-            SettingsError: The list cannot be used.
-        """
+        """Return name -> public key of all authorised clients."""
         path = self.folder / "allowed.json"
         if not path.exists():
             return {}
@@ -181,11 +169,7 @@ def make_pair() -> tuple[str, str]:
 
 
 def check_key(text: str) -> str:
-    """Return ``text`` if it is a key.
-
-    Raises:
-        SettingsError: It is not.
-    """
+    """Return ``text`` if it is a key."""
     try:
         if len(text) == 40 and len(z85.decode(text.encode("ascii"))) == 32:
             return text

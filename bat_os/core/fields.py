@@ -102,11 +102,7 @@ class Field:
         return self.word.split()[-1].strip("-?*+").replace("-", "_")
 
     def read(self, value: Any) -> Any:
-        """Return a value from outside as the handlers take it.
-
-        Raises:
-            ArgumentsError: It is not of this field's type, or outside its bounds.
-        """
+        """Return a value from outside as the handlers take it."""
         if self.kind == "any":
             return value
         if type(value) not in _TYPES[self.kind] or not self._is_within(value):
@@ -255,11 +251,7 @@ def _empty(item: Field) -> Any:
 
 
 def _read_example(example: Any) -> dict[str, Any]:
-    """Return an example with all three parts.
-
-    Raises:
-        ArgumentsError: It is not one.
-    """
+    """Return an example with all three parts."""
     args = example.get("args") or [] if type(example) is dict else None
     kwargs = example.get("kwargs") or {} if type(example) is dict else None
     if type(args) is not list or type(kwargs) is not dict or "result" not in example:

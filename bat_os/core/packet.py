@@ -110,11 +110,7 @@ class _Facts(Record, frozen=True, forbid_unknown_fields=False):
 
 
 def read_whether_it_serves(text: str, limits: Limits) -> Stage:
-    """Return ROBIN's stage.
-
-    Raises:
-        ModelOutputError: It is not the JSON that was asked for.
-    """
+    """Return ROBIN's stage."""
     answer = parse_json(text, _Serves, ModelOutputError, "the remark")
     if not (remark := _line(answer.remark, limits)):
         raise ModelOutputError("the remark: it is empty")
@@ -148,11 +144,7 @@ def ask_facts(
 
 
 def read_facts(text: str, passages: Sequence[Mapping[str, Any]], limits: Limits) -> Stage:
-    """Return BABS's stage; a source that names no passage is left out.
-
-    Raises:
-        ModelOutputError: It is not the JSON that was asked for.
-    """
+    """Return BABS's stage; a source that names no passage is left out."""
     answer = parse_json(text, _Facts, ModelOutputError, "the facts")
     lines = tuple(filter(None, (_line(fact, limits) for fact in answer.facts[: limits.facts])))
     known = [n for n in answer.sources if type(n) is int and 1 <= n <= len(passages)]

@@ -103,11 +103,7 @@ class CodexLine(Record, frozen=True):
 
 
 def parse_codex(text: str) -> tuple[CodexLine, ...]:
-    """Return the lines of a codex; empty lines are skipped.
-
-    Raises:
-        ArgumentsError: A line is not what it should be; names the line.
-    """
+    """Return the lines of a codex; empty lines are skipped."""
     lines = enumerate(text.removeprefix("\ufeff").split("\n"), start=1)
     return tuple(_parse_line(line, number) for number, line in lines if line.strip())
 

@@ -172,11 +172,7 @@ class _PlanAnswer(Record, frozen=True, forbid_unknown_fields=False):
 
 
 def read_plan(text: str, limits: Limits) -> Plan:
-    """Return the plan in a model's answer; what it leaves out has its default.
-
-    Raises:
-        ModelOutputError: It is not the JSON that was asked for; says what is wrong.
-    """
+    """Return the plan in a model's answer; what it leaves out has its default."""
     answer = parse_json(text, _PlanAnswer, ModelOutputError, "the plan")
     queries, system = [_clean(query) for query in answer.queries], _clean(answer.system or "")
     if not all(0 < len(query) <= MAX_QUERY for query in queries):

@@ -76,9 +76,6 @@ class Settings:
     def from_mapping(cls, given: Mapping[str, str], **overrides: Any) -> Settings:
         """Return the settings in ``given`` (BATOS_* texts), then ``overrides``.
 
-        Raises:
-            SettingsError: A value cannot be used; the message names it.
-
         >>> Settings.from_mapping({"BATOS_TCP_PORT": "0"}, home="/tmp/x").tcp_port
         0
         """

@@ -124,22 +124,14 @@ def check_slot_name(name: str) -> None:
 
 
 def check_selector(name: str) -> None:
-    """Raise ArgumentsError unless ``name`` can name a message: a slot's, but no Python keyword.
-
-    Raises:
-        ArgumentsError: It cannot.
-    """
+    """Raise ArgumentsError unless ``name`` can name a message: a slot's, but no Python keyword."""
     check_slot_name(name)
     if keyword.iskeyword(name):
         raise ArgumentsError(f"{name!r} is a Python keyword and cannot be a selector")
 
 
 def check_object_name(name: str) -> None:
-    """Raise ArgumentsError unless ``name`` can name an object of the root.
-
-    Raises:
-        ArgumentsError: It cannot.
-    """
+    """Raise ArgumentsError unless ``name`` can name an object of the root."""
     if not _OBJECT.match(name):
         raise ArgumentsError(f"{name[:60]!r} cannot name an object")
 

@@ -74,11 +74,7 @@ class _Test(Record, frozen=True, forbid_unknown_fields=False):
 
 
 def read_tests(text: str, brief: Brief, limits: Limits) -> tuple[dict[str, Any], ...]:
-    """Return the tests in a model's answer, each once: maps with ``args`` and ``result``.
-
-    Raises:
-        ModelOutputError: It is not the JSON that was asked for; says what is wrong.
-    """
+    """Return the tests in a model's answer, each once: maps with ``args`` and ``result``."""
     listed = parse_json(text, _Tests, ModelOutputError, "the tests").tests
     tests: dict[str, dict[str, Any]] = {}
     for number, value in enumerate(listed[: limits.tests]):

@@ -152,9 +152,6 @@ def semantic_chunks(
         max_chars: No passage is longer.
         min_chars: No passage is cut by subject before it is this long; the last passage
             may still be shorter.
-
-    Raises:
-        ValueError: Not one row per sentence.
     """
     if len(embeddings) != len(sentences):
         raise ValueError(f"{len(embeddings)} embeddings for {len(sentences)} sentences")

@@ -114,11 +114,7 @@ def read_all(path: str | Path) -> Iterator[Document | Skipped]:
 
 
 def resolve(path: str | Path) -> Path:
-    """Return a path from the root on, without ``..`` and links.
-
-    Raises:
-        ArgumentsError: It is not a path.
-    """
+    """Return a path from the root on, without ``..`` and links."""
     try:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero in it
@@ -126,13 +122,7 @@ def resolve(path: str | Path) -> Path:
 
 
 def read_file(path: Path) -> list[Document]:
-    """Return the documents in a file; all formats of today give one.
-
-    Raises:
-        NotFoundError: There is no such file.
-        ArgumentsError: It is empty, binary or damaged, or must not be read.
-        TooLargeError: It has more than MAX_BYTES bytes.
-    """
+    """Return the documents in a file; all formats of today give one."""
     suffix = path.suffix.lower()
     try:
         if not path.is_file():
@@ -153,12 +143,7 @@ def read_file(path: Path) -> list[Document]:
 
 
 def read_stdin() -> Document:
-    """Return what comes on standard input, as plain text or Markdown.
-
-    Raises:
-        ArgumentsError: It is empty or binary.
-        TooLargeError: It has more than MAX_BYTES bytes.
-    """
+    """Return what comes on standard input, as plain text or Markdown."""
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise TooLargeError(f"standard input: more than {MAX_BYTES / 1e6:.0f} MB")
@@ -172,9 +157,6 @@ def walk(folder: Path) -> Iterator[Path | Skipped]:
     Left out are hidden files and folders, IGNORED_FOLDERS, IGNORED_FILES, what a
     ``.gitignore`` on the way names (names and patterns without a slash inside), files that
     look binary, links to folders, and files over MAX_BYTES.
-
-    Raises:
-        TooLargeError: There are more than MAX_FILES files.
     """
     left_out: Counter[str] = Counter()
     count = 0

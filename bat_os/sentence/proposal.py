@@ -78,12 +78,7 @@ def make_prompt(sentence: str) -> Prompt:
 
 
 async def propose(engine: ModelEngine, sentence: str, wish: Translated) -> Translated | None:
-    """Return a model's reading of a sentence; None where it cannot be used.
-
-    Raises:
-        ModelError: The model is not available.
-        ModelMemoryError: It does not fit.
-    """
+    """Return a model's reading of a sentence; None where it cannot be used."""
     if len(sentence) > MAX_SENTENCE:
         return None
     sampling = Sampling(temperature=0.0, max_tokens=120, schema=_SCHEMA, seconds=SECONDS)

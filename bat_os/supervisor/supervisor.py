@@ -238,11 +238,7 @@ class Supervisor:
                     return None
 
     def _replace(self) -> bool:
-        """Carry out an upgrade while no kernel runs; return True if we were asked to stop.
-
-        Raises:
-            UpgradeError: It cannot be undone; no kernel may be started.
-        """
+        """Carry out an upgrade while no kernel runs; return True if we were asked to stop."""
         assert self.upgrade is not None  # noqa: S101 - for the type checker; the callers looked
         apply, wanted = self.upgrade.apply, self._stop_again
 

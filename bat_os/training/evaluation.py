@@ -78,11 +78,7 @@ async def examine(
 
 
 async def mark_answer(cell: Cell, example: Example, answer: str) -> Mark:
-    """Return the mark for the body that a model wrote.
-
-    Raises:
-        CellUnavailableError: No learned code can run on this machine.
-    """
+    """Return the mark for the body that a model wrote."""
     guardian, selector = PersistenceGuardian(), example.selector
     source, _ = apply_fixups(read_method(example.to_brief(), answer), selector)
     source = guardian.repair(source, selector)

@@ -134,11 +134,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_free(folder: Path) -> None:
-    """Raise unless an adapter may be written there; it replaces an older one.
-
-    Raises:
-        ArgumentsError: Something else is there.
-    """
+    """Raise unless an adapter may be written there; it replaces an older one."""
     if not folder.name or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ArgumentsError(f"{folder} cannot be written as a folder; name another with --out")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():

@@ -347,11 +347,7 @@ class References:
         return fresh
 
     def lower(self, value: Any) -> Any:
-        """Return plain data as what Monty takes.
-
-        Raises:
-            CellError: Monty has nothing that would come back as the same value.
-        """
+        """Return plain data as what Monty takes."""
         kind = type(value)
         if kind is dict:
             return {self.lower(key): self.lower(item) for key, item in value.items()}

@@ -83,11 +83,7 @@ def leave_root() -> bool:
 
 
 def deny_files() -> int:
-    """Return the Landlock version that now denies every file and port; 0 without Landlock.
-
-    Raises:
-        OSError: The machine has Landlock and it did not take the rules.
-    """
+    """Return the Landlock version that now denies every file and port; 0 without Landlock."""
     version: int = _libc.syscall(_LANDLOCK_CREATE, None, 0, 1)
     if version < 1:
         return 0
@@ -168,11 +164,7 @@ _Step = tuple[int, int, int, int]
 
 
 def filter_program(machine: str) -> list[_Step]:
-    """Return the seccomp filter for ``machine`` as (code, jump if so, jump if not, value).
-
-    Raises:
-        OSError: There is no table for that machine.
-    """
+    """Return the seccomp filter for ``machine`` as (code, jump if so, jump if not, value)."""
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no table of system calls for {machine}")
     column, arch = _MACHINES[machine]
@@ -231,11 +223,7 @@ class CallFilter:
         self._program = _Program(len(steps), self._steps)
 
     def apply(self) -> None:
-        """Allow this process no other system call from here on.
-
-        Raises:
-            OSError: seccomp is missing or refused the filter.
-        """
+        """Allow this process no other system call from here on."""
         _no_new_privileges()
         if _libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(self._program), 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "seccomp")

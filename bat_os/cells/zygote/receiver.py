@@ -125,11 +125,7 @@ class Slots(MutableMapping[str, Any]):
         return dict(self)
 
     def flush(self) -> tuple[dict[str, bytes], list[str]]:
-        """Return what changed and what was removed since the last flush, and note it as held.
-
-        Raises:
-            NotPlainError: A slot holds, somewhere inside, what may not be kept.
-        """
+        """Return what changed and what was removed since the last flush, and note it as held."""
         changed = {}
         for name, value in self.live.items():
             data = self._codec.pack(value, where=f"slot {name!r}")

@@ -258,11 +258,7 @@ class Zygote:
 
     @classmethod
     async def start(cls, python: str, zone: str) -> Zygote:
-        """Return a zygote that is confined and ready to fork.
-
-        Raises:
-            CellUnavailableError: It did not start, or could not be confined.
-        """
+        """Return a zygote that is confined and ready to fork."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         config = {
