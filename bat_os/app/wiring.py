@@ -57,17 +57,11 @@ _NO_EMBEDDER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a kernel.
+    """The parts of a kernel."""
 
-    Attributes:
-        mind: The image and the ports.
-        steps: What must be done once, in order, before missions can run.
-        verbs: The wire verbs besides messages.
-    """
-
-    mind: KernelContext
-    steps: Sequence[Step]
-    verbs: Mapping[str, Handler]
+    mind: KernelContext  # the image and the ports
+    steps: Sequence[Step]  # what must be done once, in order, before missions can run
+    verbs: Mapping[str, Handler]  # the wire verbs besides messages
 
 
 def assemble(home: Home, settings: Settings) -> Parts:

@@ -16,42 +16,22 @@ _Count = Annotated[int, number(1, 50)]  # a search gives 100 passages at most
 
 
 class Limits(Record, frozen=True):
-    """The limits of one profile; the defaults suit a model of 135 million parameters.
+    """The limits of one profile; the defaults suit a model of 135 million parameters."""
 
-    Attributes:
-        plan_tokens: New tokens of BRICK's plan.
-        test_tokens: New tokens of the tests that ALFRED writes.
-        remark_tokens: New tokens of ROBIN's remark in a cascade.
-        fact_tokens: New tokens of the facts that BABS finds in a cascade.
-        answer_tokens: New tokens of an answer in a discussion.
-        sentences: Sentences that are kept of such an answer.
-        tests: Tests that are asked for.
-        facts: Facts that are asked for.
-        remark_chars: Characters of a remark, and of a fact.
-        advice_chars: Characters that a plan may add to the writer's system prompt.
-        system_chars: Characters of a persona's system prompt.
-        lacks: Things that the cell's Python lacks, of which a writer is warned.
-        shots: Known functions that a writer is shown.
-        shot_chars: Characters of a known function that is shown or adapted.
-        passages: Passages of documents that are looked up for a mission or a discussion.
-        passage_chars: Characters that are shown of a passage in a discussion.
-        note_chars: Characters that are shown of a passage in a cascade.
-    """
-
-    plan_tokens: _Length = 160
-    test_tokens: _Length = 200
-    remark_tokens: _Length = 100
-    fact_tokens: _Length = 120
-    answer_tokens: _Length = 96
-    sentences: _Count = 3
-    tests: _Count = 4
-    facts: _Count = 1
-    remark_chars: _Length = 80
-    advice_chars: _Length = 80
-    system_chars: _Length = 300
-    lacks: _Count = 6
-    shots: _Count = 3
-    shot_chars: _Length = 600
-    passages: _Count = 4
-    passage_chars: _Length = 400
-    note_chars: _Length = 200
+    plan_tokens: _Length = 160  # new tokens of BRICK's plan
+    test_tokens: _Length = 200  # new tokens of the tests that ALFRED writes
+    remark_tokens: _Length = 100  # new tokens of ROBIN's remark in a cascade
+    fact_tokens: _Length = 120  # new tokens of the facts that BABS finds in a cascade
+    answer_tokens: _Length = 96  # new tokens of an answer in a discussion
+    sentences: _Count = 3  # sentences that are kept of such an answer
+    tests: _Count = 4  # tests that are asked for
+    facts: _Count = 1  # facts that are asked for
+    remark_chars: _Length = 80  # characters of a remark, and of a fact
+    advice_chars: _Length = 80  # characters that a plan may add to the writer's system prompt
+    system_chars: _Length = 300  # characters of a persona's system prompt
+    lacks: _Count = 6  # things that the cell's Python lacks, of which a writer is warned
+    shots: _Count = 3  # known functions that a writer is shown
+    shot_chars: _Length = 600  # characters of a known function that is shown or adapted
+    passages: _Count = 4  # passages of documents that are looked up for a mission or a discussion
+    passage_chars: _Length = 400  # characters that are shown of a passage in a discussion
+    note_chars: _Length = 200  # characters that are shown of a passage in a cascade

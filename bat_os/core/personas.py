@@ -87,19 +87,12 @@ def shorten_prompts(personas: Mapping[str, Persona], most: int) -> Mapping[str, 
 
 
 class CodexLine(Record, frozen=True):
-    """One line of the codex: what a persona answers to a prompt.
+    """One line of the codex: what a persona answers to a prompt."""
 
-    Attributes:
-        persona: A name in ``PERSONAS``.
-        prompt: A question, in plain words.
-        response: Two to five sentences, possibly with a short piece of code.
-        topic: A key of a few words joined by hyphens.
-    """
-
-    persona: Annotated[str, one_of(PERSONAS)]
-    prompt: _Line
-    response: _Line
-    topic: _Line
+    persona: Annotated[str, one_of(PERSONAS)]  # a name in ``PERSONAS``
+    prompt: _Line  # a question, in plain words
+    response: _Line  # two to five sentences, possibly with a short piece of code
+    topic: _Line  # a key of a few words joined by hyphens
 
 
 def parse_codex(text: str) -> tuple[CodexLine, ...]:

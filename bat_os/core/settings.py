@@ -84,15 +84,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Settings, and where each came from.
+    """Settings, and where each came from."""
 
-    Attributes:
-        settings: What counts.
-        origins: Setting -> ``default``, ``batos.toml, line 3``, ``BATOS_THREADS`` or
-            ``--tcp-port``.
-    """
-
-    settings: Settings
+    settings: Settings  # what counts
+    # setting -> ``default``, ``batos.toml, line 3``, ``BATOS_THREADS`` or ``--tcp-port``
     origins: Mapping[str, str]
 
 

@@ -54,19 +54,12 @@ _ADVICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One violation.
+    """One violation."""
 
-    Attributes:
-        line: Where, from 1; 0 when it is about the whole text.
-        rule: One word, a key for people and tests: ``import``, ``covenant``, ...
-        message: What is wrong.
-        advice: What to write instead, in one sentence.
-    """
-
-    line: int
-    rule: str
-    message: str
-    advice: str
+    line: int  # where, from 1; 0 when it is about the whole text
+    rule: str  # one word, a key for people and tests: ``import``, ``covenant``, ...
+    message: str  # what is wrong
+    advice: str  # what to write instead, in one sentence
 
 
 def find(line: int, rule: str, message: str, advice: str = "") -> Finding:

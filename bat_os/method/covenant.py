@@ -43,15 +43,10 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A way out of a method that a changed receiver takes without the signal.
+    """A way out of a method that a changed receiver takes without the signal."""
 
-    Attributes:
-        line: Of the ``return``, or the last line of the body.
-        edit: What closes the gap.
-    """
-
-    line: int
-    edit: Edit
+    line: int  # of the ``return``, or the last line of the body
+    edit: Edit  # what closes the gap
 
 
 def find_gaps(method: ast.FunctionDef, source: str) -> tuple[Gap, ...]:

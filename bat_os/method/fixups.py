@@ -51,16 +51,11 @@ _CLASS_ONLY: Final = words(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The method that a source should define.
+    """The method that a source should define."""
 
-    Attributes:
-        selector: Its name.
-        slots: Names of the receiver's slots; None if they are not known.
-        selectors: Messages that the receiver understands; None if they are not known.
-    """
-
-    selector: str
-    slots: frozenset[str] | None = None
+    selector: str  # its name
+    slots: frozenset[str] | None = None  # names of the receiver's slots; None if they are not known
+    # messages that the receiver understands; None if they are not known
     selectors: frozenset[str] | None = None
 
 

@@ -76,23 +76,14 @@ class _File(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SeedExample:
-    """One call of a seed, and how it has to end.
+    """One call of a seed, and how it has to end."""
 
-    Attributes:
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        slots: Of the receiver, before the call.
-        answers: What it may answer; more than one where chance decides.
-        after: Slots that the call changes, with their new values; no others change.
-        now: Unix time of the call, where the answer depends on it.
-    """
-
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    slots: Mapping[str, Any]
-    answers: tuple[Any, ...]
-    after: Mapping[str, Any]
-    now: float | None = None
+    args: tuple[Any, ...]  # positional arguments
+    kwargs: Mapping[str, Any]  # keyword arguments
+    slots: Mapping[str, Any]  # of the receiver, before the call
+    answers: tuple[Any, ...]  # what it may answer; more than one where chance decides
+    after: Mapping[str, Any]  # slots that the call changes, with their new values; no others change
+    now: float | None = None  # Unix time of the call, where the answer depends on it
 
     def accepts(self, value: Any) -> bool:
         """Return whether ``value`` means one of the answers."""

@@ -34,34 +34,21 @@ _LINE_END: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a text was not parsed.
+    """Why a text was not parsed."""
 
-    Attributes:
-        line: Where, from 1; 0 when it is about the whole text.
-        rule: ``size`` or ``syntax``.
-        message: What is wrong, in one line.
-    """
-
-    line: int
-    rule: str
-    message: str
+    line: int  # where, from 1; 0 when it is about the whole text
+    rule: str  # ``size`` or ``syntax``
+    message: str  # what is wrong, in one line
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Replace ``length`` bytes by ``text``; a length of 0 inserts.
+    """Replace ``length`` bytes by ``text``; a length of 0 inserts."""
 
-    Attributes:
-        line: From 1, as in ``ast``.
-        column: UTF-8 bytes from the start of the line, as in ``ast``.
-        text: What to put there.
-        length: How many bytes go, all on that line.
-    """
-
-    line: int
-    column: int
-    text: str
-    length: int = 0
+    line: int  # from 1, as in ``ast``
+    column: int  # UTF-8 bytes from the start of the line, as in ``ast``
+    text: str  # what to put there
+    length: int = 0  # how many bytes go, all on that line
 
 
 def parse(source: str) -> ast.Module | Flaw:

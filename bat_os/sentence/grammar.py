@@ -98,17 +98,11 @@ _LOOK: Final = 60  # tokens of an introduction, at most
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a sentence says around the request.
+    """What a sentence says around the request."""
 
-    Attributes:
-        tokens: The request itself.
-        name: The token after "called", or None.
-        lead: A verb for the description, if the request has none.
-    """
-
-    tokens: list[Token]
-    name: Token | None = None
-    lead: str = ""
+    tokens: list[Token]  # the request itself
+    name: Token | None = None  # the token after "called", or None
+    lead: str = ""  # a verb for the description, if the request has none
 
 
 def strip_politeness(tokens: list[Token]) -> list[Token]:

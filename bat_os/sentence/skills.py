@@ -59,15 +59,10 @@ class _Skill:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A known skill that may do what was asked.
+    """A known skill that may do what was asked."""
 
-    Attributes:
-        message: What to send, with the values of the request.
-        wish: What it was learned for.
-    """
-
-    message: Translated
-    wish: str
+    message: Translated  # what to send, with the values of the request
+    wish: str  # what it was learned for
 
 
 def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:

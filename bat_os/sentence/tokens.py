@@ -76,17 +76,11 @@ _DEPTH: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A part of a sentence.
+    """A part of a sentence."""
 
-    Attributes:
-        kind: ``word``, ``literal``, ``mark``, ``arrow`` or ``abbreviation``.
-        text: As it was written, without the quotes.
-        value: Of a literal: plain data.
-    """
-
-    kind: str
-    text: str
-    value: Any = None
+    kind: str  # ``word``, ``literal``, ``mark``, ``arrow`` or ``abbreviation``
+    text: str  # as it was written, without the quotes
+    value: Any = None  # of a literal: plain data
 
     @property
     def low(self) -> str:

@@ -30,30 +30,19 @@ WINDOWS: Final = sys.platform == "win32"
 
 @dataclass(frozen=True, slots=True)
 class StopTimes:
-    """Seconds after the pipe was closed.
+    """Seconds after the pipe was closed."""
 
-    Attributes:
-        terminate: When a kernel that is still there gets SIGTERM.
-        kill: When it is killed.
-    """
-
-    terminate: float = 15.0
-    kill: float = 30.0
+    terminate: float = 15.0  # when a kernel that is still there gets SIGTERM
+    kill: float = 30.0  # when it is killed
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a kernel is started.
+    """How a kernel is started."""
 
-    Attributes:
-        command: Program and arguments.
-        log: Its output is appended to this file, which is rotated before.
-        environ: Its environment; None passes on our own.
-    """
-
-    command: Sequence[str]
-    log: Path
-    environ: Mapping[str, str] | None = None
+    command: Sequence[str]  # program and arguments
+    log: Path  # its output is appended to this file, which is rotated before
+    environ: Mapping[str, str] | None = None  # its environment; None passes on our own
 
 
 class KernelProcess:

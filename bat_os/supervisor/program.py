@@ -21,19 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One version of BAT OS on the disk.
+    """One version of BAT OS on the disk."""
 
-    Attributes:
-        tree: Folder with ``batos.py``.
-        python: With its libraries.
-        version: Of BAT OS.
-        commit: Of the source, or "" where it is not known.
-    """
-
-    tree: Path
-    python: Path
-    version: str
-    commit: str = ""
+    tree: Path  # folder with ``batos.py``
+    python: Path  # with its libraries
+    version: str  # of BAT OS
+    commit: str = ""  # of the source, or "" where it is not known
 
     @property
     def is_there(self) -> bool:

@@ -52,19 +52,12 @@ class Vital(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PulseLimits:
-    """The limits, in seconds.
+    """The limits, in seconds."""
 
-    Attributes:
-        suspect: Without a beat for this long, the kernel may hang.
-        lost: Without one for this long, it does.
-        startup: By then it has to serve.
-        nap: A look that comes this much later than the one before means that we slept.
-    """
-
-    suspect: float = 5.0
-    lost: float = 15.0
-    startup: float = 300.0
-    nap: float = 4.0
+    suspect: float = 5.0  # without a beat for this long, the kernel may hang
+    lost: float = 15.0  # without one for this long, it does
+    startup: float = 300.0  # by then it has to serve
+    nap: float = 4.0  # a look that comes this much later than the one before means that we slept
 
 
 LIMITS: Final = PulseLimits()
@@ -72,19 +65,12 @@ LIMITS: Final = PulseLimits()
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What is known of one life of a kernel; all times are monotonic seconds.
+    """What is known of one life of a kernel; all times are monotonic seconds."""
 
-    Attributes:
-        born: When it was started.
-        looked: When we last looked.
-        heard: When its last beat came, or None before the first one.
-        serving: Since when it serves, or None.
-    """
-
-    born: float
-    looked: float
-    heard: float | None = None
-    serving: float | None = None
+    born: float  # when it was started
+    looked: float  # when we last looked
+    heard: float | None = None  # when its last beat came, or None before the first one
+    serving: float | None = None  # since when it serves, or None
 
     @classmethod
     def begin(cls, now: float) -> Pulse:

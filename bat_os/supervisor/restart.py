@@ -34,68 +34,42 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One life of a kernel process.
+    """One life of a kernel process."""
 
-    Attributes:
-        code: Exit status; -9 when signal 9 ended it.
-        ended: When, in monotonic seconds.
-        served: For how many seconds it could be talked to.
-        cause: Why it was ended, where the watchdog did it.
-    """
-
-    code: int
-    ended: float
-    served: float
-    cause: str = ""
+    code: int  # exit status; -9 when signal 9 ended it
+    ended: float  # when, in monotonic seconds
+    served: float  # for how many seconds it could be talked to
+    cause: str = ""  # why it was ended, where the watchdog did it
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What counts against a kernel.
+    """What counts against a kernel."""
 
-    Attributes:
-        restarts: Monotonic times of the restarts within the window, oldest first.
-        crashes: Crashes since the last healthy run; the exponent of the back-off.
-    """
-
+    # monotonic times of the restarts within the window, oldest first
     restarts: tuple[float, ...] = ()
-    crashes: int = 0
+    crashes: int = 0  # crashes since the last healthy run; the exponent of the back-off
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do now.
+    """What to do now."""
 
-    Attributes:
-        action: Restart, or not.
-        delay: Seconds to wait before the restart.
-        reason: For people, ``"the kernel was ended by signal 9"``.
-        history: To be passed to the next ``judge``.
-    """
-
-    action: Action
-    delay: float
-    reason: str
-    history: History = field(default_factory=History)
+    action: Action  # restart, or not
+    delay: float  # seconds to wait before the restart
+    reason: str  # for people, ``"the kernel was ended by signal 9"``
+    history: History = field(default_factory=History)  # to be passed to the next ``judge``
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """The limits.
+    """The limits."""
 
-    Attributes:
-        limit: Restarts within ``window``; one more and the kernel is given up.
-        window: Seconds.
-        longest: The back-off grows up to this many seconds.
-        reset_after: Seconds of service after which the history is forgotten.
-        spread: Part of a delay that is left to chance, so that many do not start at once.
-    """
-
-    limit: int = 5
-    window: float = 300.0
-    longest: float = 60.0
-    reset_after: float = 10.0
-    spread: float = 0.2
+    limit: int = 5  # restarts within ``window``; one more and the kernel is given up
+    window: float = 300.0  # seconds
+    longest: float = 60.0  # the back-off grows up to this many seconds
+    reset_after: float = 10.0  # seconds of service after which the history is forgotten
+    spread: float = 0.2  # part of a delay that is left to chance, so that many do not start at once
 
     def judge(self, history: History, run: Run, *, jitter: float) -> Verdict:
         """Return what to do after ``run``.

@@ -29,40 +29,25 @@ _TEMPLATES: Final = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which user the service belongs to, and where.
+    """Which user the service belongs to, and where."""
 
-    Attributes:
-        platform: ``linux``, ``darwin`` or ``win32``.
-        user: Name of the user; on Windows with its domain.
-        uid: Number of the user, 0 on Windows.
-        folder: The user's home folder; not the home of the image.
-        config: The user's folder of settings, ``~/.config``.
-        usual: True for the home directory beside the program; others get their own service name.
-    """
-
-    platform: str
-    user: str
-    uid: int
-    folder: Path
-    config: Path
+    platform: str  # ``linux``, ``darwin`` or ``win32``
+    user: str  # name of the user; on Windows with its domain
+    uid: int  # number of the user, 0 on Windows
+    folder: Path  # the user's home folder; not the home of the image
+    config: Path  # the user's folder of settings, ``~/.config``
+    # True for the home directory beside the program; others get their own service name
     usual: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of one home.
+    """One service of one home."""
 
-    Attributes:
-        path: Where its file belongs.
-        content: Of the file.
-        enable: Commands that register it and start it.
-        disable: Commands that stop it and unregister it.
-    """
-
-    path: Path
-    content: bytes
-    enable: tuple[tuple[str, ...], ...]
-    disable: tuple[tuple[str, ...], ...]
+    path: Path  # where its file belongs
+    content: bytes  # of the file
+    enable: tuple[tuple[str, ...], ...]  # commands that register it and start it
+    disable: tuple[tuple[str, ...], ...]  # commands that stop it and unregister it
 
 
 def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Service:

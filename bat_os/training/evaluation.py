@@ -31,17 +31,11 @@ _RECEIVER: Final = Ref("0" * 16, "pupil_obj")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What came of one question.
+    """What came of one question."""
 
-    Attributes:
-        example: What was asked.
-        source: What the model wrote, mended as in a mission.
-        problem: Why it is wrong; "" where it is right.
-    """
-
-    example: Example
-    source: str
-    problem: str = ""
+    example: Example  # what was asked
+    source: str  # what the model wrote, mended as in a mission
+    problem: str = ""  # why it is wrong; "" where it is right
 
 
 async def examine(

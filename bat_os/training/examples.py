@@ -70,20 +70,13 @@ class _File(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run of a method, and what has to come of it.
+    """One run of a method, and what has to come of it."""
 
-    Attributes:
-        args: Plain data, one per parameter.
-        slots: The receiver's slots before.
-        value: What is returned, where ``like`` is "".
-        like: A regular expression that the whole text of the returned value matches.
-        after: Slots that have these values afterwards; others may change as they like.
-    """
-
-    args: tuple[Any, ...] = ()
-    slots: Mapping[str, Any] = field(default_factory=dict)
-    value: Any = None
-    like: str = ""
+    args: tuple[Any, ...] = ()  # plain data, one per parameter
+    slots: Mapping[str, Any] = field(default_factory=dict)  # the receiver's slots before
+    value: Any = None  # what is returned, where ``like`` is ""
+    like: str = ""  # a regular expression that the whole text of the returned value matches
+    # slots that have these values afterwards; others may change as they like
     after: Mapping[str, Any] = field(default_factory=dict)
 
     def accepts(self, value: Any, changed: Mapping[str, Any]) -> bool:
@@ -98,23 +91,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One method, as it should be written.
+    """One method, as it should be written."""
 
-    Attributes:
-        kind: Such as ``text``, ``dates`` or ``state``.
-        wish: What a person asks for, in words.
-        selector: The method's name.
-        params: Names of the parameters after ``self``.
-        body: The lines of the method, not indented.
-        cases: At least one.
-    """
-
-    kind: str
-    wish: str
-    selector: str
-    params: tuple[str, ...]
-    body: str
-    cases: tuple[Case, ...]
+    kind: str  # such as ``text``, ``dates`` or ``state``
+    wish: str  # what a person asks for, in words
+    selector: str  # the method's name
+    params: tuple[str, ...]  # names of the parameters after ``self``
+    body: str  # the lines of the method, not indented
+    cases: tuple[Case, ...]  # at least one
 
     def to_brief(self, params: Sequence[str] | None = None) -> Brief:
         """Return what the kernel would be asked, with the parameters named like that."""

@@ -42,23 +42,15 @@ _UNLABELLED: Final = -100  # the label that cross entropy leaves out
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train.
+    """How to train."""
 
-    Attributes:
-        steps: Updates of the adapter, one batch each.
-        batch: Lessons per step.
-        rank: Rank of the adapter's matrices; alpha is twice that.
-        rate: Highest learning rate; it rises for ten steps and then falls to a tenth.
-        seed: For the first weights and the order.
-        precision: ``float32``, or ``bfloat16`` for the products: twice as fast on a
-            processor with AVX512-BF16 or AMX, and slower on others.
-    """
-
-    steps: int = 250
-    batch: int = 8
-    rank: int = 16
-    rate: float = 5e-4
-    seed: int = 1
+    steps: int = 250  # updates of the adapter, one batch each
+    batch: int = 8  # lessons per step
+    rank: int = 16  # rank of the adapter's matrices; alpha is twice that
+    rate: float = 5e-4  # highest learning rate; it rises for ten steps and then falls to a tenth
+    seed: int = 1  # for the first weights and the order
+    # ``float32``, or ``bfloat16`` for the products: twice as fast on a processor with AVX512-BF16
+    # or AMX, and slower on others
     precision: str = "float32"
 
     def rate_at(self, step: int) -> float:

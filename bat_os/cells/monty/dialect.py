@@ -91,21 +91,13 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A source that Monty may be able to run.
+    """A source that Monty may be able to run."""
 
-    Attributes:
-        text: What to feed; every line is where it was.
-        stored: Attributes that it sets on something: perhaps slots.
-        read: Attributes that it reads from something: perhaps slots or messages.
-        dynamic: It can reach slots that it does not name.
-        modules: Local name -> module, for the imports at any place.
-    """
-
-    text: str
-    stored: frozenset[str]
-    read: frozenset[str]
-    dynamic: bool
-    modules: frozenset[tuple[str, str]]
+    text: str  # what to feed; every line is where it was
+    stored: frozenset[str]  # attributes that it sets on something: perhaps slots
+    read: frozenset[str]  # attributes that it reads from something: perhaps slots or messages
+    dynamic: bool  # it can reach slots that it does not name
+    modules: frozenset[tuple[str, str]]  # local name -> module, for the imports at any place
 
 
 def translate(source: str, selector: str) -> Program | Flaw | tuple[Gap, ...]:

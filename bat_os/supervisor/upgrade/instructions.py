@@ -105,29 +105,17 @@ _WAYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """One upgrade.
+    """One upgrade."""
 
-    Attributes:
-        id: The same one is carried out once.
-        before: Version of the program that it is for.
-        after: Version of the program that it brings.
-        commit: Of the program; a descendant of the one that runs.
-        requirements: File of that program whose libraries are to be installed, or "".
-        requirements_sha256: Of that file.
-        image_format: Format of the image afterwards, or 0 if it stays.
-        signature: In base64, or "".
-        signed: What the signature covers.
-    """
-
-    id: str
-    before: str
-    after: str
-    commit: str
-    requirements: str = ""
-    requirements_sha256: str = ""
-    image_format: int = 0
-    signature: str = ""
-    signed: bytes = field(default=b"", repr=False)
+    id: str  # the same one is carried out once
+    before: str  # version of the program that it is for
+    after: str  # version of the program that it brings
+    commit: str  # of the program; a descendant of the one that runs
+    requirements: str = ""  # file of that program whose libraries are to be installed, or ""
+    requirements_sha256: str = ""  # of that file
+    image_format: int = 0  # format of the image afterwards, or 0 if it stays
+    signature: str = ""  # in base64, or ""
+    signed: bytes = field(default=b"", repr=False)  # what the signature covers
 
 
 def parse(source: bytes) -> Instructions:

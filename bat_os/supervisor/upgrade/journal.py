@@ -58,21 +58,14 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done at a stage.
+    """What is done at a stage."""
 
-    Attributes:
-        does: For people.
-        then: The next stage.
-        fails: The stage after a failure.
-        resumes: The stage at which a restarted watchdog resumes; None repeats this step.
-        serving: The kernel serves during the step.
-    """
-
-    does: str
-    then: Stage
-    fails: Stage
+    does: str  # for people
+    then: Stage  # the next stage
+    fails: Stage  # the stage after a failure
+    # the stage at which a restarted watchdog resumes; None repeats this step
     resumes: Stage | None = None
-    serving: bool = False
+    serving: bool = False  # the kernel serves during the step
 
 
 STEPS: Final[Mapping[Stage, Step]] = MappingProxyType(
@@ -107,27 +100,16 @@ STEPS: Final[Mapping[Stage, Step]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where an upgrade is.
+    """Where an upgrade is."""
 
-    Attributes:
-        stage: What has been done.
-        text: The instructions as they came.
-        id: Of the instructions, once they were read.
-        signer: Who signed them.
-        before: The program that served, None for the checkout.
-        after: The program that was staged.
-        reason: Of the last failure.
-        times: (stage, Unix time) in order.
-    """
-
-    stage: Stage
-    text: str
-    id: str = ""
-    signer: str = ""
-    before: Program | None = None
-    after: Program | None = None
-    reason: str = ""
-    times: tuple[tuple[str, float], ...] = field(default=())
+    stage: Stage  # what has been done
+    text: str  # the instructions as they came
+    id: str = ""  # of the instructions, once they were read
+    signer: str = ""  # who signed them
+    before: Program | None = None  # the program that served, None for the checkout
+    after: Program | None = None  # the program that was staged
+    reason: str = ""  # of the last failure
+    times: tuple[tuple[str, float], ...] = field(default=())  # (stage, Unix time) in order
 
     def move(self, stage: Stage, now: float, reason: str = "") -> Journal:
         """Return the journal at its next stage."""

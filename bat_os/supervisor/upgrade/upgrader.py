@@ -41,38 +41,25 @@ _SIDE: Final = "restored"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is upgraded.
+    """What is upgraded."""
 
-    Attributes:
-        home: Home directory of the image.
-        root: The checkout that the watchdog was started from.
-        version: Of the program in it.
-        locate_image: Returns the image's file; raises a BatError if it is not a file.
-        command: Returns the command that starts a kernel of a program.
-        trial: Tries a program on the image; reports its process; raises UpgradeError.
-    """
-
-    home: Home
-    root: Path
-    version: str
+    home: Home  # home directory of the image
+    root: Path  # the checkout that the watchdog was started from
+    version: str  # of the program in it
+    # returns the image's file; raises a BatError if it is not a file
     locate_image: Callable[[], Path]
+    # returns the command that starts a kernel of a program
     command: Callable[[Program], Sequence[str]]
-    trial: Trial
+    trial: Trial  # tries a program on the image; reports its process; raises UpgradeError
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the instructions mean on this machine, now.
+    """What the instructions mean on this machine, now."""
 
-    Attributes:
-        instructions: As they were read.
-        signer: Who signed them.
-        running: The program that serves now.
-    """
-
-    instructions: Instructions
-    signer: str
-    running: Program
+    instructions: Instructions  # as they were read
+    signer: str  # who signed them
+    running: Program  # the program that serves now
 
 
 def examine(site: Site, text: bytes) -> Plan:
