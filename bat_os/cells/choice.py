@@ -97,12 +97,7 @@ def _read_attacks(kind: str) -> dict[str, str]:
 
 
 async def run_attacks(cell: Cell, kind: Literal["python", "monty"]) -> dict[str, Any]:
-    """Return ``{"ok": bool, "held": [name], "through": [name]}``, and after all that a sum.
-
-    Args:
-        cell: Where to run them.
-        kind: Which interpreter it has.
-    """
+    """Return ``{"ok": bool, "held": [name], "through": [name]}``, and after all that a sum."""
     held: list[str] = []
     through: list[str] = []
     looping = asyncio.ensure_future(_run(cell, _LOOP, deadline=0.2))  # beside the others

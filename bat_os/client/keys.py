@@ -32,19 +32,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """What a client needs to connect from another machine.
+    """What a client needs to connect from another machine."""
 
-    Attributes:
-        public: Its own public key, which the kernel must authorise.
-        secret: Its own secret key.
-        server: The kernel's public key.
-        connect: The kernel's address, ``tcp://HOST:PORT``; "" if it comes from elsewhere.
-    """
-
-    public: str
-    secret: str
-    server: str
-    connect: str = ""
+    public: str  # its own public key, which the kernel must authorise
+    secret: str  # its own secret key
+    server: str  # the kernel's public key
+    connect: str = ""  # the kernel's address, ``tcp://HOST:PORT``; "" if it comes from elsewhere
 
     @classmethod
     def read(cls, path: Path) -> ClientKey:

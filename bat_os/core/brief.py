@@ -23,27 +23,17 @@ _NOUNS: Final = {bool: "flag", int: "number", float: "number", str: "text", dict
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What the image was asked.
+    """What the image was asked."""
 
-    Attributes:
-        target: Name or oid of the receiver.
-        selector: Name of the message.
-        args: Positional arguments, plain data.
-        kwargs: Keyword arguments, plain data.
-        text: The wish in words, without the literal arguments; may be "".
-        examples: Maps with args, kwargs and result that the method has to reproduce.
-        fresh: Write a new method even where a known skill would serve.
-        mode: ``cascade`` sends it through all personas as well; else "".
-    """
-
-    target: str
-    selector: str
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    text: str = ""
+    target: str  # name or oid of the receiver
+    selector: str  # name of the message
+    args: tuple[Any, ...] = ()  # positional arguments, plain data
+    kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments, plain data
+    text: str = ""  # the wish in words, without the literal arguments; may be ""
+    # maps with args, kwargs and result that the method has to reproduce
     examples: tuple[Mapping[str, Any], ...] = ()
-    fresh: bool = False
-    mode: str = ""
+    fresh: bool = False  # write a new method even where a known skill would serve
+    mode: str = ""  # ``cascade`` sends it through all personas as well; else ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""

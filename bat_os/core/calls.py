@@ -13,70 +13,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ObjectView:
-    """What learned code sees of its receiver.
+    """What learned code sees of its receiver."""
 
-    Attributes:
-        ref: Who the receiver is.
-        slots: Name -> plain data or Ref, inherited ones included; no methods.
-        selectors: Messages the receiver understands; ``self.area()`` is a send of ``area``.
-    """
-
-    ref: Ref
-    slots: Mapping[str, Any]
+    ref: Ref  # who the receiver is
+    slots: Mapping[str, Any]  # name -> plain data or Ref, inherited ones included; no methods
+    # messages the receiver understands; ``self.area()`` is a send of ``area``
     selectors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a call changed on its receiver: plain data.
+    """What a call changed on its receiver: plain data."""
 
-    Attributes:
-        changed: Slots whose value differs from what the call was given, with the new value.
-        removed: Names of slots that were deleted.
-    """
-
+    # slots whose value differs from what the call was given, with the new value
     changed: Mapping[str, Any] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()  # names of slots that were deleted
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One run of one learned method.
+    """One run of one learned method."""
 
-    Attributes:
-        source: Module text whose top level defines ``selector``.
-        selector: Name of the function, whose first parameter is ``self``.
-        view: The receiver.
-        args: Positional arguments after ``self``; plain data or Refs.
-        kwargs: Keyword arguments; plain data or Refs.
-        seed: Seeds ``random`` in the child when given; for comparing candidates.
-        now: Unix time that ``datetime.now()`` and ``time.time()`` start from, when given.
-        deadline: Seconds of wall clock, pauses excluded, before the child is killed.
-    """
-
-    source: str
-    selector: str
-    view: ObjectView
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    seed: int | None = None
+    source: str  # module text whose top level defines ``selector``
+    selector: str  # name of the function, whose first parameter is ``self``
+    view: ObjectView  # the receiver
+    args: tuple[Any, ...] = ()  # positional arguments after ``self``; plain data or Refs
+    kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments; plain data or Refs
+    seed: int | None = None  # seeds ``random`` in the child when given; for comparing candidates
+    # Unix time that ``datetime.now()`` and ``time.time()`` start from, when given
     now: float | None = None
-    deadline: float = 3.0
+    deadline: float = 3.0  # seconds of wall clock, pauses excluded, before the child is killed
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a call ended.
+    """How a call ended."""
 
-    Attributes:
-        value: What the method returned, as plain data.
-        delta: What it changed, since the last nested send or since the start.
-        printed: What it printed, at most 64 kB.
-    """
-
-    value: Any
-    delta: Delta
-    printed: str = ""
+    value: Any  # what the method returned, as plain data
+    delta: Delta  # what it changed, since the last nested send or since the start
+    printed: str = ""  # what it printed, at most 64 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +76,9 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class NestedReply:
-    """The answer to a ``Nested``: the value, and the receiver's slots as they are now.
+    """The answer to a ``Nested``: the value, and the receiver's slots as they are now."""
 
-    Attributes:
-        value: Plain data or Refs.
-        slots: Only the slots that differ from what the child holds.
-        removed: Slots that are gone.
-    """
-
-    value: Any
+    value: Any  # plain data or Refs
+    # only the slots that differ from what the child holds
     slots: Mapping[str, Any] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()  # slots that are gone

@@ -85,31 +85,20 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The candidate to keep, or none, and why.
+    """The candidate to keep, or none, and why."""
 
-    Attributes:
-        chosen: The candidate, or None.
-        status: ``verified`` or ``provisional``; ``unsure`` where only an example can decide,
-            "" where no candidate is any good.
-        reason: In one line.
-        verdicts: All of them, with their votes.
-        rivals: When unsure, the best candidates of up to RIVALS different answers.
-    """
-
-    chosen: Verdict | None
+    chosen: Verdict | None  # the candidate, or None
+    # ``verified`` or ``provisional``; ``unsure`` where only an example can decide, "" where no
+    # candidate is any good
     status: str
-    reason: str
-    verdicts: tuple[Verdict, ...] = field(default=())
+    reason: str  # in one line
+    verdicts: tuple[Verdict, ...] = field(default=())  # all of them, with their votes
+    # when unsure, the best candidates of up to RIVALS different answers
     rivals: tuple[Verdict, ...] = field(default=())
 
 
 def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
-    """Return the best candidate of a batch; earlier ones win ties.
-
-    Args:
-        verdicts: One per candidate, in order.
-        examples: How many examples and tests there are.
-    """
+    """Return the best candidate of a batch; earlier ones win ties."""
     counted = _with_votes(verdicts if examples else tuple(map(_unless_unrelated, verdicts)))
     usable = [v for v in counted if not v.problem and v.passed == examples]
     if not usable:

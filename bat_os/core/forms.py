@@ -27,40 +27,24 @@ _NARROW: Final = ("float16", "bfloat16")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What there is to compute with.
+    """What there is to compute with."""
 
-    Attributes:
-        kind: ``"cuda"`` or ``"cpu"``.
-        name: For people.
-        memory: Bytes that it has.
-        free: Bytes of those that are free.
-        main_free: Bytes of main memory that are free.
-        bf16: It computes with bfloat16 at full speed.
-        packs: bitsandbytes can compute with NF4 here.
-    """
-
-    kind: str
-    name: str
-    memory: int
-    free: int
-    main_free: int
-    bf16: bool
-    packs: bool
+    kind: str  # ``"cuda"`` or ``"cpu"``
+    name: str  # for people
+    memory: int  # bytes that it has
+    free: int  # bytes of those that are free
+    main_free: int  # bytes of main memory that are free
+    bf16: bool  # it computes with bfloat16 at full speed
+    packs: bool  # bitsandbytes can compute with NF4 here
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The weights of a model as they lie on disk.
+    """The weights of a model as they lie on disk."""
 
-    Attributes:
-        bytes: Of all files.
-        dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``, of most of them; "" for another.
-        packed: They were quantized before they were stored.
-    """
-
-    bytes: int
-    dtype: str
-    packed: bool
+    bytes: int  # of all files
+    dtype: str  # ``"float32"``, ``"bfloat16"`` or ``"float16"``, of most of them; "" for another
+    packed: bool  # they were quantized before they were stored
 
     @property
     def narrow_bytes(self) -> int:
@@ -75,19 +59,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How to load a model.
+    """How to load a model."""
 
-    Attributes:
-        dtype: Of the weights; ``"auto"`` leaves them as stored, and then they are mapped.
-        device_map: ``"cpu"``, ``"cuda:0"``, or ``"auto"``: spread over all there is.
-        quantize: Pack to NF4 while loading.
-        why: One sentence for people.
-    """
-
-    dtype: str
-    device_map: str
-    quantize: bool
-    why: str
+    dtype: str  # of the weights; ``"auto"`` leaves them as stored, and then they are mapped
+    device_map: str  # ``"cpu"``, ``"cuda:0"``, or ``"auto"``: spread over all there is
+    quantize: bool  # pack to NF4 while loading
+    why: str  # one sentence for people
 
 
 def plan_form(device: Device, stored: Stored, wanted: str = "") -> Form:

@@ -27,41 +27,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One candidate for a method: a text that a model wrote, or a known function in a new form.
+    """One candidate for a method: a text that a model wrote, or a known function in a new form."""
 
-    Attributes:
-        persona: Who wrote it, or speaks for it.
-        text: What the model wrote behind the forced opening.
-        source: The whole source of a known function; "" if a model wrote it.
-        finished: The model came to an end by itself.
-        temperature: Of the sampling.
-        seed: Of the batch.
-        prompt: SHA-256 of the prompt.
-        model: Its name.
-        digest: SHA-256 of the model.
-        adapter: Name of the adapter, or "".
-        batch: Drafts of one batch, which is drawn as a whole, have this in common.
-        sampling: All of the sampling; None for a known function.
-        asked: The prompt, with the first draft of a mission that has it; it is long.
-        known: Document of the known function that it is; "" if a model wrote it.
-        weight: What a known function counts for, as a share of the written candidates.
-    """
-
-    persona: str
-    text: str = ""
-    source: str = ""
-    finished: bool = True
-    temperature: float = 0.0
-    seed: int = 0
-    prompt: str = ""
-    model: str = ""
-    digest: str = ""
-    adapter: str = ""
-    batch: str = ""
-    sampling: Mapping[str, Any] | None = None
+    persona: str  # who wrote it, or speaks for it
+    text: str = ""  # what the model wrote behind the forced opening
+    source: str = ""  # the whole source of a known function; "" if a model wrote it
+    finished: bool = True  # the model came to an end by itself
+    temperature: float = 0.0  # of the sampling
+    seed: int = 0  # of the batch
+    prompt: str = ""  # SHA-256 of the prompt
+    model: str = ""  # its name
+    digest: str = ""  # SHA-256 of the model
+    adapter: str = ""  # name of the adapter, or ""
+    batch: str = ""  # drafts of one batch, which is drawn as a whole, have this in common
+    sampling: Mapping[str, Any] | None = None  # all of the sampling; None for a known function
+    # the prompt, with the first draft of a mission that has it; it is long
     asked: Mapping[str, Any] | None = None
-    known: str = ""
-    weight: float = 0.0
+    known: str = ""  # document of the known function that it is; "" if a model wrote it
+    weight: float = 0.0  # what a known function counts for, as a share of the written candidates
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back; records have had this form always."""
@@ -83,15 +66,11 @@ _OF_KNOWN: Final = frozenset({"source", "from", "weight"})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Base of the things that can happen to a mission.
+    """Base of the things that can happen to a mission."""
 
-    Attributes:
-        model_calls: Batches that a language model ran to bring this about.
-        tokens: New tokens that it drew.
-    """
-
+    # batches that a language model ran to bring this about
     model_calls: int = field(default=0, kw_only=True)
-    tokens: int = field(default=0, kw_only=True)
+    tokens: int = field(default=0, kw_only=True)  # new tokens that it drew
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +85,11 @@ class MessageUnderstood(Event):
 
 @dataclass(frozen=True, slots=True)
 class SkillReused(Event):
-    """A known method serves the wish, under another name; nothing needs to be written.
+    """A known method serves the wish, under another name; nothing needs to be written."""
 
-    Attributes:
-        holder: Name of the object that has it.
-        selector: Its message.
-        similarity: Of the two wishes, a cosine.
-    """
-
-    holder: str
-    selector: str
-    similarity: float
+    holder: str  # name of the object that has it
+    selector: str  # its message
+    similarity: float  # of the two wishes, a cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +120,11 @@ class MethodDrafted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MethodVerified(Event):
-    """One candidate was chosen.
+    """One candidate was chosen."""
 
-    Attributes:
-        chosen: Its index among the drafts.
-        status: ``verified`` or ``provisional``.
-        verdicts: One map per draft: what was found, in order.
-    """
-
-    chosen: int
-    status: str
-    verdicts: tuple[Mapping[str, Any], ...]
+    chosen: int  # its index among the drafts
+    status: str  # ``verified`` or ``provisional``
+    verdicts: tuple[Mapping[str, Any], ...]  # one map per draft: what was found, in order
 
 
 @dataclass(frozen=True, slots=True)

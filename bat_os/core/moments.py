@@ -34,17 +34,11 @@ MAX_TEXT: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment of the image's history.
+    """A moment of the image's history."""
 
-    Attributes:
-        kind: What ``text`` or ``time`` says.
-        text: Hexadecimal digits of a transaction or mission; else "".
-        time: With its time zone; None for a transaction or mission.
-    """
-
-    kind: Literal["transaction", "mission", "time"]
-    text: str = ""
-    time: dt.datetime | None = None
+    kind: Literal["transaction", "mission", "time"]  # what ``text`` or ``time`` says
+    text: str = ""  # hexadecimal digits of a transaction or mission; else ""
+    time: dt.datetime | None = None  # with its time zone; None for a transaction or mission
 
 
 def parse_when(text: str, now: dt.datetime) -> Moment:

@@ -27,38 +27,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one persona did.
+    """What one persona did."""
 
-    Attributes:
-        persona: Who.
-        remarks: For those who come after, one line each.
-        serves: ROBIN's yes or no; None where it was not asked.
-        sources: Ids of the documents that BABS names.
-        skipped: Why the stage gave nothing; "" where it did.
-        tokens: New tokens drawn.
-    """
-
-    persona: str
-    remarks: tuple[str, ...] = ()
-    serves: bool | None = None
-    sources: tuple[str, ...] = ()
-    skipped: str = ""
-    tokens: int = 0
+    persona: str  # who
+    remarks: tuple[str, ...] = ()  # for those who come after, one line each
+    serves: bool | None = None  # ROBIN's yes or no; None where it was not asked
+    sources: tuple[str, ...] = ()  # ids of the documents that BABS names
+    skipped: str = ""  # why the stage gave nothing; "" where it did
+    tokens: int = 0  # new tokens drawn
 
 
 @dataclass(frozen=True, slots=True)
 class CognitiveStatePacket:
-    """A brief on its way through the personas.
+    """A brief on its way through the personas."""
 
-    Attributes:
-        goal: The wish, as one sentence.
-        draft: Source of the latest version; "" before the first.
-        stages: What was done, in order.
-    """
-
-    goal: str
-    draft: str = ""
-    stages: tuple[Stage, ...] = field(default=())
+    goal: str  # the wish, as one sentence
+    draft: str = ""  # source of the latest version; "" before the first
+    stages: tuple[Stage, ...] = field(default=())  # what was done, in order
 
     @property
     def remarks(self) -> tuple[str, ...]:

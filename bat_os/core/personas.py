@@ -26,17 +26,11 @@ _Line = Annotated[str, text(MAX_FIELD, filled=True)]
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Who does a piece of work, and how.
+    """Who does a piece of work, and how."""
 
-    Attributes:
-        name: In capitals, as in ``PERSONAS``.
-        role: One line for people.
-        system_prompt: Who the model is to be, in one or two sentences.
-    """
-
-    name: str
-    role: str
-    system_prompt: str
+    name: str  # in capitals, as in ``PERSONAS``
+    role: str  # one line for people
+    system_prompt: str  # who the model is to be, in one or two sentences
 
 
 ALFRED: Final = Persona(

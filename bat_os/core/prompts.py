@@ -124,19 +124,12 @@ _QUERIES: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a mission goes about its work.
+    """How a mission goes about its work."""
 
-    Attributes:
-        queries: One to MAX_QUERIES texts to look up.
-        temperature: Of the samples, one of TEMPERATURES, or 0 for the writer's own.
-        candidates: How many to draw, or 0 for what the owner has set.
-        system: Said to the writer on top of the persona's own words, or "".
-    """
-
-    queries: tuple[str, ...]
-    temperature: float = 0.0
-    candidates: int = 0
-    system: str = ""
+    queries: tuple[str, ...]  # one to MAX_QUERIES texts to look up
+    temperature: float = 0.0  # of the samples, one of TEMPERATURES, or 0 for the writer's own
+    candidates: int = 0  # how many to draw, or 0 for what the owner has set
+    system: str = ""  # said to the writer on top of the persona's own words, or ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``Plan(**data)`` reads back."""

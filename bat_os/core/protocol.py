@@ -84,37 +84,21 @@ class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
 
 
 class Request(Record, frozen=True):
-    """One message to the kernel. Not what a peer sent, which cannot set ``plain`` and ``size``.
+    """One message to the kernel. Not what a peer sent, which cannot set ``plain`` and ``size``."""
 
-    Attributes:
-        type: The verb.
-        id: The sender's id for it; replies carry it as ``re``.
-        session: Who asks, across reconnections; "" when not said.
-        key: Idempotency key, or "".
-        ttl: Seconds after which the answer is of no use, or None.
-        target: Name or oid of the receiver.
-        selector: Name of the message.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        body: What else the verb takes.
-        token: Proof of being allowed in, where the transport asks for one.
-        plain: True for the two-frame form.
-        size: Bytes of the frame that it came in.
-    """
-
-    type: str
-    id: str = ""
-    session: str = ""
-    key: str = ""
-    ttl: float | None = None
-    target: str = ""
-    selector: str = ""
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)
-    token: str = ""
-    plain: bool = False
-    size: int = MAX_FRAME
+    type: str  # the verb
+    id: str = ""  # the sender's id for it; replies carry it as ``re``
+    session: str = ""  # who asks, across reconnections; "" when not said
+    key: str = ""  # idempotency key, or ""
+    ttl: float | None = None  # seconds after which the answer is of no use, or None
+    target: str = ""  # name or oid of the receiver
+    selector: str = ""  # name of the message
+    args: tuple[Any, ...] = ()  # positional arguments
+    kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments
+    body: Mapping[str, Any] = field(default_factory=dict)  # what else the verb takes
+    token: str = ""  # proof of being allowed in, where the transport asks for one
+    plain: bool = False  # true for the two-frame form
+    size: int = MAX_FRAME  # bytes of the frame that it came in
 
     def checked(self, verb: str, body: Mapping[str, Any]) -> Request:
         """Return the request with the verb's own name and a body that was checked."""

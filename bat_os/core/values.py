@@ -61,23 +61,14 @@ class Counted(str):
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A reference to an object of the image, as plain data.
+    """A reference to an object of the image, as plain data."""
 
-    Attributes:
-        oid: Eight bytes as 16 hexadecimal digits; the identity.
-        name: The object's name in the root, or "" where it has none; for people.
-    """
-
-    oid: str
-    name: str = ""
+    oid: str  # eight bytes as 16 hexadecimal digits; the identity
+    name: str = ""  # the object's name in the root, or "" where it has none; for people
 
 
 def check(value: Any, *, where: str = "value") -> None:
     """Raise NotPlainError unless ``value`` is plain data.
-
-    Args:
-        value: Anything.
-        where: How the message names the place, ``"slot 'notes'"``.
 
     Raises:
         NotPlainError: Some part is of another type, nested too deep, contains itself,

@@ -104,12 +104,7 @@ def find_strong(passed: Sequence[frozenset[int]], drafts: frozenset[int]) -> lis
 
 
 def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
-    """Return the choice after written tests; see the table at the top.
-
-    Args:
-        choice: Made by agreement, without examples.
-        passed: Per strong test, the drafts that pass it.
-    """
+    """Return the choice after written tests; see the table at the top."""
     if not passed:
         return choice
     count = len(passed)

@@ -47,17 +47,11 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of a document that is treated as one.
+    """A part of a document that is treated as one."""
 
-    Attributes:
-        text: As in the document.
-        section: The headings above it, ``"Install > Linux"``.
-        whole: Code or a table: not taken apart into sentences.
-    """
-
-    text: str
-    section: str = ""
-    whole: bool = False
+    text: str  # as in the document
+    section: str = ""  # the headings above it, ``"Install > Linux"``
+    whole: bool = False  # code or a table: not taken apart into sentences
 
 
 def assemble(

@@ -23,19 +23,12 @@ WAYS: Final = 12  # of one known method; each costs a run per example
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a method is to look like.
+    """What a method is to look like."""
 
-    Attributes:
-        selector: Its name.
-        params: Names of its parameters, without ``self``.
-        wish: Its docstring.
-        slots: What its object has that a method may use.
-    """
-
-    selector: str
-    params: Sequence[str]
-    wish: str
-    slots: Collection[str] = ()
+    selector: str  # its name
+    params: Sequence[str]  # names of its parameters, without ``self``
+    wish: str  # its docstring
+    slots: Collection[str] = ()  # what its object has that a method may use
 
 
 def adapt(source: str, selector: str, form: Form) -> str:
@@ -44,11 +37,6 @@ def adapt(source: str, selector: str, form: Form) -> str:
     Parameters are renamed by place; one of the same name keeps it. It does not fit if the
     number of parameters differs, or if a new name is in use already. The one slot that it
     keeps something in becomes the one slot that the object has.
-
-    Args:
-        source: Module text that defines ``selector`` and nothing else but imports.
-        selector: Its name there.
-        form: What is wanted.
     """
     parsed = parse_method(source, selector)
     if parsed is None:
@@ -134,11 +122,7 @@ class _Renamer(ast.NodeTransformer):
 def rebind_arguments(source: str, selector: str, form: Form, values: Sequence[Any]) -> list[str]:
     """Return ``source``, a method ``selector``, in up to WAYS forms; the plainest first.
 
-    Args:
-        source: Module text that defines ``selector`` and nothing else but imports.
-        selector: Its name there.
-        form: What is wanted.
-        values: What parameters may be bound to that the caller does not give.
+    ``values`` are what parameters may be bound to that the caller does not give.
     """
     parsed = parse_method(source, selector)
     if parsed is None:

@@ -99,11 +99,7 @@ def apply_fixups(
 
     A source that is still not Python after all of them comes back as it was.
 
-    Args:
-        source: A candidate, as a model wrote it; any text.
-        selector: The method that it should define.
-        slots: Names of the receiver's slots, inherited ones too; None if they are not known.
-        selectors: Messages that the receiver understands; None if they are not known.
+    ``source`` may be any text; for the others see ``Wanted``.
     """
     wanted = Wanted(selector, slots, selectors)
     text, applied = source, dict[str, None]()

@@ -91,12 +91,7 @@ def find_implausible(
     >>> find_implausible("Remember a note and list all notes.", "note", "milk", writes=True)
     'several things were asked for; str came back'
 
-    Args:
-        wish: The goal, as one sentence.
-        selector: Of the message.
-        answer: What the candidate returned.
-        writes: It changed an object.
-        slots: Names of the receiver's slots.
+    ``writes`` says that the candidate changed an object.
     """
     words = wish.strip()
     if not writes and (_ASKS_MEMORY.search(words) or _changes_slot(words, slots)):
@@ -147,10 +142,7 @@ def find_uninformative(args: Sequence[Any], value: Any, probed: Sequence[tuple[A
 
     A right method may look like that on unlucky arguments, so this is a doubt and refuses nothing.
 
-    Args:
-        args: The caller's arguments.
-        value: The answer to them.
-        probed: (arguments, answer) of each probe that was answered.
+    ``probed`` has (arguments, answer) of each probe that was answered.
 
     >>> find_uninformative(("abc",), "abc", [(("ABC",), "ABC"), (("cba",), "cba")])
     'gives its argument back as it is'

@@ -92,24 +92,15 @@ class SeedExample:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One method of the library.
+    """One method of the library."""
 
-    Attributes:
-        wish: What it does, in one sentence; also its docstring.
-        selector: The message that it answers.
-        params: Names of its parameters, without ``self``.
-        source: The ``def``, without a line end.
-        examples: At least one.
-        pure: It does not use ``self`` at all.
-        also: Other sentences for the same wish, written as ``brief.goal`` writes one.
-    """
-
-    wish: str
-    selector: str
-    params: tuple[str, ...]
-    source: str
-    examples: tuple[SeedExample, ...]
-    pure: bool
+    wish: str  # what it does, in one sentence; also its docstring
+    selector: str  # the message that it answers
+    params: tuple[str, ...]  # names of its parameters, without ``self``
+    source: str  # the ``def``, without a line end
+    examples: tuple[SeedExample, ...]  # at least one
+    pure: bool  # it does not use ``self`` at all
+    # other sentences for the same wish, written as ``brief.goal`` writes one
     also: tuple[str, ...] = ()
 
     @property

@@ -231,9 +231,7 @@ def _order(words: list[str], shared: set[str]) -> list[str]:
 def read_concepts(words: Sequence[str], others: Collection[str] = ()) -> list[str]:
     """Return the concepts of some words, in order; what only asks is left out.
 
-    Args:
-        words: In small letters, without articles.
-        others: Words that inflected ones may be led back to, beside those of the thesaurus.
+    Inflected words are also led back to ``others``.
 
     >>> read_concepts("what is biggest of".split())
     ['maximum']
@@ -280,25 +278,15 @@ def list_base_forms(word: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a request speaks of.
+    """What a request speaks of."""
 
-    Attributes:
-        concepts: In the order they are said.
-        kinds: Of the values, in order; ANY if only its name is given.
-        beside: For each value the unit after it or the name before it, or "".
-        joints: For each value the preposition before it, or "".
-        asks_whether: It is answered by yes or no.
-        target: What is to come out, after "to" and the like, or "".
-        source: What it comes from, after "from", or "".
-    """
-
-    concepts: tuple[str, ...]
-    kinds: tuple[str, ...]
-    beside: tuple[str, ...]
-    joints: tuple[str, ...]
-    asks_whether: bool
-    target: str
-    source: str
+    concepts: tuple[str, ...]  # in the order they are said
+    kinds: tuple[str, ...]  # of the values, in order; ANY if only its name is given
+    beside: tuple[str, ...]  # for each value the unit after it or the name before it, or ""
+    joints: tuple[str, ...]  # for each value the preposition before it, or ""
+    asks_whether: bool  # it is answered by yes or no
+    target: str  # what is to come out, after "to" and the like, or ""
+    source: str  # what it comes from, after "from", or ""
 
     @property
     def actions(self) -> frozenset[str]:

@@ -83,10 +83,6 @@ def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translat
 def suggest(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> tuple[Near, ...]:
     """Return the skills that are most like the request, for a person to judge, the nearest first.
 
-    Args:
-        wish: What was understood.
-        skills: As for ``recognise``.
-
     Returns:
         Up to CHOICES of those that take these values.
     """

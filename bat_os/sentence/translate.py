@@ -58,23 +58,14 @@ _OPERATORS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """What a sentence asks for.
+    """What a sentence asks for."""
 
-    Attributes:
-        target: Name of the object, as written, or DEFAULT_TARGET.
-        selector: A Python identifier, not a keyword, without a leading underscore.
-        args: The literals of the sentence, in order; plain data.
-        kwargs: Values given by name, ``radius=2``.
-        text: The request with words in place of literals, for the writer of the method.
-        examples: ``{"args": [5], "result": 120}`` for each "5 gives 120".
-    """
-
-    target: str
-    selector: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    text: str
-    examples: list[dict[str, Any]]
+    target: str  # name of the object, as written, or DEFAULT_TARGET
+    selector: str  # a Python identifier, not a keyword, without a leading underscore
+    args: list[Any]  # the literals of the sentence, in order; plain data
+    kwargs: dict[str, Any]  # values given by name, ``radius=2``
+    text: str  # the request with words in place of literals, for the writer of the method
+    examples: list[dict[str, Any]]  # ``{"args": [5], "result": 120}`` for each "5 gives 120"
 
 
 def translate(sentence: str) -> Translated:

@@ -122,10 +122,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = False) -> None:
     """Replace ``path`` in one step: a reader sees the old text or the new one, never half of it.
 
-    Args:
-        path: The file.
-        data: What JSON can hold.
-        durable: Return only when it is on the disk.
+    If ``durable``, return only when it is on the disk.
     """
     draft = path.with_name(path.name + ".new")
     with draft.open("w", encoding="utf-8") as stream:

@@ -56,9 +56,7 @@ class KernelProcess:
     def __init__(self, launch: Launch, on_exit: Callable[[int, float], None]) -> None:
         """Start it.
 
-        Args:
-            launch: What to run.
-            on_exit: Called in a thread with the exit status and the monotonic time, once.
+        A thread calls ``on_exit`` once, with the exit status and the monotonic time.
 
         Raises:
             OSError: The program cannot be started.

@@ -26,34 +26,23 @@ CRASHES_KEPT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the watchdog is doing.
+    """What the watchdog is doing."""
 
-    Attributes:
-        state: ``starting``, ``running`` (the kernel serves), ``suspect`` (it does not beat),
-            ``restarting`` (waits before the next start), ``upgrading``, ``stopping``,
-            ``stopped`` or ``failed`` (given up).
-        watchdog_pid: The watchdog itself.
-        pid: The kernel process, while there is one.
-        pid_created: When that process was made, Unix time; with ``pid`` it names one
-            process for good, since numbers are reused.
-        boot: The kernel's own name for this life of it, once it serves.
-        restarts: Since the watchdog started.
-        last_exit: Exit status of the last kernel that ended.
-        reason: Why, for people.
-        since: When this state began, ISO 8601 in UTC; filled in when it is written.
-        version: Of BAT OS.
-    """
-
+    # ``starting``, ``running`` (the kernel serves), ``suspect`` (it does not beat), ``restarting``
+    # (waits before the next start), ``upgrading``, ``stopping``, ``stopped`` or ``failed`` (given
+    # up)
     state: str
-    watchdog_pid: int
-    pid: int | None = None
+    watchdog_pid: int  # the watchdog itself
+    pid: int | None = None  # the kernel process, while there is one
+    # when that process was made, Unix time; with ``pid`` it names one process for good, since
+    # numbers are reused
     pid_created: float | None = None
-    boot: str | None = None
-    restarts: int = 0
-    last_exit: int | None = None
-    reason: str = ""
-    since: str = ""
-    version: str = __version__
+    boot: str | None = None  # the kernel's own name for this life of it, once it serves
+    restarts: int = 0  # since the watchdog started
+    last_exit: int | None = None  # exit status of the last kernel that ended
+    reason: str = ""  # why, for people
+    since: str = ""  # when this state began, ISO 8601 in UTC; filled in when it is written
+    version: str = __version__  # of BAT OS
 
 
 def write_status(home: Home, status: Status) -> None:

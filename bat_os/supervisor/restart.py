@@ -74,10 +74,7 @@ class RestartPolicy:
     def judge(self, history: History, run: Run, *, jitter: float) -> Verdict:
         """Return what to do after ``run``.
 
-        Args:
-            history: From the verdict before; a new one at first.
-            run: How the kernel ended.
-            jitter: Random number in [0, 1); 0 means the full delay.
+        ``jitter`` is a random number in [0, 1); 0 means the full delay.
         """
         reason = run.cause or describe_exit(run.code)
         if run.code == EXIT_STOPPED:

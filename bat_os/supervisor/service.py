@@ -53,12 +53,6 @@ class Service:
 def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
     """Return the service that runs ``command`` for ``home``.
 
-    Args:
-        home: Home directory of the image.
-        command: The watchdog in the foreground.
-        root: Folder of the program.
-        place: Whose it is.
-
     Raises:
         ArgumentsError: A path has characters that a service file cannot hold.
     """

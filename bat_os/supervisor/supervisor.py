@@ -101,15 +101,7 @@ class Supervisor:
         policy: RestartPolicy | None = None,
         stop_times: StopTimes | None = None,
     ) -> None:
-        """Remember how; nothing is started yet.
-
-        Args:
-            home: Prepared home directory.
-            command: The kernel's program and arguments.
-            environ: The kernel's environment; None passes on our own.
-            policy: When to restart.
-            stop_times: How long a kernel that is asked to stop may take.
-        """
+        """Remember how; nothing is started yet."""
         self._home = home
         self._command = command
         self._environ = dict(os.environ if environ is None else environ)

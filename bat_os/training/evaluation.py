@@ -48,12 +48,7 @@ async def examine(
 ) -> list[Mark]:
     """Return one mark per example, in order.
 
-    Args:
-        engine: Who is asked.
-        cell: Where the answers run.
-        examples: Each has cases that a right method passes.
-        adapter: Name of an adapter that the engine knows; "" asks the base model.
-        tell: Called with each mark.
+    ``adapter`` names one that the engine knows; "" asks the base model.
 
     Raises:
         ModelError: The model cannot be had.

@@ -123,13 +123,7 @@ class Apprentice:
             tell(step + 1, loss.item())
 
     def save(self, folder: Path, *, base: str, card: str) -> None:
-        """Write the adapter; the folder appears whole or not at all, and replaces an old one.
-
-        Args:
-            folder: Where to.
-            base: The base model's name, for the config; no path.
-            card: Text of README.md.
-        """
+        """Write the adapter; the folder appears whole or not at all, and replaces an old one."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as work:
             partial = Path(work) / "new"

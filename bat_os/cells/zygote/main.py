@@ -235,10 +235,6 @@ def preload(modules: Sequence[str], zones: Sequence[str]) -> int:
     """Load ``modules`` and what they need at work; return how many time zones there are.
 
     After this, ordinary code opens no file.
-
-    Args:
-        modules: What methods may import.
-        zones: Folders of time zone files.
     """
     for name in _KEPT_OUT:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # import takes it as missing

@@ -127,8 +127,7 @@ class Upgrader:
     def apply(self, show: Show) -> None:
         """Do the rest, with no kernel there.
 
-        Args:
-            show: Called with each step, and the process of the kernel on trial.
+        ``show`` gets each step, and the process of the kernel on trial.
         """
         self._show = show
         while self._is_open():
