@@ -42,11 +42,7 @@ def find_home(named: str | Path | None) -> Home:
 
 
 def require(home: Path) -> None:
-    """Check that this user can use a home directory, or create one there.
-
-    Raises:
-        SettingsError: It belongs to someone else, is closed, or is not a directory.
-    """
+    """Check that this user can use a home directory, or create one there."""
     if fault := find_fault(home):
         raise SettingsError(fault)
 

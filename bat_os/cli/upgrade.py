@@ -209,11 +209,7 @@ def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
-    """Return what carries out upgrades of ``home``.
-
-    Raises:
-        UpgradeError: The journal of an unfinished upgrade cannot be read.
-    """
+    """Return what carries out upgrades of ``home``."""
     return Upgrader(make_site(home, environ))
 
 
@@ -242,11 +238,7 @@ def _locate_image(home: Home, environ: Mapping[str, str]) -> Path:
 def try_out(
     home: Home, program: Program, environ: Mapping[str, str], show: Callable[[int], None]
 ) -> None:
-    """Check that a kernel of ``program`` serves the image and stops properly.
-
-    Raises:
-        UpgradeError: It does not, or not within TRIAL_SECONDS.
-    """
+    """Check that a kernel of ``program`` serves the image and stops properly."""
     trial = Home(home.path, trial=True)
     trial.endpoint.unlink(missing_ok=True)
     ended = threading.Event()

@@ -297,10 +297,12 @@ def choose(
 def show_size(size: int) -> str:
     """Return bytes for people.
 
-    >>> show_size(6_100_000_000), show_size(20_000_000)
-    ('6.1 GB', '20 MB')
+    >>> show_size(6_100_000_000), show_size(20_000_000), show_size(2_500)
+    ('6.1 GB', '20 MB', '3 kB')
     """
-    return f"{size / 10**9:.1f} GB" if size >= 10**8 else f"{size / 10**6:.0f} MB"
+    if size >= 10**8:
+        return f"{size / 10**9:.1f} GB"
+    return f"{size / 10**6:.0f} MB" if size >= 10**6 else f"{-(-size // 1000)} kB"
 
 
 _Table = Mapping[str, Any]

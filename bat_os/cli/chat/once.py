@@ -272,11 +272,7 @@ async def _find_skills(kernel: KernelClient, wish: Translated) -> list[Mapping[s
 
 
 def find_model(environ: Mapping[str, str]) -> Path | None:
-    """Return the GGUF file to read sentences with, or None: rules alone.
-
-    Raises:
-        SettingsError: ``LLAMA_MODEL_PATH`` does not name a file.
-    """
+    """Return the GGUF file to read sentences with, or None: rules alone."""
     named = environ.get(VARIABLE)
     if not named:
         return None
@@ -289,11 +285,7 @@ def find_model(environ: Mapping[str, str]) -> Path | None:
 def make_translator(
     environ: Mapping[str, str] = os.environ, hints: Hints = ON_COMMAND_LINE
 ) -> Translator:
-    """Return a translator with the model that this machine has; loads nothing.
-
-    Raises:
-        SettingsError: ``LLAMA_MODEL_PATH`` does not name a file.
-    """
+    """Return a translator with the model that this machine has; loads nothing."""
     path = find_model(environ)
     if path is None:
         return Translator(None, hints)

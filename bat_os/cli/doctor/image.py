@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 from ZODB.POSException import POSError, ReadOnlyError
 
-from bat_os.cli.doctor.outcome import ImageFacts, Outcome, broken, join, ok, show_bytes, warning
+from bat_os.cli.doctor.outcome import ImageFacts, Outcome, broken, join, ok, warning
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
@@ -21,10 +21,9 @@ from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore
+from bat_os.models.profiles import show_size
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
     from bat_os.cli.doctor.outcome import Facts
 
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
@@ -50,7 +49,10 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         return None
     image, cut_off, has_blobs = opened
     try:
-        about, objects = await image.transact(_look, note="look at the image")
+        about, objects = await image.transact(
+            lambda root: (dict(root.get("about", {})), len(root.get("objects", ()))),
+            note="look at the image",
+        )
         models = await list_models(image) if has_blobs else []
     except BatError as error:
         return ImageFacts(trouble=str(error), advice=RESTORE)
@@ -75,11 +77,6 @@ def _open(path: Path | None) -> tuple[ImageStore, int, bool] | None:
         raise
 
 
-def _look(root: MutableMapping[str, Any]) -> tuple[dict[str, Any], int]:
-    about = {key: root.get("about", {}).get(key) for key in ("format", "id", "created")}
-    return about, len(root.get("objects", ()))
-
-
 def check_image(facts: Facts) -> list[Outcome]:
     """Return whether the image exists, can be read, and has a format that we know."""
     path = image_path(facts.home.path, facts.settings.image)
@@ -87,7 +84,10 @@ def check_image(facts: Facts) -> list[Outcome]:
         text = f"at {_without_password(facts.settings.image)}; only the daemon opens it"
         return [ok("image", text)]
     if not path.exists():
-        return [_judge_absence(path)]
+        if Path(f"{path}.blob").is_dir():
+            text = f"{path} is missing, but its folder of blobs exists"
+            return [broken("image", text, RESTORE)]
+        return [ok("image", f"none yet; {_MAKE}")]
     if facts.image is None and (path.is_dir() or path.stat().st_size):
         text = f"{path} is not an image of BAT OS"
         return [broken("image", text, f"move it away; then put a backup there, or {_MAKE}")]
@@ -103,9 +103,15 @@ def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]
     if not OLDEST <= written <= FORMAT:
         text = f"{path} has format {written}, and this program reads {FORMAT}"
         return [broken("image", text, "start the program that wrote it, or restore a backup")]
-    size = show_bytes(path.stat().st_size)
+    size = show_size(path.stat().st_size)
     text = f"{path}, {size}, {inside.objects} root objects, format {written}"
-    return [ok("image", text), *_check_end(facts, path, inside)]
+    outcomes = [ok("image", text)]
+    # A running kernel may be writing a transaction.
+    if inside.cut_off and not (facts.kernel.health or facts.kernel.alive):
+        text = f"its last {inside.cut_off} bytes are an unfinished transaction"
+        advice = f"nothing to do: the next start sets them aside as {path.name}.tr0"
+        outcomes.append(warning("image", text, advice))
+    return outcomes
 
 
 def check_beside(facts: Facts) -> list[Outcome]:
@@ -121,7 +127,7 @@ def check_beside(facts: Facts) -> list[Outcome]:
         outcomes.append(broken("blobs", text, advice))
     elif blobs.is_dir():
         files = [file for file in blobs.rglob("*.blob") if file.is_file()]
-        size = show_bytes(sum(file.stat().st_size for file in files))
+        size = show_size(sum(file.stat().st_size for file in files))
         outcomes.append(ok("blobs", f"{len(files)} files, {size}"))
     if not index.is_file():
         outcomes.append(ok("index", "missing; the next start makes it by reading the image once"))
@@ -134,7 +140,8 @@ def check_lock(facts: Facts) -> list[Outcome]:
     lock = Path(f"{path}.lock")
     if path is None or not lock.is_file():
         return []
-    pid = _read_pid(lock)
+    words = lock.read_text(encoding="ascii", errors="replace").split()
+    pid = int(words[0]) if words and words[0].isdecimal() else 0
     if not _holds(pid, lock):
         return [ok("image lock", "free")]
     if pid in (facts.kernel.health.get("pid"), facts.kernel.pid):
@@ -160,24 +167,9 @@ def check_models(facts: Facts) -> list[Outcome]:
     ]
     if not models:
         return [ok("models", "none in the image; the first start stores them")]
-    size = show_bytes(sum(model["bytes"] for model in models))
+    size = show_size(sum(model["bytes"] for model in models))
     names = join([f"{model['name']} ({model['kind']})" for model in models])
     return [*outcomes, ok("models", f"{len(models)} in the image, {size}: {names}")]
-
-
-def _judge_absence(path: Path) -> Outcome:
-    if Path(f"{path}.blob").is_dir():
-        text = f"{path} is missing, but its folder of blobs exists"
-        return broken("image", text, RESTORE)
-    return ok("image", f"none yet; {_MAKE}")
-
-
-def _check_end(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:
-    if not inside.cut_off or facts.kernel.health or facts.kernel.alive:
-        return []  # a running kernel may be writing one
-    text = f"its last {inside.cut_off} bytes are an unfinished transaction"
-    advice = f"nothing to do: the next start sets them aside as {path.name}.tr0"
-    return [warning("image", text, advice)]
 
 
 def _check_leftovers(path: Path) -> list[Outcome]:
@@ -185,21 +177,16 @@ def _check_leftovers(path: Path) -> list[Outcome]:
     tails = sorted(path.parent.glob(f"{path.name}.tr[0-9]*"))
     outcomes = []
     if tails:
-        size = show_bytes(sum(tail.stat().st_size for tail in tails))
+        size = show_size(sum(tail.stat().st_size for tail in tails))
         names = join([tail.name for tail in tails])
         text = f"{names} ({size}): unfinished ends of the image, set aside after a crash"
         advice = shlex.join(["rm", *map(str, tails)])
         outcomes.append(warning("leftovers", text, f"if nothing is missing: {advice}"))
     old = Path(f"{path}.old")
     if old.is_file():
-        text = f"{old.name} ({show_bytes(old.stat().st_size)}): the image before the last pack"
+        text = f"{old.name} ({show_size(old.stat().st_size)}): the image before the last pack"
         outcomes.append(ok("leftovers", text))
     return outcomes
-
-
-def _read_pid(lock: Path) -> int:
-    words = lock.read_text(encoding="ascii", errors="replace").split()
-    return int(words[0]) if words and words[0].isdecimal() else 0
 
 
 def _holds(pid: int, lock: Path) -> bool:

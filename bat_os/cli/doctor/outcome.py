@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.settings import Settings
-from bat_os.models.profiles import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,12 +122,3 @@ def join(names: list[str], most: int = 8) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def show_bytes(size: int) -> str:
-    """Return a size for people, also of small files.
-
-    >>> show_bytes(2_500), show_bytes(20_000_000)
-    ('3 kB', '20 MB')
-    """
-    return show_size(size) if size >= 10**6 else f"{-(-size // 1000)} kB"

@@ -8,7 +8,6 @@ Works with and without a kernel, and changes nothing. If a check itself fails, t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import os
@@ -23,6 +22,7 @@ from bat_os.cli.console import show_control
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
 from bat_os.cli.environment import ROOT, find_fault, load
+from bat_os.cli.progress import Progress
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -66,12 +66,12 @@ async def examine(ask: Ask) -> dict[str, Any]:
     """Return ``{"checks": [{name, state, found, advice}], "ok": bool, "exit_status": 0 or 1}``."""
     # ZODB logs a cut-off end; our own line says it.
     logging.getLogger().addHandler(_SILENT)
-    status = ask.screen.notes.status("checking")
-    with contextlib.nullcontext() if ask.screen.as_json else status:
+    outcomes: list[Outcome] = []
+    with Progress(ask.screen) as bar:
+        bar.begin("checking")
         facts = await gather(ask)
-        outcomes: list[Outcome] = []
         for name, check in CHECKS:
-            status.update(f"checking: {name}")
+            bar.begin(f"checking: {name}")
             outcomes += await _guard(name, check, facts)
     fine = not any(outcome.state == BROKEN for outcome in outcomes)
     return {

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from bat_os import __version__
-from bat_os.cli.doctor.outcome import KernelFacts, Outcome, broken, join, ok, show_bytes, warning
+from bat_os.cli.doctor.outcome import KernelFacts, Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault
 from bat_os.errors import BatError
+from bat_os.models.profiles import show_size
 from bat_os.supervisor.home import read_json
 from bat_os.supervisor.lock import is_held
 from bat_os.supervisor.report import read_status
@@ -73,7 +74,7 @@ def check_watchdog(facts: Facts) -> list[Outcome]:
     """Return what the watchdog does, and why it gave up if it did."""
     status = read_status(facts.home)
     if not is_held(facts.home.lock):
-        return [_judge_absence(facts, status)]
+        return [_judge_unwatched(facts, status)]
     if status is None:
         return [ok("watchdog", "it is starting")]
     text = f"{status.state} since {status.since}, process {status.watchdog_pid}"
@@ -105,7 +106,7 @@ def check_logs(facts: Facts) -> list[Outcome]:
     )
     files = [file for name in names for file in name.parent.glob(f"{name.name}*")]
     size = sum(file.stat().st_size for file in files if file.is_file())
-    text = f"{show_bytes(size)} in {len(files)} file{'s' * (len(files) != 1)}"
+    text = f"{show_size(size)} in {len(files)} file{'s' * (len(files) != 1)}"
     if size > MUCH_LOG:
         largest = max(files, key=lambda file: file.stat().st_size)
         return [warning("logs", text, f"the largest is {largest}; old ones may be deleted")]
@@ -140,7 +141,7 @@ def _judge_silence(facts: Facts) -> Outcome:
     return broken("kernel", f"{who} does not answer: {kernel.trouble}", _AGAIN)
 
 
-def _judge_absence(facts: Facts, status: Status | None) -> Outcome:
+def _judge_unwatched(facts: Facts, status: Status | None) -> Outcome:
     state = status.state if status is not None else "stopped"
     if status is not None and state == "failed":
         text = f"it gave up, {status.since}: {status.reason}"

@@ -23,11 +23,11 @@ from bat_os.models.machine import look_at_machine, read_book
 from bat_os.models.profiles import FALLBACK, choose, fit, show_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bat_os.cli.doctor.outcome import Facts
-    from bat_os.models.profiles import Machine, Profile, ProfileBook
+    from bat_os.models.profiles import Machine, ProfileBook
 
 OLDEST: Final = (3, 11)
 # Read by run.sh and puter.bat, not by the kernel.
@@ -93,43 +93,28 @@ def check_settings(facts: Facts) -> list[Outcome]:
     """Return which BATOS_* variables are invalid, and which nothing reads."""
     given = {key: text for key, text in facts.environ.items() if key.startswith(PREFIX)}
     known = [PREFIX + field.name.upper() for field in fields(Settings)]
-    strange = [key for key in sorted(given) if key not in known and key not in ELSEWHERE]
-    outcomes = [_judge_unknown(key, known) for key in strange]
-    outcomes += [
-        broken("settings", problem, f"set it to one of those, or: unset {key}")
-        for key in known
-        if (problem := _read_setting({key: given.get(key, "")}))
-    ]
-    outcomes += _judge_file(facts)
+    outcomes = []
+    for key in sorted(given.keys() - {*known, *ELSEWHERE}):
+        near = difflib.get_close_matches(key, known, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        text = f"{key} is set, and nothing reads it"
+        outcomes.append(warning("settings", text, f"{meant}unset {key}"))
+    for key in known:
+        try:
+            Settings.from_mapping({key: given.get(key, "")})
+        except SettingsError as error:
+            advice = f"set it to one of those, or: unset {key}"
+            outcomes.append(broken("settings", str(error), advice))
+    if not find_fault(facts.home.path):  # else check_permissions says it
+        try:
+            load(facts.home.path, {})
+        except SettingsError as error:
+            advice = f"correct it in {facts.home.path / FILE}"
+            outcomes.append(broken("settings", str(error), advice))
     if outcomes:
         return outcomes
     used = [f"{key}={text}" for key, text in sorted(given.items()) if text]
     return [ok("settings", join(used) if used else "all at their defaults")]
-
-
-def _judge_file(facts: Facts) -> list[Outcome]:
-    if find_fault(facts.home.path):
-        return []  # check_permissions says it
-    try:
-        load(facts.home.path, {})
-    except SettingsError as error:
-        return [broken("settings", str(error), f"correct it in {facts.home.path / FILE}")]
-    return []
-
-
-def _judge_unknown(key: str, known: list[str]) -> Outcome:
-    near = difflib.get_close_matches(key, known, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return warning("settings", f"{key} is set, and nothing reads it", f"{meant}unset {key}")
-
-
-def _read_setting(given: Mapping[str, str]) -> str:
-    """Return what is wrong with one setting, or ""."""
-    try:
-        Settings.from_mapping(given)
-    except SettingsError as error:
-        return str(error)
-    return ""
 
 
 def _read_list(path: Path) -> list[str]:
@@ -179,16 +164,13 @@ def check_machine(facts: Facts) -> list[Outcome]:
         outcome = warning("machine", f"{text}: little for a language model", advice)
     else:
         outcome = ok("machine", text)
-    return [outcome, _judge_disk(machine.free_disk, facts.home.path)]
-
-
-def _judge_disk(free: int, home: Path) -> Outcome:
-    text = f"{show_size(free)} free for {home}"
-    if free < NO_DISK:
-        return broken("disk", text, "free some space: nothing can be stored")
-    if free < LITTLE_DISK:
-        return warning("disk", text, "free some space: the first start needs about 1 GB")
-    return ok("disk", text)
+    text = f"{show_size(machine.free_disk)} free for {facts.home.path}"
+    if machine.free_disk < NO_DISK:
+        return [outcome, broken("disk", text, "free some space: nothing can be stored")]
+    if machine.free_disk < LITTLE_DISK:
+        advice = "free some space: the first start needs about 1 GB"
+        return [outcome, warning("disk", text, advice)]
+    return [outcome, ok("disk", text)]
 
 
 def check_device(facts: Facts) -> list[Outcome]:
@@ -230,7 +212,10 @@ def _judge_device(device: Mapping[str, Any]) -> Outcome:
 
 def _judge_profiles(facts: Facts, book: ProfileBook, machine: Machine) -> list[Outcome]:
     models = facts.image.models if facts.image else ()
-    stored = {name: _stored_bytes(profile, models) for name, profile in book.profiles.items()}
+    stored = {
+        name: sum(int(model["size"]) for model in models if model["name"] in profile.models)
+        for name, profile in book.profiles.items()
+    }
     fits = {
         name: fit(profile, machine, stored=stored[name]) for name, profile in book.profiles.items()
     }
@@ -252,10 +237,6 @@ def _judge_profiles(facts: Facts, book: ProfileBook, machine: Machine) -> list[O
     return [ok("profiles", text), *(ok("profiles", line) for line in book.conditions(chosen))]
 
 
-def _stored_bytes(profile: Profile, models: Iterable[Mapping[str, Any]]) -> int:
-    return sum(int(model["size"]) for model in models if model["name"] in profile.models)
-
-
 async def check_cell(facts: Facts) -> list[Outcome]:
     """Return how the cells withstood the attacks, up to the first that did; it is used."""
     wanted = facts.settings.cell
@@ -264,11 +245,13 @@ async def check_cell(facts: Facts) -> list[Outcome]:
         return [_judge_by_kernel(facts.kernel.health)]
     outcomes: list[Outcome] = []
     refused: list[str] = []
+    reasons = {"zygote": "the first that passes", "monty": "the fallback, a smaller Python"}
     for kind in kinds:
         text, stats = await _attack(kind)
         if stats:
-            why = f"chosen: {_why(kind, wanted)}"
-            outcomes += [ok("cell", f"{kind}: {text}; {why}"), *_confinement(kind, stats)]
+            why = reasons[kind] if wanted == "auto" else f"BATOS_CELL={wanted}"
+            outcomes.append(ok("cell", f"{kind}: {text}; chosen: {why}"))
+            outcomes.append(_judge_confinement(kind, stats["confinement"]))
             return [*outcomes, *_compare_cells(facts, kind)]
         refused.append(f"{kind}: {text}")
         if kind == "zygote" and sys.platform != "linux":
@@ -299,28 +282,16 @@ async def _attack(kind: str) -> tuple[str, dict[str, Any]]:
     return f"all {len(held)} attacks repelled in {took:.1f} s ({', '.join(held)})", stats
 
 
-def _why(kind: str, wanted: str) -> str:
-    if wanted != "auto":
-        return f"BATOS_CELL={wanted}"
-    return "the first that passes" if kind == "zygote" else "the fallback, a smaller Python"
-
-
-def _confinement(kind: str, stats: Mapping[str, Any]) -> list[Outcome]:
+def _judge_confinement(kind: str, facts: Mapping[str, Any]) -> Outcome:
     """Return what confines learned code on this machine."""
-    facts = stats["confinement"]
-    name = "confinement"
     if kind != "zygote":
-        return [ok(name, f"{facts['interpreter']}, {facts['process']}")]
-    parts = [
-        f"Landlock {facts['landlock']}",
-        "seccomp",
-        f"namespaces: {facts['namespaces'] or 'none'}",
-        "an unprivileged user" if facts["unprivileged"] else "as root",
-    ]
-    text = ", ".join(parts)
+        return ok("confinement", f"{facts['interpreter']}, {facts['process']}")
+    spaces = facts["namespaces"] or "none"
+    text = f"Landlock {facts['landlock']}, seccomp, namespaces: {spaces}"
     if not facts["unprivileged"]:
-        return [warning(name, text, "start BAT OS as an ordinary user")]
-    return [ok(name, text)]
+        advice = "start BAT OS as an ordinary user"
+        return warning("confinement", f"{text}, as root", advice)
+    return ok("confinement", f"{text}, an unprivileged user")
 
 
 def _compare_cells(facts: Facts, kind: str) -> list[Outcome]:

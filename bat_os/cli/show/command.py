@@ -106,11 +106,7 @@ def _read_value(field: Field, given: Any) -> Any:
 
 
 def read_pairs(given: Sequence[str]) -> dict[str, Any]:
-    """Return ``KEY=VALUE`` texts as a map; a key that comes again has a list.
-
-    Raises:
-        ArgumentsError: One of them has no ``=``.
-    """
+    """Return ``KEY=VALUE`` texts as a map; a key that comes again has a list."""
     values: dict[str, list[str]] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -191,9 +187,6 @@ def read_example(text: str) -> dict[str, Any]:
     {'args': [5], 'kwargs': {}, 'result': 120}
     >>> read_example('"a", [1, 2] -> "b"')
     {'args': ['a', [1, 2]], 'kwargs': {}, 'result': 'b'}
-
-    Raises:
-        ArgumentsError: It is not of that form.
     """
     for word in (" gives ", " -> ", " => "):
         given, middle, result = text.partition(word)

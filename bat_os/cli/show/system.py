@@ -91,11 +91,7 @@ class LogReader:
     """Reads a log from near its end, and then what is added; follows it when it is rotated."""
 
     def __init__(self, path: Path) -> None:
-        """Open the log.
-
-        Raises:
-            ArgumentsError: There is none.
-        """
+        """Open the log."""
         self._path = path
         self._rest = b""
         try:
