@@ -1,30 +1,41 @@
-"""The line editor: history, completion, several lines in one message.
+"""The line editor: history, several lines in one message, and what TAB offers.
 
 Enter         sends, or starts a new line while a bracket or quote is open
 Alt-Enter     starts a new line (so does Esc, then Enter); pasted lines stay together
 Ctrl-C        drops the line          Ctrl-D   leaves
+
+Names in the image are asked for in the background, on connections of their own, so typing never
+waits: at the start, after every answer, and when any mission ends.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
+from bat_os.errors import BatError
+from bat_os.sentence.translate import DEFAULT_TARGET
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from prompt_toolkit.completion import Completer
-    from prompt_toolkit.history import History
+    from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.key_binding import KeyPressEvent
+
+    from bat_os.client.client import KernelClient
 
 PROMPT: Final = "you> "
 GOES_ON: Final = "...> "
@@ -59,13 +70,13 @@ class Editor:
         """Store lines in ``home`` if it is a folder; ``toolbar`` is shown under the line."""
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
-            history=_history(home),
+            history=Lines(str(home / HISTORY)) if home.is_dir() else InMemoryHistory(),
             completer=completer,
             complete_while_typing=True,
             complete_style=CompleteStyle.COLUMN,
             auto_suggest=AutoSuggestFromHistory(),
             multiline=True,
-            prompt_continuation=_continue,
+            prompt_continuation=GOES_ON,
             key_bindings=_make_keys(),
             bottom_toolbar=lambda: toolbar()[: self._session.output.get_size().columns],
             output=create_output(always_prefer_tty=True),
@@ -92,14 +103,6 @@ class Editor:
                     raise
 
 
-def _history(home: Path) -> History:
-    return Lines(str(home / HISTORY)) if home.is_dir() else InMemoryHistory()
-
-
-def _continue(_width: int, _line: int, _soft: object) -> str:
-    return GOES_ON
-
-
 def _make_keys() -> KeyBindings:
     keys = KeyBindings()
 
@@ -113,15 +116,11 @@ def _make_keys() -> KeyBindings:
         else:
             buffer.newline(copy_margin=False)
 
-    def go_on(event: KeyPressEvent) -> None:
+    def start_line(event: KeyPressEvent) -> None:
         event.current_buffer.newline(copy_margin=False)
 
-    bindings: dict[tuple[Any, ...], Callable[[KeyPressEvent], None]] = {
-        ("enter",): press_enter,
-        ("escape", "enter"): go_on,
-    }
-    for pressed, handler in bindings.items():
-        keys.add(*pressed)(handler)
+    keys.add("enter")(press_enter)
+    keys.add("escape", "enter")(start_line)
     return keys
 
 
@@ -155,3 +154,175 @@ def _quote_after(text: str, at: int, quote: str) -> str:
     if quote:
         return "" if char == quote and not (inside_word and after.isalnum()) else quote
     return "" if inside_word else char
+
+
+_MESSAGE: Final = re.compile(r"([A-Za-z][\w-]*)\.(\w*)\Z")
+_WORD: Final = re.compile(r"[\w.-]+\Z")
+LEAST: Final = 2  # characters of a word before names are offered unasked
+
+
+@dataclass(frozen=True, slots=True)
+class Slash:
+    """What can follow a slash.
+
+    Attributes:
+        help: One line.
+        options: ``--fresh`` and the like.
+        places: What its words are, in order: ``object``, ``selector``, ``file``; the last
+            counts for all further words.
+        choices: Words that are allowed, by place.
+    """
+
+    help: str
+    options: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    choices: tuple[tuple[str, ...], ...] = ()
+
+
+class ChatCompleter(Completer):
+    """Completes from memory; never asks the kernel itself."""
+
+    def __init__(self, slashes: Mapping[str, Slash], names: LiveNames) -> None:
+        self._slashes = slashes
+        self._names = names
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        """Yield what the word before the cursor may become."""
+        text = document.text_before_cursor
+        if text.startswith("/"):
+            yield from self._after_slash(text[1:], event)
+        elif found := _MESSAGE.search(text):
+            yield from _fitting(self._names.messages(found[1]), found[2], "message")
+        elif found := _WORD.search(text):
+            yield from self._names_in_words(found[0], event, first=found.start() == 0)
+
+    def _names_in_words(
+        self, word: str, event: CompleteEvent, *, first: bool
+    ) -> Iterator[Completion]:
+        if len(word) < LEAST and not event.completion_requested:
+            return
+        yield from _fitting(self._names.objects, word, "object")
+        if first or event.completion_requested:
+            yield from _fitting(self._names.messages(DEFAULT_TARGET), word, "message")
+
+    def _after_slash(self, text: str, event: CompleteEvent) -> Iterator[Completion]:
+        name, space, rest = text.partition(" ")
+        if not space:
+            for known in sorted(self._slashes):
+                if known.startswith(name):
+                    yield Completion(known, -len(name), display_meta=self._slashes[known].help)
+        elif name in self._slashes:
+            yield from self._argument(self._slashes[name], rest, event)
+
+    def _argument(self, slash: Slash, rest: str, event: CompleteEvent) -> Iterator[Completion]:
+        *before, word = rest.split(" ")
+        if word.startswith("-"):
+            yield from _fitting(slash.options, word, "option")
+            return
+        given = [text for text in before if text and not text.startswith("-")]
+        if not slash.places:
+            return
+        at = min(len(given), len(slash.places) - 1)
+        if at < len(slash.choices) and slash.choices[at]:
+            yield from _fitting(slash.choices[at], word, "")
+        elif slash.places[at] in ("object", "what"):
+            yield from _fitting(self._names.objects, word, "object")
+        elif slash.places[at] == "selector" and given:
+            yield from _fitting(self._names.messages(given[0]), word, "message")
+        elif slash.places[at] in ("file", "files", "folder"):
+            yield from self._paths.get_completions(Document(word, len(word)), event)
+
+
+def _fitting(names: Iterable[str], word: str, meta: str) -> Iterator[Completion]:
+    for name in names:
+        if name.startswith(word):
+            yield Completion(name, -len(word), display_meta=meta)
+
+
+LIST_SECONDS: Final = 5.0  # for the verb ``list``
+AGAIN: Final = 2.0  # seconds until a kernel that did not answer is asked again
+_ENDED: Final = ("complete", "failed")
+
+
+class LiveNames:
+    """Objects and their messages.
+
+    Attributes:
+        reachable: Whether a kernel answered the last request; None before that.
+        on_news: Called after each request, answered or not.
+    """
+
+    def __init__(self, connect: Callable[[], KernelClient]) -> None:
+        """Know nothing yet; ``connect`` opens a connection."""
+        self._connect = connect
+        self._known: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._stale = asyncio.Event()
+        self.reachable: bool | None = None
+        self.on_news: Callable[[], None] = lambda: None
+
+    @property
+    def objects(self) -> list[str]:
+        """Names of the root objects."""
+        return sorted(self._known)
+
+    @property
+    def count(self) -> int:
+        """How many methods there are, over all objects."""
+        return sum(len(own) for own, _ in self._known.values())
+
+    def messages(self, name: str) -> list[str]:
+        """Return what an object understands: its own messages and those of its parents."""
+        messages: set[str] = set()
+        seen: set[str] = set()
+        coming = [name]
+        while coming:
+            current = coming.pop()
+            if current in self._known and current not in seen:
+                seen.add(current)
+                own, parents = self._known[current]
+                messages.update(own)
+                coming += parents
+        return sorted(messages)
+
+    def refresh(self) -> None:
+        """Ask for the names again, in the background."""
+        self._stale.set()
+
+    async def run(self) -> None:
+        """Keep the names fresh until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep())
+            tasks.create_task(self._listen())
+
+    def take(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """Store what the verb ``list`` answered."""
+        self._known = {
+            str(obj["name"]): (tuple(map(str, obj["selectors"])), tuple(map(str, obj["parents"])))
+            for obj in objects
+        }
+
+    async def _keep(self) -> None:
+        async with self._connect() as kernel:
+            while True:
+                self._stale.clear()
+                try:
+                    self.take((await kernel.request("list", timeout=LIST_SECONDS))["objects"])
+                    self.reachable = True
+                except (BatError, KeyError, TypeError):  # the chat works without them
+                    self.reachable = False
+                self.on_news()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stale.wait(), None if self.reachable else AGAIN)
+
+    async def _listen(self) -> None:
+        def hear(_kind: str, event: Mapping[str, Any]) -> None:
+            if event.get("state") in _ENDED:
+                self.refresh()
+
+        async with self._connect() as kernel:
+            while True:
+                with contextlib.suppress(BatError):
+                    await kernel.request("subscribe", timeout=None, on_event=hear)
+                self.refresh()
+                await asyncio.sleep(AGAIN)

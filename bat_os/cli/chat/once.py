@@ -23,7 +23,7 @@ import os
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
@@ -38,7 +38,7 @@ from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import Translated, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bat_os.cli.console import Screen
     from bat_os.client.client import KernelClient
@@ -67,12 +67,8 @@ async def answer(
 ) -> dict[str, Any]:
     """Return the body of the answer to one sentence; shows states while it waits.
 
-    Args:
-        kernel: Answers.
-        screen: Where states and notes go.
-        sentence: What was said.
-        fresh: Learn it anew even if a known skill would serve.
-        call: Read the sentence as this message.
+    With ``fresh`` it is learned anew even if a known skill would serve; with ``call`` it is
+    read as that message.
 
     Raises:
         BatError: The kernel answered with an error, there is none, or the sentence is empty.
@@ -85,8 +81,11 @@ async def answer(
         return body
     async with contextlib.aclosing(make_translator()) as translator:
         understood = await translator.understand(kernel, screen, sentence, fresh=fresh)
-    if understood.reply:
-        return _as_answer(understood)
+    if understood.reply:  # in the form of a kernel's replies
+        body = {"result": understood.reply, "status": TALK, "learned": False, "printed": ""}
+        body |= {"model_calls": 0, "tokens": 0, "seconds": 0.0}
+        asked = as_fields(understood.wish)
+        return body | {key: asked[key] for key in ("target", "selector", "args", "kwargs")}
     for near in understood.near[:1]:
         name = f"{near.message.target}.{near.message.selector}"
         hint = f'--as "{name}(values)" sends it and remembers these words'
@@ -100,14 +99,6 @@ def show_answer(body: Mapping[str, Any], screen: Screen) -> None:
         screen.answer(str(body["result"]))
     else:
         screen.result(body)
-
-
-def _as_answer(understood: Understood) -> dict[str, Any]:
-    """Return a reply that came from no kernel, in the form of a kernel's replies."""
-    body = {"result": understood.reply, "status": TALK, "learned": False, "printed": ""}
-    body |= {"model_calls": 0, "tokens": 0, "seconds": 0.0}
-    asked = as_fields(understood.wish)
-    return body | {key: asked[key] for key in ("target", "selector", "args", "kwargs")}
 
 
 def correct(wish: Translated, call: str) -> Translated:
@@ -139,14 +130,8 @@ def as_fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
-    """How a person can correct a sentence that was misread.
-
-    Attributes:
-        fresh: How to learn it anew.
-        correct: How to give the message.
-    """
+class Hints(NamedTuple):
+    """How a person can correct a sentence that was misread."""
 
     fresh: str
     correct: str
@@ -184,12 +169,7 @@ class Translator:
         self._hints = hints
 
     async def read(self, kernel: KernelClient, sentence: str, *, fresh: bool = False) -> Understood:
-        """Return the message that a sentence asks for.
-
-        Args:
-            kernel: Is asked what it knows; without one the rules' reading counts.
-            sentence: What was said.
-            fresh: A known skill is not wanted.
+        """Return the message that a sentence asks for; without a kernel, as the rules read it.
 
         Raises:
             ArgumentsError: The sentence is empty or too long.
@@ -197,12 +177,21 @@ class Translator:
         wish = translate(sentence)
         if parse_call(sentence):
             return Understood(wish, "call")
+        target, selector = wish.target, wish.selector
         try:
-            known = await self._recognise(kernel, wish, sentence, fresh=fresh)
-            skills = [] if known or fresh else await _find_skills(kernel, wish)
+            facts = await kernel.request(
+                "inspect", timeout=PATIENCE, target=target, selector=selector
+            )
+            if any(selector in facts[part] for part in ("selectors", "slots", "inherited")):
+                return Understood(wish, "known")
+            if not fresh and (reply := reply_to(sentence)):
+                return Understood(wish, "talk", reply=reply)
+            skills = [] if fresh else await _find_skills(kernel, wish)
         except BatError:  # no kernel, or one that is still waking up: sending will show it
             return Understood(wish, "rules")
-        return known or self._reuse(wish, skills) or await self._learn(wish, sentence, skills)
+        return self._reuse(wish, skills) or replace(
+            await self._read_twice(wish, sentence), near=suggest(wish, skills)
+        )
 
     async def understand(
         self, kernel: KernelClient, screen: Screen, sentence: str, *, fresh: bool
@@ -218,27 +207,12 @@ class Translator:
         if self._engine is not None:
             await self._engine.close()
 
-    async def _recognise(
-        self, kernel: KernelClient, wish: Translated, sentence: str, *, fresh: bool
-    ) -> Understood | None:
-        """Return the wish if it can be answered as it was said, or None."""
-        if await _understands(kernel, wish):
-            return Understood(wish, "known")
-        reply = "" if fresh else reply_to(sentence)
-        return Understood(wish, "talk", reply=reply) if reply else None
-
-    def _reuse(self, wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Understood | None:
+    def _reuse(self, wish: Translated, skills: list[Mapping[str, Any]]) -> Understood | None:
         skill = recognise(wish, skills)
         if skill is None:
             return None
         note = f"{skill.target}.{skill.selector} already does this; {self._hints.fresh}"
         return Understood(skill, "skill", note)
-
-    async def _learn(
-        self, wish: Translated, sentence: str, skills: Sequence[Mapping[str, Any]]
-    ) -> Understood:
-        understood = await self._read_twice(wish, sentence)
-        return replace(understood, near=suggest(wish, skills))
 
     async def _read_twice(self, wish: Translated, sentence: str) -> Understood:
         doubt = find_misreading(wish)
@@ -253,13 +227,6 @@ class Translator:
             return Understood(wish, "rules", f"read by rules alone: {error}")
         settled, by = choose_reading(wish, proposal, sentence)
         return Understood(settled, by, "" if by == "both" else misread)
-
-
-async def _understands(kernel: KernelClient, wish: Translated) -> bool:
-    facts = await kernel.request(
-        "inspect", timeout=PATIENCE, target=wish.target, selector=wish.selector
-    )
-    return any(wish.selector in facts[part] for part in ("selectors", "slots", "inherited"))
 
 
 async def _find_skills(kernel: KernelClient, wish: Translated) -> list[Mapping[str, Any]]:
@@ -298,13 +265,7 @@ def make_translator(
 async def remember(kernel: KernelClient, sentence: str, sent: Translated) -> str:
     """Let the words of a sentence be another name of the method that was sent for it.
 
-    Args:
-        kernel: Whose image it is.
-        sentence: What was said, or "".
-        sent: What it means; it has been answered.
-
-    Returns:
-        A line for the person who said it, or "" if there is nothing to remember.
+    Return a line for the person who said it, or "" if there is nothing to remember.
     """
     if not sentence or parse_call(sentence):
         return ""
@@ -345,12 +306,7 @@ async def _method(kernel: KernelClient, target: str, selector: str) -> Mapping[s
 
 
 def as_another_name(said: Translated, meant: str) -> str:
-    """Return the source of a method that has the words as its name and sends what was meant.
-
-    Args:
-        said: How the rules read the sentence.
-        meant: The selector that it calls, with the same values.
-    """
+    """Return the source of a method that has the words as its name and calls ``meant``."""
     brief = Brief(said.target, said.selector, tuple(said.args), dict(said.kwargs), said.text)
     passed = ", ".join([*parameters(brief), *(f"{name}={name}" for name in said.kwargs)])
     lines = (

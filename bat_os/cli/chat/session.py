@@ -20,8 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.cli import verbs
-from bat_os.cli.chat.completer import ChatCompleter, LiveNames, Slash
-from bat_os.cli.chat.editor import Editor
+from bat_os.cli.chat.editor import ChatCompleter, Editor, LiveNames, Slash
 from bat_os.cli.chat.once import IN_CHAT, as_fields, correct, make_translator, remember
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
@@ -89,7 +88,8 @@ async def converse(home: Path, screen: Screen) -> int:
     translator = make_translator(hints=IN_CHAT)
     screen.note(WELCOME)
     async with connect(home) as kernel:
-        talk = Conversation(kernel, screen, translator, slashes, _watched(home))
+        lock = Home(home).lock
+        talk = Conversation(kernel, screen, translator, slashes, lambda: is_held(lock))
         editor = Editor(home, ChatCompleter(slashes.table(), names), lambda: _toolbar(talk, names))
         names.on_news = editor.redraw
         fresh = asyncio.create_task(names.run())
@@ -288,11 +288,6 @@ class _Interrupts:
             self._loop.call_soon_threadsafe(self._running.cancel)
 
 
-def _watched(home: Path) -> Callable[[], bool]:
-    lock = Home(home).lock
-    return lambda: is_held(lock)
-
-
 def _toolbar(talk: Conversation, names: LiveNames) -> str:
     """Return the text under the line."""
     if names.reachable is None:
@@ -330,7 +325,13 @@ class SlashVerbs:
         name = line.partition(" ")[0]
         if name not in self._parsers:
             raise ArgumentsError(_unknown(name, self.table()))
-        words = _split(name, line)
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            if name not in _IN_WORDS:
+                advice = "close the quote, or remove it"
+                raise ArgumentsError(f"{error} in {line[:60]!r}; {advice}") from None
+            words = line.split()
         if "-" in words:
             raise ArgumentsError("- means standard input, which is the chat itself; name a file")
         try:
@@ -358,15 +359,6 @@ class SlashVerbs:
 def _unknown(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"unknown verb /{name}; " + (f"did you mean /{near[0]}?" if near else "/help lists them")
-
-
-def _split(name: str, line: str) -> list[str]:
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        if name in _IN_WORDS:
-            return line.split()
-        raise ArgumentsError(f"{error} in {line[:60]!r}; close the quote, or remove it") from None
 
 
 def _describe(parser: argparse.ArgumentParser) -> Slash:
