@@ -8,7 +8,6 @@ manifest has it and its form is ours.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import os
@@ -88,10 +87,7 @@ def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[st
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     path = path_of(source.storage)
     try:
-        with coded("archive"), upkeep(path), contextlib.ExitStack() as open_files:
-            cuts = backup.open_cuts(source.storage)
-            for cut in cuts:
-                open_files.callback(cut.stream.close)
+        with coded("archive"), upkeep(path), backup.open_cuts(source.storage) as cuts:
             listing, streams = _list(source, cuts, reason, copier)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             disk.check_room(target.parent, listing.size // 8)
@@ -139,7 +135,9 @@ def _list(
         blobs.append(BlobFile(name, oid.hex(), tid.hex(), size, sha256))
         streams.append(path)
     fork = read_fork(path_of(source.storage))
-    made = Manifest(time.time(), source.image_id, reason, tuple(files), tuple(blobs), fork)
+    made = Manifest(
+        time.time(), source.image_id, reason, tuple(files), tuple(blobs), fork, manifest.FORMAT
+    )
     return made, streams
 
 
@@ -192,6 +190,7 @@ def _read(stream: gzip.GzipFile, size: int) -> bytes:
 
 
 def _skip(stream: gzip.GzipFile, size: int) -> None:
+    """Read the padding behind a member of ``size`` bytes."""
     _read(stream, len(_padding(size)))
 
 

@@ -8,6 +8,7 @@ one step: a backup that is killed leaves the one before it whole.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -25,7 +26,7 @@ from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
 
     from ZODB.FileStorage import FileStorage
 
@@ -41,8 +42,6 @@ class Source:
     """What is to be backed up.
 
     Attributes:
-        storage: Of the image.
-        image_id: Of the image.
         sums: Oid of a blob in hexadecimal -> the SHA-256 that the image records.
     """
 
@@ -97,15 +96,20 @@ def back_up_source(
         _make_folder(target)
         path = path_of(source.storage)
         with upkeep(path), upkeep(target / "backup"):
-            before = _before(target)
+            before = manifest.read(target)
+            _remove_unnamed(target, before)
             known = () if full or before is None else before.files
-            cuts = open_cuts(source.storage)  # a blob that comes later does no harm
-            with ThreadPoolExecutor(1) as beside:
-                taking = beside.submit(_take_files, cuts, target, known, copier)
+            # A blob that comes later than the cuts does no harm.
+            with open_cuts(source.storage) as cuts, ThreadPoolExecutor(1) as beside:
+                taking = beside.submit(
+                    lambda: tuple(_take_file(cut, target, known, copier) for cut in cuts)
+                )
                 kept = _whole_blobs(target, before, copier if full else None)
                 blobs, damaged = _take_blobs(source, target, kept, copier, copy=copy)
                 files = taking.result()
-            made = Manifest(time.time(), source.image_id, "", files, blobs, read_fork(path))
+            made = Manifest(
+                time.time(), source.image_id, "", files, blobs, read_fork(path), manifest.FORMAT
+            )
             _switch(target, made)
     return {
         "folder": str(target),
@@ -149,36 +153,34 @@ def check_member(path: Path, size: int, sha256: str, copier: Copier) -> None:
         raise BlobError(f"{path} is damaged; make another backup", file=path.name)
 
 
-def open_cuts(storage: Any) -> list[Cut]:
-    """Return the image files of ``storage``, each up to its last transaction."""
-    layers = layers_of(storage)
-    cuts: list[Cut] = []
-    try:
-        for number, layer in enumerate(layers):
-            last = number == len(layers) - 1
-            cuts.append(_open_cut(layer, "image.fs" if last else f"image.fs.fork/{number}.fs"))
-    except BaseException:
-        for cut in cuts:
-            cut.stream.close()
-        raise
-    return cuts
+@contextlib.contextmanager
+def open_cuts(storage: Any) -> Iterator[list[Cut]]:
+    """Give the image files of ``storage``, open, each up to its last transaction."""
+    with contextlib.ExitStack() as opened:
+        cuts = []
+        for name, layer in _named_layers(storage):
+            # Commits and the end of a pack hold this lock: size, tid and file belong together.
+            with layer._lock:
+                stream = opened.enter_context(Path(layer.getName()).open("rb", buffering=0))
+                size, tid = layer.getSize(), layer.lastTransaction()
+            about = os.fstat(stream.fileno())
+            cuts.append(Cut(name, stream, size, tid.hex(), (about.st_dev, about.st_ino)))
+        yield cuts
 
 
 def list_blobs(storage: Any) -> list[tuple[str, bytes, bytes, Path]]:
     """Return (image file as in a manifest, oid, tid, path) of each blob."""
+    return [
+        (name, oid, tid, path)
+        for name, layer in _named_layers(storage)
+        for _, oid, tid, path in blob_files([layer])
+    ]
+
+
+def _named_layers(storage: Any) -> list[tuple[str, FileStorage]]:
     layers = layers_of(storage)
     names = [f"image.fs.fork/{number}.fs" for number in range(len(layers) - 1)] + ["image.fs"]
-    named = {id(layer): name for layer, name in zip(layers, names, strict=True)}
-    return [(named[id(layer)], oid, tid, path) for layer, oid, tid, path in blob_files(layers)]
-
-
-def _open_cut(layer: FileStorage, name: str) -> Cut:
-    # Commits and the end of a pack hold this lock: size, tid and file belong together.
-    with layer._lock:
-        stream = Path(layer.getName()).open("rb", buffering=0)  # noqa: SIM115 - the cut is closed by its owner
-        size, tid = layer.getSize(), layer.lastTransaction()
-    about = os.fstat(stream.fileno())
-    return Cut(name, stream, size, tid.hex(), (about.st_dev, about.st_ino))
+    return list(zip(names, layers, strict=True))
 
 
 def _source(root: MutableMapping[str, Any]) -> Source:
@@ -191,31 +193,12 @@ def _source(root: MutableMapping[str, Any]) -> Source:
 def _make_folder(target: Path) -> None:
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (target / manifest.NAME).exists():
-        theirs = [path.name for path in target.iterdir() if path.name not in _OURS]
+        ours = ("parts", "blobs", "backup.upkeep", f"{manifest.NAME}.new")
+        theirs = [path.name for path in target.iterdir() if path.name not in ours]
         if theirs:
             raise ArgumentsError(f"{target} holds {theirs[0]!r} already; name a folder of its own")
     for name in ("parts", "blobs"):
         (target / name).mkdir(mode=0o700, exist_ok=True)
-
-
-_OURS: Final = ("parts", "blobs", "backup.upkeep", f"{manifest.NAME}.new")
-
-
-def _before(target: Path) -> Manifest | None:
-    """Return the manifest of the backup that is there, and clear away what it does not name."""
-    listing = manifest.read(target)
-    _remove_unnamed(target, listing)
-    return listing
-
-
-def _take_files(
-    cuts: Sequence[Cut], target: Path, before: Sequence[ImageFile], copier: Copier
-) -> tuple[ImageFile, ...]:
-    try:
-        return tuple(_take_file(cut, target, before, copier) for cut in cuts)
-    finally:
-        for cut in cuts:
-            cut.stream.close()
 
 
 def _take_file(cut: Cut, target: Path, before: Sequence[ImageFile], copier: Copier) -> ImageFile:
@@ -248,31 +231,25 @@ def _is_grown(cut: Cut, known: ImageFile, copier: Copier) -> bool:
 
 def _whole_blobs(
     target: Path, before: Manifest | None, copier: Copier | None
-) -> dict[tuple[str, str], BlobFile]:
-    """Return the blobs that need not be taken again; with a copier, after reading them."""
+) -> dict[str, BlobFile]:
+    """Return by name the blobs to keep; with a copier, after reading them."""
     kept = {}
     for blob in before.blobs if before else ():
         place = target / "blobs" / blob.name
         there = place.is_file() and place.stat().st_size == blob.size
         if there and (copier is None or copier.hash(place) == blob.sha256):
-            kept[blob.oid, blob.tid] = blob
+            kept[blob.name] = blob
     return kept
 
 
 def _take_blobs(
-    source: Source,
-    target: Path,
-    kept: dict[tuple[str, str], BlobFile],
-    copier: Copier,
-    *,
-    copy: bool,
+    source: Source, target: Path, kept: dict[str, BlobFile], copier: Copier, *, copy: bool
 ) -> tuple[tuple[BlobFile, ...], list[str]]:
     def take(stored: tuple[str, bytes, bytes, Path]) -> BlobFile:
         name, oid, tid, path = stored
-        blob = kept.get((oid.hex(), tid.hex()))
-        if blob is not None:
-            return replace(blob, of=name)
         blob = BlobFile(name, oid.hex(), tid.hex(), path.stat().st_size, "")
+        if blob.name in kept:
+            return replace(kept[blob.name], of=name)
         sha256 = _take_blob(path, target / "blobs" / blob.name, blob.size, copier, copy=copy)
         return replace(blob, sha256=sha256)
 

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import threading
@@ -37,7 +39,7 @@ T = TypeVar("T")
 CHUNK: Final = 4 << 20
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
-_HERE: Final = -100  # AT_FDCWD
+_HERE: Final = -100  # AT_FDCWD of Linux
 
 
 @contextlib.contextmanager
@@ -211,10 +213,21 @@ def exchange(one: Path, other: Path) -> bool:
     return bool(done == 0)
 
 
-def is_abandoned(name: str) -> bool:
-    """Return True if ``name`` is ``PID-...`` and that process is gone."""
-    owner = name.partition("-")[0]
-    return owner.isdecimal() and not psutil.pid_exists(int(owner))
+def name_draft(prefix: str) -> str:
+    """Return a name that ``sweep_drafts`` knows, for what is made beside its place."""
+    return f"{prefix}{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def sweep_drafts(folder: Path, prefix: str) -> None:
+    """Remove the drafts in ``folder``, files or folders, whose process was killed."""
+    for path in folder.glob(f"{glob.escape(prefix)}*"):
+        owner = path.name.removeprefix(prefix).partition("-")[0]
+        if not owner.isdecimal() or psutil.pid_exists(int(owner)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_absolute(path: Path, what: str) -> None:

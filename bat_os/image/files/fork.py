@@ -10,7 +10,6 @@ way stay the parent's: they end there, and are not taken up by the fork.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import shutil
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from zc.lockfile import LockError
-from ZODB.blob import BushyLayout
 from ZODB.FileStorage.FileStorage import FileIterator
 from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64, u64, z64
@@ -38,7 +36,9 @@ from bat_os.image.files.storage import (
     blob_files,
     frozen_folder,
     layers_of,
+    make_blob_folder,
     path_of,
+    place_blob,
     read_fork,
     sync_file,
     upkeep,
@@ -68,13 +68,18 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
     check_name(name)
     storage = image.storage
     home = path_of(storage).parent / FOLDER / name
-    if home.exists():
-        raise ArgumentsError(f"there is a fork {name!r} already; drop it first")
+
+    def put() -> None:
+        _check_free(home)  # again, since another one may have been made
+        draft.rename(home)
+        sync_file(home.parent)
+
+    _check_free(home)
     draft, tid = await disk.in_thread(lambda _: _build(storage, name, at))
     try:
         image_id = await _settle(draft / IMAGE, name, tid)
         with coded("fork"):
-            await disk.in_thread(lambda _: _put(draft, home))
+            await disk.in_thread(lambda _: put())
     finally:
         await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
     entry = {"kind": "fork", "at": time.time(), "name": name, "tid": tid, "image_id": image_id}
@@ -133,6 +138,11 @@ def check_name(name: str) -> None:
         raise ArgumentsError(f"{name[:60]!r} cannot name a fork; use letters, digits, _ and -")
 
 
+def _check_free(home: Path) -> None:
+    if home.exists():
+        raise ArgumentsError(f"there is a fork {home.name!r} already; drop it first")
+
+
 def _build(storage: Any, name: str, at: bytes | None) -> tuple[Path, str]:
     """Return (draft of the home, the transaction it begins with)."""
     path = path_of(storage)
@@ -140,7 +150,7 @@ def _build(storage: Any, name: str, at: bytes | None) -> tuple[Path, str]:
     with coded("fork"), upkeep(path):
         forks.mkdir(mode=0o700, exist_ok=True)
         sweep(forks)
-        draft = forks / f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}"
+        draft = forks / disk.name_draft(_DRAFT)
         folder = frozen_folder(draft / IMAGE)
         folder.mkdir(mode=0o700, parents=True)
         try:
@@ -158,11 +168,9 @@ def _freeze(layers: list[FileStorage], folder: Path, at: bytes | None) -> list[s
     if not used or len(used) > MAX_LAYERS:
         raise ArgumentsError(f"a fork needs an image that holds something, and {MAX_LAYERS} forks "
                              "of forks are the most")  # fmt: skip
-    tids = []
-    for number, layer in enumerate(used):
-        place = folder / f"{number}.fs"
-        tid = _freeze_file(layer, place, at if number == len(used) - 1 else None)
-        tids.append(tid)
+    *older, last = used
+    tids = [_freeze_file(layer, folder / f"{n}.fs", None) for n, layer in enumerate(older)]
+    tids.append(_freeze_file(last, folder / f"{len(older)}.fs", at))
     if at is not None and len(tids) > 1 and at < bytes.fromhex(tids[-2]):
         raise ArgumentsError("that is before this fork began; fork its parent")
     _link_blobs(used, folder, tids)
@@ -202,7 +210,10 @@ def _turn_back(layer: FileStorage, place: Path, index: Path, span: tuple[bytes, 
                 if data.oid not in seen:
                     seen.add(data.oid)
                     header = layer._read_data_header(data.pos, _file=stream)
-                    _point_back(known, data.oid, header.prev)
+                    if header.prev:
+                        known[data.oid] = header.prev
+                    else:
+                        del known[data.oid]
     if end <= len(b"FS30"):
         raise ArgumentsError("the image does not go back as far as that")
     known.save(end, str(index))
@@ -213,26 +224,12 @@ def _turn_back(layer: FileStorage, place: Path, index: Path, span: tuple[bytes, 
         return stream.read(len(at)).hex()
 
 
-def _point_back(index: Any, oid: bytes, position: int) -> None:
-    if position:
-        index[oid] = position
-    else:
-        del index[oid]
-
-
 def _link_blobs(layers: list[FileStorage], folder: Path, tids: list[str]) -> None:
-    layout = BushyLayout()
-    places = {}
     for number, (layer, tid) in enumerate(zip(layers, tids, strict=True)):
-        places[id(layer)] = folder / f"{number}.fs.blob", bytes.fromhex(tid)
-        (folder / f"{number}.fs.blob" / "tmp").mkdir(mode=0o700, parents=True)
-        (folder / f"{number}.fs.blob" / ".layout").write_text("bushy", encoding="ascii")
-    for layer, oid, stored, path in blob_files(layers):
-        blobs, end = places[id(layer)]
-        if stored <= end:
-            place = blobs / layout.getBlobFilePath(oid, stored)
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            disk.link(path, place)
+        blobs = make_blob_folder(folder / f"{number}.fs")
+        for _, oid, stored, path in blob_files([layer]):
+            if stored <= bytes.fromhex(tid):
+                disk.link(path, place_blob(blobs, oid, stored))
 
 
 async def _settle(path: Path, name: str, tid: str) -> str:
@@ -257,20 +254,11 @@ async def _settle(path: Path, name: str, tid: str) -> str:
     return fresh
 
 
-def _put(draft: Path, home: Path) -> None:
-    if home.exists():
-        raise ArgumentsError(f"there is a fork {home.name!r} already; drop it first")
-    draft.rename(home)
-    sync_file(home.parent)
-
-
 def sweep(folder: Path) -> None:
     """Remove what forks that were killed, or dropped only in part, left here."""
     for path in folder.glob(f"{_DEAD}*"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(f"{_DRAFT}*"):
-        if disk.is_abandoned(path.name.removeprefix(_DRAFT)):
-            shutil.rmtree(path, ignore_errors=True)
+    disk.sweep_drafts(folder, _DRAFT)
 
 
 def _describe(home: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME: Final = "manifest.json"
+FORMAT: Final = 1
 MAX_BYTES: Final = 64 << 20
 MAX_SIZE: Final = 1 << 44
 _WHERE: Final = "the manifest of the backup"
@@ -39,8 +40,6 @@ class Part(Record, frozen=True):
 
     Attributes:
         name: In the folder ``parts``.
-        size: In bytes.
-        sha256: Of the piece.
     """
 
     name: Annotated[str, text(37, pattern=r"[0-9a-f]{32}\.part", takes="the name of a part")]
@@ -74,10 +73,7 @@ class BlobFile(Record, frozen=True):
 
     Attributes:
         of: Name of the image file it belongs to.
-        oid: In hexadecimal.
         tid: Of the transaction that stored it.
-        size: In bytes.
-        sha256: Of its content.
     """
 
     of: _FileName
@@ -97,12 +93,9 @@ class Manifest(Record, frozen=True):
 
     Attributes:
         made: Unix time.
-        image_id: Of the image.
         reason: Why an archive was made, in words.
         files: The image file, last; before it, what a fork began with.
-        blobs: All blobs.
         fork: The fork's record, or an empty map.
-        format: Of the manifest.
     """
 
     made: float
@@ -111,7 +104,7 @@ class Manifest(Record, frozen=True):
     files: tuple[ImageFile, ...]
     blobs: tuple[BlobFile, ...]
     fork: dict[str, Any]
-    format: Literal[1] = 1
+    format: Literal[1]
 
     def __post_init__(self) -> None:
         """Refuse a manifest that contradicts itself."""
@@ -155,9 +148,5 @@ def read(folder: Path) -> Manifest | None:
 
 
 def parse(data: bytes) -> Manifest:
-    """Return the manifest in ``data``.
-
-    Raises:
-        StorageError: It is none, or has names, sizes or digests that cannot be.
-    """
+    """Return the manifest in ``data``, or raise ``StorageError``."""
     return convert(read_json(data, StorageError, _WHERE), Manifest, StorageError, _WHERE)

@@ -17,8 +17,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ZODB.blob import BushyLayout
-
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, BlobError, StorageError
 from bat_os.failpoints import cross
@@ -28,7 +26,14 @@ from bat_os.image.files import disk, manifest
 from bat_os.image.files.backup import check_member
 from bat_os.image.files.disk import Copier, coded
 from bat_os.image.files.pack import count_objects
-from bat_os.image.files.storage import FORK, Lock, open_storage, sync_file
+from bat_os.image.files.storage import (
+    FORK,
+    Lock,
+    make_blob_folder,
+    open_storage,
+    place_blob,
+    sync_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +57,8 @@ def restore(
     with coded("restore"):
         _check_free(home, replace=replace)
         home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sweep(home)
-        draft = home.with_name(f"{home.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+        disk.sweep_drafts(home.parent, f"{home.name}{_MARK}")
+        draft = home.with_name(disk.name_draft(f"{home.name}{_MARK}"))
         draft.mkdir(mode=0o700)
         try:
             with _opened(backup, draft, copier) as (folder, listing):
@@ -104,13 +109,6 @@ def _check_free(home: Path, *, replace: bool) -> None:
         Lock(str(home / f"{IMAGE}.lock")).close()  # fails where a process holds the image
 
 
-def _sweep(home: Path) -> None:
-    """Remove what restores left here when they were killed."""
-    for path in home.parent.glob(f"{home.name}{_MARK}*"):
-        if disk.is_abandoned(path.name.rpartition(_MARK)[2]):
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _build(folder: Path, listing: Manifest, draft: Path, copier: Copier) -> None:
     disk.check_room(draft, sum(file.size for file in listing.files))
     if listing.fork:
@@ -118,16 +116,12 @@ def _build(folder: Path, listing: Manifest, draft: Path, copier: Copier) -> None
         disk.write_json(draft / f"{IMAGE}.fork" / FORK, listing.fork)
     for file in listing.files:
         _join(folder, file, _place(draft, file.name), copier)
-        blobs = Path(f"{_place(draft, file.name)}.blob")
-        (blobs / "tmp").mkdir(mode=0o700, parents=True)
-        (blobs / ".layout").write_text("bushy", encoding="ascii")
-    layout = BushyLayout()
+        make_blob_folder(_place(draft, file.name))
     for blob in listing.blobs:
         source = folder / "blobs" / blob.name
         check_member(source, blob.size, blob.sha256, copier)
-        inner = layout.getBlobFilePath(bytes.fromhex(blob.oid), bytes.fromhex(blob.tid))
-        place = Path(f"{_place(draft, blob.of)}.blob") / inner
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        blobs = Path(f"{_place(draft, blob.of)}.blob")
+        place = place_blob(blobs, bytes.fromhex(blob.oid), bytes.fromhex(blob.tid))
         if not disk.link(source, place):
             disk.check_room(draft, blob.size)
             with source.open("rb", buffering=0) as stream:
@@ -155,7 +149,10 @@ def _check_image(path: Path, listing: Manifest) -> dict[str, int]:
     """Open what was built as a kernel would, and read every object; writes the index files."""
     storage = open_storage(path)
     try:
-        if storage.lastTransaction().hex() not in (listing.files[-1].tid, _last(listing)):
+        tid = listing.files[-1].tid
+        if listing.fork and not int(tid, 16):  # it has none of its own yet
+            tid = listing.files[-2].tid
+        if storage.lastTransaction().hex() not in (listing.files[-1].tid, tid):
             raise StorageError("the image in the backup does not end where its manifest says")
         counted = count_objects(storage)  # before anything of it is loaded
         AllowListDB(storage).close()
@@ -164,15 +161,12 @@ def _check_image(path: Path, listing: Manifest) -> dict[str, int]:
     return counted
 
 
-def _last(listing: Manifest) -> str:
-    """Return the last transaction of a fork that has none of its own yet."""
-    return listing.files[-2].tid if listing.fork and not int(listing.files[-1].tid, 16) else ""
-
-
 def _put(draft: Path, home: Path) -> str:
     """Give ``draft`` the name ``home``; return where the old home is now, or ""."""
     if not home.exists() or not any(home.iterdir()):
-        draft.replace(home) if os.name != "nt" else _replace_empty(draft, home)
+        if os.name == "nt" and home.exists():
+            home.rmdir()
+        draft.replace(home)
         sync_file(home.parent)
         return ""
     lock = home / f"{IMAGE}.lock"
@@ -191,8 +185,3 @@ def _put(draft: Path, home: Path) -> str:
         if held is not None:
             held.close()
     return str(kept)
-
-
-def _replace_empty(draft: Path, home: Path) -> None:
-    home.rmdir() if home.exists() else None
-    draft.rename(home)

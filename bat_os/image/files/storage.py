@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from msgspec import Meta
 from persistent.list import PersistentList
 from zc.lockfile import LockFile
+from ZODB.blob import BushyLayout
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.fspack import FileStoragePacker
@@ -245,6 +246,21 @@ def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, byt
                 _, tid = helper.splitBlobFilename(str(path))
                 if tid is not None and tid <= end:
                     yield layer, oid, tid, path
+
+
+def make_blob_folder(path: Path) -> Path:
+    """Return the blob folder of the new image file at ``path``, as ZODB would make it."""
+    folder = Path(f"{path}.blob")
+    (folder / "tmp").mkdir(mode=0o700, parents=True)
+    (folder / ".layout").write_text("bushy", encoding="ascii")
+    return folder
+
+
+def place_blob(folder: Path, oid: bytes, tid: bytes) -> Path:
+    """Return where a blob belongs in a blob folder; the folders above it are made."""
+    place = folder / BushyLayout().getBlobFilePath(oid, tid)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
 
 
 class Lock(LockFile):

@@ -157,6 +157,17 @@ async def test_a_manifest_that_cannot_be_is_refused(image, tmp_path, key, value)
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("key", ["format", "reason", "fork"])
+async def test_a_manifest_without_one_of_its_fields_is_refused(image, tmp_path, key):
+    await back_up(image, tmp_path / "backup")
+    path = tmp_path / "backup" / manifest.NAME
+    facts = json.loads(path.read_text())
+    del facts[key]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(StorageError, match=f"{key} is missing"):
+        verify(tmp_path / "backup")
+
+
 class Crafted:
     """What a pickle names that would run a command as it is loaded."""
 
