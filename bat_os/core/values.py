@@ -59,6 +59,10 @@ class Counted(str):
         return line
 
 
+def ignore_progress(_line: str) -> None:
+    """Do nothing with a line about long work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """A reference to an object of the image, as plain data."""

@@ -18,26 +18,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 from ZODB.blob import Blob
+from ZODB.POSException import POSError
 
 from bat_os.errors import BlobError, StorageFullError
 from bat_os.failpoints import cross
 from bat_os.image.files import disk
 from bat_os.image.files.disk import Copier, coded, hash_file, in_thread
 from bat_os.image.files.storage import sync_file
-from bat_os.image.objects import connection_of
+from bat_os.image.objects import connection_of, tree_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bat_os.image.store import ImageStore
 
@@ -87,8 +86,6 @@ class Stage:
 
     Attributes:
         place: Where it lies; removed by ``discard``.
-        sha256: Of its content.
-        size: In bytes.
     """
 
     place: Path
@@ -147,11 +144,7 @@ class Verified:
 async def store_file(image: ImageStore, path: Path, name: str, consume: bool) -> str:
     """Store one file, if the image does not have it whole; return its SHA-256.
 
-    Args:
-        image: The store.
-        path: Of the file.
-        name: For people.
-        consume: The file may be moved rather than copied.
+    The ``name`` is for people. If ``consume`` is set, the file may be moved rather than copied.
     """
     with reading(path):
         size = (await asyncio.to_thread(path.stat)).st_size
@@ -166,7 +159,7 @@ async def store_file(image: ImageStore, path: Path, name: str, consume: bool) ->
             whole = await asyncio.to_thread(Verified().holds, Path(place), known)
             if whole:
                 return known
-    await asyncio.to_thread(sweep, folder)
+    await asyncio.to_thread(disk.sweep_drafts, folder, _PREFIX)
     stage = await in_thread(
         lambda stop: make_stage(path, folder, move=consume, stop=stop, sha256=known),
         drop=Stage.discard,
@@ -200,23 +193,16 @@ def _find_same_size(root: Any, size: int) -> tuple[Path, dict[str, str]]:
     return Path(connection_of(root).db().storage.temporaryDirectory()), find_places(root, same)
 
 
-def find_places(root: MutableMapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
+def find_places(root: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
     """Return the path of each committed blob; "" where the image does not have it."""
     stored = root.get("files_by_sha256", {})
     places = {}
     for sha256 in wanted:
         try:
             places[sha256] = stored[sha256].blob.committed()
-        except KeyError:  # POSKeyError, where only the blob's file is gone, is one too
+        except (KeyError, AttributeError, POSError):  # POSKeyError: only the blob's file is gone
             places[sha256] = ""
     return places
-
-
-def tree_of(root: MutableMapping[str, Any], key: str) -> Any:
-    """Return a tree of the root, made if missing."""
-    if key not in root:
-        root[key] = OOBTree()
-    return root[key]
 
 
 def make_stage(
@@ -230,13 +216,8 @@ def make_stage(
         move: The source will be consumed: a second name will do where that is possible.
         stop: Set it to give up.
         sha256: Of the source, where that is known already; what is copied is hashed anyway.
-
-    Raises:
-        BlobError: The source cannot be read.
-        CancelledError: ``stop`` was set.
-        StorageFullError: There is no room for the copy.
     """
-    place = folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.stage"
+    place = folder / f"{disk.name_draft(_PREFIX)}.stage"
     try:
         with reading(source):
             if move and _second_name(source, place):
@@ -268,13 +249,6 @@ def reading(path: Path) -> Iterator[None]:
         raise BlobError(f"{path} cannot be read: {reason}", file=path.name) from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove the stages that processes left in ``folder`` when they were killed."""
-    for path in folder.glob(f"{_PREFIX}*"):
-        if disk.is_abandoned(path.name.removeprefix(_PREFIX)):
-            path.unlink(missing_ok=True)
-
-
 def _sync_folders(blob_file: Path) -> None:
     """Make the blob's name durable: ZODB fsyncs its log, but not the folders of blobs."""
     above = list(blob_file.parents)
@@ -292,12 +266,6 @@ def list_files(folder: Path) -> dict[str, Path]:
         for name, path in named.items()
         if name != SUMS_NAME and not any(part.startswith(".") for part in name.split("/"))
     }
-
-
-def remove(paths: Iterable[Path]) -> None:
-    """Delete the files that are still there."""
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def sums(files: Mapping[str, str]) -> str:
@@ -340,8 +308,7 @@ def _second_name(source: Path, place: Path) -> bool:
         place.hardlink_to(source.resolve(strict=True))
     except OSError:
         return False  # another file system, or one without hard links: it is copied
-    with place.open("r+b" if os.name == "nt" else "rb") as stream:
-        os.fsync(stream.fileno())
+    sync_file(place)
     return True
 
 

@@ -13,6 +13,7 @@ another one filled the catalog. A kind, filter or ``top_k`` that cannot be is an
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import time
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from bat_os.core.values import Counted, check
+from bat_os.core.values import Counted, check, ignore_progress
 from bat_os.documents.blocks import split_blocks
 from bat_os.documents.chunking import assemble, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
@@ -76,7 +77,7 @@ class CatalogService:
         source: str = "",
         kind: Kind = "document",
         meta: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
+        progress: Progress = ignore_progress,
     ) -> dict[str, Any]:
         """Add a document, or replace the earlier one from that source.
 
@@ -94,12 +95,6 @@ class CatalogService:
         Returns:
             ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known.
 
-        Raises:
-            ArgumentsError: There is nothing in the text to learn.
-            TooLargeError: The text has more than MAX_CHARS characters.
-            NotPlainError: ``meta`` is not plain data.
-            ImageError: Another embedding model filled the catalog.
-            ModelError: The embedding model cannot be had.
         """
         about = dict(meta or {}) | ({"source": source} if source else {})
         check(about, where="meta")
@@ -107,17 +102,21 @@ class CatalogService:
             raise TooLargeError(f"{title[:60]}: {len(text)} characters; at most {MAX_CHARS}")
         doc_id = document_id(kind, source or title)
         about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
-        known = await self._transact(lambda root: _passages_of(root, doc_id, about), "look for it")
-        if known:
+
+        def count_known(root: Root) -> int:
+            document = catalog_in(root).document(doc_id)
+            same = document is not None and document.meta.get("sha256") == about["sha256"]
+            return len(document.passages) if document is not None and same else 0
+
+        if known := await self._transact(count_known, "look for it"):
             return {"doc_id": doc_id, "passages": known, "changed": False}
-        tell = progress or _say_nothing
         form = str(about.get("form", "")), str(about.get("language", ""))
         blocks = await asyncio.to_thread(split_blocks, text, *form)
-        chunks = await self._chunks(title, blocks, tell)
+        chunks = await self._chunks(title, blocks, progress)
         if not chunks:
             raise ArgumentsError(f"{title[:60]}: there is no text in it to learn")
         vectors = await self.embed(
-            [c.embedded() for c in chunks], _counted(tell, title, "passages")
+            [c.embedded() for c in chunks], _counted(progress, title, "passages")
         )
         now = time.time()
 
@@ -171,12 +170,11 @@ class CatalogService:
             return []
         vectors = await self.embed(texts)
 
-        def find(root: Root) -> list[Passage]:
-            found = catalog_in(root).search
-            limits: Any = {"kind": kind, "filters": filters, "cache": self._cache}
-            return found(texts, vectors, top_k=top_k, **limits)
-
-        return await self._transact(find, "search the knowledge catalog")
+        limits: Any = {"top_k": top_k, "kind": kind, "filters": filters, "cache": self._cache}
+        return await self._transact(
+            lambda root: catalog_in(root).search(texts, vectors, **limits),
+            "search the knowledge catalog",
+        )
 
     async def embed(
         self, texts: Sequence[str], count: Callable[[int, int], None] | None = None
@@ -189,7 +187,7 @@ class CatalogService:
         """
         return await self._embedder.embed(texts, count)
 
-    async def reindex(self, progress: Progress | None = None) -> int:
+    async def reindex(self, progress: Progress = ignore_progress) -> int:
         """Make all vectors anew with the present model; return how many documents it took.
 
         Documents are found by words all the time, and by meaning as they get their new
@@ -213,10 +211,10 @@ class CatalogService:
 
             await self._write(put, f"reindex {len(taken)} documents")
             done += len(taken)
-            (progress or _say_nothing)(_count("reindexing", done, total, "documents"))
+            progress(_count("reindexing", done, total, "documents"))
         return done
 
-    async def verify(self, progress: Progress | None = None) -> dict[str, Any]:
+    async def verify(self, progress: Progress = ignore_progress) -> dict[str, Any]:
         """Compare every document and every index segment with its SHA-256.
 
         Returns:
@@ -228,10 +226,11 @@ class CatalogService:
         after: int | None = -1
         done = 0
         while after is not None:
-            found, after = await self._verify_step(after)
+            step = functools.partial(_verify_step, after=after)
+            found, after = await self._transact(step, "verify documents")
             damaged += found
             done = min(count, done + VERIFY_DOCUMENTS)
-            (progress or _say_nothing)(_count("verifying", done, count, "documents"))
+            progress(_count("verifying", done, count, "documents"))
         indexes = await self._transact(
             lambda root: catalog_in(root).damaged_indexes(), "verify the indexes"
         )
@@ -291,12 +290,6 @@ class CatalogService:
         """Return how much memory the indexes take between searches."""
         return self._cache.nbytes()
 
-    async def _verify_step(self, after: int) -> tuple[list[str], int | None]:
-        return await self._transact(
-            lambda root: catalog_in(root).damaged_documents(after, VERIFY_DOCUMENTS),
-            "verify documents",
-        )
-
     async def _chunks(self, title: str, blocks: list[Block], tell: Progress) -> list[Chunk]:
         def split() -> list[list[str]]:
             return [[] if block.whole else split_sentences(block.text) for block in blocks]
@@ -314,12 +307,18 @@ class CatalogService:
         async with self._writing:
             result = await self._image.transact(work, note=note)
             try:
-                while await self._transact(_merge, "merge index segments"):
+                while await self._transact(
+                    lambda root: catalog_in(root).merge_step(), "merge index segments"
+                ):
                     pass
             except ImageError as error:
                 # The change is in; the next one tries the merge again.
                 log.warning("merging index segments: %s", error)
             return result
+
+
+def _verify_step(root: Root, after: int) -> tuple[list[str], int | None]:
+    return catalog_in(root).damaged_documents(after, VERIFY_DOCUMENTS)
 
 
 def codex_items(lines: Iterable[Mapping[str, str]]) -> list[Item]:
@@ -348,27 +347,12 @@ def document_id(kind: Kind, source: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}:{_digest(source)[:16]}"
 
 
-def _passages_of(root: Root, doc_id: str, about: Mapping[str, Any]) -> int:
-    """Return how many passages the document has, or 0 unless it is exactly this one."""
-    document = catalog_in(root).document(doc_id)
-    same = document is not None and document.meta.get("sha256") == about["sha256"]
-    return len(document.passages) if document is not None and same else 0
-
-
 def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None]:
     return lambda done, total: tell(_count(title, done, total, what))
 
 
 def _count(title: str, done: int, total: int, what: str) -> Counted:
     return Counted(f"{title}: {done} of {total} {what}", done, total)
-
-
-def _merge(root: Root) -> bool:
-    return catalog_in(root).merge_step()
-
-
-def _say_nothing(_text: str) -> None:
-    """Ignore progress that is not wanted."""
 
 
 def _digest(*texts: str) -> str:

@@ -22,24 +22,21 @@ from bat_os.core import values
 from bat_os.errors import ArgumentsError, BlobError, ConflictError, NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image import blobs
-from bat_os.image.blobs import StoredModel, tree_of
-from bat_os.image.objects import digest
+from bat_os.image.blobs import StoredModel
+from bat_os.image.objects import digest, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
     from bat_os.image.store import ImageStore
 
+    Progress = Callable[[str], None]
+
 MAX_FILES: Final = 2_000
 KINDS: Final = ("transformers", "gguf", "adapter", "embedder")
 ADAPTER_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
-_LINKS: Final = r"-[0-9a-f]{12}(\.partial)?"
 _TRIES: Final = 3
-
-
-def _say_nothing(_line: str) -> None:
-    return
 
 
 async def ingest_folder(
@@ -49,7 +46,7 @@ async def ingest_folder(
     *,
     meta: Mapping[str, Any] | None = None,
     consume: bool = False,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = values.ignore_progress,
 ) -> str:
     """Add all files of ``folder`` as model ``name``; return the model's digest.
 
@@ -71,7 +68,7 @@ async def ingest_file(
     *,
     meta: Mapping[str, Any] | None = None,
     consume: bool = False,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = values.ignore_progress,
 ) -> str:
     """Add a single GGUF file as it is; return the model's digest.
 
@@ -79,7 +76,9 @@ async def ingest_file(
     """
     if not await asyncio.to_thread(path.is_file):
         raise NotFoundError(f"model {name}: there is no file {path}")
-    if await asyncio.to_thread(_first_bytes, path) != b"GGUF":
+    with blobs.reading(path):
+        is_gguf = await asyncio.to_thread(_begins_as_gguf, path)
+    if not is_gguf:
         raise ArgumentsError(f"model {name}: {path.name} is not a GGUF file")
     source = "" if consume else str(await asyncio.to_thread(path.absolute))
     known = {"source": source} | dict(meta or {}) | {"kind": "gguf"}
@@ -94,7 +93,7 @@ async def ingest_adapter(
     base: str,
     *,
     meta: Mapping[str, Any] | None = None,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = values.ignore_progress,
 ) -> str:
     """Add the LoRA adapter in ``folder`` for model ``base``; return its digest.
 
@@ -117,7 +116,7 @@ async def ingest_files(
     *,
     meta: Mapping[str, Any] | None = None,
     consume: bool = False,
-    progress: Callable[[str], None] = _say_nothing,
+    progress: Progress = values.ignore_progress,
 ) -> str:
     """Add files as model ``name``; return the model's digest.
 
@@ -146,9 +145,11 @@ async def ingest_files(
     values.check(known, where=f"facts about model {name}")
     if known.setdefault("kind", guess_kind(found)) not in KINDS:
         raise ArgumentsError(f"model {name}: the kind must be one of {', '.join(KINDS)}")
+    blank = {"source": "", "revision": "", "licence": "", "base": ""}
     for _ in range(_TRIES):
         files, size = await _store_all(image, name, found, consume, progress)
-        enter = functools.partial(_enter, name=name, files=files, meta=_facts(known, size))
+        facts = blank | known | {"bytes": size, "added": time.time()}
+        enter = functools.partial(_enter, name=name, files=files, meta=facts)
         cross("model.before")
         if await image.transact(enter, note=f"add model {name}"):
             cross("model.committed")
@@ -158,7 +159,8 @@ async def ingest_files(
             f"model {name}: its files are being removed at the same time; ask again"
         )
     if consume:
-        await asyncio.to_thread(blobs.remove, found.values())
+        for path in found.values():
+            await asyncio.to_thread(path.unlink, missing_ok=True)
     return digest_of(files)
 
 
@@ -173,14 +175,12 @@ async def link_folder(
     """
     memory = blobs.Verified() if verified is None else verified
 
-    def read(root: MutableMapping[str, Any]) -> tuple[dict[str, str], str]:
+    def read(root: MutableMapping[str, Any]) -> tuple[dict[str, str], str, dict[str, str]]:
         model = model_in(root, name)
-        return dict(model.files), str(model.meta.get("source") or "")
+        places = blobs.find_places(root, model.files.values())
+        return dict(model.files), str(model.meta.get("source") or ""), places
 
-    files, source = await image.transact(read, note="read a model")
-    places = await image.transact(
-        lambda root: blobs.find_places(root, files.values()), note="find blobs"
-    )
+    files, source, places = await image.transact(read, note="read a model")
     for file_name, sha256 in files.items():
         place = places[sha256]
         if not place or not await asyncio.to_thread(memory.holds, Path(place), sha256):
@@ -239,10 +239,7 @@ async def remove_model(
     Files that no other model names are forgotten with it, and the next pack gives their
     space on the disk back.
 
-    Args:
-        image: The store.
-        name: Of the model.
-        links: The folder of link folders, where those of this model go too.
+    Its links in the folder ``links`` are removed too.
 
     Returns:
         ``{"name", "files": how many were forgotten, "bytes": of those, "adapters": names of
@@ -252,7 +249,7 @@ async def remove_model(
     def work(root: MutableMapping[str, Any]) -> dict[str, Any]:
         model = model_in(root, name)
         del root["models"][name]
-        sizes = drop_files(root, model)
+        sizes = _forget_unnamed(root, model.files.values())
         left = root["models"].items()
         adapters = [other for other, stored in left if stored.meta.get("base") == name]
         return {"name": name, "files": len(sizes), "bytes": sum(sizes), "adapters": adapters}
@@ -263,27 +260,12 @@ async def remove_model(
     return removed
 
 
-async def remove_strays(image: ImageStore) -> dict[str, int]:
-    """Forget files that no model names: what additions left that were never finished.
+def remove_strays(root: MutableMapping[str, Any]) -> list[int]:
+    """Forget files that no model names, which unfinished additions left; return their sizes.
 
     An addition that runs at the same time stores its files again.
-
-    Returns:
-        ``{"files": how many, "bytes": of those}``.
     """
-
-    def work(root: MutableMapping[str, Any]) -> dict[str, int]:
-        stored = root.get("files_by_sha256", {})
-        models = root.get("models", {}).values()
-        named = {sha256 for model in models for sha256 in model.files.values()}
-        strays = [sha256 for sha256 in stored if sha256 not in named]
-        size = sum(stored[sha256].size for sha256 in strays)
-        for sha256 in strays:
-            stored[sha256]._p_changed = True  # conflicts with an addition that counts on it
-            del stored[sha256]
-        return {"files": len(strays), "bytes": size}
-
-    return await image.transact(work, note="remove files of unfinished additions")
+    return _forget_unnamed(root, root.get("files_by_sha256", ()))
 
 
 def guess_kind(names: Iterable[str]) -> str:
@@ -335,7 +317,7 @@ async def _store_all(
     name: str,
     found: Mapping[str, Path],
     consume: bool,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> tuple[dict[str, str], int]:
     """Store all files; return file name -> SHA-256, and the sum of their sizes."""
     files: dict[str, str] = {}
@@ -368,20 +350,20 @@ def _enter(
         stored[sha256]._p_changed = True  # conflicts with a removal at the same time
     tree_of(root, "models")[name] = model
     if before is not None:
-        drop_files(root, before)
+        _forget_unnamed(root, before.files.values())
     return True
 
 
-def drop_files(root: MutableMapping[str, Any], model: StoredModel) -> list[int]:
-    """Forget the files of ``model`` that no model names; return their sizes.
+def _forget_unnamed(root: MutableMapping[str, Any], files: Iterable[str]) -> list[int]:
+    """Forget those of ``files`` that no model names; return their sizes.
 
-    ``model`` itself is no longer in the root, or another one is there in its place. The disk
-    gets the space back with the next pack.
+    The disk gets the space back with the next pack.
     """
     stored = root.get("files_by_sha256", {})
-    named = {sha256 for other in root["models"].values() for sha256 in other.files.values()}
+    models = root.get("models", {}).values()
+    named = {sha256 for model in models for sha256 in model.files.values()}
     sizes = []
-    for sha256 in set(model.files.values()) - named:
+    for sha256 in set(files) - named:
         if (file := stored.get(sha256)) is not None:
             file._p_changed = True  # conflicts with an addition that counts on it
             sizes.append(file.size)
@@ -391,11 +373,6 @@ def drop_files(root: MutableMapping[str, Any], model: StoredModel) -> list[int]:
 
 def _is_adapter(model: StoredModel) -> bool:
     return str(model.meta.get("kind") or guess_kind(model.files)) == "adapter"
-
-
-def _facts(known: Mapping[str, Any], size: int) -> dict[str, Any]:
-    blank = {"source": "", "revision": "", "licence": "", "base": ""}
-    return blank | dict(known) | {"bytes": size, "added": time.time()}
 
 
 def _broken(name: str, file_name: str, source: str, *, missing: bool) -> BlobError:
@@ -440,16 +417,13 @@ def _has_its_size(stored: Any) -> bool:
         return False
 
 
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4)
-    except OSError as error:
-        raise BlobError(f"{path} cannot be read: {error.strerror}", file=path.name) from error
+def _begins_as_gguf(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"GGUF"
 
 
 def _remove_links(links: Path, name: str) -> None:
-    mine = re.compile(re.escape(name) + _LINKS)
+    mine = re.compile(re.escape(name) + r"-[0-9a-f]{12}(\.partial)?")
     for folder in links.iterdir() if links.is_dir() else ():
         if mine.fullmatch(folder.name):
             shutil.rmtree(folder, ignore_errors=True)

@@ -15,13 +15,14 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from bat_os.core.values import FLAT, Ref, check, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 
 class MethodVersion(Persistent):
@@ -45,6 +46,11 @@ class MethodVersion(Persistent):
         self.sha256 = digest(source)
         self.status = status
         self.provenance = dict(provenance)
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the source is what was committed."""
+        return digest(self.source) == self.sha256
 
 
 class Method(Persistent):
@@ -84,14 +90,17 @@ class Method(Persistent):
         if self.current < 0:
             raise NotFoundError(f"{self.selector} has no current version")
         version = self.versions[self.current]
-        if digest(version.source) != version.sha256:
+        if not version.is_whole:
             raise DamagedError(f"the stored source of {self.selector} is damaged; batos verify")
         return version
 
     @property
     def status(self) -> str:
-        """Of the current version: its own, or ``verified`` once it was approved."""
-        version = self.version
+        """Of the current version."""
+        return self.status_of(self.version)
+
+    def status_of(self, version: MethodVersion) -> str:
+        """Return a version's status: its own, or ``verified`` once it was approved."""
         return "verified" if version.number in self.approvals else version.status
 
     def approve(self, how: Mapping[str, Any]) -> None:
@@ -148,12 +157,7 @@ class UvmObject(Persistent):
         return None
 
     def set_slot(self, name: str, value: Any) -> None:
-        """Store ``value``: a Method, a UvmObject, or plain data that may hold UvmObjects.
-
-        Raises:
-            ArgumentsError: The name cannot be a slot's.
-            NotPlainError: The value cannot be kept.
-        """
+        """Store ``value``: a Method, a UvmObject, or plain data that may hold UvmObjects."""
         check_slot_name(name)
         if not isinstance(value, Method):
             check(freeze(value), where=f"slot {name!r}")
@@ -161,11 +165,7 @@ class UvmObject(Persistent):
         self._p_changed = True
 
     def remove_slot(self, name: str) -> None:
-        """Delete an own slot; what a parent holds shows again.
-
-        Raises:
-            NotFoundError: There is no own slot of that name.
-        """
+        """Delete an own slot; what a parent holds shows again."""
         if name not in self.slots:
             raise NotFoundError(f"{self.name or 'the object'} has no own slot {name!r}")
         del self.slots[name]
@@ -186,6 +186,13 @@ def digest(source: str) -> str:
 def connection_of(root: Mapping[str, Any]) -> Any:
     """Return the ZODB connection of the image root."""
     return root._p_jar  # type: ignore[attr-defined]  # the root is a PersistentMapping
+
+
+def tree_of(root: MutableMapping[str, Any], name: str) -> OOBTree:
+    """Return a tree of the image root, made if missing."""
+    if name not in root:
+        root[name] = OOBTree()
+    return root[name]
 
 
 def object_of(root: Mapping[str, Any], oid: str) -> UvmObject | None:

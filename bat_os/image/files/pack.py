@@ -20,12 +20,13 @@ import math
 import shutil
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from msgspec import to_builtins
 from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
 
+from bat_os.core.schema import Meta, Record, convert, number, replace
 from bat_os.errors import ArgumentsError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import UNREADABLE, AllowListUnpickler
@@ -40,6 +41,7 @@ from bat_os.image.files.storage import (
     path_of,
     upkeep,
 )
+from bat_os.image.models import remove_strays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -70,23 +72,7 @@ _KINDS: Final = {
 _METHODS: Final = ("bat_os.image.objects.Method", "bat_os.image.objects.MethodVersion")
 
 
-@dataclass(frozen=True, slots=True)
-class PackFacts:
-    """What decides whether an image is packed unasked.
-
-    Attributes:
-        size: Bytes of the image file.
-        packed: Bytes it had after the last pack, or 0.
-        since: Seconds since the last pack.
-    """
-
-    size: int
-    packed: int
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Record, frozen=True):
     """What the owner wants of packing unasked; kept in the image.
 
     Attributes:
@@ -96,36 +82,34 @@ class Policy:
     """
 
     auto: bool = True
-    days: float = KEEP_DAYS
-    floor: int = FLOOR
+    days: Annotated[float, number(0, MAX_DAYS)] = KEEP_DAYS
+    floor: Annotated[int, Meta(ge=0)] = FLOOR
 
 
-def should_pack(facts: PackFacts, policy: Policy = Policy()) -> bool:
+def should_pack(size: int, packed: int, since: float, policy: Policy) -> bool:
     """Return True when the file has doubled since the last pack and is worth it.
 
-    >>> should_pack(PackFacts(300 << 20, 140 << 20, 1e5))
+    Args:
+        size: Bytes of the image file.
+        packed: Bytes it had after the last pack, or 0.
+        since: Seconds since the last pack.
+        policy: The owner's.
+
+    >>> should_pack(300 << 20, 140 << 20, 1e5, Policy())
     True
-    >>> should_pack(PackFacts(300 << 20, 160 << 20, 1e5)), should_pack(PackFacts(1 << 20, 0, 1e5))
-    (False, False)
+    >>> should_pack(300 << 20, 160 << 20, 1e5, Policy())
+    False
     """
-    big = facts.size >= max(policy.floor, 2 * facts.packed)
-    return policy.auto and big and facts.since >= PAUSE
+    return policy.auto and size >= max(policy.floor, 2 * packed) and since >= PAUSE
 
 
 async def set_policy(image: ImageStore, wanted: Any) -> dict[str, Any]:
     """Change what is named in ``wanted`` (auto, days, floor); return ``{"policy": all of it}``."""
-    if not isinstance(wanted, dict) or not set(wanted) <= set(asdict(Policy())):
-        raise ArgumentsError("a policy has auto, days and floor")
+    convert(wanted, Policy, ArgumentsError, "the policy of packing")
 
     def work(root: MutableMapping[str, Any]) -> dict[str, Any]:
-        policy = replace(policy_of(root), **wanted)
-        if type(policy.auto) is not bool:
-            raise ArgumentsError("auto must be true or false")
-        _check_days(policy.days)
-        if type(policy.floor) is not int or policy.floor < 0:
-            raise ArgumentsError("floor must be a number of bytes")
-        root[POLICY] = asdict(policy)
-        return {"policy": asdict(policy)}
+        root[POLICY] = to_builtins(replace(policy_of(root), **wanted))
+        return {"policy": root[POLICY]}
 
     return await image.transact(work, note="set the policy of packing")
 
@@ -138,11 +122,14 @@ def policy_of(root: Mapping[str, Any]) -> Policy:
 async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
     """Forget what was superseded more than ``days`` ago, while the image serves.
 
+    Files that unfinished additions of models left become history before.
+
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``days``, ``before`` and ``after``
         (bytes of the image file), ``blobs`` (bytes of blobs removed), ``seconds``.
     """
-    _check_days(days)
+    convert({"days": days}, Policy, ArgumentsError)
+    await image.transact(remove_strays, note="remove files of unfinished additions")
     entry = await in_thread(lambda _: _pack(image.database, days))
     await image.transact(lambda root: add_to_chronicle(root, entry), note="chronicle a pack")
     return entry
@@ -166,11 +153,11 @@ async def pack_if_due(
         return None
     await in_thread(lambda _: sweep(path_of(storage).parent / FOLDER))
     size = layers_of(storage)[-1].getSize()
-    facts = PackFacts(
-        size, packs[0]["after"] if packs else 0, now - packs[0]["at"] if packs else now
-    )
-    due = should_pack(facts, policy) and steady >= policy.days * 86_400
-    return await pack(image, days=policy.days) if due else None
+    last: dict[str, Any] = packs[0] if packs else {"after": 0, "at": 0.0}
+    due = should_pack(size, last["after"], now - last["at"], policy)
+    if not due or steady < policy.days * 86_400:
+        return None
+    return await pack(image, days=policy.days)
 
 
 async def space(image: ImageStore) -> dict[str, Any]:
@@ -193,12 +180,7 @@ async def space(image: ImageStore) -> dict[str, Any]:
 
     roots, policy = await image.transact(look, note="look where the room goes")
     used = await asyncio.to_thread(_space, image.storage, roots)
-    return used | {"policy": asdict(policy)}
-
-
-def _check_days(days: Any) -> None:
-    if type(days) not in (int, float) or not 0 <= days <= MAX_DAYS:
-        raise ArgumentsError(f"the days to keep must be a number from 0 to {MAX_DAYS:.0f}")
+    return used | {"policy": to_builtins(policy)}
 
 
 def _pack(database: Any, days: float) -> dict[str, Any]:
@@ -207,11 +189,15 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
         path = path_of(database.storage)
         with upkeep(path):
             live = layers_of(database.storage)[-1]
-            before, blobs = live.getSize(), _blob_bytes(live)
+            before, blobs = live.getSize(), sum(_blob_sizes(live))
             database.pack(now - days * 86_400)
             cross("pack.switched")
-            _remove_orphans(live)
-            after, left = live.getSize(), _blob_bytes(live)
+            for _, oid, tid, path in blob_files([live]):
+                try:
+                    live.loadSerial(oid, tid)
+                except POSKeyError:  # a pack that was killed left it: no record names it
+                    path.unlink(missing_ok=True)
+            after, left = live.getSize(), sum(_blob_sizes(live))
     return {
         "kind": "pack",
         "at": now,
@@ -223,33 +209,21 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
     }
 
 
-def _blob_bytes(live: FileStorage) -> int:
-    return sum(path.stat().st_size for *_, path in blob_files([live]))
-
-
-def _remove_orphans(live: FileStorage) -> None:
-    """Remove blobs that no record names: what a pack left that was killed before."""
-    for layer, oid, tid, path in blob_files([live]):
-        try:
-            layer.loadSerial(oid, tid)
-        except POSKeyError:
-            path.unlink(missing_ok=True)
+def _blob_sizes(live: FileStorage) -> list[int]:
+    return [path.stat().st_size for *_, path in blob_files([live])]
 
 
 def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
     with coded("space"):
         *frozen, live = layers_of(storage)
         kinds = _count(storage, roots)
-        blobs = [path.stat().st_size for *_, path in blob_files([live])]
+        blobs = _blob_sizes(live)
         size = live.getSize()
         # Of a fork, most records are in the frozen files; its own history is not told apart.
-        current = sum(room.bytes for room in kinds.values())
+        current = sum(room["bytes"] for room in kinds.values())
         return {
             "file": size,
-            "kinds": {
-                kind: {"objects": room.objects, "bytes": room.bytes, "classes": dict(room.classes)}
-                for kind, room in kinds.items()
-            },
+            "kinds": kinds,
             "history": 0 if frozen else max(0, size - current),
             "blobs": {"files": len(blobs), "bytes": sum(blobs)},
             "frozen": sum(layer.getSize() for layer in frozen),
@@ -258,31 +232,20 @@ def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
         }
 
 
-def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, Room]:
-    kinds = {kind: Room() for kind in ("objects", "methods", *roots)}
+def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict[str, Any]]:
+    """Return by kind how many ``objects``, their ``bytes`` in the file, and ``classes``."""
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"objects": 0, "bytes": 0, "classes": {}} for kind in ("objects", "methods", *roots)
+    }
     seen: set[bytes] = set()
     for kind, oids in roots.items():
         for _, name, record in walk(storage, list(oids), seen):
             room = kinds["methods" if name in _METHODS else kind]
-            room.objects += 1
-            room.bytes += len(record) + HEADER
-            room.classes[name.rpartition(".")[2]] += 1
+            room["objects"] += 1
+            room["bytes"] += len(record) + HEADER
+            cls = name.rpartition(".")[2]
+            room["classes"][cls] = room["classes"].get(cls, 0) + 1
     return kinds
-
-
-@dataclass(slots=True)
-class Room:
-    """What some records take.
-
-    Attributes:
-        objects: How many.
-        bytes: In the image file.
-        classes: Class -> how many.
-    """
-
-    objects: int = 0
-    bytes: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
 
 
 def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[bytes, str, bytes]]:

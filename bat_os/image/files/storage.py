@@ -258,7 +258,7 @@ def make_blob_folder(path: Path) -> Path:
 
 def place_blob(folder: Path, oid: bytes, tid: bytes) -> Path:
     """Return where a blob belongs in a blob folder; the folders above it are made."""
-    place = folder / BushyLayout().getBlobFilePath(oid, tid)
+    place: Path = folder / BushyLayout().getBlobFilePath(oid, tid)
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place
 

@@ -13,14 +13,12 @@ checksum of its own: a flipped bit is found here or not at all.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
 from ZODB.blob import Blob
 from ZODB.POSException import POSError
 from ZODB.utils import p64, u64
@@ -29,9 +27,17 @@ from bat_os.core.values import Counted
 from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.allowlist import UNREADABLE
+from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
+from bat_os.image.files.disk import hash_file
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, MethodVersion, UvmObject, connection_of, digest, object_of
+from bat_os.image.objects import (
+    Method,
+    UvmObject,
+    connection_of,
+    object_of,
+    tree_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -74,9 +80,10 @@ class Damage:
     what: str
     why: str
 
-    def to_plain(self) -> dict[str, str]:
-        """Return plain data."""
-        return {"kind": self.kind, "key": self.key, "what": self.what, "why": self.why}
+    @property
+    def name(self) -> str:
+        """Under which it is kept in the quarantine."""
+        return f"{self.kind}:{self.key}"
 
 
 async def verify(
@@ -90,9 +97,6 @@ async def verify(
     Returns:
         ``checked``: kind -> how many; ``damaged``: maps with ``kind``, ``key``, ``what``,
         ``why``, ``advice``; ``quarantined``: what is in the quarantine now.
-
-    Raises:
-        BatError: The image itself cannot be read.
     """
     checked: dict[str, int] = {}
     damaged: list[Damage] = []
@@ -114,7 +118,7 @@ async def verify(
         if bad := await asyncio.to_thread(damaged_file, *file):
             damaged.append(bad)
     set_aside = await _quarantine(image, damaged)
-    listed = [one.to_plain() | {"advice": _ADVICE[one.kind]} for one in damaged]
+    listed = [asdict(one) | {"advice": _ADVICE[one.kind]} for one in damaged]
     return {"checked": checked, "damaged": listed, "quarantined": set_aside}
 
 
@@ -155,30 +159,26 @@ async def _quarantine(image: ImageStore, damaged: Sequence[Damage]) -> list[dict
 
     def work(root: Root) -> list[dict[str, Any]]:
         known: Mapping[str, Any] = root.get(QUARANTINE, {})
-        stale = [key for key, entry in known.items() if _is_whole(key, entry, damaged)]
-        if (damaged or stale) and QUARANTINE not in root:
-            root[QUARANTINE] = OOBTree()
+        found = {one.name for one in damaged}
+        # What is left where it was, and is not damaged any more.
+        stale = [
+            key
+            for key, entry in known.items()
+            if entry["kind"] in ("file", "index", "record") and key not in found
+        ]
         for key in stale:
             del root[QUARANTINE][key]
         for one in damaged:
             kept = _set_aside(root, one)
-            key = f"{one.kind}:{one.key}"
-            if key not in root[QUARANTINE]:
-                root[QUARANTINE][key] = {**one.to_plain(), "at": now, "kept": kept}
-        return [_listed(entry) for entry in root.get(QUARANTINE, {}).values()]
+            quarantine = tree_of(root, QUARANTINE)
+            if one.name not in quarantine:
+                quarantine[one.name] = {**asdict(one), "at": now, "kept": kept}
+        shown = ("kind", "key", "what", "why", "at")
+        entries = root.get(QUARANTINE, {}).values()
+        return [{key: entry[key] for key in shown} for entry in entries]
 
     note = f"quarantine {len(damaged)} damaged" if damaged else "look at the quarantine"
     return await image.transact(work, note=note)
-
-
-def _is_whole(key: str, entry: Mapping[str, Any], damaged: Sequence[Damage]) -> bool:
-    """Return True for what is left where it was, and is not damaged any more."""
-    found = {f"{one.kind}:{one.key}" for one in damaged}
-    return entry["kind"] in ("file", "index", "record") and key not in found
-
-
-def _listed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in ("kind", "key", "what", "why", "at")}
 
 
 def _set_aside(root: Root, one: Damage) -> Any:
@@ -262,14 +262,8 @@ def list_files(root: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
     for name, model in root.get("models", {}).items():
         for file_name, sha256 in model.files.items():
             wanted.setdefault(sha256, []).append(f"{name}: {file_name}")
-    listed = []
-    for sha256, stored in root.get("files_by_sha256", {}).items():
-        try:
-            place = stored.blob.committed()
-        except (KeyError, AttributeError, POSError):  # POSKeyError: the blob's file is gone
-            place = ""
-        listed.append((sha256, place, wanted.pop(sha256, [])))
-    return listed + [(sha256, "", names) for sha256, names in wanted.items()]
+    places = find_places(root, sorted({*wanted, *root.get("files_by_sha256", ())}))
+    return [(sha256, place, wanted.get(sha256, [])) for sha256, place in places.items()]
 
 
 def damaged_file(sha256: str, place: str, models: list[str]) -> Damage | None:
@@ -278,8 +272,7 @@ def damaged_file(sha256: str, place: str, models: list[str]) -> Damage | None:
     if not place:
         return Damage("file", sha256, what, "it is missing")
     try:
-        with Path(place).open("rb", buffering=0) as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hash_file(Path(place))
     except OSError as error:
         return Damage("file", sha256, what, f"it cannot be read: {error.strerror}")
     if found == sha256:
@@ -312,18 +305,14 @@ def _look_at_methods(obj: UvmObject, oid: str) -> list[Damage]:
             found.append(Damage("method", key, f"{obj.name or oid}.{selector}", reason(error)))
             continue
         for place, version in enumerate(versions):
-            if why := _wrong_with(version):
+            try:
+                why = "" if version.is_whole else "its source is not what was committed"
+            except BROKEN as error:
+                why = reason(error)
+            if why:
                 name = f"{obj.name or oid}.{selector}, version {place + 1}"
                 found.append(Damage("method", f"{oid}:{selector}:{place}", name, why))
     return found
-
-
-def _wrong_with(version: MethodVersion) -> str:
-    try:
-        whole = digest(version.source) == version.sha256
-    except BROKEN as error:
-        return reason(error)
-    return "" if whole else "its source is not what was committed"
 
 
 def _name(oid: bytes, record: bytes) -> str:

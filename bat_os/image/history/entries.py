@@ -16,11 +16,11 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree, OOTreeSet
+from BTrees.OOBTree import OOTreeSet
 
 from bat_os.core.brief import Brief, goal, kinds, signature
 from bat_os.image.catalog import catalog_in
-from bat_os.image.objects import Method, UvmObject, connection_of, object_of, ref_of
+from bat_os.image.objects import Method, UvmObject, connection_of, object_of, ref_of, tree_of
 from bat_os.method.text import is_pure, parse_method
 
 if TYPE_CHECKING:
@@ -180,15 +180,14 @@ def cites(version: MethodVersion, doc_id: str) -> bool:
 
 def note_citations(root: Root, method: Method, version: MethodVersion) -> None:
     """Enter what a version of a method cites."""
-    if CITATIONS not in root:
-        root[CITATIONS] = OOBTree()
+    citations = tree_of(root, CITATIONS)
     cited = {doc_id for doc_id in version.provenance.get("passages", ()) if is_indexed(doc_id)}
     if cited and method._p_oid is None:  # made in this transaction
         connection_of(root).add(method)
     for doc_id in cited:
-        if doc_id not in root[CITATIONS]:
-            root[CITATIONS][doc_id] = OOTreeSet()
-        root[CITATIONS][doc_id].insert(method._p_oid.hex())
+        if doc_id not in citations:
+            citations[doc_id] = OOTreeSet()
+        citations[doc_id].insert(method._p_oid.hex())
 
 
 def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:

@@ -19,7 +19,6 @@ import zlib
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.core.brief import goal, signature
@@ -39,12 +38,13 @@ from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.history import marks
 from bat_os.image.history.marks import faults_of, uses_of
-from bat_os.image.objects import Method, UvmObject, object_of
+from bat_os.image.objects import Method, UvmObject, object_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
-    from bat_os.core.mission import Event
+    from BTrees.OOBTree import OOBTree
+
     from bat_os.image.missions import Record
 
     Root = MutableMapping[str, Any]
@@ -68,15 +68,13 @@ def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) 
     Args:
         root: The image root.
         mission_id: Of a mission that is kept whole, or as a record.
-        waiting: Calls that are counted and not yet written (``UseCounter.waiting``).
-
-    Raises:
-        BatError: What is stored cannot be read.
+        waiting: Calls that are counted and not yet written (``CallCounter.waiting``).
     """
     if mission_id in root["missions"]:
         entry = _describe(root, mission_id)
     else:
-        entry = _unpacked(root[ROOT_NAME][mission_id])
+        packed = root[ROOT_NAME][mission_id]
+        entry = unpack(zlib.decompressobj().decompress(packed, MAX_FRAME))
     return entry | {"later": to_wire(_later(root, entry, waiting))} if entry else {}
 
 
@@ -88,9 +86,7 @@ def keep(root: Root, mission_id: str) -> None:
         return
     if not entry:
         return
-    if ROOT_NAME not in root:
-        root[ROOT_NAME] = OOBTree()
-    _keep_newest(root[ROOT_NAME], mission_id, zlib.compress(pack(entry)), MAX_KEPT)
+    _keep_newest(tree_of(root, ROOT_NAME), mission_id, zlib.compress(pack(entry)), MAX_KEPT)
 
 
 def page(
@@ -130,6 +126,8 @@ def _describe(root: Root, mission_id: str) -> dict[str, Any]:
     planned, found = mission.last(QueriesPlanned), mission.last(PassagesFound)
     candidates, prompts = _candidates(record)
     times = root["missions"][mission_id].slots.get("times", [])
+    drafted = (event for event in mission.events if isinstance(event, MethodDrafted))
+    packets = (dict(event.packet) for event in drafted if event.packet)  # of the cascade
     entry = {
         "format": FORMAT,
         "mission": mission_id,
@@ -142,7 +140,7 @@ def _describe(root: Root, mission_id: str) -> dict[str, Any]:
         "plan": dict(planned.plan) or {"queries": list(planned.queries)} if planned else {},
         "passages": list(found.passages) if found else [],
         "prompts": prompts,
-        "packet": _packet(mission),
+        "packet": next(packets, {}),
         "candidates": candidates,
         "steps": _steps(mission, record.accepted, times),
         "outcome": _outcome(record),
@@ -175,12 +173,6 @@ def _candidates(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, prompts
 
 
-def _packet(mission: Mission) -> dict[str, Any]:
-    """Return the packet of the mission's cascade, {} where it had none."""
-    drafted = (event for event in mission.events if isinstance(event, MethodDrafted))
-    return next((dict(event.packet) for event in drafted if event.packet), {})
-
-
 def _judge(judged: list[dict[str, Any]], verdicts: Iterable[Mapping[str, Any]]) -> None:
     for verdict in verdicts:
         if verdict["draft"] < len(judged):
@@ -194,13 +186,16 @@ def _steps(mission: Mission, accepted: float, times: list[float]) -> list[dict[s
     spans = pairwise([accepted, *times]) if known else ((0.0, 0.0) for _ in mission.events)
     for event, (begun, ended) in zip(mission.events, spans, strict=True):
         now = now.advance(event)
-        rows.append(_step(event, str(now.state), round(ended - begun, 3)))
+        rows.append(
+            {
+                "event": type(event).__name__,
+                "state": str(now.state),
+                "seconds": round(ended - begun, 3),
+                "model_calls": event.model_calls,
+                "tokens": event.tokens,
+            }
+        )
     return rows
-
-
-def _step(event: Event, state: str, seconds: float) -> dict[str, Any]:
-    cost = {"seconds": seconds, "model_calls": event.model_calls, "tokens": event.tokens}
-    return {"event": type(event).__name__, "state": state} | cost
 
 
 def _outcome(record: Record) -> dict[str, Any]:
@@ -255,16 +250,9 @@ def _fitting(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _unpacked(data: bytes) -> dict[str, Any]:
-    record: dict[str, Any] = unpack(zlib.decompressobj().decompress(data, MAX_FRAME))
-    return record
-
-
 def keep_talk(root: Root, talk_id: str, talk: Mapping[str, Any]) -> None:
     """Store a talk, and drop the oldest beyond MAX_TALKS."""
-    if TALKS not in root:
-        root[TALKS] = OOBTree()
-    _keep_newest(root[TALKS], talk_id, PersistentMapping(talk), MAX_TALKS)
+    _keep_newest(tree_of(root, TALKS), talk_id, PersistentMapping(talk), MAX_TALKS)
 
 
 def newest_talks(root: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:

@@ -30,11 +30,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.errors import ArgumentsError, BatError
-from bat_os.image.objects import Method, UvmObject, connection_of, digest, object_of
+from bat_os.image.objects import Method, UvmObject, connection_of, digest, object_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -333,9 +332,7 @@ def record_of(root: Root, name: str, method: Method) -> PersistentMapping:
 
     It is kept beside the method, so that noting something never makes a running turn stale.
     """
-    if name not in root:
-        root[name] = OOBTree()
-    tree, key = root[name], method._p_oid.hex()
+    tree, key = tree_of(root, name), method._p_oid.hex()
     if key not in tree:
         tree[key] = PersistentMapping()
     return tree[key]

@@ -16,8 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from BTrees.OOBTree import OOBTree
-
 from bat_os.core.mission import PassagesFound
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
@@ -25,8 +23,8 @@ from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, marks, versions
 from bat_os.image.history.marks import failing, faults_of, uses_of
-from bat_os.image.history.versions import is_whole, locate, status_of, version_of
-from bat_os.image.objects import Method, UvmObject, connection_of, ref_of
+from bat_os.image.history.versions import locate, version_of
+from bat_os.image.objects import Method, UvmObject, connection_of, ref_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -57,11 +55,7 @@ class Origin:
 
 
 def read_origin(body: Mapping[str, Any]) -> Origin:
-    """Return the one origin that a request names.
-
-    Raises:
-        ArgumentsError: It names none, several, or no text.
-    """
+    """Return the one origin that a request names."""
     named = [(kind, body[kind]) for kind in ORIGINS if body.get(kind)]
     if len(named) != 1:
         raise ArgumentsError(f"name one of {', '.join(ORIGINS)}")
@@ -89,7 +83,7 @@ def withdraw(root: Root, origin: Origin, *, recall_id: str, at: float) -> list[d
         versions.unlearn(root, holder, method.selector, at=at, what=f"recall {recall_id}")
     if rows:
         record = {"at": at, "kind": origin.kind, "value": origin.value, "methods": rows}
-        _recalls(root)[recall_id] = {**record, "undone": None}
+        tree_of(root, ROOT_NAME)[recall_id] = {**record, "undone": None}
     return rows
 
 
@@ -125,7 +119,7 @@ def withdrawn(root: Root, recall_id: str) -> tuple[list[versions.Picked], list[d
 
 def note_undone(root: Root, recall_id: str, at: float, back: list[versions.Picked]) -> None:
     """Pin again what a recall had unpinned; it is undone once all its methods answer again."""
-    record = _recalls(root)[recall_id]
+    record = root[ROOT_NAME][recall_id]
     came = {(picked.oid, picked.selector) for picked in back}
     answering = 0
     for row in record["methods"]:
@@ -136,7 +130,7 @@ def note_undone(root: Root, recall_id: str, at: float, back: list[versions.Picke
         if row["pinned"] and (row["oid"], row["selector"]) in came:
             marks.set_pinned(root, method, row["pinned"])
     if answering == len(record["methods"]):
-        _recalls(root)[recall_id] = {**record, "undone": at}
+        root[ROOT_NAME][recall_id] = {**record, "undone": at}
 
 
 def mark_dependants(
@@ -188,7 +182,7 @@ def _row(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
         "oid": ref_of(holder).oid,
         "selector": method.selector,
         "version": version.number,
-        "status": versions.status_of(method, version),
+        "status": method.status_of(version),
         "pinned": marks.pinned(root, method),
         "tainted": marks.taint(root, method),
         "sha256": version.sha256,
@@ -213,12 +207,6 @@ def _object(root: Root, oid: str) -> UvmObject:
     return obj
 
 
-def _recalls(root: Root) -> OOBTree:
-    if ROOT_NAME not in root:
-        root[ROOT_NAME] = OOBTree()
-    return root[ROOT_NAME]
-
-
 def _is_model(origin: Mapping[str, Any], value: str) -> bool:
     digest = str(origin.get("model_digest", ""))
     begins = len(value) >= MIN_DIGEST and digest.startswith(value.lower())
@@ -234,21 +222,9 @@ ORIGINS: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
 
 
 _ORIGIN: Final = (
-    "goal",
-    "persona",
-    "model",
-    "model_digest",
-    "adapter",
-    "adapted_from",
-    "prompt_sha256",
-    "temperature",
-    "seed",
-    "why",
-    "cell",
-    "fixups",
-    "draft",
-    "created",
-)
+    "goal", "persona", "model", "model_digest", "adapter", "adapted_from", "prompt_sha256",
+    "temperature", "seed", "why", "cell", "fixups", "draft", "created",
+)  # fmt: skip
 _VERDICT: Final = ("draft", "problem", "preview", "passed", "agree", "fixups")
 
 
@@ -286,13 +262,13 @@ def explain(
         "version": version.number,
         "versions": len(method.versions),
         "current": version.number == method.current + 1,
-        "status": status_of(method, version),
+        "status": method.status_of(version),
         "pinned": marks.pinned(root, method),
         "tainted": marks.taint(root, method),
         "waiting": marks.waiting(root, method).get("version", 0),
         "source": version.source,
         "sha256": version.sha256,
-        "whole": is_whole(version),
+        "whole": version.is_whole,
         "origin": {key: origin[key] for key in _ORIGIN if key in origin},
         "drawn": origin.get("drawn", {}),
         "brief": origin.get("brief"),

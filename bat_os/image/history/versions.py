@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image.history import entries, marks
-from bat_os.image.objects import Method, UvmObject, digest, kept_examples, ref_of
+from bat_os.image.objects import Method, UvmObject, kept_examples, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -118,16 +118,6 @@ def version_of(method: Method, number: int = 0) -> MethodVersion:
             f"{method.selector} has no version {number}; it has 1 to {len(method.versions)}"
         )
     return method.versions[number - 1]
-
-
-def is_whole(version: MethodVersion) -> bool:
-    """Return whether the source is what was committed."""
-    return digest(version.source) == version.sha256
-
-
-def status_of(method: Method, version: MethodVersion) -> str:
-    """Return a version's status: its own, or ``verified`` once it was approved."""
-    return "verified" if version.number in method.approvals else version.status
 
 
 def overview(root: Root, obj: UvmObject, selector: str) -> dict[str, Any]:
@@ -296,7 +286,7 @@ def unchanged(holder: UvmObject, picked: Picked) -> Method:
 
 
 def _picked(obj: UvmObject, method: Method, version: MethodVersion) -> Picked:
-    if not is_whole(version):
+    if not version.is_whole:
         raise ArgumentsError(f"the source of version {version.number} is not what was committed")
     return Picked(
         ref_of(obj).oid,
@@ -329,9 +319,9 @@ def _row(method: Method, version: MethodVersion) -> dict[str, Any]:
     return {
         "version": version.number,
         "current": version.number == method.current + 1,
-        "status": status_of(method, version),
+        "status": method.status_of(version),
         "sha256": version.sha256,
-        "whole": is_whole(version),
+        "whole": version.is_whole,
         "lines": len(version.source.splitlines()),
         "persona": origin.get("persona", ""),
         "model": origin.get("model", ""),

@@ -9,7 +9,6 @@ from bat_os.errors import ArgumentsError, LockedError
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.fork import fork
 from bat_os.image.files.pack import (
-    PackFacts,
     Policy,
     clock_steady_for,
     pack,
@@ -57,8 +56,8 @@ async def test_a_pack_keeps_the_days_that_it_is_told_to_keep(image):
     ],
 )
 def test_an_image_is_packed_unasked_when_it_has_doubled_and_is_worth_it(size, packed, since, due):
-    assert should_pack(PackFacts(size, packed, since), Policy(floor=1000)) is due
-    assert not should_pack(PackFacts(size, packed, since), Policy(auto=False, floor=1000))
+    assert should_pack(size, packed, since, Policy(floor=1000)) is due
+    assert not should_pack(size, packed, since, Policy(auto=False, floor=1000))
 
 
 async def test_tending_packs_by_the_policy_of_the_image_once(image):
