@@ -23,7 +23,6 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
-from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
@@ -86,7 +85,6 @@ def assemble(home: Home, settings: Settings) -> Parts:
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
-        cascade=run_cascade,
     )
     return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
 

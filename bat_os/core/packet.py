@@ -9,11 +9,11 @@ skipped and says so, and the others go on.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bat_os.core.brief import goal
-from bat_os.core.prompts import Prompt, ask_method
+from bat_os.core.prompts import Prompt, ask_method, join_words
 from bat_os.core.schema import Record, object_schema, parse_json
 from bat_os.errors import ModelOutputError
 
@@ -43,7 +43,7 @@ class CognitiveStatePacket:
 
     goal: str  # the wish, as one sentence
     draft: str = ""  # source of the latest version; "" before the first
-    stages: tuple[Stage, ...] = field(default=())  # what was done, in order
+    stages: tuple[Stage, ...] = ()  # what was done, in order
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -53,21 +53,6 @@ class CognitiveStatePacket:
     def after(self, stage: Stage, draft: str = "") -> CognitiveStatePacket:
         """Return the packet after one more stage, with a new draft where there is one."""
         return replace(self, draft=draft or self.draft, stages=(*self.stages, stage))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain data that ``from_plain`` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, data: Mapping[str, Any]) -> CognitiveStatePacket:
-        """Return the packet that ``to_plain`` wrote."""
-        stages = tuple(
-            Stage(
-                **{**stage, "remarks": tuple(stage["remarks"]), "sources": tuple(stage["sources"])}
-            )
-            for stage in data["stages"]
-        )
-        return cls(data["goal"], data["draft"], stages)
 
 
 def ask_whether_it_serves(brief: Brief, persona: Persona, packet: CognitiveStatePacket) -> Prompt:
@@ -120,8 +105,8 @@ def ask_facts(
 ) -> Prompt:
     """Return BABS's question about the passages found; ``read_facts`` reads the answer."""
     notes = "\n".join(
-        f"[{number}] {' '.join(one['text'].split())[: limits.note_chars]}"
-        for number, one in enumerate(passages, start=1)
+        f"[{number}] {' '.join(passage['text'].split())[: limits.note_chars]}"
+        for number, passage in enumerate(passages, start=1)
     )
     text = f"Notes:\n{notes}\n\nTask: {goal(brief)}\nThe draft:\n{packet.draft}\n"
     order = 'Which facts of the notes does it need? As JSON with "facts" and "sources" (numbers).'
@@ -152,6 +137,4 @@ def _line_schema(limits: Limits) -> dict[str, Any]:
 
 def _line(text: Any, limits: Limits) -> str:
     """Return a text as one clean line that fits, "" where it is none."""
-    if type(text) is not str:
-        return ""
-    return " ".join(text.encode(errors="ignore").decode().split())[: limits.remark_chars]
+    return join_words(text)[: limits.remark_chars] if type(text) is str else ""

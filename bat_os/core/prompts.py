@@ -9,7 +9,7 @@ could be read, five of six constrained ones), so a plan is a JSON object with fe
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from bat_os.core.brief import goal, signature
@@ -133,12 +133,7 @@ class Plan:
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``Plan(**data)`` reads back."""
-        return {
-            "queries": list(self.queries),
-            "temperature": self.temperature,
-            "candidates": self.candidates,
-            "system": self.system,
-        }
+        return asdict(self) | {"queries": list(self.queries)}
 
 
 def plan_schema(limits: Limits, *, whole: bool) -> Mapping[str, Any]:
@@ -167,7 +162,7 @@ class _PlanAnswer(Record, frozen=True, forbid_unknown_fields=False):
 def read_plan(text: str, limits: Limits) -> Plan:
     """Return the plan in a model's answer; what it leaves out has its default."""
     answer = parse_json(text, _PlanAnswer, ModelOutputError, "the plan")
-    queries, system = [_clean(query) for query in answer.queries], _clean(answer.system or "")
+    queries, system = [*map(join_words, answer.queries)], join_words(answer.system or "")
     if not all(0 < len(query) <= MAX_QUERY for query in queries):
         raise ModelOutputError(f"the plan: a query must have 1 to {MAX_QUERY} characters")
     if len(system) > limits.advice_chars:
@@ -175,6 +170,7 @@ def read_plan(text: str, limits: Limits) -> Plan:
     return Plan(tuple(dict.fromkeys(queries)), answer.temperature, answer.candidates, system)
 
 
-def _clean(text: str) -> str:
+def join_words(text: str) -> str:
+    """Return what a model wrote as one line that can be stored and sent."""
     # JSON can escape half of a surrogate pair, which no frame and no file can carry.
     return " ".join(text.encode(errors="ignore").decode().split())

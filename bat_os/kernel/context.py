@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from bat_os.core.brief import Brief
-    from bat_os.core.mission import Draft
     from bat_os.core.personas import Persona
     from bat_os.core.protocol import Request
     from bat_os.core.settings import Settings
@@ -27,23 +25,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cascaded:
-    """What came out of a cascade.
-
-    Attributes:
-        packet: ``CognitiveStatePacket`` as plain data.
-        draft: One more candidate.
-        model_calls: Batches that the models ran.
-        tokens: New tokens that they drew.
-    """
-
-    packet: Mapping[str, Any]
-    draft: Draft
-    model_calls: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class KernelContext:
     """The image and the ports.
 
@@ -57,7 +38,6 @@ class KernelContext:
         guardian: What refuses bad source.
         personas: By name.
         options: The owner's settings.
-        cascade: Takes a brief and the passages found through all personas; None: no such mode.
     """
 
     image: ImageStore
@@ -69,6 +49,3 @@ class KernelContext:
     guardian: PersistenceGuardian
     personas: Mapping[str, Persona]
     options: Settings
-    cascade: (
-        Callable[[KernelContext, Brief, Sequence[Mapping[str, Any]]], Awaitable[Cascaded]] | None
-    ) = None

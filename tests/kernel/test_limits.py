@@ -15,7 +15,6 @@ from bat_os.core.protocol import Request
 from bat_os.core.schema import replace
 from bat_os.core.verbs import check
 from bat_os.engines.scripted import ScriptedEngine
-from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs import VERBS
 from bat_os.models.profiles import parse
@@ -90,7 +89,6 @@ def think_as(profile, image, cell, script, **options):
         profile=profile,
         roster=Roster(engines, profile.personas, 1 << 40),
         personas=shorten_prompts(PERSONAS, profile.limits.system_chars),
-        cascade=run_cascade,
     )
 
 

@@ -8,17 +8,23 @@
 The words of a wish find what was written for words like them. An example finds more: whatever the
 library has that fits and gives the wanted result. Trying one is a turn in the cell that commits
 nothing and takes some milliseconds, so the nearest POOL are tried.
+
+If the brief has the mode ``cascade``, it also goes through BRICK, ROBIN, BABS and ALFRED in the
+first round, and one more candidate comes out: at most four calls of a model.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core import packet as talk
 from bat_os.core.brief import goal, literals
 from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
-from bat_os.core.prompts import STOP, Plan, ask_method
+from bat_os.core.packet import CognitiveStatePacket, Stage
+from bat_os.core.prompts import STOP, Plan, ask_method, read_method
+from bat_os.errors import ModelOutputError
 from bat_os.image.objects import digest
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
@@ -26,8 +32,9 @@ from bat_os.method.adapt import adapt, rebind_arguments
 from bat_os.sentence.sameness import weigh_known
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from bat_os.core.brief import Brief
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
@@ -38,6 +45,7 @@ ADAPTED: Final = 3
 POOL: Final = 48  # functions of each kind that are tried on the examples
 TRIALS: Final = 240
 ENOUGH: Final = 3
+STAGE_SECONDS: Final = 60.0  # for one stage of a cascade, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 _FENCE: Final = "```python\n"  # for the model, not for people who watch
 
@@ -104,11 +112,12 @@ class Synthesis:
             drafts += self._as_drafts(prompts, completions, sampling)
             calls, tokens = calls + 1, tokens + sum(text.tokens for text in completions)
         packet: Mapping[str, Any] = {}
-        if self._brief.mode and self._context.cascade is not None and not mission.rounds:
+        if self._brief.mode and not mission.rounds:
             passages = mission.last(PassagesFound).passages
-            final = await self._context.cascade(self._context, self._brief, passages)
-            drafts, packet = [*drafts, final.draft], final.packet
-            calls, tokens = calls + final.model_calls, tokens + final.tokens
+            cascaded, final = await run_cascade(self._context, self._brief, passages)
+            drafts, packet = [*drafts, final], asdict(cascaded)
+            calls += 3 + bool(passages)
+            tokens += sum(stage.tokens for stage in cascaded.stages)
         return MethodDrafted(_with_prompts_once(drafts), packet, model_calls=calls, tokens=tokens)
 
     def _batches(
@@ -228,6 +237,65 @@ async def read_functions(
     for function in sorted(similar, key=lambda function: -function.likeness):
         nearest.setdefault(function.doc_id, function)  # several wishes of a seed may be found
     return [*nearest.values()]
+
+
+async def run_cascade(
+    context: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
+) -> tuple[CognitiveStatePacket, Draft]:
+    """Return the packet of all stages and the final draft."""
+    people, limits = context.personas, context.profile.limits
+    seed = int(digest(goal(brief))[:8], 16)
+
+    def sampling_of(persona: str) -> Sampling:
+        """Return how a persona writes a method: the most likely one, since one is wanted."""
+        own = context.profile.personas[persona].sampling
+        return replace(own, temperature=0.0, seed=seed, stop=STOP, seconds=STAGE_SECONDS)
+
+    async def write(persona: str, prompt: Prompt) -> Completion:
+        sampling = sampling_of(persona)
+        return (await context.roster.generate(persona, [prompt], sampling, writing=True))[0]
+
+    async def ask(
+        persona: str,
+        prompt: Prompt,
+        most: int,
+        schema: Mapping[str, Any],
+        read: Callable[[str], Stage],
+    ) -> Stage:
+        sampling = replace(sampling_of(persona), max_tokens=most, stop="", schema=schema)
+        answer = (await context.roster.generate(persona, [prompt], sampling))[0]
+        try:
+            return replace(read(answer.text), tokens=answer.tokens)
+        except ModelOutputError as error:
+            text = f"the answer could not be read: {error}"
+            return Stage(persona, skipped=text, tokens=answer.tokens)
+
+    first = await write("BRICK", ask_method(brief, people["BRICK"].system_prompt, None))
+    packet = CognitiveStatePacket(goal(brief)).after(
+        Stage("BRICK", tokens=first.tokens), read_method(brief, first.text)
+    )
+    remark = await ask(
+        "ROBIN",
+        talk.ask_whether_it_serves(brief, people["ROBIN"], packet),
+        limits.remark_tokens,
+        talk.serves_schema(limits),
+        lambda text: talk.read_whether_it_serves(text, limits),
+    )
+    packet = packet.after(remark)
+    facts = Stage("BABS", skipped="no passage was found")
+    if passages:
+        facts = await ask(
+            "BABS",
+            talk.ask_facts(brief, people["BABS"], packet, passages, limits),
+            limits.fact_tokens,
+            talk.facts_schema(len(passages), limits),
+            lambda text: talk.read_facts(text, passages, limits),
+        )
+    packet = packet.after(facts)
+    prompt = talk.ask_final(brief, people["ALFRED"], packet)
+    last = await write("ALFRED", prompt)
+    packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
+    return packet, draft_of(context, "ALFRED", prompt, last, sampling_of("ALFRED"), "cascade")
 
 
 def draft_of(

@@ -94,8 +94,8 @@ async def test_what_no_small_change_mends_is_told(think):
 
 
 async def test_one_that_forgets_has_no_voice_where_things_are_to_be_kept(image, cell):
-    forgets = " self.things = [thing]\n    return self.things"
-    keeps = ' self.things = [*getattr(self, "things", []), thing]\n    return self.things'
+    forgets = " self.things = [text]\n    return self.things"
+    keeps = ' self.things = [*getattr(self, "things", []), text]\n    return self.things'
     bodies = [forgets, keeps]
 
     def answer(prompt, sampling, index):

@@ -1,4 +1,4 @@
-"""bat_os.kernel.learning.cascade: a whole mission, with the real image, roster, cell."""
+"""bat_os.kernel.learning.candidates: a cascade, with the real image, roster and cell."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import pytest
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.brief import Brief
 from bat_os.core.mission import MethodDrafted
-from bat_os.core.packet import CognitiveStatePacket
 from bat_os.core.personas import PERSONAS
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
@@ -15,7 +14,6 @@ from bat_os.errors import ArgumentsError
 from bat_os.image.awakening import awaken
 from bat_os.image.missions import brief_digest
 from bat_os.image.store import ImageStore
-from bat_os.kernel.learning.cascade import run_cascade
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.snapshot import find
@@ -65,7 +63,7 @@ def think(image, cell):
     """Return a function that runs a mission in cascade: (body, packet, record, mind)."""
 
     async def run(answers, *, mode="cascade", document="Twice is two times the number."):
-        mind = replace(make_mind(image, cell, answers), cascade=run_cascade)
+        mind = make_mind(image, cell, answers)
         if document:
             await mind.catalog.learn("Double", document)
         mission_id = await open_mission(image, "double", 21, mode=mode)
@@ -78,18 +76,19 @@ def think(image, cell):
 
 
 async def test_the_final_version_is_one_more_candidate_and_the_packet_is_kept(think):
-    example_needed, plain, record, mind = await think(play())
-    packet = CognitiveStatePacket.from_plain(plain)
-    assert [stage.persona for stage in packet.stages] == ["BRICK", "ROBIN", "BABS", "ALFRED"]
-    assert packet.remarks == ("ROBIN: it helps to share", "BABS: twice is two times")
-    assert packet.stages[2].sources == ("document:Double",)
-    assert "return number * 2" in packet.draft
+    example_needed, packet, record, mind = await think(play())
+    _, robin, babs, _ = stages = packet["stages"]
+    assert [stage["persona"] for stage in stages] == ["BRICK", "ROBIN", "BABS", "ALFRED"]
+    assert robin["remarks"] == ("it helps to share",)
+    assert babs["remarks"] == ("twice is two times",)
+    assert babs["sources"] == ("document:Double",)
+    assert "return number * 2" in packet["draft"]
     drafted = next(e for e in record.mission.events if isinstance(e, MethodDrafted))
     assert (len(drafted.drafts), drafted.model_calls) == (4, 6)
     assert drafted.drafts[-1].persona == "ALFRED"
     assert example_needed["code"] == "EXAMPLE_WANTED"  # one of four has no vote of its own
     (told,) = (await VERBS["experience"](mind, check(Request("experience")), print))["experience"]
-    assert told["packet"]["draft"] == packet.draft
+    assert told["packet"]["draft"] == packet["draft"]
 
 
 async def test_where_it_is_chosen_its_provenance_says_how_it_was_drawn(think, image):
@@ -107,11 +106,12 @@ async def test_where_it_is_chosen_its_provenance_says_how_it_was_drawn(think, im
 
 
 async def test_a_stage_that_cannot_be_read_is_skipped_and_the_others_go_on(think):
-    _, plain, _, _ = await think(play(serves="I think so", facts="[]"))
-    packet = CognitiveStatePacket.from_plain(plain)
-    assert "could not be read" in packet.stages[1].skipped
-    assert "could not be read" in packet.stages[2].skipped
-    assert (packet.remarks, "return number * 2" in packet.draft) == ((), True)
+    _, packet, _, _ = await think(play(serves="I think so", facts="[]"))
+    _, robin, babs, _ = packet["stages"]
+    assert "could not be read" in robin["skipped"]
+    assert "could not be read" in babs["skipped"]
+    assert (robin["remarks"], babs["remarks"]) == ((), ())
+    assert "return number * 2" in packet["draft"]
 
 
 async def test_without_the_mode_nothing_of_it_happens(think):

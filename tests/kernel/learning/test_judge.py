@@ -63,7 +63,7 @@ async def test_without_an_example_a_doubted_answer_is_offered_and_not_refused(th
 
 
 async def test_a_doubted_answer_has_no_vote_against_others(think):
-    bodies = [" return [number]", " return number * 2"]
+    bodies = [" return [count]", " return count * 2"]
 
     def answers(prompt, sampling, index):
         return PLAN if sampling.schema is not None else bodies[sampling.temperature > 0]
