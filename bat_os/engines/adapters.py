@@ -285,11 +285,7 @@ _KEYS: Final[dict[str, Callable[[Any], bool]]] = {
 def _modules(
     tensors: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
 ) -> dict[str, tuple[int, int]]:
-    """Return path of each changed layer -> (inputs, outputs).
-
-    Raises:
-        ValueError: The tensors are not those of plain LoRA with this configuration.
-    """
+    """Return path of each changed layer -> (inputs, outputs)."""
     pairs: dict[str, dict[str, tuple[int, ...]]] = {}
     for tensor, shape in tensors.items():
         match = _TENSOR.match(tensor)
@@ -350,9 +346,6 @@ def attach_adapter(net: Any, handle: str, adapter: AdapterFiles) -> None:
         net: The model, its weights in place.
         handle: What peft is to know the adapter by; fit to be the name of a module.
         adapter: Its files.
-
-    Raises:
-        ModelError: It does not fit, or its weights cannot be read; ``net`` works as before.
     """
     reason = misfit(net, adapter)
     if reason:

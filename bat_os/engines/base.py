@@ -93,12 +93,7 @@ def package_folder(name: str) -> Path | None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that transformers would load from ``folder``.
-
-    Raises:
-        OSError: There are none, or the index cannot be read.
-        ValueError: The index is not what it should be.
-    """
+    """Return the safetensors files that transformers would load from ``folder``."""
     if (folder / _ONE_FILE).is_file():
         return [folder / _ONE_FILE]
     if not (folder / _INDEX).is_file():
@@ -145,11 +140,7 @@ async def run_module(module: str, arguments: Sequence[str], hear: Callable[[str]
 async def run_step(
     module: str, arguments: Sequence[str], progress: Callable[[str], None], failure: str
 ) -> None:
-    """Run a module that prints its progress; see ``run_module``.
-
-    Raises:
-        ModelError: The child failed; the message is its last line, or ``failure``.
-    """
+    """Run a module that prints its progress; see ``run_module``."""
     last = ""
 
     def hear(line: str) -> None:
@@ -168,12 +159,7 @@ def say_line(line: str) -> None:
 
 
 def check_sampling(sampling: Sampling) -> None:
-    """Refuse what no engine can follow; takes half a millisecond if there is a schema.
-
-    Raises:
-        ArgumentsError: ``stop`` is not a regular expression, or ``schema`` is not a JSON Schema
-            that llguidance can follow; ``details["field"]`` says which.
-    """
+    """Refuse what no engine can follow; takes half a millisecond if there is a schema."""
     try:
         re.compile(sampling.stop)
     except (re.error, RecursionError) as error:

@@ -143,9 +143,6 @@ def choose_files(files: Sequence[RemoteFile], only: str = "") -> list[RemoteFile
     """Return the files of a repository that a model needs, sorted by name.
 
     Safetensors where there are any, with configuration and tokenizer; else one GGUF file.
-
-    Raises:
-        ModelError: There are no weights of these forms, or several GGUF files and no choice.
     """
     usable = sorted((file for file in files if _is_usable(file.name)), key=lambda file: file.name)
     ggufs = [file for file in usable if file.name.endswith(".gguf")]
@@ -321,11 +318,7 @@ def _explained(repo: str, revision: str) -> Iterator[None]:
 
 
 def _remote(sibling: Any) -> RemoteFile:
-    """Return one entry of the hub's list, checked.
-
-    Raises:
-        ValueError: It is not one.
-    """
+    """Return one entry of the hub's list, checked."""
     size, lfs = sibling.size, sibling.lfs
     sha256 = str(lfs.sha256) if lfs else ""
     if type(size) is not int or size < 0 or not re.fullmatch(r"([0-9a-f]{64})?", sha256):

@@ -448,12 +448,7 @@ def _identify(file: Path) -> tuple[Any, ...]:
 
 
 async def try_file(file: Path, threads: int, context: int) -> None:
-    """Load ``file`` in a child process and make it write; takes about a second per 100 MB.
-
-    Raises:
-        ModelError: It failed or crashed.
-        ModelMemoryError: The system killed it.
-    """
+    """Load ``file`` in a child process and make it write; takes about a second per 100 MB."""
     lines: list[str] = []
     arguments = [str(file), str(threads), str(context)]
     status = await run_module("bat_os.engines.llamacpp", arguments, lines.append)

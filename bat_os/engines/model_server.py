@@ -91,11 +91,7 @@ class Breaker:
 
 
 def check_url(url: str, *, insecure: bool) -> str:
-    """Return the address of the API, ending in a version such as ``/v1``.
-
-    Raises:
-        SettingsError: It is not a URL, has a password in it, or is plain HTTP to another machine.
-    """
+    """Return the address of the API, ending in a version such as ``/v1``."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -183,12 +179,7 @@ class Connection:
             ) from error
 
     async def read_events(self, reply: httpx2.Response, most: int) -> AsyncGenerator[Event, None]:
-        """Yield the events of a stream, up to its end mark, or a whole reply as one.
-
-        Raises:
-            ModelOutputError: More than ``most`` bytes, or an event that cannot be read.
-            ModelError: The server reports an error.
-        """
+        """Yield the events of a stream, up to its end mark, or a whole reply as one."""
         if reply.headers.get("content-type", "").startswith("application/json"):
             yield _read_event(self._parse(await _read_body(reply, most)))
             return

@@ -133,12 +133,7 @@ class ModelMemory:
         return self.models[name]
 
     async def bring_in(self, model: KnownModel) -> None:
-        """Load the model, unless it is loaded; others go where the budget asks for it.
-
-        Raises:
-            ModelError: It cannot be had.
-            ModelMemoryError: It does not fit, though all others left.
-        """
+        """Load the model, unless it is loaded; others go where the budget asks for it."""
         if model.is_remote:
             await model.engine.load()
             return

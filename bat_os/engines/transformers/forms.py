@@ -34,13 +34,7 @@ _TYPES: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def measure_stored(folder: Path) -> Stored:
-    """Return the facts about the weights in ``folder``; reads headers only.
-
-    Raises:
-        OSError: A file is missing.
-        ValueError: A file is not what it should be.
-        SafetensorError: A file is damaged.
-    """
+    """Return the facts about the weights in ``folder``; reads headers only."""
     if not (folder / CONFIG).is_file():
         raise OSError(f"{CONFIG} is missing")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -179,10 +173,6 @@ def quantize_folder(
         progress: Called with a line for each step.
         kind: ``"cpu"`` or ``"cuda"``; "" takes a GPU where there is one. The two round
             differently now and then.
-
-    Raises:
-        ModelError: ``source`` cannot be read, is packed already, or bitsandbytes cannot be had.
-        ModelMemoryError: There is no room to do it.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -43,13 +43,7 @@ SPREAD_SHARE: Final = 0.85
 
 
 def load_model(folder: Path, form: Form, device: Device) -> LoadedModel:
-    """Return the model in ``folder``, in this form.
-
-    Raises:
-        OSError: A file is missing.
-        ValueError: A file is not what it should be, or weights are missing.
-        MemoryError: It does not fit.
-    """
+    """Return the model in ``folder``, in this form."""
     from transformers import AutoModelForCausalLM, AutoTokenizer  # heavy, after base.prepare
 
     usual = torch.get_default_dtype()
@@ -225,13 +219,7 @@ class StoredWeights:
         _move_adapters(net, torch.device("cpu"))
 
     def attach(self, net: Any) -> None:
-        """Take the parameters back.
-
-        Raises:
-            OSError: A file is gone.
-            SafetensorError: A file is damaged.
-            KeyError: A parameter is no longer in it.
-        """
+        """Take the parameters back."""
         with ExitStack() as opened:
             stored = {
                 file: opened.enter_context(safe_open(file, "pt", device=str(self._device)))
