@@ -1,7 +1,7 @@
 """GGUF files: checked before anything loads them, and converted for transformers.
 
-``read_header`` looks at the header alone and finds files that are cut short or forged, on
-which native loaders abort. ``convert_gguf`` writes safetensors, config and tokenizer:
+``check_header`` finds files that are cut short or forged, on which native loaders abort.
+``convert_gguf`` writes safetensors, config and tokenizer:
 
     python -m bat_os.engines.gguf SOURCE FOLDER     one line of progress per step on stdout
 
@@ -11,10 +11,10 @@ That is done once per model, in a child process (``convert_in_child``): the conv
 
 from __future__ import annotations
 
+import math
 import shutil
 import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -33,29 +33,8 @@ _TEXT, _ARRAY = 8, 9
 _SCALARS: Final = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 
 
-@dataclass(frozen=True, slots=True)
-class GgufHeader:
-    """What the header of a GGUF file says.
-
-    Attributes:
-        version: Of the format, 2 or 3.
-        architecture: ``general.architecture``, as ``llama``.
-        facts: Every key whose value is a text or a number; lists are left out.
-        tensors: How many.
-        parameters: Weights in all tensors together.
-        bytes: Size of the file.
-    """
-
-    version: int
-    architecture: str
-    facts: dict[str, Any]
-    tensors: int
-    parameters: int
-    bytes: int
-
-
-def read_header(path: Path) -> GgufHeader:
-    """Return what the header says; reads no weights, and takes some 0.2 s.
+def check_header(path: Path) -> None:
+    """Refuse a file that cannot be used; reads no weights, and takes some 0.2 s.
 
     Raises:
         ModelError: It is not a GGUF file, a part is missing at its end, or its header
@@ -63,8 +42,7 @@ def read_header(path: Path) -> GgufHeader:
     """
     try:
         with path.open("rb") as stream:
-            size = path.stat().st_size
-            return _Reader(stream, size).header()
+            _Reader(stream, path.stat().st_size).check()
     except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(
             f"{path.name} is not a GGUF file that can be used: {error}; fetch it again"
@@ -78,7 +56,7 @@ class _Reader:
         self._stream = stream
         self._size = size
 
-    def header(self) -> GgufHeader:
+    def check(self) -> None:
         if self._take(4) != b"GGUF":
             raise ValueError("it does not begin with GGUF")
         version = self._number("I")
@@ -86,40 +64,31 @@ class _Reader:
             raise ValueError(f"version {version} of the format; 2 and 3 are known")
         tensors = self._count("tensors", MAX_TENSORS)
         keys = self._count("keys", MAX_KEYS)
-        pairs = [(self._text(), self._value(self._number("I"))) for _ in range(keys)]
-        facts = {key: value for key, value in pairs if value is not None}
-        architecture = facts.get("general.architecture")
-        if type(architecture) is not str:
+        facts = {self._text(): self._value(self._number("I")) for _ in range(keys)}
+        if type(facts.get("general.architecture")) is not str:
             raise ValueError("it does not say its architecture")
-        parameters = self._check_tensors(tensors, facts.get("general.alignment", 32))
-        return GgufHeader(version, architecture, facts, tensors, parameters, self._size)
+        self._check_tensors(tensors, facts.get("general.alignment", 32))
 
-    def _check_tensors(self, count: int, alignment: Any) -> int:
-        """Return the sum of all weights, after a look whether the file has them all."""
+    def _check_tensors(self, count: int, alignment: Any) -> None:
+        """Refuse a file that lacks some of its weights."""
         # Half a second of imports, for a table of block sizes.
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
         if type(alignment) is not int or not 0 < alignment <= 1 << 20:
             raise ValueError(f"an alignment of {alignment!r}")
-        parameters: int = 0
         end = 0
         for _ in range(count):
             name = self._text()
             sides: list[int] = [self._number("Q") for _ in range(self._count("sides", 8, "I"))]
-            weights = 1
-            for side in sides:
-                weights *= side
-            block: int
+            weights = math.prod(sides)
             block, in_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(self._number("I"))]
             offset = self._number("Q")
             if weights > 1 << 48 or offset % alignment:
                 raise ValueError(f"tensor {name[:60]!r} lies where it cannot")
-            parameters += weights
             end = max(end, offset + weights // block * in_bytes)
         start = -(-self._stream.tell() // alignment) * alignment
         if start + end > self._size:
             raise ValueError(f"{start + end - self._size} of {start + end} bytes are missing")
-        return parameters
 
     def _value(self, kind: int) -> Any:
         """Return a text or a number; None for an array, which is passed over."""
@@ -182,7 +151,7 @@ def convert_gguf(source: Path, folder: Path, progress: Callable[[str], None]) ->
     """
     if not source.is_file():
         raise ModelError(f"there is no file {source}; install the model again")
-    read_header(source)
+    check_header(source)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -72,7 +72,7 @@ async def ingest_file(
 ) -> str:
     """Add a single GGUF file as it is; return the model's digest.
 
-    The first bytes are checked here; ``engines.gguf.read_header`` checks the whole header.
+    The first bytes are checked here; ``engines.gguf.check_header`` checks the whole header.
     """
     if not await asyncio.to_thread(path.is_file):
         raise NotFoundError(f"model {name}: there is no file {path}")

@@ -8,11 +8,11 @@ import pytest
 
 from bat_os.engines.embedding import packaged_minilm
 from bat_os.engines.gguf import (
+    check_header,
     convert_gguf,
     convert_in_child,
     main,
     packaged_gguf,
-    read_header,
 )
 from bat_os.errors import ModelError
 
@@ -58,14 +58,8 @@ def write_gguf(path, *, architecture="llama", tensors=1, rows=2, offset=0, kind=
     return path
 
 
-def test_the_header_tells_what_the_file_holds(tmp_path):
-    path = write_gguf(tmp_path / "m.gguf")
-    header = read_header(path)
-
-    assert (header.version, header.architecture, header.tensors) == (3, "llama", 1)
-    assert header.facts == {"general.architecture": "llama", "general.licence": "MIT"}
-    assert header.parameters == 64
-    assert header.bytes == path.stat().st_size
+def test_a_whole_file_is_accepted(tmp_path):
+    check_header(write_gguf(tmp_path / "m.gguf"))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +76,7 @@ def test_the_header_tells_what_the_file_holds(tmp_path):
 def test_a_file_that_is_cut_short_or_forged_is_refused(tmp_path, wrong, said):
     path = write_gguf(tmp_path / "m.gguf", **wrong)
     with pytest.raises(ModelError, match=said):
-        read_header(path)
+        check_header(path)
 
 
 def test_no_change_of_a_byte_in_the_header_breaks_the_check(tmp_path):
@@ -91,17 +85,14 @@ def test_no_change_of_a_byte_in_the_header_breaks_the_check(tmp_path):
     for place in range(len(content) - 256):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
         try:
-            read_header(path)
+            check_header(path)
         except ModelError as error:
             assert "fetch it again" in str(error)  # noqa: PT017 - some changes do no harm
 
 
 @pytest.mark.model
 def test_the_packaged_model_has_a_sound_header():
-    header = read_header(packaged_gguf())
-
-    assert header.architecture == "llama"
-    assert header.parameters == 134_515_008
+    check_header(packaged_gguf())
 
 
 @pytest.mark.slow
