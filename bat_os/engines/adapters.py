@@ -16,16 +16,16 @@ import json
 import logging
 import re
 import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from bat_os.core.schema import Meta, Record, convert, number, text
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ MAX_CONFIG: Final = 1 << 20
 MAX_RANK: Final = 256
 # peft writes "all-linear" as the full path of every layer.
 MAX_TARGETS: Final = 5_000
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*\Z", re.ASCII)
 _TENSOR: Final = re.compile(
     r"base_model\.model\.([A-Za-z0-9_.]{1,300})\.lora_([AB])\.weight\Z", re.ASCII
 )
@@ -46,31 +45,54 @@ _QUANTIZED: Final = re.compile(r"(.+\.weight)\.quant_state\.bitsandbytes__\w+\Z"
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    """A LoRA adapter that was read and found sound.
+    """A LoRA adapter that was read and is sound.
 
     Attributes:
         name: Of its folder or file.
         weights: The safetensors file.
-        config: As in adapter_config.json.
-        rank: ``r``; with a ``rank_pattern`` single modules may have another.
-        alpha: Scale; the adapter's part counts ``alpha / rank``.
-        targets: Names of the linear layers that it changes, sorted.
+        config: As in adapter_config.json; ``_Config`` has accepted it.
         base: The model it was trained on, as the trainer called it; "" where unknown.
         tensors: Name of each tensor -> shape.
         modules: Path of each changed layer -> (inputs, outputs).
-        bytes: Size of the weights file.
     """
 
     name: str
     weights: Path
     config: Mapping[str, Any]
-    rank: int
-    alpha: float
-    targets: tuple[str, ...]
     base: str
     tensors: Mapping[str, tuple[int, ...]]
     modules: Mapping[str, tuple[int, int]]
-    bytes: int
+
+
+_Name = Annotated[str, text(200, pattern=r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")]
+_Positive = Annotated[float, Meta(gt=0, le=1e6, description="a number above 0, at most 1,000,000")]
+_Number = Annotated[float, number(0, 1e6)]
+_Label = Annotated[str, text(300)] | None
+# peft takes the keys for regular expressions, so only plain names are accepted.
+_Pattern = dict[_Name, _Number] | None
+
+
+class _Config(Record, frozen=True):
+    """What a configuration may say. Any other key must be null, false or empty: it does nothing."""
+
+    peft_type: Literal["LORA"]
+    r: Annotated[int, number(1, MAX_RANK)]
+    lora_alpha: _Positive
+    target_modules: Annotated[list[_Name], Meta(min_length=1, max_length=MAX_TARGETS)]
+    task_type: Literal["CAUSAL_LM"] | None = None
+    lora_dropout: Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")] = 0
+    rank_pattern: _Pattern = None
+    alpha_pattern: _Pattern = None
+    bias: Literal["none"] = "none"
+    # Others change the weights of the base when the adapter is put on.
+    init_lora_weights: bool | Literal["gaussian"] = True
+    use_rslora: bool = False
+    inference_mode: bool = False
+    base_model_name_or_path: _Label = None
+    revision: _Label = None
+    peft_version: _Label = None
+    megatron_core: Literal["megatron.core"] | None = None  # peft writes it always
+    qalora_group_size: _Number | None = None
 
 
 def scan_adapters(root: Path) -> list[tuple[str, Path]]:
@@ -79,18 +101,18 @@ def scan_adapters(root: Path) -> list[tuple[str, Path]]:
     Sub-folders with an adapter_config.json and single safetensors files; hidden ones are
     left alone. Nothing is read: ``read_adapter`` says what is wrong with one.
     """
-    found: dict[str, Path] = {}
+    adapters: dict[str, Path] = {}
     entries = [] if not root.is_dir() else [e for e in root.iterdir() if e.name[0] != "."]
     for path in sorted(entries, key=lambda entry: (entry.is_file(), entry.name)):
         single = path.is_file() and path.suffix == ".safetensors"
         if not single and not (path / CONFIG).is_file():
             continue
         name = path.stem if single else path.name
-        if name in found:
+        if name in adapters:
             log.warning("adapter %s: %s is skipped; its folder is used", name, path.name)
         else:
-            found[name] = path
-    return sorted(found.items())
+            adapters[name] = path
+    return sorted(adapters.items())
 
 
 def read_adapter(path: Path) -> AdapterFiles:
@@ -101,30 +123,28 @@ def read_adapter(path: Path) -> AdapterFiles:
     """
     single = not path.is_dir()
     name = path.stem if single else path.name
+    try:
+        return _read(path, name, single=single)
+    except (OSError, SafetensorError, ValueError, RecursionError, ModelError) as error:
+        raise ModelError(f"adapter {name} cannot be used: {error}", adapter=name) from error
+
+
+def _read(path: Path, name: str, *, single: bool) -> AdapterFiles:
     weights = path if single else path / WEIGHTS
-    with _sound(name):
-        if not weights.is_file():
-            raise ValueError(f"there is no {weights.name}; only safetensors are read")
-        size = weights.stat().st_size
-        if size > MAX_BYTES:
-            raise ValueError(f"{size} bytes are more than {MAX_BYTES}")
-        tensors, metadata = _read_header(weights)
-        beside = path.with_suffix(".json") if single else path / CONFIG
-        config = _read_config(beside, metadata if single else {})
-        _check_config(config)
-        modules = _modules(tensors, config)
-    return AdapterFiles(
-        name=name,
-        weights=weights,
-        config=config,
-        rank=config["r"],
-        alpha=float(config["lora_alpha"]),
-        targets=tuple(sorted(config["target_modules"])),
-        base=config.get("base_model_name_or_path") or "",
-        tensors=tensors,
-        modules=modules,
-        bytes=size,
-    )
+    if not weights.is_file():
+        raise ValueError(f"there is no {weights.name}; only safetensors are read")
+    if (size := weights.stat().st_size) > MAX_BYTES:
+        raise ValueError(f"{size} bytes are more than {MAX_BYTES}")
+    tensors, metadata = _read_header(weights)
+    beside = path.with_suffix(".json") if single else path / CONFIG
+    config = json.loads(_read_text(beside, metadata if single else {}))
+    said = config
+    if isinstance(config, dict):
+        known, empty = _Config.__struct_fields__, (None, False, {}, [], "")
+        said = {key: value for key, value in config.items() if key in known or value not in empty}
+    checked = convert(said, _Config, ModelError, "its configuration")
+    base = checked.base_model_name_or_path or ""
+    return AdapterFiles(name, weights, config, base, tensors, _modules(tensors, checked))
 
 
 def as_folder(adapter: AdapterFiles, scratch: Path) -> Path:
@@ -134,8 +154,8 @@ def as_folder(adapter: AdapterFiles, scratch: Path) -> Path:
     folder = scratch / adapter.name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(adapter.weights, folder / WEIGHTS)
-    text = json.dumps(dict(adapter.config), indent=2, sort_keys=True)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+    config = json.dumps(adapter.config, indent=2, sort_keys=True)
+    (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
     return folder
 
 
@@ -164,11 +184,7 @@ def find_base(adapter: AdapterFiles, bases: Mapping[str, Path]) -> tuple[str, st
     """Return (name of the base, "") or ("", why there is none).
 
     The base that the adapter names, if it is there; it has to fit. Else the only one that
-    fits by shapes.
-
-    Args:
-        adapter: What ``read_adapter`` gave.
-        bases: Name of each model -> its folder.
+    fits by shapes. ``bases`` has each model's name and folder.
     """
     named = [name for name, folder in bases.items() if _is_named(adapter.base, name, folder)]
     reasons = {name: fits(adapter, bases[name]) for name in named or bases}
@@ -176,8 +192,8 @@ def find_base(adapter: AdapterFiles, bases: Mapping[str, Path]) -> tuple[str, st
     if len(fitting) == 1:
         return fitting[0], ""
     if fitting:
-        text = ", ".join(sorted(fitting))
-        return "", f"it fits {text} alike; name one as base_model_name_or_path in its {CONFIG}"
+        names = ", ".join(sorted(fitting))
+        return "", f"it fits {names} alike; name one as base_model_name_or_path in its {CONFIG}"
     if not reasons:
         return "", "there is no model that it could belong to"
     return "", "; ".join(f"not for {name}: {reason}" for name, reason in sorted(reasons.items()))
@@ -196,14 +212,6 @@ def _is_named(base: str, name: str, folder: Path) -> bool:
     return wanted in (name.casefold(), own)
 
 
-@contextmanager
-def _sound(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise ModelError(f"adapter {name} cannot be used: {error}", adapter=name) from error
-
-
 def _read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """Return name -> shape of all tensors, and the metadata; loads no tensor."""
     with safe_open(path, framework="np") as file:
@@ -211,80 +219,19 @@ def _read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]
         return shapes, dict(file.metadata() or {})
 
 
-def _read_config(beside: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    text = metadata.get("adapter_config", "")
+def _read_text(beside: Path, metadata: Mapping[str, str]) -> str:
+    """Return the configuration's JSON."""
+    config = metadata.get("adapter_config", "")
     if beside.is_file():
         if beside.stat().st_size > MAX_CONFIG:
             raise ValueError(f"{beside.name} is larger than {MAX_CONFIG} bytes")
-        text = beside.read_text(encoding="utf-8")
-    if not text:
+        config = beside.read_text(encoding="utf-8")
+    if not config:
         raise ValueError(f"there is no {beside.name} with its configuration")
-    config = json.loads(text)
-    if not isinstance(config, dict):
-        raise ValueError("its configuration is not a JSON object")  # noqa: TRY004 - bad content
     return config
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
-    for key in ("peft_type", "r", "lora_alpha", "target_modules"):
-        if key not in config:
-            raise ValueError(f"its configuration lacks {key}")
-    for key, value in config.items():
-        allowed = _KEYS.get(key)
-        if not (value in (None, False, {}, [], "") if allowed is None else allowed(value)):
-            shown = json.dumps(value)[:60]
-            raise ValueError(f"its configuration has {key[:60]!r} = {shown}, which is not taken")
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 1e6
-
-
-def _is_text(value: Any) -> bool:
-    return value is None or (type(value) is str and len(value) <= 300)
-
-
-def _is_plain(value: Any) -> bool:
-    return type(value) is str and len(value) <= 200 and bool(_PLAIN.match(value))
-
-
-def _is_pattern(value: Any) -> bool:
-    """Peft takes the keys for regular expressions, so only plain names are let through."""
-    if value is None:
-        return True
-    return (
-        type(value) is dict and all(map(_is_plain, value)) and all(map(_is_number, value.values()))
-    )
-
-
-# What a configuration may say. Any other key must be null, false or empty: then it does nothing.
-_KEYS: Final[dict[str, Callable[[Any], bool]]] = {
-    "peft_type": lambda value: value == "LORA",
-    "task_type": lambda value: value in (None, "CAUSAL_LM"),
-    "r": lambda value: type(value) is int and 1 <= value <= MAX_RANK,
-    "lora_alpha": lambda value: _is_number(value) and value > 0,
-    "target_modules": lambda value: (
-        type(value) is list and 0 < len(value) <= MAX_TARGETS and all(map(_is_plain, value))
-    ),
-    "lora_dropout": lambda value: _is_number(value) and value < 1,
-    "rank_pattern": _is_pattern,
-    "alpha_pattern": _is_pattern,
-    "bias": lambda value: value == "none",
-    # Others change the weights of the base when the adapter is put on.
-    "init_lora_weights": lambda value: value in (True, False, "gaussian"),
-    "use_rslora": lambda value: type(value) is bool,
-    "inference_mode": lambda value: type(value) is bool,
-    "base_model_name_or_path": _is_text,
-    "revision": _is_text,
-    "peft_version": _is_text,
-    "megatron_core": lambda value: value in (None, "megatron.core"),  # peft writes it always
-    "qalora_group_size": lambda value: value is None or _is_number(value),
-}
-
-
-def _modules(
-    tensors: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
-) -> dict[str, tuple[int, int]]:
+def _modules(tensors: Mapping[str, tuple[int, ...]], config: _Config) -> dict[str, tuple[int, int]]:
     """Return path of each changed layer -> (inputs, outputs)."""
     pairs: dict[str, dict[str, tuple[int, ...]]] = {}
     for tensor, shape in tensors.items():
@@ -292,16 +239,16 @@ def _modules(
         if not match or len(shape) != 2:
             raise ValueError(f"{tensor[:100]!r} is not a tensor of LoRA on a linear layer")
         pairs.setdefault(match[1], {})[match[2]] = shape
-    wanted = set(config["target_modules"])
+    wanted = set(config.target_modules)
     left = set(wanted)
-    ranks = {config["r"], *(config.get("rank_pattern") or {}).values()}
+    ranks = {config.r, *(config.rank_pattern or {}).values()}
     modules = {}
     for module, sides in pairs.items():
         if len(sides) != 2:
             raise ValueError(f"{module} has only one of its two tensors")
         (rank, inputs), (outputs, other) = sides["A"], sides["B"]
         if rank != other or rank not in ranks or rank > MAX_RANK:
-            raise ValueError(f"{module} has rank {rank}, and its configuration {config['r']}")
+            raise ValueError(f"{module} has rank {rank}, and its configuration {config.r}")
         parts = module.split(".")
         targets = wanted & {".".join(parts[start:]) for start in range(len(parts))}
         if not targets:
@@ -335,27 +282,20 @@ def _shape_of(module: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, 
     return next((shapes[name] for name in names if name in shapes), None)
 
 
-# What peft gets of the configuration.
-_SETTINGS = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
-
-
 def attach_adapter(net: Any, handle: str, adapter: AdapterFiles) -> None:
     """Put ``adapter`` on ``net``; only ``use_adapter`` says whether it is used.
 
-    Args:
-        net: The model, its weights in place.
-        handle: What peft is to know the adapter by; fit to be the name of a module.
-        adapter: Its files.
+    ``handle`` is what peft knows the adapter by; it has to be fit for the name of a module.
     """
-    reason = misfit(net, adapter)
-    if reason:
+    if reason := misfit(net, adapter):
         raise ModelError(
             f"adapter {adapter.name} does not fit the model: {reason}; "
             "use one that was trained on this model"
         )
     from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict  # heavy
 
-    settings = {key: adapter.config[key] for key in _SETTINGS if adapter.config.get(key)}
+    keys = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
+    settings = {key: adapter.config[key] for key in keys if adapter.config.get(key)}
     config = LoraConfig(target_modules=sorted(adapter.modules), **settings)
     try:
         state = _read_weights(adapter, net.dtype)

@@ -64,11 +64,10 @@ def adapter(tmp_path):
 def test_an_adapter_of_peft_is_read_without_loading_its_tensors(adapter):
     read = read_adapter(adapter)
 
-    assert (read.name, read.rank, read.alpha, read.base) == ("writer", 4, 8.0, "someone/tiny")
-    assert read.targets == ("mlp.up_proj", "q_proj")
+    assert (read.name, read.base) == ("writer", "someone/tiny")
+    assert (read.config["r"], read.config["lora_alpha"]) == (4, 8)
     assert read.modules == LAYERS
     assert read.tensors["base_model.model.model.layers.0.mlp.up_proj.lora_B.weight"] == (40, 4)
-    assert read.bytes == (adapter / WEIGHTS).stat().st_size
     assert as_folder(read, adapter.parent / "unused") == adapter
 
 
@@ -110,9 +109,9 @@ def test_the_folder_of_adapters_is_scanned_by_name(adapter, tmp_path):
     ("changes", "said"),
     [
         ({"peft_type": "IA3"}, "peft_type"),
-        ({"r": 0}, "'r' = 0"),
-        ({"r": 257}, "'r' = 257"),
-        ({"r": True}, "'r' = true"),
+        ({"r": 0}, "r must be a whole number from 1 to 256, not 0"),
+        ({"r": 257}, "not 257"),
+        ({"r": True}, "not true"),
         ({"lora_alpha": float("nan")}, "lora_alpha"),
         ({"target_modules": "all-linear"}, "target_modules"),
         ({"target_modules": ["(a+)+$"]}, "target_modules"),
@@ -139,10 +138,10 @@ def test_a_configuration_that_asks_for_more_than_plain_lora_is_refused(tmp_path,
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[]", "not a JSON object"),
+        ("[]", "must be a map"),
         ("{", "Expecting"),
         ("[" * 100_000, "recursion"),
-        ('{"r": 4}', "lacks peft_type"),
+        ('{"r": 4}', "peft_type is missing"),
         ("", "no adapter_config.json with its configuration"),
     ],
 )
