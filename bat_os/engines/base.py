@@ -158,6 +158,11 @@ def say_line(line: str) -> None:
     sys.stdout.flush()
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says in short; the name of its class if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def check_sampling(sampling: Sampling) -> None:
     """Refuse what no engine can follow; takes half a millisecond if there is a schema."""
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from safetensors import SafetensorError
 
-from bat_os.engines.base import default_threads, package_folder, prepare
+from bat_os.engines.base import default_threads, first_line, package_folder, prepare
 from bat_os.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ class MiniLmEmbedder:
             return np.zeros((0, WIDTH), dtype=np.float32)
         async with self._finding:
             if self._path is None:
-                self._path = await self._find()
+                try:
+                    self._path = await self._folder()
+                except ImageError as error:
+                    raise ModelError(f"the embedding model: {error}") from error
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, self._embed, self._path, list(texts))
 
@@ -74,29 +77,19 @@ class MiniLmEmbedder:
         self._model = None
         gc.collect()
 
-    async def _find(self) -> Path:
-        try:
-            return await self._folder()
-        except ImageError as error:
-            raise ModelError(f"the embedding model: {error}") from error
-
     def _embed(self, folder: Path, texts: list[str]) -> NDArray[np.float32]:
         try:
             if self._model is None:
-                self._model = _load(folder, self._threads)
+                prepare(self._threads)
+                from sentence_transformers import SentenceTransformer  # heavy, after the switches
+
+                self._model = SentenceTransformer(
+                    str(folder), device="cpu", local_files_only=True, trust_remote_code=False
+                )
             vectors = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
         except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"the embedding model in {folder} failed: {reason}; store its files again"
+                f"the embedding model in {folder} failed: {first_line(error)}; "
+                "store its files again"
             ) from error
         return np.asarray(vectors, dtype=np.float32)
-
-
-def _load(folder: Path, threads: int) -> Any:
-    prepare(threads)
-    from sentence_transformers import SentenceTransformer  # heavy, and after the switches
-
-    return SentenceTransformer(
-        str(folder), device="cpu", local_files_only=True, trust_remote_code=False
-    )

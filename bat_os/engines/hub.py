@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.engines.base import run_module
+from bat_os.engines.base import first_line, run_module, say_line
 from bat_os.errors import ArgumentsError, ModelError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ TRIES: Final = 5
 TIMEOUT: Final = 30.0
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?\Z", re.ASCII)
 _REVISION: Final = re.compile(r"[A-Za-z0-9][\w./-]{0,99}\Z", re.ASCII)
+# Of sub-folders only those of sentence-transformers (1_Pooling) count; others hold the same
+# weights in other forms.
 _PATH: Final = re.compile(r"(\d+_\w+/)?(?!\.)[\w.+() -]{1,150}\Z", re.ASCII)
 _LICENCE: Final = re.compile(r"(LICEN[CS]E|NOTICE|USE_POLICY)[\w-]*(\.md)?\Z", re.ASCII)
 # Large GGUF files come in parts: -00001-of-00003.
@@ -49,38 +51,23 @@ _PART: Final = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch brought; goes into the model's ``meta``.
-
-    Attributes:
-        repo: Id on the hub.
-        revision: The commit, also where a branch was asked for.
-        licence: As the model's card says; "" where it does not.
-        files: How many.
-        bytes: Of all files.
-    """
+    """What a fetch brought; goes into the model's ``meta``."""
 
     repo: str
-    revision: str
-    licence: str
+    revision: str  # the commit, also where a branch was asked for
+    licence: str  # as the model's card says; "" where it does not
     files: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file on the hub.
+    """One file on the hub."""
 
-    Attributes:
-        name: With ``/`` for folders.
-        size: In bytes.
-        sha256: Of large files; else "".
-        blob: Git's hash of the file; "" where unknown.
-    """
-
-    name: str
+    name: str  # with ``/`` for folders
     size: int
-    sha256: str = ""
-    blob: str = ""
+    sha256: str = ""  # of large files
+    blob: str = ""  # Git's hash of the file, where it is known
 
 
 async def fetch(
@@ -97,7 +84,7 @@ async def fetch(
     Args:
         repo: ``owner/name``.
         revision: Branch, tag or commit.
-        folder: For this model alone; made where it is missing.
+        folder: For this model alone; created if it is missing.
         progress: Called with one line per second at most.
         endpoint: Another hub than the public one; the user's sign-in is not sent there.
         only: Name or pattern of the GGUF file to take where a repository has several.
@@ -144,23 +131,30 @@ def choose_files(files: Sequence[RemoteFile], only: str = "") -> list[RemoteFile
 
     Safetensors where there are any, with configuration and tokenizer; else one GGUF file.
     """
-    usable = sorted((file for file in files if _is_usable(file.name)), key=lambda file: file.name)
-    ggufs = [file for file in usable if file.name.endswith(".gguf")]
-    rest = [file for file in usable if not file.name.endswith(".gguf")]
+    usable = sorted(
+        (
+            file
+            for file in files
+            if _PATH.match(file.name)
+            and (file.name.endswith(SUFFIXES) or _LICENCE.match(file.name))
+        ),
+        key=lambda file: file.name,
+    )
+    ggufs = {file: _PART.sub("", file.name) for file in usable if file.name.endswith(".gguf")}
+    rest = [file for file in usable if file not in ggufs]
     tensors = [file.name for file in rest if file.name.endswith(".safetensors")]
     if tensors and not only:
         # Mistral's repositories have all weights twice.
         twice = any(not name.startswith("consolidated") for name in tensors)
         return [file for file in rest if not (twice and file.name.startswith("consolidated"))]
-    wanted = [file for file in ggufs if fnmatch.fnmatch(_PART.sub("", file.name), only or "*")]
-    names = sorted({_PART.sub("", file.name) for file in wanted})
-    if len(names) == 1:
-        return wanted
-    if names:
-        raise ModelError(f"it has several GGUF files; choose one: {', '.join(names[:30])}")
+    wanted = {file: name for file, name in ggufs.items() if fnmatch.fnmatch(name, only or "*")}
+    names = ", ".join(sorted(set((wanted or ggufs).values()))[:30])
+    if len(set(wanted.values())) == 1:
+        return list(wanted)
+    if wanted:
+        raise ModelError(f"it has several GGUF files; choose one: {names}")
     if ggufs:
-        text = ", ".join(sorted({_PART.sub("", file.name) for file in ggufs})[:30])
-        raise ModelError(f"it has no GGUF file {only}; there are: {text}")
+        raise ModelError(f"it has no GGUF file {only}; there are: {names}")
     raise ModelError(
         "it has no weights as safetensors or GGUF; pickled weights (.bin, .pt) are not used, "
         "since loading them can run foreign code"
@@ -181,7 +175,7 @@ def fetch_here(
         info = hub.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
         licence = str(getattr(info.card_data, "license", None) or "")[:60]
         try:
-            files = choose_files([_remote(sibling) for sibling in info.siblings or ()], only)
+            files = choose_files([_read_entry(entry) for entry in info.siblings or ()], only)
         except ModelError as error:
             raise ModelError(f"{repo}: {error}") from error
         if len(files) > MAX_FILES or not re.fullmatch(r"[0-9a-f]{40}", info.sha or ""):
@@ -307,34 +301,23 @@ def _explained(repo: str, revision: str) -> Iterator[None]:
         raise ModelError(f"the hub answers {status} for {repo}; ask again later") from error
     except (httpx2.TransportError, errors.OfflineModeIsEnabled) as error:
         raise ModelError(
-            f"the hub cannot be reached for {repo} ({_first_line(error)}); what came is kept. "
+            f"the hub cannot be reached for {repo} ({first_line(error)[:200]}); what came is kept. "
             "Ask again with a network, or copy the model's folder here and add that"
         ) from error
     except OSError as error:
-        text = error.strerror or _first_line(error)
+        text = error.strerror or first_line(error)[:200]
         raise ModelError(f"{repo} cannot be written here: {text}") from error
     except (ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError) as error:
         raise ModelError(f"the hub's answer for {repo} makes no sense: {error!r:.200}") from error
 
 
-def _remote(sibling: Any) -> RemoteFile:
+def _read_entry(entry: Any) -> RemoteFile:
     """Return one entry of the hub's list, checked."""
-    size, lfs = sibling.size, sibling.lfs
+    size, lfs = entry.size, entry.lfs
     sha256 = str(lfs.sha256) if lfs else ""
     if type(size) is not int or size < 0 or not re.fullmatch(r"([0-9a-f]{64})?", sha256):
-        raise ValueError(f"the size or hash of {str(sibling.rfilename)[:60]!r}")
-    return RemoteFile(str(sibling.rfilename), size, sha256, str(sibling.blob_id or ""))
-
-
-def _is_usable(name: str) -> bool:
-    """Return True for the kinds of files that a model needs, in the places where it has them.
-
-    Of sub-folders only those of sentence-transformers (``1_Pooling``) count; others hold the
-    same weights in other forms.
-    """
-    if not _PATH.match(name):
-        return False
-    return name.endswith(SUFFIXES) or bool(_LICENCE.match(name))
+        raise ValueError(f"the size or hash of {str(entry.rfilename)[:60]!r}")
+    return RemoteFile(str(entry.rfilename), size, sha256, str(entry.blob_id or ""))
 
 
 def _part(folder: Path, file: RemoteFile) -> Path:
@@ -362,33 +345,24 @@ def _in_words(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
 def main(argv: list[str] | None = None) -> int:
     """Fetch ``REPO REVISION FOLDER ENDPOINT ONLY``; return the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     repo, revision, folder, endpoint, only = arguments  # ``fetch`` gives all five
+
+    def say(line: str) -> None:
+        say_line(json.dumps({"say": line}))
+
     # The parent is offline for good reasons; this process is there to be online.
     switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     os.environ.update(dict.fromkeys(switches, "0") | {"HF_HUB_DISABLE_TELEMETRY": "1"})
     try:
-        fetched = fetch_here(repo, revision, Path(folder), _say, endpoint, only)
+        fetched = fetch_here(repo, revision, Path(folder), say, endpoint, only)
     except ModelError as error:
-        _print(failed=str(error), details=error.details)
+        say_line(json.dumps({"failed": str(error), "details": error.details}))
         return 1
-    _print(done=asdict(fetched))
+    say_line(json.dumps({"done": asdict(fetched)}))
     return 0
-
-
-def _say(line: str) -> None:
-    _print(say=line)
-
-
-def _print(**message: Any) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from bat_os.engines.base import (
     Halt,
     WorkerEngine,
     check_sampling,
+    first_line,
     is_done,
     model_unavailable,
     prepare,
@@ -439,9 +440,10 @@ class LocalModel:
                 f"model {self._name} does not fit into memory; close other programs, "
                 "or choose a smaller model or profile"
             )
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         remedy = "ask again" if self.resident else "fetch or convert its files again"
-        return ModelError(f"model {self._name} {what}: {reason}; {remedy}, or choose another model")
+        return ModelError(
+            f"model {self._name} {what}: {first_line(error)}; {remedy}, or choose another model"
+        )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -182,9 +182,9 @@ def quantize_folder(
     except MemoryError as error:
         raise ModelMemoryError(f"there is no room to quantize {source.name}: {error}") from error
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{source.name} cannot be quantized: {reason}; fetch it again or use it as it is"
+            f"{source.name} cannot be quantized: {first_line(error)}; "
+            "fetch it again or use it as it is"
         ) from error
     else:
         shutil.rmtree(folder, ignore_errors=True)
