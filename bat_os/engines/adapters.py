@@ -140,7 +140,8 @@ def _read(path: Path, name: str, *, single: bool) -> AdapterFiles:
     config = json.loads(_read_text(beside, metadata if single else {}))
     said = config
     if isinstance(config, dict):
-        known, empty = _Config.__struct_fields__, (None, False, {}, [], "")
+        known = _Config.__struct_fields__
+        empty: tuple[Any, ...] = (None, False, {}, [], "")
         said = {key: value for key, value in config.items() if key in known or value not in empty}
     checked = convert(said, _Config, ModelError, "its configuration")
     base = checked.base_model_name_or_path or ""

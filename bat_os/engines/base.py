@@ -18,12 +18,13 @@ import logging as stdlib_logging
 import math
 import os
 import re
+import shutil
 import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
@@ -35,7 +36,7 @@ from bat_os.errors import ArgumentsError, ModelError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bat_os.errors import ImageError
     from bat_os.ports import Sampling
@@ -56,6 +57,8 @@ _ONE_FILE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
 # A threading.Event cannot be awaited; this is how often a waiting call looks at it.
 POLL_SECONDS: Final = 0.05
+# A model that may write any white space sometimes writes nothing else.
+JSON_STYLE: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _Item = TypeVar("_Item")
 
 
@@ -161,6 +164,20 @@ def say_line(line: str) -> None:
 def first_line(error: Exception) -> str:
     """Return what an error says in short; the name of its class if it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into, which replaces ``folder`` once the block has succeeded."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_sampling(sampling: Sampling) -> None:

@@ -12,13 +12,19 @@ That is done once per model, in a child process (``convert_in_child``): the conv
 from __future__ import annotations
 
 import math
-import shutil
 import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from bat_os.engines.base import default_threads, package_folder, prepare, run_step, say_line
+from bat_os.engines.base import (
+    default_threads,
+    package_folder,
+    prepare,
+    run_step,
+    say_line,
+    written_whole,
+)
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
@@ -152,18 +158,13 @@ def convert_gguf(source: Path, folder: Path, progress: Callable[[str], None]) ->
     if not source.is_file():
         raise ModelError(f"there is no file {source}; install the model again")
     check_header(source)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        _convert(source, partial, progress)
+        with written_whole(folder) as partial:
+            _convert(source, partial, progress)
     except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ModelError(
             f"{source.name} cannot be converted: {error}; fetch the file again or choose another"
         ) from error
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
 
 
 def _convert(source: Path, folder: Path, progress: Callable[[str], None]) -> None:
@@ -188,11 +189,7 @@ def _convert(source: Path, folder: Path, progress: Callable[[str], None]) -> Non
 
 
 async def convert_in_child(source: Path, folder: Path, progress: Callable[[str], None]) -> None:
-    """Do ``convert_gguf`` in a child process; cancelling kills it.
-
-    Raises:
-        ModelError: The child failed; the message has its last words.
-    """
+    """Do ``convert_gguf`` in a child process; cancelling kills it."""
     arguments = [str(path.absolute()) for path in (source, folder)]
     failure = f"converting {source.name} ended"
     await run_step("bat_os.engines.gguf", arguments, progress, failure)

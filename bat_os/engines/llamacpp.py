@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from bat_os.engines.base import (
+    JSON_STYLE,
     SUMS_NAME,
     Halt,
     Inbox,
@@ -131,7 +132,6 @@ class LlamaCppEngine(WorkerEngine):
     ) -> list[Completion]:
         """Return one completion per prompt; see ``ports.ModelEngine``."""
         check_sampling(sampling)
-        grammar = grammar_for(sampling.schema)
         if adapter:
             raise self._no_adapters(adapter)
         if not prompts:
@@ -141,7 +141,7 @@ class LlamaCppEngine(WorkerEngine):
         call = _Call(rows, Inbox(halted), threading.Event())
         requests = tuple(_plan(prompts, sampling.max_tokens, self._context))
         while await self._load_once(halted):
-            job = self._worker.submit(self._draw, requests, sampling, grammar, call)
+            job = self._worker.submit(self._draw, requests, sampling, call)
             if await call.follow(job):
                 break
         return self._finish(rows)
@@ -185,10 +185,8 @@ class LlamaCppEngine(WorkerEngine):
         self._server = None
         self._bytes = 0
 
-    def _draw(
-        self, requests: tuple[_Request, ...], sampling: Sampling, grammar: str, call: _Call
-    ) -> bool:
-        """Send what is drawn to ``call``; return False when the model was unloaded meanwhile."""
+    def _draw(self, requests: tuple[_Request, ...], sampling: Sampling, call: _Call) -> bool:
+        """Send what is drawn to ``call``; return False if the model was unloaded before."""
         server = self._server
         if server is None:
             return False
@@ -196,7 +194,7 @@ class LlamaCppEngine(WorkerEngine):
             if call.over.is_set() or self._closed.is_set():
                 break
             texts = [server.render(_messages(p)) + p.prefill for p in request.prompts]
-            body = _body(sampling, request, texts, grammar)
+            body = _body(sampling, request, texts)
             server.complete(body, partial(self._take, request, call))
         return True
 
@@ -296,8 +294,8 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in prompt.messages]
 
 
-def _body(sampling: Sampling, request: _Request, texts: list[str], grammar: str) -> dict[str, Any]:
-    body = {
+def _body(sampling: Sampling, request: _Request, texts: list[str]) -> dict[str, Any]:
+    body: dict[str, Any] = {
         "prompt": texts,
         "n": request.copies,
         "max_tokens": sampling.max_tokens,
@@ -309,7 +307,10 @@ def _body(sampling: Sampling, request: _Request, texts: list[str], grammar: str)
         "return_progress": True,
         "timings_per_token": True,
     }
-    return {**body, "grammar": grammar} if grammar else body
+    if sampling.schema is not None:  # as llama.cpp takes one
+        schema = json.dumps({**sampling.schema, "x-guidance": JSON_STYLE})
+        body["grammar"] = f"%llguidance {{}}\nstart: %json {schema}"
+    return body
 
 
 def _failure(error: Any) -> ModelError:
@@ -340,23 +341,19 @@ _KILLED: Final = -9
 
 
 class LlamaServer:
-    """A model in memory. Blocks; for one worker thread.
+    """A GGUF file that ``try_file`` accepts, in memory. Blocks; for one worker thread.
 
-    Args:
-        file: A GGUF file that ``try_file`` accepts.
-        threads: Threads for arithmetic.
-        context: Tokens that all texts drawn at the same time can have together.
-        verbosity: Of llama.cpp's log.
-
-    Raises:
-        ModelError: It cannot be opened.
+    Args as ``LlamaCppEngine``, and the verbosity of llama.cpp's log.
     """
 
     def __init__(self, file: Path, threads: int, context: int, *, verbosity: int = SILENT) -> None:
         import httpx2  # heavy, and only needed for a GGUF file
 
         key = secrets.token_hex(16)
-        library = _library()
+        try:
+            library = importlib.import_module("xllamacpp")  # heavy, and it has no types
+        except ImportError as error:
+            raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
         parameters = _parameters(library.CommonParams(), threads, context)
         parameters.model.path = str(file)
         parameters.verbosity = verbosity
@@ -374,11 +371,7 @@ class LlamaServer:
         )
 
     def render(self, messages: list[dict[str, str]]) -> str:
-        """Return the chat as the model's own template writes it, up to the answer.
-
-        Raises:
-            ModelError: The template cannot render it.
-        """
+        """Return the chat as the model's own template writes it, up to the answer."""
         import httpx2  # heavy
 
         try:
@@ -403,13 +396,6 @@ class LlamaServer:
         del self._native
 
 
-def _library() -> Any:
-    try:
-        return importlib.import_module("xllamacpp")  # heavy, and it has no types
-    except ImportError as error:
-        raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
-
-
 def _parameters(parameters: Any, threads: int, context: int) -> Any:
     parameters.n_ctx = context
     parameters.n_parallel = SLOTS
@@ -421,15 +407,6 @@ def _parameters(parameters: Any, threads: int, context: int) -> Any:
     parameters.offline = True
     parameters.ui = False
     return parameters
-
-
-def grammar_for(schema: Mapping[str, Any] | None) -> str:
-    """Return a schema that was checked as the grammar that llama.cpp takes; "" for None."""
-    if schema is None:
-        return ""
-    # A model that may write any white space sometimes writes nothing else.
-    style = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-    return f"%llguidance {{}}\nstart: %json {json.dumps({**schema, 'x-guidance': style})}"
 
 
 def _identify(file: Path) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -28,7 +28,7 @@ from bat_os.engines.transformers.attention import Batch, PrefixCache
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.ports import Completion, Prompt, Sampling
 
@@ -56,9 +56,13 @@ class LoadedModel:
     prefixes: PrefixCache = field(default_factory=PrefixCache)
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens, prepared for constraints on first use."""
-        return Vocabulary(self.tokenizer, self.net.config.vocab_size, self.ends)
+    def vocabulary(self) -> Any:
+        """The tokens, prepared for constraints on first use, which takes about 0.4 s."""
+        import llguidance.hf  # heavy, and needed only once something is constrained
+
+        return llguidance.hf.from_tokenizer(
+            self.tokenizer, n_vocab=self.net.config.vocab_size, eos_token=sorted(self.ends)
+        )
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the tokens of the chat up to and with the start of the answer.
@@ -147,12 +151,18 @@ def draw(
             batch = Batch(model.net, model.device, unique, model.prefixes, adapter)
             scores = batch.prefill(halted, model.piece)
             if scores is not None:
-                _check_memory(model, batch.bytes_for(len(rows), limit))
+                wanted = batch.bytes_for(len(rows), limit)
+                # A device refuses by itself; the system would kill this process instead.
+                if model.device.type == "cpu" and wanted > psutil.virtual_memory().available:
+                    raise MemoryError(f"{wanted} bytes of attention state")
                 batch.keep(chosen)
                 _go_on(batch, rows, scores[chosen], sampling, limit=limit, halted=halted)
     except torch.OutOfMemoryError as error:
         raise MemoryError(str(error)) from error
-    return [row.end(batch.reused[at]) for row, at in zip(rows, chosen, strict=True)]
+    for row, at in zip(rows, chosen, strict=True):
+        row.reused = batch.reused[at]
+        row.end(finished=False)
+    return [row.completion() for row in rows]
 
 
 def _room(model: LoadedModel, longest: int) -> int:
@@ -163,12 +173,6 @@ def _room(model: LoadedModel, longest: int) -> int:
             "shorten it or choose a model with a longer context"
         )
     return model.context - longest
-
-
-def _check_memory(model: LoadedModel, wanted: int) -> None:
-    # A device says no by itself; for a process, the system's way of saying no is to kill it.
-    if model.device.type == "cpu" and wanted > psutil.virtual_memory().available:
-        raise MemoryError(f"{wanted} bytes of attention state")
 
 
 def _go_on(
@@ -184,18 +188,18 @@ def _go_on(
     live = rows
     for drawn in range(1, limit + 1):
         for row, token in zip(live, pick(live, scores, sampling), strict=True):
-            row.add(token)
-        keep = [index for index, row in enumerate(live) if not row.finished]
+            row.draw(token)
+        keep = [index for index, row in enumerate(live) if not row.ended]
         if not keep or drawn == limit or halted():
             return
         if len(keep) < len(live):
             batch.keep(keep)
             live = [live[index] for index in keep]
-        scores = batch.step([row.tokens[-1] for row in live])
+        scores = batch.step([row.drawn[-1] for row in live])
 
 
-class Row:
-    """One text in the making.
+class Row(base.Row):
+    """One text in the making, out of tokens.
 
     Args:
         model: Draws it.
@@ -205,7 +209,7 @@ class Row:
         tell: Called with each piece of the text that is certain to stay.
 
     Attributes:
-        tokens: Drawn so far, without the one that ended it.
+        drawn: Its tokens so far, without the one that ended it.
         random: Its random numbers.
     """
 
@@ -217,12 +221,12 @@ class Row:
         index: int,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self.tokens: list[int] = []
+        super().__init__(sampling.stop, tell)
+        self.read = len(prompt)
+        self.drawn: list[int] = []
         # Seeded by text: the same draws on every platform, other ones for every row.
         self.random = random.Random(f"{sampling.seed}:{index}")  # noqa: S311 - sampling, no secret
         self._model = model
-        self._read = len(prompt)
-        self._text = base.Row(sampling.stop, tell)
         self._given = 0
         # Some tokenizers drop a leading space: decode behind the prompt's last token.
         self._before = prompt[-1:]
@@ -231,35 +235,24 @@ class Row:
             JsonConstraint(model.vocabulary, sampling.schema) if sampling.schema else None
         )
 
-    @property
-    def finished(self) -> bool:
-        """Nothing more is to be drawn."""
-        return self._text.ended
-
     def mask(self, scores: torch.Tensor) -> torch.Tensor:
         """Return ``scores`` ``(vocabulary,)`` with what may not follow at -inf."""
         return scores if self._constraint is None else self._constraint.mask(scores)
 
-    def add(self, token: int) -> None:
+    def draw(self, token: int) -> None:
         """Add one token; it may be the last."""
         if token in self._model.ends:
-            self._text.end(finished=True)
+            self.end(finished=True)
             return
-        self.tokens.append(token)
-        text = self._model.decode([*self._before, *self.tokens])[self._skip :]
+        self.drawn.append(token)
+        text = self._model.decode([*self._before, *self.drawn])[self._skip :]
         text = text.rstrip("\ufffd")  # a character whose last bytes are still to come
-        self._text.add(text[self._given :])
+        self.add(text[self._given :])
         self._given = max(self._given, len(text))
         if self._constraint is not None:
             self._constraint.accept(token)
             if self._constraint.done:
-                self._text.end(finished=True)
-
-    def end(self, reused: int) -> Completion:
-        """Send what was held back and return the whole; ``reused`` tokens were not read."""
-        self._text.end(finished=False)
-        self._text.read, self._text.reused = self._read, reused
-        return self._text.completion()
+                self.end(finished=True)
 
 
 def pick(rows: Sequence[Row], scores: torch.Tensor, sampling: Sampling) -> list[int]:
@@ -288,26 +281,6 @@ def pick(rows: Sequence[Row], scores: torch.Tensor, sampling: Sampling) -> list[
     return chosen
 
 
-# A model that may write any white space sometimes writes nothing else.
-STYLE: Final[Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-
-
-class Vocabulary:
-    """The tokens of one model, prepared for constraints; about 0.4 s to make, so keep it.
-
-    Args:
-        tokenizer: A fast Hugging Face tokenizer.
-        size: Width of the model's logits.
-        ends: Tokens that end a text.
-    """
-
-    def __init__(self, tokenizer: Any, size: int, ends: Iterable[int]) -> None:
-        import llguidance.hf  # heavy, and needed only once something is constrained
-
-        self.size = size
-        self.tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=sorted(ends))
-
-
 class JsonConstraint:
     """One text on its way to be an instance of a schema.
 
@@ -315,12 +288,12 @@ class JsonConstraint:
         ArgumentsError: ``schema`` is not a JSON Schema that can be followed.
     """
 
-    def __init__(self, vocabulary: Vocabulary, schema: Mapping[str, Any]) -> None:
+    def __init__(self, vocabulary: Any, schema: Mapping[str, Any]) -> None:
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_json_schema(dict(schema), overrides=STYLE)
-        self._size = vocabulary.size
-        self._matcher = LLMatcher(vocabulary.tokens, grammar, log_level=0)
+        style: Any = base.JSON_STYLE
+        grammar = LLMatcher.grammar_from_json_schema(dict(schema), overrides=style)
+        self._matcher = LLMatcher(vocabulary, grammar, log_level=0)
         if self._matcher.is_error():
             raise base.schema_error(self._matcher.get_error())
 
@@ -330,9 +303,9 @@ class JsonConstraint:
         return bool(self._matcher.is_stopped())
 
     def mask(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return a copy of ``scores`` ``(size,)`` with every forbidden token at -inf."""
+        """Return a copy of ``scores`` ``(vocabulary,)`` with every forbidden token at -inf."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.unpackbits(bits, bitorder="little")[: self._size].astype(bool)
+        allowed = np.unpackbits(bits, bitorder="little")[: len(scores)].astype(bool)
         return scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
 
     def accept(self, token: int) -> None:

@@ -27,7 +27,13 @@ import psutil
 from safetensors import SafetensorError
 
 from bat_os.core.forms import Device, Form, plan_form
-from bat_os.engines.adapters import AdapterFiles, read_adapter
+from bat_os.engines.adapters import (
+    AdapterFiles,
+    attach_adapter,
+    detach_adapter,
+    read_adapter,
+    use_adapter,
+)
 from bat_os.engines.base import (
     Halt,
     WorkerEngine,
@@ -135,7 +141,7 @@ class TransformersEngine(WorkerEngine):
             raise
 
     async def add_adapter(self, name: str, folder: Path) -> None:
-        """Make the LoRA adapter in ``folder`` (peft's files) known as ``name``; replaces one.
+        """Make the adapter known; see ``ports.ModelEngine``.
 
         Whether it fits is known at once where the model was loaded before, else when the
         model is: then calls that name it fail, and no others.
@@ -208,33 +214,18 @@ _UNKNOWN: Final = "?"
 
 
 class LocalModel:
-    """A model, its adapters and the prompts it read last.
-
-    Args:
-        name: For messages.
-        threads: Threads for arithmetic.
-        device: What to compute with; found out when it is not given.
-        wanted: The form that the model's profile counts on; "" for none.
-
-    Attributes:
-        model: The model or its skeleton; None while it is unloaded.
-        form: How it was loaded; None before.
-        device: Kind of what it was loaded to, ``"cpu"`` or ``"cuda"``; "" before.
-        resident: It can draw at once.
-        bytes: Memory held, measured at the last load.
-        load_seconds: Of the last load or return.
-    """
+    """A model, its adapters and the prompts it read last; arguments as ``TransformersEngine``."""
 
     def __init__(
         self, name: str, threads: int, device: Device | None = None, wanted: str = ""
     ) -> None:
-        self.model: LoadedModel | None = None
-        self.form: Form | None = None
-        self.device = ""
+        self.model: LoadedModel | None = None  # or its skeleton, while it is parked
+        self.form: Form | None = None  # how it was loaded
+        self.device = ""  # kind of what it was loaded to, "cpu" or "cuda"
         self.resident = False
         self.digest = ""
-        self.bytes = 0
-        self.load_seconds = 0.0
+        self.bytes = 0  # memory held, measured at the last load
+        self.load_seconds = 0.0  # of the last load or return
         self._name = name
         self._threads = threads
         self._device = device
@@ -281,8 +272,11 @@ class LocalModel:
             self._stored = loading.find_weights(model, folder)
             self.form, self._folder, self.model = form, folder, model
             self.device = device.kind
-            for name in self._adapters:
-                self._attach_or_refuse(model, name)
+            for name, (handle, adapter) in self._adapters.items():
+                try:
+                    self._attach(model, name, handle, adapter)
+                except ModelError as error:
+                    self._refused[name] = str(error)  # for calls that name it; the model works
             self.bytes = loading.measure(model, before)
             self.resident = True
         self.load_seconds = time.monotonic() - started
@@ -351,8 +345,6 @@ class LocalModel:
             self._attach(self.model, name, new, adapter)
             old, _ = self._adapters.get(name, ("", None))
             if old:
-                from bat_os.engines.adapters import detach_adapter  # imports torch
-
                 detach_adapter(self.model.net, old)
                 self.model.prefixes.forget(old)
         else:
@@ -392,28 +384,17 @@ class LocalModel:
             raise ModelError(self._refused[adapter], adapter=adapter)
         handle = self._adapters[adapter][0] if adapter else ""
         if handle != self._active:
-            from bat_os.engines.adapters import use_adapter  # imports torch
-
             self._active = _UNKNOWN
             use_adapter(model.net, handle)
             self._active = handle
         return handle
 
     def _attach(self, model: LoadedModel, name: str, handle: str, adapter: AdapterFiles) -> None:
-        from bat_os.engines.adapters import attach_adapter  # imports torch
-
         self._active = _UNKNOWN  # peft switches to what is put on
         try:
             attach_adapter(model.net, handle, adapter)
         except ModelError as error:
             raise ModelError(f"adapter {name}: {error}", adapter=name) from error
-
-    def _attach_or_refuse(self, model: LoadedModel, name: str) -> None:
-        handle, adapter = self._adapters[name]
-        try:
-            self._attach(model, name, handle, adapter)
-        except ModelError as error:
-            self._refused[name] = str(error)  # for calls that name it; the model works
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

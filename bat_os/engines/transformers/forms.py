@@ -23,7 +23,15 @@ import psutil
 from safetensors import SafetensorError, safe_open
 
 from bat_os.core.forms import NF4, SPARE_BYTES, Device, Form, Stored, form_to_store
-from bat_os.engines.base import default_threads, prepare, run_step, say_line, weight_files
+from bat_os.engines.base import (
+    default_threads,
+    first_line,
+    prepare,
+    run_step,
+    say_line,
+    weight_files,
+    written_whole,
+)
 from bat_os.errors import BatError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
@@ -75,13 +83,14 @@ def inspect_device(kind: str = "") -> Device:
             bf16=torch.cuda.get_device_capability(0) >= (8, 0),
             packs=_packs("cuda"),
         )
+    facts = torch.cpu.get_capabilities()
     return Device(
         kind="cpu",
         name=torch.backends.cpu.get_cpu_capability(),
         memory=memory.total,
         free=memory.available,
         main_free=memory.available,
-        bf16=_cpu_bf16(),
+        bf16=any(facts.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16")),
         packs=_packs("cpu"),
     )
 
@@ -91,9 +100,7 @@ def describe_device(kind: str = "") -> dict[str, Any]:
     import torch
 
     facts = asdict(inspect_device(kind))
-    facts["torch"] = torch.__version__
-    facts["bitsandbytes"] = _bitsandbytes_version()
-    return facts
+    return facts | {"torch": torch.__version__, "bitsandbytes": _bitsandbytes_version()}
 
 
 def held_on_gpu() -> int:
@@ -101,13 +108,6 @@ def held_on_gpu() -> int:
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     allocated = getattr(cuda, "memory_allocated", None)  # missing while torch is being imported
     return int(allocated()) if allocated is not None else 0
-
-
-def _cpu_bf16() -> bool:
-    import torch
-
-    facts = torch.cpu.get_capabilities()
-    return bool(facts.get("avx512_bf16") or facts.get("amx_bf16") or facts.get("bf16"))
 
 
 def _packs(kind: str) -> bool:
@@ -145,7 +145,7 @@ async def pack_in_child(
     Args:
         source: Folder of a model in 16 or 32 bits.
         folder: Replaced.
-        progress: Called with a line for each step.
+        progress: Called with each line for people.
         wanted: The form that the model's profile counts on; "" for none.
         kind: Pack on a device of this kind, ``"cpu"`` or ``"cuda"``, suit it or not; "" decides
             by the device that is there.
@@ -167,18 +167,11 @@ def quantize_folder(
 
     Double quantization, bfloat16 arithmetic. Blocks; reads the whole model into memory.
 
-    Args:
-        source: Folder of a model in 16 or 32 bits.
-        folder: Replaced.
-        progress: Called with a line for each step.
-        kind: ``"cpu"`` or ``"cuda"``; "" takes a GPU where there is one. The two round
-            differently now and then.
+    ``kind`` is that of ``inspect_device``; a GPU and a CPU round differently now and then.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        _quantize(source, partial, progress, kind)
+        with written_whole(folder) as partial:
+            _quantize(source, partial, progress, kind)
     except MemoryError as error:
         raise ModelMemoryError(f"there is no room to quantize {source.name}: {error}") from error
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
@@ -186,11 +179,6 @@ def quantize_folder(
             f"{source.name} cannot be quantized: {first_line(error)}; "
             "fetch it again or use it as it is"
         ) from error
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _quantize(source: Path, folder: Path, progress: Callable[[str], None], kind: str) -> None:

@@ -119,32 +119,22 @@ def _arguments(form: Form, device: Device) -> dict[str, Any]:
     arguments: dict[str, Any] = {"dtype": dtype}
     if form.device_map == "auto":
         arguments["device_map"] = "auto"
-        arguments["max_memory"] = spread(device)
+        places: dict[int | str, int] = {"cpu": int(device.main_free * SPREAD_SHARE)}
+        if device.kind == "cuda":
+            places[0] = int(device.free * SPREAD_SHARE)
+        arguments["max_memory"] = places
     elif form.device_map != "cpu":
         arguments["device_map"] = {"": form.device_map}
     if form.quantize:
-        arguments["quantization_config"] = packing()
+        from transformers import BitsAndBytesConfig  # heavy, after base.prepare
+
+        arguments["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # theirs has no types
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
     return arguments
-
-
-def spread(device: Device) -> dict[int | str, int]:
-    """Return how much accelerate may place where."""
-    places: dict[int | str, int] = {"cpu": int(device.main_free * SPREAD_SHARE)}
-    if device.kind == "cuda":
-        places[0] = int(device.free * SPREAD_SHARE)
-    return places
-
-
-def packing() -> Any:
-    """Return how bitsandbytes packs: NF4, double quantization, bfloat16 arithmetic."""
-    from transformers import BitsAndBytesConfig  # heavy, after base.prepare
-
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # theirs has no types
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
 
 
 def _piece(net: Any, device: Device) -> int:
@@ -158,12 +148,7 @@ PACKED: Final = ".quant_state."
 
 
 class StoredWeights:
-    """The files behind the parameters of one model.
-
-    Args:
-        folder: What ``net`` was loaded from.
-        device: Where the parameters go; the whole model on one device.
-    """
+    """The files in ``folder`` behind the parameters of one model, which is all on ``device``."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._files = weight_files(folder)
@@ -233,7 +218,11 @@ class StoredWeights:
                         part[len(key) + 1 :]: stored[self._where[part]].get_tensor(part)
                         for part in self._parts[key]
                     }
-                    new = _unpack(tensor, state, self._device, places[0][0])
+                    from bitsandbytes.nn.modules import Params4bit  # heavy, only for its own
+
+                    new: Any = Params4bit.from_prequantized(
+                        tensor, state, device=self._device, module=places[0][0]
+                    )
                 else:
                     new = torch.nn.Parameter(tensor.to(parameter.dtype), requires_grad=False)
                 for module, name in places:
@@ -249,12 +238,6 @@ def held_bytes(net: Any) -> int:
     """Return the bytes that the parameters and buffers of ``net`` hold, adapters included."""
     tensors = [t for t in (*net.parameters(), *net.buffers()) if t.device.type != "meta"]
     return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
-
-
-def _unpack(tensor: torch.Tensor, state: dict[str, Any], device: torch.device, module: Any) -> Any:
-    from bitsandbytes.nn.modules import Params4bit  # heavy, only for what it has packed
-
-    return Params4bit.from_prequantized(tensor, state, device=device, module=module)
 
 
 def _is_adapter(name: str) -> bool:
