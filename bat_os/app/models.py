@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -195,7 +196,9 @@ class Models:
             # Here: few people use one, and its library takes a tenth of the kernel's start.
             from bat_os.engines.openai import OpenAiEngine
 
-            return OpenAiEngine(name, source.source, model=source.file)
+            # The key itself is nowhere stored, and read here alone.
+            key = os.environ.get(source.key, "")
+            return OpenAiEngine(name, source.source, key=key, model=source.file)
         if source.engine == "llama.cpp":
             return LlamaCppEngine(
                 name,

@@ -34,7 +34,8 @@ MAX_WAIT: Final = 30.0  # the longest Retry-After that is honoured, in seconds
 MAX_SHOWN: Final = 200  # characters of a server's own words in a message
 _BUSY: Final = frozenset({429, 503})
 _TIMEOUT: Final = httpx2.Timeout(30, connect=5, read=300, pool=None)
-_HINTS: Final = {401: "set its key", 403: "set its key", 404: "check its URL and the model's name"}
+_SET_KEY: Final = "set its key in the environment variable that profiles.toml names as its key"
+_HINTS: Final = {401: _SET_KEY, 403: _SET_KEY, 404: "check its URL and the model's name"}
 _Count = Annotated[int, number(0, 10**9)]
 
 
@@ -50,7 +51,6 @@ class Policy:
         longest: The longest pause.
         requests: At the same time, of all calls together. With more than one, a server that
             draws them together need not give the same text for the same seed.
-        insecure: Plain HTTP to another machine is allowed.
         clock: Seconds that only go up.
     """
 
@@ -60,7 +60,6 @@ class Policy:
     pause: float = 5.0
     longest: float = 120.0
     requests: int = 1
-    insecure: bool = False
     clock: Callable[[], float] = time.monotonic
 
 
@@ -90,7 +89,7 @@ class Breaker:
             self._pause = min(2 * self._pause, self._policy.longest)
 
 
-def check_url(url: str, *, insecure: bool) -> str:
+def check_url(url: str) -> str:
     """Return the address of the API, ending in a version such as ``/v1``."""
     try:
         parts = urlsplit(url)
@@ -102,7 +101,7 @@ def check_url(url: str, *, insecure: bool) -> str:
         raise SettingsError("the model server's URL is not like http://127.0.0.1:8080/v1")
     if parts.username or parts.password:
         raise SettingsError("the model server's URL has a password in it; set the key instead")
-    if parts.scheme == "http" and not insecure and not _is_loopback(host):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise SettingsError(f"plain HTTP to {host} can be read on the way; use https")
     path = parts.path.rstrip("/") or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"
@@ -116,16 +115,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class Connection:
-    """Requests to one server.
-
-    Args:
-        url: As ``check_url`` returns it.
-        key: Sent as bearer token, and kept out of every message.
-        policy: How often to try.
-    """
+    """Requests to one server; ``key`` is its bearer token, and kept out of every message."""
 
     def __init__(self, url: str, key: str, policy: Policy) -> None:
-        self.url = url
+        self.url = check_url(url)
         self._key = key
         self._policy = policy
         self._trust: ssl.SSLContext | None = None
@@ -214,7 +207,9 @@ class Connection:
                     return reply
                 if last or reply.status_code not in _BUSY:
                     raise await self._refusal(reply)
-                wait = _retry_after(reply)
+                asked = reply.headers.get("retry-after", "")
+                if asked.isascii() and asked.isdigit():
+                    wait = min(float(asked), MAX_WAIT)
                 await reply.aclose()
             await asyncio.sleep(max(pause, wait))
             pause *= 2
@@ -352,8 +347,3 @@ async def _counted(reply: httpx2.Response, most: int) -> AsyncIterator[bytes]:
 
 async def _read_body(reply: httpx2.Response, most: int) -> bytes:
     return b"".join([chunk async for chunk in _counted(reply, most)])
-
-
-def _retry_after(reply: httpx2.Response) -> float:
-    wait = reply.headers.get("retry-after", "")
-    return min(float(wait), MAX_WAIT) if wait.isascii() and wait.isdigit() else 0.0

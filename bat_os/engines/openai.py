@@ -17,18 +17,12 @@ import asyncio
 import hashlib
 import json
 import time
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, is_done, make_rows
-from bat_os.engines.model_server import (
-    Breaker,
-    Connection,
-    Policy,
-    check_url,
-    printable,
-)
+from bat_os.engines.model_server import Breaker, Connection, Policy, printable
 from bat_os.errors import ModelError, ModelOutputError
 
 if TYPE_CHECKING:
@@ -52,17 +46,11 @@ _CONTINUE: Final = "\n\nBegin your answer with exactly this text, and go on from
 
 @dataclass
 class _Dialect:
-    """What one server accepts, as far as it is known.
+    """What one server accepts, as far as it is known."""
 
-    Attributes:
-        templates: It renders chats (llama-server); None is not known yet.
-        extras: It accepts fields beyond the common API.
-        copies: It gives several answers to one request.
-    """
-
-    templates: bool | None = None
-    extras: bool = True
-    copies: bool = True
+    templates: bool = True  # it renders chats (llama-server)
+    extras: bool = True  # it accepts fields beyond the common API
+    copies: bool = True  # it gives several answers to one request
 
 
 class OpenAiEngine(EngineBase):
@@ -86,16 +74,15 @@ class OpenAiEngine(EngineBase):
         self, name: str, url: str, *, key: str = "", model: str = "", policy: Policy | None = None
     ) -> None:
         super().__init__(name)
-        self._policy = policy or Policy()
-        url = check_url(url, insecure=self._policy.insecure)
-        self._connection = Connection(url, key, self._policy)
-        self._breaker = Breaker(self._policy)
+        policy = policy or Policy()
+        self._connection = Connection(url, key, policy)
+        self._breaker = Breaker(policy)
         self._running: set[asyncio.Future[None]] = set()
         self._wanted = self._model = model
         self._resident = False
         self._digest = ""
         self._dialect = _Dialect()
-        self._gate: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
+        self._gate = asyncio.Semaphore(policy.requests)
 
     @property
     def digest(self) -> str:
@@ -166,12 +153,6 @@ class OpenAiEngine(EngineBase):
                 f"it is asked again in {wait:.0f} s"
             )
 
-    def _gate_of(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-        """Return what all calls on ``loop`` share; a semaphore cannot move to another one."""
-        if self._gate is None or self._gate[0] is not loop:
-            self._gate = (loop, asyncio.Semaphore(self._policy.requests))
-        return self._gate[1]
-
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """Note in the breaker how the server does in this block."""
@@ -185,10 +166,11 @@ class OpenAiEngine(EngineBase):
 
     async def _look_up(self, client: httpx2.AsyncClient) -> None:
         started, server = time.monotonic(), self._connection
-        data = (await server.fetch(client, f"{server.url}/models", None, MAX_LIST_BYTES)).get(
-            "data"
-        )
-        if type(data) is not list or not all(_is_model(entry) for entry in data):
+        answer = await server.fetch(client, f"{server.url}/models", None, MAX_LIST_BYTES)
+        data = answer.get("data")
+        if type(data) is not list or not all(
+            type(entry) is dict and type(entry.get("id")) is str for entry in data
+        ):
             raise ModelOutputError("the model server's list of models cannot be read")
         wanted = self._wanted
         fitting = [e for e in data if e["id"] == wanted or e["id"].startswith(f"{wanted}:")]
@@ -218,60 +200,37 @@ class OpenAiEngine(EngineBase):
         with self._watched():
             if prompts and not self._resident:
                 await self._look_up(client)
-            gate = self._gate_of(asyncio.get_running_loop())
-            call = _Call(self._connection, client, self._model, sampling, self._dialect, gate)
+            call = _Call(self._connection, client, self._model, sampling, self._dialect, self._gate)
             await _all_or_none(call.ask(prompt, members) for prompt, members in alike.items())
-
-
-def _is_model(entry: Any) -> bool:
-    return type(entry) is dict and type(entry.get("id")) is str
 
 
 @dataclass(frozen=True)
 class _Call:
-    """The requests of one call.
-
-    Attributes:
-        server: Where they go.
-        client: Of this call; closing it ends the requests.
-        model: The server's name of the model.
-        sampling: How to draw.
-        dialect: What is known of the server; what is learned is noted there.
-        gate: Lets as many requests through as the server should have at the same time.
-    """
+    """The requests of one call."""
 
     server: Connection
     client: httpx2.AsyncClient
     model: str
     sampling: Sampling
-    dialect: _Dialect
-    gate: asyncio.Semaphore
+    dialect: _Dialect  # what is learned of the server is noted there
+    gate: asyncio.Semaphore  # as many requests as the server should have at the same time
 
     async def ask(self, prompt: Prompt, rows: Sequence[Row]) -> None:
         """Fill ``rows`` with answers to ``prompt``, in one request if the server can."""
-        left = list(enumerate(rows))
-        if len(rows) > 1 and self.dialect.copies:
-            try:
+        together = len(rows) > 1 and self.dialect.copies
+        if together:
+            with _tolerating(_REFUSED):
                 await self._request(prompt, rows, 0)
-            except ModelError as error:
-                if error.details.get("status") not in _REFUSED:
-                    raise
-            left = [(index, row) for index, row in left if not row.ended]
-            if not left:
-                return
+        left = [(index, row) for index, row in enumerate(rows) if not row.ended]
         await _all_or_none(self._request(prompt, [row], index) for index, row in left)
-        if len(rows) > 1:
+        if together and left:
             self.dialect.copies = False  # it works, one by one
 
     async def _request(self, prompt: Prompt, rows: Sequence[Row], offset: int) -> None:
         """Ask once; again without extras if the server refuses them."""
         if self.dialect.extras:
-            try:
+            with _tolerating(_REFUSED):
                 await self._send(prompt, rows, offset, extras=True)
-            except ModelError as error:
-                if error.details.get("status") not in _REFUSED:
-                    raise
-            else:
                 return
         await self._send(prompt, rows, offset, extras=False)
         self.dialect.extras = False
@@ -328,22 +287,26 @@ class _Call:
 
     async def _render(self, messages: list[dict[str, str]]) -> str | None:
         """Return the chat as the server's template writes it; None if it does not render."""
-        if self.dialect.templates is False:
+        if not self.dialect.templates:
             return None
         url = self.server.url.removesuffix("/v1") + "/apply-template"
-        data: dict[str, Any] = {}
-        try:
-            data = await self.server.fetch(
-                self.client, url, {"messages": messages}, MAX_TEMPLATE_BYTES
-            )
-        except ModelError as error:
-            if error.details.get("status") not in _NO_TEMPLATES:
-                raise
-        except ModelOutputError:
-            pass
-        text = data.get("prompt")
+        text = None
+        with suppress(ModelOutputError), _tolerating(_NO_TEMPLATES):
+            body = {"messages": messages}
+            answer = await self.server.fetch(self.client, url, body, MAX_TEMPLATE_BYTES)
+            text = answer.get("prompt")
         self.dialect.templates = isinstance(text, str)
         return text if isinstance(text, str) else None
+
+
+@contextmanager
+def _tolerating(statuses: frozenset[int]) -> Iterator[None]:
+    """Pass over a refusal with one of these statuses."""
+    try:
+        yield
+    except ModelError as error:
+        if error.details.get("status") not in statuses:
+            raise
 
 
 class _Answer:
@@ -419,7 +382,7 @@ class _Echo:
 
 async def _all_or_none(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Await all of ``work``; the first error ends the rest."""
-    tasks = [asyncio.ensure_future(one) for one in work]
+    tasks = [asyncio.ensure_future(part) for part in work]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -33,6 +33,9 @@ _Text = Annotated[str, text(200, filled=True)]
 _Name = Annotated[
     str, text(100, pattern=r"\w[\w.-]*", takes="letters, digits, dots and hyphens, at most 100")
 ]
+_Variable = Annotated[
+    str, text(100, pattern=r"([A-Z_][A-Z0-9_]*)?", takes="the name of an environment variable")
+]
 
 
 class Size(int):
@@ -64,6 +67,7 @@ class ModelSource(Record, frozen=True):
         context: Tokens of prompt and answer together.
         revision: Branch, tag or commit; of a package, its version.
         file: GGUF file in the repository, or the model's name on the server; else "".
+        key: Environment variable with the server's key; "" where it needs none.
         parameters: How many; 0 where only a server knows.
         download: Bytes.
         gated: The publisher wants an account that has accepted the licence.
@@ -78,6 +82,7 @@ class ModelSource(Record, frozen=True):
     context: Annotated[int, number(1, 10**8)]
     revision: _Text = ""
     file: _Text = ""
+    key: _Variable = ""
     parameters: Annotated[int, number(1, 10**13)] = 0
     download: Size = Size(0)
     gated: bool = False
@@ -95,6 +100,7 @@ class ModelSource(Record, frozen=True):
         checks = (
             ("source", bool(source.fullmatch(self.source)), sources),
             ("file", not served or bool(self.file), "the model's name on the server"),
+            ("key", served or not self.key, "left out; only a server needs one"),
             ("file", self.engine != "llama.cpp" or self.file.endswith(".gguf"), "a .gguf file"),
             ("form", served or self.form in self.memory, forms),
         )

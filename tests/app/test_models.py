@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from bat_os.engines.transformers.forms import pack_in_child
 from bat_os.errors import ArgumentsError, ModelError
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore
+from bat_os.models.profiles import parse
 from bat_os.ports import Prompt, Sampling
+from tests.engines.test_openai import Server, event, say, serving
 from tests.engines.tiny import make_adapter, make_tiny
 
 pytestmark = pytest.mark.slow
@@ -200,6 +203,20 @@ async def test_a_model_on_a_server_is_not_taken_in(make, tiny):
     models = make(settings={"profile": "server"})
     with pytest.raises(ArgumentsError, match="runs on a server"):
         await models.add("served", str(tiny), lambda _line: None)
+
+
+async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make, monkeypatch):
+    shipped = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")
+    known = {"data": [{"id": "qwen2.5-coder:7b"}]}
+    async with Server(serving(say("yes", "stop"), event(b"[DONE]"), models=known)) as server:
+        ours = f'source = "{server.url}"\nkey = "TOY_KEY"'
+        book = parse(shipped.replace('source = "http://127.0.0.1:11434/v1"', ours))
+        monkeypatch.setattr("bat_os.app.models.read_book", lambda: book)
+        monkeypatch.setenv("TOY_KEY", "sesame")
+        text = await answer(make(settings={"profile": "server"}))
+
+    assert text == "yes"
+    assert all("Authorization: Bearer sesame\r\n" in head for head in server.heads)
 
 
 async def test_a_gguf_file_is_converted_where_the_engine_wants_a_folder(make, image, tmp_path):
