@@ -47,7 +47,7 @@ BRICK: Final = Persona(
 )
 ROBIN: Final = Persona(
     "ROBIN",
-    "empathic heart: why it matters, and to whom",
+    "empathic heart: why it matters to people",
     "You are ROBIN, warm and attentive. You ask why something matters to the person and answer "
     "in simple, kind words.",
 )

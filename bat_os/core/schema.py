@@ -2,8 +2,8 @@
 
     bytes, text ──read_json, read_toml──> maps and lists ──convert──> a Record
 
-A ``Record`` says per field its type, its bounds and, where that is not plain, what it takes in
-words. msgspec checks; nothing is coerced: True is not 1, "1" is not 1, an unknown field is
+A ``Record`` says per field its type, its bounds and, where that is not plain, what it accepts
+in words. msgspec checks; nothing is coerced: True is not 1, "1" is not 1, an unknown field is
 refused. Only a refused value is walked once more here, for a message that names the path:
 
     models.tiny.context must be a whole number from 1 to 100,000,000, not "4096"

@@ -18,16 +18,13 @@ from __future__ import annotations
 import ast
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 from bat_os.core.choosing import meaning
 from bat_os.core.schema import Meta, Record, convert, field, read_toml, text
 from bat_os.core.values import check, check_selector, check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.method.text import is_pure, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_TEXT: Final = 1_000_000
 MAX_SOURCE: Final = 600  # characters; a longer one is too much of an example for a small model
@@ -37,27 +34,45 @@ _WHERE: Final = "the seed library"
 _NOT_GIVEN: Final = object()
 
 
-class _Example(Record, frozen=True):
-    args: list[Any] = field(default_factory=list)
+class SeedExample(Record, frozen=True):
+    """One call of a seed, and how it has to end."""
+
+    args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
-    slots: dict[str, Any] = field(default_factory=dict)
+    slots: dict[str, Any] = field(default_factory=dict)  # of the receiver, before the call
     value: Any = _NOT_GIVEN
-    one_of: Annotated[list[Any], Meta(min_length=1)] | None = None
+    one_of: Annotated[tuple[Any, ...], Meta(min_length=1)] | None = None  # where chance decides
+    # slots that the call changes, with their new values; no others change
     after: dict[str, Any] = field(default_factory=dict)
-    now: Any = None
+    # Not a field of type datetime, which would be read from a text as well.
+    moment: Any = field(default=None, name="now")
 
     def __post_init__(self) -> None:
         if (self.value is _NOT_GIVEN) == (self.one_of is None):
             raise ValueError("needs either value or one_of")
-        # Not a field of type datetime, which would be read from a text as well.
-        if self.now is not None and (not isinstance(self.now, dt.datetime) or not self.now.tzinfo):
+        moment = self.moment
+        if moment is not None and (not isinstance(moment, dt.datetime) or not moment.tzinfo):
             raise ValueError("now must be a time with its zone, as in 2024-05-17T12:00:00Z")
+
+    @property
+    def now(self) -> float | None:
+        """Unix time of the call, where the answer depends on it."""
+        return None if self.moment is None else self.moment.timestamp()
+
+    @property
+    def answers(self) -> tuple[Any, ...]:
+        """What it may answer."""
+        return (self.value,) if self.one_of is None else self.one_of
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether ``value`` means one of the answers."""
+        return meaning(value) in {meaning(answer) for answer in self.answers}
 
 
 class _Entry(Record, frozen=True):
     wish: str
     source: Annotated[str, text(MAX_SOURCE)]
-    examples: Annotated[list[_Example], Meta(min_length=1)]
+    examples: Annotated[list[SeedExample], Meta(min_length=1)]
     also: Annotated[list[str], Meta(max_length=MAX_ALSO)] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -72,22 +87,6 @@ class _Entry(Record, frozen=True):
 
 class _File(Record, frozen=True):
     seed: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class SeedExample:
-    """One call of a seed, and how it has to end."""
-
-    args: tuple[Any, ...]  # positional arguments
-    kwargs: Mapping[str, Any]  # keyword arguments
-    slots: Mapping[str, Any]  # of the receiver, before the call
-    answers: tuple[Any, ...]  # what it may answer; more than one where chance decides
-    after: Mapping[str, Any]  # slots that the call changes, with their new values; no others change
-    now: float | None = None  # Unix time of the call, where the answer depends on it
-
-    def accepts(self, value: Any) -> bool:
-        """Return whether ``value`` means one of the answers."""
-        return meaning(value) in {meaning(answer) for answer in self.answers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +143,14 @@ def _read_seed(value: Any, where: str) -> Seed:
     method = _read_method(source, where)
     if ast.get_docstring(method, clean=False) != entry.wish:
         _complain(where, "the docstring must be the wish")
+    for number, example in enumerate(entry.examples, start=1):
+        _check_example(example, f"{where}, example {number}")
     return Seed(
         entry.wish,
         method.name,
         tuple(arg.arg for arg in method.args.args[1:]),
         source,
-        tuple(
-            _read_example(example, f"{where}, example {number}")
-            for number, example in enumerate(entry.examples, start=1)
-        ),
+        tuple(entry.examples),
         pure=is_pure(source, method.name),
         also=tuple(map(_as_sentence, entry.also)),
     )
@@ -184,19 +182,11 @@ def _read_method(source: str, where: str) -> ast.FunctionDef:
     return method
 
 
-def _read_example(example: _Example, where: str) -> SeedExample:
-    answers = [example.value] if example.one_of is None else example.one_of
-    _check(where, check, [example.args, example.kwargs, example.slots, answers, example.after])
+def _check_example(example: SeedExample, where: str) -> None:
+    plain = [example.args, example.kwargs, example.slots, example.answers, example.after]
+    _check(where, check, plain)
     for name in (*example.slots, *example.after, *example.kwargs):
         _check(where, check_slot_name, name)
-    return SeedExample(
-        args=tuple(example.args),
-        kwargs=example.kwargs,
-        slots=example.slots,
-        answers=tuple(answers),
-        after=example.after,
-        now=None if example.now is None else example.now.timestamp(),
-    )
 
 
 def _check(where: str, rule: Any, value: Any) -> None:

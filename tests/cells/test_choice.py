@@ -6,10 +6,10 @@ import pytest
 
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
-from bat_os.cells.scripted import ScriptedCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.errors import CellUnavailableError
 from tests.cells.contract import make_call, refuse
+from tests.cells.scripted_cell import ScriptedCell
 
 METHOD = "def m(self):\n    return 7\n"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bat_os.cells.scripted import ScriptedCell
 from bat_os.errors import CellError
 from tests.cells.contract import CellContract, make_call, refuse
+from tests.cells.scripted_cell import ScriptedCell
 
 
 @pytest.fixture
