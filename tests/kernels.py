@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bat_os.core.settings import Settings
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.service import Kernel
 from bat_os.supervisor.home import Home, write_json
+from tests.forks import PYTHON
 from tests.kernel.minds import roster_of
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ class KernelProcess:
         environ = {key: value for key, value in environ.items() if value}
         with (self.home.parent / "kernel.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, ROOT / "batos.py", "serve", "--home", self.home, "--supervised",
+                [PYTHON, ROOT / "batos.py", "serve", "--home", self.home, "--supervised",
                  "--tcp-port", str(tcp_port)],
                 env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip

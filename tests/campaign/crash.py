@@ -13,6 +13,7 @@ from bat_os.supervisor.home import Home, read_json
 from tests.campaign import upkeep_worker
 from tests.campaign.load import Site
 from tests.campaign.scenario import CampaignFailure, Scenario
+from tests.forks import PYTHON
 from tests.kernels import ROOT
 from tests.supervisor.upgrade import conftest as projects
 from tests.supervisor.upgrade import test_upgrader as upgrades
@@ -161,7 +162,7 @@ class Upkeep:
 
 def _kill_work(folder, work, toy, environ):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.campaign.upkeep_worker", work, folder, toy],
+        [PYTHON, "-m", "tests.campaign.upkeep_worker", work, folder, toy],
         cwd=ROOT, env=os.environ | environ,
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip

@@ -76,16 +76,17 @@ def no_key():
 def two_transactions():
     """Dies between the two, where BATOS_FAILPOINT is set."""
     from bat_os.failpoints import arm
+    from bat_os.kernel import dispatcher
     from bat_os.kernel.learning import cycle
 
     take_turn, told = cycle.take_turn, os.environ.pop("CAMPAIGN_BETWEEN", "")
 
-    async def take_turn_twice(image, cell, brief, candidate=None, *, settle, mission=""):
-        answer = await take_turn(image, cell, brief, candidate, mission=mission)
+    async def take_turn_twice(image, cell, brief, candidate=None, *, settle, **more):
+        answer = await take_turn(image, cell, brief, candidate, **more)
         arm(told)
         return await image.transact(lambda root: settle(root, answer), note="the other half")
 
-    cycle.take_turn = take_turn_twice
+    cycle.take_turn = dispatcher.take_turn = take_turn_twice
 
 
 def fail_fsync(number):

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-import sys
 from dataclasses import dataclass
 
+from tests.forks import PYTHON
 from tests.kernels import ROOT
 
 # Whoever runs the tests may have a terminal, colours and a home of their own.
@@ -33,7 +33,7 @@ class Ended:
 
 async def launch(script, home, *arguments, stdin=asyncio.subprocess.PIPE, **environ):
     return await asyncio.create_subprocess_exec(
-        sys.executable, ROOT / script, *arguments, "--home", home,
+        PYTHON, ROOT / script, *arguments, "--home", home,
         stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=ENVIRON | environ,
     )  # fmt: skip

@@ -1,22 +1,17 @@
 """The chat in a pseudo-terminal, as a person has it: typed keys in, a screen out."""
 
 import asyncio
-import fcntl
 import os
 import pty
 import re
-import sys
 import termios
 
 from tests.cli.clients import ENVIRON
+from tests.forks import PYTHON, take_terminal
 from tests.kernels import ROOT
 
 CTRL_C, CTRL_D, ALT_ENTER, TAB, UP = "\x03", "\x04", "\x1b\r", "\t", "\x1b[A"
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
-
-
-def _take_terminal():
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal where nobody reads keys
 
 
 class Terminal:
@@ -33,9 +28,9 @@ class Terminal:
         self._master, slave = pty.openpty()
         termios.tcsetwinsize(slave, self._size)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, ROOT / "chat_client.py", "--home", self._home, *self._arguments,
+            PYTHON, ROOT / "chat_client.py", "--home", self._home, *self._arguments,
             stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=take_terminal,
         )  # fmt: skip
         os.close(slave)
         self._news = asyncio.Event()

@@ -7,12 +7,12 @@ import os
 import pty
 import re
 import signal
-import sys
 
 import pytest
 
 from bat_os.errors import RemoteError
 from tests.cli.clients import ENVIRON, finish, launch, verb
+from tests.forks import PYTHON
 from tests.kernels import ROOT, ThinkingKernel
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -228,7 +228,7 @@ async def on_terminal(home, *words):
     ours, theirs = pty.openpty()
     environ = ENVIRON | {"TERM": "xterm", "COLUMNS": "100"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, ROOT / "batos.py", *words, "--home", home,
+        PYTHON, ROOT / "batos.py", *words, "--home", home,
         stdin=theirs, stdout=theirs, stderr=theirs, env=environ,
     )  # fmt: skip
     os.close(theirs)

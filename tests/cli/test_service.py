@@ -9,6 +9,7 @@ import pytest
 
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.lock import FileLock
+from tests.forks import PYTHON
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -25,7 +26,7 @@ def batos(tmp_path):
     environ = os.environ | {"XDG_CONFIG_HOME": str(tmp_path), "PATH": str(tmp_path / "empty")}
 
     def run(*words):
-        command = [sys.executable, ROOT / "batos.py", "service", *words, "--home", home]
+        command = [PYTHON, ROOT / "batos.py", "service", *words, "--home", home]
         return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
     run.home = Home(home)

@@ -22,6 +22,7 @@ from bat_os.image.awakening import FORMAT
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
 from tests.cli.clients import ENVIRON, verb
+from tests.forks import PYTHON
 from tests.kernels import ROOT, ThinkingKernel
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -56,7 +57,7 @@ def serve(home, *words, program="batos.py", first="serve", **options):
     """Run a kernel, or the watchdog, that is expected to refuse; return (status, line)."""
     environ = ENVIRON | {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": os.devnull}
     ended = subprocess.run(
-        [sys.executable, ROOT / program, first, "--home", home, *words],
+        [PYTHON, ROOT / program, first, "--home", home, *words],
         env=environ, capture_output=True, text=True, timeout=60, check=False, **options,
     )  # fmt: skip
     lines = [line for line in ended.stderr.splitlines() if " INFO " not in line]
@@ -210,7 +211,7 @@ def test_someone_elses_home_is_named_with_whose_it_is(closed, words):
     home, begin = closed
     for as_json in (False, True):
         ended = subprocess.run(
-            [sys.executable, ROOT / "batos.py", *words.split(), "--home", home,
+            [PYTHON, ROOT / "batos.py", *words.split(), "--home", home,
              *(["--json"] if as_json else [])],
             env=ENVIRON, capture_output=True, text=True, preexec_fn=begin, check=False,
         )  # fmt: skip
@@ -234,7 +235,7 @@ def test_no_kernel_starts_in_someone_elses_home(closed):
 def test_the_doctor_says_so_in_one_line_and_looks_at_the_rest(closed):
     home, begin = closed
     ended = subprocess.run(
-        [sys.executable, ROOT / "batos.py", "doctor", "--quick", "--json", "--home", home],
+        [PYTHON, ROOT / "batos.py", "doctor", "--quick", "--json", "--home", home],
         env=ENVIRON, capture_output=True, text=True, preexec_fn=begin, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
@@ -348,7 +349,7 @@ async def test_on_a_full_disk_it_says_to_free_some_space(serving):
 async def test_an_answer_that_finds_no_room_is_no_silent_success():
     with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device
         ended = subprocess.run(  # noqa: ASYNC221 - nothing else runs in this loop
-            [sys.executable, ROOT / "batos.py", "config", "example"],
+            [PYTHON, ROOT / "batos.py", "config", "example"],
             env=ENVIRON, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert ended.returncode == 1

@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from bat_os.client.client import KernelClient
 from bat_os.errors import KernelUnreachableError, RemoteError
+from tests.forks import PYTHON
 from tests.system.conftest import ROOT
 
 pytestmark = pytest.mark.system
@@ -86,7 +86,7 @@ async def test_ten_learned_methods_answer_after_ten_kills(kernel_process):
 async def test_a_second_kernel_on_the_same_image_is_refused(serving):
     again = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, ROOT / "batos.py", "serve", "--home", serving.home, "--tcp-port", "-1"],
+        [PYTHON, ROOT / "batos.py", "serve", "--home", serving.home, "--tcp-port", "-1"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert again.returncode == 78
