@@ -26,26 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KernelContext:
-    """The image and the ports.
+    """The image and the ports."""
 
-    Attributes:
-        image: The living image.
-        roster: The language models, by persona.
-        profile: Which model and sampling each persona has.
-        embedder: Texts to vectors.
-        catalog: Documents and learned methods.
-        cell: Where learned code runs.
-        guardian: What refuses bad source.
-        personas: By name.
-        options: The owner's settings.
-    """
-
-    image: ImageStore
-    roster: Roster
-    profile: Profile
-    embedder: Embedder
-    catalog: CatalogService
-    cell: Cell
-    guardian: PersistenceGuardian
-    personas: Mapping[str, Persona]
-    options: Settings
+    image: ImageStore  # the living image
+    roster: Roster  # the language models, by persona
+    profile: Profile  # which model and sampling each persona has
+    embedder: Embedder  # texts to vectors
+    catalog: CatalogService  # documents and learned methods
+    cell: Cell  # where learned code runs
+    guardian: PersistenceGuardian  # what refuses bad source
+    personas: Mapping[str, Persona]  # by name
+    options: Settings  # the owner's settings

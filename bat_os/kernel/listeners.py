@@ -38,16 +38,11 @@ _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The kernel's own pair of keys, and which clients it accepts; keys are in Z85.
+    """The kernel's own pair of keys, and which clients it accepts; keys are in Z85."""
 
-    Attributes:
-        public: Clients know the kernel by it.
-        secret: Stays here.
-        allows: Says whether the owner of a public key may connect now. Must not raise.
-    """
-
-    public: bytes
-    secret: bytes
+    public: bytes  # clients know the kernel by it
+    secret: bytes  # stays here
+    # Says whether the owner of a public key may connect now. Must not raise.
     allows: Callable[[str], bool]
 
     def callback(self, _domain: str, key: bytes) -> bool:
@@ -56,17 +51,11 @@ class Curve:
 
 
 class Endpoint(NamedTuple):
-    """One place to listen on.
+    """One place to listen on."""
 
-    Attributes:
-        address: In ZeroMQ's form.
-        token: What every request has to carry; "" for nothing.
-        curve: Keys, if connections are encrypted.
-    """
-
-    address: str
-    token: str = ""
-    curve: Curve | None = None
+    address: str  # in ZeroMQ's form
+    token: str = ""  # what every request has to carry; "" for nothing
+    curve: Curve | None = None  # keys, if connections are encrypted
 
 
 def start_authenticator(context: Context, endpoints: list[Endpoint]) -> AsyncioAuthenticator | None:

@@ -30,19 +30,12 @@ _NEW: Final = "ffff"  # so begins the oid of an object that is not in the image 
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
-    """What answers a message: a primitive's name, or the source of a learned method.
+    """What answers a message: a primitive's name, or the source of a learned method."""
 
-    Attributes:
-        primitive: Name, or "".
-        source: Module text, or "".
-        status: Of the method's version.
-        cell: Kind of the cell that the source was tried in; "" where that is not recorded.
-    """
-
-    primitive: str
-    source: str
-    status: str
-    cell: str = ""
+    primitive: str  # name, or ""
+    source: str  # module text, or ""
+    status: str  # of the method's version
+    cell: str = ""  # kind of the cell that the source was tried in; "" where that is not recorded
 
 
 @dataclass(slots=True)

@@ -74,19 +74,12 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a message was answered.
+    """How a message was answered."""
 
-    Attributes:
-        value: What the method returned; plain data or Refs.
-        printed: What it printed.
-        status: Of the method: ``verified``, ``provisional``, ``taught``, ``primitive``, ``slot``.
-        writes: True when the image is to change.
-    """
-
-    value: Any
-    printed: str
-    status: str
-    writes: bool
+    value: Any  # what the method returned; plain data or Refs
+    printed: str  # what it printed
+    status: str  # of the method: ``verified``, ``provisional``, ``taught``, ``primitive``, ``slot``
+    writes: bool  # true when the image is to change
 
 
 class Activation:

@@ -52,23 +52,14 @@ _FENCE: Final = "```python\n"  # for the model, not for people who watch
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """A known function: learned, or of the seed library.
+    """A known function: learned, or of the seed library."""
 
-    Attributes:
-        doc_id: Its document in the knowledge catalog.
-        wish: What it was written for.
-        selector: Its name.
-        source: Of the function alone, with its imports.
-        pure: It uses nothing of its object; only such ones are shown to a writer.
-        likeness: Cosine of the two wishes.
-    """
-
-    doc_id: str
-    wish: str
-    selector: str
-    source: str
-    pure: bool
-    likeness: float
+    doc_id: str  # its document in the knowledge catalog
+    wish: str  # what it was written for
+    selector: str  # its name
+    source: str  # of the function alone, with its imports
+    pure: bool  # it uses nothing of its object; only such ones are shown to a writer
+    likeness: float  # cosine of the two wishes
 
     def as_draft(self, source: str, weight: float = 0.0) -> Draft:
         """Return the function in its new form as a candidate."""

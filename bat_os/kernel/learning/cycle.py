@@ -15,6 +15,7 @@ at the last committed state, and a failed mission leaves the target as it was.
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,21 +43,25 @@ from bat_os.errors import (
     TransitionError,
 )
 from bat_os.image import missions
+from bat_os.image.history import versions
 from bat_os.kernel import views
-from bat_os.kernel.learning.approval import hold, refuse_waiting
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.reuse import find_known
-from bat_os.kernel.learning.target import read_target
+from bat_os.kernel.learning.target import Waiting, read_target, waiting_version
 from bat_os.kernel.missions.feed import TextFeed
+from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import take_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
+    from bat_os.core.brief import Brief
+    from bat_os.core.choosing import Choice
     from bat_os.core.mission import Event, Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.learning.judge import Installation
     from bat_os.kernel.learning.target import Target
     from bat_os.kernel.turn import Answer
 
@@ -99,16 +104,16 @@ class CognitiveCycle:
 
         What goes wrong on the way ends the mission as FAILED with a code and a reason.
         """
-        record = await self._read(mission_id)
+        record = await self.read(mission_id)
         while record.answer is None:
             with contextlib.suppress(TransitionError):  # the world moved on: look again
                 await self._step(record)
-            record = await self._read(mission_id)
+            record = await self.read(mission_id)
         return record.answer
 
     async def fail(self, mission_id: str, error: BatError) -> None:
         """End a mission that is not final as FAILED."""
-        record = await self._read(mission_id)
+        record = await self.read(mission_id)
         if record.answer is None:
             await self._advance(record, *_failed(error))
 
@@ -144,22 +149,15 @@ class CognitiveCycle:
 
     async def _answer_if_understood(self, record: Record) -> Target | None:
         """Answer a message that is understood, and return None; else return the receiver."""
-        done = record.mission.advance(MessageUnderstood())
-
-        def settle(root: Root, answer: Answer) -> None:
-            body = views.result(done.brief, answer, **views.facts(record, done))
-            missions.write(root, record.id, done, {"type": "result", "body": body})
-
         brief, context = record.mission.brief, self.context
         if brief.fresh and (target := await read_target(context, brief)).replaced.number:
             return target
         try:
-            await take_turn(context.image, context.cell, brief, settle=settle, mission=record.id)
+            await self._end_by_turn(record, record.mission.advance(MessageUnderstood()), {})
         except NotUnderstoodError:
             target = await read_target(context, brief)
-            refuse_waiting(target, brief)
+            target.waiting.refuse(brief.selector)
             return target
-        self.emit(record.id, done, {})
         return None
 
     async def _reuse(self, record: Record) -> bool:
@@ -168,19 +166,49 @@ class CognitiveCycle:
         if brief.fresh or (known := await find_known(context, brief)) is None:
             return False
         done = record.mission.advance(SkillReused(known.holder, known.selector, known.similarity))
-        say = {"reused": asdict(known)}
-
-        def settle(root: Root, answer: Answer) -> None:
-            body = views.result(brief, answer, **views.facts(record, done), **say)
-            missions.write(root, record.id, done, {"type": "result", "body": body})
-
         call = replace(brief, target=known.holder, selector=known.selector)
         try:
-            await take_turn(context.image, context.cell, call, settle=settle, mission=record.id)
+            await self._end_by_turn(record, done, {"reused": asdict(known)}, call=call)
         except _DOES_NOT_SERVE:
             return False
-        self.emit(record.id, done, say)
         return True
+
+    async def _end_by_turn(
+        self,
+        record: Record,
+        done: Mission,
+        say: dict[str, Any],
+        *,
+        call: Brief | None = None,
+        install: Installation | None = None,
+    ) -> None:
+        """Answer by a turn whose one commit also ends the mission.
+
+        Args:
+            record: The mission as it is stored.
+            done: The mission in its final state.
+            say: How it came to the answer, for the asker and for listeners.
+            call: What is sent in place of the brief, if anything.
+            install: What is installed in the same commit, if anything.
+        """
+        brief = record.mission.brief
+
+        def settle(root: Root, answer: Answer) -> None:
+            if install is not None:
+                install.into(root)
+            about = views.facts(record, done) | {"learned": install is not None} | say
+            body = views.result(brief, answer, **about)
+            missions.write(root, record.id, done, {"type": "result", "body": body})
+
+        await take_turn(
+            self.context.image,
+            self.context.cell,
+            call or brief,
+            install.candidate if install is not None else None,
+            settle=settle,
+            mission=record.id,
+        )
+        self.emit(record.id, done, say)
 
     async def _make_plan(self, record: Record) -> Outcome:
         context, whole = self.context, self.context.options.plan == "written"
@@ -251,34 +279,38 @@ class CognitiveCycle:
             return _rejected(target, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
         if self.context.options.approve:
-            await hold(self.context, record, install, choice)
-            self.emit(record.id, install.mission, {"status": "waiting", "why": choice.reason})
+            await self._hold(record, install, choice)
             return None
-
-        def settle(root: Root, answer: Answer) -> None:
-            install.into(root)
-            how = {"learned": True, "status": choice.status, "why": choice.reason}
-            about = views.facts(record, install.mission) | how
-            body = views.result(record.mission.brief, answer, **about)
-            missions.write(root, record.id, install.mission, {"type": "result", "body": body})
-
-        brief, context = record.mission.brief, self.context
+        say = {"status": choice.status, "why": choice.reason}
         try:
-            await take_turn(
-                context.image,
-                context.cell,
-                brief,
-                install.candidate,
-                settle=settle,
-                mission=record.id,
-            )
+            await self._end_by_turn(record, install.mission, say, install=install)
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
             return _rejected(target, reason, verdicts, **validation.spent)
-        self.emit(record.id, install.mission, {"status": choice.status, "why": choice.reason})
         return None
 
-    async def _read(self, mission_id: str) -> Record:
+    async def _hold(self, record: Record, installation: Installation, choice: Choice) -> None:
+        """End the mission with a version that waits for approval; the first call has no effect."""
+        skill, now = installation.skill, time.time()
+        shown = choice.chosen.preview if choice.chosen is not None else ""
+
+        def work(root: Root) -> None:
+            installation.check(root)
+            target = find(root, installation.target)
+            if waiting_version(root, target, skill.selector) and not installation.replaces:
+                raise TransitionError(f"{skill.selector} waits for approval already")
+            number = versions.hold(root, target, skill, at=now, mission=record.id)
+            error = Waiting(installation.target, number).wanted(skill.selector)
+            error.details |= {"source": skill.source, "shown": shown, "status": skill.status}
+            body = error_body(error) | views.facts(record, installation.mission)
+            missions.write(root, record.id, installation.mission, {"type": "error", "body": body})
+
+        note = f"hold {skill.selector}"[:70]
+        await self.context.image.transact(work, note=note, mission=record.id)
+        self.emit(record.id, installation.mission, {"status": "waiting", "why": choice.reason})
+
+    async def read(self, mission_id: str) -> Record:
+        """Return the stored record of a mission."""
         return await self.context.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )

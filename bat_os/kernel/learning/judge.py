@@ -84,21 +84,13 @@ def _speaks(verdict: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The winner, ready for the transaction that installs it and answers.
+    """The winner, ready for the transaction that installs it and answers."""
 
-    Attributes:
-        candidate: To answer the first call with.
-        target: Name or oid of the receiver.
-        skill: What is to be installed.
-        mission: In its final state.
-        replaces: Number of the version that it takes the place of, or 0.
-    """
-
-    candidate: Candidate
-    target: str
-    skill: Skill
-    mission: Mission
-    replaces: int
+    candidate: Candidate  # to answer the first call with
+    target: str  # name or oid of the receiver
+    skill: Skill  # what is to be installed
+    mission: Mission  # in its final state
+    replaces: int  # number of the version that it takes the place of, or 0
 
     def into(self, root: MutableMapping[str, Any]) -> None:
         """Install it; to be called inside ``transact``.

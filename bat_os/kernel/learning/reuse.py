@@ -26,19 +26,12 @@ NEAREST: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A learned method that serves the wish.
+    """A learned method that serves the wish."""
 
-    Attributes:
-        holder: Name of the object that has it.
-        selector: Its message.
-        wish: What it was learned for.
-        similarity: Of the two wishes, a cosine.
-    """
-
-    holder: str
-    selector: str
-    wish: str
-    similarity: float
+    holder: str  # name of the object that has it
+    selector: str  # its message
+    wish: str  # what it was learned for
+    similarity: float  # of the two wishes, a cosine
 
 
 async def find_known(context: KernelContext, brief: Brief) -> Known | None:

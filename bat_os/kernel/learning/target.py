@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.core.brief import goal, parameters
+from bat_os.errors import ApprovalWantedError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, kept_examples, merge_examples
 from bat_os.kernel.snapshot import find, snapshot_of
@@ -36,28 +37,33 @@ class Waiting(NamedTuple):
     holder: str = ""
     number: int = 0
 
+    def refuse(self, selector: str) -> None:
+        """Refuse a message that will be understood after the Architect's yes."""
+        if self.number:
+            raise self.wanted(selector)
+
+    def wanted(self, selector: str) -> ApprovalWantedError:
+        """Return what is said to people who send the message before that."""
+        return ApprovalWantedError(
+            f"{selector} waits for the Architect's yes: batos approve {self.holder} {selector}",
+            object=self.holder,
+            selector=selector,
+            version=self.number,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The receiver of a brief.
+    """The receiver of a brief."""
 
-    Attributes:
-        persona: Who writes for it.
-        own_slots: Names of its own slots, in their order; no methods.
-        slots: The same with inherited ones.
-        selectors: Messages that it understands.
-        examples: Those of the brief, then those that came with earlier versions.
-        replaced: What a new version would replace.
-        waiting: A version of the wanted method that waits for approval.
-    """
-
-    persona: str
-    own_slots: tuple[str, ...]
-    slots: frozenset[str]
-    selectors: frozenset[str]
+    persona: str  # who writes for it
+    own_slots: tuple[str, ...]  # names of its own slots, in their order; no methods
+    slots: frozenset[str]  # the same with inherited ones
+    selectors: frozenset[str]  # messages that it understands
+    # those of the brief, then those that came with earlier versions
     examples: tuple[Mapping[str, Any], ...]
-    replaced: Replaced
-    waiting: Waiting
+    replaced: Replaced  # what a new version would replace
+    waiting: Waiting  # a version of the wanted method that waits for approval
 
     def form_for(self, brief: Brief) -> Form:
         """Return what a method for this brief has to look like."""

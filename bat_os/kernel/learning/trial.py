@@ -138,19 +138,13 @@ async def mend(
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A choice after written tests.
+    """A choice after written tests."""
 
-    Attributes:
-        choice: As ``bat_os.core.written_tests.weigh`` leaves it.
-        tests: For the provenance: ``args``, ``result``, ``passed``, ``strong`` of each.
-        model_calls: Batches that the model ran for them.
-        tokens: New tokens that it drew.
-    """
-
-    choice: Choice
+    choice: Choice  # as ``bat_os.core.written_tests.weigh`` leaves it
+    # for the provenance: ``args``, ``result``, ``passed``, ``strong`` of each
     tests: tuple[Mapping[str, Any], ...] = ()
-    model_calls: int = 0
-    tokens: int = 0
+    model_calls: int = 0  # batches that the model ran for them
+    tokens: int = 0  # new tokens that it drew
 
 
 async def weigh_by_tests(

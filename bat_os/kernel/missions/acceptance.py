@@ -40,25 +40,16 @@ MAX_TOGETHER: Final = 256
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One brief on its way into the image.
+    """One brief on its way into the image."""
 
-    Attributes:
-        brief: What is asked.
-        mission_id: For its mission, if its key is not known.
-        key: Idempotency key; the mission's id if the client gave none.
-        about: ``session`` and ``accepted``.
-        stored: Gets the record; cancelled when its client goes away.
-        place: Its place in the queue, held until it is started.
-        busy: Why it has none; a known key needs none.
-    """
-
-    brief: Brief
-    mission_id: str
-    key: str
-    about: dict[str, Any]
-    stored: asyncio.Future[Record]
+    brief: Brief  # what is asked
+    mission_id: str  # for its mission, if its key is not known
+    key: str  # idempotency key; the mission's id if the client gave none
+    about: dict[str, Any]  # ``session`` and ``accepted``
+    stored: asyncio.Future[Record]  # gets the record; cancelled when its client goes away
+    # its place in the queue, held until it is started
     place: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    busy: BusyError | None = None
+    busy: BusyError | None = None  # why it has none; a known key needs none
 
     def store(self, root: Root) -> Record | BatError:
         try:

@@ -71,22 +71,14 @@ def replay(brief_id: str, mission: Mission, after_seq: int = 0) -> list[Notice]:
 
 @dataclass(slots=True, eq=False)
 class _Subscription:
-    """One listener.
+    """One listener."""
 
-    Attributes:
-        session: The listener's.
-        brief_id: The one brief that it is about; "" for all.
-        seq: The latest event of that brief that was sent.
-        tell: Sends one event.
-        ended: Gets the reason why it is over.
-        held: Events that came while it catches up; None once it has.
-    """
-
-    session: str
-    brief_id: str
-    seq: int
-    tell: Tell
-    ended: asyncio.Future[str]
+    session: str  # the listener's
+    brief_id: str  # the one brief that it is about; "" for all
+    seq: int  # the latest event of that brief that was sent
+    tell: Tell  # sends one event
+    ended: asyncio.Future[str]  # gets the reason why it is over
+    # events that came while it catches up; None once it has
     held: list[Notice] | None = field(default_factory=list)
 
     def offer(self, event: Notice) -> None:

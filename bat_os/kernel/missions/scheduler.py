@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import (
@@ -50,26 +51,16 @@ _LATEST_MS: Final = 30_000
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """One mission that this kernel runs.
-
-    Attributes:
-        resumed: An earlier kernel left it.
-        task: Ends with the mission's answer.
-        listeners: Called with each of its states.
-        taken_up: It runs, and the image counts the attempt.
-        begun: Its task has had its first step.
-        withdrawn: The client has cancelled it.
-        ending: It is over, and only its end has to be stored.
-    """
+    """One mission that this kernel runs."""
 
     session: str
-    resumed: bool
-    task: asyncio.Task[dict[str, Any]] | None = None
-    listeners: list[Listener] = field(default_factory=list)
-    taken_up: bool = False
-    begun: bool = False
-    withdrawn: bool = False
-    ending: bool = False
+    resumed: bool  # an earlier kernel left it
+    task: asyncio.Task[dict[str, Any]] | None = None  # ends with the mission's answer
+    listeners: list[Listener] = field(default_factory=list)  # called with each of its states
+    taken_up: bool = False  # it runs, and the image counts the attempt
+    begun: bool = False  # its task has had its first step
+    withdrawn: bool = False  # the client has cancelled it
+    ending: bool = False  # it is over, and only its end has to be stored
 
 
 class Scheduler:
@@ -189,15 +180,17 @@ class Scheduler:
 
     async def resume(self) -> int:
         """Take up what an earlier kernel left unfinished; return how many missions."""
-        found = await self._context.image.transact(
-            missions.unfinished, note="look for unfinished missions"
-        )
-        for mission_id in found:
+        image = self._context.image
+        unfinished = await image.transact(missions.unfinished, note="look for unfinished missions")
+        for mission_id in unfinished:
             try:
-                self.start(await self._checked(mission_id), resumed=True)
+                record = await image.transact(
+                    partial(missions.check, mission_id=mission_id), note="check a mission"
+                )
+                self.start(record, resumed=True)
             except BatError:  # one bad record must not keep the kernel down
                 log.exception("mission %s is left alone", mission_id)
-        return len(found)
+        return len(unfinished)
 
     async def close(self) -> None:
         """Stop all missions where they stand; the image knows where that is."""
@@ -270,18 +263,8 @@ class Scheduler:
         if self._closing:
             raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
 
-    async def _read(self, mission_id: str) -> Record:
-        return await self._context.image.transact(
-            lambda root: missions.read(root, mission_id), note="read a mission"
-        )
-
-    async def _checked(self, mission_id: str) -> Record:
-        return await self._context.image.transact(
-            lambda root: missions.check(root, mission_id), note="check a mission"
-        )
-
     async def _stored(self, mission_id: str) -> dict[str, Any]:
-        record = await self._read(mission_id)
+        record = await self._cycle.read(mission_id)
         if record.answer is None:
             raise NotFoundError(f"the mission {mission_id} has not ended, and does not run")
         return record.answer

@@ -1,4 +1,4 @@
-"""bat_os.kernel.learning.approval: what a model wrote waits for the Architect's yes."""
+"""bat_os.kernel.learning.cycle: what a model wrote waits for the Architect's yes."""
 
 import pytest
 
