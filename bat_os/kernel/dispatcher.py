@@ -120,17 +120,6 @@ class Dispatcher:
             return await self._accept(request, brief, send)
         return Reply("result", request.id, body)
 
-    async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
-        started = time.monotonic()
-        async with self._turns.enter(request.session):
-            body: dict[str, Any] = await take_turn(
-                self.context.image,
-                self.context.cell,
-                brief,
-                settle=lambda _, answer: views.result(brief, answer),
-            )
-        return body | {"seconds": round(time.monotonic() - started, 4)}
-
     async def _turn_once(self, request: Request, brief: Brief) -> dict[str, Any] | None:
         """Answer by a turn that writes under its key at most once; None if the key is stored."""
         lock = self._locks.setdefault(request.key, asyncio.Lock())
@@ -139,20 +128,21 @@ class Dispatcher:
                 return None
             try:
                 with self.scheduler.cancellable(request.key):
-                    return await self._stored_turn(request, brief)
+                    return await self._turn(request, brief)
             except (ConflictError, CancelledError):  # it, or another kernel, may have committed
                 if await self._is_stored(request.key):
                     return None
                 raise
 
-    async def _stored_turn(self, request: Request, brief: Brief) -> dict[str, Any]:
-        now = time.time()
-        mission_id, about = new_mission_id(now), {"session": request.session, "accepted": now}
+    async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
+        """Answer by a turn; if it writes under a key, its commit holds the key and the answer."""
+        started, now = time.monotonic(), time.time()
+        mission_id = new_mission_id(now) if request.key else ""
 
         def settle(root: Any, answer: Answer) -> tuple[dict[str, Any], Mission | None]:
-            if not answer.writes:
-                seconds = max(0.0, round(time.time() - now, 4))  # clocks jump back
-                return views.result(brief, answer, seconds=seconds), None
+            if not (mission_id and answer.writes):
+                return views.result(brief, answer), None
+            about = {"session": request.session, "accepted": now}
             record = missions.open_brief(
                 root, brief, mission_id=mission_id, key=request.key, about=about
             )
@@ -172,8 +162,9 @@ class Dispatcher:
                 mission=mission_id,
                 commit_reads=False,
             )
-        if done is not None:
-            self.scheduler.announce(mission_id, done, {})
+        if done is None:
+            return {**body, "seconds": round(time.monotonic() - started, 4)}
+        self.scheduler.announce(mission_id, done, {})
         return dict(body)
 
     async def _is_stored(self, key: str) -> bool:

@@ -1,7 +1,7 @@
 """The trusted methods that every object starts with; stored by name, never as functions.
 
-Each gets the turn's read set, the receiver's snapshot and the arguments, and returns plain data
-or a Ref. They change the snapshot, so they are part of the turn's one commit.
+They return plain data or a Ref. They change the receiver's snapshot, so they are part of the
+turn's one commit.
 """
 
 from __future__ import annotations
@@ -18,69 +18,67 @@ if TYPE_CHECKING:
     from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet
     from bat_os.ports import Nested
 
-    Arguments = Sequence[Any]
-    Named = Mapping[str, Any]
-    Primitive = Callable[[ReadSet, ObjectSnapshot, Arguments, Named], Any]
-
-# What names a slot: the first argument, or this one.
-_ABOUT_A_SLOT: Final[Mapping[str, str]] = {
-    "getSlot": "name",
-    "setSlot": "name",
-    "removeSlot": "name",
-    "respondsTo": "selector",
-}
+_ABOUT_A_SLOT: Final = frozenset({"getSlot", "setSlot", "removeSlot", "respondsTo"})
 
 
-def _arguments(selector: str, names: tuple[str, ...], args: Any, kwargs: Any) -> list[Any]:
-    """Return the arguments in the order of ``names``; a name ending in ? may be left out."""
-    plain = [name.rstrip("?") for name in names]
-    given = dict(zip(plain, args, strict=False)) | dict(kwargs)
-    needed = {name for name in names if not name.endswith("?")}
-    if len(args) > len(names) or not needed <= set(given) <= set(plain):
-        raise ArgumentsError(f"{selector} takes ({', '.join(names)})")
-    return [given.get(name, "") for name in plain]
+def _clone(reads: ReadSet, obj: ObjectSnapshot, name: str) -> Ref:
+    return reads.clone(obj, name)
 
 
-def _clone(reads: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Ref:
-    (name,) = _arguments("clone", ("name?",), args, kwargs)
-    return reads.clone(obj, _name(name))
-
-
-def _get_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Any:
-    (name,) = _arguments("getSlot", ("name",), args, kwargs)
-    if _name(name) not in obj.slots:
+def _get_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
+    if name not in obj.slots:
         raise NotFoundError(f"{obj.ref.name or 'the object'} has no slot {name!r}")
     return obj.slots[name]
 
 
-def _set_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> Any:
-    name, value = _arguments("setSlot", ("name", "value"), args, kwargs)
-    check_slot_name(_name(name))
+def _set_slot(_: ReadSet, obj: ObjectSnapshot, name: str, value: Any) -> Any:
+    check_slot_name(name)
     check(value, where=f"slot {name!r}")
     obj.write(name, value)
     return value
 
 
-def _remove_slot(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> None:
-    (name,) = _arguments("removeSlot", ("name",), args, kwargs)
-    if _name(name) not in obj.own:
+def _remove_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> None:
+    if name not in obj.own:
         raise NotFoundError(f"{obj.ref.name or 'the object'} has no own slot {name!r}")
     obj.remove(name)
 
 
-def _slot_names(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> list[str]:
-    _arguments("slotNames", (), args, kwargs)
-    return sorted(obj.slots)
+# Per primitive the names of its arguments, of which the first is a text; one that ends in ? may be
+# left out. The function gets the read set, the receiver and the arguments.
+PRIMITIVES: Final[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {
+    "clone": (("name?",), _clone),
+    "getSlot": (("name",), _get_slot),
+    "setSlot": (("name", "value"), _set_slot),
+    "removeSlot": (("name",), _remove_slot),
+    "slotNames": ((), lambda _, obj: sorted(obj.slots)),
+    "selectors": ((), lambda _, obj: sorted(obj.selectors)),
+    "respondsTo": (("selector",), lambda _, obj, name: name in obj.selectors or name in obj.slots),
+}
 
 
-def _selectors(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> list[str]:
-    _arguments("selectors", (), args, kwargs)
-    return sorted(obj.selectors)
+def run_primitive(
+    selector: str,
+    reads: ReadSet,
+    receiver: ObjectSnapshot,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """Return what a primitive answers.
 
-
-def _responds_to(_: ReadSet, obj: ObjectSnapshot, args: Arguments, kwargs: Named) -> bool:
-    (selector,) = _arguments("respondsTo", ("selector",), args, kwargs)
-    return _name(selector) in obj.selectors or selector in obj.slots
+    Raises:
+        ArgumentsError: It takes other arguments.
+    """
+    names, run = PRIMITIVES[selector]
+    plain = [name.rstrip("?") for name in names]
+    given = dict(zip(plain, args, strict=False)) | dict(kwargs)
+    needed = {name for name in names if not name.endswith("?")}
+    if len(args) > len(names) or not needed <= set(given) <= set(plain):
+        raise ArgumentsError(f"{selector} takes ({', '.join(names)})")
+    values = [given.get(name, "") for name in plain]
+    if values and type(values[0]) is not str:
+        raise ArgumentsError("a name is a text")
+    return run(reads, receiver, *values)
 
 
 def slot_named(nested: Nested) -> str:
@@ -92,22 +90,6 @@ def slot_named(nested: Nested) -> str:
     """
     if nested.selector not in _ABOUT_A_SLOT:
         return ""
-    named = next(iter(nested.args), nested.kwargs.get(_ABOUT_A_SLOT[nested.selector]))
+    parameter = PRIMITIVES[nested.selector][0][0]
+    named = next(iter(nested.args), nested.kwargs.get(parameter))
     return named if type(named) is str else ""
-
-
-def _name(value: Any) -> str:
-    if type(value) is not str:
-        raise ArgumentsError("a name is a text")
-    return value
-
-
-PRIMITIVES: Final[Mapping[str, Primitive]] = {
-    "clone": _clone,
-    "getSlot": _get_slot,
-    "setSlot": _set_slot,
-    "removeSlot": _remove_slot,
-    "slotNames": _slot_names,
-    "selectors": _selectors,
-    "respondsTo": _responds_to,
-}

@@ -27,7 +27,7 @@ from bat_os.errors import (
 )
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import ref_of, thaw
-from bat_os.kernel.primitives import PRIMITIVES, slot_named
+from bat_os.kernel.primitives import run_primitive, slot_named
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, find, refers, slot_value
 from bat_os.ports import Call, NestedReply, ObjectView
 
@@ -258,8 +258,8 @@ class Turn:
         if runnable is None:
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.primitive:
-            run = PRIMITIVES[runnable.primitive]
-            return "primitive", run(self._reads, receiver, args, kwargs)
+            name = runnable.primitive
+            return "primitive", run_primitive(name, self._reads, receiver, args, kwargs)
         running = Activation(receiver, (args, kwargs), depth)
         trial, known = self._candidate, len(self.faults)
         call = Call(

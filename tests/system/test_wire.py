@@ -223,9 +223,9 @@ def test_an_answer_that_came_too_late_is_there_under_its_key(ipc):
 
 
 def test_a_key_that_comes_back_with_another_brief_is_refused(ipc):
-    fields = {"target": "genesis_obj", "selector": "double", "ik": "twice"}
-    assert ipc.ask("send", args=[1], **fields)[1]["result"] == 2
-    assert ipc.code("send", args=[2], **fields) == "KEY_REUSED"
+    fields = {"target": "genesis_obj", "selector": "setSlot", "ik": "twice"}
+    assert ipc.ask("send", args=["kept", 1], **fields)[1]["result"] == 1
+    assert ipc.code("send", args=["kept", 2], **fields) == "KEY_REUSED"
 
 
 # What cannot be taken

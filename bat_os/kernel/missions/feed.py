@@ -73,7 +73,6 @@ def replay(brief_id: str, mission: Mission, after_seq: int = 0) -> list[Notice]:
 class _Subscription:
     """One listener."""
 
-    session: str  # the listener's
     brief_id: str  # the one brief that it is about; "" for all
     seq: int  # the latest event of that brief that was sent
     tell: Tell  # sends one event
@@ -122,54 +121,53 @@ class Feed:
             listening.offer(whole)
         return whole
 
-    async def follow(self, key: tuple[str, str], after: int, tell: Tell) -> str:
-        """Send the events of every mission after number ``after``, until it is stopped.
+    async def follow(
+        self,
+        key: tuple[str, str],
+        after: int,
+        tell: Tell,
+        brief_id: str = "",
+        stored: Callable[[], Awaitable[Mission]] | None = None,
+    ) -> str:
+        """Send the events of every mission, or of one, until it is stopped or the mission ends.
 
         Args:
             key: Session and id of the request; ``stop`` ends it by them.
-            after: Later events that are still kept are sent first.
+            after: The ``n`` of the latest event that is known, or the ``seq`` of one mission's;
+                later events that are still kept, or that the image has, are sent first.
             tell: Gets each event; returns False once the listener has gone.
+            brief_id: The one mission; "" for all.
+            stored: Reads that mission as it is in the image.
 
         Returns:
-            Why it ended: ``unsubscribed``, ``gone`` or ``shutting down``.
+            Why it ended: ``unsubscribed``, ``gone``, ``shutting down``, or ``complete`` after the
+            event of one mission's last state.
 
         Raises:
             BusyError: Too many listen.
+            NotFoundError: There is no such brief.
         """
-
-        async def catch_up() -> tuple[list[Notice], bool]:
-            return [event for event in self._kept if event["n"] > after], False
-
-        return await self._listen(key, _subscribe(key, "", 0, tell), catch_up)
-
-    async def follow_one(
-        self,
-        key: tuple[str, str],
-        brief_id: str,
-        after_seq: int,
-        tell: Tell,
-        stored: Callable[[], Awaitable[Mission]],
-    ) -> str:
-        """Send the events of one mission after ``after_seq``, until it is over.
-
-        Args:
-            key: As in ``follow``.
-            brief_id: Of the mission.
-            after_seq: The latest event that is known already; 0 for none.
-            tell: As in ``follow``.
-            stored: Reads the mission as it is in the image.
-
-        Returns:
-            As ``follow``, or ``complete`` after the event of the last state.
-        """
-
-        async def catch_up() -> tuple[list[Notice], bool]:
-            mission = await stored()
-            kept = {event["seq"]: event for event in self._kept if event["brief_id"] == brief_id}
-            missed = [kept.get(old["seq"], old) for old in replay(brief_id, mission, after_seq)]
-            return missed, mission.state.is_final
-
-        return await self._listen(key, _subscribe(key, brief_id, after_seq, tell), catch_up)
+        self._check(key)
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        listening = _Subscription(brief_id, after if brief_id else 0, tell, ended)
+        self._listening[key] = listening
+        over, known = False, set()
+        try:
+            if stored is None:
+                missed = [event for event in self._kept if event["n"] > after]
+            else:
+                mission = await stored()
+                kept = {e["seq"]: e for e in self._kept if e["brief_id"] == brief_id}
+                missed = [kept.get(old["seq"], old) for old in replay(brief_id, mission, after)]
+                over, known = mission.state.is_final, {event["seq"] for event in missed}
+            held, listening.held = listening.held or [], None
+            for event in (*missed, *(new for new in held if new["seq"] not in known)):
+                listening.offer(event)
+            if over:
+                listening.end("complete")
+            return await ended
+        finally:
+            del self._listening[key]
 
     def stop(self, key: tuple[str, str]) -> bool:
         """End a subscription; return False if there is none with that key."""
@@ -184,26 +182,6 @@ class Feed:
         for listening in self._listening.values():
             listening.end("shutting down")
 
-    async def _listen(
-        self,
-        key: tuple[str, str],
-        listening: _Subscription,
-        catch_up: Callable[[], Awaitable[tuple[list[Notice], bool]]],
-    ) -> str:
-        self._check(key)
-        self._listening[key] = listening
-        try:
-            missed, over = await catch_up()
-            held, listening.held = listening.held or [], None
-            known = {event["seq"] for event in missed} if listening.brief_id else set()
-            for event in (*missed, *(new for new in held if new["seq"] not in known)):
-                listening.offer(event)
-            if over:
-                listening.end("complete")
-            return await listening.ended
-        finally:
-            del self._listening[key]
-
     def _check(self, key: tuple[str, str]) -> None:
         if self._closed:
             raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
@@ -216,11 +194,6 @@ class Feed:
             raise BusyError(
                 f"this session has {MAX_SUBSCRIPTIONS_PER_SESSION} subscriptions already", 5000
             )
-
-
-def _subscribe(key: tuple[str, str], brief_id: str, seq: int, tell: Tell) -> _Subscription:
-    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    return _Subscription(key[0], brief_id, seq, tell, ended)
 
 
 class TextFeed:

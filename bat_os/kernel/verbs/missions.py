@@ -102,7 +102,7 @@ class MissionVerbs:
                 record: Record = await self._read(lambda root: missions.read(root, brief_id))
                 return record.mission
 
-            why = await feed.follow_one(key, brief_id, after_seq, tell, stored)
+            why = await feed.follow(key, after_seq, tell, brief_id, stored)
         else:
             why = await feed.follow(key, feed.number if after is None else after, tell)
         return Reply("result", request.id, {"ended": why, "n": feed.number})

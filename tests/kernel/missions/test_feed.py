@@ -79,7 +79,7 @@ async def test_one_mission_is_told_from_its_stored_events_and_ends_with_its_last
         publish(feed, "a", last)  # happens while the image is read
         return second
 
-    why = await feed.follow_one(("s", "1"), "a", 0, heard.append, stored)
+    why = await feed.follow(("s", "1"), 0, heard.append, "a", stored)
     assert why == "complete"
     assert [(one["seq"], one["state"]) for one in heard] == [
         (1, "decomposing"), (2, "delegating"), (3, "failed")
@@ -93,7 +93,7 @@ async def test_what_was_heard_before_the_break_is_not_told_again():
     async def stored():
         return last
 
-    assert await feed.follow_one(("s", "1"), "a", 2, heard.append, stored) == "complete"
+    assert await feed.follow(("s", "1"), 2, heard.append, "a", stored) == "complete"
     assert [one["seq"] for one in heard] == [3]
 
 
@@ -103,7 +103,7 @@ async def test_a_mission_that_has_ended_and_was_heard_to_its_end_is_complete_at_
     async def stored():
         return last
 
-    assert await feed.follow_one(("s", "1"), "a", 3, heard.append, stored) == "complete"
+    assert await feed.follow(("s", "1"), 3, heard.append, "a", stored) == "complete"
     assert heard == []
 
 
