@@ -90,11 +90,7 @@ class CheckingConnection(Connection):
         return serial
 
     def setstate(self, obj: Any) -> None:
-        """Load the state of an object.
-
-        Raises:
-            DamagedError: It is not all there.
-        """
+        """Load the state of an object."""
         super().setstate(obj)
         if type(obj).__name__ in _PARTS and not _is_whole(type(obj).__name__, obj.__dict__):
             raise DamagedError(

@@ -41,12 +41,8 @@ def awaken(
 
     An image of an older format is migrated to the present one.
 
-    Args:
-        root: The image root.
-        image_id: Identity for a new image.
-        created: Unix time for a new image.
-        personas: By name; each becomes a prototype.
-        primitives: Selectors of the trusted methods.
+    Each of ``personas``, which are by name, becomes a prototype; ``primitives`` are the selectors
+    of the trusted methods.
 
     Raises:
         DamagedError: The image has some of its root and not the rest.

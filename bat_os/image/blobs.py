@@ -52,8 +52,6 @@ class StoredFile(Persistent):
     Attributes:
         name: The name under which it came first; for people.
         sha256: Of the content; the key under which it is kept.
-        size: In bytes.
-        blob: The content.
     """
 
     def __init__(self, name: str, sha256: str, size: int) -> None:
@@ -210,12 +208,8 @@ def make_stage(
 ) -> Stage:
     """Return ``source`` staged in ``folder``.
 
-    Args:
-        source: A regular file, or a link to one.
-        folder: On the file system of the image.
-        move: The source will be consumed: a second name will do where that is possible.
-        stop: Set it to give up.
-        sha256: Of the source, where that is known already; what is copied is hashed anyway.
+    If ``move`` is set, the source will be consumed, so a second name will do where that is
+    possible. A ``sha256`` that is known already is not computed again, unless the source is copied.
     """
     place = folder / f"{disk.name_draft(_PREFIX)}.stage"
     try:
@@ -233,12 +227,7 @@ def make_stage(
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with ``path`` into coded errors.
-
-    Raises:
-        BlobError: It cannot be read.
-        StorageFullError: The disk of the image is full.
-    """
+    """Turn what goes wrong with ``path`` into coded errors."""
     try:
         yield
     except OSError as error:

@@ -55,7 +55,6 @@ class KnowledgeCatalog(Persistent):
         dimensions: d of the vectors, from the first document on; 0 before.
         embedder: ``name`` and ``probe`` of the model that made the vectors; see
             ``claim``. Empty before the first document.
-        vectors: The vector index.
         rewording: The text index is being filled again as well.
         waiting: First passage ids of documents that have no vectors yet, while the catalog
             is reindexed for another embedding model; they are found by words until then.
@@ -115,18 +114,8 @@ class KnowledgeCatalog(Persistent):
     ) -> int:
         """Add a document, or replace the one of that id; return its passage count.
 
-        Args:
-            doc_id: Its id; any text.
-            title: Found by words together with every passage.
-            passages: n texts, in order; a ``Chunk`` has the headings above it too.
-            vectors: ``(n, d)``, rows of length 1, or the bytes of such float32 rows.
-            kind: What a search can be limited to.
-            meta: Plain data to keep with it; searches can be limited by it.
-
-        Raises:
-            ArgumentsError: No passage, not one vector per passage, vectors of another
-                length than the catalog's, or an unknown kind.
-            NotPlainError: ``meta`` is not plain data.
+        The title is found by words together with every passage; a ``Chunk`` has the headings above
+        it too. ``vectors`` are ``(n, d)``, rows of length 1, or the bytes of such float32 rows.
         """
         rows = as_rows(vectors, len(passages), self.dimensions)
         start, _ = id_range(kind)
@@ -168,17 +157,9 @@ class KnowledgeCatalog(Persistent):
     ) -> list[Passage]:
         """Return up to ``top_k`` passages, best first; equals in order of their arrival.
 
-        Args:
-            queries: q texts; any of a query's words may match.
-            query_vectors: ``(q, d)``, rows of length 1.
-            top_k: 1 to 100.
-            kind: Look at documents of this kind only.
-            filters: Look at documents with this meta data only; all keys have to match,
-                and of a list one value. What does not match takes no part in the ranking.
-            cache: Keeps unpacked segments between searches.
-
-        Raises:
-            ArgumentsError: ``top_k``, the kind, a filter or the vectors' shape is off.
+        ``query_vectors`` are ``(q, d)``, rows of length 1; any of a query's words may match. All
+        keys of ``filters`` have to match, and of a list one value. What does not match takes no
+        part in the ranking.
         """
         if not 1 <= top_k <= DEPTH:
             raise ArgumentsError(f"top_k is {top_k}; it goes from 1 to {DEPTH}")
@@ -214,13 +195,6 @@ class KnowledgeCatalog(Persistent):
 
         A model is known by its answer to PROBE, so it is the same on every machine, whatever its
         files are called.
-
-        Args:
-            name: For people.
-            probe: The model's vector for PROBE, of length 1.
-
-        Raises:
-            ImageError: Another model made the catalog's vectors.
         """
         if not self.embedder and self.dimensions in (0, len(probe)):
             self.embedder = _record(name, probe)
@@ -258,8 +232,7 @@ class KnowledgeCatalog(Persistent):
     def take_waiting(self, limit: int) -> list[tuple[int, str, list[str]]]:
         """Return the next documents to embed: first passage id, digest, and what to embed.
 
-        Args:
-            limit: Passages in all; a longer document comes alone.
+        The limit is passages in all; a longer document comes alone.
         """
         taken: list[tuple[int, str, list[str]]] = []
         total = 0
@@ -300,9 +273,7 @@ class KnowledgeCatalog(Persistent):
     def damaged_documents(self, after: int, limit: int) -> tuple[list[str], int | None]:
         """Check the digests of some documents; return (ids of the damaged, where to go on).
 
-        Args:
-            after: Start with the passage id above this one; -1 starts at the beginning.
-            limit: Documents to check.
+        It starts with the passage id above ``after``; -1 starts at the beginning.
         """
         damaged = []
         last: int | None = None

@@ -97,18 +97,8 @@ def open_brief(
     A key whose mission failed in a way that may pass gets a new mission: a client that asks
     again with it wants another try. The failed one stays under its id.
 
-    Args:
-        root: The image root.
-        brief: What is asked.
-        mission_id: Id for a new mission.
-        key: Idempotency key.
-        about: ``session`` and ``accepted`` of a new mission.
-
-    Returns:
-        The record; its id differs from ``mission_id`` when the key was known.
-
-    Raises:
-        KeyReusedError: The key is known with another brief.
+    ``about`` has ``session`` and ``accepted`` of a new mission. Another id than ``mission_id``
+    comes back if the key was known.
     """
     sha256 = brief_digest(brief)
     if known := id_of(root, key):
@@ -244,12 +234,8 @@ def prune(
 ) -> tuple[int, str | None]:
     """Forget missions that ended before a moment, some at a time.
 
-    Args:
-        root: The image root.
-        before: Unix time.
-        after: Begin behind this id; "" begins with the oldest.
-        limit: How many to look at.
-        keep: Called with the root and the id of each before it goes.
+    Up to ``limit`` missions behind the id ``after`` are looked at; "" begins with the oldest.
+    ``keep`` is called with the root and the id of each before it goes.
 
     Returns:
         How many are gone, and the id to go on behind; None when all were looked at.

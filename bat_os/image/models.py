@@ -133,12 +133,6 @@ async def ingest_files(
         consume: Remove the sources once the whole model is committed. On the file system of
             the image they are then moved, which takes the time of reading them once.
         progress: Called with one line per file.
-
-    Raises:
-        ArgumentsError: A name cannot be used, or ``name`` belongs to an adapter and this is
-            a model, or the other way round.
-        BlobError: A source cannot be read.
-        StorageFullError: The disk is full.
     """
     _check_names(name, found)
     known = dict(meta or {})

@@ -81,12 +81,7 @@ class Method(Persistent):
 
     @property
     def version(self) -> MethodVersion:
-        """The version that runs.
-
-        Raises:
-            NotFoundError: There is none.
-            DamagedError: Its source is not what was committed.
-        """
+        """The version that runs."""
         if self.current < 0:
             raise NotFoundError(f"{self.selector} has no current version")
         version = self.versions[self.current]

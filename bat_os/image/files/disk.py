@@ -44,13 +44,7 @@ _HERE: Final = -100  # AT_FDCWD of Linux
 
 @contextlib.contextmanager
 def coded(what: str) -> Iterator[None]:
-    """Turn what can go wrong with files into coded errors.
-
-    Raises:
-        StorageFullError: No room.
-        LockedError: Another process holds the image, or works on it.
-        StorageError: Anything else that a disk or a damaged image does.
-    """
+    """Turn what can go wrong with files into coded errors."""
     try:
         yield
     except LockError as error:

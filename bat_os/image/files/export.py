@@ -75,11 +75,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Return the content of an export, checked: all that it says is of the right form.
-
-    Raises:
-        ArgumentsError: It is not an export, or not what it was when it was made.
-    """
+    """Return the content of an export, checked: all that it says is of the right form."""
     if len(text) > MAX_TEXT:
         raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
     try:

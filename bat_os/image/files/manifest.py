@@ -92,8 +92,6 @@ class Manifest(Record, frozen=True):
     """All that a backup holds.
 
     Attributes:
-        made: Unix time.
-        reason: Why an archive was made, in words.
         files: The image file, last; before it, what a fork began with.
         fork: The fork's record, or an empty map.
     """

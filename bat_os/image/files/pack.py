@@ -89,11 +89,7 @@ class Policy(Record, frozen=True):
 def should_pack(size: int, packed: int, since: float, policy: Policy) -> bool:
     """Return True when the file has doubled since the last pack and is worth it.
 
-    Args:
-        size: Bytes of the image file.
-        packed: Bytes it had after the last pack, or 0.
-        since: Seconds since the last pack.
-        policy: The owner's.
+    ``packed`` is the size after the last pack, or 0, and ``since`` the seconds since then.
 
     >>> should_pack(300 << 20, 140 << 20, 1e5, Policy())
     True
@@ -310,10 +306,6 @@ def clock_steady_for(root: MutableMapping[str, Any], now: float) -> float:
     """Return for how many seconds the clock has not jumped; infinity where it never has.
 
     Writes a note when it jumped, and every NOTE_EVERY seconds.
-
-    Args:
-        root: The image root, in a transaction.
-        now: Unix time, as the machine tells it.
     """
     note = root.get(CLOCK, {"seen": now, "steady": math.inf})
     gap, steady = now - note["seen"], float(note["steady"])

@@ -94,11 +94,7 @@ class ForkStorage(DemoStorage):
         self,
         next: bytes | None = None,
     ) -> tuple[bytes, bytes, bytes, bytes | None]:
-        """Return (oid, tid, record, oid to go on with) of the next object; as FileStorage's.
-
-        Raises:
-            ValueError: There is none.
-        """
+        """Return (oid, tid, record, oid to go on with) of the next object; as FileStorage's."""
         oid = min(_next_oids(self, next))
         record, tid = self.load(oid)
         return oid, tid, record, min(_next_oids(self, p64(u64(oid) + 1)), default=None)
@@ -131,9 +127,7 @@ def open_storage(path: Path) -> Any:
 def open_to_read(path: Path, *, blobs: bool) -> Any:
     """Return the storage of the image file at ``path``, which is not written and not locked.
 
-    Args:
-        path: Of the image file.
-        blobs: Whether it has a blob folder; where it has not, none is made.
+    If it has no blob folder, none is made.
     """
     guard_pickles()
     live = FileStorage(str(path), read_only=True, blob_dir=f"{path}.blob" if blobs else None)

@@ -71,8 +71,6 @@ class Damage:
     Attributes:
         kind: ``record``, ``method``, ``mission``, ``document``, ``index`` or ``file``.
         key: Which one, so that it can be found again.
-        what: The same for people.
-        why: What is wrong.
     """
 
     kind: str

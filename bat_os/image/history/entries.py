@@ -110,11 +110,7 @@ def put_entries(
 ) -> None:
     """Let the search find the method's current version under these objects.
 
-    Args:
-        root: The image root.
-        method: Whose current version it is.
-        oids: Of the objects that have it; what lacks it by now is left out.
-        found_by: The summary, and its vector, ``(1, d)``.
+    Objects that lack it by now are left out. The summary comes with its vector, ``(1, d)``.
     """
     summary, vector = found_by
     catalog, source = catalog_in(root), method.version.source

@@ -65,10 +65,8 @@ _VERDICT: Final = ("source", "fixups", "problem", "preview", "passed", "agree", 
 def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) -> dict[str, Any]:
     """Return the record of a mission, or {} if it has not ended or leaves no record.
 
-    Args:
-        root: The image root.
-        mission_id: Of a mission that is kept whole, or as a record.
-        waiting: Calls that are counted and not yet written (``CallCounter.waiting``).
+    The mission is kept whole, or as a record. Calls that are counted and not yet written are in
+    ``waiting`` (``CallCounter.waiting``).
     """
     if mission_id in root["missions"]:
         entry = _describe(root, mission_id)

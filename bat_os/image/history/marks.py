@@ -160,8 +160,7 @@ def _write(root: Root, method: Method) -> PersistentMapping:
 async def flush(image: ImageStore) -> int:
     """Write the calls that the store counted; return how many. Without any, nothing is written.
 
-    Raises:
-        BatError: The image could not be written; the counts are kept for the next time.
+    If the image cannot be written, the counts are kept for the next time.
     """
     counted = image.uses.take()
     if not counted:
@@ -196,10 +195,7 @@ def uses_of(
 ) -> dict[str, Any]:
     """Return ``count``, ``first``, ``last``, ``versions`` and ``callers`` of a method.
 
-    Args:
-        root: The image root.
-        method: Whose calls.
-        waiting: Calls to add that are not yet written; without it, what was last written.
+    ``waiting`` are calls to add that are not yet written.
     """
     uses = dict(root.get(USES, {}).get(method._p_oid.hex(), _NONE))
     for (target, selector, caller), tally in (waiting or {}).items():
@@ -243,11 +239,8 @@ class Fault:
 
     Attributes:
         target: Oid of the receiver.
-        selector: The message.
         sha256: Of the source that failed.
         call: Digest of the message with its arguments; tells different ones apart.
-        kind: One of COUNTED.
-        text: What went wrong, cut short.
     """
 
     target: str

@@ -51,10 +51,7 @@ _ABSENT: Final = object()
 async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
     """Run ``work(root)`` on the image as it was after a transaction, and return its result.
 
-    Args:
-        image: The store.
-        tid: Sixteen hexadecimal digits, as ``resolve`` gives them.
-        work: Gets the root of then; returns plain data. It cannot change anything.
+    ``work`` returns plain data and cannot change anything.
     """
 
     def run(_root: Root) -> T:
@@ -314,8 +311,6 @@ class Change:
 
     Attributes:
         tid: Its id, 16 hexadecimal digits.
-        at: Unix time.
-        note: What it says of itself.
         mission: On whose behalf, or "".
     """
 
@@ -326,16 +321,7 @@ class Change:
 
 
 async def list_changes(image: ImageStore, after: str, until: str) -> list[Change]:
-    """Return the transactions later than ``after``, up to ``until``, oldest first.
-
-    Args:
-        image: The store.
-        after: Sixteen hexadecimal digits, as ``history.moments.resolve`` gives them.
-        until: The same.
-
-    Raises:
-        ArgumentsError: Nothing was committed between the two.
-    """
+    """Return the transactions later than ``after``, up to ``until``, oldest first."""
     found = await asyncio.to_thread(
         lambda: [_change(step) for step in _iterate(image, after, until)]
     )
@@ -353,10 +339,6 @@ async def bisect(
     moment differs is not taken for granted: if all looks are good, the last one was at the bad
     moment itself. Of several changes back and forth, one is found. With n transactions it takes
     the smallest k looks with 2**k > n, or fewer.
-
-    Args:
-        changes: What was committed after the good moment, oldest first.
-        is_good: Whether the answer after a transaction is good.
     """
     low, high, looks = 0, len(changes), 0
     while low < high:

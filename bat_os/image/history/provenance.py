@@ -141,12 +141,6 @@ def mark_dependants(
     To be called in the transaction that changes or forgets the document, before it does.
     Nothing happens for a document that the catalog does not have: nobody was shown it, or
     all who were have the mark since it was forgotten.
-
-    Args:
-        root: The image root.
-        doc_id: Of the document.
-        at: Unix time.
-        what: ``changed`` or ``forgotten``.
     """
     rows: list[dict[str, Any]] = []
     if doc_id not in catalog_in(root):
@@ -237,12 +231,8 @@ def explain(
 ) -> dict[str, Any]:
     """Return all that is known about a version of a method.
 
-    Args:
-        root: The image root.
-        obj: Who understands the message, itself or by a parent.
-        selector: The message.
-        number: Of the version; 0 is the current one, or the latest where none is.
-        waiting: Calls that are counted and not yet written (``UseCounter.waiting``).
+    Number 0 is the current version, or the latest where none is. ``waiting`` are calls that are
+    counted and not yet written (``CallCounter.waiting``).
 
     Returns:
         ``object`` (who has the method), ``selector``, ``version``, ``versions`` (how many),

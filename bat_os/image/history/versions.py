@@ -44,10 +44,8 @@ class Skill:
     """A method to install.
 
     Attributes:
-        selector: Its message.
         source: Audited module text.
         status: ``verified``, ``provisional`` or ``taught``.
-        provenance: Where it comes from; plain data.
         summary: What it is found by: wish, signature, docstring.
         vector: Embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is.
         kinds: Of the arguments that it was made for (``bat_os.core.brief.kinds``), or None.
@@ -68,12 +66,8 @@ class Picked:
 
     Attributes:
         oid: Of the object that has the method.
-        selector: The message.
-        number: Of the version.
         source: Its text, which has its recorded hash.
-        sha256: That hash.
         examples: What it has to reproduce.
-        summary: What the search finds it by.
         seen: State of the method when it was read; ``make_current`` compares it.
     """
 
@@ -226,11 +220,7 @@ def turn_down(root: Root, holder: UvmObject, selector: str, *, at: float) -> int
 def pick(root: Root, obj: UvmObject, selector: str, number: int = 0) -> Picked:
     """Return what is needed to make a version current again.
 
-    Args:
-        root: The image root.
-        obj: The object that has the method.
-        selector: The message.
-        number: Of the version; 0 is the one that was unlearned last.
+    Number 0 is the version that was unlearned last.
     """
     method = own(obj, selector)
     if number == 0 and method.current >= 0:
@@ -260,12 +250,8 @@ def make_current(
 ) -> None:
     """Make a version current, and have the search find it.
 
-    Args:
-        root: The image root.
-        holder: The object that has the method.
-        picked: As ``pick`` returned it.
-        vector: Of ``picked.summary.text``, ``(1, d)``.
-        move: ``at`` and ``what`` for the list of moves.
+    The vector is that of ``picked.summary.text``, ``(1, d)``; ``move`` has ``at`` and ``what`` for
+    the list of moves.
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)

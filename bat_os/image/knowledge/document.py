@@ -151,11 +151,7 @@ def ranges(
 ) -> NDArray[np.int64] | None:
     """Return the ``(m, 2)`` ranges [start, stop) of passage ids to rank, or None for all.
 
-    Args:
-        index: Of facets, by first passage id.
-        starts: A tree whose keys are the first passage ids of all documents.
-        kind: Documents of this kind only.
-        filters: Documents with this meta data only.
+    Keys of the tree ``starts`` are the first passage ids of all documents.
     """
     if not filters:
         bounds = id_range(kind)

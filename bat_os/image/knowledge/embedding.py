@@ -60,12 +60,7 @@ class CatalogEmbedder:
         return str(getattr(self._embedder, "name", type(self._embedder).__name__))
 
     async def embed(self, texts: Sequence[str], count: Count | None = None) -> NDArray[np.float32]:
-        """Return the vectors of ``texts``, from the model that the catalog's vectors are from.
-
-        Args:
-            texts: Embedded BATCH at a time; so few of them are remembered for a while.
-            count: Called with (done, all) after each batch.
-        """
+        """Return the vectors of ``texts``, from the model that the catalog's vectors are from."""
         await self.claim()
         if len(texts) > BATCH:
             return await self.embed_all(texts, count)
@@ -158,11 +153,7 @@ class ShippedVectors:
 
     @classmethod
     def read(cls, data: bytes) -> Self:
-        """Return what ``write`` wrote.
-
-        Raises:
-            ArgumentsError: It is damaged, or something else.
-        """
+        """Return what ``write`` wrote."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as held:
                 probe, ids, scales, codes = (

@@ -65,8 +65,7 @@ def as_rows(
 ) -> NDArray[np.float32]:
     """Return ``vectors`` as ``(count, d)``; bytes are read as rows of float32.
 
-    Raises:
-        ArgumentsError: Not ``count`` vectors, or not of ``dimensions`` unless that is 0.
+    A ``dimensions`` of 0 lets vectors of any length pass.
     """
     if isinstance(vectors, bytes):
         if not count or not vectors or len(vectors) % (4 * count):

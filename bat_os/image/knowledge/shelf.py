@@ -60,11 +60,7 @@ class Rows(Protocol):
 
 
 class Segment(Persistent):
-    """Rows of an index as bytes, immutable.
-
-    Attributes:
-        parts: As ``Rows.pack`` made them.
-    """
+    """Rows of an index as bytes, immutable."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts

@@ -219,11 +219,7 @@ def rank_words(
 ) -> list[int]:
     """Return the ids of the passages that fit best, best first; any word may match.
 
-    Args:
-        index: An Okapi index or a ``SegmentedText``.
-        query: A text; no character in it has a special meaning.
-        wanted: Ranges of ids to choose from, or None for all.
-        cache: Unpacked segments.
+    No character in the query has a special meaning; the rest is as in ``Shelf.loaded``.
     """
     if isinstance(index, SegmentedText):
         return index.rank(query, wanted, cache)
@@ -265,12 +261,7 @@ def bm25(
     parts: Sequence[tuple[PostingRows, NDArray[np.bool_] | None]],
     words: Iterable[str],
 ) -> list[int]:
-    """Return the ids of the best passages for any of ``words``, best first.
-
-    Args:
-        parts: Segments and which of their passages to rank.
-        words: The query's.
-    """
+    """Return the ids of the best passages for any of ``words``, best first."""
     passages = sum(len(part.ids) for part, _ in parts)
     average = sum(int(part.lengths.sum()) for part, _ in parts) / max(passages, 1)
     hashes = np.array([hash_word(word) for word in dict.fromkeys(words)], np.uint64)

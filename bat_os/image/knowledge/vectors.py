@@ -126,10 +126,7 @@ class VectorIndex(Shelf):
     ) -> list[list[int]]:
         """Return for each query the nearest passages' ids, best first.
 
-        Args:
-            queries: ``(q, d)``, rows of length 1.
-            wanted: Ranges of ids to choose from, or None for all.
-            cache: Unpacked segments.
+        Queries are ``(q, d)``, rows of length 1; the rest is as in ``Shelf.loaded``.
         """
         parts = [
             (rows, None if mask is None else np.flatnonzero(mask))

@@ -54,12 +54,7 @@ def check_format(root: Mapping[str, Any]) -> int:
 
 
 def migrate(root: MutableMapping[str, Any], steps: Steps = STEPS) -> int:
-    """Bring the image to the format of the last step; return the format that it had.
-
-    Raises:
-        FormatError: This program does not read it.
-        StorageError: The image does not say which format it has.
-    """
+    """Bring the image to the format of the last step; return the format that it had."""
     had = check_format(root)
     for number in sorted(number for number in steps if number > had):
         steps[number](root)
