@@ -92,10 +92,9 @@ class CheckingConnection(Connection):
     def setstate(self, obj: Any) -> None:
         """Load the state of an object."""
         super().setstate(obj)
-        if type(obj).__name__ in _PARTS and not _is_whole(type(obj).__name__, obj.__dict__):
-            raise DamagedError(
-                f"the stored {type(obj).__name__} {obj._p_oid.hex()} is damaged; batos verify"
-            )
+        kind = type(obj).__name__
+        if kind in _PARTS and not _is_whole(kind, obj.__dict__):
+            raise DamagedError(f"the stored {kind} {obj._p_oid.hex()} is damaged; batos verify")
 
 
 def _is_whole(kind: str, state: dict[str, Any]) -> bool:
@@ -159,7 +158,7 @@ def _load(data: bytes) -> Any:
 
 
 def _check_conflict(resolve: Any) -> Any:
-    """Return ``resolve``, ZODB's conflict resolution, with a look at the three states before."""
+    """Return ``resolve``, ZODB's conflict resolution; it loads by the allow-list before."""
 
     @functools.wraps(resolve)
     def checked(
@@ -171,18 +170,13 @@ def _check_conflict(resolve: Any) -> Any:
             storage.loadSerial(oid, old),
             data or storage.loadSerial(oid, committed),
         ):
-            _check_record(plain(record))
+            unpickler = AllowListUnpickler(io.BytesIO(plain(record)))
+            unpickler.persistent_load = lambda reference: None
+            unpickler.load()  # the class
+            unpickler.load()  # the state
         return resolve(storage, oid, committed, old, new, data)
 
     return checked
-
-
-def _check_record(record: bytes) -> None:
-    """Load the class and the state of a database record by the allow-list, and drop them."""
-    unpickler = AllowListUnpickler(io.BytesIO(record))
-    unpickler.persistent_load = lambda reference: None
-    unpickler.load()
-    unpickler.load()
 
 
 def check_allowed(module: str, name: str) -> None:

@@ -64,8 +64,6 @@ class Record:
 
     Attributes:
         id: Its id; ids sort by the time they were given.
-        mission: The brief and its events.
-        session: Who asked.
         accepted: Unix time.
         attempts: How many kernels took it up after its first, and died or run it now.
         answer: Body of the final reply, once the mission has ended; else None.
@@ -105,7 +103,8 @@ def open_brief(
         slots = stored(root, known).slots
         if slots["sha256"] != sha256:
             raise KeyReusedError(f"the key {key!r} was used for another brief")
-        if not _may_pass(slots["answer"]):
+        answer = slots["answer"] or {"type": ""}
+        if answer["type"] != "error" or not answer["body"].get("retryable"):
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {
@@ -193,7 +192,7 @@ def write(
         obj.slots["times"] = [*times, time.time()]
     obj.slots["answer"] = None if answer is None else dict(answer)
     obj._p_changed = True
-    enter(root["objects"], obj, mission.state)
+    obj.parents = (root["objects"][state_name(mission.state)],)
     if mission.state.is_final:
         let_go(root, mission_id)
 
@@ -263,12 +262,6 @@ def _ended(obj: UvmObject) -> float:
     return accepted + took if isinstance(took, int | float) else accepted
 
 
-def _may_pass(answer: Mapping[str, Any] | None) -> bool:
-    return (
-        answer is not None and answer["type"] == "error" and bool(answer["body"].get("retryable"))
-    )
-
-
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
     obj = stored(root, mission_id)
     obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
@@ -291,8 +284,3 @@ def make_states(traits: UvmObject) -> dict[str, UvmObject]:
         prototype.set_slot("does", does)
         prototypes[prototype.name] = prototype
     return prototypes
-
-
-def enter(objects: Mapping[str, Any], mission: UvmObject, state: State) -> None:
-    """Let ``mission`` delegate to the prototype of ``state``."""
-    mission.parents = (objects[state_name(state)],)

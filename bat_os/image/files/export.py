@@ -21,6 +21,7 @@ import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.schema import read_json
 from bat_os.core.values import (
     MAX_DEPTH,
     Ref,
@@ -79,7 +80,7 @@ def read(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
     try:
-        envelope = json.loads(text, parse_constant=_refuse)
+        envelope = read_json(text, ArgumentsError, "this is not an export of BAT OS")
         if envelope[MARK] != FORMAT:
             raise ArgumentsError("the export is of another format than this program reads")
         content = envelope["content"]
@@ -234,17 +235,9 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
-
-
 def _read_span(text: str) -> dt.timedelta:
     days, seconds, micros = (int(part) for part in text.split(" "))
     return dt.timedelta(days, seconds, micros)
-
-
-def _write_bytes(value: bytes) -> dict[str, str]:
-    return {"$bytes": base64.b64encode(value).decode()}
 
 
 _CONTAINERS: Final[dict[str, Callable[[Iterator[Any]], Any]]] = {
@@ -254,7 +247,7 @@ _CONTAINERS: Final[dict[str, Callable[[Iterator[Any]], Any]]] = {
 }
 _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
     float: lambda value: {"$float": repr(value)},
-    bytes: _write_bytes,
+    bytes: lambda value: {"$bytes": base64.b64encode(value).decode()},
     dt.datetime: lambda value: {"$datetime": value.isoformat()},
     dt.date: lambda value: {"$date": value.isoformat()},
     dt.time: lambda value: {"$time": value.isoformat()},

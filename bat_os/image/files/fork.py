@@ -266,21 +266,18 @@ def _describe(home: Path) -> dict[str, Any]:
         facts = read_fork(home / IMAGE)
     except StorageError:
         facts = {}
+    lock, running = home / f"{IMAGE}.lock", False
+    try:
+        if lock.exists():
+            Lock(str(lock)).close()
+    except LockError:
+        running = True
     alone = [path.stat() for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
     return {
         "name": home.name,
         "home": str(home),
         "tid": (facts.get("layers") or [""])[-1],
         "made": facts.get("made", 0.0),
-        "running": _is_held(home / f"{IMAGE}.lock"),
+        "running": running,
         "bytes": sum(about.st_size for about in alone if about.st_nlink == 1),
     }
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        if lock.exists():
-            Lock(str(lock)).close()
-    except LockError:
-        return True
-    return False

@@ -13,6 +13,7 @@ checksum of its own: a flipped bit is found here or not at all.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 # What loading a record whose bytes were changed may raise.
 BROKEN: Final = (BatError, POSError, *UNREADABLE)
 WHOLE_METHOD: Final = -1  # in a key, in the place of a version
-
-
 QUARANTINE: Final = "quarantine"
 AT_ONCE: Final = 500
 _ADVICE: Final = {
@@ -101,8 +100,8 @@ async def verify(
     say("loading every object")
     checked["record"], found = await _walk(image, look_at_records, 0)
     if found:
-        suspects = found
-        found = await image.transact(lambda root: look_again(root, suspects), note="verify")
+        look = functools.partial(look_again, found=found)
+        found = await image.transact(look, note="verify")
     damaged += found
     say("comparing briefs")
     checked["mission"], found = await _walk(image, look_at_missions, "")
@@ -141,11 +140,7 @@ async def _walk(
     total, after = 0, first
     damaged: list[Damage] = []
     while after is not None:
-        start = after
-
-        def run(root: Root, start: Any = start) -> tuple[int, list[Damage], Any]:
-            return step(root, start, AT_ONCE)
-
+        run = functools.partial(step, after=after, limit=AT_ONCE)
         count, found, after = await image.transact(run, note="verify")
         total += count
         damaged += found

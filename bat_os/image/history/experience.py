@@ -1,9 +1,5 @@
 """What missions and discussions leave behind, as plain records that training can read.
 
-    tell    a mission that has ended -> its record; ``later`` says what became of the method
-    keep    before a mission is forgotten: its record stays, packed
-    page    records by mission id, the oldest first, from those that are kept and those that live
-
     root["experience"]  id of the mission -> zlib of the msgpack of its record; at most MAX_KEPT
     root["talks"]       id of the discussion, which begins with the time -> PersistentMapping
 

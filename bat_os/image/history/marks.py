@@ -13,11 +13,6 @@ now and then, so a killed daemon loses the counts of the last half minute and no
 fault is written when it is new: the same message failing again writes nothing. FLAG_AT different
 faults of the current version are a flag for people; no method is learned again because of one.
 
-    image.uses.record(calls)   a dict entry each: below a microsecond
-    flush(image)               one transaction, if there is anything to write
-    keep_flushing(image)       a task: flush every half minute, and when it is cancelled
-    note_faults(image, faults) one transaction, if a fault is new
-
 The other functions work on the root inside ``ImageStore.transact``.
 """
 
@@ -165,8 +160,16 @@ async def flush(image: ImageStore) -> int:
     counted = image.uses.take()
     if not counted:
         return 0
+
+    def add_calls(root: Root) -> None:
+        for (target, selector, caller), tally in counted.items():
+            answering = _find_answering(root, target, selector)
+            if answering is not None:
+                record = record_of(root, USES, answering[1])
+                record.update(_added({**_NONE, **record}, answering[1], caller, tally))
+
     try:
-        await image.transact(lambda root: _add_calls(root, counted), note="count uses")
+        await image.transact(add_calls, note="count uses")
     except BatError:
         image.uses.put_back(counted)
         raise
@@ -199,22 +202,10 @@ def uses_of(
     """
     uses = dict(root.get(USES, {}).get(method._p_oid.hex(), _NONE))
     for (target, selector, caller), tally in (waiting or {}).items():
-        if selector == method.selector and _answers(root, target, method):
+        answering = _find_answering(root, target, selector)
+        if answering is not None and answering[1] is method:
             uses |= _added(uses, method, caller, tally)
     return {key: dict(v) if isinstance(v, dict) else v for key, v in uses.items()}
-
-
-def _answers(root: Mapping[str, Any], target: str, method: Method) -> bool:
-    answering = _find_answering(root, target, method.selector)
-    return answering is not None and answering[1] is method
-
-
-def _add_calls(root: Root, counted: Mapping[Call, Tally]) -> None:
-    for (target, selector, caller), tally in counted.items():
-        answering = _find_answering(root, target, selector)
-        if answering is not None:
-            record = record_of(root, USES, answering[1])
-            record.update(_added({**_NONE, **record}, answering[1], caller, tally))
 
 
 def _added(uses: Mapping[str, Any], method: Method, caller: str, tally: Tally) -> dict[str, Any]:
@@ -321,10 +312,7 @@ def failing(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
 
 
 def record_of(root: Root, name: str, method: Method) -> PersistentMapping:
-    """Return what the tree ``name`` of the root keeps about a stored method, made if missing.
-
-    It is kept beside the method, so that noting something never makes a running turn stale.
-    """
+    """Return what the tree ``name`` of the root keeps about a stored method, made if missing."""
     tree, key = tree_of(root, name), method._p_oid.hex()
     if key not in tree:
         tree[key] = PersistentMapping()

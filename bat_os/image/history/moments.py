@@ -1,11 +1,5 @@
 """The image as it was: read-only views of a moment, and what changed between two.
 
-    read_at(image, tid, work)        as ImageStore.transact, on the state after transaction tid
-    PastImage(image, tid)            the same in the place of an ImageStore
-    resolve(root, moment)            the last transaction at a moment
-    changes(image, one, other)       objects, slots, methods and documents that differ
-    bisect(changes, is_good)         which transaction changed an answer: log2(n) + 1 looks at most
-
 A view is exact: a database connection opened at a transaction. A comparison reads only what the
 transactions between the two moments wrote, so its cost depends on the change and not on the
 image. Packing removes old states; a moment before the last pack cannot be seen any more.
@@ -53,18 +47,16 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
 
     ``work`` returns plain data and cannot change anything.
     """
-
-    def run(_root: Root) -> T:
-        return _at(image, tid, work)
-
-    return await image.transact(run, note="read the past")
+    return await image.transact(lambda _root: _at(image, tid, work), note="read the past")
 
 
 def resolve(root: Root, moment: Moment) -> str:
     """Return the id of the last transaction at a moment, as 16 hexadecimal digits."""
     latest = connection_of(root).db().lastTransaction()
     if moment.time is not None:
-        return str(min(_tid_of(moment.time), latest).hex())
+        when = moment.time.astimezone(dt.UTC)
+        stamp = TimeStamp(*when.timetuple()[:5], when.second + when.microsecond / 1e6)
+        return str(min(stamp.raw(), latest).hex())
     if moment.kind == "transaction":
         return str(min(bytes.fromhex(moment.text), latest).hex())
     mission = missions.stored(root, moment.text)
@@ -195,13 +187,11 @@ def _holders(root: Root, touched: set[bytes]) -> list[bytes]:
     A method that is unlearned at one of two moments and changed between them answers at the
     other one, so looking at both finds all.
     """
-    if "knowledge_catalog" not in root or not any(_is_method(root, oid) for oid in touched):
+    if "knowledge_catalog" not in root:
+        return []
+    if not any(isinstance(_load(root, oid), Method) for oid in touched):
         return []
     return [holder._p_oid for holder, m in entries.learned(root) if m._p_oid in touched]
-
-
-def _is_method(root: Root, oid: bytes) -> bool:
-    return isinstance(_load(root, oid), Method)
 
 
 def _load(root: Root, oid: bytes) -> Any:
@@ -248,8 +238,7 @@ def _methods(
     for name, selector in sorted({*old, *new}):
         one, other = old.get((name, selector), 0), new.get((name, selector), 0)
         if one != other:
-            row = {"object": name, "selector": selector, "before": one, "after": other}
-            rows.append(row)
+            rows.append({"object": name, "selector": selector, "before": one, "after": other})
     return rows
 
 
@@ -263,25 +252,13 @@ def _documents(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[dict[
     return rows
 
 
-def _tid_of(moment: dt.datetime) -> bytes:
-    when = moment.astimezone(dt.UTC)
-    seconds = when.second + when.microsecond / 1e6
-    raw: bytes = TimeStamp(*when.timetuple()[:5], seconds).raw()
-    return raw
-
-
 class PastImage(ImageStore):
-    """An image after one of its transactions; belongs to the store that it was made from.
-
-    Attributes:
-        tid: The transaction, 16 hexadecimal digits as ``moments.resolve`` gives them.
-        uses: Of its own, and never written: a look back does not count as a call.
-    """
+    """An image after one of its transactions; belongs to the store that it was made from."""
 
     def __init__(self, image: ImageStore, tid: str) -> None:
         self._present = image
         self.tid = tid
-        self.uses = CallCounter()
+        self.uses = CallCounter()  # never written: a look back does not count as a call
 
     async def transact(
         self, work: Callable[[MutableMapping[str, Any]], T], *, note: str, mission: str = ""

@@ -1,9 +1,6 @@
 """Where methods come from: why one is what it is, and all that have one origin.
 
-    explain         all that is known of one version, as plain data
-    find            all current methods by a model, adapter or mission, or citing a document
-    withdraw        unlearn them all in one transaction; root["recalls"] has a record of it
-    mark_dependants a cited document changed: methods that cite it have to be verified again
+    root["recalls"]  id of a recall -> when it was, by which origin, and what it unlearned
 
 Provenance is kept with the version; what it cost with the mission; pins, taint, moves and uses
 beside the method. The catalog lists every learned method, so a search by origin costs what
@@ -187,7 +184,7 @@ def _pick_again(root: Root, row: Mapping[str, Any]) -> versions.Picked:
     holder = _object(root, row["oid"])
     method = versions.own(holder, row["selector"])
     if method.current >= 0:
-        raise ArgumentsError(f"{method.selector} has version {method.current + 1} meanwhile")
+        raise ArgumentsError(f"{method.selector} has version {method.current + 1} by now")
     return versions.pick(root, holder, row["selector"], row["version"])
 
 

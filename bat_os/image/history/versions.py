@@ -1,11 +1,5 @@
 """The versions of a method, and the moves of the one that is current.
 
-    install   a new version, which becomes current, with its entry in the catalog
-    unlearn   current -> none: no object understands it, the search does not find it
-    redo      none, or another version -> this one
-    pin       no other version may become current
-    hold      a new version that is not current before the Architect has approved it
-
 Versions never change and are never removed. Each move can be undone by another one; ``marks``
 keeps the list. All functions work on the root inside ``ImageStore.transact``, so the caller
 decides what else the transaction does. What has to be done before a version may come back (its
@@ -225,7 +219,7 @@ def pick(root: Root, obj: UvmObject, selector: str, number: int = 0) -> Picked:
     method = own(obj, selector)
     if number == 0 and method.current >= 0:
         raise ArgumentsError(f"{selector} is not unlearned; name the version to go to")
-    wanted = number or _last_unlearned(root, method)
+    wanted = number or _withdrawal(root, method).get("version", len(method.versions))
     version = version_of(method, wanted)
     if version.number == method.current + 1:
         raise ArgumentsError(f"version {version.number} of {selector} is current already")
@@ -255,7 +249,7 @@ def make_current(
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)
-    listed = entries.remove_entries(root, method) or _listed(root, method)
+    listed = entries.remove_entries(root, method) or _withdrawal(root, method).get("listed")
     method.current = picked.number - 1
     entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vector))
     if marks.waiting(root, method).get("version") == picked.number:
@@ -290,14 +284,10 @@ def _state(method: Method) -> tuple[int, int, int]:
     return method.current, len(method.versions), len(method.approvals)
 
 
-def _last_unlearned(root: Root, method: Method) -> int:
-    withdrawn = [m for m in marks.moves(root, method) if "listed" in m]
-    return int(withdrawn[-1]["version"]) if withdrawn else len(method.versions)
-
-
-def _listed(root: Root, method: Method) -> list[str]:
-    withdrawn = [m["listed"] for m in marks.moves(root, method) if "listed" in m]
-    return list(withdrawn[-1]) if withdrawn else []
+def _withdrawal(root: Root, method: Method) -> dict[str, Any]:
+    """Return the last move that took the method out of the search, or {}."""
+    moves = marks.moves(root, method)
+    return next((move for move in reversed(moves) if "listed" in move), {})
 
 
 def _row(method: Method, version: MethodVersion) -> dict[str, Any]:

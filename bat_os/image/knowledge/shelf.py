@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 
 import numpy as np
@@ -191,7 +192,8 @@ class Shelf(Persistent):
         for group in levels.values():
             total = sum(entry[0] for entry in group)
             if len(group) >= FANOUT or total >= FULL_ROWS:
-                chosen = _first_of(group, limit)
+                sizes = accumulate(entry[0] for entry in group)
+                chosen = [e for e, size in zip(group, sizes, strict=True) if size <= limit]
                 if len(chosen) > 1 and (len(chosen) == len(group) or limit == MAX_ROWS):
                     return chosen
         return []
@@ -258,17 +260,6 @@ def _touching(ids: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.i
     start = int(np.searchsorted(ranges[:, 1], ids[0], side="right"))
     stop = int(np.searchsorted(ranges[:, 0], ids[-1], side="right"))
     return ranges[start : max(start, stop)]
-
-
-def _first_of(group: list[Entry], limit: int) -> list[Entry]:
-    chosen: list[Entry] = []
-    total = 0
-    for entry in group:
-        total += entry[0]
-        if total > limit:
-            break
-        chosen.append(entry)
-    return chosen
 
 
 def _dead_count(entry: Entry) -> int:

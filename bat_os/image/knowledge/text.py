@@ -1,8 +1,7 @@
 """Passages found by words: zope.index's Okapi while there are few, segments from then on.
 
-Both have zope.index's interfaces and its pipeline, so the catalog does not see which one it
-has. Okapi writes several kilobytes per passage and takes 1.5 ms a query at ten thousand of
-them; segments write some 200 bytes and take a tenth of the time.
+Okapi writes several kilobytes per passage and takes 1.5 ms a query at ten thousand of them;
+segments write some 200 bytes and take a tenth of the time.
 
 In a segment a word is 64 bits of a hash: all have one size, one binary search finds those of a
 query, and two words never meet in practice.
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import BTrees
 import numpy as np
-from zope.index.interfaces import IInjection, IStatistics
 from zope.index.text.interfaces import ISplitter
 from zope.index.text.lexicon import Lexicon
 from zope.index.text.okapiindex import OkapiIndex
@@ -166,52 +164,21 @@ class PostingRows:
         ]
 
 
-@implementer(IInjection, IStatistics)
 class SegmentedText(Shelf):
     """A text index over immutable segments; the large catalog's."""
 
     rows_type: ClassVar = PostingRows
-    pipeline: ClassVar = (WordSplitter(),)
-
-    def index_doc(self, docid: int, value: str) -> None:
-        """Index one passage; many at once go through ``index_docs``."""
-        self.index_docs([docid], [value])
 
     def index_docs(self, numbers: Sequence[int], texts: Sequence[str]) -> None:
         """Index passages under ascending ids, which are new."""
-        self.append(
-            PostingRows.build(np.array(numbers, np.int64), [self.parse(text) for text in texts])
-        )
-
-    def unindex_doc(self, docid: int) -> None:
-        """Forget one passage."""
-        self.remove(docid, docid + 1)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.entries = ()
-
-    def documentCount(self) -> int:  # noqa: N802 - zope's name
-        """Return how many passages there are."""
-        return len(self)
-
-    def wordCount(self) -> int:  # noqa: N802 - zope's name
-        """Return how many different words there are; reads the whole index."""
-        keys = [rows.keys for rows, _ in self.loaded(None)]
-        return len(np.unique(np.concatenate(keys))) if keys else 0
-
-    def parse(self, text: str) -> list[str]:
-        """Return the words of a text, by the pipeline."""
-        words = [text]
-        for element in self.pipeline:
-            words = element.process(words)
-        return words
+        ids = np.array(numbers, np.int64)
+        self.append(PostingRows.build(ids, [split_words(text) for text in texts]))
 
     def rank(
         self, query: str, wanted: NDArray[np.int64] | None, cache: SegmentCache | None = None
     ) -> list[int]:
         """Return the ids of the best passages, best first; see ``rank_words``."""
-        return bm25(list(self.loaded(wanted, cache)), self.parse(query))
+        return bm25(list(self.loaded(wanted, cache)), split_words(query))
 
 
 def rank_words(

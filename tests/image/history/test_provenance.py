@@ -75,7 +75,7 @@ async def test_what_was_learned_anew_meanwhile_is_left_alone(change, three, lear
     await learn("b", 22)
     picked, (left,) = await change(lambda root, _: recall.withdrawn(root, "r"))
     assert picked == []
-    assert left["reason"] == "b has version 2 meanwhile"
+    assert left["reason"] == "b has version 2 by now"
 
 
 async def test_an_unknown_recall_is_not_found(change):

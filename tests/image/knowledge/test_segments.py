@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zope.index.interfaces import IInjection, IStatistics
 from zope.index.text.interfaces import ISplitter
 from zope.interface.verify import verifyObject
 
@@ -37,10 +36,8 @@ def texts_of(count, seed=0):
 # --- words ---
 
 
-def test_words_and_segments_have_the_interfaces_of_zope_index():
+def test_words_have_the_interface_of_zope_index():
     assert verifyObject(ISplitter, WordSplitter())
-    assert verifyObject(IInjection, SegmentedText())
-    assert verifyObject(IStatistics, SegmentedText())
 
 
 def test_a_query_has_no_wildcards():
@@ -56,8 +53,7 @@ def test_segments_rank_as_one_segment_does():
     assert len(many.entries) > 2
     for query in ("word1 word2", "word3 unknown", "word1 word1 word30"):
         assert many.rank(query, None) == one.rank(query, None) != []
-    assert one.documentCount() == many.documentCount() == 700
-    assert one.wordCount() == many.wordCount() == len(WORDS)
+    assert len(one) == len(many) == 700
 
 
 def test_segments_find_what_okapi_finds():
@@ -65,7 +61,7 @@ def test_segments_find_what_okapi_finds():
     okapi, segments = make_okapi(), SegmentedText()
     for number, text in enumerate(texts):
         okapi.index_doc(number, text)
-        segments.index_doc(number, text)
+        segments.index_docs([number], [text])
     for query in ("word7", "word1 word2 word3"):
         theirs, ours = (rank_words(index, query, None) for index in (okapi, segments))
         assert set(ours) == set(theirs)
@@ -81,11 +77,11 @@ def test_a_word_that_stands_often_in_a_short_passage_wins():
 def test_nothing_is_found_in_nothing():
     assert SegmentedText().rank("ship", None) == []
     text = SegmentedText()
-    text.index_doc(1, "the of and")
+    text.index_docs([1], ["the of and"])
     assert text.rank("ship", None) == []
     assert text.rank("", None) == []
-    text.clear()
-    assert text.documentCount() == 0
+    text.remove(1, 2)
+    assert len(text) == 0
 
 
 @settings(deadline=None, max_examples=30)
