@@ -26,8 +26,7 @@ from bat_os.errors import (
     RemoteError,
     SettingsError,
 )
-from bat_os.supervisor.home import Home, read_json
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import Home, is_held, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

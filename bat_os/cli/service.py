@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.environment import ROOT, watchdog_command
 from bat_os.cli.show.command import Command
 from bat_os.errors import LockedError, StorageError
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import Home, is_held
 from bat_os.supervisor.service import Place, Service, describe
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Final
 from bat_os.cli import launch
 from bat_os.cli.progress import Progress
 from bat_os.errors import LockedError, SettingsError
-from bat_os.supervisor.home import Home, read_json
-from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.home import FileLock, Home, is_held, read_json
 from bat_os.supervisor.report import tail
 
 if TYPE_CHECKING:

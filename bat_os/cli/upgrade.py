@@ -24,8 +24,7 @@ from bat_os.errors import (
     LockedError,
     UpgradeError,
 )
-from bat_os.supervisor.home import Home, read_json, write_json
-from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json
 from bat_os.supervisor.process import KernelProcess, Launch, StopTimes
 from bat_os.supervisor.report import tail
 from bat_os.supervisor.upgrade import instructions, journal

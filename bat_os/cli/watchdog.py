@@ -30,7 +30,7 @@ from bat_os.cli.progress import Progress
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
-from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.home import FileLock, is_held
 from bat_os.supervisor.report import Status, read_status, rotate, tail
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from bat_os.core.values import Counted, check, ignore_progress
-from bat_os.documents.blocks import split_blocks
-from bat_os.documents.chunking import assemble, split_sentences
+from bat_os.documents.chunking import assemble, split_blocks, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants

@@ -3,8 +3,7 @@
 import os
 
 from bat_os.cli.connection import may_come
-from bat_os.supervisor.home import Home, write_json
-from bat_os.supervisor.lock import FileLock
+from bat_os.supervisor.home import FileLock, Home, write_json
 
 
 def test_a_kernel_may_come_while_it_lives_or_a_watchdog_does(tmp_path):

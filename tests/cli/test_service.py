@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import FileLock
+from bat_os.supervisor.home import FileLock, Home
 from tests.forks import PYTHON
 
 ROOT = Path(__file__).parents[2]

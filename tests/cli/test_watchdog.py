@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.home import FileLock, Home, is_held
 from bat_os.supervisor.report import read_status
 
 ROOT = Path(__file__).parents[2]

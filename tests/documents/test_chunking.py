@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bat_os.documents.blocks import split_blocks
 from bat_os.documents.chunking import (
     BLOCK_CHARS,
     WHOLE_CHARS,
@@ -16,6 +15,7 @@ from bat_os.documents.chunking import (
     assemble,
     cut_lines,
     semantic_chunks,
+    split_blocks,
     split_sentences,
 )
 

@@ -9,8 +9,7 @@ import pytest
 
 from bat_os.errors import LockedError
 from bat_os.supervisor import report
-from bat_os.supervisor.home import Home, read_json, write_json
-from bat_os.supervisor.lock import FileLock, is_held
+from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json
 from bat_os.supervisor.report import (
     Status,
     read_status,
@@ -23,7 +22,7 @@ from bat_os.supervisor.restart import Run
 
 HOLDER = """
 import pathlib, sys
-from bat_os.supervisor.lock import FileLock
+from bat_os.supervisor.home import FileLock
 lock = FileLock(pathlib.Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from bat_os.supervisor.home import Home, write_json
-from bat_os.supervisor.lock import FileLock
+from bat_os.supervisor.home import FileLock, Home, write_json
 from tests.system.checkout import ROOT, SAY, SlowServer, environ, make_tree
 
 SHELLS = [name for name in ("dash", "bash", "sh") if shutil.which(name)]

@@ -29,8 +29,7 @@ from bat_os.cli.parser import verbs_of
 from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.sentence.translate import translate
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import Home, is_held
 
 if TYPE_CHECKING:
     import argparse

@@ -16,8 +16,7 @@ from bat_os.cli.doctor.outcome import KernelFacts, Outcome, broken, join, ok, wa
 from bat_os.cli.environment import find_fault
 from bat_os.errors import BatError
 from bat_os.models.profiles import show_size
-from bat_os.supervisor.home import read_json
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import is_held, read_json
 from bat_os.supervisor.report import read_status
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command
 from bat_os.core.verbs import LONG
 from bat_os.errors import KernelUnreachableError, LockedError
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import Home, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

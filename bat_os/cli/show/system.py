@@ -19,8 +19,7 @@ from bat_os.client.keys import KeyRing
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import ArgumentsError, KernelUnreachableError, SettingsError
 from bat_os.models.machine import read_book
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import is_held
+from bat_os.supervisor.home import Home, is_held
 from bat_os.supervisor.report import read_status
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import pytest
 
 from bat_os.cli.show.system import LogReader, describe_event
 from bat_os.errors import ArgumentsError
-from bat_os.supervisor.home import Home
-from bat_os.supervisor.lock import FileLock
+from bat_os.supervisor.home import FileLock, Home
 from bat_os.supervisor.report import Status, write_status
 from tests.cli.clients import ENVIRON, finish, launch, verb
 from tests.kernels import ROOT
