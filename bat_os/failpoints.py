@@ -3,7 +3,7 @@
     BATOS_FAILPOINT=accept.stored:kill      at the first crossing
     BATOS_FAILPOINT=commit.synced:7:kill    at the seventh
 
-They stand before and after what must not be half done: commits, acknowledgements, renames.
+They come before and after what must not be half done: commits, acknowledgements, renames.
 Not armed, a crossing is a look into an empty map. ``docs/reliability.md`` says who uses them.
 """
 
@@ -18,14 +18,14 @@ from typing import Final
 from bat_os.errors import SettingsError
 
 VARIABLE: Final = "BATOS_FAILPOINT"
-# Crossed by the kernel, by whoever backs up, packs or restores, and by the watchdog.
+# Crossed by the kernel, by a backup, a pack or a restore, and by the watchdog.
 NAMES: Final = (
     "commit.before",  # nothing of the transaction is in the file
     "commit.voted",  # it is in the file, marked as not finished
     "commit.written",  # marked as finished, and not synced
-    "commit.synced",  # on the disk; nobody has been told
+    "commit.synced",  # on the disk; no client knows it yet
     "accept.before",  # briefs have come, and are not stored
-    "accept.stored",  # stored; their askers have not been told
+    "accept.stored",  # stored; their askers do not know it yet
     "accept.told",  # the acknowledgement is on its way
     "decomposing",  # right after the mission's transition was committed
     "delegating",
@@ -76,13 +76,13 @@ def arm(text: str) -> None:
     """
     if not text:
         return
-    told = _FORM.fullmatch(text)
-    if told is None or told["name"] not in NAMES:
+    match = _FORM.fullmatch(text)
+    if match is None or match["name"] not in NAMES:
         raise SettingsError(
             f"{VARIABLE}={text[:80]!r} cannot be used; it takes NAME:kill or NAME:COUNT:kill, "
             "for tests (docs/reliability.md)"
         )
-    _armed[told["name"]] = int(told["count"] or 1)
+    _armed[match["name"]] = int(match["count"] or 1)
 
 
 def cross(name: str) -> None:

@@ -222,13 +222,7 @@ async def is_done(future: asyncio.Future[Any], halted: Callable[[], bool]) -> bo
 
 
 class Halt:
-    """Says when a call has to end early: withdrawn, out of time, or the engine is closed.
-
-    Args:
-        cancel: The caller's flag.
-        seconds: From now; 0 sets no limit.
-        closed: The engine's flag.
-    """
+    """Says when a call has to end early: withdrawn, out of time, or the engine is closed."""
 
     def __init__(
         self, cancel: threading.Event | None, seconds: float, closed: threading.Event
@@ -285,28 +279,21 @@ class Row:
     A piece that was sent cannot be taken back, so a piece that a later match of ``stop`` may still
     cut off is held back: ``regex`` finds where such a match could begin.
 
-    Args:
-        stop: A valid regular expression, or "".
-        send: Takes the pieces.
-
-    Attributes:
-        text: What was drawn, cut at ``stop``.
-        tokens: How many tokens that took.
-        finished: It ended by itself or at ``stop``.
-        ended: Nothing is added any more.
-        read: Tokens of the prompt.
-        reused: How many of them came out of a cache.
+    ``stop`` is a valid regular expression, or "".
     """
 
     def __init__(self, stop: str, send: Callable[[str], None] | None = None) -> None:
-        self.text = ""
-        self.tokens = 0
-        self.finished = False
-        self.ended = False
-        self.read = 0
-        self.reused = 0
+        self.text = ""  # what was drawn, cut at ``stop``
+        self.tokens = 0  # how many that took
+        self.finished = False  # it ended by itself or at ``stop``
+        self.ended = False  # nothing is added any more
+        self.read = 0  # tokens of the prompt
+        self.reused = 0  # how many of them came out of a cache
         self._stop = re.compile(stop) if stop else None
-        self._open = _compile_partial(stop)
+        try:
+            self._open = regex.compile(stop) if stop else None
+        except regex.error:  # it reads some expressions differently from ``re``
+            self._open = None
         self._send = send
         self._sent = 0
 
@@ -341,8 +328,8 @@ class Row:
             return len(self.text)
         if self._open is None:
             return self._sent
-        found = self._open.search(self.text, self._sent, partial=True)
-        return found.start() if found else len(self.text)
+        match = self._open.search(self.text, self._sent, partial=True)
+        return match.start() if match else len(self.text)
 
     def _send_up_to(self, end: int) -> None:
         start, self._sent = self._sent, max(end, self._sent)
@@ -355,20 +342,8 @@ def make_rows(count: int, stop: str, on_text: Callable[[int, str], None] | None)
     return [Row(stop, partial(on_text, index) if on_text else None) for index in range(count)]
 
 
-def _compile_partial(stop: str) -> Any:
-    """Return ``stop`` for partial matching; None if it is empty, or ``regex`` cannot read it."""
-    try:
-        return regex.compile(stop) if stop else None
-    except regex.error:
-        return None
-
-
 class EngineBase:
-    """What all engines do alike: names, counts, and refusals.
-
-    Args:
-        name: For messages and ``stats``.
-    """
+    """What all engines do alike: names, counts, and refusals."""
 
     kind: ClassVar[str]  # as ``stats`` has it
     place: ClassVar[str] = ""  # where the model runs, in a message that refuses an adapter
@@ -381,11 +356,7 @@ class EngineBase:
         self._tokens = 0
 
     async def add_adapter(self, name: str, folder: Path) -> None:
-        """Refuse: this engine cannot use adapters.
-
-        Raises:
-            ModelError: Always.
-        """
+        """Refuse: this engine cannot use adapters."""
         del folder
         raise self._no_adapters(name)
 
@@ -424,12 +395,7 @@ class EngineBase:
 
 
 class WorkerEngine(EngineBase):
-    """An engine that holds its model in this process and computes in one worker thread.
-
-    Args:
-        name: For messages and ``stats``.
-        threads: Threads for arithmetic; one less than the cores by default.
-    """
+    """An engine that holds its model in this process and computes in one worker thread."""
 
     def __init__(self, name: str, threads: int | None) -> None:
         super().__init__(name)
@@ -438,12 +404,7 @@ class WorkerEngine(EngineBase):
         self._loading: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Bring the model into memory. Idempotent.
-
-        Raises:
-            ModelError: It cannot be loaded, or the engine is closed.
-            ModelMemoryError: It does not fit into memory.
-        """
+        """Bring the model into memory; see ``ports.ModelEngine``."""
         if not await self._load_once(self._closed.is_set):
             raise ModelError(f"model {self._name}: the engine was closed while it loaded")
 

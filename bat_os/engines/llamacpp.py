@@ -67,19 +67,12 @@ _SAMPLERS: Final = ("temperature", "top_k", "top_p")
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One call of the library: ``copies`` answers to each of ``prompts``, in this order.
+    """One call of the library: ``copies`` answers to each of ``prompts``, in this order."""
 
-    Attributes:
-        prompts: Different ones.
-        copies: Answers to each.
-        rows: Index in the call of each answer, those to one prompt together.
-        offset: What to add to the seed; the library adds the number of the copy.
-    """
-
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[Prompt, ...]  # different ones
     copies: int
-    rows: tuple[int, ...]
-    offset: int
+    rows: tuple[int, ...]  # index in the call of each answer, those to one prompt together
+    offset: int  # to add to the seed; the library adds the number of the copy
 
 
 class LlamaCppEngine(WorkerEngine):
@@ -193,7 +186,7 @@ class LlamaCppEngine(WorkerEngine):
         for request in requests:
             if call.over.is_set() or self._closed.is_set():
                 break
-            texts = [server.render(_messages(p)) + p.prefill for p in request.prompts]
+            texts = [server.render(p.messages) + p.prefill for p in request.prompts]
             body = _body(sampling, request, texts)
             server.complete(body, partial(self._take, request, call))
         return True
@@ -217,11 +210,7 @@ class _Call:
         self.over = over
 
     async def follow(self, job: Future[bool]) -> bool:
-        """Fill the rows; return False when the model has to be loaded again.
-
-        Raises:
-            ModelError: The library failed.
-        """
+        """Fill the rows; return False if the model has to be loaded again."""
         job.add_done_callback(lambda _job: self.inbox.put_from_thread(None))
         try:
             while (item := await self.inbox.get()) is not None:
@@ -288,10 +277,6 @@ def _pack(costs: Sequence[int], most: int, room: int) -> Iterator[tuple[int, int
 def _size(prompt: Prompt) -> int:
     texts = [f"{role}{text}" for role, text in prompt.messages]
     return sum(len(text.encode(errors="replace")) + 16 for text in [*texts, prompt.prefill])
-
-
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
-    return [{"role": role, "content": text} for role, text in prompt.messages]
 
 
 def _body(sampling: Sampling, request: _Request, texts: list[str]) -> dict[str, Any]:
@@ -370,12 +355,13 @@ class LlamaServer:
             timeout=30,
         )
 
-    def render(self, messages: list[dict[str, str]]) -> str:
+    def render(self, messages: Sequence[tuple[str, str]]) -> str:
         """Return the chat as the model's own template writes it, up to the answer."""
         import httpx2  # heavy
 
+        chat = [{"role": role, "content": text} for role, text in messages]
         try:
-            reply = self._http.post("/apply-template", json={"messages": messages})
+            reply = self._http.post("/apply-template", json={"messages": chat})
         except httpx2.HTTPError as error:
             raise ModelError(f"llama.cpp does not answer: {error}; ask again") from error
         text = reply.json().get("prompt") if reply.status_code == 200 else None
@@ -458,7 +444,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         server = LlamaServer(Path(file), int(threads), int(context), verbosity=ERRORS_ONLY)
-        prompt = server.render([{"role": "user", "content": "Hello"}])
+        prompt = server.render([("user", "Hello")])
         server.complete({"prompt": prompt, "max_tokens": 2}, take)
         server.close()
     except ModelError as error:

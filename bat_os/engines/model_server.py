@@ -41,24 +41,15 @@ _Count = Annotated[int, number(0, 10**9)]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How patient an engine is with its server.
+    """How patient an engine is with its server; times in seconds."""
 
-    Attributes:
-        attempts: Times that one request is tried while the server is busy or not there.
-        backoff: Seconds before the second attempt; doubles with each further one.
-        failures: Calls in a row after which the server is left alone.
-        pause: Seconds for which it is left alone; doubles up to ``longest``.
-        longest: The longest pause.
-        requests: At the same time, of all calls together. With more than one, a server that
-            draws them together need not give the same text for the same seed.
-        clock: Seconds that only go up.
-    """
-
-    attempts: int = 6
-    backoff: float = 0.25
-    failures: int = 3
-    pause: float = 5.0
+    attempts: int = 6  # to send one request while the server is busy or not there
+    backoff: float = 0.25  # before the second attempt; doubles with each further one
+    failures: int = 3  # calls in a row after which the server is left alone
+    pause: float = 5.0  # for which it is left alone; doubles up to ``longest``
     longest: float = 120.0
+    # At the same time, of all calls together. With more than one, a server that draws them
+    # together need not give the same text for the same seed.
     requests: int = 1
     clock: Callable[[], float] = time.monotonic
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,13 +26,6 @@ WIDTH: Final = 384
 POLL_SECONDS: Final = 0.005
 _TOKEN: Final = re.compile(r"\s*\S+|\s+")
 _WORD: Final = re.compile(r"\w+")
-
-
-class Gate(Protocol):
-    """An asyncio.Event or a threading.Event."""
-
-    def is_set(self) -> bool:
-        """Return True when the way is free."""
 
 
 class ScriptedEngine(EngineBase):
@@ -59,7 +52,7 @@ class ScriptedEngine(EngineBase):
         self,
         script: Callable[[Prompt, Sampling, int], str] | Sequence[str],
         *,
-        gate: Gate | None = None,
+        gate: asyncio.Event | threading.Event | None = None,
         name: str = "scripted",
     ) -> None:
         super().__init__(name)
@@ -140,7 +133,8 @@ class ScriptedEngine(EngineBase):
         left = [deque[str]() for _ in rows]
         if not halted():
             for index, prompt in enumerate(prompts):
-                rows[index].read = len(_TOKEN.findall(_whole(prompt)))
+                whole = " ".join(text for _, text in prompt.messages) + prompt.prefill
+                rows[index].read = len(_TOKEN.findall(whole))
                 left[index].extend(_TOKEN.findall(self._script(prompt, sampling, index)))
         while not halted() and not all(row.ended for row in rows):
             for row, tokens in zip(rows, left, strict=True):
@@ -151,10 +145,6 @@ class ScriptedEngine(EngineBase):
             await asyncio.sleep(0)
         for row in rows:
             row.end(finished=False)
-
-
-def _whole(prompt: Prompt) -> str:
-    return " ".join(text for _, text in prompt.messages) + prompt.prefill
 
 
 def _read_out(answers: Sequence[str]) -> Callable[[Prompt, Sampling, int], str]:

@@ -30,18 +30,17 @@ def look_at_machine(home: Path) -> Machine:
     place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     memory = psutil.virtual_memory()
     vram, _ = find_gpu()
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
     return Machine(
         ram=memory.total,
         free_ram=memory.available,
         free_disk=shutil.disk_usage(place).free,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        cores=cores,
         vram=vram,
         cuda=vram > 0 and _torch_has_cuda(),
     )
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def find_gpu() -> tuple[int, int]:

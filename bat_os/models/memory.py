@@ -19,7 +19,7 @@ from bat_os.models.profiles import show_size
 from bat_os.models.residency import LoadedModel, evictable, expiry, make_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from bat_os.ports import ModelEngine
 
@@ -32,51 +32,32 @@ RECHECKS: Final = (0.0, 0.02, 0.08, 0.2, 0.4)  # seconds
 SMALL: Final = 16_000_000  # bytes; a process breathes by as much by itself
 
 MAIN, GPU = "cpu", "cuda"  # where a model can be, as engines call it
-DRAWN_TO: Final = {GPU: "transformers"}  # the kind of engine that takes to such a device
+USES_GPU: Final = "transformers"  # the kind of engine that takes a GPU where there is one
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """The memory of one device.
+    """The memory of one device, in bytes."""
 
-    Attributes:
-        most: Bytes that the models there may hold together.
-        held: Returns the bytes that this process holds there.
-    """
-
-    most: int
-    held: Callable[[], int]
+    most: int  # that the models there may hold together
+    held: Callable[[], int]  # returns what this process holds there
 
 
 @dataclass(slots=True, eq=False)
 class KnownModel:
-    """A model, and what is known of it.
-
-    Attributes:
-        name: Of the model.
-        engine: What runs it.
-        size: Bytes that it holds in memory: a guess before its first load, then measured.
-        measured: ``size`` is not a guess.
-        users: Requests whose turn it is.
-        last_use: When the last one ended; None before.
-        until: When it may go for being idle; None while nothing is planned.
-        grown: Bytes by which the process grew at the last load.
-        lost: Bytes that the last unload did not give back.
-        level: Size of the process at which they have come back after all.
-        moving: It is being unloaded.
-    """
+    """A model, and what is known of it; sizes in bytes."""
 
     name: str
     engine: ModelEngine
-    size: int = 0
-    measured: bool = False
-    users: int = 0
-    last_use: float | None = None
-    until: float | None = None
-    grown: int = 0
-    lost: int = 0
-    level: int = 0
-    moving: bool = False
+    size: int = 0  # what it holds in memory: a guess before its first load, then measured
+    measured: bool = False  # ``size`` is not a guess
+    users: int = 0  # requests whose turn it is
+    last_use: float | None = None  # when the last of them ended
+    until: float | None = None  # when it may go for being idle; None while nothing is planned
+    grown: int = 0  # by how much the process grew at the last load
+    lost: int = 0  # what the last unload did not give back
+    level: int = 0  # size of the process at which that has come back after all
+    moving: bool = False  # it is being unloaded
 
     @property
     def is_remote(self) -> bool:
@@ -95,39 +76,22 @@ class KnownModel:
 
 
 class ModelMemory:
-    """The models, each under the budget of the device where it is.
-
-    Args:
-        main: Main memory.
-
-    Attributes:
-        budgets: By place: ``MAIN``, and ``GPU`` where there is one.
-        models: The models, by name.
-        pinned: Names of those that stay.
-    """
+    """The models, each under the budget of the device where it is."""
 
     def __init__(self, main: MemoryBudget) -> None:
-        self.budgets = {MAIN: main}
-        self.models: dict[str, KnownModel] = {}
-        self.pinned: set[str] = set()
+        self.budgets = {MAIN: main}  # and of ``GPU`` where there is one
+        self.models: dict[str, KnownModel] = {}  # by name
+        self.pinned: set[str] = set()  # names of those that stay
         self._move = asyncio.Lock()
 
     def add(self, name: str, engine: ModelEngine, size: int) -> None:
-        """Add a model.
-
-        Raises:
-            ArgumentsError: There is one of that name.
-        """
+        """Add a model."""
         if name in self.models:
             raise ArgumentsError(f"there is a model {name} already; remove it first")
         self.models[name] = KnownModel(name, engine, size)
 
     def get(self, name: str) -> KnownModel:
-        """Return the model of that name.
-
-        Raises:
-            NotFoundError: There is none.
-        """
+        """Return the model of that name."""
         if name not in self.models:
             raise NotFoundError(f"there is no model {name[:100]!r}; batos models lists them")
         return self.models[name]
@@ -189,9 +153,7 @@ class ModelMemory:
     def place_of(self, model: KnownModel) -> str:
         """Return where the model is, or will be; main memory for a device without a budget."""
         stats = model.engine.stats()
-        place = stats.get("device") or next(
-            (drawn for drawn, kind in DRAWN_TO.items() if kind == stats.get("engine")), MAIN
-        )
+        place = stats.get("device") or (GPU if stats.get("engine") == USES_GPU else MAIN)
         return place if place in self.budgets else MAIN
 
     def _may_go(self, model: KnownModel, wanted: Collection[str]) -> bool:
@@ -292,15 +254,15 @@ class ModelMemory:
     def _explain(self, model: KnownModel, short: int) -> str:
         place = self.place_of(model)
         held = [other for other in self._loaded(place) if other.name != model.name]
-        staying = [other for other in held if other not in evictable(held)]
+        staying = ", ".join(
+            f"{other.name} ({show_size(other.size)})"
+            for other in held
+            if other not in evictable(held)
+        )
         return (
             f"model {model.name} needs {show_size(model.size)}, and {show_size(short)} of the "
             f"budget for models ({show_size(self.budgets[place].most)}"
-            f"{' of the GPU' if place == GPU else ''}) are missing{_name(staying)}; "
+            f"{' of the GPU' if place == GPU else ''}) are missing"
+            f"{f' beside {staying}' if staying else ''}; "
             "unpin a model, raise the budget, or choose a smaller model or profile"
         )
-
-
-def _name(staying: Iterable[LoadedModel]) -> str:
-    names = [f"{model.name} ({show_size(model.size)})" for model in staying]
-    return f" beside {', '.join(names)}" if names else ""

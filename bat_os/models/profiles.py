@@ -158,23 +158,14 @@ class Assignment(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine has, in bytes.
-
-    Attributes:
-        ram: Memory.
-        free_ram: How much of it is available now.
-        free_disk: Where the image lies.
-        cores: Of the processor.
-        vram: Memory of the GPU; 0 without one.
-        cuda: The GPU can be used.
-    """
+    """What a machine has, in bytes."""
 
     ram: int
-    free_ram: int
-    free_disk: int
+    free_ram: int  # available now
+    free_disk: int  # where the image lies
     cores: int
-    vram: int = 0
-    cuda: bool = False
+    vram: int = 0  # memory of the GPU
+    cuda: bool = False  # the GPU can be used
 
 
 class Needs(Record, frozen=True):
@@ -251,10 +242,7 @@ class Fit:
 def fit(profile: Profile, machine: Machine, *, stored: int = 0) -> Fit:
     """Return whether the machine can run the profile; each reason is a clause for people.
 
-    Args:
-        profile: Which.
-        machine: What it has.
-        stored: Bytes of the profile's models that the image has already.
+    ``stored`` is how many bytes of the profile's models the image has already.
 
     >>> needs = Needs(ram=Size(10**9), vram=Size(6_100_000_000), disk=Size(0))
     >>> fit(Profile("x", "", needs, True, {}), Machine(8 * 10**9, 8 * 10**9, 10**9, 2)).reasons
@@ -286,10 +274,7 @@ def choose(
 ) -> Profile:
     """Return the best profile that fits and may be chosen unasked; ``tiny`` in any case.
 
-    Args:
-        book: Later profiles are better.
-        machine: What it has.
-        stored: Profile's name -> bytes of its models that the image has already.
+    Later profiles are better. ``stored`` has as in ``fit`` the bytes for each profile's name.
     """
     have = stored or {}
     fitting = [

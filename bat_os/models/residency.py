@@ -22,47 +22,29 @@ MAX_WAIT: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model, as these rules see it.
-
-    Attributes:
-        name: Of the model.
-        size: Bytes it holds in memory; for a model that is to come in, what it will hold,
-            0 until that is measured.
-        last_use: When it was used last; larger is later.
-        in_use: A request is drawing from it.
-        pinned: The owner wants it to stay.
-    """
+    """A model, as these rules see it."""
 
     name: str
-    size: int
-    last_use: float = 0.0
-    in_use: bool = False
-    pinned: bool = False
+    size: int  # bytes that it holds in memory, or will hold; 0 until that is measured
+    last_use: float = 0.0  # larger is later
+    in_use: bool = False  # a request is drawing from it
+    pinned: bool = False  # the owner wants it to stay
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What has to happen before a model comes in.
+    """What has to happen before a model comes in."""
 
-    Attributes:
-        evict: Names, the first to go first.
-        short: Bytes that are missing even then; 0 when it fits.
-    """
-
-    evict: tuple[str, ...] = ()
-    short: int = 0
+    evict: tuple[str, ...] = ()  # names, the first to go first
+    short: int = 0  # bytes that are missing even then; 0 if it fits
 
 
 def make_room(loaded: Iterable[LoadedModel], wanted: LoadedModel, budget: int) -> Room:
     """Return which models go so that those in memory hold at most ``budget`` bytes.
 
     Least recently used first; never one in use, never a pinned one, and none whose going
-    would not be needed. If even all of them are too few, none goes.
-
-    Args:
-        loaded: The models in memory; ``wanted`` may be among them.
-        wanted: The model that comes in, or that has just turned out larger than thought.
-        budget: Bytes for all models together.
+    would not be needed. If even all of them are too few, none goes. ``wanted`` may be among the
+    loaded ones: it has just turned out larger than thought then.
 
     >>> old, new = LoadedModel("old", 4, last_use=1), LoadedModel("new", 4, last_use=2)
     >>> make_room([new, old], LoadedModel("next", 5), budget=10)
@@ -95,19 +77,12 @@ def evictable(loaded: Iterable[LoadedModel]) -> list[LoadedModel]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits for its turn.
+    """A request that waits for its turn."""
 
-    Attributes:
-        number: Order of arrival; unique.
-        model: What it needs in memory.
-        adapter: What it needs switched on; "" for the model as it is.
-        since: When it came.
-    """
-
-    number: int
-    model: str
-    adapter: str
-    since: float
+    number: int  # order of arrival; unique
+    model: str  # what it needs in memory
+    adapter: str  # what it needs switched on; "" for the model as it is
+    since: float  # when it came
 
 
 def next_up(
@@ -118,14 +93,9 @@ def next_up(
 ) -> Waiting:
     """Return the request to serve next.
 
-    Who has waited for ``max_wait`` goes first, the oldest of them. Else the oldest that
-    needs nothing switched, else the oldest that needs the same model, else the oldest.
-
-    Args:
-        waiting: At least one.
-        serving: Model and adapter of the last request that was served.
-        now: On the same clock as ``since``.
-        max_wait: Seconds.
+    The oldest of those that have waited for ``max_wait`` seconds goes first. Else the oldest
+    that needs nothing switched after ``serving``, the last model and adapter, else the oldest
+    that needs the same model, else the oldest.
 
     >>> a, b = Waiting(1, "B", "", 0.0), Waiting(2, "A", "", 1.0)
     >>> next_up([a, b], ("A", ""), now=2.0).model, next_up([a, b], ("A", ""), now=60.0).model

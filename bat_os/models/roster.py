@@ -72,7 +72,7 @@ class Roster:
         self._devices = {HERE: Device(width=1)}
         self._waiting: dict[int, Ticket] = {}
         self._running: dict[asyncio.Task[list[Completion]], Ticket] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[list[str]] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
         self._missed: set[tuple[str, str]] = set()
@@ -93,15 +93,8 @@ class Roster:
         """Return one completion per prompt from the persona's model; see ``ModelEngine``.
 
         Waiting and loading count towards ``sampling.seconds``. Raising ``cancel`` while the
-        request waits returns at once, with nothing drawn.
-
-        Args:
-            persona: Whose model, adapter and keep-alive.
-            prompts: What is asked.
-            sampling: How to draw.
-            writing: A method is to be written: with the adapter for that.
-            cancel: Set it to stop.
-            on_text: Called with (index of the prompt, new text) while it is drawn.
+        request waits returns at once, with nothing drawn. ``writing`` says that a method is to be
+        written, with the persona's adapter for that.
 
         Raises:
             ModelError: The persona has no model, or it cannot be had.
@@ -110,7 +103,10 @@ class Roster:
             ShuttingDownError: The roster is closed, or closes.
         """
         adapter = self.adapter_of(persona, writing=writing)
-        self._check_open()
+        if self._closing:
+            raise ShuttingDownError(_CLOSED)
+        if len(self._waiting) >= MAX_WAITING:
+            raise BusyError(f"{MAX_WAITING} requests wait for a model", queued=MAX_WAITING)
         if not prompts:
             return []
         model = self._model(persona)
@@ -211,9 +207,7 @@ class Roster:
     def budget_gpu(self, budget: int, memory: Callable[[], int]) -> None:
         """Give the models on the GPU a budget of their own; without it they count as here.
 
-        Args:
-            budget: Bytes of its memory that they may hold together.
-            memory: Returns the bytes that this process holds there.
+        Both are bytes of its memory: what they may hold together, and what this process holds.
         """
         self._memory.budgets[GPU] = MemoryBudget(budget, memory)
 
@@ -264,14 +258,9 @@ class Roster:
             )
         return self._memory.models[name]
 
-    def _check_open(self) -> None:
-        if self._closing:
-            raise ShuttingDownError(_CLOSED)
-        if len(self._waiting) >= MAX_WAITING:
-            raise BusyError(f"{MAX_WAITING} requests wait for a model", queued=MAX_WAITING)
-
     async def _answer(self, ticket: Ticket) -> list[Completion]:
-        pause = POLL_SECONDS if ticket.can_end_early else None
+        can_end_early = ticket.cancel is not None or ticket.sampling.seconds
+        pause = POLL_SECONDS if can_end_early else None
         while not ticket.done.done():
             if not ticket.drawing and ticket.is_over(self._clock()):
                 return ticket.unfinished()
@@ -351,10 +340,7 @@ class Roster:
 
     def _sweep_now(self) -> None:
         if self._sweeping is None or self._sweeping.done():
-            self._sweeping = asyncio.create_task(self._sweep(), name="sweep idle models")
-
-    async def _sweep(self) -> None:
-        await self.sweep()
+            self._sweeping = asyncio.create_task(self.sweep(), name="sweep idle models")
 
     def _facts(self, model: KnownModel, waiting: int) -> dict[str, Any]:
         stats = model.engine.stats()
@@ -383,56 +369,34 @@ LEAST_SECONDS: Final = 0.001
 
 @dataclass(slots=True, eq=False)
 class Device:
-    """What computes.
+    """What computes."""
 
-    Attributes:
-        width: How many requests at a time.
-        running: How many now.
-        last: Model and adapter that are in place.
-    """
-
-    width: int
-    running: int = 0
-    last: tuple[str, str] = ("", "")
+    width: int  # how many requests at a time
+    running: int = 0  # how many now
+    last: tuple[str, str] = ("", "")  # model and adapter that are in place
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One request.
+    """One request."""
 
-    Attributes:
-        rank: What the rule for the next request looks at.
-        model: Whose turn it waits for.
-        keep_alive: How long the model stays after it, in seconds.
-        done: The answer; set once.
-        task: Loads and draws; None while the request waits.
-        drawing: The engine has it.
-        spoken: Its caller has had some of the text.
-        left: Its caller has gone.
-    """
-
-    rank: Waiting
+    rank: Waiting  # what the rule for the next request looks at
     model: KnownModel
-    keep_alive: float
+    keep_alive: float  # seconds that the model stays after it
     prompts: Sequence[Prompt]
     sampling: Sampling
     cancel: threading.Event | None
     on_text: Callable[[int, str], None] | None
-    done: asyncio.Future[list[Completion]]
-    task: asyncio.Task[list[Completion]] | None = None
-    drawing: bool = False
-    spoken: bool = False
-    left: bool = False
+    done: asyncio.Future[list[Completion]]  # the answer; set once
+    task: asyncio.Task[list[Completion]] | None = None  # loads and draws
+    drawing: bool = False  # the engine has it
+    spoken: bool = False  # its caller has had some of the text
+    left: bool = False  # its caller has gone
 
     @property
     def device(self) -> str:
         """Name of what computes it: a server, or this machine."""
         return self.model.name if self.model.is_remote else HERE
-
-    @property
-    def can_end_early(self) -> bool:
-        """It may be withdrawn, or its time may run out."""
-        return self.cancel is not None or bool(self.sampling.seconds)
 
     def is_over(self, now: float) -> bool:
         """Return True when it was withdrawn or its time has run out."""
@@ -449,12 +413,7 @@ class Ticket:
             self.done.exception()  # seen: its caller may be leaving at this moment
 
     async def draw(self, now: float) -> list[Completion]:
-        """Let the engine answer, in the time that is left.
-
-        Raises:
-            ModelError: As in ``ModelEngine.generate``.
-            ModelMemoryError: As there.
-        """
+        """Let the engine answer, in the time that is left."""
         sampling = self.sampling
         if sampling.seconds:
             sampling = replace(sampling, seconds=max(self._seconds_left(now), LEAST_SECONDS))

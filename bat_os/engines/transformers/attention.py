@@ -47,9 +47,7 @@ class PromptState:
 class PrefixCache:
     """The states of the prompts read last, per adapter; the least recently used goes first.
 
-    Args:
-        most_prompts: Prompts kept.
-        most_bytes: Bytes kept; a state larger than that is not kept.
+    A state of more than ``most_bytes`` is not kept.
     """
 
     def __init__(self, most_prompts: int = MOST_PROMPTS, most_bytes: int = MOST_BYTES) -> None:
@@ -144,21 +142,20 @@ class Batch:
         self._prompts = prompts
         self._prefixes = prefixes
         self._adapter = adapter
-        found = [prefixes.find(adapter, tokens) for tokens in prompts]
-        self.reused = [known for known, _ in found]
-        self._states = [state for _, state in found]
+        hits = [prefixes.find(adapter, tokens) for tokens in prompts]
+        self.reused = [known for known, _ in hits]
+        self._states = [state for _, state in hits]
         self._cache = self._begin()
         rests = [tokens[known:] for tokens, known in zip(prompts, self.reused, strict=True)]
         self._ids = self._tensor(_pad_left(rests))
-        masks = [_pad_left([[1] * len(row) for row in part]) for part in (self._known(), rests)]
+        known = [tokens[:count] for tokens, count in zip(prompts, self.reused, strict=True)]
+        masks = [_pad_left([[1] * len(row) for row in part]) for part in (known, rests)]
         self._mask = torch.cat([self._tensor(mask) for mask in masks], dim=1)
 
     def prefill(self, halted: Callable[[], bool], piece: int) -> torch.Tensor | None:
         """Read the prompts; return the scores of what follows, or None once ``halted()``.
 
-        Args:
-            halted: Looked at before each piece.
-            piece: Tokens, over all rows, that are read at once.
+        ``piece`` tokens, over all rows, are read at once; ``halted`` is looked at before each.
         """
         rows, width = self._ids.shape
         piece = max(PIECE_WIDTH, piece // rows)
@@ -247,9 +244,6 @@ class Batch:
     def _one_row(self, layer: Any, row: int) -> tuple[torch.Tensor, torch.Tensor]:
         columns = self._mask[row].nonzero()[:, 0].to(layer.keys.device)
         return layer.keys[row][:, columns], layer.values[row][:, columns]
-
-    def _known(self) -> list[tuple[int, ...]]:
-        return [tokens[:known] for tokens, known in zip(self._prompts, self.reused, strict=True)]
 
     def _tensor(self, rows: Any) -> torch.Tensor:
         return torch.tensor(rows, device=self._device, dtype=torch.long)

@@ -35,24 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory and what drawing needs to know of it.
+    """A model in memory and what drawing needs to know of it."""
 
-    Attributes:
-        net: The causal language model, in evaluation mode.
-        tokenizer: Its fast tokenizer.
-        ends: Tokens that end a text.
-        context: Longest prompt and text together, in tokens.
-        device: Where its inputs go.
-        piece: Tokens read between two looks at the flag.
-        prefixes: The prompts read last.
-    """
-
-    net: Any
-    tokenizer: Any
-    ends: frozenset[int]
-    context: int
-    device: torch.device
-    piece: int
+    net: Any  # the causal language model, in evaluation mode
+    tokenizer: Any  # its fast tokenizer
+    ends: frozenset[int]  # tokens that end a text
+    context: int  # longest prompt and text together, in tokens
+    device: torch.device  # where its inputs go
+    piece: int  # tokens read between two looks at the flag
     prefixes: PrefixCache = field(default_factory=PrefixCache)
 
     @cached_property
@@ -65,11 +55,7 @@ class LoadedModel:
         )
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        """Return the tokens of the chat up to and with the start of the answer.
-
-        Raises:
-            ModelError: The model's chat template refuses the messages.
-        """
+        """Return the tokens of the chat up to and with the start of the answer."""
         if self.tokenizer.chat_template:
             text = self._apply_template(prompt.messages)
         else:
@@ -125,18 +111,8 @@ def draw(
 ) -> list[Completion]:
     """Return one completion per prompt, in order; unfinished ones once ``halted()``.
 
-    Args:
-        model: Has ``adapter`` switched on.
-        prompts: At least one.
-        sampling: How to draw.
-        halted: Looked at between any two steps.
-        adapter: What was read with one adapter is of no use to another.
-        tell: Called with (index of the prompt, new text) while it is drawn.
-
-    Raises:
-        ModelError: A prompt is longer than the model's context.
-        MemoryError: The attention state does not fit into the device's memory.
-        ArgumentsError: ``sampling.schema`` cannot be followed.
+    ``model`` has ``adapter`` switched on: what was read with one is of no use to another. A
+    MemoryError means that the attention state does not fit into the device's memory.
     """
     encoded = [model.encode(prompt) for prompt in prompts]
     unique = list(dict.fromkeys(encoded))
@@ -282,11 +258,7 @@ def pick(rows: Sequence[Row], scores: torch.Tensor, sampling: Sampling) -> list[
 
 
 class JsonConstraint:
-    """One text on its way to be an instance of a schema.
-
-    Raises:
-        ArgumentsError: ``schema`` is not a JSON Schema that can be followed.
-    """
+    """One text on its way to be an instance of a schema."""
 
     def __init__(self, vocabulary: Any, schema: Mapping[str, Any]) -> None:
         from llguidance import LLMatcher
@@ -309,10 +281,6 @@ class JsonConstraint:
         return scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
 
     def accept(self, token: int) -> None:
-        """Move past ``token``, which ``mask`` had allowed.
-
-        Raises:
-            ValueError: The grammar does not allow it here.
-        """
+        """Move past ``token``, which ``mask`` had allowed."""
         if not self._matcher.consume_token(token):
             raise ValueError(f"schema: token {token} is not allowed here")

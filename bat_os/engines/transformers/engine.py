@@ -168,10 +168,6 @@ class TransformersEngine(WorkerEngine):
         await asyncio.to_thread(self._worker.shutdown, wait=True, cancel_futures=True)
         self._local.drop()
 
-    @property
-    def _model(self) -> LoadedModel | None:
-        return self._local.model  # for benchmarks
-
     def _is_resident(self) -> bool:
         return self._local.resident
 
@@ -250,12 +246,7 @@ class LocalModel:
         return sorted(self._adapters)
 
     def load(self, folder: Path) -> None:
-        """Bring the model in ``folder`` into memory, or nothing of it.
-
-        Raises:
-            ModelError: It cannot be loaded.
-            ModelMemoryError: It does not fit.
-        """
+        """Bring the model in ``folder`` into memory, or nothing of it."""
         self.drop()
         started = time.monotonic()
         with self._explained(f"cannot be loaded from {folder}"):
@@ -285,11 +276,7 @@ class LocalModel:
         """Return True when the model can draw, its weights taken back if they were away.
 
         False when it has to be loaded: nothing was parked, the files are other ones now, or
-        they are in another ``folder``.
-
-        Raises:
-            ModelError: The files cannot be read; the model is unloaded then.
-            ModelMemoryError: It does not fit.
+        they are in another ``folder``. If the files cannot be read, the model is unloaded.
         """
         if self.resident:
             return True
@@ -330,11 +317,7 @@ class LocalModel:
             _empty_cache(kind)
 
     def add_adapter(self, name: str, folder: Path) -> None:
-        """Make the adapter in ``folder`` known; an older one of that name goes when it fits.
-
-        Raises:
-            ModelError: It is not an adapter, or it does not fit the model, where that is known.
-        """
+        """Make the adapter in ``folder`` known; an older one of that name goes if it fits."""
         try:
             adapter = read_adapter(folder)
         except ModelError as error:
@@ -361,13 +344,7 @@ class LocalModel:
         adapter: str = "",
         tell: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
-        """Return one completion per prompt; see ``decoding.draw``. The model was loaded before.
-
-        Raises:
-            ModelError: The model or the adapter cannot be had, or a prompt cannot be read.
-            ModelMemoryError: Something does not fit; the model can be asked again.
-            ArgumentsError: ``sampling.schema`` cannot be followed.
-        """
+        """Return one completion per prompt; see ``decoding.draw``. The model was loaded before."""
         if not self.resume() and self._folder is not None:
             self.load(self._folder)  # it was unloaded since the caller made sure of it
         assert self.model is not None, "load comes first"  # noqa: S101 - for the type checker
