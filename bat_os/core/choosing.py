@@ -32,51 +32,31 @@ _STORED: Final = {"doubt": "dull", "returns_argument": "echo", "same_on_probes":
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found about one candidate.
+    """What was found about one candidate."""
 
-    Attributes:
-        draft: Its index.
-        source: As it would be installed: after fix-ups and the covenant repair.
-        fixups: Names of the rules that changed it.
-        problem: Why it cannot be used, in one line; "" when it can.
-        preview: What it answered to the caller's arguments, cut short.
-        value: The same whole, in the form that goes over the wire; None where it was cut.
-        meaning: Key that equal answers share.
-        readable: The answer is text or a moment. Of answers that mean the same, such as the
-            present moment as a text and as seconds since 1970, people want the first.
-        passed: Examples and tests that it reproduces.
-        probed: Key of its answers to other arguments of the same kind.
-        doubt: Why its answers say nothing or hardly fit the wish, in one line; such a candidate
-            has no vote.
-        ignores: The argument that it never reads, where no example shows that it may; "" for none.
-        returns_argument: It answered with one of the caller's arguments as it is.
-        known: Document of the known function that it is; "" where a model wrote it.
-        weight: What a known function counts for, as a share of the written candidates.
-        agree: Written candidates with the same answer, itself included.
-        votes: The same, with the known functions that agree.
-        same_on_probes: Candidates with the same answer to the other arguments, too.
-        lacks: What the cell's Python does not have and the candidate needs.
-    """
-
-    draft: int
-    source: str
-    fixups: tuple[str, ...] = ()
-    problem: str = ""
-    preview: str = ""
-    value: Any = None
-    meaning: str = ""
+    draft: int  # its index
+    source: str  # as it would be installed: after fix-ups and the covenant repair
+    fixups: tuple[str, ...] = ()  # names of the rules that changed it
+    problem: str = ""  # why it cannot be used, in one line; "" when it can
+    preview: str = ""  # what it answered to the caller's arguments, cut short
+    value: Any = None  # the same whole, in the form that goes over the wire; None where it was cut
+    meaning: str = ""  # key that equal answers share
+    # The answer is text or a moment. Of answers that mean the same, such as the present moment as a
+    # text and as seconds since 1970, people want the first.
     readable: bool = False
-    passed: int = 0
-    probed: str = ""
+    passed: int = 0  # examples and tests that it reproduces
+    probed: str = ""  # key of its answers to other arguments of the same kind
+    # why its answers say nothing or hardly fit the wish, in one line; such a candidate has no vote
     doubt: str = ""
+    # the argument that it never reads, where no example shows that it may; "" for none
     ignores: str = ""
-    returns_argument: bool = False
-    known: str = ""
-    weight: float = 0.0
-    agree: int = 0
-    votes: float = 0.0
-    same_on_probes: int = 0
-    lacks: str = ""
+    returns_argument: bool = False  # it answered with one of the caller's arguments as it is
+    known: str = ""  # document of the known function that it is; "" where a model wrote it
+    weight: float = 0.0  # what a known function counts for, as a share of the written candidates
+    agree: int = 0  # written candidates with the same answer, itself included
+    votes: float = 0.0  # the same, with the known functions that agree
+    same_on_probes: int = 0  # candidates with the same answer to the other arguments, too
+    lacks: str = ""  # what the cell's Python does not have and the candidate needs
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data for the mission's record."""
