@@ -233,7 +233,7 @@ class Turn:
         self._created = {}
         for seen in self._reads.objects.values():
             if seen.cloned_from is not None:
-                self._make(root, seen)
+                self._make(root, seen.cloned_from, seen.ref)
         for oid, seen in self._reads.objects.items():
             if seen.changed or seen.removed:
                 obj = self._resolve(root, Ref(oid))
@@ -304,21 +304,16 @@ class Turn:
         target = sender.reachable(nested)
         message = _Message(target, nested.selector, list(nested.args), dict(nested.kwargs))
         try:
-            found = await self._fetch(message)
-            _, value = await self._activate(message, found, sender)
+            fetched = await self._image.transact(
+                lambda root: self._reads.fetch(root, target, message.selector),
+                note=f"read {target.name or target.oid}",
+            )
+            _, value = await self._activate(message, self._add(message, fetched), sender)
         except BatError as error:
             if not isinstance(error, _ITS_OWN):
                 self._fault = error
             raise
         return sender.reload(value)
-
-    async def _fetch(self, message: _Message) -> _Found:
-        ref = message.ref
-        fetched = await self._image.transact(
-            lambda root: self._reads.fetch(root, ref, message.selector),
-            note=f"read {ref.name or ref.oid}",
-        )
-        return self._add(message, fetched)
 
     def _add(self, message: _Message, fetched: Fetched) -> _Found:
         seen, runnable = self._reads.add(message.ref, fetched)
@@ -329,17 +324,14 @@ class Turn:
                 runnable = Runnable("", trial.source, "trial")
         return seen, runnable
 
-    def _make(self, root: Root, twin: ObjectSnapshot) -> None:
-        origin = twin.cloned_from
-        if origin is None:
-            return
-        obj = self._resolve(root, origin).clone(twin.ref.name)
+    def _make(self, root: Root, origin: Ref, twin: Ref) -> None:
+        obj = self._resolve(root, origin).clone(twin.name)
         root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
-        if twin.ref.name:
-            if twin.ref.name in root["objects"]:
-                raise ArgumentsError(f"there is already an object {twin.ref.name!r}")
-            root["objects"][twin.ref.name] = obj
-        self._created[twin.ref.oid] = ref_of(obj)
+        if twin.name:
+            if twin.name in root["objects"]:
+                raise ArgumentsError(f"there is already an object {twin.name!r}")
+            root["objects"][twin.name] = obj
+        self._created[twin.oid] = ref_of(obj)
 
     def _resolve(self, root: Root, ref: Ref) -> UvmObject:
         return find(root, self._created.get(ref.oid, ref).oid)

@@ -180,12 +180,6 @@ def progress(line: str) -> dict[str, Any]:
     return {"text": str(line)} | count
 
 
-def shorten(value: Any) -> str:
-    """Return a value for a line of text, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= PREVIEW else f"{text[:PREVIEW]}…"
-
-
 def final_reply(request: Request, answer: Mapping[str, Any]) -> Reply:
     """Return the last reply to a brief, in the form in which it was asked."""
     body = dict(answer["body"])

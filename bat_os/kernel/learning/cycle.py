@@ -47,11 +47,10 @@ from bat_os.image.history import versions
 from bat_os.kernel import views
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
-from bat_os.kernel.learning.reuse import find_known
-from bat_os.kernel.learning.target import Waiting, read_target, waiting_version
+from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
 from bat_os.kernel.missions.feed import TextFeed
 from bat_os.kernel.snapshot import find
-from bat_os.kernel.turn import take_turn
+from bat_os.kernel.turn import Candidate, take_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -204,7 +203,7 @@ class CognitiveCycle:
             self.context.image,
             self.context.cell,
             call or brief,
-            install.candidate if install is not None else None,
+            Candidate(brief.selector, install.skill.source) if install is not None else None,
             settle=settle,
             mission=record.id,
         )
@@ -296,11 +295,11 @@ class CognitiveCycle:
 
         def work(root: Root) -> None:
             installation.check(root)
-            target = find(root, installation.target)
+            target = find(root, record.mission.brief.target)
             if waiting_version(root, target, skill.selector) and not installation.replaces:
                 raise TransitionError(f"{skill.selector} waits for approval already")
             number = versions.hold(root, target, skill, at=now, mission=record.id)
-            error = Waiting(installation.target, number).wanted(skill.selector)
+            error = Waiting(record.mission.brief.target, number).wanted(skill.selector)
             error.details |= {"source": skill.source, "shown": shown, "status": skill.status}
             body = error_body(error) | views.facts(record, installation.mission)
             missions.write(root, record.id, installation.mission, {"type": "error", "body": body})

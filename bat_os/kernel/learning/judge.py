@@ -86,8 +86,6 @@ def _speaks(verdict: Mapping[str, Any]) -> bool:
 class Installation:
     """The winner, ready for the transaction that installs it and answers."""
 
-    candidate: Candidate  # to answer the first call with
-    target: str  # name or oid of the receiver
     skill: Skill  # what is to be installed
     mission: Mission  # in its final state
     replaces: int  # number of the version that it takes the place of, or 0
@@ -100,7 +98,7 @@ class Installation:
             ArgumentsError: The method is pinned.
         """
         self.check(root)
-        install(root, find(root, self.target), self.skill)
+        install(root, find(root, self.mission.brief.target), self.skill)
         cross("install.before")
 
     def check(self, root: Mapping[str, Any]) -> None:
@@ -110,7 +108,8 @@ class Installation:
             TransitionError: It has another one by now.
             ArgumentsError: The method is pinned.
         """
-        target, brief = find(root, self.target), self.mission.brief
+        brief = self.mission.brief
+        target = find(root, brief.target)
         known = runnable_of(target, self.skill.selector, {})
         here = self.skill.provenance["cell"]
         if find_replaced(root, brief).number != self.replaces:
@@ -147,7 +146,12 @@ class Validation:
         verdicts: list[Verdict] = []
         judged: dict[str, Verdict] = {}
         for number, draft in enumerate(self._drafts):
-            source, fixups = self._fix_up(draft)
+            source, fixups = apply_fixups(
+                draft.source or read_method(self._brief, draft.text),
+                self._brief.selector,
+                self._target.slots,
+                self._target.selectors,
+            )
             if source not in judged:
                 judged[source] = await self._judge_one(Verdict(number, source, fixups))
             verdicts.append(
@@ -215,13 +219,7 @@ class Validation:
             kinds(self._brief),
         )
         mission = self._record.mission.advance(event)
-        candidate = Candidate(self._brief.selector, chosen.source)
-        number = self._target.replaced.number
-        return Installation(candidate, self._brief.target, skill, mission, number)
-
-    def _fix_up(self, draft: Draft) -> tuple[str, tuple[str, ...]]:
-        source, target = draft.source or read_method(self._brief, draft.text), self._target
-        return apply_fixups(source, self._brief.selector, target.slots, target.selectors)
+        return Installation(skill, mission, self._target.replaced.number)
 
     async def _try(self, verdict: Verdict) -> Verdict:
         """Return the verdict after the examples and the caller's own arguments."""
@@ -236,17 +234,19 @@ class Validation:
             return replace(verdict, problem=str(error), passed=passed, lacks=lacks)
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
-        found = replace(verdict, preview=shown, value=value, passed=passed)
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
-        found = replace(
-            found,
+        verdict = replace(
+            verdict,
+            preview=shown,
+            value=value,
+            passed=passed,
             meaning=key,
             readable=isinstance(answer.value, str | dt.datetime),
             returns_argument=any(
                 type(own) is type(answer.value) and own == answer.value for own in brief.args
             ),
         )
-        return await self._with_doubt(found, answer)
+        return await self._with_doubt(verdict, answer)
 
     async def _with_doubt(self, found: Verdict, answer: Answer) -> Verdict:
         """Return the verdict with the first reason to doubt it.
@@ -281,8 +281,8 @@ class Validation:
         name = find_unused(source, self._brief.selector)
         names = parameters(self._brief)
         given = [
-            dict(zip(names, one["args"], strict=False)) | dict(one["kwargs"])
-            for one in self._examples
+            dict(zip(names, example["args"], strict=False)) | dict(example["kwargs"])
+            for example in self._examples
         ]
         shown = {meaning(values[name]) for values in given if name in values}
         return name if len(shown) < 2 else ""

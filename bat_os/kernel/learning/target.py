@@ -1,26 +1,29 @@
-"""What a step of a mission needs to know of the receiver, read in one transaction."""
+"""What is known before a method is written: the receiver, and a skill for the same wish."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bat_os.core.brief import goal, parameters
+from bat_os.core.brief import goal, kinds, parameters
 from bat_os.errors import ApprovalWantedError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, kept_examples, merge_examples
 from bat_os.kernel.snapshot import find, snapshot_of
 from bat_os.method.adapt import Form
+from bat_os.sentence.sameness import REUSE, is_same_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
+    from bat_os.image.catalog import Passage
     from bat_os.image.objects import UvmObject
     from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
 
+NEAREST: Final = 3  # skills that are looked at
 STEWARD: Final = "ALFRED"  # writes if the object names no other persona
 
 
@@ -116,3 +119,54 @@ def _find_waiting(root: Root, target: UvmObject, brief: Brief) -> Waiting:
         if number := waiting_version(root, holder, brief.selector):
             return Waiting(holder.name or brief.target, number)
     return Waiting()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A learned method that serves the wish."""
+
+    holder: str  # name of the object that has it
+    selector: str  # its message
+    wish: str  # what it was learned for
+    similarity: float  # of the two wishes, a cosine
+
+
+async def find_known(context: KernelContext, brief: Brief) -> Known | None:
+    """Return the learned method that serves the wish of ``brief``, or None.
+
+    Meaning alone is not enough to decide: "celsius to fahrenheit" and "fahrenheit to celsius" lie
+    close together. So nothing may set the words of the two wishes apart
+    (``bat_os.sentence.sameness``), and the arguments have to be of the same kinds.
+    """
+    wish = goal(brief)
+    hits = await context.catalog.search((wish,), top_k=NEAREST, kind="method")
+    if not hits:
+        return None
+    vectors = await context.catalog.embed([wish, *(hit.wish for hit in hits)])
+    values = len(brief.args) + len(brief.kwargs)
+    likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
+    ranked = sorted(zip(likeness, hits, strict=True), key=lambda pair: -pair[0])
+    likely = [
+        (similarity, hit)
+        for similarity, hit in ranked
+        if similarity >= REUSE and is_same_request(wish, hit.wish, values=values)
+    ]
+    return await context.image.transact(
+        lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"
+    )
+
+
+def _first_that_fits(
+    root: Root, brief: Brief, likely: Sequence[tuple[float, Passage]]
+) -> Known | None:
+    target = find(root, brief.target)
+    for similarity, hit in likely:
+        meta: dict[str, Any] = root["knowledge_catalog"].meta(hit.doc_id)
+        holder, selector = meta.get("object", ""), meta.get("selector", "")
+        owner = root["objects"].get(holder)
+        method = owner.lookup(selector) if owner is not None else None
+        if method is None or meta.get("kinds") != kinds(brief):
+            continue
+        if meta.get("pure") or target.lookup(selector) == method:
+            return Known(holder, selector, hit.wish, round(similarity, 4))
+    return None

@@ -81,14 +81,7 @@ async def reproduces(
     """Return True if the guardian accepts ``source`` and it gives the result of every example."""
     if context.guardian.audit(source, brief.selector).lines():
         return False
-    trial = Candidate(brief.selector, source, seed=SEED, seconds=SHORT_SECONDS)
-    try:
-        async for outcome in try_examples(context, brief, trial, examples):
-            if not outcome.is_right:
-                return False
-    except ITS_FAULT:
-        return False
-    return True
+    return await _passes(context, brief, source, examples)
 
 
 def tells_enough(examples: Sequence[Example]) -> bool:
@@ -182,7 +175,7 @@ async def weigh_by_tests(
         drafts.setdefault(verdict.source, set()).add(verdict.draft)
     passed: list[frozenset[int]] = []
     for test in tests:
-        sources = [s for s in drafts if await _passes(context, brief, s, test, now)]
+        sources = [s for s in drafts if await _passes(context, brief, s, [test], now)]
         passed.append(frozenset().union(*(drafts[source] for source in sources)))
     strong = written.find_strong(passed, frozenset(verdict.draft for verdict in usable))
     weighed = written.weigh(choice, [passed[number] for number in strong])
@@ -191,12 +184,17 @@ async def weigh_by_tests(
 
 
 async def _passes(
-    context: KernelContext, brief: Brief, source: str, test: Example, now: float
+    context: KernelContext,
+    brief: Brief,
+    source: str,
+    examples: Iterable[Example],
+    now: float | None = None,
 ) -> bool:
     trial = Candidate(brief.selector, source, SEED, now, SHORT_SECONDS)
     try:
-        return all(
-            [outcome.is_right async for outcome in try_examples(context, brief, trial, [test])]
-        )
+        async for outcome in try_examples(context, brief, trial, examples):
+            if not outcome.is_right:
+                return False
     except ITS_FAULT:
         return False
+    return True

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from persistent.TimeStamp import TimeStamp
 
 from bat_os.core.brief import checked
-from bat_os.core.choosing import same
+from bat_os.core.choosing import preview, same
 from bat_os.core.moments import parse_when
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import REQUESTS
@@ -119,13 +119,13 @@ async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[s
 
     async def is_good(change: Change) -> bool:
         answer = answers[change.tid] = await _answer(mind, brief, change.tid)
-        say({"text": f"{change.tid}: {views.shorten(answer)}"})
+        say({"text": f"{change.tid}: {preview(answer)}"})
         return await asyncio.to_thread(same, answer, expected)
 
     change, looks = await bisect(changes, is_good)
     if change is None:
         raise ArgumentsError(
-            f"the answer is the same at both moments: {views.shorten(expected)}",
+            f"the answer is the same at both moments: {preview(expected)}",
             transactions=len(changes),
         )
     about = asdict(change)
