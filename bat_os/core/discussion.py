@@ -20,8 +20,7 @@ from bat_os.core.prompts import Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bat_os.core.limits import Limits
-    from bat_os.core.personas import Persona
+    from bat_os.core.personas import Limits, Persona
 
 NEAR: Final = 0.35  # similarity of a passage to the question from which on it is shown
 CITED: Final = 0.5  # similarity of a sentence to a passage from which on it carries its mark

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bat_os.core.brief import Brief
-    from bat_os.core.limits import Limits
-    from bat_os.core.personas import Persona
+    from bat_os.core.personas import Limits, Persona
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bat_os.core.brief import Brief
-    from bat_os.core.limits import Limits
+    from bat_os.core.personas import Limits
 
 # The body ends where a line starts at the margin, or where the code fence closes.
 STOP: Final = r"\n(?=[^\s)\]}])|\n?```"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice, Verdict
-    from bat_os.core.limits import Limits
+    from bat_os.core.personas import Limits
 
 _TEXT: Final = {"type": "string", "maxLength": 40}
 _ATOM: Final = {"anyOf": [_TEXT, {"type": "number"}, {"type": "boolean"}]}

@@ -16,8 +16,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from bat_os.core.forms import NF4
-from bat_os.core.limits import MAX_TOKENS, Limits
-from bat_os.core.personas import PERSONAS
+from bat_os.core.personas import MAX_TOKENS, PERSONAS, Limits
 from bat_os.core.schema import Record, convert, field, number, one_of, read_toml, text
 from bat_os.errors import SettingsError
 from bat_os.ports import Sampling

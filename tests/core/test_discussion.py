@@ -15,8 +15,7 @@ from bat_os.core.discussion import (
     split,
     who_begins,
 )
-from bat_os.core.limits import Limits
-from bat_os.core.personas import BRICK, ROBIN
+from bat_os.core.personas import BRICK, ROBIN, Limits
 
 LIMITS = Limits()
 

@@ -6,7 +6,6 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.limits import Limits
 from bat_os.core.packet import (
     CognitiveStatePacket,
     Stage,
@@ -17,7 +16,7 @@ from bat_os.core.packet import (
     read_facts,
     read_whether_it_serves,
 )
-from bat_os.core.personas import ALFRED, BABS, ROBIN
+from bat_os.core.personas import ALFRED, BABS, ROBIN, Limits
 from bat_os.errors import ModelOutputError
 
 BRIEF = Brief("genesis_obj", "double", (21,))

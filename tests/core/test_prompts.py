@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.brief import Brief, goal, parameters, signature
-from bat_os.core.limits import Limits
+from bat_os.core.personas import Limits
 from bat_os.core.prompts import (
     CANDIDATES,
     TEMPERATURES,

@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import Verdict, choose
-from bat_os.core.limits import Limits
+from bat_os.core.personas import Limits
 from bat_os.core.written_tests import (
     ask_tests,
     find_strong,

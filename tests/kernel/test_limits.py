@@ -1,4 +1,4 @@
-"""bat_os.core.limits, models.profiles: what a profile says is what arrives at the model."""
+"""bat_os.core.personas, models.profiles: what a profile says is what arrives at the model."""
 
 import json
 import re
@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from bat_os.core.limits import Limits
-from bat_os.core.personas import PERSONAS, shorten_prompts
+from bat_os.core.personas import PERSONAS, Limits, shorten_prompts
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace
 from bat_os.core.verbs import check

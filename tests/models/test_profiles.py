@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core.limits import Limits
-from bat_os.core.personas import PERSONAS
+from bat_os.core.personas import PERSONAS, Limits
 from bat_os.errors import SettingsError
 from bat_os.models.profiles import Machine, choose, fit, parse, show_size
 
