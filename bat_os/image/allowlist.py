@@ -24,6 +24,7 @@ from ZODB.Connection import Connection
 from bat_os.errors import DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
@@ -170,13 +171,22 @@ def _check_conflict(resolve: Any) -> Any:
             storage.loadSerial(oid, old),
             data or storage.loadSerial(oid, committed),
         ):
-            unpickler = AllowListUnpickler(io.BytesIO(plain(record)))
-            unpickler.persistent_load = lambda reference: None
-            unpickler.load()  # the class
-            unpickler.load()  # the state
+            read_record(plain(record), lambda reference: None)
         return resolve(storage, oid, committed, old, new, data)
 
     return checked
+
+
+def read_record(record: bytes, note: Callable[[Any], None]) -> Any:
+    """Return the class of a database record as it is pickled, after reading all of it.
+
+    The state is loaded by the allow-list and dropped; ``note`` is called with each reference.
+    """
+    unpickler = AllowListUnpickler(io.BytesIO(record))
+    unpickler.persistent_load = note
+    head = unpickler.load()
+    unpickler.load()
+    return head
 
 
 def check_allowed(module: str, name: str) -> None:

@@ -75,20 +75,23 @@ def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> l
     traits.set_slot("persona", "ALFRED")
     _grant(traits, primitives)
     model = UvmObject("pLLM_obj", (traits,))
-    model.set_slot("about", "persona language models; batos models lists what the image holds")
     genesis = UvmObject("genesis_obj", (traits, model))
-    genesis.set_slot("about", "the first object; messages that name no other come here")
     orchestrator = UvmObject("orchestrator_obj", (traits,))
-    orchestrator.set_slot("about", "makes mission records and answers for them")
     catalog = UvmObject("knowledge_catalog_obj", (traits,))
-    catalog.set_slot("about", "the fractal memory: documents, passages, learned methods")
-    made = [traits, model, genesis, orchestrator, catalog, *make_states(traits).values()]
+    for obj, about in (
+        (model, "persona language models; batos models lists what the image holds"),
+        (genesis, "the first object; messages that name no other come here"),
+        (orchestrator, "makes mission records and answers for them"),
+        (catalog, "the fractal memory: documents, passages, learned methods"),
+    ):
+        obj.set_slot("about", about)
+    prototypes = [traits, model, genesis, orchestrator, catalog, *make_states(traits)]
     for persona in personas.values():
         obj = UvmObject(f"{persona.name.lower()}_obj", (model, traits))
         obj.set_slot("persona", persona.name)
         obj.set_slot("role", persona.role)
-        made.append(obj)
-    return made
+        prototypes.append(obj)
+    return prototypes
 
 
 def _grant(traits: UvmObject, primitives: Iterable[str]) -> None:

@@ -4,9 +4,6 @@ A document, its passages, its words and its vectors go into the image in one tra
 the index cannot drift from what it indexes. A search ranks passages by words (BM25) and by
 meaning (cosine), for every query, and adds the rankings up by reciprocal rank.
 
-    learn > sentences > embed > passages > embed > one transact: KnowledgeCatalog.add
-    search > embed > one transact: KnowledgeCatalog.search > Passage, best first
-
 ``KnowledgeCatalog`` lives in the image and never waits; ``CatalogService`` does the
 waiting. What takes long (a change of model, merges, checks) is done in steps of bounded size,
 which the service calls one after the other. The indexes are in ``bat_os.image.knowledge``.

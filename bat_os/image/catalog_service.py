@@ -210,7 +210,7 @@ class CatalogService:
 
             await self._write(put, f"reindex {len(taken)} documents")
             done += len(taken)
-            progress(_count("reindexing", done, total, "documents"))
+            _counted(progress, "reindexing", "documents")(done, total)
         return done
 
     async def verify(self, progress: Progress = ignore_progress) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class CatalogService:
             found, after = await self._transact(step, "verify documents")
             damaged += found
             done = min(count, done + VERIFY_DOCUMENTS)
-            progress(_count("verifying", done, count, "documents"))
+            _counted(progress, "verifying", "documents")(done, count)
         indexes = await self._transact(
             lambda root: catalog_in(root).damaged_indexes(), "verify the indexes"
         )
@@ -347,11 +347,7 @@ def document_id(kind: Kind, source: str) -> str:
 
 
 def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: tell(_count(title, done, total, what))
-
-
-def _count(title: str, done: int, total: int, what: str) -> Counted:
-    return Counted(f"{title}: {done} of {total} {what}", done, total)
+    return lambda done, total: tell(Counted(f"{title}: {done} of {total} {what}", done, total))
 
 
 def _digest(*texts: str) -> str:

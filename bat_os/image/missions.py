@@ -274,13 +274,13 @@ def state_name(state: State) -> str:
     return f"state_{state}_obj"
 
 
-def make_states(traits: UvmObject) -> dict[str, UvmObject]:
-    """Return the seven prototypes by root name."""
-    prototypes = {}
+def make_states(traits: UvmObject) -> list[UvmObject]:
+    """Return the seven prototypes."""
+    prototypes = []
     for state, (who, does) in WHO.items():
         prototype = UvmObject(state_name(state), (traits,))
         prototype.set_slot("state", str(state))
         prototype.set_slot("persona", who)
         prototype.set_slot("does", does)
-        prototypes[prototype.name] = prototype
+        prototypes.append(prototype)
     return prototypes

@@ -67,7 +67,6 @@ async def ingest_file(
     path: Path,
     *,
     meta: Mapping[str, Any] | None = None,
-    consume: bool = False,
     progress: Progress = values.ignore_progress,
 ) -> str:
     """Add a single GGUF file as it is; return the model's digest.
@@ -80,10 +79,9 @@ async def ingest_file(
         is_gguf = await asyncio.to_thread(_begins_as_gguf, path)
     if not is_gguf:
         raise ArgumentsError(f"model {name}: {path.name} is not a GGUF file")
-    source = "" if consume else str(await asyncio.to_thread(path.absolute))
+    source = str(await asyncio.to_thread(path.absolute))
     known = {"source": source} | dict(meta or {}) | {"kind": "gguf"}
-    found = {path.name: path}
-    return await ingest_files(image, name, found, meta=known, consume=consume, progress=progress)
+    return await ingest_files(image, name, {path.name: path}, meta=known, progress=progress)
 
 
 async def ingest_adapter(
@@ -93,7 +91,6 @@ async def ingest_adapter(
     base: str,
     *,
     meta: Mapping[str, Any] | None = None,
-    progress: Progress = values.ignore_progress,
 ) -> str:
     """Add the LoRA adapter in ``folder`` for model ``base``; return its digest.
 
@@ -106,7 +103,7 @@ async def ingest_adapter(
             raise NotFoundError(f"adapter {name}: there is no file {path}")
     known = {"source": str(await asyncio.to_thread(folder.absolute))} | dict(meta or {})
     known |= {"kind": "adapter", "base": base, "base_digest": await model_digest(image, base)}
-    return await ingest_files(image, name, found, meta=known, progress=progress)
+    return await ingest_files(image, name, found, meta=known)
 
 
 async def ingest_files(

@@ -123,9 +123,9 @@ def back_up_source(
     }
 
 
-def verify(target: Path, copier: Copier | None = None) -> dict[str, Any]:
+def verify(target: Path) -> dict[str, Any]:
     """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``."""
-    copier = copier or Copier()
+    copier = Copier()
     with coded("verify"):
         listing = manifest.read(target)
         if listing is None:

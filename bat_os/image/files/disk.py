@@ -15,7 +15,7 @@ import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import psutil
 from zc.lockfile import LockError
@@ -32,7 +32,10 @@ from bat_os.image.files.storage import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from gzip import GzipFile
     from pathlib import Path
+
+    Stream = BinaryIO | GzipFile
 
 T = TypeVar("T")
 
@@ -58,20 +61,6 @@ def coded(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: {error}") from error
 
 
-class Readable(Protocol):
-    """What bytes are read from: a file, or what a packed file unpacks to."""
-
-    def read(self, size: int = -1, /) -> bytes | None:
-        """Return up to ``size`` bytes; none at the end."""
-
-
-class Writable(Protocol):
-    """What bytes are written to."""
-
-    def write(self, data: bytes, /) -> int | None:
-        """Take all of ``data``."""
-
-
 class Copier:
     """Copies files so that they are known to have arrived.
 
@@ -87,7 +76,7 @@ class Copier:
         self.copied = 0
         self._counting = threading.Lock()
 
-    def copy(self, source: Readable, size: int, target: Path) -> str:
+    def copy(self, source: Stream, size: int, target: Path) -> str:
         """Copy ``size`` bytes from where ``source`` stands; return their SHA-256."""
         digest = hashlib.sha256()
         with target.open("xb", buffering=0) as stream, ThreadPoolExecutor(1) as hasher:
@@ -102,7 +91,7 @@ class Copier:
             raise StorageError(f"{target} does not hold what was written to it")
         return digest.hexdigest()
 
-    def append(self, source: Readable, size: int, stream: Writable) -> str:
+    def append(self, source: Stream, size: int, stream: Stream) -> str:
         """Write ``size`` bytes of ``source`` to ``stream``; return their SHA-256."""
         digest = hashlib.sha256()
         for chunk in self._chunks(source, size):
@@ -116,14 +105,14 @@ class Copier:
         with path.open("rb", buffering=0) as stream:
             return self.hash_range(stream, os.fstat(stream.fileno()).st_size)
 
-    def hash_range(self, stream: Readable, size: int) -> str:
+    def hash_range(self, stream: Stream, size: int) -> str:
         """Return the SHA-256 of the next ``size`` bytes."""
         digest = hashlib.sha256()
         for chunk in self._chunks(stream, size):
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _chunks(self, stream: Readable, size: int) -> Iterator[bytes]:
+    def _chunks(self, stream: Stream, size: int) -> Iterator[bytes]:
         while size:
             if self.stop.is_set():
                 raise CancelledError("the work was cancelled")

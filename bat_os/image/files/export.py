@@ -32,6 +32,7 @@ from bat_os.core.values import (
     to_wire,
 )
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
+from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.objects import Method, digest, freeze, kept_examples
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def read(text: str) -> dict[str, Any]:
         return _object(content) if content["kind"] == "object" else _checked(content)
     except BatError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ArgumentsError(f"this is not an export of BAT OS: {error!r}"[:300]) from error
 
 

@@ -66,8 +66,7 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
     """
     started = time.monotonic()
     check_name(name)
-    storage = image.storage
-    home = path_of(storage).parent / FOLDER / name
+    home = path_of(image.storage).parent / FOLDER / name
 
     def put() -> None:
         _check_free(home)  # again, since another one may have been made
@@ -75,13 +74,9 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
         sync_file(home.parent)
 
     _check_free(home)
-    draft, tid = await disk.in_thread(lambda _: _build(storage, name, at))
-    try:
-        image_id = await _settle(draft / IMAGE, name, tid)
+    async with _drafted(image, name, at) as (draft, tid, image_id):
         with coded("fork"):
             await disk.in_thread(lambda _: put())
-    finally:
-        await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
     entry = {"kind": "fork", "at": time.time(), "name": name, "tid": tid, "image_id": image_id}
     await image.transact(lambda root: add_to_chronicle(root, entry), note=f"chronicle fork {name}")
     seconds = round(time.monotonic() - started, 4)
@@ -91,15 +86,22 @@ async def fork(image: ImageStore, name: str, *, at: bytes | None = None) -> dict
 @contextlib.asynccontextmanager
 async def scratch(image: ImageStore) -> AsyncIterator[ImageStore]:
     """Give a fork of the image as it is now, open, for a while; it is then removed."""
-    storage = image.storage
-    draft, tid = await disk.in_thread(lambda _: _build(storage, "scratch", None))
-    try:
-        await _settle(draft / IMAGE, "scratch", tid)
+    async with _drafted(image, "scratch") as (draft, _, _):
         store = ImageStore.open(draft / IMAGE)
         try:
             yield store
         finally:
             await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _drafted(
+    image: ImageStore, name: str, at: bytes | None = None
+) -> AsyncIterator[tuple[Path, str, str]]:
+    """Give (draft of the home, first transaction, identity); what is left of it is removed."""
+    draft, tid = await disk.in_thread(lambda _: _build(image.storage, name, at))
+    try:
+        yield draft, tid, await _settle(draft / IMAGE, name, tid)
     finally:
         await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
 

@@ -15,7 +15,6 @@ and what is to be kept for some days is safe for that many days after a jump:
 from __future__ import annotations
 
 import asyncio
-import io
 import math
 import shutil
 import time
@@ -29,7 +28,7 @@ from ZODB.utils import p64, u64, z64
 from bat_os.core.schema import Meta, Record, convert, number, replace
 from bat_os.errors import ArgumentsError, StorageError
 from bat_os.failpoints import cross
-from bat_os.image.allowlist import UNREADABLE, AllowListUnpickler
+from bat_os.image.allowlist import UNREADABLE, read_record
 from bat_os.image.files.disk import coded, in_thread
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
@@ -277,10 +276,7 @@ def count_objects(storage: Any) -> dict[str, int]:
 
 
 def _read(oid: bytes, record: bytes) -> tuple[str, list[bytes]]:
-    """Return the class of a record and what it refers to; all that it names is looked at.
-
-    Its parts are loaded by the allow-list, and forgotten; the object itself is not made.
-    """
+    """Return the class of a record and what it refers to; the object itself is not made."""
     below: list[Any] = []
 
     def note(reference: Any) -> None:
@@ -288,12 +284,9 @@ def _read(oid: bytes, record: bytes) -> tuple[str, list[bytes]]:
         if not isinstance(reference, list):
             below.append(reference[0] if isinstance(reference, tuple) else reference)
 
-    unpickler = AllowListUnpickler(io.BytesIO(record))
-    unpickler.persistent_load = note
     try:
-        head = unpickler.load()
+        head = read_record(record, note)
         kind = head[0] if isinstance(head, tuple) else head
-        unpickler.load()
         name = f"{kind.__module__}.{kind.__qualname__}"
     except UNREADABLE as error:
         raise StorageError(f"the object {oid.hex()} cannot be read: {error!r}") from error

@@ -43,16 +43,14 @@ if TYPE_CHECKING:
 _MARK: Final = ".restoring-"
 
 
-def restore(
-    backup: Path, home: Path, *, replace: bool = False, copier: Copier | None = None
-) -> dict[str, Any]:
+def restore(backup: Path, home: Path, *, replace: bool = False) -> dict[str, Any]:
     """Make ``home`` hold the image in ``backup``: a folder, or the file of an archive.
 
     Returns:
         ``home``, ``tid`` of its last transaction, ``size``, ``kept`` (where the home that was
         there is now, or ""), and ``objects``: class -> how many the image holds.
     """
-    copier = copier or Copier()
+    copier = Copier()
     disk.check_absolute(home, "the home to restore to")
     with coded("restore"):
         _check_free(home, replace=replace)

@@ -119,19 +119,9 @@ def refuse_pinned(root: Mapping[str, Any], method: Method) -> None:
         )
 
 
-def set_pinned(root: Root, method: Method, number: int) -> None:
-    """Pin the method to a version, or take the pin off with 0."""
-    _write(root, method)["pinned"] = number
-
-
-def set_taint(root: Root, method: Method, mark: Mapping[str, Any]) -> None:
-    """Mark the method as to be verified again, or clear the mark with {}."""
-    _write(root, method)["taint"] = dict(mark)
-
-
-def set_waiting(root: Root, method: Method, mark: Mapping[str, Any]) -> None:
-    """Note which version waits, in the form of ``waiting``; {} is for none."""
-    _write(root, method)["waiting"] = dict(mark)
+def set_mark(root: Root, name: str, method: Method, mark: Any) -> None:
+    """Set ``pinned``, ``taint`` or ``waiting`` as the function of that name returns it."""
+    _write(root, method)[name] = mark
 
 
 def add_move(root: Root, method: Method, move: Mapping[str, Any]) -> None:

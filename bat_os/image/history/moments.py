@@ -123,8 +123,15 @@ def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
         "to": after,
         "transactions": log[-MAX_ROWS:],
         "objects": _objects(old["objects"], new["objects"])[:MAX_ROWS],
-        "methods": _methods(old["methods"], new["methods"])[:MAX_ROWS],
-        "documents": _documents(held(before, Document), held(after, Document))[:MAX_ROWS],
+        "methods": [
+            {"object": name, "selector": selector, "before": was, "after": now}
+            for (name, selector), was, now in _differences(old["methods"], new["methods"], 0)
+        ][:MAX_ROWS],
+        "documents": [
+            {"document": doc_id, "what": _what(was, now)}
+            for doc_id, was, now in _differences(held(before, Document), held(after, Document))
+            if not doc_id.startswith(f"{entries.PREFIX}:")
+        ][:MAX_ROWS],
     }
 
 
@@ -205,8 +212,12 @@ def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, A
     rows = []
     for name in sorted({*old, *new}):
         one, other = old.get(name), new.get(name)
-        slots = _slots(one["slots"] if one else {}, other["slots"] if other else {})
-        what = "changed" if one and other else "new" if other else "gone"
+        held = (one["slots"] if one else {}), (other["slots"] if other else {})
+        slots = [
+            {"slot": slot, "before": _shown(before), "after": _shown(after)}
+            for slot, before, after in _differences(*held, _ABSENT)
+        ]
+        what = _what(one, other)
         parents = (one or other or {})["parents"], (other or one or {})["parents"]
         if what == "changed" and not slots and parents[0] == parents[1]:
             continue
@@ -217,13 +228,14 @@ def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, A
     return rows
 
 
-def _slots(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for name in sorted({*old, *new}):
-        one, other = old.get(name, _ABSENT), new.get(name, _ABSENT)
-        if type(one) is not type(other) or one != other:
-            rows.append({"slot": name, "before": _shown(one), "after": _shown(other)})
-    return rows
+def _differences(
+    old: Mapping[Any, Any], new: Mapping[Any, Any], absent: Any = None
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield (key, before, after) of what differs, sorted by key."""
+    for key in sorted({*old, *new}):
+        before, after = old.get(key, absent), new.get(key, absent)
+        if type(before) is not type(after) or before != after:
+            yield key, before, after
 
 
 def _shown(value: Any) -> str:
@@ -231,25 +243,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _methods(
-    old: Mapping[tuple[str, str], int], new: Mapping[tuple[str, str], int]
-) -> list[dict[str, Any]]:
-    rows = []
-    for name, selector in sorted({*old, *new}):
-        one, other = old.get((name, selector), 0), new.get((name, selector), 0)
-        if one != other:
-            rows.append({"object": name, "selector": selector, "before": one, "after": other})
-    return rows
-
-
-def _documents(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    rows = []
-    for doc_id in sorted({*old, *new}):
-        if doc_id.startswith(f"{entries.PREFIX}:") or old.get(doc_id) == new.get(doc_id):
-            continue
-        what = "new" if doc_id not in old else "gone" if doc_id not in new else "changed"
-        rows.append({"document": doc_id, "what": what})
-    return rows
+def _what(before: Any, after: Any) -> str:
+    return "changed" if before and after else "new" if after else "gone"
 
 
 class PastImage(ImageStore):

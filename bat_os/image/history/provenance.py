@@ -76,7 +76,7 @@ def withdraw(root: Root, origin: Origin, *, recall_id: str, at: float) -> list[d
     rows = [_row(root, holder, method) for holder, method in chosen]
     for (holder, method), row in zip(chosen, rows, strict=True):
         if row["pinned"]:
-            marks.set_pinned(root, method, 0)
+            marks.set_mark(root, "pinned", method, 0)
         versions.unlearn(root, holder, method.selector, at=at, what=f"recall {recall_id}")
     if rows:
         record = {"at": at, "kind": origin.kind, "value": origin.value, "methods": rows}
@@ -125,7 +125,7 @@ def note_undone(root: Root, recall_id: str, at: float, back: list[versions.Picke
             continue
         answering += 1
         if row["pinned"] and (row["oid"], row["selector"]) in came:
-            marks.set_pinned(root, method, row["pinned"])
+            marks.set_mark(root, "pinned", method, row["pinned"])
     if answering == len(record["methods"]):
         root[ROOT_NAME][recall_id] = {**record, "undone": at}
 
@@ -145,7 +145,7 @@ def mark_dependants(
     for holder, method in _matching(root, Origin("document", doc_id)):
         number = method.versions[method.current].number
         mark = {"at": at, "document": doc_id, "what": what, "version": number}
-        marks.set_taint(root, method, mark)
+        marks.set_mark(root, "taint", method, mark)
         rows.append(_row(root, holder, method))
     return rows
 
@@ -231,14 +231,9 @@ def explain(
     Number 0 is the current version, or the latest where none is. ``waiting`` are calls that are
     counted and not yet written (``CallCounter.waiting``).
 
-    Returns:
-        ``object`` (who has the method), ``selector``, ``version``, ``versions`` (how many),
-        ``current`` (this one answers), ``status``, ``pinned``, ``tainted``, ``source``,
-        ``sha256``, ``whole`` (the source has that hash), ``origin``, ``brief``, ``mission``,
-        ``candidates``, ``examples``, ``passages``, ``approval``, ``uses``, ``moves``, ``waiting``
-        (the version that waits for approval, or 0), ``faults`` (of this version, in use),
-        ``failing`` (the current one's, once they are many), and ``drawn``: prompts, batch and
-        sampling as ``replay`` needs them.
+    Of what comes back, ``waiting`` is the version that waits for approval, or 0; ``faults`` are
+    of this version and ``failing`` of the current one, once they are many; ``drawn`` has prompts,
+    batch and sampling as ``replay`` needs them.
     """
     holder, method = locate(obj, selector)
     version = version_of(method, number)

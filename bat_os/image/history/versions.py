@@ -195,7 +195,7 @@ def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str
     method.current = current
     mark = {"version": number, "at": at, "oid": ref_of(holder).oid, "mission": mission,
             "selector": skill.selector, "object": holder.name}  # fmt: skip
-    marks.set_waiting(root, method, mark)
+    marks.set_mark(root, "waiting", method, mark)
     marks.add_move(root, method, {"at": at, "what": "hold", "version": number})
     return number
 
@@ -206,7 +206,7 @@ def turn_down(root: Root, holder: UvmObject, selector: str, *, at: float) -> int
     number = int(marks.waiting(root, method).get("version", 0))
     if not number:
         raise NotFoundError(f"no version of {selector} waits for approval")
-    marks.set_waiting(root, method, {})
+    marks.set_mark(root, "waiting", method, {})
     marks.add_move(root, method, {"at": at, "what": "turn down", "version": number})
     return number
 
@@ -253,7 +253,7 @@ def make_current(
     method.current = picked.number - 1
     entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vector))
     if marks.waiting(root, method).get("version") == picked.number:
-        marks.set_waiting(root, method, {})
+        marks.set_mark(root, "waiting", method, {})
     marks.add_move(root, method, {**move, "version": picked.number})
 
 

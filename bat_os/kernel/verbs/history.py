@@ -104,7 +104,7 @@ async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
         if not current:
             return None
         if (held := marks.pinned(root, method)) != method.current + 1:
-            marks.set_pinned(root, method, method.current + 1)
+            marks.set_mark(root, "pinned", method, method.current + 1)
             marks.add_move(root, method, _move("pin", method.current + 1) | {"before": held})
         return versions.pick_current(obj, request.selector)
 
@@ -120,7 +120,7 @@ async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     def release(root: Root) -> int:
         method = versions.own(find(root, request.target), request.selector)
         if number := marks.pinned(root, method):
-            marks.set_pinned(root, method, 0)
+            marks.set_mark(root, "pinned", method, 0)
             marks.add_move(root, method, _move("unpin", number))
         return number
 
@@ -150,7 +150,7 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
             merged = [*merge_examples(known, given)]
             method.approve({"at": time.time(), "by": "ARCHITECT", "examples": merged})
         if mark := marks.taint(root, method):
-            marks.set_taint(root, method, {})
+            marks.set_mark(root, "taint", method, {})
             move = _move("verify", picked.number) | {"document": mark["document"]}
             marks.add_move(root, method, move)
         return str(method.status)
@@ -259,7 +259,7 @@ async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool)
         holder = find(root, picked.oid)
         versions.make_current(root, holder, picked, vector, move)
         if pin:
-            marks.set_pinned(root, holder.slots[picked.selector], picked.number)
+            marks.set_mark(root, "pinned", holder.slots[picked.selector], picked.number)
 
     await mind.image.transact(work, note=f"{what} {request.selector}"[:70])
     return picked

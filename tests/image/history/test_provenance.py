@@ -50,7 +50,7 @@ async def test_the_current_version_alone_counts(change, three, learn):
 
 async def test_a_recall_withdraws_all_in_one_transaction_pinned_ones_too(change, three):
     def work(root, robot):
-        marks.set_pinned(root, robot.slots["a"], 1)
+        marks.set_mark(root, "pinned", robot.slots["a"], 1)
         return recall.withdraw(root, Origin("model", "small"), recall_id="r1", at=3.0)
 
     assert names(await change(work)) == ["a", "b"]

@@ -106,7 +106,7 @@ async def test_a_damaged_source_does_not_become_current(change, learn, unlearn, 
 async def test_a_pinned_method_keeps_its_version(change, learn, unlearn, redo):
     await learn("wave", 1)
     await learn("wave", 2)
-    await change(lambda root, robot: marks.set_pinned(root, robot.slots["wave"], 2))
+    await change(lambda root, robot: marks.set_mark(root, "pinned", robot.slots["wave"], 2))
     with pytest.raises(ArgumentsError, match="pinned to version 2"):
         await redo("wave", 1)
     with pytest.raises(ArgumentsError, match="pinned to version 2"):
@@ -122,7 +122,7 @@ async def test_a_pin_does_not_make_a_running_turn_stale(change, learn):
         return robot.slots["wave"]._p_serial
 
     before = await change(serial)
-    await change(lambda root, robot: marks.set_pinned(root, robot.slots["wave"], 1))
+    await change(lambda root, robot: marks.set_mark(root, "pinned", robot.slots["wave"], 1))
     assert await change(serial) == before
 
 

@@ -144,7 +144,7 @@ async def test_taint_is_cleared_by_examples_that_pass(mind, taught, ask):
     def mark(root):
         method = root["objects"]["genesis_obj"].slots["double"]
         told = {"at": time.time(), "document": "document:x", "what": "changed", "version": 1}
-        marks.set_taint(root, method, told)
+        marks.set_mark(root, "taint", method, told)
 
     await mind.image.transact(mark, note="taint")
     assert (await ask("why", "double"))["tainted"]["document"] == "document:x"
