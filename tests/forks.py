@@ -31,7 +31,7 @@ IMPORTED = (
     "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.wiring", "bat_os.cli.chat.once",
     "bat_os.cli.chat.session", "bat_os.cli.main", "bat_os.cli.verbs", "bat_os.cli.watchdog",
     "bat_os.engines.scripted", "bat_os.image.files.pack", "bat_os.image.files.restore",
-    "bat_os.kernel.service",
+    "bat_os.kernel.service", "cryptography.hazmat.primitives.asymmetric.ed25519", "pytest",
 )  # fmt: skip
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "OPENBLAS_", "OMP_")
 CAN_FORK = (sys.platform, platform.machine()) == ("linux", "x86_64")
@@ -186,6 +186,9 @@ def _run(words):
         if words[0] == "-m":
             sys.argv = words[1:]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
         else:
             sys.argv = words
             sys.path[0] = str(Path(words[0]).parent)

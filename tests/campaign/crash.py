@@ -260,7 +260,7 @@ def _upgrade(folder, name):
     good = "roll" not in name
     words = [ROOT, home.path, project.root, "good" if good else "bad", f"{name}:kill"]
     killed = subprocess.run(
-        [sys.executable, "-c", upgrades.KILLED, *map(str, words)], capture_output=True, check=False
+        [PYTHON, "-c", upgrades.KILLED, *map(str, words)], capture_output=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL, f"{name}: {killed.stderr.decode()[-1000:]}"
     outcome = upgrades.carry_out(upgrades.make_site(home, project.root, good=good))

@@ -7,7 +7,6 @@ is in tests/system/test_upgrade.py.
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.upgrade import journal, staging
 from bat_os.supervisor.upgrade.journal import Stage
 from bat_os.supervisor.upgrade.upgrader import Site, Upgrader, examine
+from tests.forks import PYTHON
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -220,7 +220,7 @@ async def test_an_upgrade_that_is_killed_ends_with_the_old_or_the_new_and_never_
 ):
     upgrade_home.instructions.write_bytes(project.instructions())
     words = [REPOSITORY, upgrade_home.path, project.root, "good" if good else "bad"]
-    command = [sys.executable, "-c", KILLED, *map(str, words), f"{point}:kill"]
+    command = [PYTHON, "-c", KILLED, *map(str, words), f"{point}:kill"]
     killed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()
 
@@ -243,7 +243,7 @@ async def test_a_refusal_that_is_killed_is_still_a_refusal(upgrade_home, project
     text = project.instructions(**{"from": "0.9"})
     upgrade_home.instructions.write_bytes(text)
     words = [REPOSITORY, upgrade_home.path, project.root, "good", f"upgrade.refused{when}:kill"]
-    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    command = [PYTHON, "-c", KILLED, *map(str, words)]
     killed = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()
 
