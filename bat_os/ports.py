@@ -25,47 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens.
+    """How to draw tokens."""
 
-    Attributes:
-        temperature: 0 takes the most likely token (greedy); else 0.1 to 2.
-        top_p: Nucleus of this probability mass.
-        top_k: At most this many tokens to choose from.
-        max_tokens: New tokens per completion, at most.
-        seed: Same model, prompts, sampling and seed: same text.
-        stop: A regular expression; generation of a completion ends where it first matches
-            in the new text, and the match and what follows are cut off.
-        schema: A JSON Schema that the text is constrained to, or None.
-        seconds: Wall clock for the whole call, loading included; 0 sets no limit.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 0.95
-    top_k: int = 40
-    max_tokens: int = 110
-    seed: int = 0
+    temperature: float = 0.0  # 0 takes the most likely token (greedy); else 0.1 to 2
+    top_p: float = 0.95  # nucleus of this probability mass
+    top_k: int = 40  # at most this many tokens to choose from
+    max_tokens: int = 110  # new tokens per completion, at most
+    seed: int = 0  # same model, prompts, sampling and seed: same text
+    # A regular expression; a completion ends where it first matches in the new text, and the match
+    # and what follows are cut off.
     stop: str = ""
-    schema: Mapping[str, Any] | None = None
-    seconds: float = 0.0
+    schema: Mapping[str, Any] | None = None  # a JSON Schema that the text is constrained to
+    seconds: float = 0.0  # wall clock for the whole call, loading included; 0 sets no limit
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote.
+    """What a model wrote."""
 
-    Attributes:
-        text: The new text, without prompt and prefill.
-        tokens: New tokens drawn.
-        finished: True when it ended by itself or at ``stop``, False when it was cut off.
-        read: Tokens of the prompt.
-        reused: How many of those were in the prompt cache and not read again.
-    """
-
-    text: str
-    tokens: int
-    finished: bool
-    read: int = 0
-    reused: int = 0
+    text: str  # the new text, without prompt and prefill
+    tokens: int  # new tokens drawn
+    finished: bool  # True if it ended by itself or at ``stop``, False if it was cut off
+    read: int = 0  # tokens of the prompt
+    reused: int = 0  # how many of those were in the prompt cache and not read again
 
 
 class ModelEngine(Protocol):

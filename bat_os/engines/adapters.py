@@ -45,23 +45,14 @@ _QUANTIZED: Final = re.compile(r"(.+\.weight)\.quant_state\.bitsandbytes__\w+\Z"
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    """A LoRA adapter that was read and is sound.
+    """A LoRA adapter that was read and is sound."""
 
-    Attributes:
-        name: Of its folder or file.
-        weights: The safetensors file.
-        config: As in adapter_config.json; ``_Config`` has accepted it.
-        base: The model it was trained on, as the trainer called it; "" where unknown.
-        tensors: Name of each tensor -> shape.
-        modules: Path of each changed layer -> (inputs, outputs).
-    """
-
-    name: str
-    weights: Path
-    config: Mapping[str, Any]
-    base: str
-    tensors: Mapping[str, tuple[int, ...]]
-    modules: Mapping[str, tuple[int, int]]
+    name: str  # of its folder or file
+    weights: Path  # the safetensors file
+    config: Mapping[str, Any]  # as in adapter_config.json; ``_Config`` has accepted it
+    base: str  # the model it was trained on, as the trainer called it; "" where unknown
+    tensors: Mapping[str, tuple[int, ...]]  # name of each tensor -> shape
+    modules: Mapping[str, tuple[int, int]]  # path of each changed layer -> (inputs, outputs)
 
 
 _Name = Annotated[str, text(200, pattern=r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")]

@@ -32,13 +32,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 import regex  # type: ignore[import-untyped]  # it ships no types
 
 import bat_os
-from bat_os.errors import ArgumentsError, ModelError
+from bat_os.errors import ArgumentsError, ImageError, ModelError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-    from bat_os.errors import ImageError
     from bat_os.ports import Sampling
 
 SWITCHES: Final = {
@@ -206,12 +205,6 @@ def schema_error(fault: str) -> ArgumentsError:
     return ArgumentsError(text, field="schema")
 
 
-def model_unavailable(name: str, error: ImageError) -> ModelError:
-    """Convert an ImageError about the model ``name`` to a ModelError."""
-    text = str(error) if name in str(error) else f"model {name}: {error}"
-    return ModelError(text, **error.details)
-
-
 async def is_done(future: asyncio.Future[Any], halted: Callable[[], bool]) -> bool:
     """Return True once ``future`` is done, False if ``halted()`` first; never cancels it."""
     while not future.done():
@@ -351,9 +344,15 @@ class EngineBase:
     def __init__(self, name: str) -> None:
         self._name = name
         self._closed = threading.Event()
+        self._digest = ""
         self._load_seconds = 0.0
         self._calls = 0
         self._tokens = 0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the model is; "" before that is known."""
+        return self._digest
 
     async def add_adapter(self, name: str, folder: Path) -> None:
         """Refuse: this engine cannot use adapters."""
@@ -397,8 +396,11 @@ class EngineBase:
 class WorkerEngine(EngineBase):
     """An engine that holds its model in this process and computes in one worker thread."""
 
-    def __init__(self, name: str, threads: int | None) -> None:
+    def __init__(
+        self, name: str, locate: Callable[[], Awaitable[Path]], threads: int | None
+    ) -> None:
         super().__init__(name)
+        self._locate = locate
         self._threads = threads or default_threads()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
         self._loading: asyncio.Task[None] | None = None
@@ -408,7 +410,15 @@ class WorkerEngine(EngineBase):
         if not await self._load_once(self._closed.is_set):
             raise ModelError(f"model {self._name}: the engine was closed while it loaded")
 
-    async def _load(self) -> None:
+    async def _find_and_load(self) -> None:
+        try:
+            place = await self._locate()
+        except ImageError as error:
+            text = str(error) if self._name in str(error) else f"model {self._name}: {error}"
+            raise ModelError(text, **error.details) from error
+        await self._load(place)
+
+    async def _load(self, place: Path) -> None:
         raise NotImplementedError
 
     def _is_resident(self) -> bool:
@@ -423,7 +433,7 @@ class WorkerEngine(EngineBase):
         if self._is_resident():
             return True
         if self._loading is None or self._loading.done():
-            self._loading = asyncio.create_task(self._load())
+            self._loading = asyncio.create_task(self._find_and_load())
             # Its error is read here, also when every caller has left.
             self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         loading = self._loading

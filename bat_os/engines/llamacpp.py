@@ -48,10 +48,9 @@ from bat_os.engines.base import (
     WorkerEngine,
     check_sampling,
     make_rows,
-    model_unavailable,
     run_module,
 )
-from bat_os.errors import ImageError, ModelError, ModelMemoryError
+from bat_os.errors import ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -96,18 +95,11 @@ class LlamaCppEngine(WorkerEngine):
         threads: int | None = None,
         context: int = CONTEXT,
     ) -> None:
-        super().__init__(name, threads)
-        self._file = file
+        super().__init__(name, file, threads)
         self._context = context
         self._server: LlamaServer | None = None
         self._tried: tuple[Any, ...] = ()
-        self._digest = ""
         self._bytes = 0
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the image's list of digests, or of the file; "" before it is loaded."""
-        return self._digest
 
     async def unload(self) -> None:
         """Give the memory back, after what is being drawn. Idempotent."""
@@ -153,23 +145,19 @@ class LlamaCppEngine(WorkerEngine):
     def _is_resident(self) -> bool:
         return self._server is not None
 
-    async def _load(self) -> None:
-        try:
-            file = await self._file()
-        except ImageError as error:
-            raise model_unavailable(self._name, error) from error
+    async def _load(self, file: Path) -> None:
         started = time.monotonic()
         tried = await self._work(partial(_identify, file))
         if tried != self._tried:
             await try_file(file, self._threads, self._context)
             self._digest = await self._work(partial(_digest, file))
             self._tried = tried
-        await self._work(partial(self._open, file.resolve()))
+        await self._work(partial(self._open, file))
         self._load_seconds = time.monotonic() - started
 
     def _open(self, file: Path) -> None:
         before = psutil.Process().memory_info().rss
-        self._server = LlamaServer(file, self._threads, self._context)
+        self._server = LlamaServer(file.resolve(), self._threads, self._context)
         self._bytes = max(0, psutil.Process().memory_info().rss - before)
 
     def _drop(self) -> None:
@@ -196,18 +184,13 @@ class LlamaCppEngine(WorkerEngine):
         return call.over.is_set() or self._closed.is_set()
 
 
+@dataclass(frozen=True)
 class _Call:
     """One ``generate`` on its way."""
 
-    def __init__(
-        self,
-        rows: list[Row],
-        inbox: Inbox[tuple[_Request, dict[str, Any]] | None],
-        over: threading.Event,
-    ) -> None:
-        self._rows = rows
-        self.inbox = inbox
-        self.over = over
+    rows: list[Row]
+    inbox: Inbox[tuple[_Request, dict[str, Any]] | None]
+    over: threading.Event
 
     async def follow(self, job: Future[bool]) -> bool:
         """Fill the rows; return False if the model has to be loaded again."""
@@ -215,7 +198,7 @@ class _Call:
         try:
             while (item := await self.inbox.get()) is not None:
                 self._deliver(*item)
-                if all(row.ended for row in self._rows):
+                if all(row.ended for row in self.rows):
                     return True
             return job.result() if job.done() else True
         finally:
@@ -228,12 +211,12 @@ class _Call:
             raise _failure(piece["error"])
         for choice in piece.get("choices", ()):
             at = choice["index"]
-            row = self._rows[request.rows[at]]
+            row = self.rows[request.rows[at]]
             if "prompt_progress" in piece:  # of the first copy; the others share its state
                 progress, first = piece["prompt_progress"], at - at % request.copies
                 for index in request.rows[first : first + request.copies]:
-                    self._rows[index].read = progress["total"]
-                    self._rows[index].reused = progress["cache"]
+                    self.rows[index].read = progress["total"]
+                    self.rows[index].reused = progress["cache"]
             if choice["text"]:
                 drawn = piece.get("timings", {}).get("predicted_n", row.tokens + 1)
                 row.add(choice["text"], max(1, drawn - row.tokens))
@@ -339,7 +322,16 @@ class LlamaServer:
             library = importlib.import_module("xllamacpp")  # heavy, and it has no types
         except ImportError as error:
             raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
-        parameters = _parameters(library.CommonParams(), threads, context)
+        parameters = library.CommonParams()
+        parameters.n_ctx = context
+        parameters.n_parallel = SLOTS
+        parameters.kv_unified = True
+        parameters.cache_ram_mib = CACHE_MIB
+        parameters.n_batch = parameters.n_ubatch = PREFILL_TOKENS
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        parameters.n_threads_http = 2
+        parameters.offline = True
+        parameters.ui = False
         parameters.model.path = str(file)
         parameters.verbosity = verbosity
         parameters.api_keys = [key]
@@ -380,19 +372,6 @@ class LlamaServer:
         """Free the memory."""
         self._http.close()
         del self._native
-
-
-def _parameters(parameters: Any, threads: int, context: int) -> Any:
-    parameters.n_ctx = context
-    parameters.n_parallel = SLOTS
-    parameters.kv_unified = True
-    parameters.cache_ram_mib = CACHE_MIB
-    parameters.n_batch = parameters.n_ubatch = PREFILL_TOKENS
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
-    parameters.n_threads_http = 2
-    parameters.offline = True
-    parameters.ui = False
-    return parameters
 
 
 def _identify(file: Path) -> tuple[Any, ...]:

@@ -142,10 +142,8 @@ class Connection:
     ) -> AsyncIterator[httpx2.Response]:
         """Give the reply once its status is 200; GET without ``body``, else POST.
 
-        Raises:
-            ModelError: No good reply. ``details`` has ``status`` when there was one, and
-                ``down`` is True when it is the server that is not well.
-            ModelOutputError: The reply is compressed, which was not asked for.
+        Any other is a ModelError: ``details`` has ``status`` if there was one, and ``down`` is
+        True if it is the server that is not well.
         """
         try:
             reply = await self._send(client, url, body)

@@ -80,14 +80,8 @@ class OpenAiEngine(EngineBase):
         self._running: set[asyncio.Future[None]] = set()
         self._wanted = self._model = model
         self._resident = False
-        self._digest = ""
         self._dialect = _Dialect()
         self._gate = asyncio.Semaphore(policy.requests)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of address, model and what the server says of it; "" before it was asked."""
-        return self._digest
 
     async def load(self) -> None:
         """Ask the server which models it has. Idempotent."""

@@ -56,36 +56,20 @@ class Size(int):
 
 
 class ModelSource(Record, frozen=True):
-    """A model: where it comes from, and what it takes.
+    """A model: where it comes from, and what it takes."""
 
-    Attributes:
-        name: In the image.
-        source: Hub id, ``package:NAME``, or a server's URL.
-        engine: What runs it.
-        licence: Its name.
-        context: Tokens of prompt and answer together.
-        revision: Branch, tag or commit; of a package, its version.
-        file: GGUF file in the repository, or the model's name on the server; else "".
-        key: Environment variable with the server's key; "" where it needs none.
-        parameters: How many; 0 where only a server knows.
-        download: Bytes.
-        gated: The publisher wants an account that has accepted the licence.
-        form: The form that runs, one of ``FORMS``; "" on a server.
-        memory: Form -> bytes.
-    """
-
-    name: _Name
-    source: _Text
+    name: _Name  # in the image
+    source: _Text  # hub id, ``package:NAME``, or a server's URL
     engine: Literal["transformers", "llama.cpp", "openai"]
     licence: _Text
-    context: Annotated[int, number(1, 10**8)]
-    revision: _Text = ""
-    file: _Text = ""
-    key: _Variable = ""
-    parameters: Annotated[int, number(1, 10**13)] = 0
+    context: Annotated[int, number(1, 10**8)]  # tokens of prompt and answer together
+    revision: _Text = ""  # branch, tag or commit; of a package, its version
+    file: _Text = ""  # GGUF file in the repository, or the model's name on the server
+    key: _Variable = ""  # environment variable with the server's key, if it needs one
+    parameters: Annotated[int, number(1, 10**13)] = 0  # 0 where only a server knows
     download: Size = Size(0)
-    gated: bool = False
-    form: Annotated[str, one_of(FORMS)] = ""
+    gated: bool = False  # the publisher wants an account that has accepted the licence
+    form: Annotated[str, one_of(FORMS)] = ""  # the form that runs; "" on a server
     memory: Mapping[Annotated[str, one_of(FORMS)], Size] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,30 +103,19 @@ class ModelSource(Record, frozen=True):
 
 
 class Assignment(Record, frozen=True):
-    """What a persona thinks with.
-
-    Attributes:
-        model: Name of the model.
-        adapter: LoRA adapter that it always uses; "" for none.
-        writing: The one it uses instead while it writes a method; "" for ``adapter``.
-        temperature: Of candidates, second tries and answers in a discussion. A first try takes
-            the most likely text, whatever this is.
-        top_p: Nucleus of this probability mass.
-        top_k: At most this many tokens to choose from.
-        max_tokens: New tokens of a method; ``Limits`` has those of other answers.
-        keep_alive: Seconds that the unused model stays in memory; negative: for ever.
-        pinned: The model never leaves memory by itself.
-    """
+    """What a persona thinks with."""
 
     model: str
-    adapter: _Text = ""
-    writing: _Text = ""
+    adapter: _Text = ""  # LoRA adapter that it always uses
+    writing: _Text = ""  # the one it uses instead while it writes a method
+    # Of candidates, second tries and answers in a discussion. A first try takes the most likely
+    # text, whatever this is.
     temperature: Annotated[float, number(0.1, 2)] = 0.7
     top_p: Annotated[float, number(0, 1)] = 0.95
     top_k: Annotated[int, number(1, 1000)] = 40
-    max_tokens: Annotated[int, number(1, MAX_TOKENS)] = 110
-    keep_alive: Annotated[float, number(-1, 10**9)] = 300.0
-    pinned: bool = False
+    max_tokens: Annotated[int, number(1, MAX_TOKENS)] = 110  # of a method; see also ``Limits``
+    keep_alive: Annotated[float, number(-1, 10**9)] = 300.0  # seconds unused; negative: for ever
+    pinned: bool = False  # the model never leaves memory by itself
 
     @property
     def sampling(self) -> Sampling:
@@ -177,23 +150,14 @@ class Needs(Record, frozen=True):
 
 
 class Profile(Record, frozen=True):
-    """A set of models for the four personas.
-
-    Attributes:
-        name: ``tiny``, ``cpu`` and so on.
-        purpose: One sentence.
-        needs: Of the machine.
-        automatic: May be chosen without being asked for.
-        personas: Name -> Assignment, all of ``PERSONAS``.
-        limits: Of what its models are shown and write.
-    """
+    """A set of models for the four personas."""
 
     name: _Name
-    purpose: _Text
+    purpose: _Text  # one sentence
     needs: Needs
-    automatic: bool
-    personas: Mapping[Annotated[str, one_of(PERSONAS)], Assignment]
-    limits: Limits = Limits()
+    automatic: bool  # may be chosen without being asked for
+    personas: Mapping[Annotated[str, one_of(PERSONAS)], Assignment]  # all of them
+    limits: Limits = Limits()  # of what its models are shown and write
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -311,7 +275,10 @@ def parse(source: str) -> ProfileBook:
         SettingsError: Something in it cannot be used; names the line or the key.
     """
     file = convert(read_toml(source, SettingsError, "profiles.toml"), _File, SettingsError)
-    models = {name: _read_model(name, table) for name, table in file.models.items()}
+    models = {}
+    for name, table in file.models.items():
+        _refuse_key(table, "name", path := f"models.{name}")
+        models[name] = convert({"name": name, **table}, ModelSource, SettingsError, path=path)
     _refuse_key(file.defaults, "model", "defaults")
     convert({"model": "any", **file.defaults}, Assignment, SettingsError, path="defaults")
     profiles = {
@@ -322,12 +289,6 @@ def parse(source: str) -> ProfileBook:
     for profile in profiles.values():
         _check_personas(profile, models)
     return ProfileBook(MappingProxyType(models), MappingProxyType(profiles))
-
-
-def _read_model(name: str, table: _Table) -> ModelSource:
-    path = f"models.{name}"
-    _refuse_key(table, "name", path)
-    return convert({"name": name, **table}, ModelSource, SettingsError, path=path)
 
 
 def _read_profile(name: str, table: _Table, defaults: _Table) -> Profile:

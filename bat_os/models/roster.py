@@ -278,19 +278,19 @@ class Roster:
         for name in {ticket.device for ticket in self._waiting.values()}:
             device = self._devices.setdefault(name, Device(REMOTE_WIDTH))
             while device.running < device.width:
-                ranks = [one.rank for one in self._waiting.values() if one.device == name]
+                waiting = self._waiting.values()
+                ranks = [ticket.rank for ticket in waiting if ticket.device == name]
                 if not ranks:
                     break
                 rank = next_up(ranks, device.last, self._clock())
                 device.last = (rank.model, rank.adapter)
                 device.running += 1
-                self._start(self._waiting.pop(rank.number), device)
-
-    def _start(self, ticket: Ticket, device: Device) -> None:
-        ticket.model.users += 1
-        ticket.task = asyncio.create_task(self._serve(ticket), name=f"draw {ticket.model.name}")
-        self._running[ticket.task] = ticket
-        ticket.task.add_done_callback(partial(self._finish, ticket, device))
+                ticket = self._waiting.pop(rank.number)
+                ticket.model.users += 1
+                task = asyncio.create_task(self._serve(ticket), name=f"draw {rank.model}")
+                ticket.task = task
+                self._running[task] = ticket
+                task.add_done_callback(partial(self._finish, ticket, device))
 
     async def _serve(self, ticket: Ticket) -> list[Completion]:
         await self._memory.bring_in(ticket.model)

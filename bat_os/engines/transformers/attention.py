@@ -28,15 +28,10 @@ PIECE_WIDTH: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """What the model made of one prompt of n tokens.
+    """What the model made of one prompt of n tokens."""
 
-    Attributes:
-        layers: Keys and values of each layer, ``(heads, n, width)``.
-        scores: Of the token that follows, ``(vocabulary,)``.
-    """
-
-    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
-    scores: torch.Tensor
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # keys, values: ``(heads, n, width)``
+    scores: torch.Tensor  # of the token that follows, ``(vocabulary,)``
 
     @property
     def size(self) -> int:
@@ -124,9 +119,6 @@ class Batch:
         prompts: At least one; different from each other.
         prefixes: Where to look for what was read before.
         adapter: The adapter that ``net`` uses.
-
-    Attributes:
-        reused: Tokens of each prompt that were found in ``prefixes``.
     """
 
     def __init__(
@@ -143,7 +135,7 @@ class Batch:
         self._prefixes = prefixes
         self._adapter = adapter
         hits = [prefixes.find(adapter, tokens) for tokens in prompts]
-        self.reused = [known for known, _ in hits]
+        self.reused = [known for known, _ in hits]  # tokens of each prompt
         self._states = [state for _, state in hits]
         self._cache = self._begin()
         rests = [tokens[known:] for tokens, known in zip(prompts, self.reused, strict=True)]

@@ -116,7 +116,13 @@ def draw(
     """
     encoded = [model.encode(prompt) for prompt in prompts]
     unique = list(dict.fromkeys(encoded))
-    limit = min(sampling.max_tokens, _room(model, max(map(len, unique))))
+    longest = max(map(len, unique))
+    if longest >= model.context:
+        raise ModelError(
+            f"a prompt of {longest} tokens is too long: the model reads {model.context}; "
+            "shorten it or choose a model with a longer context"
+        )
+    limit = min(sampling.max_tokens, model.context - longest)
     rows = [
         Row(model, tokens, sampling, index, partial(tell, index) if tell else None)
         for index, tokens in enumerate(encoded)
@@ -139,16 +145,6 @@ def draw(
         row.reused = batch.reused[at]
         row.end(finished=False)
     return [row.completion() for row in rows]
-
-
-def _room(model: LoadedModel, longest: int) -> int:
-    """Return how many tokens fit behind the longest prompt."""
-    if longest >= model.context:
-        raise ModelError(
-            f"a prompt of {longest} tokens is too long: the model reads {model.context}; "
-            "shorten it or choose a model with a longer context"
-        )
-    return model.context - longest
 
 
 def _go_on(
@@ -175,18 +171,9 @@ def _go_on(
 
 
 class Row(base.Row):
-    """One text in the making, out of tokens.
+    """One text in the making, out of tokens behind those of ``prompt``.
 
-    Args:
-        model: Draws it.
-        prompt: The tokens before it.
-        sampling: How to draw.
-        index: Place in the batch; every row has its own random numbers.
-        tell: Called with each piece of the text that is certain to stay.
-
-    Attributes:
-        drawn: Its tokens so far, without the one that ended it.
-        random: Its random numbers.
+    ``index`` is its place in the batch: every row has its own random numbers.
     """
 
     def __init__(
@@ -199,7 +186,7 @@ class Row(base.Row):
     ) -> None:
         super().__init__(sampling.stop, tell)
         self.read = len(prompt)
-        self.drawn: list[int] = []
+        self.drawn: list[int] = []  # without the token that ended it
         # Seeded by text: the same draws on every platform, other ones for every row.
         self.random = random.Random(f"{sampling.seed}:{index}")  # noqa: S311 - sampling, no secret
         self._model = model

@@ -40,11 +40,10 @@ from bat_os.engines.base import (
     check_sampling,
     first_line,
     is_done,
-    model_unavailable,
     prepare,
 )
 from bat_os.engines.transformers.forms import inspect_device, measure_stored
-from bat_os.errors import BatError, ImageError, ModelError, ModelMemoryError
+from bat_os.errors import BatError, ModelError, ModelMemoryError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class TransformersEngine(WorkerEngine):
         device: Device | None = None,
         form: str = "",
     ) -> None:
-        super().__init__(name, threads)
-        self._folder = folder
+        super().__init__(name, folder, threads)
         self._local = LocalModel(name, self._threads, device, form)
 
     @property
@@ -171,11 +169,7 @@ class TransformersEngine(WorkerEngine):
     def _is_resident(self) -> bool:
         return self._local.resident
 
-    async def _load(self) -> None:
-        try:
-            folder = await self._folder()
-        except ImageError as error:
-            raise model_unavailable(self._name, error) from error
+    async def _load(self, folder: Path) -> None:
         # The image may have other files under this name since the model was parked.
         if not await self._work(lambda: self._local.resume(folder)):
             await self._work(lambda: self._local.load(folder))
