@@ -79,7 +79,14 @@ class Choice:
 
 def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     """Return the best candidate of a batch; earlier ones win ties."""
-    counted = _with_votes(verdicts if examples else tuple(map(_unless_unrelated, verdicts)))
+    if not examples:  # words alone do not show that a function for another wish serves
+        verdicts = tuple(
+            replace(v, problem="was written for another wish")
+            if _is_unrelated(v) and not v.problem
+            else v
+            for v in verdicts
+        )
+    counted = _with_votes(verdicts)
     usable = [v for v in counted if not v.problem and v.passed == examples]
     if not usable:
         return Choice(None, "", _why_none(counted, examples), counted)
@@ -94,7 +101,8 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     reason = _support(best, groups[best.meaning], written)
     if best.votes < max(ENOUGH * written, 1):
         rivals = sorted(ranked, key=lambda v: -v.votes / (1 + v.returns_argument))
-        reason = f"only {reason}" if best.votes else f"all are in doubt: {_doubts(usable)}"
+        doubts = "; ".join(_most_common(v.doubt for v in usable))
+        reason = f"only {reason}" if best.votes else f"all are in doubt: {doubts}"
         return Choice(None, "unsure", reason, counted, tuple(rivals[:RIVALS]))
     return Choice(best, "provisional", reason, counted)
 
@@ -109,12 +117,6 @@ def _choose_by_examples(
     if MENDED in best.fixups:  # it was fitted to them: they do not speak for it
         return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
     return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
-
-
-def _unless_unrelated(verdict: Verdict) -> Verdict:
-    if verdict.problem or not _is_unrelated(verdict):
-        return verdict
-    return replace(verdict, problem="was written for another wish")
 
 
 def _is_unrelated(verdict: Verdict) -> bool:
@@ -225,10 +227,6 @@ def _why_none(verdicts: tuple[Verdict, ...], examples: int) -> str:
     if wrong:
         parts.insert(0, f"{wrong} ran but did not reproduce {_count(examples)}")
     return f"none of {len(verdicts)} candidates is good enough: " + "; ".join(parts)
-
-
-def _doubts(verdicts: Iterable[Verdict]) -> str:
-    return "; ".join(_most_common(v.doubt for v in verdicts))
 
 
 def _most_common(texts: Iterable[str]) -> list[str]:

@@ -79,20 +79,14 @@ def _read_time(words: str, now: dt.datetime) -> dt.datetime | None:
         return now - dt.timedelta(days=1)
     try:
         if ago := _AGO.match(words):
-            return _read_ago(ago[1], ago[2], now)
+            count = 1 if ago[1].startswith("a") else int(ago[1])
+            seconds = _UNITS.get(ago[2]) or _UNITS.get(ago[2].removesuffix("s"))
+            return now - dt.timedelta(seconds=count * seconds) if seconds else None
         moment = dt.datetime.fromisoformat(words.upper())
         # Across a change of the clocks it is the local time of then that counts.
         return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
     except (ValueError, OverflowError):
         return None
-
-
-def _read_ago(count: str, unit: str, now: dt.datetime) -> dt.datetime | None:
-    seconds = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
-    if seconds is None:
-        return None
-    number = 1 if count.startswith("a") else int(count)
-    return now - dt.timedelta(seconds=number * seconds)
 
 
 def _unreadable(text: str) -> ArgumentsError:

@@ -105,11 +105,12 @@ class Kernel:
         Raises:
             BatError: The image cannot be used, or no endpoint is free.
         """
-        loop = asyncio.get_running_loop()
-        when_lost(self.context.image.storage, lambda: loop.call_soon_threadsafe(self._lose))
+        loop, context = asyncio.get_running_loop(), self.context
+        image = context.image
+        when_lost(image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         self._image_id = await self._awaken()
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        dispatcher = Dispatcher(self.context, self._scheduler, self.about, self.stop, self.verbs)
+        dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
         authenticator = start_authenticator(zmq_context, self.endpoints)
         servers: list[Server] = []
         try:
@@ -124,7 +125,6 @@ class Kernel:
                     "remote": [s.address for s in servers if s.endpoint.curve is not None],
                 }
             )
-            image = self.context.image
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
                 asyncio.create_task(keep_flushing(image), name="count uses"),
@@ -140,7 +140,8 @@ class Kernel:
             await self._scheduler.close()
             for server in servers:
                 await server.close()
-            await self._close_ports()
+            for port in (context.cell, context.roster, context.embedder, context.image):
+                await port.close()
             if authenticator is not None:
                 authenticator.stop()
             zmq_context.term()
@@ -213,9 +214,3 @@ class Kernel:
         if text != self._awakening:
             log.info("%s", text)
         self._awakening = text
-
-    async def _close_ports(self) -> None:
-        await self.context.cell.close()
-        await self.context.roster.close()
-        await self.context.embedder.close()
-        await self.context.image.close()

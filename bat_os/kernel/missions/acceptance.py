@@ -90,12 +90,6 @@ class Intake:
             StorageFullError: The disk is full; nothing was stored.
             StorageError: The outcome is unknown; ask again with the key.
         """
-        entry = self._enter(brief, session, key)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write(), name="store briefs")
-        return await entry.stored
-
-    def _enter(self, brief: Brief, session: str, key: str) -> _Entry:
         now = time.time()
         mission_id = new_mission_id(now)
         about = {"session": session, "accepted": now}
@@ -108,7 +102,9 @@ class Intake:
                 raise
             entry.busy = error
         self._waiting.append(entry)
-        return entry
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="store briefs")
+        return await stored
 
     async def _write(self) -> None:
         while self._waiting:
