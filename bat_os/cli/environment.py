@@ -22,7 +22,7 @@ from bat_os.supervisor.home import Home
 from bat_os.supervisor.program import Program, read_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
@@ -49,7 +49,8 @@ def require(home: Path) -> None:
 
 def find_fault(home: Path) -> str:
     """Return why this user cannot use a home directory, and what to do; "" if they can."""
-    for folder in _folders(home):
+    # Every start writes to these folders, and another user may own one of them.
+    for folder in (home, home / "run", home / "log"):
         try:
             about = folder.stat()
         except FileNotFoundError:
@@ -63,13 +64,6 @@ def find_fault(home: Path) -> str:
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return _judge_closed(folder, about)
     return ""
-
-
-def _folders(home: Path) -> Iterator[Path]:
-    """Yield the home and the folders that every start writes to; another user may own them."""
-    yield home
-    yield home / "run"
-    yield home / "log"
 
 
 def _judge_closed(folder: Path, about: os.stat_result) -> str:

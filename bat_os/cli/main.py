@@ -23,7 +23,7 @@ from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor import pulse
 from bat_os.supervisor.home import Home, write_json
-from bat_os.supervisor.restart import EXIT_RESTART
+from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, EXIT_RESTART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMPLETING: Final = "_ARGCOMPLETE"  # set by a shell that wants completions
-EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_PERMANENT: Final = 78
 EXIT_INTERRUPTED: Final = 130
 MAX_PIPED: Final = 1 << 20  # bytes of a sentence on standard input
 _SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requirements.txt"

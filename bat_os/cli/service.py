@@ -27,28 +27,20 @@ PATIENCE: Final = 120.0  # seconds for a system command; enabling starts the wat
 
 
 async def _service(ask: Ask) -> Mapping[str, Any]:
-    home = Home(ask.home)
-    service = describe(home, watchdog_command(home), ROOT, _place(home))
-    act = {"install": _install, "remove": _remove, "show": _show}[ask.options.action]
-    return await asyncio.to_thread(act, service, home)
-
-
-def _place(home: Home) -> Place:
-    user = Path.home()
+    home, folder = Home(ask.home), Path.home()
+    name, domain = getpass.getuser(), os.environ.get("USERDOMAIN", "")
     config = os.environ.get("XDG_CONFIG_HOME", "")
-    return Place(
+    place = Place(
         platform=sys.platform,
-        user=_user(),
+        user=f"{domain}\\{name}" if domain and os.name == "nt" else name,
         uid=os.getuid() if hasattr(os, "getuid") else 0,
-        folder=user,
-        config=Path(config) if config.startswith("/") else user / ".config",
+        folder=folder,
+        config=Path(config) if config.startswith("/") else folder / ".config",
         usual=home.path == ROOT / "data",
     )
-
-
-def _user() -> str:
-    name, domain = getpass.getuser(), os.environ.get("USERDOMAIN", "")
-    return f"{domain}\\{name}" if domain and os.name == "nt" else name
+    service = describe(home, watchdog_command(home), ROOT, place)
+    act = {"install": _install, "remove": _remove, "show": _show}[ask.options.action]
+    return await asyncio.to_thread(act, service, home)
 
 
 def _show(service: Service, _home: Home) -> dict[str, Any]:

@@ -13,6 +13,7 @@ installer inherits it, so it is held as long as anything changes ``.venv``.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -84,7 +85,8 @@ class Setup:
 
     def missing(self, *, tests: bool) -> list[Step]:
         """Return the steps that were not done with the requirements as they are now."""
-        return [step for step in self._steps(tests=tests) if not self._is_done(step)]
+        steps = self._steps(tests=tests)
+        return [step for step in steps if self._read_stamp(step.name) != self._digest(step)]
 
     def complete(self, *, tests: bool) -> None:
         """Do what is missing; return at once if nothing is.
@@ -129,9 +131,6 @@ class Setup:
             tools = self._root / "tests" / "requirements.txt"
             steps.append(Step("tests", "test tools", ("-r", str(tools)), tools.read_text("utf-8")))
         return [step for step in steps if step.arguments]
-
-    def _is_done(self, step: Step) -> bool:
-        return self._read_stamp(step.name) == self._digest(step)
 
     def _digest(self, step: Step) -> str:
         python = self._read_stamp("venv")
@@ -209,8 +208,10 @@ class Setup:
                 pass_fds=() if WINDOWS else (lock.descriptor,),
             )
         try:
-            while not _has_ended(child):
+            while child.poll() is None:
                 progress.show(label, self._describe_pip())
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=1.0)
         finally:
             child.terminate()  # does nothing if it has ended
             status = child.wait()
@@ -343,14 +344,6 @@ def _become(command: list[str]) -> int:
         os.execv(command[0], command)  # noqa: S606 - our own command, no shell
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command alone
     return subprocess.call(command)  # noqa: S603 - our own command, no shell
-
-
-def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        child.wait(timeout=1.0)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _version() -> str:

@@ -59,6 +59,11 @@ async def _upgrade(ask: Ask) -> Mapping[str, Any]:
     site = make_site(home, os.environ)
     text = _read(file)
     plan = await asyncio.to_thread(examine, site, text)
+    steps, stage = [], Stage.RECEIVED  # of an upgrade that succeeds
+    while not stage.is_final:
+        step = STEPS[stage]
+        steps.append({"does": step.does, "serving": step.serving, "fails": step.fails.value})
+        stage = step.then
     body = {
         "id": plan.instructions.id,
         "from": plan.running.version,
@@ -67,21 +72,11 @@ async def _upgrade(ask: Ask) -> Mapping[str, Any]:
         "signer": plan.signer,
         "libraries": plan.instructions.requirements,
         "image_format": plan.instructions.image_format or None,
-        "steps": _list_steps(),
+        "steps": steps,
     }
     if options.dry_run:
         return body | {"dry_run": True}
     return body | await _carry_out(ask, site, text)
-
-
-def _list_steps() -> list[dict[str, Any]]:
-    """Return the steps of an upgrade that succeeds."""
-    steps, stage = [], Stage.RECEIVED
-    while not stage.is_final:
-        step = STEPS[stage]
-        steps.append({"does": step.does, "serving": step.serving, "fails": step.fails.value})
-        stage = step.then
-    return steps
 
 
 async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
@@ -101,7 +96,11 @@ async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
     with lock:
         _put(site.home, text)
         upgrader = Upgrader(site)
-        show = lambda step, pid: ask.screen.note(step) if pid is None else None  # noqa: E731 - two lines
+
+        def show(step: str, pid: int | None) -> None:
+            if pid is None:
+                ask.screen.note(step)
+
         await asyncio.to_thread(upgrader.prepare)
         await asyncio.to_thread(upgrader.apply, show)
         return _report(upgrader.outcome)
@@ -207,11 +206,6 @@ def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note("nothing was changed; run it without --dry-run to upgrade")
 
 
-def make_upgrader(home: Home, environ: Mapping[str, str]) -> Upgrader:
-    """Return what carries out upgrades of ``home``."""
-    return Upgrader(make_site(home, environ))
-
-
 def make_site(home: Home, environ: Mapping[str, str]) -> Site:
     """Return what is upgraded."""
     return Site(
@@ -270,12 +264,10 @@ async def _examine(trial: Home, pid: int, program: Program, ended: threading.Eve
     from bat_os.client.client import KernelClient  # zmq takes 60 ms
 
     give_up = time.monotonic() + TRIAL_SECONDS
-    while (facts := read_json(trial.endpoint)).get("pid") != pid:
+    while read_json(trial.endpoint).get("pid") != pid:
         _check(ended, give_up)
         await asyncio.sleep(LOOK)
-    endpoint = str(facts.get("ipc") or facts.get("tcp"))
-    token = _read_token(Path(str(facts.get("token_file")))) if not facts.get("ipc") else ""
-    async with KernelClient(endpoint, token) as kernel:
+    async with KernelClient.at(trial.path, file=trial.endpoint) as kernel:
         while not (health := await _ask_health(kernel)).get("ready"):
             if health.get("problem"):
                 raise UpgradeError(str(health["problem"]))
@@ -283,7 +275,13 @@ async def _examine(trial: Home, pid: int, program: Program, ended: threading.Eve
             await asyncio.sleep(LOOK)
         if health.get("version") != program.version:
             raise UpgradeError(f"it is version {health.get('version')}, not {program.version}")
-        await _smoke(kernel, _left(give_up))
+        # A message that every image answers, through dispatcher, turn and image.
+        patience = max(0.1, give_up - time.monotonic())
+        answer = await kernel.request(
+            "send", timeout=patience, target="genesis_obj", selector="respondsTo", args=["clone"]
+        )
+    if answer.get("result") is not True:
+        raise UpgradeError(f"genesis_obj.respondsTo('clone') gave {answer.get('result')!r:.80}")
 
 
 async def _ask_health(kernel: KernelClient) -> dict[str, Any]:
@@ -294,31 +292,11 @@ async def _ask_health(kernel: KernelClient) -> dict[str, Any]:
         return {}
 
 
-async def _smoke(kernel: KernelClient, patience: float) -> None:
-    """Send a message that every image answers, through dispatcher, turn and image."""
-    answer = await kernel.request(
-        "send", timeout=patience, target="genesis_obj", selector="respondsTo", args=["clone"]
-    )
-    if answer.get("result") is not True:
-        raise UpgradeError(f"genesis_obj.respondsTo('clone') gave {answer.get('result')!r:.80}")
-
-
-def _left(give_up: float) -> float:
-    return max(0.1, give_up - time.monotonic())
-
-
 def _check(ended: threading.Event, give_up: float) -> None:
     if ended.is_set():
         raise UpgradeError("it has ended")
     if time.monotonic() > give_up:
         raise UpgradeError(f"it was not ready within {TRIAL_SECONDS:.0f} s")
-
-
-def _read_token(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise UpgradeError(f"the token {path} cannot be read: {error}") from error
 
 
 COMMANDS: Final[Mapping[str, Command]] = {"upgrade": Command(_show, _upgrade)}

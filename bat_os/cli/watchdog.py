@@ -114,9 +114,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(home: Home, max_restarts: int) -> int:
     """Watch the kernel until it is stopped or given up; return the exit status."""
-    from bat_os.cli.upgrade import make_upgrader  # psutil; only here
+    from bat_os.cli.upgrade import make_site  # psutil; only here
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
+    from bat_os.supervisor.upgrade.upgrader import Upgrader
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
@@ -136,7 +137,7 @@ def run(home: Home, max_restarts: int) -> int:
         supervisor.notifier = Notifier.from_environ(os.environ, os.getpid())
         try:
             arm(os.environ.get(FAILPOINT, ""))
-            supervisor.upgrade = make_upgrader(home, os.environ)
+            supervisor.upgrade = Upgrader(make_site(home, os.environ))
         except (SettingsError, UpgradeError) as error:
             print(f"The watchdog cannot start: {error}", file=sys.stderr)
             return EXIT_PERMANENT
@@ -153,10 +154,7 @@ def run(home: Home, max_restarts: int) -> int:
 def start(home: Home, max_restarts: int, *, wait: bool) -> int:
     """Start the watchdog in the background unless it runs; return 0 when it is up.
 
-    Args:
-        home: Home directory; made if it is missing.
-        max_restarts: Passed to ``run``.
-        wait: Show progress and return only when the kernel is ready.
+    With ``wait``, show progress and return only when the kernel is ready.
     """
     home.prepare()
     watchdog = None if is_held(home.lock) else _spawn(home, max_restarts)

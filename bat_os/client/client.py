@@ -54,6 +54,7 @@ class KernelClient:
         token: str = "",
         *,
         home: Path | None = None,
+        file: str | Path = ENDPOINT_FILE,
         expects: Callable[[], bool] = lambda: True,
         key: ClientKey | None = None,
     ) -> None:
@@ -62,6 +63,7 @@ class KernelClient:
         self._endpoint = endpoint
         self._token = token
         self._home = home
+        self._file = file
         self._expects = expects
         self._key = key
         self._context = zmq.asyncio.Context()
@@ -82,9 +84,15 @@ class KernelClient:
         return cls(endpoint, key=key)
 
     @classmethod
-    def at(cls, home: Path, expects: Callable[[], bool] = lambda: True) -> KernelClient:
+    def at(
+        cls,
+        home: Path,
+        expects: Callable[[], bool] = lambda: True,
+        *,
+        file: str | Path = ENDPOINT_FILE,
+    ) -> KernelClient:
         """Return a client of the kernel of this home, looked up with the first request."""
-        return cls("", home=home, expects=expects)
+        return cls("", home=home, file=file, expects=expects)
 
     async def __aenter__(self) -> Self:
         return self
@@ -190,7 +198,7 @@ class KernelClient:
     def _doubt(self) -> str:
         """Return what may be wrong with the address, and what to do."""
         if self._home is not None:
-            return f", which {self._home / ENDPOINT_FILE} names; start one with ./run.sh"
+            return f", which {self._home / self._file} names; start one with ./run.sh"
         if self._key is not None:
             return "; is it running (batos status on its machine), and is this key authorised?"
         return "; is it running?"
@@ -205,7 +213,7 @@ class KernelClient:
             self._disconnect()
         if self._socket is None or self._changes is None:
             if self._home is not None:
-                self._endpoint, self._token, self._boot = _look_up(self._home)
+                self._endpoint, self._token, self._boot = _look_up(self._home, self._file)
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
@@ -240,9 +248,9 @@ async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
     return False
 
 
-def _look_up(home: Path) -> tuple[str, str, str]:
+def _look_up(home: Path, file: str | Path) -> tuple[str, str, str]:
     try:
-        data = json.loads((home / ENDPOINT_FILE).read_text(encoding="utf-8"))
+        data = json.loads((home / file).read_text(encoding="utf-8"))
         ipc, tcp, boot = (str(data.get(key) or "") for key in ("ipc", "tcp", "boot"))
         if ipc:
             return ipc, "", boot
