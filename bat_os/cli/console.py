@@ -283,7 +283,8 @@ def as_call(body: Mapping[str, Any]) -> str:
     """Return a message as people write it: ``genesis_obj.greet('Ann')``."""
     arguments = [repr(arg) for arg in body.get("args", [])]
     arguments += [f"{key}={value!r}" for key, value in body.get("kwargs", {}).items()]
-    return f"{body.get('target')}.{body.get('selector')}({', '.join(arguments)})"
+    target = f"{body['target']}." if "target" in body else ""
+    return f"{target}{body.get('selector')}({', '.join(arguments)})"
 
 
 def _origin(body: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ HELP: Final = """BAT OS: a living image for local AI.
 
 A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5".
 docs/cli.md lists the verbs, {me} VERB --help tells of one. Nothing is set up for them,
-and no kernel is started first.
+and no daemon is started first.
 
 The first start sets up .venv beside this file; it needs the network, once. The image and
 the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
@@ -70,7 +70,7 @@ def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Talk to BAT OS: one sentence, or without one a conversation.",
-        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no kernel, 130 interrupted.",
+        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no daemon, 130 interrupted.",
     )
     parser.add_argument("sentence", nargs="*", help="what you want, in words")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -18,7 +18,6 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli.environment import as_coded, find_home, load, prefer_sockets
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor import pulse
@@ -52,8 +51,10 @@ def chat(argv: Sequence[str] | None = None) -> int:
 
 
 def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
-    prefer_sockets()
     try:
+        from bat_os.cli.environment import prefer_sockets
+
+        prefer_sockets()
         return run(sys.argv[1:] if argv is None else list(argv))
     except ImportError as error:
         print(f"batos: {error}; {_SET_UP}", file=sys.stderr)
@@ -65,6 +66,7 @@ def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
 def _run_chat(arguments: list[str]) -> int:
     from bat_os.cli.connection import interruptible
     from bat_os.cli.console import Screen
+    from bat_os.cli.environment import find_home
     from bat_os.cli.launch import make_parser as make_chat_parser
 
     options = make_chat_parser().parse_args(arguments)
@@ -98,6 +100,8 @@ def _run_batos(arguments: list[str]) -> int:
 
 
 def _start(arguments: Sequence[str]) -> int:
+    from bat_os.cli.environment import as_coded, find_home, load
+
     status = EXIT_USAGE
     try:
         options = make_parser().read(arguments)

@@ -56,9 +56,9 @@ COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
 }
 EXIT_STATUSES: Final = {
     0: "a result",
-    1: "an error of the kernel or the image, or `doctor` or `verify` found something broken",
+    1: "an error of the daemon or the image, or `doctor` or `verify` found something broken",
     2: "wrong usage, or a setting that cannot be used",
-    3: "no kernel answers",
+    3: "no daemon answers",
     78: "of `batos serve`: a person has to act (a wrong setting, a held image)",
     130: "Ctrl-C; what `send`, `ask` or `models add` had begun is cancelled first (a second "
     "Ctrl-C leaves at once)",
@@ -68,7 +68,7 @@ batos VERB --help has the arguments and examples of one verb; batos serve --help
 kernel itself.
 
 exit status:
-  0 a result   1 an error   2 wrong usage or setting   3 no kernel answers   130 Ctrl-C
+  0 a result   1 an error   2 wrong usage or setting   3 no daemon answers   130 Ctrl-C
 """
 
 

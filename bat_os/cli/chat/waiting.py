@@ -92,7 +92,7 @@ class Waiting:
         if not self._lost:
             self._lost = True
             self._end_text()
-            self._do("waiting for the kernel", "waiting for the kernel")
+            self._do("waiting for the daemon", "waiting for the daemon")
             self._screen.note("the daemon is down; waiting for it to restart (Ctrl-C gives up)")
 
     def _add_text(self, text: str, persona: str, begins: object) -> None:

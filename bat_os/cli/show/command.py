@@ -15,27 +15,22 @@ from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from bat_os.cli.console import Screen
     from bat_os.client.client import KernelClient, Listener
     from bat_os.core.fields import Field
+
+    Columns = Mapping[str, str | Callable[[Mapping[str, Any]], Any]]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a verb has in hand.
+    """What a verb has in hand."""
 
-    Attributes:
-        kernel: Connects on first use, so a verb that needs none works without.
-        home: The home directory.
-        options: The parsed command line.
-        screen: Where notes go while it runs.
-    """
-
-    kernel: KernelClient
+    kernel: KernelClient  # connects on first use, so a verb that needs none works without
     home: Path
     options: argparse.Namespace
     screen: Screen
@@ -195,6 +190,28 @@ def read_example(text: str) -> dict[str, Any]:
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
     raise ArgumentsError(f"{text!r} is not an example; write it as: 5 gives 120")
+
+
+def rows_of(records: Iterable[Mapping[str, Any]], columns: Columns) -> list[list[Any]]:
+    """Return the cells of records; a column is a field, or what a function makes of a record."""
+    return [
+        [record[column] if isinstance(column, str) else column(record)
+         for column in columns.values()]
+        for record in records
+    ]  # fmt: skip
+
+
+def table_of(
+    field: str, columns: Columns, empty: str = ""
+) -> Callable[[Mapping[str, Any], Screen], None]:
+    """Return what writes the records in ``field`` of a body as a table, or notes ``empty``."""
+
+    def show(body: Mapping[str, Any], screen: Screen) -> None:
+        screen.table(rows_of(body[field], columns), tuple(columns))
+        if empty and not body[field]:
+            screen.note(empty)
+
+    return show
 
 
 def show_time(moment: Any, form: str = "%Y-%m-%d %H:%M:%S") -> str:

@@ -6,20 +6,20 @@ they open the image themselves.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.progress import Progress
-from bat_os.cli.show.command import Command
+from bat_os.cli.show.command import Command, show_time, table_of
 from bat_os.core.verbs import LONG
 from bat_os.errors import KernelUnreachableError, LockedError
+from bat_os.models.profiles import show_size
 from bat_os.supervisor.home import Home, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
 
 
 async def _backup(ask: Ask) -> Mapping[str, Any]:
@@ -67,11 +67,11 @@ async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _show_backup(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['folder']}: whole up to {body['tid']}, {_size(body['size'])}")
+    screen.answer(f"{body['folder']}: whole up to {body['tid']}, {show_size(body['size'])}")
     if "added" in body:
         how = "everything" if body["full"] else "what was new"
         screen.note(
-            f"{how}: {_size(body['added'])} in {body['seconds']:.1f} s, read again and right"
+            f"{how}: {show_size(body['added'])} in {body['seconds']:.1f} s, read again and right"
         )
     for sha256 in body.get("damaged", ()):
         screen.note(f"a stored file is damaged in the image: {sha256}; batos doctor", "yellow")
@@ -85,13 +85,8 @@ def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['file']}: {_size(body['size'])} for {_size(body['holds'])}")
+    screen.answer(f"{body['file']}: {show_size(body['size'])} for {show_size(body['holds'])}")
     screen.note(f"SHA-256 {body['sha256']}; the chronicle has it")
-
-
-def _show_chronicle(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [(_when(entry["at"]), entry["kind"], _deed(entry)) for entry in body["chronicle"]]
-    screen.table(rows, ("WHEN", "WHAT", ""))
 
 
 def _deed(entry: Mapping[str, Any]) -> str:
@@ -99,7 +94,23 @@ def _deed(entry: Mapping[str, Any]) -> str:
         return f"{entry['file']}: {entry['reason']}"
     if entry["kind"] == "fork":
         return f"{entry['name']} from {entry['tid']}"
-    return f"{_size(entry['before'])} to {_size(entry['after'])}, {entry['days']:g} days kept"
+    return (
+        f"{show_size(entry['before'])} to {show_size(entry['after'])}, {entry['days']:g} days kept"
+    )
+
+
+_CHRONICLE: Final[Columns] = {
+    "WHEN": lambda entry: show_time(entry["at"]),
+    "WHAT": "kind",
+    "": _deed,
+}
+_FORKS: Final[Columns] = {
+    "FORK": "name",
+    "MADE": lambda fork: show_time(fork["made"]),
+    "RUNS": lambda fork: "yes" if fork["running"] else "",
+    "OWN": lambda fork: show_size(fork["bytes"]),
+    "HOME": "home",
+}
 
 
 def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
@@ -112,64 +123,33 @@ def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
     )
 
 
-def _show_forks(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [
-        (
-            fork["name"],
-            _when(fork["made"]),
-            "yes" if fork["running"] else "",
-            _size(fork["bytes"]),
-            fork["home"],
-        )
-        for fork in body["forks"]
-    ]
-    screen.table(rows, ("FORK", "MADE", "RUNS", "OWN", "HOME"))
-
-
 def _show_pack(body: Mapping[str, Any], screen: Screen) -> None:
     if "policy" in body:
         screen.answer(_policy(body["policy"]))
         return
-    freed = body["before"] - body["after"]
-    screen.answer(
-        f"{_size(body['after'])} now; {_size(freed)} and {_size(body['blobs'])} of blobs freed"
-    )
+    freed, blobs = show_size(body["before"] - body["after"]), show_size(body["blobs"])
+    screen.answer(f"{show_size(body['after'])} now; {freed} and {blobs} of blobs freed")
 
 
 def _policy(policy: Mapping[str, Any]) -> str:
     if not policy["auto"]:
         return "packed only when asked to"
-    least = _size(policy["floor"])
+    least = show_size(policy["floor"])
     return f"packed when the file has doubled, from {least} on; {policy['days']:g} days kept"
 
 
 def _show_space(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [(kind, room["objects"], _size(room["bytes"])) for kind, room in body["kinds"].items()]
+    rows = [
+        (kind, room["objects"], show_size(room["bytes"])) for kind, room in body["kinds"].items()
+    ]
     rows += [
-        ("history", "", _size(body["history"])),
-        ("blobs", body["blobs"]["files"], _size(body["blobs"]["bytes"])),
-        ("forks", len(body["forks"]), _size(sum(one["bytes"] for one in body["forks"]))),
+        ("history", "", show_size(body["history"])),
+        ("blobs", body["blobs"]["files"], show_size(body["blobs"]["bytes"])),
+        ("forks", len(body["forks"]), show_size(sum(one["bytes"] for one in body["forks"]))),
     ]
     screen.table(rows, ("KIND", "OBJECTS", "ROOM"))
-    screen.note(f"image file {_size(body['file'])}; {_size(body['free'])} free on the disk")
+    screen.note(f"image file {show_size(body['file'])}; {show_size(body['free'])} free on the disk")
     screen.note(_policy(body["policy"]))
-
-
-def _size(count: float) -> str:
-    """Return bytes as people read them.
-
-    >>> _size(999), _size(1500), _size(2.5e9)
-    ('999 B', '1.5 kB', '2.5 GB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def _when(at: float) -> str:
-    return dt.datetime.fromtimestamp(at).astimezone().isoformat(" ", "minutes") if at else ""
 
 
 async def _verify(ask: Ask) -> Mapping[str, Any]:
@@ -198,9 +178,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_show_backup, _backup),
     "restore": Command(_show_restored, _restore),
     "archive": Command(_show_archive, _run),
-    "chronicle": Command(_show_chronicle, _run),
+    "chronicle": Command(table_of("chronicle", _CHRONICLE), _run),
     "fork": Command(_show_fork, _fork),
-    "forks": Command(_show_forks, _run),
+    "forks": Command(table_of("forks", _FORKS), _run),
     "pack": Command(_show_pack, _pack),
     "space": Command(_show_space, _run),
     "verify": Command(_show_verified, _verify),

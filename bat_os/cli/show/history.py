@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
-from bat_os.cli.show.command import Command, cut, show_result, show_time
+from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_time, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
     from bat_os.client.client import KernelClient
 
 
@@ -42,11 +42,6 @@ async def _relearn(ask: Ask) -> Mapping[str, Any]:
         kwargs=message["kwargs"],
         body={"text": wish, "examples": examples, "fresh": True},
     )
-
-
-def _show_why(body: Mapping[str, Any], screen: Screen) -> None:
-    for line in explain(body):
-        screen.answer(line)
 
 
 def explain(body: Mapping[str, Any]) -> Iterator[str]:
@@ -110,7 +105,7 @@ def _tables(
     ]  # fmt: skip
     yield "candidates", rows, ("", "NR", "AGREE", "PASSED", "ANSWER OR PROBLEM")
     rows = [
-        (cut(_call(body["selector"], example)), cut(render(example["result"])))
+        (cut(as_call({"selector": body["selector"], **example})), cut(render(example["result"])))
         for example in body["examples"]
     ]
     yield "examples", rows, ("MESSAGE", "ANSWER")
@@ -155,27 +150,20 @@ def _uses(uses: Mapping[str, Any]) -> str:
     return f"{times}, last {show_time(uses['last'])} ({by})"
 
 
-def _call(selector: str, example: Mapping[str, Any]) -> str:
-    arguments = [repr(arg) for arg in example["args"]]
-    arguments += [f"{name}={value!r}" for name, value in example["kwargs"].items()]
-    return f"{selector}({', '.join(arguments)})"
+_VERSIONS: Final[Columns] = {
+    "": lambda version: "*" if version["current"] else "",
+    "NR": "version",
+    "STATUS": lambda version: version["status"] if version["whole"] else "DAMAGED",
+    "WRITTEN": lambda version: show_time(version["created"]),
+    "BY": lambda version: ", ".join(filter(None, (version["persona"], version["model"]))),
+    "EXAMPLES": "examples",
+    "SHA-256": lambda version: version["sha256"][:16],
+}
 
 
 def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
     """Write the versions of a method, and how it stands, for people."""
-    rows = [
-        (
-            "*" if version["current"] else "",
-            version["version"],
-            version["status"] if version["whole"] else "DAMAGED",
-            show_time(version["created"]),
-            ", ".join(filter(None, (version["persona"], version["model"]))),
-            version["examples"],
-            version["sha256"][:16],
-        )
-        for version in body["versions"]
-    ]
-    screen.table(rows, ("", "NR", "STATUS", "WRITTEN", "BY", "EXAMPLES", "SHA-256"))
+    table_of("versions", _VERSIONS)(body, screen)
     if body["waiting"]:
         screen.note(f"version {body['waiting']} waits for a yes: batos approve")
     elif not body["current"]:
@@ -186,14 +174,11 @@ def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"tainted: {body['tainted']['document']} was {body['tainted']['what']}")
 
 
-def _show_moved(body: Mapping[str, Any], screen: Screen) -> None:
+def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write which version of a method is current now."""
     version = f"version {body['version']}" if body["version"] else ""
     state = ", ".join(filter(None, (body["status"], version)))
     screen.answer(f"{body['target']}.{body['selector']}: {state}")
-
-
-def _show_diff(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(body["diff"] or "the same")
 
 
 def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
@@ -209,7 +194,7 @@ def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
                 f"{method['selector']} of {method['oid']} stays withdrawn: {method['reason']}"
             )
     else:
-        screen.table(*_method_rows(body["methods"]))
+        table_of("methods", _METHODS)(body, screen)
         if not body["methods"]:
             screen.note("no current method comes from there")
         elif body["withdrawn"]:
@@ -227,24 +212,19 @@ def _show_recalls(body: Mapping[str, Any], screen: Screen) -> None:
     screen.table(rows, ("RECALL", "WHEN", "WHAT", "METHODS", ""))
     if body["tainted"]:
         screen.answer("to be verified again:")
-        for line in columns(*_method_rows(body["tainted"])):
+        for line in columns(rows_of(body["tainted"], _METHODS), tuple(_METHODS)):
             screen.answer(f"  {line}")
     if not rows and not body["tainted"]:
         screen.note("nothing was recalled, and nothing is tainted")
 
 
-def _method_rows(methods: list[dict[str, Any]]) -> tuple[list[tuple[Any, ...]], tuple[str, ...]]:
-    rows = [
-        (
-            f"{method['object']}.{method['selector']}",
-            method["version"],
-            method["status"],
-            "pinned" if method["pinned"] else "",
-            method["tainted"].get("document", ""),
-        )
-        for method in methods
-    ]
-    return rows, ("METHOD", "VERSION", "STATUS", "", "TAINTED BY")
+_METHODS: Final[Columns] = {
+    "METHOD": lambda method: f"{method['object']}.{method['selector']}",
+    "VERSION": "version",
+    "STATUS": "status",
+    "": lambda method: "pinned" if method["pinned"] else "",
+    "TAINTED BY": lambda method: method["tainted"].get("document", ""),
+}
 
 
 # Verbs that take ``--at WHEN``: they ask the kernel for nothing but what it reads.
@@ -329,16 +309,16 @@ def _show_history(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "why": Command(_show_why, _why),
+    "why": Command(lambda body, screen: screen.answer("\n".join(explain(body))), _why),
     "versions": Command(show_versions),
     "history": Command(_show_history, _history),
-    "diff-method": Command(_show_diff),
+    "diff-method": Command(lambda body, screen: screen.answer(body["diff"] or "the same")),
     "relearn": Command(show_result, _relearn),
-    "unlearn": Command(_show_moved),
-    "redo": Command(_show_moved),
-    "pin": Command(_show_moved),
-    "unpin": Command(_show_moved),
-    "verify-method": Command(_show_moved),
+    "unlearn": Command(show_moved),
+    "redo": Command(show_moved),
+    "pin": Command(show_moved),
+    "unpin": Command(show_moved),
+    "verify-method": Command(show_moved),
     "recall": Command(_show_recall),
     "diff": Command(show_changes),
     "bisect": Command(_show_found, _bisect),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.progress import Progress
-from bat_os.cli.show.command import Command, read_input, read_pairs
+from bat_os.cli.show.command import Command, cut, read_input, read_pairs, table_of
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
 from bat_os.errors import BatError, RemoteError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
     from bat_os.client.client import Listener
 
 PREVIEW: Final = 300
@@ -90,24 +90,20 @@ async def _learn_one(
 
 async def _forget(ask: Ask) -> Mapping[str, Any]:
     """Forget a document by its id, or those that came from a file or folder."""
-    doc_ids = await _ids_of(ask, ask.options.document)
+    given = doc_ids = [ask.options.document]
+    if not given[0].startswith("document:"):
+        listed = await ask.request("documents")
+        place = str(resolve(given[0]))
+        inside = place.rstrip(os.sep) + os.sep
+        doc_ids = [
+            document["doc_id"]
+            for document in listed["documents"]
+            if (source := str(document["meta"].get("source", ""))) == place
+            or source.startswith(inside)
+        ] or given  # the kernel says that there is none
     for doc_id in doc_ids:
         await ask.request(body={"doc_id": doc_id})
     return {"forgotten": doc_ids}
-
-
-async def _ids_of(ask: Ask, given: str) -> list[str]:
-    if given.startswith("document:"):
-        return [given]
-    listed = await ask.request("documents")
-    place = str(resolve(given))
-    inside = place.rstrip(os.sep) + os.sep
-    doc_ids = []
-    for document in listed["documents"]:
-        source = str(document["meta"].get("source", ""))
-        if source == place or source.startswith(inside):
-            doc_ids.append(document["doc_id"])
-    return doc_ids or [given]  # the kernel says that there is none
 
 
 async def _reindex(ask: Ask) -> Mapping[str, Any]:
@@ -125,19 +121,10 @@ def _show_learned(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_passages(body: Mapping[str, Any], screen: Screen) -> None:
     for number, hit in enumerate(body["passages"], start=1):
-        text = " ".join(hit["text"].split())
-        cut = text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
         screen.answer(f"[{number}] {hit['title']} ({hit['kind']}, {hit['similarity']:.2f})")
-        screen.answer(f"    {cut}")
+        screen.answer(f"    {cut(hit['text'], PREVIEW)}")
     if not body["passages"]:
         screen.note("nothing was found")
-
-
-def _show_documents(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [(row["doc_id"], row["passages"], row["title"]) for row in body["documents"]]
-    screen.table(rows, ("ID", "PASSAGES", "TITLE"))
-    if not rows:
-        screen.note("no documents yet; batos learn FILE stores one")
 
 
 def _show_forgotten(body: Mapping[str, Any], screen: Screen) -> None:
@@ -145,10 +132,13 @@ def _show_forgotten(body: Mapping[str, Any], screen: Screen) -> None:
         screen.answer(f"forgotten: {doc_id}")
 
 
+_DOCUMENTS: Final[Columns] = {"ID": "doc_id", "PASSAGES": "passages", "TITLE": "title"}
 COMMANDS: Final[Mapping[str, Command]] = {
     "learn": Command(_show_learned, _learn),
     "search": Command(_show_passages),
-    "documents": Command(_show_documents),
+    "documents": Command(
+        table_of("documents", _DOCUMENTS, "no documents yet; batos learn FILE stores one")
+    ),
     "forget": Command(_show_forgotten, _forget),
     "reindex": Command(
         lambda body, screen: screen.answer(f"reindexed: {body['documents']} documents"), _reindex

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from bat_os.cli.console import to_json
-from bat_os.cli.show.command import Command, cut, show_time
+from bat_os.cli.show.command import Command, cut, show_time, table_of
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -18,23 +18,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
 
 
-def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [
-        (
-            row["brief_id"],
-            row["state"],
-            show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
-            f"{row.get('target', '?')}.{row.get('selector', '?')}",
-            " ".join(str(row.get("problem", "")).split())[:80],
-        )
-        for row in body["missions"]
-    ]
-    screen.table(rows, ("BRIEF", "STATE", "ACCEPTED", "MESSAGE", "PROBLEM"))
-    if not rows:
-        screen.note("no missions")
+_MISSIONS: Final[Columns] = {
+    "BRIEF": "brief_id",
+    "STATE": "state",
+    "ACCEPTED": lambda row: show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
+    "MESSAGE": lambda row: f"{row.get('target', '?')}.{row.get('selector', '?')}",
+    "PROBLEM": lambda row: cut(row.get("problem", ""), 80),
+}
 
 
 async def _watch(ask: Ask) -> Mapping[str, Any]:
@@ -58,10 +51,6 @@ async def _watch(ask: Ask) -> Mapping[str, Any]:
         except KernelUnreachableError:
             seen.pop("after", None)  # the next kernel counts from 1 again
             await ask.kernel.request("ping", timeout=60)
-
-
-def _show_end(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.note(f"over: {body['ended']}")
 
 
 def _describe(event: Mapping[str, Any]) -> str:
@@ -136,8 +125,8 @@ def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "missions": Command(_show_missions),
-    "watch": Command(_show_end, _watch),
+    "missions": Command(table_of("missions", _MISSIONS, "no missions")),
+    "watch": Command(lambda body, screen: screen.note(f"over: {body['ended']}"), _watch),
     "cancel": Command(_show_cancelled),
     "experience": Command(_show_experience, _experience),
 }

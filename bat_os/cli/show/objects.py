@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
-from bat_os.cli.show.command import Command, show_result
-from bat_os.cli.show.history import show_changes
+from bat_os.cli.show.command import Command, show_result, table_of
+from bat_os.cli.show.history import show_changes, show_moved
 from bat_os.core.verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
 
 
 async def _send(ask: Ask) -> Mapping[str, Any]:
@@ -39,17 +39,23 @@ async def _source(ask: Ask) -> Mapping[str, Any]:
     return {"object": target, "selector": selector} | method
 
 
-def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [
-        (
-            obj["name"],
-            obj["slots"],
-            ", ".join(obj["parents"]),
-            ", ".join(selector + _flags(obj, selector) for selector in obj["selectors"]),
-        )
-        for obj in body["objects"]
-    ]
-    screen.table(rows, ("OBJECT", "SLOTS", "PARENTS", "MESSAGES"))
+_OBJECTS: Final[Columns] = {
+    "OBJECT": "name",
+    "SLOTS": "slots",
+    "PARENTS": lambda obj: ", ".join(obj["parents"]),
+    "MESSAGES": lambda obj: ", ".join(name + _flags(obj, name) for name in obj["selectors"]),
+}
+_SKILLS: Final[Columns] = {
+    "LIKE": lambda skill: f"{skill['similarity']:.2f}",
+    "MESSAGE": lambda skill: f"{skill['object']}.{skill['selector']}",
+    "STATUS": "status",
+    "LEARNED FOR": "wish",
+}
+_WAITING: Final[Columns] = {
+    "METHOD": lambda row: f"{row['object']}.{row['selector']}",
+    "VERSION": "version",
+    "MISSION": "mission",
+}
 
 
 def _flags(obj: Mapping[str, Any], selector: str) -> str:
@@ -63,36 +69,9 @@ def _show_source(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note(f"{body['object']}.{body['selector']}: {body['status']}, {version}")
 
 
-def _show_taught(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(
-        f"{body['target']}.{body['selector']}: {body['status']}, version {body['version']}"
-    )
-
-
 def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
-    if "waiting" not in body:
-        _show_taught(body, screen)
-        return
-    rows = [(f"{row['object']}.{row['selector']}", row["version"], row["mission"])
-            for row in body["waiting"]]  # fmt: skip
-    screen.table(rows, ("METHOD", "VERSION", "MISSION"))
-    if not rows:
-        screen.note("nothing waits for a yes")
-
-
-def _show_skills(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [
-        (
-            f"{skill['similarity']:.2f}",
-            f"{skill['object']}.{skill['selector']}",
-            skill["status"],
-            skill["wish"],
-        )
-        for skill in body["skills"]
-    ]
-    screen.table(rows, ("LIKE", "MESSAGE", "STATUS", "LEARNED FOR"))
-    if not rows:
-        screen.note("nothing has been learned yet")
+    show = table_of("waiting", _WAITING, "nothing waits for a yes")
+    (show if "waiting" in body else show_moved)(body, screen)
 
 
 async def _export(ask: Ask) -> Mapping[str, Any]:
@@ -187,10 +166,10 @@ def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
-    "list": Command(_show_objects),
+    "list": Command(table_of("objects", _OBJECTS)),
     "source": Command(_show_source, _source),
-    "teach": Command(_show_taught),
-    "find": Command(_show_skills),
+    "teach": Command(show_moved),
+    "find": Command(table_of("skills", _SKILLS, "nothing has been learned yet")),
     "approve": Command(_show_approved),
     "export": Command(_show_export, _export),
     "import": Command(_show_import),

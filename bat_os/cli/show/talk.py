@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import show_control
-from bat_os.cli.show.command import Command, show_time
+from bat_os.cli.show.command import Command, show_time, table_of
 from bat_os.core.personas import PERSONAS
 from bat_os.errors import SettingsError
 from bat_os.models.machine import read_book
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.cli.console import Screen
-    from bat_os.cli.show.command import Ask
+    from bat_os.cli.show.command import Ask, Columns
 
 
 async def _discuss(ask: Ask) -> Mapping[str, Any]:
@@ -90,11 +90,16 @@ def _show_answer(body: Mapping[str, Any], screen: Screen) -> None:
     show_answer(body, screen)
 
 
+_PERSONAS: Final[Columns] = {
+    "PERSONA": "name",
+    "MODEL": "model",
+    "ADAPTER": lambda row: row["adapter"] or "-",
+    "ROLE": "role",
+}
+
+
 def _show_personas(body: Mapping[str, Any], screen: Screen) -> None:
-    rows = [
-        (row["name"], row["model"], row["adapter"] or "-", row["role"]) for row in body["personas"]
-    ]
-    screen.table(rows, ("PERSONA", "MODEL", "ADAPTER", "ROLE"))
+    table_of("personas", _PERSONAS)(body, screen)
     screen.note(f"profile {body['profile']}")
 
 
