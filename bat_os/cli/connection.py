@@ -68,7 +68,7 @@ def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClie
         return KernelClient.remote(ClientKey.read(Path(file)), elsewhere)
     if elsewhere:
         raise SettingsError(
-            f"BATOS_CONNECT={elsewhere!r} needs a key: run `batos keys make NAME` on the kernel's "
+            f"BATOS_CONNECT={elsewhere!r} needs a key: run `batos keys make NAME` on the daemon's "
             "machine, and set BATOS_KEY_FILE to the file it writes"
         )
     there = Home(home)

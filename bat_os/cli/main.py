@@ -172,9 +172,9 @@ def make_parser() -> Parser:
 
     parser = Parser(
         prog="batos serve",
-        description="The kernel of BAT OS. Usually the watchdog starts it.",
+        description="The daemon of BAT OS. Usually the watchdog starts it.",
         epilog="Exit status: 0 stopped, 1 an error, 78 a person must act. "
-        "Verbs on a running kernel: batos --help; docs/cli.md lists them all.",
+        "Verbs on a running daemon: batos --help; docs/cli.md lists them all.",
     )
     parser.add_argument("verb", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
     parser.add_argument("--home", help="folder of the image (default: $BATOS_HOME, or data)")

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli import completion, service, upgrade
+from bat_os.cli import completion, upgrade
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,
@@ -33,7 +33,6 @@ from bat_os.cli.show import (
     models,
     objects,
     system,
-    talk,
 )
 from bat_os.cli.show.command import Ask, Command
 from bat_os.core.fields import AT, Field
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    completion, files, history, knowledge, missions, models, objects, service, system, talk, upgrade
+    completion, files, history, knowledge, missions, models, objects, system, upgrade
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

@@ -47,7 +47,7 @@ async def _withdraw(ask: Ask, name: str) -> bool:
     try:
         answer = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
     except (RemoteError, KernelUnreachableError):
-        ask.screen.note("the kernel may continue with it; batos models shows it when it is there")
+        ask.screen.note("the daemon may continue with it; batos models shows it when it is there")
         return False
     return bool(answer["cancelled"])
 

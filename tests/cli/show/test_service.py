@@ -1,4 +1,4 @@
-"""``batos service`` as a command, where no service manager can be reached."""
+"""bat_os.cli.show.system: the service of this user; no service manager is touched."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from bat_os.supervisor.home import FileLock, Home
 from tests.forks import PYTHON
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = [
     pytest.mark.system,
     pytest.mark.slow,
