@@ -180,9 +180,8 @@ class CatalogService:
     ) -> NDArray[np.float32]:
         """Return the vectors of ``texts`` from the model that the catalog's vectors are from.
 
-        Args:
-            texts: Embedded BATCH at a time; so few of them are remembered for a while.
-            count: Called with (done, all) after each batch.
+        They are embedded BATCH at a time, and so few of them are remembered for a while; ``count``
+        is called with (done, all) after each batch.
         """
         return await self._embedder.embed(texts, count)
 
@@ -290,10 +289,9 @@ class CatalogService:
         return self._cache.nbytes()
 
     async def _chunks(self, title: str, blocks: list[Block], tell: Progress) -> list[Chunk]:
-        def split() -> list[list[str]]:
-            return [[] if block.whole else split_sentences(block.text) for block in blocks]
-
-        sentences = await asyncio.to_thread(split)
+        sentences = await asyncio.to_thread(
+            lambda: [[] if block.whole else split_sentences(block.text) for block in blocks]
+        )
         every = [sentence for part in sentences for sentence in part]
         rows = await self.embed(every, _counted(tell, title, "sentences"))
         return await asyncio.to_thread(assemble, blocks, sentences, rows)

@@ -107,19 +107,12 @@ def open_brief(
         if answer["type"] != "error" or not answer["body"].get("retryable"):
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
-    obj.slots = {
-        "key": key,
-        "sha256": sha256,
-        "session": about["session"],
-        "accepted": about["accepted"],
-        "attempts": 0,
-        "answer": None,
-    }
+    obj.slots = {"key": key, "sha256": sha256, **about, "attempts": 0, "answer": None}
     root["unfinished"][mission_id] = obj
     root["unfinished"][_KEY + key] = mission_id
     mission = Mission(brief)
     write(root, mission_id, mission)
-    return Record(mission_id, mission, about["session"], about["accepted"], 0, None)
+    return Record(mission_id, mission, **about, attempts=0, answer=None)
 
 
 def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:

@@ -110,7 +110,14 @@ def back_up_source(
             made = Manifest(
                 time.time(), source.image_id, "", files, blobs, read_fork(path), manifest.FORMAT
             )
-            _switch(target, made)
+            for folder in ("parts", "blobs"):
+                sync_file(target / folder)
+            cross("backup.before")
+            disk.write_json(
+                target / manifest.NAME, made.to_plain()
+            )  # now it is the backup
+            cross("backup.switched")
+            _remove_unnamed(target, made)
     return {
         "folder": str(target),
         "tid": files[-1].tid,
@@ -272,16 +279,6 @@ def _take_blob(path: Path, place: Path, size: int, copier: Copier, *, copy: bool
         draft.chmod(0o400)
     draft.replace(place)
     return sha256
-
-
-def _switch(target: Path, made: Manifest) -> None:
-    """Make ``made`` the backup, and only then remove what it does not need."""
-    for folder in ("parts", "blobs"):
-        sync_file(target / folder)
-    cross("backup.before")
-    disk.write_json(target / manifest.NAME, made.to_plain())
-    cross("backup.switched")
-    _remove_unnamed(target, made)
 
 
 def _remove_unnamed(target: Path, listing: Manifest | None) -> None:

@@ -21,7 +21,7 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, marks, versions
 from bat_os.image.history.marks import failing, faults_of, uses_of
 from bat_os.image.history.versions import locate, version_of
-from bat_os.image.objects import Method, UvmObject, connection_of, ref_of, tree_of
+from bat_os.image.objects import Method, UvmObject, object_of, ref_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -168,9 +168,12 @@ def _matching(root: Root, origin: Origin) -> Iterator[tuple[UvmObject, Method]]:
 
 def _row(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
     version = method.versions[method.current]
+    return _facts(root, holder, method, version) | {"oid": ref_of(holder).oid}
+
+
+def _facts(root: Root, holder: UvmObject, method: Method, version: MethodVersion) -> dict[str, Any]:
     return {
         "object": holder.name or ref_of(holder).oid,
-        "oid": ref_of(holder).oid,
         "selector": method.selector,
         "version": version.number,
         "status": method.status_of(version),
@@ -181,7 +184,9 @@ def _row(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
 
 
 def _pick_again(root: Root, row: Mapping[str, Any]) -> versions.Picked:
-    holder = _object(root, row["oid"])
+    holder = object_of(root, row["oid"])
+    if holder is None:
+        raise NotFoundError(f"{row['object']} is not in the image any more")
     method = versions.own(holder, row["selector"])
     if method.current >= 0:
         raise ArgumentsError(f"{method.selector} has version {method.current + 1} by now")
@@ -189,13 +194,9 @@ def _pick_again(root: Root, row: Mapping[str, Any]) -> versions.Picked:
 
 
 def _method(root: Root, row: Mapping[str, Any]) -> Method | None:
-    method = _object(root, row["oid"]).slots.get(row["selector"])
+    holder = object_of(root, row["oid"])
+    method = None if holder is None else holder.slots.get(row["selector"])
     return method if isinstance(method, Method) else None
-
-
-def _object(root: Root, oid: str) -> UvmObject:
-    obj: UvmObject = connection_of(root).get(bytes.fromhex(oid))
-    return obj
 
 
 def _is_model(origin: Mapping[str, Any], value: str) -> bool:
@@ -238,18 +239,11 @@ def explain(
     holder, method = locate(obj, selector)
     version = version_of(method, number)
     origin = version.provenance
-    about = {
-        "object": holder.name or ref_of(holder).oid,
-        "selector": selector,
-        "version": version.number,
+    about = _facts(root, holder, method, version) | {
         "versions": len(method.versions),
         "current": version.number == method.current + 1,
-        "status": method.status_of(version),
-        "pinned": marks.pinned(root, method),
-        "tainted": marks.taint(root, method),
         "waiting": marks.waiting(root, method).get("version", 0),
         "source": version.source,
-        "sha256": version.sha256,
         "whole": version.is_whole,
         "origin": {key: origin[key] for key in _ORIGIN if key in origin},
         "drawn": origin.get("drawn", {}),
