@@ -56,6 +56,7 @@ OWN: Final[Mapping[str, Slash]] = {
     "quit": Slash("leave (Ctrl-D, too)"),
 }
 # Their last argument is a sentence: an apostrophe in it is not a quote.
+_OTHER_NAMES: Final = frozenset(name for verb in VERBS.values() for name in verb.hidden)
 _IN_WORDS: Final = frozenset(
     verb.name for verb in VERBS.values() for field in verb.fields if field.kind == "words"
 )
@@ -322,7 +323,7 @@ class SlashVerbs:
             BatError: There is no such verb, its words are wrong, or it fails.
         """
         name = line.partition(" ")[0]
-        if name not in self._parsers:
+        if name not in self._parsers and name not in _OTHER_NAMES:
             raise ArgumentsError(_unknown(name, self.table()))
         try:
             words = shlex.split(line)
