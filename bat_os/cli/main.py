@@ -88,7 +88,7 @@ def _run_chat(arguments: list[str]) -> int:
 
 def _run_batos(arguments: list[str]) -> int:
     if COMPLETING in os.environ:
-        from bat_os.cli.completion import answer
+        from bat_os.cli.parser import answer
         from bat_os.cli.verbs import make_parser as make_verbs
 
         answer(make_verbs())

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli import completion, upgrade
+from bat_os.cli import parser as completion
+from bat_os.cli import upgrade
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,

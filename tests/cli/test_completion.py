@@ -1,4 +1,4 @@
-"""bat_os.cli.completion: TAB, in real shells where they are installed."""
+"""bat_os.cli.parser: TAB, in real shells where they are installed."""
 
 import asyncio
 import os
@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from bat_os.cli.completion import SHELLS, write_script
 from bat_os.cli.main import COMPLETING
+from bat_os.cli.parser import SHELLS, write_script
 from tests.cli.clients import ENVIRON, verb
 from tests.kernels import ROOT
 
