@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
 from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
-from bat_os.engines.scripted import HashEmbedder, ScriptedEngine
-from bat_os.errors import ModelError, SettingsError
+from bat_os.engines.scripted import HashEmbedder, ScriptedEngine, read_script
+from bat_os.errors import ModelError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
@@ -71,7 +70,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
         SettingsError: The profile does not exist, or a script cannot be read.
     """
     scripted = settings.engine == "scripted"
-    script = _read_script(Path(settings.script)) if scripted else None
+    script = read_script(Path(settings.script)) if scripted else None
     image = ImageStore.open(settings.image or home.path / IMAGE)
     models = Models(image, home.path / "run", settings)
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
@@ -135,24 +134,3 @@ def _scripted_roster(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
     """Return a roster in which one script speaks for every persona."""
     profile = read_book().profile("tiny")
     return Roster(dict.fromkeys(profile.models, ScriptedEngine(script)), profile.personas, 1 << 40)
-
-
-def _read_script(path: Path) -> Callable[[Prompt, Sampling, int], str]:
-    """Return the script in ``path``: JSON lines {"contains": part of a prompt, "text": answer}.
-
-    The first line whose ``contains`` is in the prompt writes the method; BRICK's plan is
-    always the same.
-    """
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        rules = [(str(line["contains"]), str(line["text"])) for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"BATOS_SCRIPT={path}: {error!r}") from error
-
-    def answer(prompt: Prompt, sampling: Sampling, _index: int) -> str:
-        if sampling.schema is not None:
-            return '{"queries": ["how to write a method"]}'
-        asked = prompt.messages[-1][1] + prompt.prefill
-        return next((text for part, text in rules if part in asked), " pass")
-
-    return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, make_rows
-from bat_os.errors import ModelError
+from bat_os.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     import threading
@@ -181,3 +182,24 @@ class HashEmbedder:
 
     async def close(self) -> None:
         """Do nothing; there is nothing to free."""
+
+
+def read_script(path: Path) -> Callable[[Prompt, Sampling, int], str]:
+    """Return the script in ``path``: JSON lines {"contains": part of a prompt, "text": answer}.
+
+    The first line whose ``contains`` is in the prompt writes the method; BRICK's plan is
+    always the same.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rules = [(str(line["contains"]), str(line["text"])) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"BATOS_SCRIPT={path}: {error!r}") from error
+
+    def answer(prompt: Prompt, sampling: Sampling, _index: int) -> str:
+        if sampling.schema is not None:
+            return '{"queries": ["how to write a method"]}'
+        asked = prompt.messages[-1][1] + prompt.prefill
+        return next((text for part, text in rules if part in asked), " pass")
+
+    return answer
