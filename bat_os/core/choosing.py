@@ -13,7 +13,7 @@ import datetime as dt
 import math
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Choice:
     # candidate is any good
     status: str
     reason: str  # in one line
-    verdicts: tuple[Verdict, ...] = field(default=())  # all of them, with their votes
+    verdicts: tuple[Verdict, ...] = ()  # all of them, with their votes
     # when unsure, the best candidates of up to RIVALS different answers
-    rivals: tuple[Verdict, ...] = field(default=())
+    rivals: tuple[Verdict, ...] = ()
 
 
 def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:

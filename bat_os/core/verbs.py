@@ -89,7 +89,8 @@ _OBJECTS: Final = (
         Field("cascade", "flag", "have all personas work on what has to be learned", "--cascade",
               place="client")),
         reply=_RESULT,
-        note="Understood, it is a turn: no `accepted`, no events. Not understood, or `fresh`: as `brief`.",
+        note="Understood, it is a turn: no `accepted`, no events. Not understood, or `fresh`: "
+        "as `brief`.",
         examples=(
             "genesis_obj double 21", """genesis_obj setSlot '["colour", "red"]'""",
             "greeter_obj greet Ann loud=true", """greeter_obj greet '["Ann"]' '{"loud": true}'"""),

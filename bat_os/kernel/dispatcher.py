@@ -56,8 +56,6 @@ class Dispatcher:
     """Answers requests; knows nothing of sockets.
 
     Attributes:
-        context: The image and the ports.
-        scheduler: Runs missions.
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
         stop: Asks the kernel to shut down.
         others: The verbs that need neither scheduler nor dispatcher, by name.

@@ -55,7 +55,6 @@ class Kernel:
     """One process that serves a living image.
 
     Attributes:
-        context: The image and the ports.
         endpoints: Where to listen: address, token, keys. One at least has to be free; ``health``
             names those that are not.
         steps: What has to be done before missions can run: models into the image, the codex into

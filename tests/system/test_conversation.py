@@ -140,7 +140,7 @@ async def test_every_verb_works_after_a_slash_and_mistakes_are_answered_in_a_lin
         await terminal.until("name a file")
         await terminal.say("/find what's open")
         await terminal.until("LIKE")
-        await terminal.say("/status --json")
+        await terminal.say("/health --json")
         await terminal.until('"ready": true')
         await leave(terminal)
 

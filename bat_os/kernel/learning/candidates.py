@@ -67,11 +67,7 @@ class Similar:
 
 
 class Synthesis:
-    """Writes the candidates of one round.
-
-    Attributes:
-        target: The receiver.
-    """
+    """Writes the candidates of one round."""
 
     def __init__(
         self, context: KernelContext, record: Record, target: Target, text_feed: TextFeed

@@ -78,7 +78,6 @@ class CognitiveCycle:
     """Takes one mission from its stored state to its end.
 
     Attributes:
-        context: The image and the ports.
         emit: Called after every transition was committed, with the mission's id, the mission, and
             details for people.
         text_feed: Sends on the text that models write.

@@ -121,11 +121,7 @@ class Installation:
 
 
 class Validation:
-    """The VALIDATING step of one mission.
-
-    Attributes:
-        tested: What became of written tests, once there are any.
-    """
+    """The VALIDATING step of one mission."""
 
     def __init__(self, context: KernelContext, record: Record, target: Target) -> None:
         self._context = context
@@ -134,7 +130,7 @@ class Validation:
         self._brief = record.mission.brief
         self._drafts = _drafts_of(record.mission)
         self._examples = target.examples
-        self.tested: Tested | None = None
+        self.tested: Tested | None = None  # what became of written tests, once there are any
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
 
     async def judge(self) -> Choice:

@@ -30,24 +30,21 @@ class FairGate:
     @contextlib.asynccontextmanager
     async def enter(self, session: str) -> AsyncIterator[None]:
         """Hold a place; waits until it is this session's turn."""
-        await self._acquire(session)
+        if self._free:
+            self._free -= 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            self._lanes.setdefault(session, deque()).append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # it got the place in the same moment
+                    self._pass_on()
+                raise
         try:
             yield
         finally:
             self._pass_on()
-
-    async def _acquire(self, session: str) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._lanes.setdefault(session, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it got the place in the same moment
-                self._pass_on()
-            raise
 
     def _pass_on(self) -> None:
         while self._lanes:
