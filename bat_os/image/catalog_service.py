@@ -328,9 +328,9 @@ def codex_items(lines: Iterable[Mapping[str, str]]) -> list[Item]:
 def seed_items(seeds: Iterable[Seed]) -> list[Item]:
     """Return the documents that seeds become."""
     return [
-        (one.selector, [f"{wish}\n{one.source.splitlines()[0]}" for wish in one.wishes],
-         {"selector": one.selector, "source": one.source, "pure": one.pure})
-        for one in seeds
+        (seed.selector, [f"{wish}\n{seed.source.splitlines()[0]}" for wish in seed.wishes],
+         {"selector": seed.selector, "source": seed.source, "pure": seed.pure})
+        for seed in seeds
     ]  # fmt: skip
 
 

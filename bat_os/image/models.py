@@ -228,9 +228,7 @@ async def remove_model(
     """Remove a model or adapter in one transaction; return what that was.
 
     Files that no other model names are forgotten with it, and the next pack gives their
-    space on the disk back.
-
-    Its links in the folder ``links`` are removed too.
+    space on the disk back. Its links in the folder ``links`` are removed too.
 
     Returns:
         ``{"name", "files": how many were forgotten, "bytes": of those, "adapters": names of

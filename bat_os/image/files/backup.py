@@ -113,9 +113,7 @@ def back_up_source(
             for folder in ("parts", "blobs"):
                 sync_file(target / folder)
             cross("backup.before")
-            disk.write_json(
-                target / manifest.NAME, made.to_plain()
-            )  # now it is the backup
+            disk.write_json(target / manifest.NAME, made.to_plain())  # now it is the backup
             cross("backup.switched")
             _remove_unnamed(target, made)
     return {

@@ -192,6 +192,8 @@ def uses_of(
     """
     uses = dict(root.get(USES, {}).get(method._p_oid.hex(), _NONE))
     for (target, selector, caller), tally in (waiting or {}).items():
+        if selector != method.selector:
+            continue
         answering = _find_answering(root, target, selector)
         if answering is not None and answering[1] is method:
             uses |= _added(uses, method, caller, tally)
