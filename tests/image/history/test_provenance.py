@@ -78,6 +78,17 @@ async def test_what_was_learned_anew_meanwhile_is_left_alone(change, three, lear
     assert left["reason"] == "b has version 2 by now"
 
 
+async def test_a_method_whose_object_is_gone_is_left_out_with_the_reason(change, three):
+    def work(root, _):
+        recall.withdraw(root, Origin("mission", "m2"), recall_id="r", at=1.0)
+        root["recalls"]["r"]["methods"][0]["oid"] = "f" * 16  # as after a pack
+        return recall.withdrawn(root, "r")
+
+    picked, (left,) = await change(work)
+    assert picked == []
+    assert left["reason"] == "robot is not in the image any more"
+
+
 async def test_an_unknown_recall_is_not_found(change):
     with pytest.raises(NotFoundError, match="no recall 'x'"):
         await change(lambda root, _: recall.withdrawn(root, "x"))
