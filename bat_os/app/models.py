@@ -3,7 +3,7 @@
     profiles.toml > profile > one engine per model > Roster
     at start: missing models into the image (package, hub, folder), then lora_adapters/
     with a GPU: what suits it is packed to NF4 when it is stored, once
-    later: ``batos models add`` and ``remove`` change both the image and the roster
+    later: ``batos models add`` and ``remove`` change the image, and the model is unloaded
 
 Names the engines' classes; outside ``app`` only ``training`` does.
 """

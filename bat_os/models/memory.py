@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError, BatError, ModelMemoryError, NotFoundError
+from bat_os.errors import BatError, ModelMemoryError, NotFoundError
 from bat_os.models.profiles import show_size
 from bat_os.models.residency import LoadedModel, evictable, expiry, make_room
 
@@ -84,12 +84,6 @@ class ModelMemory:
         self.pinned: set[str] = set()  # names of those that stay
         self._move = asyncio.Lock()
 
-    def add(self, name: str, engine: ModelEngine, size: int) -> None:
-        """Add a model."""
-        if name in self.models:
-            raise ArgumentsError(f"there is a model {name} already; remove it first")
-        self.models[name] = KnownModel(name, engine, size)
-
     def get(self, name: str) -> KnownModel:
         """Return the model of that name."""
         if name not in self.models:
@@ -112,11 +106,6 @@ class ModelMemory:
         """Take the model out of memory; waits for what is being drawn."""
         async with self._move:
             await self._unload(model)
-
-    async def close(self, model: KnownModel) -> None:
-        """Close the engine of a model that was taken out of ``models``."""
-        async with self._move:
-            await model.engine.close()
 
     async def unload_others(self, model: KnownModel) -> bool:
         """Take all others out that may go; return True when there were any."""

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BusyError, ModelError, ModelMemoryError, ShuttingDownError
-from bat_os.models.memory import GPU, MemoryBudget, ModelMemory
+from bat_os.models.memory import GPU, KnownModel, MemoryBudget, ModelMemory
 from bat_os.models.residency import Waiting, next_up
 from bat_os.ports import Completion
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from bat_os.models.memory import KnownModel
     from bat_os.models.profiles import Assignment
     from bat_os.ports import ModelEngine, Prompt, Sampling
 
@@ -46,6 +45,8 @@ _CLOSED: Final = "the daemon is shutting down; ask again in a moment"
 
 class Roster:
     """The models of the personas: one budget of memory, one queue per device.
+
+    Naming a persona that has no model is a ModelError, naming an unknown model a NotFoundError.
 
     Args:
         models: Name -> engine.
@@ -71,14 +72,15 @@ class Roster:
         self._memory.pinned |= {assigned.model for assigned in assign.values() if assigned.pinned}
         self._devices = {HERE: Device(width=1)}
         self._waiting: dict[int, Ticket] = {}
-        self._running: dict[asyncio.Task[list[Completion]], Ticket] = {}
+        self._running: set[asyncio.Task[list[Completion]]] = set()
         self._sweeping: asyncio.Task[list[str]] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
         self._missed: set[tuple[str, str]] = set()
         self._closing = False
-        for name, engine in models.items():
-            self.add(name, engine, size=sizes.get(name, 0))
+        self._memory.models = {
+            name: KnownModel(name, engine, sizes.get(name, 0)) for name, engine in models.items()
+        }
 
     async def generate(
         self,
@@ -129,11 +131,7 @@ class Roster:
             self._leave(ticket)
 
     def model_of(self, persona: str) -> str:
-        """Return the name of the persona's model.
-
-        Raises:
-            ModelError: It has none.
-        """
+        """Return the name of the persona's model."""
         if persona not in self._assign:
             raise ModelError(f"{persona[:60]} has no model; its profile has to name one")
         return self._assign[persona].model
@@ -142,9 +140,6 @@ class Roster:
         """Return the adapter that the persona's requests are drawn through; "" for none.
 
         One that the model does not have is left out, and that is logged once.
-
-        Raises:
-            ModelError: The persona has no model.
         """
         model, assigned = self._model(persona), self._assign[persona]
         name = (assigned.writing if writing else "") or assigned.adapter
@@ -156,11 +151,7 @@ class Roster:
         return ""
 
     def digest_of(self, persona: str) -> str:
-        """Return the SHA-256 of the persona's model; "" before that is known.
-
-        Raises:
-            ModelError: The persona has no model.
-        """
+        """Return the SHA-256 of the persona's model; "" before that is known."""
         return self._model(persona).engine.digest
 
     def stats(self) -> dict[str, Any]:
@@ -174,28 +165,16 @@ class Roster:
         }
 
     def pin(self, model: str) -> None:
-        """Keep the model in memory once it is there.
-
-        Raises:
-            NotFoundError: There is no such model.
-        """
+        """Keep the model in memory once it is there."""
         self._memory.pinned.add(self._memory.get(model).name)
 
     def unpin(self, model: str) -> None:
-        """Let the model go when its memory is needed or its keep-alive is over.
-
-        Raises:
-            NotFoundError: There is no such model.
-        """
+        """Let the model go when its memory is needed or its keep-alive is over."""
         self._memory.pinned.discard(self._memory.get(model).name)
         self._arm()
 
     async def unload(self, model: str) -> None:
-        """Take the model out of memory, a pinned one too; waits for what is being drawn.
-
-        Raises:
-            NotFoundError: There is no such model.
-        """
+        """Take the model out of memory, a pinned one too; waits for what is being drawn."""
         await self._memory.unload(self._memory.get(model))
 
     async def sweep(self) -> list[str]:
@@ -211,33 +190,12 @@ class Roster:
         """
         self._memory.budgets[GPU] = MemoryBudget(budget, memory)
 
-    def add(self, name: str, engine: ModelEngine, *, size: int = 0) -> None:
-        """Add a model; personas assigned to it are served from now on.
-
-        Raises:
-            ArgumentsError: There is one of that name; remove it first.
-        """
-        self._memory.add(name, engine, size)
-
-    async def remove(self, name: str) -> None:
-        """Remove the model: requests that wait for it fail, those that it draws may finish.
-
-        Raises:
-            NotFoundError: There is no such model.
-        """
-        model = self._memory.get(name)
-        del self._memory.models[name]
-        self._refuse(ModelError(f"model {name} was removed; add it again, or choose another"), name)
-        running = [task for task, ticket in self._running.items() if ticket.model is model]
-        await asyncio.gather(*running, return_exceptions=True)
-        self._devices.pop(name, None)
-        await self._memory.close(model)
-
     async def close(self) -> None:
         """Fail what waits, stop what draws, and close the engines. Idempotent."""
         self._closing = True
         self._arm()
-        self._refuse(ShuttingDownError(_CLOSED))
+        while self._waiting:
+            self._waiting.popitem()[1].fail(ShuttingDownError(_CLOSED))
         tasks: list[asyncio.Task[Any]] = list(self._running)
         if self._sweeping is not None:
             tasks.append(self._sweeping)
@@ -289,7 +247,7 @@ class Roster:
                 ticket.model.users += 1
                 task = asyncio.create_task(self._serve(ticket), name=f"draw {rank.model}")
                 ticket.task = task
-                self._running[task] = ticket
+                self._running.add(task)
                 task.add_done_callback(partial(self._finish, ticket, device))
 
     async def _serve(self, ticket: Ticket) -> list[Completion]:
@@ -306,7 +264,7 @@ class Roster:
             return await ticket.draw(self._clock())
 
     def _finish(self, ticket: Ticket, device: Device, task: asyncio.Task[list[Completion]]) -> None:
-        del self._running[task]
+        self._running.discard(task)
         device.running -= 1
         ticket.model.users -= 1
         ticket.model.used(self._clock(), ticket.keep_alive)
@@ -318,12 +276,6 @@ class Roster:
         if not self._closing:
             self._start_next()
             self._arm()
-
-    def _refuse(self, error: ModelError | ShuttingDownError, model: str = "") -> None:
-        for number, ticket in list(self._waiting.items()):
-            if not model or ticket.model.name == model:
-                del self._waiting[number]
-                ticket.fail(error)
 
     def _wanted(self) -> set[str]:
         return {ticket.model.name for ticket in self._waiting.values()}
