@@ -119,7 +119,16 @@ async def send(
             accepted.set_result(str(body["brief_id"]))
         show(kind, body)
 
-    asking = asyncio.ensure_future(_ask(kernel, fields, hear, returns))
+    async def ask() -> dict[str, Any]:
+        while True:
+            try:
+                return await kernel.request("send", timeout=None, on_event=hear, **fields)
+            except KernelUnreachableError:
+                if not returns():
+                    raise
+            await asyncio.sleep(RETRY)
+
+    asking = asyncio.ensure_future(ask())
     try:
         return await asyncio.shield(asking)
     except asyncio.CancelledError:
@@ -128,18 +137,6 @@ async def send(
         if await asyncio.shield(asyncio.ensure_future(withdrawing)):
             raise asyncio.CancelledError(WITHDRAWN) from None
         raise
-
-
-async def _ask(
-    kernel: KernelClient, fields: Mapping[str, Any], hear: Listener, returns: Callable[[], bool]
-) -> dict[str, Any]:
-    while True:
-        try:
-            return await kernel.request("send", timeout=None, on_event=hear, **fields)
-        except KernelUnreachableError:
-            if not returns():
-                raise
-        await asyncio.sleep(RETRY)
 
 
 async def _withdraw(

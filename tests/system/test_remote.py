@@ -128,5 +128,5 @@ async def test_a_door_for_other_machines_without_keys_is_refused_at_the_start(ke
 async def test_a_client_that_is_not_let_in_is_told_what_may_be_wrong(key, remote):
     stranger = ClientKey(*make_pair(), key.server)
     async with KernelClient.remote(stranger, remote) as kernel:
-        with pytest.raises(KernelUnreachableError, match="and allow this key"):
+        with pytest.raises(KernelUnreachableError, match="is this key authorised"):
             await kernel.request("send", timeout=20, target="genesis_obj", selector="x")
