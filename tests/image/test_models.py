@@ -10,7 +10,7 @@ from ZODB.FileStorage import FileStorage
 from bat_os.errors import ArgumentsError, BlobError, NotFoundError
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.blobs import StoredModel
-from bat_os.image.files.pack import pack
+from bat_os.image.files.pack import clear_and_pack, pack
 from bat_os.image.models import (
     ingest_adapter,
     ingest_file,
@@ -202,7 +202,7 @@ async def test_a_model_that_is_replaced_leaves_no_files_behind(image, model):
     assert (listed["files"], listed["bytes"]) == (2, 15)
 
 
-async def test_files_of_an_intake_that_was_never_finished_go_with_the_next_pack(image, model):
+async def test_files_of_an_unfinished_intake_go_with_the_pack_that_a_person_starts(image, model):
     class Interrupted(Exception):  # noqa: N818 - stands for a killed process
         pass
 
@@ -214,6 +214,8 @@ async def test_files_of_an_intake_that_was_never_finished_go_with_the_next_pack(
         await ingest_folder(image, "m", model, progress=stop)
 
     await pack(image, days=0)
+    assert await image.transact(lambda root: len(root["files_by_sha256"]), note="t") > 0
+    await clear_and_pack(image, days=0)
     assert await image.transact(lambda root: list(root["files_by_sha256"]), note="t") == []
 
 

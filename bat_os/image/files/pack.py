@@ -117,17 +117,24 @@ def policy_of(root: Mapping[str, Any]) -> Policy:
 async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
     """Forget what was superseded more than ``days`` ago, while the image serves.
 
-    Files that unfinished additions of models left become history before.
-
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``days``, ``before`` and ``after``
         (bytes of the image file), ``blobs`` (bytes of blobs removed), ``seconds``.
     """
     convert({"days": days}, Policy, ArgumentsError)
-    await image.transact(remove_strays, note="remove files of unfinished additions")
     entry = await in_thread(lambda _: _pack(image.database, days))
     await image.transact(lambda root: add_to_chronicle(root, entry), note="chronicle a pack")
     return entry
+
+
+async def clear_and_pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
+    """Do what ``pack`` does, after the files of unfinished additions of models were forgotten.
+
+    For a person who wants the room. A pack that nobody asked for keeps those files: the addition
+    may resume.
+    """
+    await image.transact(remove_strays, note="remove files of unfinished additions")
+    return await pack(image, days=days)
 
 
 async def pack_if_due(

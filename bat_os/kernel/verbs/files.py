@@ -110,7 +110,8 @@ async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
     if body["policy"] is not None:
         return await housekeeping.set_policy(image, body["policy"])
     days = body["days"]
-    return await housekeeping.pack(image, days=housekeeping.KEEP_DAYS if days is None else days)
+    kept = housekeeping.KEEP_DAYS if days is None else days
+    return await housekeeping.clear_and_pack(image, days=kept)
 
 
 async def space(image: ImageStore, body: Body) -> dict[str, Any]:
