@@ -210,22 +210,15 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A message that learned code sends while it runs.
+    """A message that learned code sends while it runs."""
 
-    Attributes:
-        target: A Ref that the call was given, or a text: the name of a slot that holds a
-            Ref, or the name of an object that it may reach. The kernel decides.
-        selector: The message.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
-        delta: What the call had changed before the send; the kernel applies it first.
-    """
-
+    # A Ref that the call was given, or a text: the name of a slot that holds a Ref, or the name of
+    # an object that it may reach. The kernel decides.
     target: Ref | str
-    selector: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    delta: Delta
+    selector: str  # the message
+    args: tuple[Any, ...]  # positional arguments
+    kwargs: Mapping[str, Any]  # keyword arguments
+    delta: Delta  # what the call had changed before the send; the kernel applies it first
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,19 +46,12 @@ NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to install.
+    """One thing to install."""
 
-    Attributes:
-        name: Of its stamp.
-        label: For people.
-        arguments: For ``pip install``; if empty, there is nothing to do.
-        content: A change of this text repeats the step.
-    """
-
-    name: str
-    label: str
-    arguments: tuple[str, ...]
-    content: str
+    name: str  # of its stamp
+    label: str  # for people
+    arguments: tuple[str, ...]  # for ``pip install``; if empty, there is nothing to do
+    content: str  # A change of this text repeats the step
 
 
 class Setup:

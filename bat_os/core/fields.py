@@ -169,39 +169,25 @@ AT: Final = Field("at", "moment", "answer as of this moment", word="--at", shown
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing that can be asked for.
+    """One thing that can be asked for."""
 
-    Attributes:
-        name: On the wire and on the command line.
-        help: What it does, in a phrase.
-        fields: What it takes.
-        reply: The body of its last reply, in the notation of ``schema_of``.
-        prints: What ``--json`` prints on the command line, where that differs.
-        note: What else the page about the wire says of its answer.
-        examples: Command lines, without ``batos`` and the verb.
-        aliases: Other names on the wire.
-        hidden: Other names on the command line, which no list shows.
-        on: Where there is such a verb: on the wire, on the command line, or on both.
-        access: It ``reads`` and changes nothing; with ``past`` it can also be asked of another
-            moment, with ``at``.
-        needs_home: On the command line it needs a home directory that can be used.
-        seconds: How long a client waits for the answer.
-        body: The fields of a request's body by name.
-    """
-
-    name: str
-    help: str
-    fields: tuple[Field, ...] = ()
-    reply: str = ""
-    prints: str = ""
-    note: str = ""
-    examples: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
+    name: str  # on the wire and on the command line
+    help: str  # what it does, in a phrase
+    fields: tuple[Field, ...] = ()  # what it takes
+    reply: str = ""  # the body of its last reply, in the notation of ``schema_of``
+    prints: str = ""  # what ``--json`` prints on the command line, where that differs
+    note: str = ""  # what else the page about the wire says of its answer
+    examples: tuple[str, ...] = ()  # command lines, without ``batos`` and the verb
+    aliases: tuple[str, ...] = ()  # other names on the wire
+    hidden: tuple[str, ...] = ()  # other names on the command line, which no list shows
+    # where there is such a verb: on the wire, on the command line, or on both
     on: Literal["both", "wire", "command line"] = "both"
+    # it ``reads`` and changes nothing; with ``past`` it can also be asked of another moment, with
+    # ``at``
     access: Literal["writes", "reads", "past"] = "writes"
-    needs_home: bool = True
-    seconds: float = 10.0
+    needs_home: bool = True  # on the command line it needs a home directory that can be used
+    seconds: float = 10.0  # how long a client waits for the answer
+    # the fields of a request's body by name
     body: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -52,15 +52,12 @@ _PLANS: Final[tuple[tuple[str, list[str], dict[str, Any]], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question to a model.
+    """One question to a model."""
 
-    Attributes:
-        messages: (role, text) pairs; role is ``system``, ``user`` or ``assistant``.
-        prefill: How the answer begins; the model goes on from there, and the completion's
-            text does not repeat it.
-    """
-
+    # (role, text) pairs; role is ``system``, ``user`` or ``assistant``
     messages: tuple[tuple[str, str], ...]
+    # how the answer begins; the model goes on from there, and the completion's text does not repeat
+    # it
     prefill: str = ""
 
 

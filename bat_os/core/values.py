@@ -42,15 +42,10 @@ _WIRE_INT: Final = 1 << 63
 
 
 class Counted(str):
-    """A line about long work that also says in numbers how far it has come.
+    """A line about long work that also says in numbers how far it has come."""
 
-    Attributes:
-        done: Pieces that are finished.
-        total: Pieces in all.
-    """
-
-    done: int
-    total: int
+    done: int  # pieces that are finished
+    total: int  # pieces in all
 
     def __new__(cls, text: str, done: int, total: int) -> Self:
         """Return the line; it is a text wherever the numbers do not matter."""

@@ -50,17 +50,11 @@ _CHILD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a file says.
+    """What a file says."""
 
-    Attributes:
-        title: From its own description; often "".
-        text: Plain text of a PDF, Markdown of a page.
-        pages: Of a PDF; 0 for HTML.
-    """
-
-    title: str
-    text: str
-    pages: int = 0
+    title: str  # from its own description; often ""
+    text: str  # plain text of a PDF, Markdown of a page
+    pages: int = 0  # of a PDF; 0 for HTML
 
 
 def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> Extract:

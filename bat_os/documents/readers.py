@@ -58,22 +58,16 @@ _HEAD: Final = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text to learn.
+    """A text to learn."""
 
-    Attributes:
-        title: For people.
-        text: All of it; Markdown where the file had headings.
-        source: The file's path from the root on, so that a file is the same one from every
-            folder; "" for standard input, where each text is a document of its own.
-        kind: Of the catalog's kinds; always ``document`` here.
-        meta: ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and
-            ``language`` of code or ``pages`` of a PDF.
-    """
-
-    title: str
-    text: str
+    title: str  # for people
+    text: str  # all of it; Markdown where the file had headings
+    # the file's path from the root on, so that a file is the same one from every folder; "" for
+    # standard input, where each text is a document of its own
     source: str
-    kind: str = "document"
+    kind: str = "document"  # of the catalog's kinds; always ``document`` here
+    # ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and ``language``
+    # of code or ``pages`` of a PDF
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -80,13 +80,9 @@ class StoredModel(Persistent):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A file that is ready to become a blob.
+    """A file that is ready to become a blob."""
 
-    Attributes:
-        place: Where it lies; removed by ``discard``.
-    """
-
-    place: Path
+    place: Path  # where it lies; removed by ``discard``
     sha256: str
     size: int
 

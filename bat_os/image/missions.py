@@ -60,21 +60,14 @@ WHO: Final[dict[State, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored mission.
+    """A stored mission."""
 
-    Attributes:
-        id: Its id; ids sort by the time they were given.
-        accepted: Unix time.
-        attempts: How many kernels took it up after its first, and died or run it now.
-        answer: Body of the final reply, once the mission has ended; else None.
-    """
-
-    id: str
+    id: str  # its id; ids sort by the time they were given
     mission: Mission
     session: str
-    accepted: float
-    attempts: int
-    answer: dict[str, Any] | None
+    accepted: float  # unix time
+    attempts: int  # how many kernels took it up after its first, and died or run it now
+    answer: dict[str, Any] | None  # body of the final reply, once the mission has ended; else None
 
 
 def brief_digest(brief: Brief) -> str:

@@ -64,11 +64,7 @@ def run_primitive(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> Any:
-    """Return what a primitive answers.
-
-    Raises:
-        ArgumentsError: It takes other arguments.
-    """
+    """Return what a primitive answers."""
     names, run = PRIMITIVES[selector]
     plain = [name.rstrip("?") for name in names]
     given = dict(zip(plain, args, strict=False)) | dict(kwargs)

@@ -91,19 +91,13 @@ def _line_end(line: str) -> str:
 
 @dataclass(slots=True)
 class _Ways:
-    """The states in which a block is left, by way out: a bit set each.
+    """The states in which a block is left, by way out: a bit set each."""
 
-    Attributes:
-        end: At the end of the block.
-        breaks: By ``break``; ``continues``, ``raises`` likewise.
-        returns: By each ``return`` statement.
-    """
-
-    end: int = 0
-    breaks: int = 0
+    end: int = 0  # at the end of the block
+    breaks: int = 0  # by ``break``; ``continues``, ``raises`` likewise
     continues: int = 0
     raises: int = 0
-    returns: dict[ast.Return, int] = field(default_factory=dict)
+    returns: dict[ast.Return, int] = field(default_factory=dict)  # by each ``return`` statement
 
     def add_jumps(self, other: _Ways, *, loops: bool = True) -> None:
         """Add all ways of ``other`` but its end; ``loops`` says whether break and continue too."""

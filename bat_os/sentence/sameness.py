@@ -77,31 +77,21 @@ _GAPPED: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class English:
-    """The words of english.toml.
+    """The words of english.toml."""
 
-    Attributes:
-        table: What is said, word by word, to the concepts that it means; () for none.
-        longest: How many words the longest key of ``table`` has.
-        known: What inflected words are led back to.
-        actions: Concepts of what is done; ``measures``: of what is measured.
-        turns: Concepts that have to be in both requests.
-        units: Measures, and what else is counted.
-        asking: Words that mean no concept.
-        fillers: Words that do not count in a quick comparison; ``contrasts``: those that decide it.
-        asking_in_names: Words that do not count in a selector.
-    """
-
+    # what is said, word by word, to the concepts that it means; () for none
     table: Mapping[tuple[str, ...], tuple[str, ...]]
-    longest: int
-    known: frozenset[str]
-    actions: frozenset[str]
+    longest: int  # how many words the longest key of ``table`` has
+    known: frozenset[str]  # what inflected words are led back to
+    actions: frozenset[str]  # concepts of what is done; ``measures``: of what is measured
     measures: frozenset[str]
-    turns: frozenset[str]
-    units: frozenset[str]
-    asking: frozenset[str]
+    turns: frozenset[str]  # concepts that have to be in both requests
+    units: frozenset[str]  # measures, and what else is counted
+    asking: frozenset[str]  # words that mean no concept
+    # words that do not count in a quick comparison; ``contrasts``: those that decide it
     fillers: frozenset[str]
     contrasts: frozenset[str]
-    asking_in_names: frozenset[str]
+    asking_in_names: frozenset[str]  # words that do not count in a selector
 
 
 @cache

@@ -31,15 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Paths under one home directory.
+    """Paths under one home directory."""
 
-    Attributes:
-        path: The directory itself, absolute.
-        trial: A kernel on trial serves it, at endpoints that no client knows.
-    """
-
-    path: Path
-    trial: bool = False
+    path: Path  # the directory itself, absolute
+    trial: bool = False  # A kernel on trial serves it, at endpoints that no client knows
 
     @classmethod
     def find(cls, environ: Mapping[str, str], root: Path) -> Home:

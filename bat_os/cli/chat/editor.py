@@ -163,20 +163,14 @@ LEAST: Final = 2  # characters of a word before names are offered unasked
 
 @dataclass(frozen=True, slots=True)
 class Slash:
-    """What can follow a slash.
+    """What can follow a slash."""
 
-    Attributes:
-        help: One line.
-        options: ``--fresh`` and the like.
-        places: What its words are, in order: ``object``, ``selector``, ``file``; the last
-            counts for all further words.
-        choices: Words that are allowed, by place.
-    """
-
-    help: str
-    options: tuple[str, ...] = ()
+    help: str  # one line
+    options: tuple[str, ...] = ()  # ``--fresh`` and the like
+    # what its words are, in order: ``object``, ``selector``, ``file``; the last counts for all
+    # further words
     places: tuple[str, ...] = ()
-    choices: tuple[tuple[str, ...], ...] = ()
+    choices: tuple[tuple[str, ...], ...] = ()  # words that are allowed, by place
 
 
 class ChatCompleter(Completer):

@@ -143,20 +143,13 @@ ON_COMMAND_LINE: Final = Hints("--fresh learns it anew", '--as "selector(values)
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What a sentence was taken for.
+    """What a sentence was taken for."""
 
-    Attributes:
-        wish: The message to send.
-        by: ``call``, ``rules``, ``known``, ``talk``, ``skill``, ``both`` or ``model``.
-        note: One line for the person who said it, or "".
-        reply: The answer, if nothing has to be sent.
-        near: Similar known skills, the nearest first; only a person can tell if one is meant.
-    """
-
-    wish: Translated
-    by: str
-    note: str = ""
-    reply: str = ""
+    wish: Translated  # the message to send
+    by: str  # ``call``, ``rules``, ``known``, ``talk``, ``skill``, ``both`` or ``model``
+    note: str = ""  # one line for the person who said it, or ""
+    reply: str = ""  # the answer, if nothing has to be sent
+    # similar known skills, the nearest first; only a person can tell if one is meant
     near: tuple[Near, ...] = ()
 
 

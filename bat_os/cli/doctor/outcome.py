@@ -20,83 +20,53 @@ BROKEN: Final = "broken"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One line of the doctor.
+    """One line of the doctor."""
 
-    Attributes:
-        name: What was checked; programs rely on it.
-        state: ``ok``, ``warning`` or ``broken``.
-        found: The finding, for people.
-        advice: What to do, if possible as a command; "" for ``ok``.
-    """
-
-    name: str
-    state: str
-    found: str
-    advice: str = ""
+    name: str  # what was checked; programs rely on it
+    state: str  # ``ok``, ``warning`` or ``broken``
+    found: str  # the finding, for people
+    advice: str = ""  # what to do, if possible as a command; "" for ``ok``
 
 
 @dataclass(frozen=True, slots=True)
 class KernelFacts:
-    """How the kernel answers.
+    """How the kernel answers."""
 
-    Attributes:
-        health: Its answer to ``health``; empty if there is none.
-        pid: Of the kernel in ``run/endpoint.json``; 0 if there is none.
-        alive: A process with this pid has run since before the file was written.
-        trouble: Why an expected kernel does not answer, or "".
-    """
-
+    # its answer to ``health``; empty if there is none
     health: Mapping[str, Any] = field(default_factory=dict)
-    pid: int = 0
-    alive: bool = False
-    trouble: str = ""
+    pid: int = 0  # of the kernel in ``run/endpoint.json``; 0 if there is none
+    alive: bool = False  # A process with this pid has run since before the file was written
+    trouble: str = ""  # why an expected kernel does not answer, or ""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What was found inside the image; read without its lock, and never written.
+    """What was found inside the image; read without its lock, and never written."""
 
-    Attributes:
-        about: The image's own facts: ``format``, ``id``, ``created``; empty for an image
-            that no kernel has started yet.
-        objects: Number of root objects.
-        models: As ``image.models.list_models`` returns them; empty if the blobs are missing.
-        has_blobs: Whether its folder of blobs exists.
-        cut_off: Bytes at its end that are part of an unfinished transaction.
-        trouble: Why it cannot be read, or "".
-        advice: What to do about that.
-    """
-
+    # the image's own facts: ``format``, ``id``, ``created``; empty for an image that no kernel has
+    # started yet
     about: Mapping[str, Any] = field(default_factory=dict)
-    objects: int = 0
+    objects: int = 0  # number of root objects
+    # as ``image.models.list_models`` returns them; empty if the blobs are missing
     models: tuple[Mapping[str, Any], ...] = ()
-    has_blobs: bool = False
-    cut_off: int = 0
-    trouble: str = ""
-    advice: str = ""
+    has_blobs: bool = False  # whether its folder of blobs exists
+    cut_off: int = 0  # bytes at its end that are part of an unfinished transaction
+    trouble: str = ""  # why it cannot be read, or ""
+    advice: str = ""  # what to do about that
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every check may use.
+    """What every check may use."""
 
-    Attributes:
-        home: Home directory; it may be missing.
-        root: The folder of run.sh and requirements.txt.
-        environ: The environment of this process.
-        settings: The settings of the home; the defaults if those are invalid.
-        kernel: How the kernel answers.
-        image: What is inside the image; None without a readable file.
-        quick: Skip what takes seconds.
-    """
-
-    home: Home
-    root: Path
-    environ: Mapping[str, str]
+    home: Home  # home directory; it may be missing
+    root: Path  # the folder of run.sh and requirements.txt
+    environ: Mapping[str, str]  # the environment of this process
+    # the settings of the home; the defaults if those are invalid
     settings: Settings = field(default_factory=Settings)
-    kernel: KernelFacts = field(default_factory=KernelFacts)
-    image: ImageFacts | None = None
-    quick: bool = False
+    kernel: KernelFacts = field(default_factory=KernelFacts)  # how the kernel answers
+    image: ImageFacts | None = None  # what is inside the image; None without a readable file
+    quick: bool = False  # skip what takes seconds
 
 
 def ok(name: str, found: str) -> Outcome:

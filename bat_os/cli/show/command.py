@@ -76,15 +76,11 @@ def _show_json(body: Mapping[str, Any], screen: Screen) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a verb of the command line does beyond what the table of verbs says.
+    """What a verb of the command line does beyond what the table of verbs says."""
 
-    Attributes:
-        show: Writes the body for people; ``--json`` writes it as it is.
-        run: Returns the body to show.
-    """
-
+    # writes the body for people; ``--json`` writes it as it is
     show: Callable[[Mapping[str, Any], Screen], None] = _show_json
-    run: Callable[[Ask], Awaitable[Mapping[str, Any]]] = _send_request
+    run: Callable[[Ask], Awaitable[Mapping[str, Any]]] = _send_request  # returns the body to show
 
 
 def _read_value(field: Field, given: Any) -> Any:

@@ -39,15 +39,11 @@ HASHERS: Final = 4  # hashing is most of the work, and lets other threads run
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be backed up.
-
-    Attributes:
-        sums: Oid of a blob in hexadecimal -> the SHA-256 that the image records.
-    """
+    """What is to be backed up."""
 
     storage: Any
     image_id: str
-    sums: dict[str, str]
+    sums: dict[str, str]  # oid of a blob in hexadecimal -> the SHA-256 that the image records
 
 
 @dataclass(frozen=True, slots=True)

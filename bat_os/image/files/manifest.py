@@ -36,31 +36,22 @@ _FileName = Annotated[str, text(22, pattern=_FILE, takes="the name of an image f
 
 
 class Part(Record, frozen=True):
-    """A piece of an image file.
+    """A piece of an image file."""
 
-    Attributes:
-        name: In the folder ``parts``.
-    """
-
+    # in the folder ``parts``
     name: Annotated[str, text(37, pattern=r"[0-9a-f]{32}\.part", takes="the name of a part")]
     size: _Size
     sha256: _Sha
 
 
 class ImageFile(Record, frozen=True):
-    """An image file, whole up to a transaction.
+    """An image file, whole up to a transaction."""
 
-    Attributes:
-        name: ``image.fs``, or ``image.fs.fork/N.fs`` of a fork.
-        tid: Of the last transaction, in hexadecimal.
-        inode: Device and number of the file that was read; one that only grows keeps them.
-        parts: In order.
-    """
-
-    name: _FileName
-    tid: _Id
+    name: _FileName  # ``image.fs``, or ``image.fs.fork/N.fs`` of a fork
+    tid: _Id  # of the last transaction, in hexadecimal
+    # device and number of the file that was read; one that only grows keeps them
     inode: tuple[int, int]
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...]  # in order
 
     @property
     def size(self) -> int:
@@ -69,16 +60,11 @@ class ImageFile(Record, frozen=True):
 
 
 class BlobFile(Record, frozen=True):
-    """A blob.
+    """A blob."""
 
-    Attributes:
-        of: Name of the image file it belongs to.
-        tid: Of the transaction that stored it.
-    """
-
-    of: _FileName
+    of: _FileName  # name of the image file it belongs to
     oid: _Id
-    tid: _Id
+    tid: _Id  # of the transaction that stored it
     size: _Size
     sha256: _Sha
 
@@ -89,19 +75,14 @@ class BlobFile(Record, frozen=True):
 
 
 class Manifest(Record, frozen=True):
-    """All that a backup holds.
-
-    Attributes:
-        files: The image file, last; before it, what a fork began with.
-        fork: The fork's record, or an empty map.
-    """
+    """All that a backup holds."""
 
     made: float
     image_id: Annotated[str, text(200)]
     reason: Annotated[str, text(10_000)]
-    files: tuple[ImageFile, ...]
+    files: tuple[ImageFile, ...]  # the image file, last; before it, what a fork began with
     blobs: tuple[BlobFile, ...]
-    fork: dict[str, Any]
+    fork: dict[str, Any]  # the fork's record, or an empty map
     format: Literal[1]
 
     def __post_init__(self) -> None:

@@ -72,17 +72,11 @@ _METHODS: Final = ("bat_os.image.objects.Method", "bat_os.image.objects.MethodVe
 
 
 class Policy(Record, frozen=True):
-    """What the owner wants of packing unasked; kept in the image.
+    """What the owner wants of packing unasked; kept in the image."""
 
-    Attributes:
-        auto: Whether it is done at all.
-        days: Of history to keep.
-        floor: Bytes below which a file is not worth it.
-    """
-
-    auto: bool = True
-    days: Annotated[float, number(0, MAX_DAYS)] = KEEP_DAYS
-    floor: Annotated[int, Meta(ge=0)] = FLOOR
+    auto: bool = True  # whether it is done at all
+    days: Annotated[float, number(0, MAX_DAYS)] = KEEP_DAYS  # of history to keep
+    floor: Annotated[int, Meta(ge=0)] = FLOOR  # bytes below which a file is not worth it
 
 
 def should_pack(size: int, packed: int, since: float, policy: Policy) -> bool:

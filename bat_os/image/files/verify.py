@@ -65,15 +65,10 @@ _ADVICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is not what was committed.
+    """One thing that is not what was committed."""
 
-    Attributes:
-        kind: ``record``, ``method``, ``mission``, ``document``, ``index`` or ``file``.
-        key: Which one, so that it can be found again.
-    """
-
-    kind: str
-    key: str
+    kind: str  # ``record``, ``method``, ``mission``, ``document``, ``index`` or ``file``
+    key: str  # which one, so that it can be found again
     what: str
     why: str
 

@@ -42,14 +42,10 @@ _DOCSTRING: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a version is found by.
+    """What a version is found by."""
 
-    Attributes:
-        text: Wish and signature, as ``install`` had them.
-        kinds: Of the arguments that it was made for, or None where that is not known.
-    """
-
-    text: str
+    text: str  # wish and signature, as ``install`` had them
+    # of the arguments that it was made for, or None where that is not known
     kinds: tuple[str, ...] | None
 
 

@@ -218,18 +218,12 @@ def _counted(counts: Mapping[Any, int], key: Any, more: int) -> dict[Any, int]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A method that failed to answer a message.
+    """A method that failed to answer a message."""
 
-    Attributes:
-        target: Oid of the receiver.
-        sha256: Of the source that failed.
-        call: Digest of the message with its arguments; tells different ones apart.
-    """
-
-    target: str
+    target: str  # oid of the receiver
     selector: str
-    sha256: str
-    call: str
+    sha256: str  # of the source that failed
+    call: str  # digest of the message with its arguments; tells different ones apart
     kind: str
     text: str
 

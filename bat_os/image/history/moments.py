@@ -279,17 +279,12 @@ class PastImage(ImageStore):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transaction of the history.
+    """A transaction of the history."""
 
-    Attributes:
-        tid: Its id, 16 hexadecimal digits.
-        mission: On whose behalf, or "".
-    """
-
-    tid: str
+    tid: str  # its id, 16 hexadecimal digits
     at: float
     note: str
-    mission: str
+    mission: str  # on whose behalf, or ""
 
 
 async def list_changes(image: ImageStore, after: str, until: str) -> list[Change]:

@@ -36,15 +36,10 @@ MIN_DIGEST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What methods are looked for by.
+    """What methods are looked for by."""
 
-    Attributes:
-        kind: One of ORIGINS.
-        value: Name or digest of a model, name of an adapter, id of a document or mission.
-    """
-
-    kind: str
-    value: str
+    kind: str  # one of ORIGINS
+    value: str  # name or digest of a model, name of an adapter, id of a document or mission
 
     def matches(self, version: MethodVersion) -> bool:
         """Return whether ``version`` comes from there."""

@@ -35,44 +35,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """A method to install.
-
-    Attributes:
-        source: Audited module text.
-        status: ``verified``, ``provisional`` or ``taught``.
-        summary: What it is found by: wish, signature, docstring.
-        vector: Embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is.
-        kinds: Of the arguments that it was made for (``bat_os.core.brief.kinds``), or None.
-    """
+    """A method to install."""
 
     selector: str
-    source: str
-    status: str
+    source: str  # audited module text
+    status: str  # ``verified``, ``provisional`` or ``taught``
     provenance: Mapping[str, Any]
-    summary: str
+    summary: str  # what it is found by: wish, signature, docstring
+    # embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is
     vector: NDArray[np.float32] | None = None
+    # of the arguments that it was made for (``bat_os.core.brief.kinds``), or None
     kinds: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """A version that may become current, as plain data.
+    """A version that may become current, as plain data."""
 
-    Attributes:
-        oid: Of the object that has the method.
-        source: Its text, which has its recorded hash.
-        examples: What it has to reproduce.
-        seen: State of the method when it was read; ``make_current`` compares it.
-    """
-
-    oid: str
+    oid: str  # of the object that has the method
     selector: str
     number: int
-    source: str
+    source: str  # its text, which has its recorded hash
     sha256: str
-    examples: tuple[Mapping[str, Any], ...]
+    examples: tuple[Mapping[str, Any], ...]  # what it has to reproduce
     summary: Summary
-    seen: tuple[int, int, int]
+    seen: tuple[int, int, int]  # state of the method when it was read; ``make_current`` compares it
 
 
 def locate(obj: UvmObject, selector: str) -> tuple[UvmObject, Method]:

@@ -133,15 +133,10 @@ _KEY_BYTES: Final = 8
 
 @dataclass(frozen=True)
 class ShippedVectors:
-    """Vectors by text.
+    """Vectors by text."""
 
-    Attributes:
-        probe: Their model's vector for ``PROBE``.
-        rows: int8 vectors; ids are the first 64 bits of the texts' SHA-256, ascending.
-    """
-
-    probe: NDArray[np.float32]
-    rows: VectorRows
+    probe: NDArray[np.float32]  # their model's vector for ``PROBE``
+    rows: VectorRows  # int8 vectors; ids are the first 64 bits of the texts' SHA-256, ascending
 
     @classmethod
     def make(

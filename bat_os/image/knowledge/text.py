@@ -57,23 +57,15 @@ def make_okapi() -> Any:
 
 @dataclass(frozen=True)
 class PostingRows:
-    """Words of n passages: k of them, in p pairs of word and passage.
+    """Words of n passages: k of them, in p pairs of word and passage."""
 
-    Attributes:
-        ids: int64 ``(n,)``, ascending.
-        lengths: uint32 ``(n,)``, words per passage.
-        keys: uint64 ``(k,)``, hashes of words, ascending.
-        starts: uint32 ``(k + 1,)``; word i has the pairs from ``starts[i]`` on.
-        rows: uint32 or, up to 65,536 passages, uint16 ``(p,)``: which passage.
-        counts: uint8 ``(p,)``: how often, at most 255.
-    """
-
-    ids: NDArray[np.int64]
-    lengths: NDArray[np.uint32]
-    keys: NDArray[np.uint64]
-    starts: NDArray[np.uint32]
+    ids: NDArray[np.int64]  # int64 ``(n,)``, ascending
+    lengths: NDArray[np.uint32]  # uint32 ``(n,)``, words per passage
+    keys: NDArray[np.uint64]  # uint64 ``(k,)``, hashes of words, ascending
+    starts: NDArray[np.uint32]  # uint32 ``(k + 1,)``; word i has the pairs from ``starts[i]`` on
+    # uint32 or, up to 65,536 passages, uint16 ``(p,)``: which passage
     rows: NDArray[np.unsignedinteger]
-    counts: NDArray[np.uint8]
+    counts: NDArray[np.uint8]  # uint8 ``(p,)``: how often, at most 255
 
     @classmethod
     def build(cls, ids: NDArray[np.int64], texts: Sequence[Iterable[str]]) -> Self:

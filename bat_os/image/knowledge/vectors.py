@@ -37,17 +37,11 @@ _WORD_BITS: Final = 64
 
 @dataclass(frozen=True)
 class VectorRows:
-    """Vectors of n passages, of d dimensions.
+    """Vectors of n passages, of d dimensions."""
 
-    Attributes:
-        ids: int64 ``(n,)``, ascending.
-        scales: float32 ``(n,)``; a vector is its codes times its scale.
-        codes: int8 ``(n, d)``.
-    """
-
-    ids: NDArray[np.int64]
-    scales: NDArray[np.float32]
-    codes: NDArray[np.int8]
+    ids: NDArray[np.int64]  # int64 ``(n,)``, ascending
+    scales: NDArray[np.float32]  # float32 ``(n,)``; a vector is its codes times its scale
+    codes: NDArray[np.int8]  # int8 ``(n, d)``
 
     @classmethod
     def quantize(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:

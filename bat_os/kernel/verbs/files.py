@@ -248,12 +248,6 @@ async def prove(mind: KernelContext, target: str, selector: str, version: Method
 
     Its source is audited, and the examples in its provenance run on ``target``, which changes
     nothing.
-
-    Raises:
-        AuditError: The guardian refuses the source.
-        DraftsError: It does not reproduce an example.
-        CellError: It fails on an example.
-        NotFoundError: No such target.
     """
     source = await asyncio.to_thread(mind.guardian.repair, version.source, selector)
     if findings := (await asyncio.to_thread(mind.guardian.audit, source, selector)).lines():
@@ -277,11 +271,7 @@ def _examples(root: Root, content: Mapping[str, Any]) -> list[Mapping[str, Any]]
 
 
 def put_in(root: Root, target: UvmObject, skill: Skill) -> int:
-    """Make the skill current in ``target`` unless it is; return the number of its version.
-
-    Raises:
-        ArgumentsError: A slot of the object has the name.
-    """
+    """Make the skill current in ``target`` unless it is; return the number of its version."""
     known = target.slots.get(skill.selector)
     if known is not None and not isinstance(known, Method):
         raise ArgumentsError(f"{skill.selector} is a slot of the object already")

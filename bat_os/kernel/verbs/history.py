@@ -268,12 +268,7 @@ async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool)
 async def _check(
     mind: KernelContext, picked: Picked, examples: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Run the examples on the version.
-
-    Raises:
-        DraftsError: It does not reproduce one, or fails on it.
-        BatError: The cell is not available.
-    """
+    """Run the examples on the version."""
     call = Candidate(picked.selector, picked.source)
     try:
         await check_examples(mind, Brief(picked.oid, picked.selector), call, examples)
@@ -336,10 +331,6 @@ async def draw_again(mind: KernelContext, origin: Mapping[str, Any]) -> str:
     Args:
         mind: Whose roster draws.
         origin: Provenance of a version that has ``drawn``.
-
-    Raises:
-        ArgumentsError: The recorded prompt does not have the recorded hash.
-        ModelError: The persona thinks with another model or adapter now, or cannot.
     """
     drawn, persona, roster = origin["drawn"], origin["persona"], mind.roster
     prompts = [

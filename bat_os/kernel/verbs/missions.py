@@ -82,13 +82,7 @@ class MissionVerbs:
         return Reply("result", request.id, await self._read(read))
 
     async def _subscribe(self, request: Request, send: Send) -> Reply:
-        """Send events until it is over: of one mission, or of all.
-
-        Raises:
-            ArgumentsError: The request has no id.
-            BusyError: Too many listen.
-            NotFoundError: No such brief.
-        """
+        """Send events until it is over: of one mission, or of all."""
         feed, key = self._scheduler.feed, (request.session, request.id)
         after, after_seq = request.body["after"], request.body["after_seq"]
 
