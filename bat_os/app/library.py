@@ -9,7 +9,6 @@ thousand sentences. After a change of the codex or of a seed, make them again:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import sys
 from importlib import resources
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import bat_os
+from bat_os.core.digest import digest
 from bat_os.core.personas import parse_codex
 from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
 from bat_os.errors import ArgumentsError
@@ -68,7 +68,7 @@ async def _load(
 
     Comparing every entry would take half a second of each start, in which no mission runs.
     """
-    stamp = hashlib.sha256(f"{bat_os.__version__}\n{text}".encode()).hexdigest()
+    stamp = digest(f"{bat_os.__version__}\n{text}")
 
     def present(root: MutableMapping[str, Any]) -> tuple[str, int]:
         return stamp, len(catalog_in(root).documents(kind))

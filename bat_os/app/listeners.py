@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bat_os.client.keys import KeyRing
+from bat_os.core.digest import digest
 from bat_os.errors import SettingsError
 from bat_os.kernel.listeners import Curve, Endpoint
 
@@ -77,7 +77,7 @@ def _socket_path(home: Home) -> Path:
 
 
 def _short_folder(home: Home) -> Path:
-    name = hashlib.sha256(os.fsencode(home.path)).hexdigest()[:16]
+    name = digest(os.fsencode(home.path))[:16]
     return Path(tempfile.gettempdir()) / f"batos-{os.getuid()}-{name}"
 
 

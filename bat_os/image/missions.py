@@ -29,10 +29,11 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.core.mission import Mission, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
-from bat_os.image.objects import UvmObject, digest
+from bat_os.image.objects import UvmObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping

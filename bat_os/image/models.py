@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import values
+from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, BlobError, ConflictError, NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image import blobs
 from bat_os.image.blobs import StoredModel
-from bat_os.image.objects import digest, tree_of
+from bat_os.image.objects import tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping

@@ -10,7 +10,6 @@ is stored into plain data, ``thaw`` turns plain data into what is stored.
 
 from __future__ import annotations
 
-import hashlib
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
+from bat_os.core.digest import digest
 from bat_os.core.values import FLAT, Ref, check, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
@@ -173,11 +173,6 @@ class UvmObject(Persistent):
         return twin
 
 
-def digest(source: str) -> str:
-    """Return the SHA-256 of a source text in hexadecimal."""
-    return hashlib.sha256(source.encode()).hexdigest()
-
-
 def connection_of(root: Mapping[str, Any]) -> Any:
     """Return the ZODB connection of the image root."""
     return root._p_jar  # type: ignore[attr-defined]  # the root is a PersistentMapping
@@ -188,6 +183,20 @@ def tree_of(root: MutableMapping[str, Any], name: str) -> OOBTree:
     if name not in root:
         root[name] = OOBTree()
     return root[name]
+
+
+def find(root: Mapping[str, Any], key: str) -> UvmObject:
+    """Return the object with this name or oid.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    obj = root["objects"].get(key)
+    if obj is None and len(key) == 16:
+        obj = object_of(root, key)
+    if type(obj) is not UvmObject:
+        raise NotFoundError(f"there is no object {key[:100]!r}", target=key[:100])
+    return obj
 
 
 def object_of(root: Mapping[str, Any], oid: str) -> UvmObject | None:

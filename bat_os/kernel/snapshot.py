@@ -13,11 +13,10 @@ from bat_os.errors import (
     ArgumentsError,
     CellError,
     ConflictError,
-    NotFoundError,
     NotUnderstoodError,
 )
 from bat_os.image.missions import RECORD
-from bat_os.image.objects import Method, UvmObject, freeze, ref_of
+from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,23 +156,6 @@ class ReadSet:
                 raise ConflictError("what the turn had read has changed")
             objects.append(obj)
         return objects
-
-
-def find(root: Mapping[str, Any], key: str) -> UvmObject:
-    """Return the object with this name or oid.
-
-    Raises:
-        NotFoundError: There is none.
-    """
-    obj = root["objects"].get(key)
-    if obj is None and len(key) == 16:
-        try:
-            obj = root._p_jar.get(bytes.fromhex(key))  # type: ignore[attr-defined]  # ZODB: the root's connection
-        except (KeyError, ValueError):
-            obj = None
-    if type(obj) is not UvmObject:
-        raise NotFoundError(f"there is no object {key[:100]!r}", target=key[:100])
-    return obj
 
 
 def refers(value: Any) -> bool:

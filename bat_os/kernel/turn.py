@@ -26,9 +26,9 @@ from bat_os.errors import (
     ProtocolError,
 )
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
-from bat_os.image.objects import ref_of, thaw
+from bat_os.image.objects import find, ref_of, thaw
 from bat_os.kernel.primitives import run_primitive, slot_named
-from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, find, refers, slot_value
+from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
 from bat_os.ports import Call, NestedReply, ObjectView
 
 if TYPE_CHECKING:

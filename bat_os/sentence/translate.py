@@ -11,7 +11,6 @@ common forms of an English request and make *some* valid selector of everything 
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
 import keyword
 import re
@@ -19,6 +18,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError
 from bat_os.sentence.examples import take_examples
 from bat_os.sentence.grammar import (
@@ -160,7 +160,7 @@ def _as_selector(words: list[str]) -> str:
     letters = sum(char.isalnum() for word in words for char in word)
     kept = sum(char.isalnum() for word in plain for char in word)
     if not parts or 2 * kept < letters:
-        return f"skill_{hashlib.sha256(' '.join(words).encode(errors='replace')).hexdigest()[:8]}"
+        return f"skill_{digest(' '.join(words))[:8]}"
     selector = "_".join(parts)
     if selector[0].isdigit():
         selector = f"do_{selector}"

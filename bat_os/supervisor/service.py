@@ -9,7 +9,6 @@ Nothing is written or run here.
 
 from __future__ import annotations
 
-import hashlib
 import plistlib
 import subprocess
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Se
     for text in (str(home.path), str(root), *command):
         if not text.isprintable():
             raise ArgumentsError(f"a service file cannot contain {text!r}; use another path")
-    digest = hashlib.sha256(str(home.path).encode()).hexdigest()[:8]
-    name = "batos" if place.usual else f"batos-{digest}"
+    mark = digest(str(home.path))[:8]
+    name = "batos" if place.usual else f"batos-{mark}"
     if place.platform == "darwin":
         return _launchd(name, home, command, root, place)
     if place.platform == "win32":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import logging
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
+from bat_os.core.digest import digest
 from bat_os.engines.base import default_threads, prepare
 from bat_os.engines.gguf import convert_gguf, packaged_gguf
 from bat_os.engines.transformers.engine import TransformersEngine
@@ -221,7 +221,7 @@ def _tell_mark(mark: Mark) -> None:
 def _card(options: argparse.Namespace, text: str, count: int) -> str:
     """Return the adapter's README: what it is, its licence, how it was made."""
     run = _RUN.format(**vars(options))
-    examples = hashlib.sha256(text.encode()).hexdigest()
+    examples = digest(text)
     return f"""# {options.out.name}
 
 A LoRA adapter (rank {options.rank}, all linear layers, float16) for

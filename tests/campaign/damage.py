@@ -18,9 +18,8 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files.verify import BROKEN, verify
 from bat_os.image.models import ingest_folder, link_folder
-from bat_os.image.objects import Method
+from bat_os.image.objects import Method, find
 from bat_os.image.store import ImageStore
-from bat_os.kernel.snapshot import find
 from tests.campaign.load import Site
 from tests.campaign.scenario import Scenario
 

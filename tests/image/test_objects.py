@@ -2,9 +2,10 @@
 
 import pytest
 
+from bat_os.core.digest import digest
 from bat_os.core.values import Ref
 from bat_os.errors import ArgumentsError, DamagedError, NotFoundError, NotPlainError
-from bat_os.image.objects import Method, UvmObject, digest, freeze, ref_of, thaw
+from bat_os.image.objects import Method, UvmObject, freeze, ref_of, thaw
 
 
 def make(name, *parents, **slots):

@@ -15,9 +15,9 @@ from bat_os.errors import (
     TooLargeError,
     UnknownTypeError,
 )
+from bat_os.image.objects import find
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, Scheduler
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
 

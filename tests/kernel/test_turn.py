@@ -14,8 +14,8 @@ from bat_os.errors import (
     NotUnderstoodError,
 )
 from bat_os.image.history.versions import Skill, install
+from bat_os.image.objects import find
 from bat_os.kernel import turn as turns
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, Turn, take_turn
 
 ADD = "def add(self, a, b):\n    return a + b\n"

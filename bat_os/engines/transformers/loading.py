@@ -23,6 +23,7 @@ import psutil
 import torch
 from safetensors import safe_open
 
+from bat_os.core.digest import digest
 from bat_os.engines.base import SUMS_NAME, weight_files
 from bat_os.engines.transformers.decoding import LoadedModel
 
@@ -89,13 +90,13 @@ def digest_of(folder: Path) -> str:
     """Return the SHA-256 of the list of the files' SHA-256."""
     sums = folder / SUMS_NAME
     if sums.is_file():
-        return hashlib.sha256(sums.read_bytes()).hexdigest()
+        return digest(sums.read_bytes())
     lines = []
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        lines.append(f"{digest}  {file.relative_to(folder).as_posix()}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+            of_file = hashlib.file_digest(stream, "sha256").hexdigest()
+        lines.append(f"{of_file}  {file.relative_to(folder).as_posix()}\n")
+    return digest("".join(lines))
 
 
 def used_bytes(kind: str) -> int:

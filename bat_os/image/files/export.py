@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import hashlib
 import json
 import math
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.core.schema import read_json
 from bat_os.core.values import (
     MAX_DEPTH,
@@ -33,7 +33,7 @@ from bat_os.core.values import (
 )
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image.allowlist import UNREADABLE
-from bat_os.image.objects import Method, digest, freeze, kept_examples
+from bat_os.image.objects import Method, freeze, kept_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -233,7 +233,7 @@ def _refs(value: Any) -> Iterator[str]:
 
 def _digest(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(text)
 
 
 def _read_span(text: str) -> dt.timedelta:

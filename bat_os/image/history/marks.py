@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from persistent.mapping import PersistentMapping
 
+from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, BatError
-from bat_os.image.objects import Method, UvmObject, connection_of, digest, object_of, tree_of
+from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence

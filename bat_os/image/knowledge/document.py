@@ -8,7 +8,6 @@ ArgumentsError: a kind is unknown, or a filter's value cannot be looked for.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -16,6 +15,7 @@ import BTrees
 import numpy as np
 from persistent import Persistent
 
+from bat_os.core.digest import digest
 from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError
 
@@ -96,7 +96,7 @@ class Document(Persistent):
     def sha256(self) -> str:
         """Return the digest of what the document holds now."""
         whole = "\0".join((self.title, *self.sections, "\0", *self.passages))
-        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
+        return digest(whole)
 
     def section(self, position: int) -> str:
         """Return the headings above a passage."""

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import packet as talk
 from bat_os.core.brief import goal, literals
+from bat_os.core.digest import digest
 from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
 from bat_os.core.packet import CognitiveStatePacket, Stage
 from bat_os.core.prompts import STOP, Plan, ask_method, read_method
 from bat_os.errors import ModelOutputError
-from bat_os.image.objects import digest
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
 from bat_os.method.adapt import adapt, rebind_arguments

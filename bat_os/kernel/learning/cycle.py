@@ -44,12 +44,12 @@ from bat_os.errors import (
 )
 from bat_os.image import missions
 from bat_os.image.history import versions
+from bat_os.image.objects import find
 from bat_os.kernel import views
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
 from bat_os.kernel.missions.feed import TextFeed
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate, take_turn
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, parameters
 from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview
+from bat_os.core.digest import digest
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
 from bat_os.core.values import to_wire
@@ -26,7 +27,7 @@ from bat_os.errors import NotFoundError, TransitionError
 from bat_os.failpoints import cross
 from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
-from bat_os.image.objects import digest
+from bat_os.image.objects import find
 from bat_os.kernel.learning.target import find_replaced
 from bat_os.kernel.learning.trial import (
     ITS_FAULT,
@@ -36,7 +37,7 @@ from bat_os.kernel.learning.trial import (
     try_examples,
     weigh_by_tests,
 )
-from bat_os.kernel.snapshot import find, runnable_of
+from bat_os.kernel.snapshot import runnable_of
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups

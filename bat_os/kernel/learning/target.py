@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bat_os.core.brief import goal, kinds, parameters
 from bat_os.errors import ApprovalWantedError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, kept_examples, merge_examples
-from bat_os.kernel.snapshot import find, snapshot_of
+from bat_os.image.objects import Method, find, kept_examples, merge_examples
+from bat_os.kernel.snapshot import snapshot_of
 from bat_os.method.adapt import Form
 from bat_os.sentence.sameness import REUSE, is_same_request
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bat_os.core import written_tests as written
 from bat_os.core.brief import goal
 from bat_os.core.choosing import preview, same
+from bat_os.core.digest import digest
 from bat_os.errors import CellError, DraftsError, ModelOutputError, ProtocolError
-from bat_os.image.objects import digest
 from bat_os.kernel.turn import Candidate, try_turn
 from bat_os.method.mutate import make_variants
 

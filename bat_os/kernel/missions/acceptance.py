@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.errors import BatError, BusyError
 from bat_os.failpoints import cross
 from bat_os.image import missions
-from bat_os.kernel.snapshot import find
+from bat_os.image.objects import find
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.digest import digest
 from bat_os.core.moments import parse_when
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
@@ -35,14 +36,13 @@ from bat_os.image.objects import (
     Method,
     MethodVersion,
     UvmObject,
-    digest,
+    find,
     kept_examples,
     merge_examples,
     ref_of,
 )
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate
 
 if TYPE_CHECKING:

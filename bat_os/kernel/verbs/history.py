@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import MENDED
+from bat_os.core.digest import digest
 from bat_os.core.prompts import Prompt
 from bat_os.core.values import to_wire
 from bat_os.errors import (
@@ -29,9 +30,8 @@ from bat_os.errors import (
 from bat_os.image.history import experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
-from bat_os.image.objects import digest, merge_examples
+from bat_os.image.objects import find, merge_examples
 from bat_os.kernel.learning.trial import check_examples
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.mutate import make_variants

@@ -39,10 +39,9 @@ from bat_os.image.files import fork as forks
 from bat_os.image.history import moments
 from bat_os.image.history.moments import PastImage, bisect, list_changes
 from bat_os.image.missions import WHO
-from bat_os.image.objects import Method, MethodVersion
+from bat_os.image.objects import Method, MethodVersion, find
 from bat_os.kernel import views
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Turn, take_turn
 from bat_os.kernel.verbs.files import prove, put_in
 

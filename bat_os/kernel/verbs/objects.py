@@ -12,15 +12,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.digest import digest
 from bat_os.core.values import check_selector
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.history.versions import Skill, install, turn_down
-from bat_os.image.objects import Method, digest, kept_examples, merge_examples
+from bat_os.image.objects import Method, find, kept_examples, merge_examples
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.history import release
 from bat_os.method.text import parse

@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import discussion
+from bat_os.core.digest import digest
 from bat_os.errors import ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
-from bat_os.image.objects import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from bat_os.core.digest import digest
 from bat_os.core.schema import Record, convert, read_json, text
 from bat_os.errors import UpgradeError
 
@@ -125,7 +125,7 @@ def parse(source: bytes) -> Instructions:
     raw = read_json(source, UpgradeError, _WHERE)
     document = convert(raw, _Document, UpgradeError, _WHERE)
     signed = canonical(raw)
-    if document.sha256 != hashlib.sha256(signed).hexdigest():
+    if document.sha256 != digest(signed):
         raise UpgradeError("sha256 does not match: the instructions were changed")
     actions = {name: getattr(action, name) for action in document.actions for name in action.names}
     libraries, migration = actions.get("pip_sync"), actions.get("migrate")
@@ -186,7 +186,7 @@ def sign(document: dict[str, Any], key: Path) -> dict[str, Any]:
 def seal(document: dict[str, Any]) -> dict[str, Any]:
     """Return instructions with their digest, without a signature."""
     rest = {key: value for key, value in document.items() if key != "sig"}
-    return rest | {"sha256": hashlib.sha256(canonical(document)).hexdigest()}
+    return rest | {"sha256": digest(canonical(document))}
 
 
 def make_key(path: Path) -> str:

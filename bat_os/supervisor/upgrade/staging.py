@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
@@ -22,6 +21,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.digest import digest
 from bat_os.errors import BatError, StorageFullError, UpgradeError
 from bat_os.supervisor.program import Program
 
@@ -119,7 +119,7 @@ def _stage_libraries(folder: Path, running: Program, instructions: Instructions)
     wanted = tree / instructions.requirements
     if not wanted.is_file():
         raise UpgradeError(f"the commit has no file {instructions.requirements}")
-    if hashlib.sha256(wanted.read_bytes()).hexdigest() != instructions.requirements_sha256:
+    if digest(wanted.read_bytes()) != instructions.requirements_sha256:
         raise UpgradeError(f"{instructions.requirements} does not have the promised SHA-256")
     old = str(running.python)
     run((old, "-I", "-m", "venv", "--without-pip", str(venv)), tree)

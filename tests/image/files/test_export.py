@@ -75,7 +75,7 @@ async def test_only_learned_methods_can_be_exported(image):
 
 def method(**changed):
     source = "def wave(self):\n    return 1\n"
-    from bat_os.image.objects import digest
+    from bat_os.core.digest import digest
 
     told = {"kind": "method", "object": "a_obj", "selector": "wave", "source": source,
             "sha256": digest(source), "status": "taught", "version": 1, "examples": [],

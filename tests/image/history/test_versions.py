@@ -2,10 +2,11 @@
 
 import pytest
 
+from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import marks, versions
-from bat_os.image.objects import Method, digest
+from bat_os.image.objects import Method
 from tests.image.history.conftest import VECTOR, listed
 
 

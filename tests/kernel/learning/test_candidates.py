@@ -4,9 +4,8 @@ import pytest
 
 from bat_os.core.choosing import MENDED
 from bat_os.core.mission import MethodRejected, MethodVerified
-from bat_os.image.objects import Method
+from bat_os.image.objects import Method, find
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.snapshot import find
 from bat_os.method.seeds import parse_seeds
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, script
 

@@ -13,10 +13,10 @@ from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError
 from bat_os.image.awakening import awaken
 from bat_os.image.missions import brief_digest
+from bat_os.image.objects import find
 from bat_os.image.store import ImageStore
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.kernel.snapshot import find
 from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import PLAN, make_mind, open_mission, read
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from bat_os.image.objects import find
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.snapshot import find
 from tests.kernel.minds import PLAN, make_mind, open_mission, read
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,8 @@ import pytest
 from bat_os.core.mission import State
 from bat_os.errors import BusyError, ShuttingDownError
 from bat_os.image import missions
+from bat_os.image.objects import find
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
-from bat_os.kernel.snapshot import find
 from tests.kernel.minds import make_mind, open_mission, read, script
 
 DOUBLE = " return number * 2"

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from bat_os.core.brief import Brief
+from bat_os.core.digest import digest
 from bat_os.errors import CellError
 from bat_os.image.history.marks import FLAG_AT, MAX_FAULTS, Fault, note_faults
-from bat_os.image.objects import digest
 from bat_os.kernel.turn import Candidate, take_turn, try_turn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
+from bat_os.core.digest import digest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.marks import CLIENT, flush
-from bat_os.image.objects import digest
 from bat_os.kernel.verbs.objects import approve, find_skills
 from tests.kernel.verbs.conftest import DOUBLE
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from bat_os.core.digest import digest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
-from bat_os.image.objects import digest
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs import VERBS
 from tests.engines.conftest import smollm_folder  # noqa: F401 - a fixture
