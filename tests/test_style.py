@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from bat_os import errors
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bat_os"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
 SCRIPTS = ("batos.py", "chat_client.py", "min_watchdog_service.py")
 MAX_MODULE, MAX_FUNCTION, MAX_SCRIPT = 500, 60, 8
+MIN_MODULE = 60  # with a single importer
 
 
 def count_lines(path: Path) -> int:
@@ -75,6 +78,92 @@ def test_the_error_tree_in_the_docstring_is_the_tree_of_the_classes():
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_at_the_top_only_hands_over(name):
     assert count_lines(ROOT / name) <= MAX_SCRIPT
+
+
+def imports_of(path: Path) -> set[Path]:
+    """Return the modules of the package that this one imports, for types and in functions too."""
+    imported = set()
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("bat_os"):
+            continue
+        base = ROOT.joinpath(*node.module.split("."))
+        targets = [(base / alias.name).with_suffix(".py") for alias in node.names]
+        imported |= {t if t.exists() else base.with_suffix(".py") for t in targets}
+    return {module for module in imported if module.exists() and module != path}
+
+
+IMPORTS = {path: imports_of(path) for path in MODULES}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    waiting = {path: set(targets) for path, targets in IMPORTS.items()}
+    while leaves := [path for path, targets in waiting.items() if not targets]:
+        for leaf in leaves:
+            del waiting[leaf]
+        for targets in waiting.values():
+            targets.difference_update(leaves)
+    # what is left is circles and what imports from them; the latter has no importer in turn
+    while tops := [p for p in waiting if not any(p in targets for targets in waiting.values())]:
+        for top in tops:
+            del waiting[top]
+    assert sorted(map(name_module, waiting)) == []
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=name_module)
+def test_no_two_modules_of_a_layer_have_the_same_name(layer):
+    names = Counter(path.stem for path in layer.rglob("*.py") if path.stem != "__init__")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_a_small_module_is_one_that_several_import():
+    importers = Counter(target for targets in IMPORTS.values() for target in targets)
+    assert [
+        name_module(path)
+        for path in MODULES
+        if path.stem != "__init__" and count_lines(path) < MIN_MODULE and importers[path] == 1
+    ] == []
+
+
+def words_for_people(path: Path) -> str:
+    """Return the prose of a page without its code, or what a module's strings say, line by line."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        code = re.compile(r"^```.*?^```|^    [^\n]*$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+        return code.sub("", text)
+    return "\n".join(
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+# What the style guide bans, apart from the name of a failpoint.
+ODD_ENGLISH = re.compile(
+    r"\b((?<!accept\.)told|whoever|whomever|whom|of which|that which"
+    r"|(?<!there )is no (?!longer|more|less|such)\w+|takes? in\b|taken in|goes on where"
+    r"|comes? near|stands? (?:in for|there|beside|for)"
+    r"|return nothing (?:when|unless)|bears)\b",
+    re.IGNORECASE,
+)
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("lora_adapters/**/*.md")]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MODULES], ids=name_module)
+def test_people_are_addressed_in_plain_english(path):
+    assert [match[0] for match in ODD_ENGLISH.finditer(words_for_people(path))] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_module)
+def test_prose_is_wrapped(path):
+    text = re.sub(
+        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    assert [line for line in text.splitlines() if len(line) > 100 and is_prose(line)] == []
+
+
+def is_prose(line: str) -> bool:
+    """Return False for rows of tables, code, and lines that a link alone makes long."""
+    return line[:1] not in ("|", "!", "<") and line[:4].strip() != "" and "](" not in line
 
 
 def test_the_windows_launcher_is_plain_ascii_with_windows_line_ends():

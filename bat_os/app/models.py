@@ -28,12 +28,7 @@ from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.transformers.engine import TransformersEngine
-from bat_os.engines.transformers.forms import (
-    CONFIG,
-    describe_device,
-    held_on_gpu,
-    pack_in_child,
-)
+from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu, pack_in_child
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import Verified
 from bat_os.image.files.disk import hash_file

@@ -263,10 +263,7 @@ def _clock(value: dt.datetime | dt.time) -> list[Any]:
 
 
 _WRITERS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
-    dt.datetime: lambda value: (
-        DATETIME,
-        [value.year, value.month, value.day, *_clock(value)],
-    ),
+    dt.datetime: lambda value: (DATETIME, [value.year, value.month, value.day, *_clock(value)]),
     dt.date: lambda value: (DATE, [value.year, value.month, value.day]),
     dt.time: lambda value: (TIME, _clock(value)),
     dt.timedelta: lambda value: (DELTA, _seconds(value)),

@@ -24,13 +24,7 @@ class Spares(Generic[T]):
         make: Callable[[], Awaitable[T | None]],
         drop: Callable[[T], Awaitable[None]],
     ) -> None:
-        """Make an empty pool.
-
-        Args:
-            ahead: Workers that wait when it is full.
-            make: Returns a new worker; None if none can be made now.
-            drop: Ends a worker that will not be used.
-        """
+        """Make an empty pool of ``ahead`` workers; ``make`` returns None if it can make none."""
         self._ahead = ahead
         self._make = make
         self._drop = drop

@@ -101,13 +101,6 @@ async def send(
 ) -> dict[str, Any]:
     """Return the body of the answer to one message; cancels its mission when cancelled.
 
-    Args:
-        kernel: Answers.
-        screen: Shows that a mission could not be cancelled.
-        fields: The message, with its key: sent again, it still runs once.
-        show: Takes the replies before the last one.
-        returns: Says whether to keep waiting for a kernel that has gone.
-
     Raises:
         RemoteError: The kernel answered with an error.
         KernelUnreachableError: No kernel answers, and none is expected.

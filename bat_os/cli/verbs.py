@@ -26,15 +26,7 @@ from bat_os.cli.connection import (
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, find_home, require
 from bat_os.cli.parser import Parser
-from bat_os.cli.show import (
-    files,
-    history,
-    knowledge,
-    missions,
-    models,
-    objects,
-    system,
-)
+from bat_os.cli.show import files, history, knowledge, missions, models, objects, system
 from bat_os.cli.show.command import Ask, Command
 from bat_os.core.fields import AT, Field
 from bat_os.core.verbs import COMMANDS as VERBS

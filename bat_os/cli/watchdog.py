@@ -129,10 +129,7 @@ def run(home: Home, max_restarts: int) -> int:
     with lock:
         environ = kernel_environ(os.environ)
         supervisor = Supervisor(
-            home,
-            kernel_command(home),
-            environ=environ,
-            policy=RestartPolicy(limit=max_restarts),
+            home, kernel_command(home), environ=environ, policy=RestartPolicy(limit=max_restarts)
         )
         supervisor.notifier = Notifier.from_environ(os.environ, os.getpid())
         try:

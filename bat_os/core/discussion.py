@@ -59,11 +59,7 @@ def ask_first(persona: Persona, question: str, passages: Sequence[str], limits: 
 
 
 def ask_second(
-    persona: Persona,
-    question: str,
-    passages: Sequence[str],
-    said: tuple[str, str],
-    limits: Limits,
+    persona: Persona, question: str, passages: Sequence[str], said: tuple[str, str], limits: Limits
 ) -> Prompt:
     """Return the question for who goes on; ``said`` is (name, answer) of the first."""
     name, text = said
@@ -78,10 +74,6 @@ def mark(
 
     The marks are measured: a small model cites at random. A mark says that
     the passage is about what the sentence says, not that it proves it.
-
-    Args:
-        sentences: What was said.
-        likeness: A row per sentence: its cosine with each passage shown.
 
     >>> mark(["A bat flies.", "It is late."], [[0.2, 0.8], [0.1, 0.3]])
     ('A bat flies. [2] It is late.', (2,))

@@ -100,12 +100,6 @@ def resolve(
 ) -> Resolved:
     """Return the settings that a file, the environment and flags make, the later over the earlier.
 
-    Args:
-        file: The text of a settings file; "" for none.
-        environ: BATOS_* texts; an empty one counts as not set.
-        flags: Values of the right types, by setting.
-        path: Where that file is; how messages call it.
-
     Raises:
         SettingsError: The file is not TOML, a key is not a setting, or a value cannot be used;
             the message names the place and what is allowed.

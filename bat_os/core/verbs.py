@@ -38,11 +38,7 @@ _KWARGS: Final = Field("kwargs", "map", "arguments by name", place="envelope")
 _MESSAGE: Final = (*_METHOD, _ARGS, _KWARGS)
 _KEY: Final = Field("ik", "text", "idempotency key", place="envelope")
 _EXAMPLES: Final = Field(
-    "examples",
-    "examples",
-    "what it has to answer",
-    "--example",
-    shown="'5 gives 120'",
+    "examples", "examples", "what it has to answer", "--example", shown="'5 gives 120'"
 )
 _WISH: Final = Field("text", "text", "the wish in words", most=MAX_TEXT)
 _FRESH: Final = Field("fresh", "flag", "learn it anew even if a known skill would serve", "--fresh")
@@ -376,10 +372,7 @@ _MISSIONS: Final = (
 )
 # fmt: on
 
-VERBS: Final[tuple[Verb, ...]] = (
-    *(*_OBJECTS, *_HISTORY, *_KNOWLEDGE, *_MISSIONS),
-    *SYSTEM_VERBS,
-)
+VERBS: Final[tuple[Verb, ...]] = (*(*_OBJECTS, *_HISTORY, *_KNOWLEDGE, *_MISSIONS), *SYSTEM_VERBS)
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(
     {verb.name: verb for verb in VERBS if verb.on != "wire"}
 )

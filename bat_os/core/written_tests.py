@@ -93,10 +93,6 @@ def read_tests(text: str, brief: Brief, limits: Limits) -> tuple[dict[str, Any],
 def find_strong(passed: Sequence[frozenset[int]], drafts: frozenset[int]) -> list[int]:
     """Return which tests say something: some candidates pass them, and some do not.
 
-    Args:
-        passed: Per test, the drafts that pass it.
-        drafts: Those that ran.
-
     >>> find_strong([frozenset({1}), frozenset(), frozenset({1, 2})], frozenset({1, 2}))
     [0]
     """

@@ -60,12 +60,6 @@ class Extract:
 def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> Extract:
     """Return the text of a file; blocks until the child has read it.
 
-    Args:
-        data: The file; HTML in UTF-8.
-        form: ``pdf`` or ``html``.
-        name: For the messages.
-        seconds: The deadline.
-
     Raises:
         ArgumentsError: It is encrypted, scanned (it holds pictures of text), damaged, holds
             no text, or takes more time or memory than a document may.

@@ -111,13 +111,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 async def run_module(module: str, arguments: Sequence[str], hear: Callable[[str], None]) -> int:
-    """Run ``python -m module`` and return its exit status; cancelling kills it.
-
-    Args:
-        module: Of this package.
-        arguments: After the module's name.
-        hear: Called with each line that the child writes, to stderr too.
-    """
+    """Run ``python -m module`` and return its exit status; cancelling kills it."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -179,10 +179,7 @@ def _convert(source: Path, folder: Path, progress: Callable[[str], None]) -> Non
     tokenizer.save_pretrained(folder)
     progress("unpacking the weights")
     model = AutoModelForCausalLM.from_pretrained(
-        source.parent,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.float32,
-        **place,
+        source.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **place
     )
     progress("writing the weights")
     model.save_pretrained(folder)

@@ -241,10 +241,6 @@ class CatalogService:
 
         Each line is a document with one passage, its prompt and response. Only new lines
         are embedded, and all changes are one transaction.
-
-        Args:
-            lines: Mappings with ``prompt``, ``response`` and, for the title, ``persona``.
-            shipped: Vectors that need not be made, if they are this model's.
         """
         return await self._ship("codex", codex_items(lines), shipped)
 

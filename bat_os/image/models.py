@@ -86,12 +86,7 @@ async def ingest_file(
 
 
 async def ingest_adapter(
-    image: ImageStore,
-    name: str,
-    folder: Path,
-    base: str,
-    *,
-    meta: Mapping[str, Any] | None = None,
+    image: ImageStore, name: str, folder: Path, base: str, *, meta: Mapping[str, Any] | None = None
 ) -> str:
     """Add the LoRA adapter in ``folder`` for model ``base``; return its digest.
 
@@ -303,11 +298,7 @@ def _check_names(name: str, files: Iterable[str]) -> None:
 
 
 async def _store_all(
-    image: ImageStore,
-    name: str,
-    found: Mapping[str, Path],
-    consume: bool,
-    progress: Progress,
+    image: ImageStore, name: str, found: Mapping[str, Path], consume: bool, progress: Progress
 ) -> tuple[dict[str, str], int]:
     """Store all files; return file name -> SHA-256, and the sum of their sizes."""
     files: dict[str, str] = {}

@@ -9,12 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import Ref, check_object_name
-from bat_os.errors import (
-    ArgumentsError,
-    CellError,
-    ConflictError,
-    NotUnderstoodError,
-)
+from bat_os.errors import ArgumentsError, CellError, ConflictError, NotUnderstoodError
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 

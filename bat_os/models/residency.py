@@ -86,10 +86,7 @@ class Waiting:
 
 
 def next_up(
-    waiting: Sequence[Waiting],
-    serving: tuple[str, str],
-    now: float,
-    max_wait: float = MAX_WAIT,
+    waiting: Sequence[Waiting], serving: tuple[str, str], now: float, max_wait: float = MAX_WAIT
 ) -> Waiting:
     """Return the request to serve next.
 

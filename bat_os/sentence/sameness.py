@@ -123,11 +123,6 @@ def _split_phrases(text: str) -> list[tuple[str, ...]]:
 def is_same_request(wish: str, known: str, *, values: int) -> bool:
     """Return True if no word sets two requests of similar meaning apart.
 
-    Args:
-        wish: With words in place of values: "count the vowels in a text".
-        known: The other one.
-        values: How many values either comes with.
-
     >>> is_same_request("Compute the yearly payment.", "Compute the monthly payment.", values=0)
     False
     >>> is_same_request("Count the vowels in a text.", "How many vowels has a text?", values=1)

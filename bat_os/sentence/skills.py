@@ -66,12 +66,7 @@ class Near:
 
 
 def recognise(wish: Translated, skills: Sequence[Mapping[str, Any]]) -> Translated | None:
-    """Return the message of the known skill that serves, or None.
-
-    Args:
-        wish: What was understood.
-        skills: As ``find`` returns them: object, selector, wish, signature, similarity.
-    """
+    """Return the message of the known skill that serves, or None."""
     if wish.examples:
         return None  # they are to be learned from, or tried
     for skill in _rank(skills)[:LOOKED_AT]:

@@ -57,10 +57,7 @@ class Notifier:
     def _send(self, text: str) -> None:
         if not self._address or not hasattr(socket, "AF_UNIX"):
             return
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line,
-        ):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.setblocking(False)
             line.connect(self._address)
             line.send(text.encode("utf-8", "replace"))

@@ -150,11 +150,7 @@ class BeatListener:
 
 @contextlib.asynccontextmanager
 async def beating(invitation: str) -> AsyncIterator[None]:
-    """Beat for as long as the block lasts, from the running loop.
-
-    Args:
-        invitation: The value of VARIABLE; nothing is sent without one.
-    """
+    """Beat for as long as the block lasts, from the running loop."""
     host, _, rest = invitation.partition(":")
     port, _, token = rest.partition(":")
     if host != "127.0.0.1" or not port.isdecimal() or not 0 < int(port) < 1 << 16:

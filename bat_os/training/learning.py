@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
-TARGETS: Final = (
-    *("q_proj", "k_proj", "v_proj", "o_proj"),
-    *("gate_proj", "up_proj", "down_proj"),
-)
+TARGETS: Final = (*("q_proj", "k_proj", "v_proj", "o_proj"), *("gate_proj", "up_proj", "down_proj"))
 _WARM_UP: Final = 10
 _POOL: Final = 6  # batches whose lessons are sorted by length together
 _UNLABELLED: Final = -100  # the label that cross entropy leaves out
@@ -97,10 +94,6 @@ class Apprentice:
 
     def learn(self, lessons: Sequence[Lesson], tell: Callable[[int, float], None]) -> None:
         """Train on the lessons, each once; ``steps`` times ``batch`` of them are needed.
-
-        Args:
-            lessons: What to learn, in order; those near each other may change places.
-            tell: Called after each step with its number, from 1, and its loss.
 
         Raises:
             ModelError: The loss is not finite; a lower rate may help.

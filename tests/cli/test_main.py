@@ -24,16 +24,8 @@ def batos(*arguments, **environ):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        (
-            "BATOS_TCP_PORT",
-            "many",
-            "must be a port, 0 (any) or -1 (none), not 'many'",
-        ),
-        (
-            "BATOS_TCP_PORT",
-            "70000",
-            "must be a port, 0 (any) or -1 (none), not 70000",
-        ),
+        ("BATOS_TCP_PORT", "many", "must be a port, 0 (any) or -1 (none), not 'many'"),
+        ("BATOS_TCP_PORT", "70000", "must be a port, 0 (any) or -1 (none), not 70000"),
         ("BATOS_ENGINE", "magic", "BATOS_ENGINE must be"),
         ("BATOS_SCRIPT", "/nowhere/script.jsonl", "BATOS_SCRIPT=/nowhere/script.jsonl"),
     ],

@@ -144,11 +144,7 @@ async def test_without_a_kernel_the_status_is_three(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("send", "genesis_obj"),
-        ("inspect",),
-        ("frobnicate",),
-    ],
+    [("send", "genesis_obj"), ("inspect",), ("frobnicate",)],
     ids=lambda arguments: " ".join(arguments)[:30],
 )
 def test_wrong_usage_is_status_two(arguments, capsys):

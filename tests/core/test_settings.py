@@ -59,15 +59,9 @@ def test_an_empty_variable_sets_nothing():
         ("tcp_port = true", "line 1: tcp_port must be a port, 0 (any) or -1 (none), not true"),
         ("open_loopback = 1", "line 1: open_loopback must be true or false, not 1"),
         ("# a\n\n'cell' = 'jail'", "line 3: cell must be auto, zygote or monty, not 'jail'"),
-        (
-            "mission_seconds = nan",
-            "mission_seconds must be a number from 1 to 86,400, not nan",
-        ),
+        ("mission_seconds = nan", "mission_seconds must be a number from 1 to 86,400, not nan"),
         ("tcp_prot = 0", "line 1: 'tcp_prot' is not a setting; did you mean tcp_port?"),
-        (
-            "[kernel]\nthreads = 1",
-            "line 1: 'kernel' is not a setting; the settings are: image",
-        ),
+        ("[kernel]\nthreads = 1", "line 1: 'kernel' is not a setting; the settings are: image"),
         ("home = 'x'", "line 1: 'home' is not a setting; the file is in the home"),
         ("threads = ", "batos.toml: not valid TOML"),
         ("a = " + "[" * 9000, "batos.toml: not valid TOML"),

@@ -11,12 +11,7 @@ prepare(1)
 import torch  # noqa: E402 - after the switches are set
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from bat_os.engines.adapters import (  # noqa: E402
-    attach_adapter,
-    detach_adapter,
-    read_adapter,
-    use_adapter,
-)
+from bat_os.engines.adapters import attach_adapter, detach_adapter, read_adapter, use_adapter  # noqa: E402
 from bat_os.engines.transformers.loading import StoredWeights  # noqa: E402
 from bat_os.errors import ModelError  # noqa: E402
 from tests.engines.tiny import adapted_by_peft, make_adapter, make_tiny  # noqa: E402

@@ -10,14 +10,7 @@ import pytest
 from bat_os.errors import LockedError
 from bat_os.supervisor import report
 from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json
-from bat_os.supervisor.report import (
-    Status,
-    read_status,
-    rotate,
-    tail,
-    write_crash,
-    write_status,
-)
+from bat_os.supervisor.report import Status, read_status, rotate, tail, write_crash, write_status
 from bat_os.supervisor.restart import Run
 
 HOLDER = """

@@ -49,12 +49,7 @@ class MontyCell:
     """
 
     def __init__(self, *, spares: int = 2, zone: str = "") -> None:
-        """Make a cell; nothing starts yet.
-
-        Args:
-            spares: Sessions that wait ahead.
-            zone: IANA name of the time zone; "" takes the offset of the machine.
-        """
+        """Make a cell; nothing starts yet."""
         self._ahead = spares
         self._zone = zone
         self._pool: pm.AsyncMonty | None = None

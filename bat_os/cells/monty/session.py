@@ -28,12 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import pydantic_monty as pm
 
 from bat_os.cells import codec
-from bat_os.cells.call_protocol import (
-    Talk,
-    answer_checks,
-    check_slot,
-    raised,
-)
+from bat_os.cells.call_protocol import Talk, answer_checks, check_slot, raised
 from bat_os.cells.codec import MAX_FRAME, MAX_PARTS, NESTED, PRINT_LIMIT, READERS, clean
 from bat_os.cells.monty.dialect import MODULES, Program
 from bat_os.core.values import MAX_INT_BITS, Ref, check

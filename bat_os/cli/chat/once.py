@@ -122,11 +122,7 @@ def as_fields(understood: Translated, *, fresh: bool = False) -> dict[str, Any]:
         "selector": understood.selector,
         "args": list(understood.args),
         "kwargs": dict(understood.kwargs),
-        "body": {
-            "text": understood.text,
-            "examples": list(understood.examples),
-            "fresh": fresh,
-        },
+        "body": {"text": understood.text, "examples": list(understood.examples), "fresh": fresh},
     }
 
 
@@ -302,9 +298,5 @@ def as_another_name(said: Translated, meant: str) -> str:
     """Return the source of a method that has the words as its name and calls ``meant``."""
     brief = Brief(said.target, said.selector, tuple(said.args), dict(said.kwargs), said.text)
     passed = ", ".join([*parameters(brief), *(f"{name}={name}" for name in said.kwargs)])
-    lines = (
-        signature(brief),
-        f'    """{goal(brief)}"""',
-        f"    return self.{meant}({passed})",
-    )
+    lines = (signature(brief), f'    """{goal(brief)}"""', f"    return self.{meant}({passed})")
     return "\n".join(lines) + "\n"

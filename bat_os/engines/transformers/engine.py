@@ -34,14 +34,7 @@ from bat_os.engines.adapters import (
     read_adapter,
     use_adapter,
 )
-from bat_os.engines.base import (
-    Halt,
-    WorkerEngine,
-    check_sampling,
-    first_line,
-    is_done,
-    prepare,
-)
+from bat_os.engines.base import Halt, WorkerEngine, check_sampling, first_line, is_done, prepare
 from bat_os.engines.transformers.forms import inspect_device, measure_stored
 from bat_os.errors import BatError, ModelError, ModelMemoryError
 from bat_os.ports import Completion

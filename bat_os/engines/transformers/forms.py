@@ -133,12 +133,7 @@ _MADE: Final = ("config.json", "model.safetensors.index.json")
 
 
 async def pack_in_child(
-    source: Path,
-    folder: Path,
-    progress: Callable[[str], None],
-    *,
-    wanted: str = "",
-    kind: str = "",
+    source: Path, folder: Path, progress: Callable[[str], None], *, wanted: str = "", kind: str = ""
 ) -> bool:
     """Pack the model in ``source`` where that suits; return whether ``folder`` has it now.
 

@@ -91,8 +91,7 @@ class ForkStorage(DemoStorage):
         self.changes.pack(t, referencesf, gc=False)
 
     def record_iternext(
-        self,
-        next: bytes | None = None,
+        self, next: bytes | None = None
     ) -> tuple[bytes, bytes, bytes, bytes | None]:
         """Return (oid, tid, record, oid to go on with) of the next object; as FileStorage's."""
         oid = min(_next_oids(self, next))

@@ -32,13 +32,7 @@ from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import (
-    Method,
-    UvmObject,
-    connection_of,
-    object_of,
-    tree_of,
-)
+from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence

@@ -99,10 +99,7 @@ def remove_entries(root: Root, method: Method) -> list[str]:
 
 
 def put_entries(
-    root: Root,
-    method: Method,
-    oids: Iterable[str],
-    found_by: tuple[Summary, NDArray[np.float32]],
+    root: Root, method: Method, oids: Iterable[str], found_by: tuple[Summary, NDArray[np.float32]]
 ) -> None:
     """Let the search find the method's current version under these objects.
 

@@ -115,8 +115,7 @@ def refuse_pinned(root: Mapping[str, Any], method: Method) -> None:
     """Raise ``ArgumentsError`` if the method is pinned."""
     if number := pinned(root, method):
         raise ArgumentsError(
-            f"{method.selector} is pinned to version {number}; unpin it first",
-            pinned=number,
+            f"{method.selector} is pinned to version {number}; unpin it first", pinned=number
         )
 
 

@@ -217,8 +217,7 @@ def text_segments(index: Any) -> list[bytes]:
 
 
 def bm25(
-    parts: Sequence[tuple[PostingRows, NDArray[np.bool_] | None]],
-    words: Iterable[str],
+    parts: Sequence[tuple[PostingRows, NDArray[np.bool_] | None]], words: Iterable[str]
 ) -> list[int]:
     """Return the ids of the best passages for any of ``words``, best first."""
     passages = sum(len(part.ids) for part, _ in parts)

@@ -139,10 +139,7 @@ class VectorIndex(Shelf):
         return rankings
 
     def similarities(
-        self,
-        ids: Sequence[int],
-        queries: NDArray[np.float32],
-        cache: SegmentCache | None = None,
+        self, ids: Sequence[int], queries: NDArray[np.float32], cache: SegmentCache | None = None
     ) -> dict[int, float]:
         """Return id -> best cosine to any of the queries, for those ids that have a vector."""
         numbers = np.sort(np.array(ids, np.int64))

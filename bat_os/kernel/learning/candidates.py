@@ -170,11 +170,7 @@ class Synthesis:
         return drafts + await self._find_by_example({draft.known for draft in drafts})
 
     async def _find_by_example(self, known: Collection[str]) -> list[Draft]:
-        """Return up to ENOUGH functions that do what the examples show, the nearest first.
-
-        Args:
-            known: Documents that are candidates already.
-        """
+        """Return up to ENOUGH functions that do what the examples show, the nearest first."""
         context, brief, examples = self._context, self._brief, self.target.examples
         if not tells_enough(examples):
             return []

@@ -180,15 +180,7 @@ class CognitiveCycle:
         call: Brief | None = None,
         install: Installation | None = None,
     ) -> None:
-        """Answer by a turn whose one commit also ends the mission.
-
-        Args:
-            record: The mission as it is stored.
-            done: The mission in its final state.
-            say: How it came to the answer, for the asker and for listeners.
-            call: What is sent in place of the brief, if anything.
-            install: What is installed in the same commit, if anything.
-        """
+        """Answer by a turn whose one commit also ends the mission."""
         brief = record.mission.brief
 
         def settle(root: Root, answer: Answer) -> None:

@@ -98,12 +98,6 @@ async def mend(
     Only examples can show that a change mends, and only those that say more than yes or no: a
     single bit is soon hit by chance.
 
-    Args:
-        context: The image and the ports.
-        brief: What is wanted.
-        examples: What a method has to reproduce.
-        verdicts: The candidates; those that a model wrote and that ran are tried.
-
     Raises:
         CellUnavailableError: No learned code can run on this machine.
     """
@@ -146,12 +140,6 @@ async def weigh_by_tests(
     """Have tests written, run the candidates on them, and weigh the choice.
 
     If the tests cannot be read, the candidates' agreement decides, as it would without them.
-
-    Args:
-        context: The image and the ports.
-        brief: What is wanted; it has no example.
-        choice: Made by agreement.
-        now: Unix time that the candidates take for the present.
     """
     usable = [verdict for verdict in choice.verdicts if not verdict.problem]
     if not brief.args or len(usable) < 2:  # nothing to vary, or nothing to tell apart

@@ -222,13 +222,7 @@ class TextFeed:
 
     @contextlib.contextmanager
     def writing(self, brief_id: str, persona: str, begin: str = "") -> Iterator[OnText | None]:
-        """Return an engine's ``on_text`` for one batch, or None if there is no listener.
-
-        Args:
-            brief_id: Whose text.
-            persona: Who writes.
-            begin: The start of the text, before anything is drawn.
-        """
+        """Return an engine's ``on_text`` for one batch, or None if there is no listener."""
         listeners = self._listening.get(brief_id)
         if not listeners:
             yield None

@@ -326,12 +326,7 @@ async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 
 async def draw_again(mind: KernelContext, origin: Mapping[str, Any]) -> str:
-    """Return the text that the model writes for the recorded draft, with its whole batch.
-
-    Args:
-        mind: Whose roster draws.
-        origin: Provenance of a version that has ``drawn``.
-    """
+    """Return the text that the model writes for the recorded draft, with its whole batch."""
     drawn, persona, roster = origin["drawn"], origin["persona"], mind.roster
     prompts = [
         Prompt(tuple((role, text) for role, text in prompt["messages"]), prompt["prefill"])

@@ -67,11 +67,5 @@ async def reindex(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
 
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
-    {
-        "documents": documents,
-        "forget": forget,
-        "learn": learn,
-        "reindex": reindex,
-        "search": search,
-    }
+    {"documents": documents, "forget": forget, "learn": learn, "reindex": reindex, "search": search}
 )

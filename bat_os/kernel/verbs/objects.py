@@ -134,12 +134,6 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     """Install a method that a person wrote; return what stands in the image afterwards.
 
     Teaching the source that is current already changes nothing.
-
-    Args:
-        mind: The image and the ports.
-        request: ``target``; ``selector`` or "" for the first function of the source;
-            ``body`` with ``source`` and perhaps ``examples``.
-        say: Not used: it is quick.
     """
     given = request.body["source"]
     selector = request.selector or _first_function(given)

@@ -256,10 +256,7 @@ async def test_an_end_that_a_crash_cut_off_is_told_and_left_as_it_is(home, image
         file.write(b"half a transaction")
     before = image.read_bytes()
     (_, (state, found, _)) = await look(home, "image")
-    assert (state, found) == (
-        "warning",
-        "its last 18 bytes are an unfinished transaction",
-    )
+    assert (state, found) == ("warning", "its last 18 bytes are an unfinished transaction")
     assert image.read_bytes() == before
 
 

@@ -93,8 +93,7 @@ def test_files_that_were_replaced_or_removed_are_noticed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "table",
-    [{"a": "../model.safetensors"}, {"a": "/etc/passwd"}, {"a": 7}, [], {}, {"a": ".."}],
+    "table", [{"a": "../model.safetensors"}, {"a": "/etc/passwd"}, {"a": 7}, [], {}, {"a": ".."}]
 )
 def test_an_index_that_leaves_its_folder_or_is_none_is_refused(tmp_path, table):
     index = tmp_path / "model.safetensors.index.json"

@@ -8,14 +8,7 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, LockedError
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.fork import fork
-from bat_os.image.files.pack import (
-    Policy,
-    clock_steady_for,
-    pack,
-    pack_if_due,
-    should_pack,
-    space,
-)
+from bat_os.image.files.pack import Policy, clock_steady_for, pack, pack_if_due, should_pack, space
 from bat_os.image.files.storage import chronicle, finish_pack, path_of, upkeep
 from tests.image.files.images import open_image, put, slot
 

@@ -87,8 +87,7 @@ async def test_a_full_session_may_ask_again_with_its_keys_but_not_with_a_new_one
 async def test_a_disk_that_is_full_is_told_to_all_and_the_places_are_free_again(intake, counted):
     counted.error = StorageFullError("full")
     told = await asyncio.gather(
-        *(intake.accept(brief(n), "s", "") for n in range(MAX_PER_SESSION)),
-        return_exceptions=True,
+        *(intake.accept(brief(n), "s", "") for n in range(MAX_PER_SESSION)), return_exceptions=True
     )
     assert {type(one) for one in told} == {StorageFullError}
     counted.error = None

@@ -194,10 +194,7 @@ async def test_a_method_that_calls_another_withdrawn_one_comes_back_after_it(
     mind, taught, ask, answer
 ):
     await taught("def base(self, n):\n    return n\n")
-    await taught(
-        "def over(self, n):\n    return self.base(n) * 2\n",
-        [{"args": [2], "result": 4}],
-    )
+    await taught("def over(self, n):\n    return self.base(n) * 2\n", [{"args": [2], "result": 4}])
 
     def withdraw(root):
         for selector in ("base", "over"):
