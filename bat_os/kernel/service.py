@@ -212,4 +212,4 @@ class Kernel:
     def _report(self, text: str) -> None:
         if text != self._awakening:
             log.info("%s", text)
-        self._awakening = text
+        self._awakening = str(text)  # plain: numbers beside it do not go over the wire

@@ -37,6 +37,8 @@ def main(argv):
         shift_clock(Path(os.environ[CLOCK]))  # before anything takes the function by its name
     from bat_os.app import wiring
     from bat_os.cli import main as kernel
+    from bat_os.core import verbs as table
+    from bat_os.core.fields import Verb
     from tests.campaign.odd_model import roster_for
 
     assemble = wiring.assemble
@@ -50,6 +52,8 @@ def main(argv):
         return replace(parts, mind=mind, verbs=verbs)
 
     wiring.assemble = odd
+    blocking = Verb("campaign.block", "block the event loop", on="wire")
+    table.REQUESTS = {**table.REQUESTS, blocking.name: blocking}
     return kernel.main(argv)
 
 

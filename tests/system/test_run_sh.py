@@ -345,7 +345,7 @@ def test_two_first_starts_do_the_work_once(adopted, slow):
         assert slow.asked.wait(60)
         second = begin(adopted, "hello")
         with second:
-            assert read_until(second, "waiting")
+            assert read_until(second, "Waiting")
             slow.gate.set()
             replies = [first.communicate(), second.communicate()]
 
@@ -366,7 +366,7 @@ def test_ctrl_c_ends_the_set_up_at_once_and_the_next_start_goes_on(adopted, slow
     resumed = run(adopted, "hello")
 
     assert (interrupted.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "Interrupted. Start again to go on."
+    assert err.splitlines()[-1] == "Interrupted. Run it again to resume."
     assert "Traceback" not in err
     assert resumed.returncode == 0, resumed.stderr
     assert "[1/2] libraries: done" in resumed.stderr
@@ -380,7 +380,7 @@ def test_a_set_up_that_is_killed_leaves_its_installer_to_finish_before_the_next(
         killed.kill()
     resumed = begin(adopted, "hello")
     with resumed:
-        assert read_until(resumed, "waiting")
+        assert read_until(resumed, "Waiting")
         slow.gate.set()
         out, err = resumed.communicate()
 

@@ -188,7 +188,7 @@ def test_a_folder_with_other_things_is_left_alone(arguments, tmp_path, capsys):
 def test_a_base_that_is_no_model_is_named(arguments, tmp_path, capsys):
     assert main([*arguments, "--base", str(tmp_path)]) == 1
 
-    assert "is no model that can be trained" in capsys.readouterr().out
+    assert "is not a model that can be trained" in capsys.readouterr().out
 
 
 def test_examples_that_are_no_text_are_refused(arguments, tmp_path, capsys):
