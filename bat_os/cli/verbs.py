@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _carry_out(options, screen)
     except BatError as error:
         return refuse(screen, error)
-    except BrokenPipeError:  # whoever read us has seen enough
+    except BrokenPipeError:  # the reader of the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
