@@ -105,7 +105,7 @@ class Models:
         self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
     ) -> None:
         """Make the engines; nothing is loaded."""
-        book = read_book()
+        book = read_book(run.parent)
         self.profile: Profile = book.profile(settings.profile)
         self._sources: Mapping[str, ModelSource] = book.models
         self._image = image

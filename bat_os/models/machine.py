@@ -6,23 +6,49 @@ import os
 import shutil
 import subprocess
 from importlib import metadata, resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from bat_os.models.profiles import Machine, parse
+from bat_os.errors import SettingsError
+from bat_os.models.profiles import FILE, Machine, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bat_os.models.profiles import ProfileBook
 
-_QUERY = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
+MAX_FILE: Final = 256 << 10  # bytes of a home's own profiles
+_QUERY: Final = (
+    "nvidia-smi",
+    "--query-gpu=memory.total,memory.free",
+    "--format=csv,noheader,nounits",
+)
 
 
-def read_book() -> ProfileBook:
-    """Return the shipped profiles."""
-    return parse((resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8"))
+def read_book(home: Path | None = None) -> ProfileBook:
+    """Return the shipped profiles, with what a home has of its own laid over them.
+
+    Raises:
+        SettingsError: The file of the home cannot be read, or something in it cannot be used.
+    """
+    shipped = (resources.files("bat_os") / FILE).read_text(encoding="utf-8")
+    if home is None:
+        return parse(shipped)
+    path = home / FILE
+    try:
+        with path.open("rb") as stream:
+            own = stream.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        return parse(shipped)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    if len(own) > MAX_FILE:
+        raise SettingsError(f"{path} has more than {MAX_FILE} bytes; profiles need far fewer")
+    try:
+        return parse(shipped, own.decode("utf-8-sig"), path=str(path))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text") from error
 
 
 def look_at_machine(home: Path) -> Machine:

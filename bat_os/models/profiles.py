@@ -1,6 +1,7 @@
 """Model profiles: which models there are, which persona uses which, and what a machine can run.
 
-    profiles.toml ── parse ──→ ProfileBook ── fit, choose ──→ what this machine runs
+    profiles.toml, and that of a home over it ── parse ──→ ProfileBook ── fit, choose ──→ what
+    this machine runs
 
 Looks at no machine: its facts come in as ``Machine``. The fields of what the file holds say what
 they accept; what a field means is in its class. The text is hostile until it is read: every
@@ -22,12 +23,17 @@ from bat_os.errors import SettingsError
 from bat_os.ports import Sampling
 
 FALLBACK: Final = "tiny"
-FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_k_m")
+FILE: Final = "profiles.toml"
+# The last: whatever a GGUF file on this machine has.
+FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_k_m", "gguf")
 _UNITS: Final = {"MB": 10**6, "GB": 10**9}
 _SIZE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB)")
 _HUB_OR_PACKAGE: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*|package:[\w-]+", re.ASCII)
+_SOURCES: Final = "OWNER/NAME of a hub, or package:NAME, or the whole path of a GGUF file"
+_PATH: Final = re.compile(r"(/|[A-Za-z]:[\\/])[^\n]{1,190}\.gguf")
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 _STORED: Final = ("revision", "parameters", "download", "form", "memory")
+_LOCAL: Final = ("form", "memory")  # what a file on this machine has to say of these
 _Text = Annotated[str, text(200, filled=True)]
 _Name = Annotated[
     str, text(100, pattern=r"\w[\w.-]*", takes="letters, digits, dots and hyphens, at most 100")
@@ -59,7 +65,7 @@ class ModelSource(Record, frozen=True):
     """A model: where it comes from, and what it takes."""
 
     name: _Name  # in the image
-    source: _Text  # hub id, ``package:NAME``, or a server's URL
+    source: _Text  # hub id, ``package:NAME``, a server's URL, or the path of a GGUF file
     engine: Literal["transformers", "llama.cpp", "openai"]
     licence: _Text
     context: Annotated[int, number(1, 10**8)]  # tokens of prompt and answer together
@@ -74,14 +80,16 @@ class ModelSource(Record, frozen=True):
 
     def __post_init__(self) -> None:
         served = self.engine == "openai"
-        missing = [key for key in _STORED if not (served or getattr(self, key))]
+        fits = _URL.fullmatch(self.source) if served else _HUB_OR_PACKAGE.fullmatch(self.source)
+        if not (fits or self.is_local):
+            takes = "a URL, http://HOST:PORT/v1" if served else _SOURCES
+            raise ValueError(f"source must be {takes}, not {self.source!r}")
+        needed = _LOCAL if self.is_local else _STORED
+        missing = [key for key in needed if not (served or getattr(self, key))]
         if missing:
             raise ValueError(f"{missing[0]} is missing; a model that is stored needs it")
-        source = _URL if served else _HUB_OR_PACKAGE
-        sources = "a URL, http://HOST:PORT/v1" if served else "OWNER/NAME of a hub, or package:NAME"
         forms = f"one of the forms in memory, {', '.join(self.memory)}"
         checks = (
-            ("source", bool(source.fullmatch(self.source)), sources),
             ("file", not served or bool(self.file), "the model's name on the server"),
             ("key", served or not self.key, "left out; only a server needs one"),
             ("file", self.engine != "llama.cpp" or self.file.endswith(".gguf"), "a .gguf file"),
@@ -90,6 +98,11 @@ class ModelSource(Record, frozen=True):
         for key, holds, allowed in checks:
             if not holds:
                 raise ValueError(f"{key} must be {allowed}, not {getattr(self, key)!r}")
+
+    @property
+    def is_local(self) -> bool:
+        """It is a GGUF file on this machine."""
+        return self.engine == "llama.cpp" and bool(_PATH.fullmatch(self.source))
 
     @property
     def size(self) -> int:
@@ -268,13 +281,36 @@ class _File(Record, frozen=True):
     defaults: _Table = field(default_factory=dict)
 
 
-def parse(source: str) -> ProfileBook:
+def parse(source: str, own: str = "", *, path: str = FILE) -> ProfileBook:
     """Return the profiles in a text like ``bat_os/profiles.toml``.
+
+    Args:
+        source: The shipped text.
+        own: That of a home, which is laid over it key by key.
+        path: Where ``own`` is, for messages.
 
     Raises:
         SettingsError: Something in it cannot be used; names the line or the key.
     """
-    file = convert(read_toml(source, SettingsError, "profiles.toml"), _File, SettingsError)
+    tables = read_toml(source, SettingsError, FILE)
+    if not own:
+        return _read_tables(tables)
+    mine = read_toml(own, SettingsError, path)
+    try:
+        return _read_tables(_lay_over(tables, mine))
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _lay_over(below: Any, above: Any) -> Any:
+    """Return two nested maps as one; of a key that both have, ``above`` counts."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: _lay_over(below.get(key), value) for key, value in above.items()}
+
+
+def _read_tables(tables: Any) -> ProfileBook:
+    file = convert(tables, _File, SettingsError)
     models = {}
     for name, table in file.models.items():
         _refuse_key(table, "name", path := f"models.{name}")

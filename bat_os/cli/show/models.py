@@ -59,7 +59,7 @@ def _locate(source: str) -> str:
 
 
 def _fit(ask: Ask) -> Mapping[str, Any]:
-    book, machine = read_book(), look_at_machine(ask.home)
+    book, machine = read_book(ask.home), look_at_machine(ask.home)
     best = choose(book, machine)
     rows = [
         {"name": profile.name, "ok": (found := fit(profile, machine)).ok,

@@ -261,7 +261,7 @@ async def _config(ask: Ask) -> Mapping[str, Any]:
     found = load(ask.home, os.environ, **flags)
     values, path = asdict(found.settings), ask.home / FILE
     try:
-        read_book().profile(found.settings.profile)
+        read_book(ask.home).profile(found.settings.profile)
     except SettingsError as error:
         raise SettingsError(f"{found.origins['profile']}: {error}") from error
     return {
