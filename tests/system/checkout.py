@@ -13,7 +13,8 @@ from urllib.parse import quote
 ROOT = Path(__file__).parents[2]
 SAY = "import os, sys\nprint(os.path.basename(sys.argv[0]), sys.argv[1:])\n"
 REQUIREMENTS = {
-    "library": "requirements.txt",
+    "library": "requirements-first.txt",
+    "extra": "requirements.txt",
     "model": "requirements-models.txt",
     "tool": "tests/requirements.txt",
 }

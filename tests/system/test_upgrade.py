@@ -28,6 +28,7 @@ PARTS = (
     "batos.py",
     "min_watchdog_service.py",
     "persona_codex.jsonl",
+    "requirements-first.txt",
     "requirements.txt",
     "requirements-models.txt",
 )

@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 OLDEST: Final = (3, 11)
 # Read by run.sh and puter.bat, not by the kernel.
 ELSEWHERE: Final = ("BATOS_PYTHON",)
-LIBRARIES: Final = "requirements.txt"
+LIBRARIES: Final = "requirements-first.txt"
+LATER: Final = "requirements.txt"
 MODELS: Final = "requirements-models.txt"
 LITTLE_MEMORY: Final = 2 * 10**9  # what the smallest profile needs
 LITTLE_DISK: Final = 10**9
 NO_DISK: Final = 50 * 10**6
 _MEND: Final = {
     "zygote": "use Linux 5.13 or newer with Landlock and seccomp (in a container: allow both)",
-    "monty": "install pydantic-monty as requirements.txt pins it",
+    "monty": "install pydantic-monty as requirements-first.txt pins it",
 }
 
 
@@ -60,7 +61,7 @@ def check_python(_facts: Facts) -> list[Outcome]:
 
 
 def check_packages(facts: Facts) -> list[Outcome]:
-    """Return whether the packages of requirements.txt are installed, at the pinned versions."""
+    """Return whether the packages that a start needs are installed, at the pinned versions."""
     listed = _read_list(facts.root / LIBRARIES)
     wanted = [text for text in listed or metadata.requires("bat-os") or () if "extra" not in text]
     missing, other, count = _compare(wanted)
@@ -69,7 +70,19 @@ def check_packages(facts: Facts) -> list[Outcome]:
         return [broken("packages", f"not installed: {join(missing)}", advice)]
     if other:
         return [warning("packages", f"not as pinned: {join(other)}", advice)]
-    return [ok("packages", f"all {count} of {LIBRARIES}, as pinned")]
+    return [ok("packages", f"all {count} of {LIBRARIES}, as pinned"), *_check_later(facts)]
+
+
+def _check_later(facts: Facts) -> list[Outcome]:
+    """Return whether the packages of GPUs, other models and training are installed."""
+    name, path = "later packages", facts.root / LATER
+    missing, other, count = _compare(_read_list(path))
+    if other:
+        return [warning(name, f"not as pinned: {join(other)}", _install(path))]
+    if missing:
+        text = f"not installed yet: {join(missing)}; GPUs, safetensors and training need them"
+        return [warning(name, text, "batos setup says why; batos setup --all installs them")]
+    return [ok(name, f"all {count} of {LATER}, as pinned")] if count else []
 
 
 def check_model_packages(facts: Facts) -> list[Outcome]:

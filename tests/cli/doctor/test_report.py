@@ -124,7 +124,7 @@ async def test_the_exit_status_is_one_when_something_is_broken(home):
 
 
 async def test_a_check_that_fails_is_a_line_and_the_others_go_on(home, tmp_path, monkeypatch):
-    (tmp_path / "requirements.txt").write_bytes(b"torch\xff\xfe==1\n")
+    (tmp_path / "requirements-first.txt").write_bytes(b"torch\xff\xfe==1\n")
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
     body = await examine(home)
     found = {one["name"]: one for one in body["checks"]}
@@ -194,10 +194,10 @@ def facts(home, tmp_path, **more):
 
 def test_packages_that_are_missing_or_of_another_version_are_named(home, tmp_path):
     here = facts(home, tmp_path)
-    listed = tmp_path / "requirements.txt"
+    listed = tmp_path / "requirements-first.txt"
     listed.write_text("pytest>=1  # a comment\nabsent-a==1; python_version < '3'\n")
     (outcome,) = software.check_packages(here)
-    assert (outcome.state, outcome.found) == ("ok", "all 1 of requirements.txt, as pinned")
+    assert (outcome.state, outcome.found) == ("ok", "all 1 of requirements-first.txt, as pinned")
     listed.write_text("pytest==0.1\n")
     (outcome,) = software.check_packages(here)
     assert outcome.state == "warning"
