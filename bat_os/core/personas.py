@@ -20,7 +20,6 @@ from bat_os.errors import ArgumentsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_MODEL: Final = "SmolLM2-135M-Instruct"
 MAX_FIELD: Final = 4_000
 _Line = Annotated[str, text(MAX_FIELD, filled=True)]
 

@@ -26,6 +26,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
@@ -49,6 +50,8 @@ SWITCHES: Final = {
     "TQDM_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+# What transformers needs to run a model; the second stage of set-up installs it.
+LATER: Final = ("torch", "transformers", "accelerate", "peft")
 # Written by the image beside the links, in the format of sha256sum; sorted by file name.
 SUMS_NAME: Final = "SHA256SUMS"
 _WEIGHTS: Final = re.compile(r"[\w-][\w.-]*\.safetensors\Z", re.ASCII)
@@ -72,8 +75,37 @@ def default_threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
+def need_packages(what: str = "the engine transformers") -> None:
+    """Refuse what needs torch and transformers while set-up has not installed them yet.
+
+    Set-up installs them after the first answer. pip writes what ``metadata`` reads last, so a
+    package that is being installed is not there yet.
+
+    Raises:
+        ModelError: They are not installed; says what is missing and what installs it.
+    """
+    if lacking := [name for name in LATER if not _is_installed(name)]:
+        raise ModelError(
+            f"{what} is not installed yet (it needs {', '.join(lacking)}); "
+            "`batos setup --all` installs it",
+            packages=lacking,
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
+
+
 def prepare(threads: int) -> None:
-    """Set the switches and the number of threads of torch for the calling thread."""
+    """Set the switches and the number of threads of torch for the calling thread.
+
+    Raises:
+        ModelError: Set-up has not installed them; see ``need_packages``.
+    """
+    need_packages()
     os.environ.update(SWITCHES)
     # Heavy, and only right after the switches are set.
     import torch

@@ -86,20 +86,30 @@ async def ingest_file(
 
 
 async def ingest_adapter(
-    image: ImageStore, name: str, folder: Path, base: str, *, meta: Mapping[str, Any] | None = None
+    image: ImageStore,
+    name: str,
+    folder: Path,
+    bases: Iterable[str],
+    *,
+    derived: Mapping[str, Path] | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> str:
-    """Add the LoRA adapter in ``folder`` for model ``base``; return its digest.
+    """Add the LoRA adapter in ``folder`` for the models ``bases``; return its digest.
 
-    Only its configuration and its weights are stored, and which base it is for: its name and, as
-    ``base_digest``, its digest. The caller checks whether the adapter fits.
+    Only its configuration and its weights are stored, what was made of them, and which models it
+    is for: as ``bases``, the name of each and its digest. The caller checks whether it fits.
+    ``derived`` has the files that were made of these two, by name; they are no part of the digest.
     """
     found = {file_name: folder / file_name for file_name in ADAPTER_FILES}
     for path in found.values():
         if not await asyncio.to_thread(path.is_file):
             raise NotFoundError(f"adapter {name}: there is no file {path}")
+    made = dict(derived or {})
     known = {"source": str(await asyncio.to_thread(folder.absolute))} | dict(meta or {})
-    known |= {"kind": "adapter", "base": base, "base_digest": await model_digest(image, base)}
-    return await ingest_files(image, name, found, meta=known)
+    known |= {"kind": "adapter", "derived": sorted(made)}
+    known["bases"] = {base: await model_digest(image, base) for base in bases}
+    known["base"] = next(iter(known["bases"]), "")  # older programs know this one
+    return await ingest_files(image, name, found | made, meta=known)
 
 
 async def ingest_files(
@@ -148,7 +158,7 @@ async def ingest_files(
     if consume:
         for path in found.values():
             await asyncio.to_thread(path.unlink, missing_ok=True)
-    return digest_of(files)
+    return _identity(StoredModel(name, files, known))
 
 
 async def link_folder(
@@ -195,20 +205,23 @@ async def model_names(image: ImageStore) -> list[str]:
 
 
 async def model_digest(image: ImageStore, name: str) -> str:
-    """Return the SHA-256 of the model's list of files: equal exactly when all files are."""
-    return await image.transact(
-        lambda root: digest_of(model_in(root, name).files), note="read a model"
-    )
+    """Return the SHA-256 of the model's list of files: equal exactly when all files are.
+
+    Files that were derived from the others are left out.
+    """
+    return await image.transact(lambda root: _identity(model_in(root, name)), note="read a model")
 
 
 async def list_models(image: ImageStore) -> list[dict[str, Any]]:
     """Return what is known about each model, sorted by name, as plain data.
 
-    Each has ``name``, ``kind``, ``source``, ``revision``, ``licence``, ``base``, ``added``
-    (Unix time, 0 where unknown), ``digest``, ``files`` (how many), ``size`` (bytes of all its
-    files), ``bytes`` (the same without files that an earlier model of the list has, so that
-    the sum is what all take), and ``damaged``: ``yes`` where a file is missing or has another
-    size, else ``unknown``, since nothing is read.
+    Each has ``name``, ``kind``, ``source``, ``revision``, ``licence``, ``base`` (of an adapter, a
+    model of the image that it is for), ``bases`` (all of them: name -> digest at that time),
+    ``derived`` (names of its files that were made of the others), ``added`` (Unix time, 0 where
+    unknown), ``digest``, ``files`` (how many), ``size`` (bytes of all its files), ``bytes`` (the
+    same without files that an earlier model of the list has, so that the sum is what all take),
+    and ``damaged``: ``yes`` where a file is missing or has another size, else ``unknown``, since
+    nothing is read.
     """
 
     def work(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
@@ -228,15 +241,19 @@ async def remove_model(
 
     Returns:
         ``{"name", "files": how many were forgotten, "bytes": of those, "adapters": names of
-        adapters whose base it was}``.
+        adapters that have no base in the image now}``.
     """
 
     def work(root: MutableMapping[str, Any]) -> dict[str, Any]:
         model = model_in(root, name)
         del root["models"][name]
         sizes = _forget_unnamed(root, model.files.values())
-        left = root["models"].items()
-        adapters = [other for other, stored in left if stored.meta.get("base") == name]
+        left = root["models"]
+        adapters = [
+            other.name
+            for other in left.values()
+            if name in (bases := _bases(other)) and not any(base in left for base in bases)
+        ]
         return {"name": name, "files": len(sizes), "bytes": sum(sizes), "adapters": adapters}
 
     removed = await image.transact(work, note=f"remove model {name}")
@@ -352,6 +369,19 @@ def _forget_unnamed(root: MutableMapping[str, Any], files: Iterable[str]) -> lis
     return sizes
 
 
+def _identity(model: StoredModel) -> str:
+    derived = model.meta.get("derived", ())
+    return digest_of({name: own for name, own in model.files.items() if name not in derived})
+
+
+def _bases(model: StoredModel) -> dict[str, str]:
+    """Return the models that an adapter is for: name -> digest; an older image has one."""
+    older = (
+        {base: str(model.meta.get("base_digest", ""))} if (base := model.meta.get("base")) else {}
+    )
+    return dict(model.meta.get("bases") or older)
+
+
 def _is_adapter(model: StoredModel) -> bool:
     return str(model.meta.get("kind") or guess_kind(model.files)) == "adapter"
 
@@ -375,13 +405,17 @@ def _describe(
     mine = set(model.files.values())
     sizes = {sha256: stored[sha256].size for sha256 in mine if sha256 in stored}
     whole = len(sizes) == len(mine) and all(_has_its_size(stored[sha256]) for sha256 in mine)
-    facts = {key: str(model.meta.get(key, "")) for key in ("source", "revision", "licence", "base")}
+    facts = {key: str(model.meta.get(key, "")) for key in ("source", "revision", "licence")}
+    bases = {name: own for name, own in _bases(model).items() if name in root["models"]}
     described = {
         "name": model.name,
         "kind": str(model.meta.get("kind") or guess_kind(model.files)),
         **facts,
+        "base": next(iter(bases), str(model.meta.get("base", ""))),
+        "bases": bases,
+        "derived": list(model.meta.get("derived", ())),
         "added": model.meta.get("added", 0),
-        "digest": digest_of(model.files),
+        "digest": _identity(model),
         "files": len(model.files),
         "size": sum(sizes.values()),
         "bytes": sum(size for sha256, size in sizes.items() if sha256 not in counted),

@@ -25,7 +25,7 @@ from bat_os.ports import Sampling
 FALLBACK: Final = "tiny"
 FILE: Final = "profiles.toml"
 # The last: whatever a GGUF file on this machine has.
-FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_k_m", "gguf")
+FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_1", "q4_k_m", "gguf")
 _UNITS: Final = {"MB": 10**6, "GB": 10**9}
 _SIZE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB)")
 _HUB_OR_PACKAGE: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*|package:[\w-]+", re.ASCII)

@@ -2,14 +2,17 @@
 
 import asyncio
 import re
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.prompts import STOP
-from bat_os.engines.base import Halt, Inbox, Row
+from bat_os.engines.base import Halt, Inbox, Row, need_packages
+from tests.stages import make_first_stage
 
 STOPS = [STOP, r"\bEND\b", r"\n\n", r"```", r"a+b", r"(?<=x)y", r"\s*foo", r".*z", ""]
 
@@ -85,3 +88,20 @@ def test_either_flag_halts(reason):
     flags[reason].set()
 
     assert halted()
+
+
+@pytest.mark.slow
+def test_what_set_up_installs_later_is_refused_by_name_until_it_is_there(tmp_path):
+    need_packages()
+    script = "from bat_os.engines.base import *; from bat_os.errors import *\n"
+    script += "try: prepare(1)\nexcept ModelError as error: print(error)"
+    python = make_first_stage(tmp_path / "venv", without=("peft", "torch"))
+    told = subprocess.run(
+        [python, "-c", script],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert told.stdout == (
+        "the engine transformers is not installed yet (it needs torch, peft); "
+        "`batos setup --all` installs it\n"
+    )

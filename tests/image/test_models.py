@@ -68,6 +68,8 @@ async def test_the_list_says_what_is_known_and_counts_shared_files_once(image, m
         "revision": "abc",
         "licence": "MIT",
         "base": "",
+        "bases": {},
+        "derived": [],
         "digest": digest,
         "files": 2,
         "size": 7002,
@@ -132,24 +134,64 @@ async def test_an_adapter_goes_in_with_its_base_and_without_other_files(
     image, model, adapter, tmp_path
 ):
     base_digest = await ingest_folder(image, "base", model)
-    await ingest_adapter(image, "writer", adapter, "base", meta={"licence": "MIT"})
+    await ingest_adapter(image, "writer", adapter, ["base"], meta={"licence": "MIT"})
     links = await link_folder(image, "writer", tmp_path / "links")
     kept = await image.transact(lambda root: root["models"]["writer"].meta, note="read")
 
     names = ["SHA256SUMS", "adapter_config.json", "adapter_model.safetensors"]
     assert sorted(path.name for path in links.iterdir()) == names
     assert (kept["kind"], kept["base"], kept["licence"]) == ("adapter", "base", "MIT")
-    assert kept["base_digest"] == base_digest
+    assert kept["bases"] == {"base": base_digest}
     assert kept["source"] == str(adapter)
 
 
 async def test_an_adapter_without_its_base_or_its_weights_is_refused(image, model, adapter):
     with pytest.raises(NotFoundError, match="no model base"):
-        await ingest_adapter(image, "writer", adapter, "base")
+        await ingest_adapter(image, "writer", adapter, ["base"])
     await ingest_folder(image, "base", model)
     (adapter / "adapter_model.safetensors").unlink()
     with pytest.raises(NotFoundError, match=r"no file .*adapter_model\.safetensors"):
-        await ingest_adapter(image, "writer", adapter, "base")
+        await ingest_adapter(image, "writer", adapter, ["base"])
+
+
+async def test_what_was_made_of_an_adapter_is_kept_with_it_and_is_no_part_of_its_digest(
+    image, model, adapter, make_folder, tmp_path
+):
+    other = make_folder("other", config__json=b"{}", model__safetensors=b"other")
+    made = make_folder("made", adapter__gguf=b"GGUF of the adapter") / "adapter.gguf"
+    await ingest_folder(image, "one", model)
+    await ingest_folder(image, "two", other)
+    plain = await ingest_adapter(image, "writer", adapter, ["one"])
+    derived = {"adapter.gguf": made}
+    both = await ingest_adapter(image, "writer", adapter, ["two", "one"], derived=derived)
+    row = {row["name"]: row for row in await list_models(image)}["writer"]
+    links = await link_folder(image, "writer", tmp_path / "links")
+    first = await remove_model(image, "two")
+    left = {row["name"]: row for row in await list_models(image)}["writer"]
+    last = await remove_model(image, "one")
+
+    assert plain == both == row["digest"] == await model_digest(image, "writer")
+    assert (row["base"], list(row["bases"]), row["files"]) == ("two", ["two", "one"], 3)
+    assert row["derived"] == ["adapter.gguf"]
+    assert (links / "adapter.gguf").read_bytes() == b"GGUF of the adapter"
+    assert first["adapters"] == [], "it has another base"
+    assert (left["base"], list(left["bases"])) == ("one", ["one"])
+    assert last["adapters"] == ["writer"]
+
+
+async def test_an_adapter_of_an_older_image_is_listed_with_its_one_base(image, model, adapter):
+    digest = await ingest_folder(image, "one", model)
+    await ingest_adapter(image, "writer", adapter, ["one"])
+
+    def age(root):
+        stored = root["models"]["writer"]
+        meta = {"kind": "adapter", "base": "one", "base_digest": digest}
+        root["models"]["writer"] = StoredModel("writer", dict(stored.files), meta)
+
+    await image.transact(age, note="as it was once stored")
+    row = {row["name"]: row for row in await list_models(image)}["writer"]
+
+    assert (row["base"], row["bases"], row["derived"]) == ("one", {"one": digest}, [])
 
 
 async def test_removing_a_model_forgets_the_files_that_no_other_names(
@@ -158,7 +200,7 @@ async def test_removing_a_model_forgets_the_files_that_no_other_names(
     other = make_folder("other", config__json=b"{}", model__safetensors=b"other")
     await ingest_folder(image, "one", model)
     await ingest_folder(image, "two", other)
-    await ingest_adapter(image, "writer", adapter, "one")
+    await ingest_adapter(image, "writer", adapter, ["one"])
     await link_folder(image, "one", tmp_path / "links")
     kept = await link_folder(image, "two", tmp_path / "links")
     removed = await remove_model(image, "one", links=tmp_path / "links")
