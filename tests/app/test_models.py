@@ -170,7 +170,7 @@ async def test_a_damaged_model_takes_down_its_own_persona_and_no_other(make, ima
     ("profile", "name", "lacking"),
     [
         ("tiny", NAME, "no config.json and no \\*.safetensors"),
-        ("cpu", "Qwen2.5-0.5B-Instruct-Q8_0", "no \\*.gguf"),
+        ("cpu", "Qwen3-4B-Instruct-2507-Q4_K_M", "no \\*.gguf"),
     ],
 )
 async def test_a_folder_that_the_models_engine_cannot_load_is_refused_before_it_is_taken_in(
