@@ -27,7 +27,7 @@ import numpy as np
 from nltk.stem.snowball import SnowballStemmer
 
 from bat_os.documents.chunking import split_sentences
-from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.image.catalog import catalog_in
 from bat_os.image.knowledge.ranking import DEPTH, fuse
 from bat_os.image.knowledge.shelf import SegmentCache

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bat_os.cli.chat.once import find_model  # noqa: E402 - runs from a checkout
-from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm  # noqa: E402 - as above
 from bat_os.engines.gguf import packaged_gguf  # noqa: E402 - as above
 from bat_os.engines.llamacpp import LlamaCppEngine  # noqa: E402 - as above
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm  # noqa: E402 - as above
 from bat_os.sentence.proposal import choose_reading, find_misreading, propose  # noqa: E402 - as above
 from bat_os.sentence.sameness import is_same_message  # noqa: E402 - as above
 from bat_os.sentence.skills import recognise, suggest  # noqa: E402 - as above
@@ -116,7 +116,7 @@ async def _measure_skills(rows, *, verbose):
     async def folder():
         return packaged_minilm()
 
-    embedder = MiniLmEmbedder(folder, threads=1)
+    embedder = MiniLmEmbedder(folder)
     outcomes = []
     for number in sorted({row["set"] for row in rows}):
         outcomes += await _ask_all(embedder, [row for row in rows if row["set"] == number])

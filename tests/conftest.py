@@ -1,7 +1,12 @@
 """Fixtures that all tests share."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Before numpy: workers side by side, each with a thread for every core, wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
 

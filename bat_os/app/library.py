@@ -20,7 +20,7 @@ import numpy as np
 import bat_os
 from bat_os.core.digest import digest
 from bat_os.core.personas import parse_codex
-from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.errors import ArgumentsError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import codex_items, seed_items

@@ -15,7 +15,7 @@ from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
-from bat_os.engines.embedding import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine, read_script
 from bat_os.errors import ModelError
 from bat_os.image.catalog_service import CatalogService
@@ -127,7 +127,7 @@ def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
     async def folder() -> Path:
         return await link_folder(image, EMBEDDER, home.path / "run" / "models")
 
-    return MiniLmEmbedder(folder, threads=settings.threads or None)
+    return MiniLmEmbedder(folder)
 
 
 def _scripted_roster(script: Callable[[Prompt, Sampling, int], str]) -> Roster:

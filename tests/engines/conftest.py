@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from bat_os.engines.base import prepare
-from bat_os.engines.embedding import packaged_minilm
 from bat_os.engines.gguf import convert_gguf, packaged_gguf
+from bat_os.engines.minilm import packaged_minilm
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from bat_os.engines.embedding import packaged_minilm
 from bat_os.engines.gguf import check_header, convert_gguf, convert_in_child, main, packaged_gguf
+from bat_os.engines.minilm import packaged_minilm
 from bat_os.errors import ModelError
 
 
