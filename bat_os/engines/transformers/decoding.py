@@ -1,11 +1,10 @@
-"""Draws texts from a loaded transformers model: one batch, token by token.
+"""Draws texts from a loaded transformers model: one call of the library's ``generate``.
 
-A loop of its own in place of ``model.generate``, for what a mission needs: equal prompts are
-read once and their state is copied, what an earlier call has read is not read again, a
-finished row leaves the batch at once, each row has its own seed and its own end, and a raised
-flag is seen between any two steps.
+    prompts -> the beginning they share is read once -> its state is copied to every row
+            -> generate, with a chooser of tokens in the place of its own
 
-    unique prompts -> prefill, in pieces -> copy to rows -> [pick, drop finished, step] ...
+The chooser gives each row its own random numbers and its own end, so no row depends on the
+others. A raised flag is seen before each pass through the model.
 
 A JSON Schema is followed by llguidance. The masking is done here with numpy, since its own
 in-place masking costs 100 times more per token. Import this after ``base.prepare``.
@@ -14,23 +13,28 @@ in-place masking costs 100 times more per token. Import this after ``base.prepar
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import psutil
 import torch
 from jinja2 import TemplateError  # a part of what transformers needs
+from transformers import DynamicCache, LogitsProcessorList, StoppingCriteriaList
 
 from bat_os.engines import base
-from bat_os.engines.transformers.attention import Batch, PrefixCache
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.ports import Completion, Prompt, Sampling
+
+# The narrowest piece of a prompt that is worth a pass through the model.
+PIECE_WIDTH: Final = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,6 @@ class LoadedModel:
     context: int  # longest prompt and text together, in tokens
     device: torch.device  # where its inputs go
     piece: int  # tokens read between two looks at the flag
-    prefixes: PrefixCache = field(default_factory=PrefixCache)
 
     @cached_property
     def vocabulary(self) -> Any:
@@ -53,6 +56,17 @@ class LoadedModel:
         return llguidance.hf.from_tokenizer(
             self.tokenizer, n_vocab=self.net.config.vocab_size, eos_token=sorted(self.ends)
         )
+
+    def constrain(self, schema: Mapping[str, Any]) -> Any:
+        """Return an llguidance matcher for one text that is to be an instance of ``schema``."""
+        from llguidance import LLMatcher
+
+        style: Any = base.JSON_STYLE
+        grammar = LLMatcher.grammar_from_json_schema(dict(schema), overrides=style)
+        matcher = LLMatcher(self.vocabulary, grammar, log_level=0)
+        if matcher.is_error():
+            raise base.schema_error(matcher.get_error())
+        return matcher
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the tokens of the chat up to and with the start of the answer."""
@@ -105,69 +119,107 @@ def draw(
     prompts: Sequence[Prompt],
     sampling: Sampling,
     halted: Callable[[], bool],
-    *,
-    adapter: str = "",
     tell: Callable[[int, str], None] | None = None,
 ) -> list[Completion]:
     """Return one completion per prompt, in order; unfinished ones once ``halted()``.
 
-    ``model`` has ``adapter`` switched on: what was read with one is of no use to another. A
-    MemoryError means that the attention state does not fit into the device's memory.
+    A MemoryError means that the attention state does not fit into the device's memory.
     """
     encoded = [model.encode(prompt) for prompt in prompts]
-    unique = list(dict.fromkeys(encoded))
-    longest = max(map(len, unique))
+    longest = max(map(len, encoded))
     if longest >= model.context:
         raise ModelError(
             f"a prompt of {longest} tokens is too long: the model reads {model.context}; "
             "shorten it or choose a model with a longer context"
         )
-    limit = min(sampling.max_tokens, model.context - longest)
     rows = [
         Row(model, tokens, sampling, index, partial(tell, index) if tell else None)
         for index, tokens in enumerate(encoded)
     ]
-    chosen = [unique.index(tokens) for tokens in encoded]
+
+    def look(*_: Any) -> None:
+        if halted():
+            raise CancelledError
+
+    hook = model.net.register_forward_pre_hook(look)
     try:
         with torch.inference_mode():
-            batch = Batch(model.net, model.device, unique, model.prefixes, adapter)
-            scores = batch.prefill(halted, model.piece)
-            if scores is not None:
-                wanted = batch.bytes_for(len(rows), limit)
-                # A device refuses by itself; the system would kill this process instead.
-                if model.device.type == "cpu" and wanted > psutil.virtual_memory().available:
-                    raise MemoryError(f"{wanted} bytes of attention state")
-                batch.keep(chosen)
-                _go_on(batch, rows, scores[chosen], sampling, limit=limit, halted=halted)
+            _generate(model, encoded, rows, sampling)
+    except CancelledError:
+        pass  # what was drawn so far is the answer
     except torch.OutOfMemoryError as error:
         raise MemoryError(str(error)) from error
-    for row, at in zip(rows, chosen, strict=True):
-        row.reused = batch.reused[at]
+    finally:
+        hook.remove()
+    for row in rows:
         row.end(finished=False)
     return [row.completion() for row in rows]
 
 
-def _go_on(
-    batch: Batch,
-    rows: list[Row],
-    scores: torch.Tensor,
-    sampling: Sampling,
-    *,
-    limit: int,
-    halted: Callable[[], bool],
+def _generate(
+    model: LoadedModel, encoded: Sequence[tuple[int, ...]], rows: Sequence[Row], sampling: Sampling
 ) -> None:
-    """Draw until every row is finished, has ``limit`` tokens, or ``halted()``."""
-    live = rows
-    for drawn in range(1, limit + 1):
-        for row, token in zip(live, pick(live, scores, sampling), strict=True):
-            row.draw(token)
-        keep = [index for index, row in enumerate(live) if not row.ended]
-        if not keep or drawn == limit or halted():
-            return
-        if len(keep) < len(live):
-            batch.keep(keep)
-            live = [live[index] for index in keep]
-        scores = batch.step([row.drawn[-1] for row in live])
+    """Draw until every row has ended or has all the tokens that it may have."""
+    width = max(map(len, encoded))
+    limit = min(sampling.max_tokens, model.context - width)
+    cache = DynamicCache(config=model.net.config)
+
+    def read(ids: list[list[int]], mask: list[list[int]], most: int, **more: Any) -> None:
+        model.net.generate(
+            torch.tensor(ids, device=model.device),
+            attention_mask=torch.tensor(mask, device=model.device),
+            past_key_values=cache,
+            prefill_chunk_size=max(PIECE_WIDTH, model.piece // len(ids)),
+            max_new_tokens=most,
+            do_sample=False,
+            **more,
+        )
+
+    def choose(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return scores that leave one token of each row to choose, and add it to the row."""
+        if ids.shape[1] == width and model.device.type == "cpu":
+            _check_memory(cache, limit / width)
+        live = [at for at, row in enumerate(rows) if not row.ended]
+        tokens = pick([rows[at] for at in live], scores[live], sampling)
+        for at, token in zip(live, tokens, strict=True):
+            rows[at].draw(token)
+        chosen = torch.full_like(scores, -torch.inf)
+        chosen[live, tokens] = 0
+        return chosen
+
+    def ended(ids: torch.Tensor, _scores: Any) -> torch.Tensor:
+        return torch.tensor([row.ended for row in rows], device=ids.device)
+
+    # All but the last token at most: the scores of what follows it are needed.
+    columns = zip(*(tokens[:-1] for tokens in encoded), strict=False)
+    shared = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
+    if shared and len(rows) > 1:
+        read([shared], [[1] * len(shared)], 1)
+        cache.batch_repeat_interleave(len(rows))
+    # Padded behind what they share, which has the same place in every row of the state.
+    rests = [tokens[len(shared) :] for tokens in encoded]
+    gaps = [[0] * (width - len(tokens)) for tokens in encoded]
+    read(
+        [[*shared, *gap, *rest] for gap, rest in zip(gaps, rests, strict=True)],
+        [
+            [*[1] * len(shared), *gap, *[1] * len(rest)]
+            for gap, rest in zip(gaps, rests, strict=True)
+        ],
+        limit,
+        logits_processor=LogitsProcessorList([choose]),
+        stopping_criteria=StoppingCriteriaList([ended]),
+    )
+
+
+def _check_memory(cache: Any, growth: float) -> None:
+    """Refuse a state that will grow by this factor beyond what main memory has.
+
+    A GPU refuses by itself; here the system would kill this process instead.
+    """
+    layers = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
+    if held * growth > psutil.virtual_memory().available:
+        raise MemoryError(f"{held * growth:.0f} bytes of attention state")
 
 
 class Row(base.Row):
@@ -186,35 +238,34 @@ class Row(base.Row):
     ) -> None:
         super().__init__(sampling.stop, tell)
         self.read = len(prompt)
-        self.drawn: list[int] = []  # without the token that ended it
         # Seeded by text: the same draws on every platform, other ones for every row.
         self.random = random.Random(f"{sampling.seed}:{index}")  # noqa: S311 - sampling, no secret
         self._model = model
-        self._given = 0
         # Some tokenizers drop a leading space: decode behind the prompt's last token.
-        self._before = prompt[-1:]
-        self._skip = len(model.decode(self._before))
-        self._constraint = (
-            JsonConstraint(model.vocabulary, sampling.schema) if sampling.schema else None
-        )
+        self._drawn = list(prompt[-1:])
+        self._given = len(model.decode(self._drawn))
+        self._matcher: Any = model.constrain(sampling.schema) if sampling.schema else None
 
     def mask(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return ``scores`` ``(vocabulary,)`` with what may not follow at -inf."""
-        return scores if self._constraint is None else self._constraint.mask(scores)
+        """Return a copy of ``scores`` ``(vocabulary,)`` with what the schema forbids at -inf."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little")[: len(scores)].astype(bool)
+        return scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
 
     def draw(self, token: int) -> None:
         """Add one token; it may be the last."""
         if token in self._model.ends:
             self.end(finished=True)
             return
-        self.drawn.append(token)
-        text = self._model.decode([*self._before, *self.drawn])[self._skip :]
-        text = text.rstrip("\ufffd")  # a character whose last bytes are still to come
+        self._drawn.append(token)
+        # A character whose last bytes are still to come is left for later.
+        text = self._model.decode(self._drawn).rstrip("\ufffd")
         self.add(text[self._given :])
         self._given = max(self._given, len(text))
-        if self._constraint is not None:
-            self._constraint.accept(token)
-            if self._constraint.done:
+        if self._matcher is not None:
+            if not self._matcher.consume_token(token):
+                raise ValueError(f"schema: token {token} is not allowed here")
+            if self._matcher.is_stopped():
                 self.end(finished=True)
 
 
@@ -242,32 +293,3 @@ def pick(rows: Sequence[Row], scores: torch.Tensor, sampling: Sampling) -> list[
     last = (shares > 0).sum(dim=1, keepdim=True) - 1
     chosen: list[int] = tokens.gather(1, at.minimum(last).clamp(min=0))[:, 0].tolist()
     return chosen
-
-
-class JsonConstraint:
-    """One text on its way to be an instance of a schema."""
-
-    def __init__(self, vocabulary: Any, schema: Mapping[str, Any]) -> None:
-        from llguidance import LLMatcher
-
-        style: Any = base.JSON_STYLE
-        grammar = LLMatcher.grammar_from_json_schema(dict(schema), overrides=style)
-        self._matcher = LLMatcher(vocabulary, grammar, log_level=0)
-        if self._matcher.is_error():
-            raise base.schema_error(self._matcher.get_error())
-
-    @property
-    def done(self) -> bool:
-        """True when the text is whole and nothing can follow."""
-        return bool(self._matcher.is_stopped())
-
-    def mask(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return a copy of ``scores`` ``(vocabulary,)`` with every forbidden token at -inf."""
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.unpackbits(bits, bitorder="little")[: len(scores)].astype(bool)
-        return scores.masked_fill(torch.from_numpy(~allowed).to(scores.device), -torch.inf)
-
-    def accept(self, token: int) -> None:
-        """Move past ``token``, which ``mask`` had allowed."""
-        if not self._matcher.consume_token(token):
-            raise ValueError(f"schema: token {token} is not allowed here")

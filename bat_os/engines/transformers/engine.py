@@ -1,4 +1,4 @@
-"""The default model engine: Hugging Face transformers, in one worker thread.
+"""Models in Hugging Face transformers, in one worker thread: for CUDA, safetensors and training.
 
 The model is loaded on first use, from a folder of plain files (config, tokenizer,
 safetensors), which are mapped and not copied. torch and transformers are imported in the
@@ -94,8 +94,7 @@ class TransformersEngine(WorkerEngine):
     ) -> list[Completion]:
         """Return one completion per prompt; see ``ports.ModelEngine``.
 
-        Equal prompts cost one prefill, and so does the beginning that a prompt shares with one
-        of the last calls. Calls run one after the other.
+        The beginning that the prompts share is read once. Calls run one after the other.
         """
         check_sampling(sampling)
         if adapter and adapter not in self._local.adapters:
@@ -197,7 +196,7 @@ _UNKNOWN: Final = "?"
 
 
 class LocalModel:
-    """A model, its adapters and the prompts it read last; arguments as ``TransformersEngine``."""
+    """A model and its adapters; arguments as ``TransformersEngine``."""
 
     def __init__(
         self, name: str, threads: int, device: Device | None = None, wanted: str = ""
@@ -288,7 +287,6 @@ class LocalModel:
             self.drop()
             return
         self.resident = False
-        self.model.prefixes.clear()
         self._stored.detach(self.model.net)
         _empty_cache(self.model.device.type)  # nothing to collect: no cycle holds a weight
 
@@ -316,7 +314,6 @@ class LocalModel:
             old, _ = self._adapters.get(name, ("", None))
             if old:
                 detach_adapter(self.model.net, old)
-                self.model.prefixes.forget(old)
         else:
             self.drop()
         self._adapters[name] = (new, adapter)
@@ -338,12 +335,12 @@ class LocalModel:
         from bat_os.engines.transformers import decoding  # imports torch
 
         try:
-            handle = self._use(self.model, adapter)
-            return decoding.draw(self.model, prompts, sampling, halted, adapter=handle, tell=tell)
+            self._use(self.model, adapter)
+            return decoding.draw(self.model, prompts, sampling, halted, tell)
         except (MemoryError, RuntimeError) as error:  # torch raises the latter for all else
             raise self._explain(error, "failed") from error
 
-    def _use(self, model: LoadedModel, adapter: str) -> str:
+    def _use(self, model: LoadedModel, adapter: str) -> None:
         if adapter in self._refused:
             raise ModelError(self._refused[adapter], adapter=adapter)
         handle = self._adapters[adapter][0] if adapter else ""
@@ -351,7 +348,6 @@ class LocalModel:
             self._active = _UNKNOWN
             use_adapter(model.net, handle)
             self._active = handle
-        return handle
 
     def _attach(self, model: LoadedModel, name: str, handle: str, adapter: AdapterFiles) -> None:
         self._active = _UNKNOWN  # peft switches to what is put on
@@ -377,7 +373,6 @@ class LocalModel:
         if not self.resident:
             self.drop()
         elif self.model is not None:
-            self.model.prefixes.clear()
             gc.collect()
             _empty_cache(self.model.device.type)
         if _is_out_of_memory(error):

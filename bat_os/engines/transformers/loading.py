@@ -45,7 +45,8 @@ SPREAD_SHARE: Final = 0.85
 
 def load_model(folder: Path, form: Form, device: Device) -> LoadedModel:
     """Return the model in ``folder``, in this form."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # heavy, after base.prepare
+    # Heavy, and after base.prepare.
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     usual = torch.get_default_dtype()
     try:
@@ -66,12 +67,15 @@ def load_model(folder: Path, form: Form, device: Device) -> LoadedModel:
     if lacking:
         raise ValueError(f"{len(lacking)} weights are missing or of another size, {lacking[0]} one")
     net.eval()
-    ends = net.generation_config.eos_token_id
-    ends = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    named = net.generation_config.eos_token_id
+    named = {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id}
+    ends = sorted(token for token in named if token is not None)
+    # Nothing of what the folder says about drawing: ``Sampling`` says it all.
+    net.generation_config = GenerationConfig(eos_token_id=ends or None, pad_token_id=0)  # type: ignore[no-untyped-call]  # theirs has no types
     return LoadedModel(
         net=net,
         tokenizer=tokenizer,
-        ends=frozenset(token for token in ends if token is not None),
+        ends=frozenset(ends),
         context=int(getattr(net.config, "max_position_embeddings", 0) or 2048),
         device=torch.device("cuda:0" if device.kind == "cuda" else "cpu"),
         piece=_piece(net, device),
