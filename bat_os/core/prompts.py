@@ -9,6 +9,8 @@ could be read, five of six constrained ones), so a plan is a JSON object with fe
 from __future__ import annotations
 
 import json
+import re
+import string
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 # The body ends where a line starts at the margin, or where the code fence closes.
 STOP: Final = r"\n(?=[^\s)\]}])|\n?```"
+# The same in ASCII as plain strings, for a library that takes no expressions: a text ends at the
+# first of them exactly where STOP first matches.
+STOP_STRINGS: Final = ("```", *(f"\n{c}" for c in string.printable if re.match(STOP, f"\n{c}")))
 _SHOTS: Final = (
     (
         "Join the words with a dash.",

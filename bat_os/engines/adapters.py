@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from safetensors import SafetensorError, safe_open
 
 from bat_os.core.schema import Meta, Record, convert, number, text
+from bat_os.engines.gguf import LAYERS, read_header
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
+# Beside them: the same adapter for llama.cpp, which ``loragguf`` derives.
+ADAPTER_GGUF: Final = "adapter.gguf"
 MAX_BYTES: Final = 512 << 20
 MAX_CONFIG: Final = 1 << 20
 MAX_RANK: Final = 256
@@ -40,6 +43,8 @@ MAX_TARGETS: Final = 5_000
 _TENSOR: Final = re.compile(
     r"base_model\.model\.([A-Za-z0-9_.]{1,300})\.lora_([AB])\.weight\Z", re.ASCII
 )
+# What the name of a GGUF model has on top of that of the model: SmolLM2-135M-Instruct-Q4_1.
+_FORM: Final = re.compile(r"[-.](i?q\d\w*|bf16|f16|f32)\Z", re.ASCII)
 _QUANTIZED: Final = re.compile(r"(.+\.weight)\.quant_state\.bitsandbytes__\w+\Z", re.ASCII)
 
 
@@ -151,14 +156,16 @@ def as_folder(adapter: AdapterFiles, scratch: Path) -> Path:
     return folder
 
 
-def fits(adapter: AdapterFiles, base_folder: Path) -> str:
+def fits(adapter: AdapterFiles, base: Path) -> str:
     """Return "" when every layer that the adapter changes is in the base with that shape.
 
-    Otherwise the reason, in words. Reads the headers of the base's safetensors only.
+    Otherwise the reason, in words. ``base`` is a GGUF file, or a folder with safetensors; only
+    headers are read.
     """
     try:
-        shapes = _base_shapes(base_folder)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        shapes = _gguf_shapes(base) if base.is_file() else _base_shapes(base)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError,
+            ModelError) as error:  # fmt: skip
         return f"its weights cannot be read: {error}"
     if not shapes:
         return "it has no safetensors weights, and other forms take no adapter"
@@ -176,7 +183,7 @@ def find_base(adapter: AdapterFiles, bases: Mapping[str, Path]) -> tuple[str, st
     """Return (name of the base, "") or ("", why there is none).
 
     The base that the adapter names, if it is there; it has to fit. Else the only one that
-    fits by shapes. ``bases`` has each model's name and folder.
+    fits by shapes. ``bases`` has each model's name, and its folder or GGUF file.
     """
     named = [name for name, folder in bases.items() if _is_named(adapter.base, name, folder)]
     reasons = {name: fits(adapter, bases[name]) for name in named or bases}
@@ -196,6 +203,8 @@ def _is_named(base: str, name: str, folder: Path) -> bool:
     wanted = base.rstrip("/").rpartition("/")[2].casefold()
     if not wanted:
         return False
+    if folder.is_file():
+        return wanted in (name.casefold(), _FORM.sub("", name.casefold()))
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         own = str(config.get("_name_or_path", "")).rpartition("/")[2].casefold()
@@ -264,6 +273,18 @@ def _base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
                     shapes[match[1]] = tuple(int(side) for side in state["shape"])
                 else:
                     shapes.setdefault(name, tuple(file.get_slice(name).get_shape()))
+    return shapes
+
+
+def _gguf_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a GGUF file's linear layers, under the names of transformers."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, sides in read_header(file).shapes.items():
+        block, _, layer = name.removesuffix(".weight").rpartition(".")
+        if layer in LAYERS and len(sides) == 2 and block.startswith("blk."):
+            shapes[f"model.layers.{block[4:]}.{LAYERS[layer]}.weight"] = (sides[1], sides[0])
+    if not shapes:
+        raise ValueError("it has no layers that an adapter could change")
     return shapes
 
 

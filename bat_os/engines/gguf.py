@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -28,8 +29,10 @@ from bat_os.engines.base import (
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+# A header may say anything, so its size has a limit too: 262,000 tokens take some 20 MB.
+MAX_HEADER: Final = 64 << 20
 MAX_KEYS: Final = 10_000
 MAX_TENSORS: Final = 100_000
 MAX_TEXT: Final = 16 << 20
@@ -37,10 +40,34 @@ MAX_ITEMS: Final = 4_000_000
 _TEXT, _ARRAY = 8, 9
 # By the type's number in the format: how struct reads one value.
 _SCALARS: Final = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+# By its name in a block of the file: where transformers has that linear layer.
+LAYERS: Final = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a GGUF file says of itself."""
+
+    architecture: str
+    facts: Mapping[str, Any]  # key -> text or number; None for an array
+    shapes: Mapping[str, tuple[int, ...]]  # name of each tensor -> sides, inputs first
 
 
 def check_header(path: Path) -> None:
-    """Refuse a file that cannot be used; reads no weights, and takes some 0.2 s.
+    """Refuse a file that cannot be used; see ``read_header``."""
+    read_header(path)
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a file that can be used; reads no weights, and takes some 0.2 s.
 
     Raises:
         ModelError: It is not a GGUF file, a part is missing at its end, or its header
@@ -48,7 +75,7 @@ def check_header(path: Path) -> None:
     """
     try:
         with path.open("rb") as stream:
-            _Reader(stream, path.stat().st_size).check()
+            return _Reader(stream, path.stat().st_size).read()
     except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(
             f"{path.name} is not a GGUF file that can be used: {error}; fetch it again"
@@ -62,7 +89,7 @@ class _Reader:
         self._stream = stream
         self._size = size
 
-    def check(self) -> None:
+    def read(self) -> Header:
         if self._take(4) != b"GGUF":
             raise ValueError("it does not begin with GGUF")
         version = self._number("I")
@@ -71,18 +98,20 @@ class _Reader:
         tensors = self._count("tensors", MAX_TENSORS)
         keys = self._count("keys", MAX_KEYS)
         facts = {self._text(): self._value(self._number("I")) for _ in range(keys)}
-        if type(facts.get("general.architecture")) is not str:
+        architecture = facts.get("general.architecture")
+        if type(architecture) is not str:
             raise ValueError("it does not say its architecture")
-        self._check_tensors(tensors, facts.get("general.alignment", 32))
+        shapes = self._read_tensors(tensors, facts.get("general.alignment", 32))
+        return Header(architecture, facts, shapes)
 
-    def _check_tensors(self, count: int, alignment: Any) -> None:
-        """Refuse a file that lacks some of its weights."""
+    def _read_tensors(self, count: int, alignment: Any) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each tensor; refuses a file that lacks some of its weights."""
         # Half a second of imports, for a table of block sizes.
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
         if type(alignment) is not int or not 0 < alignment <= 1 << 20:
             raise ValueError(f"an alignment of {alignment!r}")
-        end = 0
+        end, shapes = 0, {}
         for _ in range(count):
             name = self._text()
             sides: list[int] = [self._number("Q") for _ in range(self._count("sides", 8, "I"))]
@@ -92,9 +121,11 @@ class _Reader:
             if weights > 1 << 48 or offset % alignment:
                 raise ValueError(f"tensor {name[:60]!r} lies where it cannot")
             end = max(end, offset + weights // block * in_bytes)
+            shapes[name] = tuple(sides)
         start = -(-self._stream.tell() // alignment) * alignment
         if start + end > self._size:
             raise ValueError(f"{start + end - self._size} of {start + end} bytes are missing")
+        return shapes
 
     def _value(self, kind: int) -> Any:
         """Return a text or a number; None for an array, which is passed over."""
@@ -124,15 +155,21 @@ class _Reader:
         return struct.unpack("<" + form, self._take(struct.calcsize("<" + form)))[0]
 
     def _take(self, count: int) -> bytes:
+        self._check_place(count)
         taken = self._stream.read(count)
         if len(taken) != count:
             raise ValueError("it ends in the middle of its header")
         return taken
 
     def _skip(self, count: int) -> None:
+        self._check_place(count)
         if self._stream.tell() + count > self._size:
             raise ValueError("it ends in the middle of its header")
         self._stream.seek(count, 1)
+
+    def _check_place(self, count: int) -> None:
+        if self._stream.tell() + count > MAX_HEADER:
+            raise ValueError(f"its header takes over {MAX_HEADER} bytes")
 
 
 def _scalar(kind: int) -> str:

@@ -11,34 +11,29 @@ and different prompts of a call are drawn together where the library can pair th
 A prompt that is read anew and one that comes out of the cache differ in the last bits, which
 a seeded text can show after some dozen tokens.
 
-    python -m bat_os.engines.llamacpp FILE THREADS CONTEXT     the trial, in a child
-
-llama.cpp refuses most damaged files, but some headers make it abort the whole process
-(measured: a block count of 0). So a file that this process has not opened before is first
-loaded, and made to write, by a child. Its log stays in llama.cpp: nothing reaches the
-terminal. The library brings a loopback listener with it; a random key keeps it ours.
+Adapters are GGUF files (``loragguf``). The library takes them only while it loads a model, so a
+new one unloads it. Each request names all of them with a scale of 1 or 0: what a request leaves
+out may stay as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import json
-import os
-import re
-import secrets
-import sys
+import logging
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from bat_os.core.prompts import STOP, STOP_STRINGS
+from bat_os.engines.adapters import ADAPTER_GGUF
 from bat_os.engines.base import (
     JSON_STYLE,
     SUMS_NAME,
@@ -48,17 +43,26 @@ from bat_os.engines.base import (
     WorkerEngine,
     check_sampling,
     make_rows,
-    run_module,
 )
-from bat_os.errors import ModelError, ModelMemoryError
+from bat_os.engines.llamaserver import SLOTS, LlamaServer, identify, try_file
+from bat_os.engines.loragguf import check_adapter
+from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from bat_os.ports import Completion, Prompt, Sampling
 
-CONTEXT: Final = 4096  # tokens: 94 MB for a model of 135M parameters
+log = logging.getLogger(__name__)
+
+# Tokens: 47 MB for a model of 135M parameters. A mission needs eight texts of 110 and a prompt.
+CONTEXT: Final = 2048
+MOST_CONTEXT: Final = 4096  # where a call needs more than that
+# Expressions of which the library can find some matches itself: a text that ends there is not
+# drawn on until the longest of its batch is done. The expression still has the last word.
+_STRINGS: Final = {STOP: STOP_STRINGS}
 # The sampling order of the port: scale, then the top_k best, then those inside top_p.
 _SEEDS: Final = 2**31 - 1  # the library's own "choose one" is beyond
 _SAMPLERS: Final = ("temperature", "top_k", "top_p")
@@ -81,11 +85,11 @@ class LlamaCppEngine(WorkerEngine):
         name: For messages and ``stats``.
         file: Awaited when the model is loaded; gives the path of the GGUF file.
         threads: Threads for arithmetic; one less than the cores by default.
-        context: Tokens that the prompts and texts of one batch can have together.
+        context: Tokens that the prompts and texts of one batch can have together; a call
+            that needs more has the model loaded again with ``MOST_CONTEXT``.
     """
 
     kind = "llama.cpp"
-    place = "in llama.cpp"
 
     def __init__(
         self,
@@ -98,7 +102,9 @@ class LlamaCppEngine(WorkerEngine):
         super().__init__(name, file, threads)
         self._context = context
         self._server: LlamaServer | None = None
-        self._tried: tuple[Any, ...] = ()
+        self._adapters: dict[str, Path] = {}
+        self._refused: dict[str, str] = {}  # adapters with which the library fails: why
+        self._tried: dict[tuple[Any, ...], str] = {}  # what a child has loaded: why it fails, or ""
         self._bytes = 0
 
     async def unload(self) -> None:
@@ -117,24 +123,37 @@ class LlamaCppEngine(WorkerEngine):
     ) -> list[Completion]:
         """Return one completion per prompt; see ``ports.ModelEngine``."""
         check_sampling(sampling)
-        if adapter:
-            raise self._no_adapters(adapter)
+        self._check_adapter(adapter)
         if not prompts:
             return []
         rows = make_rows(len(prompts), sampling.stop, on_text)
         halted = Halt(cancel, sampling.seconds, self._closed)
-        call = _Call(rows, Inbox(halted), threading.Event())
-        requests = tuple(_plan(prompts, sampling.max_tokens, self._context))
+        call = _Call(tuple(prompts), sampling, adapter, rows, Inbox(halted), threading.Event())
         while await self._load_once(halted):
-            job = self._worker.submit(self._draw, requests, sampling, call)
+            self._check_adapter(adapter)
+            job = self._worker.submit(self._draw, call)
             if await call.follow(job):
                 break
         return self._finish(rows)
 
+    async def add_adapter(self, name: str, folder: Path) -> None:
+        """Make the adapter known; see ``ports.ModelEngine``.
+
+        ``folder`` has what ``loragguf.convert_adapter`` wrote. Whether llama.cpp can use it with
+        this model is known when the model is loaded: then calls that name it fail, and no others.
+        """
+        self._check_open()
+        file = folder / ADAPTER_GGUF
+        await asyncio.to_thread(check_adapter, name, file)
+        self._adapters[name] = file
+        self._refused.pop(name, None)
+        await self.unload()
+
     def stats(self) -> dict[str, Any]:
         """Return plain facts; see ``ports.ModelEngine``."""
         state = "resident" if self._is_resident() else "unloaded"
-        return self._stats(state, bytes=self._bytes, threads=self._threads)
+        usable = sorted(self._adapters.keys() - self._refused.keys())
+        return self._stats(state, bytes=self._bytes, threads=self._threads, adapters=usable)
 
     async def close(self) -> None:
         """Stop what runs and free the memory. Idempotent."""
@@ -145,19 +164,61 @@ class LlamaCppEngine(WorkerEngine):
     def _is_resident(self) -> bool:
         return self._server is not None
 
+    def _check_adapter(self, name: str) -> None:
+        if name and name not in self._adapters:
+            raise ModelError(
+                f"model {self._name} has no adapter {name}; add it or choose another", adapter=name
+            )
+        if name in self._refused:
+            raise ModelError(f"adapter {name} cannot be used: {self._refused[name]}", adapter=name)
+
     async def _load(self, file: Path) -> None:
         started = time.monotonic()
-        tried = await self._work(partial(_identify, file))
-        if tried != self._tried:
-            await try_file(file, self._threads, self._context)
-            self._digest = await self._work(partial(_digest, file))
-            self._tried = tried
-        await self._work(partial(self._open, file))
+        adapters = dict(self._adapters)
+        await self._try(file, adapters)
+        usable = {name: path for name, path in adapters.items() if name not in self._refused}
+        await self._work(partial(self._open, file, usable))
         self._load_seconds = time.monotonic() - started
 
-    def _open(self, file: Path) -> None:
+    async def _try(self, file: Path, adapters: dict[str, Path]) -> None:
+        """Have a child load what this process has not loaded before; note adapters that fail."""
+        base = await self._work(partial(identify, file))
+        refused, present = {}, {}
+        for name, path in adapters.items():
+            try:
+                present[name] = (base, await self._work(partial(identify, path)))
+            except ModelError as error:
+                refused[name] = str(error)
+        if {base, *present.values()} - self._tried.keys():
+            failed = await self._try_together(file, {name: adapters[name] for name in present})
+            self._tried = {base: ""} | {present[name]: failed.get(name, "") for name in present}
+            self._digest = await self._work(partial(_digest, file))
+        refused |= {name: why for name, key in present.items() if (why := self._tried[key])}
+        for name in refused.keys() - self._refused.keys():
+            log.warning("model %s goes without the adapter %s: %s", self._name, name, refused[name])
+        self._refused = refused
+
+    async def _try_together(self, file: Path, adapters: dict[str, Path]) -> dict[str, str]:
+        """Return the adapters with which the model fails, and why; refuses a model that fails."""
+        failed = {}
+        try:
+            await try_file(file, self._threads, self._context, list(adapters.values()))
+        except ModelError:
+            if not adapters:
+                raise
+            await try_file(file, self._threads, self._context, [])
+            for name, path in adapters.items():
+                try:
+                    await try_file(file, self._threads, self._context, [path])
+                except ModelError as error:
+                    failed[name] = str(error)
+            if not failed:
+                raise
+        return failed
+
+    def _open(self, file: Path, adapters: dict[str, Path]) -> None:
         before = psutil.Process().memory_info().rss
-        self._server = LlamaServer(file.resolve(), self._threads, self._context)
+        self._server = LlamaServer(file.resolve(), self._threads, self._context, adapters)
         self._bytes = max(0, psutil.Process().memory_info().rss - before)
 
     def _drop(self) -> None:
@@ -166,17 +227,32 @@ class LlamaCppEngine(WorkerEngine):
         self._server = None
         self._bytes = 0
 
-    def _draw(self, requests: tuple[_Request, ...], sampling: Sampling, call: _Call) -> bool:
-        """Send what is drawn to ``call``; return False if the model was unloaded before."""
+    def _draw(self, call: _Call) -> bool:
+        """Send what is drawn to ``call``; return False if the model has to be loaded again."""
         server = self._server
-        if server is None:
+        if server is None or (call.adapter and call.adapter not in server.adapters):
             return False
-        for request in requests:
+        texts = {prompt: server.render(prompt.messages) + prompt.prefill for prompt in call.prompts}
+        sizes = {prompt: server.count(text) for prompt, text in texts.items()}
+        if self._grew(_need(call, sizes)):
+            return False
+        for request in _plan(call.prompts, sizes, call.sampling.max_tokens, self._context):
             if call.over.is_set() or self._closed.is_set():
                 break
-            texts = [server.render(p.messages) + p.prefill for p in request.prompts]
-            body = _body(sampling, request, texts)
+            body = _body(call.sampling, request, [texts[prompt] for prompt in request.prompts])
+            body["lora"] = [
+                {"id": number, "scale": float(name == call.adapter)}
+                for number, name in enumerate(server.adapters)
+            ]
             server.complete(body, partial(self._take, request, call))
+        return True
+
+    def _grew(self, need: int) -> bool:
+        """Return True when the model was unloaded to come back with a larger context."""
+        if need <= self._context or self._context >= MOST_CONTEXT:
+            return False
+        self._context = MOST_CONTEXT
+        self._drop()
         return True
 
     def _take(self, request: _Request, call: _Call, piece: dict[str, Any]) -> bool:
@@ -188,6 +264,9 @@ class LlamaCppEngine(WorkerEngine):
 class _Call:
     """One ``generate`` on its way."""
 
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    adapter: str  # "" draws from the model as it is
     rows: list[Row]
     inbox: Inbox[tuple[_Request, dict[str, Any]] | None]
     over: threading.Event
@@ -224,23 +303,32 @@ class _Call:
                 row.end(finished=choice["finish_reason"] == "stop")
 
 
-def _plan(prompts: Sequence[Prompt], max_tokens: int, context: int) -> Iterator[_Request]:
+def _need(call: _Call, sizes: Mapping[Prompt, int]) -> int:
+    """Return the tokens of context with which no equal prompts have to be drawn in parts."""
+    copies = Counter(call.prompts)
+    longest = call.sampling.max_tokens
+    return max(sizes[prompt] + min(SLOTS, copies[prompt]) * longest for prompt in copies)
+
+
+def _plan(
+    prompts: Sequence[Prompt], sizes: Mapping[Prompt, int], max_tokens: int, context: int
+) -> Iterator[_Request]:
     """Yield requests that fit into the slots and the context, for all of ``prompts``.
 
-    A token has at least one byte, so the length in bytes is never too small a guess.
+    ``sizes`` has the tokens of each prompt.
     """
     rows: dict[Prompt, list[int]] = {}
     for index, prompt in enumerate(prompts):
         rows.setdefault(prompt, []).append(index)
     alike: dict[tuple[int, int], list[tuple[Prompt, list[int]]]] = {}
     for prompt, indexes in rows.items():
-        room = (context - _size(prompt)) // max_tokens
+        room = (context - sizes[prompt]) // max_tokens
         step = max(1, min(SLOTS, room))
         for start in range(0, len(indexes), step):
             part = indexes[start : start + step]
             alike.setdefault((len(part), start), []).append((prompt, part))
     for (copies, offset), members in alike.items():
-        costs = [_size(prompt) + copies * max_tokens for prompt, _part in members]
+        costs = [sizes[prompt] + copies * max_tokens for prompt, _part in members]
         for start, end in _pack(costs, SLOTS // copies, context):
             taken = members[start:end]
             together = tuple(index for _prompt, part in taken for index in part)
@@ -257,11 +345,6 @@ def _pack(costs: Sequence[int], most: int, room: int) -> Iterator[tuple[int, int
             start = end
 
 
-def _size(prompt: Prompt) -> int:
-    texts = [f"{role}{text}" for role, text in prompt.messages]
-    return sum(len(text.encode(errors="replace")) + 16 for text in [*texts, prompt.prefill])
-
-
 def _body(sampling: Sampling, request: _Request, texts: list[str]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "prompt": texts,
@@ -274,6 +357,7 @@ def _body(sampling: Sampling, request: _Request, texts: list[str]) -> dict[str, 
         "seed": (sampling.seed + request.offset) % _SEEDS,
         "return_progress": True,
         "timings_per_token": True,
+        "stop": _STRINGS.get(sampling.stop, ()),
     }
     if sampling.schema is not None:  # as llama.cpp takes one
         schema = json.dumps({**sampling.schema, "x-guidance": JSON_STYLE})
@@ -295,142 +379,3 @@ def _digest(file: Path) -> str:
     sums = file.parent / SUMS_NAME
     with (sums if sums.is_file() else file).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-SLOTS: Final = 8  # texts that are drawn at the same time
-MAGIC: Final = b"GGUF"
-# The cache of prompts that left their slot: about 5000 tokens of a 135M model.
-CACHE_MIB: Final = 128
-# A raised flag is seen between two pieces of a prompt: 0.1 to 0.3 s for 135M on one core.
-PREFILL_TOKENS: Final = 128
-SILENT, ERRORS_ONLY = -1, 1
-_LOG_PREFIX: Final = re.compile(r"^[\d.]+ E +")
-_KILLED: Final = -9
-
-
-class LlamaServer:
-    """A GGUF file that ``try_file`` accepts, in memory. Blocks; for one worker thread.
-
-    Args as ``LlamaCppEngine``, and the verbosity of llama.cpp's log.
-    """
-
-    def __init__(self, file: Path, threads: int, context: int, *, verbosity: int = SILENT) -> None:
-        import httpx2  # heavy, and only needed for a GGUF file
-
-        key = secrets.token_hex(16)
-        try:
-            library = importlib.import_module("xllamacpp")  # heavy, and it has no types
-        except ImportError as error:
-            raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
-        parameters = library.CommonParams()
-        parameters.n_ctx = context
-        parameters.n_parallel = SLOTS
-        parameters.kv_unified = True
-        parameters.cache_ram_mib = CACHE_MIB
-        parameters.n_batch = parameters.n_ubatch = PREFILL_TOKENS
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
-        parameters.n_threads_http = 2
-        parameters.offline = True
-        parameters.ui = False
-        parameters.model.path = str(file)
-        parameters.verbosity = verbosity
-        parameters.api_keys = [key]
-        try:
-            self._native = library.Server(parameters)
-        except RuntimeError as error:
-            raise ModelError(f"llama.cpp cannot read {file.name}") from error
-        # The library renders chats by HTTP only; what is drawn does not go that way.
-        self._http = httpx2.Client(
-            base_url=self._native.listening_address,
-            headers={"Authorization": f"Bearer {key}"},
-            trust_env=False,
-            timeout=30,
-        )
-
-    def render(self, messages: Sequence[tuple[str, str]]) -> str:
-        """Return the chat as the model's own template writes it, up to the answer."""
-        import httpx2  # heavy
-
-        chat = [{"role": role, "content": text} for role, text in messages]
-        try:
-            reply = self._http.post("/apply-template", json={"messages": chat})
-        except httpx2.HTTPError as error:
-            raise ModelError(f"llama.cpp does not answer: {error}; ask again") from error
-        text = reply.json().get("prompt") if reply.status_code == 200 else None
-        if not isinstance(text, str):
-            raise ModelError(
-                "the model's chat template cannot render these messages; "
-                "drop the system message, or choose another model"
-            )
-        return text
-
-    def complete(self, body: Mapping[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
-        """Draw; ``take`` gets each piece of the stream, and returns True to end it."""
-        self._native.handle_completions({**body, "stream": True}, take)
-
-    def close(self) -> None:
-        """Free the memory."""
-        self._http.close()
-        del self._native
-
-
-def _identify(file: Path) -> tuple[Any, ...]:
-    """Return the identity of a file, to know one that was tried; looks at it without llama.cpp."""
-    try:
-        with file.open("rb") as stream:
-            magic = stream.read(len(MAGIC))
-        facts = file.stat()
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error}; add the model again") from error
-    if magic != MAGIC:
-        raise ModelError(f"{file.name} is not a GGUF file; choose another model or engine")
-    if facts.st_size > psutil.virtual_memory().available:
-        raise ModelMemoryError(_too_big(file))
-    return file.resolve(), facts.st_ino, facts.st_size, facts.st_mtime_ns
-
-
-async def try_file(file: Path, threads: int, context: int) -> None:
-    """Load ``file`` in a child process and make it write; takes about a second per 100 MB."""
-    lines: list[str] = []
-    arguments = [str(file), str(threads), str(context)]
-    status = await run_module("bat_os.engines.llamacpp", arguments, lines.append)
-    if status == _KILLED:
-        raise ModelMemoryError(_too_big(file))
-    if status:
-        # The first line has the reason; those after it say what failed in consequence.
-        why = next(filter(None, lines), f"it crashed, status {status}")
-        reason = "".join(c for c in _LOG_PREFIX.sub("", why) if c.isprintable())[:300]
-        raise ModelError(f"llama.cpp cannot use {file.name}: {reason}; add the model again")
-
-
-def _too_big(file: Path) -> str:
-    return (
-        f"{file.name} does not fit into memory; close other programs, "
-        "or choose a smaller model or profile"
-    )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Load ``FILE`` and draw two tokens; return the exit status."""
-    file, threads, context = sys.argv[1:] if argv is None else argv
-    os.environ["GGML_NO_BACKTRACE"] = "1"
-    faults: list[str] = []
-
-    def take(piece: dict[str, Any]) -> bool:
-        if "error" in piece:
-            faults.append(str(piece["error"]))
-        return bool(faults)
-
-    try:
-        server = LlamaServer(Path(file), int(threads), int(context), verbosity=ERRORS_ONLY)
-        prompt = server.render([("user", "Hello")])
-        server.complete({"prompt": prompt, "max_tokens": 2}, take)
-        server.close()
-    except ModelError as error:
-        faults.append(str(error))
-    sys.stderr.write("".join(f"{fault}\n" for fault in faults))
-    return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,12 +5,15 @@ import json
 import struct
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
+from bat_os.engines.adapters import ADAPTER_GGUF, read_adapter
 from bat_os.engines.gguf import packaged_gguf
-from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.llamacpp import CONTEXT, MOST_CONTEXT, LlamaCppEngine
+from bat_os.engines.loragguf import convert_adapter
 from bat_os.errors import BlobError, ModelError
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (
@@ -23,6 +26,11 @@ from tests.engines.contract import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
+ADAPTER = Path(__file__).parents[2] / "lora_adapters" / "method-writer"
+WISH = Prompt(
+    (("user", "Write a short Python method. Find the median of the numbers. Return the result."),),
+    '```python\ndef median(self, numbers):\n    """Find the median of the numbers."""\n   ',
+)
 PLAN = {
     "type": "object",
     "properties": {
@@ -55,8 +63,17 @@ def file():
 
 
 @pytest.fixture(scope="module")
-def engine(file):
+def writer(file, tmp_path_factory):
+    """Return a folder with the shipped adapter as llama.cpp takes it."""
+    folder = tmp_path_factory.mktemp("writer")
+    convert_adapter(read_adapter(ADAPTER), file, folder / ADAPTER_GGUF)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(file, writer):
     engine = LlamaCppEngine("smollm2", give(file), threads=1)
+    asyncio.run(engine.add_adapter("writer", writer))
     yield engine
     asyncio.run(engine.close())
 
@@ -158,11 +175,6 @@ async def test_a_prompt_beyond_the_context_is_refused(engine):
         await engine.generate([Prompt((("user", "tree " * 9000),))], Sampling())
 
 
-async def test_an_adapter_is_refused_with_the_engine_that_can_use_it(engine, tmp_path):
-    with pytest.raises(ModelError, match=r"writer.*transformers"):
-        await engine.add_adapter("writer", tmp_path)
-
-
 async def test_the_library_writes_nothing_to_the_terminal(file, talkative, capfd):
     engine = LlamaCppEngine("smollm2", give(file))
     await engine.generate(PROMPTS, talkative)
@@ -234,3 +246,74 @@ async def test_a_damaged_blob_is_a_model_error_and_the_next_call_tries_again(fil
     await engine.close()
 
     assert completion.tokens == 1
+
+
+async def draw_cold(file, writer, adapter):
+    """Return what an engine writes that has read nothing before."""
+    engine = LlamaCppEngine("cold", give(file), threads=1)
+    await engine.add_adapter("writer", writer)
+    [drawn] = await engine.generate([WISH], Sampling(max_tokens=30), adapter=adapter)
+    await engine.close()
+    return drawn.text
+
+
+async def test_what_one_adapter_read_does_not_leak_into_another(engine, file, writer):
+    cold = {name: await draw_cold(file, writer, name) for name in ("", "writer")}
+    for name in ("", "writer", "", "writer"):
+        [drawn] = await engine.generate([WISH], Sampling(max_tokens=30), adapter=name)
+        assert drawn.text == cold[name]
+
+    assert cold[""] != cold["writer"]
+
+
+async def test_the_samples_of_a_prompt_that_was_just_read_do_not_read_it_again(engine):
+    await engine.generate([WISH], Sampling(max_tokens=4), adapter="writer")
+    sampling = Sampling(temperature=0.7, max_tokens=4)
+    drawn = await engine.generate([WISH] * 7, sampling, adapter="writer")
+
+    assert all(one.reused >= one.read - 1 > 40 for one in drawn)
+
+
+async def test_an_adapter_that_the_library_refuses_fails_alone(file, writer, tmp_path, caplog):
+    harmed = bytearray((writer / ADAPTER_GGUF).read_bytes())
+    at = harmed.index(b"blk.3.attn_q.weight.lora_a")
+    harmed[at : at + 5] = b"blk.9"  # there is one already
+    (tmp_path / ADAPTER_GGUF).write_bytes(harmed)
+    engine = LlamaCppEngine("smollm2", give(file), threads=1)
+    await engine.add_adapter("harmed", tmp_path)
+    await engine.add_adapter("writer", writer)
+    with pytest.raises(ModelError, match=r"adapter harmed cannot be used.*duplicate tensor"):
+        await engine.generate([WISH], Sampling(max_tokens=2), adapter="harmed")
+    [drawn] = await engine.generate([WISH], Sampling(max_tokens=2), adapter="writer")
+    named = engine.stats()["adapters"]
+    (tmp_path / ADAPTER_GGUF).write_bytes((writer / ADAPTER_GGUF).read_bytes())
+    await engine.unload()
+    await engine.load()
+    again = engine.stats()["adapters"]
+    await engine.close()
+
+    assert "goes without the adapter harmed" in caplog.text
+    assert (drawn.tokens, named) == (2, ["writer"])
+    assert again == ["harmed", "writer"], "a file that has changed is tried again"
+
+
+async def test_an_adapter_cut_short_is_refused_before_the_library_sees_it(file, writer, tmp_path):
+    (tmp_path / ADAPTER_GGUF).write_bytes((writer / ADAPTER_GGUF).read_bytes()[:-100])
+    engine = LlamaCppEngine("smollm2", give(file))
+    with pytest.raises(ModelError, match=r"adapter short cannot be used.*bytes are missing"):
+        await engine.add_adapter("short", tmp_path)
+    (tmp_path / ADAPTER_GGUF).unlink()
+    (tmp_path / ADAPTER_GGUF).symlink_to(file)
+    with pytest.raises(ModelError, match=r"model.*is no LoRA adapter"):
+        await engine.add_adapter("model", tmp_path)
+    await engine.close()
+
+
+async def test_a_call_that_needs_more_context_gets_it(file):
+    engine = LlamaCppEngine("smollm2", give(file), threads=1)
+    long = Prompt((("user", "tree " * (CONTEXT + 9)),))
+    [drawn] = await engine.generate([long], Sampling(max_tokens=2))
+    await engine.close()
+
+    assert CONTEXT < drawn.read < MOST_CONTEXT
+    assert drawn.tokens == 2
