@@ -73,7 +73,7 @@ def check_adapter(name: str, file: Path) -> None:
         try:
             facts = read_header(file).facts
             what = facts.get("general.type"), facts.get("adapter.type")
-            reason = "" if what == ("adapter", "lora") else f"{file.name} is no LoRA adapter"
+            reason = "" if what == ("adapter", "lora") else f"{file.name} is not a LoRA adapter"
         except ModelError as error:
             reason = str(error)
     if reason:

@@ -304,7 +304,7 @@ async def test_an_adapter_cut_short_is_refused_before_the_library_sees_it(file, 
         await engine.add_adapter("short", tmp_path)
     (tmp_path / ADAPTER_GGUF).unlink()
     (tmp_path / ADAPTER_GGUF).symlink_to(file)
-    with pytest.raises(ModelError, match=r"model.*is no LoRA adapter"):
+    with pytest.raises(ModelError, match=r"model.*is not a LoRA adapter"):
         await engine.add_adapter("model", tmp_path)
     await engine.close()
 
