@@ -192,7 +192,6 @@ def _on_loop(
 
 # transformers changes switches of the whole process while it loads.
 _LOADING: Final = threading.Lock()
-_UNKNOWN: Final = "?"
 
 
 class LocalModel:
@@ -217,7 +216,6 @@ class LocalModel:
         self._adapters: dict[str, tuple[str, AdapterFiles]] = {}
         self._refused: dict[str, str] = {}
         self._handles = 0
-        self._active = ""
 
     @property
     def state(self) -> str:
@@ -295,7 +293,6 @@ class LocalModel:
         kind = self.model.device.type if self.model is not None else ""
         self.model = self._stored = None
         self.resident = False
-        self._active = ""
         self._refused.clear()
         if kind:
             gc.collect()
@@ -344,13 +341,9 @@ class LocalModel:
         if adapter in self._refused:
             raise ModelError(self._refused[adapter], adapter=adapter)
         handle = self._adapters[adapter][0] if adapter else ""
-        if handle != self._active:
-            self._active = _UNKNOWN
-            use_adapter(model.net, handle)
-            self._active = handle
+        use_adapter(model.net, handle)
 
     def _attach(self, model: LoadedModel, name: str, handle: str, adapter: AdapterFiles) -> None:
-        self._active = _UNKNOWN  # peft switches to what is put on
         try:
             attach_adapter(model.net, handle, adapter)
         except ModelError as error:
