@@ -144,6 +144,9 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
+    from bat_os.app import import_numpy
+
+    import_numpy(settings.threads)  # before the others import it
     from bat_os.app.listeners import make_endpoints, remove_socket_folder
     from bat_os.app.logs import Journal
     from bat_os.app.wiring import assemble
