@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import bat_os
-from bat_os.app.library import load_codex, load_seeds
+from bat_os.app.library import load_codex, load_library, load_seeds
 from bat_os.app.models import Models
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
@@ -110,12 +110,16 @@ def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
         report("reading the seed library into the knowledge catalog")
         await load_seeds(mind)
 
+    async def library(report: Report) -> None:
+        report("installing the library of shipped objects")
+        await load_library(mind)
+
     async def adapters(report: Report) -> None:
         await models.take_adapters(ADAPTERS, report)
 
     if mind.options.engine == "scripted":
-        return [cell, codex, seeds]
-    return [cell, embedder, codex, seeds, models.prepare, adapters]
+        return [cell, library, codex, seeds]
+    return [cell, library, embedder, codex, seeds, models.prepare, adapters]
 
 
 def _cell(settings: Settings) -> ChosenCell:

@@ -61,7 +61,7 @@ _WHERE: Final = Field(
     shown="KEY=VALUE",
 )
 _RESULT: Final = (
-    "result:any printed status:verified|provisional|taught|primitive|slot learned:flag "
+    "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
     "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
     "why? reused?:{holder:any selector:any wish:any similarity:any}"
 )
@@ -105,7 +105,7 @@ _OBJECTS: Final = (
         examples=('"double the number 21"', '"double a number" --as "double(21)"'),
         on="command line"),
     Verb("list", "list the root objects",
-        reply=f"objects:[{_OBJECT} slots:count {_FLAGS}]",
+        reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag]",
         examples=("",), access="past"),
     Verb("inspect", "show one object: slots, methods, parents", (
         _TARGET, _PERHAPS),
@@ -113,8 +113,8 @@ _OBJECTS: Final = (
         note="Over 20 methods come without provenance unless one is named.",
         examples=("genesis_obj", 'genesis_obj --at "1 hour ago"'), access="past"),
     Verb("source", "show the source of a learned method", _METHOD,
-        reply="object selector status:verified|provisional|taught version:count versions:count "
-              "source sha256:sha provenance:map",
+        reply="object selector status:verified|provisional|taught|shipped version:count "
+              "versions:count source sha256:sha provenance:map",
         examples=("genesis_obj double",), on="command line", access="past"),
     Verb("teach", "install a method that you wrote", (
         *(_TARGET, _PERHAPS),
@@ -127,7 +127,7 @@ _OBJECTS: Final = (
     Verb("find", "find learned methods by what they do", (
         Field("text", "words", "what it should do, in words", "wish+", required=True),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=50)),
-        reply="skills:[object selector wish signature status:verified|provisional|taught "
+        reply="skills:[object selector wish signature status:verified|provisional|taught|shipped "
               "similarity:cosine]",
         note="Best first.",
         examples=('"double a number"',), access="past", seconds=60),

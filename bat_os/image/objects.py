@@ -33,7 +33,8 @@ class MethodVersion(Persistent):
         source: Module text whose top level defines the function; never code objects.
         sha256: Of the source, in hexadecimal; checked whenever the source is read.
         status: ``verified`` (an example or test decided), ``provisional`` (it ran, and
-            perhaps others agreed), ``taught`` (the Architect's own).
+            perhaps others agreed), ``taught`` (the Architect's own), ``shipped`` (the
+            program's own).
         provenance: Plain data: brief, mission, persona, model digest, adapter, prompt hash,
             sampling, candidates and verdicts, passages, fix-ups, time.
     """
@@ -58,8 +59,8 @@ class Method(Persistent):
 
     Attributes:
         selector: The message's name.
-        primitive: Name of a trusted method of the kernel, or "" for a learned one. The
-            function itself is never stored.
+        primitive: Name of a trusted method of the kernel, ``OBJECT.SELECTOR`` of one that the
+            program ships, or "" for a learned one. The function itself is never stored.
         versions: Oldest first; none is ever removed.
         current: Index into ``versions``, or -1 when the method is unlearned.
         approvals: Number of a version -> how it was approved: plain data with ``at``, ``by``

@@ -12,6 +12,7 @@ from bat_os.core.values import Ref, check_object_name
 from bat_os.errors import ArgumentsError, CellError, ConflictError, NotUnderstoodError
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
+from bat_os.image.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,8 +207,8 @@ def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Run
     if not isinstance(method, Method):
         return None
     _note(method, serials)
-    if method.primitive:
-        return Runnable(method.primitive, "", "primitive")
+    if method.primitive and method.current < 0:  # a person's own version comes first
+        return Runnable(method.primitive, "", SHIPPED if "." in method.primitive else "primitive")
     version = method.version
     cell = str(version.provenance.get("cell", ""))
     return Runnable("", version.source, method.status, cell)

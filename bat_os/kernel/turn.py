@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import FLAT, Ref, check_slot_name
@@ -27,8 +30,10 @@ from bat_os.errors import (
 )
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
+from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.primitives import run_primitive, slot_named
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
+from bat_os.natives import table as natives
 from bat_os.ports import Call, NestedReply, ObjectView
 
 if TYPE_CHECKING:
@@ -257,6 +262,9 @@ class Turn:
         args, kwargs = message.args, message.kwargs
         if runnable is None:
             return "slot", slot_value(receiver, message.selector, args or kwargs)
+        if runnable.status == SHIPPED and runnable.primitive:
+            native = partial(natives.run, runnable.primitive, args, kwargs, self._moment())
+            return SHIPPED, await asyncio.to_thread(native)
         if runnable.primitive:
             name = runnable.primitive
             return "primitive", run_primitive(name, self._reads, receiver, args, kwargs)
@@ -287,6 +295,12 @@ class Turn:
         by = (sender.receiver.ref.name or sender.receiver.ref.oid) if sender else CLIENT
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
+
+    def _moment(self) -> dt.datetime:
+        """Return the present moment, or that of the trial, with this machine's offset."""
+        trial = self._candidate
+        at = time.time() if trial is None or trial.now is None else trial.now
+        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone()
 
     def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
         """Treat a method learned in another cell, and unsupported here, as missing."""

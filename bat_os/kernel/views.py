@@ -11,7 +11,9 @@ from bat_os.core.values import Counted, to_wire
 from bat_os.errors import DamagedError, ExampleWantedError, TooLargeError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze
+from bat_os.image.shipped import SHIPPED, library_names
 from bat_os.method.text import find_forwarded
+from bat_os.natives import table as natives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
@@ -32,7 +34,11 @@ MANY: Final = 20  # methods; a provenance has some ten thousand bytes
 
 def objects(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
     """Return one map per root object: name, parents, how many slots, own selectors."""
-    return [_summary(obj) for obj in root["objects"].values()]
+    shipped = library_names(root)
+    return [
+        _summary(obj) | ({"library": True} if obj.name in shipped else {})
+        for obj in root["objects"].values()
+    ]
 
 
 def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
@@ -206,7 +212,9 @@ def _summary(obj: UvmObject) -> dict[str, Any]:
 
 
 def _method(method: Method, *, whole: bool) -> dict[str, Any]:
-    if method.primitive:
+    if method.primitive and method.current < 0:
+        if "." in method.primitive:
+            return {"status": SHIPPED} | natives.describe(method.primitive)
         return {"status": "primitive"}
     noted = marks.flags(method)
     if not method.is_understood:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
-from bat_os.cli.show.command import Command, show_result, table_of
+from bat_os.cli.show.command import Command, rows_of, show_result, table_of
 from bat_os.cli.show.history import show_changes, show_moved
 from bat_os.core.verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
@@ -45,6 +45,16 @@ _OBJECTS: Final[Columns] = {
     "PARENTS": lambda obj: ", ".join(obj["parents"]),
     "MESSAGES": lambda obj: ", ".join(name + _flags(obj, name) for name in obj["selectors"]),
 }
+
+
+def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
+    own = [obj for obj in body["objects"] if not obj.get("library")]
+    shipped = [obj["name"] for obj in body["objects"] if obj.get("library")]
+    screen.table(rows_of(own, _OBJECTS), tuple(_OBJECTS))
+    if shipped:
+        screen.note(f"the library: {', '.join(shipped)}; batos inspect NAME shows one")
+
+
 _SKILLS: Final[Columns] = {
     "LIKE": lambda skill: f"{skill['similarity']:.2f}",
     "MESSAGE": lambda skill: f"{skill['object']}.{skill['selector']}",
@@ -166,7 +176,7 @@ def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
-    "list": Command(table_of("objects", _OBJECTS)),
+    "list": Command(_show_objects),
     "source": Command(_show_source, _source),
     "teach": Command(show_moved),
     "find": Command(table_of("skills", _SKILLS, "nothing has been learned yet")),

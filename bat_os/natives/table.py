@@ -1,0 +1,122 @@
+"""Which trusted functions are methods of which shipped object.
+
+    NATIVES["units_obj"].selectors       ("convert", ...)
+    run("units_obj.convert", [5, "mile", "km"], {}, now)
+
+The modules are imported when a method is first called. A parameter ``now``, by keyword only, gets
+the present moment and is no argument of the message.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+_MOMENT: Final = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class NativeObject:
+    """An object whose methods are functions of one module of this package."""
+
+    module: str
+    about: str  # one line, for people
+    selectors: tuple[str, ...]
+
+
+NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
+    {
+        "calculator_obj": NativeObject(
+            "calculator",
+            "arithmetic in exact decimals: expressions, percentages, roots",
+            (
+                "evaluate", "percent_of", "what_percent", "percent_change", "increase_by_percent",
+                "whole_from_percent", "divide_with_remainder", "root", "power", "round_to",
+            ),
+        ),
+        "units_obj": NativeObject(
+            "units",
+            "quantities: converts, adds and compares units of every kind",
+            ("convert", "add", "compare", "units_like"),
+        ),
+        "calendar_obj": NativeObject(
+            "calendar",
+            "dates, weekdays, holidays, ages, times of day and time zones",
+            (
+                "today", "weekday", "days_between", "days_until", "days_since", "difference", "age",
+                "shift", "from_now", "workdays_between", "week_number", "is_leap_year",
+                "days_in_month", "holiday", "holidays_in", "time_in", "convert_time",
+                "hours_between",
+            ),
+        ),
+    }
+)  # fmt: skip
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return the signature and the first line about a method, ``OBJECT.SELECTOR``.
+
+    >>> describe("units_obj.convert")["signature"]
+    'convert(number, unit, to)'
+    """
+    function, parameters = _find(name)
+    return {
+        "signature": f"{function.__name__}({', '.join(map(_shown, parameters))})",
+        "about": (inspect.getdoc(function) or "").partition("\n")[0],
+    }
+
+
+def run(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], now: dt.datetime) -> Any:
+    """Return what a method answers; ``now`` is the present moment with the person's zone.
+
+    May take a fifth of a second when a library is first needed, so call it off the event loop.
+
+    Raises:
+        ArgumentsError: The arguments do not fit, or it cannot compute them.
+    """
+    function, parameters = _find(name)
+    signature = inspect.Signature(parameters)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ArgumentsError(f"{describe(name)['signature']}: {error}") from error
+    moment = {_MOMENT: now} if _MOMENT in inspect.signature(function).parameters else {}
+    return function(*bound.args, **bound.kwargs, **moment)
+
+
+@cache
+def names(table: str) -> Mapping[str, Any]:
+    """Return a table of ``names.toml``: what people say -> what the libraries call it."""
+    text = (resources.files("bat_os.natives") / "names.toml").read_text(encoding="utf-8")
+    found: dict[str, Any] = tomllib.loads(text)[table]
+    return MappingProxyType(found)
+
+
+@cache
+def _find(name: str) -> tuple[Callable[..., Any], tuple[inspect.Parameter, ...]]:
+    """Return the function of a method, and the parameters that a message fills."""
+    owner, _, selector = name.partition(".")
+    native = NATIVES.get(owner)
+    if native is None or selector not in native.selectors:
+        raise ArgumentsError(f"this program has no {name[:100]}; its image was made by another one")
+    module = importlib.import_module(f"bat_os.natives.{native.module}")
+    function = getattr(module, selector)
+    every = inspect.signature(function).parameters.values()
+    return function, tuple(each for each in every if each.name != _MOMENT)
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    default = parameter.default
+    return parameter.name if default is parameter.empty else f"{parameter.name}={default!r}"
