@@ -120,9 +120,9 @@ def read_shelf() -> list[ShippedObject]:
 def _as_method(seed: Seed) -> ShippedMethod:
     """Return a seed as a method; its examples are those that every later version can be held to."""
     examples = tuple(
-        {"args": list(e.args), "kwargs": dict(e.kwargs), "slots": dict(e.slots), "value": e.value}
+        {"args": list(e.args), "kwargs": dict(e.kwargs), "result": e.value}
         for e in seed.examples
-        if e.one_of is None and e.moment is None and not e.after
+        if e.one_of is None and e.moment is None and not (e.slots or e.after)
     )
     return ShippedMethod(seed.selector, seed.source + "\n", examples=examples)
 

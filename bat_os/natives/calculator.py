@@ -203,7 +203,11 @@ def _of_floats(run: Callable[[float], float]) -> Callable[[Decimal], float]:
 
 
 def _root(number: Decimal, degree: Any = 2) -> Decimal:
-    if degree != int(degree) or not 1 <= int(degree) <= MAX_DEGREE:
+    if (
+        type(degree) not in (int, Decimal)
+        or degree != int(degree)
+        or not 1 <= int(degree) <= MAX_DEGREE
+    ):
         raise ArgumentsError(f"degree must be a whole number from 1 to {MAX_DEGREE}")
     degree = int(degree)
     if number < 0 and degree % 2 == 0:

@@ -277,6 +277,8 @@ def _parse(text: str, now: dt.datetime) -> dt.date:
         read: dt.datetime = parser.parse(text, default=default, dayfirst=True)
     except (ValueError, OverflowError) as error:
         raise ArgumentsError(complaint) from error
+    if read.year != now.year and str(read.year) not in text:  # it takes 99 for the year 1999
+        raise ArgumentsError(complaint)
     return read.date()
 
 

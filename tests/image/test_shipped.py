@@ -1,4 +1,4 @@
-"""bat_os.image.shipped: the program's library in the image, its upgrade, and what a person keeps."""
+"""bat_os.image.shipped: the program's library, its upgrade, and what a person keeps."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from bat_os.image.store import ImageStore
 DOUBLE = "def double(self, number):\n    return number * 2\n"
 FASTER = "def double(self, number):\n    return number << 1\n"
 MINE = "def double(self, number):\n    return number + number\n"
-EXAMPLE = {"args": [4], "kwargs": {}, "slots": {}, "value": 8}
+EXAMPLE = {"args": [4], "kwargs": {}, "result": 8}
 
 
 def shelf(source=DOUBLE, *more):

@@ -32,6 +32,11 @@ async def _source(ask: Ask) -> Mapping[str, Any]:
     target, selector = ask.options.object, ask.options.selector
     shown = await ask.kernel.request("inspect", target=target, selector=selector)
     method: dict[str, Any] | None = shown["methods"].get(selector)
+    if method and "signature" in method:
+        raise NotFoundError(
+            f"{target}.{method['signature']} is a function of the program, without a source in the "
+            f"image: {method['about']}"
+        )
     if not method or "source" not in method:
         known = sorted((await ask.kernel.request("inspect", target=target))["methods"])
         meant = guess(selector, known) if known else "it has none yet"
