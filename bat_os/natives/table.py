@@ -1,10 +1,10 @@
-"""Which trusted functions are methods of which shipped object.
+"""The trusted functions that are methods of shipped objects.
 
     NATIVES["units_obj"].selectors       ("convert", ...)
     run("units_obj.convert", [5, "mile", "km"], {}, now)
 
 The modules are imported when a method is first called. A parameter ``now``, by keyword only, gets
-the present moment and is no argument of the message.
+the present moment; a message cannot set it.
 """
 
 from __future__ import annotations
