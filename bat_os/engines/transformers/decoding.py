@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # The narrowest piece of a prompt that is worth a pass through the model.
 PIECE_WIDTH: Final = 16
+GAP: Final = -1  # in the place of a token: nothing is read there
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,13 @@ def _generate(
     limit = min(sampling.max_tokens, model.context - width)
     cache = DynamicCache(config=model.net.config)
 
-    def read(ids: list[list[int]], mask: list[list[int]], most: int, **more: Any) -> None:
+    def read(texts: list[list[int]], most: int, **more: Any) -> None:
+        ids = torch.tensor(texts, device=model.device)
         model.net.generate(
-            torch.tensor(ids, device=model.device),
-            attention_mask=torch.tensor(mask, device=model.device),
+            ids.clamp(min=0),
+            attention_mask=(ids != GAP).long(),
             past_key_values=cache,
-            prefill_chunk_size=max(PIECE_WIDTH, model.piece // len(ids)),
+            prefill_chunk_size=max(PIECE_WIDTH, model.piece // len(texts)),
             max_new_tokens=most,
             do_sample=False,
             **more,
@@ -177,8 +179,8 @@ def _generate(
 
     def choose(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores that leave one token of each row to choose, and add it to the row."""
-        if ids.shape[1] == width and model.device.type == "cpu":
-            _check_memory(cache, limit / width)
+        if ids.shape[1] == width:
+            _check_memory(model, cache, limit / width)
         live = [at for at, row in enumerate(rows) if not row.ended]
         tokens = pick([rows[at] for at in live], scores[live], sampling)
         for at, token in zip(live, tokens, strict=True):
@@ -194,31 +196,26 @@ def _generate(
     columns = zip(*(tokens[:-1] for tokens in encoded), strict=False)
     shared = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
     if shared and len(rows) > 1:
-        read([shared], [[1] * len(shared)], 1)
+        read([shared], 1)
+        _check_memory(model, cache, len(rows) * (width + limit) / len(shared))
         cache.batch_repeat_interleave(len(rows))
     # Padded behind what they share, which has the same place in every row of the state.
-    rests = [tokens[len(shared) :] for tokens in encoded]
-    gaps = [[0] * (width - len(tokens)) for tokens in encoded]
     read(
-        [[*shared, *gap, *rest] for gap, rest in zip(gaps, rests, strict=True)],
-        [
-            [*[1] * len(shared), *gap, *[1] * len(rest)]
-            for gap, rest in zip(gaps, rests, strict=True)
-        ],
+        [[*shared, *[GAP] * (width - len(tokens)), *tokens[len(shared) :]] for tokens in encoded],
         limit,
         logits_processor=LogitsProcessorList([choose]),
         stopping_criteria=StoppingCriteriaList([ended]),
     )
 
 
-def _check_memory(cache: Any, growth: float) -> None:
+def _check_memory(model: LoadedModel, cache: Any, growth: float) -> None:
     """Refuse a state that will grow by this factor beyond what main memory has.
 
     A GPU refuses by itself; here the system would kill this process instead.
     """
     layers = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
-    if held * growth > psutil.virtual_memory().available:
+    if model.device.type == "cpu" and held * growth > psutil.virtual_memory().available:
         raise MemoryError(f"{held * growth:.0f} bytes of attention state")
 
 

@@ -167,8 +167,9 @@ def test_texts_too_long_for_the_memory_are_refused_and_the_model_goes_on(tmp_pat
     model = LocalModel("long", 1)
     model.load(make_tiny(tmp_path / "long", context=10**15))
     first = draw(model)
-    with pytest.raises(ModelMemoryError, match="long does not fit"):
-        model.draw([PROMPT], Sampling(max_tokens=10**14), lambda: False)
+    for rows in (1, 3):
+        with pytest.raises(ModelMemoryError, match="long does not fit"):
+            model.draw([PROMPT] * rows, Sampling(max_tokens=10**14), lambda: False)
 
     assert draw(model) == first
 
