@@ -334,7 +334,7 @@ class LocalModel:
         try:
             self._use(self.model, adapter)
             return decoding.draw(self.model, prompts, sampling, halted, tell)
-        except (MemoryError, RuntimeError) as error:  # torch raises the latter for all else
+        except (MemoryError, RuntimeError, ValueError) as error:  # of torch and of transformers
             raise self._explain(error, "failed") from error
 
     def _use(self, model: LoadedModel, adapter: str) -> None:
