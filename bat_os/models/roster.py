@@ -183,6 +183,13 @@ class Roster:
         self._arm()
         return gone
 
+    async def change_engine(self, model: str, engine: ModelEngine) -> None:
+        """Let another engine run the model, and close the one before; waits for what is drawn."""
+        known = self._memory.get(model)
+        await self._memory.unload(known)
+        before, known.engine = known.engine, engine
+        await before.close()
+
     def budget_gpu(self, budget: int, memory: Callable[[], int]) -> None:
         """Give the models on the GPU a budget of their own; without it they count as here.
 

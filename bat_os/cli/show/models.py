@@ -104,6 +104,8 @@ def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     parts = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
             for name, purse in purses.items() if purse.get("budget")]  # fmt: skip
     screen.note("; ".join([f"profile {body['profile']}", *parts]))
+    for line in body.get("unused", ()):
+        screen.note(line)
 
 
 def _where(model: Mapping[str, Any]) -> str:

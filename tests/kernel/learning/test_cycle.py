@@ -164,7 +164,7 @@ async def test_a_method_keeps_where_it_comes_from(image, think):
     assert source.startswith("def double(self, number):")
     wanted = {
         "mission": "mk", "goal": "Double the number.", "persona": "ALFRED",
-        "model": "SmolLM2-135M-Instruct",
+        "model": "SmolLM2-135M-Instruct-Q4_1",
         "model_digest": ScriptedEngine([]).digest, "adapter": "", "fixups": [],
     }  # fmt: skip
     assert {key: told[key] for key in wanted} == wanted
