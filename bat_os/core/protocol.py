@@ -38,13 +38,14 @@ MAX_FRAME: Final = 1 << 20
 MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 100_000
 MAX_BRIEF: Final = 64 << 10
+MAX_NAME: Final = 200  # characters of a verb, an id, a session, a key, a target
 PLAIN_COMMAND: Final = "initiate_cognitive_cycle"
 _PACK: Final = ormsgpack.OPT_NON_STR_KEYS
 _NESTED: Final = frozenset((dict, list, tuple))  # a key that was an array is a tuple
 # A brief packs to less than the frame it came in and this: the keys that the sender left out.
 _BRIEF_EXTRA: Final = 2_048
 
-_Name = Annotated[str, text(200)]
+_Name = Annotated[str, text(MAX_NAME)]
 _Map = Mapping[str, Any]
 _TTL = Annotated[
     float,
@@ -140,26 +141,48 @@ class Reply:
 
 
 def unpack(frame: bytes) -> dict[str, Any]:
-    """Return the msgpack map in ``frame``.
+    """Return the msgpack map in ``frame``, which this program packed.
 
     Raises:
         FrameError: Not msgpack, not a map, or a key is not text.
         TooLargeError: Over MAX_FRAME bytes, MAX_DEPTH levels or MAX_ITEMS items.
     """
-    if len(frame) > MAX_FRAME:
-        raise TooLargeError(f"a frame of {len(frame)} bytes; at most {MAX_FRAME} are accepted")
-    try:
-        data = ormsgpack.unpackb(frame, option=_PACK)
-    except (ValueError, TypeError) as error:
-        raise FrameError(f"not msgpack: {error}") from error
-    if type(data) is not dict or not all(type(key) is str for key in data):
-        raise FrameError("not a map with text keys")
+    data = _load(frame, _PACK)
     _check_shape(data)
     return data
 
 
-def pack(data: Any) -> bytes:
-    """Return ``data`` as one msgpack frame.
+def unpack_request(frames: Sequence[bytes]) -> dict[str, Any]:
+    """Return the map in the frames of a request; its shape and its fields are not checked yet.
+
+    The keys of every map are text, whose hashes nobody can predict. Of other keys, numbers and
+    arrays of numbers, so many with one hash fit into a frame that it would take minutes to unpack.
+
+    Raises:
+        FrameError: Not the frames, not msgpack, not a map, or a key in it is not text.
+        TooLargeError: Over MAX_FRAME bytes.
+    """
+    if not 1 <= len(frames) <= MAX_FRAMES:
+        raise FrameError(f"{len(frames)} frames; the form is [BAT1, map] or [map]")
+    if len(frames) == MAX_FRAMES and bytes(frames[0]) != MAGIC:
+        raise FrameError("the first frame is not BAT1")
+    return _load(frames[-1], None)
+
+
+def _load(frame: bytes, option: int | None) -> dict[str, Any]:
+    if len(frame) > MAX_FRAME:
+        raise TooLargeError(f"a frame of {len(frame)} bytes; at most {MAX_FRAME} are accepted")
+    try:
+        data = ormsgpack.unpackb(frame, option=option)
+    except (ValueError, TypeError) as error:
+        raise FrameError(f"not msgpack, or a key is not text: {error}") from error
+    if type(data) is not dict or not all(type(key) is str for key in data):
+        raise FrameError("not a map with text keys")
+    return data
+
+
+def pack(data: Any, option: int | None = _PACK) -> bytes:
+    """Return ``data`` as one msgpack frame; without an ``option``, keys have to be text.
 
     Raises:
         NotPlainError: Some part cannot be sent.
@@ -167,7 +190,7 @@ def pack(data: Any) -> bytes:
     """
     _check_shape(data)
     try:
-        packed = ormsgpack.packb(data, option=_PACK)
+        packed = ormsgpack.packb(data, option=option)
     except (TypeError, ValueError) as error:
         raise NotPlainError(f"cannot be sent: {error}") from error
     if len(packed) > MAX_FRAME:
@@ -202,11 +225,12 @@ def decode_request(frames: Sequence[bytes], peer: str = "") -> Request:
         VersionError: Another major version.
         ArgumentsError: A field has the wrong type.
     """
-    if not 1 <= len(frames) <= MAX_FRAMES:
-        raise FrameError(f"{len(frames)} frames; the form is [BAT1, map] or [map]")
-    if len(frames) == MAX_FRAMES and bytes(frames[0]) != MAGIC:
-        raise FrameError("the first frame is not BAT1")
-    data = unpack(frames[-1])
+    return read_request(unpack_request(frames), frames, peer)
+
+
+def read_request(data: Mapping[str, Any], frames: Sequence[bytes], peer: str) -> Request:
+    """Return the request in a map of ``unpack_request``; raises as ``decode_request`` does."""
+    _check_shape(data)
     if len(frames) == 1:
         return _read_plain(data, peer, len(frames[-1]))
     version = data.get("v")
@@ -251,13 +275,10 @@ def _read_plain(data: Mapping[str, Any], peer: str, size: int) -> Request:
     )
 
 
-def read_id(frames: Sequence[bytes]) -> str:
-    """Return the id in frames that were refused, for the answer; "" where it is unreadable."""
-    try:
-        data = ormsgpack.unpackb(frames[-1][:MAX_FRAME], option=_PACK)
-        return convert(data, _Envelope, ArgumentsError).id or ""
-    except (ValueError, TypeError, IndexError, ArgumentsError):
-        return ""
+def read_id(data: Mapping[str, Any]) -> str:
+    """Return the id in the map of a request that was refused, for the answer; "" if it has none."""
+    named = data.get("id")
+    return named if type(named) is str and len(named) <= MAX_NAME else ""
 
 
 def encode_reply(reply: Reply) -> list[bytes]:
@@ -277,10 +298,10 @@ def encode_request(fields: Mapping[str, Any]) -> list[bytes]:
     """Return the frames of a request, as a client sends them.
 
     Raises:
-        NotPlainError: A field is not plain data.
+        NotPlainError: A field is not plain data, or a map in it has a key that is not text.
         TooLargeError: It packs to more than MAX_FRAME bytes.
     """
-    return [MAGIC, pack(to_wire({"v": VERSION} | dict(fields)))]
+    return [MAGIC, pack(to_wire({"v": VERSION} | dict(fields)), None)]
 
 
 class _Answer(Record, frozen=True, forbid_unknown_fields=False):

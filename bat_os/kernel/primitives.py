@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import check, check_slot_name
-from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.errors import ArgumentsError, CellError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.core.values import Ref
     from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet
-    from bat_os.ports import Nested
 
 _ABOUT_A_SLOT: Final = frozenset({"getSlot", "setSlot", "removeSlot", "respondsTo"})
 
@@ -61,31 +60,38 @@ def run_primitive(
     selector: str,
     reads: ReadSet,
     receiver: ObjectSnapshot,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
+    given: tuple[Sequence[Any], Mapping[str, Any]],
+    *,
+    from_outside: bool,
 ) -> Any:
-    """Return what a primitive answers."""
+    """Return what a primitive answers.
+
+    Args:
+        selector: Its name.
+        reads: Of the turn.
+        receiver: The object that gets the message.
+        given: Arguments by place, and by name.
+        from_outside: Another object sends it; the receiver's slots that begin with an underscore
+            are none of its business.
+
+    Raises:
+        ArgumentsError: The arguments do not fit; each counts once, by place or by name.
+        CellError: The slot is private to the receiver.
+        NotFoundError: There is no such slot.
+    """
     names, run = PRIMITIVES[selector]
+    args, kwargs = given
     plain = [name.rstrip("?") for name in names]
-    given = dict(zip(plain, args, strict=False)) | dict(kwargs)
+    bound = dict(zip(plain, args, strict=False))
     needed = {name for name in names if not name.endswith("?")}
-    if len(args) > len(names) or not needed <= set(given) <= set(plain):
-        raise ArgumentsError(f"{selector} takes ({', '.join(names)})")
-    values = [given.get(name, "") for name in plain]
+    fits = len(args) <= len(names) and not bound.keys() & kwargs.keys()
+    bound |= kwargs
+    if not fits or not needed <= set(bound) <= set(plain):
+        raise ArgumentsError(f"{selector} takes ({', '.join(names)}), each once")
+    values = [bound.get(name, "") for name in plain]
     if values and type(values[0]) is not str:
         raise ArgumentsError("a name is a text")
+    # Checked here, on the very value that is used.
+    if from_outside and selector in _ABOUT_A_SLOT and values[0].startswith("_"):
+        raise CellError(f"{values[0][:100]!r} is private to its object", kind="refused")
     return run(reads, receiver, *values)
-
-
-def slot_named(nested: Nested) -> str:
-    """Return the slot that a message to a primitive is about, or "".
-
-    >>> from bat_os.ports import Delta, Nested
-    >>> slot_named(Nested("vault", "getSlot", ("_pin",), {}, Delta()))
-    '_pin'
-    """
-    if nested.selector not in _ABOUT_A_SLOT:
-        return ""
-    parameter = PRIMITIVES[nested.selector][0][0]
-    named = next(iter(nested.args), nested.kwargs.get(parameter))
-    return named if type(named) is str else ""

@@ -12,11 +12,18 @@ import hmac
 import logging
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from bat_os.core.protocol import Request, decode_request, encode_reply, error_reply, read_id
+from bat_os.core.protocol import (
+    Request,
+    encode_reply,
+    error_reply,
+    read_id,
+    read_request,
+    unpack_request,
+)
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
 from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Endpoint, bind_endpoint, receive
 
@@ -87,12 +94,14 @@ class Server:
     def _receive(self, identity: bytes, frames: list[bytes], authorised: bool) -> None:
         if self._peers.is_congested(identity):
             return
+        data: dict[str, Any] = {}
         try:
             if len(frames) > MAX_PARTS:
                 raise TooLargeError(f"more than {MAX_PARTS} frames in one message")
-            request = decode_request(frames, identity.hex())
-        except BatError as error:
-            refused = Request("", id=read_id(frames), plain=len(frames) == 1)
+            data = unpack_request(frames)
+            request = read_request(data, frames, identity.hex())
+        except BatError as error:  # nothing is unpacked a second time
+            refused = Request("", id=read_id(data), plain=len(frames) == 1)
             self._send(identity, error_reply(refused, error))
             return
         try:

@@ -31,7 +31,7 @@ from bat_os.errors import (
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.shipped import SHIPPED
-from bat_os.kernel.primitives import run_primitive, slot_named
+from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
 from bat_os.natives import table as natives
 from bat_os.ports import Call, NestedReply, ObjectView
@@ -138,10 +138,9 @@ class Activation:
                 f"{own.name or 'the object'} holds no reference to {text[:100]!r}; a method "
                 "reaches its receiver, its arguments and what their slots refer to"
             )
-        if target.oid != own.oid:
-            for name in (nested.selector, slot_named(nested)):
-                if name.startswith("_"):
-                    raise CellError(f"{name[:100]!r} is private to its object", kind="refused")
+        if target.oid != own.oid and nested.selector.startswith("_"):
+            text = f"{nested.selector[:100]!r} is private to its object"
+            raise CellError(text, kind="refused")
         return target
 
     def reload(self, value: Any) -> NestedReply:
@@ -267,7 +266,10 @@ class Turn:
             return SHIPPED, await asyncio.to_thread(native)
         if runnable.primitive:
             name = runnable.primitive
-            return "primitive", run_primitive(name, self._reads, receiver, args, kwargs)
+            outside = sender is not None and sender.receiver.ref.oid != message.ref.oid
+            given = args, kwargs
+            answer = run_primitive(name, self._reads, receiver, given, from_outside=outside)
+            return "primitive", answer
         running = Activation(receiver, (args, kwargs), depth)
         trial, known = self._candidate, len(self.faults)
         call = Call(

@@ -1,6 +1,8 @@
 """bat_os.core.protocol: bytes to values and back."""
 
 import contextlib
+import itertools
+import struct
 
 import ormsgpack
 import pytest
@@ -20,6 +22,7 @@ from bat_os.core.protocol import (
     encode_reply,
     encode_request,
     error_reply,
+    unpack_request,
 )
 from bat_os.core.verbs import check
 from bat_os.errors import (
@@ -112,6 +115,37 @@ def test_a_target_oid_may_be_a_number():
 def test_bad_input_gets_its_own_error(given_frames, error):
     with pytest.raises(error):
         decode_request(given_frames)
+
+
+def colliding(count):
+    """Return the msgpack of a map whose keys, arrays of floats, all have one hash."""
+    floats = [2.0 ** (61 * k) for k in range(-17, 17)]
+    parts = [ormsgpack.packb(x) for x in floats if hash(x) == 1]
+    keys = itertools.islice(itertools.product(parts, repeat=3), count)
+    rows = b"".join(b"\x93" + b"".join(key) + b"\xc0" for key in keys)
+    return b"\xdf" + struct.pack(">I", count) + rows
+
+
+@pytest.mark.parametrize("key", [1, -1, 1.5, None, True, (1, 2), b"bytes"])
+@pytest.mark.parametrize("where", ["args", "kwargs", "body", "deep"])
+def test_a_key_that_is_not_text_is_refused_wherever_it_stands(key, where):
+    packed = ormsgpack.packb({key: 1}, option=ormsgpack.OPT_NON_STR_KEYS)
+    if where == "deep":
+        packed = b"\x91\x81\xa1a" + packed
+    frame = b"\x82\xa1v\x01" + ormsgpack.packb(where) + packed
+    with pytest.raises(FrameError):
+        decode_request([MAGIC, frame])
+
+
+@pytest.mark.timeout(20)
+def test_a_frame_full_of_keys_of_one_hash_is_refused_before_it_becomes_a_map():
+    with pytest.raises(FrameError):
+        unpack_request([MAGIC, b"\x81\xa4args\x91" + colliding(36_000)])
+
+
+def test_a_client_cannot_send_a_key_that_is_not_text():
+    request = decode_request(encode_request({"type": "send", "args": [{1: 2, (3, 4): 5}]}))
+    assert all(type(key) is str for key in request.args[0])
 
 
 def test_deep_nesting_is_too_large():

@@ -11,6 +11,7 @@ from bat_os.errors import BusyError, RemoteError
 from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION
 from bat_os.kernel.server import CONGESTED_SECONDS, MAX_PER_PEER, MAX_REQUESTS, Peers, Server
+from tests.core.test_protocol import colliding
 
 
 class Peer:
@@ -24,7 +25,10 @@ class Peer:
         self.replies = []
 
     async def send(self, **fields):
-        await self._socket.send_multipart(encode_request(fields))
+        await self.send_frames(encode_request(fields))
+
+    async def send_frames(self, frames):
+        await self._socket.send_multipart(frames)
 
     async def until(self, kind, count=1):
         """Read on until there were ``count`` replies of this kind; return them."""
@@ -46,6 +50,27 @@ def peer(thinking):
 def brief(number, **fields):
     told = {"type": "brief", "id": str(number), "target": "genesis_obj", "selector": "double"}
     return told | {"args": [number], "ik": f"k{number}"} | fields
+
+
+@pytest.mark.timeout(60)
+async def test_frames_full_of_keys_of_one_hash_keep_nobody_waiting(thinking, peer):
+    frame = b"\x81\xa4args\x91" + colliding(36_000)
+    hostile = Peer(thinking.door)
+    try:
+        for _ in range(20):
+            await hostile.send_frames([b"BAT1", frame])
+        await peer.send(type="ping", id="1")
+        await peer.until("pong")
+        errors = await hostile.until("error", 20)
+    finally:
+        hostile.close()
+    assert {body["code"] for _, _, body in errors} == {"BAD_FRAME"}
+
+
+async def test_a_refused_request_is_answered_under_its_id(peer):
+    await peer.send(type="send", id="mine", v=1, ttl_ms=-1)
+    ((_, re, body),) = await peer.until("error")
+    assert (re, body["code"]) == ("mine", "INVALID_ARGS")
 
 
 @pytest.mark.slow

@@ -181,6 +181,42 @@ async def test_private_slots_of_other_objects_stay_private(make, send):
         await send("o", "steal")
 
 
+PRIVATE = [
+    f"other.{call}"
+    for call in (
+        "getSlot('_pin')", "getSlot(name='_pin')", "getSlot('about', name='_pin')",
+        "getSlot('_pin', name='about')", "getSlot(**{'name': '_pin'})", "send('getSlot', '_pin')",
+        "setSlot('_pin', 7)", "setSlot('about', 7, name='_pin')", "setSlot(value=7, name='_pin')",
+        "setSlot(7, name='_pin')", "setSlot('_new', 7)", "removeSlot('_pin')",
+        "removeSlot(name='_pin')", "removeSlot('about', name='_pin')", "respondsTo('_pin')",
+        "respondsTo(selector='_pin')", "respondsTo('about', selector='_pin')",
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", PRIVATE)
+@pytest.mark.parametrize("whose", ["self.vault", "self.vault.clone()"])
+async def test_no_form_of_a_primitive_reaches_a_private_slot_of_another(
+    make, send, image, call, whose
+):
+    source = f"def steal(self):\n    other = {whose}\n    return {call}\n"
+    await make("vault", _pin="secret", about="a vault")
+    await make("o", [source], vault="@vault")
+    before = await slots_of(image, "vault")
+    with pytest.raises((CellError, ArgumentsError)):
+        await send("o", "steal")
+    assert await slots_of(image, "vault") == before
+
+
+async def test_an_object_reaches_its_own_private_slots_in_every_form(make, send):
+    source = (
+        "def own(self):\n    self.setSlot(name='_pin', value=8)\n"
+        "    return [self.getSlot('_pin'), self.getSlot(name='_pin'), self.respondsTo('_pin')]\n"
+    )
+    await make("o", [source], _pin=7)
+    assert await send("o", "own") == [8, 8, True]
+
+
 async def test_endless_recursion_of_sends_ends_with_an_error(make, send):
     await make("o", ["def loop(self):\n    return self.send(self, 'loop')\n"])
     with pytest.raises(CellError, match="nested deeper"):
