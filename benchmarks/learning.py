@@ -1,12 +1,16 @@
 """How many ordinary wishes the cycle learns, and what each of its parts gives. Real model.
 
-    python benchmarks/learning.py [--briefs FILE] [--only PART] [--candidates N] [--json FILE]
+    python benchmarks/learning.py [--briefs FILE] [--only PART] [--candidates N] [--limit N]
 
 Each brief is a JSON line: brief, selector, params, state (slots before) and tests, each with
 args and a Python check over ``r``, the result (tests/cases/briefs.jsonl). The first rows draw one
 greedy answer; those that begin with "first batch" look at what the missions without an example
 drew first; the others run whole missions. A method counts as right when it passes all tests of
 its brief, in order, on one object. Fixed seeds.
+
+"cpu s" is processor time, of this process and the cell's: unlike seconds, it hardly depends on
+what else the machine does. The first mission of a row loads the model. "read" and "drawn" are
+tokens; what the model had in its cache is not read.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -47,14 +51,16 @@ from bat_os.kernel.turn import take_turn  # noqa: E402 - as above
 from bat_os.method.fixups import apply_fixups  # noqa: E402 - as above
 from bat_os.ports import Sampling  # noqa: E402 - as above
 from bat_os.supervisor.home import Home  # noqa: E402 - as above
+from benchmarks.processor import processor_seconds, resident_mb  # noqa: E402 - as above
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from bat_os.core.mission import Mission
     from bat_os.kernel.context import KernelContext
 
 BRIEFS = ROOT / "tests" / "cases" / "briefs.jsonl"
+WIDTH = 12
 _SAME = "list|tuple|dict|str|int|float|set"  # a check of these on the result names the result
 
 
@@ -83,7 +89,7 @@ class Kind:
     with_example: bool = False
     adapter: bool = True
     mode: str = ""
-    plan: str = "fixed"
+    plan: str = "none"
 
 
 WHOLE = (
@@ -91,23 +97,39 @@ WHOLE = (
     Kind("the cycle, one example", with_example=True),
     Kind("no example, without adapter", adapter=False),
     Kind("one example, without adapter", with_example=True, adapter=False),
+    Kind("no example, planned queries", plan="fixed"),
     Kind("no example, written plan", plan="written"),
     Kind("no example, cascade", mode="cascade"),
 )
 
 
-class Unadapted:
-    """A roster in which nobody writes through an adapter."""
+class Metered:
+    """A roster that counts the tokens which models read.
 
-    def __init__(self, roster: Any) -> None:
+    Args:
+        roster: What it asks.
+        adapter: False: nobody writes through an adapter.
+
+    Attributes:
+        read: Tokens of prompts that were not in a cache; equal prompts of a batch count once.
+    """
+
+    def __init__(self, roster: Any, *, adapter: bool = True) -> None:
         self._roster = roster
+        self._adapter = adapter
+        self.read = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._roster, name)
 
-    async def generate(self, *args: Any, **options: Any) -> Any:
-        """Generate as the roster does, never through the adapter for writing."""
-        return await self._roster.generate(*args, **options | {"writing": False})
+    async def generate(self, persona: str, prompts: Any, *args: Any, **options: Any) -> Any:
+        """Generate as the roster does."""
+        if not self._adapter:
+            options["writing"] = False
+        drawn = await self._roster.generate(persona, prompts, *args, **options)
+        once = dict(zip(prompts, drawn, strict=True))
+        self.read += sum(one.read - one.reused for one in once.values())
+        return drawn
 
 
 @dataclass
@@ -119,7 +141,10 @@ class Row:
     installed: int = 0
     shown: int = 0
     seconds: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)  # seconds
+    tokens: list[int] = field(default_factory=list)  # drawn
+    read: list[int] = field(default_factory=list)  # tokens
+    memory: float = 0.0  # MB after the last mission
     notes: list[str] = field(default_factory=list)
 
 
@@ -177,19 +202,28 @@ class Bench:
             source = read_method(brief, body)
             await self._count(row, case, source)
             mended = rows[f"greedy, forced form{with_it} + fix-ups"]
-            mended.seconds.append(row.seconds[-1])
-            mended.tokens.append(row.tokens[-1])
+            for cost in ("seconds", "processor", "tokens", "read"):
+                getattr(mended, cost).append(getattr(row, cost)[-1])
             source, _ = apply_fixups(source, brief.selector, frozenset(case.state), frozenset())
             await self._count(mended, case, self.mind.guardian.repair(source, brief.selector))
 
     async def _draw(self, row: Row, prompt: Prompt, *, writing: bool, stop: str) -> str:
         sampling = Sampling(0.0, max_tokens=160, seed=1, stop=stop)
-        started = time.perf_counter()
-        roster = self.mind.roster
-        drawn = (await roster.generate("ALFRED", [prompt], sampling, writing=writing))[0]
-        row.seconds.append(time.perf_counter() - started)
+        with self._count_cost(row):
+            roster = self.mind.roster
+            drawn = (await roster.generate("ALFRED", [prompt], sampling, writing=writing))[0]
         row.tokens.append(drawn.tokens)
         return drawn.text
+
+    @contextmanager
+    def _count_cost(self, row: Row) -> Iterator[None]:
+        roster: Any = self.mind.roster
+        started, spent, read = time.perf_counter(), processor_seconds(), roster.read
+        yield
+        row.seconds.append(time.perf_counter() - started)
+        row.processor.append(processor_seconds() - spent)
+        row.read.append(roster.read - read)
+        row.memory = resident_mb()
 
     async def _count(self, row: Row, case: Case, source: str) -> None:
         right = bool(source) and await self.is_right(case, source)
@@ -227,9 +261,8 @@ class Bench:
             ),
             note="accept",
         )
-        started = time.perf_counter()
-        answer = await CognitiveCycle(self.mind, lambda *_: None).run(mission_id)
-        row.seconds.append(time.perf_counter() - started)
+        with self._count_cost(row):
+            answer = await CognitiveCycle(self.mind, lambda *_: None).run(mission_id)
         record = await self.mind.image.transact(
             lambda root: missions.read(root, mission_id), note="read"
         )
@@ -358,7 +391,7 @@ async def run_greedy_rows(mind: KernelContext, cases: list[Case]) -> list[Row]:
         "greedy, asked plainly", "greedy, forced form", "greedy, forced form + fix-ups",
         "greedy, forced form + adapter", "greedy, forced form + adapter + fix-ups",
     )}  # fmt: skip
-    bench = Bench(mind)
+    bench = Bench(replace(mind, roster=Metered(mind.roster)))
     for case in cases:
         await bench.run_greedy(case, rows)
         print(f"greedy: {next(iter(rows.values())).notes[-1]}", file=sys.stderr)
@@ -372,25 +405,38 @@ async def run_row(kind: Kind, mind: KernelContext, cases: list[Case]) -> list[Ro
         "first batch: the nearest known one",
     )}  # fmt: skip
     parts = batch if kind is WHOLE[0] else {}
-    roster: Any = mind.roster if kind.adapter else Unadapted(mind.roster)
+    roster: Any = Metered(mind.roster, adapter=kind.adapter)
     options = replace(mind.options, plan=kind.plan)
     bench, row = Bench(replace(mind, roster=roster, options=options)), Row(kind.name)
     for case in cases:
         await bench.run_mission(case, row, kind, parts)
-        print(f"{kind.name}: {row.notes[-1]} ({row.seconds[-1]:.1f} s)", file=sys.stderr)
+        cost = f"{row.seconds[-1]:.1f} s, {row.processor[-1]:.1f} cpu s"
+        print(f"{kind.name}: {row.notes[-1]} ({cost})", file=sys.stderr)
     return [*parts.values(), row]
 
 
 def show(rows: list[Row], count: int) -> None:
     """Print the table."""
-    print(f"{'of ' + str(count) + ' briefs':<42}{'installed':>10}{'right':>7}{'share':>7}"
-          f"{'shown right':>13}{'median s':>10}{'tokens':>8}")  # fmt: skip
+    heads = (
+        "installed",
+        "right",
+        "share",
+        "shown right",
+        "median s",
+        "cpu s",
+        "read",
+        "drawn",
+        "MB",
+    )
+    print(f"{f'of {count} briefs':<42}" + "".join(f"{head:>{WIDTH}}" for head in heads))
     for row in rows:
         share = f"{row.right / row.installed:.2f}" if row.installed else "-"
-        cost = (f"{median(row.seconds):>10.1f}{median(row.tokens):>8.0f}"
-                if row.seconds else f"{'-':>10}{'-':>8}")  # fmt: skip
         installed = row.installed or ("-" if "cycle" not in row.name else 0)
-        print(f"{row.name:<42}{installed:>10}{row.right:>7}{share:>7}{row.shown:>13}{cost}")
+        cells: list[Any] = [installed, row.right, share, row.shown, *["-"] * 5]
+        if row.seconds:
+            cells[4:6] = (f"{median(cost):.1f}" for cost in (row.seconds, row.processor))
+            cells[6:] = (f"{n:.0f}" for n in (median(row.read), median(row.tokens), row.memory))
+        print(f"{row.name:<42}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
 
 
 def main() -> int:

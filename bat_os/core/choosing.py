@@ -107,6 +107,22 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
     return Choice(best, "provisional", reason, counted)
 
 
+def is_settled(verdicts: Sequence[Verdict], examples: int, *, telling: bool) -> bool:
+    """Return True if known functions decide, so that no model has to write.
+
+    A function for the same wish does, as it would against whatever a model writes, if none for a
+    near wish answers otherwise. Where the examples are ``telling``, so do the functions that
+    reproduce them, if they answer other arguments alike, too, and none is in doubt
+    (docs/decisions/0012).
+    """
+    able = [v for v in verdicts if not v.problem and v.passed == examples]
+    near = [v for v in able if v.weight]
+    if any(v.weight == 1 and not v.doubt for v in near) and len({v.meaning for v in near}) == 1:
+        return True
+    in_doubt = any(v.doubt for v in able)
+    return telling and not in_doubt and len({(v.meaning, v.probed) for v in able}) == 1
+
+
 def _choose_by_examples(
     ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int
 ) -> Choice:

@@ -44,8 +44,9 @@ class Settings:
         cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
             Python), or ``auto``: the zygote where it holds, else Monty.
         profile: Which models the personas use: a name of ``profiles.toml``.
-        plan: ``fixed``: BRICK names queries only; ``written``: it also plans temperature,
-            number of candidates and a system prompt, and that plan is followed.
+        plan: ``none``: what is looked up is the wish itself; ``fixed``: BRICK names queries;
+            ``written``: it also plans temperature, number of candidates and a system prompt, and
+            that plan is followed.
         tests: ``none``, or ``written``: where no example is given, a persona writes tests.
         approve: A method that a model wrote waits for the Architect's yes before it answers.
         candidates: Methods to draw per batch, 1 to 32.
@@ -64,7 +65,7 @@ class Settings:
     script: str = ""
     cell: Literal["auto", "zygote", "monty"] = "auto"
     profile: str = "tiny"
-    plan: Literal["fixed", "written"] = "fixed"
+    plan: Literal["none", "fixed", "written"] = "none"
     tests: Literal["none", "written"] = "none"
     approve: bool = False
     candidates: Annotated[int, number(1, 32)] = 8

@@ -88,7 +88,7 @@ async def killed_server(settings):
                 with model_server(port) as server:
                     ends.append(kill_while_drawing(wire, server, f"reverse_text_{number}"))
                 with model_server(port):
-                    begin_until(wire, f"add_{number}", "delegating")  # its plan is drawn
+                    begin_until(wire, f"add_{number}", "synthesizing")  # its candidates are drawn
                     with Wire(process.endpoint()["ipc"]) as other:
                         assert other.ask("cancel", ik=f"add_{number}")[1] == {"cancelled": True}
                     assert end_of(wire) == "CANCELLED"

@@ -2,8 +2,14 @@
 
     known functions near the wish       as they are, under the new name
     known functions that fit examples   whatever their words, also with arguments rearranged
-    greedy x 1, sampled x n             prefilled with the signature; half of them after being shown
-                                        similar functions, learned ones and those of the library
+    if those do not decide:
+    first batch                         one greedy, the others sampled; one prompt, read once,
+                                        prefilled with the signature
+    later batches                       sampled after similar functions are shown, learned ones and
+                                        those of the library, without the adapter for writing
+
+With that adapter a small model writes from what it was trained on, without it from what it is
+shown: the two fail on different wishes, so the second batch finds what the first does not.
 
 The words of a wish find what was written for words like them. An example finds more: whatever the
 library has that fits and gives the wanted result. Trying one is a turn in the cell that commits
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bat_os.core.brief import Brief
+    from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
@@ -59,11 +66,20 @@ class Similar:
     selector: str  # its name
     source: str  # of the function alone, with its imports
     pure: bool  # it uses nothing of its object; only such ones are shown to a writer
-    likeness: float  # cosine of the two wishes
+    likeness: float  # to the wish, a cosine
 
     def as_draft(self, source: str, weight: float = 0.0) -> Draft:
         """Return the function in its new form as a candidate."""
         return Draft(STEWARD, source=source, known=self.doc_id, weight=weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one call of the model draws: equal prompts are read once."""
+
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    adapted: bool = True  # through the persona's adapter for writing methods
 
 
 class Synthesis:
@@ -80,23 +96,26 @@ class Synthesis:
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
 
-    async def write(self) -> MethodDrafted:
-        """Return the candidates; the same record gives the same ones with the same model.
+    async def recall(self) -> list[Draft]:
+        """Return known functions as candidates, in the first round; no model is asked."""
+        if self._record.mission.rounds:
+            return []
+        return await self._adapt(await self._find_similar())
+
+    async def write(self, known: Sequence[Draft]) -> MethodDrafted:
+        """Return ``known`` and what the model writes; the same for the same record and model.
 
         Raises:
             ModelError: The model cannot be had.
         """
         mission, replaced = self._record.mission, self.target.replaced
-        similar = await self._find_similar()
-        if replaced.number:  # it would come back as its own successor
-            similar = [known for known in similar if known.selector != self._brief.selector]
-        drafts = [] if mission.rounds else await self._adapt(similar)
+        drafts = list(known)
         again = f" {replaced.number}" if replaced.number else ""
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
         calls = tokens = 0
-        for prompts, sampling in self._batches(similar, seed):
-            completions = await self._draw(prompts, sampling)
-            drafts += self._as_drafts(prompts, completions, sampling)
+        for batch in self._batches(await self._find_similar(), seed):
+            completions = await self._draw(batch)
+            drafts += self._as_drafts(batch, completions)
             calls, tokens = calls + 1, tokens + sum(text.tokens for text in completions)
         packet: Mapping[str, Any] = {}
         if self._brief.mode and not mission.rounds:
@@ -107,23 +126,22 @@ class Synthesis:
             tokens += sum(stage.tokens for stage in cascaded.stages)
         return MethodDrafted(_with_prompts_once(drafts), packet, model_calls=calls, tokens=tokens)
 
-    def _batches(
-        self, similar: Sequence[Similar], seed: int
-    ) -> list[tuple[list[Prompt], Sampling]]:
-        """Return what is drawn: a greedy draft in the first round, and the sampled ones."""
+    def _batches(self, similar: Sequence[Similar], seed: int) -> list[Batch]:
+        """Return what is drawn: asked plainly at first, then after being shown functions."""
         persona, limits = self.target.persona, self._context.profile.limits
         system = self._context.personas[persona].system_prompt
         system = f"{system} {self._plan.system}".rstrip() + self._without()
-        shots = [(known.wish, known.source) for known in similar if known.pure]
-        plain = ask_method(self._brief, system, None)
-        shown = ask_method(self._brief, system, shots[: limits.shots])
         count = self._plan.candidates or self._context.options.candidates
-        greedy = [plain] if self._record.mission.rounds == 0 else []
-        sampled = [plain] * (count - count // 2 - len(greedy)) + [shown] * (count // 2)
         own = self._context.profile.personas[persona].sampling
         likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
         varied = replace(likely, temperature=self._plan.temperature or own.temperature)
-        return [(prompts, how) for prompts, how in ((greedy, likely), (sampled, varied)) if prompts]
+        if _was_written(self._record.mission):
+            shots = [(known.wish, known.source) for known in similar if known.pure]
+            shown = ask_method(self._brief, system, shots[: limits.shots])
+            return [Batch([shown] * count, varied, adapted=False)]
+        plain = ask_method(self._brief, system, None)
+        batches = [Batch([plain], likely), Batch([plain] * (count - 1), varied)]
+        return [batch for batch in batches if batch.prompts]
 
     def _without(self) -> str:
         """Return what the cell's Python lacks, for the writer; "" if it lacks nothing.
@@ -136,27 +154,31 @@ class Synthesis:
         lacks = dict.fromkeys([*missed, *self._context.cell.stats().get("lacks", ())])
         return f" Do without {'; '.join(list(lacks)[:most])}." if lacks else ""
 
-    async def _draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> Sequence[Completion]:
-        persona, begin = self.target.persona, prompts[0].prefill.removeprefix(_FENCE)
+    async def _draw(self, batch: Batch) -> Sequence[Completion]:
+        persona, begin = self.target.persona, batch.prompts[0].prefill.removeprefix(_FENCE)
         with self._text_feed.writing(self._record.id, persona, begin) as hear:
             return await self._context.roster.generate(
-                persona, prompts, sampling, writing=True, on_text=hear
+                persona, batch.prompts, batch.sampling, writing=batch.adapted, on_text=hear
             )
 
-    def _as_drafts(
-        self, prompts: Sequence[Prompt], completions: Sequence[Completion], sampling: Sampling
-    ) -> list[Draft]:
-        batch = f"{self._record.mission.rounds} {sampling.temperature}"
+    def _as_drafts(self, batch: Batch, completions: Sequence[Completion]) -> list[Draft]:
+        name = f"{self._record.mission.rounds} {batch.sampling.temperature}"
         return [
-            draft_of(self._context, self.target.persona, prompt, completion, sampling, batch)
-            for prompt, completion in zip(prompts, completions, strict=True)
+            draft_of(self._context, self.target.persona, prompt, completion, batch, name)
+            for prompt, completion in zip(batch.prompts, completions, strict=True)
         ]
 
     async def _find_similar(self) -> list[Similar]:
         """Return the functions among the passages found, the nearest wish first."""
         passages = self._record.mission.last(PassagesFound).passages
         known = [passage for passage in passages if passage["kind"] in ("method", "seed")]
-        return await read_functions(self._context, goal(self._brief), known)
+        wishes = [passage["text"].partition("\n")[0] for passage in known]
+        vectors = await self._context.catalog.embed([goal(self._brief), *wishes])
+        likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
+        similar = await read_functions(self._context, known, likeness)
+        if self.target.replaced.number:  # it would come back as its own successor
+            similar = [known for known in similar if known.selector != self._brief.selector]
+        return similar
 
     async def _adapt(self, similar: Sequence[Similar]) -> list[Draft]:
         """Return known functions as drafts: the nearest by their words, and others by example."""
@@ -176,14 +198,17 @@ class Synthesis:
             return []
         form = self.target.form_for(brief)
         hits = [
-            {"doc_id": hit.doc_id, "text": hit.text}
+            hit
             for kind in ("method", "seed")
             for hit in await context.catalog.search((form.wish,), top_k=POOL, kind=kind)
             if hit.doc_id not in known
         ]
+        found = [{"doc_id": hit.doc_id, "text": hit.text} for hit in hits]
+        # How like the whole passages are is known: embedding a hundred wishes takes half a second.
+        likeness = [hit.similarity for hit in hits]
         drafts: list[Draft] = []
         left = TRIALS
-        for function in await read_functions(context, form.wish, hits):
+        for function in await read_functions(context, found, likeness):
             # In a thread: known messages are answered at the same time.
             ways = await asyncio.to_thread(
                 rebind_arguments, function.source, function.selector, form, literals(form.wish)
@@ -199,21 +224,17 @@ class Synthesis:
 
 
 async def read_functions(
-    context: KernelContext, wish: str, known: Sequence[Mapping[str, Any]]
+    context: KernelContext, known: Sequence[Mapping[str, Any]], likeness: Sequence[float]
 ) -> list[Similar]:
-    """Return the functions in passages of the kinds ``method`` and ``seed``, the nearest first."""
-    if not known:
-        return []
+    """Return the functions in passages of the kinds ``method`` and ``seed``, the likest first."""
     metas = await context.image.transact(
         lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in known],
         note="read similar methods",
     )
-    wishes = [passage["text"].partition("\n")[0] for passage in known]
-    vectors = await context.catalog.embed([wish, *wishes])
     similar = [
-        Similar(passage["doc_id"], own, meta["selector"], meta["source"].rstrip(),
-                bool(meta.get("pure")), round(float(vectors[0] @ vector), 4))
-        for passage, own, meta, vector in zip(known, wishes, metas, vectors[1:], strict=True)
+        Similar(passage["doc_id"], passage["text"].partition("\n")[0], meta["selector"],
+                meta["source"].rstrip(), bool(meta.get("pure")), round(like, 4))
+        for passage, meta, like in zip(known, metas, likeness, strict=True)
         if len(meta["source"]) <= context.profile.limits.shot_chars
     ]  # fmt: skip
     nearest: dict[str, Similar] = {}
@@ -278,7 +299,8 @@ async def run_cascade(
     prompt = talk.ask_final(brief, people["ALFRED"], packet)
     last = await write("ALFRED", prompt)
     packet = packet.after(Stage("ALFRED", tokens=last.tokens), read_method(brief, last.text))
-    return packet, draft_of(context, "ALFRED", prompt, last, sampling_of("ALFRED"), "cascade")
+    batch = Batch([prompt], sampling_of("ALFRED"))
+    return packet, draft_of(context, "ALFRED", prompt, last, batch, "cascade")
 
 
 def draft_of(
@@ -286,11 +308,11 @@ def draft_of(
     persona: str,
     prompt: Prompt,
     completion: Completion,
-    sampling: Sampling,
-    batch: str,
+    drawn: Batch,
+    name: str,
 ) -> Draft:
     """Return what a persona wrote as a draft, with all that it takes to draw it again."""
-    roster = context.roster
+    roster, sampling = context.roster, drawn.sampling
     return Draft(
         persona,
         completion.text,
@@ -300,11 +322,17 @@ def draft_of(
         prompt=digest(repr(prompt)),
         model=roster.model_of(persona),
         digest=roster.digest_of(persona),
-        adapter=roster.adapter_of(persona, writing=True),
-        batch=batch,
+        adapter=roster.adapter_of(persona, writing=drawn.adapted),
+        batch=name,
         sampling={name: getattr(sampling, name) for name in _SAMPLING},
         asked={"messages": prompt.messages, "prefill": prompt.prefill},
     )
+
+
+def _was_written(mission: Mission) -> bool:
+    """Return True if a model has written candidates in an earlier round."""
+    drafted = (event for event in mission.events if isinstance(event, MethodDrafted))
+    return any(not draft.known for event in drafted for draft in event.drafts)
 
 
 def _with_prompts_once(drafts: Sequence[Draft]) -> tuple[Draft, ...]:

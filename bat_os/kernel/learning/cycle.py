@@ -1,7 +1,7 @@
 """The cognitive cycle: one step per state, one short transaction per transition.
 
     IDLE          is it understood, or does a known skill serve? then it is a turn, and done
-    DECOMPOSING   BRICK plans: one to three queries, and how to go about it
+    DECOMPOSING   the wish is the query; or BRICK plans: queries, and how to go about it
     DELEGATING    the catalog finds passages and similar methods
     SYNTHESIZING  the target's persona writes a batch of candidates
     VALIDATING    fix, audit, try each in the cell, choose; then one transaction holds the
@@ -23,6 +23,7 @@ from bat_os.core.brief import goal
 from bat_os.core.mission import (
     BriefAccepted,
     MessageUnderstood,
+    MethodDrafted,
     MethodRejected,
     MissionFailed,
     PassagesFound,
@@ -201,7 +202,10 @@ class CognitiveCycle:
         self.emit(record.id, done, say)
 
     async def _make_plan(self, record: Record) -> Outcome:
-        context, whole = self.context, self.context.options.plan == "written"
+        context, wish = self.context, goal(record.mission.brief)
+        if not is_planned(context):
+            return QueriesPlanned((wish,)), {"queries": [wish]}
+        whole = context.options.plan == "written"
         prompt = ask_plan(
             record.mission.brief, context.personas["BRICK"].system_prompt, whole=whole
         )
@@ -236,7 +240,8 @@ class CognitiveCycle:
         wish, catalog = goal(record.mission.brief), self.context.catalog
         limits = self.context.profile.limits
         known = limits.shots + 1  # one may be of no use: too long, or not pure
-        documents = await catalog.search((wish, *planned.queries), top_k=limits.passages)
+        queries = tuple(dict.fromkeys((wish, *planned.queries)))
+        documents = await catalog.search(queries, top_k=limits.passages)
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
@@ -253,7 +258,11 @@ class CognitiveCycle:
 
     async def _write_candidates(self, record: Record) -> Outcome:
         target = await read_target(self.context, record.mission.brief)
-        event = await Synthesis(self.context, record, target, self.text_feed).write()
+        synthesis = Synthesis(self.context, record, target, self.text_feed)
+        known = await synthesis.recall()
+        event = MethodDrafted(tuple(known))
+        if not await Validation(self.context, record, target, known).settles():
+            event = await synthesis.write(known)
         return event, {"candidates": len(event.drafts)}
 
     async def _choose_and_install(self, record: Record) -> Outcome:
@@ -304,6 +313,14 @@ class CognitiveCycle:
         return await self.context.image.transact(
             lambda root: missions.read(root, mission_id), note="read a mission"
         )
+
+
+def is_planned(context: KernelContext) -> bool:
+    """Return True if BRICK is asked what to look up; else the wish itself is the query.
+
+    Measured, the queries of a small model find no more than the wish does.
+    """
+    return context.options.plan != "none"
 
 
 def _rejected(target: Target, reason: str, verdicts: Any, **spent: int) -> Outcome:

@@ -18,7 +18,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, parameters
-from bat_os.core.choosing import MENDED, PREVIEW, Verdict, choose, form, meaning, preview
+from bat_os.core.choosing import (
+    MENDED,
+    PREVIEW,
+    Verdict,
+    choose,
+    form,
+    is_settled,
+    meaning,
+    preview,
+)
 from bat_os.core.digest import digest
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import read_method
@@ -34,6 +43,7 @@ from bat_os.kernel.learning.trial import (
     SEED,
     SHORT_SECONDS,
     mend,
+    tells_enough,
     try_examples,
     weigh_by_tests,
 )
@@ -50,7 +60,7 @@ from bat_os.method.plausibility import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
@@ -122,14 +132,23 @@ class Installation:
 
 
 class Validation:
-    """The VALIDATING step of one mission."""
+    """The VALIDATING step of one mission.
 
-    def __init__(self, context: KernelContext, record: Record, target: Target) -> None:
+    ``drafts`` are the candidates; without them, those of the record.
+    """
+
+    def __init__(
+        self,
+        context: KernelContext,
+        record: Record,
+        target: Target,
+        drafts: Sequence[Draft] | None = None,
+    ) -> None:
         self._context = context
         self._target = target
         self._record = record
         self._brief = record.mission.brief
-        self._drafts = _drafts_of(record.mission)
+        self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
         self.tested: Tested | None = None  # what became of written tests, once there are any
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
@@ -140,6 +159,25 @@ class Validation:
         Raises:
             CellUnavailableError: No learned code can run on this machine.
         """
+        verdicts = await self._judge_all()
+        choice = choose(tuple(verdicts), len(self._examples))
+        if self._examples and choice.chosen is None:
+            choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
+        if self._context.options.tests == "written" and not self._examples:
+            now = self._now.timestamp()
+            self.tested = await weigh_by_tests(self._context, self._brief, choice, now)
+            choice = self.tested.choice
+        return choice
+
+    async def settles(self) -> bool:
+        """Return True if the candidates, known functions, decide: then no model has to write."""
+        tested = self._context.options.tests == "written" and not self._examples
+        if self._brief.mode or tested or not self._drafts:
+            return False
+        telling = tells_enough(self._examples)
+        return is_settled(await self._judge_all(), len(self._examples), telling=telling)
+
+    async def _judge_all(self) -> list[Verdict]:
         verdicts: list[Verdict] = []
         judged: dict[str, Verdict] = {}
         for number, draft in enumerate(self._drafts):
@@ -160,14 +198,7 @@ class Validation:
                     weight=draft.weight,
                 )
             )
-        choice = choose(tuple(verdicts), len(self._examples))
-        if self._examples and choice.chosen is None:
-            choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
-        if self._context.options.tests == "written" and not self._examples:
-            now = self._now.timestamp()
-            self.tested = await weigh_by_tests(self._context, self._brief, choice, now)
-            choice = self.tested.choice
-        return choice
+        return verdicts
 
     async def _mended(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Return the verdicts, those of candidates that a small change mends in the new form."""

@@ -335,11 +335,12 @@ async def draw_again(mind: KernelContext, origin: Mapping[str, Any]) -> str:
     batch = [prompts[place] for place in drawn["batch"]]
     if digest(repr(batch[drawn["place"]])) != origin["prompt_sha256"]:
         raise ArgumentsError("the recorded prompt does not have the recorded hash")
-    now = roster.model_of(persona), roster.adapter_of(persona, writing=True)
+    writing = origin["adapter"] == roster.adapter_of(persona, writing=True)
+    now = roster.model_of(persona), roster.adapter_of(persona, writing=writing)
     if now != (origin["model"], origin["adapter"]):
         then = f"{origin['model']} {origin['adapter']}".strip()
         raise ModelError(f"{persona} wrote it with {then}, and thinks with {' '.join(now)} now")
-    written = await roster.generate(persona, batch, Sampling(**drawn["sampling"]), writing=True)
+    written = await roster.generate(persona, batch, Sampling(**drawn["sampling"]), writing=writing)
     if roster.digest_of(persona) != origin["model_digest"]:
         raise ModelError(f"the files of {origin['model']} are not those that it was written with")
     text: str = written[drawn["place"]].text

@@ -3,7 +3,8 @@
 import pytest
 
 from bat_os.core.choosing import MENDED
-from bat_os.core.mission import MethodRejected, MethodVerified
+from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified
+from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image.objects import Method, find
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.method.seeds import parse_seeds
@@ -109,3 +110,110 @@ async def test_one_that_forgets_has_no_voice_where_things_are_to_be_kept(image, 
     rejected = record.mission.last(MethodRejected) or record.mission.last(MethodVerified)
     told = {verdict["source"].count("getattr"): verdict["dull"] for verdict in rejected.verdicts}
     assert told == {0: "forgets what an earlier call kept", 1: ""}
+
+
+def seed(wish, head, body, value):
+    """Return the TOML of a seed whose example is the call with 7 and 2."""
+    source = f'{head}\n    """{wish}"""\n    return {body}'
+    example = f"{{ args = [7, 2], value = {value} }}"
+    return f"[[seed]]\nwish = \"{wish}\"\nsource = '''{source}'''\nexamples = [{example}]\n"
+
+
+SHARES = seed("Share a number by another.", "def share_out(self, a, b):", "a // b", 3)
+GROUPS = seed("Make groups of a size.", "def groups_of(self, a, b):", "int(a / b)", 3)
+FLOORS = seed("Find the floor of a fraction.", "def floor_of(self, a, b):", "(a - a % b) // b", 3)
+FIRST = seed("Give the first of two.", "def first_of(self, a, b):", "a if b else a", 7)
+MORE = seed(
+    "Tell whether one is more than a few.", "def is_more(self, a, b):", "a > 3 or b > 50", "true"
+)
+LESS = seed("Say what is left over.", "def left_over(self, a, b):", "a - 4", 3)
+
+
+@pytest.fixture
+def recall(image, cell):
+    """Return a function that runs a mission beside a library: (answer, model, record)."""
+
+    async def run(seeds, text, *args, body=" return 0", engine=None, **fields):
+        model = engine or ScriptedEngine(script(body))
+        mind = make_mind(image, cell, (), engine=model)
+        await mind.catalog.seed_methods(parse_seeds(seeds))
+        mission_id = await open_mission(image, "do_it", *args, text=text, **fields)
+        answer = await CognitiveCycle(mind, lambda *_: None).run(mission_id)
+        return answer, model, await read(image, mission_id)
+
+    return run
+
+
+async def test_a_function_for_the_same_wish_that_fits_the_example_needs_no_model(recall):
+    shown = (example(7, 2, result=3),)
+    answer, model, record = await recall(
+        SHARES, "Share a number by another.", 21, 4, examples=shown
+    )
+    assert (answer["body"]["result"], answer["body"]["status"]) == (5, "verified")
+    assert (model.prompts, record.mission.model_calls, record.mission.tokens) == ([], 0, 0)
+
+
+async def test_without_an_example_a_function_for_the_same_wish_needs_none_either(recall):
+    answer, model, _ = await recall(SHARES, "Share a number by another.", 21, 4)
+    assert (answer["body"]["result"], answer["body"]["status"]) == (5, "provisional")
+    assert answer["body"]["why"] == "a known function does this"
+    assert model.prompts == []
+
+
+async def test_functions_for_other_words_that_agree_beyond_the_example_need_none(recall):
+    shown = (example(7, 2, result=3),)
+    wish = "Pack eggs into boxes."
+    answer, model, _ = await recall(GROUPS + FLOORS, wish, 21, 4, examples=shown)
+    assert (answer["body"]["result"], answer["body"]["status"]) == (5, "verified")
+    assert model.prompts == []
+
+
+async def test_a_function_that_fits_the_example_and_is_in_doubt_leaves_it_to_the_model(recall):
+    shown = (example(7, 2, result=7),)  # the larger of the two
+    answer, model, _ = await recall(
+        FIRST, "Tell the larger one.", 4, 21, examples=shown, body=" return max(a, b)"
+    )
+    assert model.prompts
+    assert answer["body"]["result"] == 21
+
+
+async def test_an_answer_of_yes_or_no_is_no_reason_to_spare_the_model(recall):
+    shown = (example(7, 2, result=True),)
+    answer, model, _ = await recall(
+        MORE, "Tell whether the first is larger.", 21, 40, examples=shown, body=" return a > b"
+    )
+    assert model.prompts
+    assert answer["body"]["result"] is False
+
+
+async def test_functions_that_fit_the_example_and_disagree_leave_it_to_the_model(recall):
+    shown = (example(7, 2, result=3),)
+    answer, model, _ = await recall(
+        LESS + FLOORS, "Pack eggs into boxes.", 21, 4, examples=shown, body=" return a // b"
+    )
+    assert model.prompts
+    assert answer["body"]["result"] == 5
+
+
+async def test_a_cascade_that_is_asked_for_runs_whatever_the_library_knows(recall):
+    _, model, _ = await recall(SHARES, "Share a number by another.", 21, 4, mode="cascade")
+    assert len(model.prompts) > 2
+
+
+async def test_the_first_batch_has_one_prompt_and_only_the_second_shows_functions(recall, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    model = ScriptedEngine(lambda _prompt, _sampling, index: f" return {index}")
+    await model.add_adapter("method-writer", tmp_path)
+    answer, _, record = await recall(
+        SHARES + GROUPS, "Tell how a number and another relate.", 21, 4, engine=model
+    )
+    assert answer["body"]["code"] == "EXAMPLE_WANTED"
+    first, sampled, second = model.prompts
+    assert len({*first, *sampled}) == 1
+    assert (len(first), len(sampled), len(second)) == (1, 2, 3)
+    assert "share_out" not in str(first[0].messages)
+    assert len({*second}) == 1
+    assert "share_out" in str(second[0].messages)
+    assert model.used == ["method-writer", "method-writer", ""]
+    drafts = [e for e in record.mission.events if isinstance(e, MethodDrafted)][-1].drafts
+    assert {draft.adapter for draft in drafts} == {""}

@@ -68,14 +68,42 @@ async def test_a_mission_goes_through_every_state_and_answers(think):
     ]  # fmt: skip
     body = answer["body"]
     assert (answer["type"], body["result"], body["learned"]) == ("result", 42, True)
-    assert (body["status"], body["model_calls"]) == ("provisional", 3)
+    assert (body["status"], body["model_calls"]) == ("provisional", 2)
     assert record.mission.state is State.COMPLETE
     assert record.answer == answer
 
 
-async def test_a_plan_that_cannot_be_read_three_times_fails_with_a_reason(image, think):
+async def test_the_wish_is_what_is_looked_up_and_nobody_is_asked_for_queries(image, cell, think):
+    engine = ScriptedEngine(script(DOUBLE))
+    mind = make_mind(image, cell, (), engine=engine)
+    _, record, states = await think((), "double", 21, text="double a number", mind=mind)
+    assert record.mission.last(QueriesPlanned) == QueriesPlanned(("Double a number.",))
+    assert states[1][1]["queries"] == ["Double a number."]
+    assert not any(
+        "queries" in prompt.messages[0][1] for batch in engine.prompts for prompt in batch
+    )
+
+
+@pytest.fixture
+def plan(image, cell, think):
+    """Return a function that runs ``double`` with BRICK planning, as ``think`` does."""
+
+    async def run(answers, number=21):
+        mind = make_mind(image, cell, answers, plan="fixed")
+        return await think((), "double", number, mind=mind)
+
+    return run
+
+
+async def test_queries_that_are_planned_are_looked_up_as_well_as_the_wish(plan):
+    answer, record, _ = await plan(script(DOUBLE))
+    assert (answer["body"]["result"], answer["body"]["model_calls"]) == (42, 3)
+    assert record.mission.last(QueriesPlanned).queries == ("how to write a method",)
+
+
+async def test_a_plan_that_cannot_be_read_three_times_fails_with_a_reason(image, plan):
     before = await raw(image)
-    answer, record, states = await think(script(DOUBLE, plan="I think that"), "double", 21)
+    answer, record, states = await plan(script(DOUBLE, plan="I think that"))
     assert [state for state, _ in states] == [State.DECOMPOSING, State.FAILED]
     body = answer["body"]
     assert (answer["type"], body["code"]) == ("error", "MODEL_UNAVAILABLE")
@@ -85,13 +113,13 @@ async def test_a_plan_that_cannot_be_read_three_times_fails_with_a_reason(image,
     assert await raw(image) == before
 
 
-async def test_a_plan_that_can_be_read_in_the_end_is_taken(think):
+async def test_a_plan_that_can_be_read_in_the_end_is_taken(plan):
     def answers(prompt, sampling, _index):
         if sampling.schema is None:
             return DOUBLE
         return PLAN if sampling.seed == PLAN_TRIES - 1 else "[]"
 
-    answer, record, _ = await think(answers, "double", 2)
+    answer, record, _ = await plan(answers, 2)
     assert answer["body"]["result"] == 4
     assert record.mission.last(QueriesPlanned).model_calls == PLAN_TRIES
 
@@ -278,14 +306,14 @@ async def test_odd_words_make_no_broken_method(think, text):
     assert answer["body"].get("result") == 4, answer
 
 
-async def test_queries_that_cannot_be_sent_are_mended(think):
-    answer, record, _ = await think(script(DOUBLE, plan='{"queries": ["\\ud800 x"]}'), "double", 2)
+async def test_queries_that_cannot_be_sent_are_mended(plan):
+    answer, record, _ = await plan(script(DOUBLE, plan='{"queries": ["\\ud800 x"]}'), 2)
     assert answer["body"]["result"] == 4
     "".join(record.mission.last(QueriesPlanned).queries).encode()
 
 
-async def test_a_plan_of_brackets_is_no_fault(think):
-    answer, _, _ = await think(script(DOUBLE, plan="[" * 100_000), "double", 2)
+async def test_a_plan_of_brackets_is_no_fault(plan):
+    answer, _, _ = await plan(script(DOUBLE, plan="[" * 100_000), 2)
     assert "could not be read" in answer["body"]["message"]
 
 

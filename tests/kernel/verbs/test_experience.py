@@ -35,7 +35,7 @@ async def test_a_record_has_brief_plan_passages_prompts_candidates_verdicts_and_
     assert (told["object"], told["selector"]) == ("genesis_obj", "double")
     assert told["brief"]["examples"] == DOUBLE
     assert told["brief"]["signature"] == "def double(self, number):"
-    assert told["plan"]["queries"] == ["how to write a method"]
+    assert told["plan"]["queries"] == ["Double."]
     chosen = [one for one in told["candidates"] if one["chosen"]]
     assert [(one["passed"], one["problem"]) for one in chosen] == [(1, "")]
     assert "number * 2" in chosen[0]["source"]
@@ -127,7 +127,7 @@ async def test_only_so_many_records_are_kept_and_the_oldest_go(mind, learned, mo
 async def test_a_record_that_is_too_long_is_told_without_its_longest_parts(
     learned, ask, monkeypatch
 ):
-    monkeypatch.setattr(experience, "MAX_RECORD", 3_000)
+    monkeypatch.setattr(experience, "MAX_RECORD", 2_000)
     await learned()
     (told,) = (await ask("experience"))["experience"]
     assert (told["trimmed"][0], told["passages"]) == ("passages", [])
