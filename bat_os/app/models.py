@@ -181,6 +181,10 @@ class Models:
             await self._give(name, base)
         return row
 
+    async def discard(self, name: str) -> None:
+        """Remove what an intake that its asker withdrew has left, downloads too."""
+        await asyncio.to_thread(self._clear, name)
+
     async def remove(self, name: str) -> dict[str, Any]:
         """Remove a model; its disk space is free after a pack that keeps no history of it."""
         removed = await remove_model(self._image, name, links=self._run / "models")

@@ -127,7 +127,7 @@ def _means_the_kernel(arguments: Sequence[str]) -> bool:
     while words and words[0].startswith("-"):
         if words[0] in ("-h", "--help"):
             return False
-        del words[: 2 if words[0] in ("--home", "--tcp-port") else 1]
+        del words[: 2 if words[0] in ("--home", "--tcp-port", "--profile") else 1]
     return not words or words[0] == "serve"
 
 
@@ -166,7 +166,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         home.endpoint.unlink(missing_ok=True)
         remove_socket_folder(home)
         await journal.close()
-    return EXIT_RESTART if kernel.is_lost else 0
+    return EXIT_RESTART if kernel.wants_restart else 0
 
 
 def make_parser() -> Parser:
@@ -182,6 +182,7 @@ def make_parser() -> Parser:
     parser.add_argument("verb", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
     parser.add_argument("--home", help="folder of the image (default: $BATOS_HOME, or data)")
     parser.add_argument("--tcp-port", type=int, dest="tcp_port", help="0: any free port; -1: none")
+    parser.add_argument("--profile", help="what the personas think with: tiny, cpu, server, ...")
     parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
     parser.add_argument(
         "--trial", action="store_true", help="accept only the client that tries an upgrade"

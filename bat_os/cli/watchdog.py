@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     prefer_sockets()
     options = _parser().parse_args(argv)
     home = find_home(options.home)
+    if options.profile:  # for the watchdog that this starts, and its daemons
+        os.environ["BATOS_PROFILE"] = options.profile
     try:
         require(home.path)
         return _carry_out(home, options)
@@ -102,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
     parser.add_argument("--wait", action="store_true", help="start: wait until the daemon is ready")
+    parser.add_argument(
+        "--profile", help="run, start: what the personas think with (BATOS_PROFILE)"
+    )
     parser.add_argument(
         "--max-restarts",
         type=int,

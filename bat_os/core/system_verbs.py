@@ -13,7 +13,9 @@ _MODELS: Final = (
     "profile models:[name state?] unused:texts budget:count used:count lost:count waiting:count"
 )
 _PROFILES: Final = (
-    "profiles?:[name ok:flag reasons:texts purpose models:texts conditions:texts] best?"
+    "profiles?:[name ok:flag reasons:texts purpose models:texts conditions:texts] best? "
+    "offers?:[key name where download:count memory:count speed:num licence profile exact:flag] "
+    "chosen? restarted?:flag overruled?"
 )
 _HELLO: Final = "version protocol:list boot image_id limits:map"
 
@@ -83,18 +85,20 @@ SYSTEM_VERBS: Final = (
         examples=("",), seconds=LONG),
     Verb("models", "list the models, or change which there are", (
         Field("action", "text",
-              "fit: which profiles suit this machine; add NAME SOURCE; remove, pin, unpin NAME",
+              "choose [NAME]: what the personas think with; fit: which profiles suit this "
+              "machine; add NAME SOURCE; remove, pin, unpin NAME",
               "action?", place="client", shown="ACTION",
-              choices=("", "fit", "add", "remove", "pin", "unpin")),
+              choices=("", "choose", "fit", "add", "remove", "pin", "unpin")),
         replace(_MODEL, word="name?", required=False, place="client"),
         Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME", "source?",
               place="client")),
         reply=_MODELS,
-        prints="profile? models?:[name state?] unused?:texts budget?:count used?:count "
+        prints="profile? name? models?:[name state?] unused?:texts budget?:count used?:count "
                f"lost?:count waiting?:count {_PROFILES}",
         note="`models`: what is stored, where each is, its size and use; `unused`: how to free the "
              "space of what the profile does not use; `gpu` has the same figures, if there is one.",
-        examples=("", "fit", "add Qwen2.5-0.5B ~/models/qwen", "pin SmolLM2-135M-Instruct-Q4_1"),
+        examples=("", "choose", "choose cpu", "fit", "add Qwen2.5-0.5B ~/models/qwen",
+                  "pin SmolLM2-135M-Instruct-Q4_1"),
         access="past", seconds=60),
     Verb("models.add", "store a model in the image", (
         _MODEL,
@@ -104,8 +108,8 @@ SYSTEM_VERBS: Final = (
     Verb("models.cancel", "end an intake that this session began", (
         _MODEL,),
         reply="cancelled:flag",
-        note="Its asker gets `CANCELLED`. No half model is there, and the next `models.add` "
-             "continues at the file at which this one ended.",
+        note="Its asker gets `CANCELLED`. No half model is there, and what was fetched for it "
+             "is removed.",
         on="wire"),
     Verb("models.remove", "remove a model and its adapters", (
         _MODEL,),
@@ -133,7 +137,8 @@ SYSTEM_VERBS: Final = (
               "used:any models:any} cell:map",
         note="`events_lost`: from the journal.",
         on="wire", access="reads"),
-    Verb("shutdown", "let the kernel go down",
+    Verb("shutdown", "let the kernel go down", (
+        Field("restart", "flag", "then its watchdog starts it anew"),),
         reply="stopping:flag",
         on="wire"),
     Verb("status", "say what runs; exit status 0 when something does, 3 when not",

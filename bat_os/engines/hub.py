@@ -24,14 +24,17 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
 
 from bat_os.core.digest import digest
 from bat_os.engines.base import first_line, run_module, say_line
 from bat_os.errors import ArgumentsError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_T = TypeVar("_T")
 
 SUFFIXES: Final = (".safetensors", ".json", ".txt", ".model", ".gguf", ".jinja")
 MAX_FILES: Final = 2_000
@@ -40,6 +43,9 @@ CHUNK: Final = 1 << 20
 RESERVE: Final = 256 << 20
 TRIES: Final = 5
 TIMEOUT: Final = 30.0
+BUSY: Final = (429, 503)
+MAX_WAIT: Final = 60  # seconds, whatever the hub asks for
+MAX_LIST: Final = 16 << 20  # bytes of a list of files
 _REPO: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?\Z", re.ASCII)
 _REVISION: Final = re.compile(r"[A-Za-z0-9][\w./-]{0,99}\Z", re.ASCII)
 # Of sub-folders only those of sentence-transformers (1_Pooling) count; others hold the same
@@ -95,6 +101,26 @@ async def fetch(
         ModelError: The hub cannot be reached, has no such model, keeps it gated, sends
             something else than it announced, or there is no room; the message says what to do.
     """
+    place = await asyncio.to_thread(folder.absolute)
+    end = await _run(repo, revision, str(place), endpoint, only, progress)
+    return Fetched(**end["done"])
+
+
+async def announce(repo: str, revision: str, *, endpoint: str = "", only: str = "") -> int:
+    """Return how many bytes a fetch with these arguments would bring; fetches none of them.
+
+    Raises:
+        ArgumentsError: ``repo`` or ``revision`` cannot be one.
+        ModelError: As ``fetch``.
+    """
+    end = await _run(repo, revision, "", endpoint, only, lambda _line: None)
+    return int(end["announced"])
+
+
+async def _run(
+    repo: str, revision: str, place: str, endpoint: str, only: str, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run the child, and return what it says at its end."""
     if not _REPO.match(repo) or ".." in repo:
         raise ArgumentsError(
             f"{repo[:60]!r} is not an id of a model on the hub; it must be owner/name"
@@ -116,11 +142,10 @@ async def fetch(
             progress(said)
         end.update(message)
 
-    place = await asyncio.to_thread(folder.absolute)
-    arguments = [repo, revision, str(place), endpoint, only]
+    arguments = [repo, revision, place, endpoint, only]
     status = await run_module("bat_os.engines.hub", arguments, hear)
-    if "done" in end:
-        return Fetched(**end["done"])
+    if "done" in end or "announced" in end:
+        return end
     raise ModelError(
         end.get("failed") or f"{repo}: fetching ended with status {status}: {last}",
         **end.get("details", {}),
@@ -166,27 +191,97 @@ def fetch_here(
     repo: str, revision: str, folder: Path, say: Callable[[str], None], endpoint: str, only: str
 ) -> Fetched:
     """Do ``fetch`` in this process, whose hub libraries must be online; blocks."""
-    # Heavy, and only after this process was set to be online.
-    from huggingface_hub import HfApi
-
     with _explained(repo, revision):
-        say(f"{repo}: asking the hub")
-        token = False if endpoint else None
-        hub = HfApi(endpoint=endpoint or None, token=token)
-        info = hub.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
-        licence = str(getattr(info.card_data, "license", None) or "")[:60]
-        try:
-            files = choose_files([_read_entry(entry) for entry in info.siblings or ()], only)
-        except ModelError as error:
-            raise ModelError(f"{repo}: {error}") from error
-        if len(files) > MAX_FILES or not re.fullmatch(r"[0-9a-f]{40}", info.sha or ""):
-            raise ValueError(f"{len(files)} files at commit {str(info.sha)[:60]!r}")
+        offer = _ask_hub(repo, revision, endpoint, only, say)
         folder.mkdir(parents=True, exist_ok=True)
-        _check_room(repo, files, folder)
-        meter = _Meter(repo, sum(file.size for file in files), say)
-        for file in files:
-            _fetch_file(f"{hub.endpoint}/{repo}/resolve/{info.sha}", file, folder, meter)
-    return Fetched(repo, str(info.sha), licence, len(files), meter.total)
+        _check_room(repo, offer.files, folder)
+        meter = _Meter(repo, offer.size, say)
+        for file in offer.files:
+            _fetch_file(f"{offer.endpoint}/{repo}/resolve/{offer.commit}", file, folder, meter)
+    return Fetched(repo, offer.commit, offer.licence, len(offer.files), meter.total)
+
+
+def announce_here(repo: str, revision: str, endpoint: str, only: str) -> int:
+    """Do ``announce`` in this process; blocks."""
+    with _explained(repo, revision):
+        return _ask_hub(repo, revision, endpoint, only, lambda _line: None).size
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the hub has of a model."""
+
+    endpoint: str
+    commit: str
+    licence: str
+    files: list[RemoteFile]  # those that the model needs
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+def _ask_hub(
+    repo: str, revision: str, endpoint: str, only: str, say: Callable[[str], None]
+) -> _Offer:
+    # Heavy, and only after this process was set to be online.
+    from huggingface_hub import constants
+
+    say(f"{repo}: asking the hub")
+    endpoint = endpoint.rstrip("/") or constants.ENDPOINT
+    url = f"{endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+    info = json.loads(_patiently(lambda: _read_all(url), say))
+    siblings = [_read_entry(entry) for entry in info["siblings"]]
+    try:
+        files = choose_files(siblings, only)
+    except ModelError as error:
+        raise ModelError(f"{repo}: {error}") from error
+    commit = str(info["sha"])
+    if len(files) > MAX_FILES or not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise ValueError(f"{len(files)} files at commit {commit[:60]!r}")
+    licence = str((info.get("cardData") or {}).get("license") or "")[:60]
+    return _Offer(endpoint, commit, licence, files)
+
+
+def _read_all(url: str) -> bytes:
+    """Return a reply of at most ``MAX_LIST`` bytes."""
+    raw = b""
+    with _opened(url, {}) as response:
+        for chunk in response.iter_bytes():
+            raw += chunk
+            if len(raw) > MAX_LIST:
+                raise ValueError(f"a list of files with more than {MAX_LIST} bytes")
+    return raw
+
+
+@contextmanager
+def _opened(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+    """Open a reply of the hub; a refusal raises. The sign-in goes to the hub alone."""
+    from huggingface_hub import constants, get_session, get_token, hf_raise_for_status
+
+    sent = {"Accept-Encoding": "identity", **headers}
+    if url.startswith(constants.ENDPOINT + "/") and (token := get_token()):
+        sent["Authorization"] = f"Bearer {token}"
+    with get_session().stream("GET", url, headers=sent, timeout=TIMEOUT) as response:
+        hf_raise_for_status(response)
+        yield response
+
+
+def _patiently(ask: Callable[[], _T], say: Callable[[str], None]) -> _T:
+    """Return what ``ask`` does; where the hub wants fewer requests, wait and ask again."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for left in reversed(range(TRIES)):
+        try:
+            return ask()
+        except HfHubHTTPError as error:
+            if error.response.status_code not in BUSY or not left:
+                raise
+            asked = error.response.headers.get("Retry-After", "")
+            seconds = min(int(asked), MAX_WAIT) if asked.isdecimal() else 2.0 ** (TRIES - left)
+            say(f"the hub is busy; asking again in {seconds:.0f} s")
+            time.sleep(seconds)
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 class _Meter:
@@ -195,7 +290,7 @@ class _Meter:
     def __init__(self, repo: str, total: int, say: Callable[[str], None]) -> None:
         self.total = total
         self._repo = repo
-        self._say = say
+        self.say = say
         self._done = 0
         self._said = -1.0
 
@@ -205,7 +300,7 @@ class _Meter:
         if self._done >= self.total or now >= self._said + 1.0 or self._said < 0:
             self._said = now
             done, total = (_in_words(size) for size in (self._done, self.total))
-            self._say(f"{self._repo}: {done} of {total}, {name}")
+            self.say(f"{self._repo}: {done} of {total}, {name}")
 
 
 def _fetch_file(above: str, file: RemoteFile, folder: Path, meter: _Meter) -> None:
@@ -224,7 +319,7 @@ def _fetch_file(above: str, file: RemoteFile, folder: Path, meter: _Meter) -> No
     while have < file.size:
         fault: Exception = ModelError(f"{file.name} ends too early; ask again")
         try:
-            _stream(f"{above}/{file.name}", file, part, meter)
+            _patiently(lambda: _stream(f"{above}/{file.name}", file, part, meter), meter.say)
         except httpx2.TransportError as error:
             fault = error
         have, before = part.stat().st_size, have
@@ -241,14 +336,8 @@ def _fetch_file(above: str, file: RemoteFile, folder: Path, meter: _Meter) -> No
 
 def _stream(url: str, file: RemoteFile, part: Path, meter: _Meter) -> None:
     """Append what is missing of ``part``, until the connection ends."""
-    from huggingface_hub import constants, get_session, get_token, hf_raise_for_status
-
     have = part.stat().st_size
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    if url.startswith(constants.ENDPOINT + "/") and (token := get_token()):
-        headers["Authorization"] = f"Bearer {token}"
-    with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
-        hf_raise_for_status(response)
+    with _opened(url, {"Range": f"bytes={have}-"} if have else {}) as response:
         if have and response.status_code != 206:  # it sends the file from the beginning
             meter.add(-have, file.name)
             have = 0
@@ -314,11 +403,11 @@ def _explained(repo: str, revision: str) -> Iterator[None]:
 
 def _read_entry(entry: Any) -> RemoteFile:
     """Return one entry of the hub's list, checked."""
-    size, lfs = entry.size, entry.lfs
-    sha256 = str(lfs.sha256) if lfs else ""
+    name, size, lfs = str(entry["rfilename"]), entry["size"], entry.get("lfs")
+    sha256 = str(lfs["sha256"]) if lfs else ""
     if type(size) is not int or size < 0 or not re.fullmatch(r"([0-9a-f]{64})?", sha256):
-        raise ValueError(f"the size or hash of {str(entry.rfilename)[:60]!r}")
-    return RemoteFile(str(entry.rfilename), size, sha256, str(entry.blob_id or ""))
+        raise ValueError(f"the size or hash of {name[:60]!r}")
+    return RemoteFile(name, size, sha256, str(entry.get("blobId") or ""))
 
 
 def _part(folder: Path, file: RemoteFile) -> Path:
@@ -347,9 +436,9 @@ def _in_words(size: int) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fetch ``REPO REVISION FOLDER ENDPOINT ONLY``; return the exit status."""
+    """Fetch ``REPO REVISION FOLDER ENDPOINT ONLY``; without FOLDER only say how large it is."""
     arguments = sys.argv[1:] if argv is None else argv
-    repo, revision, folder, endpoint, only = arguments  # ``fetch`` gives all five
+    repo, revision, folder, endpoint, only = arguments  # ``_run`` gives all five
 
     def say(line: str) -> None:
         say_line(json.dumps({"say": line}))
@@ -358,11 +447,15 @@ def main(argv: list[str] | None = None) -> int:
     switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     os.environ.update(dict.fromkeys(switches, "0") | {"HF_HUB_DISABLE_TELEMETRY": "1"})
     try:
-        fetched = fetch_here(repo, revision, Path(folder), say, endpoint, only)
+        end: dict[str, Any]
+        if folder:
+            end = {"done": asdict(fetch_here(repo, revision, Path(folder), say, endpoint, only))}
+        else:
+            end = {"announced": announce_here(repo, revision, endpoint, only)}
     except ModelError as error:
         say_line(json.dumps({"failed": str(error), "details": error.details}))
         return 1
-    say_line(json.dumps({"done": asdict(fetched)}))
+    say_line(json.dumps(end))
     return 0
 
 

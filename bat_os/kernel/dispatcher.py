@@ -57,7 +57,7 @@ class Dispatcher:
 
     Attributes:
         about: Returns the kernel's own facts, for ``health`` and ``hello``.
-        stop: Asks the kernel to shut down.
+        stop: Asks the kernel to shut down, and with True to be started anew.
         others: The verbs that need neither scheduler nor dispatcher, by name.
     """
 
@@ -66,7 +66,7 @@ class Dispatcher:
         context: KernelContext,
         scheduler: Scheduler,
         about: Callable[[], Mapping[str, Any]],
-        stop: Callable[[], None],
+        stop: Callable[[bool], None],
         others: Mapping[str, Handler],
     ) -> None:
         self.context = context
@@ -201,7 +201,7 @@ class Dispatcher:
         return Reply("result", request.id, body)
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:
-        asyncio.get_running_loop().call_later(0.05, self.stop)
+        asyncio.get_running_loop().call_later(0.05, self.stop, request.body["restart"])
         return Reply("result", request.id, {"stopping": True})
 
 

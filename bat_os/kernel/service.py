@@ -61,10 +61,10 @@ class Kernel:
             the catalog. Each gets a function to report progress with.
         journal: Gets every event of every mission; may count those that it ``dropped``.
         verbs: Requests besides messages, by name.
-        is_lost: It stopped because the image file failed, and a new kernel has to open the file.
+        wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
     """
 
-    is_lost = False
+    wants_restart = False
 
     def __init__(
         self,
@@ -89,13 +89,14 @@ class Kernel:
         self._addresses: list[str] = []
         self._not_bound: list[str] = []
 
-    def stop(self) -> None:
+    def stop(self, restart: bool = False) -> None:
         """Ask the kernel to shut down; from the loop's own thread."""
+        self.wants_restart |= restart
         self._stop.set()
 
     def _lose(self) -> None:
         log.critical("the image file has failed; a new kernel has to open it again")
-        self.is_lost = True
+        self.wants_restart = True
         self._stop.set()
 
     async def run(self, on_serving: Callable[[Mapping[str, Any]], None]) -> None:

@@ -17,8 +17,8 @@ _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 class Terminal:
     """A client in a pseudo-terminal; ``screen`` is what it wrote, without styles."""
 
-    def __init__(self, home, *arguments, rows=24, columns=100, **environ):
-        self._home, self._arguments = home, arguments
+    def __init__(self, home, *arguments, script="chat_client.py", rows=24, columns=100, **environ):
+        self._home, self._arguments, self._script = home, arguments, script
         self._environ = ENVIRON | {"TERM": "xterm-256color"} | environ
         self._size = rows, columns
         self.screen = ""
@@ -28,7 +28,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         termios.tcsetwinsize(slave, self._size)
         self._process = await asyncio.create_subprocess_exec(
-            PYTHON, ROOT / "chat_client.py", "--home", self._home, *self._arguments,
+            PYTHON, ROOT / self._script, "--home", self._home, *self._arguments,
             stdin=slave, stdout=slave, stderr=slave, env=self._environ, start_new_session=True,
             preexec_fn=take_terminal,
         )  # fmt: skip

@@ -1,19 +1,16 @@
 """Fetching a model from a hub: a small server on loopback speaks the hub's language."""
 
 import asyncio
-import hashlib
-import json
 import os
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bat_os.engines.hub import Fetched, RemoteFile, choose_files, fetch
+from bat_os.engines.hub import Fetched, RemoteFile, announce, choose_files, fetch
 from bat_os.errors import ArgumentsError, ModelError
+from tests.model_servers import COMMIT, Hub, flood, serving
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = os.urandom(3 << 20)
 FILES = {
     "config.json": b'{"model_type": "llama"}',
@@ -26,87 +23,12 @@ FILES = {
 }
 
 
-class Hub(ThreadingHTTPServer):
-    """One repository, o/n. ``cut`` bytes are sent of the weights before the line breaks."""
-
-    daemon_threads = True
-
-    def __init__(self, files):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = files
-        self.sizes = {}  # name -> announced size, where it is not the real one
-        self.status = {}  # part of a path -> (status, X-Error-Code)
-        self.cut = 0
-        self.hold = None  # an event: the cut line is kept open, and dribbles, until it is set
-        self.ranges = []
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def info(self):
-        return {"id": "o/n", "sha": COMMIT, "siblings": [self.sibling(name) for name in self.files],
-                "cardData": {"license": "apache-2.0"}}  # fmt: skip
-
-    def sibling(self, name):
-        content = self.files[name]
-        size = self.sizes.get(name, len(content))
-        git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        entry = {"rfilename": name, "size": size, "blobId": git.hexdigest()}
-        if name.endswith(".safetensors"):
-            sha256 = hashlib.sha256(content).hexdigest()
-            entry["lfs"] = {"size": size, "sha256": sha256, "pointerSize": 130}
-        return entry
-
-
-class Answer(BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        for part, (status, code) in self.server.status.items():
-            if part in self.path:
-                self.send_response(status)
-                self.send_header("X-Error-Code", code)
-                self.send_header("Content-Length", "0")
-                return self.end_headers()
-        if self.path.startswith("/api/models/o/n/revision/main"):
-            return self.give(200, json.dumps(self.server.info()).encode())
-        content = self.server.files[self.path.removeprefix(f"/o/n/resolve/{COMMIT}/")]
-        wanted = self.headers.get("Range")
-        if "model.safetensors" in self.path:
-            self.server.ranges.append(wanted)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-        return self.give(206 if wanted else 200, content[start:])
-
-    def give(self, status, content):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        cut, self.server.cut = self.server.cut, 0
-        if not cut or len(content) < cut:
-            self.server.cut = cut
-            return self.wfile.write(content)
-        self.wfile.write(content[:cut])
-        self.close_connection = True
-        if self.server.hold is not None:
-            while not self.server.hold.wait(0.05) and cut < len(content) - 1:
-                self.wfile.write(content[cut : cut + 1])
-                cut += 1
-        return None
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Hub(dict(FILES))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Hub(dict(FILES))) as server:
+        yield server
 
 
 @pytest.fixture
@@ -196,6 +118,7 @@ async def test_what_is_not_as_announced_is_thrown_away(hub, folder):
 @pytest.mark.parametrize(
     ("path", "status", "code", "said"),
     [
+        ("api", 401, "GatedRepo", "o/n is gated: .* accept terms .*hf auth login"),
         ("resolve", 403, "GatedRepo", "o/n is gated: .* accept terms .*hf auth login"),
         ("api", 404, "RepoNotFound", "no model o/n, or it is private"),
         ("api", 404, "RevisionNotFound", "o/n has no revision main"),
@@ -206,6 +129,50 @@ async def test_a_refusal_of_the_hub_is_explained(hub, folder, path, status, code
     hub.status[path] = (status, code)
     with pytest.raises(ModelError, match=said):
         await fetch("o/n", "main", folder, print, endpoint=hub.endpoint)
+
+
+@pytest.mark.slow
+async def test_a_hub_that_wants_fewer_requests_is_asked_again_when_it_says(hub, folder):
+    hub.busy = ["0", "1"]
+    lines = []
+    await fetch("o/n", "main", folder, lines.append, endpoint=hub.endpoint)
+
+    assert lines[1:3] == [
+        "the hub is busy; asking again in 0 s",
+        "the hub is busy; asking again in 1 s",
+    ]
+    assert present(folder) == ["LICENSE", "config.json", "model.safetensors"]
+
+
+@pytest.mark.slow
+async def test_a_hub_that_stays_busy_is_an_error_that_says_so(hub, folder):
+    hub.busy = ["0"] * 9
+    with pytest.raises(ModelError, match="the hub answers 429 for o/n; ask again later"):
+        await fetch("o/n", "main", folder, print, endpoint=hub.endpoint)
+
+
+@pytest.mark.slow
+async def test_a_file_that_is_longer_than_announced_is_cut_off_and_refused(hub, folder):
+    hub.sizes["model.safetensors"] = 1 << 20
+    with pytest.raises(ModelError, match=r"model\.safetensors is larger than the hub announced"):
+        await fetch("o/n", "main", folder, print, endpoint=hub.endpoint)
+
+
+@pytest.mark.slow
+async def test_a_list_without_an_end_is_refused(hub, folder):
+    hub.answer = flood
+    with pytest.raises(ModelError, match="answer for o/n makes no sense"):
+        await fetch("o/n", "main", folder, print, endpoint=hub.endpoint)
+
+
+@pytest.mark.slow
+async def test_the_size_of_a_model_is_asked_for_without_fetching_it(hub, folder):
+    size = sum(len(FILES[name]) for name in ("LICENSE", "config.json", "model.safetensors"))
+
+    assert await announce("o/n", "main", endpoint=hub.endpoint) == size
+    assert hub.ranges == []
+    with pytest.raises(ModelError, match="pickled weights"):
+        await announce("o/n", "main", endpoint=hub.endpoint, only="x.gguf")
 
 
 @pytest.mark.slow

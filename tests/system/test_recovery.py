@@ -8,6 +8,7 @@ import pytest
 
 from bat_os.client.client import KernelClient
 from bat_os.errors import KernelUnreachableError, RemoteError
+from bat_os.supervisor.restart import EXIT_RESTART
 from tests.forks import PYTHON
 from tests.system.conftest import ROOT
 
@@ -110,6 +111,14 @@ async def test_sigterm_and_shutdown_end_the_kernel_with_status_zero(kernel_proce
     async with kernel_process.client() as kernel:
         assert (await kernel.request("shutdown"))["stopping"]
     assert await asyncio.to_thread(kernel_process.wait) == 0
+
+
+async def test_a_kernel_that_is_asked_to_come_back_ends_with_the_status_for_that(kernel_process):
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        await kernel.request("shutdown", body={"restart": True})
+    assert await asyncio.to_thread(kernel_process.wait) == EXIT_RESTART
 
 
 async def test_without_a_kernel_the_client_says_what_to_do(tmp_path):

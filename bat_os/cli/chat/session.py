@@ -10,6 +10,7 @@ one as long as the watchdog is there, and the same mission resumes.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import difflib
@@ -26,13 +27,14 @@ from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.console import Screen, as_call
 from bat_os.cli.parser import verbs_of
+from bat_os.cli.show.choice import ask_once
+from bat_os.cli.show.command import Ask
 from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home, is_held
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
 
@@ -95,6 +97,8 @@ async def converse(home: Path, screen: Screen) -> int:
         fresh = asyncio.create_task(names.run())
         try:
             with _Interrupts() as interrupts:
+                options = argparse.Namespace(verb="models", action="choose", name="", json=False)
+                await interrupts.run(ask_once(Ask(kernel, home, options, screen)), screen)
                 while (line := await _read(editor, names, screen)) not in LEAVING:
                     await interrupts.run(talk.take(line), screen)
         finally:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.connection import WITHDRAWN
-from bat_os.cli.progress import Progress
+from bat_os.cli.show import choice
 from bat_os.cli.show.command import Command
-from bat_os.core.verbs import LONG
-from bat_os.errors import ArgumentsError, KernelUnreachableError, RemoteError
+from bat_os.errors import ArgumentsError
 from bat_os.models.machine import look_at_machine, read_book
 from bat_os.models.profiles import choose, fit, show_size
 
@@ -20,36 +17,19 @@ if TYPE_CHECKING:
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask
 
-PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
-
 
 async def _models(ask: Ask) -> Mapping[str, Any]:
-    action = ask.options.action
+    action, name = ask.options.action, ask.options.name
     if action == "fit":
         return _fit(ask)
-    if action and not ask.options.name:
+    if action == "choose":
+        return await choice.choose_mind(ask)
+    if action and not name:
         raise ArgumentsError(f"batos models {action} needs the name of a model")
-    body = {"name": ask.options.name} if action else {}
-    body |= {"source": _locate(ask.options.source)} if action == "add" else {}
+    if action == "add":
+        return await choice.store_model(ask, name, _locate(ask.options.source))
     verb = f"models.{action}" if action else "models"
-    timeout = LONG if action == "add" else 60.0
-    try:
-        with Progress(ask.screen) as bar:
-            return await ask.kernel.request(verb, timeout=timeout, on_event=bar.hear, body=body)
-    except asyncio.CancelledError:
-        if action == "add" and await asyncio.shield(_withdraw(ask, ask.options.name)):
-            raise asyncio.CancelledError(WITHDRAWN) from None
-        raise
-
-
-async def _withdraw(ask: Ask, name: str) -> bool:
-    """End an intake that this client began; return True if it ended without a model."""
-    try:
-        answer = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
-    except (RemoteError, KernelUnreachableError):
-        ask.screen.note("the daemon may continue with it; batos models shows it when it is there")
-        return False
-    return bool(answer["cancelled"])
+    return await ask.kernel.request(verb, timeout=60.0, body={"name": name} if action else {})
 
 
 def _locate(source: str) -> str:
@@ -73,6 +53,8 @@ def _fit(ask: Ask) -> Mapping[str, Any]:
 def _show(body: Mapping[str, Any], screen: Screen) -> None:
     if "profiles" in body:
         _show_fit(body, screen)
+    elif "chosen" in body or "offers" in body:
+        choice.show(body, screen)
     elif "models" not in body:
         screen.answer(", ".join(f"{key}: {value}" for key, value in body.items()))
     else:
@@ -86,7 +68,7 @@ def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:
         screen.answer(f"{mark}  {row['name']:<8} {row['purpose']}{best}")
         for reason in (*row["reasons"], *row["conditions"]):
             screen.answer(f"             {reason}")
-    screen.note("BATOS_PROFILE=NAME chooses one; the daemon stores its models at its next start")
+    screen.note("batos models choose NAME chooses one, or BATOS_PROFILE=NAME for one start")
 
 
 def _show_models(body: Mapping[str, Any], screen: Screen) -> None:

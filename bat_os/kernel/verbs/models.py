@@ -29,6 +29,9 @@ class ModelStore(Protocol):
     async def add(self, name: str, source: str, report: Callable[[str], None]) -> dict[str, Any]:
         """Store the model of a source under a name; return what is known of it."""
 
+    async def discard(self, name: str) -> None:
+        """Remove what an intake that was withdrawn has left."""
+
     async def list(self) -> dict[str, Any]:
         """Return what is stored and where each is."""
 
@@ -65,6 +68,9 @@ class _Intakes:
             return {"cancelled": False}
         task.cancel()
         await asyncio.wait([task])
+        name = request.body["name"]
+        if task.cancelled() and not any(other == name for _, other in self._adding):
+            await self._models.discard(name)
         return {"cancelled": task.cancelled()}
 
 

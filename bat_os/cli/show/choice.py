@@ -1,0 +1,314 @@
+"""A better mind is one question away: ``batos models choose``, and the question at a first start.
+
+    look ──→ at most three lines ──→ a number, or Enter ──→ stored, written down, restarted
+
+Nothing is fetched without a yes, and in a pipe nothing is asked. The daemon stores the model while
+the old one goes on answering. Only then is the choice written to the home, and the daemon
+restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.cli.connection import WITHDRAWN, may_come
+from bat_os.cli.environment import load
+from bat_os.cli.progress import Progress
+from bat_os.cli.show.command import read_input
+from bat_os.core.settings import DEFAULT, FILE, resolve
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    KernelUnreachableError,
+    ModelError,
+    NotFoundError,
+    RemoteError,
+    SettingsError,
+)
+from bat_os.models import offers, profiles
+from bat_os.models.machine import check_own, look_at_machine, measure_bandwidth, read_book, read_own
+from bat_os.models.profiles import FALLBACK
+from bat_os.supervisor.home import Home, is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+    from bat_os.models.offers import Offer
+    from bat_os.models.profiles import ProfileBook
+
+PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
+LONGEST: Final = 86_400.0  # seconds for a download; Ctrl-C ends it earlier
+RESTART: Final = 300.0  # seconds for a kernel to be ready again
+LOOK: Final = 0.1
+TRIES: Final = 3
+LATER: Final = "nothing changes; batos models choose asks at any time"
+ASKED: Final = "models-asked"  # in the home's run folder: the question of the first start was put
+
+
+async def store_model(ask: Ask, name: str, source: str) -> Mapping[str, Any]:
+    """Have the kernel store a model, with progress; Ctrl-C ends it without a trace."""
+    body = {"name": name, "source": source}
+    try:
+        with Progress(ask.screen) as bar:
+            return await ask.kernel.request(
+                "models.add", timeout=LONGEST, on_event=bar.hear, body=body
+            )
+    except asyncio.CancelledError:
+        if await asyncio.shield(_withdraw(ask, name)):
+            raise asyncio.CancelledError(WITHDRAWN) from None
+        raise
+
+
+async def _withdraw(ask: Ask, name: str) -> bool:
+    """End an intake that this client began; return True if it ended without a model."""
+    try:
+        answer = await ask.kernel.request("models.cancel", timeout=PATIENCE, body={"name": name})
+    except (RemoteError, KernelUnreachableError):
+        ask.screen.note("the daemon may continue with it; batos models shows it when it is there")
+        return False
+    return bool(answer["cancelled"])
+
+
+async def choose_mind(ask: Ask) -> Mapping[str, Any]:
+    """Return what was chosen, by name or by a question; without a terminal, the offers."""
+    if os.environ.get("BATOS_KEY_FILE"):
+        raise ArgumentsError("choose on the machine of the daemon: its home keeps the choice")
+    name = ask.options.name
+    if name:
+        return await _carry_out(ask, await _find(ask, name))
+    ask.screen.note("looking for model servers and files on this machine")
+    offered = await _offers(ask, on_hub=True)
+    if ask.options.json or not is_interactive():
+        return {"offers": offers.as_plain(offered)}
+    picked = await _pick(ask, offered, await _now(ask))
+    return await _carry_out(ask, picked) if picked else {"chosen": ""}
+
+
+async def ask_once(ask: Ask) -> None:
+    """Put the question at the first start in a terminal, once, if there is something better.
+
+    Silent in a pipe, in CI, and where a profile was chosen already.
+    """
+    mark = ask.home / "run" / ASKED
+    if mark.exists() or not is_interactive() or os.environ.get("CI"):
+        return
+    try:
+        health = await ask.kernel.request("health", timeout=PATIENCE)
+        chosen = load(ask.home, os.environ).origins["profile"] != DEFAULT
+    except BatError:  # there is time for the question at the next start
+        return
+    scripted = any(row.get("engine") == "scripted" for row in health["models"]["models"])
+    if chosen or scripted or health["profile"] != FALLBACK or os.environ.get("BATOS_KEY_FILE"):
+        return
+    offered = await _offers(ask, on_hub=False)
+    if len(offered) == 1:
+        mark.touch()
+        return
+    ask.screen.note("BAT OS answers with a small model already. What shall it think with?")
+    picked = await _pick(ask, offered, FALLBACK)
+    mark.touch()
+    if picked is None:
+        ask.screen.note(LATER)
+    else:
+        show(await _carry_out(ask, picked), ask.screen)
+
+
+def show(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what a choice came to, or what there is to choose."""
+    if "offers" in body:
+        rows = [(offer.pop("key"), *offers.as_row(offer)) for offer in map(dict, body["offers"])]
+        screen.table(rows, ("CHOOSE", *offers.HEADS))
+        screen.note("batos models choose NAME chooses one: a word of the first column")
+    elif not body["chosen"]:
+        screen.note(LATER)
+    else:
+        screen.answer(f"{body['name']} is chosen: profile {body['profile']}")
+        if overruled := body.get("overruled"):
+            screen.note(f"but {overruled} counts more than {FILE}; unset it", "yellow")
+        elif not body["restarted"]:
+            screen.note("the daemon uses it from its next start on (./run.sh stop, ./run.sh start)")
+
+
+def is_interactive() -> bool:
+    """Return True if a person reads and types."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def _offers(ask: Ask, *, on_hub: bool) -> list[Offer]:
+    """Return the offers for this machine; with ``on_hub``, with the sizes that the hub says."""
+    from bat_os.app.discovery import look  # httpx and numpy, which only this needs
+
+    found = await look(ask.home, os.environ)
+    book = await asyncio.to_thread(read_book, ask.home)
+    made = offers.make_offers(book, found.machine, found.servers, found.files, found.bandwidth)
+    if not on_hub:
+        return made
+    return list(await asyncio.gather(*(_with_size(book, offer) for offer in made)))
+
+
+async def _with_size(book: ProfileBook, offer: Offer) -> Offer:
+    """Return an offer with the size of the hub's file list, if the hub says it."""
+    from bat_os.app.discovery import size_on_hub
+
+    if not offer.download:
+        return offer
+    try:
+        sizes = await asyncio.gather(*(size_on_hub(book.models[name]) for name in offer.models))
+    except ModelError:  # offline, gated, or gone: the figure in the book is about right
+        return offer
+    return replace(offer, download=sum(sizes), exact=True)
+
+
+async def _find(ask: Ask, name: str) -> Offer:
+    """Return the offer that a name means: a profile, SERVER or SERVER:MODEL, a GGUF file.
+
+    Raises:
+        NotFoundError: There is no such thing here.
+        ArgumentsError: The machine cannot run it.
+    """
+    from bat_os.app import discovery
+
+    book = await asyncio.to_thread(read_book, ask.home)
+    bandwidth = await asyncio.to_thread(measure_bandwidth)
+    if name in book.profiles:
+        machine = await asyncio.to_thread(look_at_machine, ask.home)
+        profile = book.profile(name)
+        if lacks := offers.explain_misfit(profile, machine):
+            raise ArgumentsError(f"profile {name} does not fit this machine: it {lacks}")
+        for line in book.conditions(profile):
+            ask.screen.note(line)
+        return offers.offer_profile(book, profile, bandwidth)
+    kind, _, model = name.partition(":")
+    if kind in discovery.PORTS:
+        port = {kind: discovery.PORTS[kind]}
+        servers = await discovery.find_servers(os.environ, model, port)
+        if mine := [server for server in servers if server.kind == kind]:
+            return offers.offer_server(mine[0])
+        what = f"model {model}" if model else "model that can write code"
+        raise NotFoundError(f"no {kind} on this machine answers with a {what}")
+    if name.endswith(".gguf"):
+        path = await asyncio.to_thread(lambda: Path(name).expanduser().absolute())
+        if (file := await asyncio.to_thread(discovery.read_file, path)) is not None:
+            return offers.offer_file(book, file, bandwidth)
+        raise NotFoundError(f"{path} is not there, or not a GGUF file of a chat model")
+    known = ", ".join((*book.profiles, *discovery.PORTS))
+    raise NotFoundError(f"{name[:100]!r} cannot be chosen; it takes {known} or a GGUF file")
+
+
+async def _now(ask: Ask) -> str:
+    """Return the profile that counts now."""
+    try:
+        return str((await ask.kernel.request("health", timeout=PATIENCE))["profile"])
+    except BatError:
+        return load(ask.home, os.environ).settings.profile
+
+
+async def _pick(ask: Ask, offered: list[Offer], now: str) -> Offer | None:
+    """Return the offer that a person picks; None to change nothing."""
+    ask.screen.table(
+        [[str(number), *offer.row()] for number, offer in enumerate(offered, 1)],
+        ("", *offers.HEADS),
+    )
+    ask.screen.note("speeds are estimates: bytes per second of memory, by the bytes of the weights")
+    place = next((n for n, offer in enumerate(offered, 1) if offer.profile == now), 0)
+    keeps = f"Enter keeps {place}" if place else f"Enter keeps the profile {now}"
+    for _ in range(TRIES):
+        line = (await _read_line(f"1 to {len(offered)}; {keeps}: ")).strip()
+        if not line or line == str(place):
+            return None
+        if line.isdecimal() and 1 <= int(line[:3]) <= len(offered):
+            return offered[int(line[:3]) - 1]
+    return None
+
+
+async def _read_line(prompt: str) -> str:
+    """Return what a person types, "" at the end of the input; Ctrl-C cancels this task."""
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    if sys.platform == "win32":  # its loop cannot wait for a console
+        return read_input(sys.stdin.readline)
+    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+    typed = asyncio.Event()
+    loop.add_reader(stdin, typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(stdin)
+    return sys.stdin.readline()
+
+
+async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:
+    """Store what an offer needs, write it down, and restart the kernel if one runs."""
+    own, settings = _drafts(ask.home, offer)
+    stored = await _stored(ask) if offer.models else set()
+    for name, source in offer.models.items():
+        if name not in stored:
+            await store_model(ask, name, source)
+    _write(ask.home / profiles.FILE, own)
+    _write(ask.home / FILE, settings)
+    origin = load(ask.home, os.environ).origins["profile"]
+    body = {"chosen": offer.key, "name": offer.name, "profile": offer.profile}
+    if not origin.startswith(FILE):
+        return body | {"restarted": False, "overruled": origin}
+    return body | {"restarted": await _restart(ask)}
+
+
+def _drafts(home: Path, offer: Offer) -> tuple[str, str]:
+    """Return the new texts of the home's profiles.toml and batos.toml, checked."""
+    own = offers.write_block(read_own(home), offer.block)
+    check_own(own, home).profile(offer.profile)
+    try:
+        settings = (home / FILE).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        settings = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{home / FILE} cannot be read: {error}") from error
+    settings = offers.write_profile(settings, offer.profile)
+    resolve(settings, {}, {}, path=str(home / FILE))
+    return own, settings
+
+
+async def _stored(ask: Ask) -> set[str]:
+    rows = (await ask.kernel.request("models", timeout=60.0))["models"]
+    return {row["name"] for row in rows if row.get("digest")}
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step; without a text and a file there is nothing to do."""
+    if not text and not path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+async def _restart(ask: Ask) -> bool:
+    """Have the watchdog start the kernel anew; return False if no watchdog runs."""
+    home = Home(ask.home)
+    if not is_held(home.lock):
+        return False
+    try:
+        before = (await ask.kernel.request("health"))["boot"]
+        await ask.kernel.request("shutdown", body={"restart": True})
+    except (KernelUnreachableError, RemoteError):  # the next start uses it
+        return False
+    give_up = time.monotonic() + RESTART
+    with Progress(ask.screen) as bar:
+        while time.monotonic() < give_up and may_come(home):
+            bar.hear("", {"text": "restarting the daemon"})
+            await asyncio.sleep(LOOK)
+            with contextlib.suppress(KernelUnreachableError):
+                health = await ask.kernel.request("health", timeout=PATIENCE)
+                if health["boot"] != before and (health["ready"] or health["problem"]):
+                    return True
+    raise KernelUnreachableError("the daemon did not come back; batos logs says why")
