@@ -153,7 +153,9 @@ class LlamaCppEngine(WorkerEngine):
         """Return plain facts; see ``ports.ModelEngine``."""
         state = "resident" if self._is_resident() else "unloaded"
         usable = sorted(self._adapters.keys() - self._refused.keys())
-        return self._stats(state, bytes=self._bytes, threads=self._threads, adapters=usable)
+        return self._stats(
+            state, bytes=self._bytes, threads=self._threads, adapters=usable, context=self._context
+        )
 
     async def close(self) -> None:
         """Stop what runs and free the memory. Idempotent."""

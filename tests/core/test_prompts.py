@@ -2,6 +2,8 @@
 
 import ast
 import json
+import random
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from bat_os.core.brief import Brief, goal, parameters, signature
 from bat_os.core.personas import Limits
 from bat_os.core.prompts import (
     CANDIDATES,
+    STOP,
+    STOP_STRINGS,
     TEMPERATURES,
     Plan,
     ask_method,
@@ -116,3 +120,17 @@ def test_the_schema_allows_what_is_read():
     fields = plan_schema(LIMITS, whole=True)["properties"]
     assert fields["temperature"]["enum"] == list(TEMPERATURES)
     assert fields["candidates"]["enum"] == list(CANDIDATES)
+
+
+def test_the_strings_end_a_text_where_the_expression_does():
+    rng, ended = random.Random(5), 0  # noqa: S311 - no secret
+    for _ in range(500):
+        letters = rng.choices('\n\n\n` )]}\t\rax#"@', k=rng.randrange(60))
+        text = "".join(letters).replace("``", "```")
+        match = re.search(STOP, text)
+        found = [at for one in STOP_STRINGS if (at := text.find(one)) >= 0]
+        assert min(found, default=-1) == (match.start() if match else -1), repr(text)
+        ended += match is not None
+
+    assert 300 < ended < 500
+    assert len(STOP_STRINGS) == 92

@@ -9,6 +9,7 @@ import asyncio
 import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,11 @@ PROMPTS = [
     Prompt((("user", "Tell me a long story about a fox."),)),
     Prompt((("system", "You are terse."), ("user", "Name the seven days of the week.")), "Monday,"),
 ]
+SHIPPED_ADAPTER = Path(__file__).parents[2] / "lora_adapters" / "method-writer"
+METHOD = Prompt(
+    (("user", "Write a short Python method. Find the median of the numbers. Return the result."),),
+    '```python\ndef median(self, numbers):\n    """Find the median of the numbers."""\n   ',
+)
 FACTS = {"name", "engine", "state", "bytes", "load_seconds", "adapters", "calls", "tokens"}
 
 
@@ -252,6 +258,75 @@ class EngineContract:
         assert after["load_seconds"] >= 0
         assert after["bytes"] >= 0
         assert len(engine.digest) == 64
+
+
+class AdapterContract:
+    """For engines that use adapters.
+
+    Fixtures beside those above: ``engine`` has an adapter named ``writer``, and awaiting
+    ``make_cold()`` gives another engine with it that has read nothing.
+    """
+
+    async def test_what_was_read_through_one_adapter_does_not_reach_another(
+        self, engine, talkative, make_cold
+    ):
+        sampling, cold = replace(talkative, max_tokens=16), {}
+        for name in ("", "writer"):
+            one = await make_cold()
+            [cold[name]] = await one.generate([METHOD], sampling, adapter=name)
+            await one.close()
+        for name in ("", "writer", "", "writer"):
+            [drawn] = await engine.generate([METHOD], sampling, adapter=name)
+            assert drawn.text == cold[name].text, "as an engine draws that has read nothing"
+
+        assert cold[""].text != cold["writer"].text
+
+    async def test_the_same_seed_gives_the_same_text_through_an_adapter(self, engine, talkative):
+        sampling = replace(talkative, temperature=0.9, seed=7, max_tokens=8)
+        first = await engine.generate([METHOD] * 4, sampling, adapter="writer")
+        await engine.generate([METHOD] * 4, sampling)
+        second = await engine.generate([METHOD] * 4, sampling, adapter="writer")
+
+        assert [c.text for c in first] == [c.text for c in second]
+
+    async def test_calls_at_the_same_time_keep_to_their_adapters(self, engine, talkative):
+        sampling = replace(talkative, max_tokens=6)
+        names = ("", "writer")
+        alone = {n: await engine.generate([METHOD], sampling, adapter=n) for n in names}
+        together = await asyncio.gather(
+            *(engine.generate([METHOD], sampling, adapter=name) for name in names * 2)
+        )
+
+        assert [[c.text for c in one] for one in together] == [
+            [c.text for c in alone[name]] for name in names * 2
+        ]
+
+    async def test_a_call_through_an_adapter_is_withdrawn_like_any_other(self, engine, talkative):
+        cancel = threading.Event()
+        [stopped] = await engine.generate(
+            [METHOD],
+            replace(talkative, max_tokens=2000),
+            adapter="writer",
+            cancel=cancel,
+            on_text=Listener(cancel.set),
+        )
+        [late] = await engine.generate([METHOD], replace(talkative, seconds=1e-6), adapter="writer")
+        [next_one] = await engine.generate(
+            [METHOD], replace(talkative, max_tokens=2), adapter="writer"
+        )
+
+        assert (stopped.finished, late.finished) == (False, False)
+        assert next_one.tokens == 2
+
+    async def test_an_adapter_outlives_unloading(self, engine, talkative):
+        sampling = replace(talkative, max_tokens=8)
+        await engine.unload()
+        [first] = await engine.generate([METHOD], sampling, adapter="writer")
+        await engine.unload()
+        [second] = await engine.generate([METHOD], sampling, adapter="writer")
+
+        assert first.text == second.text
+        assert engine.stats()["adapters"] == ["writer"]
 
 
 async def assert_closing_is_idempotent_and_final(engine, talkative):

@@ -5,11 +5,11 @@ import json
 import struct
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 
+from bat_os.core.prompts import STOP
 from bat_os.engines.adapters import ADAPTER_GGUF, read_adapter
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.llamacpp import CONTEXT, MOST_CONTEXT, LlamaCppEngine
@@ -17,7 +17,10 @@ from bat_os.engines.loragguf import convert_adapter
 from bat_os.errors import BlobError, ModelError
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (
+    METHOD,
     PROMPTS,
+    SHIPPED_ADAPTER,
+    AdapterContract,
     EngineContract,
     Listener,
     assert_closing_is_idempotent_and_final,
@@ -26,11 +29,6 @@ from tests.engines.contract import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
-ADAPTER = Path(__file__).parents[2] / "lora_adapters" / "method-writer"
-WISH = Prompt(
-    (("user", "Write a short Python method. Find the median of the numbers. Return the result."),),
-    '```python\ndef median(self, numbers):\n    """Find the median of the numbers."""\n   ',
-)
 PLAN = {
     "type": "object",
     "properties": {
@@ -66,7 +64,7 @@ def file():
 def writer(file, tmp_path_factory):
     """Return a folder with the shipped adapter as llama.cpp takes it."""
     folder = tmp_path_factory.mktemp("writer")
-    convert_adapter(read_adapter(ADAPTER), file, folder / ADAPTER_GGUF)
+    convert_adapter(read_adapter(SHIPPED_ADAPTER), file, folder / ADAPTER_GGUF)
     return folder
 
 
@@ -83,7 +81,21 @@ def talkative():
     return Sampling(max_tokens=30)
 
 
+@pytest.fixture
+def make_cold(file, writer):
+    async def make():
+        engine = LlamaCppEngine("cold", give(file), threads=1)
+        await engine.add_adapter("writer", writer)
+        return engine
+
+    return make
+
+
 class TestContract(EngineContract):
+    pass
+
+
+class TestAdapters(AdapterContract):
     pass
 
 
@@ -248,28 +260,10 @@ async def test_a_damaged_blob_is_a_model_error_and_the_next_call_tries_again(fil
     assert completion.tokens == 1
 
 
-async def draw_cold(file, writer, adapter):
-    """Return what an engine writes that has read nothing before."""
-    engine = LlamaCppEngine("cold", give(file), threads=1)
-    await engine.add_adapter("writer", writer)
-    [drawn] = await engine.generate([WISH], Sampling(max_tokens=30), adapter=adapter)
-    await engine.close()
-    return drawn.text
-
-
-async def test_what_one_adapter_read_does_not_leak_into_another(engine, file, writer):
-    cold = {name: await draw_cold(file, writer, name) for name in ("", "writer")}
-    for name in ("", "writer", "", "writer"):
-        [drawn] = await engine.generate([WISH], Sampling(max_tokens=30), adapter=name)
-        assert drawn.text == cold[name]
-
-    assert cold[""] != cold["writer"]
-
-
 async def test_the_samples_of_a_prompt_that_was_just_read_do_not_read_it_again(engine):
-    await engine.generate([WISH], Sampling(max_tokens=4), adapter="writer")
+    await engine.generate([METHOD], Sampling(max_tokens=4), adapter="writer")
     sampling = Sampling(temperature=0.7, max_tokens=4)
-    drawn = await engine.generate([WISH] * 7, sampling, adapter="writer")
+    drawn = await engine.generate([METHOD] * 7, sampling, adapter="writer")
 
     assert all(one.reused >= one.read - 1 > 40 for one in drawn)
 
@@ -283,8 +277,8 @@ async def test_an_adapter_that_the_library_refuses_fails_alone(file, writer, tmp
     await engine.add_adapter("harmed", tmp_path)
     await engine.add_adapter("writer", writer)
     with pytest.raises(ModelError, match=r"adapter harmed cannot be used.*duplicate tensor"):
-        await engine.generate([WISH], Sampling(max_tokens=2), adapter="harmed")
-    [drawn] = await engine.generate([WISH], Sampling(max_tokens=2), adapter="writer")
+        await engine.generate([METHOD], Sampling(max_tokens=2), adapter="harmed")
+    [drawn] = await engine.generate([METHOD], Sampling(max_tokens=2), adapter="writer")
     named = engine.stats()["adapters"]
     (tmp_path / ADAPTER_GGUF).write_bytes((writer / ADAPTER_GGUF).read_bytes())
     await engine.unload()
@@ -311,9 +305,45 @@ async def test_an_adapter_cut_short_is_refused_before_the_library_sees_it(file, 
 
 async def test_a_call_that_needs_more_context_gets_it(file):
     engine = LlamaCppEngine("smollm2", give(file), threads=1)
-    long = Prompt((("user", "tree " * (CONTEXT + 9)),))
-    [drawn] = await engine.generate([long], Sampling(max_tokens=2))
+    room = []
+    for longest in (200, CONTEXT):
+        sampling = Sampling(max_tokens=longest, stop=r"\S")
+        [drawn] = await engine.generate(PROMPTS[:1], sampling)
+        room.append((engine.stats()["context"], drawn.finished))
     await engine.close()
 
-    assert CONTEXT < drawn.read < MOST_CONTEXT
-    assert drawn.tokens == 2
+    assert room == [(CONTEXT, True), (MOST_CONTEXT, True)]
+
+
+async def test_what_the_library_stops_by_itself_ends_where_the_expression_ends_it(engine):
+    await engine.generate([METHOD], Sampling(max_tokens=1), adapter="writer")
+    finished = 0
+    for seed in range(4):  # one by one: how many rows a batch has shows in the last bits
+        sampling = Sampling(temperature=0.8, max_tokens=40, seed=seed, stop=STOP)
+        [cut] = await engine.generate([METHOD], sampling, adapter="writer")
+        # Another spelling, of which the library hears nothing.
+        unknown = replace(sampling, stop=f"(?:{STOP})")
+        [judged] = await engine.generate([METHOD], unknown, adapter="writer")
+        assert (cut.text, cut.finished) == (judged.text, judged.finished)
+        finished += cut.finished
+
+    assert finished
+
+
+async def test_a_model_that_changed_on_disk_is_tried_again(file, tmp_path):
+    place = tmp_path / "model.gguf"
+    place.symlink_to(file)
+    engine = LlamaCppEngine("smollm2", give(place), threads=1)
+    await engine.load()
+    await engine.unload()
+    digest = engine.digest
+    place.unlink()
+    write_header(file, place, "llama.block_count", 0)
+    with pytest.raises(ModelError, match=r"cannot use model\.gguf"):
+        await engine.load()
+    place.unlink()
+    place.symlink_to(file)
+    await engine.load()
+    await engine.close()
+
+    assert engine.digest == digest

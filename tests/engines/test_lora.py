@@ -1,4 +1,4 @@
-"""Adapters by peft on a real, small model."""
+"""Adapters by peft on a real, small model, and the same ones in llama.cpp."""
 
 import json
 
@@ -10,11 +10,14 @@ prepare(1)
 
 import torch  # noqa: E402 - after the switches are set
 from safetensors.torch import load_file, save_file  # noqa: E402
+from transformers import LlamaConfig, Qwen2Config  # noqa: E402
 
 from bat_os.engines.adapters import attach_adapter, detach_adapter, read_adapter, use_adapter  # noqa: E402
+from bat_os.engines.llamaserver import LlamaServer  # noqa: E402
+from bat_os.engines.loragguf import convert_adapter  # noqa: E402
 from bat_os.engines.transformers.loading import StoredWeights  # noqa: E402
 from bat_os.errors import ModelError  # noqa: E402
-from tests.engines.tiny import adapted_by_peft, make_adapter, make_tiny  # noqa: E402
+from tests.engines.tiny import adapted_by_peft, make_adapter, make_tiny, write_gguf  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +25,9 @@ IDS = torch.arange(40)[None]
 
 
 def load(folder):
-    from transformers import LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    return LlamaForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
 
 
 def read(net):
@@ -114,3 +117,32 @@ def test_an_adapter_with_rank_stabilised_scale_gives_what_peft_gives(net, tiny_f
     expected = read(adapted_by_peft(tiny_folder, folder))
     assert json.loads((folder / "adapter_config.json").read_text())["use_rslora"]
     assert torch.allclose(read(net), expected, atol=1e-4)
+
+
+def read_by_llama_cpp(server, scale):
+    """Return token -> log-probability of what comes after ``IDS``, of the likeliest."""
+    pieces = []
+    lora = [{"id": 0, "scale": scale}]
+    body = {"prompt": IDS.tolist(), "max_tokens": 1, "logprobs": 20, "lora": lora}
+    body["logit_bias"] = [[65, 1000]]  # a letter: half a character comes with no facts
+    server.complete(body, pieces.append)
+    [token] = pieces[0]["choices"][0]["logprobs"]["content"]
+    return {one["id"]: one["logprob"] for one in token["top_logprobs"]}
+
+
+@pytest.mark.parametrize("kind", [LlamaConfig, Qwen2Config])
+def test_llama_cpp_gives_through_the_converted_adapter_what_peft_gives(tmp_path, kind):
+    folder = make_tiny(tmp_path / "base", kind=kind)
+    changed = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    expert = make_adapter(folder, tmp_path / "expert", targets=changed)
+    base, file = write_gguf(folder, tmp_path / "base.gguf"), tmp_path / "expert.gguf"
+    convert_adapter(read_adapter(expert), base, file)
+    nets = {0.0: load(folder), 1.0: adapted_by_peft(folder, expert)}
+    server = LlamaServer(base, 1, 256, {"expert": file})
+    for scale, net in nets.items():
+        expected = torch.log_softmax(read(net)[0, -1], -1)
+        for token, value in read_by_llama_cpp(server, scale).items():
+            assert value == pytest.approx(float(expected[token]), abs=0.05)
+    server.close()
+    plain, adapted = (read(net)[0, -1] for net in nets.values())
+    assert float((plain - adapted).abs().max()) > 1

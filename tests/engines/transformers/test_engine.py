@@ -16,6 +16,8 @@ from bat_os.image.store import ImageStore
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (
     PROMPTS,
+    SHIPPED_ADAPTER,
+    AdapterContract,
     EngineContract,
     assert_closing_is_idempotent_and_final,
     assert_closing_lets_a_running_call_go,
@@ -49,6 +51,7 @@ def give(folder):
 @pytest.fixture(scope="module")
 def engine(smollm_folder):
     engine = TransformersEngine("smollm2", give(smollm_folder))
+    asyncio.run(engine.add_adapter("writer", SHIPPED_ADAPTER))
     yield engine
     asyncio.run(engine.close())
 
@@ -58,7 +61,21 @@ def talkative():
     return Sampling(max_tokens=30)
 
 
+@pytest.fixture
+def make_cold(smollm_folder):
+    async def make():
+        engine = TransformersEngine("cold", give(smollm_folder))
+        await engine.add_adapter("writer", SHIPPED_ADAPTER)
+        return engine
+
+    return make
+
+
 class TestContract(EngineContract):
+    pass
+
+
+class TestAdapters(AdapterContract):
     pass
 
 
