@@ -37,6 +37,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} status                  say what runs
   {me} stop                    stop it
   {me} VERB ...                what batos VERB does: list, doctor, inspect OBJECT ...
+  {me} setup                   say what is installed; --all installs the rest
   {me} test [options]          run all checks; the options go to pytest
   {me} --help                  this text
 
@@ -44,7 +45,8 @@ A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5
 docs/cli.md lists the verbs, {me} VERB --help tells of one. Nothing is set up for them,
 and no daemon is started first.
 
-The first start sets up .venv beside this file; it needs the network, once. The image and
+The first start sets up .venv beside this file; it needs the network, once. What GPUs, other
+models and training need follows in the background (setup --later stops that). The image and
 the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
 Python to use (3.11 or newer).
 """

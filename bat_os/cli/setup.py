@@ -51,7 +51,7 @@ NEEDED: Final = {"first": 1_000 * MB, "all": 3_000 * MB, "tests": 3_500 * MB}  #
 FULL: Final = 50 * MB
 LOCK: Final = "lock"  # whose holder changes .venv
 FRONT: Final = "front.lock"  # of a set-up that a person waits for; one in the background makes room
-START: Final[Scope] = "all"  # what a start waits for
+LOWEST: Final = 19
 LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
 _PIN: Final = re.compile(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)")
@@ -85,9 +85,10 @@ class Setup:
         log: What the installer says.
     """
 
-    def __init__(self, root: Path, log: str = "pip.log") -> None:
+    def __init__(self, root: Path, log: str = "pip.log", *, in_background: bool = False) -> None:
         """Look at ``root``, the directory of run.sh; change nothing yet."""
         self._root = root
+        self._in_background = in_background  # the installer gets the lowest priority
         self._venv = root / ".venv"
         self.stamps = self._venv / ".setup"
         self.log = self.stamps / log
@@ -99,6 +100,10 @@ class Setup:
         if Path(sys.prefix) == self._venv:
             return stamp == _version()
         return bool(stamp) and stamp == self._ask_version()
+
+    def is_ours(self) -> bool:
+        """Return True if this process runs in ``.venv``, and it was set up here."""
+        return Path(sys.prefix) == self._venv and bool(self._read_stamp("venv"))
 
     def missing(self, scope: Scope) -> list[Step]:
         """Return the steps that were not done with the requirements as they are now.
@@ -112,8 +117,12 @@ class Setup:
         there = self.installed().items()
         return [step for step in open_ if step.pins is None or not step.pins.items() <= there]
 
-    def complete(self, scope: Scope) -> None:
+    def complete(self, scope: Scope, *, hold: bool) -> None:
         """Do what is missing; return at once if nothing is.
+
+        Args:
+            scope: How much is to be there.
+            hold: The second stage keeps all packages at their versions: a daemon may run.
 
         Raises:
             SettingsError: A step failed, or the folder is not writable; the message says
@@ -127,23 +136,20 @@ class Setup:
             with self.take(FRONT, progress), self.take(LOCK, progress) as lock:
                 if not self.is_sound() and not self._adopt():
                     self._make_venv(progress, lock)
-                self.carry_out(scope, progress, lock)
+                self.carry_out(scope, progress, lock, hold=hold)
         except OSError as error:
             raise SettingsError(self._explain_refusal(error, scope)) from error
 
-    def carry_out(self, scope: Scope, progress: Progress, lock: FileLock) -> None:
-        """Do the missing steps, with the lock that ``take`` returned.
-
-        Raises:
-            SettingsError: A step failed.
-        """
+    def carry_out(self, scope: Scope, progress: Progress, lock: FileLock, *, hold: bool) -> None:
+        """Do the missing steps, with the lock that ``take`` returned; else as ``complete``."""
         todo = self.missing(scope)
+        hold = hold and not self.changes(scope)  # new pins may need more that is new
         if todo:
             progress.say("Setting up BAT OS. This happens once and can take some minutes.")
         for number, step in enumerate(todo, 1):
             label = f"[{number}/{len(todo)}] {step.label}"
             self._clear()
-            more = ("-c", str(self._constrain())) if step.adds else ()
+            more = ("-c", str(self._constrain())) if step.adds and hold else ()
             command = [str(self.python), *PIP, *PIP_QUIET, *more, *step.arguments]
             self._carry_out(label, command, progress, lock, scope)
             self._write_stamp(step.name, self._digest(step))
@@ -283,6 +289,7 @@ class Setup:
         folder = str(self.stamps / "tmp")  # cleared by the next set-up if this one is killed
         progress.restart()
         progress.show(label)
+        lowest = self._in_background
         with self.log.open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 command,
@@ -291,7 +298,10 @@ class Setup:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PIP_USER": "0", "TMPDIR": folder, "TEMP": folder},
                 pass_fds=() if WINDOWS else (lock.descriptor,),
+                creationflags=getattr(subprocess, "IDLE_PRIORITY_CLASS", 0) if lowest else 0,
             )
+        if lowest and not WINDOWS:
+            os.setpriority(os.PRIO_PROCESS, child.pid, LOWEST)
         try:
             while child.poll() is None:
                 progress.show(label, self._describe_pip())
@@ -316,11 +326,11 @@ class Setup:
 
     def _explain(self, label: str, status: int, progress: Progress, scope: Scope) -> str:
         said = tail(self.log, lines=15)
-        progress.say(f"{label} failed (status {status}).{' Its last lines:' if said else ''}")
+        progress.say("The last lines of its output:" if said else "It printed nothing.")
         for line in said:
             progress.say(f"  {line[:LONGEST]}")
         return (
-            f"Set-up is not complete. The whole output is in {self.log}\n"
+            f"{label} failed (status {status}); the whole output is in {self.log}\n"
             f"Check {self._describe_suspects(NEEDED[scope])}, then run it again: it resumes."
         )
 
@@ -365,7 +375,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
     if command := launch.find_command(arguments):
         return _carry_out_command(setup, root, command, arguments[1:])
-    if launch.find_verb(arguments):
+    if verb := launch.find_verb(arguments):
+        if verb == "setup" and {"--all", "--lean"} & set(arguments):
+            _complete(setup, "all" if "--all" in arguments else "first", root)
         return _pass_to_batos(setup, root, arguments, me)
     # Check the options now, not after minutes of set-up.
     sentence = launch.make_parser(me).parse_args(arguments).sentence
@@ -383,7 +395,7 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
             print("BAT OS is not running; it is not set up.")
             return 0 if command == "stop" else 3
         return _become([python, str(root / "min_watchdog_service.py"), command])
-    _complete(setup, "tests" if command == "test" else START)
+    _complete(setup, "tests" if command == "test" else "first", root)
     if command == "test":
         return _become([python, str(root / "tests" / "check.py"), *options])
     return _ensure_running(python, root)
@@ -399,15 +411,15 @@ def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> i
 
 def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
     """Start the kernel if necessary, then become the client."""
-    _complete(setup, START)
+    _complete(setup, "first", root)
     python = str(setup.python)
     return _ensure_running(python, root) or _become(
         [python, str(root / "chat_client.py"), *arguments]
     )
 
 
-def _complete(setup: Setup, scope: Scope) -> None:
-    setup.complete(scope)
+def _complete(setup: Setup, scope: Scope, root: Path) -> None:
+    setup.complete(scope, hold=is_held(Home.find(os.environ, root).lock))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 

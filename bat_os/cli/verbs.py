@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli import background, upgrade
 from bat_os.cli import parser as completion
-from bat_os.cli import upgrade
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    completion, files, history, knowledge, missions, models, objects, system, upgrade
+    background, completion, files, history, knowledge, missions, models, objects, system, upgrade
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

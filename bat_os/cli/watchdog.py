@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.environment import (
+    ROOT,
     as_coded,
     find_home,
     kernel_command,
@@ -119,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(home: Home, max_restarts: int) -> int:
     """Watch the kernel until it is stopped or given up; return the exit status."""
-    from bat_os.cli.upgrade import make_site  # psutil; only here
+    from bat_os.cli.background import Background, Worker  # psutil; only here
+    from bat_os.cli.upgrade import make_site
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
     from bat_os.supervisor.upgrade.upgrader import Upgrader
@@ -131,7 +133,7 @@ def run(home: Home, max_restarts: int) -> int:
     except LockedError:
         print("The watchdog is already running.", file=sys.stderr)
         return EXIT_FAILED
-    with lock:
+    with lock, Worker(Background(ROOT, home, os.environ)):
         environ = kernel_environ(os.environ)
         supervisor = Supervisor(
             home, kernel_command(home), environ=environ, policy=RestartPolicy(limit=max_restarts)
@@ -161,10 +163,23 @@ def start(home: Home, max_restarts: int, *, wait: bool) -> int:
     home.prepare()
     watchdog = None if is_held(home.lock) else _spawn(home, max_restarts)
     try:
-        return asyncio.run(_await_kernel(home, watchdog, wait=wait))
+        code = asyncio.run(_await_kernel(home, watchdog, wait=wait))
     except KeyboardInterrupt:
         print("\nStopped waiting; the watchdog still runs.", file=sys.stderr)
         return 130
+    if wait and not code:
+        _tell_of_setup(home)
+    return code
+
+
+def _tell_of_setup(home: Home) -> None:
+    """Say what goes on in the background, how large it is and how to stop it."""
+    from bat_os.cli.background import Background  # psutil; only here
+
+    about = Background(ROOT, home, os.environ).describe()
+    if about["state"] in ("waiting", "installing"):
+        text = f"What GPUs, safetensors and training need is installed meanwhile: {about['size']}."
+        print(f"{text} To stop that: ./run.sh setup --later", file=sys.stderr)
 
 
 def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
@@ -331,4 +346,9 @@ def show_status(home: Home) -> int:
             print(f"  last     {status.reason}")
     print(f"  home     {home.path}")
     print(f"  log      {home.kernel_log}")
+    from bat_os.cli.background import Background, describe  # psutil; not for every command
+
+    about = Background(ROOT, home, os.environ).describe()
+    if about["state"] not in ("complete", "absent"):
+        print(f"  set-up   second stage {describe(about)}")
     return 0 if running else EXIT_NOT_RUNNING

@@ -52,6 +52,7 @@ class Settings:
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
+        lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
     """
@@ -71,6 +72,7 @@ class Settings:
     candidates: Annotated[int, number(1, 32)] = 8
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0
+    lean: bool = False
     failpoint: str = ""
 
     @classmethod

@@ -142,9 +142,17 @@ SYSTEM_VERBS: Final = (
         reply="stopping:flag",
         on="wire"),
     Verb("status", "say what runs; exit status 0 when something does, 3 when not",
-        reply="running:flag watchdog:optional-map kernel:optional-map trouble home log "
-              "exit_status:count",
+        reply="running:flag watchdog:optional-map kernel:optional-map setup:map trouble home "
+              "log exit_status:count",
         examples=("", "--json"), hidden=("health",), on="command line", access="reads"),
+    Verb("setup", "say what is installed; install the rest now, later or never", (
+        Field("all", "flag", "install the rest now, in this terminal", "--all", group="when"),
+        Field("later", "flag", "stop installing it in the background, until --all", "--later",
+              group="when"),
+        Field("lean", "flag", "leave it out for good: lean = true in batos.toml", "--lean",
+              group="when")),
+        reply="state:complete|waiting|installing|stopped|lean|absent reason step size log",
+        examples=("", "--all", "--later"), on="command line", needs_home=False),
     Verb("stop", "stop the kernel and its watchdog",
         reply="stopped:flag was exit_status:count",
         examples=("",), hidden=("shutdown",), on="command line"),

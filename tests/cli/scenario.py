@@ -79,6 +79,7 @@ cherry-pick second genesis_obj.treble
 chronicle
 pack
 doctor --quick
+setup
 logs
 service show
 upgrade {tmp}/update_instructions.json --seal

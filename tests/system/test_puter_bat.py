@@ -133,7 +133,7 @@ class TestInWine:
     def test_the_first_start_sets_up_and_starts_watchdog_and_client(self, ready):
         tree, reply = ready
         assert reply.returncode == 0, reply
-        assert "[1/3] libraries: done" in reply.stderr
+        assert "[1/2] libraries: done" in reply.stderr
         assert reply.stdout.splitlines() == [
             "min_watchdog_service.py ['start', '--wait']",
             "chat_client.py ['hello']",

@@ -350,7 +350,7 @@ def test_two_first_starts_do_the_work_once(adopted, slow):
             replies = [first.communicate(), second.communicate()]
 
     assert (first.returncode, second.returncode) == (0, 0), replies
-    assert "[1/3] libraries: done" in replies[0][1]
+    assert "[1/2] libraries: done" in replies[0][1]
     assert replies[1][1] == ""
     assert [out.splitlines()[-1] for out, _ in replies] == ["chat_client.py ['hello']"] * 2
 
@@ -369,7 +369,7 @@ def test_ctrl_c_ends_the_set_up_at_once_and_the_next_start_goes_on(adopted, slow
     assert err.splitlines()[-1] == "Interrupted. Run it again to resume."
     assert "Traceback" not in err
     assert resumed.returncode == 0, resumed.stderr
-    assert "[1/3] libraries: done" in resumed.stderr
+    assert "[1/2] libraries: done" in resumed.stderr
 
 
 @pytest.mark.slow
@@ -385,7 +385,7 @@ def test_a_set_up_that_is_killed_leaves_its_installer_to_finish_before_the_next(
         out, err = resumed.communicate()
 
     assert resumed.returncode == 0, err
-    assert "[1/3] libraries: done" in err
+    assert "[1/2] libraries: done" in err
     assert out.splitlines()[-1] == "chat_client.py ['hello']"
 
 

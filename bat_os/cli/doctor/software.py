@@ -79,6 +79,8 @@ def _check_later(facts: Facts) -> list[Outcome]:
     missing, other, count = _compare(_read_list(path))
     if other:
         return [warning(name, f"not as pinned: {join(other)}", _install(path))]
+    if missing and facts.settings.lean:
+        return [ok(name, f"left out: {join(missing)} (setting lean)")]
     if missing:
         text = f"not installed yet: {join(missing)}; GPUs, safetensors and training need them"
         return [warning(name, text, "batos setup says why; batos setup --all installs them")]

@@ -16,6 +16,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.background import Background
 from bat_os.cli.console import to_json
 from bat_os.cli.environment import ROOT, load, watchdog_command
 from bat_os.cli.show.command import Command, show_time
@@ -67,6 +68,7 @@ async def _status(ask: Ask) -> Mapping[str, Any]:
         "running": held or bool(kernel.health),
         "watchdog": None if status is None else asdict(status) | {"running": held},
         "kernel": dict(kernel.health) or None,
+        "setup": Background(ROOT, home, os.environ).describe(),
         "trouble": kernel.trouble,
         "home": str(home.path),
         "log": str(home.kernel_log),

@@ -208,6 +208,21 @@ def test_packages_that_are_missing_or_of_another_version_are_named(home, tmp_pat
     assert f"install -r {listed}" in outcome.advice
 
 
+def test_later_packages_may_be_missing_and_the_setting_lean_leaves_them_out(home, tmp_path):
+    (tmp_path / "requirements-first.txt").write_text("pytest>=1\n")
+    (tmp_path / "requirements.txt").write_text("-r requirements-first.txt\nabsent-a==1\n")
+    _, outcome = software.check_packages(facts(home, tmp_path))
+    assert outcome.state == "warning"
+    assert "not installed yet: absent-a" in outcome.found
+    assert "batos setup --all" in outcome.advice
+    _, outcome = software.check_packages(facts(home, tmp_path, settings=Settings(lean=True)))
+    assert (outcome.state, outcome.found) == ("ok", "left out: absent-a (setting lean)")
+    (tmp_path / "requirements.txt").write_text("-r requirements-first.txt\npytest==0.1\n")
+    _, outcome = software.check_packages(facts(home, tmp_path))
+    assert outcome.state == "warning"
+    assert "(==0.1 wanted)" in outcome.found
+
+
 def test_model_packages_are_needed_only_by_an_engine_that_runs_models(home, tmp_path):
     (tmp_path / "requirements-models.txt").write_text("absent-model==1\n")
     (outcome,) = software.check_model_packages(facts(home, tmp_path))
