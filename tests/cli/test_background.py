@@ -250,25 +250,34 @@ def test_an_installer_that_lost_its_watchdog_is_waited_for(checkout):
 
 
 def test_a_terminal_goes_first_and_the_worker_makes_room(checkout):
-    with checkout.working():
-        checkout.until_unpacked(5)
-        started = checkout.start("setup", "--all")
-        said, _ = started.communicate(timeout=60)
-        assert "[2/2] other engines: done" in said, said
-        assert checkout.setup.missing("all") == []
+    with SlowServer(next(checkout.wheels.glob("extra-*"))) as server:
+        (checkout.root / "requirements.txt").write_text(f"extra @ {server.url}\ntorch==1.0\n")
+        with checkout.working():
+            assert server.asked.wait(60)
+            server.asked.clear()
+            started = checkout.start("setup", "--all")
+            checkout.until("waiting", "a set-up in a terminal goes first")
+            assert server.asked.wait(60)
+            server.gate.set()
+            said, _ = started.communicate(timeout=60)
+            assert "[1/1] other engines: done" in said, said
+    assert checkout.setup.missing("all") == []
 
 
 def test_later_ends_the_installer_and_holds_until_all(checkout):
-    with checkout.working():
-        checkout.until_unpacked(5)
-        ended = checkout.verb("setup", "--later")
-        assert (ended.returncode, checkout.installer()) == (0, None), ended.stderr
-        assert "stopped: by batos setup --later" in ended.stdout
-        checkout.until("waiting", "stopped")
-        time.sleep(1)
-        assert checkout.installer() is None
-        done = checkout.verb("setup", "--all", "--json")
-        assert '"state": "complete"' in done.stdout, done.stderr
+    with SlowServer(next(checkout.wheels.glob("extra-*"))) as server:
+        (checkout.root / "requirements.txt").write_text(f"extra @ {server.url}\ntorch==1.0\n")
+        with checkout.working():
+            assert server.asked.wait(60)
+            ended = checkout.verb("setup", "--later")
+            assert (ended.returncode, checkout.installer()) == (0, None), ended.stderr
+            assert "stopped: by batos setup --later" in ended.stdout
+            checkout.until("waiting", "stopped")
+            time.sleep(1)
+            assert checkout.installer() is None
+            server.gate.set()
+            done = checkout.verb("setup", "--all", "--json")
+            assert '"state": "complete"' in done.stdout, done.stderr
     assert checkout.value("import torch.part299, extra; print('there')") == "there"
 
 
