@@ -130,6 +130,11 @@ class Models:
         if gpu:
             self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
 
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """Names of the models whose server asks for a key."""
+        return tuple(name for name in self._engines if self._sources[name].key)
+
     async def prepare(self, report: Report) -> None:
         """Store the models of the profile that the image lacks."""
         there = set(await model_names(self._image))

@@ -22,6 +22,7 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
+from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
@@ -60,6 +61,7 @@ class Parts:
     mind: KernelContext  # the image and the ports
     steps: Sequence[Step]  # what must be done once, in order, before missions can run
     verbs: Mapping[str, Handler]  # the wire verbs besides messages
+    examiner: Examiner  # measures what the models can do
 
 
 def assemble(home: Home, settings: Settings) -> Parts:
@@ -85,7 +87,9 @@ def assemble(home: Home, settings: Settings) -> Parts:
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
     )
-    return Parts(mind, _steps(mind, models), {**VERBS, **make_model_verbs(models)})
+    examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
+    verbs = {**VERBS, **make_model_verbs(models, examiner)}
+    return Parts(mind, _steps(mind, models), verbs, examiner)
 
 
 def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:

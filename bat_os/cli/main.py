@@ -155,7 +155,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     doors = make_endpoints(home, settings)
     parts = assemble(home, settings)
     journal = Journal(home.path / "metacognition.jsonl")
-    kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs)
+    kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs, parts.examiner)
     _stop_on_signals(kernel)
     if supervised:
         _stop_when_stdin_closes(kernel)

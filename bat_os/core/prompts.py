@@ -29,6 +29,11 @@ STOP: Final = r"\n(?=[^\s)\]}])|\n?```"
 # The same in ASCII as plain strings, for a library that takes no expressions: a text ends at the
 # first of them exactly where STOP first matches.
 STOP_STRINGS: Final = ("```", *(f"\n{c}" for c in string.printable if re.match(STOP, f"\n{c}")))
+# Where nothing is forced, the answer ends behind the block that was asked for.
+FENCE_STOP: Final = r"\n```[ \t]*\n"
+_BLOCK: Final = re.compile(
+    r"^```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:^```|\Z)", re.DOTALL | re.MULTILINE
+)
 _SHOTS: Final = (
     (
         "Join the words with a dash.",
@@ -79,7 +84,9 @@ def ask_plan(brief: Brief, system: str, *, whole: bool) -> Prompt:
     return Prompt(tuple(messages))
 
 
-def ask_method(brief: Brief, system: str, shots: Sequence[tuple[str, str]] | None) -> Prompt:
+def ask_method(
+    brief: Brief, system: str, shots: Sequence[tuple[str, str]] | None, *, forced: bool = True
+) -> Prompt:
     """Return the question for one candidate.
 
     Args:
@@ -87,17 +94,45 @@ def ask_method(brief: Brief, system: str, shots: Sequence[tuple[str, str]] | Non
         system: The persona's system prompt.
         shots: (wish, source) pairs shown before the question; None asks plainly, and an
             empty sequence shows the built-in ones.
+        forced: The answer begins inside the function. Else the form is only asked for, the model
+            may add helpers, and the answer is drawn up to FENCE_STOP.
     """
     messages = [("system", system)]
     for wish, source in () if shots is None else (shots or _SHOTS):
         messages += [("user", _order(wish)), ("assistant", f"```python\n{source}\n```")]
-    messages.append(("user", _order(goal(brief))))
-    return Prompt(tuple(messages), f"```python\n{_opening(brief)}")
+    if forced:
+        messages.append(("user", _order(goal(brief))))
+        return Prompt(tuple(messages), f"```python\n{_opening(brief)}")
+    messages.append(("user", f"{_order(goal(brief))}\n{_ask_form(brief)}"))
+    return Prompt(tuple(messages))
 
 
-def read_method(brief: Brief, text: str) -> str:
-    """Return the source of a candidate: the forced opening and the model's body."""
-    return f"{_opening(brief)}{text.rstrip()}\n"
+def ask_again(prompt: Prompt, brief: Brief, source: str, problem: str) -> Prompt:
+    """Return the question for a candidate in place of ``source``, which failed as ``problem``."""
+    tried = ("assistant", f"```python\n{source.rstrip()}\n```")
+    error = f"That is not right: {problem}\nWrite the corrected method. {_ask_form(brief)}"
+    return Prompt((*prompt.messages, tried, ("user", error)), prompt.prefill)
+
+
+def read_method(brief: Brief, text: str, stop: str = STOP) -> str:
+    """Return the source of a candidate.
+
+    That is the forced opening and the model's body; or, drawn up to FENCE_STOP, what the block
+    holds, and all of the text where it has none.
+    """
+    if stop != FENCE_STOP:
+        return f"{_opening(brief)}{text.rstrip()}\n"
+    return f"{(read_block(text) or text).strip()}\n"
+
+
+def read_block(text: str) -> str:
+    r"""Return what the first fenced block of Python holds; "" if there is none.
+
+    >>> read_block("Here it is:\n```python\ndef f(self):\n    return 1")
+    'def f(self):\n    return 1'
+    """
+    block = _BLOCK.search(text)
+    return block[1] if block else ""
 
 
 def _opening(brief: Brief) -> str:
@@ -110,6 +145,48 @@ def _ask_plan(task: str) -> str:
 
 def _order(wish: str) -> str:
     return f"Write a short Python method. {wish} Return the result."
+
+
+def _ask_form(brief: Brief) -> str:
+    return f"Answer with one block of Python between ``` fences, with `{signature(brief)}` in it."
+
+
+ANSWERS: Final = ("yes", "no", "ask")  # ``ask``: only the person can say
+SAME_SCHEMA: Final = object_schema(answer={"enum": list(ANSWERS)})
+_SAME: Final = (
+    ("Sort the names by length.", "Order names from short to long.", "yes"),
+    ("Convert miles to kilometres.", "Convert kilometres to miles.", "no"),
+    ("Round the price.", "Round the price up.", "no"),
+    ("Tidy the list.", "Remove duplicates from the list.", "ask"),
+)
+
+
+def ask_same(one: str, other: str, system: str) -> Prompt:
+    """Return the question whether two requests are one; the answer is read by ``read_same``."""
+    messages = [("system", system)]
+    for first, second, answer in _SAME:
+        shown = json.dumps({"answer": answer})
+        messages += [("user", _ask_same(first, second)), ("assistant", shown)]
+    return Prompt((*messages, ("user", _ask_same(one, other))))
+
+
+class _SameAnswer(Record, frozen=True, forbid_unknown_fields=False):
+    answer: Literal["yes", "no", "ask"]
+
+
+def read_same(text: str) -> str:
+    """Return one of ANSWERS; ``ask`` if the model's answer cannot be read."""
+    try:
+        return parse_json(text, _SameAnswer, ModelOutputError, "the answer").answer
+    except ModelOutputError:
+        return "ask"
+
+
+def _ask_same(one: str, other: str) -> str:
+    return (
+        f"First: {one}\nSecond: {other}\nDoes one and the same method serve both, with the same "
+        "result? yes, no, or ask where only the person can say; as JSON."
+    )
 
 
 MAX_QUERIES: Final = 3

@@ -10,7 +10,8 @@ from bat_os.core.fields import Field, Verb
 LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 _MODEL: Final = Field("name", "text", "name of the model in the image", required=True)
 _MODELS: Final = (
-    "profile models:[name state?] unused:texts budget:count used:count lost:count waiting:count"
+    "profile models:[name state? abilities?:list] exam?:map unused:texts budget:count used:count "
+    "lost:count waiting:count"
 )
 _PROFILES: Final = (
     "profiles?:[name ok:flag reasons:texts purpose models:texts conditions:texts] best? "
@@ -86,15 +87,16 @@ SYSTEM_VERBS: Final = (
     Verb("models", "list the models, or change which there are", (
         Field("action", "text",
               "choose [NAME]: what the personas think with; fit: which profiles suit this "
-              "machine; add NAME SOURCE; remove, pin, unpin NAME",
+              "machine; add NAME SOURCE; remove, pin, unpin NAME; exam NAME: measure what it can "
+              "do; cancel NAME: end that",
               "action?", place="client", shown="ACTION",
-              choices=("", "choose", "fit", "add", "remove", "pin", "unpin")),
+              choices=("", "choose", "fit", "add", "remove", "pin", "unpin", "exam", "cancel")),
         replace(_MODEL, word="name?", required=False, place="client"),
         Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME", "source?",
               place="client")),
         reply=_MODELS,
-        prints="profile? name? models?:[name state?] unused?:texts budget?:count used?:count "
-               f"lost?:count waiting?:count {_PROFILES}",
+        prints="profile? name? models?:[name state? abilities?:list] exam?:map unused?:texts "
+               f"budget?:count used?:count lost?:count waiting?:count {_PROFILES}",
         note="`models`: what is stored, where each is, its size and use; `unused`: how to free the "
              "space of what the profile does not use; `gpu` has the same figures, if there is one.",
         examples=("", "choose", "choose cpu", "fit", "add Qwen2.5-0.5B ~/models/qwen",
@@ -105,11 +107,17 @@ SYSTEM_VERBS: Final = (
         Field("source", "text", "folder, GGUF file, hub id, `package:NAME`")),
         note="An `event` with `text` per step; the answer is what is known of the model.",
         on="wire"),
-    Verb("models.cancel", "end an intake that this session began", (
+    Verb("models.exam", "measure what a model can do, again if need be", (
+        _MODEL,),
+        reply="exam:map",
+        note="It runs in the background and gives way to everything else; `models` shows how far "
+             "it has come, and the figures.",
+        on="wire"),
+    Verb("models.cancel", "end an intake that this session began, or an exam", (
         _MODEL,),
         reply="cancelled:flag",
-        note="Its asker gets `CANCELLED`. No half model is there, and what was fetched for it "
-             "is removed.",
+        note="Who asked for the intake gets `CANCELLED`. No half model is there, and what was "
+             "fetched for it is removed.",
         on="wire"),
     Verb("models.remove", "remove a model and its adapters", (
         _MODEL,),

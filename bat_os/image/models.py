@@ -38,6 +38,7 @@ KINDS: Final = ("transformers", "gguf", "adapter", "embedder")
 ADAPTER_FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
 _TRIES: Final = 3
+ABILITIES: Final = "abilities"  # in the root: key -> figures
 
 
 async def ingest_folder(
@@ -260,6 +261,29 @@ async def remove_model(
     if links is not None:
         await asyncio.to_thread(_remove_links, links, name)
     return removed
+
+
+async def read_abilities(image: ImageStore) -> dict[str, dict[str, Any]]:
+    """Return what exams found out, by the key of ``keep_ability``."""
+    return await image.transact(
+        lambda root: {key: dict(entry) for key, entry in root.get(ABILITIES, {}).items()},
+        note="read abilities",
+    )
+
+
+async def keep_ability(image: ImageStore, key: str, entry: Mapping[str, Any]) -> None:
+    """Store what an exam found out, plain data, in place of what an earlier one did.
+
+    The key names model and adapter by their digests: a model that is stored again under its name
+    keeps its figures, and another one under that name has none.
+    """
+    known = dict(entry)
+    values.check(known, where="the figures of an exam")
+
+    def work(root: MutableMapping[str, Any]) -> None:
+        tree_of(root, ABILITIES)[key] = known
+
+    await image.transact(work, note="keep the figures of an exam")
 
 
 def remove_strays(root: MutableMapping[str, Any]) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from bat_os.core.ability import UNKNOWN, Ability
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -37,3 +39,9 @@ class KernelContext:
     guardian: PersistenceGuardian  # what refuses bad source
     personas: Mapping[str, Persona]  # by name
     options: Settings  # the owner's settings
+    # what the model of each persona can do; filled when that is known
+    abilities: dict[str, Ability] = field(default_factory=dict)
+
+    def ability_of(self, persona: str) -> Ability:
+        """Return what the persona's model can do, as far as that was measured."""
+        return self.abilities.get(persona, UNKNOWN)

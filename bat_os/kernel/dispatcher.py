@@ -74,6 +74,7 @@ class Dispatcher:
         self.about = about
         self._pong = {"boot": about()["boot"]}
         self.stop = stop
+        self.last_message = time.monotonic()  # when somebody wanted something of an object
         self._turns = FairGate(TURNS)
         self._intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -107,6 +108,7 @@ class Dispatcher:
             ) from None
 
     async def _send(self, request: Request, send: Send) -> Reply:
+        self.last_message = time.monotonic()
         brief = checked(request.brief())
         if "at" in request.body:  # as it was then: nothing is changed, and nothing learned
             return await self._run(send_at, request, send)
@@ -174,6 +176,7 @@ class Dispatcher:
         return await self._accept(request, checked(request.brief()), send)
 
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
+        self.last_message = time.monotonic()
         record = await self._intake.accept(brief, request.session, request.key)
         if not request.plain:
             body = {"brief_id": record.id, "position": self.scheduler.queued}

@@ -22,6 +22,7 @@ from bat_os.image.awakening import awaken
 from bat_os.image.files.storage import when_lost
 from bat_os.image.history.marks import keep_flushing
 from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.listeners import Endpoint, start_authenticator
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
@@ -62,6 +63,7 @@ class Kernel:
         journal: Gets every event of every mission; may count those that it ``dropped``.
         verbs: Requests besides messages, by name.
         wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
+        examiner: Measures what the models can do, while nothing else is wanted.
     """
 
     wants_restart = False
@@ -73,16 +75,19 @@ class Kernel:
         steps: Sequence[Step],
         journal: Callable[[Mapping[str, Any]], None],
         verbs: Mapping[str, Handler] = VERBS,
+        examiner: Examiner | None = None,
     ) -> None:
         self.context = context
         self.endpoints = [Endpoint(*endpoint) for endpoint in endpoints]
         self.steps = steps
         self.verbs = verbs
+        self.examiner = examiner or Examiner(context)
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
         self._stop = asyncio.Event()
+        self._awake = asyncio.Event()
         self._awakening = "waking up"
         self._problem = ""
         self._image_id = ""
@@ -125,11 +130,13 @@ class Kernel:
                     "remote": [s.address for s in servers if s.endpoint.curve is not None],
                 }
             )
+            self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
                 asyncio.create_task(keep_flushing(image), name="count uses"),
                 asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
+                asyncio.create_task(self._examine(), name="examine the models"),
             ]
             await self._stop.wait()
             log.info("shutting down")
@@ -207,8 +214,22 @@ class Kernel:
                 log.exception("awakening")
                 fault = "preparing the models failed; the daemon's log has the details"
                 self._problem = self._problem or fault
+        try:
+            await self.examiner.recall()
+        except BatError as error:
+            log.warning("what the models can do is not known: %s", error)
         self._awakening = ""
         self._scheduler.open()
+        self._awake.set()
+
+    async def _examine(self) -> None:
+        await self._awake.wait()
+        await self.examiner.keep()
+
+    def _is_quiet(self, dispatcher: Dispatcher, seconds: float) -> bool:
+        """Return True if no mission runs, no model is waited for, and no message came lately."""
+        is_wanted = self._scheduler.queued or self.context.roster.waiting
+        return not is_wanted and time.monotonic() - dispatcher.last_message >= seconds
 
     def _report(self, text: str) -> None:
         if text != self._awakening:

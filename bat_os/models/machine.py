@@ -110,6 +110,12 @@ def _time_copy(source: Any, target: Any) -> float:
     return max(time.perf_counter() - started, 1e-6)
 
 
+def is_on_mains() -> bool:
+    """Return False for a laptop that runs on its battery."""
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return battery is None or battery.power_plugged is not False
+
+
 def has_cuda_gpu() -> bool:
     """Return whether there is a GPU that the installed torch may be able to use."""
     return _torch_has_cuda() and find_gpu()[0] > 0

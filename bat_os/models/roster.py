@@ -150,6 +150,15 @@ class Roster:
             log.warning("model %s has no adapter %s and goes without it", model.name, name)
         return ""
 
+    def is_remote(self, model: str) -> bool:
+        """Return True if a server thinks."""
+        return self._memory.get(model).is_remote
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a model."""
+        return len(self._waiting)
+
     def digest_of(self, persona: str) -> str:
         """Return the SHA-256 of the persona's model; "" before that is known."""
         return self._model(persona).engine.digest

@@ -327,6 +327,21 @@ def test_the_table_says_where_each_model_is_and_which_memory_is_used(capsys):
     assert "GPU memory for models: 7.0 GB, used: 5.0 GB" in told.err
 
 
+def test_the_table_shows_abilities_and_how_far_an_exam_has_come(capsys):
+    known = {"adapter": "", "writes": 0.45, "judges": 0.0, "tests": None}
+    exam = {"name": "small", "part": "writes", "parts": 5, "done": 12, "of": 60}
+    body = {"profile": "tiny", "models": [{"name": "small", "abilities": [known]}], "exam": exam}
+    COMMANDS["models"].show(body, Screen(plain=True))
+    told = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in told.out.splitlines()]
+
+    assert "ABILITY OF THROUGH WRITES JUDGES TESTS PLANS FORM TOOLS" in lines
+    assert "small - 45% 0% - - - -" in lines
+    assert "exam running: small, writes: 12 of 60" in told.err
+    COMMANDS["models"].show({"exam": {"waiting": ["small"]}}, Screen(plain=True))
+    assert "exams that wait: small" in capsys.readouterr().err
+
+
 def test_a_kernel_is_put_together_without_the_heavy_libraries():
     told = subprocess.run(
         [sys.executable, "-c", LIGHT],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.show import choice
 from bat_os.cli.show.command import Command
+from bat_os.core.ability import Ability
 from bat_os.errors import ArgumentsError
 from bat_os.models.machine import look_at_machine, read_book
 from bat_os.models.profiles import choose, fit, show_size
@@ -55,6 +57,8 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         _show_fit(body, screen)
     elif "chosen" in body or "offers" in body:
         choice.show(body, screen)
+    elif "exam" in body and "models" not in body:
+        screen.note(f"{_exam(body['exam'])}; batos models shows how far it has come")
     elif "models" not in body:
         screen.answer(", ".join(f"{key}: {value}" for key, value in body.items()))
     else:
@@ -82,12 +86,37 @@ def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     screen.table(rows, heads)
     if "profile" not in body:  # of the past
         return
+    _show_abilities(body, screen)
     purses = {"memory": body, "GPU memory": body.get("gpu") or {}}
     parts = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
             for name, purse in purses.items() if purse.get("budget")]  # fmt: skip
     screen.note("; ".join([f"profile {body['profile']}", *parts]))
     for line in body.get("unused", ()):
         screen.note(line)
+
+
+def _show_abilities(body: Mapping[str, Any], screen: Screen) -> None:
+    names = [field.name for field in fields(Ability)]
+    rows = [
+        (model["name"], known["adapter"] or "-", *(_percent(known.get(name)) for name in names))
+        for model in body["models"]
+        for known in model.get("abilities", ())
+    ]
+    if rows:
+        screen.answer("")
+        screen.table(rows, ("ABILITY OF", "THROUGH", *map(str.upper, names)))
+    if exam := body.get("exam"):
+        screen.note(_exam(exam))
+
+
+def _exam(exam: Mapping[str, Any]) -> str:
+    if "part" not in exam:
+        return f"exams that wait: {', '.join(exam['waiting'])}" if exam else "no exam"
+    return f"exam running: {exam['name']}, {exam['part']}: {exam['done']} of {exam['of']}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
 
 
 def _where(model: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The verbs ``models``, ``models.add``, ``cancel``, ``remove``, ``pin`` and ``unpin``."""
+"""The verbs ``models``, ``models.add``, ``cancel``, ``exam``, ``remove``, ``pin``, ``unpin``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.kernel.exam.examiner import Examiner
     from bat_os.models.roster import Roster
 
 
@@ -74,14 +75,30 @@ class _Intakes:
         return {"cancelled": task.cancelled()}
 
 
-def make_model_verbs(models: ModelStore) -> Mapping[str, Handler]:
+def make_model_verbs(models: ModelStore, examiner: Examiner) -> Mapping[str, Handler]:
     """Return the verbs on these models."""
     intakes = _Intakes(models)
+
+    async def show_now() -> dict[str, Any]:
+        listed = await models.list()
+        rows = [row | {"abilities": examiner.figures(row["name"])} for row in listed["models"]]
+        return listed | {"models": rows, "exam": examiner.facts()}
 
     async def show(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         if isinstance(mind.image, PastImage):  # where a model is in memory is of the present
             return {"models": await list_models(mind.image)}
-        return await models.list()
+        return await show_now()
+
+    async def examine(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+        return {"exam": examiner.start(request.body["name"])}
+
+    async def cancel(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+        ended = await intakes.cancel(mind, request, say)
+        return (
+            ended
+            if ended["cancelled"]
+            else {"cancelled": await examiner.cancel(request.body["name"])}
+        )
 
     async def remove(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         return await models.remove(request.body["name"])
@@ -89,14 +106,15 @@ def make_model_verbs(models: ModelStore) -> Mapping[str, Handler]:
     def setting(change: Callable[[str], None]) -> Handler:
         async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
             change(request.body["name"])
-            return await models.list()
+            return await show_now()
 
         return run
 
     return {
         "models": in_time("models", show),
         "models.add": intakes.add,
-        "models.cancel": intakes.cancel,
+        "models.cancel": cancel,
+        "models.exam": examine,
         "models.remove": remove,
         "models.pin": setting(models.roster.pin),
         "models.unpin": setting(models.roster.unpin),

@@ -1,0 +1,161 @@
+"""bat_os.kernel.exam.examiner: when an exam is held, what ends it, and what is left of it."""
+
+import asyncio
+import json
+
+import pytest
+import pytest_asyncio
+
+from bat_os.core.ability import Ability
+from bat_os.engines.scripted import ScriptedEngine
+from bat_os.image.models import keep_ability, read_abilities
+from bat_os.kernel.exam import examiner as module
+from bat_os.kernel.exam.examiner import Examiner, read_shipped
+from bat_os.kernel.exam.sitting import read_paper
+from tests.kernel.exam.minds import able
+from tests.kernel.minds import TINY, make_mind
+from tests.kernels import ANSWERS, KernelProcess, write_script
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+MODEL = TINY.personas["ALFRED"].model
+SMALL = read_paper()
+SMALL = type(SMALL)(SMALL.tasks[:10], SMALL.pairs[:8], SMALL.texts[:4])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hold(image, cell, monkeypatch):
+    """Return a function that starts an examiner on a scripted model, with a short exam."""
+    monkeypatch.setattr(module, "read_paper", lambda: SMALL)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
+    tasks = []
+
+    async def start(script=able, **options):
+        mind = make_mind(image, cell, script, gate=options.pop("gate", None))
+        examiner = Examiner(mind, **options)
+        await examiner.recall()
+        tasks.append(asyncio.create_task(examiner.keep()))
+        return examiner, mind
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition):
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - what ends it has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_an_asked_exam_ends_in_the_image_and_in_what_the_steps_ask(hold, image):
+    examiner, mind = await hold()
+    assert not mind.ability_of("ALFRED").is_formed
+    examiner.start(MODEL)
+    await until(lambda: examiner.figures(MODEL))
+
+    [entry] = (await read_abilities(image)).values()
+    assert (entry["model"], entry["writes"], entry["judges"]) == (MODEL, 1.0, 1.0)
+    assert mind.ability_of("BRICK") == mind.ability_of("ALFRED") == Ability.from_plain(entry)
+    assert mind.ability_of("ALFRED").is_formed
+    assert examiner.facts() == {}
+
+
+async def test_figures_of_the_image_are_known_at_once_and_no_exam_is_held(hold, image):
+    key = ScriptedEngine([]).digest
+    await keep_ability(image, key, {"model": MODEL, "adapter": "", "writes": 0.7})
+    examiner, mind = await hold(unasked=True)
+
+    assert mind.ability_of("ROBIN").repairs == 2
+    assert await examiner._next() is None
+
+
+async def test_a_model_without_figures_is_examined_unasked_but_not_on_battery(hold, monkeypatch):
+    monkeypatch.setattr(module, "is_on_mains", lambda: False)
+    examiner, _ = await hold(unasked=True)
+    assert await examiner._next() is None
+    monkeypatch.setattr(module, "is_on_mains", lambda: True)
+    one = await examiner._next()
+    assert (one.model, one.persona) == (MODEL, next(iter(TINY.personas)))
+    examiner.is_quiet = lambda _seconds: False
+    assert await examiner._next() is None
+
+
+async def test_nothing_is_drawn_while_something_else_is_wanted_and_a_batch_is_dropped_for_it(hold):
+    gate, wanted = asyncio.Event(), []
+    examiner, mind = await hold(gate=gate)
+    engine = mind.roster._memory.models[MODEL].engine
+    examiner.is_quiet = lambda _seconds: not wanted
+    examiner.start(MODEL)
+    await until(lambda: len(engine.prompts) == 1)  # it draws, and the gate holds it
+    wanted.append("a message")
+    await until(lambda: mind.roster.stats()["models"][0]["in_use"] == 0)
+    gate.set()
+    await asyncio.sleep(0.1)
+    assert (len(engine.prompts), examiner.facts()["done"]) == (1, 0)
+    wanted.clear()
+    await until(lambda: examiner.figures(MODEL))
+    assert examiner.figures(MODEL)[0]["writes"] == 1.0
+
+
+async def test_a_cancelled_exam_leaves_no_figures_and_does_not_begin_again_unasked(hold, image):
+    gate = asyncio.Event()
+    examiner, mind = await hold(gate=gate)
+    examiner.start(MODEL)
+    await until(lambda: "part" in examiner.facts())
+    assert examiner.facts() == {"name": MODEL, "part": "form", "parts": 5, "done": 0, "of": 10}
+    assert await examiner.cancel(MODEL)
+    assert not await examiner.cancel(MODEL)
+
+    assert examiner.figures(MODEL) == []
+    assert mind.ability_of("ALFRED") == Ability()
+    later = Examiner(mind, unasked=True)
+    await later.recall()
+    assert await later._next() is None
+    gate.set()
+    examiner.start(MODEL)
+    await until(lambda: examiner.figures(MODEL))
+
+
+async def asked(client, condition):
+    """Ask for the models until they are as wanted."""
+    async with asyncio.timeout(120):
+        while not condition(listed := await client.request("models")):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+        return listed
+
+
+def answers(tmp_path):
+    """Return a script file by which the exam takes a while and ends badly."""
+    return write_script(tmp_path / "script.jsonl", ANSWERS)
+
+
+async def test_a_kernel_that_is_killed_in_an_exam_has_nothing_half_and_shows_it_all_later(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    kernel = KernelProcess(home, answers(tmp_path)).start()
+    try:
+        await kernel.until_ready()
+        async with kernel.client() as client:
+            await client.request("models.exam", body={"name": MODEL})
+            await asked(client, lambda listed: listed["exam"].get("done"))
+            known = await client.request("send", target="genesis_obj", selector="give_seven")
+            assert known["result"] == 7
+        kernel.kill()
+        kernel.start()
+        await kernel.until_ready()
+        async with kernel.client() as client:
+            listed = await client.request("models")
+            assert (listed["exam"], [row["abilities"] for row in listed["models"]]) == ({}, [[]])
+            await client.request("models.exam", body={"name": MODEL})
+            listed = await asked(client, lambda listed: listed["models"][0]["abilities"])
+        assert listed["models"][0]["abilities"][0]["form"] == 0.0
+        json.dumps(listed)
+    finally:
+        kernel.stop()
+
+
+async def test_the_shipped_figures_can_be_read():
+    for key, entry in read_shipped().items():
+        assert len(key.split("+")[0]) == 64
+        assert Ability.from_plain(entry).writes is not None
