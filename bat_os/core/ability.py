@@ -41,6 +41,14 @@ class Agreement:
     # With so few written candidates, the same answer to other arguments counts as well.
     strict_up_to: int = 0
 
+    def votes(self, written: int) -> float:
+        """Return how many votes of so many written candidates are enough."""
+        return max(self.share * written, 1)
+
+    def is_strict(self, written: int) -> bool:
+        """Return True if so few have to answer other arguments alike, too."""
+        return 0 < written <= self.strict_up_to
+
 
 # Of eight candidates five: measured, six of seven such methods were right (docs/benchmarks.md).
 USUAL: Final = Agreement(5 / 8)

@@ -1,7 +1,7 @@
 """Verdicts on candidates in, the one to keep out.
 
 Examples and tests decide first: a method that reproduces all of them is *verified*. If the caller
-gave none, the answers vote by meaning, and a winner with at least ENOUGH of the votes is
+gave none, the answers vote by meaning, and a winner with enough of the votes (``Agreement``) is
 *provisional*: no person has confirmed it. With fewer votes the right answer is unknown, and the
 caller is asked for an example. A known function that was written for a wish like this one has more
 than one vote; a candidate that is in doubt has none.
@@ -16,12 +16,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.ability import USUAL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from bat_os.core.ability import Agreement
+
 PREVIEW: Final = 120
-# Of eight candidates five: measured, six of seven such methods were right (docs/benchmarks.md).
-ENOUGH: Final = 5 / 8
 RIVALS: Final = 2
 MENDED: Final = "mended by example"  # the fix-up that changes a candidate until it fits
 _NOW_SECONDS: Final = 60
@@ -77,7 +79,7 @@ class Choice:
     rivals: tuple[Verdict, ...] = ()
 
 
-def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
+def choose(verdicts: tuple[Verdict, ...], examples: int, agreement: Agreement = USUAL) -> Choice:
     """Return the best candidate of a batch; earlier ones win ties."""
     if not examples:  # words alone do not show that a function for another wish serves
         verdicts = tuple(
@@ -99,7 +101,10 @@ def choose(verdicts: tuple[Verdict, ...], examples: int) -> Choice:
         return _choose_by_examples(ranked, counted, examples)
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
-    if best.votes < max(ENOUGH * written, 1):
+    if agreement.is_strict(written) and best.agree and best.same_on_probes < best.agree:
+        reason = f"{reason}, but not for other arguments"
+        return Choice(None, "unsure", reason, counted, ranked[:RIVALS])
+    if best.votes < agreement.votes(written):
         rivals = sorted(ranked, key=lambda v: -v.votes / (1 + v.returns_argument))
         doubts = "; ".join(_most_common(v.doubt for v in usable))
         reason = f"only {reason}" if best.votes else f"all are in doubt: {doubts}"

@@ -46,8 +46,10 @@ class Settings:
         profile: Which models the personas use: a name of ``profiles.toml``.
         plan: ``none``: what is looked up is the wish itself; ``fixed``: BRICK names queries;
             ``written``: it also plans temperature, number of candidates and a system prompt, and
-            that plan is followed.
-        tests: ``none``, or ``written``: where no example is given, a persona writes tests.
+            that plan is followed. ``auto``: as ``fixed`` where the model's queries were measured
+            to find more, else as ``none``.
+        tests: ``written``: where no example is given, a persona writes tests; ``none``; or
+            ``auto``: where its model was measured to write good ones.
         approve: A method that a model wrote waits for the Architect's yes before it answers.
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
@@ -66,8 +68,8 @@ class Settings:
     script: str = ""
     cell: Literal["auto", "zygote", "monty"] = "auto"
     profile: str = "tiny"
-    plan: Literal["none", "fixed", "written"] = "none"
-    tests: Literal["none", "written"] = "none"
+    plan: Literal["auto", "none", "fixed", "written"] = "auto"
+    tests: Literal["auto", "none", "written"] = "auto"
     approve: bool = False
     candidates: Annotated[int, number(1, 32)] = 8
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0

@@ -16,8 +16,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.ability import USUAL
 from bat_os.core.brief import goal, signature
-from bat_os.core.choosing import ENOUGH, RIVALS
+from bat_os.core.choosing import RIVALS
 from bat_os.core.prompts import Prompt
 from bat_os.core.schema import Record, convert, object_schema, parse_json
 from bat_os.core.values import check
@@ -26,6 +27,7 @@ from bat_os.errors import ModelOutputError, NotPlainError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bat_os.core.ability import Agreement
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice, Verdict
     from bat_os.core.personas import Limits
@@ -99,7 +101,7 @@ def find_strong(passed: Sequence[frozenset[int]], drafts: frozenset[int]) -> lis
     return [number for number, those in enumerate(passed) if those & drafts and drafts - those]
 
 
-def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
+def weigh(choice: Choice, passed: Sequence[frozenset[int]], agreement: Agreement = USUAL) -> Choice:
     """Return the choice after written tests; see the table at the top."""
     if not passed:
         return choice
@@ -125,7 +127,7 @@ def weigh(choice: Choice, passed: Sequence[frozenset[int]]) -> Choice:
         return replace(choice, reason=f"{choice.reason}; fails a written test")
     written = sum(not verdict.known for verdict in choice.verdicts)
     support = len({verdict.draft for verdict in with_it if not verdict.known})
-    status = "verified" if support >= max(ENOUGH * written, 1) else choice.status
+    status = "verified" if support >= agreement.votes(written) else choice.status
     reason = f"{choice.reason}; passes {tests}"
     return replace(choice, chosen=with_it[0], status=status, reason=reason)
 

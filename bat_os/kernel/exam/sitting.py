@@ -38,6 +38,7 @@ from bat_os.core.values import Ref
 from bat_os.errors import CellError, ModelOutputError, NotUnderstoodError, ProtocolError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
+from bat_os.kernel.learning.target import SAME_TOKENS
 from bat_os.method.fixups import apply_fixups
 from bat_os.ports import Call, ObjectView
 
@@ -57,7 +58,6 @@ BATCH: Final = 8
 # its figure is unknown.
 SECONDS: Final = 1800.0
 FREE_TOKENS: Final = 160  # of an answer that is not forced: the methods are short
-SAME_TOKENS: Final = 16
 FOUND: Final = 3  # passages among which the right one has to be
 TRY_SECONDS: Final = 1.0
 

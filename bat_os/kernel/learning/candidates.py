@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import packet as talk
 from bat_os.core.brief import goal, literals
+from bat_os.core.choosing import preview
 from bat_os.core.digest import digest
 from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
 from bat_os.core.packet import CognitiveStatePacket, Stage
-from bat_os.core.prompts import STOP, Plan, ask_method, read_method
+from bat_os.core.prompts import FENCE_STOP, STOP, Plan, ask_again, ask_method, read_method
 from bat_os.errors import ModelOutputError
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
@@ -54,6 +55,7 @@ TRIALS: Final = 240
 ENOUGH: Final = 3
 STAGE_SECONDS: Final = 60.0  # for one stage of a cascade, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
+FREE_TOKENS: Final = 400  # of a method with its helpers, where no form is forced
 _FENCE: Final = "```python\n"  # for the model, not for people who watch
 
 
@@ -131,17 +133,41 @@ class Synthesis:
         persona, limits = self.target.persona, self._context.profile.limits
         system = self._context.personas[persona].system_prompt
         system = f"{system} {self._plan.system}".rstrip() + self._without()
-        count = self._plan.candidates or self._context.options.candidates
-        own = self._context.profile.personas[persona].sampling
+        ability = self._context.ability_of(persona)
+        count = self._plan.candidates or ability.draws(self._context.options.candidates)
+        own, forced = self._context.profile.personas[persona].sampling, not ability.is_formed
         likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
+        if not forced:
+            likely = replace(likely, stop=FENCE_STOP, max_tokens=max(own.max_tokens, FREE_TOKENS))
         varied = replace(likely, temperature=self._plan.temperature or own.temperature)
+        plain = ask_method(self._brief, system, None, forced=forced)
+        if ability.repairs and (refused := self._refused()):
+            again = [ask_again(plain, self._brief, *one) for one in refused]
+            return [Batch([again[n % len(again)] for n in range(count)], varied)]
         if _was_written(self._record.mission):
             shots = [(known.wish, known.source) for known in similar if known.pure]
-            shown = ask_method(self._brief, system, shots[: limits.shots])
+            shown = ask_method(self._brief, system, shots[: limits.shots], forced=forced)
             return [Batch([shown] * count, varied, adapted=False)]
-        plain = ask_method(self._brief, system, None)
         batches = [Batch([plain], likely), Batch([plain] * (count - 1), varied)]
         return [batch for batch in batches if batch.prompts]
+
+    def _refused(self) -> list[tuple[str, str]]:
+        """Return (source, what is wrong with it) of what the model wrote in the last round.
+
+        Nothing where candidates only disagree: then none of them is known to be wrong.
+        """
+        rejected = self._record.mission.last(MethodRejected)
+        examples = self.target.examples
+        written = [v for v in rejected.verdicts if not v["known"]] if rejected else []
+        wrong = [v for v in written if v["problem"] or v["passed"] < len(examples)]
+        if len(wrong) < len(written):
+            return []
+        wanted = "; ".join(
+            f"{self._brief.selector}{tuple(one['args'])} is {preview(one['result'])}"
+            for one in examples[:3]
+        )
+        said = {v["source"]: v["problem"] or f"it does not give that {wanted}" for v in wrong}
+        return [*said.items()]
 
     def _without(self) -> str:
         """Return what the cell's Python lacks, for the writer; "" if it lacks nothing.

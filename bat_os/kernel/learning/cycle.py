@@ -320,7 +320,8 @@ def is_planned(context: KernelContext) -> bool:
 
     Measured, the queries of a small model find no more than the wish does.
     """
-    return context.options.plan != "none"
+    plan = context.options.plan
+    return context.ability_of("BRICK").plans_ahead if plan == "auto" else plan != "none"
 
 
 def _rejected(target: Target, reason: str, verdicts: Any, **spent: int) -> Outcome:

@@ -30,7 +30,7 @@ from bat_os.core.choosing import (
 )
 from bat_os.core.digest import digest
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
-from bat_os.core.prompts import read_method
+from bat_os.core.prompts import STOP, read_method
 from bat_os.core.values import to_wire
 from bat_os.errors import NotFoundError, TransitionError
 from bat_os.failpoints import cross
@@ -42,6 +42,7 @@ from bat_os.kernel.learning.trial import (
     ITS_FAULT,
     SEED,
     SHORT_SECONDS,
+    are_tests_written,
     mend,
     tells_enough,
     try_examples,
@@ -150,6 +151,7 @@ class Validation:
         self._brief = record.mission.brief
         self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
+        self._ability = context.ability_of(target.persona)
         self.tested: Tested | None = None  # what became of written tests, once there are any
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
 
@@ -160,18 +162,20 @@ class Validation:
             CellUnavailableError: No learned code can run on this machine.
         """
         verdicts = await self._judge_all()
-        choice = choose(tuple(verdicts), len(self._examples))
+        agreement = self._ability.agreement
+        choice = choose(tuple(verdicts), len(self._examples), agreement)
         if self._examples and choice.chosen is None:
-            choice = choose(tuple(await self._mended(verdicts)), len(self._examples))
-        if self._context.options.tests == "written" and not self._examples:
-            now = self._now.timestamp()
-            self.tested = await weigh_by_tests(self._context, self._brief, choice, now)
+            choice = choose(tuple(await self._mended(verdicts)), len(self._examples), agreement)
+        if are_tests_written(self._context) and not self._examples:
+            self.tested = await weigh_by_tests(
+                self._context, self._brief, choice, self._now.timestamp(), agreement
+            )
             choice = self.tested.choice
         return choice
 
     async def settles(self) -> bool:
         """Return True if the candidates, known functions, decide: then no model has to write."""
-        tested = self._context.options.tests == "written" and not self._examples
+        tested = are_tests_written(self._context) and not self._examples
         if self._brief.mode or tested or not self._drafts:
             return False
         telling = tells_enough(self._examples)
@@ -181,24 +185,26 @@ class Validation:
         verdicts: list[Verdict] = []
         judged: dict[str, Verdict] = {}
         for number, draft in enumerate(self._drafts):
-            source, fixups = apply_fixups(
-                draft.source or read_method(self._brief, draft.text),
-                self._brief.selector,
-                self._target.slots,
-                self._target.selectors,
-            )
-            if source not in judged:
-                judged[source] = await self._judge_one(Verdict(number, source, fixups))
-            verdicts.append(
-                replace(
-                    judged[source],
-                    draft=number,
-                    fixups=fixups,
-                    known=draft.known,
-                    weight=draft.weight,
-                )
-            )
+            stop = str((draft.sampling or {}).get("stop", STOP))
+            text = draft.source or read_method(self._brief, draft.text, stop)
+            verdict = await self._judge_text(text, judged)
+            verdicts.append(replace(verdict, draft=number, known=draft.known, weight=draft.weight))
         return verdicts
+
+    async def _judge_text(self, text: str, judged: dict[str, Verdict]) -> Verdict:
+        """Return the verdict on a draft after fix-ups; an able model's draft is tried without."""
+        brief, target = self._brief, self._target
+        if self._ability.fixes_late:
+            verdict = await self._judge_once(text, judged)
+            if not verdict.problem:
+                return verdict
+        source, fixups = apply_fixups(text, brief.selector, target.slots, target.selectors)
+        return replace(await self._judge_once(source, judged), fixups=fixups)
+
+    async def _judge_once(self, source: str, judged: dict[str, Verdict]) -> Verdict:
+        if source not in judged:
+            judged[source] = await self._judge_one(Verdict(0, source))
+        return judged[source]
 
     async def _mended(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Return the verdicts, those of candidates that a small change mends in the new form."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.core.brief import goal, kinds, parameters
+from bat_os.core.digest import digest
+from bat_os.core.prompts import SAME_SCHEMA, ask_same, read_same
 from bat_os.errors import ApprovalWantedError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, find, kept_examples, merge_examples
+from bat_os.image.objects import Method, find, kept_examples, merge_examples, tree_of
 from bat_os.kernel.snapshot import snapshot_of
 from bat_os.method.adapt import Form
-from bat_os.sentence.sameness import REUSE, is_same_request
+from bat_os.sentence.sameness import NEAR, REUSE, has_same_words, is_same_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 NEAREST: Final = 3  # skills that are looked at
+JUDGED: Final = "judged_pairs"  # in the root: digest of judge and pair -> yes, no or ask
+MAX_JUDGED: Final = 10_000
+SAME_TOKENS: Final = 16
 STEWARD: Final = "ALFRED"  # writes if the object names no other persona
 
 
@@ -136,7 +141,8 @@ async def find_known(context: KernelContext, brief: Brief) -> Known | None:
 
     Meaning alone is not enough to decide: "celsius to fahrenheit" and "fahrenheit to celsius" lie
     close together. So nothing may set the words of the two wishes apart
-    (``bat_os.sentence.sameness``), and the arguments have to be of the same kinds.
+    (``bat_os.sentence.sameness``), and the arguments have to be of the same kinds. What these rules
+    leave open, a model decides that was measured to tell requests apart.
     """
     wish = goal(brief)
     hits = await context.catalog.search((wish,), top_k=NEAREST, kind="method")
@@ -151,9 +157,51 @@ async def find_known(context: KernelContext, brief: Brief) -> Known | None:
         for similarity, hit in ranked
         if similarity >= REUSE and is_same_request(wish, hit.wish, values=values)
     ]
+    if known := await _first_serving(context, brief, likely):
+        return known
+    if context.ability_of(STEWARD).tells_apart:
+        for similarity, hit in ranked:
+            is_open = similarity >= NEAR and has_same_words(wish, hit.wish)
+            if not is_open or (similarity, hit) in likely:
+                continue
+            known = await _first_serving(context, brief, [(similarity, hit)])
+            if known and await _is_judged_same(context, wish, hit.wish):
+                return known
+    return None
+
+
+async def _first_serving(
+    context: KernelContext, brief: Brief, hits: Sequence[tuple[float, Passage]]
+) -> Known | None:
     return await context.image.transact(
-        lambda root: _first_that_fits(root, brief, likely), note="look for a known skill"
+        lambda root: _first_that_fits(root, brief, hits), note="look for a known skill"
     )
+
+
+async def _is_judged_same(context: KernelContext, wish: str, known: str) -> bool:
+    """Return True if the model says that both requests are one; each pair is asked about once."""
+    key = digest(f"{context.roster.digest_of(STEWARD)}\n{wish}\n{known}")
+    said = await context.image.transact(
+        lambda root: root.get(JUDGED, {}).get(key), note="look up a judgement"
+    )
+    if said is None:
+        prompt = ask_same(wish, known, context.personas[STEWARD].system_prompt)
+        sampling = replace(
+            context.profile.personas[STEWARD].sampling,
+            temperature=0.0,
+            max_tokens=SAME_TOKENS,
+            schema=SAME_SCHEMA,
+        )
+        said = read_same((await context.roster.generate(STEWARD, [prompt], sampling))[0].text)
+
+        def keep(root: Root) -> None:
+            judged = tree_of(root, JUDGED)
+            if len(judged) >= MAX_JUDGED:
+                del judged[judged.minKey()]
+            judged[key] = said
+
+        await context.image.transact(keep, note="keep a judgement")
+    return bool(said == "yes")
 
 
 def _first_that_fits(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.core import written_tests as written
+from bat_os.core.ability import USUAL
 from bat_os.core.brief import goal
 from bat_os.core.choosing import preview, same
 from bat_os.core.digest import digest
@@ -26,6 +27,7 @@ from bat_os.method.mutate import make_variants
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from bat_os.core.ability import Agreement
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice, Verdict
     from bat_os.kernel.context import KernelContext
@@ -134,8 +136,14 @@ class Tested:
     tokens: int = 0  # new tokens that it drew
 
 
+def are_tests_written(context: KernelContext) -> bool:
+    """Return True if tests are written where the caller gave no example."""
+    wanted = context.options.tests
+    return context.ability_of(TESTER).writes_tests if wanted == "auto" else wanted == "written"
+
+
 async def weigh_by_tests(
-    context: KernelContext, brief: Brief, choice: Choice, now: float
+    context: KernelContext, brief: Brief, choice: Choice, now: float, agreement: Agreement = USUAL
 ) -> Tested:
     """Have tests written, run the candidates on them, and weigh the choice.
 
@@ -166,7 +174,7 @@ async def weigh_by_tests(
         sources = [s for s in drafts if await _passes(context, brief, s, [test], now)]
         passed.append(frozenset().union(*(drafts[source] for source in sources)))
     strong = written.find_strong(passed, frozenset(verdict.draft for verdict in usable))
-    weighed = written.weigh(choice, [passed[number] for number in strong])
+    weighed = written.weigh(choice, [passed[number] for number in strong], agreement)
     kept = tuple(written.with_results(tests, passed, strong))
     return Tested(weighed, kept, 1, completion.tokens)
 

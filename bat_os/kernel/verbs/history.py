@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import MENDED
 from bat_os.core.digest import digest
-from bat_os.core.prompts import Prompt
+from bat_os.core.prompts import FENCE_STOP, Prompt, read_method
 from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -351,7 +351,11 @@ def _mend(mind: KernelContext, origin: Mapping[str, Any], text: str, sha256: str
     brief, drawn = Brief.from_plain(origin["brief"]), origin["drawn"]
     named = frozenset(drawn["slots"]), frozenset(drawn["selectors"])
     opening = drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].removeprefix(FENCE)
-    source, _ = apply_fixups(f"{opening}{text.rstrip()}\n", brief.selector, *named)
+    source = f"{opening}{text.rstrip()}\n"
+    if drawn["sampling"]["stop"] == FENCE_STOP:
+        source = read_method(brief, text, FENCE_STOP)
+    if origin["fixups"]:
+        source, _ = apply_fixups(source, brief.selector, *named)
     repair, selector = mind.guardian.repair, brief.selector
     source = repair(source, selector)
     if MENDED in origin["fixups"]:
