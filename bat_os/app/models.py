@@ -64,6 +64,8 @@ log = logging.getLogger(__name__)
 SHARE: Final = 0.8
 GPU_SHARE: Final = 0.9
 PACKAGE: Final = "package:"
+PACKAGES_SECONDS: Final = 2.0  # between two looks whether set-up has installed what is missing
+_ENGINE: Final = "the engine of model {name}, transformers,"
 # By the kind of what is stored: what runs it.
 ENGINES: Final = {"gguf": "llama.cpp", "transformers": "transformers"}
 _MISSING: Final = (
@@ -114,7 +116,7 @@ class Models:
         self._verified = Verified()
         self._intake = asyncio.Lock()
         gpu = has_cuda_gpu()
-        self._pack = pack or (pack_in_child if gpu else None)
+        self._pack = pack
         names = self.profile.models
         self._adapters = AdapterStore(image, self._links, run / "adapters", names)
         self._engines = {
@@ -128,7 +130,11 @@ class Models:
             sizes={name: book.models[name].size_on(cuda=gpu) for name in names},
         )
         if gpu:
-            self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
+            self._use_gpu()
+
+    def _use_gpu(self) -> None:
+        self._pack = self._pack or pack_in_child
+        self.roster.budget_gpu(int(find_gpu()[1] * GPU_SHARE), held_on_gpu)
 
     @property
     def paid(self) -> tuple[str, ...]:
@@ -136,12 +142,17 @@ class Models:
         return tuple(name for name in self._engines if self._sources[name].key)
 
     async def prepare(self, report: Report) -> None:
-        """Store the models of the profile that the image lacks."""
+        """Store the models of the profile that the image lacks.
+
+        Waits for what they need while set-up has not installed it yet.
+        """
         there = set(await model_names(self._image))
         for name in self.profile.models:
-            source = self._sources[name]
+            source, missing = self._sources[name], name not in there
+            if missing and source.engine == "transformers":
+                await self._wait_for_packages(name, report)
             async with self._intake:
-                if name not in there and source.engine != "openai":
+                if missing and source.engine != "openai":
                     await self._take_in(name, source.source, report, source)
                 # Also what an earlier start left if it was killed after storing the model.
                 await asyncio.to_thread(self._clear, name)
@@ -150,6 +161,19 @@ class Models:
             await self._suit_engine(row)
         for line in advise_removal(self.profile, rows):
             log.info("%s", line)
+
+    async def _wait_for_packages(self, name: str, report: Report) -> None:
+        waited = False
+        while True:
+            try:
+                need_packages(_ENGINE.format(name=name))
+                break
+            except ModelError as error:
+                report(f"waiting: {error}")
+                waited = True
+            await asyncio.sleep(PACKAGES_SECONDS)
+        if waited and await asyncio.to_thread(has_cuda_gpu):  # which without torch there was not
+            self._use_gpu()
 
     async def take_adapters(self, folder: Path, report: Report) -> None:
         """Store the adapters in ``folder``, and give all that the image has to the engines.
@@ -260,7 +284,7 @@ class Models:
             await ingest_file(self._image, name, place, meta=meta, progress=report)
             return
         if transformed:
-            need_packages(f"the engine of model {name}, transformers,")
+            need_packages(_ENGINE.format(name=name))
         if await asyncio.to_thread(place.is_dir):
             await self._keep(name, place, report, known, meta)
             return

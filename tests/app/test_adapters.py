@@ -24,38 +24,6 @@ from tests.stages import make_first_stage
 ROOT = Path(__file__).parents[2]
 # In the order of a start: for the file of the model, then for that of the adapter.
 STEPS = ("blob.staged", "blob.committed", "model.before", "model.committed") * 2
-FIRST_STAGE = """
-import asyncio, json, sys
-from pathlib import Path
-from bat_os.app.models import Models
-from bat_os.app.wiring import ADAPTERS
-from bat_os.core.settings import Settings
-from bat_os.errors import ModelError
-from bat_os.image.store import ImageStore
-from bat_os.ports import Prompt, Sampling
-
-async def main(home):
-    image, told = ImageStore.open(home / "live_image.fs"), {}
-    models = Models(image, home / "run", Settings(threads=1))
-    await models.prepare(lambda line: None)
-    await models.take_adapters(ADAPTERS, lambda line: None)
-    prompt = Prompt((("user", "Write a function."),), "def add(a, b):\\n")
-    [drawn] = await models.roster.generate(
-        "ALFRED", [prompt], Sampling(max_tokens=12), writing=True)
-    told["text"] = drawn.text
-    told["adapters"] = models.roster.stats()["models"][0]["adapters"]
-    try:
-        await models.add("SmolLM2-135M-Instruct", "", lambda line: None)
-    except ModelError as error:
-        told["refused"] = str(error)
-    told["heavy"] = sorted({"torch", "transformers", "peft"} & sys.modules.keys())
-    await models.roster.close()
-    await image.close()
-    print(json.dumps(told))
-
-asyncio.run(main(Path(sys.argv[1])))
-"""
-
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 
 
@@ -164,7 +132,7 @@ async def test_without_the_second_stage_of_set_up_the_default_draws_and_the_rest
     older, tmp_path
 ):
     python = make_first_stage(tmp_path / "venv")
-    ended = run([python, "-c", FIRST_STAGE, older])
+    ended = run([python, "-m", "tests.app.first_stage", older])
     assert ended.returncode == 0, ended.stderr[-2000:]
     told = json.loads(ended.stdout)
 
@@ -173,3 +141,5 @@ async def test_without_the_second_stage_of_set_up_the_default_draws_and_the_rest
     assert told["heavy"] == []
     assert told["refused"].startswith(f"the engine of model {OLD}, transformers, is not installed")
     assert told["refused"].endswith("`batos setup --all` installs it")
+    assert told["waited"][0] == f"waiting: {told['refused']}"
+    assert told["waited"][1].startswith(f"{OLD}: "), "it goes on by itself once that is there"

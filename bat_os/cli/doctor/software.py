@@ -191,7 +191,8 @@ def check_machine(facts: Facts) -> list[Outcome]:
 def check_device(facts: Facts) -> list[Outcome]:
     """Return what device computes, and which model profiles fit it."""
     try:
-        book = read_book(facts.home.path)
+        # Of a home that cannot be read, check_permissions says it.
+        book = read_book(None if find_fault(facts.home.path) else facts.home.path)
     except SettingsError as error:
         return [broken("profiles", str(error), "mend the file, or move it away")]
     try:
