@@ -415,7 +415,7 @@ class EngineBase:
     def _no_adapters(self, adapter: str) -> ModelError:
         return ModelError(
             f"model {self._name} runs {self.place}, which cannot use the adapter {adapter}; "
-            "run its persona with the engine transformers"
+            "run its persona with the engine llama.cpp or transformers"
         )
 
 

@@ -73,6 +73,17 @@ def test_a_file_that_is_cut_short_or_forged_is_refused(tmp_path, wrong, said):
         check_header(path)
 
 
+def test_a_header_of_endless_texts_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "m.gguf"
+    with path.open("wb") as file:  # the texts are holes in the file
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, 9))
+        for _ in range(9):
+            file.write(text("key") + struct.pack("<IQ", 8, 16 << 20))
+            file.truncate(file.seek(16 << 20, 1))
+    with pytest.raises(ModelError, match="its header takes over 67108864 bytes"):
+        check_header(path)
+
+
 def test_no_change_of_a_byte_in_the_header_breaks_the_check(tmp_path):
     path = tmp_path / "m.gguf"
     content = write_gguf(path).read_bytes()

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from bat_os.core.prompts import STOP
-from bat_os.engines.adapters import ADAPTER_GGUF, read_adapter
+from bat_os.engines.adapters import ADAPTER_GGUF, CONFIG, WEIGHTS, read_adapter
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.llamacpp import CONTEXT, MOST_CONTEXT, LlamaCppEngine
 from bat_os.engines.loragguf import convert_adapter
@@ -289,6 +289,21 @@ async def test_an_adapter_that_the_library_refuses_fails_alone(file, writer, tmp
     assert "goes without the adapter harmed" in caplog.text
     assert (drawn.tokens, named) == (2, ["writer"])
     assert again == ["harmed", "writer"], "a file that has changed is tried again"
+
+
+async def test_a_new_adapter_of_the_same_name_takes_the_place_of_the_old(file, writer, tmp_path):
+    config = json.loads((SHIPPED_ADAPTER / CONFIG).read_text())
+    (tmp_path / CONFIG).write_text(json.dumps(config | {"lora_alpha": 1e-6}))
+    (tmp_path / WEIGHTS).symlink_to(SHIPPED_ADAPTER / WEIGHTS)
+    convert_adapter(read_adapter(tmp_path), file, tmp_path / ADAPTER_GGUF)
+    engine, texts = LlamaCppEngine("smollm2", give(file), threads=1), []
+    for folder, name in ((writer, ""), (writer, "writer"), (tmp_path, "writer")):
+        await engine.add_adapter("writer", folder)
+        [drawn] = await engine.generate([METHOD], Sampling(max_tokens=12), adapter=name)
+        texts.append(drawn.text)
+    await engine.close()
+
+    assert texts[0] == texts[2] != texts[1], "the second one changes next to nothing"
 
 
 async def test_an_adapter_cut_short_is_refused_before_the_library_sees_it(file, writer, tmp_path):
