@@ -69,7 +69,7 @@ async def look(home: Path, environ: Mapping[str, str]) -> Found:
     asking = asyncio.create_task(find_servers(environ))
     try:
         machine = await asyncio.to_thread(look_at_machine, home)
-        bandwidth = await asyncio.to_thread(measure_bandwidth)
+        bandwidth = await asyncio.to_thread(measure_bandwidth, machine.cores - 1)
         files = await asyncio.to_thread(find_files, find_caches(environ))
         return Found(machine, bandwidth, await asking, files)
     finally:
@@ -181,7 +181,11 @@ def find_caches(environ: Mapping[str, str]) -> list[Path]:
     """
     user = Path.home()
     cache = Path(environ.get("XDG_CACHE_HOME") or user / ".cache")
-    system = user / "Library" / "Caches" if sys.platform == "darwin" else cache
+    places = {
+        "darwin": user / "Library" / "Caches",
+        "win32": Path(environ.get("LOCALAPPDATA", ".")),
+    }
+    system = places.get(sys.platform, cache)
     hub = environ.get("HF_HUB_CACHE") or Path(
         environ.get("HF_HOME") or cache / "huggingface", "hub"
     )

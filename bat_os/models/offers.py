@@ -5,8 +5,9 @@
                                 └─→ a block at the end of the home's profiles.toml
 
 Looks at nothing and writes nothing: facts and texts come in, texts go out. A speed is an
-estimate, by one rule: drawing a token reads all weights once, so the bytes per second that
-memory gives, divided by the bytes of the weights, are the tokens per second.
+estimate, by one rule: drawing a token reads all weights once, so the bytes per second that can be
+read here (``machine.measure_bandwidth``), divided by those of the weights, are the tokens per
+second.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def offer_server(server: FoundServer) -> Offer:
     return Offer(
         key=f"{server.kind}:{server.model}",
         name=server.model,
-        where=f"{server.kind}, runs here",
+        where=f"{server.kind} here{f', {server.context} tokens' if server.context else ''}",
         download=0,
         memory=0,
         speed=0.0,
@@ -192,7 +193,8 @@ def offer_profile(book: ProfileBook, profile: Profile, bandwidth: float) -> Offe
     """Return the offer of a shipped profile."""
     models = [book.models[name] for name in profile.models]
     stored = [model for model in models if model.engine != "openai"]
-    slow = max((model.size for model in stored), default=0)
+    # In memory a model has more than its weights.
+    slow = max((min(model.size, model.download) for model in stored), default=0)
     packaged = all(model.source.startswith("package:") for model in stored)
     return Offer(
         key=profile.name,

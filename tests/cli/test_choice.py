@@ -85,6 +85,19 @@ async def test_enter_keeps_the_small_one(home, here):
     assert chosen(home) == ""
 
 
+async def test_where_nothing_is_better_nothing_is_asked(home, here, ollama):
+    home.mkdir()
+    needs = "".join(
+        f'[profiles.{name}.needs]\nram = "9000 GB"\n' for name in ("cpu", "8gb", "24gb")
+    )
+    (home / "profiles.toml").write_text(needs)
+    ollama.replies["/api/tags"] = {"models": [{"name": "nomic-embed-text"}]}
+    async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
+        await terminal.until("nothing better runs here, lies here or fits")
+        await terminal.until("nothing changes")
+        assert await terminal.end() == 0
+
+
 async def test_ctrl_c_at_the_question_leaves_and_writes_nothing(home, here):
     async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
         await terminal.until(KEEPS)
@@ -218,29 +231,41 @@ async def test_the_first_start_in_a_terminal_asks_once_and_the_daemon_is_restart
         watchdog(home, "stop")
 
 
-async def test_a_start_chooses_by_its_option(home):
+async def test_a_start_chooses_by_its_option_and_that_counts_more(home, here):
     assert watchdog(home, "start", "--profile", "server", BATOS_TCP_PORT="-1").returncode == 0
     try:
         async with KernelClient.at(home) as kernel:
             assert (await kernel.request("health", timeout=60))["profile"] == "server"
+        told = (await verb(home, "models", "choose", "tiny", "--json", **here)).json
+        assert told["restarted"]
+        assert told["overruled"] == "the daemon's BATOS_PROFILE or --profile"
     finally:
         watchdog(home, "stop")
 
 
 async def see_the_question(home, here):
+    async with Terminal(home, columns=180, **here | {"CI": "true"}) as terminal:
+        await leave(terminal)
+        assert "Enter keeps" not in terminal.raw
     async with Terminal(home, columns=180, **here) as terminal:
         await terminal.until("What shall it think with")
         await terminal.until(KEEPS)
         terminal.press(CTRL_C)
-        await terminal.say(CTRL_D, end="")
-        assert await terminal.end() == 0
+        await leave(terminal)
     async with Terminal(home, columns=180, **here) as terminal:
         await terminal.until(KEEPS)
         terminal.press("1\r")
         await terminal.until("is chosen: profile server")
-        await terminal.say(CTRL_D, end="")
-        assert await terminal.end() == 0
+        await leave(terminal)
     async with Terminal(home, columns=180, **here) as terminal:
-        await terminal.say(CTRL_D, end="")
-        assert await terminal.end() == 0
-        assert "Enter keeps" not in terminal.raw
+        await terminal.say("/models choose")
+        await terminal.until("Enter keeps 1: ")
+        terminal.press("\r")
+        await terminal.until("nothing changes")
+        await leave(terminal)
+        assert terminal.raw.count("What shall it think with") == 0
+
+
+async def leave(terminal):
+    await terminal.say(CTRL_D, end="")
+    assert await terminal.end() == 0

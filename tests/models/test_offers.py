@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bat_os.core.settings import resolve
-from bat_os.models.machine import check_own, read_book
+from bat_os.models.machine import PER_THREAD, check_own, measure_bandwidth, read_book
 from bat_os.models.offers import (
     HEADS,
     FoundFile,
@@ -69,7 +69,7 @@ def test_an_offer_says_what_it_costs():
     exact = replace(offer_profile(BOOK, BOOK.profile("cpu"), GB), exact=True)
     assert (exact.row()[2], exact.row()[4]) == ("2.5 GB", "under 1 token/s")
     assert offer_server(OLLAMA).row()[1:] == [
-        "ollama, runs here", "nothing", "the server's", "not known", "apache-2.0",
+        "ollama here, 4096 tokens", "nothing", "the server's", "not known", "apache-2.0",
     ]  # fmt: skip
     assert offer_profile(BOOK, BOOK.profile("8gb"), FAST).row()[4] == "not known"
     assert "block" not in as_plain([offer_file(BOOK, FILE, FAST)])[0]
@@ -124,3 +124,7 @@ def test_the_profile_is_set_and_all_other_settings_stay(settings):
 def test_a_profile_that_does_not_fit_says_why():
     assert explain_misfit(BOOK.profile("cpu"), LAPTOP) == ""
     assert explain_misfit(BOOK.profile("cpu"), BOARD).startswith("needs 5.0 GB of memory; this")
+
+
+def test_memory_is_read_at_some_speed_and_threads_bound_it():
+    assert 0 < measure_bandwidth(1) <= PER_THREAD

@@ -89,6 +89,9 @@ async def choose_mind(ask: Ask) -> Mapping[str, Any]:
     offered = await _offers(ask, on_hub=True)
     if ask.options.json or not is_interactive():
         return {"offers": offers.as_plain(offered)}
+    if len(offered) == 1:
+        ask.screen.note("nothing better runs here, lies here or fits; batos models fit says why")
+        return {"chosen": ""}
     picked = await _pick(ask, offered, await _now(ask))
     return await _carry_out(ask, picked) if picked else {"chosen": ""}
 
@@ -133,7 +136,7 @@ def show(body: Mapping[str, Any], screen: Screen) -> None:
     else:
         screen.answer(f"{body['name']} is chosen: profile {body['profile']}")
         if overruled := body.get("overruled"):
-            screen.note(f"but {overruled} counts more than {FILE}; unset it", "yellow")
+            screen.note(f"but {overruled} counts more than {FILE}; start without it", "yellow")
         elif not body["restarted"]:
             screen.note("the daemon uses it from its next start on (./run.sh stop, ./run.sh start)")
 
@@ -178,9 +181,9 @@ async def _find(ask: Ask, name: str) -> Offer:
     from bat_os.app import discovery
 
     book = await asyncio.to_thread(read_book, ask.home)
-    bandwidth = await asyncio.to_thread(measure_bandwidth)
+    machine = await asyncio.to_thread(look_at_machine, ask.home)
+    bandwidth = await asyncio.to_thread(measure_bandwidth, machine.cores - 1)
     if name in book.profiles:
-        machine = await asyncio.to_thread(look_at_machine, ask.home)
         profile = book.profile(name)
         if lacks := offers.explain_misfit(profile, machine):
             raise ArgumentsError(f"profile {name} does not fit this machine: it {lacks}")
@@ -259,7 +262,9 @@ async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:
     body = {"chosen": offer.key, "name": offer.name, "profile": offer.profile}
     if not origin.startswith(FILE):
         return body | {"restarted": False, "overruled": origin}
-    return body | {"restarted": await _restart(ask)}
+    now = await _restart(ask)
+    overruled = {"overruled": "the daemon's BATOS_PROFILE or --profile"}
+    return body | {"restarted": bool(now)} | (overruled if now not in ("", offer.profile) else {})
 
 
 def _drafts(home: Path, offer: Offer) -> tuple[str, str]:
@@ -292,16 +297,16 @@ def _write(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-async def _restart(ask: Ask) -> bool:
-    """Have the watchdog start the kernel anew; return False if no watchdog runs."""
+async def _restart(ask: Ask) -> str:
+    """Have the watchdog start the kernel anew; return its profile, "" if no watchdog runs."""
     home = Home(ask.home)
     if not is_held(home.lock):
-        return False
+        return ""
     try:
         before = (await ask.kernel.request("health"))["boot"]
         await ask.kernel.request("shutdown", body={"restart": True})
     except (KernelUnreachableError, RemoteError):  # the next start uses it
-        return False
+        return ""
     give_up = time.monotonic() + RESTART
     with Progress(ask.screen) as bar:
         while time.monotonic() < give_up and may_come(home):
@@ -310,5 +315,5 @@ async def _restart(ask: Ask) -> bool:
             with contextlib.suppress(KernelUnreachableError):
                 health = await ask.kernel.request("health", timeout=PATIENCE)
                 if health["boot"] != before and (health["ready"] or health["problem"]):
-                    return True
+                    return str(health["profile"])
     raise KernelUnreachableError("the daemon did not come back; batos logs says why")
