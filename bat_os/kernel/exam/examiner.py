@@ -70,6 +70,7 @@ class Examiner:
 
     Attributes:
         is_quiet: Says whether nothing else is wanted of this kernel for now; the kernel sets it.
+        examinees: The models of the profile that are there, each with its adapter.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Examiner:
         self._unasked = unasked
         self._paid = frozenset(paid)
         self._entries: dict[str, dict[str, Any]] = {}
-        self._examinees: list[Examinee] = []
+        self.examinees: list[Examinee] = []
         self._wanted: dict[str, None] = {}  # models that were asked for, in order
         self._served: dict[str, str] = {}  # what a server's model is known by
         self._failed: set[str] = set()  # keys; not tried again unasked
@@ -103,7 +104,7 @@ class Examiner:
                     async with asyncio.timeout(IDLE_SECONDS):
                         await self._wake.wait()
                 continue
-            task = self._task = asyncio.create_task(self._hold(one), name=f"exam {one.model}")
+            task = self._task = asyncio.create_task(self.hold(one), name=f"exam {one.model}")
             try:
                 await asyncio.wait([task])
             finally:
@@ -160,7 +161,7 @@ class Examiner:
         """Return what is known of a model: one map for each adapter that it writes through."""
         return [
             {"adapter": one.adapter, **Ability.from_plain(entry).to_plain()}
-            for one in self._examinees
+            for one in self.examinees
             if one.model == model
             and (entry := self._entries.get(one.key)) is not None
             and CANCELLED not in entry
@@ -172,14 +173,21 @@ class Examiner:
             await self._look(ask_servers=True)
             model = next(iter(self._wanted), "")
             self._wanted.pop(model, None)
-            return next((one for one in self._examinees if one.model == model), None)
+            return next((one for one in self.examinees if one.model == model), None)
         if not (self._unasked and self.is_quiet(IDLE_SECONDS) and is_on_mains()):
             return None
         await self._look(ask_servers=True)  # a model may have come since
-        left = (one for one in self._examinees if one.unasked and one.key not in self._failed)
+        left = (one for one in self.examinees if one.unasked and one.key not in self._failed)
         return next((one for one in left if one.key not in self._entries), None)
 
-    async def _hold(self, one: Examinee) -> None:
+    async def hold(self, one: Examinee) -> None:
+        """Examine a model now, and keep its figures.
+
+        Raises:
+            ModelError: It cannot be had.
+            CellUnavailableError: No learned code can run on this machine.
+        """
+
         async def ask(
             prompts: Sequence[Prompt], sampling: Sampling, writing: bool
         ) -> Sequence[Completion]:
@@ -219,7 +227,8 @@ class Examiner:
                 watch.cancel()
 
     async def _give_way(self, cancel: threading.Event) -> None:
-        while self.is_quiet(0.0):  # noqa: ASYNC110 - as above
+        begun = time.monotonic()
+        while self.is_quiet(time.monotonic() - begun):  # noqa: ASYNC110 - as above
             await asyncio.sleep(POLL_SECONDS)
         cancel.set()
 
@@ -250,8 +259,8 @@ class Examiner:
                 unasked = model not in self._paid
                 found[model, adapter] = Examinee(model, adapter, persona, key, unasked)
         known = {(one.model, one.adapter) for one in found.values()}
-        kept = [one for one in self._examinees if (one.model, one.adapter) not in known]
-        self._examinees = [*found.values(), *kept]
+        kept = [one for one in self.examinees if (one.model, one.adapter) not in known]
+        self.examinees = [*found.values(), *kept]
         self._publish()
 
     async def _ask_who(self, persona: str, model: str, *, may_ask: bool) -> str:
@@ -270,7 +279,7 @@ class Examiner:
     def _publish(self) -> None:
         """Let the steps know what each persona's model can do."""
         context = self._context
-        by_use = {(one.model, one.adapter): one.key for one in self._examinees}
+        by_use = {(one.model, one.adapter): one.key for one in self.examinees}
         for persona in context.profile.personas:
             with contextlib.suppress(ModelError):
                 model = context.roster.model_of(persona)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 import pytest_asyncio
@@ -82,18 +83,17 @@ async def test_a_model_without_figures_is_examined_unasked_but_not_on_battery(ho
 
 
 async def test_nothing_is_drawn_while_something_else_is_wanted_and_a_batch_is_dropped_for_it(hold):
-    gate, wanted = asyncio.Event(), []
+    gate, message = asyncio.Event(), time.monotonic() - 100
     examiner, mind = await hold(gate=gate)
     engine = mind.roster._memory.models[MODEL].engine
-    examiner.is_quiet = lambda _seconds: not wanted
+    examiner.is_quiet = lambda seconds: time.monotonic() - message >= max(seconds, 0.5)
     examiner.start(MODEL)
     await until(lambda: len(engine.prompts) == 1)  # it draws, and the gate holds it
-    wanted.append("a message")
+    message = time.monotonic()
     await until(lambda: mind.roster.stats()["models"][0]["in_use"] == 0)
     gate.set()
     await asyncio.sleep(0.1)
     assert (len(engine.prompts), examiner.facts()["done"]) == (1, 0)
-    wanted.clear()
     await until(lambda: examiner.figures(MODEL))
     assert examiner.figures(MODEL)[0]["writes"] == 1.0
 
