@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bat_os.core.ability import Ability
+from bat_os.core.digest import digest
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image.models import keep_ability, read_abilities
 from bat_os.kernel.exam import examiner as module
@@ -123,6 +124,32 @@ async def asked(client, condition):
         while not condition(listed := await client.request("models")):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
         return listed
+
+
+class Served(ScriptedEngine):
+    """A scripted model that lies on a server."""
+
+    kind = "openai"
+
+
+async def test_a_served_model_is_known_by_its_answer_and_a_paid_one_is_asked_on_demand(
+    image, cell, monkeypatch
+):
+    monkeypatch.setattr(module, "read_paper", lambda: SMALL)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
+    engine = Served(able)
+    mind = make_mind(image, cell, able, engine=engine)
+    free, paid = Examiner(mind, unasked=True), Examiner(mind, unasked=True, paid=[MODEL])
+    for examiner in (free, paid):
+        await examiner.recall()
+    assert engine.prompts == []
+
+    assert await paid._next() is None
+    assert engine.prompts == []
+    one = await free._next()
+    assert (one.key, len(engine.prompts)) == (digest(f"{MODEL}\nMonday"), 1)
+    paid.start(MODEL)
+    assert (await paid._next()).key == one.key
 
 
 def answers(tmp_path):
