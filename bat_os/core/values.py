@@ -66,6 +66,28 @@ class Ref:
     name: str = ""  # the object's name in the root, or "" where it has none; for people
 
 
+def weigh(value: Any, most: int) -> int:
+    """Return about how many bytes plain data takes when it is stored; stops counting at ``most``.
+
+    >>> weigh(["a" * 100, 5], 10_000), weigh("a" * 100, 50)
+    (127, 109)
+    """
+    size, stack = 0, [value]
+    while stack and size <= most:
+        item = stack.pop()
+        size += 9
+        if type(item) in (str, bytes):
+            size += len(item)
+        elif type(item) is dict:
+            stack += item
+            stack += item.values()
+        elif type(item) in (list, tuple, set, frozenset):
+            stack += item
+        elif type(item) is int:
+            size += item.bit_length() // 8
+    return size
+
+
 def check(value: Any, *, where: str = "value") -> None:
     """Raise NotPlainError unless ``value`` is plain data.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import Ref, check_object_name
+from bat_os.core.values import Ref, check_object_name, weigh
 from bat_os.errors import ArgumentsError, CellError, ConflictError, NotUnderstoodError
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Root = Mapping[str, Any]
     Fetched = tuple["ObjectSnapshot | None", "Runnable | None", dict[str, bytes]]
 
+MAX_WRITTEN: Final = 16 << 20  # bytes of one turn; what a clone copies counts
+MAX_MADE: Final = 100  # objects of one turn
 _NEW: Final = "ffff"  # so begins the oid of an object that is not in the image yet
 
 
@@ -31,6 +33,40 @@ class Runnable:
     source: str  # module text, or ""
     status: str  # of the method's version
     cell: str = ""  # kind of the cell that the source was tried in; "" where that is not recorded
+
+
+class Budget:
+    """What one turn may write and make, over all its calls: the disk and the kernel's memory.
+
+    A call has limits of its own, but a turn has a thousand.
+    """
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._total = 0
+
+    def charge(self, oid: str, name: str, size: int) -> None:
+        """Count the bytes of a slot's new value; the one before no longer counts.
+
+        Raises:
+            CellError: The turn writes more than MAX_WRITTEN bytes.
+        """
+        self._total += size - self._sizes.get((oid, name), 0)
+        self._sizes[oid, name] = size
+        if self._total > MAX_WRITTEN:
+            text = f"one message may write {MAX_WRITTEN >> 20} MB, with the objects that it makes"
+            raise CellError(text, kind="limit")
+
+    def count_object(self) -> None:
+        """Count an object more.
+
+        Raises:
+            CellError: The turn makes more than MAX_MADE objects.
+        """
+        self._made += 1
+        if self._made > MAX_MADE:
+            raise CellError(f"one message may make {MAX_MADE} objects", kind="limit")
 
 
 @dataclass(slots=True)
@@ -45,6 +81,14 @@ class ObjectSnapshot:
     changed: dict[str, Any] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     cloned_from: Ref | None = None
+    budget: Budget = field(default_factory=Budget)  # of the turn; all its objects share one
+    weights: dict[str, int] = field(default_factory=dict)  # bytes of slots that were weighed
+
+    def weight(self, name: str) -> int:
+        """Return about how many bytes a slot takes; weighs it once."""
+        if name not in self.weights:
+            self.weights[name] = weigh(self.slots[name], MAX_WRITTEN)
+        return self.weights[name]
 
     def write(self, name: str, value: Any) -> None:
         """Set a slot in the snapshot.
@@ -55,7 +99,10 @@ class ObjectSnapshot:
         if name in self.selectors:
             raise CellError(f"{name!r} is a method; a slot cannot replace it", kind="refused")
         self._check_open()
+        size = weigh(value, MAX_WRITTEN)
+        self.budget.charge(self.ref.oid, name, size)
         self.slots[name] = self.changed[name] = value
+        self.weights[name] = size
         self.own.add(name)
         self.removed.discard(name)
 
@@ -65,7 +112,10 @@ class ObjectSnapshot:
         if name in self.own:
             self.own.discard(name)
             self.slots.pop(name, None)
-            self.changed.pop(name, None)
+            self.weights.pop(name, None)
+            if name in self.changed:
+                del self.changed[name]
+                self.budget.charge(self.ref.oid, name, 0)
             self.removed.add(name)
 
     def _check_open(self) -> None:
@@ -82,6 +132,7 @@ class ReadSet:
 
     def __init__(self) -> None:
         self.objects: dict[str, ObjectSnapshot] = {}
+        self._budget = Budget()
         self._serials: dict[str, bytes] = {}
 
     def fetch(self, root: Root, ref: Ref, selector: str) -> Fetched:
@@ -105,7 +156,13 @@ class ReadSet:
         self._serials.update(serials)
         if seen is not None:
             self.objects[ref.oid] = replace(
-                seen, slots=dict(seen.slots), own=set(seen.own), changed={}, removed=set()
+                seen,
+                slots=dict(seen.slots),
+                own=set(seen.own),
+                changed={},
+                removed=set(),
+                budget=self._budget,
+                weights={},
             )
         return self.objects[ref.oid], runnable
 
@@ -121,9 +178,11 @@ class ReadSet:
 
         Raises:
             ArgumentsError: No object can have that name.
+            CellError: The turn makes too many objects, or they take too many bytes.
         """
         if name:
             check_object_name(name)
+        self._budget.count_object()
         ref = Ref(f"{_NEW}{len(self.objects):012x}", name)
         twin = replace(
             origin,
@@ -133,7 +192,10 @@ class ReadSet:
             changed={key: origin.slots[key] for key in origin.own if key in origin.slots},
             removed=set(origin.removed),
             cloned_from=origin.cloned_from or origin.ref,
+            weights=dict(origin.weights),
         )
+        for key in twin.changed:
+            self._budget.charge(ref.oid, key, origin.weight(key))
         self.objects[ref.oid] = twin
         return ref
 

@@ -208,6 +208,43 @@ async def test_no_form_of_a_primitive_reaches_a_private_slot_of_another(
     assert await slots_of(image, "vault") == before
 
 
+STORM = """def storm(self, count, size):
+    self.big = "a" * size
+    for _ in range(count):
+        self.clone()
+    return count
+"""
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 1_000_000), (101, 1), (3, 8_000_000)])
+async def test_a_message_cannot_fill_the_disk_with_clones(make, send, image, count, size):
+    await make("o", [STORM])
+    with pytest.raises(CellError, match="one message may"):
+        await send("o", "storm", count, size)
+    assert "big" not in await slots_of(image, "o")
+    assert await send("o", "storm", 10, 1_000_000) == 10
+
+
+async def test_the_writes_of_nested_calls_share_one_budget(make, send):
+    fill = 'def fill(self):\n    self.big = "a" * 7_000_000\n    return 1\n'
+    ask = (
+        "def ask(self, count):\n    first = self.worker.fill()\n    for _ in range(count):\n"
+        "        first += self.worker.clone().fill()\n    return first\n"
+    )
+    await make("w", [fill])
+    await make("o", [ask], worker="@w")
+    with pytest.raises(CellError, match="one message may write 16 MB"):
+        await send("o", "ask", 2)
+
+
+async def test_a_slot_that_is_written_again_and_again_counts_once(make, send):
+    again = 'def again(self):\n    self.big = "a" * 1_000_000\n    return 1\n'
+    ask = "def ask(self, count):\n    return sum(self.worker.again() for _ in range(count))\n"
+    await make("w", [again])
+    await make("o", [ask], worker="@w")
+    assert await send("o", "ask", 40) == 40
+
+
 async def test_an_object_reaches_its_own_private_slots_in_every_form(make, send):
     source = (
         "def own(self):\n    self.setSlot(name='_pin', value=8)\n"
