@@ -63,6 +63,37 @@ def find_fault(home: Path) -> str:
             return f"{folder} is not a directory; {ELSEWHERE}"
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return _judge_closed(folder, about)
+    return _find_stranger(home) if os.name != "nt" else ""
+
+
+# What a home decides by these: the program that runs, who may ask, who may upgrade, the settings.
+_TRUSTED: Final = (
+    "", "run", "log", "run/token", "run/endpoint.json", "program.json", "versions", "upgrade",
+    "upgrade_keys", "update_instructions.json", "keys", "batos.toml", "profiles.toml",
+)  # fmt: skip
+
+
+def _find_stranger(home: Path) -> str:
+    """Return what in a home another user made or can change, and what to do; "" for nothing.
+
+    A folder that others can write to may hold what they put there, such as a program to run.
+    """
+    closed = False  # to all others: what is inside cannot be reached, whatever its mode
+    for name in _TRUSTED:
+        path = home / name
+        try:
+            about = path.lstat()
+        except OSError:
+            continue
+        if not name:
+            closed = not about.st_mode & 0o077
+        if about.st_uid not in (os.getuid(), 0):
+            whose, mine = _name_user(about.st_uid), _name_user(os.getuid())
+            return f"{path} belongs to {whose}, and you are {mine}; {ELSEWHERE}"
+        if about.st_mode & 0o022 and not closed and not stat.S_ISLNK(about.st_mode):
+            shown = f"mode {stat.S_IMODE(about.st_mode):04o}"
+            advice = f"chmod go-w {path} if everything in it is yours, or {ELSEWHERE}"
+            return f"other users can change {path} ({shown}); {advice}"
     return ""
 
 

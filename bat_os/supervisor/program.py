@@ -48,9 +48,13 @@ def from_plain(data: Any) -> Program | None:
 
 
 def read_program(home: Home, root: Path, version: str) -> Program:
-    """Return the program that serves ``home``: the one in ``program.json``, else in ``root``."""
+    """Return the program that serves ``home``: the one in ``program.json``, else in ``root``.
+
+    Only a program in ``versions/`` counts, where upgrades put them.
+    """
     pointed = from_plain(read_json(home.program))
-    if pointed is not None and pointed.is_there:
+    inside = pointed is not None and pointed.tree.resolve().is_relative_to(home.versions.resolve())
+    if pointed is not None and inside and pointed.is_there:
         return pointed
     return Program(root, Path(sys.executable), version)
 

@@ -40,6 +40,42 @@ def test_a_home_that_is_closed_to_oneself_is_opened_again_by_chmod(home):
         home.path.chmod(0o700)
 
 
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="needs root, to give files away")
+@pytest.mark.parametrize(
+    "name", ["", "run", "log", "program.json", "run/token", "run/endpoint.json", "versions",
+             "upgrade_keys", "batos.toml", "profiles.toml", "keys", "update_instructions.json"],
+)  # fmt: skip
+def test_what_another_user_made_is_not_trusted(home, name):
+    home.prepare()
+    path = home.path / name
+    if not path.exists():
+        path.write_text("{}")
+    os.chown(path, 12345, 12345)
+    assert "belongs to user 12345" in find_fault(home.path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_a_home_that_others_can_write_to_is_refused_with_the_command_that_closes_it(home):
+    home.prepare()
+    for name, mode in (("", 0o777), ("", 0o775), ("run", 0o722)):
+        path = home.path / name
+        home.path.chmod(0o755)
+        path.chmod(mode)
+        assert f"chmod go-w {path}" in find_fault(home.path)
+        path.chmod(0o700)
+    assert find_fault(home.path) == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_modes_inside_a_closed_home_do_not_matter(home):
+    home.prepare()
+    (home.path / "batos.toml").write_text("")
+    (home.path / "batos.toml").chmod(0o664)
+    assert find_fault(home.path) == ""
+    home.path.chmod(0o755)
+    assert "batos.toml" in find_fault(home.path)
+
+
 def test_errors_of_the_system_have_codes_and_name_the_file():
     full = as_coded(OSError(errno.ENOSPC, "No space left on device", "/x"))
     assert (full.code, str(full)[:24]) == ("STORAGE_FULL", "/x cannot be written: No")

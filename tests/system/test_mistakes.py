@@ -16,11 +16,13 @@ import fastjsonschema
 import pytest
 
 from bat_os.app.wiring import assemble
+from bat_os.cli.environment import kernel_command
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.awakening import FORMAT
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
+from bat_os.supervisor.home import Home
 from tests.cli.clients import ENVIRON, verb
 from tests.forks import PYTHON
 from tests.kernels import ROOT, ThinkingKernel
@@ -384,3 +386,28 @@ async def test_an_image_of_a_newer_program_is_left_as_it_is(kernel_process):
         assert (status, code) == (1, "STORAGE_ERROR")
         assert line.startswith(said)
     assert (home / "live_image.fs").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gives files away as Linux does")
+@pytest.mark.parametrize("whose", ["theirs", "ours"])
+def test_a_planted_program_is_not_run(tmp_path, whose):
+    home, ran, python = tmp_path / "home", tmp_path / "ran", tmp_path / "python"
+    Home(home).prepare()
+    python.write_text(f"#!/bin/sh\nid -u > {ran}\n")
+    python.chmod(0o755)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "batos.py").write_text("")
+    planted = {"tree": str(tmp_path / "tree"), "python": str(python), "version": "9", "commit": ""}
+    (home / "program.json").write_text(json.dumps(planted))
+    if whose == "theirs":
+        if os.getuid() != 0:
+            pytest.skip("only root can give a file away")
+        os.chown(home / "program.json", NOBODY, NOBODY)
+        ended = subprocess.run(
+            [PYTHON, ROOT / "min_watchdog_service.py", "run", "--home", home],
+            env=ENVIRON, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert (ended.returncode, "belongs to user" in ended.stderr) == (78, True)
+    else:
+        assert kernel_command(Home(home))[0] == sys.executable
+    assert not ran.exists()

@@ -194,6 +194,8 @@ def check_device(facts: Facts) -> list[Outcome]:
         # Of a home that cannot be read, check_permissions says it.
         book = read_book(None if find_fault(facts.home.path) else facts.home.path)
     except SettingsError as error:
+        if find_fault(facts.home.path):  # check_permissions says it
+            return []
         return [broken("profiles", str(error), "mend the file, or move it away")]
     try:
         book.profile(facts.settings.profile)
