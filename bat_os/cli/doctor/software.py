@@ -194,9 +194,9 @@ def check_device(facts: Facts) -> list[Outcome]:
         # Of a home that cannot be read, check_permissions says it.
         book = read_book(None if find_fault(facts.home.path) else facts.home.path)
     except SettingsError as error:
-        if find_fault(facts.home.path):  # check_permissions says it
-            return []
-        return [broken("profiles", str(error), "mend the file, or move it away")]
+        fault = broken("profiles", str(error), "mend the file, or move it away")
+        # Where the home itself is at fault, check_permissions says it.
+        return [] if find_fault(facts.home.path) else [fault]
     try:
         book.profile(facts.settings.profile)
     except SettingsError as error:
