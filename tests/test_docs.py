@@ -5,9 +5,11 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -46,6 +48,21 @@ def test_every_requirement_is_pinned_exactly():
         lines = (ROOT / file).read_text().splitlines()
         wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
         assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted), file
+
+
+def test_the_pins_agree_with_what_the_packages_require():
+    text = "".join((ROOT / file).read_text() for file in LISTS[:2])
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)", text, re.MULTILINE))
+    assert len(pins) > 30
+    against = []
+    for name in pins:
+        for line in metadata.requires(name) or ():
+            wanted = Requirement(line)
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            if (pin := pins.get(wanted.name)) and not wanted.specifier.contains(pin):
+                against.append(f"{name} requires {line}, not {pin}")
+    assert against == []
 
 
 @pytest.mark.system
