@@ -112,6 +112,7 @@ class ThinkingKernel:
         self.home = Home(home)
         self.gate = asyncio.Event()
         self.mind = None
+        self.ahead = ()
 
     def client(self):
         return KernelClient.at(self.home.path)
@@ -129,6 +130,7 @@ class ThinkingKernel:
         """Serve ``self.mind``, with nothing to prepare."""
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
         self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None, parts.verbs)
+        self.kernel.ahead = self.ahead
         serving = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self.kernel.run(serving.set_result))
         facts = await serving

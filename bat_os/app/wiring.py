@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.engines.scripted import HashEmbedder, ScriptedEngine, read_script
-from bat_os.errors import ModelError
+from bat_os.errors import BatError, ModelError
 from bat_os.image.catalog_service import CatalogService
+from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.exam.examiner import Examiner
+from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from bat_os.supervisor.home import Home
 
     Report = Callable[[str], None]
+
+log = logging.getLogger(__name__)
 
 EMBEDDER: Final = "all-MiniLM-L6-v2"
 ROOT: Final = Path(bat_os.__file__).parents[1]
@@ -62,6 +67,7 @@ class Parts:
     steps: Sequence[Step]  # what must be done once, in order, before missions can run
     verbs: Mapping[str, Handler]  # the wire verbs besides messages
     examiner: Examiner  # measures what the models can do
+    ahead: Sequence[Step]  # what the next requests will need; no mission waits for these
 
 
 def assemble(home: Home, settings: Settings) -> Parts:
@@ -89,7 +95,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     verbs = {**VERBS, **make_model_verbs(models, examiner)}
-    return Parts(mind, _steps(mind, models), verbs, examiner)
+    return Parts(mind, _steps(mind, models), verbs, examiner, _ahead(mind, home))
 
 
 def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
@@ -122,8 +128,39 @@ def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
         await models.take_adapters(ADAPTERS, report)
 
     if mind.options.engine == "scripted":
-        return [cell, library, codex, seeds]
-    return [cell, library, embedder, codex, seeds, models.prepare, adapters]
+        return [cell, library, codex, seeds, _index(mind)]
+    return [cell, library, embedder, codex, seeds, _index(mind), models.prepare, adapters]
+
+
+def _index(mind: KernelContext) -> Step:
+    """Return what loads the embedding model, and the catalog's index into memory."""
+
+    async def index(report: Report) -> None:
+        report(f"loading {EMBEDDER} and the index")
+        try:
+            await mind.catalog.search((PROBE,), top_k=1)
+        except BatError as error:  # a request that needs it will say so; others do not need it
+            log.warning("loading %s: %s", EMBEDDER, error)
+
+    return index
+
+
+def _ahead(mind: KernelContext, home: Home) -> Sequence[Step]:
+    mark = home.path / "run" / "loading-ahead"
+
+    async def model(report: Report) -> None:
+        if mark.exists():
+            # The last kernel died meanwhile, perhaps of it. This one has to serve what is known.
+            mark.unlink()
+            log.warning("the model is not loaded ahead: the last kernel ended while it did that")
+            return
+        mark.touch()
+        try:
+            await mind.roster.load_ahead(STEWARD, report)
+        finally:
+            mark.unlink(missing_ok=True)
+
+    return [model]
 
 
 def _cell(settings: Settings) -> ChosenCell:

@@ -156,6 +156,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     parts = assemble(home, settings)
     journal = Journal(home.path / "metacognition.jsonl")
     kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs, parts.examiner)
+    kernel.ahead = parts.ahead
     _stop_on_signals(kernel)
     if supervised:
         _stop_when_stdin_closes(kernel)

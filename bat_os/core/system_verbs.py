@@ -140,10 +140,10 @@ SYSTEM_VERBS: Final = (
         note="The last reply is a `pong`.",
         on="wire", access="reads"),
     Verb("health", "say how the kernel is",
-        reply=f"ready:flag awakening problem {_HELLO} pid:count uptime:num endpoints:texts "
+        reply=f"ready:flag awakening loading problem {_HELLO} pid:count uptime:num endpoints:texts "
               "closed_doors:list queued:count events_lost:count profile models:{budget:any "
               "used:any models:any} cell:map",
-        note="`events_lost`: from the journal.",
+        note="`loading`: what loads ahead of the next request. `events_lost`: from the journal.",
         on="wire", access="reads"),
     Verb("shutdown", "let the kernel go down", (
         Field("restart", "flag", "then its watchdog starts it anew"),),

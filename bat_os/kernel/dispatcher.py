@@ -179,8 +179,10 @@ class Dispatcher:
         self.last_message = time.monotonic()
         record = await self._intake.accept(brief, request.session, request.key)
         if not request.plain:
+            about = self.about()
+            awakening = about["awakening"] or about["loading"]
             body = {"brief_id": record.id, "position": self.scheduler.queued}
-            send(Reply("accepted", request.id, body | {"awakening": self.about()["awakening"]}))
+            send(Reply("accepted", request.id, body | {"awakening": awakening}))
         listener = None if request.plain else _events(request, send)
         hear = listener if request.body["tokens"] else None
         with self.scheduler.text_feed.listen(record.id, hear):

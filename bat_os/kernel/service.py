@@ -1,6 +1,7 @@
 """The kernel: awaken or resume, serve, think, shut down in order.
 
 awaken > bind endpoints (known messages are answered) > prepare models > run missions
+                                                          > load ahead what the next will need
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Kernel:
             names those that are not.
         steps: What has to be done before missions can run: models into the image, the codex into
             the catalog. Each gets a function to report progress with.
+        ahead: What the next requests will need, done once missions can run; no request waits
+            for it that does not need it. ``health`` says what is ``loading``.
         journal: Gets every event of every mission; may count those that it ``dropped``.
         verbs: Requests besides messages, by name.
         wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
@@ -67,6 +70,7 @@ class Kernel:
     """
 
     wants_restart = False
+    ahead: Sequence[Step] = ()
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class Kernel:
         self._stop = asyncio.Event()
         self._awake = asyncio.Event()
         self._awakening = "waking up"
+        self._loading = ""
         self._problem = ""
         self._image_id = ""
         self._addresses: list[str] = []
@@ -158,6 +163,7 @@ class Kernel:
         return {
             "ready": not self._awakening and not self._problem,
             "awakening": self._awakening,
+            "loading": self._loading,
             "problem": self._problem,
             "version": __version__,
             "protocol": [protocol.VERSION, protocol.VERSION],
@@ -205,21 +211,17 @@ class Kernel:
 
     async def _prepare(self) -> None:
         for step in self.steps:
-            try:
-                await step(self._report)
-            except BatError as error:
-                log.error("awakening: %s", error)  # noqa: TRY400 - the text is for people
-                self._problem = self._problem or str(error)
-            except Exception:  # one request: known messages must still be answered
-                log.exception("awakening")
-                fault = "preparing the models failed; the daemon's log has the details"
-                self._problem = self._problem or fault
+            fault = await _take(step, self._report)
+            self._problem = self._problem or fault
         try:
             await self.examiner.recall()
         except BatError as error:
             log.warning("what the models can do is not known: %s", error)
         self._awakening = ""
         self._scheduler.open()
+        for step in self.ahead:  # the request that needs it will say what is wrong
+            await _take(step, self._note_loading)
+            self._loading = ""
         self._awake.set()
 
     async def _examine(self) -> None:
@@ -235,3 +237,20 @@ class Kernel:
         if text != self._awakening:
             log.info("%s", text)
         self._awakening = str(text)  # plain: numbers beside it do not go over the wire
+
+    def _note_loading(self, text: str) -> None:
+        log.info("%s", text)
+        self._loading = str(text)
+
+
+async def _take(step: Step, report: Callable[[str], None]) -> str:
+    """Return what went wrong; "" if nothing did."""
+    try:
+        await step(report)
+    except BatError as error:
+        log.error("awakening: %s", error)  # noqa: TRY400 - the text is for people
+        return str(error)
+    except Exception:  # one request: known messages must still be answered
+        log.exception("awakening")
+        return "preparing the models failed; the daemon's log has the details"
+    return ""

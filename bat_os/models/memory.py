@@ -102,6 +102,13 @@ class ModelMemory:
                 await self._make_room(model)
                 await self._load(model)
 
+    def has_room(self, model: KnownModel) -> bool:
+        """Return whether the model could come in without another one leaving."""
+        place = self.place_of(model)
+        budget = self.budgets[place].most - self._lost(place, model)
+        room = make_room(self._loaded(place), LoadedModel(model.name, model.size), budget)
+        return not room.evict and not room.short
+
     async def unload(self, model: KnownModel) -> None:
         """Take the model out of memory; waits for what is being drawn."""
         async with self._move:

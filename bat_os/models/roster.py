@@ -130,6 +130,23 @@ class Roster:
         finally:
             self._leave(ticket)
 
+    async def load_ahead(self, persona: str, report: Callable[[str], None]) -> None:
+        """Load the persona's model before it is asked for; it stays for its keep-alive.
+
+        Nothing is loaded while a request waits or runs, where another model would have to leave,
+        or where the model goes at once when it is not used.
+        """
+        model, keep_alive = self._model(persona), self._assign[persona].keep_alive
+        stays = keep_alive != 0 or model.name in self._memory.pinned
+        busy = self._closing or self._waiting or self._running
+        if model.is_remote or model.is_loaded or busy or not stays:
+            return
+        if self._memory.has_room(model):
+            report(f"loading the model {model.name}")
+            await self._memory.bring_in(model)
+            model.used(self._clock(), keep_alive)
+            self._arm()
+
     def model_of(self, persona: str) -> str:
         """Return the name of the persona's model."""
         if persona not in self._assign:

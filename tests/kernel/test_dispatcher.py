@@ -40,7 +40,8 @@ async def ask(image, cell, gate):
     mind = make_mind(image, cell, script(REMEMBER), gate=gate)
     scheduler = Scheduler(mind, lambda event: None)
     scheduler.open()
-    about = {"awakening": "", "boot": "b", "version": "0", "image_id": "i", "limits": {}}
+    about = {"awakening": "", "loading": "", "boot": "b", "version": "0", "image_id": "i"}
+    about |= {"limits": {}}
     dispatcher = Dispatcher(
         mind, scheduler, lambda: about | {"protocol": [1, 1]}, lambda: None, VERBS
     )

@@ -469,6 +469,58 @@ async def test_a_pinned_model_outlives_its_keep_alive(bench, make):
     await bench.until("unloaded", "A")
 
 
+async def test_a_model_that_was_loaded_ahead_answers_at_once_and_goes_when_it_is_not_used(
+    bench, make
+):
+    roster, said = make(BenchEngine(bench, "A")), []
+    await roster.load_ahead("ALFRED", said.append)
+    assert (said, facts(roster)["state"]) == (["loading the model A"], "resident")
+    await roster.load_ahead("ALFRED", said.append)
+    await ask(roster)
+    assert (bench.happened("loading"), len(said)) == ([("A",)], 1)
+
+    bench.now = Assignment("A").keep_alive + 1
+    assert await roster.sweep() == ["A"]
+    await roster.load_ahead("ALFRED", said.append)
+    bench.now *= 3
+    assert await roster.sweep() == ["A"], "nobody has asked for it"
+
+
+async def test_a_request_that_comes_while_its_model_loads_ahead_waits_for_that_load(bench, make):
+    a = BenchEngine(bench, "A")
+    roster = make(a)
+    a.load_gate.clear()
+    loading = asyncio.create_task(roster.load_ahead("ALFRED", lambda _: None))
+    await bench.until("loading", "A")
+    asked = ask(roster)
+    a.load_gate.set()
+    await asked
+    await loading
+    assert bench.happened("loading") == [("A",)]
+
+
+async def test_no_model_is_loaded_ahead_that_would_send_another_away_or_not_stay(bench, make):
+    assign = {
+        "ALFRED": Assignment("A"),
+        "BRICK": Assignment("B"),
+        "ROBIN": Assignment("C", keep_alive=0),
+        "BABS": Assignment("D"),
+    }
+    a, d = BenchEngine(bench, "A"), BenchEngine(bench, "D", kind="openai")
+    engines = a, BenchEngine(bench, "B"), BenchEngine(bench, "C"), d
+    sizes = dict.fromkeys("ABC", 100 * MB)
+    roster = make(*engines, assign=assign, sizes=sizes, budget=150 * MB)
+    a.draw_gate.clear()
+    asked = ask(roster)
+    await bench.until("drawing", "A", "")
+    await roster.load_ahead("BRICK", pytest.fail)
+    a.draw_gate.set()
+    await asked
+    for persona in ("BRICK", "ROBIN", "BABS"):
+        await roster.load_ahead(persona, pytest.fail)
+    assert bench.happened("loading") == [("A",)]
+
+
 async def test_a_flag_raised_while_waiting_returns_at_once_with_nothing(bench, make):
     a, flag = BenchEngine(bench, "A"), threading.Event()
     roster = make(a)

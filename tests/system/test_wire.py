@@ -174,6 +174,7 @@ def test_health_says_how_the_kernel_is(process, ipc):
     kind, body = ipc.ask("health")
     assert kind == "result"
     assert (body["ready"], body["awakening"], body["problem"]) == (True, "", "")
+    assert body["loading"] == ""
     assert body["endpoints"] == [process.endpoint()["ipc"], process.endpoint()["tcp"]]
     assert body["boot"] == process.endpoint()["boot"]
     assert {"uptime", "queued", "profile", "models", "cell", "limits", "image_id"} <= set(body)

@@ -244,6 +244,7 @@ class LiveNames:
 
     Attributes:
         reachable: Whether a kernel answered the last request; None before that.
+        loading: What the kernel still prepares or loads, in words; "" for nothing.
         on_news: Called after each request, answered or not.
     """
 
@@ -253,6 +254,7 @@ class LiveNames:
         self._known: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._stale = asyncio.Event()
         self.reachable: bool | None = None
+        self.loading = ""
         self.on_news: Callable[[], None] = lambda: None
 
     @property
@@ -302,12 +304,15 @@ class LiveNames:
                 self._stale.clear()
                 try:
                     self.take((await kernel.request("list", timeout=LIST_SECONDS))["objects"])
+                    health = await kernel.request("health", timeout=LIST_SECONDS)
+                    self.loading = str(health.get("awakening") or health.get("loading") or "")
                     self.reachable = True
                 except (BatError, KeyError, TypeError):  # the chat works without them
                     self.reachable = False
                 self.on_news()
+                settled = self.reachable and not self.loading
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stale.wait(), None if self.reachable else AGAIN)
+                    await asyncio.wait_for(self._stale.wait(), None if settled else AGAIN)
 
     async def _listen(self) -> None:
         def hear(_kind: str, event: Mapping[str, Any]) -> None:

@@ -298,6 +298,7 @@ def _toolbar(talk: Conversation, names: LiveNames) -> str:
         there = "asking the daemon"
     elif names.reachable:
         there = f"{len(names.objects)} objects, {names.count} methods"
+        there += f"; {names.loading}" if names.loading else ""
     else:
         there = "no daemon answers"
     tokens = "; tokens on" if talk.tokens else ""

@@ -66,7 +66,8 @@ def check_kernel(facts: Facts) -> list[Outcome]:
     if health.get("version") != __version__:
         text = f"{name}, but these files are version {__version__}"
         return [warning("kernel", text, _AGAIN)]
-    return [ok("kernel", f"{name}, ready, {health.get('queued', 0)} requests wait")]
+    loading = f", still {health['loading']}" if health.get("loading") else ""
+    return [ok("kernel", f"{name}, ready{loading}, {health.get('queued', 0)} requests wait")]
 
 
 def check_watchdog(facts: Facts) -> list[Outcome]:

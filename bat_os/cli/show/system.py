@@ -98,6 +98,8 @@ def _describe_health(health: Mapping[str, Any]) -> str:
         return f"it serves what it knows, but: {problem}; {up}"
     if doing := health.get("awakening"):
         return f"it is waking up: {doing}; {up}"
+    if loading := health.get("loading"):
+        return f"ready, still {loading}; {up}"
     return f"ready, {up}"
 
 

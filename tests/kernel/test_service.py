@@ -1,0 +1,67 @@
+"""bat_os.kernel.service: what is done before missions can run, and what after that."""
+
+import asyncio
+
+import pytest
+
+from bat_os.errors import ModelError
+from tests.kernels import ThinkingKernel
+
+
+class Loading(ThinkingKernel):
+    """A kernel that loads ahead what ``load`` does."""
+
+    def __init__(self, home, load):
+        super().__init__(home)
+        self.ahead = [load]
+
+
+async def health(client):
+    return await client.request("health")
+
+
+async def test_a_kernel_that_loads_ahead_is_ready_and_says_what_it_loads(tmp_path):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def load(report):
+        report("loading the model A")
+        begun.set()
+        await go_on.wait()
+
+    async with Loading(tmp_path / "home", load) as kernel, kernel.client() as client:
+        await begun.wait()
+        told = await health(client)
+        assert (told["ready"], told["awakening"], told["loading"]) == (
+            True,
+            "",
+            "loading the model A",
+        )
+        heard = []
+        kernel.gate.set()
+        learned = await client.request(
+            "send", timeout=30, target="genesis_obj", selector="give_seven",
+            on_event=lambda kind, body: heard.append((kind, body)),
+        )  # fmt: skip
+        assert learned["result"] == 7, "no mission waits for it"
+        assert heard[0][0] == "accepted"
+        assert heard[0][1]["awakening"] == "loading the model A"
+        go_on.set()
+        async with asyncio.timeout(10):
+            while (await health(client))["loading"]:
+                pass
+
+
+@pytest.mark.parametrize("error", [ModelError("the model is not there"), ValueError("a fault")])
+async def test_what_cannot_be_loaded_ahead_is_logged_and_stops_nothing(tmp_path, error, caplog):
+    done = asyncio.Event()
+
+    async def load(report):
+        report("loading the model A")
+        done.set()
+        raise error
+
+    async with Loading(tmp_path / "home", load) as kernel, kernel.client() as client:
+        await done.wait()
+        told = await health(client)
+    assert (told["ready"], told["loading"], told["problem"]) == (True, "", "")
+    assert str(error) in caplog.text
