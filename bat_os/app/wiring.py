@@ -170,6 +170,9 @@ def _cell(settings: Settings) -> ChosenCell:
 
 def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
     async def folder() -> Path:
+        packaged = packaged_minilm()
+        if packaged is not None and EMBEDDER not in await model_names(image):
+            return packaged  # while a new image is being filled
         return await link_folder(image, EMBEDDER, home.path / "run" / "models")
 
     return MiniLmEmbedder(folder)

@@ -20,8 +20,8 @@ SENTENCE = "create a method to report the current system time"
 def start(home, **environ):
     with (home.parent / "kernel.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, ROOT / "batos.py", "serve", "--home", home, "--supervised",
-             "--tcp-port", "-1"],
+            [sys.executable, "-X", "importtime", ROOT / "batos.py", "serve", "--home", home,
+             "--supervised", "--tcp-port", "-1"],
             env=os.environ | environ, stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip
 
@@ -76,7 +76,14 @@ async def test_a_model_learns_to_tell_the_time_and_the_next_kernel_knows_it_with
     status, learned = ask(home, "reverse the text 'bat'")
     assert learned["model_calls"] >= 2 if status == 0 else "candidates" in str(learned)
     stop(second)
-    assert "Traceback" not in (tmp_path / "kernel.log").read_text()
+    log = (tmp_path / "kernel.log").read_text()
+    assert "Traceback" not in log
+    # As Python itself reports them. The small models run without the large libraries.
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in log.splitlines()
+                if line.startswith("import time:")}  # fmt: skip
+    assert {"numpy", "tokenizers", "xllamacpp"} <= imported
+    heavy = {"torch", "transformers", "sentence_transformers", "sklearn", "scipy", "peft"}
+    assert not imported & heavy
 
 
 def names_now(value):
