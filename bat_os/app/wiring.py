@@ -160,7 +160,7 @@ def _ahead(mind: KernelContext, home: Home) -> Sequence[Step]:
         finally:
             mark.unlink(missing_ok=True)
 
-    return [model]
+    return [] if home.trial else [model]  # one on trial is stopped at once
 
 
 def _cell(settings: Settings) -> ChosenCell:
