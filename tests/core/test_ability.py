@@ -21,7 +21,7 @@ def test_what_is_not_known_is_as_with_the_small_model():
         ("writes", 0.6, lambda able: able.repairs == 2),
         ("form", 0.95, lambda able: able.is_formed),
         ("tests", 0.8, lambda able: able.writes_tests),
-        ("plans", 0.65, lambda able: able.plans_ahead),
+        ("plans", 0.85, lambda able: able.plans_ahead),
         ("judges", 0.6, lambda able: able.tells_apart),
     ],
 )

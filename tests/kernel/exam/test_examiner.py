@@ -7,10 +7,13 @@ import time
 import pytest
 import pytest_asyncio
 
-from bat_os.core.ability import Ability
+from bat_os.app.wiring import ADAPTERS
+from bat_os.core.ability import USUAL, Ability
 from bat_os.core.digest import digest
+from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.scripted import ScriptedEngine
-from bat_os.image.models import keep_ability, read_abilities
+from bat_os.image.files.disk import hash_file
+from bat_os.image.models import ADAPTER_FILES, digest_of, keep_ability, read_abilities
 from bat_os.kernel.exam import examiner as module
 from bat_os.kernel.exam.examiner import Examiner, read_shipped
 from bat_os.kernel.exam.sitting import read_paper
@@ -186,3 +189,15 @@ async def test_the_shipped_figures_can_be_read():
     for key, entry in read_shipped().items():
         assert len(key.split("+")[0]) == 64
         assert Ability.from_plain(entry).writes is not None
+
+
+async def test_the_model_that_comes_with_the_program_has_figures():
+    gguf, lora = packaged_gguf(), ADAPTERS / "method-writer"
+    model = digest_of({gguf.name: hash_file(gguf)})
+    adapter = digest_of({name: hash_file(lora / name) for name in ADAPTER_FILES})
+    entry = read_shipped()[f"{model}+{adapter}"]
+
+    assert entry["model"] == MODEL
+    known = Ability.from_plain(entry)
+    assert None not in (known.writes, known.judges, known.tests, known.plans, known.form)
+    assert (known.repairs, known.draws(8), known.agreement) == (0, 8, USUAL)

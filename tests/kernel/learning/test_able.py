@@ -127,7 +127,7 @@ async def test_it_is_repaired_twice_and_no_more(think):
 async def test_tests_and_queries_are_asked_of_a_model_that_is_good_at_them(think):
     tests = [{"args": [4], "result": 8}, {"args": [3], "result": 7}]
     writer = Writer(RIGHT, LATE, RIGHT, tests=tests)
-    body, record, _ = await think(writer, Ability(tests=0.9, plans=0.7, form=1.0))
+    body, record, _ = await think(writer, Ability(tests=0.9, plans=0.9, form=1.0))
 
     assert body["why"] == "3 of 3 candidates agree; passes the written test"
     assert record.mission.last(QueriesPlanned).queries == ("multiplication",)
