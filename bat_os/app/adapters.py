@@ -114,12 +114,13 @@ class AdapterStore:
     ) -> tuple[dict[str, str], list[str]]:
         """Return kind -> the model that the adapter is for, and why there is none of a kind.
 
-        Models of the profile come first.
+        Models of the profile come first, then those that are ``kept``.
         """
         bases, faults = dict(kept), []
-        for kind in (kind for kind in KINDS if kind not in kept):
+        for kind in (kind for kind in KINDS if kept.get(kind) not in self._wanted):
             own = {name for name, row in rows.items() if row["kind"] == kind}
-            for names in (own & self._wanted, own - self._wanted):
+            others = set() if kind in kept else own - self._wanted
+            for names in (own & self._wanted, others):
                 places = await self._places(names)
                 base, why = await asyncio.to_thread(find_base, adapter, places)
                 if base:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bat_os.core.personas import PERSONAS
 from bat_os.core.settings import IMAGE
 from bat_os.engines.adapters import ADAPTER_GGUF
 from bat_os.engines.gguf import packaged_gguf
@@ -126,6 +127,22 @@ async def test_the_old_model_can_go_and_why_still_names_it(older):
     assert (origin["model"], origin["adapter"]) == (OLD, WRITER)
     assert [row["name"] for row in told["rows"]] == [NEW, WRITER]
     assert told["adapters"] == [WRITER]
+
+
+async def test_an_adapter_follows_the_profile_to_another_file_of_the_same_model(older):
+    await start_models(older)
+    personas = "".join(f'[profiles.tiny.personas.{name}]\nmodel = "mine"\n' for name in PERSONAS)
+    (older / "profiles.toml").write_text(
+        f'[models.mine]\nsource = "{packaged_gguf()}"\nfile = "mine.gguf"\nlicence = "-"\n'
+        'engine = "llama.cpp"\ncontext = 8192\nform = "gguf"\nmemory = { gguf = "0.2 GB" }\n'
+        + personas
+    )
+    told = await start_models(older)
+    rows = {row["name"]: row for row in told["rows"]}
+
+    assert told["adapters"] == [WRITER]
+    assert list(rows[WRITER]["bases"]) == ["mine", OLD]
+    assert (rows["mine"]["size"], rows["mine"]["bytes"]) == (rows[NEW]["size"], 0), "kept once"
 
 
 async def test_without_the_second_stage_of_set_up_the_default_draws_and_the_rest_is_refused(
