@@ -45,7 +45,10 @@ def test_the_page_has_every_code_of_the_tree_and_no_other():
 
 
 async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
-    verbs = {**VERBS, **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)))}
+    verbs = {
+        **VERBS,
+        **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)), SimpleNamespace()),
+    }
     dispatcher = Dispatcher(None, None, lambda: {"boot": "b"}, lambda: None, verbs)
     assert set(dispatcher._verbs) == {verb.name for verb in REQUESTS.values()}
     assert sorted(row[0].strip("`") for row in rows("Verbs")) == sorted(dispatcher._verbs)
