@@ -18,6 +18,8 @@ from aiologger.handlers.files import AsyncFileHandler
 from aiologger.levels import LogLevel
 from aiologger.records import LogRecord
 
+from bat_os.core.printable import show_control
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -49,7 +51,8 @@ class Journal:
     def write(self, event: Mapping[str, Any]) -> None:
         """Queue one event; from the loop's own thread. Never waits, never raises."""
         try:
-            self._queue.put_nowait(json.dumps(event, ensure_ascii=False, default=str))
+            line = json.dumps(event, ensure_ascii=False, default=str)
+            self._queue.put_nowait(show_control(line))  # people read it with tail
         except asyncio.QueueFull:
             self.dropped += 1
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.markup import escape
+from rich.segment import Segment
+from rich.text import Text
+
+from bat_os.cli.terminal import unguarded
+from bat_os.core.printable import show_control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import IO
 
+    from rich.console import ConsoleOptions, RenderableType
     from rich.syntax import Syntax
     from rich.table import Table
 
@@ -39,7 +44,41 @@ _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
 _LEAST: Final = 20
 GAP: Final = 2  # between two columns
 LEAST_WIDTH: Final = 16  # characters that the widest column should have
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Canvas(Console):
+    """A console of rich that reads no markup in texts and shows no control character of theirs.
+
+    The sequences that rich itself makes (colours, a line rewritten in place) pass.
+    """
+
+    def __init__(self, *, stderr: bool = False, plain: bool = False) -> None:
+        """Write to standard output, or standard error; without colours if ``plain``."""
+        super().__init__(
+            stderr=stderr,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+            color_system=None if plain else "auto",
+        )
+
+    @property
+    def file(self) -> IO[str]:
+        """Return the stream behind the guard: what is drawn is made safe in ``render``."""
+        return unguarded(super().file)  # type: ignore[arg-type]  # a text stream
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield what is drawn, piece by piece."""
+        for piece in super().render(renderable, options):
+            safe = piece.control is not None
+            yield piece if safe else Segment(show_control(piece.text), piece.style)
 
 
 class Screen:
@@ -57,16 +96,8 @@ class Screen:
 
     def __init__(self, *, as_json: bool = False, plain: bool = False, quiet: bool = False) -> None:
         """Write without any colour or style when ``plain``."""
-        self.notes = Console(
-            stderr=True,
-            highlight=False,
-            soft_wrap=True,
-            emoji=False,
-            color_system=None if plain else "auto",
-        )
-        self._out = Console(
-            highlight=False, soft_wrap=True, emoji=False, color_system=None if plain else "auto"
-        )
+        self.notes = Canvas(stderr=True, plain=plain)
+        self._out = Canvas(plain=plain)
         # A terminal gets its lines broken between words, a pipe gets them whole.
         self.notes.soft_wrap = not self.notes.is_terminal
         self.plain = plain
@@ -93,8 +124,7 @@ class Screen:
             for line in columns(rows, heads):
                 self.answer(line)
         elif rows:
-            texts = [[show_control(str(cell)) for cell in row] for row in rows]
-            self._out.print(lay_out(texts, heads, self._out.width), soft_wrap=False)
+            self._out.print(lay_out(rows, heads, self._out.width), soft_wrap=False)
 
     def code(self, source: str) -> None:
         """Write Python source; on a terminal with line numbers and colours."""
@@ -115,7 +145,7 @@ class Screen:
     def piece(self, text: str) -> None:
         """Write a part of an unfinished text to standard error, without ending the line."""
         if not self.quiet:
-            self.notes.print(show_control(text), style="dim", markup=False, end="")
+            self.notes.print(show_control(text), style="dim", end="")
 
     def draft(self, source: str) -> None:
         """Write a text by a model to standard error."""
@@ -125,7 +155,7 @@ class Screen:
     def note(self, text: str, style: str = "dim") -> None:
         """Write a line to standard error."""
         if not self.quiet:
-            self.notes.print(show_control(text), style=style, markup=False)
+            self.notes.print(show_control(text), style=style)
 
     def event(self, kind: str, body: Mapping[str, Any], seconds: float) -> None:
         """Write one state of the cognitive cycle."""
@@ -133,12 +163,16 @@ class Screen:
             return
         state = str(body.get("state", "?"))
         colour = _COLOURS.get(state, "cyan")
-        who, what = escape(str(body.get("persona", ""))), show_control(_detail(body))
-        line = f"[dim]{seconds:6.1f} s[/]  [{colour}]{escape(state.upper()):<13}[/] "
+        who, what = str(body.get("persona", "")), show_control(_detail(body))
         if self.notes.is_terminal:  # wrapped text stays in its column
             broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
             what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
-        self.notes.print(f"{line}[bold]{who:<12}[/] {escape(what)}")
+        self.notes.print(
+            Text.assemble(
+                (f"{seconds:6.1f} s", "dim"), "  ", (f"{state.upper():<13}", colour), " ",
+                (f"{who:<12}", "bold"), f" {what}",
+            )
+        )  # fmt: skip
 
     def result(self, body: Mapping[str, Any]) -> None:
         """Write an answer, and how it came about."""
@@ -156,11 +190,11 @@ class Screen:
             self.answer(to_json({"error": body}))
             return
         code = str(body.get("code", "INTERNAL"))
-        message = show_control(str(body.get("message", "")))
+        message = str(body.get("message", ""))
         # After a semicolon, a message itself says what to do.
         known = "; " in message or "kind" in body.get("details", {})
         hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
-        self.notes.print(f"[red]{escape(code)}[/] {escape(message)}[dim]{escape(hint)}[/]")
+        self.notes.print(Text.assemble((code, "red"), f" {show_control(message)}", (hint, "dim")))
 
     def _value(self, value: Any) -> None:
         """Write an answer: in a pipe on one line, on a terminal in its most readable form."""
@@ -172,32 +206,34 @@ class Screen:
             self.answer(render(value))
 
 
-def lay_out(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> Table:
+def lay_out(rows: Sequence[Sequence[Any]], heads: Sequence[str], width: int) -> Table:
     """Return rows under their heads, in at most ``width`` cells; the widest column wraps.
 
     If the other columns leave no room for it, heads are left of the cells instead of above
-    them, and each row becomes several lines.
+    them, and each row becomes several lines. A text is spelt out before it is measured, and is
+    never markup.
     """
     from rich.cells import cell_len
     from rich.table import Table
-    from rich.text import Text
 
-    widths = [max(cell_len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
+    head, *texts = [[Text(show_control(str(cell))) for cell in row] for row in (heads, *rows)]
+    widths = [
+        max(cell_len(row[place].plain) for row in (head, *texts)) for place in range(len(heads))
+    ]
     widest = widths.index(max(widths))
     left = width - sum(widths) - GAP * (len(heads) - 1) + widths[widest]
     if left < min(widths[widest], LEAST_WIDTH):
-        return _lay_out_beside(rows, heads)
+        return _lay_out_beside(texts, head)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for place, head in enumerate(heads):
-        table.add_column(head, overflow="fold", no_wrap=place != widest)
-    for row in rows:
-        table.add_row(*map(Text, row))
+    for place, name in enumerate(head):
+        table.add_column(name, overflow="fold", no_wrap=place != widest)
+    for row in texts:
+        table.add_row(*row)
     return table
 
 
-def _lay_out_beside(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Table:
+def _lay_out_beside(rows: Sequence[Sequence[Text]], heads: Sequence[Text]) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -205,7 +241,7 @@ def _lay_out_beside(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Tabl
     for row in rows:
         for place, (head, cell) in enumerate(zip(heads, row, strict=True)):
             last = place == len(heads) - 1
-            table.add_row(head, Text(cell), end_section=last)
+            table.add_row(head, cell, end_section=last)
     return table
 
 
@@ -268,15 +304,6 @@ def _for_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value.hex() if isinstance(value, bytes) else value
-
-
-def show_control(text: str) -> str:
-    r"""Return ``text`` with its control characters spelt out, all but tabs and line ends.
-
-    >>> show_control("a" + chr(27) + "[2J")
-    'a\\x1b[2J'
-    """
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def as_call(body: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor import pulse
@@ -51,6 +52,7 @@ def chat(argv: Sequence[str] | None = None) -> int:
 
 
 def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    guard_streams()
     try:
         from bat_os.cli.environment import prefer_sockets
 
@@ -134,9 +136,7 @@ def _means_the_kernel(arguments: Sequence[str]) -> bool:
 def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     """Run a kernel until it is stopped; return its exit status."""
     arm(settings.failpoint)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
     faulthandler.enable()  # if a library crashes the process, the log says where
     os.umask(0o077)
     home.prepare()

@@ -14,6 +14,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bat_os.cli.terminal import unguarded
+from bat_os.core.printable import show_control
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 QUIET: Final = 15.0  # seconds between two lines in a pipe that differ only in the time
 SELDOM: Final = 5.0  # seconds between two lines in a pipe about one counted work
 WIDTH: Final = 24  # characters of a bar
+AGAIN: Final = "\r\033[K"  # to the start of the line, which is emptied
 
 
 class Progress:
@@ -50,7 +54,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._rewrites and self._text:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            _write("", start=AGAIN, end="")
 
     def restart(self) -> None:
         """Start the clock again, for the next step."""
@@ -62,14 +66,13 @@ class Progress:
         if self._rewrites:
             self._rewrite(text + detail)
         elif text != self._text or now - self._shown > QUIET:
-            print(self._with_seconds(text + detail), file=sys.stderr, flush=True)
+            _write(self._with_seconds(text + detail))
             self._shown = now
         self._text = text
 
     def say(self, text: str) -> None:
         """Replace the line that changes by one that stays."""
-        start = "\r\033[K" if self._rewrites and self._text else ""
-        print(f"{start}{text}", file=sys.stderr, flush=True)
+        _write(text, start=AGAIN if self._rewrites and self._text else "")
         self._text = ""
 
     def done(self, text: str) -> None:
@@ -101,13 +104,18 @@ class Progress:
         elif not self._quiet and time.monotonic() - self._shown >= SELDOM:
             self._shown = time.monotonic()
             count = f"[{self._pieces} of {self._total}] " if self._total > 1 else ""
-            print(f"{count}{shown}", file=sys.stderr, flush=True)
+            _write(f"{count}{shown}")
 
     def _rewrite(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
-        line = self._with_seconds(text)[:width]
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+        _write(show_control(self._with_seconds(text))[:width], start=AGAIN, end="")
 
     def _with_seconds(self, text: str) -> str:
         seconds = int(time.monotonic() - self._started)
         return f"{text} ({seconds} s)" if seconds else text
+
+
+def _write(text: str, *, start: str = "", end: str = "\n") -> None:
+    stream = unguarded(sys.stderr)
+    stream.write(f"{start}{show_control(text)}{end}")
+    stream.flush()

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from bat_os.cli import launch
 from bat_os.cli.progress import Progress
+from bat_os.cli.terminal import guard_streams
 from bat_os.core.digest import digest
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import FileLock, Home, is_held, read_json
@@ -355,6 +356,7 @@ class Setup:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Set up what is missing, make sure that the kernel runs, and become the client."""
+    guard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     root = Path(__file__).absolute().parents[2]
     me = "puter.bat" if WINDOWS else "./run.sh"

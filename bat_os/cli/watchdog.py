@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from bat_os.cli.environment import (
     watchdog_command,
 )
 from bat_os.cli.progress import Progress
+from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
@@ -62,6 +62,7 @@ To upgrade the program: batos upgrade --help.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one command."""
+    guard_streams()
     prefer_sockets()
     options = _parser().parse_args(argv)
     home = find_home(options.home)
@@ -126,7 +127,7 @@ def run(home: Home, max_restarts: int) -> int:
     from bat_os.supervisor.supervisor import Supervisor
     from bat_os.supervisor.upgrade.upgrader import Upgrader
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    begin_log("%(asctime)s %(levelname)s %(message)s")
     home.prepare()
     try:
         lock = FileLock(home.lock).acquire()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
+from bat_os.cli.terminal import unguarded
+from bat_os.core.printable import CONTROL
 from bat_os.errors import BatError
 from bat_os.sentence.translate import DEFAULT_TARGET
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.key_binding import KeyPressEvent
+    from prompt_toolkit.output import Output
 
     from bat_os.client.client import KernelClient
 
@@ -79,7 +83,7 @@ class Editor:
             prompt_continuation=GOES_ON,
             key_bindings=_make_keys(),
             bottom_toolbar=lambda: toolbar()[: self._session.output.get_size().columns],
-            output=create_output(always_prefer_tty=True),
+            output=_make_output(),
         )
 
     def redraw(self) -> None:
@@ -101,6 +105,20 @@ class Editor:
             except KeyboardInterrupt:
                 if not self._session.default_buffer.text:
                     raise
+
+
+def _make_output() -> Output:
+    """Return what draws: on the terminal behind the guard, where a name cannot turn the line."""
+    streams = [unguarded(stream) for stream in (sys.stdout, sys.stderr) if stream is not None]
+    output = create_output(next((stream for stream in streams if stream.isatty()), sys.stdout))
+    write = output.write  # texts; what moves the cursor goes through write_raw, line ends do not
+
+    def write_safely(data: str) -> None:
+        # Left out, not spelt out: the editor counts no cell for them.
+        write(CONTROL.sub("", data) if data.strip("\r\n") else data)
+
+    output.write = write_safely  # type: ignore[method-assign]
+    return output
 
 
 def _make_keys() -> KeyBindings:

@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.cli.connection import send
-from bat_os.cli.console import as_call, show_control
+from bat_os.cli.console import as_call
+from bat_os.core.printable import show_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

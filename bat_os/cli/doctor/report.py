@@ -15,14 +15,14 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.text import Text
 
-from bat_os.cli.console import show_control
+from bat_os.cli.console import Canvas
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
 from bat_os.cli.environment import ROOT, find_fault, load
 from bat_os.cli.progress import Progress
+from bat_os.core.printable import show_control
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -114,7 +114,7 @@ async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
 
 def show(body: Mapping[str, Any], _screen: Screen) -> None:
     """Write a line for each check, its advice below, and the totals."""
-    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    console = Canvas()
     width = max(console.width, _MARGIN + _NARROWEST) - 1 if console.is_terminal else None
     for check in body["checks"]:
         style = _STYLES[check["state"]]

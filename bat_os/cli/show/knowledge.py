@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.console import show_control
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, read_input, read_pairs, show_time, table_of
 from bat_os.core.personas import PERSONAS
@@ -161,7 +160,7 @@ async def _discuss(ask: Ask) -> Mapping[str, Any]:
 
 def _show_talk(body: Mapping[str, Any], screen: Screen) -> None:
     for said in body["answers"]:
-        screen.answer(show_control(f"{said['persona']}: {said['text']}"))
+        screen.answer(f"{said['persona']}: {said['text']}")
     for hit in body["passages"]:
         if hit["cited"]:
             about = f"{hit['title']} ({hit['doc_id']}, {hit['similarity']:.2f})"
@@ -172,9 +171,9 @@ def _show_talk(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_talks(body: Mapping[str, Any], screen: Screen) -> None:
     for talk in body["talks"]:
-        screen.answer(show_control(f"{show_time(talk['asked'])}  {talk['question']}"))
+        screen.answer(f"{show_time(talk['asked'])}  {talk['question']}")
         for said in talk["answers"]:
-            screen.answer(show_control(f"    {said['persona']}: {said['text']}"))
+            screen.answer(f"    {said['persona']}: {said['text']}")
     if not body["talks"]:
         screen.note("nothing has been asked yet; batos discuss QUESTION asks")
 
