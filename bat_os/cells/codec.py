@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ormsgpack
 
-from bat_os.core.values import MAX_DEPTH, MAX_INT_BITS, Ref, check
+from bat_os.core.values import MAX_DEPTH, MAX_INT_BITS, Ref, check, check_keys
 from bat_os.errors import FrameError, NotPlainError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ MAX_FRAME: Final = 8 << 20
 MAX_PARTS: Final = 500_000
 PRINT_LIMIT: Final = 64 << 10  # bytes that one call may print
 _LONGEST: Final = 16 << 10  # bytes of what is not NESTED; the longest is a Decimal as text
-_ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
 _OPTIONS: Final = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -289,17 +288,6 @@ def _read_decimal(text: Any) -> Decimal:
     if type(text) is not str or len(text) > MAX_INT_BITS:
         raise ValueError("not a decimal")
     return Decimal(text)
-
-
-def check_keys(keys: list[Any]) -> list[Any]:
-    """Return ``keys`` if a dict or set of them can be built in reasonable time.
-
-    Numbers can be chosen so that all have one hash. Putting n of those into a set takes n * n
-    comparisons and holds up the whole process; ten thousand take some seconds.
-    """
-    if len(keys) > _ALIKE and max(collections.Counter(map(hash, keys)).values()) > _ALIKE:
-        raise ValueError("keys that all have the same hash")
-    return keys
 
 
 # From the parts of a value, which are hostile, to the value.

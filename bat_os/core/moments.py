@@ -30,6 +30,7 @@ _UNITS: Final = {
     "w": 604_800, "week": 604_800,
 }  # fmt: skip
 MAX_TEXT: Final = 60
+FIRST_YEAR: Final = 1970  # no image is older, and a transaction cannot name a time before 1900
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def parse_when(text: str, now: dt.datetime) -> Moment:
         now: The present moment with its time zone, which a time without one is in.
 
     Raises:
-        ArgumentsError: It is of no such form, or lies in the future.
+        ArgumentsError: It is of no such form, or lies in the future or before FIRST_YEAR.
     """
     words = " ".join(text.split()).lower()
     if len(words) > MAX_TEXT:
@@ -67,6 +68,8 @@ def parse_when(text: str, now: dt.datetime) -> Moment:
     moment = _read_time(words, now)
     if moment is None:
         raise _unreadable(text)
+    if moment.year < FIRST_YEAR:  # before it is compared: year 1 has no moment in UTC
+        raise ArgumentsError(f"{text[:MAX_TEXT]!r} is before {FIRST_YEAR}; no image is that old")
     if moment > now:
         raise ArgumentsError(f"{text[:MAX_TEXT]!r} lies in the future")
     return Moment("time", time=moment)

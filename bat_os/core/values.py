@@ -13,6 +13,7 @@ unpickling it would import the module that defines the subclass.
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
 import keyword
 import re
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from bat_os.errors import ArgumentsError, NotPlainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 MAX_DEPTH: Final = 64
 # Python refuses to write integers of more than 4,300 digits as text.
@@ -39,6 +40,7 @@ _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What the receiver of a learned method has as its own attributes.
 RESERVED: Final = frozenset({"send", "self"})
 _WIRE_INT: Final = 1 << 63
+_ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
 
 
 class Counted(str):
@@ -93,7 +95,8 @@ def check(value: Any, *, where: str = "value") -> None:
 
     Raises:
         NotPlainError: Some part is of another type, nested too deep, contains itself,
-            or is an integer of more than MAX_INT_BITS bits or an extreme Decimal.
+            or is an integer of more than MAX_INT_BITS bits, an extreme Decimal, text that
+            UTF-8 cannot carry, or a map or set of very many keys with one hash.
     """
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
@@ -101,28 +104,73 @@ def check(value: Any, *, where: str = "value") -> None:
         if depth > MAX_DEPTH:
             raise NotPlainError(f"{where}: nested deeper than {MAX_DEPTH}, or contains itself")
         kind = type(item)
-        if kind in ATOMS or kind is Ref:
-            continue
-        if kind is int:
-            if item.bit_length() > MAX_INT_BITS:
-                raise NotPlainError(f"{where}: an integer of more than {MAX_INT_BITS} bits")
-        elif kind is Decimal:
-            _check_decimal(item, where)
-        elif kind is dict:
-            stack.extend((part, depth + 1) for pair in item.items() for part in pair)
-        elif kind in (list, tuple, set, frozenset):
-            stack.extend((part, depth + 1) for part in item)
-        else:
+        if rule := _RULES.get(kind):
+            rule(item, where)
+        elif kind not in _FREE:
             raise NotPlainError(
                 f"{where}: a {kind.__name__} cannot be kept; use plain data "
                 "(None, bool, int, float, str, bytes, list, dict, datetime and the like)"
             )
+        if kind is dict:
+            stack.extend((part, depth + 1) for pair in item.items() for part in pair)
+        elif kind in _CONTAINERS:
+            stack.extend((part, depth + 1) for part in item)
+
+
+def check_keys(keys: Collection[Any]) -> Collection[Any]:
+    """Return ``keys`` if a dict or set of them can be built in reasonable time.
+
+    Numbers can be chosen so that all have one hash. Putting n of those into a set takes n * n
+    comparisons and holds up the whole process; ten thousand take some seconds. So whatever
+    makes a dict or set of parts from outside asks this first.
+
+    Raises:
+        ValueError: More than a few have one hash.
+        TypeError: One has no hash.
+    """
+    if len(keys) > _ALIKE and max(collections.Counter(map(hash, keys)).values()) > _ALIKE:
+        raise ValueError("keys that all have the same hash")
+    return keys
+
+
+def _check_parts(keys: Collection[Any], where: str) -> None:
+    try:
+        check_keys(keys)
+    except ValueError as error:
+        raise NotPlainError(f"{where}: {error}") from error
+
+
+def _check_text(item: str, where: str) -> None:
+    if item.isascii():
+        return
+    try:
+        item.encode()
+    except UnicodeEncodeError as error:
+        raise NotPlainError(f"{where}: text with half of a surrogate pair") from error
 
 
 def _check_decimal(item: Decimal, where: str) -> None:
     exponent = item.as_tuple().exponent
     if isinstance(exponent, int) and abs(exponent) > 10_000:
         raise NotPlainError(f"{where}: a Decimal with an extreme exponent")
+
+
+def _check_int(item: int, where: str) -> None:
+    if item.bit_length() > MAX_INT_BITS:
+        raise NotPlainError(f"{where}: an integer of more than {MAX_INT_BITS} bits")
+
+
+_CONTAINERS: Final = frozenset((list, tuple, set, frozenset))
+# What a value of a kind has to keep to, its parts aside.
+_RULES: Final[dict[type, Callable[[Any, str], None]]] = {
+    str: _check_text,
+    int: _check_int,
+    Decimal: _check_decimal,
+    dict: _check_parts,
+    set: _check_parts,
+    frozenset: _check_parts,
+}
+_FREE: Final = ATOMS | {list, tuple, Ref}
 
 
 def check_slot_name(name: str) -> None:

@@ -97,6 +97,8 @@ class CatalogService:
         """
         about = dict(meta or {}) | ({"source": source} if source else {})
         check(about, where="meta")
+        if not all(type(key) is str for key in about):
+            raise ArgumentsError("the keys of meta must be text")
         if len(text) > MAX_CHARS:
             raise TooLargeError(f"{title[:60]}: {len(text)} characters; at most {MAX_CHARS}")
         doc_id = document_id(kind, source or title)

@@ -57,3 +57,28 @@ def test_the_future_is_refused():
 def test_any_text_is_a_moment_or_a_coded_error(text):
     with contextlib.suppress(ArgumentsError):
         assert parse_when(text, NOW).kind
+
+
+WRITTEN = (
+    st.text(max_size=20) | st.datetimes().map(str) | st.dates().map(str)
+    | st.integers(0, 10**9).map("{} weeks ago".format)
+    | st.timezones().flatmap(lambda zone: st.datetimes(timezones=st.just(zone))).map(str)
+)  # fmt: skip
+
+
+@given(WRITTEN)
+def test_a_moment_is_one_that_a_transaction_can_have_or_it_is_refused(text):
+    try:
+        moment = parse_when(text, NOW)
+    except ArgumentsError:
+        return
+    if moment.time is not None:
+        assert moment.time.astimezone(dt.UTC).year >= 1969
+        assert moment.time <= NOW
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1899-12-31", "1969-12-31 23:59", "3000 weeks ago",
+                                  "0001-01-01T00:00+14:00"])  # fmt: skip
+def test_a_moment_before_any_image_is_refused_and_says_so(text):
+    with pytest.raises(ArgumentsError, match="before 1970"):
+        parse_when(text, NOW)

@@ -70,3 +70,28 @@ def test_the_wire_form_is_what_any_msgpack_or_json_client_reads():
 def test_every_integer_that_is_accepted_can_be_written_as_text():
     check((1 << 14_000) - 1)
     assert len(to_wire((1 << 14_000) - 1)) > 4000
+
+
+HALVES = ("\ud800", "a\udfff", "é\ud800\n")
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("put", [str, lambda t: [t], lambda t: {t: 1}, lambda t: {1: (t,)},
+                                 lambda t: {t}, lambda t: frozenset([t])])  # fmt: skip
+def test_text_that_utf_8_cannot_carry_is_no_plain_data(put, half):
+    with pytest.raises(NotPlainError, match="surrogate"):
+        check(put(half))
+
+
+def test_text_of_any_language_is_plain_data():
+    check(["日本語", "\U0001f600", "ümlaut", "\u202e", "\x00"])
+
+
+@pytest.mark.parametrize("make", [set, frozenset, dict.fromkeys])
+def test_a_map_or_set_whose_keys_have_one_hash_is_no_plain_data(make):
+    keys = [2.0 ** (61 * k) for k in range(-16, 16)] + [2 ** (61 * k) for k in range(17, 60)]
+    assert len(set(map(hash, keys))) == 1
+    with pytest.raises(NotPlainError, match="same hash"):
+        check(make(keys))
+    check(make(keys[:64]))
+    check(make(range(1000)))

@@ -81,13 +81,18 @@ def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:
 
 
 def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[str, Any]:
+    with coded("archive"):  # all of it: whatever touches a path that was asked for may fail
+        return _write_draft(source, target, reason, copier)
+
+
+def _write_draft(source: Source, target: Path, reason: str, copier: Copier) -> dict[str, Any]:
     disk.check_absolute(target, "the file of an archive")
     if target.exists():
         raise ArgumentsError(f"{target} is there already; archives are not overwritten")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     path = path_of(source.storage)
     try:
-        with coded("archive"), upkeep(path), backup.open_cuts(source.storage) as cuts:
+        with upkeep(path), backup.open_cuts(source.storage) as cuts:
             listing, streams = _list(source, cuts, reason, copier)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             disk.check_room(target.parent, listing.size // 8)
@@ -102,7 +107,8 @@ def _write(source: Source, target: Path, reason: str, copier: Copier) -> dict[st
             draft.rename(target)
             sync_file(target.parent)
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.exists():
+            draft.unlink()
     return {
         "kind": "archive",
         "at": time.time(),

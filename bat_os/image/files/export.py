@@ -18,14 +18,15 @@ import json
 import math
 import uuid
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.schema import read_json
+from bat_os.core.schema import Record, convert, read_json, text
 from bat_os.core.values import (
     MAX_DEPTH,
     Ref,
     check,
+    check_keys,
     check_object_name,
     check_selector,
     check_slot_name,
@@ -43,9 +44,40 @@ if TYPE_CHECKING:
 MARK: Final = "bat_os_export"
 FORMAT: Final = 1
 MAX_TEXT: Final = 1 << 20
+_SHORT: Final = text(200)
 # Of a method's provenance: where it comes from, and not what else was tried.
 _ORIGIN: Final = ("brief", "mission", "persona", "model", "adapter", "prompt", "sampling",
                   "created", "cell", "imported")  # fmt: skip
+
+
+class _Example(Record, frozen=True):
+    args: Any
+    kwargs: Any
+    result: Any
+
+
+class _Method(Record, frozen=True, forbid_unknown_fields=False):
+    """A method of an export; further fields may come from a later program."""
+
+    selector: Annotated[str, _SHORT]
+    source: str
+    sha256: Annotated[str, _SHORT]
+    status: Annotated[str, _SHORT]
+    examples: list[_Example]
+    origin: dict[str, Any]
+
+
+class _Single(_Method, frozen=True, forbid_unknown_fields=False):
+    """A method that goes by itself."""
+
+    object: Annotated[str, _SHORT]
+
+
+class _Object(Record, frozen=True, forbid_unknown_fields=False):
+    name: Annotated[str, _SHORT]
+    parents: list[Annotated[str, _SHORT]]
+    slots: dict[str, Any]
+    methods: list[_Method]
 
 
 def export_object(obj: UvmObject) -> dict[str, Any]:
@@ -87,7 +119,9 @@ def read(text: str) -> dict[str, Any]:
         content = envelope["content"]
         if envelope["sha256"] != _digest(content):
             raise ArgumentsError("the export is not what it was: its SHA-256 is another")
-        return _object(content) if content["kind"] == "object" else _checked(content)
+        kind = _Object if content["kind"] == "object" else _Single
+        convert(content, kind, ArgumentsError, "the export")
+        return _object(content) if kind is _Object else _checked(content)
     except BatError:
         raise
     except UNREADABLE as error:
@@ -153,9 +187,10 @@ def _decode_tagged(value: dict[str, Any], inner: Callable[[Any], Any]) -> Any:
     tag, held = next(iter(value.items()))
     if len(value) == 1 and isinstance(held, list):
         if tag == "$map":
-            return {inner(key): inner(item) for key, item in held}
+            keys = check_keys([inner(key) for key, _ in held])
+            return dict(zip(keys, (inner(item) for _, item in held), strict=True))
         if tag in _CONTAINERS:
-            return _CONTAINERS[tag](inner(item) for item in held)
+            return _CONTAINERS[tag]([inner(item) for item in held])
     if len(value) == 1 and tag in _READERS and isinstance(held, str):
         return _READERS[tag](held)
     raise ArgumentsError(f"the export holds {tag[:60]!r}, which means nothing there")
@@ -185,8 +220,6 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
 
 def _object(content: dict[str, Any]) -> dict[str, Any]:
     check_object_name(content["name"])
-    if not all(isinstance(name, str) for name in content["parents"]):
-        raise ArgumentsError("the export names a parent by something that is not a text")
     for name, value in content["slots"].items():
         check_slot_name(name)
         plain = decode(value, lambda held: Ref("0" * 16, held))
@@ -241,10 +274,10 @@ def _read_span(text: str) -> dt.timedelta:
     return dt.timedelta(days, seconds, micros)
 
 
-_CONTAINERS: Final[dict[str, Callable[[Iterator[Any]], Any]]] = {
+_CONTAINERS: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "$tuple": tuple,
-    "$set": set,
-    "$frozenset": frozenset,
+    "$set": lambda parts: set(check_keys(parts)),
+    "$frozenset": lambda parts: frozenset(check_keys(parts)),
 }
 _WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
     float: lambda value: {"$float": repr(value)},

@@ -48,7 +48,9 @@ async def test_a_verb_that_changes_something_refuses_a_moment(ask, taught, lates
     assert await latest() == then
 
 
-@pytest.mark.parametrize("when", ["the other day", "", 5, None, "f" * 24, "0" * 16])
+@pytest.mark.parametrize(
+    "when", ["the other day", "", 5, None, "f" * 24, "0" * 16, "0001-01-01", "1900-01-01"]
+)
 async def test_what_is_no_moment_of_the_image_is_a_coded_error(ask, when):
     with pytest.raises(BatError) as caught:
         await ask("list", at=when)
