@@ -33,7 +33,7 @@ from benchmarks.processor import processor_seconds, resident_mb  # noqa: E402 - 
 
 SENTENCE = "create a method to report the current system time"
 TIME = "report_current_system_time", "report the current system time", ()
-VOWELS = "count_the_vowels", "count the vowels in a text", ("education",)
+FACTORIAL = "calculate_the_factorial", "calculate the factorial of a number", (5,)
 ROUNDS = 300
 
 
@@ -63,7 +63,7 @@ async def measure(home: Path) -> list[tuple[str, str]]:
     rows.append(("kernel up without model, process start to health", f"{took:.2f} s"))
     rows.append(("memory idle (RSS, without the cell)", f"{resident_mb(kernel.pid):.0f} MB"))
     await until(home, "ready")
-    for name, wish in (("first mission of a kernel", TIME), ("the next mission", VOWELS)):
+    for name, wish in (("first mission of a kernel", TIME), ("the next mission", FACTORIAL)):
         rows += await mission(home, kernel, name, *wish)
 
     known = await round_trips(home)

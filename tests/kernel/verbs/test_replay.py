@@ -5,6 +5,7 @@ import pytest
 from bat_os.core.digest import digest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
+from bat_os.engines.scripted import ScriptedEngine
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.errors import ArgumentsError, ModelError, NotFoundError
 from bat_os.kernel.learning.cycle import CognitiveCycle
@@ -89,6 +90,26 @@ async def test_the_real_model_writes_what_was_kept_again_byte_for_byte(image, ce
         await engine.close()
     assert why["origin"]["model_digest"] == engine.digest != ""
     assert (told["same"], told["source"]) == (True, why["source"])
+
+
+async def test_what_was_drawn_without_the_adapter_is_drawn_again_without_it(image, cell, tmp_path):
+    def answer(prompt, _sampling, _index):
+        shown = len(prompt.messages) > 2  # the second batch
+        return " return number * 2" if shown else " return unknown_name"
+
+    (tmp_path / "adapter_config.json").write_text("{}")
+    engine = ScriptedEngine(answer)
+    await engine.add_adapter("method-writer", tmp_path)
+    mind = make_mind(image, cell, (), engine=engine)
+    mission = await open_mission(image, "double", 21)
+    await CognitiveCycle(mind, lambda *_: None).run(mission)
+    request = check(Request("replay", target="genesis_obj", selector="double"))
+    told = await VERBS["replay"](mind, request, lambda _: None)
+    assert told["same"] is True
+    assert engine.used == ["method-writer", "method-writer", "", ""]
+    await forge(mind, adapter="another")
+    with pytest.raises(ModelError, match="wrote it with SmolLM2-135M-Instruct-Q4_1 another"):
+        await VERBS["replay"](mind, request, lambda _: None)
 
 
 async def test_what_was_mended_by_an_example_comes_out_mended(learned, ask):
