@@ -75,7 +75,7 @@ class Silent:
 
 
 class Partial:
-    """A catalog in which a seed, or one of its phrases, is missing."""
+    """A catalog of seeds alone in which one, or one of its phrases, is missing."""
 
     def __init__(self, catalog: Any) -> None:
         self._catalog = catalog
@@ -90,6 +90,8 @@ class Partial:
         found = await self._catalog.search(queries, top_k=min(100, top_k + MORE), **limits)
         seed, kept = self.seed, []
         for hit in found:
+            if hit.kind == "method":  # an earlier wish has taught it
+                continue
             if seed is None or hit.kind != "seed" or hit.title != seed.selector:
                 kept.append(hit)
             elif self.phrase:

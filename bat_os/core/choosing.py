@@ -118,7 +118,7 @@ def is_settled(verdicts: Sequence[Verdict], examples: int, *, telling: bool) -> 
     A function for the same wish does, as it would against whatever a model writes, if none for a
     near wish answers otherwise. Where the examples are ``telling``, so do the functions that
     reproduce them, if they answer other arguments alike, too, and none is in doubt
-    (docs/decisions/0012).
+    (docs/decisions/0014).
     """
     able = [v for v in verdicts if not v.problem and v.passed == examples]
     near = [v for v in able if v.weight]

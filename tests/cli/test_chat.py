@@ -203,9 +203,9 @@ async def test_small_talk_is_answered_in_a_line_and_nothing_is_learned(home):
 
 async def test_in_a_pipe_a_line_every_five_seconds_says_that_it_goes_on(thinking):
     process = await launch("chat_client.py", thinking.home.path, "genesis_obj.double(21)")
-    said = await until_says(process, "decomposing: ")
+    said = await until_says(process, "synthesizing: ")
     thinking.gate.set()
     ended = await finish(process)
     assert (ended.status, ended.out) == (0, "42\n")
-    [seconds] = re.findall(r"^decomposing: (\d+) s$", said, re.MULTILINE)
+    [seconds] = re.findall(r"^synthesizing: (\d+) s$", said, re.MULTILINE)
     assert int(seconds) >= 5
