@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SIZE: Final = "about 1.3 GB; 6 GB where pip brings NVIDIA's libraries"
+SIZE: Final = "about 1.4 GB; 6 GB where pip brings NVIDIA's libraries"
 ROOM: Final = 5_000 * MB  # free on the disk, so that the image has room too
 SETTLE: Final = 30.0  # seconds from a start: the first answer goes first
 LOOK: Final = 30.0  # seconds between two looks at what it waits for

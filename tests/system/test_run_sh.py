@@ -307,7 +307,7 @@ def test_a_failed_step_says_why_and_the_next_start_goes_on_there(ready):
 def test_the_test_command_installs_the_tools_and_runs_the_checks(ready):
     first = run(ready, "test", "-k", "mission")
     second = run(ready, "test", "tests/core")
-    assert "[1/1] test tools" in first.stderr
+    assert "[2/2] test tools" in first.stderr
     assert first.stdout == "check.py ['-k', 'mission']\n"
     assert (second.stderr, second.stdout) == ("", "check.py ['tests/core']\n")
 
