@@ -199,11 +199,7 @@ class Conversation(Talk):
         packed = [sent.target, sent.args, sent.kwargs]
         await self._aside(check_parts, packed)
         to, row, named = [await self._aside(self._codec.read, data) for data in packed]
-        if type(to) not in (Ref, str) or type(row) is not list or type(named) is not dict:
-            raise FrameError("a send of the wrong form")
-        if not all(type(name) is str for name in named):
-            raise FrameError("a send of the wrong form")
-        return Nested(to, sent.selector, tuple(row), named, await self._delta(sent))
+        return make_nested(to, sent.selector, row, named, await self._delta(sent))
 
     async def _ask(self, nested: Nested) -> bytes:
         """Return the frame that answers a nested message, once the kernel has run it."""
@@ -270,6 +266,20 @@ class Conversation(Talk):
         if not part:
             raise EOFError
         self._data += part
+
+
+def make_nested(to: Any, selector: Any, row: Any, named: Any, delta: Delta) -> Nested:
+    """Return the message that a call wants to send; every part but ``delta`` is hostile.
+
+    Raises:
+        FrameError: Some part is of another form, or a name too long.
+    """
+    if type(to) not in (Ref, str) or type(row) is not list or type(named) is not dict:
+        raise FrameError("a send of the wrong form")
+    names = [selector, *named, *([to] if type(to) is str else ())]
+    if not all(type(name) is str and len(name) <= MAX_NAME for name in names):
+        raise FrameError("a send with a name of the wrong form")
+    return Nested(to, selector, tuple(row), named, delta)
 
 
 def raised(name: str, line: int, message: str) -> CellError:

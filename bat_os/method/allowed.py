@@ -87,6 +87,7 @@ KNOWN_NAMES: Final = {
     for name in names.split()
 }
 
+OURS: Final = "_bat_"  # how the names of the Monty prelude begin, in any case
 FORBIDDEN_NAMES: Final = words(
     "eval exec compile open globals locals vars breakpoint memoryview input exit quit help"
 )

@@ -21,6 +21,7 @@ from bat_os.method.allowed import (
     FORBIDDEN_NAMES,
     HARMLESS_AS_PARAMETERS,
     NEEDS_CALL,
+    OURS,
     SAFE_MODULES,
     SELF_LIKE,
     UNDERSCORED_PUBLIC,
@@ -84,6 +85,7 @@ class _Audit(ast.NodeVisitor):
         self._skip: set[ast.AST] = set()  # docstrings, and names that a rule has taken care of
         for node in ast.walk(tree):
             self._collect(node)
+            self._check_ours(node)
         self._check_shape(tree, selector)
         self.visit(tree)
 
@@ -106,6 +108,15 @@ class _Audit(ast.NodeVisitor):
             self._bound.add(node.id)
         elif isinstance(node, (*DEFINITIONS, ast.Module)):
             self._collect_scope(node)
+
+    def _check_ours(self, node: ast.AST) -> None:
+        """Refuse the names of the program's own code in a cell, wherever a name may be."""
+        for field, value in ast.iter_fields(node):
+            names = value if isinstance(value, list) else [value]
+            for name in names:
+                ours = isinstance(name, str) and name.casefold().startswith(OURS)
+                if ours and field != "value":  # the text of a constant is no name
+                    self._add(node, "name", f"the name {name}", "Give it another name.")
 
     def _collect_scope(self, node: ast.AST) -> None:
         if isinstance(node, DEFINITIONS):

@@ -50,7 +50,7 @@ def read(path):
 
 def test_the_cases_are_there():
     assert len(METHODS) == 47
-    assert len(ESCAPES) == 77
+    assert len(ESCAPES) == 79
 
 
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
@@ -366,3 +366,20 @@ def test_repair_keeps_the_covenant_whatever_the_flow(source):
     assert [line for line in repaired.splitlines() if "_p_changed" not in line] == [
         line for line in source.splitlines() if "_p_changed" not in line
     ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return _bat_ask()", "_BAT_WRITERS[int] = 1", "self._bat_index = 1",
+        "def _bat_report(): return 1", "import math as _bat_math", "return dict(_bat_x=1)",
+        "return [1 for _bat_x in (1, 2)]", "global _bat_refs", "class _Bat_Ref: pass",
+        "try:\n        return 1\n    except ValueError as _bat_e:\n        return 2",
+        "match 1:\n        case _bat_x:\n            return 1", "return (lambda _bat_x: 1)(2)",
+    ],
+)  # fmt: skip
+def test_the_names_of_a_cells_own_code_are_refused_wherever_a_name_may_be(body):
+    report = PersistenceGuardian().audit(f"def m(self):\n    {body}\n", "m")
+    assert any("_bat" in finding.message.casefold() for finding in report.findings), report
+    plain = PersistenceGuardian().audit("def m(self):\n    return '_bat_ is a text'\n", "m")
+    assert not plain.findings

@@ -28,15 +28,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import pydantic_monty as pm
 
 from bat_os.cells import codec
-from bat_os.cells.call_protocol import Talk, answer_checks, check_slot, raised
+from bat_os.cells.call_protocol import Talk, answer_checks, check_slot, make_nested, raised
 from bat_os.cells.codec import MAX_FRAME, MAX_PARTS, NESTED, PRINT_LIMIT, READERS, clean
 from bat_os.cells.monty.dialect import MODULES, Program
+from bat_os.core.schema import Record, convert
 from bat_os.core.values import MAX_INT_BITS, Ref, check
 from bat_os.errors import BatError, CellError, FrameError
 from bat_os.ports import Delta, Nested, RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bat_os.ports import Call, Sender
 
@@ -47,6 +48,34 @@ _LEARNED: Final = "<python-input-1>"  # the second feed of a session; the first 
 _SLOT_READ: Final = re.compile(r"self\s*\.\s*(\w+)")
 _OWNER_READ: Final = re.compile(r"(\w+)\s*\.\s*([A-Za-z]\w*)\b(?!\s*=[^=])")
 _IMPORT: Final = re.compile(r"from\s+(\w+)\s+import\s+([A-Za-z]\w*)")
+
+
+class Sent(Record, frozen=True, array_like=True, tag="send"):
+    """A nested message; values as ``References.read`` takes them."""
+
+    target: Any
+    selector: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    there: dict[str, Any]
+    gone: list[str]
+
+
+class Done(Record, frozen=True, array_like=True, tag="done"):
+    """The answer."""
+
+    value: Any
+    there: dict[str, Any]
+    gone: list[str]
+
+
+class Refused(Record, frozen=True, array_like=True, tag="refused"):
+    """Why the answer cannot be written."""
+
+    message: str
+
+
+LINES: Final[Any] = Sent | Done | Refused
 
 
 class MontyTalk(Talk):
@@ -147,15 +176,13 @@ class MontyTalk(Talk):
     def _read_send(self) -> Nested:
         """Return the nested message that the session wants to send."""
         self._count_message()
-        tag, *parts = self._listen()
-        if tag != "send" or len(parts) != 6:
-            raise FrameError("a send of the wrong form")
-        to, selector = self._refs.read(parts[0]), parts[1]
-        row, named = self._refs.read(parts[2]), self._refs.read({"d": parts[3]})
-        if type(to) not in (Ref, str) or type(selector) is not str or type(row) is not list:
-            raise FrameError("a send of the wrong form")
+        sent = self._listen()
+        if not isinstance(sent, Sent):
+            raise FrameError("an end where it waits for an answer")
+        read = self._refs.read
+        to, row, named = read(sent.target), read(sent.args), read({"d": sent.kwargs})
         check([row, named], where="argument")
-        return Nested(to, selector, tuple(row), named, self._delta(*parts[4:]))
+        return make_nested(to, sent.selector, row, named, self._delta(sent.there, sent.gone))
 
     async def _ask(self, nested: Nested, send: Sender) -> pm.ExternalResult:
         """Return what resumes the session, once the kernel has run the message."""
@@ -173,20 +200,18 @@ class MontyTalk(Talk):
         return {"return_value": parts}
 
     def _end(self) -> RunResult:
-        tag, *parts = self._listen()
-        if tag == "refused" and len(parts) == 1:
-            raise CellError(str(parts[0])[:2000], kind="refused")
-        if tag != "done" or len(parts) != 3:
-            raise FrameError("an end of the wrong form")
-        value = self._refs.read(parts[0])
+        end = self._listen()
+        if isinstance(end, Refused):
+            raise CellError(end.message[:2000], kind="refused")
+        if not isinstance(end, Done):
+            raise FrameError("a send at the end")
+        value = self._refs.read(end.value)
         check(value, where="the answer")
-        return RunResult(value, self._delta(*parts[1:]), self._printed)
+        return RunResult(value, self._delta(end.there, end.gone), self._printed)
 
-    def _delta(self, there: Any, gone: Any) -> Delta:
+    def _delta(self, there: Mapping[str, Any], gone: Sequence[str]) -> Delta:
         """Return what the session says it changed, checked name by name."""
-        if type(there) is not dict or type(gone) is not list:
-            raise FrameError("slots of the wrong form")
-        if not all(type(name) is str and name in self._known for name in gone):
+        if not set(gone) <= set(self._known) or len(set(gone)) != len(gone):
             raise FrameError("a removed slot that was not there")
         changed, sizes = {}, {}
         for name, data in there.items():
@@ -219,15 +244,18 @@ class MontyTalk(Talk):
                 self._loop.call_soon_threadsafe(self._turn.cancel)
             raise RuntimeError(self._over)
 
-    def _listen(self) -> list[Any]:
-        """Return what the prelude printed last; the rest was printed by the method."""
+    def _listen(self) -> Sent | Done | Refused:
+        """Return what the prelude printed last; the rest was printed by the method.
+
+        The method may have printed it: nothing in it is used before its form is checked.
+        """
         before, mark, last = "".join(self._heard).rpartition(MARK)
         self._heard, self._heard_size = [], 0
         self._printed += before.replace(MARK, "")
-        parts = load(last) if mark else []
-        if not parts:
+        if not mark:
             raise FrameError("nothing")
-        return parts
+        line: Sent | Done | Refused = convert(load(last), LINES, FrameError)
+        return line
 
     def _check_name(self, name: str) -> None:
         """End the call at a name that Python has and Monty lacks."""
@@ -363,7 +391,7 @@ class References:
         """Return the value of what ``load`` gave."""
         try:
             return self._read(data)
-        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise FrameError(type(error).__name__) from error
 
     def _read(self, data: Any) -> Any:
@@ -372,11 +400,14 @@ class References:
         if type(data) is not dict:
             return data
         ((tag, content),) = data.items()
+        found: type = type(content)
+        if found is not _CONTENTS[tag]:
+            raise TypeError(tag)
         if tag == "d":
             return {key: self._read(item) for key, item in content.items()}
         if tag in _TAGS:
             kind = _TAGS[tag]
-            return READERS[kind](self._read(list(content)) if kind in NESTED else content)
+            return READERS[kind](self._read(content) if kind in NESTED else content)
         return self._refs[content] if tag == "r" else _ATOMS[tag](content)
 
 
@@ -424,6 +455,14 @@ _TAGS: Final = {
     "td": codec.DELTA,
     "n": codec.DECIMAL,
 }
+# What stands under each tag. A session that was tampered with may put anything there.
+_CONTENTS: Final[dict[str, type]] = {
+    "d": dict, "r": int, "i": str, "f": str, "b": str, "n": str,
+    **dict.fromkeys(("t", "s", "z", "m", "dt", "da", "ti", "td"), list),
+}  # fmt: skip
+_UNREADABLE: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 _ATOMS: Final[dict[str, Callable[[Any], Any]]] = {
     "i": _integer,
     "f": lambda text: {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}[text],

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import resource
 from dataclasses import replace
 from typing import ClassVar
@@ -10,7 +11,9 @@ from typing import ClassVar
 import psutil
 import pytest
 
+from bat_os.cells.call_protocol import answer_checks
 from bat_os.cells.monty.monty_cell import MISSING, MontyCell
+from bat_os.cells.monty.session import MARK, MontyTalk
 from bat_os.core.values import Ref
 from bat_os.errors import CellError
 from bat_os.ports import Delta, NestedReply
@@ -460,3 +463,81 @@ async def test_closing_ends_a_call_that_never_ends():
 async def test_what_is_missing_is_told_in_sentences():
     assert all(len(text) > 5 for text in MISSING)
     assert any("inheritance" in text for text in MISSING)
+
+
+# Everything that a line of a session holds, and what a tampered prelude may put in its place.
+SEND = ["send", {"r": 0}, "x", [1], {"a": {"t": [1]}}, {"s": {"d": {"k": 1}}}, []]
+DONE = [
+    "done",
+    {"m": [{"t": [1]}, {"i": "0x1"}]},
+    {"s": {"dt": [2026, 1, 2, 3, 4, 5, 0, 0, None]}},
+    [],
+]
+LINES = {"send": SEND, "done": DONE, "refused": ["refused", "why"]}
+TAGS = ("d", "m", "t", "s", "z", "dt", "da", "ti", "td", "n", "i", "f", "b", "r", "q")
+CONTENTS = (
+    None,
+    True,
+    -1,
+    5,
+    1e300,
+    "",
+    "x" * 200,
+    [],
+    [1],
+    [[]],
+    [None] * 9,
+    {},
+    {"d": 1},
+    {"a": []},
+)
+ODD_VALUES = (*CONTENTS, *({tag: content} for tag in TAGS for content in CONTENTS),
+              {"d": {}, "t": []}, {"s": [[1]]}, {"m": [1]}, {"m": [[], 1]})  # fmt: skip
+
+
+def places(value, path=()):
+    yield path
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(part, (*path, key))
+
+
+def change(value, path, odd):
+    if not path:
+        return odd
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = change(value[path[0]], path[1:], odd)
+    return copy
+
+
+@pytest.mark.parametrize("name", LINES)
+async def test_a_line_with_any_part_forged_is_read_or_malformed_and_nothing_else(name, monkeypatch):
+    call = make_call("def m(self):\n    return 1\n")
+    lines = [change(LINES[name], path, odd) for path in list(places(LINES[name]))[1:]
+             for odd in ODD_VALUES]  # fmt: skip
+    lines += [LINES[name][:end] for end in range(len(LINES[name]))] + [[*LINES[name], 1]]
+    for line in lines:
+        talk = MontyTalk(None, None, call)
+        talk._heard = [f"{MARK}{json.dumps(line)}"]
+        with contextlib.suppress(CellError), answer_checks():
+            (talk._read_send if line[:1] == ["send"] else talk._end)()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '    _bat_report(["send", {"d": [1]}, "x", [], {}, {}, []])\n    return _bat_ask()',
+        '    _bat_report(["send", {"r": 0}, "x", [], [], {}, []])\n    return _bat_ask()',
+        '    _bat_report(["send", {"r": 0}, "x", [], None, {}, []])\n    return _bat_ask()',
+        '    _bat_report(["send", {"r": 0}, "x" * 1000000, [], {}, {}, []])\n    return _bat_ask()',
+        '    _bat_report(["send", "x" * 101, "x", [], {}, {}, []])\n    return _bat_ask()',
+        '    _bat_report(["send", {"r": 0}, "x", [], {"y" * 101: 1}, {}, []])\n    _bat_ask()',
+        '    _BAT_WRITERS[int] = lambda value: {"d": 5}\n    return 1',
+        '    _bat_report(["done", 1, {}, []])\n    return _bat_ask()',
+    ],
+)
+async def test_a_forged_line_ends_its_call_and_no_other(monty, body):
+    error = await fail(monty, f"def m(self):\n{body}")
+
+    assert error.details["kind"] == "malformed"
+    assert (await run(monty, BENIGN)).value == 42
