@@ -37,6 +37,10 @@ ATOMS: Final = frozenset(
 FLAT: Final = ATOMS | {int, Decimal}
 _SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
+# What every object understands from the start, by trusted functions of the program.
+PRIMITIVE: Final = frozenset(
+    ("clone", "getSlot", "removeSlot", "respondsTo", "selectors", "setSlot", "slotNames")
+)
 # What the receiver of a learned method has as its own attributes.
 RESERVED: Final = frozenset({"send", "self"})
 _WIRE_INT: Final = 1 << 63
@@ -188,6 +192,18 @@ def check_selector(name: str) -> None:
     check_slot_name(name)
     if keyword.iskeyword(name):
         raise ArgumentsError(f"{name!r} is a Python keyword and cannot be a selector")
+
+
+def check_own(name: str) -> None:
+    """Raise ArgumentsError for what every object understands: no slot and no method replaces it."""
+    if name in PRIMITIVE:
+        raise ArgumentsError(f"{name} is what every object understands; it cannot be replaced")
+
+
+def check_taught(name: str) -> None:
+    """Raise ArgumentsError unless ``name`` can name a method that is installed."""
+    check_selector(name)
+    check_own(name)
 
 
 def check_object_name(name: str) -> None:

@@ -18,7 +18,7 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from bat_os.core.digest import digest
-from bat_os.core.values import FLAT, Ref, check, check_slot_name
+from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
@@ -155,6 +155,9 @@ class UvmObject(Persistent):
     def set_slot(self, name: str, value: Any) -> None:
         """Store ``value``: a Method, a UvmObject, or plain data that may hold UvmObjects."""
         check_slot_name(name)
+        trusted = isinstance(value, Method) and value.primitive == name
+        if not trusted and name not in self.slots:  # an older image may have some
+            check_own(name)
         if not isinstance(value, Method):
             check(freeze(value), where=f"slot {name!r}")
         self.slots[name] = value

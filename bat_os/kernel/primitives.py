@@ -63,6 +63,7 @@ def run_primitive(
     given: tuple[Sequence[Any], Mapping[str, Any]],
     *,
     from_outside: bool,
+    by_method: bool = False,
 ) -> Any:
     """Return what a primitive answers.
 
@@ -73,10 +74,11 @@ def run_primitive(
         given: Arguments by place, and by name.
         from_outside: Another object sends it; the receiver's slots that begin with an underscore
             are none of its business.
+        by_method: A method sends it, and no client.
 
     Raises:
         ArgumentsError: The arguments do not fit; each counts once, by place or by name.
-        CellError: The slot is private to the receiver.
+        CellError: The slot is private to the receiver, or a method wants to name a clone.
         NotFoundError: There is no such slot.
     """
     names, run = PRIMITIVES[selector]
@@ -94,4 +96,7 @@ def run_primitive(
     # Checked here, on the very value that is used.
     if from_outside and selector in _ABOUT_A_SLOT and values[0].startswith("_"):
         raise CellError(f"{values[0][:100]!r} is private to its object", kind="refused")
+    if by_method and selector == "clone" and values[0]:
+        # A taken name would tell which objects there are, a free one would take it from others.
+        raise CellError("a method cannot name a clone; store it in a slot", kind="refused")
     return run(reads, receiver, *values)

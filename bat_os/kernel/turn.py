@@ -267,8 +267,10 @@ class Turn:
         if runnable.primitive:
             name = runnable.primitive
             outside = sender is not None and sender.receiver.ref.oid != message.ref.oid
-            given = args, kwargs
-            answer = run_primitive(name, self._reads, receiver, given, from_outside=outside)
+            answer = run_primitive(
+                name, self._reads, receiver, (args, kwargs),
+                from_outside=outside, by_method=sender is not None,
+            )  # fmt: skip
             return "primitive", answer
         running = Activation(receiver, (args, kwargs), depth)
         trial, known = self._candidate, len(self.faults)

@@ -8,6 +8,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.values import Ref
 from bat_os.errors import (
     ArgumentsError,
+    BatError,
     CellError,
     ConflictError,
     NotFoundError,
@@ -16,6 +17,7 @@ from bat_os.errors import (
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
 from bat_os.kernel import turn as turns
+from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.turn import Candidate, Turn, take_turn
 
 ADD = "def add(self, a, b):\n    return a + b\n"
@@ -371,13 +373,51 @@ async def test_a_clone_without_a_name_is_reached_by_its_oid(make, send):
 
 async def test_a_method_can_clone_its_receiver_and_use_the_clone(make, send):
     source = (
-        "def spawn(self):\n    other = self.send(self, 'clone', 'kid')\n"
-        "    other.setSlot('n', 9)\n    return other.getSlot('n')\n"
+        "def spawn(self):\n    other = self.kid = self.send(self, 'clone')\n"
+        "    other.setSlot('n', 9)\n    self._p_changed = True\n    return other.getSlot('n')\n"
     )
     await make("proto", [source], n=5)
     assert await send("proto", "spawn") == 9
-    assert await send("kid", "n") == 9
+    kid = await send("proto", "kid")
+    assert await send(kid.oid, "n") == 9
     assert await send("proto", "n") == 5
+
+
+@pytest.mark.parametrize("name", ["genesis_obj", "nobody_obj", "a b"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "self.clone({!r})",
+        "self.clone(name={!r})",
+        "self.send(self, 'clone', {!r})",
+        "self.other.clone({!r})",
+    ],
+)
+async def test_no_method_learns_by_a_clone_which_names_are_taken(make, send, form, name):
+    source = (
+        "def probe(self):\n    try:\n        " + form.format(name) + "\n"
+        "    except Exception as error:\n        return str(error)\n    return 'made'\n"
+    )
+    await make("other")
+    await make("prober", [source], other="@other")
+    assert "cannot name a clone" in await send("prober", "probe")
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
+async def test_what_every_object_understands_cannot_be_replaced(make, send, image, name):
+    await make("o", [f"def put(self):\n    self.{name} = 1\n    self._p_changed = True\n"])
+    with pytest.raises(BatError, match="cannot replace"):
+        await send("o", "setSlot", name, 1)
+    with pytest.raises(BatError, match="cannot replace"):
+        await send("o", "put")
+    for holder in ("o", "genesis_obj", "traits_obj"):
+        skill = Skill(name, f"def {name}(self):\n    return 1\n", "taught", {}, "", None)
+        with pytest.raises(ArgumentsError, match="cannot be replaced"):
+            await image.transact(
+                lambda root, holder=holder, skill=skill: install(root, find(root, holder), skill),
+                note="teach",
+            )
+    assert set(PRIMITIVES) <= set(await send("o", "selectors"))
 
 
 async def test_slots_are_set_read_listed_and_removed_by_message(make, send):
@@ -511,16 +551,18 @@ async def test_what_settling_raises_undoes_the_turn(image, cell, make):
 
 async def test_a_clone_of_a_clone_is_a_clone_of_what_the_turn_sees(image, make, send):
     source = (
-        "def breed(self):\n    self.removeSlot('old')\n    first = self.clone('first')\n"
-        "    first.setSlot('n', 2)\n    second = first.clone('second')\n"
+        "def breed(self):\n    self.removeSlot('old')\n    first = self.clone()\n"
+        "    first.setSlot('n', 2)\n    second = first.clone()\n"
+        "    self.first, self.second = first, second\n    self._p_changed = True\n"
         "    return second.getSlot('n')\n"
     )
     await make("proto", [source], n=1, old=0)
     assert await send("proto", "breed") == 2
-    assert await send("second", "n") == 2
-    for name in ("proto", "first", "second"):
+    first, second = await send("proto", "first"), await send("proto", "second")
+    assert await send(second.oid, "n") == 2
+    for name in ("proto", first.oid, second.oid):
         assert "old" not in await slots_of(image, name)
-    assert "breed" in await send("second", "selectors")
+    assert "breed" in await send(second.oid, "selectors")
 
 
 async def test_prints_of_many_sends_are_cut_off(image, cell, make):

@@ -28,8 +28,9 @@ from bat_os.core.values import (
     check,
     check_keys,
     check_object_name,
-    check_selector,
+    check_own,
     check_slot_name,
+    check_taught,
     to_wire,
 )
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
@@ -222,6 +223,7 @@ def _object(content: dict[str, Any]) -> dict[str, Any]:
     check_object_name(content["name"])
     for name, value in content["slots"].items():
         check_slot_name(name)
+        check_own(name)
         plain = decode(value, lambda held: Ref("0" * 16, held))
         check(plain, where=f"slot {name!r}")
     selectors = [_checked(method)["selector"] for method in content["methods"]]
@@ -231,7 +233,7 @@ def _object(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(method: dict[str, Any]) -> dict[str, Any]:
-    check_selector(method["selector"])
+    check_taught(method["selector"])
     if digest(method["source"]) != method["sha256"]:
         raise ArgumentsError(f"the source of {method['selector']} is not what its SHA-256 says")
     for example in method["examples"]:

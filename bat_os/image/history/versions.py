@@ -17,6 +17,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image.history import entries, marks
 from bat_os.image.objects import Method, UvmObject, kept_examples, ref_of
@@ -127,6 +128,7 @@ def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, An
 
 def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     """Make ``skill`` the current version of its selector in ``holder``; return its number."""
+    check_taught(skill.selector)
     method = _method_for(root, holder, skill.selector)
     number = _append(root, method, skill)
     if skill.vector is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
 from bat_os.core.digest import digest
-from bat_os.core.values import check_selector
+from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of_taught
@@ -137,7 +137,7 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     """
     given = request.body["source"]
     selector = request.selector or _first_function(given)
-    check_selector(selector)
+    check_taught(selector)
     source = await asyncio.to_thread(_audited, mind.guardian, given, selector)
     kept = await mind.image.transact(
         lambda root: kept_examples(find(root, request.target), selector), note="read examples"
