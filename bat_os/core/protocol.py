@@ -198,7 +198,8 @@ def pack(data: Any, option: int | None = _PACK) -> bytes:
     return packed
 
 
-def _check_shape(data: Any) -> None:
+def _check_shape(data: Any) -> int:
+    """Return how many items there are in ``data``, at all levels."""
     items, level = 0, [data] if type(data) in _NESTED else []
     for _ in range(MAX_DEPTH - 1):
         parts: list[Any] = []
@@ -211,9 +212,36 @@ def _check_shape(data: Any) -> None:
             raise TooLargeError(f"more than {MAX_ITEMS} items in one message")
         level = [part for part in parts if type(part) in _NESTED]
         if not level:
-            return
+            return items
     if any(level):
         raise TooLargeError(f"nested deeper than {MAX_DEPTH}")
+    return items
+
+
+class Room:
+    """What is left of one frame, for a reply that leaves out what does not fit."""
+
+    def __init__(self, size: int, items: int) -> None:
+        """Begin with ``size`` bytes and ``items`` items."""
+        self._size = size
+        self._items = items
+
+    def take(self, value: Any, level: int) -> None:
+        """Reserve the room for ``value``, which lies ``level`` levels down in a reply.
+
+        Raises:
+            NotPlainError: It cannot be sent.
+            TooLargeError: It does not fit in, or lies too deep; nothing was reserved.
+        """
+        for _ in range(level):
+            value = {"": value}
+        size, items = len(pack(value)), _check_shape(value)
+        if size > self._size:
+            raise TooLargeError(f"{size} bytes; {self._size} are left in this message")
+        if items > self._items:
+            raise TooLargeError(f"{items} items; {self._items} are left in this message")
+        self._size -= size
+        self._items -= items
 
 
 def decode_request(frames: Sequence[bytes], peer: str = "") -> Request:

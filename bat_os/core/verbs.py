@@ -109,8 +109,10 @@ _OBJECTS: Final = (
         examples=("",), access="past"),
     Verb("inspect", "show one object: slots, methods, parents", (
         _TARGET, _PERHAPS),
-        reply=f"{_OBJECT} slots:map {_FLAGS} methods:map inherited:map",
-        note="Over 20 methods come without provenance unless one is named.",
+        reply=f"{_OBJECT} slots:map {_FLAGS} methods:map inherited:map "
+              "cut?:[part name why begins] left_out?:count",
+        note="Over 20 methods come without provenance unless one is named; then slots are left "
+             "out. What does not fit into a message is named in `cut`, up to 50 parts.",
         examples=("genesis_obj", 'genesis_obj --at "1 hour ago"'), access="past"),
     Verb("source", "show the source of a learned method", _METHOD,
         reply="object selector status:verified|provisional|taught|shipped version:count "

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bat_os.core.protocol import Request, decode_reply, encode_reply
+from bat_os.core.protocol import Reply, Request, decode_reply, encode_reply
 from bat_os.errors import (
     ArgumentsError,
     BusyError,
@@ -182,6 +182,49 @@ async def test_objects_are_listed_and_shown(ask):
     shown, _ = await ask("inspect")
     assert shown["methods"]["remember"]["status"] == "provisional"
     assert shown["slots"]["notes"] == ["milk"]
+
+
+def nest(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+UNFIT = {
+    "deep": {f"x{n}": nest(n) for n in (28, 29, 31, 33, 50, 63)},
+    "long": {"x": "a" * 2_000_000, "y": [b"b" * 600_000, 2]},
+    "wide": {"x": [1] * 150_000, "y": {str(n): n for n in range(60_000)}},
+    "many": {f"slot_{n:_<90}": n for n in range(12_000)},
+    "both": {f"x{n}": [n] * 20_000 for n in range(9)} | {"z": "z" * 900_000},
+}
+
+
+@pytest.mark.parametrize("slots", UNFIT.values(), ids=UNFIT)
+async def test_whatever_an_object_holds_it_is_shown_and_what_is_cut_is_named(ask, image, slots):
+    await ask("send", "remember", "milk")
+
+    def fill(root):
+        for name, value in slots.items():
+            find(root, "genesis_obj").set_slot(name, value)
+
+    await image.transact(fill, note="fill")
+    shown, _ = await ask("inspect")
+    encode_reply(shown_reply(shown))
+    left = [name for name in slots if name not in shown["slots"]]
+    assert shown["left_out"] >= len(left) > 0
+    named = [cut["name"] for cut in shown["cut"] if cut["part"] == "slots"]
+    assert named == left[: len(named)]
+    assert len(named) == min(len(left), 50)
+    assert all(cut["why"] and cut["begins"] for cut in shown["cut"])
+    assert "source" in shown["methods"]["remember"]
+    alone, _ = await ask("inspect", "remember")
+    assert alone["slots"] == {}
+    assert "cut" not in alone
+
+
+def shown_reply(body):
+    return Reply("result", "1", body)
 
 
 async def test_an_object_of_many_skills_can_still_be_shown(ask, image):
