@@ -39,7 +39,7 @@ class Settings:
         open_loopback: Let clients on the loopback interface in without the token.
         listen: One more door, ``tcp://ADDRESS:PORT``, for clients with a key (``batos keys``);
             encrypted. "" opens none.
-        engine: ``transformers``, or ``scripted`` for a fake that answers from ``script``.
+        engine: ``auto``, what the profile names, or ``scripted``, a fake that answers from ``script``.
         script: JSON lines of a scripted engine.
         cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
             Python), or ``auto``: the zygote where it holds, else Monty.
@@ -64,7 +64,7 @@ class Settings:
     tcp_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = 5555
     open_loopback: bool = False
     listen: str = ""
-    engine: Literal["transformers", "scripted"] = "transformers"
+    engine: Literal["auto", "scripted"] = "auto"
     script: str = ""
     cell: Literal["auto", "zygote", "monty"] = "auto"
     profile: str = "tiny"

