@@ -39,7 +39,7 @@ class Settings:
         open_loopback: Let clients on the loopback interface in without the token.
         listen: One more door, ``tcp://ADDRESS:PORT``, for clients with a key (``batos keys``);
             encrypted. "" opens none.
-        engine: ``auto``, what the profile names, or ``scripted``, a fake that answers from ``script``.
+        engine: ``auto``, what the profile names, or ``scripted``, which answers from ``script``.
         script: JSON lines of a scripted engine.
         cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
             Python), or ``auto``: the zygote where it holds, else Monty.
