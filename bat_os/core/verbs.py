@@ -127,7 +127,8 @@ _OBJECTS: Final = (
         note="Without `selector` it is the first function; `source` has the covenant line.",
         examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60),
     Verb("find", "find learned methods by what they do", (
-        Field("text", "words", "what it should do, in words", "wish+", required=True),
+        Field("text", "words", "what it should do, in words", "wish+", required=True,
+              most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=50)),
         reply="skills:[object selector wish signature status:verified|provisional|taught|shipped "
               "similarity:cosine]",
@@ -280,7 +281,7 @@ _KNOWLEDGE: Final = (
         note="Before it, an `event` with `text` now and then.",
         examples=("notes.md", "~/papers", "-"), seconds=LONG),
     Verb("search", "search the knowledge catalog", (
-        Field("text", "words", "a question, or words", "words+", required=True),
+        Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),
         Field("kind", "text", "look at these only", "--kind",
               choices=("document", "method", "codex", "seed")),

@@ -99,6 +99,20 @@ def assemble(
     return chunks
 
 
+def join_sentences(parts: Sequence[Sequence[str]], most: int) -> list[list[str]]:
+    """Return the sentences of each block, neighbours joined, so that there are about ``most``.
+
+    A text of a million full stops has half a million sentences; each would cost a vector.
+
+    >>> join_sentences([["a.", "b.", "c."], ["d."]], 2)
+    [['a. b.', 'c.'], ['d.']]
+    """
+    step = max(1, -(-sum(map(len, parts)) // most))
+    return [
+        [" ".join(block[at : at + step]) for at in range(0, len(block), step)] for block in parts
+    ]
+
+
 def cut_lines(text: str, size: int) -> Iterator[str]:
     """Yield ``text`` in pieces of at most ``size`` characters, cut at the ends of lines."""
     current = ""

@@ -16,7 +16,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.engines.base import (
     default_threads,
@@ -37,6 +37,7 @@ MAX_KEYS: Final = 10_000
 MAX_TENSORS: Final = 100_000
 MAX_TEXT: Final = 16 << 20
 MAX_ITEMS: Final = 4_000_000
+MAX_TEXTS: Final = 1_500_000  # in all lists together; a vocabulary of 262,000 has some 800,000
 _TEXT, _ARRAY = 8, 9
 # By the type's number in the format: how struct reads one value.
 _SCALARS: Final = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
@@ -75,7 +76,7 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as stream:
-            return _Reader(stream, path.stat().st_size).read()
+            return _Reader(stream.read(MAX_HEADER), path.stat().st_size).read()
     except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(
             f"{path.name} is not a GGUF file that can be used: {error}; fetch it again"
@@ -85,9 +86,11 @@ def read_header(path: Path) -> Header:
 class _Reader:
     """Reads one header, front to back; every count and length is held to a limit."""
 
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data = data  # from the file's beginning, more than any header takes
         self._size = size
+        self._at = 0
+        self._texts = MAX_TEXTS
 
     def read(self) -> Header:
         if self._take(4) != b"GGUF":
@@ -122,7 +125,7 @@ class _Reader:
                 raise ValueError(f"tensor {name[:60]!r} lies where it cannot")
             end = max(end, offset + weights // block * in_bytes)
             shapes[name] = tuple(sides)
-        start = -(-self._stream.tell() // alignment) * alignment
+        start = -(-self._at // alignment) * alignment
         if start + end > self._size:
             raise ValueError(f"{start + end - self._size} of {start + end} bytes are missing")
         return shapes
@@ -138,9 +141,20 @@ class _Reader:
         if item != _TEXT:
             self._skip(struct.calcsize("<" + _scalar(item)) * count)
         else:
-            for _ in range(count):
-                self._skip(self._count("letters", MAX_TEXT))
+            self._skip_texts(count)
         return None
+
+    def _skip_texts(self, count: int) -> None:
+        """Pass over so many texts: half a second for as many as a header may have."""
+        self._texts -= count
+        if self._texts < 0:
+            raise ValueError(f"over {MAX_TEXTS} texts in its header")
+        length, data, at = struct.Struct("<Q").unpack_from, self._data, self._at
+        for _ in range(count):
+            if at + 8 > len(data):
+                raise ValueError("it ends in the middle of its header")
+            at += 8 + length(data, at)[0]
+        self._skip(at - self._at)
 
     def _count(self, what: str, limit: int, form: str = "Q") -> int:
         count: int = self._number(form)
@@ -155,21 +169,17 @@ class _Reader:
         return struct.unpack("<" + form, self._take(struct.calcsize("<" + form)))[0]
 
     def _take(self, count: int) -> bytes:
-        self._check_place(count)
-        taken = self._stream.read(count)
-        if len(taken) != count:
-            raise ValueError("it ends in the middle of its header")
-        return taken
+        at = self._at
+        self._skip(count)
+        return self._data[at : self._at]
 
     def _skip(self, count: int) -> None:
-        self._check_place(count)
-        if self._stream.tell() + count > self._size:
-            raise ValueError("it ends in the middle of its header")
-        self._stream.seek(count, 1)
-
-    def _check_place(self, count: int) -> None:
-        if self._stream.tell() + count > MAX_HEADER:
+        end = self._at + count
+        if end > MAX_HEADER:
             raise ValueError(f"its header takes over {MAX_HEADER} bytes")
+        if end > len(self._data):
+            raise ValueError("it ends in the middle of its header")
+        self._at = end
 
 
 def _scalar(kind: int) -> str:

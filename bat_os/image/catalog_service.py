@@ -16,13 +16,14 @@ import asyncio
 import functools
 import logging
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from bat_os.core.digest import digest
 from bat_os.core.values import Counted, check, ignore_progress
-from bat_os.documents.chunking import assemble, split_blocks, split_sentences
+from bat_os.documents.chunking import assemble, join_sentences, split_blocks, split_sentences
 from bat_os.errors import ArgumentsError, ImageError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 REINDEX_PASSAGES: Final = 64
 VERIFY_DOCUMENTS: Final = 200
 MAX_CHARS: Final = 20_000_000
+MAX_SENTENCES: Final = 50_000  # of one document, each with a vector while it is cut into passages
 _MAX_NAME: Final = 300
 
 
@@ -287,10 +289,8 @@ class CatalogService:
         return self._cache.nbytes()
 
     async def _chunks(self, title: str, blocks: list[Block], tell: Progress) -> list[Chunk]:
-        sentences = await asyncio.to_thread(
-            lambda: [[] if block.whole else split_sentences(block.text) for block in blocks]
-        )
-        every = [sentence for part in sentences for sentence in part]
+        sentences = await asyncio.to_thread(_split_all, blocks)
+        every = list(chain.from_iterable(sentences))
         rows = await self.embed(every, _counted(tell, title, "sentences"))
         return await asyncio.to_thread(assemble, blocks, sentences, rows)
 
@@ -310,6 +310,11 @@ class CatalogService:
                 # The change is in; the next one tries the merge again.
                 log.warning("merging index segments: %s", error)
             return result
+
+
+def _split_all(blocks: Sequence[Block]) -> list[list[str]]:
+    split = [[] if block.whole else split_sentences(block.text) for block in blocks]
+    return join_sentences(split, MAX_SENTENCES)
 
 
 def _verify_step(root: Root, after: int) -> tuple[list[str], int | None]:

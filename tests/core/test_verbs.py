@@ -38,3 +38,10 @@ def test_a_verb_of_the_command_line_alone_is_unknown_on_the_wire():
     assert "doctor" in COMMANDS
     with pytest.raises(UnknownTypeError, match="unknown type 'doctor'; known are: approve"):
         check(Request("doctor"))
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_words_of_people_have_a_bound(verb):
+    for field in verb.body.values():
+        bounded = field.kind != "words" or field.most is not None
+        assert bounded or verb.on == "command line", field.name

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import sys
+import time
 
 import pytest
 
@@ -82,6 +83,20 @@ def test_a_header_of_endless_texts_is_not_read_to_its_end(tmp_path):
             file.truncate(file.seek(16 << 20, 1))
     with pytest.raises(ModelError, match="its header takes over 67108864 bytes"):
         check_header(path)
+
+
+@pytest.mark.parametrize(("lists", "each"), [(1, 4_000_000), (40, 100_000)])
+def test_a_header_of_very_many_empty_texts_is_refused_before_they_are_read(tmp_path, lists, each):
+    path = tmp_path / "m.gguf"
+    row = struct.pack("<IIQ", 9, 8, each) + bytes(8 * each)
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, lists))
+        for number in range(lists):
+            file.write(text(f"key{number}") + row)
+    started = time.process_time()
+    with pytest.raises(ModelError, match="texts in its header"):
+        check_header(path)
+    assert time.process_time() - started < 5
 
 
 def test_no_change_of_a_byte_in_the_header_breaks_the_check(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ import pytest
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ArgumentsError, ImageError, ModelError, NotPlainError, TooLargeError
 from bat_os.image.catalog import catalog_in
-from bat_os.image.catalog_service import BATCH, MAX_CHARS, CatalogService, document_id
+from bat_os.image.catalog_service import (
+    BATCH,
+    MAX_CHARS,
+    MAX_SENTENCES,
+    CatalogService,
+    document_id,
+)
 from bat_os.image.knowledge.text import OKAPI_PASSAGES
 from bat_os.image.store import ImageStore
 from bat_os.method.seeds import parse_seeds
@@ -357,3 +364,40 @@ async def test_the_codex_becomes_what_its_file_says(service, image):
     assert await service.seed([]) == 0
     left = await image.transact(lambda root: catalog_in(root).doc_ids(), note="list")
     assert left == [CATS]
+
+
+async def test_a_text_of_endless_short_sentences_costs_no_vector_for_each(image):
+    seen = []
+
+    class Counting(HashEmbedder):
+        async def embed(self, texts):
+            seen.append(len(texts))
+            return await super().embed(texts)
+
+    service = CatalogService(image, Counting())
+    done = await service.learn("dots", "No. " * 150_000)
+    assert done["passages"] >= 600
+    assert sum(seen) < MAX_SENTENCES + 2 * done["passages"]
+
+
+async def test_others_run_between_two_batches_of_an_embedder_that_never_waits(image):
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Noting(HashEmbedder):
+        async def embed(self, texts):
+            batches.append(turns)
+            return await super().embed(texts)
+
+    batches = []
+    other = asyncio.create_task(count())
+    service = CatalogService(image, Noting())
+    await service.embed([f"text {number}" for number in range(10 * BATCH)])
+    other.cancel()
+    many = batches[-10:]
+    assert all(one < two for one, two in pairwise(many))

@@ -77,7 +77,7 @@ class BlobFile(Record, frozen=True):
 class Manifest(Record, frozen=True):
     """All that a backup holds."""
 
-    made: float
+    made: Annotated[float, number(0, 1e11)]
     image_id: Annotated[str, text(200)]
     reason: Annotated[str, text(10_000)]
     files: tuple[ImageFile, ...]  # the image file, last; before it, what a fork began with

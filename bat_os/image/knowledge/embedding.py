@@ -16,6 +16,7 @@ vectors of two models are never mixed.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import zipfile
@@ -76,6 +77,7 @@ class CatalogEmbedder:
         parts = []
         for start in range(0, len(texts), BATCH):
             parts.append(await self._embedder.embed(texts[start : start + BATCH]))
+            await asyncio.sleep(0)  # an embedder need not wait for anything; others come between
             if count is not None:
                 count(min(start + BATCH, len(texts)), len(texts))
         return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)

@@ -230,6 +230,8 @@ def _read(keys: Path) -> tuple[dict[bytes, str], bool]:
             unsigned = True
         elif len(words) >= 2 and words[0] == KIND:
             key = _decode(words[1], 32, f"{keys}, line {number}")
+            if _is_weak(key):
+                raise UpgradeError(f"{keys}, line {number}: a key for which anyone can sign")
             trusted[key] = words[2] if len(words) > 2 else words[1]
         elif words:
             raise UpgradeError(f"{keys}, line {number}: must be {KIND} KEY NAME, or {OPEN}")
@@ -244,6 +246,27 @@ def _decode(text: str, size: int, where: str) -> bytes:
     if len(data) != size:
         raise UpgradeError(f"{where}: {len(data)} bytes instead of {size}")
     return data
+
+
+_PRIME: Final = 2**255 - 19
+_D: Final = -121665 * pow(121666, -1, _PRIME) % _PRIME
+
+
+def _is_weak(key: bytes) -> bool:
+    """Return True for a public key of small order: a signature for it can be made up.
+
+    Three doublings take such a point, and no other, to the neutral one. Ed25519's formulas for
+    doubling need y alone, since x*x = (y*y - 1) / (d*y*y + 1).
+
+    >>> _is_weak(bytes(32)), _is_weak(bytes([1]) + bytes(31)), _is_weak(bytes([88]) + b"f" * 31)
+    (True, True, False)
+    """
+    y = int.from_bytes(key, "little") % (1 << 255) % _PRIME
+    for _ in range(3):
+        yy = y * y % _PRIME
+        xx = (yy - 1) * pow(_D * yy + 1, _PRIME - 2, _PRIME) % _PRIME
+        y = (yy + xx) * pow(1 - _D * xx * yy, _PRIME - 2, _PRIME) % _PRIME
+    return y == 1
 
 
 def _is_by(key: bytes, signature: bytes, data: bytes) -> bool:

@@ -1,5 +1,6 @@
 """bat_os.image.files.backup and restore: what is carried away comes back, or is refused."""
 
+import contextlib
 import json
 import pickle
 import threading
@@ -155,6 +156,32 @@ async def test_a_manifest_that_cannot_be_is_refused(image, tmp_path, key, value)
     with pytest.raises(StorageError):
         restore(tmp_path / "backup", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def numbers(value, path=()):
+    """Yield the path of every number in a manifest."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(part, (*path, key))
+    elif isinstance(value, int | float):
+        yield path
+
+
+@pytest.mark.parametrize("odd", ["1e400", "-1e400", "1" * 400, "1" * 5000, "Infinity", "NaN"])
+async def test_whatever_number_a_manifest_holds_it_is_refused_or_does_no_harm(image, tmp_path, odd):
+    await back_up(image, tmp_path / "backup")
+    path = tmp_path / "backup" / manifest.NAME
+    text = path.read_text()
+    for place in numbers(json.loads(text)):
+        facts = part = json.loads(text)
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = "HERE"
+        path.write_text(json.dumps(facts).replace('"HERE"', odd))
+        with contextlib.suppress(StorageError):
+            verify(tmp_path / "backup")
+            restore(tmp_path / "backup", tmp_path / "-".join(map(str, place)))
+            assert place[-2:-1] == ("inode",)
 
 
 @pytest.mark.parametrize("key", ["format", "reason", "fork"])

@@ -1,5 +1,6 @@
 """bat_os.supervisor.upgrade.instructions: what is read, what is refused, whose signature counts."""
 
+import base64
 import hashlib
 import json
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from bat_os.errors import UpgradeError
 from bat_os.supervisor.upgrade.instructions import (
+    KIND,
     LARGEST,
     canonical,
     check_signature,
@@ -206,3 +208,24 @@ def test_a_file_that_holds_no_object_cannot_be_signed(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UpgradeError):
         read_plain(tmp_path / "x.json")
+
+
+# The eight points of small order, and the ways of writing them that are not the shortest.
+_P = 2**255 - 19
+_EIGHTH = int("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", 16)
+_EIGHTH = int.from_bytes(_EIGHTH.to_bytes(32, "big"), "little") % (1 << 255)
+WEAK = [y + sign * (1 << 255) for y in (0, 1, _P - 1, _P, _P + 1, _EIGHTH, _P - _EIGHTH)
+        for sign in (0, 1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", WEAK)
+def test_a_key_for_which_anyone_can_sign_is_refused(keys, point):
+    weak = base64.b64encode(point.to_bytes(32, "little")).decode()
+    with pytest.raises(UpgradeError, match="anyone can sign"):
+        check_signature(read(seal(UNSIGNED)), keys(f"{KIND} {weak} mallory"))
+
+
+def test_keys_that_are_made_are_never_weak(tmp_path, keys):
+    lines = [make_key(tmp_path / f"{number}.key") for number in range(50)]
+    signed = read(sign(UNSIGNED, tmp_path / "7.key"))
+    assert check_signature(signed, keys(*lines)) == "7"
