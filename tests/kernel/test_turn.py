@@ -1,9 +1,11 @@
 """bat_os.kernel.turn: one message, all its sends, one commit or none; in the real cell."""
 
 import asyncio
+import sys
 
 import pytest
 
+from bat_os.cells.zygote import zygote_cell
 from bat_os.core.brief import Brief
 from bat_os.core.values import Ref
 from bat_os.errors import (
@@ -237,6 +239,21 @@ async def test_the_writes_of_nested_calls_share_one_budget(make, send):
     await make("o", [ask], worker="@w")
     with pytest.raises(CellError, match="one message may write 16 MB"):
         await send("o", "ask", 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux shows it")
+async def test_nested_calls_share_what_they_may_hold_in_memory(make, send, monkeypatch):
+    monkeypatch.setattr(zygote_cell, "MAX_HELD", 300 << 20)
+    eat = (
+        "def eat(self, depth, size):\n    block = b'x' * size\n    if depth == 0:\n"
+        "        return len(block)\n"
+        "    return self.send(self, 'eat', depth - 1, size) + len(block)\n"
+    )
+    await make("o", [eat])
+    with pytest.raises(CellError, match="wait for an answer hold over 300 MB"):
+        await send("o", "eat", 6, 100_000_000)
+    assert await send("o", "eat", 1, 100_000_000) == 200_000_000
+    assert await send("o", "eat", 12, 1_000_000) == 13_000_000
 
 
 async def test_a_slot_that_is_written_again_and_again_counts_once(make, send):

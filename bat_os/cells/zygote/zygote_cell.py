@@ -25,6 +25,7 @@ import sys
 import zoneinfo
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,12 +39,14 @@ from bat_os.errors import BusyError, CellError, CellUnavailableError
 from bat_os.method.guardian import SAFE_MODULES
 
 if TYPE_CHECKING:
-    from bat_os.ports import Call, RunResult, Sender
+    from bat_os.ports import Call, Nested, NestedReply, RunResult, Sender
 
 log = logging.getLogger(__name__)
 
 # Ending a process and forking the next use a processor that the caller needs for the answer.
 _ANSWER_FIRST: Final = 0.005  # seconds
+MAX_HELD: Final = 1 << 30  # bytes of all methods that wait for a nested answer
+SMALL: Final = 64 << 20  # a method that holds less is never refused for what others hold
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 2.0
 _REQUESTS: Final = 32  # to the zygote at once; more would overrun its socket
@@ -51,6 +54,7 @@ _NO_DESCRIPTOR: Final = (
     "the kernel has no file descriptor left to start learned code with; try again when other "
     "clients have disconnected"
 )
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _PATH: Final = Path(__file__).resolve()
 _MSGPACK: Final = str(Path(ormsgpack.__file__).resolve().parents[1])
 
@@ -75,6 +79,7 @@ class ZygoteCell:
         self._zygote: Zygote | None = None
         self._spares = Spares(spares, self._fork, _drop)
         self._running: set[Child] = set()
+        self._held: dict[Child, int] = {}  # bytes of the children that wait for a nested answer
         self._starting = asyncio.Lock()
         self._calls = self._failed = self._starts = 0
 
@@ -136,7 +141,7 @@ class ZygoteCell:
             child = self._spares.take() or await zygote.fork()
         except ConnectionError:
             return None
-        talk = Conversation(child.channel, call, send)
+        talk = Conversation(child.channel, call, partial(self._hold, child, send))
         self._running.add(child)
         pause = 0.0
         try:
@@ -158,6 +163,21 @@ class ZygoteCell:
                 asyncio.get_running_loop().call_later(pause, self._clear_up, child)
             else:
                 self._clear_up(child)
+
+    async def _hold(self, child: Child, send: Sender, nested: Nested) -> NestedReply:
+        """Send a nested message, unless the methods that wait for theirs hold too much memory.
+
+        Each child has a limit of its own, but a turn nests sixteen deep, and many turns run.
+        """
+        mine = child.memory()
+        self._held[child] = mine
+        try:
+            if mine > SMALL and sum(self._held.values()) > MAX_HELD:
+                text = f"methods that wait for an answer hold over {MAX_HELD >> 20} MB of memory"
+                raise CellError(text, kind="limit")
+            return await send(nested)
+        finally:
+            self._held.pop(child, None)
 
     def _clear_up(self, child: Child) -> None:
         child.kill()
@@ -210,6 +230,17 @@ class Child:
     pid: int
     handle: int  # pidfd: never another process, even when the pid is used again
     channel: socket.socket
+
+    def memory(self) -> int:
+        """Return the bytes that the process holds in memory; 0 if that cannot be seen."""
+        try:
+            # Its own pid may be that of another namespace.
+            facts = Path(f"/proc/self/fdinfo/{self.handle}").read_text(encoding="ascii")
+            pid = int(facts.partition("Pid:")[2].split()[0])
+            pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, ValueError, IndexError):
+            return 0
+        return int(pages) * _PAGE
 
     def kill(self) -> None:
         """Kill the process and let go of it. Idempotent."""
