@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bat_os.core.brief import goal, kinds, parameters
 from bat_os.core.digest import digest
 from bat_os.core.prompts import SAME_SCHEMA, ask_same, read_same
-from bat_os.errors import ApprovalWantedError
+from bat_os.errors import ApprovalWantedError, ArgumentsError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, find, kept_examples, merge_examples, tree_of
 from bat_os.kernel.snapshot import snapshot_of
@@ -29,6 +29,8 @@ NEAREST: Final = 3  # skills that are looked at
 JUDGED: Final = "judged_pairs"  # in the root: digest of judge and pair -> yes, no or ask
 MAX_JUDGED: Final = 10_000
 SAME_TOKENS: Final = 16
+# What every object, or every persona, inherits from: models write nothing there.
+SHARED: Final = frozenset({"traits_obj", "pLLM_obj"})
 STEWARD: Final = "ALFRED"  # writes if the object names no other persona
 
 
@@ -80,10 +82,19 @@ class Target:
 
 
 async def read_target(context: KernelContext, brief: Brief) -> Target:
-    """Return the receiver of a brief as it is now."""
+    """Return the receiver of a brief as it is now.
+
+    Raises:
+        ArgumentsError: What others inherit from it must not come from a model.
+    """
 
     def read(root: Root) -> Target:
         target = find(root, brief.target)
+        if target.name in SHARED:
+            raise ArgumentsError(
+                f"{target.name} is a parent of other objects, and a method there runs with their "
+                "private slots: send to another object, or write the method yourself (batos teach)"
+            )
         seen = snapshot_of(target, {})
         persona = seen.slots.get("persona")
         return Target(

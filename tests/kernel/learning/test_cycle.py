@@ -397,3 +397,11 @@ async def test_an_unlearned_method_is_learned_again_only_if_it_passes_its_old_ex
     answer, _, _ = await think(script(" return number + 1", DOUBLE), "double", 21)
     assert (answer["body"]["result"], answer["body"]["status"]) == (42, "verified")
     assert [s for _, s, _ in (await stored_method(image, "double"))[1]] == ["verified"] * 2
+
+
+@pytest.mark.parametrize("target", ["traits_obj", "pLLM_obj"])
+async def test_no_model_writes_what_every_object_inherits(think, image, target):
+    answer, record, _ = await think(script(DOUBLE), "double", 4, target=target)
+    assert (answer["type"], answer["body"]["code"]) == ("error", "INVALID_ARGS")
+    assert "batos teach" in answer["body"]["message"]
+    assert (record.mission.state, record.mission.model_calls) == (State.FAILED, 0)
