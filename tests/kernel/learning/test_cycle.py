@@ -300,7 +300,7 @@ async def test_thirty_numbers_have_names(think):
     assert answer["body"].get("result") == 435, answer
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\ud800", '"""', "\\", "\u202e", "x" * 20_000, "\n"])
+@pytest.mark.parametrize("text", ["a\0b", '"""', "\\", "\u202e", "x" * 20_000, "\n"])
 async def test_odd_words_make_no_broken_method(think, text):
     answer, _, _ = await think(script(DOUBLE), "double", 2, text=text)
     assert answer["body"].get("result") == 4, answer
