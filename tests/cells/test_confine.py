@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from bat_os.cells.zygote.confine import filter_program
-from tests.cells.contract import REACH, fail
+from tests.cells.contract import REACH, fail, run
 
 X86, ARM = ("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
@@ -50,8 +50,16 @@ def decide(machine, number, *args, arch=None):
         pytest.param(X86, 44, (3, 9, 1, 0, 0), ALLOW, id="x86 send"),
         pytest.param(X86, 44, (3, 9, 1, 0, 64), REFUSE, id="x86 send to an address"),
         pytest.param(X86, 44, (3, 9, 1, 0, 1 << 40), REFUSE, id="x86 send to a high address"),
-        pytest.param(X86, 53, (1, 0x80001), ALLOW, id="x86 pair of streams"),
-        pytest.param(X86, 53, (1, 2), REFUSE, id="x86 pair for datagrams"),
+        pytest.param(X86, 44, (3, 9, 1, 1, 0), REFUSE, id="x86 send out of band"),
+        pytest.param(X86, 44, (3, 9, 1, 1 << 40, 0), REFUSE, id="x86 send with high flags"),
+        pytest.param(X86, 45, (3, 9, 1, 0, 0), ALLOW, id="x86 receive"),
+        pytest.param(X86, 45, (3, 9, 1, 1, 0), REFUSE, id="x86 receive out of band"),
+        pytest.param(X86, 53, (1, 0x80001), REFUSE, id="x86 pair of streams"),
+        pytest.param(X86, 9, (0, 4096, 3, 0x22), ALLOW, id="x86 map memory"),
+        pytest.param(X86, 9, (0, 4096, 7, 0x22), REFUSE, id="x86 map memory to run"),
+        pytest.param(X86, 9, (0, 4096, 4, 0x22), REFUSE, id="x86 map code"),
+        pytest.param(X86, 10, (4096, 4096, 1), ALLOW, id="x86 protect memory"),
+        pytest.param(X86, 10, (4096, 4096, 5), REFUSE, id="x86 let memory run"),
         pytest.param(X86, 16, (3, 0x5421), ALLOW, id="x86 blocking or not"),
         pytest.param(X86, 16, (3, 0x5412), REFUSE, id="x86 type into a terminal"),
         pytest.param(ARM, 63, (), ALLOW, id="arm read"),
@@ -62,6 +70,12 @@ def decide(machine, number, *args, arch=None):
         pytest.param(ARM, 129, (), REFUSE, id="arm kill"),
         pytest.param(ARM, 25, (3, 8), REFUSE, id="arm fcntl set owner"),
         pytest.param(ARM, 206, (3, 9, 1, 0, 0), ALLOW, id="arm send"),
+        pytest.param(ARM, 206, (3, 9, 1, 1, 0), REFUSE, id="arm send out of band"),
+        pytest.param(ARM, 207, (3, 9, 1, 1, 0), REFUSE, id="arm receive out of band"),
+        pytest.param(ARM, 199, (1, 1), REFUSE, id="arm pair of streams"),
+        pytest.param(ARM, 222, (0, 4096, 3, 0x22), ALLOW, id="arm map memory"),
+        pytest.param(ARM, 222, (0, 4096, 7, 0x22), REFUSE, id="arm map memory to run"),
+        pytest.param(ARM, 226, (4096, 4096, 5), REFUSE, id="arm let memory run"),
     ],
 )
 def test_the_filter_allows_what_is_harmless_and_nothing_else(machine, number, args, verdict):
@@ -90,7 +104,11 @@ FORBIDDEN = {
     "ask for its user": "os.stat('/')",
     "open a socket": "socket.socket()",
     "pair sockets for datagrams": "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)",
-    "send to an address": "socket.socketpair()[0].sendto(b'x', '/dev/log')",
+    "pair sockets": "socket.socketpair()",
+    "send to an address": "socket.socket(fileno=3).sendto(b'x', '/dev/log')",
+    "send out of band": "socket.socket(fileno=3).send(b'x', socket.MSG_OOB)",
+    "receive out of band": "socket.socket(fileno=3).recv(1, socket.MSG_OOB)",
+    "look ahead": "socket.socket(fileno=3).recv(1, socket.MSG_PEEK)",
     "aim signals at the parent": "sys.modules['fcntl'].fcntl(3, 8, 1)",
     "control a device": "sys.modules['fcntl'].ioctl(3, 0x5412, b'x')",
     "fork": "os.fork()",
@@ -107,3 +125,46 @@ async def test_the_kernel_of_the_machine_refuses_to(cell, name):
     error = await fail(cell, REACH + f"    {FORBIDDEN[name]}")
 
     assert error.details["type"] == "PermissionError"
+
+
+@pytest.mark.system
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_child_has_its_channel_and_no_other_descriptor(cell):
+    source = REACH + (
+        "    there, fcntl = [], sys.modules['fcntl'].fcntl\n    for fd in range(1024):\n"
+        "        try:\n            fcntl(fd, 1)\n        except OSError:\n            continue\n"
+        "        there.append(fd)\n    return there\n"
+    )
+    assert (await run(cell, source)).value == [3]
+
+
+@pytest.mark.system
+@pytest.mark.asyncio(loop_scope="module")
+async def test_memory_cannot_be_made_to_run(cell):
+    source = REACH + (
+        "    ctypes = sys.modules['ctypes']\n    c = ctypes.CDLL(None, use_errno=True)\n"
+        "    c.mmap.restype = ctypes.c_void_p\n"
+        "    place = c.mmap(None, 4096, 3, 0x22, -1, 0)\n"
+        "    done = c.mprotect(ctypes.c_void_p(place), 4096, 5), ctypes.get_errno()\n"
+        "    ctypes.set_errno(0)\n    both = c.mmap(None, 4096, 7, 0x22, -1, 0)\n"
+        "    return done, both == 2**64 - 1, ctypes.get_errno()\n"
+    )
+    assert (await run(cell, source)).value == ((-1, errno.EPERM), True, errno.EPERM)
+
+
+@pytest.mark.system
+@pytest.mark.asyncio(loop_scope="module")
+async def test_event_loops_work_without_sockets(cell):
+    source = (
+        "import asyncio\ndef m(self):\n    async def add(a, b):\n"
+        "        await asyncio.sleep(0.01)\n        return a + b\n    async def both():\n"
+        "        return await asyncio.gather(add(1, 2), asyncio.wait_for(add(3, 4), 1))\n"
+        "    return [asyncio.run(both()) for _ in range(3)]\n"
+    )
+    assert (await run(cell, source)).value == [[3, 7]] * 3
+
+
+@pytest.mark.system
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_child_has_no_command_line(cell):
+    assert (await run(cell, REACH + "    return sys.argv, sys.orig_argv")).value == ([], [])

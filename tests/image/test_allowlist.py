@@ -208,3 +208,9 @@ def test_an_export_that_would_run_code_is_refused(path, tmp_path, victim):
 )  # fmt: skip
 def test_classes_that_no_image_needs_are_not_allowed(module, name):
     assert not is_allowed(module, name)
+
+
+@pytest.mark.parametrize("name", ["bytearray", "bytes", "int", "list", "range", "str", "tuple"])
+def test_no_class_is_allowed_that_makes_much_out_of_a_number(name):
+    assert not is_allowed("builtins", name)
+    assert not is_allowed("__builtin__", name)

@@ -50,7 +50,7 @@ def read(path):
 
 def test_the_cases_are_there():
     assert len(METHODS) == 47
-    assert len(ESCAPES) == 79
+    assert len(ESCAPES) == 83
 
 
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)

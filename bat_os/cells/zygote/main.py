@@ -182,6 +182,9 @@ def _fork(
     if pid == 0:
         try:
             os.dup2(channel, _SOCKET)
+            # Also 0 to 2: their open files are the zygote's, and flags that one child sets there
+            # would be seen by the next.
+            os.closerange(0, _SOCKET)
             os.closerange(_SOCKET + 1, 1024)
             run_child()
             os._exit(0)
@@ -243,6 +246,7 @@ def preload(modules: Sequence[str], zones: Sequence[str]) -> int:
         importlib.import_module(name)
     for name in _CODECS:
         codecs.lookup(name)
+    _spare_sockets()
     _warm_up_libraries()
     for name in _KEPT_OUT:
         if sys.modules.get(name) is None:
@@ -278,6 +282,17 @@ def _load_zones(folders: Sequence[str]) -> int:
     return len(known)
 
 
+def _spare_sockets() -> None:
+    """Have event loops do without the pair of sockets by which threads and signals wake them.
+
+    A child has neither, and may not make sockets.
+    """
+    from asyncio.selector_events import BaseSelectorEventLoop as Loop
+
+    for name in ("_make_self_pipe", "_close_self_pipe", "_write_to_self"):
+        setattr(Loop, name, lambda _loop: None)
+
+
 def _warm_up_libraries() -> None:
     """Call once what loads something at its first call."""
     import asyncio
@@ -296,4 +311,7 @@ def _warm_up_libraries() -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    said = json.loads(sys.argv[1])
+    sys.argv.clear()  # paths, and so perhaps the name of a user
+    sys.orig_argv.clear()
+    main(said)
