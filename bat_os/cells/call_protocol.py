@@ -27,7 +27,7 @@ from bat_os.cells.codec import (
     read_length,
 )
 from bat_os.core.schema import Record, text
-from bat_os.core.values import Ref
+from bat_os.core.values import Ref, check
 from bat_os.errors import BatError, CellError, FrameError, NotPlainError
 from bat_os.ports import Delta, Nested, RunResult
 
@@ -273,12 +273,14 @@ def make_nested(to: Any, selector: Any, row: Any, named: Any, delta: Delta) -> N
 
     Raises:
         FrameError: Some part is of another form, or a name too long.
+        NotPlainError: UTF-8 cannot carry a name.
     """
     if type(to) not in (Ref, str) or type(row) is not list or type(named) is not dict:
         raise FrameError("a send of the wrong form")
     names = [selector, *named, *([to] if type(to) is str else ())]
     if not all(type(name) is str and len(name) <= MAX_NAME for name in names):
         raise FrameError("a send with a name of the wrong form")
+    check(names, where="a name")
     return Nested(to, selector, tuple(row), named, delta)
 
 

@@ -202,7 +202,7 @@ class MontyTalk(Talk):
     def _end(self) -> RunResult:
         end = self._listen()
         if isinstance(end, Refused):
-            raise CellError(end.message[:2000], kind="refused")
+            raise CellError(clean(end.message[:2000]), kind="refused")
         if not isinstance(end, Done):
             raise FrameError("a send at the end")
         value = self._refs.read(end.value)
