@@ -32,6 +32,7 @@ from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu, pack_in_child
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import Verified
+from bat_os.image.files.disk import coded
 from bat_os.image.models import (
     check_name,
     ingest_file,
@@ -197,11 +198,14 @@ class Models:
             raise ArgumentsError(f"model {name} runs on a server; there is nothing to store")
         place = Path(source or "/nowhere")
         async with self._intake:
-            if await asyncio.to_thread((place / ADAPTER_CONFIG).is_file):
-                await self._adapters.store(name, place, report)
-            else:
-                await self._take_in(name, source or (known.source if known else ""), report, known)
-                await asyncio.to_thread(self._clear, name)
+            with coded(f"model {name}"):  # a source that the system cannot even look at
+                adapted = await asyncio.to_thread((place / ADAPTER_CONFIG).is_file)
+                if adapted:
+                    await self._adapters.store(name, place, report)
+                else:
+                    whence = source or (known.source if known else "")
+                    await self._take_in(name, whence, report, known)
+                    await asyncio.to_thread(self._clear, name)
         if name in self._engines:
             await self.roster.unload(name)
         row = next(row for row in await list_models(self._image) if row["name"] == name)

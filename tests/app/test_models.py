@@ -17,7 +17,7 @@ from bat_os.cli.show.models import COMMANDS
 from bat_os.core.settings import Settings
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.transformers.forms import pack_in_child
-from bat_os.errors import ArgumentsError, ModelError
+from bat_os.errors import ArgumentsError, BatError, ModelError
 from bat_os.image.models import list_models
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import parse
@@ -198,6 +198,15 @@ async def test_a_name_that_leaves_the_folder_of_the_models_is_refused(make, tiny
 async def test_a_source_that_is_none_is_refused_with_what_it_may_be(make, source):
     with pytest.raises(ArgumentsError, match="not a folder, a GGUF file or an id on the hub"):
         await make().add("mine", source, lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    "source", ["/" + "x" * 300, "/dev/null/x", "/a\0b", "~" * 5000, "/proc/1/x"]
+)
+async def test_a_source_that_the_system_cannot_look_at_is_a_coded_error(make, source):
+    with pytest.raises(BatError) as caught:
+        await make().add("odd", source, lambda line: None)
+    assert caught.value.code != "INTERNAL"
 
 
 async def test_a_model_on_a_server_is_not_taken_in(make, tiny):
