@@ -18,7 +18,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import check_own
 from bat_os.errors import BatError, BusyError
 from bat_os.failpoints import cross
 from bat_os.image import missions
@@ -84,7 +83,6 @@ class Intake:
         Its mission runs from then on, even if the client goes away.
 
         Raises:
-            ArgumentsError: It is about what every object understands.
             BusyError: No room for one more, here or for this session.
             KeyReusedError: The key is known with another brief.
             NotFoundError: No such target.
@@ -92,7 +90,6 @@ class Intake:
             StorageFullError: The disk is full; nothing was stored.
             StorageError: The outcome is unknown; ask again with the key.
         """
-        check_own(brief.selector)
         now = time.time()
         mission_id = new_mission_id(now)
         about = {"session": session, "accepted": now}
