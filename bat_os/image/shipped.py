@@ -4,13 +4,15 @@
 
 A shipped method is an ordinary one with the status ``shipped``, or a trusted function of the
 program. A person's own version replaces it and stays: a new program gives a method a new version
-only while the shipped one is current, and adds only what nobody has unlearned or overridden.
+only while the shipped one is current, and adds only what nobody has unlearned or overridden. An
+object of that name that a person made first stays as it is.
 
 All functions work on the root inside ``ImageStore.transact``.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
     Root = MutableMapping[str, Any]
+
+log = logging.getLogger(__name__)
 
 LIBRARY: Final = "library"
 SHIPPED: Final = "shipped"
@@ -64,17 +68,20 @@ def install_library(root: Root, shelf: Sequence[ShippedObject], stamp: str, vers
         stamp: Text that changes with the shelf; ``library_stamp`` returns it afterwards.
         version: Of the program, for the provenance.
     """
-    traits, changed = root["objects"]["traits_obj"], 0
+    traits, ours, changed = root["objects"]["traits_obj"], set(library_names(root)), 0
     for shipped in shelf:
         obj = root["objects"].get(shipped.name)
+        if obj is not None and shipped.name not in ours:
+            log.warning("%s is an object of yours; the library leaves it alone", shipped.name)
+            continue
+        ours.add(shipped.name)
         if obj is None:
             obj = root["objects"][shipped.name] = UvmObject(shipped.name, (traits,))
             obj.set_slot("about", shipped.about)
         wanted = {method.selector for method in shipped.methods}
         changed += sum(_put(obj, method, version) for method in shipped.methods)
         changed += sum(_retire(obj, name) for name in _own(obj) if name not in wanted)
-    names = sorted({*library_names(root), *(shipped.name for shipped in shelf)})
-    root[LIBRARY] = {"stamp": stamp, "objects": names}
+    root[LIBRARY] = {"stamp": stamp, "objects": sorted(ours)}
     return changed
 
 

@@ -32,7 +32,8 @@ DIGITS: Final = 200  # while computing; an answer that is no whole number shows 
 MAX_DEGREE: Final = 50  # of a root, and decimal places
 _SHOWN: Final = Context(prec=15)
 _EXACT: Final = 10**15  # whole numbers beyond are kept digit by digit
-_LARGEST: Final = 2_000  # exponent and factorial: an answer of some thousand digits
+_LARGEST: Final = 2_000  # exponent
+_LONGEST: Final = 2_500  # digits of a whole number, in an argument, on the way or as the answer
 # Of typography; ``^`` becomes ``**`` last, so that no rule before it meets two stars.
 _SYMBOLS: Final = str.maketrans(
     {"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "-", "^": "\u2020"}
@@ -193,7 +194,7 @@ def _checked(run: Callable[..., Any]) -> Callable[..., Decimal]:
     def call(*args: Any) -> Decimal:
         if not all(type(value) is Decimal for value in args):
             raise InvalidExpression("only numbers")
-        return _decimal(run(*args))
+        return _decimal(run(*map(_decimal, args)))
 
     return call
 
@@ -227,11 +228,11 @@ def _power(base: Decimal, exponent: Decimal) -> Decimal:
     whole = exponent == exponent.to_integral_value()
     if whole and exponent > 0 and base == base.to_integral_value():
         return Decimal(_bounded(int(base), int(exponent)))
-    return base**exponent
+    return _decimal(base**exponent)
 
 
 def _bounded(base: int, exponent: int) -> int:
-    if base.bit_length() * exponent > 4 * _LARGEST:
+    if base.bit_length() * exponent > 3 * _LONGEST:
         raise ArgumentsError("the answer has too many digits")
     return int(base**exponent)
 
@@ -266,9 +267,14 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 
 def _decimal(value: Any) -> Decimal:
     if type(value) is Decimal and value.is_finite():
+        # A larger one takes seconds to become an integer, in which nothing else runs.
+        if value.adjusted() > _LONGEST:
+            raise ArgumentsError(f"a number of more than {_LONGEST} digits is too large")
         return value
-    if type(value) in (int, float) and math.isfinite(value):
-        return Decimal(value) if type(value) is int else Decimal(repr(value))
+    if type(value) is int and value.bit_length() <= 4 * _LONGEST:
+        return Decimal(value)
+    if type(value) is float and math.isfinite(value):
+        return Decimal(repr(value))
     raise ArgumentsError(f"{str(value)[:40]!r} is not a number")
 
 
@@ -289,8 +295,9 @@ def _compute(work: Callable[[], Any], shown: str = "") -> Number:
 
 
 def _plain(value: Any) -> Number:
-    if type(value) is not Decimal or not value.is_finite():
+    if type(value) is not Decimal:
         raise InvalidExpression("not a number")
+    _decimal(value)
     if value == value.to_integral_value() and abs(value) >= _EXACT:
         return int(value)
     shown = _SHOWN.plus(value)

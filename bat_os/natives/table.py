@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, BatError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -93,7 +94,16 @@ def run(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], now: dt.datet
     except TypeError as error:
         raise ArgumentsError(f"{describe(name)['signature']}: {error}") from error
     moment = {_MOMENT: now} if _MOMENT in inspect.signature(function).parameters else {}
-    return function(*bound.args, **bound.kwargs, **moment)
+    try:
+        answer = function(*bound.args, **bound.kwargs, **moment)
+    except BatError:
+        raise
+    except (ArithmeticError, ValueError, TypeError, LookupError) as error:
+        # The libraries below have rules of their own: no year 10000, no sum of decibels.
+        raise ArgumentsError(f"{name}: {str(error)[:200] or type(error).__name__}") from error
+    if type(answer) is float and not math.isfinite(answer):
+        raise ArgumentsError(f"{name}: the answer is too large")
+    return answer
 
 
 @cache

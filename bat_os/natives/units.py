@@ -1,7 +1,6 @@
 """Quantities and their units, by pint.
 
     convert(5, "miles", "km")                8.04672
-    describe("100 km/h")                     {"number": 100, "unit": "kilometer / hour", ...}
 
 A unit is named as people write it (``sq ft``, ``°F``, ``km/h``, ``lbs``): ``names.toml`` has what
 pint does not know or reads as something rare. Every function raises ArgumentsError for a unit that
@@ -13,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from bat_os.errors import ArgumentsError
@@ -70,22 +69,6 @@ def units_like(unit: str) -> list[str]:
     return sorted(name for name in common if _known(name).dimensionality == wanted)
 
 
-def is_unit(text: str) -> bool:
-    """Return whether a text names a unit.
-
-    >>> is_unit("km/h"), is_unit("cats")
-    (True, False)
-    """
-    if text in names("symbols") or text.lower() in names("units"):
-        return True
-    try:
-        name = str(_unit(text)).replace(" ", "")
-    except ArgumentsError:
-        return False
-    # Prefixes and symbols make a unit of many words: "cat" is a hundredth of an atmosphere.
-    return len(text) <= 2 or not text.islower() or name.startswith(text.lower()[:3])
-
-
 @cache
 def _registry() -> Any:
     # Here: it takes a fifth of a second, and most sentences have no unit.
@@ -109,7 +92,7 @@ def _unit(text: Any, beside: str = "") -> Any:
         raise ArgumentsError(f"{text[:40]!r} is not a unit that I know{near}") from error
 
 
-@cache
+@lru_cache(maxsize=1000)
 def _known(name: str) -> Any:
     return _registry().parse_units(name)
 

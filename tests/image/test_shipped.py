@@ -116,17 +116,26 @@ async def test_what_the_program_has_no_more_is_unlearned_but_not_a_persons_versi
     assert await put(shelf(DOUBLE, native), "c") == 1
 
 
-async def test_an_object_of_a_person_with_the_same_name_keeps_its_slots(image, put):
+async def test_an_object_that_a_person_made_first_is_left_alone(image, put, caplog):
     def make(root):
         obj = find(root, "genesis_obj").clone("number_obj")
         obj.set_slot("about", "my numbers")
-        obj.set_slot("double", 2)
         root["objects"]["number_obj"] = obj
 
     await image.transact(make, note="make")
-    assert await put(shelf(), "a") == 0
+    assert await put(shelf(), "a") == await put(shelf(FASTER), "b") == 0
     held = await image.transact(lambda root: dict(find(root, "number_obj").slots), note="read")
-    assert (held["about"], held["double"]) == ("my numbers", 2)
+    assert held == {"about": "my numbers"}
+    assert await image.transact(library_names, note="look") == frozenset()
+    assert "number_obj is an object of yours" in caplog.text
+
+
+async def test_a_slot_in_the_place_of_a_shipped_method_is_kept(image, put):
+    await put([ShippedObject("number_obj", "", ())], "a")
+    await image.transact(lambda root: find(root, "number_obj").set_slot("double", 2), note="set")
+    assert await put(shelf(), "b") == 0
+    held = await image.transact(lambda root: find(root, "number_obj").slots["double"], note="read")
+    assert held == 2
 
 
 async def test_nothing_is_half_installed_when_a_method_cannot_be(image, put):
