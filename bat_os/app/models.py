@@ -65,6 +65,7 @@ log = logging.getLogger(__name__)
 SHARE: Final = 0.8
 GPU_SHARE: Final = 0.9
 PACKAGE: Final = "package:"
+EMBEDDER: Final = "all-MiniLM-L6-v2"  # of every profile
 PACKAGES_SECONDS: Final = 2.0  # between two looks whether set-up has installed what is missing
 _ENGINE: Final = "the engine of model {name}, transformers,"
 # By the kind of what is stored: what runs it.
@@ -219,7 +220,20 @@ class Models:
         await asyncio.to_thread(self._clear, name)
 
     async def remove(self, name: str) -> dict[str, Any]:
-        """Remove a model; its disk space is free after a pack that keeps no history of it."""
+        """Remove a model; its disk space is free after a pack that keeps no history of it.
+
+        Raises:
+            ArgumentsError: The profile in use needs it.
+        """
+        personas = self.profile.personas.values()
+        adapters = {name for one in personas for name in (one.adapter, one.writing)}
+        if name == EMBEDDER:
+            raise ArgumentsError(f"every profile uses {name}, which finds methods by meaning")
+        if name in adapters | set(self.profile.models):
+            raise ArgumentsError(
+                f"the profile {self.profile.name} uses {name}; choose another profile first "
+                "(batos models choose)"
+            )
         removed = await remove_model(self._image, name, links=self._run / "models")
         if name in self._engines:
             await self.roster.unload(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import bat_os
 from bat_os.app.library import load_codex, load_library, load_seeds
-from bat_os.app.models import Models
+from bat_os.app.models import EMBEDDER, Models
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EMBEDDER: Final = "all-MiniLM-L6-v2"
 ROOT: Final = Path(bat_os.__file__).parents[1]
 ADAPTERS: Final = ROOT / "lora_adapters"
 # The first that passes its self-test serves.

@@ -137,6 +137,7 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     """Run a kernel until it is stopped; return its exit status."""
     arm(settings.failpoint)
     begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
     faulthandler.enable()  # if a library crashes the process, the log says where
     os.umask(0o077)
     home.prepare()

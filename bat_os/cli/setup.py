@@ -393,8 +393,11 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
 def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str]) -> int:
     python = str(setup.python)
     if command in ("stop", "status"):
-        if not setup.is_sound():
-            print("BAT OS is not running; it is not set up.")
+        sound = setup.is_sound()
+        # One that runs can be stopped, also if what it needs has changed since.
+        running = sound and is_held(Home.find(os.environ, root).lock)
+        if not running and (not sound or setup.missing("first")):
+            print(f"BAT OS is not running; it is not set up{' completely' if sound else ''}.")
             return 0 if command == "stop" else 3
         return _become([python, str(root / "min_watchdog_service.py"), command])
     _complete(setup, "tests" if command == "test" else "first", root)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.app.models import Models
+from bat_os.app.models import EMBEDDER, Models
 from bat_os.cli.console import Screen
 from bat_os.cli.show.models import COMMANDS
 from bat_os.core.settings import Settings
@@ -265,6 +265,9 @@ async def test_what_the_profile_does_not_use_is_named_with_how_to_free_its_space
     await models.add(NAME, str(tiny), lambda _line: None)
     await models.add("other", str(tiny), lambda _line: None)
     [line] = (await models.list())["unused"]
+    for needed in (NAME, "method-writer", EMBEDDER):
+        with pytest.raises(ArgumentsError, match=f"uses {needed}"):
+            await models.remove(needed)
     await models.remove("other")
     after = await models.list()
 

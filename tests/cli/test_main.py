@@ -13,6 +13,28 @@ from tests.kernels import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
+ASKS = """
+import logging, sys
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from threading import Thread
+from bat_os.cli import main
+from bat_os.core.settings import Settings
+from bat_os.supervisor.home import Home
+
+async def ask(*_, **__):
+    import httpx2
+    server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    Thread(target=server.handle_request, daemon=True).start()
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        reply = await client.get(f"http://127.0.0.1:{server.server_port}/README.md")
+    logging.getLogger("batos").info("asked")
+    return reply.status_code != 200
+
+main._serve = ask
+sys.exit(main.serve(Home(Path(sys.argv[1])), Settings(), supervised=False))
+"""
+
 
 def batos(*arguments, **environ):
     return subprocess.run(
@@ -37,6 +59,15 @@ def test_a_setting_that_cannot_be_used_is_named_and_final(tmp_path, name, value,
     assert ended.stderr.splitlines()[-1].startswith("batos: ")
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_log_has_no_line_for_each_request_to_a_model_server(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", ASKS, tmp_path / "home"],
+        cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "INFO batos: asked" in ended.stderr
+    assert "httpx" not in ended.stderr
 
 
 async def test_home_token_and_socket_are_closed_to_others(serving):

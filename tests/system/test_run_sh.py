@@ -118,6 +118,18 @@ def test_stop_and_status_need_no_set_up(bare, command, status):
     assert not (bare / ".venv").exists()
 
 
+@pytest.mark.slow
+def test_stop_and_status_need_no_whole_set_up(bare):
+    subprocess.run([sys.executable, "-m", "venv", bare / ".venv"], check=True)
+    stamp = bare / ".venv" / ".setup" / "venv"
+    stamp.parent.mkdir()
+    stamp.write_text("{}.{}\n".format(*sys.version_info[:2]))
+    told = "BAT OS is not running; it is not set up completely.\n"
+    for command, status in (("stop", 0), ("status", 3)):
+        reply = run(bare, command, BATOS_PYTHON=sys.executable)
+        assert (reply.returncode, reply.stdout, reply.stderr) == (status, told, "")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_any_python_it_says_what_is_needed(bare, tmp_path, shell):
     path = make_tools(tmp_path / "tools")
