@@ -17,7 +17,7 @@ import ssl
 import sys
 import time
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -201,7 +201,8 @@ def find_files(caches: list[Path]) -> list[FoundFile]:
     """Return the GGUF files of these folders that can write code, the best first."""
     give_up = time.monotonic() + FILE_SECONDS
     found: dict[Path, tuple[int, int, FoundFile]] = {}
-    for path in [path for cache in caches for path in _walk(cache)][:MOST_HEADERS]:
+    paths = (path for cache in caches for path in _walk(cache, give_up))
+    for path in islice(paths, MOST_HEADERS):
         if time.monotonic() > give_up:
             break
         if (judged := _judge(path)) is not None:
@@ -211,19 +212,20 @@ def find_files(caches: list[Path]) -> list[FoundFile]:
     return [file for *_, file in sorted(found.values(), key=lambda triple: triple[:2])]
 
 
-def _walk(cache: Path) -> Iterator[Path]:
-    """Yield the GGUF files under a folder, within bounds."""
+def _walk(cache: Path, give_up: float) -> Iterator[Path]:
+    """Yield the GGUF files under a folder, within bounds and until the time ``give_up``."""
     folders, seen = [(cache, 0)], 0
     while folders:
         folder, depth = folders.pop()
         try:
             with os.scandir(folder) as entries_there:
-                entries = sorted(islice(entries_there, MOST_ENTRIES), key=lambda one: one.name)
+                in_time = takewhile(lambda _: time.monotonic() < give_up, entries_there)
+                entries = sorted(islice(in_time, MOST_ENTRIES), key=lambda one: one.name)
         except OSError:
             continue
         for entry in entries:
             seen += 1
-            if seen > MOST_ENTRIES:
+            if seen > MOST_ENTRIES or time.monotonic() > give_up:
                 return
             if entry.name.endswith(".gguf"):
                 yield Path(entry.path)

@@ -25,15 +25,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import psutil
-
-from bat_os.cli.environment import ROOT, load, require
+from bat_os.cli.environment import ROOT, draft_setting, load, require
 from bat_os.cli.progress import Progress
 from bat_os.cli.setup import FRONT, LOCK, MB, Setup
 from bat_os.cli.show.command import Command, read_input
 from bat_os.core.settings import FILE
 from bat_os.errors import BusyError, LockedError, SettingsError
-from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json
+from bat_os.models.machine import is_on_mains
+from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,13 +116,12 @@ class Background:
         """Return what it waits for now; "" if nothing."""
         if self.setup.missing("first"):
             return "the first stage has changed; ./run.sh start completes it"
-        if changed := self.setup.changes("all"):
-            return f"it would replace {', '.join(changed)}; run ./run.sh stop and setup --all"
+        if change := self.setup.describe_change("all"):
+            return change
         free = shutil.disk_usage(self.setup.stamps).free
         if free < ROOM:
             return f"{free // MB} MB are free on the disk, and {ROOM // MB} MB are wanted"
-        battery = getattr(psutil, "sensors_battery", lambda: None)()
-        if battery is not None and battery.power_plugged is False:
+        if not is_on_mains():
             return "on battery"
         return "the network is metered" if _is_metered() else ""
 
@@ -277,13 +275,9 @@ async def _setup(ask: Ask) -> Mapping[str, Any]:
 
 def _set_lean(home: Path) -> None:
     """Write ``lean = true`` into the settings file of a home; what else is there stays."""
-    path = home / FILE
+    text = draft_setting(home, "lean", True)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if line.partition("=")[0].strip() != "lean"]
-    draft = path.with_name(path.name + ".new")
-    draft.write_text("\n".join([*kept, "lean = true", ""]), encoding="utf-8")
-    draft.replace(path)
+    write_whole(home / FILE, text)
 
 
 def _show_setup(body: Mapping[str, Any], screen: Screen) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import stat
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.core.settings import FILE, PREFIX, Resolved, resolve
+from bat_os.core.settings import FILE, PREFIX, Resolved, resolve, write_setting
 from bat_os.errors import BatError, SettingsError, StorageError, StorageFullError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.supervisor.home import Home
@@ -143,6 +144,23 @@ def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
         origin = f"{PREFIX}HOME" if environ.get(f"{PREFIX}HOME") else "default"
         return Resolved(resolved.settings, {**resolved.origins, "home": origin})
     return resolved
+
+
+def draft_setting(home: Path, name: str, value: str | bool) -> str:
+    """Return the text of the settings file of a home with another value, checked.
+
+    Args:
+        home: The directory; it need not be there.
+        name: Of the setting.
+        value: Its value.
+
+    Raises:
+        SettingsError: The file cannot be read, or something in it cannot be used.
+    """
+    path = home / FILE
+    text = write_setting(_read_settings(path), name, json.dumps(value, ensure_ascii=False))
+    resolve(text, {}, {}, path=str(path))
+    return text
 
 
 def _read_settings(path: Path) -> str:

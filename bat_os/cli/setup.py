@@ -123,11 +123,11 @@ class Setup:
 
         Args:
             scope: How much is to be there.
-            hold: The second stage keeps all packages at their versions: a daemon may run.
+            hold: All packages keep their versions: a daemon may run.
 
         Raises:
-            SettingsError: A step failed, or the folder is not writable; the message says
-                what to do.
+            SettingsError: A step failed, the folder is not writable, or with ``hold`` a
+                package would be replaced; the message says what to do.
         """
         if self.is_sound() and not self.missing(scope):
             return
@@ -143,8 +143,9 @@ class Setup:
 
     def carry_out(self, scope: Scope, progress: Progress, lock: FileLock, *, hold: bool) -> None:
         """Do the missing steps, with the lock that ``take`` returned; else as ``complete``."""
+        if hold and (change := self.describe_change(scope)):
+            raise SettingsError(change)
         todo = self.missing(scope)
-        hold = hold and not self.changes(scope)  # new pins may need more that is new
         if todo:
             progress.say("Setting up BAT OS. This happens once and can take some minutes.")
         for number, step in enumerate(todo, 1):
@@ -174,11 +175,17 @@ class Setup:
             for name, _, version in [info.name.removesuffix(".dist-info").partition("-")]
         }
 
-    def changes(self, scope: Scope) -> list[str]:
-        """Return the installed packages that the missing steps would replace."""
+    def describe_change(self, scope: Scope) -> str:
+        """Return which installed packages the missing steps would replace; "" for none.
+
+        A daemon may have loaded them.
+        """
         there = self.installed()
         wanted = [pair for step in self.missing(scope) for pair in (step.pins or {}).items()]
-        return sorted(name for name, version in wanted if there.get(name, version) != version)
+        changed = {name for name, version in wanted if there.get(name, version) != version}
+        then = {"first": "start", "all": "setup --all", "tests": "test"}[scope]
+        names = ", ".join(sorted(changed))
+        return f"it would replace {names}; run ./run.sh stop and {then}" if changed else ""
 
     def _steps(self, scope: Scope) -> list[Step]:
         first, models, rest, tools = (

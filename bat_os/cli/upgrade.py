@@ -164,7 +164,7 @@ def _sign(file: Path, key: Path | None) -> dict[str, Any]:
     plain = instructions.read_plain(file)
     signed = instructions.seal(plain) if key is None else instructions.sign(plain, key)
     try:
-        write_json(file, signed, durable=True)
+        write_json(file, signed, durable=True, mode=0o644)  # it is for others, too
     except OSError as error:
         raise ArgumentsError(f"{file} cannot be written: {error}") from error
     return {"file": str(file), "sha256": signed["sha256"], "signed": key is not None}

@@ -131,6 +131,22 @@ def resolve(
     return Resolved(Settings(**values), origins)
 
 
+def write_setting(text: str, name: str, value: str) -> str:
+    r"""Return the text of a settings file with another value, as TOML has it; the rest stays.
+
+    >>> write_setting("threads = 2", "profile", '"cpu"')
+    'threads = 2\nprofile = "cpu"\n'
+    >>> write_setting('profile = "tiny"  # small\nthreads = 2\n', "profile", '"cpu"')
+    'profile = "cpu"\nthreads = 2\n'
+    """
+    line = f"{name} = {value}"
+    there = re.compile(rf"^[ \t]*{name}[ \t]*=.*$", re.MULTILINE)
+    if there.search(text):
+        return there.sub(lambda _: line, text, count=1)
+    end = "\n" if text and not text.endswith("\n") else ""
+    return f"{text}{end}{line}\n"
+
+
 def describe_allowed(name: str) -> str:
     """Return what a setting takes, in words.
 

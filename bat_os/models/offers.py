@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from bat_os.core.digest import digest
 from bat_os.core.personas import PERSONAS
 from bat_os.models.profiles import FALLBACK, choose, fit, show_size
 
@@ -36,9 +37,9 @@ BESIDE: Final = 1_000_000_000  # bytes
 LEAST_SPEED: Final = 2.0  # tokens per second; a method of 60 tokens in half a minute
 _LIMITS_OF: Final = "cpu"  # whose limits a file's model gets
 _MARK: Final = (
-    "# ---- written by `batos models choose`: what follows is replaced by the next choice\n"
+    "# ---- written by `batos models choose`, and replaced by a later choice of this kind\n"
 )
-_PROFILE: Final = re.compile(r"^[ \t]*profile[ \t]*=.*$", re.MULTILINE)
+_MARKED: Final = re.compile(r"^# ---- written by `batos models choose`.*(?:\n|\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,9 @@ def offer_server(server: FoundServer) -> Offer:
 
 def offer_file(book: ProfileBook, file: FoundFile, bandwidth: float) -> Offer:
     """Return the offer of a GGUF file; the image gets a copy."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name).strip("-._")[:90] or "found-model"
-    if name in book.models and book.models[name].source != file.path:
-        name = f"{name}-found"
+    shown = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name).strip("-._")[:80] or "found-model"
+    # Two files may have one name, and the image keeps what it has under a name.
+    name = f"{shown}-{digest(f'{file.path}:{file.size}')[:8]}"
     licence, base = file.licence or "as its file says", re.split(r"[\\/]", file.path)[-1]
     lines = [
         f"[models.{_quote(name)}]",
@@ -177,7 +178,7 @@ def offer_file(book: ProfileBook, file: FoundFile, bandwidth: float) -> Offer:
     ]
     return Offer(
         key=file.path,
-        name=name,
+        name=shown,
         where="a file here",
         download=0,
         memory=file.size + BESIDE,
@@ -215,32 +216,28 @@ def explain_misfit(profile: Profile, machine: Machine) -> str:
     return "; ".join(fit(profile, machine).reasons)
 
 
-def write_profile(settings: str, name: str) -> str:
-    r"""Return the text of a settings file with another profile; the rest stays as it is.
-
-    >>> write_profile("threads = 2", "cpu")
-    'threads = 2\nprofile = "cpu"\n'
-    >>> write_profile('profile = "tiny"  # small\nthreads = 2\n', "cpu")
-    'profile = "cpu"\nthreads = 2\n'
-    """
-    line = f"profile = {_quote(name)}"
-    if _PROFILE.search(settings):
-        return _PROFILE.sub(lambda _: line, settings, count=1)
-    end = "\n" if settings and not settings.endswith("\n") else ""
-    return f"{settings}{end}{line}\n"
-
-
 def write_block(own: str, block: str) -> str:
     r"""Return the text of a home's profiles.toml with the block of the new choice.
 
-    What a person wrote above the mark stays. Without a block all stays.
+    It replaces the earlier block of the same tables. Others stay, because ``batos.toml`` may still
+    name the profile of one, and so does what a person wrote above the marks. Without a block all
+    stays.
 
-    >>> write_block(write_block("# mine", "a = 1"), "b = 2").splitlines()[::2]
-    ['# mine', 'b = 2']
+    >>> write_block(write_block("# mine", "[a]"), "[a]\nb = 2").splitlines()[::2]
+    ['# mine', '[a]']
+    >>> write_block(write_block("", "[a]\n"), "[b]\n").splitlines()[1::2]
+    ['[a]', '[b]']
     """
-    above = own.partition(_MARK)[0]
-    end = "\n" if above and not above.endswith("\n") else ""
-    return f"{above}{end}{_MARK}{block}" if block else own
+    if not block:
+        return own
+    above, *earlier = _MARKED.split(own)
+    kept = [one for one in earlier if not _tables(one) & _tables(block)]
+    lines = (text if text.endswith("\n") or not text else f"{text}\n" for text in (above, *kept))
+    return _MARK.join((*lines, block))
+
+
+def _tables(block: str) -> set[str]:
+    return {line for line in block.splitlines() if line.startswith("[")}
 
 
 def _limits(profile: Profile) -> dict[str, int]:

@@ -118,14 +118,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = False) -> None:
+def write_json(
+    path: Path, data: Mapping[str, Any], *, durable: bool = False, mode: int = 0o600
+) -> None:
+    """Replace ``path`` by a JSON object, as ``write_whole`` does."""
+    write_whole(path, json.dumps(data) + "\n", durable=durable, mode=mode)
+
+
+def write_whole(path: Path, text: str, *, durable: bool = True, mode: int = 0o600) -> None:
     """Replace ``path`` in one step: a reader sees the old text or the new one, never half of it.
 
-    If ``durable``, return only when it is on the disk.
+    Args:
+        path: The file; its folder is there.
+        text: What it is to hold.
+        durable: Return only when it is on the disk.
+        mode: Who may use it, whatever the umask: a home is refused where others can change it.
     """
     draft = path.with_name(path.name + ".new")
-    with draft.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(data) + "\n")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        if os.name != "nt":  # a draft that a killed process left has a mode already
+            os.fchmod(descriptor, mode)
+        stream.write(text)
         if durable:
             stream.flush()
             os.fsync(stream.fileno())

@@ -160,6 +160,18 @@ def test_looking_at_a_cache_ends(tmp_path, monkeypatch):
     assert find_files([tmp_path / "deep"]) == []
 
 
+def test_looking_at_a_cache_ends_in_time(tmp_path, monkeypatch):
+    for number in range(20):
+        (tmp_path / f"a{number}").mkdir()
+    looks, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    assert find_files([tmp_path]) == []
+    assert len(looks) == 21
+    monkeypatch.setattr(discovery, "FILE_SECONDS", 0.0)
+    assert find_files([tmp_path]) == []
+    assert len(looks) == 22
+
+
 def test_a_file_that_a_person_names_may_be_small_and_of_any_name(tmp_path):
     path = write_gguf(tmp_path / "odd.gguf", name="odd", size=1_000_000)
     assert read_file(path).path == str(path)

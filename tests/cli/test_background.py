@@ -15,8 +15,10 @@ import zipfile
 import psutil
 import pytest
 
+from bat_os.cli.background import _set_lean
 from bat_os.cli.setup import Setup
-from bat_os.supervisor.home import Home, read_json
+from bat_os.errors import SettingsError
+from bat_os.supervisor.home import FileLock, Home, read_json
 from tests.system.checkout import SlowServer, environ, make_tree
 
 pytestmark = [
@@ -286,10 +288,18 @@ def test_lean_leaves_it_out_for_good(checkout):
     ended = checkout.verb("setup", "--lean")
     assert "lean: lean is true (batos.toml, line 2)" in ended.stdout, ended.stderr
     assert (checkout.home.path / "batos.toml").read_text() == "threads = 1\nlean = true\n"
+    assert (checkout.home.path / "batos.toml").stat().st_mode & 0o777 == 0o600
     with checkout.working():
         time.sleep(1)
         assert checkout.installer() is None
     assert checkout.setup.missing("all")
+
+
+def test_settings_that_are_not_text_are_refused_in_a_line(tmp_path):
+    (tmp_path / "batos.toml").write_bytes(b"threads = 1 # \xff\n")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        _set_lean(tmp_path)
+    assert (tmp_path / "batos.toml").read_bytes() == b"threads = 1 # \xff\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the files of Linux tell of a battery")
@@ -339,6 +349,14 @@ def test_a_pin_that_changed_is_left_to_a_person(checkout):
     (checkout.root / "requirements.txt").write_text(text.replace("extra==1.0", "extra==1.1"))
     with checkout.working():
         checkout.until("waiting", "it would replace extra")
+    checkout.home.prepare()
+    with FileLock(checkout.home.lock).acquire():  # as while a daemon runs
+        ended = checkout.verb("setup", "--all")
+        started = checkout.start("setup", "--all")
+        said, _ = started.communicate(timeout=60)
+    for status, text in ((ended.returncode, ended.stderr), (started.returncode, said)):
+        assert status != 0
+        assert "it would replace extra; run ./run.sh stop and setup --all" in text
     assert checkout.value("import extra; print(extra.VERSION)") == "1.0"
     ended = checkout.verb("setup", "--all")
     assert ended.returncode == 0, ended.stderr

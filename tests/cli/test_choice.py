@@ -208,9 +208,20 @@ async def test_a_file_here_is_stored_as_it_is(home, kernel, here, tmp_path):
     path = write_gguf(tmp_path / "my model.gguf", size=100_000)
     told = (await verb(home, "models", "choose", path, "--json", **here)).json
     assert (told["profile"], told["name"]) == ("found", "my-model")
-    assert await stored(kernel) == ["my-model"]
-    assert read_book(home).profile("found").models == ("my-model",)
+    [first] = await stored(kernel)
+    assert read_book(home).profile("found").models == (first,)
     assert (home / "profiles.toml").read_text().startswith(SMALL)
+    modes = {(home / name).stat().st_mode & 0o777 for name in (FILE, "profiles.toml")}
+    assert modes == {0o600}
+
+    # Another file of that name is another model, also after a choice of something else.
+    other = write_gguf(tmp_path / "b" / "my model.gguf", size=100_001)
+    assert (await verb(home, "models", "choose", "ollama", **here)).status == 0
+    assert (await verb(home, "models", "choose", other, **here)).status == 0
+    [second] = read_book(home).profile("found").models
+    rows = {row["name"]: row for row in (await kernel.request("models"))["models"]}
+    assert rows[second]["source"] == str(other)
+    assert rows[first]["digest"] != rows[second]["digest"]
 
 
 async def test_the_first_start_in_a_terminal_asks_once_and_the_daemon_is_restarted(home, here):

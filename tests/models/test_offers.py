@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.core.settings import resolve
+from bat_os.core.settings import resolve, write_setting
 from bat_os.models.machine import PER_THREAD, check_own, measure_bandwidth, read_book
 from bat_os.models.offers import (
     HEADS,
@@ -19,7 +19,6 @@ from bat_os.models.offers import (
     offer_profile,
     offer_server,
     write_block,
-    write_profile,
 )
 from bat_os.models.profiles import Machine
 
@@ -89,24 +88,48 @@ def test_a_file_becomes_the_one_model_of_a_profile_of_its_own(tmp_path):
     book = check_own(offer.block, tmp_path)
     found = book.profile(offer.profile)
 
-    assert found.models == ("Qwen3-8B-Q4",) == tuple(offer.models)
-    assert offer.models == {"Qwen3-8B-Q4": FILE.path}
-    assert book.models["Qwen3-8B-Q4"].source == FILE.path
-    assert book.models["Qwen3-8B-Q4"].size == FILE.size
+    [name] = offer.models
+    assert (offer.name, name[:12]) == ("Qwen3-8B-Q4", "Qwen3-8B-Q4-")
+    assert found.models == (name,)
+    assert offer.models == {name: FILE.path}
+    assert book.models[name].source == FILE.path
+    assert book.models[name].size == FILE.size
     assert found.limits == BOOK.profile("cpu").limits
-    known = replace(FILE, name="Qwen3-4B-Instruct-2507-Q4_K_M")
-    assert [*offer_file(BOOK, known, FAST).models] == ["Qwen3-4B-Instruct-2507-Q4_K_M-found"]
 
 
-def test_a_choice_replaces_the_one_before_and_leaves_what_a_person_wrote():
-    mine = "[models.served]\nkey = 'K'"
+def test_two_files_of_one_name_are_two_models():
+    others = (FILE, replace(FILE, path="/b/Qwen3 8B [Q4].gguf"), replace(FILE, size=GB))
+    names = [name for file in others for name in offer_file(BOOK, file, FAST).models]
+    assert len(set(names)) == 3
+    assert [*offer_file(BOOK, FILE, FAST).models] == names[:1]
+
+
+def test_a_choice_replaces_the_one_of_its_kind_and_leaves_what_a_person_wrote():
+    mine = "[models.other]\nkey = 'K'"
     once = write_block(mine, offer_file(BOOK, FILE, FAST).block)
-    again = write_block(once, "[models.other]\n")
+    again = write_block(once, offer_file(BOOK, replace(FILE, name="new"), FAST).block)
+    [new, other] = sorted(tomllib.loads(again)["models"])
 
     assert again.startswith(mine + "\n# ")
-    assert set(tomllib.loads(again)["models"]) == {"served", "other"}
-    assert "profiles" not in tomllib.loads(again)
+    assert (new[:4], other) == ("new-", "other")
     assert write_block(again, "") == again
+
+
+def test_the_profile_in_use_stays_there_while_another_is_chosen(tmp_path):
+    """A daemon that starts between the two files that a choice writes finds its profile."""
+    own = ""
+    for offer in (offer_file(BOOK, FILE, FAST), offer_server(VLLM), offer_server(OLLAMA)) * 2:
+        own = write_block(own, offer.block)
+    book = check_own(own, tmp_path)
+
+    assert book.profile("found").models == tuple(offer_file(BOOK, FILE, FAST).models)
+    assert book.models["served"].source == OLLAMA.url
+
+
+def test_the_block_of_an_earlier_version_is_replaced():
+    mark = "# ---- written by `batos models choose`: what follows is replaced by the next choice\n"
+    own = write_block("# mine\n" + mark + offer_server(VLLM).block, offer_server(OLLAMA).block)
+    assert tomllib.loads(own)["models"]["served"]["source"] == OLLAMA.url
 
 
 @pytest.mark.parametrize(
@@ -114,7 +137,7 @@ def test_a_choice_replaces_the_one_before_and_leaves_what_a_person_wrote():
     ["", "threads = 2", "# profile = 'x'\nthreads = 2\n", " profile='tiny' # why\nthreads = 2\n"],
 )
 def test_the_profile_is_set_and_all_other_settings_stay(settings):
-    text = write_profile(settings, "cpu")
+    text = write_setting(settings, "profile", '"cpu"')
     before, after = (resolve(one, {}, {}).settings for one in (settings, text))
 
     assert after == replace(before, profile="cpu")

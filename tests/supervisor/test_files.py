@@ -1,6 +1,7 @@
 """bat_os.supervisor.home, lock and report: what is on disk."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from bat_os.errors import LockedError
 from bat_os.supervisor import report
-from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json
+from bat_os.supervisor.home import FileLock, Home, is_held, read_json, write_json, write_whole
 from bat_os.supervisor.report import Status, read_status, rotate, tail, write_crash, write_status
 from bat_os.supervisor.restart import Run
 
@@ -50,6 +51,20 @@ def test_a_damaged_file_reads_as_an_empty_object(tmp_path, text):
 def test_writing_leaves_no_draft_behind(tmp_path):
     write_json(tmp_path / "x.json", {"a": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_what_is_written_is_the_owners_alone_whatever_the_umask(tmp_path):
+    (tmp_path / "x.new").touch()
+    (tmp_path / "x.new").chmod(0o666)
+    before = os.umask(0o002)
+    try:
+        write_whole(tmp_path / "x", "é\n")
+        write_json(tmp_path / "y", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").read_bytes() == "é\n".encode()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 @pytest.mark.system

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.connection import WITHDRAWN, may_come
-from bat_os.cli.environment import load
+from bat_os.cli.environment import draft_setting, load
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import read_input
-from bat_os.core.settings import DEFAULT, FILE, resolve
+from bat_os.core.settings import DEFAULT, FILE
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -30,12 +30,11 @@ from bat_os.errors import (
     ModelError,
     NotFoundError,
     RemoteError,
-    SettingsError,
 )
 from bat_os.models import offers, profiles
 from bat_os.models.machine import check_own, look_at_machine, measure_bandwidth, read_book, read_own
 from bat_os.models.profiles import FALLBACK
-from bat_os.supervisor.home import Home, is_held
+from bat_os.supervisor.home import Home, is_held, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,8 +255,11 @@ async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:
     for name, source in offer.models.items():
         if name not in stored:
             await store_model(ask, name, source)
-    _write(ask.home / profiles.FILE, own)
-    _write(ask.home / FILE, settings)
+    # In this order: whenever this is killed, the profile that the settings name is there.
+    ask.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if own:
+        write_whole(ask.home / profiles.FILE, own)
+    write_whole(ask.home / FILE, settings)
     origin = load(ask.home, os.environ).origins["profile"]
     body = {"chosen": offer.key, "name": offer.name, "profile": offer.profile}
     if not origin.startswith(FILE):
@@ -271,30 +273,12 @@ def _drafts(home: Path, offer: Offer) -> tuple[str, str]:
     """Return the new texts of the home's profiles.toml and batos.toml, checked."""
     own = offers.write_block(read_own(home), offer.block)
     check_own(own, home).profile(offer.profile)
-    try:
-        settings = (home / FILE).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        settings = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{home / FILE} cannot be read: {error}") from error
-    settings = offers.write_profile(settings, offer.profile)
-    resolve(settings, {}, {}, path=str(home / FILE))
-    return own, settings
+    return own, draft_setting(home, "profile", offer.profile)
 
 
 async def _stored(ask: Ask) -> set[str]:
     rows = (await ask.kernel.request("models", timeout=60.0))["models"]
     return {row["name"] for row in rows if row.get("digest")}
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step; without a text and a file there is nothing to do."""
-    if not text and not path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 async def _restart(ask: Ask) -> str:
