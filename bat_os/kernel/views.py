@@ -51,7 +51,7 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
     """Return an object's own slots and methods, and what it inherits.
 
     If there are many methods, each comes without its provenance: all of it would not
-    fit into a message. ``selector`` limits the methods to that one, and leaves slots out.
+    fit into a message. ``selector`` limits methods and slots to that name.
 
     Whatever an object holds, it can be shown: what does not fit is cut, and ``cut`` says so.
     """
@@ -63,7 +63,7 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
         for name in holder.slots
         if name not in obj.slots and (not selector or name == selector)
     }
-    held = {} if selector else {n: v for n, v in obj.slots.items() if n not in own}
+    held = {n: v for n, v in obj.slots.items() if n not in own and selector in ("", n)}
     page = _Page(_summary(obj))
     page.add("methods", wanted, lambda m: _method(m, whole=len(wanted) <= MANY),
              lambda m: _method(m, whole=False))  # fmt: skip

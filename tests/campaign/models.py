@@ -18,7 +18,7 @@ CODES = {
     "crash": "MODEL_UNAVAILABLE",
     "break": "INTERNAL",
     "memory": "MODEL_OOM",
-    "rubbish": "MODEL_UNAVAILABLE",
+    "rubbish": "SANDBOX_FAILED",
     "babble": "SANDBOX_FAILED",
     "hang": "DEADLINE",
 }

@@ -108,7 +108,7 @@ async def watched(folder):
     folder.mkdir(parents=True)
     home = Home(folder / "home")
     home.prepare()
-    program = Program(odd_tree(folder / "tree"), sys.executable, "odd")
+    program = Program(odd_tree(home.versions / "odd"), sys.executable, "odd")
     point_to(home, program)
     script = write_script(folder / "script.jsonl", ANSWERS)
     environ = {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(script), "BATOS_TCP_PORT": "-1"}

@@ -179,10 +179,13 @@ async def test_a_writer_is_shown_as_many_functions_as_the_profile_says_and_no_lo
     mind = think_as(profile, image, cell, calls)
     sizes = [limits.shot_chars + 1, *[limits.shot_chars] * limits.shots]
     await mind.image.transact(lambda root: keep_functions(root, sizes), note="keep functions")
-    mission = await open_mission(image, "double", 21)
+    # No draft reproduces the example, so more are drawn after functions were shown.
+    wish = {"examples": ({"args": [2], "kwargs": {}, "result": 99},)}
+    mission = await open_mission(image, "double", 21, **wish)
     await CognitiveCycle(mind, lambda *_: None).run(mission)
-    shown = [text for _, prompt, _ in calls.kept["method"][:3] for role, text in prompt.messages
-             if role == "assistant"]  # fmt: skip
+    shows = [[text for role, text in prompt.messages if role == "assistant"]
+             for _, prompt, _ in calls.kept["method"]]  # fmt: skip
+    shown = next(texts for texts in shows if texts)
     assert len(shown) == limits.shots
     assert {len(text) - len("```python\n\n```") for text in shown} == {limits.shot_chars}
 

@@ -13,9 +13,7 @@ FACT = (
 QUESTION = "How do bats find their way in the dark?"
 
 
-async def test_the_real_model_answers_in_counterpoint_from_a_passage_and_says_the_same_again(
-    tmp_path,
-):
+async def test_the_real_model_answers_from_a_passage_and_the_next_daemon_says_the_same(tmp_path):
     home = tmp_path / "home"
     process = start(home)
     await until_ready(home)
@@ -26,6 +24,12 @@ async def test_the_real_model_answers_in_counterpoint_from_a_passage_and_says_th
             "ask", timeout=300, on_event=lambda kind, told: heard.append(told),
             body={"text": QUESTION},
         )  # fmt: skip
+    stop(process)
+    # In llama.cpp a prompt that was read in part before differs in the last bits, so the second
+    # answer comes from a daemon that has read nothing yet, as the first did.
+    process = start(home)
+    await until_ready(home)
+    async with KernelClient.at(home) as kernel:
         again = await kernel.request("ask", timeout=300, body={"text": QUESTION})
     stop(process)
     assert first["passages"][0]["title"] == "Bats"
