@@ -70,6 +70,15 @@ class AdapterStore:
             except (ModelError, ImageError) as error:
                 log.warning("adapter %s is skipped: %s", name, error)
 
+    async def refit(self, base: str, report: Report) -> None:
+        """Make the adapters of a model that was replaced, perhaps in another form, suit it."""
+        for name, row in (await self._rows()).items():
+            if base in row["bases"]:
+                try:
+                    await self.store(name, await self._links(name), report)
+                except (ModelError, ImageError) as error:
+                    log.warning("adapter %s is skipped: %s", name, error)
+
     async def store(self, name: str, path: Path, report: Report) -> None:
         """Store one adapter under that name, unless the image has it as it should be.
 

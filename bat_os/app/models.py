@@ -186,10 +186,8 @@ class Models:
             await self._adapters.store_all(folder, report)
         for row in await list_models(self._image):
             for base in row["bases"]:
-                try:
-                    await self._give(row["name"], base)
-                except (ModelError, ImageError) as error:
-                    log.warning("adapter %s is skipped on %s: %s", row["name"], base, error)
+                if engine := self._engines.get(base):
+                    await self._offer(row["name"], base, engine)
 
     async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
         """Store a model: a folder, a GGUF file, a hub id, ``package:NAME``; or an adapter."""
@@ -207,6 +205,7 @@ class Models:
                     whence = source or (known.source if known else "")
                     await self._take_in(name, whence, report, known)
                     await asyncio.to_thread(self._clear, name)
+                    await self._adapters.refit(name, report)
         if name in self._engines:
             await self.roster.unload(name)
         row = next(row for row in await list_models(self._image) if row["name"] == name)
@@ -255,12 +254,24 @@ class Models:
         if engine := self._engines.get(base):
             await engine.add_adapter(adapter, await self._links(adapter))
 
+    async def _offer(self, adapter: str, base: str, engine: ModelEngine) -> None:
+        """Make a stored adapter known to an engine; one that it refuses is logged and skipped."""
+        try:
+            await engine.add_adapter(adapter, await self._links(adapter))
+        except (ModelError, ImageError) as error:
+            log.warning("adapter %s is skipped on %s: %s", adapter, base, error)
+
     async def _suit_engine(self, row: Mapping[str, Any]) -> None:
         """Let the engine for the form in which a model of the profile is stored run it."""
         name, engine = row["name"], ENGINES.get(row["kind"], "")
         if name in self._engines and engine not in ("", self._engines[name].stats()["engine"]):
-            self._engines[name] = self._make(self._sources[name], engine)
-            await self.roster.change_engine(name, self._engines[name])
+            new = self._make(self._sources[name], engine)
+            # Before it runs the model: a request that waits names the adapter that it wants.
+            for other in await list_models(self._image):
+                if name in other["bases"]:
+                    await self._offer(other["name"], name, new)
+            self._engines[name] = new
+            await self.roster.change_engine(name, new)
 
     def _make(self, source: ModelSource, engine: str) -> ModelEngine:
         name = source.name

@@ -31,7 +31,6 @@ JUDGING: Final = 0.6
 # is one standard error of twenty wishes above it.
 PLANNING: Final = 0.85
 FEW: Final = 2  # candidates of a batch
-REPAIRS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,9 @@ class Ability:
         return _reaches(self.writes, ABLE)
 
     @property
-    def repairs(self) -> int:
-        """How often a refused candidate goes back to its writer."""
-        return REPAIRS if _reaches(self.writes, MENDING) else 0
+    def repairs(self) -> bool:
+        """Refused candidates go back to their writer, with what is wrong."""
+        return _reaches(self.writes, MENDING)
 
     @property
     def is_formed(self) -> bool:

@@ -111,10 +111,11 @@ SYSTEM_VERBS: Final = (
         _MODEL,),
         reply="exam:map",
         note="It runs in the background and gives way to everything else; `models` shows how far "
-             "it has come, and the figures.",
+             "it has come, and the figures. `failed` in `exam`: model and why it has none.",
         on="wire"),
     Verb("models.cancel", "end an intake that this session began, or an exam", (
-        _MODEL,),
+        _MODEL,
+        Field("what", "text", "`exam`: its exam, else the intake", choices=("", "exam"))),
         reply="cancelled:flag",
         note="Who asked for the intake gets `CANCELLED`. No half model is there, and what was "
              "fetched for it is removed.",

@@ -145,7 +145,7 @@ class LlamaCppEngine(WorkerEngine):
         self._check_open()
         file = folder / ADAPTER_GGUF
         await asyncio.to_thread(check_adapter, name, file)
-        self._adapters[name] = file
+        self._adapters = {**self._adapters, name: file}  # a new one: ``_load`` compares them
         self._refused.pop(name, None)
         await self.unload()
 
@@ -176,8 +176,11 @@ class LlamaCppEngine(WorkerEngine):
 
     async def _load(self, file: Path) -> None:
         started = time.monotonic()
-        adapters = dict(self._adapters)
-        await self._try(file, adapters)
+        while True:
+            adapters = self._adapters
+            await self._try(file, adapters)
+            if adapters is self._adapters:  # one that comes from here on unloads the model again
+                break
         usable = {name: path for name, path in adapters.items() if name not in self._refused}
         await self._work(partial(self._open, file, usable))
         self._load_seconds = time.monotonic() - started

@@ -114,6 +114,13 @@ class ModelMemory:
         async with self._move:
             await self._unload(model)
 
+    async def change_engine(self, model: KnownModel, engine: ModelEngine) -> ModelEngine:
+        """Let another engine run the model from now on; return the one before, unloaded."""
+        async with self._move:  # who waits to load the model loads the new one
+            await self._unload(model)
+            before, model.engine = model.engine, engine
+        return before
+
     async def unload_others(self, model: KnownModel) -> bool:
         """Take all others out that may go; return True when there were any."""
         async with self._move:

@@ -211,9 +211,11 @@ class Roster:
 
     async def change_engine(self, model: str, engine: ModelEngine) -> None:
         """Let another engine run the model, and close the one before; waits for what is drawn."""
-        known = self._memory.get(model)
-        await self._memory.unload(known)
-        before, known.engine = known.engine, engine
+        before = await self._memory.change_engine(self._memory.get(model), engine)
+        # What has begun with it still takes its text from it, and may have to load it again.
+        begun = [task for task in self._running if task.get_name() == f"draw {model}"]
+        if begun:
+            await asyncio.wait(begun)
         await before.close()
 
     def budget_gpu(self, budget: int, memory: Callable[[], int]) -> None:

@@ -23,7 +23,7 @@ from bat_os.image.store import ImageStore
 from bat_os.models.profiles import parse
 from bat_os.ports import Prompt, Sampling
 from tests.engines.test_openai import Server, event, say, serving
-from tests.engines.tiny import make_adapter, make_tiny
+from tests.engines.tiny import make_adapter, make_tiny, write_gguf
 
 pytestmark = pytest.mark.slow
 
@@ -292,6 +292,19 @@ async def test_an_adapter_that_a_person_adds_is_used_or_refused_with_the_reason(
     assert "stranger" not in listed
 
 
+@pytest.mark.model
+async def test_an_adapter_follows_its_model_into_another_form(make, tiny, tmp_path):
+    models, told = make(), []
+    await models.add(NAME, str(tiny), lambda _line: None)
+    await models.add("expert", str(make_adapter(tiny, tmp_path / "a")), lambda _line: None)
+    for source in (write_gguf(tiny, tmp_path / "tiny.gguf"), tiny):
+        await models.add(NAME, str(source), lambda _line: None)
+        row = models.roster.stats()["models"][0]
+        told.append((row["engine"], row["adapters"]))
+
+    assert told == [("llama.cpp", ["expert"]), ("transformers", ["expert"])]
+
+
 async def test_adapters_find_their_base_beside_one_that_is_damaged(
     make, image, tiny, tmp_path, caplog
 ):
@@ -352,6 +365,8 @@ def test_the_table_shows_abilities_and_how_far_an_exam_has_come(capsys):
     assert "exam running: small, writes: 12 of 60" in told.err
     COMMANDS["models"].show({"exam": {"waiting": ["small"]}}, Screen(plain=True))
     assert "exams that wait: small" in capsys.readouterr().err
+    COMMANDS["models"].show(body | {"exam": {"failed": {"small": "no disk"}}}, Screen(plain=True))
+    assert "the last exam of small failed: no disk" in capsys.readouterr().err
 
 
 def test_a_kernel_is_put_together_without_the_heavy_libraries():

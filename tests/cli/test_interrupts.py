@@ -250,6 +250,8 @@ async def test_an_intake_is_withdrawn_by_who_asked_for_it_only(thinking, large):
         about = {"body": {"name": "mine"}}
         assert await someone_else.request("models.cancel", **about) == {"cancelled": False}
         adding.cancel()
+        exam = {"body": {"name": "mine", "what": "exam"}}
+        assert await kernel.request("models.cancel", **exam) == {"cancelled": False}
         assert await kernel.request("models.cancel", **about) == {"cancelled": True}
         assert await kernel.request("models.cancel", **about) == {"cancelled": False}
         assert await names_of(kernel) == []

@@ -7,7 +7,7 @@ from bat_os.core.ability import EARLY, UNKNOWN, USUAL, Ability
 
 def test_what_is_not_known_is_as_with_the_small_model():
     assert Ability.from_plain({}) == UNKNOWN
-    assert (UNKNOWN.agreement, UNKNOWN.draws(8), UNKNOWN.repairs) == (USUAL, 8, 0)
+    assert (UNKNOWN.agreement, UNKNOWN.draws(8), UNKNOWN.repairs) == (USUAL, 8, False)
     switches = ("is_formed", "writes_tests", "plans_ahead", "tells_apart", "fixes_late")
     assert not any(getattr(UNKNOWN, switch) for switch in switches)
 
@@ -18,7 +18,7 @@ def test_what_is_not_known_is_as_with_the_small_model():
         ("writes", 0.8, lambda able: able.fixes_late),
         ("writes", 0.8, lambda able: able.agreement is EARLY),
         ("writes", 0.8, lambda able: able.draws(8) == 2),
-        ("writes", 0.6, lambda able: able.repairs == 2),
+        ("writes", 0.6, lambda able: able.repairs is True),
         ("form", 0.95, lambda able: able.is_formed),
         ("tests", 0.8, lambda able: able.writes_tests),
         ("plans", 0.85, lambda able: able.plans_ahead),

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from bat_os.core.prompts import STOP
+from bat_os.engines import llamacpp
 from bat_os.engines.adapters import ADAPTER_GGUF, CONFIG, WEIGHTS, read_adapter
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.llamacpp import CONTEXT, MOST_CONTEXT, LlamaCppEngine
@@ -304,6 +305,27 @@ async def test_a_new_adapter_of_the_same_name_takes_the_place_of_the_old(file, w
     await engine.close()
 
     assert texts[0] == texts[2] != texts[1], "the second one changes next to nothing"
+
+
+async def test_an_adapter_that_comes_while_the_model_loads_is_loaded_with_it(
+    file, writer, monkeypatch
+):
+    engine, real = LlamaCppEngine("smollm2", give(file), threads=1), llamacpp.try_file
+
+    async def meanwhile(*given):
+        if not engine.stats()["adapters"]:
+            await engine.add_adapter("writer", writer)
+        await real(*given)
+
+    monkeypatch.setattr(llamacpp, "try_file", meanwhile)
+    await engine.load()
+    try:
+        async with asyncio.timeout(20):
+            [drawn] = await engine.generate([METHOD], Sampling(max_tokens=2), adapter="writer")
+    finally:
+        await engine.close()
+
+    assert drawn.tokens == 2
 
 
 async def test_an_adapter_cut_short_is_refused_before_the_library_sees_it(file, writer, tmp_path):

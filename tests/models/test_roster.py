@@ -643,6 +643,25 @@ async def test_text_is_passed_on_while_it_is_drawn(bench, make):
     assert heard == [(0, "A")]
 
 
+async def test_another_engine_takes_over_and_the_one_before_ends_what_it_has_begun(bench, make):
+    old, new = BenchEngine(bench, "A"), BenchEngine(bench, "A", adapters=("new",))
+    roster = make(old)
+    old.draw_gate.clear()
+    first = ask(roster)
+    await bench.until("drawing", "A", "")
+    change = asyncio.create_task(roster.change_engine("A", new))
+    await bench.until("unloaded", "A")
+    await asyncio.sleep(0.01)
+    assert (old.closed, facts(roster)["adapters"]) == (False, ["new"])
+    second = ask(roster)
+    old.draw_gate.set()
+    await first
+    await change
+    await second
+    assert (old.closed, old.calls, new.calls) == (True, 1, 1)
+    await new.close()
+
+
 async def test_too_many_waiting_requests_are_refused(bench, make):
     a = BenchEngine(bench, "A")
     roster = make(a)

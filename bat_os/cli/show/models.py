@@ -31,7 +31,10 @@ async def _models(ask: Ask) -> Mapping[str, Any]:
     if action == "add":
         return await choice.store_model(ask, name, _locate(ask.options.source))
     verb = f"models.{action}" if action else "models"
-    return await ask.kernel.request(verb, timeout=60.0, body={"name": name} if action else {})
+    body = {"name": name} if action else {}
+    if action == "cancel":  # Ctrl-C ends an intake
+        body["what"] = "exam"
+    return await ask.kernel.request(verb, timeout=60.0, body=body)
 
 
 def _locate(source: str) -> str:
@@ -110,9 +113,14 @@ def _show_abilities(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _exam(exam: Mapping[str, Any]) -> str:
-    if "part" not in exam:
-        return f"exams that wait: {', '.join(exam['waiting'])}" if exam else "no exam"
-    return f"exam running: {exam['name']}, {exam['part']}: {exam['done']} of {exam['of']}"
+    parts = []
+    if "part" in exam:
+        parts = [f"exam running: {exam['name']}, {exam['part']}: {exam['done']} of {exam['of']}"]
+    elif "waiting" in exam:
+        parts = [f"exams that wait: {', '.join(exam['waiting'])}"]
+    failed = exam.get("failed", {})
+    parts += [f"the last exam of {name} failed: {why}" for name, why in failed.items()]
+    return "; ".join(parts) or "no exam"
 
 
 def _percent(share: float | None) -> str:

@@ -46,6 +46,7 @@ QUIET_SECONDS: Final = 2.0  # without a message, before a batch is drawn
 IDLE_SECONDS: Final = 30.0  # before an exam begins that nobody asked for
 _FIXED: Final = Prompt((("user", "Name the seven days of the week, separated by commas."),))
 _FIXED_TOKENS: Final = 32
+_ABSENT: Final = "{model} is not in the image; run: batos models add {model} SOURCE"
 CANCELLED: Final = "cancelled"  # in an entry without figures: a person did not want the exam
 
 
@@ -83,6 +84,8 @@ class Examiner:
         self._entries: dict[str, dict[str, Any]] = {}
         self.examinees: list[Examinee] = []
         self._wanted: dict[str, None] = {}  # models that were asked for, in order
+        self._due: list[Examinee] = []  # of the model whose turn it is
+        self._faults: dict[str, str] = {}  # model -> why its last exam was not held
         self._served: dict[str, str] = {}  # what a server's model is known by
         self._failed: set[str] = set()  # keys; not tried again unasked
         self._wake = asyncio.Event()
@@ -110,8 +113,16 @@ class Examiner:
             finally:
                 task.cancel()
                 self._sitting = self._current = self._task = None
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if task.cancelled():
+                continue
+            if (error := task.exception()) is None:
+                self._failed.discard(one.key)
+                own = (other.key for other in self.examinees if other.model == one.model)
+                if self._failed.isdisjoint(own):
+                    self._faults.pop(one.model, None)
+            else:
                 self._failed.add(one.key)
+                self._faults[one.model] = str(error) or repr(error)
                 log.warning("the exam of %s has failed: %r", one.model, error)
 
     def start(self, model: str) -> dict[str, Any]:
@@ -127,25 +138,29 @@ class Examiner:
                 "only a model that is in use can be examined"
             )
         self._wanted[model] = None
+        self._faults.pop(model, None)
         self._served.pop(model, None)  # another one may be there by now
         self._wake.set()
         return self.facts()
 
     async def cancel(self, model: str) -> bool:
         """End or withdraw a model's exam, and do not begin it unasked again; False if none is."""
-        was_wanted = model in self._wanted
+        was_wanted = model in self._wanted or any(one.model == model for one in self._due)
         self._wanted.pop(model, None)
+        self._due = [one for one in self._due if one.model != model]
         task, one = self._task, self._current
         if task is not None and one is not None and one.model == model:
             task.cancel()
             await asyncio.wait([task])
-            if one.key not in self._entries:
-                await self._note(one, {CANCELLED: True})
+            for each in [each for each in self.examinees if each.model == model]:
+                if each.key not in self._entries:
+                    await self._note(each, {CANCELLED: True})
             return True
         return was_wanted
 
     def facts(self) -> dict[str, Any]:
-        """Return plain facts: the exam that runs, or those that wait; {} for none."""
+        """Return plain facts: the exam that runs, or those that wait, and what failed."""
+        failed = {"failed": dict(self._faults)} if self._faults else {}
         if self._current is not None and self._sitting is not None:
             sitting = self._sitting
             return {
@@ -154,8 +169,10 @@ class Examiner:
                 "parts": len(PARTS),
                 "done": sitting.done,
                 "of": sitting.of,
+                **failed,
             }
-        return {"waiting": list(self._wanted)} if self._wanted else {}
+        waiting = list(dict.fromkeys([*(one.model for one in self._due), *self._wanted]))
+        return ({"waiting": waiting} if waiting else {}) | failed
 
     def figures(self, model: str) -> list[dict[str, Any]]:
         """Return what is known of a model: one map for each adapter that it writes through."""
@@ -169,11 +186,17 @@ class Examiner:
 
     async def _next(self) -> Examinee | None:
         """Return who is to be examined now, or None."""
-        if self._wanted:
+        while self._wanted and not self._due:
+            model = next(iter(self._wanted))
             await self._look(ask_servers=True)
-            model = next(iter(self._wanted), "")
-            self._wanted.pop(model, None)
-            return next((one for one in self.examinees if one.model == model), None)
+            if model not in self._wanted:  # withdrawn, or its server does not answer
+                continue
+            del self._wanted[model]
+            self._due = [one for one in self.examinees if one.model == model]
+            if not self._due:
+                self._faults[model] = _ABSENT.format(model=model)
+        if self._due:
+            return self._due.pop(0)
         if not (self._unasked and self.is_quiet(IDLE_SECONDS) and is_on_mains()):
             return None
         await self._look(ask_servers=True)  # a model may have come since
@@ -271,7 +294,9 @@ class Examiner:
                 [answer] = await self._draw(persona, [_FIXED], sampling, False)
             except BatError as error:
                 log.info("the server of %s does not say which model it has: %s", model, error)
-                self._wanted.pop(model, None)
+                if model in self._wanted:
+                    del self._wanted[model]
+                    self._faults[model] = str(error)
                 return ""
             self._served[model] = digest(f"{model}\n{answer.text}")
         return self._served.get(model, "")

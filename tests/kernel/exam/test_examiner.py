@@ -12,6 +12,7 @@ from bat_os.core.ability import USUAL, Ability
 from bat_os.core.digest import digest
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.scripted import ScriptedEngine
+from bat_os.errors import ModelError
 from bat_os.image.files.disk import hash_file
 from bat_os.image.models import ADAPTER_FILES, digest_of, keep_ability, read_abilities
 from bat_os.kernel.exam import examiner as module
@@ -71,7 +72,7 @@ async def test_figures_of_the_image_are_known_at_once_and_no_exam_is_held(hold, 
     await keep_ability(image, key, {"model": MODEL, "adapter": "", "writes": 0.7})
     examiner, mind = await hold(unasked=True)
 
-    assert mind.ability_of("ROBIN").repairs == 2
+    assert mind.ability_of("ROBIN").repairs is True
     assert await examiner._next() is None
 
 
@@ -119,6 +120,53 @@ async def test_a_cancelled_exam_leaves_no_figures_and_does_not_begin_again_unask
     gate.set()
     examiner.start(MODEL)
     await until(lambda: examiner.figures(MODEL))
+
+
+async def test_an_exam_that_fails_is_told_until_it_is_asked_for_again(hold, monkeypatch):
+    examiner, mind = await hold()
+    engine = mind.roster._memory.models[MODEL].engine
+
+    async def fail(*_given, **_options):
+        raise ModelError("the disk is full")
+
+    monkeypatch.setattr(engine, "generate", fail)
+    examiner.start(MODEL)
+    await until(lambda: examiner.facts().get("failed"))
+    assert examiner.facts() == {"failed": {MODEL: "the disk is full"}}
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "read_paper", lambda: SMALL)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
+    assert examiner.start(MODEL) == {"waiting": [MODEL]}
+    await until(lambda: examiner.figures(MODEL) and not examiner.facts())
+
+
+@pytest.mark.parametrize("kind", ["absent", "silent"])
+async def test_an_exam_of_a_model_that_cannot_be_known_does_not_vanish(
+    image, cell, monkeypatch, kind
+):
+    def nothing(*_given):
+        raise ModelError("the server does not answer")
+
+    engine = Served(nothing) if kind == "silent" else ScriptedEngine(able)
+    mind = make_mind(image, cell, able, engine=engine)
+    monkeypatch.setattr(mind.roster, "digest_of", lambda _persona: "")
+    examiner = Examiner(mind)
+    await examiner.recall()
+    examiner.start(MODEL)
+    assert await examiner._next() is None
+    why = {"absent": "is not in the image; run: batos", "silent": "the server does not answer"}
+    assert why[kind] in examiner.facts()["failed"][MODEL]
+
+
+async def test_every_adapter_that_a_model_is_used_with_is_examined(hold, image, monkeypatch):
+    examiner, mind = await hold()
+    monkeypatch.setattr(
+        mind.roster, "adapter_of", lambda persona, **_kind: "b" if persona == "BRICK" else ""
+    )
+    monkeypatch.setattr(mind.roster._memory.models[MODEL].engine, "_adapters", {"b"}, raising=False)
+    examiner.start(MODEL)
+    await until(lambda: len(examiner.figures(MODEL)) == 2)
+    assert {known["adapter"] for known in examiner.figures(MODEL)} == {"", "b"}
 
 
 async def asked(client, condition):
@@ -169,6 +217,8 @@ async def test_a_kernel_that_is_killed_in_an_exam_has_nothing_half_and_shows_it_
         async with kernel.client() as client:
             await client.request("models.exam", body={"name": MODEL})
             await asked(client, lambda listed: listed["exam"].get("done"))
+            intake = await client.request("models.cancel", body={"name": MODEL})
+            assert intake == {"cancelled": False}, "an exam is another thing"
             known = await client.request("send", target="genesis_obj", selector="give_seven")
             assert known["result"] == 7
         kernel.kill()
@@ -200,4 +250,4 @@ async def test_the_model_that_comes_with_the_program_has_figures():
     assert entry["model"] == MODEL
     known = Ability.from_plain(entry)
     assert None not in (known.writes, known.judges, known.tests, known.plans, known.form)
-    assert (known.repairs, known.draws(8), known.agreement) == (0, 8, USUAL)
+    assert (known.repairs, known.draws(8), known.agreement) == (False, 8, USUAL)
