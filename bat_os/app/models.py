@@ -25,7 +25,7 @@ from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
 from bat_os.engines.adapters import CONFIG as ADAPTER_CONFIG
 from bat_os.engines.base import need_packages, prepare
-from bat_os.engines.gguf import convert_in_child, packaged_gguf
+from bat_os.engines.gguf import check_header, convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.transformers.engine import TransformersEngine
@@ -310,6 +310,8 @@ class Models:
         transformed = known is not None and known.engine == "transformers"
         if is_file and not (transformed and (self._pack or packaged)):
             # On a processor GGUF is the faster form, whatever the profile counts on.
+            if not packaged:
+                await asyncio.to_thread(check_header, place)
             await ingest_file(self._image, name, place, meta=meta, progress=report)
             return
         if transformed:

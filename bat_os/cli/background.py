@@ -263,19 +263,21 @@ async def _setup(ask: Ask) -> Mapping[str, Any]:
         raise SettingsError(f"{before['reason']}; pip install -r requirements.txt installs all")
     if options.lean:
         require(ask.home)
-        await asyncio.to_thread(_set_lean, ask.home)
+        await asyncio.to_thread(_set_lean, ask.home, lean=True)
     elif options.later:
         await asyncio.to_thread(background.pause)
     elif options.all:
         background.resume()
+        if Background(ROOT, home, {}).is_lean():  # in the file
+            await asyncio.to_thread(_set_lean, ask.home, lean=False)
         setup, hold = Setup(ROOT), is_held(home.lock)
         read_input(lambda: setup.complete("all", hold=hold))
     return background.describe()
 
 
-def _set_lean(home: Path) -> None:
-    """Write ``lean = true`` into the settings file of a home; what else is there stays."""
-    text = draft_setting(home, "lean", True)
+def _set_lean(home: Path, *, lean: bool) -> None:
+    """Write the setting into the settings file of a home; what else is there stays."""
+    text = draft_setting(home, "lean", lean)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(home / FILE, text)
 

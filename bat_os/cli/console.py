@@ -192,7 +192,9 @@ class Screen:
         code = str(body.get("code", "INTERNAL"))
         message = str(body.get("message", ""))
         # After a semicolon, a message itself says what to do.
-        known = "; " in message or "kind" in body.get("details", {})
+        details = body.get("details", {})
+        known = "; " in message or "kind" in details
+        known = known or (code == "NOT_FOUND" and "target" not in details)  # not of an object
         hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
         self.notes.print(Text.assemble((code, "red"), f" {show_control(message)}", (hint, "dim")))
 

@@ -230,13 +230,15 @@ async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make
 
 
 async def test_with_a_gpu_a_gguf_file_is_converted_where_the_engine_wants_a_folder(
-    make, image, tmp_path
+    make, image, tiny, tmp_path
 ):
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(60))
     models = make(pack=functools.partial(pack_in_child, kind="cpu"))
     with pytest.raises(ModelError, match="not a GGUF file that can be used"):
         await models.add(NAME, str(tmp_path / "model.gguf"), lambda _line: None)
-    await models.add("mine", str(tmp_path / "model.gguf"), lambda _line: None)
+    with pytest.raises(ModelError, match="not a GGUF file that can be used"):
+        await models.add("mine", str(tmp_path / "model.gguf"), lambda _line: None)
+    await models.add("mine", str(write_gguf(tiny, tmp_path / "whole.gguf")), lambda _line: None)
 
     assert [(one["name"], one["kind"]) for one in await list_models(image)] == [("mine", "gguf")]
 

@@ -283,7 +283,7 @@ def test_later_ends_the_installer_and_holds_until_all(checkout):
     assert checkout.value("import torch.part299, extra; print('there')") == "there"
 
 
-def test_lean_leaves_it_out_for_good(checkout):
+def test_lean_leaves_it_out_until_all(checkout):
     (checkout.home.path / "batos.toml").write_text("threads = 1\nlean = false\n")
     ended = checkout.verb("setup", "--lean")
     assert "lean: lean is true (batos.toml, line 2)" in ended.stdout, ended.stderr
@@ -293,12 +293,15 @@ def test_lean_leaves_it_out_for_good(checkout):
         time.sleep(1)
         assert checkout.installer() is None
     assert checkout.setup.missing("all")
+    done = checkout.verb("setup", "--all")
+    assert checkout.setup.missing("all") == [], done.stderr
+    assert (checkout.home.path / "batos.toml").read_text() == "threads = 1\nlean = false\n"
 
 
 def test_settings_that_are_not_text_are_refused_in_a_line(tmp_path):
     (tmp_path / "batos.toml").write_bytes(b"threads = 1 # \xff\n")
     with pytest.raises(SettingsError, match="UTF-8"):
-        _set_lean(tmp_path)
+        _set_lean(tmp_path, lean=True)
     assert (tmp_path / "batos.toml").read_bytes() == b"threads = 1 # \xff\n"
 
 

@@ -48,6 +48,16 @@ def test_an_error_is_told_with_its_code_and_what_can_be_done(capsys):
     assert told.err == "STORAGE_FULL no [room]; free some disk space and ask again\n"
 
 
+def test_only_an_object_that_is_not_there_is_looked_for_among_the_objects(capsys):
+    lost = {"code": "NOT_FOUND", "message": "there is no object 'x'", "details": {"target": "x"}}
+    Screen().error(lost)
+    Screen().error({"code": "NOT_FOUND", "message": "the image has no model x", "details": {}})
+    assert capsys.readouterr().err.splitlines() == [
+        "NOT_FOUND there is no object 'x'; batos list shows the objects",
+        "NOT_FOUND the image has no model x",
+    ]
+
+
 def test_an_error_as_json_is_an_object_with_the_one_key_error(capsys):
     Screen(as_json=True).error({"code": "BUSY", "message": "full"})
     assert json.loads(capsys.readouterr().out) == {"error": {"code": "BUSY", "message": "full"}}

@@ -11,6 +11,7 @@ import zmq
 from bat_os.core.protocol import Reply, decode_request, encode_reply
 from tests.cli.clients import finish, launch, verb
 from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
+from tests.engines.test_gguf import write_gguf
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 WAYS = {
@@ -210,8 +211,7 @@ async def names_of(kernel):
 @pytest.fixture
 def large(tmp_path):
     """A GGUF file that takes seconds to read; it takes no room on the disk."""
-    file = tmp_path / "large.gguf"
-    file.write_bytes(b"GGUF")
+    file = write_gguf(tmp_path / "large.gguf")
     os.truncate(file, 4 << 30)
     return file
 

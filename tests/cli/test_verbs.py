@@ -46,6 +46,17 @@ async def test_plain_words_are_arguments_too(home):
     assert (ended.status, ended.out) == (0, "42\n")
 
 
+async def test_a_source_that_is_not_there_is_told_with_where_to_look(thinking):
+    async with thinking.client() as kernel:
+        for number in range(13):
+            source = f'def sort_{number}(self):\n    """Return a number."""\n    return {number}\n'
+            await kernel.request("teach", target="genesis_obj", body={"source": source})
+    near = await verb(thinking.home.path, "source", "genesis_obj", "sort1")
+    assert "; did you mean 'sort_1'?" in near.err
+    far = await verb(thinking.home.path, "source", "genesis_obj", "xyz")
+    assert far.err.endswith("method 'xyz' of its own; batos inspect genesis_obj lists them\n")
+
+
 async def test_a_learned_method_is_shown_found_and_approved(home):
     await verb(home, "send", "genesis_obj", "double", "21")
     assert "return number * 2" in (await verb(home, "source", "genesis_obj", "double")).out

@@ -40,6 +40,7 @@ async def _source(ask: Ask) -> Mapping[str, Any]:
     if not method or "source" not in method:
         known = sorted((await ask.kernel.request("inspect", target=target))["methods"])
         meant = guess(selector, known) if known else "it has none yet"
+        meant = meant or f"batos inspect {target} lists them"
         raise NotFoundError(f"{target} has no learned method {selector!r} of its own; {meant}")
     return {"object": target, "selector": selector} | method
 
