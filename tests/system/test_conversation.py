@@ -292,8 +292,8 @@ async def test_a_brief_whose_kernel_is_killed_is_answered_by_the_next_one(watche
     async with Terminal(watched) as terminal:
         await terminal.say("genesis_obj.double(21)")
         await terminal.until("the daemon is down; waiting for it to restart")
+        # The mission may have ended before the client asks again; its states are not shown then.
         await terminal.until("the daemon is back")
-        await terminal.until("COMPLETE")
         await terminal.answers("42")
         await terminal.say("genesis_obj.double(4)")
         await terminal.answers("8")
