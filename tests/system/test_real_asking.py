@@ -13,7 +13,7 @@ FACT = (
 QUESTION = "How do bats find their way in the dark?"
 
 
-async def test_the_real_model_answers_from_a_passage_and_the_next_daemon_says_the_same(tmp_path):
+async def test_the_real_model_answers_in_counterpoint_from_a_passage(tmp_path):
     home = tmp_path / "home"
     process = start(home)
     await until_ready(home)
@@ -25,13 +25,6 @@ async def test_the_real_model_answers_from_a_passage_and_the_next_daemon_says_th
             body={"text": QUESTION},
         )  # fmt: skip
     stop(process)
-    # In llama.cpp a prompt that was read in part before differs in the last bits, so the second
-    # answer comes from a daemon that has read nothing yet, as the first did.
-    process = start(home)
-    await until_ready(home)
-    async with KernelClient.at(home) as kernel:
-        again = await kernel.request("ask", timeout=300, body={"text": QUESTION})
-    stop(process)
     assert first["passages"][0]["title"] == "Bats"
     assert first["answers"][0]["persona"] == "BRICK"
     for one in first["answers"]:
@@ -39,5 +32,4 @@ async def test_the_real_model_answers_from_a_passage_and_the_next_daemon_says_th
         assert one["text"].rstrip("0123456789[] ")[-1] in ".!?\"')"
     assert first["grounded"] == any(one["cites"] for one in first["answers"])
     assert heard[0]["persona"] == "BRICK"
-    assert [one["text"] for one in again["answers"]] == [one["text"] for one in first["answers"]]
     assert "Traceback" not in (tmp_path / "kernel.log").read_text()
