@@ -110,7 +110,7 @@ class AdapterStore:
             faults.append(str(error))
             del bases[GGUF]
         if not bases:
-            raise ModelError("; ".join(faults) or "there is no model that it could belong to")
+            raise ModelError("; ".join(faults) or "no model here has its shapes")
         if not ready or bases != kept:
             names = [bases[kind] for kind in KINDS if kind in bases]
             report(f"storing the adapter {name} for {' and '.join(names)}")

@@ -49,7 +49,7 @@ MOST_ENTRIES: Final = 5_000  # of a cache
 DEPTH: Final = 5  # folders below a cache
 MOST_HEADERS: Final = 40
 FILE_SECONDS: Final = 3.0
-LEAST_SIZE: Final = 500_000_000  # bytes; what is smaller is no better than the default
+LEAST_SIZE: Final = 500_000_000  # bytes; smaller models are not better than the default
 MOST_PATH: Final = 190
 _OTHER_KINDS: Final = ("clip", "bert", "t5", "whisper", "wavtokenizer", "adapter")
 

@@ -35,7 +35,7 @@ FEW: Final = 2  # candidates of a batch
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many candidates have to give the same answer where there is no example."""
+    """The number of candidates that must agree if no example decides."""
 
     share: float  # of the candidates that a model wrote
     # With so few written candidates, the same answer to other arguments counts as well.

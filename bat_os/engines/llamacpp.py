@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 # Tokens: 47 MB for a model of 135M parameters. A mission needs eight texts of 110 and a prompt.
 CONTEXT: Final = 2048
 MOST_CONTEXT: Final = 4096  # where a call needs more than that
-# Expressions of which the library can find some matches itself: a text that ends there is not
+# Expressions with matches that the library finds itself: a text that ends there is not
 # drawn on until the longest of its batch is done. The expression still has the last word.
 _STRINGS: Final = {STOP: STOP_STRINGS}
 # The sampling order of the port: scale, then the top_k best, then those inside top_p.

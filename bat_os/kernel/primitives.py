@@ -79,7 +79,7 @@ def run_primitive(
     Raises:
         ArgumentsError: The arguments do not fit; each counts once, by place or by name.
         CellError: The slot is private to the receiver, or a method wants to name a clone.
-        NotFoundError: There is no such slot.
+        NotFoundError: The receiver does not have the slot.
     """
     names, run = PRIMITIVES[selector]
     args, kwargs = given

@@ -115,7 +115,7 @@ class _Audit(ast.NodeVisitor):
             names = value if isinstance(value, list) else [value]
             for name in names:
                 ours = isinstance(name, str) and name.casefold().startswith(OURS)
-                if ours and field != "value":  # the text of a constant is no name
+                if ours and field != "value":  # a constant is not a name
                     self._add(node, "name", f"the name {name}", "Give it another name.")
 
     def _collect_scope(self, node: ast.AST) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Number = int | float | Decimal
 
 MAX_TEXT: Final = 500  # characters of an expression
-DIGITS: Final = 200  # while computing; an answer that is no whole number shows 15
+DIGITS: Final = 200  # while computing; a fraction is shown with 15
 MAX_DEGREE: Final = 50  # of a root, and decimal places
 _SHOWN: Final = Context(prec=15)
 _EXACT: Final = 10**15  # whole numbers beyond are kept digit by digit

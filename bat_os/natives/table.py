@@ -72,9 +72,10 @@ def describe(name: str) -> dict[str, Any]:
     >>> describe("units_obj.convert")["signature"]
     'convert(number, unit, to)'
     """
-    function, parameters = _find(name)
+    function, signature, _ = _find(name)
+    shown = ", ".join(map(_shown, signature.parameters.values()))
     return {
-        "signature": f"{function.__name__}({', '.join(map(_shown, parameters))})",
+        "signature": f"{function.__name__}({shown})",
         "about": (inspect.getdoc(function) or "").partition("\n")[0],
     }
 
@@ -87,13 +88,12 @@ def run(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], now: dt.datet
     Raises:
         ArgumentsError: The arguments do not fit, or it cannot compute them.
     """
-    function, parameters = _find(name)
-    signature = inspect.Signature(parameters)
+    function, signature, takes_moment = _find(name)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise ArgumentsError(f"{describe(name)['signature']}: {error}") from error
-    moment = {_MOMENT: now} if _MOMENT in inspect.signature(function).parameters else {}
+    moment = {_MOMENT: now} if takes_moment else {}
     try:
         answer = function(*bound.args, **bound.kwargs, **moment)
     except BatError:
@@ -115,16 +115,17 @@ def names(table: str) -> Mapping[str, Any]:
 
 
 @cache
-def _find(name: str) -> tuple[Callable[..., Any], tuple[inspect.Parameter, ...]]:
-    """Return the function of a method, and the parameters that a message fills."""
+def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, bool]:
+    """Return the function of a method, what a message fills, and whether it takes the moment."""
     owner, _, selector = name.partition(".")
     native = NATIVES.get(owner)
     if native is None or selector not in native.selectors:
         raise ArgumentsError(f"this program has no {name[:100]}; its image was made by another one")
     module = importlib.import_module(f"bat_os.natives.{native.module}")
     function = getattr(module, selector)
-    every = inspect.signature(function).parameters.values()
-    return function, tuple(each for each in every if each.name != _MOMENT)
+    every = inspect.signature(function).parameters
+    filled = [each for each in every.values() if each.name != _MOMENT]
+    return function, inspect.Signature(filled), _MOMENT in every
 
 
 def _shown(parameter: inspect.Parameter) -> str:

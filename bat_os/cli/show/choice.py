@@ -174,7 +174,7 @@ async def _find(ask: Ask, name: str) -> Offer:
     """Return the offer that a name means: a profile, SERVER or SERVER:MODEL, a GGUF file.
 
     Raises:
-        NotFoundError: There is no such thing here.
+        NotFoundError: Nothing of that name is on this machine.
         ArgumentsError: The machine cannot run it.
     """
     from bat_os.app import discovery

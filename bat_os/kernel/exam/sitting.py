@@ -263,7 +263,7 @@ async def passes(
 
 
 async def _refuse(nested: Nested) -> NestedReply:
-    raise NotUnderstoodError(f"there is no one to send {nested.selector[:60]} to in an exam")
+    raise NotUnderstoodError(f"an exam has no object that answers {nested.selector[:60]}")
 
 
 def group_by(tasks: Sequence[Task], key: Callable[[Task], int]) -> list[list[Task]]:

@@ -222,7 +222,7 @@ class TextFeed:
 
     @contextlib.contextmanager
     def writing(self, brief_id: str, persona: str, begin: str = "") -> Iterator[OnText | None]:
-        """Return an engine's ``on_text`` for one batch, or None if there is no listener."""
+        """Return an engine's ``on_text`` for one batch; None if nobody listens."""
         listeners = self._listening.get(brief_id)
         if not listeners:
             yield None
