@@ -7,6 +7,8 @@
     guess      a method that only a model's drafts speak for; it is not installed
     asked      one question, and in ``needs`` what the answer would be
     unable     what is missing, and what comes near
+
+Every client shows these seven, each in its own way.
 """
 
 from __future__ import annotations
