@@ -28,10 +28,11 @@ from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
 from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.shipped import ShippedMethod, ShippedObject, install_library, library_stamp
 from bat_os.method.seeds import parse_seeds
+from bat_os.method.shelf import SHELF, seeds_of
 from bat_os.natives.table import NATIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping
 
     from bat_os.image.catalog import Kind
     from bat_os.image.store import ImageStore
@@ -43,28 +44,6 @@ VECTORS: Final = "vectors.npz"
 LOADED: Final = "shipped"  # in the root: kind -> SHA-256 of what was loaded, documents
 _SEEDS: Final = resources.files("bat_os") / "seeds"
 log = logging.getLogger(__name__)
-# Objects of the library: what each is about, and the files of seeds that become its methods. The
-# seeds that keep something in slots (memory*.toml) are shown to writers only: which object keeps
-# what is a person's choice.
-SHELF: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "calendar_obj": (NATIVES["calendar_obj"].about, ("dates",)),
-    "check_obj": ("yes or no: whether a text or a number is of a kind", ("checks",)),
-    "code_obj": ("ciphers, encodings and check digits", ("codes",)),
-    "drawing_obj": ("pictures made of characters", ("drawing",)),
-    "game_obj": ("small games and puzzles", ("games",)),
-    "geometry_obj": ("lengths, areas and volumes", ("geometry",)),
-    "list_obj": ("sorting, searching and changing lists", ("algorithms", "lists")),
-    "money_obj": ("interest, tips, taxes and shares; no exchange rates", ("money",)),
-    "number_obj": ("whole numbers, primes, sequences and number systems", ("numbers",)),
-    "random_obj": ("dice, coins and other draws", ("chance",)),
-    "statistics_obj": ("averages, spread and frequencies", ("statistics",)),
-    "table_obj": ("maps, and lists of maps", ("dictionaries", "tables")),
-    "text_obj": (
-        "counting, changing and formatting text",
-        ("formats", "formatting", "text", "words"),
-    ),
-    "units_obj": (NATIVES["units_obj"].about, ("units",)),
-}
 
 
 async def load_codex(mind: KernelContext) -> None:
@@ -104,11 +83,10 @@ def read_shelf() -> list[ShippedObject]:
         name: {each: ShippedMethod(each, primitive=f"{name}.{each}") for each in native.selectors}
         for name, native in NATIVES.items()
     }
-    for name, (_, files) in SHELF.items():
+    for name in SHELF:
         held = methods.setdefault(name, {})
-        for file in files:
-            for seed in parse_seeds((_SEEDS / f"{file}.toml").read_text(encoding="utf-8")):
-                held.setdefault(seed.selector, _as_method(seed))
+        for seed in seeds_of(name):
+            held.setdefault(seed.selector, _as_method(seed))
     about = {name: native.about for name, native in NATIVES.items()}
     about |= {name: line for name, (line, _) in SHELF.items()}
     return [

@@ -106,6 +106,11 @@ def run(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], now: dt.datet
     return answer
 
 
+def signature_of(name: str) -> inspect.Signature:
+    """Return the signature of a method, without the moment that a message cannot set."""
+    return _find(name)[1]
+
+
 @cache
 def names(table: str) -> Mapping[str, Any]:
     """Return a table of ``names.toml``: what people say -> what the libraries call it."""

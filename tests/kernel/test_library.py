@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bat_os import __version__
-from bat_os.app.library import SHELF, read_shelf
+from bat_os.app.library import read_shelf
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import meaning
 from bat_os.core.values import Ref
@@ -15,6 +15,7 @@ from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
 from bat_os.kernel import views
 from bat_os.kernel.turn import Candidate, take_turn, try_turn
+from bat_os.method.shelf import SHELF
 from bat_os.natives.table import NATIVES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
