@@ -1,12 +1,12 @@
 """What ``say`` answers: a kind that says what stands behind it, and what a person can do with it.
 
     computed   a method that a person or examples stand behind; ``reading`` says which, with what
-    recalled   memory or a document; ``sources`` says which, told when
+    recalled   memory or a document; ``sources`` says which, and when it was said
     acted      something was changed; ``undo`` says how to take it back
     said       a model's own words, which nobody has checked
     guess      a method that only a model's drafts speak for; it is not installed
     asked      one question, and in ``needs`` what the answer would be
-    unable     what is missing, and what comes near
+    unable     what is missing, and the nearest that it can do
 
 Every client shows these seven, each in its own way.
 """
@@ -32,7 +32,7 @@ class Answer:
     value: Any = None  # plain data: of ``computed``, ``recalled`` and ``guess``
     reading: str = ""  # how the sentence was understood, as ``percent_of(17, 340)``
     needs: str = ""  # of ``asked``: one of NEEDS
-    choices: tuple[str, ...] = ()  # what may be meant, or what comes near; numbered for a person
+    choices: tuple[str, ...] = ()  # what may be meant, or the nearest; numbered for a person
     # what it is from: {"kind": "fact" | "document" | "method", "title", "text", "at"?: Unix time}
     sources: tuple[Mapping[str, Any], ...] = ()
     undo: str = ""  # a sentence that takes it back, or ""
