@@ -1,36 +1,46 @@
 """A sentence with the values in it: what is said, in which language, and about what.
 
-    number    int or float                 340, 1,234.5, 1.234,5, "twelve", "a dozen", "half"
-    percent   int or float                 17%, 17 percent
-    unit      name for units_obj           km, miles, weeks: "mile", "week"
-    money     {"amount", "currency"}       $40, 40 euros
-    date      ISO date                     3 May, next Friday, Christmas, tomorrow, 14 July 1789
-    time      "HH:MM"                      half past three, 3pm, 15:30
-    text      str                          in quotes, or after a colon
-    list      list of plain values         [1, 2], 3, 1, 2, and after a colon: kiwi, fig, banana
-    map       dict                         {"a": 1}
-    path      str                          ~/notes.txt, /etc/hosts
-    address   str                          https://example.org, ann@example.org
-    name      str                          Berlin, Anna: capitalised inside of a sentence
+    number      int or float                 340, 1,234.5, 1.234,5, "twelve", "a dozen", "half"
+    percent     int or float                 17%, 17 percent
+    unit        name for units_obj           km, miles, weeks: "mile", "week"
+    money       {"amount", "currency"}       $40, 40 euros
+    expression  text for calculator_obj      (3 + 4) * 2, 12 times 7 plus 3
+    date        ISO date                     3 May, next Friday, Christmas, tomorrow, 14 July 1789
+    time        "HH:MM"                      half past three, 3pm, 15:30
+    text        str                          in quotes, or after a colon
+    list        list of plain values         [1, 2], 3, 1, 2, and after a colon: kiwi, fig, banana
+    map         dict                         {"a": 1}
+    path        str                          ~/notes.txt, /etc/hosts
+    address     str                          https://example.org, ann@example.org
+    name        str                          Berlin, Anna: capitalised inside of a sentence
 
-A quantity or a duration is a number followed by a unit.
+A quantity or a duration is a number followed by a unit. At each place the longest value wins, and
+of two that are as long, the kind that says more. Only the first 2,000 characters are read; a quoted
+text or one after a colon that begins there is taken whole.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.sentence import arithmetic, clock, dates, quantities
+from bat_os.sentence.language import find_language, speak, split
+from bat_os.sentence.literals import find_literals, find_rest, split_items
+from bat_os.sentence.numerals import digits_of, plain, read_number
+from bat_os.sentence.series import join_lists
+from bat_os.sentence.values import Page, Value, as_kind
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A typed value, and where it stands in the sentence."""
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
 
-    kind: str
-    value: Any  # plain data, as a method gets it
-    start: int  # first character in the sentence
-    end: int  # behind the last one
-    text: str  # as it was said
+__all__ = ["MAX_READ", "Sentence", "Value", "as_kind", "mask", "read_sentence"]
+
+MAX_READ: Final = 2_000  # characters
+MAX_ITEM: Final = 60  # characters of an item of a list after a colon
+_ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +51,189 @@ class Sentence:
     language: str  # code of ISO 639-1
     values: tuple[Value, ...]  # in order; they do not overlap
     masked: str  # the text, lower case, each value as {kind}: "what is {percent} of {number}"
+
+
+def read_sentence(text: str, now: dt.datetime, language: str = "") -> Sentence:
+    """Return what ``text`` says; ``now`` is the present moment with the person's zone.
+
+    ``language`` is a hint, which counts where the words of the sentence do not decide.
+    """
+    code = find_language(text[:MAX_READ], language)
+    values = _read_values(text, now, code)
+    return Sentence(text, code, tuple(values), mask(text, values))
+
+
+def mask(text: str, values: Sequence[Value]) -> str:
+    """Return ``text`` in lower case with each of ``values`` as ``{kind}``, without end marks."""
+    parts, at = [], 0
+    limit = max([MAX_READ, *(value.end for value in values)])
+    for value in values:
+        parts += [
+            text[at : value.start].lower(),
+            f" {{{value.kind}}} " if _needs_blank(text, value) else f"{{{value.kind}}}",
+        ]
+        at = value.end
+    parts.append(text[at:limit].lower())
+    return " ".join("".join(parts).split()).strip(_ENDS)
+
+
+def _needs_blank(text: str, value: Value) -> bool:
+    """Return whether a value touches a word: the unit of "5km"."""
+    before = value.start > 0 and text[value.start - 1].isalnum()
+    return before or (value.end < len(text) and text[value.end].isalnum())
+
+
+def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
+    language = speak(code)
+    fixed = [
+        Value(kind, value, start, end, text[start:end])
+        for kind, value, start, end in find_literals(text, MAX_READ)
+    ]
+    fixed = _with_dates(text[:MAX_READ], fixed, language, now)
+    limit = max([min(len(text), MAX_READ), *(value.end for value in fixed)])
+    spans = [(value.start, value.end) for value in fixed]
+    words = split(text[:limit], digits_of(language.decimal), spans)
+    past = any(word.low in language.phrases("dates", "past") for word in words)
+    page = Page(text, words, language, now, past)
+    rest = find_rest(text, MAX_READ, spans)
+    values = _scan(page, {value.start: value for value in fixed})
+    return _with_rest(page, join_lists(page, values), rest)
+
+
+def _with_dates(text: str, fixed: list[Value], language: Any, now: dt.datetime) -> list[Value]:
+    """Return the literals and the dates in figures, which win over versions such as 3.5.2027."""
+    kept = list(fixed)
+    for start, end, day in dates.find_numeric_dates(text, language, now):
+        around = [value for value in kept if value.start < end and start < value.end]
+        if all(value.kind == "text" and value.start == start for value in around):
+            if around and around[0].text[0] in "\"'`":
+                continue
+            kept = [value for value in kept if value not in around]
+            kept.append(Value("date", day, start, end, text[start:end]))
+    return sorted(kept, key=lambda value: value.start)
+
+
+def _read_plain(page: Page, at: int) -> tuple[list[Value], int] | None:
+    number = read_number(page.words, at, page.language)
+    if number is None or (number.single and not _counts(page, number.end)):
+        return None
+    return [page.value("number", number.plain, at, number.end)], number.end
+
+
+def _counts(page: Page, end: int) -> bool:
+    """Return whether "one" is a number: another one follows, as in "one to ten"."""
+    behind = [word.low for word in page.words[end : end + 1]]
+    return (
+        bool(behind)
+        and (
+            behind[0] in page.language.phrases("measures", "to")
+            or behind[0] in page.language.phrases("lists", "joiners")
+        )
+        and end + 1 < len(page.words)
+        and read_number(page.words, end + 1, page.language) is not None
+    )
+
+
+def _read_name(page: Page, at: int) -> tuple[list[Value], int] | None:
+    """Return a place that is known, or words with a capital inside of the sentence."""
+    words, language = page.words, page.language
+    place = language.phrases("places").match(words, at)
+    if place and place[1] > at:
+        return [page.value("name", place[0], at, place[1])], place[1]
+    end = at
+    while (
+        end < len(words)
+        and _is_capitalised(page, end)
+        and (end == at or words[end - 1].text != ",")
+    ):
+        end += 1
+    if end == at or not language.names_by_case:
+        return None
+    first = words[at]
+    return [page.value("name", page.text[first.start : words[end - 1].end], at, end)], end
+
+
+def _is_capitalised(page: Page, at: int) -> bool:
+    word = page.words[at]
+    before = page.words[at - 1] if at else None
+    if word.kind != "word" or before is None or before.text in ".?!:¿¡\u2026":
+        return False
+    if not word.text[0].isupper() or word.text.isupper():
+        return False
+    return word.low not in page.language.phrases("lists", "quiet")
+
+
+_READERS: Final[tuple[Callable[[Page, int], tuple[list[Value], int] | None], ...]] = (
+    dates.read_date,
+    clock.read_time,
+    arithmetic.read_expression,
+    quantities.read_money,
+    quantities.read_percent,
+    quantities.read_quantity,
+    _read_plain,
+    _read_name,
+)
+
+
+def _scan(page: Page, fixed: dict[int, Value]) -> list[Value]:
+    """Return the values from left to right, at each place the longest."""
+    values: list[Value] = []
+    at = 0
+    while at < len(page.words):
+        word = page.words[at]
+        if word.kind == "literal":
+            values.append(fixed[word.start])
+            at += 1
+            continue
+        best: list[Value] = []
+        end = at
+        for read in _READERS:
+            found = read(page, at)
+            if found and found[1] > end:
+                best, end = found
+        if not best:
+            unit = quantities.read_unit_alone(page, at)
+            best, end = unit or ([], at + 1)
+        values += best
+        at = end
+    return values
+
+
+def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) -> list[Value]:
+    """Return the values with the text after a colon as one, unless they say all of it."""
+    if rest is None:
+        return values
+    start, end = rest
+    inside = [value for value in values if value.start >= start]
+    outside = [value for value in values if value.end <= start]
+    if len(inside) + len(outside) < len(values) or _covers(page, inside, start):
+        return values
+    text = page.text[start:end]
+    items = split_items(text)
+    if items and len(items) > 1 and max(map(len, items)) <= MAX_ITEM:
+        found = [_item(page, item) for item in items]
+        return [*outside, Value("list", found, start, end, text)]
+    return [*outside, Value("text", text, start, end, text)]
+
+
+def _covers(page: Page, values: Sequence[Value], start: int) -> bool:
+    """Return whether the values say all that is written from ``start`` on."""
+    if not values or (page.words and page.words[-1].end < len(page.text.rstrip())):
+        return False
+    kinds = [value.kind for value in values]
+    if len(values) > 1 and kinds != ["number", "unit"]:
+        return False
+    return not any(
+        word.kind != "mark"
+        for word in page.words
+        if word.start >= start and not any(v.start <= word.start < v.end for v in values)
+    )
+
+
+def _item(page: Page, item: str) -> Any:
+    words = split(item, digits_of(page.language.decimal))
+    number = read_number(words, 0, page.language) if words else None
+    if number is not None and number.end == len(words) and not number.single:
+        return plain(number.value)
+    closed = len(item) > 1 and item[0] in "\"'`\u201c\u201e\u00ab" and not item[-1].isalnum()
+    return item[1:-1] if closed else re.sub(r"[.?!]+\Z", "", item)

@@ -102,7 +102,7 @@ def scan(sentence: str) -> Iterator[Token]:
             else:
                 unclosed.add(char)
         elif char in "[{" and tries:
-            literal = _bracketed(sentence, at)
+            literal = read_bracketed(sentence, at)
             tries -= literal is None
         if literal:
             yield Token("literal", sentence[at : literal[1]], literal[0])
@@ -166,7 +166,7 @@ def _closing(sentence: str, start: int) -> int:
     return match.start() if match else -1
 
 
-def _bracketed(sentence: str, start: int) -> tuple[Any, int] | None:
+def read_bracketed(sentence: str, start: int) -> tuple[Any, int] | None:
     """Return (list or dict, end) of the JSON or Python literal at ``start``, or None."""
     decoded = _quietly(lambda: _JSON.raw_decode(sentence, start))
     if decoded is not None and _is_plain([decoded[0]]):

@@ -1,0 +1,153 @@
+"""Runs of numbers and operators: "(3 + 4) * 2", "12 times 7 plus 3".
+
+What is read is written as calculator_obj takes it: digits, + - * / % ^ and parentheses.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from bat_os.method.text import words as word_set
+from bat_os.sentence.numerals import plain, read_number
+
+if TYPE_CHECKING:
+    from bat_os.sentence.values import Page, Value
+
+    Found = tuple[list[Value], int]
+
+MAX_STEPS: Final = 120  # parts of one expression
+FUNCTIONS: Final = word_set(
+    "sqrt cbrt abs round floor ceil ln log log10 log2 exp sin cos tan factorial"
+)
+_SIGNS: Final = {
+    "+": "+", "-": "-", "\u2212": "-", "\u2013": "-", "*": "*", "\u00d7": "*", "\u00b7": "*",
+    "/": "/", "\u00f7": "/", "^": "^", "%": "%", "x": "*",
+}  # fmt: skip
+_EXPONENTS: Final = {"²": "^2", "³": "^3"}
+
+
+class _Run:
+    """An expression in the making, and the last point where it was whole."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.depth = self.operators = 0
+        self.whole: tuple[str, int] | None = None
+
+    def mark(self, end: int) -> None:
+        """Keep what there is, if it can end here."""
+        if not self.depth and self.operators:
+            self.whole = "".join(self.parts).strip(), end
+
+
+def read_expression(page: Page, at: int) -> Found | None:
+    """Return the longest expression with an operator at ``at``."""
+    word = page.words[at]
+    opens = word.text == "(" or word.low in FUNCTIONS
+    if opens and at and page.words[at - 1].text == "(":
+        return None  # it was tried from the outermost one
+    run = _Run()
+    _scan(page, at, run)
+    if run.whole is None:
+        return None
+    text, end = run.whole
+    if _is_range(page, at, end):
+        return None
+    return [page.value("expression", text, at, end)], end
+
+
+def _scan(page: Page, at: int, run: _Run) -> None:
+    wants_number = True
+    for _ in range(MAX_STEPS):
+        if at >= len(page.words) or page.words[at].kind == "literal":
+            return
+        next_at = _operand(page, at, run) if wants_number else _operator(page, at, run)
+        if next_at is None:
+            return
+        at, wants_number = next_at
+
+
+def _operand(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
+    """Read a number, an opening parenthesis, a function or a sign."""
+    words = page.words
+    word = words[at]
+    if word.low in FUNCTIONS and at + 1 < len(words) and words[at + 1].text == "(":
+        run.parts.append(f"{word.low}(")
+        run.depth, run.operators = run.depth + 1, run.operators + 1
+        return at + 2, True
+    if word.text == "(":
+        run.parts.append("(")
+        run.depth += 1
+        return at + 1, True
+    if word.text in ("-", "\u2212") and at + 1 < len(words) and words[at + 1].text in "(" + "-":
+        return None
+    number = read_number(words, at, page.language)
+    if number is None:
+        return None
+    value = number.value
+    whole = plain(value)
+    exact = value.denominator > 1 and Fraction(str(whole)) != value
+    run.parts.append(
+        f"({value})" if exact else f"({whole})" if value < 0 and run.parts else str(whole)
+    )
+    end = number.end
+    if end < len(words) and words[end].text == "%" and not _goes_on(page, end + 1):
+        run.parts.append("%")
+        end += 1
+    run.mark(end)
+    return end, False
+
+
+def _goes_on(page: Page, at: int) -> bool:
+    return at < len(page.words) and (page.words[at].kind == "digits" or page.words[at].text == "(")
+
+
+def _operator(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
+    """Read an operator, a power behind a number, or a closing parenthesis."""
+    words = page.words
+    word = words[at]
+    if word.text == ")":
+        if not run.depth:
+            return None
+        run.parts.append(")")
+        run.depth -= 1
+        run.mark(at + 1)
+        return at + 1, False
+    power = page.language.phrases("powers").match(words, at)
+    if power or word.text in _EXPONENTS:
+        run.parts.append(power[0] if power else _EXPONENTS[word.text])
+        run.operators += 1
+        end = power[1] if power else at + 1
+        run.mark(end)
+        return end, False
+    sign, end = _sign_at(page, at)
+    if not sign:
+        return None
+    run.parts.append(sign if sign == "^" else f" {sign} ")
+    run.operators += 1
+    return end, True
+
+
+def _sign_at(page: Page, at: int) -> tuple[str, int]:
+    words = page.words
+    if words[at].text == "*" and at + 1 < len(words) and words[at + 1].text == "*":
+        return "^", at + 2
+    match = page.language.phrases("operators").match(words, at)
+    return match or (_SIGNS.get(words[at].low, ""), at + 1)
+
+
+def _is_range(page: Page, at: int, end: int) -> bool:
+    """Return whether it is "1-10", from one number up to a larger one, and not a subtraction."""
+    words = page.words[at:end]
+    if len(words) != 3 or words[1].text not in ("-", "\u2013") or not words[1].tight:
+        return False
+    if not words[2].tight or not words[0].text.isdecimal() or not words[2].text.isdecimal():
+        return False
+    alone = len([word for word in page.words if word.kind != "mark"]) == 2
+    return int(words[0].text) < int(words[2].text) and not alone
+
+
+def is_text_of_figures(text: str) -> bool:
+    """Return whether figures are a name rather than a quantity: 555-1234, 1-2-3."""
+    return text.count("-") > 1

@@ -1,0 +1,237 @@
+"""What the reader of values knows of each language: a file of data for each, and no code.
+
+    find_language("wie spät ist es", "en")      "de"
+    speak("de").months                          phrases -> numbers of months
+
+A table of ``languages/<code>.toml`` holds words or phrases as people write them. Case and accents
+do not count. The files are read when the first sentence is.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, cached_property
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+DEFAULT: Final = "en"  # where nothing decides
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_SPECIAL: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "\u2019": "'", "ø": "o"})
+_PHRASE: Final = re.compile(
+    r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_])|'s\b|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*|\{\w+\}|\S"
+)
+_HYPHENS: Final = ("-", "\u2010", "\u2011")
+
+
+def fold(text: str) -> str:
+    """Return ``text`` in lower case without accents; its length may differ.
+
+    >>> fold("Fünf Straßen, février")
+    'funf strassen, fevrier'
+    """
+    low = text.lower()
+    if low.isascii():
+        return low
+    apart = unicodedata.normalize("NFKD", low.translate(_SPECIAL))
+    return "".join(char for char in apart if not unicodedata.combining(char))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word, a run of digits, a mark, or a literal, which no rule reads further."""
+
+    kind: str  # ``word``, ``digits``, ``mark`` or ``literal``
+    text: str
+    low: str  # folded
+    start: int
+    end: int
+    tight: bool  # no blank before it
+    hyphen: bool = False  # a hyphen alone between it and the word before
+
+
+class Phrases:
+    """Phrases of one or several words, each with what it means."""
+
+    def __init__(self, meanings: Mapping[str, Any]) -> None:
+        self._meanings = meanings
+        self._by_first: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+        for phrase, meaning in meanings.items():
+            parts = tuple(_PHRASE.findall(fold(phrase)))
+            self._by_first.setdefault(parts[0], []).append((parts, meaning))
+        for each in self._by_first.values():
+            each.sort(key=lambda pair: -len(pair[0]))
+
+    def match(self, words: Sequence[Word], at: int) -> tuple[Any, int] | None:
+        """Return (meaning, index behind it) of the longest phrase at ``at``."""
+        if at >= len(words):
+            return None
+        for parts, meaning in self._by_first.get(words[at].low, ()):
+            end = at + len(parts)
+            if end <= len(words) and all(
+                word.low == part for word, part in zip(words[at:end], parts, strict=True)
+            ):
+                return meaning, end
+        return None
+
+    def exact(self, low: str) -> Any:
+        """Return the meaning of one folded word, or None."""
+        for parts, meaning in self._by_first.get(low, ()):
+            if len(parts) == 1:
+                return meaning
+        return None
+
+    def __contains__(self, low: str) -> bool:
+        return self.exact(low) is not None
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Return the phrases as they were given."""
+        return self._meanings.items()
+
+    def pieces(self) -> dict[str, Any]:
+        """Return the phrases of one word."""
+        return {
+            parts[0]: meaning
+            for each in self._by_first.values()
+            for parts, meaning in each
+            if len(parts) == 1
+        }
+
+
+class Language:
+    """The tables of one language."""
+
+    def __init__(self, code: str, tables: Mapping[str, Any]) -> None:
+        self.code = code
+        self._tables = tables
+        about = tables["language"]
+        self.common: frozenset[str] = frozenset(map(fold, about["common"].split()))
+        self.letters: str = about.get("letters", "")
+        self.decimal: str = about["decimal"]
+        self.month_first: bool = about.get("month_first", False)
+        self.names_by_case: bool = about.get("names_by_case", True)
+
+    def setting(self, table: str, key: str, default: Any = None) -> Any:
+        """Return one entry of a table as it is in the file."""
+        return self._tables.get(table, {}).get(key, default)
+
+    @cache  # noqa: B019 - languages are few and live as long as the program
+    def phrases(self, table: str, key: str = "") -> Phrases:
+        """Return a table, or the list or map under ``key`` of it, as phrases.
+
+        A list means its own entries; a map of lists means their key, a map of others their value.
+        """
+        found: Any = self._tables.get(table, {})
+        if key:
+            found = found.get(key, ())
+        if not isinstance(found, dict):
+            return Phrases({phrase: phrase for phrase in found})
+        meanings: dict[str, Any] = {}
+        for name, entry in found.items():
+            if isinstance(entry, list) and table != "times":
+                meanings.update(dict.fromkeys(entry, int(name) if name.isdecimal() else name))
+            elif not isinstance(entry, (dict, list)):
+                meanings[name] = entry
+        return Phrases(meanings)
+
+    @cache  # noqa: B019 - as above
+    def parts(self, pattern: str) -> tuple[str, ...]:
+        """Return the words and places of a pattern such as ``half past {hour}``."""
+        return tuple(_PHRASE.findall(fold(pattern)))
+
+    @cached_property
+    def fractions(self) -> Phrases:
+        """Words of parts: ``third`` -> 1/3."""
+        table = self._tables["numbers"].get("fractions", {})
+        return Phrases({word: Fraction(str(value)) for word, value in table.items()})
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Return the codes of the languages that there are files for."""
+    files = (resources.files("bat_os.sentence") / "languages").iterdir()
+    found = (re.fullmatch(r"([a-z]{2,3})\.toml", file.name) for file in files)
+    return tuple(sorted(match[1] for match in found if match))
+
+
+@cache
+def speak(code: str) -> Language:
+    """Return what is known of a language; English for one that is not known."""
+    known = code if code in languages() else DEFAULT
+    source = resources.files("bat_os.sentence") / "languages" / f"{known}.toml"
+    tables = tomllib.loads(source.read_text(encoding="utf-8"))
+    return Language(known, MappingProxyType(tables))
+
+
+def find_language(text: str, hint: str = "") -> str:
+    """Return the code of the language of ``text``; ``hint`` where its words do not decide."""
+    low = text.lower()
+    words = [fold(word) for word in _WORD.findall(low)]
+    best, most = hint if hint in languages() else DEFAULT, 0
+    order = [best, *(code for code in languages() if code != best)]
+    for code in order:
+        language = speak(code)
+        score = 2 * sum(word in language.common for word in words)
+        score += 3 * sum(letter in low for letter in language.letters)
+        if score > most:
+            best, most = code, score
+    return best
+
+
+def split(text: str, digits: re.Pattern[str], spans: Iterable[tuple[int, int]] = ()) -> list[Word]:
+    """Return the words of ``text``; each span is a literal and one word of its own.
+
+    ``digits`` is how the language writes a number.
+    """
+    words: list[Word] = []
+    at = 0
+    for start, end in [*spans, (len(text), len(text))]:
+        _split_plain(text, at, start, digits, words)
+        if end > start:
+            words.append(Word("literal", text[start:end], "", start, end, tight=False))
+        at = end
+    return words
+
+
+_PART: Final = re.compile(
+    r"(?P<word>(?:[ldjmtsn]|qu|jusqu)['\u2019](?=[^\W\d_])|['\u2019]s\b"
+    r"|(?:[^\W\d_][\u0300-\u036f]*)+(?:['\u2019](?!s\b)[^\W\d_]+)*)|(?P<mark>\S)",
+    re.IGNORECASE,
+)
+
+
+def _split_plain(text: str, at: int, stop: int, digits: re.Pattern[str], words: list[Word]) -> None:
+    behind = at
+    while at < stop:
+        char = text[at]
+        if char.isspace():
+            at += 1
+            continue
+        found = digits.match(text, at, stop) if char in "0123456789." else None
+        kind = "digits"
+        if found is None:
+            found = _PART.match(text, at, stop)
+            kind = str(found.lastgroup) if found else "mark"
+        end = found.end() if found else at + 1
+        tight = bool(words) and at == behind and at > 0
+        hyphen = kind == "word" and tight and _hyphenated(words)
+        if hyphen:
+            words.pop()
+        words.append(Word(kind, text[at:end], fold(text[at:end]), at, end, tight, hyphen))
+        at = behind = end
+
+
+def _hyphenated(words: list[Word]) -> bool:
+    return (
+        len(words) > 1
+        and words[-1].low in _HYPHENS
+        and words[-1].tight
+        and words[-2].kind in ("word", "digits")
+    )

@@ -1,0 +1,261 @@
+"""Percentages, amounts of money, quantities with their unit, and units alone.
+
+    17%   $40   40 euros   5 miles   20 degrees celsius   5 feet 10   "how many minutes"
+
+A word is a unit where it follows a number, "how many", or a word like "in" or "to": elsewhere a
+second is a place in a row, and a foot is a part of a leg.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.method.text import words as word_set
+from bat_os.natives.table import names
+from bat_os.sentence.language import Phrases, fold
+from bat_os.sentence.numerals import MINUS, Number, plain, read_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bat_os.sentence.language import Word
+    from bat_os.sentence.values import Page, Value
+
+    Found = tuple[list[Value], int]
+
+# Signs of currencies; those of several countries mean the one that most people use.
+SIGNS: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB"}
+CODES: Final = word_set(
+    "USD EUR GBP JPY CHF CAD AUD NZD CNY INR SEK NOK DKK PLN CZK HUF RON TRY BRL MXN ZAR KRW SGD "
+    "HKD THB ILS RUB UAH ARS CLP COP PEN"
+)
+# A unit, the smaller one that may follow it, and how many of these it has: "5 feet 10".
+SMALLER: Final = {
+    ("foot", "inch"): 12,
+    ("pound", "ounce"): 16,
+    ("stone", "pound"): 14,
+    ("hour", "minute"): 60,
+    ("minute", "second"): 60,
+    ("day", "hour"): 24,
+    ("week", "day"): 7,
+    ("year", "month"): 12,
+    ("meter", "centimeter"): 100,
+    ("kilometer", "meter"): 1000,
+}
+_FEET: Final = frozenset("'\u2032\u2019")
+_INCHES: Final = frozenset('"\u2033\u201d')
+_PER: Final = "/"
+_BIG: Final = {"m": 10**6, "b": 10**9}  # behind a sign of money
+
+
+def read_percent(page: Page, at: int) -> Found | None:
+    """Return ``17%`` or ``17 percent``."""
+    number = read_number(page.words, at, page.language)
+    if number is None or number.end >= len(page.words):
+        return None
+    end = number.end
+    if page.words[end].text == "%":
+        behind = page.words[end + 1] if end + 1 < len(page.words) else None
+        if behind and behind.kind == "digits":  # 17 % 5 is a remainder
+            return None
+        return [page.value("percent", number.plain, at, end + 1)], end + 1
+    match = page.language.phrases("percent", "words").match(page.words, end)
+    return ([page.value("percent", number.plain, at, match[1])], match[1]) if match else None
+
+
+def read_money(page: Page, at: int) -> Found | None:
+    """Return ``$40``, ``40 €``, ``40 euros``, ``USD 40``."""
+    words = page.words
+    sign = _currency_sign(words[at])
+    if sign:
+        number = read_number(words, at + 1, page.language) if at + 1 < len(words) else None
+        if number is None or not number.digits:
+            return None
+        value, end = number.value, number.end
+        if end < len(words) and words[end].tight and words[end].low in _BIG:
+            value, end = value * _BIG[words[end].low], end + 1
+        return [_money(page, value, sign, at, end)], end
+    number = read_number(words, at, page.language)
+    if number is None or number.end >= len(words):
+        return None
+    whole = _named_money(page, number)
+    if whole is None:
+        return None
+    currency, factor, end = whole
+    value = Fraction(number.value) * factor
+    rest = _hundredths(page, end, currency) if factor == 1 else None
+    if rest:
+        value, end = value + rest[0], rest[1]
+    return [_money(page, value, currency, at, end)], end
+
+
+def _currency_sign(word: Word) -> str:
+    if word.text in SIGNS:
+        return SIGNS[word.text]
+    return word.text if word.text in CODES else ""
+
+
+def _named_money(page: Page, number: Number) -> tuple[str, Fraction, int] | None:
+    """Return (currency, 1 or 1/100, index behind) of the word behind a number."""
+    word, end = page.words[number.end], number.end
+    sign = _currency_sign(word) or (word.text.upper() if word.text.upper() in _PLAIN else "")
+    if sign:
+        return sign, Fraction(1), end + 1
+    of = page.language.phrases("money", "of").match(page.words, end)
+    at = of[1] if of else end
+    match = page.language.phrases("money").match(page.words, at)
+    if match:
+        return match[0], Fraction(1), match[1]
+    match = page.language.phrases("money_hundredths").match(page.words, at)
+    return (match[0], Fraction(1, 100), match[1]) if match else None
+
+
+_PLAIN: Final = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD"})  # in lower case too
+
+
+def _hundredths(page: Page, at: int, currency: str) -> tuple[Fraction, int] | None:
+    """Return the cents behind euros: "3 euros and 50 cents", "3 Euro 50"."""
+    joiner = page.language.phrases("measures", "joiners").match(page.words, at)
+    at = joiner[1] if joiner else at
+    if at >= len(page.words):
+        return None
+    number = read_number(page.words, at, page.language)
+    if number is None or not 0 < number.value < 100:
+        return None
+    match = page.language.phrases("money_hundredths").match(page.words, number.end)
+    if match is None or match[0] not in (currency, "USD", "EUR"):
+        return None
+    return Fraction(number.value) / 100, match[1]
+
+
+def _money(page: Page, value: Any, currency: str, at: int, end: int) -> Value:
+    if at and page.words[at - 1].low in MINUS and page.words[at].tight:
+        return page.value("money", {"amount": -plain(value), "currency": currency}, at - 1, end)
+    return page.value("money", {"amount": plain(value), "currency": currency}, at, end)
+
+
+def read_quantity(page: Page, at: int) -> Found | None:
+    """Return a number and its unit; of several (5 feet 10), the sum in the smallest."""
+    number = read_number(page.words, at, page.language)
+    if number is None:
+        return None
+    unit = read_unit(page, number.end, after=number)
+    if unit is None:
+        return None
+    name, end = unit
+    value = Fraction(number.value)
+    while (more := _smaller(page, end, name)) is not None:
+        value, name, end = value * more[0] + more[1], more[2], more[3]
+    first = page.value("number", plain(value), at, number.end)
+    return [first, page.value("unit", name, number.end, end)], end
+
+
+def _smaller(page: Page, at: int, unit: str) -> tuple[int, Fraction, str, int] | None:
+    """Return (factor, value, unit, index behind) of a smaller quantity behind another."""
+    words = page.words
+    joiner = page.language.phrases("measures", "joiners").match(words, at)
+    if joiner:
+        apart = page.language.phrases("measures", "apart")
+        if any(word.low in apart for word in words[:at]):
+            return None
+        at = joiner[1]
+    number = read_number(words, at, page.language) if at < len(words) else None
+    if number is None or number.single or number.value < 0:
+        return None
+    found = read_unit(page, number.end, after=number)
+    if found and (unit, found[0]) in SMALLER:
+        return SMALLER[unit, found[0]], Fraction(number.value), *found
+    if not found and not joiner and unit == "foot" and number.value < SMALLER["foot", "inch"]:
+        return SMALLER["foot", "inch"], Fraction(number.value), "inch", number.end
+    return None
+
+
+def read_unit(page: Page, at: int, *, after: Number | None = None) -> tuple[str, int] | None:
+    """Return (name for units_obj, index behind) of a unit; ``after`` is the number before it."""
+    found = _one_unit(page, at, after)
+    if found is None:
+        return None
+    name, end = found
+    words = page.words
+    if end >= len(words):
+        return found
+    per = (end, end + 1) if words[end].text == _PER else None
+    per = per or page.language.phrases("measures", "per").match(words, end)
+    below = _one_unit(page, per[1], None, bare=words[end].text == _PER) if per else None
+    if below is None or "/" in name:
+        return found
+    return f"{name}/{below[0]}", below[1]
+
+
+def _one_unit(
+    page: Page, at: int, after: Number | None, *, bare: bool = False
+) -> tuple[str, int] | None:
+    words = page.words
+    if at >= len(words):
+        return None
+    word = words[at]
+    if after is not None and after.digits and word.tight and word.low in _FEET | _INCHES:
+        return ("foot" if word.low in _FEET else "inch"), at + 1
+    match = page.language.phrases("units").match(words, at) or _symbols().match(words, at)
+    if match is None or word.kind == "literal":
+        return None
+    name, end = match
+    if end == at + 1:
+        name = names("symbols").get(word.text) or name
+        letter = len(word.text) == 1 and not bare and not (after and after.digits)
+        if letter or (_is_preposition(page, at, word) and not word.tight):
+            return None
+    return _powered(words, name, end)
+
+
+def _powered(words: Sequence[Word], name: str, end: int) -> tuple[str, int]:
+    """Return the unit with the power behind it: m², m^2."""
+    if end < len(words) and words[end].tight:
+        power = {"²": 2, "³": 3}.get(words[end].text)
+        if power:
+            return f"{name}**{power}", end + 1
+        if words[end].text == "^" and end + 1 < len(words) and words[end + 1].text in ("2", "3"):
+            return f"{name}**{words[end + 1].text}", end + 2
+    return name, end
+
+
+def _is_preposition(page: Page, at: int, word: Word) -> bool:
+    """Return whether ``in`` is the word and not the inch: "5 in total", not "5 in to cm"."""
+    to = page.language.phrases("measures", "to")
+    if word.low not in to:
+        return False
+    behind = page.words[at + 1] if at + 1 < len(page.words) else None
+    return behind is not None and behind.kind != "mark" and behind.low not in to
+
+
+@cache
+def _symbols() -> Phrases:
+    """Return the symbols that all languages share: km, kg, °C."""
+    return Phrases({fold(name): unit for name, unit in names("units").items() if name.strip("'\"")})
+
+
+def read_unit_alone(page: Page, at: int) -> Found | None:
+    """Return a unit that is asked for: "how many minutes", "in miles"."""
+    words, language = page.words, page.language
+    for table, letters in (("count", False), ("to", True)):
+        cue = language.phrases("measures", table).match(words, at)
+        if cue is None or cue[1] >= len(words):
+            continue
+        start = cue[1]
+        found = read_unit(page, start) or (_letter(page, start) if letters else None)
+        if found and not _is_preposition(page, start, words[start]):
+            return [page.value("unit", found[0], start, found[1])], found[1]
+    return None
+
+
+def _letter(page: Page, at: int) -> tuple[str, int] | None:
+    """Return a unit of one letter at the end of the sentence: "20 C to F"."""
+    word = page.words[at]
+    if word.kind != "word" or len(word.text) != 1 or at + 2 < len(page.words):
+        return None
+    if at + 1 < len(page.words) and page.words[at + 1].kind != "mark":
+        return None
+    unit = names("symbols").get(word.text) or names("units").get(word.low)
+    return (unit, at + 1) if unit else None

@@ -1,0 +1,105 @@
+"""A typed value of a sentence, and which kinds of value serve where another kind is wanted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bat_os.sentence.language import Language, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A typed value, and where it stands in the sentence."""
+
+    kind: str
+    value: Any  # plain data, as a method gets it
+    start: int  # first character in the sentence
+    end: int  # behind the last one
+    text: str  # as it was said
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A sentence in words, as the readers of values get it."""
+
+    text: str
+    words: Sequence[Word]
+    language: Language
+    now: dt.datetime
+    past: bool  # the sentence looks back: "since 3 May"
+
+    def value(self, kind: str, value: Any, first: int, end: int) -> Value:
+        """Return a value from the word ``first`` up to ``end``, which is behind the last one."""
+        start, stop = self.words[first].start, self.words[end - 1].end
+        return Value(kind, value, start, stop, self.text[start:stop])
+
+
+_YEAR: Final = re.compile(r"\b[12][0-9]{3}\b")
+
+
+def as_kind(value: Value, kind: str) -> Any:
+    """Return ``value`` as plain data for a slot of ``kind``.
+
+    A number slot also gets a percentage, an amount of money, a year and an expression; a text slot
+    gets anything as it was said; an expression slot gets numbers.
+
+    Raises:
+        ArgumentsError: It cannot serve there.
+    """
+    if value.kind == kind:
+        return value.value
+    convert = _CONVERT.get(kind, {}).get(value.kind)
+    if convert is None and kind == "text":
+        return value.text
+    if convert is None:
+        raise ArgumentsError(f"{value.text[:40]!r} is a {value.kind}, not a {kind}")
+    return convert(value)
+
+
+def _computed(value: Value) -> Any:
+    # Here: simpleeval is needed for few sentences.
+    from bat_os.natives.calculator import evaluate
+
+    return evaluate(value.value)
+
+
+def _year(value: Value) -> int:
+    year = _YEAR.search(value.text)
+    if year is None or value.text.strip() != year[0]:
+        raise ArgumentsError(f"{value.text[:40]!r} is a date, not a number")
+    return int(year[0])
+
+
+def _written(value: Value) -> str:
+    if re.fullmatch(r"[0-9]+/[0-9]+", value.text):  # exactly: a third is not 0.333
+        return value.text
+    return str(value.value)
+
+
+def _items(value: Value) -> list[Any]:
+    return list(value.value.items())
+
+
+_CONVERT: Final[Mapping[str, Mapping[str, Callable[[Value], Any]]]] = {
+    "number": {
+        "percent": lambda value: value.value,
+        "money": lambda value: value.value["amount"],
+        "expression": _computed,
+        "date": _year,
+    },
+    "percent": {"number": lambda value: value.value, "expression": _computed},
+    "expression": {"number": _written, "percent": lambda value: f"{value.value}%"},
+    "text": {"name": lambda value: value.text},
+    "list": {"number": lambda value: [value.value]},
+    "name": {"text": lambda value: value.value},
+    "path": {"text": lambda value: value.value},
+    "address": {"text": lambda value: value.value},
+}
