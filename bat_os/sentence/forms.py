@@ -1,0 +1,232 @@
+"""Exact forms: sentences whose shape alone says what is wanted, whatever stands in their slots.
+
+    "please remember that my car is on level 3"  ->  memory_obj.remember {text: "my car is ..."}
+    "add milk and eggs to my shopping list"      ->  lists_obj.add {items: [...], list: "shopping"}
+    "no, I meant triple it"                      ->  talk.meant {text: "triple it"}
+
+The templates are data, one file per language: ``languages/forms.<code>.toml``; another language
+is another file. The most literal template wins. A form that is not ``certain`` is a general one,
+as "what is my ...": a skill that fits goes first.
+
+What a slot holds: ``number`` is a number; ``items`` and ``example`` are lists; every other one is
+the person's own words, with their case and marks.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.sentence.examples import take_examples
+from bat_os.sentence.grammar import read_numbers
+from bat_os.sentence.templates import Limit, Match, Templates, Word, split_words
+from bat_os.sentence.tokens import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.sentence.reading import Sentence
+
+LANGUAGES: Final = Path(__file__).with_name("languages")
+MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
+_EDGES: Final = " \t\r\n,;:.!?…"
+_OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
+_CLOSING: Final = "\"'\u201d\u2019\u00bb\u201c)]}%\u20ac"
+_PAIRS: Final = {
+    '"': '"',
+    "'": "'",
+    "\u201c": "\u201d",
+    "\u2018": "\u2019",
+    "\u00ab": "\u00bb",
+    "\u201e": "\u201c",
+    "\u00bb": "\u00ab",
+}
+_QUESTION: Final = re.compile(r"\?[\s!.\"')]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a sentence of an exact shape wants."""
+
+    name: str  # "lists_obj.add", "memory_obj.remember", "talk.yes", ...
+    values: Mapping[str, Any]  # slot -> text or typed value
+    certain: bool = True  # False: a skill that fits goes first
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What the templates of one form have in common."""
+
+    name: str
+    certain: bool
+    question: bool | None  # whether it ends with a question mark; None: either
+    whole: str  # slot that gets the whole sentence without its politeness, or ""
+    given: Mapping[str, Any]  # values that are not in the sentence, or made of others
+    must: re.Pattern[str] | None  # found somewhere in the sentence, marks included
+
+
+class _Forms:
+    """The templates of one language."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.contractions: dict[str, str] = data.get("contractions", {})
+        self.numbers: dict[str, int] = data.get("numbers", {})
+        self.joiners = re.compile(data.get("joiners", r"\s*[,;&\n]\s*"), re.IGNORECASE)
+        self.examples: dict[str, str] = data.get("examples", {})
+        sets = {name: frozenset(text.split()) for name, text in data.get("words", {}).items()}
+        limits = {name: _limit(each, sets) for name, each in data.get("slots", {}).items()}
+        polite = data.get("polite", {})
+        self.templates = Templates(
+            data.get("rules", {}),
+            limits,
+            self.contractions,
+            (polite.get("before", ()), polite.get("after", ())),
+        )
+        for form in data.get("form", ()):
+            self._add(form)
+
+    def _add(self, form: Mapping[str, Any]) -> None:
+        for key, certain in (("say", True), ("unsure", False)):
+            for entry in form.get(key, ()):
+                template, given = (entry["say"], entry) if isinstance(entry, dict) else (entry, {})
+                group = _Group(
+                    form["name"],
+                    certain,
+                    given.get("question", form.get("question")),
+                    given.get("whole", form.get("whole", "")),
+                    {**form.get("with", {}), **given.get("with", {})},
+                    re.compile(given["must"]) if "must" in given else None,
+                )
+                self.templates.add(template, group)
+
+    def read(self, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
+        """Return the form that fits best; ``typed``: first character -> end and number."""
+        words = split_words(text, self.contractions)
+        numbers = self._find_numbers(words, typed)
+        spans = {at: ("number", end) for at, (end, _) in numbers.items()}
+        found = [m for m in self.templates.match(words, spans) if _may_be(m, text)]
+        if not found:
+            return None
+        best = max(found, key=lambda match: (match.payload.certain, match.score))
+        return self._fill(best, text, words, numbers)
+
+    def _find_numbers(
+        self, words: list[Word], typed: Mapping[int, tuple[int, Any]]
+    ) -> dict[int, tuple[int, Any]]:
+        """Return the number that begins at a word -> the word behind it, and its value."""
+        numbers: dict[int, tuple[int, Any]] = {}
+        for at, word in enumerate(words):
+            if word.start in typed:
+                end, value = typed[word.start]
+                behind = at + 1
+                while behind < len(words) and words[behind].end <= end:
+                    behind += 1
+                numbers[at] = behind, value
+            elif word.low in self.numbers:
+                numbers[at] = at + 1, self.numbers[word.low]
+            elif re.fullmatch(r"[+-]?\d{1,15}(?:\.\d{1,15})?", word.low):
+                numbers[at] = at + 1, float(word.low) if "." in word.low else int(word.low)
+        return numbers
+
+    def _fill(
+        self, match: Match, text: str, words: list[Word], numbers: Mapping[int, tuple[int, Any]]
+    ) -> Form:
+        group: _Group = match.payload
+        slots = {
+            name: numbers[first][1] if name == "number" else _cut(text, words, first, last)
+            for name, first, last in match.slots
+        }
+        values = {
+            name: each.format_map(slots) if isinstance(each, str) else each
+            for name, each in group.given.items()
+        }
+        if group.whole and group.whole not in values:
+            values[group.whole] = _cut(text, words, match.first, match.last)
+        values |= {name: each for name, each in slots.items() if name[0] != "_"}
+        if "items" in values:
+            values["items"] = [each for each in self.joiners.split(values["items"]) if each]
+        return Form(group.name, values, group.certain)
+
+
+def read_form(sentence: Sentence) -> Form | None:
+    """Return the form of the sentence, or None if none fits.
+
+    >>> from bat_os.sentence.reading import Sentence
+    >>> read_form(Sentence("Please add milk to my shopping list.", "en", (), ""))
+    Form(name='lists_obj.add', values={'list': 'shopping', 'items': ['milk']}, certain=True)
+    """
+    text = sentence.text.strip()
+    if not text or len(text) > MAX_CHARS:
+        return None
+    lead = len(sentence.text) - len(sentence.text.lstrip())
+    typed = {
+        value.start - lead: (value.end - lead, value.value)
+        for value in sentence.values
+        if value.kind == "number"
+    }
+    forms = _forms_of(sentence.language)
+    form = forms.read(text, typed)
+    if form is None or form.name == "lesson.learn" or not form.certain:
+        return _read_example(forms, text) or form
+    return form
+
+
+def _read_example(forms: _Forms, text: str) -> Form | None:
+    """Return the lesson of a sentence that holds examples: "double 21, e.g. 4 gives 8"."""
+    for said, marker in forms.examples.items():
+        text = re.sub(rf"(?<!\w){re.escape(said)}(?!\w)", marker, text, flags=re.IGNORECASE)
+    tokens = read_numbers(list(scan(text)))
+    rest, examples = take_examples(tokens)
+    if not examples:
+        return None
+    wish = " ".join(token.text for token in rest).strip(_EDGES)
+    return Form("lesson.example", {"wish": wish, "example": examples}) if wish else None
+
+
+@functools.cache
+def _forms_of(language: str) -> _Forms:
+    """Return the templates of a language, or the English ones."""
+    file = LANGUAGES / f"forms.{language}.toml"
+    if not re.fullmatch(r"[a-z]{2,3}", language) or not file.is_file():
+        return _forms_of("en")
+    return _Forms(tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def _may_be(match: Match, text: str) -> bool:
+    """Return True if the marks of the sentence do not speak against the template."""
+    group: _Group = match.payload
+    if group.must and not group.must.search(text):
+        return False
+    asks = _QUESTION.search(text) is not None
+    # "could you add milk?" asks for it politely
+    return group.question in (None, asks) or (asks and match.first > 0)
+
+
+def _limit(data: Mapping[str, Any], sets: Mapping[str, frozenset[str]]) -> Limit:
+    """Return a limit; its sets of words are named in the data."""
+    given = {**data}
+    for key in ("never", "only"):
+        if key in given:
+            given[key] = sets[given[key]]
+    return Limit(**given)
+
+
+def _cut(text: str, words: list[Word], first: int, last: int) -> str:
+    """Return what was said from word ``first`` to before word ``last``, with its own marks."""
+    if first >= last:
+        return ""
+    start, end = words[first].start, words[last - 1].end
+    floor = words[first - 1].end if first else 0
+    ceiling = words[last].start if last < len(words) else len(text)
+    while start > floor and text[start - 1] in _OPENING:
+        start -= 1
+    while end < ceiling and text[end] in _CLOSING:
+        end += 1
+    said = text[start:end].strip(_EDGES)
+    if len(said) > 1 and _PAIRS.get(said[0]) == said[-1] and said[0] not in said[1:-1]:
+        return said[1:-1].strip()
+    return said

@@ -1,0 +1,121 @@
+"""bat_os.sentence.forms: sentences of an exact shape, and those that only look like one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bat_os.sentence import forms, templates
+from bat_os.sentence.forms import read_form
+from bat_os.sentence.reading import Sentence, Value
+from bat_os.sentence.templates import MAX_WORDS, Limit, Templates, split_words
+
+FILE = Path(__file__).parents[1] / "cases" / "forms.jsonl"
+CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+CODES = sorted(path.name.split(".")[1] for path in forms.LANGUAGES.glob("forms.*.toml"))
+WORDS = st.sampled_from(
+    ["remember", "that", "my", "list", "add", "to", "the", "is", "'s", "3", "what", "no", "'", '"',
+     ":", "?", "()", "[", "]", "{", "}", "\u2019", "\n", "\0", "e.g.", "gives", "remind me"]
+)  # fmt: skip
+
+
+def read(text: str, language: str = "en") -> forms.Form | None:
+    return read_form(Sentence(text, language, (), ""))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['language']}: {case['say']}")
+def test_a_sentence_is_read_as_its_form(case):
+    form = read(case["say"], case["language"])
+
+    if case["form"]:
+        assert form is not None
+        assert form.name == case["form"]
+        wanted = case.get("values", {})
+        assert {name: form.values.get(name) for name in wanted} == wanted
+    else:  # a general form may fit: a skill goes first
+        assert form is None or not form.certain, form
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ADD MILK TO MY SHOPPING LIST",
+        "add milk to my shopping list!!!",
+        "  Please add milk to my shopping list, thank you. ",
+        "could you please add milk to our shopping list?",
+        "Hey, can you add \u201cmilk\u201d to the shopping list",
+    ],
+)
+def test_case_marks_and_politeness_do_not_matter(said):
+    form = read(said)
+    assert form is not None
+    assert (form.name, form.values["list"].lower()) == ("lists_obj.add", "shopping")
+    assert [item.lower() for item in form.values["items"]] == ["milk"]
+
+
+def test_a_slot_keeps_what_was_said():
+    form = read("remember that Dr. O\u2019Brien's fee is $40 (plus tax), i.e. $44.")
+    assert form is not None
+    assert form.values == {"text": "Dr. O\u2019Brien's fee is $40 (plus tax), i.e. $44"}
+
+
+def test_a_number_is_what_the_reader_made_of_it():
+    said = "I did twenty-five push-ups"
+    value = Value("number", 25, 6, 17, "twenty-five")
+    form = read_form(Sentence(said, "en", (value,), "i did {number} push-ups"))
+    assert form is not None
+    assert form.values == {"number": 25, "thing": "push-ups"}
+
+
+def test_an_unknown_language_is_read_as_english():
+    assert read("undo that", "xx") == read("undo that") == forms.Form("self_obj.undo", {})
+
+
+def test_the_template_with_more_literal_words_wins():
+    made = Templates({}, {"list": Limit(words=2)}, {})
+    made.add("add {items} to {list}", "any list")
+    made.add("add {items} to my {list}", "my list")
+    words = split_words("add bread to go to my list", {})
+    assert [match.payload for match in made.match(words, {})] == ["my list", "any list"]
+
+
+def test_a_rule_may_be_optional_and_have_choices():
+    made = Templates({"my": "(my|our)"}, {}, {"what's": "what is"})
+    made.add("what's [on] <my> {list} [list]", 1)
+    for said in ("what is on our shopping list", "What\u2019s my trip"):
+        assert made.match(split_words(said, {"what's": "what is"}), {})
+    assert not made.match(split_words("what is your trip", {}), {})
+
+
+@pytest.mark.parametrize("template", ["(a|b", "a]", "[a", "[a]"])
+def test_a_template_that_is_none_is_refused(template):
+    with pytest.raises(ValueError, match=r"bracket|template"):
+        Templates({}, {}, {}).add(template, 1)
+
+
+@given(st.text(max_size=200) | st.lists(WORDS, max_size=80).map(" ".join))
+def test_reading_never_fails(text):
+    for code in CODES:
+        read(text, code)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(
+    "part", ["remember that ", "my list ", "and ", "what is my ", "add a to b ", "please ", "3 "]
+)
+def test_the_work_grows_with_the_length_alone(code, part, monkeypatch):
+    read_templates, put, steps = forms._forms_of(code).templates, templates._put, []
+    monkeypatch.setattr(templates, "_put", lambda *args: (steps.append(1), put(*args)))
+    counts = []
+    for words in (MAX_WORDS // 4, MAX_WORDS // 2, MAX_WORDS):
+        steps.clear()
+        read_templates.match(split_words(part * words, {})[:words], {})
+        counts.append(len(steps))
+    assert counts[2] <= 5 * counts[0]
+
+
+def test_a_sentence_that_is_too_long_is_no_form():
+    assert read("remember that " + "x" * forms.MAX_CHARS) is None
+    assert read("a " * (MAX_WORDS + 1)) is None
