@@ -29,7 +29,7 @@ from bat_os.sentence.tokens import scan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bat_os.sentence.reading import Sentence
+    import bat_os.sentence.reading
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
@@ -152,7 +152,7 @@ class _Forms:
         return Form(group.name, values, group.certain)
 
 
-def read_form(sentence: Sentence) -> Form | None:
+def read_form(sentence: bat_os.sentence.reading.Sentence) -> Form | None:
     """Return the form of the sentence, or None if none fits.
 
     >>> from bat_os.sentence.reading import Sentence
