@@ -206,7 +206,7 @@ class Templates:
         return tails
 
     def _index(self, phrases: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:
-        """Return the phrases that polite templates stand for, by their first word."""
+        """Return the phrases of the polite templates, by their first word."""
         index: dict[str, list[tuple[str, ...]]] = {}
         for template in phrases:
             for phrase in _expand(_parse(self._read(template))):
@@ -277,7 +277,7 @@ def _parse(parts: list[str]) -> Any:
 
 
 def _expand(node: Any) -> Iterable[tuple[str, ...]]:
-    """Return every phrase that a template without slots stands for."""
+    """Return every phrase that fits a template without slots."""
     kind, parts = node
     if kind == "word":
         return [(parts,)]
