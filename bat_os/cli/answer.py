@@ -7,7 +7,7 @@ acted      what was done                           undo: ...
 said       the text                                a model's own words, unchecked
 guess      the text, with the word "guess"         what to say to it
 asked      the question, its choices by number     how to answer
-unable     what is missing, what comes near
+unable     what is missing, what is similar
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def as_line(body: Mapping[str, Any]) -> str:
 
 
 def show_answer(body: Mapping[str, Any]) -> str:
-    """Return what goes to standard output; a guess never stands there without its mark."""
+    """Return what goes to standard output; a guess always has its mark."""
     language, kind = str(body.get("language", "en")), body.get("kind")
     text = str(body.get("text") or "") or show_value(body.get("value"), language)
     if kind == "guess":
