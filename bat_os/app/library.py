@@ -27,12 +27,17 @@ from bat_os.image.catalog_service import codex_items, seed_items
 from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
 from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.shipped import ShippedMethod, ShippedObject, install_library, library_stamp
+from bat_os.kernel.say.book import VECTORS as WORDING_VECTORS
+from bat_os.kernel.say.book import list_languages
+from bat_os.kernel.say.book import read_vectors as read_wording_vectors
 from bat_os.method.seeds import parse_seeds
 from bat_os.method.shelf import SHELF, seeds_of
+from bat_os.method.wordings import read_wordings
 from bat_os.natives.table import NATIVES
+from bat_os.sentence.phrasebook import as_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 
     from bat_os.image.catalog import Kind
     from bat_os.image.store import ImageStore
@@ -162,14 +167,33 @@ def texts_of_library() -> list[str]:
     return [text for _, passages, _ in items for text in passages]
 
 
-async def make_vectors(embedder: MiniLmEmbedder) -> ShippedVectors:
-    """Return newly made vectors of the library."""
+def texts_of_wordings() -> list[str]:
+    """Return every text of the wordings that has a vector."""
+    return [
+        as_embedded(wording.masked)
+        for language in list_languages()
+        for wording in read_wordings(language)
+    ]
+
+
+async def make_vectors(
+    embedder: MiniLmEmbedder, texts: Sequence[str], known: ShippedVectors | None = None
+) -> ShippedVectors:
+    """Return vectors of texts: newly made ones, but for those that are known.
+
+    Thousands have one, and a few change at a time.
+    """
     # Sorted by length: in a batch, every text costs as much as the longest.
-    texts = sorted(set(texts_of_library()), key=lambda text: (len(text), text))
-    starts = range(0, len(texts), BATCH)
-    parts = [await embedder.embed(texts[start : start + BATCH]) for start in starts]
+    texts = sorted(set(texts), key=lambda text: (len(text), text))
     (probe,) = await embedder.embed([PROBE])
-    return ShippedVectors.make(texts, np.concatenate(parts), probe)
+    vectors, has = np.zeros((len(texts), len(probe)), np.float32), np.zeros(len(texts), np.bool_)
+    if known is not None and known.are_of(probe):
+        probe, (vectors, has) = known.probe, known.find(texts)
+    missing = np.flatnonzero(~has)
+    for start in range(0, len(missing), BATCH):
+        part = missing[start : start + BATCH]
+        vectors[part] = await embedder.embed([texts[at] for at in part])
+    return ShippedVectors.make(texts, vectors, probe)
 
 
 def main() -> int:
@@ -182,16 +206,20 @@ def main() -> int:
     async def folder() -> Path:
         return place
 
-    async def make() -> ShippedVectors:
+    async def make() -> tuple[ShippedVectors, ShippedVectors]:
         embedder = MiniLmEmbedder(folder)
         try:
-            return await make_vectors(embedder)
+            return (
+                await make_vectors(embedder, texts_of_library(), read_vectors()),
+                await make_vectors(embedder, texts_of_wordings(), read_wording_vectors()),
+            )
         finally:
             await embedder.close()
 
-    data = asyncio.run(make()).write()
-    Path(str(_SEEDS / VECTORS)).write_bytes(data)
-    sys.stdout.write(f"{len(texts_of_library())} vectors, {len(data)} bytes\n")
+    for name, made in zip((VECTORS, WORDING_VECTORS), asyncio.run(make()), strict=True):
+        data = made.write()
+        Path(str(_SEEDS / name)).write_bytes(data)
+        sys.stdout.write(f"{name}: {len(made.rows.ids)} vectors, {len(data)} bytes\n")
     return 0
 
 

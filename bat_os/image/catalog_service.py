@@ -189,6 +189,10 @@ class CatalogService:
         """
         return await self._embedder.embed(texts, count)
 
+    async def knows(self, shipped: ShippedVectors) -> bool:
+        """Return whether the embedding model is the one that made these vectors."""
+        return shipped.are_of(await self._embedder.probe())
+
     async def reindex(self, progress: Progress = ignore_progress) -> int:
         """Make all vectors anew with the present model; return how many documents it took.
 

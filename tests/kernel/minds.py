@@ -39,9 +39,9 @@ def roster_of(engine):
     return Roster(dict.fromkeys(TINY.models, engine), TINY.personas, BUDGET)
 
 
-def make_mind(image, cell, answers, *, gate=None, engine=None, **options):
+def make_mind(image, cell, answers, *, gate=None, engine=None, embedder=None, **options):
     """Return a mind whose model answers from ``answers``; three candidates a batch."""
-    embedder = HashEmbedder()
+    embedder = embedder or HashEmbedder()
     return KernelContext(
         image=image,
         roster=roster_of(engine or ScriptedEngine(answers, gate=gate)),

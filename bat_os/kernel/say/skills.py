@@ -1,0 +1,186 @@
+"""Which skill a sentence means: the library and what was learned, ranked by one trained scorer.
+
+    sentence > vector > wordings of the library (by words, by vector)  ┐
+                      > learned methods (by the catalog's search)      ┴> matches > probabilities
+        > one short transaction: is it there still, does it take these values? > Candidates
+
+The wordings of the library come with the program. Those of a learned method are its wish and what
+people have confirmed since. A provisional method is found by the very words that it was written
+for, and by no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import DamagedError
+from bat_os.image.objects import Method
+from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.say.book import FIRST, read_book, read_vectors
+from bat_os.method.shelf import Parameter
+from bat_os.method.text import find_forwarded, is_pure
+from bat_os.sentence import scoring
+from bat_os.sentence.matching import FEATURES, Skill, Wording
+from bat_os.sentence.phrasebook import Phrasebook, as_embedded
+from bat_os.sentence.wishes import kind_of_name, parameters_of_line, word_wish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.image.catalog import Passage
+    from bat_os.kernel.context import KernelContext
+    from bat_os.sentence.matching import Match
+    from bat_os.sentence.reading import Sentence
+
+    Root = MutableMapping[str, Any]
+    Floats = NDArray[np.float32]
+
+MOST: Final = 5
+LEARNED: Final = 12  # learned methods that are looked at
+_KINDS: Final = {"int": "number", "float": "number", "str": "text", "list": "list", "dict": "map"}
+_EXACT: Final = FEATURES.index("exact")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A skill that a sentence may mean, with the values that it gets."""
+
+    target: str
+    selector: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    probability: float  # calibrated: that this is what was meant
+    reading: str  # "percent_of(17, 340)"
+    changes: bool  # the method changes the image
+    status: str  # shipped, primitive, taught, verified or provisional
+    wording: str  # the wording that it was found by
+
+
+def decide(found: Sequence[Candidate]) -> scoring.Decision:
+    """Return what costs least; see ``bat_os.sentence.scoring.decide``."""
+    return scoring.decide([(each.probability, each.changes) for each in found])
+
+
+async def find_candidates(
+    mind: KernelContext, sentence: Sentence, vector: Floats | None = None
+) -> list[Candidate]:
+    """Return what a sentence may mean, best first, at most MOST.
+
+    Args:
+        mind: The kernel.
+        sentence: As it was read.
+        vector: Of ``as_embedded(sentence.masked)``, if it is there already.
+    """
+    asked = as_embedded(sentence.masked)
+    if vector is None:
+        vector = (await mind.catalog.embed([asked]))[0]
+    seeing = await mind.catalog.knows(await asyncio.to_thread(read_vectors))
+    learned = await _find_learned(mind, asked)
+    texts = [as_embedded(wording.masked) for wording in learned]
+    rows = await mind.catalog.embed(texts)
+    matches = await asyncio.to_thread(_match, sentence, vector, seeing, learned, rows)
+    ranked = scoring.read_scorer().rank(matches)
+    return await mind.image.transact(
+        lambda root: _check(root, ranked), note="look at the skills found"
+    )
+
+
+def _match(
+    sentence: Sentence, vector: Floats, seeing: bool, learned: Sequence[Wording], rows: Floats
+) -> list[Match]:
+    matches: list[Match] = []
+    for language in dict.fromkeys((sentence.language, FIRST)):
+        book = read_book(language)
+        matches += book.find(book.ask(sentence, vector if seeing else None))
+    if learned:
+        base = read_book(FIRST).lexicon
+        own = Phrasebook(learned, rows, sentence.language, base=base)
+        matches += own.find(own.ask(sentence, vector))
+    return matches
+
+
+async def _find_learned(mind: KernelContext, asked: str) -> list[Wording]:
+    """Return wordings of the learned methods that are nearest."""
+    hits = await mind.catalog.search((asked,), top_k=LEARNED, kind="method")
+    if not hits:
+        return []
+    return await mind.image.transact(
+        lambda root: [wording for hit in hits for wording in _wordings_of(root, hit)],
+        note="read the wordings of learned skills",
+    )
+
+
+def _wordings_of(root: Root, hit: Passage) -> list[Wording]:
+    meta = root["knowledge_catalog"].meta(hit.doc_id)
+    holder = root["objects"].get(meta.get("object", ""))
+    method = holder.slots.get(meta["selector"]) if holder is not None else None
+    if not isinstance(method, Method) or method.current < 0:
+        return []
+    selector = find_forwarded(meta["source"], method.selector) or method.selector
+    given = [_KINDS.get(kind, "") for kind in meta.get("kinds") or ()]
+    named = parameters_of_line(hit.signature)
+    given += [""] * (len(named) - len(given))
+    kinds = [
+        (name, kind or kind_of_name(name)) for (name, _), kind in zip(named, given, strict=False)
+    ]
+    text = word_wish(hit.wish, kinds)
+    parameters = tuple(
+        Parameter(name, kind or "number", needed)
+        for (name, kind), (_, needed) in zip(kinds, named, strict=True)
+    )
+    skill = Skill(holder.name, selector, parameters, method.versions[method.current].status)
+    slots = {each.name: each.kind for each in parameters}
+    return [Wording.make(skill, text, FIRST, slots, {})]
+
+
+def _check(root: Root, ranked: Sequence[tuple[Match, float]]) -> list[Candidate]:
+    """Return the candidates that the image understands, with the values that they take."""
+    found: list[Candidate] = []
+    for match, chance in ranked:
+        if len(found) == MOST:
+            break
+        skill = match.wording.skill
+        needed = {each.name for each in skill.parameters if each.required}
+        about = _look_up(root, skill.target, skill.selector)
+        if about is None or needed - set(match.filled):
+            continue
+        status, changes = about
+        if status == "provisional" and not match.features[_EXACT]:
+            continue
+        args, kwargs = match.call()
+        shown = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+        found.append(
+            Candidate(
+                skill.target,
+                skill.selector,
+                args,
+                kwargs,
+                round(chance, 4),
+                f"{skill.selector}({', '.join(shown)})",
+                changes,
+                status,
+                match.wording.text,
+            )
+        )
+    return found
+
+
+def _look_up(root: Root, target: str, selector: str) -> tuple[str, bool] | None:
+    """Return status of a method and whether it changes the image; None if it does not answer."""
+    holder = root["objects"].get(target)
+    held = holder.lookup(selector) if holder is not None else None
+    method = held[1] if held is not None else None
+    if not isinstance(method, Method):
+        return None
+    if method.primitive:
+        return (SHIPPED, False) if "." in method.primitive else ("primitive", True)
+    try:
+        status, source = method.status, method.version.source
+    except DamagedError:
+        return None
+    return status, not is_pure(source, selector)

@@ -1,0 +1,385 @@
+"""A sentence against one wording of a skill: which value fills which slot, and how well they agree.
+
+    align     the longest common run of terms in order, rare words before frequent ones, slots with
+              values of their kind:       what is {percent} of {number}
+                                          what is 17%       of 340
+    bind      values that are left, to slots that are left, whatever their order
+    take      the words between two aligned ones, for a free slot of kind text or name
+    measure   FEATURES, which ``bat_os.sentence.scoring`` weighs
+
+Pure: words, kinds and places only. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError
+from bat_os.sentence.terms import split_wording
+from bat_os.sentence.values import as_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.method.shelf import Parameter
+    from bat_os.sentence.reading import Sentence, Value
+    from bat_os.sentence.terms import Term
+
+# kind of a parameter -> kinds of values that fill it (``as_kind``), and what that costs
+FITS: Final[Mapping[str, Mapping[str, float]]] = {
+    "number": {"number": 0.0, "money": 0.3, "expression": 0.3, "percent": 0.4, "date": 0.6},
+    "percent": {"percent": 0.0, "number": 0.3, "expression": 0.5},
+    "expression": {"expression": 0.0, "number": 0.3, "percent": 0.3},
+    "money": {"money": 0.0, "number": 0.1, "expression": 0.3},
+    "unit": {"unit": 0.0},
+    "date": {"date": 0.0},
+    "time": {"time": 0.0},
+    "text": {
+        "text": 0.0, "name": 0.2, "address": 0.2, "path": 0.2, "date": 0.5, "time": 0.5,
+        "number": 0.5, "expression": 0.5, "percent": 0.6, "money": 0.6, "list": 0.7, "unit": 0.7,
+        "map": 0.7,
+    },
+    "name": {"name": 0.0, "text": 0.2},
+    "list": {"list": 0.0, "number": 0.7},
+    "map": {"map": 0.0},
+    "path": {"path": 0.0, "text": 0.3},
+    "address": {"address": 0.0, "text": 0.3},
+}  # fmt: skip
+FREE: Final = frozenset({"text", "name"})  # kinds that the remaining words may fill
+SLOT_WEIGHT: Final = 2.0  # of an aligned value, beside words of up to some 7
+FEATURES: Final = (
+    "cosine", "said", "worded", "bag", "foreign", "strange", "order", "pairs", "exact", "missing",
+    "unused", "cost", "crossed", "free", "free_share", "evidence", "first", "corrected", "other",
+    "language", "literal", "swapped", "bare", "blind", "learned",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A method that a sentence may mean."""
+
+    target: str
+    selector: str
+    parameters: tuple[Parameter, ...]
+    status: str = "shipped"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One way to ask for a skill."""
+
+    skill: Skill
+    text: str  # "what is {percent} of {number}"
+    language: str
+    slots: Mapping[str, str]  # parameter -> kind
+    fixed: Mapping[str, Any]  # parameters that the words themselves give a value
+    terms: tuple[Term, ...]
+
+    @classmethod
+    def make(
+        cls,
+        skill: Skill,
+        text: str,
+        language: str,
+        slots: Mapping[str, str],
+        fixed: Mapping[str, Any],
+    ) -> Wording:
+        """Return a wording with its terms."""
+        return cls(skill, text, language, slots, fixed, tuple(split_wording(text, language)))
+
+    @property
+    def masked(self) -> str:
+        """The text with kinds for slots: ``what is {percent} of {number}``."""
+        text = self.text
+        for name, kind in self.slots.items():
+            text = text.replace(f"{{{name}}}", f"{{{kind}}}")
+        return text
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """What the words of the wordings weigh, in one language.
+
+    A word's weight grows with its rarity: log(skills / skills that have it).
+    """
+
+    weights: Mapping[str, float]  # stem -> weight
+    most: float  # weight of a word that no wording has
+    swaps: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def weigh(self, stem: str) -> float:
+        """Return the weight of a word."""
+        return self.weights.get(stem, self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sentence as it is compared."""
+
+    sentence: Sentence
+    terms: tuple[Term, ...]
+    corrected: frozenset[str]  # stems that a spelling step has put in
+    vector: NDArray[np.float32] | None  # of the masked text, as it is embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a sentence fits a wording."""
+
+    wording: Wording
+    filled: Mapping[str, Any]  # parameter -> value, fixed ones included
+    features: tuple[float, ...]  # as FEATURES names them
+
+    def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return positional and named arguments, in the order of the signature."""
+        args: list[Any] = []
+        rest = list(self.wording.skill.parameters)
+        while rest and rest[0].name in self.filled:
+            args.append(self.filled[rest.pop(0).name])
+        return tuple(args), {p.name: self.filled[p.name] for p in rest if p.name in self.filled}
+
+
+def cost_of(kind: str, value: Value) -> float | None:
+    """Return what it costs to give a value to a parameter of a kind; None if it does not fit."""
+    return FITS.get(kind, {}).get(value.kind)
+
+
+def convert(kind: str, value: Value) -> Any:
+    """Return a value as a parameter of a kind gets it: of an amount of money the bare number.
+
+    Raises:
+        ArgumentsError: It cannot serve there.
+    """
+    if kind == "money":
+        return as_kind(value, "number")
+    return as_kind(value, kind)
+
+
+class _Alignment:
+    """One sentence against one wording, step by step."""
+
+    def __init__(self, said: Sequence[Term], text: str, wording: Wording, lexicon: Lexicon) -> None:
+        self.said = said
+        self.text = text
+        self.wording = wording
+        self.lexicon = lexicon
+        self.filled: dict[str, Any] = {}
+        self.cost = 0.0
+        self.crossed = 0
+        self.taken: set[int] = set()  # terms of the sentence that serve something
+        self.free: list[int] = []  # those that fill a free slot
+        self.pairs = self._align()
+        self._fill()
+        self._bind()
+        self._take()
+        self.filled |= wording.fixed
+
+    def _score(self, said: Term, worded: Term) -> float:
+        if worded.slot:
+            if said.value is None:
+                return 0.0
+            cost = cost_of(self.wording.slots[worded.slot], said.value)
+            return 0.0 if cost is None else SLOT_WEIGHT - cost
+        if said.value is not None:
+            spoken = said.value.text.strip().lower()
+            literal = self.wording.text[worded.start : worded.end]
+            return 1.0 + self.lexicon.weigh(worded.stem) if _same(spoken, literal) else 0.0
+        return 0.5 + self.lexicon.weigh(worded.stem) if said.stem == worded.stem else 0.0
+
+    def _align(self) -> list[tuple[int, int]]:
+        """Return aligned (term of the sentence, term of the wording), both ascending."""
+        rows, columns = self.said, self.wording.terms
+        best = [[0.0] * (len(columns) + 1) for _ in range(len(rows) + 1)]
+        scores = [[self._score(said, worded) for worded in columns] for said in rows]
+        for i in range(len(rows) - 1, -1, -1):
+            below, here, own = best[i + 1], best[i], scores[i]
+            for j in range(len(columns) - 1, -1, -1):
+                skip = max(below[j], here[j + 1])
+                here[j] = max(skip, below[j + 1] + own[j]) if own[j] else skip
+        pairs, i, j = [], 0, 0
+        while i < len(rows) and j < len(columns):
+            if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
+                pairs.append((i, j))
+                i, j = i + 1, j + 1
+            elif best[i][j] == best[i + 1][j]:
+                i += 1
+            else:
+                j += 1
+        return pairs
+
+    def _fill(self) -> None:
+        for i, j in self.pairs:
+            self.taken.add(i)
+            slot, value = self.wording.terms[j].slot, self.said[i].value
+            if slot and value is not None:
+                self._give(slot, value)
+
+    def _give(self, slot: str, value: Value) -> None:
+        kind = self.wording.slots[slot]
+        try:
+            self.filled[slot] = convert(kind, value)
+        except ArgumentsError:
+            return
+        self.cost += cost_of(kind, value) or 0.0
+
+    def _open_slots(self) -> list[tuple[int, str]]:
+        return [
+            (j, term.slot)
+            for j, term in enumerate(self.wording.terms)
+            if term.slot and term.slot not in self.filled
+        ]
+
+    def _bind(self) -> None:
+        """Give values that are left to slots that are left, the best pair first."""
+        offers = []
+        for j, slot in self._open_slots():
+            for i, said in enumerate(self.said):
+                if i in self.taken or said.value is None:
+                    continue
+                cost = cost_of(self.wording.slots[slot], said.value)
+                if cost is not None:
+                    offers.append((cost - self._beside(i, j), i, slot))
+        for _, i, slot in sorted(offers):
+            if i not in self.taken and slot not in self.filled:
+                value = self.said[i].value
+                if value is not None:
+                    self._give(slot, value)
+                    self.taken.add(i)
+                    self.crossed += 1
+
+    def _beside(self, i: int, j: int) -> float:
+        """Return how many of the two neighbours are the same word."""
+        terms = self.wording.terms
+        before = i and j and self.said[i - 1].stem == terms[j - 1].stem
+        after = i + 1 < len(self.said) and j + 1 < len(terms)
+        return 0.5 * (bool(before) + bool(after and self.said[i + 1].stem == terms[j + 1].stem))
+
+    def _take(self) -> None:
+        """Let the words between two aligned terms fill a free slot."""
+        for j, slot in self._open_slots():
+            if self.wording.slots[slot] not in FREE:
+                continue
+            at = {b: a for a, b in self.pairs}
+            last = len(self.wording.terms) - 1
+            if (j and j - 1 not in at) or (j < last and j + 1 not in at):
+                continue
+            start = at[j - 1] + 1 if j else 0
+            stop = at[j + 1] if j < last else len(self.said)
+            span = [i for i in range(start, stop) if i not in self.taken]
+            if not span or len(span) < stop - start:
+                continue
+            self.filled[slot] = self.text[self.said[start].start : self.said[stop - 1].end]
+            self.taken.update(span)
+            self.free += span
+
+
+def _same(spoken: str, literal: str) -> bool:
+    return spoken == literal or spoken.rstrip("s") == literal.rstrip("s")
+
+
+def match(
+    asked: Asked,
+    wording: Wording,
+    lexicon: Lexicon,
+    words_of_skill: Collection[str],
+    cosine: float | None = None,
+) -> Match:
+    """Return how a sentence fits a wording.
+
+    Args:
+        asked: The sentence.
+        wording: What it is compared with.
+        lexicon: Of the wording's language.
+        words_of_skill: Stems in any wording of the skill.
+        cosine: Of the vectors of both; None where they are not known.
+    """
+    own = _Alignment(asked.terms, asked.sentence.text, wording, lexicon)
+    words = _measure_words(own, words_of_skill, asked.corrected)
+    places = _measure_places(own)
+    about = {
+        "cosine": cosine or 0.0,
+        "blind": cosine is None,
+        "language": asked.sentence.language == wording.language,
+        "learned": wording.skill.status != "shipped",
+    }
+    found = words | places | about
+    return Match(wording, own.filled, tuple(float(found[name]) for name in FEATURES))
+
+
+def _measure_words(
+    own: _Alignment, words_of_skill: Collection[str], corrected: Collection[str]
+) -> dict[str, float]:
+    """Return what the words have in common, whatever their order."""
+    terms, weigh, known = own.wording.terms, own.lexicon.weigh, own.lexicon.weights
+    free = set(own.free)
+    said = [t.stem for i, t in enumerate(own.said) if t.value is None and i not in free]
+    literals = [(j, t.stem) for j, t in enumerate(terms) if not t.slot]
+    aligned = {j for _, j in own.pairs}
+    in_wording, in_sentence = {stem for _, stem in literals}, set(said)
+    total_said = sum(map(weigh, said))
+    shared = sum(weigh(stem) for j, stem in literals if stem in in_sentence or j in aligned)
+    total_worded = sum(weigh(stem) for _, stem in literals)
+    left = [stem for stem in said if stem not in in_wording and stem not in words_of_skill]
+    return {
+        "said": _share(sum(weigh(stem) for stem in said if stem in in_wording), total_said),
+        "worded": _share(shared, total_worded),
+        "bag": _share(sum(weigh(stem) for stem in said if stem in words_of_skill), total_said),
+        "foreign": sum(weigh(stem) for stem in left if stem in known) / 5,
+        "strange": math.log1p(sum(stem not in known for stem in left)),
+        "evidence": math.log1p(shared),
+        "other": math.log1p(total_worded - shared),
+        "corrected": sum(stem in corrected and stem in in_wording for stem in said),
+        "bare": not literals,
+        "swapped": _swapped(own, in_wording, in_sentence),
+    }
+
+
+def _measure_places(own: _Alignment) -> dict[str, float]:
+    """Return how values, slots and the order of all terms agree."""
+    said, terms, free = own.said, own.wording.terms, len(own.free)
+    aligned = len(own.pairs)
+    required = {each.name for each in own.wording.skill.parameters if each.required}
+    known = dict(own.pairs)
+    kept = sum(known.get(i + 1) == j + 1 for i, j in own.pairs)
+    most = max(len(said) - free, len(terms)) - 1
+    return {
+        "order": 2 * aligned / max(len(said) - free + len(terms), 1),
+        "pairs": kept / most if most > 0 else float(aligned > 0),
+        "exact": aligned + free == len(said) and aligned + bool(free) == len(terms),
+        "missing": len(required - set(own.filled))
+        + sum(bool(t.slot) and t.slot not in own.filled for t in terms),
+        "unused": sum(t.value is not None and i not in own.taken for i, t in enumerate(said)),
+        "cost": own.cost,
+        "crossed": own.crossed,
+        "free": free > 0,
+        "free_share": free / max(len(said), 1),
+        "first": (0, 0) in known.items(),
+        "literal": sum(said[i].value is not None and not terms[j].slot for i, j in own.pairs),
+    }
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _swapped(own: _Alignment, in_wording: Collection[str], in_sentence: Collection[str]) -> float:
+    """Return the evidence that a word of the one stands where another of the other does.
+
+    Positive where such an exchange makes another skill of it, negative where it does not.
+    """
+    edges = [(-1, -1), *own.pairs, (len(own.said), len(own.wording.terms))]
+    total = 0.0
+    for (i, j), (k, m) in pairwise(edges):
+        mine = [t.stem for t in own.said[i + 1 : k] if t.value is None]
+        theirs = [t.stem for t in own.wording.terms[j + 1 : m] if not t.slot]
+        for one in mine[:3]:
+            for other in theirs[:3]:
+                if one not in in_wording and other not in in_sentence:
+                    total += own.lexicon.swaps.get((one, other), 0.0)
+    return total

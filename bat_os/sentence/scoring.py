@@ -1,0 +1,151 @@
+"""How likely it is that a skill was meant, and what to do about it.
+
+    features of each match > logistic regression > the best wording of each skill
+        > with the distance to the best other skill > logistic regression > isotonic calibration
+
+The weights are in ``scorer.npz``; ``bat_os.training.scorer`` makes them, and
+``docs/understanding.md`` has the figures.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import numpy as np
+
+from bat_os.sentence.matching import FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bat_os.sentence.matching import Match
+
+    Floats = NDArray[np.float64]
+
+FILE: Final = "scorer.npz"
+# What a mistake costs. A right answer costs nothing.
+WRONG: Final = 20.0
+WRONG_CHANGE: Final = 100.0  # a skill that changes something was not meant
+ASK: Final = 1.0
+MISSED: Final = 4.0  # a skill was meant, and nothing was offered
+CHOICES: Final = 3  # that a question offers
+FAR: Final = 8.0  # distances between logits beyond this say no more
+SECOND: Final = ("logit", "margin", "first", "exact", "margin_exact", "strange")
+
+Decision = Literal["act", "ask", "none"]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The trained weights.
+
+    Attributes:
+        weights: One per feature, and the bias last; float64.
+        second: The same for SECOND.
+        knots: ``(2, k)``: a logit, and the probability that goes with it; ascending.
+        swaps: language -> pair of stems -> evidence that the one in place of the other makes
+            another skill of a wording.
+    """
+
+    weights: Floats
+    second: Floats
+    knots: Floats
+    swaps: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Return what ``write`` wrote."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            swaps = json.loads(held["swaps"].tobytes())
+            return cls(
+                held["weights"],
+                held["second"],
+                held["knots"],
+                {
+                    language: {(one, other): weight for one, other, weight in rows}
+                    for language, rows in swaps.items()
+                },
+            )
+
+    def write(self) -> bytes:
+        """Return the file; the same weights give the same bytes."""
+        stream = io.BytesIO()
+        swaps = {
+            language: sorted([one, other, weight] for (one, other), weight in table.items())
+            for language, table in sorted(self.swaps.items())
+        }
+        text = np.frombuffer(json.dumps(swaps, ensure_ascii=False).encode(), np.uint8)
+        np.savez(stream, weights=self.weights, second=self.second, knots=self.knots, swaps=text)
+        return stream.getvalue()
+
+    def first_logits(self, rows: Floats) -> Floats:
+        """Return the logit of each row of features."""
+        logits: Floats = rows @ self.weights[:-1] + self.weights[-1]
+        return logits
+
+    def rank(self, matches: Sequence[Match]) -> list[tuple[Match, float]]:
+        """Return the best match of each skill with its probability, best first."""
+        if not matches:
+            return []
+        logits = self.first_logits(np.array([match.features for match in matches]))
+        best = best_of_skills(matches, logits)
+        rows = second_rows([matches[at].features for at in best], [logits[at] for at in best])
+        scores = rows @ self.second[:-1] + self.second[-1]
+        chances = np.interp(scores, self.knots[0], self.knots[1])
+        return [(matches[at], float(chance)) for at, chance in zip(best, chances, strict=True)]
+
+
+def best_of_skills(matches: Sequence[Match], logits: Floats) -> list[int]:
+    """Return the places of the best match of each skill, best first."""
+    best: dict[tuple[str, str], int] = {}
+    for at in sorted(range(len(matches)), key=lambda at: -logits[at]):
+        skill = matches[at].wording.skill
+        best.setdefault((skill.target, skill.selector), at)
+    return [*best.values()]
+
+
+def second_rows(features: Sequence[Sequence[float]], logits: Sequence[float]) -> Floats:
+    """Return the features of the second step, for skills with the best first."""
+    exact, strange = FEATURES.index("exact"), FEATURES.index("strange")
+    rows = []
+    for at, (own, logit) in enumerate(zip(features, logits, strict=True)):
+        others = [other for place, other in enumerate(logits) if place != at]
+        margin = min(max(logit - max(others, default=-FAR), -FAR), FAR)
+        rows.append((logit, margin, float(at == 0), own[exact], margin * own[exact], own[strange]))
+    return np.array(rows, np.float64)
+
+
+@cache
+def read_scorer() -> Scorer:
+    """Return the weights that the program ships; the file is read once."""
+    return Scorer.read((resources.files("bat_os.sentence") / FILE).read_bytes())
+
+
+def decide(ranked: Sequence[tuple[float, bool]]) -> Decision:
+    """Return what costs least: to act on the likeliest skill, to ask, or neither.
+
+    To act costs nothing if it is right, and WRONG if it is not: (1 - p) * WRONG. To ask costs ASK.
+    So it is acted on from p = 1 - ASK / WRONG = 0.95 on, and from 0.99 on if something changes.
+
+    To do neither costs nothing if no skill was meant. If one was, the person says it again in
+    other words, is asked after all, and may give up before: MISSED, a few questions. To ask costs
+    ASK in either case. So it is asked from ASK / MISSED = 0.25 on, for the choices together.
+
+    Args:
+        ranked: Of each candidate, the likeliest first: its calibrated probability, and whether it
+            changes something.
+    """
+    if not ranked:
+        return "none"
+    chance, changes = ranked[0]
+    if (1 - chance) * (WRONG_CHANGE if changes else WRONG) <= ASK:
+        return "act"
+    together = min(sum(chance for chance, _ in ranked[:CHOICES]), 1.0)
+    return "ask" if together * MISSED >= ASK else "none"

@@ -1,0 +1,94 @@
+"""Sentences and wordings as terms: stems of words, and typed values or slots between them.
+
+    "What is 17% of 340?"            what  is  {percent}  of  {number}
+    "what is {percent} of {number}"  what  is  {percent}  of  {number}
+
+Words of one stem are one term: "sorting" and "sorted". Stems are made by Snowball in the languages
+that it has, and are the words themselves in others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from bat_os.sentence.reading import Sentence, Value
+
+MOST: Final = 60  # terms of a sentence that are looked at
+_TOKEN: Final = re.compile(r"[^\W_]+|[-+*/^=<>√²³$€£%]")
+_SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]{0,60})\}")
+_STEMMERS: Final = {"de": "german", "en": "english", "es": "spanish", "fr": "french"}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word, a value of a sentence, or a slot of a wording."""
+
+    stem: str  # of a word; "{kind}" of a value, "{name}" of a slot
+    start: int = 0  # first character in the text
+    end: int = 0  # behind the last one
+    value: Value | None = None
+    slot: str = ""  # name of the parameter
+
+
+def split_sentence(sentence: Sentence) -> list[Term]:
+    """Return the first terms of a sentence; each value is one."""
+    terms: list[Term] = []
+    at = 0
+    for value in sentence.values:
+        terms += _words(sentence.text, at, value.start, sentence.language)
+        terms.append(Term(f"{{{value.kind}}}", value.start, value.end, value=value))
+        at = value.end
+        if len(terms) > MOST:
+            break
+    terms += _words(sentence.text, at, len(sentence.text), sentence.language)
+    return terms[:MOST]
+
+
+def split_wording(text: str, language: str) -> list[Term]:
+    """Return the terms of a wording with slots, ``{name}``."""
+    terms: list[Term] = []
+    at = 0
+    for slot in _SLOT.finditer(text):
+        terms += _words(text, at, slot.start(), language)
+        terms.append(Term(slot[0], slot.start(), slot.end(), slot=slot[1]))
+        at = slot.end()
+    terms += _words(text, at, len(text), language)
+    return terms[:MOST]
+
+
+def split_words(text: str, language: str) -> list[str]:
+    """Return the stems of the words in a text without values or slots."""
+    return [term.stem for term in _words(text, 0, len(text), language)]
+
+
+def _words(text: str, start: int, end: int, language: str) -> list[Term]:
+    found = []
+    for match in _TOKEN.finditer(text, start, min(end, start + 2_000)):
+        found.append(Term(stem(match[0], language), match.start(), match.end()))
+        if len(found) > MOST:
+            break
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str, language: str) -> str:
+    """Return the stem of a word.
+
+    >>> stem("Sorting", "en"), stem("sorted", "en")
+    ('sort', 'sort')
+    """
+    stemmer = _stemmer(language)
+    low = word.lower()[:60]
+    return str(stemmer.stemWord(low)) if stemmer is not None else low
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    import snowballstemmer  # type: ignore[import-untyped]  # here: it is needed at the first word
+
+    name = _STEMMERS.get(language)
+    return snowballstemmer.stemmer(name) if name else None

@@ -1,0 +1,69 @@
+"""The wish that a method was learned for, as a wording with slots.
+
+    "Convert a number celsius to fahrenheit."  def convert(self, number)
+    "convert {number} celsius to fahrenheit"
+
+A wish names its values by kind or by parameter: "a text", "another number", "the price". English
+only; a method that was learned from a sentence of another language keeps that sentence's own words
+as a wording.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from bat_os.method.text import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ARTICLE: Final = "a|an|another|the|some|two"
+_NOUNS: Final[Mapping[str, str]] = {
+    "number": "number", "numbers": "list", "text": "text", "string": "text", "list": "list",
+    "items": "list", "words": "list", "names": "list", "dictionary": "map", "data": "map",
+    "map": "map", "date": "date", "name": "text", "year": "number", "word": "text",
+    "sentence": "text", "percent": "percent", "price": "number", "amount": "number",
+}  # fmt: skip
+
+
+def kind_of_name(name: str) -> str:
+    """Return the kind of value that a parameter of this name takes; "" if that is open."""
+    return _NOUNS.get(name.rpartition("_")[2], _NOUNS.get(name, ""))
+
+
+def parameters_of_line(line: str) -> list[tuple[str, bool]]:
+    """Return the parameters of a ``def`` line, and whether each is required."""
+    tree = parse(f"{line.rstrip(':')}: pass")
+    node = tree.body[0] if isinstance(tree, ast.Module) and tree.body else None
+    if not isinstance(node, ast.FunctionDef):
+        return []
+    own = node.args
+    positional = [arg.arg for arg in (*own.posonlyargs, *own.args)][1:]
+    needed = len(positional) - len(own.defaults)
+    named = zip(own.kwonlyargs, own.kw_defaults, strict=True)
+    return [
+        *((name, at < needed) for at, name in enumerate(positional)),
+        *((arg.arg, default is None) for arg, default in named),
+    ]
+
+
+def word_wish(wish: str, parameters: Sequence[tuple[str, str]]) -> str:
+    """Return a wish as a wording.
+
+    Args:
+        wish: One sentence.
+        parameters: Name and kind of each, in order; a kind of "" fits any noun.
+    """
+    text = wish.partition("\n")[0].strip().rstrip(".!?").lower().replace("{", "").replace("}", "")
+    for name, kind in parameters:
+        spoken = name.replace("_", " ")
+        nouns = [re.escape(spoken)]
+        nouns += [noun for noun, of in _NOUNS.items() if not kind or of == kind]
+        for noun in nouns:
+            found = re.search(rf"\b(?:{_ARTICLE}) {noun}\b(?! of \w+s\b)", text)
+            if found:
+                text = f"{text[: found.start()]}{{{name}}}{text[found.end() :]}"
+                break
+    return text

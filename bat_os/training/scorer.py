@@ -1,0 +1,360 @@
+"""Trains what tells which skill a sentence means: ``bat_os/sentence/scorer.npz``.
+
+    python -m bat_os.training.scorer
+
+    wordings of the library with values filled in, each left out of the book       ┐
+    sentences/*.jsonl: sentences of several writers, and the skill that is meant   ┼> cases
+    wishes of tests/cases/skills.jsonl, each set a mind of its own                 ┘
+    cases > matches and their features > logistic regression > second step > calibration
+
+Of every third case the skill that is meant is hidden as well: then none is right, and its nearest
+neighbours are the near misses. Folds are by skill, so every figure is of skills that the model has
+not seen. The same data give the same weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import re
+import sys
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+import bat_os
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.kernel.say.book import FIRST, list_languages, read_book
+from bat_os.method.seeds import parse_seeds
+from bat_os.method.shelf import Parameter, kind_of
+from bat_os.sentence import scoring
+from bat_os.sentence.matching import FEATURES, Skill, Wording
+from bat_os.sentence.phrasebook import Phrasebook, as_embedded
+from bat_os.sentence.reading import Sentence, Value, read_sentence
+from bat_os.sentence.wishes import kind_of_name, word_wish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bat_os.method.seeds import Seed
+    from bat_os.sentence.matching import Match
+
+    Floats = NDArray[np.float64]
+    Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+FOLDS: Final = 5
+HIDDEN: Final = 3  # of every so many cases, one is asked again without the skill that is meant
+EXACT: Final = 5  # of every so many, one is asked with its own words in the book
+BLIND: Final = 7  # of every so many, one is looked at without vectors
+L2: Final = 1.0
+NOW: Final = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
+FRESH: Final = (4, 7)  # sets of skills.jsonl that only measure
+_SETS: Final = Path(bat_os.__file__).parents[1] / "tests" / "cases" / "skills.jsonl"
+_SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_VALUES: Final[Mapping[str, tuple[Any, str]]] = {
+    "number": (7, "7"), "percent": (12, "12%"), "unit": ("mile", "miles"),
+    "money": ({"amount": 40, "currency": "USD"}, "$40"), "date": ("2026-05-03", "3 May"),
+    "time": ("15:30", "15:30"), "text": ("abc", '"abc"'), "list": ([3, 1, 2], "[3, 1, 2]"),
+    "map": ({"a": 1}, '{"a": 1}'), "expression": ("2 + 3", "2 + 3"),
+    "path": ("~/a.txt", "~/a.txt"),
+    "address": ("https://example.org", "https://example.org"), "name": ("Berlin", "Berlin"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A sentence, the matches that were found for it, and which skill is meant."""
+
+    group: str  # folds keep groups together
+    writer: str
+    meant: str  # "object.selector", or "" where no skill is
+    matches: tuple[Match, ...]
+    only: str = ""  # the one skill that is known to be wrong, where the others are open
+    text: str = ""
+
+    def labels(self) -> list[bool]:
+        """Return which matches are right."""
+        return [name_of(match) == self.meant for match in self.matches]
+
+
+def name_of(match: Match) -> str:
+    """Return ``object.selector``."""
+    return f"{match.wording.skill.target}.{match.wording.skill.selector}"
+
+
+def fill(text: str, slots: Mapping[str, str], language: str) -> Sentence:
+    """Return a wording as a sentence with a value in each slot."""
+    said, values, at, masked = "", [], 0, ""
+    for slot in _SLOT.finditer(text):
+        said, masked = said + text[at : slot.start()], masked + text[at : slot.start()]
+        kind = slots[slot[1]]
+        value, shown = _VALUES[kind]
+        values.append(Value(kind, value, len(said), len(said) + len(shown), shown))
+        said, masked, at = said + shown, f"{masked}{{{kind}}}", slot.end()
+    return Sentence(said + text[at:], language, tuple(values), masked + text[at:])
+
+
+def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
+    """Yield each wording of a book as a sentence, without itself in the book."""
+    of_skill: dict[str, set[int]] = {}
+    of_text: dict[str, set[int]] = {}
+    for at, wording in enumerate(book.wordings):
+        of_skill.setdefault(_name(wording.skill), set()).add(at)
+        of_text.setdefault(wording.masked, set()).add(at)
+    for at, wording in enumerate(book.wordings):
+        name = _name(wording.skill)
+        sentence = fill(wording.text, wording.slots, book.language)
+        vector = None if at % BLIND == 3 else book.vectors[at]
+        asked = book.ask(sentence, vector)
+        same = of_text[wording.masked]
+        alone = of_skill[name] <= same  # no other wording of the skill is left to be found by
+        skips = [(frozenset(same), "" if alone else name)]
+        if at % HIDDEN == 0:
+            skips.append((frozenset(of_skill[name]), ""))
+        if at % EXACT == 1:
+            skips.append((frozenset(same - {at}), name))
+        for skip, meant in skips:
+            found = tuple(book.find(asked, skip))
+            yield Case(name, writer, meant, found, text=wording.text)
+
+
+def _read_seeds() -> Iterator[Seed]:
+    folder = resources.files("bat_os") / "seeds"
+    for file in sorted(folder.iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".toml"):
+            yield from parse_seeds(file.read_text(encoding="utf-8"))
+
+
+def book_of_seeds(embed: Embed) -> Phrasebook:
+    """Return the seed library's wishes as wordings: what learned skills are found by."""
+    wordings = []
+    for seed in _read_seeds():
+        given = dict(zip(seed.params, seed.examples[0].args, strict=False))
+        kinds = {name: kind_of(given.get(name)) for name in seed.params}
+        parameters = tuple(Parameter(name, kind) for name, kind in kinds.items())
+        skill = Skill("seed", seed.selector, parameters, "verified")
+        for wish in seed.wishes:
+            text = word_wish(wish, [*kinds.items()])
+            wordings.append(Wording.make(skill, text, FIRST, kinds, {}))
+    vectors = embed([as_embedded(wording.masked) for wording in wordings])
+    return Phrasebook(wordings, vectors, FIRST)
+
+
+@cache
+def read_rows() -> tuple[Mapping[str, Any], ...]:
+    """Return the labelled sentences: text, lang, target, kind, args, and who wrote them."""
+    rows = []
+    folder = resources.files("bat_os.training") / "sentences"
+    for file in sorted(folder.iterdir(), key=lambda each: each.name) if folder.is_dir() else ():
+        if file.name.endswith(".jsonl"):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            writer = file.name.removesuffix(".jsonl")
+            rows += [json.loads(line) | {"writer": writer} for line in lines]
+    return tuple(rows)
+
+
+def cases_of_rows(embed: Embed) -> Iterator[Case]:
+    """Yield the labelled sentences."""
+    rows = read_rows()
+    sentences = [read_sentence(row["text"], NOW, row.get("lang", "")) for row in rows]
+    vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
+    for at, (row, sentence, vector) in enumerate(zip(rows, sentences, vectors, strict=True)):
+        meant = row.get("target") or ""
+        found: list[Match] = []
+        for language in dict.fromkeys((sentence.language, FIRST)):
+            book = read_book(language)
+            found += book.find(book.ask(sentence, None if at % BLIND == 3 else vector))
+        group = meant or f"none {zlib.crc32(row['text'].encode()) % 50}"
+        yield Case(group, row["writer"], meant, tuple(found), text=row["text"])
+        if meant and at % HIDDEN == 0:
+            left = tuple(match for match in found if name_of(match) != meant)
+            yield Case(group, row["writer"], "", left, text=row["text"])
+
+
+def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator[Case]:
+    """Yield the sentences of tests/cases/skills.jsonl; each set is a mind of its own."""
+    rows = [json.loads(line) for line in _SETS.read_text(encoding="utf-8").splitlines()]
+    for number in sorted({row["set"] for row in rows}):
+        if number in FRESH if wanted is None else number not in wanted:
+            continue
+        own = [row for row in rows if row["set"] == number]
+        wordings = [wording_of_row(row) for row in own if "wish" in row]
+        vectors = embed([as_embedded(wording.masked) for wording in wordings])
+        book = Phrasebook(wordings, vectors, "en", base=read_book("en").lexicon)
+        said = []
+        for row in own:
+            if "wish" in row:
+                again = [row["again"]] if "again" in row else []
+                said += [
+                    (text, f"genesis_obj.{row['selector']}", "") for text in again + row["repeats"]
+                ]
+            else:
+                of = f"genesis_obj.{row['of']}" if "of" in row else ""
+                said.append((row["other"], "", of))
+        sentences = [read_sentence(text, NOW, "en") for text, _, _ in said]
+        rows_of = embed([as_embedded(sentence.masked) for sentence in sentences])
+        for (text, meant, of), sentence, vector in zip(said, sentences, rows_of, strict=True):
+            found = tuple(book.find(book.ask(sentence, vector)))
+            yield Case(meant or of or f"none {number}", f"set {number}", meant, found, of, text)
+
+
+def wording_of_row(row: Mapping[str, Any]) -> Wording:
+    """Return the wish of a learned skill as its wording."""
+    kinds = {name: kind_of_name(name) for name in row["params"]}
+    text = word_wish(row["wish"], [*kinds.items()])
+    slots = {name: kind or "number" for name, kind in kinds.items()}
+    parameters = tuple(Parameter(name, kind) for name, kind in slots.items())
+    skill = Skill("genesis_obj", row["selector"], parameters, "verified")
+    return Wording.make(skill, text, "en", slots, {})
+
+
+def _name(skill: Skill) -> str:
+    return f"{skill.target}.{skill.selector}"
+
+
+def fit_logistic(rows: Floats, labels: Floats, share: Floats, l2: float = L2) -> Floats:
+    """Return weights and bias of a logistic regression, by Newton's method.
+
+    Args:
+        rows: ``(n, k)``.
+        labels: n times 0 or 1.
+        share: How much each row counts.
+        l2: Strength of the penalty on the weights of standardised features.
+    """
+    mean = np.average(rows, axis=0, weights=share)
+    scale = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=share))
+    scale[scale < 1e-9] = np.inf  # a feature that never changes has no weight
+    x = np.hstack([(rows - mean) / scale, np.ones((len(rows), 1))])
+    penalty = np.full(x.shape[1], l2)
+    penalty[-1] = 0.0
+    weights = np.zeros(x.shape[1])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (chance - labels)) + penalty * weights
+        curve = (x * (share * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ x
+        step = np.linalg.solve(curve + np.diag(penalty + 1e-9), slope)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    weights[:-1] /= scale
+    weights[-1] -= (weights[:-1] * np.where(np.isfinite(scale), mean, 0)).sum()
+    return weights
+
+
+def fit_isotonic(scores: Floats, labels: Floats, share: Floats) -> Floats:
+    """Return ``(2, k)`` knots of the ascending curve nearest to the labels."""
+    order = np.argsort(scores, kind="stable")
+    blocks: list[list[float]] = []  # sum of labels, sum of shares, sum of scores
+    for at in order:
+        blocks.append([labels[at] * share[at], share[at], scores[at] * share[at]])
+        while len(blocks) > 1 and blocks[-2][0] * blocks[-1][1] >= blocks[-1][0] * blocks[-2][1]:
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    x = np.array([block[2] / block[1] for block in blocks])
+    # A block without a single failure is not certain either: half a case is added to both sides.
+    y = np.array([(block[0] + 0.5) / (block[1] + 1.0) for block in blocks])
+    return np.array([x, np.maximum.accumulate(y)])
+
+
+def rows_of(cases: Sequence[Case]) -> tuple[Floats, Floats, Floats]:
+    """Return features, labels and shares of all matches whose label is known."""
+    rows, labels, share = [], [], []
+    for case in cases:
+        for match, right in zip(case.matches, case.labels(), strict=True):
+            if case.only and name_of(match) != case.only:
+                continue
+            rows.append(match.features)
+            labels.append(right)
+            share.append(1.0)
+    return np.array(rows), np.array(labels, float), np.array(share)
+
+
+def second_of(weights: Floats, cases: Sequence[Case]) -> Iterator[tuple[Case, list[int], Floats]]:
+    """Yield each case with its best match per skill and the features of the second step."""
+    for case in cases:
+        if case.matches:
+            logits = np.array([m.features for m in case.matches]) @ weights[:-1] + weights[-1]
+            best = scoring.best_of_skills(case.matches, logits)
+            chosen = [case.matches[at].features for at in best]
+            yield case, best, scoring.second_rows(chosen, [logits[at] for at in best])
+
+
+def fold_of(case: Case) -> int:
+    """Return the fold of a case."""
+    return zlib.crc32(case.group.encode()) % FOLDS
+
+
+def fit(cases: Sequence[Case]) -> scoring.Scorer:
+    """Return the weights for some cases; each step learns from what the one before has not seen."""
+    rows, labels, share = [], [], []
+    for fold in range(FOLDS):
+        seen = [case for case in cases if fold_of(case) != fold]
+        left = [case for case in cases if fold_of(case) == fold]
+        weights = fit_logistic(*rows_of(seen))
+        for case, best, second in second_of(weights, left):
+            for at, row in zip(best, second, strict=True):
+                name = name_of(case.matches[at])
+                if not case.only or name == case.only:
+                    rows.append(row)
+                    labels.append(float(name == case.meant))
+                    share.append(1.0)
+    x, y, s = np.array(rows), np.array(labels), np.array(share)
+    second = fit_logistic(x, y, s)
+    knots = fit_isotonic(x @ second[:-1] + second[-1], y, s)
+    return scoring.Scorer(fit_logistic(*rows_of(cases)), second, knots)
+
+
+def make_embed() -> Embed:
+    """Return what embeds texts; the model is loaded once."""
+    place = packaged_minilm()
+    if place is None:
+        raise SystemExit("the embedding model is not installed: ./run.sh installs it")
+
+    async def folder() -> Path:
+        return place
+
+    def embed(texts: Sequence[str]) -> Any:
+        async def work() -> Any:
+            embedder = MiniLmEmbedder(folder)
+            try:
+                wanted = sorted(set(texts), key=lambda text: (len(text), text))
+                rows = await embedder.embed(wanted)
+                known = dict(zip(wanted, rows, strict=True))
+                return np.stack([known[text] for text in texts]) if texts else rows
+            finally:
+                await embedder.close()
+
+        return asyncio.run(work())
+
+    return embed
+
+
+def read_cases(embed: Embed) -> list[Case]:
+    """Return all cases."""
+    books = [(read_book(language), f"wordings {language}") for language in list_languages()]
+    books.append((book_of_seeds(embed), "seeds"))
+    cases = [case for book, writer in books for case in cases_of_book(book, writer)]
+    return [*cases, *cases_of_rows(embed), *cases_of_sets(embed)]
+
+
+def main() -> int:
+    """Write the weights into the package; return an exit status."""
+    cases = read_cases(make_embed())
+    made = fit(cases)
+    Path(str(resources.files("bat_os.sentence") / scoring.FILE)).write_bytes(made.write())
+    for name, weight in sorted(zip(FEATURES, made.weights, strict=False), key=lambda p: p[0]):
+        sys.stdout.write(f"{name:12} {weight:8.3f}\n")
+    sys.stdout.write(f"{len(cases)} cases, {len(made.write())} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

