@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.sentence.numerals import read_number
+from bat_os.sentence.numerals import read_whole
 
 if TYPE_CHECKING:
     from bat_os.sentence.values import Page, Value
@@ -110,19 +110,28 @@ def _read_hour(page: Page, at: int) -> tuple[int, int] | None:
 
 def _read_after_cue(page: Page, at: int, end: int) -> tuple[Any, int] | None:
     """Return the word for hours where the word before tells a time: "à 15 heures"."""
+    if not _is_cued(page, at):
+        return None
+    found = page.language.phrases("times", "hours").match(page.words, end)
+    bare = page.language.setting("times", "bare", default=False)
+    ends = end >= len(page.words) or page.words[end].kind == "mark"
+    follows = ends or page.language.phrases("days").match(page.words, end)
+    return found or (("", end) if bare and follows else None)
+
+
+def _is_cued(page: Page, at: int) -> bool:
+    """Return whether the words before ``at`` tell that a time follows."""
     before = page.language.phrases("times", "before")
-    for back in range(1, 3):
-        cue = before.match(page.words, at - back) if at >= back else None
-        if cue and cue[1] == at:
-            found = page.language.phrases("times", "hours").match(page.words, end)
-            bare = page.language.setting("times", "bare", default=False)
-            return found or (("", end) if bare else None)
-    return None
+    cues = (before.match(page.words, at - back) for back in (1, 2) if at >= back)
+    return any(cue and cue[1] == at for cue in cues)
 
 
 def _read_around(page: Page, at: int) -> tuple[int, int] | None:
     """Return ``half past three`` and the like; the patterns are data of the language."""
+    cued = _is_cued(page, at)
     for pattern in page.language.setting("times", "around", ()):
+        if pattern.get("cue") and not cued:
+            continue
         found = _match(page, at, pattern)
         if found:
             return found
@@ -151,7 +160,7 @@ def _small(page: Page, at: int, most: int) -> tuple[int, int] | None:
     """Return a whole number up to ``most``, in figures or words."""
     if at >= len(page.words):
         return None
-    number = read_number(page.words, at, page.language)
+    number = read_whole(page.words, at, page.language)
     if number is None or number.value != int(number.value) or not 0 <= number.value <= most:
         return None
     if number.digits and len(page.words[at].text) > 2:

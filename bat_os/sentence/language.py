@@ -20,14 +20,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 DEFAULT: Final = "en"  # where nothing decides
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _SPECIAL: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "\u2019": "'", "ø": "o"})
 _PHRASE: Final = re.compile(
-    r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_])|'s\b|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*|\{\w+\}|\S"
+    r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_]|\Z)|'s\b|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*|\{\w+\}|\S"
 )
+_PLACE: Final = re.compile(r"\{\w+\}")
+_HYPHEN: Final = re.compile(r"(?<=\w)-(?=\w)")
 _HYPHENS: Final = ("-", "\u2010", "\u2011")
 
 
@@ -64,7 +66,7 @@ class Phrases:
         self._meanings = meanings
         self._by_first: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
         for phrase, meaning in meanings.items():
-            parts = tuple(_PHRASE.findall(fold(phrase)))
+            parts = tuple(_PHRASE.findall(_HYPHEN.sub(" ", fold(phrase))))
             self._by_first.setdefault(parts[0], []).append((parts, meaning))
         for each in self._by_first.values():
             each.sort(key=lambda pair: -len(pair[0]))
@@ -141,6 +143,15 @@ class Language:
                 meanings[name] = entry
         return Phrases(meanings)
 
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """All words of the tables: units, months, numbers in words and the rest."""
+        found = set(self.common)
+        for table in self._tables:
+            if table not in ("language", "places"):
+                found.update(_words_in(self._tables[table]))
+        return frozenset(found)
+
     @cache  # noqa: B019 - as above
     def parts(self, pattern: str) -> tuple[str, ...]:
         """Return the words and places of a pattern such as ``half past {hour}``."""
@@ -174,15 +185,32 @@ def find_language(text: str, hint: str = "") -> str:
     """Return the code of the language of ``text``; ``hint`` where its words do not decide."""
     low = text.lower()
     words = [fold(word) for word in _WORD.findall(low)]
-    best, most = hint if hint in languages() else DEFAULT, 0
-    order = [best, *(code for code in languages() if code != best)]
-    for code in order:
-        language = speak(code)
-        score = 2 * sum(word in language.common for word in words)
-        score += 3 * sum(letter in low for letter in language.letters)
-        if score > most:
-            best, most = code, score
-    return best
+    first = hint if hint in languages() else DEFAULT
+    scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first
+    scores[first] += bool(hint)
+    for word in words:
+        known = [code for code in scores if word in speak(code).vocabulary]
+        for code in known:
+            scores[code] += (2 if word in speak(code).common else 1) / len(known)
+    for code in scores:
+        scores[code] += 2 * sum(letter in low for letter in speak(code).letters)
+    return max(scores, key=lambda code: scores[code])
+
+
+def _words_in(entry: Any) -> Iterator[str]:
+    """Yield all words in a table, of keys and values."""
+    if isinstance(entry, str):
+        yield from _WORD.findall(fold(_PLACE.sub("", entry)))
+    elif isinstance(entry, dict):
+        for key, value in entry.items():
+            # Keys are words of the language only where they lead to a number, a sign or a name.
+            if not isinstance(value, (list, dict)):
+                yield from _words_in(key)
+            if not isinstance(value, str):
+                yield from _words_in(value)
+    elif isinstance(entry, list):
+        for each in entry:
+            yield from _words_in(each["say"] if isinstance(each, dict) else each)
 
 
 def split(text: str, digits: re.Pattern[str], spans: Iterable[tuple[int, int]] = ()) -> list[Word]:

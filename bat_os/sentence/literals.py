@@ -31,6 +31,7 @@ _ADDRESS: Final = re.compile(
     r"|\([0-9]{3}\) ?[0-9]{3}-[0-9]{4}(?![\w-]))"
 )
 _END_MARKS: Final = ".,;:!?)"
+_INNER: Final = " \u00a0\u202f"  # blanks that French puts inside of the marks
 _FENCE: Final = "```"
 
 
@@ -58,7 +59,12 @@ def _quoted(text: str, limit: int) -> Iterator[Literal]:
         elif char in QUOTES and char not in unclosed and _opens(text, at):
             end = _closing(text, at)
             if end > 0:
-                literal = "text", text[at + 1 : end].strip("\u00a0\u202f"), at, end + 1
+                literal = (
+                    "text",
+                    text[at + 1 : end].strip(_INNER if char in "\u00ab\u00bb" else ""),
+                    at,
+                    end + 1,
+                )
             else:
                 unclosed.add(char)
         elif char in "[{" and tries:

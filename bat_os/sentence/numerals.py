@@ -52,19 +52,27 @@ def plain(value: Fraction) -> int | float:
     return float(value)
 
 
+def digits_in(language: Language) -> re.Pattern[str]:
+    """Return how a number is written in a language."""
+    return digits_of(language.decimal, blanks=language.setting("language", "blank_groups", False))
+
+
 @cache
-def digits_of(decimal: str) -> re.Pattern[str]:
+def digits_of(decimal: str, *, blanks: bool = False) -> re.Pattern[str]:
     """Return how a number is written where ``decimal`` is the decimal sign.
 
-    A sign that cannot be meant as this language uses it is read as others do: 1.5 in German.
+    A sign that cannot be meant as this language uses it is read as others do: 1.5 in German. With
+    ``blanks`` these may group the digits, where it cannot be a row of numbers: 1 234,5.
     """
     point, comma = (r"\.", ",") if decimal == "." else (",", r"\.")
+    blank_groups = r"|[0-9]{1,3}(?: [0-9]{3})++,[0-9]++|[1-9][0-9]?(?: [0-9]{3})++(?![0-9])"
     foreign = rf"|[0-9]++{comma}(?:[0-9]{{1,2}}|[0-9]{{4,}})(?![0-9]|{comma}[0-9])"
     return re.compile(
         rf"(?:[0-9]{{1,3}}(?:{comma}[0-9]{{3}})++(?![0-9])(?:{point}[0-9]++)?"
         rf"|[0-9]{{1,3}}(?:{point}[0-9]{{3}})++{comma}[0-9]++"
         r"|[0-9]{1,3}(?:[\u00a0\u202f'\u2019][0-9]{3})++(?![0-9])(?:[.,][0-9]++)?"
-        rf"|[0-9]++{point}[0-9]++(?!{point}[0-9])"
+        + (blank_groups if blanks else "")
+        + rf"|[0-9]++{point}[0-9]++(?!{point}[0-9])"
         + (foreign if decimal == "," else "")
         + rf"|[0-9]++|(?<![0-9]){point}[0-9]++)(?:[eE][-+]?[0-9]{{1,3}}(?!\w))?"
     )
@@ -78,7 +86,7 @@ def value_of(text: str, decimal: str) -> Fraction | None:
     """
     if len(text) > MAX_DIGITS:
         return None
-    bare = re.sub("[\u00a0\u202f'\u2019]", "", text)
+    bare = re.sub("[ \u00a0\u202f'\u2019]", "", text)
     first, last = bare.find(","), bare.rfind(",")
     dot = bare.rfind(".")
     grouped = bare.count(".") != 1 or len(bare) - dot - 1 == _GROUP
@@ -138,7 +146,9 @@ def _read_digits(words: Sequence[Word], at: int, language: Language) -> Number |
         factor = language.setting("numbers", "suffixes", {}).get(words[end].low)
         if factor:
             return Number(value * factor, end + 1, digits=True)
-    mixed = _mixed(words, end, language) if value == int(value) else None
+    half = read_half(words, end, language)
+    mixed = (Fraction(1, 2), half) if half else None
+    mixed = mixed or _mixed(words, end, language) if value == int(value) else None
     if mixed is not None:
         return _scaled(Number(value + mixed[0], mixed[1], digits=True), words, language)
     return _scaled(Number(value, end, digits=True), words, language)
@@ -173,9 +183,6 @@ def _mixed(words: Sequence[Word], at: int, language: Language) -> tuple[Fraction
 def _mixed_in_words(
     words: Sequence[Word], at: int, language: Language
 ) -> tuple[Fraction, int] | None:
-    half = language.phrases("numbers", "half").match(words, at)
-    if half:
-        return Fraction(1, 2), half[1]
     joiner = language.phrases("numbers", "joiners").match(words, at)
     if joiner and joiner[1] < len(words):
         found = _part(words, joiner[1], language)
@@ -199,7 +206,7 @@ def _part(words: Sequence[Word], at: int, language: Language) -> Number | None:
         else:
             return None
         alone = language.fractions.match(words, end)
-    elif words[at].low not in language.phrases("numbers", "alone"):
+    elif language.phrases("numbers", "alone").match(words, at) is None:
         return None
     if alone is None:
         return None
@@ -223,16 +230,31 @@ def _read_words(words: Sequence[Word], at: int, language: Language) -> Number | 
         return None
     if found.end == at + 1 and words[at].low in language.phrases("numbers", "single"):
         found = Number(found.value, found.end, single=True)
+    return _with_part(found, words, language)
+
+
+def _with_part(found: Number, words: Sequence[Word], language: Language) -> Number:
+    """Return ``two and a half`` for ``two``; of a scale, the half is half of it."""
     part = _mixed(words, found.end, language)
+    if (half := read_half(words, found.end, language)) is not None:
+        step = next((s for s in (10**9, 10**6, 1000) if found.value % s == 0 < found.value), 1)
+        part = Fraction(step, 2), half
     if part is None:
         return found
     return _scaled(Number(found.value + part[0], part[1]), words, language)
 
 
+def read_half(words: Sequence[Word], at: int, language: Language) -> int | None:
+    """Return the index behind "and a half"."""
+    match = language.phrases("numbers", "half").match(words, at)
+    return match[1] if match else None
+
+
 def _of_scale(part: Number, words: Sequence[Word], language: Language) -> Number:
     """Return ``half a million`` for ``half``, if that follows."""
-    article = language.phrases("numbers", "articles").match(words, part.end)
-    behind = article[1] if article else part.end
+    joined = language.phrases("numbers", "of").match(words, part.end)
+    joined = joined or language.phrases("numbers", "articles").match(words, part.end)
+    behind = joined[1] if joined else part.end
     if not _is_scale(words, behind, language):
         return part
     return _scaled(Number(part.value, behind), words, language)
@@ -242,10 +264,19 @@ def _after_article(words: Sequence[Word], at: int, language: Language) -> Number
     """Return ``a hundred``, ``one and a half``, or the article as a one."""
     if _is_scale(words, at + 1, language):
         return _chunks(words, at + 1, language)
-    part = _mixed(words, at + 1, language)
+    half = read_half(words, at + 1, language)
+    part = (Fraction(1, 2), half) if half else _mixed(words, at + 1, language)
     if part is not None:
         return _scaled(Number(1 + part[0], part[1]), words, language)
     return Number(Fraction(1), at + 1, single=True)
+
+
+def read_whole(words: Sequence[Word], at: int, language: Language) -> Number | None:
+    """Return a whole number of one word, or of several, without any part behind it."""
+    if words[at].kind == "digits":
+        value = value_of(words[at].text, language.decimal)
+        return Number(value, at + 1, digits=True) if value is not None else None
+    return _chunks(words, at, language) if words[at].kind == "word" else None
 
 
 def _is_scale(words: Sequence[Word], at: int, language: Language) -> bool:
@@ -331,7 +362,9 @@ class _Sum:
             return False
         if self._joins == "hundreds" and not (self.value >= 100 and self._group % 100 == 0):
             return False
-        if self._joins != "hundreds" and not (value < 20 and self._group % 10 == 0 < self._group):
+        if self._joins != "hundreds" and not (
+            value < 20 and self._group % 10 == 0 and self._group % 100 >= 20
+        ):
             return False
         return self.add(value)
 

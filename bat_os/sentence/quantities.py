@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.method.text import words as word_set
 from bat_os.natives.table import names
 from bat_os.sentence.language import Phrases, fold
-from bat_os.sentence.numerals import MINUS, Number, plain, read_number
+from bat_os.sentence.numerals import MINUS, Number, plain, read_half, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,13 +139,16 @@ def _money(page: Page, value: Any, currency: str, at: int, end: int) -> Value:
 def read_quantity(page: Page, at: int) -> Found | None:
     """Return a number and its unit; of several (5 feet 10), the sum in the smallest."""
     number = read_number(page.words, at, page.language)
-    if number is None:
+    if number is None or (number.single and page.follows_value(at)):
         return None
     unit = read_unit(page, number.end, after=number)
     if unit is None:
         return None
     name, end = unit
     value = Fraction(number.value)
+    half = read_half(page.words, end, page.language)
+    if half is not None:
+        value, end = value + Fraction(1, 2), half
     while (more := _smaller(page, end, name)) is not None:
         value, name, end = value * more[0] + more[1], more[2], more[3]
     first = page.value("number", plain(value), at, number.end)
@@ -204,7 +207,8 @@ def _one_unit(
     name, end = match
     if end == at + 1:
         name = names("symbols").get(word.text) or name
-        letter = len(word.text) == 1 and not bare and not (after and after.digits)
+        divided = end < len(words) and words[end].text == _PER and words[end].tight
+        letter = len(word.text) == 1 and not (bare or divided or (after and after.digits))
         if letter or (_is_preposition(page, at, word) and not word.tight):
             return None
     return _powered(words, name, end)

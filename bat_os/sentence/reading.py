@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence import arithmetic, clock, dates, quantities
-from bat_os.sentence.language import find_language, speak, split
+from bat_os.sentence.language import DEFAULT, find_language, speak, split
 from bat_os.sentence.literals import find_literals, find_rest, split_items
-from bat_os.sentence.numerals import digits_of, plain, read_number
+from bat_os.sentence.numerals import digits_in, plain, read_number
 from bat_os.sentence.series import join_lists
 from bat_os.sentence.values import Page, Value, as_kind
 
@@ -92,9 +92,9 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     fixed = _with_dates(text[:MAX_READ], fixed, language, now)
     limit = max([min(len(text), MAX_READ), *(value.end for value in fixed)])
     spans = [(value.start, value.end) for value in fixed]
-    words = split(text[:limit], digits_of(language.decimal), spans)
+    words = split(text[:limit], digits_in(language), spans)
     past = any(word.low in language.phrases("dates", "past") for word in words)
-    page = Page(text, words, language, now, past)
+    page = Page(text, words, language, now, past, [])
     rest = find_rest(text, MAX_READ, spans)
     values = _scan(page, {value.start: value for value in fixed})
     return _with_rest(page, join_lists(page, values), rest)
@@ -138,7 +138,8 @@ def _read_name(page: Page, at: int) -> tuple[list[Value], int] | None:
     """Return a place that is known, or words with a capital inside of the sentence."""
     words, language = page.words, page.language
     place = language.phrases("places").match(words, at)
-    if place and place[1] > at:
+    place = place or speak(DEFAULT).phrases("places").match(words, at)
+    if place and (words[at].text[0].isupper() or _is_after_place_cue(page, at)):
         return [page.value("name", place[0], at, place[1])], place[1]
     end = at
     while (
@@ -151,6 +152,12 @@ def _read_name(page: Page, at: int) -> tuple[list[Value], int] | None:
         return None
     first = words[at]
     return [page.value("name", page.text[first.start : words[end - 1].end], at, end)], end
+
+
+def _is_after_place_cue(page: Page, at: int) -> bool:
+    """Return whether a place in lower case is meant: "in turkey", not "roast turkey"."""
+    cues = page.language.phrases("names", "before")
+    return at > 0 and page.words[at - 1].low in cues
 
 
 def _is_capitalised(page: Page, at: int) -> bool:
@@ -166,9 +173,9 @@ def _is_capitalised(page: Page, at: int) -> bool:
 _READERS: Final[tuple[Callable[[Page, int], tuple[list[Value], int] | None], ...]] = (
     dates.read_date,
     clock.read_time,
-    arithmetic.read_expression,
-    quantities.read_money,
     quantities.read_percent,
+    quantities.read_money,
+    arithmetic.read_expression,
     quantities.read_quantity,
     _read_plain,
     _read_name,
@@ -177,7 +184,7 @@ _READERS: Final[tuple[Callable[[Page, int], tuple[list[Value], int] | None], ...
 
 def _scan(page: Page, fixed: dict[int, Value]) -> list[Value]:
     """Return the values from left to right, at each place the longest."""
-    values: list[Value] = []
+    values = page.found
     at = 0
     while at < len(page.words):
         word = page.words[at]
@@ -231,7 +238,7 @@ def _covers(page: Page, values: Sequence[Value], start: int) -> bool:
 
 
 def _item(page: Page, item: str) -> Any:
-    words = split(item, digits_of(page.language.decimal))
+    words = split(item, digits_in(page.language))
     number = read_number(words, 0, page.language) if words else None
     if number is not None and number.end == len(words) and not number.single:
         return plain(number.value)

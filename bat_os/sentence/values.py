@@ -35,11 +35,16 @@ class Page:
     language: Language
     now: dt.datetime
     past: bool  # the sentence looks back: "since 3 May"
+    found: list[Value]  # so far, from left to right
 
     def value(self, kind: str, value: Any, first: int, end: int) -> Value:
         """Return a value from the word ``first`` up to ``end``, which is behind the last one."""
         start, stop = self.words[first].start, self.words[end - 1].end
         return Value(kind, value, start, stop, self.text[start:stop])
+
+    def follows_value(self, at: int) -> bool:
+        """Return whether the word at ``at`` comes right behind a value: "$5 a month"."""
+        return bool(at and self.found) and self.found[-1].end == self.words[at - 1].end
 
 
 _YEAR: Final = re.compile(r"\b[12][0-9]{3}\b")
