@@ -48,6 +48,7 @@ WITHDRAWN: Final = object()
 _NOT_LEARNED: Final = frozenset(
     ("SANDBOX_FAILED", "AUDIT_REJECTED", "EXAMPLE_WANTED", "MODEL_UNAVAILABLE", "NOT_UNDERSTOOD")
 )
+_ALIKE: Final = 0.75  # all names of objects end in _obj, which makes any two a little alike
 _HEAD: Final = re.compile(r"def \w+\(self(?:, *)?([^)]*)\)")
 
 
@@ -195,7 +196,7 @@ async def _guess_name(kernel: KernelClient, target: str, selector: str) -> str:
     objects = (await kernel.request("list", timeout=PATIENCE))["objects"]
     known = [str(obj["name"]) for obj in objects]
     if target not in known:
-        near = difflib.get_close_matches(target, known, n=1)
+        near = difflib.get_close_matches(target, known, n=1, cutoff=_ALIKE)
         return f"did you mean {near[0]!r}?" if near else ""
     facts = await kernel.request("inspect", timeout=PATIENCE, target=target)
     return _nearest(selector, [*facts["methods"], *facts["inherited"]])

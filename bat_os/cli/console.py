@@ -6,8 +6,7 @@ that only a terminal needs are imported in the functions that use them.
 
 from __future__ import annotations
 
-import json
-import math
+import re
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,8 @@ from rich.text import Text
 
 from bat_os.cli.terminal import unguarded
 from bat_os.core.printable import show_control
+from bat_os.core.readable import align, heads_of
+from bat_os.core.readable import to_json as to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,10 +39,11 @@ _HINTS: Final = {
     "STORAGE_FULL": "free some disk space and ask again",
 }
 WIDE: Final = 76  # characters of a list or map that still read well on one line
-MOST_HEADS: Final = 6
 _EVENT: Final = 37  # characters of a state's line before its detail
 _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
 _LEAST: Final = 20
+_COMMAND: Final = "batos "
+_ADVICE: Final = re.compile(r"\bbatos ([a-z-]+)")
 GAP: Final = 2  # between two columns
 LEAST_WIDTH: Final = 16  # characters that the widest column should have
 
@@ -94,8 +96,14 @@ class Screen:
         plain: Write without colours and styles.
     """
 
-    def __init__(self, *, as_json: bool = False, plain: bool = False, quiet: bool = False) -> None:
-        """Write without any colour or style when ``plain``."""
+    def __init__(
+        self, *, as_json: bool = False, plain: bool = False, quiet: bool = False, name: str = ""
+    ) -> None:
+        """Write without any colour or style when ``plain``.
+
+        ``name`` is what a person types before a verb, as ``./run.sh `` or ``/``: advice has it.
+        """
+        self._name = name
         self.notes = Canvas(stderr=True, plain=plain)
         self._out = Canvas(plain=plain)
         # A terminal gets its lines broken between words, a pipe gets them whole.
@@ -155,7 +163,18 @@ class Screen:
     def note(self, text: str, style: str = "dim") -> None:
         """Write a line to standard error."""
         if not self.quiet:
-            self.notes.print(show_control(text), style=style)
+            self.notes.print(show_control(self._spell(text)), style=style)
+
+    def _spell(self, text: str) -> str:
+        """Return a text with the commands in it as they can be typed here."""
+        if not self._name or _COMMAND not in text:
+            return text
+        from bat_os.core.verbs import COMMANDS  # an answer seldom needs them
+
+        def write(found: re.Match[str]) -> str:
+            return f"{self._name}{found[1]}" if found[1] in COMMANDS else found[0]
+
+        return _ADVICE.sub(write, text)
 
     def event(self, kind: str, body: Mapping[str, Any], seconds: float) -> None:
         """Write one state of the cognitive cycle."""
@@ -196,11 +215,12 @@ class Screen:
         known = "; " in message or "kind" in details
         known = known or (code == "NOT_FOUND" and "target" not in details)  # not of an object
         hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
-        self.notes.print(Text.assemble((code, "red"), f" {show_control(message)}", (hint, "dim")))
+        said = show_control(self._spell(message))
+        self.notes.print(Text.assemble((code, "red"), f" {said}", (self._spell(hint), "dim")))
 
     def _value(self, value: Any) -> None:
         """Write an answer: in a pipe on one line, on a terminal in its most readable form."""
-        if sys.stdout.isatty() and (heads := _heads(value)):
+        if sys.stdout.isatty() and (heads := heads_of(value)):
             self.table([[render(row[head]) for head in heads] for row in value], heads)
         elif sys.stdout.isatty() and isinstance(value, dict | list) and len(render(value)) > WIDE:
             self.data(value)
@@ -251,20 +271,7 @@ def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
     """Return rows as lines of aligned columns, under ``heads``; [] without rows."""
     if not rows:
         return []
-    texts = [[str(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[place]) for row in texts) for place in range(len(heads))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in texts
-    ]
-
-
-def _heads(value: Any) -> tuple[str, ...]:
-    """Return the heads of a table, if ``value`` is a list of maps with the same keys."""
-    if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
-        return ()
-    heads = tuple(map(str, value[0]))
-    return heads if len(heads) <= MOST_HEADS and all(tuple(row) == heads for row in value) else ()
+    return align([[str(cell) for cell in row] for row in (heads, *rows)])
 
 
 def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
@@ -287,25 +294,6 @@ def render(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     return to_json(value)
-
-
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return a kernel's answer as strict JSON; bytes as hexadecimal digits.
-
-    >>> to_json({"a": b"ab", "b": [float("inf"), "é"]})
-    '{"a": "6162", "b": ["inf", "é"]}'
-    """
-    return json.dumps(_for_json(value), ensure_ascii=False, indent=indent, allow_nan=False)
-
-
-def _for_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _for_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_for_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def as_call(body: Mapping[str, Any]) -> str:
@@ -335,7 +323,9 @@ def _detail(body: Mapping[str, Any]) -> str:
         return str(body.get("does", ""))
     describe: dict[str, Callable[[Any], str]] = {
         "queries": lambda queries: "searches for: " + "; ".join(queries),
-        "passages": lambda found: f"found {len(found)} passages; writes candidates",
+        "passages": lambda found: (
+            f"found {len(found)} passage{'s' * (len(found) != 1)}; writes candidates"
+        ),
         "reason": str,
         "candidates": lambda count: f"checks and tests {count} candidates",
         "goal": str,

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
@@ -35,6 +36,18 @@ def prefer_sockets() -> None:
     """On Windows, use the event loop that can wait for ZeroMQ's sockets; the default cannot."""
     if sys.platform == "win32":
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+
+
+def find_name() -> str:
+    """Return what a person types before a verb here, so that advice can be pasted."""
+    if which("batos"):
+        return "batos"
+    script = ROOT / ("puter.bat" if sys.platform == "win32" else "run.sh")
+    if not script.is_file():
+        return "batos"
+    if Path.cwd() == ROOT:
+        return script.name if sys.platform == "win32" else f"./{script.name}"
+    return f'"{script}"' if " " in str(script) else str(script)
 
 
 def find_home(named: str | Path | None) -> Home:

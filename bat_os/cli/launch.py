@@ -14,10 +14,13 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import bat_os
 from bat_os.core.verbs import COMMANDS as VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bat_os.core.fields import Field
 
 COMMANDS: Final = ("start", "status", "stop", "test")
 WITH_WORDS: Final = frozenset(
@@ -39,7 +42,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} VERB ...                what batos VERB does: list, doctor, inspect OBJECT ...
   {me} setup                   say what is installed; --all installs the rest
   {me} test [options]          run all checks; the options go to pytest
-  {me} --help                  this text
+  {me} --help                  this text; --version says which version this is
 
 A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5".
 docs/cli.md lists the verbs, {me} VERB --help tells of one. Nothing is set up for them,
@@ -52,6 +55,25 @@ Python to use (3.11 or newer).
 """
 _BEFORE_VERBS: Final = ("--json", "--quiet", "-q")
 _NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant to be "talks"
+
+
+def describe_verb(name: str, me: str) -> str:
+    """Return the help of a verb from the table alone, for a machine with nothing installed yet."""
+    verb = next(one for one in VERBS.values() if name in (one.name, *one.hidden))
+    fields = [field for field in verb.fields if field.word]
+    lines = [f"{me} {verb.name}: {verb.help}", ""]
+    lines += [f"  {_show_word(field):<24} {field.help}".rstrip() for field in fields]
+    lines += ["", "Examples:", *(f"  {me} {verb.name} {words}".rstrip() for words in verb.examples)]
+    return "\n".join(lines) + f"\n\n{me} start sets up what it needs.\n"
+
+
+def _show_word(field: Field) -> str:
+    """Return how a field is written: ``OBJECT``, ``[SELECTOR]``, ``--limit N``."""
+    if "-" in field.word[:1]:
+        value = "" if field.kind == "flag" else f" {field.shown or field.dest.upper()}"
+        return field.word.split()[-1] + value
+    shown = field.shown or field.word.rstrip("?*+").upper()
+    return f"[{shown}]" if field.word[-1] in "?*" else shown
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +96,7 @@ def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
         description="Talk to BAT OS: one sentence, or without one a conversation.",
         epilog="Exit status: 0 result, 1 error, 2 usage, 3 no daemon, 130 interrupted.",
     )
+    parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
     parser.add_argument("sentence", nargs="*", help="what you want, in words")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_reading(parser)

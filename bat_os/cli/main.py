@@ -124,13 +124,11 @@ def _start(arguments: Sequence[str]) -> int:
 
 
 def _means_the_kernel(arguments: Sequence[str]) -> bool:
-    """Return True for ``serve``, and without any verb."""
+    """Return True for ``serve``, also behind its options."""
     words = list(arguments)
     while words and words[0].startswith("-"):
-        if words[0] in ("-h", "--help"):
-            return False
         del words[: 2 if words[0] in ("--home", "--tcp-port", "--profile") else 1]
-    return not words or words[0] == "serve"
+    return words[:1] == ["serve"]
 
 
 def serve(home: Home, settings: Settings, *, supervised: bool) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bat_os.cli.show.command import Ask
 
 _CHOICE: Final = re.compile(r"argument (.+?): invalid choice: '([^']*)'")
+ALIKE: Final = 0.66  # below two thirds, a guess is no help
 _FEW: Final = 12
 _NUMBER: Final = re.compile(r"argument (.+?): invalid (?:int|float) value: '([^']*)'")
 _MISSING: Final = "the following arguments are required: "
@@ -48,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         elif wrong := _NUMBER.match(message):
             message = f"{wrong[1]} takes a number, and {wrong[2]!r} is none"
         elif message.startswith(_MISSING):
-            message = f"{message.removeprefix(_MISSING).upper()} is missing"
+            message = f"{self._name_missing(message.removeprefix(_MISSING))} missing"
         advice = "" if "did you mean" in message else f"; {self._advise()}"
         raise ArgumentsError(f"{self.prog}: {message}{advice}")
 
@@ -70,6 +71,12 @@ class Parser(argparse.ArgumentParser):
         meant = guess(given, known)
         return f"no {name.lower()} {given!r}" + (f"; {meant}" if meant else "")
 
+    def _name_missing(self, listed: str) -> str:
+        """Return words as usage lines have them; an option keeps its lower case."""
+        names = listed.split(", ")
+        shown = [name if name.startswith("-") else name.upper() for name in names]
+        return f"{', '.join(shown)} {'is' if len(shown) == 1 else 'are'}"
+
     def _advise(self) -> str:
         if verbs_of(self):
             return f"{self.prog} --help lists them"
@@ -82,7 +89,7 @@ def guess(given: str, known: Sequence[str]) -> str:
     >>> guess("lst", ["list", "learn"]), guess("xyz", ["list", "learn"])
     ("did you mean 'list'?", 'there are: list, learn')
     """
-    near = difflib.get_close_matches(given, known, n=1)
+    near = difflib.get_close_matches(given, known, n=1, cutoff=ALIKE)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"there are: {', '.join(known)}" if len(known) <= _FEW else ""
@@ -100,7 +107,9 @@ def verbs_of(parser: argparse.ArgumentParser) -> dict[str, Parser]:
 def usage(parser: argparse.ArgumentParser, *, options: bool = False) -> str:
     """Return one line: the program, its arguments, and with ``options`` those too."""
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
-    actions = [action for action in shown if options or not action.option_strings]
+    actions = [
+        action for action in shown if options or action.required or not action.option_strings
+    ]
     return " ".join([parser.prog, *(show_action(action) for action in actions)])
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bat_os
 from bat_os.cli import main as kernel
 from bat_os.cli import verbs
-from bat_os.cli.chat import session
+from bat_os.cli.chat import slash
 from bat_os.cli.launch import HELP, make_parser
 from bat_os.cli.parser import show_action, show_value, verbs_of
 from bat_os.core.fields import schema_of
@@ -154,7 +154,7 @@ def _sections() -> Iterator[str]:
     yield _TITLE.format(title="The chat")
     yield from _describe(make_parser())
     yield ""
-    yield from _quote(session.HELP)
+    yield from _quote(slash.HELP)
 
 
 def _quote(text: str) -> Iterator[str]:

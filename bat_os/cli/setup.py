@@ -31,6 +31,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+import bat_os
 from bat_os.cli import launch
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import guard_streams
@@ -370,6 +371,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] in (["-h"], ["--help"]) or arguments == ["help"]:
         print(launch.HELP.format(me=me), end="")
         return 0
+    if arguments == ["--version"]:
+        print(f"BAT OS {bat_os.__version__}")
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return _dispatch(Setup(root), root, arguments, me)
@@ -406,6 +410,8 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
         if not running and (not sound or setup.missing("first")):
             print(f"BAT OS is not running; it is not set up{' completely' if sound else ''}.")
             return 0 if command == "stop" else 3
+        if command == "status":
+            return _become([python, str(root / "batos.py"), command])
         return _become([python, str(root / "min_watchdog_service.py"), command])
     _complete(setup, "tests" if command == "test" else "first", root)
     if command == "test":
@@ -416,6 +422,10 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
 def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
     """Become batos. A verb neither sets up nor starts anything: most only read."""
     if not setup.is_sound() or setup.missing("first"):
+        verb = launch.find_verb(arguments)
+        if {"-h", "--help"} & set(arguments) and verb != "serve":
+            print(launch.describe_verb(verb, me), end="")
+            return 0
         print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
         return 3
     return _become([str(setup.python), str(root / "batos.py"), *arguments])

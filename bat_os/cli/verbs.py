@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import bat_os
 from bat_os.cli import background, upgrade
 from bat_os.cli import parser as completion
 from bat_os.cli.connection import (
@@ -24,7 +25,7 @@ from bat_os.cli.connection import (
     suggest,
 )
 from bat_os.cli.console import Screen, to_json
-from bat_os.cli.environment import as_coded, find_home, require
+from bat_os.cli.environment import as_coded, find_home, find_name, require
 from bat_os.cli.parser import Parser
 from bat_os.cli.show import files, history, knowledge, missions, models, objects, system
 from bat_os.cli.show.command import Ask, Command
@@ -56,8 +57,8 @@ EXIT_STATUSES: Final = {
     "Ctrl-C leaves at once)",
 }
 _EPILOG: Final = """\
-batos VERB --help has the arguments and examples of one verb; batos serve --help is about the
-kernel itself.
+{name} VERB --help has the arguments and examples of one verb; {name} serve --help is about the
+daemon itself.
 
 exit status:
   0 a result   1 an error   2 wrong usage or setting   3 no daemon answers   130 Ctrl-C
@@ -68,10 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one verb."""
     words = sys.argv[1:] if argv is None else list(argv)
     plain = bool(os.environ.get("NO_COLOR"))
-    screen = Screen(as_json="--json" in words, plain=plain)
+    name = find_name()
+    spelt = f"{name} "
+    screen = Screen(as_json="--json" in words, plain=plain, name=spelt)
     try:
-        options = make_parser().read(words)
-        screen = Screen(as_json=options.json, plain=plain, quiet=options.quiet)
+        options = make_parser(name).read(words or ["--help"])
+        screen = Screen(as_json=options.json, plain=plain, quiet=options.quiet, name=spelt)
         return _carry_out(options, screen)
     except BatError as error:
         return refuse(screen, error)
@@ -123,14 +126,15 @@ async def run(home: Path, options: argparse.Namespace, screen: Screen) -> Mappin
             raise RemoteError(error.body | {"message": f"{error}; {guess}"}) from error
 
 
-def make_parser() -> Parser:
-    """Return the parser of all verbs."""
+def make_parser(name: str = "batos") -> Parser:
+    """Return the parser of all verbs; ``name`` is what a person types before one."""
     parser = Parser(
-        prog="batos",
-        description="Say VERB to the kernel that serves this home; serve runs that kernel.",
-        epilog=_EPILOG,
+        prog=name,
+        description="Send a command to the running BAT OS.",
+        epilog=_EPILOG.format(name=name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
     _add_common(parser, {"home": None, "json": False, "quiet": False})
     common = Parser(add_help=False)
     _add_common(common, dict.fromkeys(("home", "json", "quiet"), argparse.SUPPRESS))
@@ -142,7 +146,7 @@ def make_parser() -> Parser:
                 name,
                 parents=[common],
                 description=f"{verb.help[:1].upper()}{verb.help[1:]}.",
-                epilog=_describe_examples(verb),
+                epilog=_describe_examples(verb, parser.prog),
                 formatter_class=argparse.RawDescriptionHelpFormatter,
                 **shown,
             )
@@ -218,9 +222,9 @@ _TYPES: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def _describe_examples(verb: Verb) -> str:
+def _describe_examples(verb: Verb, prog: str) -> str:
     """Return the examples of a verb as the end of its help."""
-    lines = [f"  batos {verb.name} {words}".rstrip() for words in verb.examples]
+    lines = [f"  {prog} {verb.name} {words}".rstrip() for words in verb.examples]
     return "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
 
 

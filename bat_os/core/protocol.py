@@ -113,7 +113,7 @@ class Request(Record, frozen=True):
             TooLargeError: It packs to more than MAX_BRIEF bytes.
         """
         if not self.target or not self.selector:
-            raise ArgumentsError("a brief needs a target and a selector")
+            raise ArgumentsError("the message is empty; write it as: batos send OBJECT MESSAGE")
         names = ("text", "examples", "fresh", "mode")
         body = {name: self.body[name] for name in names if name in self.body}
         body |= {"examples": tuple(body.get("examples", ()))}

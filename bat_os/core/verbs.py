@@ -134,7 +134,7 @@ _OBJECTS: Final = (
               "similarity:cosine]",
         note="Best first.",
         examples=('"double a number"',), access="past", seconds=60),
-    Verb("approve", "say yes to a method that waits or is provisional, also by an example", (
+    Verb("approve", "approve a waiting or provisional method; an example proves it", (
         replace(_TARGET, help="name or oid; none lists what waits", word="object?"),
         replace(_SELECTOR, word="selector?"),
         _EXAMPLES,
@@ -216,7 +216,7 @@ _HISTORY: Final = (
         Field("wish", "text", "what it should do, if other words are better", "--wish")),
         reply=_RESULT,
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
-    Verb("unlearn", "make a method understood no longer", _METHOD,
+    Verb("unlearn", "remove a learned method (redo brings it back)", _METHOD,
         reply=_MOVED,
         examples=("genesis_obj double",), seconds=MINUTES),
     Verb("redo", "bring back an unlearned method, or go to another version", (

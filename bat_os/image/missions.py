@@ -55,7 +55,7 @@ WHO: Final[dict[State, tuple[str, str]]] = {
     State.SYNTHESIZING: ("TARGET", "the target's persona writes candidates for the method"),
     State.VALIDATING: ("ALFRED", "audits every candidate and tries it in the cell"),
     State.COMPLETE: ("ORCHESTRATOR", "installed the method and answered, in one transaction"),
-    State.FAILED: ("ORCHESTRATOR", "kept the record; the target is as it was"),
+    State.FAILED: ("ORCHESTRATOR", "nothing was changed; the record is kept"),
 }
 
 

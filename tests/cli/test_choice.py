@@ -66,10 +66,11 @@ def chosen(home):
 async def test_in_a_pipe_nothing_is_asked_and_nothing_is_written(home, here):
     ended = await verb(home, "models", "choose", given=b"1\n", **here)
     assert ended.status == 0
-    assert ended.out.splitlines()[0].split()[:2] == ["CHOOSE", "NAME"]
-    assert ended.out.splitlines()[1].startswith("ollama:qwen2.5-coder:7b  qwen2.5-coder:7b")
+    assert ended.out.splitlines()[0].split()[:2] == ["CHOOSE", "WHERE"]
+    assert ended.out.splitlines()[1].startswith("ollama:qwen2.5-coder:7b  ollama here")
     assert ended.out.splitlines()[-1].startswith("tiny")
-    assert "batos models choose NAME" in ended.err
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert "./run.sh models choose NAME" in ended.err
     told = (await verb(home, "models", "choose", "--json", given=b"1\n", **here)).json
     assert told["offers"][0]["key"] == "ollama:qwen2.5-coder:7b"
     assert not home.exists()
@@ -132,6 +133,16 @@ async def test_a_name_chooses_without_a_question(home, here):
     assert (await verb(home, "models", "choose", "server", **here)).status == 0
     assert read_book(home).models["served"].source == f"{here['OLLAMA_HOST']}/v1"
     assert chosen(home) == 'profile = "server"'
+
+
+async def test_the_profile_for_servers_is_refused_where_none_answers(home, here):
+    home.mkdir()
+    own = "[models.served]\nsource = 'http://127.0.0.1:9/v1'\n"
+    (home / "profiles.toml").write_text(own)
+    ended = await verb(home, "models", "choose", "server", **here)
+    assert ended.status == 1
+    assert "no model server answers at http://127.0.0.1:9/v1; start one" in ended.err
+    assert chosen(home) == ""
 
 
 @pytest.mark.parametrize(

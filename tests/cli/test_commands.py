@@ -101,7 +101,7 @@ async def test_cancel_withdraws_a_mission_once(thinking):
             await asking
         assert caught.value.body["code"] == "CANCELLED"
     again = await verb(home, "cancel", brief)
-    assert (again.status, again.out) == (0, "it does not run (any more)\n")
+    assert (again.status, again.out) == (0, "this request has already ended\n")
     none = await verb(home, "cancel", "nothing")
     assert (none.status, "NOT_FOUND" in none.err) == (1, True)
 
@@ -218,7 +218,7 @@ async def test_on_a_terminal_long_work_has_a_bar_and_with_quiet_none(thinking, p
     home = thinking.home.path
     shown = await on_terminal(home, "learn", papers)
     assert re.search(r"[0-3]/3", shown)
-    assert "3.txt: 1 passages" in shown
+    assert "3.txt: 1 passage\r" in shown
     quiet = await on_terminal(home, "learn", papers, "--quiet")
     assert quiet.splitlines() == [f"{number}.txt: known already" for number in (1, 2, 3)]
 

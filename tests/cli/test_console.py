@@ -58,6 +58,15 @@ def test_only_an_object_that_is_not_there_is_looked_for_among_the_objects(capsys
     ]
 
 
+def test_advice_can_be_typed_where_it_stands(capsys):
+    Screen(name="./run.sh ").note("batos list shows them; a batos of metal, batos.toml")
+    Screen(name="/").error({"code": "INVALID_ARGS", "message": "no; batos source A B shows it"})
+    assert capsys.readouterr().err.splitlines() == [
+        "./run.sh list shows them; a batos of metal, batos.toml",
+        "INVALID_ARGS no; /source A B shows it",
+    ]
+
+
 def test_an_error_as_json_is_an_object_with_the_one_key_error(capsys):
     Screen(as_json=True).error({"code": "BUSY", "message": "full"})
     assert json.loads(capsys.readouterr().out) == {"error": {"code": "BUSY", "message": "full"}}

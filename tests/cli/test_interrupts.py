@@ -161,7 +161,7 @@ async def test_a_kernel_that_does_not_hear_of_it_is_told_of(tmp_path):
         ended = await finish(process)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err == (
-        "the daemon is down; the mission may resume when it restarts (batos missions)\n"
+        "the daemon is down; the mission may resume when it restarts (./run.sh missions)\n"
     )
 
 

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from bat_os.cli.launch import ALONE, HELP, WITH_WORDS, find_verb, guess, make_parser
+from bat_os.cli.launch import ALONE, HELP, WITH_WORDS, describe_verb, find_verb, guess, make_parser
 from bat_os.cli.parser import verbs_of
 from bat_os.cli.verbs import make_parser as make_verbs
+from bat_os.core.verbs import COMMANDS
 from tests.kernels import ROOT
 
 LOADED = """
@@ -30,6 +31,17 @@ def test_the_verbs_are_those_of_batos_and_those_alone_take_no_words():
         "health",
         "shutdown",
     } == ALONE
+
+
+def test_before_a_set_up_the_help_of_a_verb_has_its_words_options_and_examples():
+    made = verbs_of(make_verbs())
+    for name, verb in COMMANDS.items():
+        told = describe_verb(name, "./run.sh")
+        assert all(f"  ./run.sh {name} {words}".rstrip() in told for words in verb.examples)
+        for action in made[name]._actions:
+            named = action.option_strings[-1:] or [action.metavar or action.dest]
+            if action.dest not in ("help", "home", "json", "quiet", "at"):
+                assert named[0].lower() in told.lower(), (name, action)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import bat_os
 from tests.cli.clients import ENVIRON
 from tests.kernels import ROOT
 
@@ -122,8 +123,17 @@ async def test_a_home_whose_path_is_too_long_for_a_socket_still_has_one(kernel_p
 def test_help_says_where_the_verbs_are():
     ended = batos("--help")
     assert ended.returncode == 0
-    assert "batos VERB --help" in ended.stdout
+    assert "./run.sh VERB --help" in ended.stdout
     assert ended.stderr == ""
+
+
+def test_without_a_verb_it_prints_the_help_and_serves_nothing(tmp_path):
+    ended = batos(BATOS_HOME=str(tmp_path / "home"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("usage: ./run.sh ")
+    assert not (tmp_path / "home").exists()
+    version = batos("--version")
+    assert (version.returncode, version.stdout) == (0, f"BAT OS {bat_os.__version__}\n")
 
 
 @pytest.mark.parametrize("verb", ["serve", "list"])

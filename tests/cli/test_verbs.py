@@ -54,7 +54,25 @@ async def test_a_source_that_is_not_there_is_told_with_where_to_look(thinking):
     near = await verb(thinking.home.path, "source", "genesis_obj", "sort1")
     assert "; did you mean 'sort_1'?" in near.err
     far = await verb(thinking.home.path, "source", "genesis_obj", "xyz")
-    assert far.err.endswith("method 'xyz' of its own; batos inspect genesis_obj lists them\n")
+    assert far.err.endswith("method 'xyz' of its own; ./run.sh inspect genesis_obj lists them\n")
+
+
+async def test_an_object_is_shown_as_a_page_for_people(home):
+    await verb(home, "send", "genesis_obj", "setSlot", "colour", "red")
+    await verb(home, "send", "genesis_obj", "double", "21")
+    told = await verb(home, "inspect", "genesis_obj")
+    assert told.status == 0
+    assert told.out.startswith("genesis_obj  parents: ")
+    assert "\ncolour  red\n" in told.out
+    assert "\ndouble  provisional  Double." in told.out
+    assert "from traits_obj: clone, getSlot" in told.out
+    assert not set("{}[]") & set(told.out), told.out
+
+
+async def test_a_list_of_json_that_is_not_closed_is_no_word(home):
+    ended = await verb(home, "send", "genesis_obj", "double", '["a b"')
+    assert ended.status == 2
+    assert "begins like JSON, and the ] is missing" in ended.err
 
 
 async def test_a_learned_method_is_shown_found_and_approved(home):
@@ -162,7 +180,7 @@ def test_wrong_usage_is_status_two(arguments, capsys):
     assert main(arguments) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("INVALID_ARGS batos")
+    assert told.err.startswith("INVALID_ARGS ./run.sh")
     assert "--help" in told.err or "did you mean" in told.err
 
 

@@ -173,7 +173,7 @@ async def test_what_was_misread_is_corrected_by_as(home):
         await terminal.until("SANDBOX_FAILED")
         await terminal.say("/as double(21)")
         await terminal.answers("42")
-        await terminal.until("remembered: doppel is double; batos unlearn genesis_obj doppel")
+        await terminal.until("remembered: doppel is double; /unlearn genesis_obj doppel")
         await terminal.say("doppel 4")
         await terminal.until("no model ran")
         await terminal.say("/as no message")

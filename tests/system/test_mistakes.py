@@ -123,7 +123,7 @@ async def test_a_wrong_port_of_a_kernel_elsewhere_is_named(tmp_path):
     assert f"no daemon answers at {address}; is it running" in line
     status, line, code = await refuse(tmp_path, "list", BATOS_CONNECT=address)
     assert (status, code) == (2, "INVALID_ARGS")
-    assert "needs a key: run `batos keys make NAME`" in line
+    assert "needs a key: run `./run.sh keys make NAME`" in line
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_without_a_model_it_says_which_is_missing_and_how_to_get_one(tmp_p
         assert line.startswith(
             "MODEL_UNAVAILABLE the image has no model SmolLM2-135M-Instruct-Q4_1; "
         )
-        assert line.endswith("batos models fit shows which profile fits (BATOS_PROFILE=NAME)")
+        assert line.endswith("./run.sh models fit shows which profile fits (BATOS_PROFILE=NAME)")
         again = await verb(kernel.home.path, "send", "genesis_obj", "double", "3", "--json")
         assert (again.status, again.json["error"]["code"]) == (1, "MODEL_UNAVAILABLE")
 
@@ -316,12 +316,15 @@ async def test_a_message_with_too_few_or_many_arguments_is_shown_as_it_is_writte
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("send genesis_obj", "batos send: SELECTOR is missing; write it as: batos send OBJECT"),
-        ("inspect", "batos inspect: OBJECT is missing; write it as: batos inspect OBJECT ("),
-        ("inspect a b", "batos inspect: 'b' is one argument too many; write it as"),
+        (
+            "send genesis_obj",
+            "./run.sh send: SELECTOR is missing; write it as: ./run.sh send OBJECT",
+        ),
+        ("inspect", "./run.sh inspect: OBJECT is missing; write it as: ./run.sh inspect OBJECT ("),
+        ("inspect a b", "./run.sh inspect: 'b' is one argument too many; write it as"),
         ("inspekt a", "batos: no verb 'inspekt'; did you mean 'inspect'?"),
         ("teach a b --exampel x", "there is no option --exampel; did you mean --example?"),
-        ("models ad", "batos models: no action 'ad'; did you mean 'add'?"),
+        ("models ad", "./run.sh models: no action 'ad'; did you mean 'add'?"),
         ("search bats --limit few", "takes a number, and 'few' is none"),
     ],
 )

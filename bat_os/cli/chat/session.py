@@ -13,29 +13,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import difflib
 import secrets
-import shlex
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from bat_os.cli import verbs
-from bat_os.cli.chat.editor import ChatCompleter, Editor, LiveNames, Slash
+from bat_os.cli.chat.editor import ChatCompleter, Editor, LiveNames
 from bat_os.cli.chat.once import IN_CHAT, as_fields, correct, make_translator, remember
+from bat_os.cli.chat.slash import SlashVerbs
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.console import Screen, as_call
-from bat_os.cli.parser import verbs_of
 from bat_os.cli.show.choice import ask_once
 from bat_os.cli.show.command import Ask
-from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.sentence.translate import translate
 from bat_os.supervisor.home import Home, is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
     from bat_os.cli.chat.once import Translator, Understood
@@ -45,42 +41,6 @@ if TYPE_CHECKING:
 WELCOME: Final = "BAT OS. Say what you want; /help helps, Ctrl-D leaves."
 LEAVING: Final = ("/quit", "/exit")
 _SWITCH: Final = {"on": True, "off": False}
-# What the chat itself does, beside the verbs; /1 and /2 have no name.
-OWN: Final[Mapping[str, Slash]] = {
-    "help": Slash("what can be said; /help VERB explains one verb", places=("verb",)),
-    "as": Slash("the last sentence again, read as selector(values)"),
-    "fresh": Slash("learn a sentence anew, even if a known skill would serve"),
-    "tokens": Slash(
-        "show what models write, while they write it: on or off",
-        places=("",),
-        choices=(("on", "off"),),
-    ),
-    "quit": Slash("leave (Ctrl-D, too)"),
-}
-# Their last argument is a sentence: an apostrophe in it is not a quote.
-_OTHER_NAMES: Final = frozenset(name for verb in VERBS.values() for name in verb.hidden)
-_IN_WORDS: Final = frozenset(
-    verb.name for verb in VERBS.values() for field in verb.fields if field.kind == "words"
-)
-_HIDDEN: Final = frozenset({"--help", "--home", "--json", "--quiet"})
-HELP: Final = """\
-Say what you want, and the image answers; it learns what it cannot do yet.
-
-  create a method to report the current system time
-  calculate the factorial of 5
-  greet 'Ann', e.g. 'Bob' gives 'Hello, Bob!'
-  genesis_obj.calculate_factorial(6)          a message as it is
-
-/1 /2  choose a known skill, or the right answer, when the image asks
-/as selector(values)  the last sentence again, read as this; its words are remembered
-/fresh SENTENCE  learn it anew, even if a known skill would serve
-/tokens on  show what models write, while they write it
-/VERB WORDS  as batos VERB WORDS: /list, /source OBJECT SELECTOR, /why ...; /help VERB explains it
-
-Enter sends; while a bracket or quote is open it starts a new line, as Alt-Enter (or Esc, Enter)
-always does. Tab completes, the arrows find earlier lines, Ctrl-R searches them.
-Ctrl-C cancels what runs, Ctrl-D or /quit leaves.
-"""
 
 
 async def converse(home: Path, screen: Screen) -> int:
@@ -176,8 +136,7 @@ class Conversation:
         if rest:
             self._screen.answer(self._slashes.explain(rest).rstrip("\n"))
             return
-        self._screen.note(HELP, style="")
-        self._screen.note(f"Verbs: {' '.join(f'/{name}' for name in self._slashes.table())}", "")
+        self._screen.note(self._slashes.overview(), style="")
 
     async def _correct(self, rest: str) -> None:
         if not rest:
@@ -303,79 +262,3 @@ def _toolbar(talk: Conversation, names: LiveNames) -> str:
         there = "no daemon answers"
     tokens = "; tokens on" if talk.tokens else ""
     return f" {there}{tokens}.  Enter sends, Alt-Enter: next line, Tab completes, /help"
-
-
-class SlashVerbs:
-    """The verbs of the command line, on one home directory."""
-
-    def __init__(self, home: Path, screen: Screen) -> None:
-        self._home = home
-        self._screen = screen
-        self._parser = verbs.make_parser()
-        self._parsers = verbs_of(self._parser)
-        for name, parser in self._parsers.items():
-            parser.prog = f"/{name}"
-
-    def table(self) -> dict[str, Slash]:
-        """Return everything that can follow a slash, for completion and help."""
-        table = {name: _describe(self._parsers[name]) for name in sorted(self._parsers)}
-        return {**table, **OWN}
-
-    async def run(self, line: str) -> None:
-        """Carry out ``VERB words``, and show the result as ``batos`` does.
-
-        Raises:
-            BatError: There is no such verb, its words are wrong, or it fails.
-        """
-        name = line.partition(" ")[0]
-        if name not in self._parsers and name not in _OTHER_NAMES:
-            raise ArgumentsError(_unknown(name, self.table()))
-        try:
-            words = shlex.split(line)
-        except ValueError as error:
-            if name not in _IN_WORDS:
-                advice = "close the quote, or remove it"
-                raise ArgumentsError(f"{error} in {line[:60]!r}; {advice}") from None
-            words = line.split()
-        if "-" in words:
-            raise ArgumentsError("- means standard input, which is the chat itself; name a file")
-        try:
-            options = self._parser.read(words)
-        except SystemExit:  # --help has been printed
-            return
-        home = options.home.absolute() if options.home else self._home
-        screen = Screen(as_json=options.json, plain=self._screen.plain, quiet=options.quiet)
-        verbs.show(await verbs.run(home, options, screen), options, screen)
-
-    def explain(self, name: str) -> str:
-        """Return the help of one verb.
-
-        Raises:
-            ArgumentsError: There is no such verb.
-        """
-        name = name.removeprefix("/")
-        if name in self._parsers:
-            return self._parsers[name].format_help()
-        if name in OWN:
-            return f"/{name}: {OWN[name].help}"
-        raise ArgumentsError(_unknown(name, self.table()))
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"unknown verb /{name}; " + (f"did you mean /{near[0]}?" if near else "/help lists them")
-
-
-def _describe(parser: argparse.ArgumentParser) -> Slash:
-    """Return a verb's options and the kinds of its words; argparse keeps them privately."""
-    options: list[str] = []
-    places: list[str] = []
-    choices: list[tuple[str, ...]] = []
-    for action in parser._actions:
-        if action.option_strings:
-            options += [name for name in action.option_strings if name.startswith("--")]
-        else:
-            places.append(action.dest)
-            choices.append(tuple(map(str, action.choices or ())))
-    shown = tuple(name for name in options if name not in _HIDDEN)
-    return Slash(parser.description or "", shown, tuple(places), tuple(choices))

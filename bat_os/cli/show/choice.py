@@ -17,6 +17,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from bat_os.cli.connection import WITHDRAWN, may_come
 from bat_os.cli.environment import draft_setting, load
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from bat_os.models.profiles import ProfileBook
 
 PATIENCE: Final = 10.0  # seconds for the kernel to end what it reads or fetches
+SERVER_PATIENCE: Final = 3.0  # seconds for a model server to take a connection
 LONGEST: Final = 86_400.0  # seconds for a download; Ctrl-C ends it earlier
 RESTART: Final = 300.0  # seconds for a kernel to be ready again
 LOOK: Final = 0.1
@@ -127,8 +129,8 @@ async def ask_once(ask: Ask) -> None:
 def show(body: Mapping[str, Any], screen: Screen) -> None:
     """Write what a choice came to, or what there is to choose."""
     if "offers" in body:
-        rows = [(offer.pop("key"), *offers.as_row(offer)) for offer in map(dict, body["offers"])]
-        screen.table(rows, ("CHOOSE", *offers.HEADS))
+        rows = [(_name_choice(offer), *offers.as_row(offer)[1:]) for offer in body["offers"]]
+        screen.table(rows, ("CHOOSE", *offers.HEADS[1:]))
         screen.note("batos models choose NAME chooses one: a word of the first column")
     elif not body["chosen"]:
         screen.note(LATER)
@@ -138,6 +140,12 @@ def show(body: Mapping[str, Any], screen: Screen) -> None:
             screen.note(f"but {overruled} counts more than {FILE}; start without it", "yellow")
         elif not body["restarted"]:
             screen.note("the daemon uses it from its next start on (./run.sh stop, ./run.sh start)")
+
+
+def _name_choice(offer: Mapping[str, Any]) -> str:
+    """Return the word that chooses an offer, and its model where the word does not say it."""
+    key, name = str(offer["key"]), str(offer["name"])
+    return key if name in key else f"{key} ({name})"
 
 
 def is_interactive() -> bool:
@@ -188,6 +196,8 @@ async def _find(ask: Ask, name: str) -> Offer:
             raise ArgumentsError(f"profile {name} does not fit this machine: it {lacks}")
         for line in book.conditions(profile):
             ask.screen.note(line)
+        if name == offers.SERVER:
+            await _check_server(book)
         return offers.offer_profile(book, profile, bandwidth)
     kind, _, model = name.partition(":")
     if kind in discovery.PORTS:
@@ -204,6 +214,26 @@ async def _find(ask: Ask, name: str) -> Offer:
         raise NotFoundError(f"{path} is not there, or not a GGUF file of a chat model")
     known = ", ".join((*book.profiles, *discovery.PORTS))
     raise NotFoundError(f"{name[:100]!r} cannot be chosen; it takes {known} or a GGUF file")
+
+
+async def _check_server(book: ProfileBook) -> None:
+    """Check that something answers where the profile for servers looks for one.
+
+    Raises:
+        NotFoundError: Nothing does.
+    """
+    address = book.models[offers.SERVED].source
+    parts = urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(SERVER_PATIENCE):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError):
+        raise NotFoundError(
+            f"no model server answers at {address}; start one (ollama serve), or name its address "
+            "in profiles.toml of the home (docs/models.md)"
+        ) from None
+    writer.close()
 
 
 async def _now(ask: Ask) -> str:
@@ -254,6 +284,7 @@ async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:
     stored = await _stored(ask) if offer.models else set()
     for name, source in offer.models.items():
         if name not in stored:
+            ask.screen.note(f"{name}: licence {offer.licence}")
             await store_model(ask, name, source)
     # In this order: whenever this is killed, the profile that the settings name is there.
     ask.home.mkdir(mode=0o700, parents=True, exist_ok=True)

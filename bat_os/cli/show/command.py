@@ -118,7 +118,7 @@ def read_words(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
     >>> read_words(["Ann", "5", "loud=true", "[1, 2]"])
     (['Ann', 5, [1, 2]], {'loud': True})
     """
-    whole = [read_json(word) for word in words]
+    whole = [_read_word(word) for word in words]
     if words and isinstance(whole[0], list) and len(words) <= 2:
         if len(words) == 1:
             return whole[0], {}
@@ -133,6 +133,19 @@ def read_words(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
         else:
             args.append(value)
     return args, kwargs
+
+
+def _read_word(word: str) -> Any:
+    """Return one argument; a word that begins like a list or map of JSON has to be one.
+
+    Raises:
+        ArgumentsError: A list or map is not closed.
+    """
+    value = read_json(word)
+    end = {"[": "]", "{": "}"}.get(word[:1], "")
+    if end and isinstance(value, str) and not word.rstrip().endswith(end):
+        raise ArgumentsError(f"{word[:60]!r} begins like JSON, and the {end} is missing")
+    return value
 
 
 def read_json(text: str) -> Any:
@@ -167,8 +180,12 @@ def read_text(file: str) -> str:
         return text
     try:
         return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArgumentsError(f"{file} cannot be read: {error}") from error
+    except FileNotFoundError as error:
+        raise ArgumentsError(f"there is no file {file}") from error
+    except UnicodeDecodeError as error:
+        raise ArgumentsError(f"{file} is not a text in UTF-8") from error
+    except OSError as error:
+        raise ArgumentsError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def read_example(text: str) -> dict[str, Any]:
@@ -185,7 +202,9 @@ def read_example(text: str) -> dict[str, Any]:
             listed = read_json(f"[{given.strip()}]")
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
-    raise ArgumentsError(f"{text!r} is not an example; write it as: 5 gives 120")
+    raise ArgumentsError(
+        f"{text!r} is not an example; write it as: 5 gives 120 (or: 10, 50 gives 5)"
+    )
 
 
 def rows_of(records: Iterable[Mapping[str, Any]], columns: Columns) -> list[list[Any]]:

@@ -118,7 +118,8 @@ async def _reindex(ask: Ask) -> Mapping[str, Any]:
 
 def _show_learned(body: Mapping[str, Any], screen: Screen) -> None:
     for row in body["learned"]:
-        how = f"{row['passages']} passages" if row["changed"] else "known already"
+        count = row["passages"]
+        how = f"{count} passage{'s' * (count != 1)}" if row["changed"] else "known already"
         screen.answer(f"{row['title']}: {how}")
     for row in body["skipped"]:
         screen.note(f"skipped {row['path']}: {row['reason']}", style="yellow")

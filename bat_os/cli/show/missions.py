@@ -60,7 +60,7 @@ def _describe(event: Mapping[str, Any]) -> str:
 
 
 def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer("cancelled" if body["cancelled"] else "it does not run (any more)")
+    screen.answer("cancelled" if body["cancelled"] else "this request has already ended")
 
 
 async def _experience(ask: Ask) -> Mapping[str, Any]:

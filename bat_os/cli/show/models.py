@@ -63,9 +63,22 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
     elif "exam" in body and "models" not in body:
         screen.note(f"{_exam(body['exam'])}; batos models shows how far it has come")
     elif "models" not in body:
-        screen.answer(", ".join(f"{key}: {value}" for key, value in body.items()))
+        screen.answer(_describe_change(body))
     else:
         _show_models(body, screen)
+
+
+def _describe_change(body: Mapping[str, Any]) -> str:
+    """Return what ``models add``, ``remove`` or ``cancel`` has done."""
+    if "cancelled" in body:
+        return "cancelled" if body["cancelled"] else "nothing of it was running"
+    if "adapters" in body:
+        count, size = body["files"], show_size(body["bytes"])
+        gone = f"{body['name']}: removed, {count} file{'s' * (count != 1)}, {size}"
+        without = body["adapters"]
+        return f"{gone}; without a base now: {', '.join(without)}" if without else gone
+    about = [str(body[key]) for key in ("kind", "engine") if body.get(key)]
+    return ", ".join([f"{body.get('name')}: stored", *about, _size(body.get("size", 0))])
 
 
 def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
-from bat_os.cli.show.command import Command, rows_of, show_result, table_of
+from bat_os.cli.show.command import Command, cut, rows_of, show_result, table_of
 from bat_os.cli.show.history import show_changes, show_moved
+from bat_os.core.readable import show_value
 from bat_os.core.verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
 
@@ -61,6 +62,42 @@ def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"the library: {', '.join(shipped)}; batos inspect NAME shows one")
 
 
+def _show_object(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write an object as a page: its slots, its methods, and what it inherits."""
+    parents = ", ".join(body["parents"]) or "none"
+    screen.answer(f"{body['name'] or 'an object without a name'}  parents: {parents}")
+    if slots := body["slots"]:
+        screen.answer("")
+        screen.table(
+            [(name, cut(show_value(value), _SHOWN)) for name, value in sorted(slots.items())],
+            ("SLOT", "VALUE"),
+        )
+    if methods := body["methods"]:
+        screen.answer("")
+        rows = [(name + _flags(body, name), method["status"], _about(method))
+                for name, method in sorted(methods.items())]  # fmt: skip
+        screen.table(rows, ("METHOD", "STATUS", "WHAT IT DOES"))
+    holders: dict[str, list[str]] = {}
+    for name, holder in sorted(body["inherited"].items()):
+        holders.setdefault(holder, []).append(name)
+    if holders:
+        screen.answer("")
+    for holder, names in holders.items():
+        screen.answer(f"from {holder}: {', '.join(names)}")
+    if left := body.get("left_out"):
+        screen.note(f"{left} parts are left out: they do not fit into one message")
+    screen.note(f"oid {body['oid']}; batos source and batos why show a method, --json everything")
+
+
+def _about(method: Mapping[str, Any]) -> str:
+    """Return the first line of what a method says of itself."""
+    if about := method.get("about"):
+        return f"{method['signature']}: {about}"
+    _, _, said = str(method.get("source", "")).partition('"""')
+    return cut(said.partition('"""')[0].partition("\n")[0]) or str(method.get("problem", ""))
+
+
+_SHOWN: Final = 200  # characters of a value
 _SKILLS: Final[Columns] = {
     "LIKE": lambda skill: f"{skill['similarity']:.2f}",
     "MESSAGE": lambda skill: f"{skill['object']}.{skill['selector']}",
@@ -177,12 +214,13 @@ def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
     if body["kept"]:
         screen.answer(f"kept; here it answers: {render(body['kept']['result'])}")
     else:
-        screen.note("nothing is kept: the fork is gone; --keep keeps it")
+        screen.note("tried on a copy, which is gone; --keep keeps what it learned")
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
     "list": Command(_show_objects),
+    "inspect": Command(_show_object),
     "source": Command(_show_source, _source),
     "teach": Command(show_moved),
     "find": Command(table_of("skills", _SKILLS, "nothing has been learned yet")),

@@ -80,7 +80,7 @@ def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
     kernel, watchdog = body["kernel"], body["watchdog"]
     if kernel and not (watchdog and watchdog["running"]):
         screen.answer(f"BAT OS {kernel.get('version')} is running, without a watchdog.")
-        screen.answer(f"  kernel   process {kernel.get('pid')}")
+        screen.answer(f"  daemon   process {kernel.get('pid')}")
         screen.answer(f"  home     {body['home']}")
     else:
         show_status(Home(Path(body["home"])))
@@ -93,7 +93,8 @@ def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
 def _describe_health(health: Mapping[str, Any]) -> str:
     from bat_os.cli.doctor.running import show_seconds  # psutil; only here
 
-    up = f"up {show_seconds(float(health.get('uptime', 0)))}, {health.get('queued', 0)} briefs wait"
+    waiting = health.get("queued", 0)
+    up = f"up {show_seconds(float(health.get('uptime', 0)))}, {waiting} requests wait"
     if problem := health.get("problem"):
         return f"it serves what it knows, but: {problem}; {up}"
     if doing := health.get("awakening"):

@@ -72,9 +72,13 @@ async def check_examples(
     """Raise an error for a person if ``trial`` does not reproduce an example."""
     async for outcome in try_examples(context, brief, trial, examples):
         if not outcome.is_right:
-            call = f"{brief.selector}{tuple(outcome.example['args'])}"
+            args = ", ".join(map(repr, outcome.example["args"]))
+            call = f"{brief.selector}({args})"
             gives, wanted = preview(outcome.value), preview(outcome.example["result"])
-            raise DraftsError(f"{call} gives {gives}, not {wanted}")
+            raise DraftsError(
+                f"{call} gives {gives}, not {wanted}; nothing was changed: correct the function or "
+                "the example"
+            )
 
 
 async def reproduces(

@@ -228,7 +228,9 @@ class Scheduler:
                 raise
             error: BatError = CancelledError("cancelled by the asker")
         except TimeoutError:
-            error = DeadlineError(f"the mission took over {seconds:.0f} s")
+            error = DeadlineError(
+                f"the mission took over {seconds:.0f} s; set mission_seconds to allow more"
+            )
         except BatError as caught:
             error = caught
         except Exception:  # one request: a fault of ours must not take the kernel down

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 # What a message may be answered with instead of a value; all else does not come from the image.
+_NOT_THERE: Final = {NotFoundError.code, NotUnderstoodError.code}
 _ANSWERS: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
@@ -113,7 +114,12 @@ async def find_change(mind: KernelContext, request: Request, say: Say) -> dict[s
     good = await _resolve(mind, request.body["good"])
     bad = await _resolve(mind, request.body["bad"])
     changes = await list_changes(mind.image, good, bad)
-    expected = await _answer(mind, brief, good)
+    expected, now = await _answer(mind, brief, good), await _answer(mind, brief, bad)
+    if {expected.get("error"), now.get("error")} <= _NOT_THERE:
+        raise ArgumentsError(
+            f"{brief.target} understood {brief.selector!r} at neither moment; there is nothing to "
+            "look for"
+        )
     answers: dict[str, dict[str, Any]] = {}
 
     async def is_good(change: Change) -> bool:

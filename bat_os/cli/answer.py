@@ -1,0 +1,125 @@
+"""What ``say`` answered, as a person or a program reads it. Pure: a body in, lines out.
+
+kind       standard output                         standard error
+computed   the value                               percent_of(17, 340), 12 ms
+recalled   the statement                           from: ...
+acted      what was done                           undo: ...
+said       the text                                a model's own words, unchecked
+guess      the text, with the word "guess"         what to say to it
+asked      the question, its choices by number     how to answer
+unable     what is missing, what is similar
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.readable import show_date, show_value, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+EXIT_ASKED: Final = 4
+EXIT_UNABLE: Final = 5
+STATUSES: Final[Mapping[str, int]] = {"asked": EXIT_ASKED, "unable": EXIT_UNABLE}
+# What ``--json`` prints, in this order.
+FIELDS: Final = ("kind", "text", "value", "reading", "needs", "choices", "sources", "undo",
+                 "learned", "seconds", "model_calls")  # fmt: skip
+LONGEST: Final = 300  # characters of a source that are shown
+_GUESS: Final[Mapping[str, str]] = {
+    "en": "guess", "de": "Vermutung", "fr": "supposition", "es": "suposición",
+}  # fmt: skip
+_SAID: Final = "a model's own words; nobody has checked them"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer is shown, and so how one goes on there."""
+
+    # how a choice is made, and a guess confirmed; {number} is how many choices there are
+    choose: str
+    confirm: str
+    undo: str = 'undo: "{undo}"'
+
+
+ON_COMMAND_LINE: Final = Place(
+    "--session NAME keeps the question: ask with it, then answer with it, by a number or in words",
+    "not confirmed, and not kept; with --session NAME you can answer yes, or no and the right one",
+)
+IN_CHAT: Final = Place(
+    "answer with a number or in words", 'say "yes", "no, 57.8", or give an example', '"{undo}"'
+)
+
+
+def status_of(body: Mapping[str, Any]) -> int:
+    """Return the exit status of an answer: 0 unless it asks or could not."""
+    return STATUSES.get(str(body.get("kind", "")), 0)
+
+
+def as_line(body: Mapping[str, Any]) -> str:
+    """Return an answer as one line of JSON: the fields that programs can rely on."""
+    return to_json({name: body.get(name) for name in FIELDS})
+
+
+def show_answer(body: Mapping[str, Any]) -> str:
+    """Return what goes to standard output; a guess always has its mark."""
+    language, kind = str(body.get("language", "en")), body.get("kind")
+    text = str(body.get("text") or "") or show_value(body.get("value"), language)
+    if kind == "guess":
+        mark = _GUESS.get(language, _GUESS["en"])
+        text = text if mark.lower() in text.lower() else f"{text} ({mark})"
+    if kind not in ("asked", "unable"):
+        return text
+    choices = (f"  {number}  {each}" for number, each in enumerate(body.get("choices", ()), 1))
+    return "\n".join([text, *choices])
+
+
+def show_origin(body: Mapping[str, Any]) -> str:
+    """Return how an answer came about, on one line: its reading, what it took, and how long."""
+    calls = int(body.get("model_calls", 0))
+    parts = [str(body.get("reading") or ""), "learned now" if body.get("learned") else ""]
+    parts += [f"{calls} model call{'s' if calls > 1 else ''}"] if calls else []
+    return ", ".join([*filter(None, parts), show_seconds(float(body.get("seconds", 0)))])
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a duration in a form that is short and exact enough.
+
+    >>> show_seconds(0.0124), show_seconds(2.34), show_seconds(75)
+    ('12 ms', '2.3 s', '1 min 15 s')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def notes_on(body: Mapping[str, Any], place: Place = ON_COMMAND_LINE) -> Iterator[str]:
+    """Yield the lines beside an answer: how it came about, its sources, what can be said next."""
+    yield show_origin(body)
+    kind = body.get("kind")
+    if kind == "said":
+        yield _SAID
+    yield from map(_show_source, body.get("sources", ()))
+    if undo := body.get("undo"):
+        yield place.undo.format(undo=undo)
+    if kind == "guess":
+        yield place.confirm
+    elif body.get("choices") or kind == "asked":
+        yield place.choose
+
+
+def _show_source(source: Mapping[str, Any]) -> str:
+    title, text = str(source.get("title") or ""), " ".join(str(source.get("text") or "").split())
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    when = f", {_day(source['at'])}" if source.get("at") else ""
+    told = "you said" if source.get("kind") == "fact" else "from"
+    named = " ".join(filter(None, (told, title)))
+    return f"{named}{when}: {text}" if text else f"{named}{when}"
+
+
+def _day(moment: Any) -> str:
+    import datetime as dt  # only sources have a time
+
+    day = dt.datetime.fromtimestamp(float(moment), dt.UTC).astimezone().date()
+    return show_date(day)
