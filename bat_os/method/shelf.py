@@ -34,16 +34,20 @@ SHELF: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "drawing_obj": ("pictures made of characters", ("drawing",)),
     "game_obj": ("small games and puzzles", ("games",)),
     "geometry_obj": ("lengths, areas and volumes", ("geometry",)),
+    "health_obj": ("body mass, calories, pulse and other figures of the body", ("health",)),
+    "kitchen_obj": ("amounts and times of cooking", ("kitchen",)),
     "list_obj": ("sorting, searching and changing lists", ("algorithms", "lists")),
     "money_obj": ("interest, tips, taxes and shares; no exchange rates", ("money",)),
-    "number_obj": ("whole numbers, primes, sequences and number systems", ("numbers",)),
-    "random_obj": ("dice, coins and other draws", ("chance",)),
-    "statistics_obj": ("averages, spread and frequencies", ("statistics",)),
+    "number_obj": (NATIVES["number_obj"].about, ("numbers",)),
+    "physics_obj": ("force, energy, electricity, falling and waves", ("physics",)),
+    "random_obj": (NATIVES["random_obj"].about, ("chance",)),
+    "statistics_obj": (NATIVES["statistics_obj"].about, ("statistics",)),
     "table_obj": ("maps, and lists of maps", ("dictionaries", "tables")),
     "text_obj": (
         "counting, changing and formatting text",
         ("formats", "formatting", "text", "words"),
     ),
+    "travel_obj": ("speed, time and distance; fuel and its cost", ("travel",)),
     "units_obj": (NATIVES["units_obj"].about, ("units",)),
 }
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -51,7 +55,8 @@ _TIME: Final = re.compile(r"\d{1,2}:\d{2}")
 # How a trusted function annotates a parameter -> the kind of value of a sentence.
 _ANNOTATED: Final[Mapping[str, str]] = {
     "Date": "date", "Number": "number", "Time": "time", "float": "number", "int": "number",
-    "str": "text", "Numbers": "list",
+    "int | None": "number", "int | str": "text", "int | str | None": "text", "list[Any]": "list",
+    "str": "text",
 }  # fmt: skip
 
 

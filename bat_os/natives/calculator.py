@@ -71,6 +71,42 @@ def evaluate(expression: str) -> Number:
     return _compute(lambda: _Exact().eval(text), expression)
 
 
+def add(a: Number, b: Number) -> Number:
+    """Return the sum of two numbers.
+
+    >>> add(0.1, 0.2)
+    0.3
+    """
+    return _compute(lambda: _decimal(a) + _decimal(b))
+
+
+def subtract(a: Number, b: Number) -> Number:
+    """Return the first number less the second.
+
+    >>> subtract(60, 17)
+    43
+    """
+    return _compute(lambda: _decimal(a) - _decimal(b))
+
+
+def multiply(a: Number, b: Number) -> Number:
+    """Return the product of two numbers.
+
+    >>> multiply(2.5, 40)
+    100
+    """
+    return _compute(lambda: _decimal(a) * _decimal(b))
+
+
+def divide(a: Number, b: Number) -> Number:
+    """Return the first number divided by the second.
+
+    >>> divide(91, 7), divide(1, 8)
+    (13, 0.125)
+    """
+    return _compute(lambda: _decimal(a) / _decimal(b))
+
+
 def percent_of(percent: Number, number: Number) -> Number:
     """Return that many percent of a number.
 
@@ -105,6 +141,15 @@ def increase_by_percent(number: Number, percent: Number) -> Number:
     (60, 60)
     """
     return _compute(lambda: _decimal(number) * (100 + _decimal(percent)) / 100)
+
+
+def decrease_by_percent(number: Number, percent: Number) -> Number:
+    """Return a number lowered by that many percent.
+
+    >>> decrease_by_percent(80, 25)
+    60
+    """
+    return _compute(lambda: _decimal(number) * (100 - _decimal(percent)) / 100)
 
 
 def whole_from_percent(part: Number, percent: Number) -> Number:

@@ -1,4 +1,4 @@
-"""Dates, times of day, time zones and holidays, by dateutil, zoneinfo and holidays.
+"""Dates: weekdays, spans, ages, and what day it is so long from another, by dateutil.
 
     weekday("2026-11-22")                           Sunday
     shift("2026-11-22", 3, "weeks")                 2026-12-13
@@ -15,18 +15,13 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
-import zoneinfo
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
 from bat_os.natives.table import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     Date = dt.date | dt.datetime | str
-    Time = dt.time | dt.datetime | str
 
 MAX_TEXT: Final = 60
 MAX_SHIFT: Final = 1_000_000  # of any unit of time
@@ -38,12 +33,43 @@ _WEEKDAYS: Final = tuple(name.lower() for name in calendar.day_name)
 _MONTH: Final = re.compile(
     r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\b", re.IGNORECASE
 )
-_UNITS: Final = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
+CLOCK: Final = ("hours", "minutes", "seconds")
+_UNITS: Final = ("years", "months", "weeks", "days", *CLOCK)
 
 
 def today(*, now: dt.datetime) -> dt.date:
     """Return the date of today."""
     return now.date()
+
+
+def tomorrow(*, now: dt.datetime) -> dt.date:
+    """Return the date of tomorrow."""
+    return _shifted(now.date(), 1, "days")
+
+
+def yesterday(*, now: dt.datetime) -> dt.date:
+    """Return the date of yesterday."""
+    return _shifted(now.date(), -1, "days")
+
+
+def weekday_name(*, now: dt.datetime) -> str:
+    """Return the English name of today's weekday."""
+    return f"{now:%A}"
+
+
+def current_month(*, now: dt.datetime) -> str:
+    """Return the English name of the current month."""
+    return f"{now:%B}"
+
+
+def current_year(*, now: dt.datetime) -> int:
+    """Return the current year."""
+    return now.year
+
+
+def date_of(date: Date, *, now: dt.datetime) -> dt.date:
+    """Return the date that words such as ``next friday`` or ``Easter`` mean."""
+    return _coming(date, now)
 
 
 def weekday(date: Date, *, now: dt.datetime) -> str:
@@ -69,21 +95,61 @@ def days_since(date: Date, *, now: dt.datetime) -> int:
     return (now.date() - read_date(date, now)).days
 
 
-def difference(first: Date, second: Date, *, now: dt.datetime) -> dict[str, int]:
-    """Return years, months and days between two dates; never negative."""
-    from dateutil.relativedelta import relativedelta
+def time_until(date: Date, unit: str, *, now: dt.datetime) -> int | str:
+    """Return how many weeks, months, years, days or hours are left until a date.
 
+    Weeks, months and years come with what is left over: ``4 weeks, 5 days``. Hours, minutes and
+    seconds are counted from this moment to the beginning of the date.
+    """
+    return _apart(now.date(), _coming(date, now), unit, now)
+
+
+def time_since(date: Date, unit: str, *, now: dt.datetime) -> int | str:
+    """Return how many weeks, months, years, days or hours have passed since a date."""
+    return _apart(read_date(date, now), now.date(), unit, now)
+
+
+def time_between(first: Date, second: Date, unit: str, *, now: dt.datetime) -> int | str:
+    """Return how many weeks, months, years, days or hours lie between two dates."""
     early, late = sorted((read_date(first, now), read_date(second, now)))
-    apart = relativedelta(late, early)
-    return {"years": apart.years, "months": apart.months, "days": apart.days}
+    return _apart(early, late, unit, None)
+
+
+def difference(first: Date, second: Date, *, now: dt.datetime) -> str:
+    """Return the time between two dates in words: ``1 year, 2 months, 3 days``."""
+    apart = _relative(*sorted((read_date(first, now), read_date(second, now))))
+    return in_words(year=apart.years, month=apart.months, day=apart.days)
 
 
 def age(birthday: Date, *, now: dt.datetime) -> int:
     """Return the age in whole years of a person born on a date."""
+    return age_on(birthday, now, now=now)
+
+
+def age_on(birthday: Date, date: Date, *, now: dt.datetime) -> int:
+    """Return the age in whole years that a person has on a date."""
+    born, day = read_date(birthday, now), read_date(date, now)
+    if born > day:
+        raise ArgumentsError(f"{born} is after {day}")
+    years: int = _relative(born, day).years
+    return years
+
+
+def birth_year(age: int, *, now: dt.datetime) -> str:
+    """Return the year in which a person of that age was born: one of two."""
+    if type(age) is not int or not 0 <= age <= 150:
+        raise ArgumentsError("age must be a whole number from 0 to 150")
+    return f"{now.year - age - 1} or {now.year - age}"
+
+
+def days_until_birthday(birthday: Date, *, now: dt.datetime) -> int:
+    """Return how many days are left until the next birthday of a person born on a date."""
     born = read_date(birthday, now)
-    if born > now.date():
-        raise ArgumentsError(f"{born} is in the future")
-    return difference(born, now.date(), now=now)["years"]
+    years = max(0, now.year - born.year)
+    day = _shifted(born, years, "years")
+    if day < now.date():
+        day = _shifted(born, years + 1, "years")
+    return (day - now.date()).days
 
 
 def shift(date: Date, amount: int, unit: str, *, now: dt.datetime) -> dt.date:
@@ -92,24 +158,37 @@ def shift(date: Date, amount: int, unit: str, *, now: dt.datetime) -> dt.date:
     A month later keeps the day, or is the last of a shorter month. ``workdays`` leaves out Saturday
     and Sunday.
     """
-    start, name = read_date(date, now), _unit_of_time(unit)
-    _check_amount(amount)
+    start, name = read_date(date, now), unit_of_time(unit)
+    check_amount(amount)
     if name == "workdays":
-        return _shift_workdays(start, amount)
+        return _shift_workdays(start, int(amount))
     if name not in _UNITS[:4]:
         raise ArgumentsError(f"a date is shifted by days, weeks, months or years, not {unit}")
-    return _shifted(start, amount, name)
+    return _shifted(start, int(amount), name)
 
 
-def from_now(amount: int, unit: str, *, now: dt.datetime) -> dt.date | dt.datetime:
+def shift_back(date: Date, amount: int, unit: str, *, now: dt.datetime) -> dt.date:
+    """Return the date so many days, weeks, months or years before a date."""
+    check_amount(amount)
+    return shift(date, -amount, unit, now=now)
+
+
+def from_now(amount: float, unit: str, *, now: dt.datetime) -> dt.date | dt.datetime:
     """Return the date, or for hours, minutes and seconds the moment, so long from now."""
-    name = _unit_of_time(unit)
-    _check_amount(amount)
-    if name in _UNITS[4:]:
+    name = unit_of_time(unit)
+    if name in CLOCK:
         # By way of UTC: an hour is an hour even where the clock changes.
-        later = _later(now.astimezone(dt.UTC), dt.timedelta(**{name: amount}))
-        return later.astimezone(now.tzinfo)
-    return shift(now.date(), amount, unit, now=now)
+        later = _later(now.astimezone(dt.UTC), span_of(amount, name))
+        return later.astimezone(now.tzinfo).replace(microsecond=0)
+    check_amount(amount)
+    return shift(now.date(), int(amount), unit, now=now)
+
+
+def ago(amount: float, unit: str, *, now: dt.datetime) -> dt.date | dt.datetime:
+    """Return the date, or for hours, minutes and seconds the moment, so long ago."""
+    if type(amount) not in (int, float):
+        raise ArgumentsError("the amount must be a number")
+    return from_now(-amount, unit, now=now)
 
 
 def workdays_between(first: Date, second: Date, *, now: dt.datetime) -> int:
@@ -130,86 +209,27 @@ def week_number(date: Date, *, now: dt.datetime) -> int:
     return read_date(date, now).isocalendar().week
 
 
-def is_leap_year(year: int) -> bool:
-    """Return whether a year has 366 days.
-
-    >>> is_leap_year(2024), is_leap_year(2100)
-    (True, False)
-    """
-    return calendar.isleap(_year(year))
+def day_of_year(date: Date, *, now: dt.datetime) -> int:
+    """Return which day of its year a date is."""
+    return read_date(date, now).timetuple().tm_yday
 
 
-def days_in_month(month: int, year: int) -> int:
-    """Return how many days a month has.
+def quarter_of(date: Date, *, now: dt.datetime) -> int:
+    """Return the quarter of the year in which a date lies, from 1 to 4."""
+    return (read_date(date, now).month + 2) // 3
 
-    >>> days_in_month(2, 2028)
-    29
-    """
-    if type(month) is not int or not 1 <= month <= 12:
-        raise ArgumentsError("month must be a number from 1 to 12")
-    return calendar.monthrange(_year(year), month)[1]
+
+def is_weekend(date: Date, *, now: dt.datetime) -> bool:
+    """Return whether a date is a Saturday or a Sunday."""
+    return read_date(date, now).weekday() >= 5
 
 
 def holiday(name: str, year: int, *, now: dt.datetime) -> dt.date:
     """Return the date of a holiday such as ``Easter`` or ``Christmas Eve`` in a year."""
-    found = _holiday(name, _year(year))
+    found = _holiday(name, year_of(year))
     if found is None:
         raise ArgumentsError(f"{str(name)[:40]!r} is not a holiday that I know")
     return found
-
-
-def holidays_in(country: str, year: int) -> dict[str, str]:
-    """Return the public holidays of a country in a year: date -> name in English.
-
-    ``country`` is a two-letter code (``DE``), or with its region (``DE-BY``).
-    """
-    # Here: it has the rules of some two hundred countries.
-    import holidays
-
-    code, _, region = str(country)[:10].upper().partition("-")
-    try:
-        found = holidays.country_holidays(
-            code, subdiv=region or None, years=_year(year), language="en_US"
-        )
-    except NotImplementedError as error:
-        raise ArgumentsError(
-            f"{country!r} is not a country or region that I know; write DE, US or US-CA"
-        ) from error
-    return {day.isoformat(): name for day, name in sorted(found.items())}
-
-
-def time_in(place: str, *, now: dt.datetime) -> dt.datetime:
-    """Return the present moment in a place: a city, or a zone such as ``Europe/Paris``."""
-    return now.astimezone(zone_of(place)).replace(microsecond=0)
-
-
-def convert_time(time: Time, place: str, to: str, *, now: dt.datetime) -> dt.datetime:
-    """Return what the clock shows in ``to`` when it is ``time`` today in ``place``."""
-    today_there = now.astimezone(zone_of(place)).date()
-    clock = read_time(time)
-    return dt.datetime.combine(today_there, clock, zone_of(place)).astimezone(zone_of(to))
-
-
-def hours_between(place: str, other: str, *, now: dt.datetime) -> float:
-    """Return how many hours the clocks of the second place are ahead of those of the first."""
-    first, second = (now.astimezone(zone_of(name)).utcoffset() for name in (place, other))
-    return ((second or dt.timedelta()) - (first or dt.timedelta())) / dt.timedelta(hours=1)
-
-
-def zone_of(place: str) -> zoneinfo.ZoneInfo:
-    """Return the time zone of a city, of some countries, or by its own name.
-
-    >>> zone_of("New York").key, zone_of("munich").key, zone_of("UTC").key
-    ('America/New_York', 'Europe/Berlin', 'UTC')
-    """
-    name = " ".join(str(place)[:MAX_TEXT].lower().replace("_", " ").split())
-    key = names("cities").get(name) or _zones().get(name)
-    if key is None:
-        raise ArgumentsError(
-            f"{str(place)[:40]!r} is not a place whose time I know; name a large city near it, or "
-            "its zone, such as Europe/Paris"
-        )
-    return zoneinfo.ZoneInfo(key)
 
 
 def read_date(date: Date, now: dt.datetime) -> dt.date:
@@ -229,30 +249,50 @@ def read_date(date: Date, now: dt.datetime) -> dt.date:
     return named or _parse(text, now)
 
 
-def read_time(time: Time) -> dt.time:
-    """Return what a time of day, a moment or a text says.
+def in_words(**parts: int) -> str:
+    """Return a span of time in words; parts of zero are left out.
 
-    >>> read_time("5pm"), read_time("17:30")
-    (datetime.time(17, 0), datetime.time(17, 30))
+    >>> in_words(hour=2, minute=1), in_words(week=1, day=0), in_words(day=0)
+    ('2 hours, 1 minute', '1 week', '0 days')
     """
-    if isinstance(time, dt.datetime):
-        return time.time()
-    if isinstance(time, dt.time):
-        return time
-    from dateutil import parser
-
-    text = str(time)[:MAX_TEXT].strip().lower().replace(".", ":").replace("noon", "12:00")
-    text = text.replace("midnight", "00:00")
-    if not re.fullmatch(r"\d{1,2}(:\d{2}){0,2}\s*([ap]:?m:?)?", text):
-        raise ArgumentsError(f"{str(time)[:40]!r} is not a time of day; write 17:30 or 5 pm")
-    try:
-        read: dt.datetime = parser.parse(re.sub(r"([ap]):?m:?", r"\1m", text), default=_MIDNIGHT)
-    except (ValueError, OverflowError) as error:
-        raise ArgumentsError(f"{str(time)[:40]!r} is not a time of day") from error
-    return read.time()
+    said = [f"{count} {name}{'s' * (count != 1)}" for name, count in parts.items() if count]
+    return ", ".join(said) or f"0 {[*parts][-1]}s"
 
 
-_MIDNIGHT: Final = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - only its time is used
+def span_of(amount: float, unit: str) -> dt.timedelta:
+    """Return a time of so many hours, minutes or seconds."""
+    if type(amount) not in (int, float) or not abs(amount) <= MAX_SHIFT:
+        raise ArgumentsError(f"the amount must be a number of at most {MAX_SHIFT:,}")
+    return dt.timedelta(**{unit: amount})
+
+
+def _apart(early: dt.date, late: dt.date, unit: str, now: dt.datetime | None) -> int | str:
+    """Return the time between two dates in a unit; ``now`` is the moment that one of them is."""
+    name, days = unit_of_time(unit), (late - early).days
+    if name == "workdays":
+        raise ArgumentsError("for working days, ask between two dates")
+    if name in CLOCK:
+        seconds = days * 86_400
+        if now is not None:
+            gone = (now.hour * 60 + now.minute) * 60 + now.second
+            seconds += gone if late == now.date() else -gone
+        return seconds // {"hours": 3600, "minutes": 60, "seconds": 1}[name]
+    if name == "days":
+        return days
+    if days < 0:
+        raise ArgumentsError(f"{late} is before {early}")
+    if name == "weeks":
+        return in_words(week=days // 7, day=days % 7)
+    apart = _relative(early, late)
+    if name == "months":
+        return in_words(month=apart.years * 12 + apart.months, day=apart.days)
+    return in_words(year=apart.years, month=apart.months, day=apart.days)
+
+
+def _relative(early: dt.date, late: dt.date) -> Any:
+    from dateutil.relativedelta import relativedelta
+
+    return relativedelta(late, early)
 
 
 def _parse(text: str, now: dt.datetime) -> dt.date:
@@ -350,7 +390,8 @@ def _later(moment: dt.datetime, span: dt.timedelta) -> dt.datetime:
         raise ArgumentsError("that is beyond the years 1 to 9999") from error
 
 
-def _unit_of_time(unit: str) -> str:
+def unit_of_time(unit: str) -> str:
+    """Return the plural of a unit of time, or ``workdays``."""
     name = str(unit)[:20].strip().lower().rstrip("s") + "s"
     name = {"fortnights": "weeks", "workingdays": "workdays", "businessdays": "workdays"}.get(
         name.replace(" ", ""), name
@@ -360,20 +401,14 @@ def _unit_of_time(unit: str) -> str:
     return name
 
 
-def _check_amount(amount: Any) -> None:
-    if type(amount) is not int or abs(amount) > MAX_SHIFT:
+def check_amount(amount: Any) -> None:
+    """Raise ArgumentsError unless it is a whole number of a sensible size."""
+    if type(amount) not in (int, float) or amount != amount // 1 or abs(amount) > MAX_SHIFT:
         raise ArgumentsError(f"the amount must be a whole number of at most {MAX_SHIFT:,}")
 
 
-def _year(year: Any) -> int:
+def year_of(year: Any) -> int:
+    """Return a year that the calendar has."""
     if type(year) is not int or not dt.MINYEAR <= year <= dt.MAXYEAR:
         raise ArgumentsError("year must be a number from 1 to 9999")
     return year
-
-
-@cache
-def _zones() -> Mapping[str, str]:
-    """Return the zones by their whole name and by their city, in lower case."""
-    names = sorted(zoneinfo.available_timezones())
-    cities = {name.rpartition("/")[2].replace("_", " ").lower(): name for name in names}
-    return cities | {name.replace("_", " ").lower(): name for name in names}

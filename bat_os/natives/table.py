@@ -30,37 +30,69 @@ _MOMENT: Final = "now"
 
 @dataclass(frozen=True, slots=True)
 class NativeObject:
-    """An object whose methods are functions of one module of this package."""
+    """An object whose methods are functions of modules of this package."""
 
-    module: str
     about: str  # one line, for people
-    selectors: tuple[str, ...]
+    modules: Mapping[str, tuple[str, ...]]  # module -> the functions of it that are methods
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """The methods, module by module."""
+        return tuple(each for held in self.modules.values() for each in held)
 
 
 NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
     {
         "calculator_obj": NativeObject(
-            "calculator",
             "arithmetic in exact decimals: expressions, percentages, roots",
-            (
-                "evaluate", "percent_of", "what_percent", "percent_change", "increase_by_percent",
-                "whole_from_percent", "divide_with_remainder", "root", "power", "round_to",
-            ),
-        ),
-        "units_obj": NativeObject(
-            "units",
-            "quantities: converts, adds and compares units of every kind",
-            ("convert", "add", "compare", "units_like"),
+            {
+                "calculator": (
+                    "evaluate", "add", "subtract", "multiply", "divide", "percent_of",
+                    "what_percent", "percent_change", "increase_by_percent", "decrease_by_percent",
+                    "whole_from_percent", "divide_with_remainder", "root", "power", "round_to",
+                ),
+            },
         ),
         "calendar_obj": NativeObject(
-            "calendar",
             "dates, weekdays, holidays, ages, times of day and time zones",
-            (
-                "today", "weekday", "days_between", "days_until", "days_since", "difference", "age",
-                "shift", "from_now", "workdays_between", "week_number", "is_leap_year",
-                "days_in_month", "holiday", "holidays_in", "time_in", "convert_time",
-                "hours_between",
-            ),
+            {
+                "calendar": (
+                    "today", "tomorrow", "yesterday", "weekday_name", "current_month",
+                    "current_year", "date_of", "weekday", "days_between", "days_until",
+                    "days_since", "time_until", "time_since", "time_between", "difference", "age",
+                    "age_on", "birth_year", "days_until_birthday", "shift", "shift_back",
+                    "from_now", "ago", "workdays_between", "week_number", "day_of_year",
+                    "quarter_of", "is_weekend", "holiday",
+                ),
+                "almanac": (
+                    "is_leap_year", "next_leap_year", "days_in_year", "days_left_in_year",
+                    "days_in_month", "last_day_of_month", "month_calendar", "nth_weekday",
+                    "next_friday_13th", "century_of", "zodiac_sign", "holidays_in", "next_holiday",
+                    "is_holiday",
+                ),
+                "clock": (
+                    "current_time", "greeting_of_the_hour", "until_time", "since_time", "from_to",
+                    "minutes_between", "time_after", "time_before", "to_twelve_hours",
+                    "to_twenty_four_hours", "time_in", "convert_time", "hours_between",
+                ),
+            },
+        ),
+        "number_obj": NativeObject(
+            "whole numbers, primes, sequences and number systems",
+            {
+                "integers": (
+                    "check_prime", "factorial", "write_roman", "read_roman", "write_base",
+                    "read_base",
+                ),
+            },
+        ),
+        "random_obj": NativeObject("dice, coins and other draws", {"secret": ("new_password",)}),
+        "statistics_obj": NativeObject(
+            "averages, spread and frequencies", {"integers": ("mean",)}
+        ),
+        "units_obj": NativeObject(
+            "quantities: converts, adds and compares units of every kind",
+            {"units": ("convert", "add", "subtract", "compare", "split_unit", "units_like")},
         ),
     }
 )  # fmt: skip
@@ -124,10 +156,11 @@ def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, bool]:
     """Return the function of a method, what a message fills, and whether it takes the moment."""
     owner, _, selector = name.partition(".")
     native = NATIVES.get(owner)
-    if native is None or selector not in native.selectors:
+    held = native.modules.items() if native else ()
+    where = next((module for module, selectors in held if selector in selectors), None)
+    if where is None:
         raise ArgumentsError(f"this program has no {name[:100]}; its image was made by another one")
-    module = importlib.import_module(f"bat_os.natives.{native.module}")
-    function = getattr(module, selector)
+    function = getattr(importlib.import_module(f"bat_os.natives.{where}"), selector)
     every = inspect.signature(function).parameters
     filled = [each for each in every.values() if each.name != _MOMENT]
     return function, inspect.Signature(filled), _MOMENT in every

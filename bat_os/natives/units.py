@@ -20,6 +20,7 @@ from bat_os.natives.table import names
 
 MAX_UNIT: Final = 60  # characters
 _WORDS: Final = re.compile(r"[A-Za-zµμ°Ω'\"²³][A-Za-zµμΩ'\"²³_. ]*(?:(?:\^|\*\*)?-?[1-4])?")
+_PLURALS: Final = {"foot": "feet", "inch": "inches", "stone": "stone", "century": "centuries"}
 _POWERS: Final = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 
 
@@ -44,6 +45,31 @@ def add(number1: float, unit1: str, number2: float, unit2: str) -> int | float:
     (5.3, 1.75)
     """
     return _plain(_decimal(number1) + Decimal(repr(convert(number2, unit2, unit1))))
+
+
+def subtract(number1: float, unit1: str, number2: float, unit2: str) -> int | float:
+    """Return the first quantity less the second, in the first unit.
+
+    >>> subtract(5, "km", 300, "m"), subtract(2, "hours", 30, "minutes")
+    (4.7, 1.5)
+    """
+    return _plain(_decimal(number1) - Decimal(repr(convert(number2, unit2, unit1))))
+
+
+def split_unit(number: float, unit: str, large: str, small: str) -> str:
+    """Return a quantity as whole large units, and the rest in small ones.
+
+    >>> split_unit(178, "cm", "foot", "inch"), split_unit(200, "minutes", "hour", "minute")
+    ('5 feet, 10.08 inches', '3 hours, 20 minutes')
+    """
+    size = Decimal(repr(convert(1, large, small)))
+    total = round(Decimal(repr(convert(number, unit, small))), 2)
+    if size <= 1:
+        raise ArgumentsError(f"{large} is not larger than {small}")
+    whole = abs(total) // size
+    rest = round(abs(total) - whole * size, 2)
+    sign = "-" if total < 0 else ""
+    return f"{sign}{_counted(int(whole), large)}, {_counted(_plain(rest), small)}"
 
 
 def compare(number1: float, unit1: str, number2: float, unit2: str) -> str:
@@ -128,6 +154,12 @@ def _decimal(number: Any) -> Decimal:
     if type(number) not in (int, float, Decimal) or not math.isfinite(number):
         raise ArgumentsError(f"{str(number)[:40]!r} is not a number")
     return Decimal(repr(number)) if type(number) is float else Decimal(number)
+
+
+def _counted(count: float, unit: str) -> str:
+    name = str(_unit(unit)).replace("_", " ")
+    many = _PLURALS.get(name, f"{name}s")
+    return f"{count} {name if count == 1 else many}"
 
 
 def _plain(value: Any) -> int | float:

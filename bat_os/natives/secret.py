@@ -1,0 +1,24 @@
+"""Secrets: passwords of a given length, by the module secrets."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import Final
+
+from bat_os.errors import ArgumentsError
+
+SHORTEST, LONGEST = 4, 200
+_KINDS: Final = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
+# Without the letters and digits that people take for one another.
+_SIGNS: Final = "".join(each for each in "".join(_KINDS) if each not in "Il1O0")
+
+
+def new_password(length: int = 16) -> str:
+    """Return a new random password with small and large letters, digits and signs."""
+    if type(length) is not int or not SHORTEST <= length <= LONGEST:
+        raise ArgumentsError(f"length must be a whole number from {SHORTEST} to {LONGEST}")
+    while True:
+        found = "".join(secrets.choice(_SIGNS) for _ in range(length))
+        if all(set(found) & set(kind) for kind in _KINDS):
+            return found
