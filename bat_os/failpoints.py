@@ -18,7 +18,7 @@ from typing import Final
 from bat_os.errors import SettingsError
 
 VARIABLE: Final = "BATOS_FAILPOINT"
-# Crossed by the kernel, by a backup, a pack or a restore, and by the watchdog.
+# Crossed by the kernel, by a backup, a pack, an erasure or a restore, and by the watchdog.
 NAMES: Final = (
     "commit.before",  # nothing of the transaction is in the file
     "commit.voted",  # it is in the file, marked as not finished
@@ -40,6 +40,10 @@ NAMES: Final = (
     "model.committed",
     "pack.synced",  # the packed file is whole, and not in place
     "pack.switched",
+    "erase.redacted",  # the image as it is now has the words no more; its history has
+    "erase.written",  # the new image file is whole, and not in place
+    "erase.switched",  # it is in place; logs and other files have the words yet
+    "erase.blanked",
     "backup.before",  # all parts are there, the manifest names the old ones
     "backup.switched",
     "restore.built",  # the restored home is whole beside its place

@@ -41,3 +41,12 @@ def show_on_one_line(text: str) -> str:
 def _spell(match: re.Match[str]) -> str:
     number = ord(match[0])
     return f"\\x{number:02x}" if number < 0x20 else f"\\u{number:04x}"
+
+
+def show_count(count: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless it is one.
+
+    >>> show_count(1, "passage"), show_count(1200, "passage")
+    ('1 passage', '1,200 passages')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

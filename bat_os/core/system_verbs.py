@@ -78,6 +78,18 @@ SYSTEM_VERBS: Final = (
         reply="file:count kinds:map",
         note="Also `history`, `blobs`, `frozen`, `forks`, `free`, `policy`.",
         examples=("",), access="reads", seconds=LONG),
+    Verb("erase", "remove words for good, from the image, its history and its logs", (
+        Field("words", "words", "the words; without --yes it is only listed where they stand",
+              "words*", most=20_000),
+        Field("id", "text", "all text of a document, fact, object or slot instead", "--id",
+              shown="ID|OBJECT.SLOT", most=1000),
+        Field("yes", "flag", "remove them; cannot be undone", "--yes")),
+        reply="erased:flag places:[kind what fate] more:count past:{records:count since:num} "
+              "files:texts elsewhere:[what remove] left:texts",
+        note="`elsewhere`: forks, backups and archives that hold them and are not touched.",
+        examples=('"my sister\'s birthday"', '"my sister\'s birthday" --yes',
+                  "--id robot_obj.note --yes"),
+        seconds=LONG),
     Verb("verify", "compare all that is stored with its SHA-256; status 1: damaged",
         reply="checked:map damaged:list quarantined:list",
         prints="checked:map damaged:list quarantined:list exit_status:count",

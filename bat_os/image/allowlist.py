@@ -20,6 +20,7 @@ import ZODB
 from ZODB._compat import Unpickler
 from ZODB.ConflictResolution import ConflictResolvingStorage
 from ZODB.Connection import Connection
+from ZODB.POSException import ConflictError, POSKeyError
 
 from bat_os.errors import DamagedError, ForbiddenClassError
 
@@ -166,11 +167,15 @@ def _check_conflict(resolve: Any) -> Any:
         storage: Any, oid: bytes, committed: bytes, old: bytes, new: bytes, data: bytes = b""
     ) -> Any:
         plain = storage._crs_untransform_record_data
-        for record in (
-            new,
-            storage.loadSerial(oid, old),
-            data or storage.loadSerial(oid, committed),
-        ):
+        try:
+            records = (
+                new,
+                storage.loadSerial(oid, old),
+                data or storage.loadSerial(oid, committed),
+            )
+        except POSKeyError as error:  # packed or erased since: the transaction runs again
+            raise ConflictError(oid=oid, serials=(committed, old)) from error
+        for record in records:
             read_record(plain(record), lambda reference: None)
         return resolve(storage, oid, committed, old, new, data)
 

@@ -32,7 +32,7 @@ from bat_os.image.knowledge.text import OKAPI_PASSAGES, SegmentedText
 from bat_os.image.knowledge.vectors import VectorIndex, describe_model, is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -141,6 +141,25 @@ class KnowledgeCatalog(Persistent):
         if document.first in self.waiting:
             self.waiting.remove(document.first)
         return True
+
+    def reword(self, document: Document, change: Callable[[Any], Any]) -> None:
+        """Change the texts of a document; it waits for new vectors, as after ``begin_reindex``."""
+        words.unindex_passages(self._text, document.first, document.stop)
+        document.reword(change)
+        self._facets.index_doc(document.first, facets_of(document.meta))
+        words.index_passages(self._text, document.first, document.indexed())
+        self.vectors.remove(document.first, document.stop)
+        self.waiting.insert(document.first)
+
+    def purge(self) -> None:
+        """Drop from the indexes what removed passages have left in them."""
+        self.vectors.compact()
+        if isinstance(self._text, SegmentedText):
+            self._text.compact()
+            return
+        self._text = words.make_okapi()  # its lexicon forgets no word
+        for document in self._starts.values():
+            words.index_passages(self._text, document.first, document.indexed())
 
     def search(
         self,

@@ -28,6 +28,7 @@ AT_START = ("endpoint.written", "endpoint.renamed")
 WORKS = {
     "model": ("blob.staged", "blob.committed", "model.before", "model.committed"),
     "pack": ("pack.synced", "pack.switched"),
+    "erase": ("erase.redacted", "erase.written", "erase.switched", "erase.blanked"),
     "backup": ("backup.before", "backup.switched"),
     "restore": ("restore.built", "restore.exchanged", "restore.done"),
 }
@@ -102,13 +103,13 @@ async def _die_at(site, name):
 
 
 async def upkeep_failpoints(settings):
-    """Model intake, pack, backup, restore: killed at each failpoint, looked at, done again."""
+    """Each of WORKS: killed at each failpoint, looked at, done again."""
     upkeep = await Upkeep(settings).prepare()
     for _ in range(TIMES[settings.full]):
         for work, names in WORKS.items():
             for name in names:
                 assert await upkeep.kill(work, BATOS_FAILPOINT=f"{name}:kill"), f"{name}: lives"
-    return f"{upkeep.kills} kills in model intake, pack, backup, restore: old or new, then done"
+    return f"{upkeep.kills} kills in {', '.join(WORKS)}: old or new, then done"
 
 
 async def upkeep_calls(settings):

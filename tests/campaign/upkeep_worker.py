@@ -1,6 +1,6 @@
 """One work on an image that nobody serves; dies at BATOS_FAILPOINT, or at CAMPAIGN_KILL.
 
-    python -m tests.campaign.upkeep_worker model|pack|backup|restore FOLDER NAME_OF_MODEL
+    python -m tests.campaign.upkeep_worker model|pack|erase|backup|restore FOLDER NAME_OF_MODEL
 
 CAMPAIGN_KILL is ``fsync:3:before`` or ``rename:1:after``. ``FOLDER`` has
 ``home/live_image.fs``; the others make ``toy/``, ``backup/`` and ``copy/`` in it.
@@ -21,7 +21,9 @@ from bat_os.image.files.pack import count_objects, pack
 from bat_os.image.files.restore import restore
 from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.store import ImageStore
+from bat_os.kernel.verbs.erase import erase
 
+WORD = "Quorvexil7"
 KILL = "CAMPAIGN_KILL"
 
 
@@ -48,6 +50,9 @@ async def run(work, folder, name):
         if work == "pack":
             await image.transact(lambda root: root["about"].update(), note="touch")
             await pack(image, days=0)
+        elif work == "erase":
+            await image.transact(lambda root: root.__setitem__("note", WORD), note=f"note {WORD}")
+            await erase(image, {"words": WORD, "id": "", "yes": True})
         elif work == "backup":
             await image.transact(lambda root: root.__setitem__("touched", 1), note="touch")
             await back_up(image, folder / "backup")

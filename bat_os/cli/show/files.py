@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, show_time, table_of
+from bat_os.core.printable import show_count
 from bat_os.core.verbs import LONG
 from bat_os.errors import KernelUnreachableError, LockedError
 from bat_os.models.profiles import show_size
@@ -89,9 +90,36 @@ def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note(f"SHA-256 {body['sha256']}; the chronicle has it")
 
 
+def _show_erased(body: Mapping[str, Any], screen: Screen) -> None:
+    rows = [(place["kind"], place["what"], place["fate"]) for place in body["places"]]
+    rows += [("file", file, "blanked") for file in body["files"]]
+    if rows:
+        screen.table(rows, ("KIND", "WHERE", "FATE"))
+    if body["more"]:
+        screen.note(f"and {body['more']} more places")
+    if body["past"]["records"]:
+        since = show_time(body["past"]["since"])
+        screen.note(
+            f"{show_count(body['past']['records'], 'state')} in the history, since {since}; the "
+            "history from then until now goes with them"
+        )
+    for other in body["elsewhere"]:
+        screen.note(f"{other['what']} holds them too; remove it: {other['remove']}", "yellow")
+    for line in body["left"]:
+        screen.note(line, "yellow")
+    if not rows and not body["past"]["records"]:
+        screen.answer("the words stand nowhere in this home")
+    elif body["erased"]:
+        screen.answer("erased")
+    else:
+        screen.answer("nothing was changed; with --yes all of this is removed for good")
+
+
 def _deed(entry: Mapping[str, Any]) -> str:
     if entry["kind"] == "archive":
         return f"{entry['file']}: {entry['reason']}"
+    if entry["kind"] == "erase":
+        return show_count(entry["places"], "place")
     if entry["kind"] == "fork":
         return f"{entry['name']} from {entry['tid']}"
     return (
@@ -183,5 +211,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "forks": Command(table_of("forks", _FORKS), _run),
     "pack": Command(_show_pack, _pack),
     "space": Command(_show_space, _run),
+    "erase": Command(_show_erased, _run),
     "verify": Command(_show_verified, _verify),
 }

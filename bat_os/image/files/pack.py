@@ -188,11 +188,7 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
             before, blobs = live.getSize(), sum(_blob_sizes(live))
             database.pack(now - days * 86_400)
             cross("pack.switched")
-            for _, oid, tid, path in blob_files([live]):
-                try:
-                    live.loadSerial(oid, tid)
-                except POSKeyError:  # a pack that was killed left it: no record names it
-                    path.unlink(missing_ok=True)
+            remove_lost_blobs(live)
             after, left = live.getSize(), sum(_blob_sizes(live))
     return {
         "kind": "pack",
@@ -203,6 +199,15 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
         "blobs": blobs - left,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+def remove_lost_blobs(live: FileStorage) -> None:
+    """Remove the blob files that no record names, such as those that a killed pack left."""
+    for _, oid, tid, path in blob_files([live]):
+        try:
+            live.loadSerial(oid, tid)
+        except POSKeyError:
+            path.unlink(missing_ok=True)
 
 
 def _blob_sizes(live: FileStorage) -> list[int]:
@@ -235,7 +240,7 @@ def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict
     }
     seen: set[bytes] = set()
     for kind, oids in roots.items():
-        for _, name, record in walk(storage, list(oids), seen):
+        for _, name, record, _ in walk(storage, list(oids), seen):
             room = kinds["methods" if name in _METHODS else kind]
             room["objects"] += 1
             room["bytes"] += len(record) + HEADER
@@ -244,8 +249,10 @@ def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict
     return kinds
 
 
-def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[bytes, str, bytes]]:
-    """Yield (oid, class, record) of all that ``roots`` reach and nobody has seen yet.
+def walk(
+    storage: Any, roots: list[bytes], seen: set[bytes]
+) -> Iterator[tuple[bytes, str, bytes, list[bytes]]]:
+    """Yield (oid, class, record, references) of all that ``roots`` reach and nobody has seen yet.
 
     All records are as they were at the transaction that was last when the walk began. What a
     record holds is read by the allow-list, so no code of the image can run.
@@ -264,13 +271,13 @@ def walk(storage: Any, roots: list[bytes], seen: set[bytes]) -> Iterator[tuple[b
         if found is None:
             continue
         name, below = _read(oid, found[0])
-        yield oid, name, found[0]
+        yield oid, name, found[0], below
         stack.extend(below)
 
 
 def count_objects(storage: Any) -> dict[str, int]:
     """Return how many objects of each class the image holds, the most frequent first."""
-    counted = Counter(name.rpartition(".")[2] for _, name, _ in walk(storage, [z64], set()))
+    counted = Counter(name.rpartition(".")[2] for _, name, *_ in walk(storage, [z64], set()))
     if not counted:
         raise StorageError("the image has no root")
     return dict(counted.most_common())

@@ -23,6 +23,7 @@ from ZODB.utils import p64, u64
 from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
 from bat_os.image import missions
+from bat_os.image.files.rewrite import refuse_erased
 from bat_os.image.history import entries
 from bat_os.image.knowledge.document import Document
 from bat_os.image.objects import Method, UvmObject, connection_of, freeze
@@ -51,7 +52,15 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
 
 
 def resolve(root: Root, moment: Moment) -> str:
-    """Return the id of the last transaction at a moment, as 16 hexadecimal digits."""
+    """Return the id of the last transaction at a moment, as 16 hexadecimal digits.
+
+    Raises:
+        NotFoundError: There is no such mission, or the history of that moment was erased.
+    """
+    return refuse_erased(root, _resolve(root, moment))
+
+
+def _resolve(root: Root, moment: Moment) -> str:
     latest = connection_of(root).db().lastTransaction()
     if moment.time is not None:
         when = moment.time.astimezone(dt.UTC)

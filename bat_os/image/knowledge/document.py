@@ -20,7 +20,7 @@ from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,6 +86,15 @@ class Document(Persistent):
             self.sections = tuple(chunk.section for chunk in chunks)
         self.first = first
         self.meta: dict[str, Any] = {}
+        self.digest = self.sha256()
+
+    def reword(self, change: Callable[[Any], Any]) -> None:
+        """Pass title, headings, passages and meta data through ``change``."""
+        self.title = change(self.title)
+        self.sections = change(self.sections)
+        self.passages = change(self.passages)
+        # What it was learned from is no longer what it holds: learned again, it is another one.
+        self.meta = {key: item for key, item in change(self.meta).items() if key != "sha256"}
         self.digest = self.sha256()
 
     @property

@@ -136,6 +136,12 @@ class Shelf(Persistent):
             changed for entry in self.entries if (changed := self._without(entry, start, stop))
         )
 
+    def compact(self) -> None:
+        """Drop the rows of removed ids now, which else wait for more of them."""
+        self.entries = tuple(
+            kept for entry in self.entries if (kept := self._alive(entry) if entry[4] else entry)
+        )
+
     def digests(self) -> list[bytes]:
         """Return the SHA-256 of all segments."""
         return [entry[1] for entry in self.entries]
@@ -180,7 +186,12 @@ class Shelf(Persistent):
         changed = (count, digest, segment, (low, high), (*dead, (start, stop)))
         if _dead_count(changed) * _DEAD_PART < count and count > AT_ONCE_ROWS:
             return changed
-        kept = self.rows_type.merge([(rows, choose(rows.ids, None, changed[4]))])
+        return self._alive(changed)
+
+    def _alive(self, entry: Entry) -> Entry | None:
+        """Return an entry without its dead rows, or None if no other is left."""
+        rows = self.rows_type.unpack(load(entry[1], entry[2]))
+        kept = self.rows_type.merge([(rows, choose(rows.ids, None, entry[4]))])
         return make_entry(kept) if len(kept.ids) else None
 
     def _ripe(self, limit: int) -> list[Entry]:

@@ -44,6 +44,7 @@ from bat_os.image.objects import (
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.turn import Candidate
+from bat_os.kernel.verbs.erase import erase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -125,6 +126,7 @@ WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]
             "archive": archive,
             "backup": backup,
             "chronicle": tell_chronicle,
+            "erase": erase,
             "fork": fork,
             "fork.drop": drop_fork,
             "forks": list_forks,
@@ -303,7 +305,7 @@ def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Han
 
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
-        **{name: _serve(work) for name, work in WORKS.items()},
+        **{name: _serve(work) for name, work in WORKS.items() if work is not erase},
         "export": give,
         "import": take,
         "verify": verify,

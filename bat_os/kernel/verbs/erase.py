@@ -1,0 +1,219 @@
+"""``erase``: remove words for good, from the image, its history, and the files beside it.
+
+    look    where do they stand?                              without ``yes`` that is all
+    redact  one transaction: the image as it is now           erase.redacted
+    rewrite the image file, without the states that held them erase.switched
+    blank   logs, journal, reports, the chat's history        erase.blanked
+    look    is any of them left?                              said in the answer
+
+If it is killed between two steps, nothing else is lost, and the same request does what is left: it
+notes nowhere what it was to erase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from ZODB.TimeStamp import TimeStamp
+
+import bat_os
+from bat_os.core.erasing import Words
+from bat_os.errors import ArgumentsError, BatError, NotFoundError
+from bat_os.failpoints import cross
+from bat_os.image.catalog import catalog_in
+from bat_os.image.erasure import Place, erase_now
+from bat_os.image.files import scrub
+from bat_os.image.files.disk import in_thread
+from bat_os.image.files.rewrite import Past, look_at_past, note_erased, rewrite
+from bat_os.image.files.storage import add_to_chronicle, chronicle, is_in_files, path_of
+from bat_os.image.objects import Method, connection_of, find
+from bat_os.kernel import views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, MutableMapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.image.store import ImageStore
+    from bat_os.kernel.context import Handler, KernelContext, Say
+
+    Root = MutableMapping[str, Any]
+
+ROUNDS: Final = 3  # what is written meanwhile may hold the words again
+MAX_ROWS: Final = 500
+_PROGRAM: Final = frozenset({".py", ".toml", ".jsonl"})
+
+
+async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Carry out ``erase`` in the kernel; see ``erase``. Passages get their new vectors."""
+    for forget in mind.on_erase:
+        forget()
+    home = Path(mind.options.home)
+    done = await erase(mind.image, request.body, home=home if home.is_absolute() else None)
+    if done["erased"] and await mind.image.transact(_is_waiting, note="look for passages"):
+        try:
+            await mind.catalog.reindex(lambda line: say(views.progress(line)))
+        except BatError as error:
+            done["left"].append(f"blanked passages are found by words only for now: {error}")
+    return done
+
+
+async def erase(
+    image: ImageStore, body: Mapping[str, Any], *, home: Path | None = None
+) -> dict[str, Any]:
+    """List where ``body.words`` stand, or what ``body.id`` names; with ``body.yes`` remove them.
+
+    Returns:
+        ``erased``; ``places``: kind, what and fate of each; ``past``: how many ``records`` of the
+        history hold them and ``since`` when; ``files`` that hold them; ``elsewhere``: what holds
+        them and is not touched, with the command that removes it; ``left``: what could not be done.
+    """
+    words = await _words_of(image, body)
+    await asyncio.to_thread(_refuse_shipped, words)
+    path = path_of(image.storage) if is_in_files(image.storage) else None
+    home = home or (path.parent if path else None)
+    if not body["yes"]:
+        done = await _look(image, words)
+        files = partial(scrub.list_held, words=words)
+    else:
+        done = await _erase(image, words)
+        files = partial(scrub.blank, words=words)
+    done["files"] = done["elsewhere"] = []
+    if home is not None:
+        beside = home, path or home / "no image"
+        done["files"] = await in_thread(lambda _: files(*beside))
+        cross("erase.blanked")
+        archives = await image.transact(chronicle, note="look for archives")
+        done["elsewhere"] = await in_thread(
+            lambda _: scrub.list_elsewhere(*beside, words, archives)
+        )
+    return done
+
+
+async def _look(image: ImageStore, words: Words) -> dict[str, Any]:
+    def rehearse(root: Root) -> list[Place]:
+        before = connection_of(root).transaction_manager.get().savepoint()
+        places = erase_now(root, words)
+        before.rollback()
+        return places
+
+    places = await image.transact(rehearse, note="look for words")
+    past = await in_thread(lambda _: look_at_past(image.storage, words))
+    return _facts(places, past) | {"erased": False, "left": []}
+
+
+async def _erase(image: ImageStore, words: Words) -> dict[str, Any]:
+    _forget_calls(image, words)
+    places: list[Place] = []
+    first = past = await in_thread(lambda _: look_at_past(image.storage, words))
+    for _ in range(ROUNDS):
+        places += await image.transact(partial(_redact, words=words, past=past), note="erase")
+        cross("erase.redacted")
+        if not past.since:
+            break
+        await in_thread(partial(_rewrite, image, words, past.since))
+        past = await in_thread(lambda _: look_at_past(image.storage, words))
+    left = []
+    if past.since:
+        left.append("the words were written again meanwhile; ask again")
+    if past.frozen:
+        left.append("the files that this fork began with hold them, and cannot be changed")
+    return _facts(dict.fromkeys(places), first) | {"erased": True, "left": left}
+
+
+def _redact(root: Root, words: Words, past: Past) -> list[Place]:
+    places = erase_now(root, words)
+    if places or past.since:
+        add_to_chronicle(root, {"kind": "erase", "at": time.time(), "places": len(places)})
+    if past.since:
+        note_erased(root, past.since)
+    return places
+
+
+def _rewrite(image: ImageStore, words: Words, since: bytes, _: Any) -> None:
+    if is_in_files(image.storage):
+        rewrite(image.storage, words, since)
+    else:
+        image.database.pack()  # a server keeps no part of its history apart
+
+
+def _facts(places: Any, past: Past) -> dict[str, Any]:
+    rows = [asdict(place) for place in places]
+    since = TimeStamp(past.since).timeTime() if past.since.strip(b"\0") else 0.0
+    return {
+        "places": rows[:MAX_ROWS],
+        "more": max(0, len(rows) - MAX_ROWS),
+        "past": {"records": past.records + past.frozen, "since": since},
+    }
+
+
+def _forget_calls(image: ImageStore, words: Words) -> None:
+    """Drop the counted calls whose names hold the words, before they are written."""
+    kept = {call: tally for call, tally in image.uses.take().items() if not words.in_value(call)}
+    image.uses.put_back(kept)
+
+
+async def _words_of(image: ImageStore, body: Mapping[str, Any]) -> Words:
+    if bool(body["words"].strip()) == bool(body["id"]):
+        raise ArgumentsError("say the words to erase, or with --id the fact, document or slot")
+    if not body["id"]:
+        return Words([body["words"]])
+    texts = await image.transact(lambda root: list(_texts_of(root, body["id"])), note="look it up")
+    if not texts:
+        raise ArgumentsError(f"no text stands in {body['id'][:100]!r}")
+    return Words(texts)
+
+
+def _texts_of(root: Root, name: str) -> Iterator[str]:
+    """Yield the texts of a document (or fact), of a slot, or of all slots of an object."""
+    if (document := catalog_in(root).document(name)) is not None:
+        yield from document.passages
+        return
+    target, _, slot = name.partition(".")
+    try:
+        slots = find(root, target).slots
+    except NotFoundError:
+        raise NotFoundError(
+            f"there is no document, fact or slot {name[:100]!r}; batos documents and "
+            "batos inspect OBJECT list them"
+        ) from None
+    if slot and slot not in slots:
+        raise NotFoundError(f"{target} has no slot {slot[:100]!r}; batos inspect {target}")
+    for value in [slots[slot]] if slot else slots.values():
+        if isinstance(value, Method):
+            yield from (version.source for version in value.versions)
+        else:
+            yield from _strings(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if type(value) is str and value.strip():
+        yield value
+    elif type(value) in (list, tuple, set, frozenset, dict):
+        for part in value.values() if type(value) is dict else value:
+            yield from _strings(part)
+
+
+def _refuse_shipped(words: Words) -> None:
+    """Raise ArgumentsError if the program itself says the words; they would come back."""
+    folder = Path(bat_os.__file__).parent
+    shipped = [path for path in folder.rglob("*") if path.suffix in _PROGRAM]
+    codex = folder.parent / "persona_codex.jsonl"
+    for path in (*shipped, codex):
+        if path.is_file() and words.hold(path.read_text(encoding="utf-8")):
+            raise ArgumentsError(
+                "these words stand in the program itself too, so they cannot be erased alone; "
+                "give more of the text around them, or the thing that holds them: --id"
+            )
+
+
+def _is_waiting(root: Root) -> bool:
+    return len(catalog_in(root).waiting) > 0
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType({"erase": run})
