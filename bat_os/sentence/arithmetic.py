@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from bat_os.method.text import words as word_set
-from bat_os.sentence.numerals import plain, read_number
+from bat_os.sentence.numerals import plain
 
 if TYPE_CHECKING:
     from bat_os.sentence.values import Page, Value
@@ -60,7 +60,8 @@ def read_expression(page: Page, at: int) -> Found | None:
 def _scan(page: Page, at: int, run: _Run) -> None:
     wants_number = True
     for _ in range(MAX_STEPS):
-        if at >= len(page.words) or page.words[at].kind == "literal":
+        page.steps -= 1
+        if page.steps < 0 or at >= len(page.words) or page.words[at].kind == "literal":
             return
         next_at = _operand(page, at, run) if wants_number else _operator(page, at, run)
         if next_at is None:
@@ -82,7 +83,7 @@ def _operand(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
         return at + 1, True
     if word.text in ("-", "\u2212") and at + 1 < len(words) and words[at + 1].text in "(" + "-":
         return None
-    number = read_number(words, at, page.language)
+    number = page.number(at)
     if number is None:
         return None
     value = number.value

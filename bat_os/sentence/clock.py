@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.sentence.numerals import read_whole
-
 if TYPE_CHECKING:
     from bat_os.sentence.values import Page, Value
 
@@ -158,9 +156,7 @@ def _match(page: Page, at: int, pattern: dict[str, Any]) -> tuple[int, int] | No
 
 def _small(page: Page, at: int, most: int) -> tuple[int, int] | None:
     """Return a whole number up to ``most``, in figures or words."""
-    if at >= len(page.words):
-        return None
-    number = read_whole(page.words, at, page.language)
+    number = page.whole(at)
     if number is None or number.value != int(number.value) or not 0 <= number.value <= most:
         return None
     if number.digits and len(page.words[at].text) > 2:

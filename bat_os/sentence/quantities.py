@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.method.text import words as word_set
 from bat_os.natives.table import names
 from bat_os.sentence.language import Phrases, fold
-from bat_os.sentence.numerals import MINUS, Number, plain, read_half, read_number
+from bat_os.sentence.numerals import MINUS, Number, plain, read_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ _BIG: Final = {"m": 10**6, "b": 10**9}  # behind a sign of money
 
 def read_percent(page: Page, at: int) -> Found | None:
     """Return ``17%`` or ``17 percent``."""
-    number = read_number(page.words, at, page.language)
+    number = page.number(at)
     if number is None or number.end >= len(page.words):
         return None
     end = number.end
@@ -70,14 +70,14 @@ def read_money(page: Page, at: int) -> Found | None:
     words = page.words
     sign = _currency_sign(words[at])
     if sign:
-        number = read_number(words, at + 1, page.language) if at + 1 < len(words) else None
+        number = page.number(at + 1)
         if number is None or not number.digits:
             return None
         value, end = number.value, number.end
         if end < len(words) and words[end].tight and words[end].low in _BIG:
             value, end = value * _BIG[words[end].low], end + 1
         return [_money(page, value, sign, at, end)], end
-    number = read_number(words, at, page.language)
+    number = page.number(at)
     if number is None or number.end >= len(words):
         return None
     whole = _named_money(page, number)
@@ -121,7 +121,7 @@ def _hundredths(page: Page, at: int, currency: str) -> tuple[Fraction, int] | No
     at = joiner[1] if joiner else at
     if at >= len(page.words):
         return None
-    number = read_number(page.words, at, page.language)
+    number = page.number(at)
     if number is None or not 0 < number.value < 100:
         return None
     match = page.language.phrases("money_hundredths").match(page.words, number.end)
@@ -138,7 +138,7 @@ def _money(page: Page, value: Any, currency: str, at: int, end: int) -> Value:
 
 def read_quantity(page: Page, at: int) -> Found | None:
     """Return a number and its unit; of several (5 feet 10), the sum in the smallest."""
-    number = read_number(page.words, at, page.language)
+    number = page.number(at)
     if number is None or (number.single and page.follows_value(at)):
         return None
     unit = read_unit(page, number.end, after=number)
@@ -164,7 +164,7 @@ def _smaller(page: Page, at: int, unit: str) -> tuple[int, Fraction, str, int] |
         if any(word.low in apart for word in words[:at]):
             return None
         at = joiner[1]
-    number = read_number(words, at, page.language) if at < len(words) else None
+    number = page.number(at)
     if number is None or number.single or number.value < 0:
         return None
     found = read_unit(page, number.end, after=number)

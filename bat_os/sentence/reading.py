@@ -21,7 +21,6 @@ text or one after a colon that begins there is taken whole.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +29,7 @@ from bat_os.sentence.language import DEFAULT, find_language, speak, split
 from bat_os.sentence.literals import find_literals, find_rest, split_items
 from bat_os.sentence.numerals import digits_in, plain, read_number
 from bat_os.sentence.series import join_lists
+from bat_os.sentence.tokens import QUOTES
 from bat_os.sentence.values import Page, Value, as_kind
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_READ", "Sentence", "Value", "as_kind", "mask", "read_sentence"]
 
 MAX_READ: Final = 2_000  # characters
+MAX_WORDS: Final = 400  # words and marks
+MAX_SPOKEN: Final = 100  # items of a list that are looked at for numbers in words
 MAX_ITEM: Final = 60  # characters of an item of a list after a colon
 _ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:"
 
@@ -92,9 +94,9 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     fixed = _with_dates(text[:MAX_READ], fixed, language, now)
     limit = max([min(len(text), MAX_READ), *(value.end for value in fixed)])
     spans = [(value.start, value.end) for value in fixed]
-    words = split(text[:limit], digits_in(language), spans)
+    words = split(text[:limit], digits_in(language), spans)[:MAX_WORDS]
     past = any(word.low in language.phrases("dates", "past") for word in words)
-    page = Page(text, words, language, now, past, [])
+    page = Page(text, words, language, now, past)
     rest = find_rest(text, MAX_READ, spans)
     values = _scan(page, {value.start: value for value in fixed})
     return _with_rest(page, join_lists(page, values), rest)
@@ -114,7 +116,7 @@ def _with_dates(text: str, fixed: list[Value], language: Any, now: dt.datetime) 
 
 
 def _read_plain(page: Page, at: int) -> tuple[list[Value], int] | None:
-    number = read_number(page.words, at, page.language)
+    number = page.number(at)
     if number is None or (number.single and not _counts(page, number.end)):
         return None
     return [page.value("number", number.plain, at, number.end)], number.end
@@ -129,8 +131,7 @@ def _counts(page: Page, end: int) -> bool:
             behind[0] in page.language.phrases("measures", "to")
             or behind[0] in page.language.phrases("lists", "joiners")
         )
-        and end + 1 < len(page.words)
-        and read_number(page.words, end + 1, page.language) is not None
+        and page.number(end + 1) is not None
     )
 
 
@@ -218,7 +219,7 @@ def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) ->
     text = page.text[start:end]
     items = split_items(text)
     if items and len(items) > 1 and max(map(len, items)) <= MAX_ITEM:
-        found = [_item(page, item) for item in items]
+        found = [_item(page, item, spoken=len(items) <= MAX_SPOKEN) for item in items]
         return [*outside, Value("list", found, start, end, text)]
     return [*outside, Value("text", text, start, end, text)]
 
@@ -237,10 +238,12 @@ def _covers(page: Page, values: Sequence[Value], start: int) -> bool:
     )
 
 
-def _item(page: Page, item: str) -> Any:
-    words = split(item, digits_in(page.language))
-    number = read_number(words, 0, page.language) if words else None
-    if number is not None and number.end == len(words) and not number.single:
-        return plain(number.value)
-    closed = len(item) > 1 and item[0] in "\"'`\u201c\u201e\u00ab" and not item[-1].isalnum()
-    return item[1:-1] if closed else re.sub(r"[.?!]+\Z", "", item)
+def _item(page: Page, item: str, *, spoken: bool) -> Any:
+    """Return an item of a list after a colon: a number, or text without its quotes."""
+    if item[0].isdigit() or item[0] in "+-.\u2212" or spoken:
+        words = split(item, digits_in(page.language))
+        number = read_number(words, 0, page.language) if words else None
+        if number is not None and number.end == len(words) and not number.single:
+            return plain(number.value)
+    closed = len(item) > 1 and item[0] in QUOTES and item[-1] in QUOTES[item[0]]
+    return item[1:-1] if closed else item.rstrip(".?!") or item

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
+from bat_os.sentence.numerals import read_number, read_whole
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     from bat_os.sentence.language import Language, Word
+    from bat_os.sentence.numerals import Number
+
+
+MAX_STEPS: Final = 2_000  # of all attempts to read an expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Value:
     text: str  # as it was said
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
     """A sentence in words, as the readers of values get it."""
 
@@ -35,7 +40,26 @@ class Page:
     language: Language
     now: dt.datetime
     past: bool  # the sentence looks back: "since 3 May"
-    found: list[Value]  # so far, from left to right
+    found: list[Value] = field(default_factory=list)  # so far, from left to right
+    steps: int = MAX_STEPS  # left for expressions: many open brackets are many attempts
+    _numbers: dict[int, Number | None] = field(default_factory=dict)
+    _wholes: dict[int, Number | None] = field(default_factory=dict)
+
+    def number(self, at: int) -> Number | None:
+        """Return the number that begins at the word ``at``; it is read once."""
+        if at >= len(self.words):
+            return None
+        if at not in self._numbers:
+            self._numbers[at] = read_number(self.words, at, self.language)
+        return self._numbers[at]
+
+    def whole(self, at: int) -> Number | None:
+        """Return the whole number that begins at the word ``at``, without a part behind it."""
+        if at >= len(self.words):
+            return None
+        if at not in self._wholes:
+            self._wholes[at] = read_whole(self.words, at, self.language)
+        return self._wholes[at]
 
     def value(self, kind: str, value: Any, first: int, end: int) -> Value:
         """Return a value from the word ``first`` up to ``end``, which is behind the last one."""
