@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.examples import take_examples
 from bat_os.sentence.grammar import read_numbers
-from bat_os.sentence.templates import Limit, Match, Templates, Word, split_words
+from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
 from bat_os.sentence.tokens import scan
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
-_EDGES: Final = " \t\r\n,;:.!?…"
+_EDGES: Final = " \t\r\n,;:.!?\u00a1\u00bf…"
 _OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
 _CLOSING: Final = "\"'\u201d\u2019\u00bb\u201c)]}%\u20ac"
 _PAIRS: Final = {
@@ -73,17 +73,18 @@ class _Forms:
     """The templates of one language."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.contractions: dict[str, str] = data.get("contractions", {})
-        self.numbers: dict[str, int] = data.get("numbers", {})
+        contractions = {fold(said): fold(meant) for said, meant in data["contractions"].items()}
+        self.spelling = Spelling(contractions, frozenset(data.get("elided", ())))
+        self.numbers = {fold(word): value for word, value in data["numbers"].items()}
         self.joiners = re.compile(data.get("joiners", r"\s*[,;&\n]\s*"), re.IGNORECASE)
         self.examples: dict[str, str] = data.get("examples", {})
-        sets = {name: frozenset(text.split()) for name, text in data.get("words", {}).items()}
+        sets = {name: frozenset(fold(text).split()) for name, text in data.get("words", {}).items()}
         limits = {name: _limit(each, sets) for name, each in data.get("slots", {}).items()}
         polite = data.get("polite", {})
         self.templates = Templates(
             data.get("rules", {}),
             limits,
-            self.contractions,
+            self.spelling,
             (polite.get("before", ()), polite.get("after", ())),
         )
         for form in data.get("form", ()):
@@ -105,7 +106,7 @@ class _Forms:
 
     def read(self, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
         """Return the form that fits best; ``typed``: first character -> end and number."""
-        words = split_words(text, self.contractions)
+        words = split_words(text, self.spelling)
         numbers = self._find_numbers(words, typed)
         spans = {at: ("number", end) for at, (end, _) in numbers.items()}
         found = [m for m in self.templates.match(words, spans) if _may_be(m, text)]

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,15 +27,15 @@ _TYPED: Final = 0.5  # what a slot counts that takes a typed value, or only some
 _PART: Final = re.compile(r"[\[\]()|]|\{[\w]+\}|<[\w]+>|[^\s\[\]()|{}<>]+")
 # A number keeps its marks; a word may have apostrophes inside; a sign of arithmetic is a word.
 _WORD: Final = re.compile(
-    r"[+-]?\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|\w+|[+*/=<>%€$£^~@#&|{}\[\]→]|(?<=\w)\("
+    r"[+-]?\d+(?:[.,:]\d+)*|[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|'(?=[^\W\d_]))*|\w+"
+    r"|[+*/=<>%€$£^~@#&|{}\[\]→]|(?<=\w)\("
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word of a sentence, and where it stands."""
 
-    low: str
+    low: str  # lower case, without accents
     start: int
     end: int
 
@@ -45,11 +46,20 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelling:
+    """What a language writes as one word and means as several."""
+
+    contractions: Mapping[str, str] = field(default_factory=dict)  # "what's" -> "what is"
+    elided: frozenset[str] = frozenset()  # "l'", "qu'": a word of its own before another one
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """What a slot takes."""
 
     words: int = 60
     numbers: bool = True  # words with digits
+    ending: str = ""  # of its words
     never: frozenset[str] = frozenset()  # words that it does not take
     only: frozenset[str] = frozenset()  # words that it takes besides numbers; empty: any
     typed: bool = False  # one value of the reader, and no words
@@ -60,7 +70,9 @@ class Limit:
             return False
         if word.is_numeric:
             return self.numbers
-        return word.low not in self.never and (not self.only or word.low in self.only)
+        if word.low in self.never or not word.low.endswith(self.ending):
+            return False
+        return not self.only or word.low in self.only
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +91,35 @@ _Thread = tuple[float, Any, int, int]
 _Wave = dict[int, _Thread]
 
 
-def split_words(text: str, contractions: Mapping[str, str]) -> list[Word]:
-    """Return the words of ``text``, lower case, contractions written out.
+def split_words(text: str, spelling: Spelling) -> list[Word]:
+    """Return the words of ``text``, folded, contractions written out.
 
-    >>> [word.low for word in split_words("What\u2019s 1,5 km?", {"what's": "what is"})]
+    >>> [word.low for word in split_words("What\u2019s 1,5 km?", Spelling({"what's": "what is"}))]
     ['what', 'is', '1,5', 'km']
     """
     plain = text.replace("\u2019", "'").replace("\u02bc", "'").replace("`", "'")
-    words = []
+    words: list[Word] = []
     for found in _WORD.finditer(plain):
-        low = found.group().lower()
-        parts = contractions.get(low, low).split()
+        low, start, end = fold(found.group()), found.start(), found.end()
+        head = low.find("'") + 1
+        if head and low[:head] in spelling.elided and low not in spelling.contractions:
+            words.append(Word(low[:head], start, start + head))
+            low, start = low[head:], start + head
+        parts = spelling.contractions.get(low, low).split()
         # the first of the words that a contraction is made of ends where the apostrophe is
-        middle = found.start() + max(1, len(low.split("'")[0])) if len(parts) > 1 else found.end()
-        words.append(Word(parts[0], found.start(), min(middle, found.end())))
-        words += [Word(part, min(middle, found.end()), found.end()) for part in parts[1:]]
+        middle = min(start + max(1, low.find("'")), end) if len(parts) > 1 else end
+        words.append(Word(parts[0], start, middle))
+        words += [Word(part, middle, end) for part in parts[1:]]
     return words
+
+
+def fold(text: str) -> str:
+    """Return ``text`` in lower case and without accents: they are often left out."""
+    low = text.lower()
+    if low.isascii():
+        return low
+    apart = unicodedata.normalize("NFKD", low.replace("ß", "ss"))
+    return "".join(char for char in apart if not unicodedata.combining(char)) or low
 
 
 class Templates:
@@ -110,10 +135,11 @@ class Templates:
         self,
         rules: Mapping[str, str],
         limits: Mapping[str, Limit],
-        contractions: Mapping[str, str],
+        spelling: Spelling,
         polite: tuple[Sequence[str], Sequence[str]] = ((), ()),
     ) -> None:
-        self._rules, self._limits, self._contractions = rules, limits, contractions
+        self._rules, self._limits, self._spelling = rules, limits, spelling
+        self._split: dict[str, list[str]] = {}  # part of a template -> its words
         self.after: list[dict[str, list[int]]] = [{}]
         self.slots_after: list[list[int]] = [[]]
         self.ends: list[list[Any]] = [[]]
@@ -168,7 +194,7 @@ class Templates:
                     if value and value[0] == name.strip("_"):
                         _put(waves[value[1]], target, (score + _TYPED, closed, at, first))
                 elif limit.allows(word):
-                    more = _TYPED if limit.only else 0
+                    more = _TYPED if limit.only or limit.ending else 0
                     _put(onward, target, (score + more, closed, at, first))
 
     def _finish(self, wave: _Wave, at: int, more: float) -> Iterator[Match]:
@@ -223,7 +249,10 @@ class Templates:
             elif part[0] in "[]()|{":
                 parts.append(part)
             else:
-                parts += [word.low for word in split_words(part, self._contractions)]
+                if part not in self._split:
+                    words = split_words(part, self._spelling)
+                    self._split[part] = [word.low for word in words]
+                parts += self._split[part]
         return parts[::-1]
 
     def _build(self, node: Any, starts: set[int]) -> set[int]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bat_os.sentence import forms, templates
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.reading import Sentence, Value
-from bat_os.sentence.templates import MAX_WORDS, Limit, Templates, split_words
+from bat_os.sentence.templates import MAX_WORDS, Limit, Spelling, Templates, split_words
 
 FILE = Path(__file__).parents[1] / "cases" / "forms.jsonl"
 CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
@@ -74,25 +74,26 @@ def test_an_unknown_language_is_read_as_english():
 
 
 def test_the_template_with_more_literal_words_wins():
-    made = Templates({}, {"list": Limit(words=2)}, {})
+    made = Templates({}, {"list": Limit(words=2)}, Spelling())
     made.add("add {items} to {list}", "any list")
     made.add("add {items} to my {list}", "my list")
-    words = split_words("add bread to go to my list", {})
+    words = split_words("add bread to go to my list", Spelling())
     assert [match.payload for match in made.match(words, {})] == ["my list", "any list"]
 
 
 def test_a_rule_may_be_optional_and_have_choices():
-    made = Templates({"my": "(my|our)"}, {}, {"what's": "what is"})
+    spelling = Spelling({"what's": "what is"})
+    made = Templates({"my": "(my|our)"}, {}, spelling)
     made.add("what's [on] <my> {list} [list]", 1)
     for said in ("what is on our shopping list", "What\u2019s my trip"):
-        assert made.match(split_words(said, {"what's": "what is"}), {})
-    assert not made.match(split_words("what is your trip", {}), {})
+        assert made.match(split_words(said, spelling), {})
+    assert not made.match(split_words("what is your trip", spelling), {})
 
 
 @pytest.mark.parametrize("template", ["(a|b", "a]", "[a", "[a]"])
 def test_a_template_that_is_none_is_refused(template):
     with pytest.raises(ValueError, match=r"bracket|template"):
-        Templates({}, {}, {}).add(template, 1)
+        Templates({}, {}, Spelling()).add(template, 1)
 
 
 @given(st.text(max_size=200) | st.lists(WORDS, max_size=80).map(" ".join))
@@ -111,7 +112,7 @@ def test_the_work_grows_with_the_length_alone(code, part, monkeypatch):
     counts = []
     for words in (MAX_WORDS // 4, MAX_WORDS // 2, MAX_WORDS):
         steps.clear()
-        read_templates.match(split_words(part * words, {})[:words], {})
+        read_templates.match(split_words(part * words, Spelling())[:words], {})
         counts.append(len(steps))
     assert counts[2] <= 5 * counts[0]
 
