@@ -29,9 +29,10 @@ from bat_os.sentence.tokens import scan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import bat_os.sentence.reading
+    from bat_os.sentence.reading import Sentence
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
+_SHORT: Final = 3  # words of a sentence whose language may be taken for another
 MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
 _EDGES: Final = " \t\r\n,;:.!?\u00a1\u00bf…"
 _OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
@@ -55,6 +56,7 @@ class Form:
     name: str  # "lists_obj.add", "memory_obj.remember", "talk.yes", ...
     values: Mapping[str, Any]  # slot -> text or typed value
     certain: bool = True  # False: a skill that fits goes first
+    language: str = "en"  # of the template: a short sentence may be taken for another language
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class _Group:
 class _Forms:
     """The templates of one language."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, language: str, data: Mapping[str, Any]) -> None:
+        self.language = language
         contractions = {fold(said): fold(meant) for said, meant in data["contractions"].items()}
         self.spelling = Spelling(contractions, frozenset(data.get("elided", ())))
         self.numbers = {fold(word): value for word, value in data["numbers"].items()}
@@ -150,15 +153,16 @@ class _Forms:
         values |= {name: each for name, each in slots.items() if name[0] != "_"}
         if "items" in values:
             values["items"] = [each for each in self.joiners.split(values["items"]) if each]
-        return Form(group.name, values, group.certain)
+        return Form(group.name, values, group.certain, self.language)
 
 
-def read_form(sentence: bat_os.sentence.reading.Sentence) -> Form | None:
+def read_form(sentence: Sentence) -> Form | None:
     """Return the form of the sentence, or None if none fits.
 
     >>> from bat_os.sentence.reading import Sentence
-    >>> read_form(Sentence("Please add milk to my shopping list.", "en", (), ""))
-    Form(name='lists_obj.add', values={'list': 'shopping', 'items': ['milk']}, certain=True)
+    >>> form = read_form(Sentence("Please add milk to my shopping list.", "en", (), ""))
+    >>> form.name, form.values
+    ('lists_obj.add', {'list': 'shopping', 'items': ['milk']})
     """
     text = sentence.text.strip()
     if not text or len(text) > MAX_CHARS:
@@ -172,8 +176,24 @@ def read_form(sentence: bat_os.sentence.reading.Sentence) -> Form | None:
     forms = _forms_of(sentence.language)
     form = forms.read(text, typed)
     if form is None or form.name == "lesson.learn" or not form.certain:
-        return _read_example(forms, text) or form
+        form = _read_example(forms, text) or form or _read_short(sentence.language, text, typed)
     return form
+
+
+def _read_short(language: str, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
+    """Return the form of a few words in any language: "Hallo" does not say which one it is."""
+    if len(text.split(maxsplit=_SHORT)) > _SHORT:
+        return None
+    others = (code for code in find_languages() if code != language)
+    found = (_forms_of(code).read(text, typed) for code in others)
+    return next((form for form in found if form and form.certain), None)
+
+
+@functools.cache
+def find_languages() -> tuple[str, ...]:
+    """Return the codes of the languages that have forms, English first."""
+    codes = {file.name.split(".")[1] for file in LANGUAGES.glob("forms.*.toml")}
+    return ("en", *sorted(codes - {"en"}))
 
 
 def _read_example(forms: _Forms, text: str) -> Form | None:
@@ -185,16 +205,18 @@ def _read_example(forms: _Forms, text: str) -> Form | None:
     if not examples:
         return None
     wish = " ".join(token.text for token in rest).strip(_EDGES)
-    return Form("lesson.example", {"wish": wish, "example": examples}) if wish else None
+    if not wish:
+        return None
+    return Form("lesson.example", {"wish": wish, "example": examples}, language=forms.language)
 
 
 @functools.cache
 def _forms_of(language: str) -> _Forms:
     """Return the templates of a language, or the English ones."""
-    file = LANGUAGES / f"forms.{language}.toml"
-    if not re.fullmatch(r"[a-z]{2,3}", language) or not file.is_file():
+    if language not in find_languages():
         return _forms_of("en")
-    return _Forms(tomllib.loads(file.read_text(encoding="utf-8")))
+    file = LANGUAGES / f"forms.{language}.toml"
+    return _Forms(language, tomllib.loads(file.read_text(encoding="utf-8")))
 
 
 def _may_be(match: Match, text: str) -> bool:

@@ -103,7 +103,7 @@ def split_words(text: str, spelling: Spelling) -> list[Word]:
         low, start, end = fold(found.group()), found.start(), found.end()
         head = low.find("'") + 1
         if head and low[:head] in spelling.elided and low not in spelling.contractions:
-            words.append(Word(low[:head], start, start + head))
+            words.append(Word(low[: head - 1], start, start + head))
             low, start = low[head:], start + head
         parts = spelling.contractions.get(low, low).split()
         # the first of the words that a contraction is made of ends where the apostrophe is
@@ -255,26 +255,37 @@ class Templates:
                 parts += self._split[part]
         return parts[::-1]
 
-    def _build(self, node: Any, starts: set[int]) -> set[int]:
-        """Add a part of a template behind the states ``starts``; return where it may end."""
+    def _build(self, node: Any, starts: set[int], last: int = -1) -> set[int]:
+        """Add a part of a template behind the states ``starts``; return where it may end.
+
+        A final word leads to the state ``last``, if it is given: choices share where they end.
+        """
         kind, parts = node
         if kind == "any":
-            return set().union(*(self._build(part, starts) for part in parts))
+            if len(parts) > 1 and last < 0:
+                last = self._add_state(None)
+            return set().union(*(self._build(part, starts, last) for part in parts))
         if kind == "all":
-            for part in parts:
-                starts = self._build(part, starts)
+            for at, part in enumerate(parts, 1):
+                starts = self._build(part, starts, last if at == len(parts) else -1)
             return starts
-        new = len(self.after)
-        self.after.append({})
-        self.slots_after.append([])
-        self.ends.append([])
-        self._slot.append((parts, self._limits.get(parts, Limit())) if kind == "slot" else None)
+        if kind == "slot":
+            new = self._add_state((parts, self._limits.get(parts, Limit())))
+        else:
+            new = last if last >= 0 else self._add_state(None)
         for state in starts:
             if kind == "slot":
                 self.slots_after[state].append(new)
             else:
                 self.after[state].setdefault(parts, []).append(new)
         return {new}
+
+    def _add_state(self, slot: tuple[str, Limit] | None) -> int:
+        self.after.append({})
+        self.slots_after.append([])
+        self.ends.append([])
+        self._slot.append(slot)
+        return len(self.after) - 1
 
 
 def _put(wave: _Wave, state: int, thread: _Thread) -> None:
