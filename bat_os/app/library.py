@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +73,7 @@ async def load_seeds(mind: KernelContext) -> None:
 
 async def load_library(mind: KernelContext) -> None:
     """Install the shipped objects of this program in the image."""
-    stamp = digest(f"{_seed_text()}\n{NATIVES}\n{SHELF}")
+    stamp = digest(f"{_seed_text()}\n{_keeper_texts()}\n{NATIVES}\n{SHELF}")
     if await mind.image.transact(lambda root: library_stamp(root) == stamp, note="look for it"):
         return
     shelf = await asyncio.to_thread(read_shelf)
@@ -94,10 +96,25 @@ def read_shelf() -> list[ShippedObject]:
             held.setdefault(seed.selector, _as_method(seed))
     about = {name: native.about for name, native in NATIVES.items()}
     about |= {name: line for name, (line, _) in SHELF.items()}
-    return [
-        ShippedObject(name, about[name], tuple(held.values()))
-        for name, held in sorted(methods.items())
+    shelf = [
+        ShippedObject(name, about[name], tuple(held.values())) for name, held in methods.items()
     ]
+    shelf += [_read_keeper(name, text) for name, text in _keeper_texts().items()]
+    return sorted(shelf, key=lambda shipped: shipped.name)
+
+
+def _keeper_texts() -> dict[str, str]:
+    """Return the files of the objects that keep something in their slots, by object."""
+    parts = sorted((_SEEDS / "objects").iterdir(), key=lambda part: part.name)
+    return {part.name.removesuffix(".toml"): part.read_text(encoding="utf-8") for part in parts}
+
+
+def _read_keeper(name: str, text: str) -> ShippedObject:
+    """Return the object of a file: a line about it, and methods that use its slots."""
+    held = tomllib.loads(text)
+    sources = [method["source"].strip("\n") + "\n" for method in held["method"]]
+    named = [(re.findall(r"^def (\w+)\(", source, re.MULTILINE)[0], source) for source in sources]
+    return ShippedObject(name, held["about"], tuple(ShippedMethod(*each) for each in named))
 
 
 def _as_method(seed: Seed) -> ShippedMethod:

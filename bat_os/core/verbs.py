@@ -132,7 +132,7 @@ _OBJECTS: Final = (
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=50)),
         reply="skills:[object selector wish signature status:verified|provisional|taught|shipped "
               "similarity:cosine]",
-        note="Best first.",
+        note="Best first. Facts that were remembered are looked at with `kind` `fact` only.",
         examples=('"double a number"',), access="past", seconds=60),
     Verb("approve", "approve a waiting or provisional method; an example proves it", (
         replace(_TARGET, help="name or oid; none lists what waits", word="object?"),
@@ -284,9 +284,9 @@ _KNOWLEDGE: Final = (
         Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),
         Field("kind", "text", "look at these only", "--kind",
-              choices=("document", "method", "codex", "seed")),
+              choices=("document", "method", "codex", "seed", "fact")),
         _WHERE),
-        reply="passages:[doc_id title kind:document|method|codex|seed text similarity:cosine]",
+        reply="passages:[doc_id title kind:document|method|codex|seed|fact text similarity:cosine]",
         note="Best first.",
         examples=('"who hangs upside down?"', "bats --kind document --limit 3"), access="past",
         seconds=60),

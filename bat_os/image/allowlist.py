@@ -83,12 +83,21 @@ _PARTS: Final[dict[str, frozenset[str]]] = {
 
 
 class CheckingConnection(Connection):
-    """Gives out no object that has lost a part of its state, and tells of each commit."""
+    """Gives out no object that has lost a part of its state, and tells of each commit.
+
+    Attributes:
+        committed: Id of the last transaction that changed something, or b"".
+    """
+
+    committed = b""
 
     def tpc_finish(self, transaction: Any) -> Any:
         """Finish a commit; as ``Connection.tpc_finish``."""
+        written = [self._cache.get(oid) for oid in (*self._modified, *self._creating)]
         serial = super().tpc_finish(transaction)
         self.db().state = object()
+        # One that was merged with another writer's change has been dropped, and has no serial.
+        self.committed = max((obj._p_serial for obj in written if obj is not None), default=b"")
         return serial
 
     def setstate(self, obj: Any) -> None:

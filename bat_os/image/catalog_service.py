@@ -70,6 +70,11 @@ class CatalogService:
         self._cache = SegmentCache()
         self._writing = asyncio.Lock()
 
+    @property
+    def cache(self) -> SegmentCache:
+        """Unpacked segments, for a search inside of another transaction."""
+        return self._cache
+
     async def learn(
         self,
         title: str,

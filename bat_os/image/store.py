@@ -13,6 +13,8 @@ import shutil
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -35,7 +37,7 @@ from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.storage import is_in_files, open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     # Name or oid of the receiver, the message, and the sender: "client", or an object's name.
     Call = tuple[str, str, str]
@@ -49,6 +51,23 @@ KNOWN: Final = 64  # what reads returned, kept while it holds
 CACHE_OBJECTS: Final = 50_000
 # Messages not yet written; beyond it, calls of messages that are new are not counted.
 MAX_COUNTED: Final = 10_000
+
+
+_WATCHED: Final[ContextVar[list[str] | None]] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watch_commits() -> Iterator[list[str]]:
+    """Yield a list that gets the ids of the transactions that this task commits meanwhile.
+
+    Ids are 16 hexadecimal digits, in order; a transaction that changed nothing has none.
+    """
+    seen: list[str] = []
+    token = _WATCHED.set(seen)
+    try:
+        yield seen
+    finally:
+        _WATCHED.reset(token)
 
 
 @dataclass(slots=True)
@@ -169,7 +188,7 @@ class ImageStore:
         if self._closed:
             raise ShuttingDownError("the image is closed")
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        running = self._threads.submit(self._settle, outcome, work, note, mission)
+        running = self._threads.submit(self._settle, outcome, work, (note, mission, _WATCHED.get()))
         try:
             return await outcome
         except asyncio.CancelledError:
@@ -217,25 +236,24 @@ class ImageStore:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _settle(self, outcome: asyncio.Future[T], *asked: Any) -> None:
+    def _settle(self, outcome: asyncio.Future[T], work: Callable[[Any], T], about: Any) -> None:
         """Run a transaction and tell the loop: half of what ``run_in_executor`` takes for it."""
         settle: Callable[[Any], None] = outcome.set_result
         try:
-            result: Any = self._transact(*asked)
+            result: Any = self._transact(work, about)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
             settle, result = outcome.set_exception, error
         # It is done already where whoever waited has gone.
         outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(result))
 
-    def _transact(
-        self, work: Callable[[MutableMapping[str, Any]], T], note: str, mission: str
-    ) -> T:
+    def _transact(self, work: Callable[[MutableMapping[str, Any]], T], about: Any) -> T:
+        note = about[0]
         manager = transaction.TransactionManager(explicit=True)
         connection = self._db.open(manager)
         try:
             for left in reversed(range(TRIES)):
                 try:
-                    return _run_once(manager, connection, work, (note, mission))
+                    return _run_once(manager, connection, work, about)
                 except TransientError as error:
                     if not left:
                         text = f"{note}: another writer won {TRIES} times"
@@ -258,8 +276,8 @@ class ImageStore:
 def _run_once(
     manager: Any, connection: Any, work: Callable[[MutableMapping[str, Any]], T], about: Any
 ) -> T:
-    note, mission = about
-    current = manager.begin()
+    note, mission, watched = about
+    current, connection.committed = manager.begin(), b""
     try:
         result = work(connection.root())
         current.note(note)
@@ -269,6 +287,8 @@ def _run_once(
     except BaseException:
         manager.abort()
         raise
+    if watched is not None and connection.committed:
+        watched.append(connection.committed.hex())
     return result
 
 

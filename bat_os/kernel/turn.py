@@ -15,7 +15,6 @@ import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import FLAT, Ref, check_slot_name
@@ -31,6 +30,7 @@ from bat_os.errors import (
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
 from bat_os.natives import table as natives
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from bat_os.core.brief import Brief
+    from bat_os.image.catalog_service import CatalogService
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
     from bat_os.kernel.snapshot import Fetched
@@ -174,7 +175,13 @@ class Turn:
         faults: Learned methods that failed, without those that failed by another's failing.
     """
 
-    def __init__(self, image: ImageStore, cell: Cell, candidate: Candidate | None = None) -> None:
+    def __init__(
+        self,
+        image: ImageStore,
+        cell: Cell,
+        candidate: Candidate | None = None,
+        catalog: CatalogService | None = None,
+    ) -> None:
         self._image = image
         self._cell = cell
         self._candidate = candidate
@@ -184,6 +191,7 @@ class Turn:
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
+        self._memory = None if catalog is None else TurnMemory(image, catalog, self._moment)
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
 
@@ -223,7 +231,8 @@ class Turn:
             raise self._fault from error
         if self._fault is not None:
             raise self._fault
-        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, self._reads.has_writes)
+        writes = self._reads.has_writes or (self._memory is not None and self._memory.has_writes)
+        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.
@@ -246,6 +255,8 @@ class Turn:
                 for name in seen.removed:
                     if name in obj.slots:
                         obj.remove_slot(name)
+        if self._memory is not None:
+            self._memory.apply(root)
 
     def settled(self, value: Any) -> Any:
         """Return ``value`` with the references to objects made by this turn as committed."""
@@ -262,8 +273,10 @@ class Turn:
         if runnable is None:
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.status == SHIPPED and runnable.primitive:
-            native = partial(natives.run, runnable.primitive, args, kwargs, self._moment())
-            return SHIPPED, await asyncio.to_thread(native)
+            name, moment = runnable.primitive, self._moment()
+            if natives.uses_memory(name):
+                return SHIPPED, await natives.run(name, args, kwargs, moment, self._memory)
+            return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
         if runnable.primitive:
             name = runnable.primitive
             outside = sender is not None and sender.receiver.ref.oid != message.ref.oid
@@ -355,12 +368,18 @@ class Turn:
         return find(root, self._created.get(ref.oid, ref).oid)
 
 
-async def try_turn(image: ImageStore, cell: Cell, brief: Brief, candidate: Candidate) -> Answer:
+async def try_turn(
+    image: ImageStore,
+    cell: Cell,
+    brief: Brief,
+    candidate: Candidate,
+    catalog: CatalogService | None = None,
+) -> Answer:
     """Return how ``candidate`` answers; nothing is committed, whatever it changes."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
-            return await Turn(image, cell, candidate).run(brief)
-    return await Turn(image, cell, candidate).run(brief)
+            return await Turn(image, cell, candidate, catalog).run(brief)
+    return await Turn(image, cell, candidate, catalog).run(brief)
 
 
 async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
@@ -372,6 +391,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     settle: Callable[[Root, Answer], Any] = lambda _, answer: answer,
     mission: str = "",
     commit_reads: bool = True,
+    catalog: CatalogService | None = None,
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -388,9 +408,10 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         mission: Id of the mission that it belongs to, if any.
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
+        catalog: What memory_obj finds facts with; without it, it cannot be reached.
     """
     for left in reversed(range(TRIES)):
-        turn = Turn(image, cell, candidate)
+        turn = Turn(image, cell, candidate, catalog)
         try:
             answer = await turn.run(brief)
 

@@ -3,8 +3,9 @@
     NATIVES["units_obj"].selectors       ("convert", ...)
     run("units_obj.convert", [5, "mile", "km"], {}, now)
 
-The modules are imported when a method is first called. A parameter ``now``, by keyword only, gets
-the present moment; a message cannot set it.
+The modules are imported when a method is first called. A message cannot set the parameters that are
+by keyword only: ``now`` gets the present moment, ``memory`` the facts of the image. A function that
+takes ``memory`` is a coroutine function, which belongs on the kernel's loop.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-_MOMENT: Final = "now"
+    from bat_os.natives.memory import Memory
+
+_GIVEN: Final = ("now", "memory")  # by the kernel, and never by a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,11 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
             "quantities: converts, adds and compares units of every kind",
             {"units": ("convert", "add", "subtract", "compare", "split_unit", "units_like")},
         ),
+        "memory_obj": NativeObject(
+            "memory",
+            "what you have asked BAT OS to remember, found again by its meaning",
+            ("remember", "recall", "recall_when", "forget", "facts"),
+        ),
     }
 )  # fmt: skip
 
@@ -112,22 +120,36 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def run(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], now: dt.datetime) -> Any:
+def uses_memory(name: str) -> bool:
+    """Return whether a method works on the facts of the image."""
+    return name.startswith("memory_obj.")
+
+
+def run(
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    now: dt.datetime,
+    memory: Memory | None = None,
+) -> Any:
     """Return what a method answers; ``now`` is the present moment with the person's zone.
 
     May take a fifth of a second when a library is first needed, so call it off the event loop.
+    One that ``uses_memory`` answers with a coroutine, at once.
 
     Raises:
         ArgumentsError: The arguments do not fit, or it cannot compute them.
     """
-    function, signature, takes_moment = _find(name)
+    function, signature, takes = _find(name)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise ArgumentsError(f"{describe(name)['signature']}: {error}") from error
-    moment = {_MOMENT: now} if takes_moment else {}
+    if "memory" in takes and memory is None:
+        raise ArgumentsError(f"{name}: memory cannot be reached from here")
+    given = {"now": now, "memory": memory}
     try:
-        answer = function(*bound.args, **bound.kwargs, **moment)
+        answer = function(*bound.args, **bound.kwargs, **{key: given[key] for key in takes})
     except BatError:
         raise
     except (ArithmeticError, ValueError, TypeError, LookupError) as error:
@@ -152,8 +174,8 @@ def names(table: str) -> Mapping[str, Any]:
 
 
 @cache
-def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, bool]:
-    """Return the function of a method, what a message fills, and whether it takes the moment."""
+def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, tuple[str, ...]]:
+    """Return the function of a method, what a message fills, and what the kernel gives it."""
     owner, _, selector = name.partition(".")
     native = NATIVES.get(owner)
     held = native.modules.items() if native else ()
@@ -162,8 +184,9 @@ def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, bool]:
         raise ArgumentsError(f"this program has no {name[:100]}; its image was made by another one")
     function = getattr(importlib.import_module(f"bat_os.natives.{where}"), selector)
     every = inspect.signature(function).parameters
-    filled = [each for each in every.values() if each.name != _MOMENT]
-    return function, inspect.Signature(filled), _MOMENT in every
+    filled = [each for each in every.values() if each.name not in _GIVEN]
+    takes = tuple(name for name in _GIVEN if name in every)
+    return function, inspect.Signature(filled), takes
 
 
 def _shown(parameter: inspect.Parameter) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Kind = Literal["document", "method", "codex", "seed"]
+Kind = Literal["document", "method", "codex", "seed", "fact"]
 # The order is part of the file format: a kind's place stands in its passages' ids.
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _KIND_SHIFT: Final = 48
@@ -142,10 +142,14 @@ class Document(Persistent):
         }
 
 
+# What a person has told is looked for by its kind only: it is no material for a writer of methods.
+_TOLD: Final[Kind] = "fact"
+
+
 def id_range(kind: Kind | None) -> tuple[int, int]:
-    """Return [start, stop) of the passage ids of a kind, or of all kinds."""
+    """Return [start, stop) of the passage ids of a kind, or of all kinds but facts."""
     if kind is None:
-        return 0, len(KINDS) << _KIND_SHIFT
+        return 0, KINDS.index(_TOLD) << _KIND_SHIFT
     if kind not in KINDS:
         raise ArgumentsError(f"kind {kind!r} is none of {', '.join(KINDS)}")
     code = KINDS.index(kind)
@@ -164,10 +168,11 @@ def ranges(
     """
     if not filters:
         bounds = id_range(kind)
-        return None if kind is None else np.array([bounds], np.int64)
+        whole = kind is None and (not starts or starts.maxKey() < bounds[1])
+        return None if whole else np.array([bounds], np.int64)
     chosen = np.array(firsts(index, kind, filters), np.int64)
     every = np.fromiter(starts.keys(), np.int64, len(starts))
-    after = np.append(every[1:], id_range(None)[1])
+    after = np.append(every[1:], len(KINDS) << _KIND_SHIFT)
     return np.stack([chosen, after[np.searchsorted(every, chosen)]], axis=1)
 
 

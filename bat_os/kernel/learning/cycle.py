@@ -198,6 +198,7 @@ class CognitiveCycle:
             Candidate(brief.selector, install.skill.source) if install is not None else None,
             settle=settle,
             mission=record.id,
+            catalog=self.context.catalog,
         )
         self.emit(record.id, done, say)
 

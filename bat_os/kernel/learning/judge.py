@@ -368,7 +368,8 @@ class Validation:
         return Candidate(self._brief.selector, source, SEED, self._now.timestamp())
 
     async def _run(self, brief: Brief, trial: Candidate) -> Answer:
-        answer = await try_turn(self._context.image, self._context.cell, brief, trial)
+        context = self._context
+        answer = await try_turn(context.image, context.cell, brief, trial, context.catalog)
         await asyncio.to_thread(check_readable, answer.value)
         return answer
 

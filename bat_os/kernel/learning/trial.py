@@ -61,7 +61,7 @@ async def try_examples(
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
-        answer = await try_turn(context.image, context.cell, call, trial)
+        answer = await try_turn(context.image, context.cell, call, trial, context.catalog)
         is_right = await asyncio.to_thread(same, answer.value, example["result"])
         yield Outcome(example, answer.value, is_right)
 

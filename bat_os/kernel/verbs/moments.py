@@ -88,7 +88,7 @@ async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     """
     brief, started = checked(request.brief()), time.monotonic()
     then, at = await _go_back(mind, request.body["at"])
-    answer = await Turn(then.image, then.cell).run(brief)
+    answer = await Turn(then.image, then.cell, catalog=then.catalog).run(brief)
     seconds = round(time.monotonic() - started, 4)
     return views.result(brief, answer, at=at, dropped=answer.writes, seconds=seconds)
 
@@ -253,8 +253,9 @@ async def _keep(
     elif await _is_unknown(mind, brief):
         raise NotFoundError("the rehearsal used a skill of another name; send the message itself")
     body: dict[str, Any] = await take_turn(
-        mind.image, mind.cell, brief, settle=lambda _, answer: views.result(brief, answer)
-    )
+        mind.image, mind.cell, brief, settle=lambda _, answer: views.result(brief, answer),
+        catalog=mind.catalog,
+    )  # fmt: skip
     return body
 
 

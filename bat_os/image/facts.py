@@ -1,0 +1,374 @@
+"""What a fact is, and what its words alone say: subject, place, rare words, a short answer. Pure.
+
+    "my sister's birthday is 3 May"    about "my sister's birthday"
+    "the spare key is at Anna's"       about "the spare key", where "Anna's"
+
+A fact is kept as it was said. What is read here only helps to find it: nothing is ever answered
+that does not stand in its text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.image.knowledge.ranking import split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bat_os.sentence.reading import Value
+
+# Between a subject and what is said of it; English, German, French, Spanish.
+_IS: Final = re.compile(
+    r"\s(?:is|are|was|were|has|have|lives?|likes?|=|ist|sind|war|waren|hat|est|sont|était|a|es|son"
+    r"|era|tiene)(?:\s+now)?\s",
+    re.IGNORECASE,
+)
+_PLACE: Final = re.compile(
+    r"(?<!\w)(?:in|at|on|under|behind|inside|near|im|am|unter|à|dans|en|sous)\s+"
+    r"([^,.;:!?]{2,60})",
+    re.IGNORECASE,
+)
+_PLACE_WORDS: Final = 6
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_NOW: Final = re.compile(
+    r"(?<!\w)(?:now|no longer|from now on|jetzt|maintenant|ahora)(?!\w)", re.IGNORECASE
+)
+# Words that every fact or question may have, and that tell none from another.
+_COMMON: Final = frozenset(
+    [
+        "what",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "when",
+        "where",
+        "why",
+        "how",
+        "many",
+        "much",
+        "long",
+        "old",
+        "often",
+        "far",
+        "kind",
+        "name",
+        "called",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "am",
+        "do",
+        "does",
+        "did",
+        "has",
+        "have",
+        "had",
+        "can",
+        "could",
+        "should",
+        "would",
+        "will",
+        "shall",
+        "may",
+        "i",
+        "me",
+        "my",
+        "mine",
+        "we",
+        "us",
+        "our",
+        "ours",
+        "you",
+        "your",
+        "yours",
+        "he",
+        "him",
+        "his",
+        "she",
+        "her",
+        "hers",
+        "its",
+        "them",
+        "they",
+        "their",
+        "tell",
+        "told",
+        "say",
+        "said",
+        "remember",
+        "recall",
+        "know",
+        "knew",
+        "remind",
+        "again",
+        "about",
+        "please",
+        "give",
+        "from",
+        "so",
+        "just",
+        "now",
+        "was",
+        "welche",
+        "welcher",
+        "welches",
+        "wer",
+        "wen",
+        "wem",
+        "wann",
+        "wo",
+        "wie",
+        "viel",
+        "viele",
+        "warum",
+        "ist",
+        "sind",
+        "war",
+        "bin",
+        "hat",
+        "habe",
+        "mein",
+        "meine",
+        "meinen",
+        "meiner",
+        "dein",
+        "deine",
+        "ich",
+        "du",
+        "er",
+        "sie",
+        "der",
+        "die",
+        "das",
+        "den",
+        "dem",
+        "ein",
+        "eine",
+        "von",
+        "mit",
+        "und",
+        "que",
+        "quel",
+        "quelle",
+        "qui",
+        "quand",
+        "où",
+        "combien",
+        "comment",
+        "pourquoi",
+        "est",
+        "sont",
+        "était",
+        "je",
+        "tu",
+        "mon",
+        "ma",
+        "mes",
+        "ton",
+        "ta",
+        "le",
+        "la",
+        "les",
+        "un",
+        "une",
+        "de",
+        "du",
+        "des",
+        "et",
+        "cuál",
+        "cuándo",
+        "dónde",
+        "cuánto",
+        "cuántos",
+        "quién",
+        "cómo",
+        "es",
+        "son",
+        "era",
+        "mi",
+        "mis",
+        "tu",
+        "tus",
+        "el",
+        "los",
+        "las",
+        "una",
+        "y",
+    ]
+)
+_ENDINGS: Final = ("ing", "ed", "es", "e", "s")
+_YEARLY: Final = re.compile(
+    r"(?<!\w)(?:birthday|anniversary|name ?day|geburtstag|jahrestag|anniversaire|cumpleaños"
+    r"|aniversario)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a person has said to remember, or what was kept from a text; plain data."""
+
+    id: str  # sorts by the time at which it was told
+    text: str  # as it was said
+    told_at: float  # Unix time
+    when: tuple[str, ...] = ()  # ISO dates that the text names
+    where: str = ""  # the place that it names
+    about: str = ""  # its subject, as said
+    source: str = ""  # who told it, or the document it is from; "" is the person of the image
+    label: str = ""  # of tainted text, kept wherever the fact goes
+    replaced_by: str = ""  # id of the fact that is true instead of it now
+    replaces: tuple[str, ...] = ()  # ids of the facts that it took the place of
+    hidden: bool = False  # forgotten: no recall finds it, history has it
+    links: Mapping[str, Any] = field(default_factory=dict)  # "objects", "documents", "missions"
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return its slots."""
+        names = Fact.__dataclass_fields__
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "when": list(self.when), "replaces": list(self.replaces)}
+
+    @staticmethod
+    def from_plain(fact_id: str, slots: Mapping[str, Any]) -> Fact:
+        """Return the fact of some slots; those that are missing have their default."""
+        known = {name: slots[name] for name in Fact.__dataclass_fields__ if name in slots}
+        lists = {name: tuple(slots.get(name, ())) for name in ("when", "replaces")}
+        return Fact(**{**known, **lists, "id": fact_id})
+
+
+def describe(fact_id: str, text: str, told_at: float, values: Sequence[Value]) -> Fact:
+    """Return the fact of a text; ``values`` are what was read in it."""
+    dates = tuple(str(value.value) for value in values if value.kind == "date")
+    return Fact(
+        fact_id,
+        text,
+        told_at,
+        when=tuple(dict.fromkeys(dates)),
+        where=_place_of(text, values),
+        about=subject_of(text),
+    )
+
+
+def subject_of(text: str) -> str:
+    """Return what the text says something about, or ""."""
+    found = _IS.search(f" {text}")
+    return text[: max(0, found.start() - 1)].strip() if found else ""
+
+
+def _rest_of(text: str) -> str:
+    """Return what the text says of its subject, or ""."""
+    found = _IS.search(f" {text}")
+    return text[found.end() - 1 :].strip(" .!") if found else ""
+
+
+def _place_of(text: str, values: Sequence[Value]) -> str:
+    for found in _PLACE.finditer(text):
+        inside = (found.start(1), found.end(1))
+        taken = any(
+            value.kind in ("date", "time", "number") and inside[0] <= value.start < inside[1]
+            for value in values
+        )
+        words = found[1].split()
+        if not taken and len(words) <= _PLACE_WORDS:
+            return " ".join(words)
+    return ""
+
+
+def is_yearly(text: str) -> bool:
+    """Return whether the dates of a text come again each year."""
+    return _YEARLY.search(text) is not None
+
+
+def words_of(text: str) -> list[str]:
+    """Return the stems of the words that tell a text from another, each once."""
+    plain = text.replace("'s ", " ").replace("’s ", " ")
+    return list(dict.fromkeys(_stem(word) for word in split_words(plain) if word not in _COMMON))
+
+
+def names_of(text: str) -> list[str]:
+    """Return the stems of the words that are written with a capital inside of a text."""
+    inside = " ".join(word for word in text.split()[1:] if word[:1].isupper() and word[1:2])
+    return words_of(inside)
+
+
+def _stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two texts are the same but for case, marks and small words."""
+    return _tokens(one) == _tokens(other)
+
+
+def replaces(new: str, old: str) -> bool:
+    """Return whether a text may say something else of what another one says it of.
+
+    Both have one subject and differ in what is said of it, or they differ in one literal: a
+    number, or a name.
+    """
+    if is_same(new, old):
+        return False
+    subjects = words_of(subject_of(new)), words_of(subject_of(old))
+    if subjects[0] and set(subjects[0]) == set(subjects[1]):
+        return True
+    gone = [token for token in _tokens(old) if token not in _tokens(new)]
+    come = [token for token in _tokens(new) if token not in _tokens(old)]
+    return len(gone) == len(come) == 1 and all(map(_is_literal(new, old), gone + come))
+
+
+def says_now(text: str) -> bool:
+    """Return whether a text says that something is otherwise than before."""
+    return _NOW.search(text) is not None
+
+
+def _is_literal(*texts: str) -> Any:
+    """Return a test of words: whether one is a number, or is written with a capital inside."""
+    names = {
+        word.strip(".,;:!?\"'").casefold()
+        for text in texts
+        for word in text.split()[1:]
+        if word[:1].isupper()
+    }
+    return lambda token: token in names or _NUMBER.search(token) is not None
+
+
+def _tokens(text: str) -> list[str]:
+    return re.findall(r"[\w@.+-]*\w", text.casefold())
+
+
+def shorten(question: str, text: str, values: Sequence[Value]) -> str:
+    """Return the part of a fact that answers a question, where a simple rule finds it; else "".
+
+    A question for a time gets the one date, one for a number the one number. If the question
+    asks for the subject of the fact, it gets what is said of that. Never anything that is not in
+    the text.
+    """
+    asked = question.casefold()
+    if re.search(r"\b(?:when|what (?:date|day)|wann|quand|cuándo)\b", asked):
+        return _only(text, values, ("date", "time"))
+    if re.search(r"\b(?:how (?:many|much|old|long)|wie ?viele?|combien|cuántos?)\b", asked):
+        return _only(text, values, ("number", "money", "percent"))
+    if _rest_of(text) and set(words_of(question)) <= set(words_of(subject_of(text))):
+        return _rest_of(text)
+    return ""
+
+
+def _only(text: str, values: Sequence[Value], kinds: tuple[str, ...]) -> str:
+    """Return the one value of some kinds with the unit behind it, or "" if there are several."""
+    found = [value for value in values if value.kind == kinds[0]] or [
+        value for value in values if value.kind in kinds
+    ]
+    if len(found) != 1:
+        return ""
+    end = found[0].end
+    unit = next((v for v in values if v.kind == "unit" and v.start in (end, end + 1)), None)
+    return text[found[0].start : unit.end if unit else end]

@@ -1,0 +1,245 @@
+"""Take back what one transaction changed in the slots of objects, unless it was changed since.
+
+    before, after the transaction, now  >  what the slot gets, or ConflictError
+
+The three are merged like the branches of a text: an item that was added to a list goes, one that
+was removed comes back to its place, and what others have changed beside it stays. A fact that was
+told is hidden again. Methods and new objects stay as they are; ``unlearn`` and ``revert`` are for
+these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ZODB.utils import p64, u64
+
+from bat_os.errors import ArgumentsError, ConflictError
+from bat_os.image import memory, missions
+from bat_os.image.history.moments import read_at
+from bat_os.image.objects import Method, UvmObject, connection_of, find, freeze, object_of, thaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.core.values import Ref
+    from bat_os.image.store import ImageStore
+
+    Root = MutableMapping[str, Any]
+    _Slots = Mapping[str, Any]
+
+_GONE: Final = object()  # what a slot holds that is not there
+_DEPTH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a transaction did to one object."""
+
+    oid: str
+    name: str  # of the object, or ""
+    fact: str  # id of the fact that it is, or ""
+    is_new: bool
+    before: Mapping[str, Any]  # slots, without methods
+    after: Mapping[str, Any]
+
+
+async def read_changes(image: ImageStore, tid: str) -> list[Change]:
+    """Return what a transaction changed in the slots of objects; [] if nothing.
+
+    Raises:
+        NotFoundError: It was packed since.
+        ArgumentsError: There is no such transaction.
+    """
+
+    def oids(_: Root) -> set[bytes]:
+        try:
+            at = bytes.fromhex(tid)
+            return {record.oid for step in image.storage.iterator(at, at) for record in step}
+        except ValueError as error:
+            raise ArgumentsError(f"{tid[:20]!r} is no transaction") from error
+
+    touched = await image.transact(oids, note="look at a transaction")
+    earlier = p64(u64(bytes.fromhex(tid)) - 1).hex()
+    before = await read_at(image, earlier, lambda root: _look(root, touched))
+    after = await read_at(image, tid, lambda root: _look(root, touched))
+    facts = await read_at(image, tid, lambda root: _facts(root, set(after)))
+    return [
+        Change(
+            oid, name, facts.get(oid, ""), oid not in before, before.get(oid, ("", {}))[1], slots
+        )
+        for oid, (name, slots) in sorted(after.items())
+        if oid not in before or not _same(before[oid][1], slots)
+    ]
+
+
+def revived(changes: list[Change]) -> dict[str, str]:
+    """Return the facts that recall will find again: id -> text."""
+    return {
+        change.fact: change.after["text"]
+        for change in changes
+        if change.fact and not change.is_new and not _is_live(change.after)
+        and _is_live(change.before)
+    }  # fmt: skip
+
+
+def take_back(
+    root: Root, changes: list[Change], vectors: Mapping[str, NDArray[np.float32]]
+) -> list[str]:
+    """Undo changes, inside ``transact``; return the names of the objects, "" for a fact.
+
+    Args:
+        root: Of the image.
+        changes: As ``read_changes`` returned them.
+        vectors: Of the texts of ``revived``, by id, ``(1, d)``.
+
+    Raises:
+        ConflictError: Something was changed since; nothing is undone.
+    """
+    undone = []
+    for change in changes:
+        obj = object_of(root, change.oid)
+        if obj is None or (change.is_new and not change.fact):
+            continue
+        now = _slots_of(obj)
+        wanted = {"hidden": True} if change.is_new else _merged(change, now)
+        if change.fact:
+            memory.change(root, change.fact, vectors.get(change.fact), **wanted)
+        else:
+            for name, value in wanted.items():
+                _put(root, obj, name, value)
+        undone.append("" if change.fact else change.name)
+    return undone
+
+
+def _merged(change: Change, now: _Slots) -> dict[str, Any]:
+    """Return the slots to set; ``_GONE`` for one to remove."""
+    wanted = {}
+    for name in {*change.before, *change.after}:
+        held = change.before.get(name, _GONE), change.after.get(name, _GONE)
+        if not _same(*held):
+            wanted[name] = merge_back(*held, now.get(name, _GONE))
+    return wanted
+
+
+def merge_back(before: Any, after: Any, now: Any, depth: int = 0) -> Any:
+    """Return what is now, without the step from ``before`` to ``after``.
+
+    >>> merge_back(["tea"], ["tea", "milk"], ["tea", "milk", "eggs"])
+    ['tea', 'eggs']
+
+    Raises:
+        ConflictError: What the step made was changed since.
+    """
+    if _same(after, now):
+        return before
+    kinds = {type(before), type(after), type(now)}
+    if kinds == {dict} and depth < _DEPTH:
+        return _merge_maps(before, after, now, depth)
+    if kinds == {list}:
+        return _merge_lists(before, after, now)
+    raise ConflictError("it was changed since")
+
+
+def _merge_maps(
+    before: dict[Any, Any], after: dict[Any, Any], now: dict[Any, Any], depth: int
+) -> dict[Any, Any]:
+    merged = dict(now)
+    for key in [*before, *(key for key in after if key not in before)]:
+        held = before.get(key, _GONE), after.get(key, _GONE)
+        if _same(*held):
+            continue
+        value = merge_back(*held, now.get(key, _GONE), depth + 1)
+        if value is _GONE:
+            del merged[key]
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_lists(before: list[Any], after: list[Any], now: list[Any]) -> list[Any]:
+    added, removed = _without(after, before), _without(before, after)
+    if not added and not removed:
+        raise ConflictError("it was changed since")
+    merged = list(now)
+    for item in added:
+        at = _place(merged, item)
+        if at is None:
+            raise ConflictError("it was changed since")
+        del merged[at]
+    for item in removed:
+        earlier = before[: _place(before, item)]
+        places = (_place(merged, each) for each in reversed(earlier))
+        at = next((place for place in places if place is not None), -1)
+        merged.insert(at + 1, item)
+    return merged
+
+
+def _without(items: list[Any], others: list[Any]) -> list[Any]:
+    left, kept = list(others), []
+    for item in items:
+        at = _place(left, item)
+        if at is None:
+            kept.append(item)
+        else:
+            del left[at]
+    return kept
+
+
+def _place(items: list[Any], wanted: Any) -> int | None:
+    return next((at for at, item in enumerate(items) if _same(item, wanted)), None)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _is_live(slots: _Slots) -> bool:
+    return not (slots.get("hidden") or slots.get("replaced_by"))
+
+
+def _put(root: Root, obj: UvmObject, name: str, value: Any) -> None:
+    def resolve(ref: Ref) -> UvmObject:
+        return find(root, ref.oid)
+
+    if value is not _GONE:
+        obj.set_slot(name, thaw(value, resolve))
+    elif name in obj.slots:
+        obj.remove_slot(name)
+
+
+def _look(root: Root, oids: set[bytes]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return name and slots of those of the records that are objects of a person."""
+    seen, named = {}, root.get("objects", {})
+    for oid in oids:
+        obj = object_of(root, oid.hex())
+        if obj is None or obj.name.startswith(missions.RECORD):
+            continue
+        if obj.name and named.get(obj.name) is not obj:
+            continue
+        seen[oid.hex()] = obj.name, _slots_of(obj)
+    return seen
+
+
+def _slots_of(obj: UvmObject) -> dict[str, Any]:
+    obj._p_activate()
+    return {key: freeze(each) for key, each in obj.slots.items() if not isinstance(each, Method)}
+
+
+def _facts(root: Root, oids: set[str]) -> dict[str, str]:
+    """Return oid -> id of those objects that are facts."""
+    kept = root.get(memory.FACTS)
+    if not kept:
+        return {}
+    jar = connection_of(root)
+    found = {}
+    for oid in oids:
+        obj = jar.get(bytes.fromhex(oid))
+        fact_id = str(obj.slots.get("id", ""))
+        if fact_id and kept.get(fact_id) is obj:
+            found[oid] = fact_id
+    return found

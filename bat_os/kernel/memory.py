@@ -1,0 +1,300 @@
+"""Memory: facts that a person has told, kept in one transaction and found by words and meaning.
+
+    remember > one embedding > one transaction: the fact, its passage, its links
+    recall   > one embedding > one read: the catalog's facts, by cosine and by words
+
+Nothing that a model says is ever returned as a memory: an answer is a fact as it was told, or a
+passage of a document.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from bat_os.documents.chunking import split_sentences
+from bat_os.errors import ArgumentsError
+from bat_os.image import memory
+from bat_os.image.facts import Fact, describe, is_same, replaces, says_now, shorten, words_of
+from bat_os.image.memory import Recalled
+from bat_os.sentence.reading import read_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.image.catalog_service import CatalogService
+    from bat_os.image.store import ImageStore
+
+    Root = MutableMapping[str, Any]
+    Vector = NDArray[np.float32]
+
+SIMILAR: Final = 0.85  # cosine from which a new fact may be told instead of an old one
+SAME_SUBJECT: Final = 0.6  # the same for one that says "now"
+# Of documents: how many passages and sentences are looked at, and the bars, measured on the
+# questions of tests/cases/questions.jsonl.
+PASSAGES: Final = 5
+SENTENCES: Final = 40
+PASSAGE: Final = 0.3
+ANSWERS: Final = 0.75
+FORGET: Final = 0.75  # score from which a text names the fact to forget
+SHOWN: Final = 5
+
+
+class Mind(Protocol):
+    """What memory needs of the kernel."""
+
+    @property
+    def image(self) -> ImageStore: ...
+
+    @property
+    def catalog(self) -> CatalogService: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What became of a fact that was told."""
+
+    fact: Fact
+    is_new: bool  # False: it was told before, in the same words
+    rivals: tuple[Fact, ...] = ()  # facts that it may be told instead of, the likeliest first
+
+
+async def remember(
+    mind: Mind, text: str, *, now: dt.datetime, source: str = "", label: str = ""
+) -> Remembered:
+    """Keep a fact as it was said; one that was told in the same words is not kept twice."""
+    fact, vector = await _prepare(mind, text, now, source, label)
+
+    def work(root: Root) -> Remembered:
+        return _keep(root, fact, vector)
+
+    return await mind.image.transact(work, note="remember a fact")
+
+
+def _keep(root: Root, fact: Fact, vector: Vector) -> Remembered:
+    near = memory.rank_facts(root, fact.text, vector)
+    same = next((one.fact for one in near if is_same(one.fact.text, fact.text)), None)
+    if same is not None:
+        return Remembered(same, is_new=False)
+    rivals = tuple(one.fact for one in near if _is_rival(fact.text, one))
+    return Remembered(memory.keep(root, fact, vector), is_new=True, rivals=rivals)
+
+
+def _is_rival(text: str, one: Recalled) -> bool:
+    bar = SAME_SUBJECT if says_now(text) else SIMILAR
+    return one.cosine >= bar and replaces(text, one.fact.text)
+
+
+async def change(
+    mind: Mind, text: str, *, now: dt.datetime, instead: str = "", source: str = ""
+) -> tuple[Remembered, Fact | None]:
+    """Keep a fact instead of an older one; return both.
+
+    ``instead`` is the id of that one; without it, it is the one with the same subject. The older
+    one stays in the history of the fact; None if there was none.
+    """
+    fact, vector = await _prepare(mind, text, now, source, "")
+
+    def work(root: Root) -> tuple[Remembered, Fact | None]:
+        kept = _keep(root, fact, vector)
+        old = memory.fact_of(root, instead) if instead else next(iter(kept.rivals), None)
+        if old is None or old.id == kept.fact.id or not memory.is_live(old):
+            return kept, None
+        memory.supersede(root, old.id, kept.fact.id)
+        return kept, old
+
+    return await mind.image.transact(work, note="change a fact")
+
+
+async def recall(mind: Mind, question: str, *, now: dt.datetime) -> list[Recalled]:
+    """Return the facts that answer a question or come near, best first."""
+    vector = await mind.catalog.embed([question])
+    cache = mind.catalog.cache
+
+    def work(root: Root) -> list[Recalled]:
+        return memory.rank_facts(root, question, vector, cache)
+
+    found = (await mind.image.transact(work, note="recall"))[:SHOWN]
+    return [replace(one, short=_short(question, one.fact)) for one in found]
+
+
+def _short(question: str, fact: Fact) -> str:
+    told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).astimezone()
+    return shorten(question, fact.text, read_sentence(fact.text, told).values)
+
+
+async def recall_when(mind: Mind, start: dt.date, end: dt.date) -> list[Fact]:
+    """Return the facts about the days from ``start`` to ``end``, the last included."""
+    return await mind.image.transact(
+        lambda root: memory.facts_on(root, start, end), note="recall days"
+    )
+
+
+async def recall_told(mind: Mind, since: dt.datetime, until: dt.datetime) -> list[Fact]:
+    """Return the facts that were told from ``since`` to before ``until``."""
+    return await mind.image.transact(
+        lambda root: memory.facts_told(root, since.timestamp(), until.timestamp()),
+        note="recall what was told",
+    )
+
+
+async def forget(mind: Mind, text: str, *, now: dt.datetime, fact_id: str = "") -> list[Fact]:
+    """Hide the fact that a text means, or the one with an id.
+
+    Returns that one alone; or, if several or none are meant, nothing is hidden and the facts that
+    come near are returned.
+    """
+    vector = await mind.catalog.embed([text])
+
+    def work(root: Root) -> list[Fact]:
+        found = _meant(root, text, vector)
+        chosen = memory.fact_of(root, fact_id) if fact_id else None
+        if chosen is not None:
+            found = [chosen]
+        if len(found) == 1:
+            memory.change(root, found[0].id, None, hidden=True)
+            return [replace(found[0], hidden=True)]
+        return found
+
+    return await mind.image.transact(work, note="forget a fact")
+
+
+def _meant(root: Root, text: str, vector: Vector) -> list[Fact]:
+    """Return the fact that a text means; several if it is not clear which."""
+    found = memory.rank_facts(root, text, vector)[:SHOWN]
+    same = [one.fact for one in found if is_same(one.fact.text, text)]
+    if same or not found:
+        return same[:1]
+    sure = [one for one in found if one.score >= FORGET]
+    if len(sure) == 1 or (sure and sure[0].score - sure[1].score >= 0.1):
+        return [sure[0].fact]
+    near = [one.fact for one in found if one.certain]
+    return near if len(near) > 1 else []
+
+
+async def newest(mind: Mind, limit: int) -> list[Fact]:
+    """Return the newest facts that are true now, the newest first."""
+
+    def work(root: Root) -> list[Fact]:
+        return [fact for fact, _ in zip(memory.facts_in(root), range(limit), strict=False)]
+
+    return await mind.image.transact(work, note="list facts")
+
+
+async def _prepare(
+    mind: Mind, text: str, now: dt.datetime, source: str, label: str
+) -> tuple[Fact, Vector]:
+    values = read_sentence(text, now).values
+    fact_id = f"{int(now.timestamp() * 1000):012x}{secrets.token_hex(2)}"
+    fact = replace(
+        describe(fact_id, text, now.timestamp(), values), source=source[:300], label=label
+    )
+    return fact, await mind.catalog.embed([text])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sentence of a document that answers a question."""
+
+    sentence: str
+    passage: str
+    title: str
+    doc_id: str
+    score: float
+
+
+async def recall_documents(mind: Mind, question: str, *, bar: float = ANSWERS) -> Found | None:
+    """Return the sentence of the taught documents that answers a question best, or None.
+
+    None if nothing comes near: most questions have no answer in what was taught.
+    """
+    hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
+    near = [hit for hit in hits if hit.similarity >= PASSAGE]
+    told = [(text, hit) for hit in near for text in split_sentences(hit.text)][:SENTENCES]
+    if not told:
+        return None
+    rows = await mind.catalog.embed([question, *(text for text, _ in told)])
+    wanted = set(words_of(question))
+    best: Found | None = None
+    for (text, hit), cosine in zip(told, (rows[1:] @ rows[0]).tolist(), strict=True):
+        shared = wanted & set(words_of(f"{hit.title} {text}"))
+        score = cosine + memory.WORDS * len(shared) / max(1, len(wanted))
+        if score >= bar and (best is None or score > best.score):
+            best = Found(text, hit.text, hit.title, hit.doc_id, round(score, 4))
+    return best
+
+
+class TurnMemory:
+    """What memory_obj reaches in one turn; what it writes comes with the turn's one commit.
+
+    It reads the facts as they are now, without what the turn itself has written.
+    """
+
+    def __init__(
+        self, image: ImageStore, catalog: CatalogService, moment: Callable[[], dt.datetime]
+    ) -> None:
+        self.image = image
+        self.catalog = catalog
+        self._moment = moment
+        self._works: list[Callable[[Root], Any]] = []
+
+    @property
+    def has_writes(self) -> bool:
+        """Return whether the turn changes memory."""
+        return bool(self._works)
+
+    def apply(self, root: Root) -> None:
+        """Write what the turn has told, inside its transaction."""
+        for work in self._works:
+            work(root)
+
+    async def remember(self, text: str) -> dict[str, Any]:
+        """Return the fact that comes with the commit."""
+        fact, vector = await _prepare(self, text, self._moment(), "", "")
+        self._works.append(lambda root: _keep(root, fact, vector))
+        return as_value(fact)
+
+    async def recall(self, question: str) -> list[dict[str, Any]]:
+        """Return what was found, each with ``certain`` and ``short``."""
+        found = await recall(self, question, now=self._moment())
+        return [{**as_value(one.fact), "certain": one.certain, "short": one.short} for one in found]
+
+    async def recall_when(self, start: str, end: str) -> list[dict[str, Any]]:
+        """Return the facts about some days."""
+        days = _day(start), _day(end)
+        return [as_value(fact) for fact in await recall_when(self, *days)]
+
+    async def forget(self, text: str) -> list[dict[str, Any]]:
+        """Return the fact that is hidden with the commit, or those that may be meant."""
+        vector = await self.catalog.embed([text])
+        found = await self.image.transact(
+            lambda root: _meant(root, text, vector), note="find a fact"
+        )
+        if len(found) == 1:
+            hidden = found[0].id
+            self._works.append(lambda root: memory.change(root, hidden, None, hidden=True))
+        return [as_value(fact) for fact in found]
+
+    async def facts(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest facts."""
+        return [as_value(fact) for fact in await newest(self, limit)]
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentsError(f"{text[:40]!r} is not a date; write 2026-05-03") from None
+
+
+def as_value(fact: Fact) -> dict[str, Any]:
+    """Return what a message gets of a fact."""
+    told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).isoformat(timespec="seconds")
+    value = {"text": fact.text, "told_at": told, "when": list(fact.when), "where": fact.where}
+    more = {"about": fact.about, "source": fact.source, "label": fact.label}
+    return {**value, **{key: each for key, each in more.items() if each}}

@@ -1,0 +1,248 @@
+"""What a person has told, and what documents say: answers out of memory, each with its source.
+
+A fact is answered as it was told, with the day; the short part that answers stands before it.
+No model takes part.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.image.facts import words_of
+from bat_os.image.store import watch_commits
+from bat_os.kernel import memory
+from bat_os.sentence.periods import find_period
+from bat_os.sentence.texts import text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.image.facts import Fact
+    from bat_os.image.memory import Recalled
+    from bat_os.kernel.context import KernelContext
+    from bat_os.sentence.reading import Sentence
+
+UNDO: Final = "undo that"
+LISTED: Final = 10
+BESIDE: Final = 0.05  # of the best score: as good an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A form with what it takes to answer it."""
+
+    mind: KernelContext
+    name: str
+    values: Mapping[str, Any]
+    language: str
+    now: dt.datetime
+    has_values: bool = False  # the sentence names a number or the like
+    certain: bool = True
+
+    def slot(self, name: str) -> str:
+        """Return what was said in a slot, or ""."""
+        return str(self.values.get(name) or "").strip()
+
+    def say(self, key: str, **values: Any) -> str:
+        """Return a text in the person's language."""
+        return text(self.language, key, **values)
+
+    def answer(self, kind: str, key: str, value: Any = None, **values: Any) -> Answer:
+        """Return an answer of one text."""
+        return Answer(kind, self.say(key, **values), value, language=self.language)
+
+    def done(self, said: str, transactions: list[str], value: Any = None, **more: Any) -> Answer:
+        """Return that something was done, with how to take it back."""
+        form = {
+            "name": self.name,
+            "values": {k: v for k, v in self.values.items() if v is not None},
+        }
+        noted = {"form": form, "transaction": transactions[-1] if transactions else ""}
+        return Answer(
+            "acted", said, value, undo=UNDO if transactions else "", language=self.language,
+            memory={**noted, **more},
+        )  # fmt: skip
+
+    def confirm(self, said: str, **values: Any) -> Answer:
+        """Return the question whether to do it; a yes carries it out."""
+        return Answer(
+            "asked", said, needs="confirmation", language=self.language,
+            memory={"confirm": {"name": self.name, "values": {**self.values, **values}}},
+        )  # fmt: skip
+
+
+async def recall_facts(
+    mind: KernelContext, sentence: Sentence, *, now: dt.datetime
+) -> Answer | None:
+    """Return the fact that a sentence surely asks for, or None."""
+    asked = Asked(mind, "memory_obj.recall", {}, sentence.language, now)
+    found = await memory.recall(mind, sentence.text, now=now)
+    return _told(asked, found) if found and found[0].certain else None
+
+
+async def recall_documents(mind: KernelContext, sentence: Sentence) -> Answer | None:
+    """Return the sentence of a document that answers a question, or None."""
+    found = await memory.recall_documents(mind, sentence.text)
+    if found is None:
+        return None
+    said = text(sentence.language, "memory.document", text=found.sentence, title=found.title)
+    source = {"kind": "document", "title": found.title, "text": found.passage}
+    return Answer(
+        "recalled", said, found.sentence, sources=(source,), language=sentence.language,
+        memory={"doc_id": found.doc_id},
+    )  # fmt: skip
+
+
+async def recall(asked: Asked) -> Answer | None:
+    """Answer a question for something that was told."""
+    question = asked.slot("question")
+    if not words_of(question):
+        return await _list_newest(asked)
+    found = await memory.recall(asked.mind, question, now=asked.now)
+    if found:
+        return _told(asked, found)
+    if not asked.certain and asked.has_values:
+        return None  # it may be something to compute
+    return asked.answer("unable", "memory.nothing")
+
+
+async def recall_when(asked: Asked) -> Answer | None:
+    """Answer what was told on some days, and what is on these days."""
+    span = find_period(asked.slot("when"), asked.now, asked.language)
+    if span is None:
+        return await recall(
+            Asked(asked.mind, asked.name, {"question": asked.slot("when")}, asked.language,
+                  asked.now)
+        )  # fmt: skip
+    zone = asked.now.tzinfo
+    since, until = (dt.datetime.combine(day, dt.time(), zone) for day in span)
+    until += dt.timedelta(days=1)
+    told = await memory.recall_told(asked.mind, since, until)
+    about = await memory.recall_when(asked.mind, *span)
+    facts = list({fact.id: fact for fact in (*about, *told)}.values())
+    if not facts:
+        return asked.answer("unable", "memory.nothing_when", when=asked.slot("when"))
+    return _listed(asked, facts)
+
+
+async def remember(asked: Asked) -> Answer:
+    """Keep a fact; ask whether it is told instead of an older one."""
+    with watch_commits() as commits:
+        kept = await memory.remember(asked.mind, _clean(asked.slot("text")), now=asked.now)
+    if not kept.is_new:
+        return asked.answer("acted", "memory.known", kept.fact.text, text=kept.fact.text)
+    said = asked.say("memory.remembered", text=kept.fact.text)
+    if not kept.rivals:
+        return asked.done(said, commits, kept.fact.text, fact=kept.fact.id)
+    older = kept.rivals[0]
+    question = asked.say("memory.instead", before=older.text)
+    values = {"text": kept.fact.text, "instead": older.id}
+    noted = {"name": "memory_obj.change", "values": values}
+    return Answer(
+        "asked", f"{said} {question}", kept.fact.text, needs="confirmation",
+        language=asked.language, memory={"confirm": noted, "transaction": commits[-1]},
+    )  # fmt: skip
+
+
+async def change(asked: Asked) -> Answer:
+    """Keep a fact instead of an older one."""
+    with watch_commits() as commits:
+        kept, old = await memory.change(
+            asked.mind, _clean(asked.slot("text")), now=asked.now, instead=asked.slot("instead")
+        )
+    if old is None:
+        said = asked.say("memory.remembered", text=kept.fact.text)
+    else:
+        said = asked.say("memory.changed", text=kept.fact.text, before=old.text)
+    return asked.done(said, commits, kept.fact.text, fact=kept.fact.id)
+
+
+async def forget(asked: Asked) -> Answer:
+    """Hide a fact; ask which one if several are meant."""
+    about = _clean(asked.slot("text"))
+    with watch_commits() as commits:
+        found = await memory.forget(asked.mind, about, now=asked.now, fact_id=asked.slot("fact"))
+    if not found:
+        return asked.answer("unable", "memory.nothing_about", text=about)
+    if len(found) == 1:
+        said = asked.say("memory.forgotten", count=1, text=found[0].text)
+        return asked.done(said, commits, found[0].text, fact=found[0].id)
+    forms = [{"name": asked.name, "values": {"text": f.text, "fact": f.id}} for f in found]
+    return Answer(
+        "asked", asked.say("memory.which"), needs="clarification",
+        choices=tuple(fact.text for fact in found), language=asked.language,
+        memory={"forms": forms},
+    )  # fmt: skip
+
+
+async def erase(asked: Asked) -> Answer:
+    """Say what erasing takes: it cannot be undone, so it is not done by a sentence alone."""
+    about = _clean(asked.slot("text"))
+    found = await memory.recall(asked.mind, about, now=asked.now)
+    sure = [one.fact for one in found if one.certain]
+    if not sure:
+        return asked.answer("unable", "memory.nothing_about", text=about)
+    said = asked.say("memory.confirm_erase", count=1, text=sure[0].text)
+    return asked.confirm(said, fact=sure[0].id)
+
+
+async def _list_newest(asked: Asked) -> Answer:
+    facts = await memory.newest(asked.mind, LISTED)
+    if not facts:
+        return asked.answer("unable", "memory.empty")
+    return _listed(asked, facts)
+
+
+def _listed(asked: Asked, facts: list[Fact]) -> Answer:
+    quoted = [f'"{fact.text}"' for fact in facts[:LISTED]]
+    said = asked.say("memory.recalled_many", count=len(facts), text=quoted)
+    return Answer(
+        "recalled", said, [fact.text for fact in facts],
+        sources=tuple(map(_source, facts[:LISTED])), language=asked.language,
+    )  # fmt: skip
+
+
+def _told(asked: Asked, found: list[Recalled]) -> Answer:
+    """Return the best fact as it was told; others that are as good come with it."""
+    best = found[0]
+    equal = [one.fact for one in found if one.certain and best.score - one.score < BESIDE]
+    if len(equal) > 1 and not best.short:
+        return _listed(asked, equal)
+    fact = best.fact
+    told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).astimezone(asked.now.tzinfo)
+    key = "memory.told" if best.certain else "memory.nearest"
+    said = asked.say(key, when=told.date(), text=fact.text)
+    short = best.short if best.certain else ""
+    noted = {
+        "fact": fact.id,
+        "before": [older.id for older in best.before],
+        "neighbours": [other.id for other in best.neighbours],
+    }
+    return Answer(
+        "recalled", f"{short}. {said}" if short else said, short or fact.text,
+        sources=(_source(fact), *map(_source, best.neighbours)), language=asked.language,
+        memory=noted,
+    )  # fmt: skip
+
+
+def _source(fact: Fact) -> dict[str, Any]:
+    about = {"kind": "fact", "title": fact.source, "text": fact.text, "at": fact.told_at}
+    return {**about, **({"label": fact.label} if fact.label else {})}
+
+
+def _clean(said: str) -> str:
+    """Return a fact as it is kept: in one line, without the marks around it."""
+    return " ".join(said.split()).strip(" .!")
+
+
+ACTS: Final[Mapping[str, Callable[[Asked], Awaitable[Answer | None]]]] = {
+    "memory_obj.remember": remember,
+    "memory_obj.recall": recall,
+    "memory_obj.recall_when": recall_when,
+    "memory_obj.change": change,
+    "memory_obj.forget": forget,
+    "memory_obj.erase": erase,
+}

@@ -1,0 +1,269 @@
+"""bat_os.kernel.say.acts, recall and undo: forms are carried out on a real image."""
+
+import datetime as dt
+
+import pytest
+
+from bat_os.core.brief import Brief
+from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.recall import recall_facts
+from bat_os.kernel.say.undo import undo
+from bat_os.kernel.turn import take_turn
+from bat_os.sentence.forms import Form
+from bat_os.sentence.reading import read_sentence
+
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+NOW = dt.datetime(2026, 5, 6, 9, 30, tzinfo=dt.UTC)  # a Wednesday
+
+
+async def do(mind, name, *, now=NOW, certain=True, **values):
+    said = " ".join(str(value) for value in values.values())
+    sentence = read_sentence(said or name, now, "en")
+    return await act(mind, Form(name, values, certain), sentence, now=now, caller="me")
+
+
+async def say_yes(mind, answer):
+    confirmed = answer.memory["confirm"]
+    return await do(mind, confirmed["name"], **confirmed["values"], confirmed=True)
+
+
+async def take_back(mind, answer):
+    return await undo(mind, {"text": "it", **answer.memory}, "en")
+
+
+async def shopping(mind):
+    return (await do(mind, "lists_obj.show", list="shopping")).value
+
+
+async def test_a_list_keeps_its_order_and_its_marks(knowing):
+    answer = await do(knowing, "lists_obj.add", items=["milk", "eggs"], list="shopping")
+    assert (answer.kind, answer.value) == ("acted", ["milk", "eggs"])
+    assert answer.text == "I added milk and eggs to the shopping list."
+    await do(knowing, "lists_obj.add", items=["bread"], list="the shopping list")
+    assert await shopping(knowing) == ["milk", "eggs", "bread"]
+    await do(knowing, "lists_obj.tick", item="egg", list="")
+    answer = await do(knowing, "lists_obj.show", list="shopping")
+    assert answer.text == "On the shopping list: milk, eggs (done) and bread."
+    assert (await do(knowing, "lists_obj.count", list="shopping")).value == 2
+
+
+async def test_a_list_is_found_by_its_name_in_other_forms_only(knowing):
+    await do(knowing, "lists_obj.create", list="Packing", items=["socks"])
+    for said in ("packing", "my packing list", "the packings"):
+        assert (await do(knowing, "lists_obj.show", list=said)).value == ["socks"], said
+    answer = await do(knowing, "lists_obj.show", list="groceries")
+    assert answer.kind == "unable"
+    assert "Packing" in answer.text
+
+
+async def test_without_a_name_the_only_list_is_meant_and_of_several_it_is_asked(knowing):
+    await do(knowing, "lists_obj.add", items=["milk"], list="shopping")
+    assert (await do(knowing, "lists_obj.add", items=["tea"], list="")).value == ["milk", "tea"]
+    await do(knowing, "lists_obj.create", list="packing", items=[])
+    answer = await do(knowing, "lists_obj.add", items=["soap"], list="")
+    assert (answer.kind, answer.choices) == ("asked", ("shopping", "packing"))
+    chosen = answer.memory["forms"][1]
+    done = await do(knowing, chosen["name"], **chosen["values"])
+    assert done.value == ["soap"]
+
+
+async def test_what_is_on_the_list_is_not_added_twice(knowing):
+    await do(knowing, "lists_obj.add", items=["milk"], list="shopping")
+    answer = await do(knowing, "lists_obj.add", items=["Milk"], list="shopping")
+    assert "already" in answer.text
+    assert await shopping(knowing) == ["milk"]
+
+
+async def test_removing_checks_and_says_what_is_missing(knowing):
+    await do(knowing, "lists_obj.add", items=["milk", "two lemons"], list="shopping")
+    assert (await do(knowing, "lists_obj.check", item="lemon", list="shopping")).value is True
+    answer = await do(knowing, "lists_obj.remove", items=["lemons"], list="shopping")
+    assert answer.value == ["two lemons"]
+    answer = await do(knowing, "lists_obj.remove", items=["caviar"], list="shopping")
+    assert answer.kind == "unable"
+
+
+@pytest.mark.parametrize("name", ["lists_obj.clear", "lists_obj.drop"])
+async def test_what_deletes_many_things_asks_first(knowing, name):
+    await do(knowing, "lists_obj.add", items=["milk", "eggs"], list="shopping")
+    asked = await do(knowing, name, list="shopping")
+    assert (asked.kind, asked.needs) == ("asked", "confirmation")
+    assert await shopping(knowing) == ["milk", "eggs"]
+    done = await say_yes(knowing, asked)
+    assert done.kind == "acted"
+    assert not await shopping(knowing)
+    await take_back(knowing, done)
+    assert await shopping(knowing) == ["milk", "eggs"]
+
+
+async def test_a_list_gets_another_name_unless_that_is_taken(knowing):
+    await do(knowing, "lists_obj.create", list="trip", items=["map"])
+    await do(knowing, "lists_obj.create", list="packing", items=["socks"])
+    assert (await do(knowing, "lists_obj.rename", list="packing", to="trip")).kind == "unable"
+    await do(knowing, "lists_obj.rename", list="packing", to="Rome")
+    assert (await do(knowing, "lists_obj.names")).value == ["trip", "Rome"]
+
+
+async def test_an_act_is_taken_back_beside_what_came_after_it(knowing):
+    first = await do(knowing, "lists_obj.add", items=["milk"], list="shopping")
+    await do(knowing, "lists_obj.add", items=["eggs"], list="shopping")
+    await do(knowing, "lists_obj.create", list="packing", items=["socks"])
+    answer = await take_back(knowing, first)
+    assert answer.kind == "unable"  # the list itself came with it, and has more on it now
+    later = await do(knowing, "lists_obj.add", items=["tea"], list="shopping")
+    await do(knowing, "lists_obj.add", items=["soap"], list="shopping")
+    undone = await take_back(knowing, later)
+    assert undone.kind == "acted"
+    assert await shopping(knowing) == ["milk", "eggs", "soap"]
+    assert (await take_back(knowing, undone)).kind == "acted"  # and done again
+    assert await shopping(knowing) == ["milk", "eggs", "tea", "soap"]
+
+
+async def test_what_was_changed_since_is_not_taken_back(knowing):
+    done = await do(knowing, "lists_obj.add", items=["milk"], list="shopping")
+    await do(knowing, "lists_obj.tick", item="milk", list="shopping")
+    answer = await take_back(knowing, done)
+    assert answer.kind == "unable"
+    assert "changed again" in answer.text
+
+
+async def test_counters_count_by_day_and_in_all(knowing):
+    yesterday = NOW - dt.timedelta(days=1)
+    await do(knowing, "counters_obj.add", thing="coffees", number=3, now=yesterday)
+    answer = await do(knowing, "counters_obj.add", thing="coffee")
+    assert (answer.kind, answer.value) == ("acted", 1)
+    for when, total in (("", 4), ("today", 1), ("yesterday", 3), ("this week", 4)):
+        answer = await do(knowing, "counters_obj.total", thing="coffee", when=when)
+        assert (answer.kind, answer.value) == ("recalled", total), when
+    answer = await do(knowing, "counters_obj.total", thing="coffee", when="last week")
+    assert answer.value == 0
+    assert (await do(knowing, "counters_obj.total", thing="push-ups", when="")).kind == "unable"
+
+
+async def test_a_counter_is_reset_and_that_is_taken_back(knowing):
+    await do(knowing, "counters_obj.add", thing="push-ups", number=20)
+    await do(knowing, "counters_obj.subtract", thing="push-up", number=5)
+    done = await do(knowing, "counters_obj.reset", thing="push-ups")
+    assert done.value == 15
+    assert (await do(knowing, "counters_obj.total", thing="push-ups", when="")).value == 0
+    await take_back(knowing, done)
+    assert (await do(knowing, "counters_obj.names")).value == {"push-ups": 15}
+
+
+async def test_a_reminder_asks_for_leave_and_promises_nothing(knowing):
+    for name in ("reminders_obj.remind", "reminders_obj.timer", "reminders_obj.alarm"):
+        answer = await do(knowing, name, text="call Bob", when="at 5")
+        assert (answer.kind, answer.needs) == ("asked", "grant")
+    assert (await do(knowing, "reminders_obj.list")).value == []
+
+
+async def test_a_fact_is_recalled_as_it_was_told(knowing):
+    done = await do(knowing, "memory_obj.remember", text="my sister's birthday is 3 May")
+    assert (done.kind, done.undo) == ("acted", "undo that")
+    answer = await do(knowing, "memory_obj.recall", question="when is my sister's birthday?")
+    assert answer.kind == "recalled"
+    assert answer.text.endswith('You told me on 6 May 2026: "my sister\'s birthday is 3 May"')
+    assert answer.text.startswith("3 May. ")
+    assert answer.value == "3 May"
+    (source,) = answer.sources
+    assert (source["kind"], source["text"]) == ("fact", "my sister's birthday is 3 May")
+    assert source["at"] == NOW.timestamp()
+
+
+async def test_a_question_that_nothing_was_told_about_says_so(knowing):
+    answer = await do(knowing, "memory_obj.recall", question="what is my shoe size?")
+    assert answer.kind == "unable"
+    assert "remember that" in answer.text
+    unsure = await do(
+        knowing, "memory_obj.recall", question="what is my pay with 3 raises", certain=False
+    )
+    assert unsure is None  # it may be something to compute
+
+
+async def test_a_fact_that_comes_near_is_called_that(knowing):
+    await do(knowing, "memory_obj.remember", text="my sister's birthday is 3 May")
+    answer = await do(knowing, "memory_obj.recall", question="when is my mother's birthday?")
+    assert answer.text.startswith("I am not sure. The nearest")
+    sentence = read_sentence("when is my mother's birthday?", NOW, "en")
+    assert await recall_facts(knowing, sentence, now=NOW) is None
+    sentence = read_sentence("when is my sister's birthday?", NOW, "en")
+    assert (await recall_facts(knowing, sentence, now=NOW)).kind == "recalled"
+
+
+async def test_another_value_for_a_fact_is_asked_about(knowing):
+    await do(knowing, "memory_obj.remember", text="my locker code is 4711")
+    asked = await do(knowing, "memory_obj.remember", text="my locker code is 9931")
+    assert (asked.kind, asked.needs) == ("asked", "confirmation")
+    done = await say_yes(knowing, asked)
+    assert done.kind == "acted"
+    answer = await do(knowing, "memory_obj.recall", question="what is my locker code?")
+    assert answer.value == "9931"
+    await take_back(knowing, done)
+    facts = (await do(knowing, "memory_obj.recall", question="what do you remember?")).value
+    assert facts == ["my locker code is 9931", "my locker code is 4711"]
+
+
+async def test_a_change_names_the_fact_before_it(knowing):
+    await do(knowing, "memory_obj.remember", text="my phone number is 555 1234")
+    done = await do(knowing, "memory_obj.change", text="my phone number is 555 9876")
+    assert "555 1234" in done.text
+    answer = await do(knowing, "memory_obj.recall", question="what is my phone number?")
+    assert "9876" in answer.value
+    await take_back(knowing, done)
+    answer = await do(knowing, "memory_obj.recall", question="what is my phone number?")
+    assert "1234" in answer.value
+
+
+async def test_remembering_and_forgetting_are_taken_back(knowing):
+    done = await do(knowing, "memory_obj.remember", text="the spare key is at Anna's")
+    await take_back(knowing, done)
+    ask = {"question": "where is the spare key?"}
+    assert (await do(knowing, "memory_obj.recall", **ask)).kind == "unable"
+    await do(knowing, "memory_obj.remember", text="the spare key is at Anna's")
+    gone = await do(knowing, "memory_obj.forget", text="the spare key")
+    assert gone.kind == "acted"
+    assert (await do(knowing, "memory_obj.recall", **ask)).kind == "unable"
+    await take_back(knowing, gone)
+    assert (await do(knowing, "memory_obj.recall", **ask)).value == "at Anna's"
+
+
+async def test_what_was_told_on_a_day_is_recalled(knowing):
+    yesterday = NOW - dt.timedelta(days=1)
+    await do(knowing, "memory_obj.remember", text="I fed the cat", now=yesterday)
+    await do(knowing, "memory_obj.remember", text="the tank is full")
+    answer = await do(knowing, "memory_obj.recall_when", when="yesterday")
+    assert answer.value == ["I fed the cat"]
+    assert (await do(knowing, "memory_obj.recall_when", when="this week")).value == [
+        "I fed the cat", "the tank is full",
+    ]  # fmt: skip
+    assert (await do(knowing, "memory_obj.recall_when", when="last month")).kind == "unable"
+
+
+async def test_erasing_is_asked_about(knowing):
+    await do(knowing, "memory_obj.remember", text="my pin is 1234")
+    asked = await do(knowing, "memory_obj.erase", text="my pin")
+    assert (asked.kind, asked.needs) == ("asked", "confirmation")
+    assert "batos erase" in asked.text
+
+
+async def test_a_form_of_others_is_left_to_them(knowing):
+    assert await do(knowing, "talk.yes") is None
+
+
+async def test_undo_takes_back_what_a_taught_method_changed(knowing, make):
+    source = "def wave(self, n):\n    self.waved = n\n    self._p_changed = True\n    return n\n"
+    await make("robot", [source], waved=1)
+
+    async def run(brief):
+        answer = await take_turn(knowing.image, knowing.cell, brief)
+        return {"result": answer.value}
+
+    from bat_os.image.store import watch_commits
+
+    with watch_commits() as commits:
+        await run(Brief("robot", "wave", (5,)))
+    (transaction,) = commits
+    answer = await undo(knowing, {"text": "wave", "transaction": transaction}, "en")
+    assert answer.kind == "acted"
+    waved = await knowing.image.transact(lambda r: r["objects"]["robot"].slots["waved"], note="t")
+    assert waved == 1
