@@ -138,8 +138,8 @@ def _enter(root: Root, fact: Fact, vector: NDArray[np.float32]) -> None:
         if name not in ("id", "text", "links", "hidden", "replaced_by", "replaces") and value
     }
     catalog_in(root).add(_doc_id(fact.id), TITLE, [fact.text], vector, kind="fact", meta=meta)
-    for tree, key in _keys(fact):
-        tree = tree_of(root, tree)
+    for name, key in _keys(fact):
+        tree = tree_of(root, name)
         if key not in tree:
             tree[key] = OOTreeSet()
         tree[key].insert(fact.id)
@@ -233,7 +233,7 @@ def neighbours_of(root: Mapping[str, Any], fact: Fact) -> list[Fact]:
             if other != fact.id:
                 shared[other] = shared.get(other, 0) + 1
     best = sorted(shared, key=lambda other: (-shared[other], other))[:MAX_NEIGHBOURS]
-    return [each for each in map(lambda one: fact_of(root, one), best) if each is not None]
+    return _load(root, best)
 
 
 def facts_on(root: Mapping[str, Any], start: dt.date, end: dt.date) -> list[Fact]:
@@ -269,8 +269,7 @@ def _doc_id(fact_id: str) -> str:
 def _links(root: Root, text: str) -> dict[str, list[str]]:
     """Return the objects, documents and missions that a text names."""
     links: dict[str, list[str]] = {}
-    for name in dict.fromkeys(_NAME.findall(text)):
-        name = name.strip(".")
+    for name in dict.fromkeys(word.strip(".") for word in _NAME.findall(text)):
         if name in root["objects"]:
             links.setdefault("objects", []).append(name)
         elif f"document:{name}" in catalog_in(root):

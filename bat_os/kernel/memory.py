@@ -18,7 +18,6 @@ from bat_os.documents.chunking import split_sentences
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
 from bat_os.image.facts import Fact, describe, is_same, replaces, says_now, shorten, words_of
-from bat_os.image.memory import Recalled
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bat_os.image.catalog_service import CatalogService
+    from bat_os.image.memory import Recalled
     from bat_os.image.store import ImageStore
 
     Root = MutableMapping[str, Any]
@@ -49,10 +49,12 @@ class Mind(Protocol):
     """What memory needs of the kernel."""
 
     @property
-    def image(self) -> ImageStore: ...
+    def image(self) -> ImageStore:
+        """Where the facts are."""
 
     @property
-    def catalog(self) -> CatalogService: ...
+    def catalog(self) -> CatalogService:
+        """What finds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,13 @@ async def recall(mind: Mind, question: str, *, now: dt.datetime) -> list[Recalle
         return memory.rank_facts(root, question, vector, cache)
 
     found = (await mind.image.transact(work, note="recall"))[:SHOWN]
-    return [replace(one, short=_short(question, one.fact)) for one in found]
+    return [replace(one, short=_short(question, one)) for one in found]
 
 
-def _short(question: str, fact: Fact) -> str:
+def _short(question: str, one: Recalled) -> str:
+    if not one.certain:
+        return ""
+    fact = one.fact
     told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).astimezone()
     return shorten(question, fact.text, read_sentence(fact.text, told).values)
 

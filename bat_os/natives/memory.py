@@ -20,15 +20,20 @@ Fact = dict[str, Any]
 class Memory(Protocol):
     """The facts of one image, for one turn: what is written comes with the turn's commit."""
 
-    async def remember(self, text: str) -> Fact: ...
+    async def remember(self, text: str) -> Fact:
+        """Keep a fact and return it."""
 
-    async def recall(self, question: str) -> list[Fact]: ...
+    async def recall(self, question: str) -> list[Fact]:
+        """Return the facts that come near, best first."""
 
-    async def recall_when(self, start: str, end: str) -> list[Fact]: ...
+    async def recall_when(self, start: str, end: str) -> list[Fact]:
+        """Return the facts about some days."""
 
-    async def forget(self, text: str) -> list[Fact]: ...
+    async def forget(self, text: str) -> list[Fact]:
+        """Hide the fact that is meant; return it, or those that may be."""
 
-    async def facts(self, limit: int) -> list[Fact]: ...
+    async def facts(self, limit: int) -> list[Fact]:
+        """Return the newest facts."""
 
 
 async def remember(text: str, *, memory: Memory) -> Mapping[str, Any]:

@@ -91,11 +91,13 @@ async def act(
         send: How a message that changes something is sent; without it, as a turn of its own.
     """
     values = any(value.kind not in ("date", "name") for value in sentence.values)
-    about: Any = (mind, form.name, form.values, sentence.language, now, values, form.certain)
+    one = Act(
+        mind, form.name, form.values, sentence.language, now, values, form.certain, send=send
+    )  # fmt: skip
     if (carry_out := recall.ACTS.get(form.name)) is not None:
-        return await carry_out(Asked(*about))
+        return await carry_out(one)
     if (run := ACTS.get(form.name)) is not None:
-        return await run(Act(*about, send))
+        return await run(one)
     return None
 
 

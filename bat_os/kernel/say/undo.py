@@ -27,7 +27,7 @@ async def undo(mind: KernelContext, last: Mapping[str, Any], language: str) -> A
     try:
         changes = await read_changes(mind.image, transaction)
         told = revived(changes)
-        rows = await mind.catalog.embed([*told.values()]) if told else []
+        rows = await mind.catalog.embed([*told.values()])
         vectors = {each: rows[at : at + 1] for at, each in enumerate(told)}
         with watch_commits() as commits:
             undone = await mind.image.transact(
