@@ -98,9 +98,8 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
             {"units": ("convert", "add", "subtract", "compare", "split_unit", "units_like")},
         ),
         "memory_obj": NativeObject(
-            "memory",
             "what you have asked BAT OS to remember, found again by its meaning",
-            ("remember", "recall", "recall_when", "forget", "facts"),
+            {"memory": ("remember", "recall", "recall_when", "forget", "facts")},
         ),
     }
 )  # fmt: skip
