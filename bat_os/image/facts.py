@@ -10,7 +10,10 @@ that does not stand in its text.
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image.knowledge.ranking import split_words
@@ -20,54 +23,22 @@ if TYPE_CHECKING:
 
     from bat_os.sentence.reading import Value
 
-# Between a subject and what is said of it; English, German, French, Spanish.
-_IS: Final = re.compile(
-    r"\s(?:is|are|was|were|has|have|lives?|likes?|=|ist|sind|war|waren|hat|est|sont|était|a|es|son"
-    r"|era|tiene)(?:\s+now)?\s",
-    re.IGNORECASE,
-)
-_PLACE: Final = re.compile(
-    r"(?<!\w)(?:in|at|on|under|behind|inside|near|im|am|unter|à|dans|en|sous)\s+"
-    r"([^,.;:!?]{2,60})",
-    re.IGNORECASE,
-)
 _PLACE_WORDS: Final = 6
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
-_NOW: Final = re.compile(
-    r"(?<!\w)(?:now|no longer|from now on|jetzt|maintenant|ahora)(?!\w)", re.IGNORECASE
-)
-# Words that every fact or question may have, and that tell none from another.
-_SMALL_WORDS: Final = """
-    what which who whom whose when where why how many much long old often far kind name called
-    is are was were be been am do does did has have had can could should would will shall may
-    i me my mine we us our ours you your yours he him his she her hers its them they their
-    tell told say said remember recall know knew remind again about please give from so just now
-    welche welcher welches wer wen wem wann wo wie viel viele warum ist sind war bin hat habe
-    mein meine meinen meiner dein deine ich du er sie der die das den dem ein eine von mit und
-    que quel quelle qui quand où combien comment pourquoi est sont était je tu mon ma mes ton ta
-    le la les un une de du des et cuál cuándo dónde cuánto cuántos quién cómo es son era mi mis
-    tus el los las una y
-"""
-_COMMON: Final = frozenset(_SMALL_WORDS.split())
 _ENDINGS: Final = ("ing", "ed", "es", "e", "s")
-_YEARLY: Final = re.compile(
-    r"(?<!\w)(?:birthday|anniversary|name ?day|geburtstag|jahrestag|anniversaire|cumpleaños"
-    r"|aniversario)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What a person has said to remember, or what was kept from a text; plain data."""
 
-    id: str  # sorts by the time at which it was told
+    id: str  # sorts by the time at which it was kept
     text: str  # as it was said
     told_at: float  # Unix time
     when: tuple[str, ...] = ()  # ISO dates that the text names
     where: str = ""  # the place that it names
     about: str = ""  # its subject, as said
-    source: str = ""  # who told it, or the document it is from; "" is the person of the image
+    source: str = ""  # who said it, or the document it is from; "" is the person of the image
     label: str = ""  # of tainted text, kept wherever the fact goes
     replaced_by: str = ""  # id of the fact that is true instead of it now
     replaces: tuple[str, ...] = ()  # ids of the facts that it took the place of
@@ -103,18 +74,18 @@ def describe(fact_id: str, text: str, told_at: float, values: Sequence[Value]) -
 
 def subject_of(text: str) -> str:
     """Return what the text says something about, or ""."""
-    found = _IS.search(f" {text}")
+    found = _pattern("is").search(f" {text}")
     return text[: max(0, found.start() - 1)].strip() if found else ""
 
 
 def _rest_of(text: str) -> str:
     """Return what the text says of its subject, or ""."""
-    found = _IS.search(f" {text}")
+    found = _pattern("is").search(f" {text}")
     return text[found.end() - 1 :].strip(" .!") if found else ""
 
 
 def _place_of(text: str, values: Sequence[Value]) -> str:
-    for found in _PLACE.finditer(text):
+    for found in _pattern("at").finditer(text):
         inside = (found.start(1), found.end(1))
         taken = any(
             value.kind in ("date", "time", "number") and inside[0] <= value.start < inside[1]
@@ -128,13 +99,15 @@ def _place_of(text: str, values: Sequence[Value]) -> str:
 
 def is_yearly(text: str) -> bool:
     """Return whether the dates of a text come again each year."""
-    return _YEARLY.search(text) is not None
+    return _pattern("yearly").search(text) is not None
 
 
 def words_of(text: str) -> list[str]:
     """Return the stems of the words that tell a text from another, each once."""
     plain = text.replace("'s ", " ").replace("\u2019s ", " ")
-    return list(dict.fromkeys(_stem(word) for word in split_words(plain) if word not in _COMMON))
+    return list(
+        dict.fromkeys(_stem(word) for word in split_words(plain) if word not in _small_words())
+    )
 
 
 def names_of(text: str) -> list[str]:
@@ -173,7 +146,7 @@ def replaces(new: str, old: str) -> bool:
 
 def says_now(text: str) -> bool:
     """Return whether a text says that something is otherwise than before."""
-    return _NOW.search(text) is not None
+    return _pattern("now").search(text) is not None
 
 
 def _is_literal(*texts: str) -> Any:
@@ -198,10 +171,9 @@ def shorten(question: str, text: str, values: Sequence[Value]) -> str:
     asks for the subject of the fact, it gets what is said of that. Never anything that is not in
     the text.
     """
-    asked = question.casefold()
-    if re.search(r"\b(?:when|what (?:date|day)|wann|quand|cuándo)\b", asked):
+    if _pattern("when").search(question):
         return _only(text, values, ("date", "time"))
-    if re.search(r"\b(?:how (?:many|much|old|long)|wie ?viele?|combien|cuántos?)\b", asked):
+    if _pattern("many").search(question):
         return _only(text, values, ("number", "money", "percent"))
     if _rest_of(text) and set(words_of(question)) <= set(words_of(subject_of(text))):
         return _rest_of(text)
@@ -218,3 +190,26 @@ def _only(text: str, values: Sequence[Value], kinds: tuple[str, ...]) -> str:
     end = found[0].end
     unit = next((v for v in values if v.kind == "unit" and v.start in (end, end + 1)), None)
     return text[found[0].start : unit.end if unit else end]
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    return tomllib.loads((resources.files("bat_os.image") / "facts.toml").read_text("utf-8"))
+
+
+@cache
+def _small_words() -> frozenset[str]:
+    return frozenset(_data()["small"].split())
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    """Return what finds the words of a name in ``facts.toml``."""
+    data = _data()[name]
+    words = data.split() if isinstance(data, str) else data
+    any_word = "|".join(map(re.escape, words))
+    shapes = {
+        "is": rf"\s(?:{any_word}|=)(?:\s+now)?\s",
+        "at": rf"(?<!\w)(?:{any_word})\s+([^,.;:!?]{{2,60}})",
+    }
+    return re.compile(shapes.get(name, rf"(?<!\w)(?:{any_word})(?!\w)"), re.IGNORECASE)

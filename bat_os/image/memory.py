@@ -167,10 +167,10 @@ def _keys(fact: Fact) -> Iterator[tuple[str, str]]:
 def rank_facts(
     root: Root, question: str, vector: NDArray[np.float32], cache: SegmentCache | None = None
 ) -> list[Recalled]:
-    """Return the facts that answer a question or come near, best first.
+    """Return the facts that answer a question or are near, best first.
 
-    ``vector`` is the question's, ``(1, d)``. Cosines alone hardly tell what was told from what
-    was not; words that few facts have do.
+    ``vector`` is the question's, ``(1, d)``. Cosines alone hardly tell what was said from
+    what was not; words that few facts have do.
     """
     if not root.get(FACTS):
         return []
@@ -249,7 +249,7 @@ def facts_on(root: Mapping[str, Any], start: dt.date, end: dt.date) -> list[Fact
 
 
 def facts_told(root: Mapping[str, Any], since: float, until: float) -> list[Fact]:
-    """Return the facts that were told from ``since`` to before ``until``, Unix times."""
+    """Return the facts that were kept from ``since`` to before ``until``, Unix times."""
     kept = root.get(FACTS, {})
     if not kept:
         return []

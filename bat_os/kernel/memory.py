@@ -1,9 +1,9 @@
-"""Memory: facts that a person has told, kept in one transaction and found by words and meaning.
+"""Memory: what a person said to remember, kept in one transaction and found by words and meaning.
 
     remember > one embedding > one transaction: the fact, its passage, its links
     recall   > one embedding > one read: the catalog's facts, by cosine and by words
 
-Nothing that a model says is ever returned as a memory: an answer is a fact as it was told, or a
+Nothing that a model says is ever returned as a memory: an answer is a fact as it was said, or a
 passage of a document.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
     Vector = NDArray[np.float32]
 
-SIMILAR: Final = 0.85  # cosine from which a new fact may be told instead of an old one
+SIMILAR: Final = 0.85  # cosine from which a new fact may be said instead of an old one
 SAME_SUBJECT: Final = 0.6  # the same for one that says "now"
 # Of documents: how many passages and sentences are looked at, and the bars, measured on the
 # questions of tests/cases/questions.jsonl.
@@ -59,17 +59,17 @@ class Mind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What became of a fact that was told."""
+    """What became of a fact that was said."""
 
     fact: Fact
-    is_new: bool  # False: it was told before, in the same words
-    rivals: tuple[Fact, ...] = ()  # facts that it may be told instead of, the likeliest first
+    is_new: bool  # False: it was said before, in the same words
+    rivals: tuple[Fact, ...] = ()  # facts that it may be said instead of, the likeliest first
 
 
 async def remember(
     mind: Mind, text: str, *, now: dt.datetime, source: str = "", label: str = ""
 ) -> Remembered:
-    """Keep a fact as it was said; one that was told in the same words is not kept twice."""
+    """Keep a fact as it was said; one that was said in the same words is not kept twice."""
     fact, vector = await _prepare(mind, text, now, source, label)
 
     def work(root: Root) -> Remembered:
@@ -114,7 +114,7 @@ async def change(
 
 
 async def recall(mind: Mind, question: str, *, now: dt.datetime) -> list[Recalled]:
-    """Return the facts that answer a question or come near, best first."""
+    """Return the facts that answer a question or are near, best first."""
     vector = await mind.catalog.embed([question])
     cache = mind.catalog.cache
 
@@ -141,10 +141,10 @@ async def recall_when(mind: Mind, start: dt.date, end: dt.date) -> list[Fact]:
 
 
 async def recall_told(mind: Mind, since: dt.datetime, until: dt.datetime) -> list[Fact]:
-    """Return the facts that were told from ``since`` to before ``until``."""
+    """Return the facts that were kept from ``since`` to before ``until``."""
     return await mind.image.transact(
         lambda root: memory.facts_told(root, since.timestamp(), until.timestamp()),
-        note="recall what was told",
+        note="recall what was said",
     )
 
 
@@ -152,7 +152,7 @@ async def forget(mind: Mind, text: str, *, now: dt.datetime, fact_id: str = "") 
     """Hide the fact that a text means, or the one with an id.
 
     Returns that one alone; or, if several or none are meant, nothing is hidden and the facts that
-    come near are returned.
+    may be meant are returned.
     """
     vector = await mind.catalog.embed([text])
 
@@ -216,7 +216,7 @@ class Found:
 async def recall_documents(mind: Mind, question: str, *, bar: float = ANSWERS) -> Found | None:
     """Return the sentence of the taught documents that answers a question best, or None.
 
-    None if nothing comes near: most questions have no answer in what was taught.
+    None if nothing is near enough: most questions have no answer in what was taught.
     """
     hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
     near = [hit for hit in hits if hit.similarity >= PASSAGE]
@@ -254,7 +254,7 @@ class TurnMemory:
         return bool(self._works)
 
     def apply(self, root: Root) -> None:
-        """Write what the turn has told, inside its transaction."""
+        """Write what the turn has kept, inside its transaction."""
         for work in self._works:
             work(root)
 

@@ -24,7 +24,7 @@ class Memory(Protocol):
         """Keep a fact and return it."""
 
     async def recall(self, question: str) -> list[Fact]:
-        """Return the facts that come near, best first."""
+        """Return the facts that are near, best first."""
 
     async def recall_when(self, start: str, end: str) -> list[Fact]:
         """Return the facts about some days."""
@@ -42,7 +42,7 @@ async def remember(text: str, *, memory: Memory) -> Mapping[str, Any]:
 
 
 async def recall(question: str, *, memory: Memory) -> list[Fact]:
-    """Return the facts that answer a question or come near, best first."""
+    """Return the facts that answer a question or are near, best first."""
     return await memory.recall(_checked(question))
 
 

@@ -4,7 +4,7 @@
 
 The three are merged like the branches of a text: an item that was added to a list goes, one that
 was removed comes back to its place, and what others have changed beside it stays. A fact that was
-told is hidden again. Methods and new objects stay as they are; ``unlearn`` and ``revert`` are for
+kept is hidden again. Methods and new objects stay as they are; ``unlearn`` and ``revert`` are for
 these.
 """
 
@@ -61,7 +61,7 @@ async def read_changes(image: ImageStore, tid: str) -> list[Change]:
             at = bytes.fromhex(tid)
             return {record.oid for step in image.storage.iterator(at, at) for record in step}
         except ValueError as error:
-            raise ArgumentsError(f"{tid[:20]!r} is no transaction") from error
+            raise ArgumentsError(f"{tid[:20]!r} names no transaction") from error
 
     touched = await image.transact(oids, note="look at a transaction")
     earlier = p64(u64(bytes.fromhex(tid)) - 1).hex()

@@ -142,7 +142,7 @@ class Document(Persistent):
         }
 
 
-# What a person has told is looked for by its kind only: it is no material for a writer of methods.
+# What a person said to remember is looked for by its kind only: a writer of methods is not shown it.
 _TOLD: Final[Kind] = "fact"
 
 

@@ -1,6 +1,6 @@
-"""What a person has told, and what documents say: answers out of memory, each with its source.
+"""Answers out of memory, each with its source: what a person said to remember, and documents.
 
-A fact is answered as it was told, with the day; the short part that answers stands before it.
+A fact is answered as it was said, with the day; the short part that answers stands before it.
 No model takes part.
 """
 
@@ -97,7 +97,7 @@ async def recall_documents(mind: KernelContext, sentence: Sentence) -> Answer | 
 
 
 async def recall(asked: Asked) -> Answer | None:
-    """Answer a question for something that was told."""
+    """Answer a question for something that was said."""
     question = asked.slot("question")
     if not words_of(question):
         return await _list_newest(asked)
@@ -110,7 +110,7 @@ async def recall(asked: Asked) -> Answer | None:
 
 
 async def recall_when(asked: Asked) -> Answer | None:
-    """Answer what was told on some days, and what is on these days."""
+    """Answer what was said on some days, and what is on these days."""
     span = find_period(asked.slot("when"), asked.now, asked.language)
     if span is None:
         return await recall(
@@ -129,7 +129,7 @@ async def recall_when(asked: Asked) -> Answer | None:
 
 
 async def remember(asked: Asked) -> Answer:
-    """Keep a fact; ask whether it is told instead of an older one."""
+    """Keep a fact; ask whether it is said instead of an older one."""
     with watch_commits() as commits:
         kept = await memory.remember(asked.mind, _clean(asked.slot("text")), now=asked.now)
     if not kept.is_new:
@@ -206,14 +206,14 @@ def _listed(asked: Asked, facts: list[Fact]) -> Answer:
 
 
 def _told(asked: Asked, found: list[Recalled]) -> Answer:
-    """Return the best fact as it was told; others that are as good come with it."""
+    """Return the best fact as it was said; others that are as good come with it."""
     best = found[0]
     equal = [one.fact for one in found if one.certain and best.score - one.score < BESIDE]
     if len(equal) > 1 and not best.short:
         return _listed(asked, equal)
     fact = best.fact
     told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).astimezone(asked.now.tzinfo)
-    key = "memory.told" if best.certain else "memory.nearest"
+    key = "memory.quoted" if best.certain else "memory.nearest"
     said = asked.say(key, when=told.date(), text=fact.text)
     short = best.short if best.certain else ""
     noted = {
