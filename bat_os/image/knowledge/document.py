@@ -142,7 +142,7 @@ class Document(Persistent):
         }
 
 
-# What a person said to remember is looked for by its kind only: a writer of methods is not shown it.
+# What a person said to remember is looked for by its kind only: no writer of methods sees it.
 _TOLD: Final[Kind] = "fact"
 
 
