@@ -191,7 +191,8 @@ class Turn:
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
-        self._memory = None if catalog is None else TurnMemory(image, catalog, self._moment)
+        self._catalog = catalog
+        self._memory: TurnMemory | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
 
@@ -275,7 +276,7 @@ class Turn:
         if runnable.status == SHIPPED and runnable.primitive:
             name, moment = runnable.primitive, self._moment()
             if natives.uses_memory(name):
-                return SHIPPED, await natives.run(name, args, kwargs, moment, self._memory)
+                return SHIPPED, await natives.run(name, args, kwargs, moment, self._reach_memory())
             return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
         if runnable.primitive:
             name = runnable.primitive
@@ -312,6 +313,11 @@ class Turn:
         by = (sender.receiver.ref.name or sender.receiver.ref.oid) if sender else CLIENT
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
+
+    def _reach_memory(self) -> TurnMemory | None:
+        if self._memory is None and self._catalog is not None:
+            self._memory = TurnMemory(self._image, self._catalog, self._moment)
+        return self._memory
 
     def _moment(self) -> dt.datetime:
         """Return the present moment, or that of the trial, with this machine's offset."""
