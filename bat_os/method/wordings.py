@@ -6,8 +6,8 @@
 
 A slot is named as the parameter that it fills, so the order of the words is free. ``takes`` says
 the kind of value (``bat_os/sentence/reading.py``) where an example of the method does not; the
-English file says it for all languages. A slot of kind money or percent gets the bare number: the
-method takes no currency and no sign. A quantity is a number followed by its unit.
+English file says it for all languages. An amount of money fills a slot of kind number: the
+method gets no currency. A quantity is a number followed by its unit.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = frozenset(
     {
-        "number", "percent", "unit", "money", "date", "time", "text", "list", "map", "path",
-        "address", "name",
+        "expression", "number", "percent", "unit", "money", "date", "time", "text", "list", "map",
+        "path", "address", "name",
     }
 )  # fmt: skip
 FIRST: Final = "en"  # the language whose files say what a slot takes
