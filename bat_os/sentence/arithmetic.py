@@ -9,9 +9,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from bat_os.method.text import words as word_set
-from bat_os.sentence.numerals import plain
+from bat_os.sentence import quantities
+from bat_os.sentence.numerals import MINUS, plain
 
 if TYPE_CHECKING:
+    from bat_os.sentence.numerals import Number
     from bat_os.sentence.values import Page, Value
 
     Found = tuple[list[Value], int]
@@ -52,7 +54,7 @@ def read_expression(page: Page, at: int) -> Found | None:
     if run.whole is None:
         return None
     text, end = run.whole
-    if _is_range(page, at, end):
+    if _is_range(page, at, end) or quantities.read_unit(page, end, after=page.number(end - 1)):
         return None
     return [page.value("expression", text, at, end)], end
 
@@ -73,31 +75,64 @@ def _operand(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
     """Read a number, an opening parenthesis, a function or a sign."""
     words = page.words
     word = words[at]
-    if word.low in FUNCTIONS and at + 1 < len(words) and words[at + 1].text == "(":
-        run.parts.append(f"{word.low}(")
+    opens = at + 1 < len(words) and words[at + 1].text == "("
+    if opens and (word.low in FUNCTIONS or word.text in MINUS):
+        run.parts.append(f"{word.low}(" if word.low in FUNCTIONS else "-(")
         run.depth, run.operators = run.depth + 1, run.operators + 1
         return at + 2, True
     if word.text == "(":
         run.parts.append("(")
         run.depth += 1
         return at + 1, True
-    if word.text in ("-", "\u2212") and at + 1 < len(words) and words[at + 1].text in "(" + "-":
-        return None
     number = page.number(at)
-    if number is None:
+    if number is None or (number.single and not _is_one(page, at)):
         return None
-    value = number.value
-    whole = plain(value)
-    exact = value.denominator > 1 and Fraction(str(whole)) != value
-    run.parts.append(
-        f"({value})" if exact else f"({whole})" if value < 0 and run.parts else str(whole)
-    )
-    end = number.end
-    if end < len(words) and words[end].text == "%" and not _goes_on(page, end + 1):
-        run.parts.append("%")
-        end += 1
+    run.parts.append(_written(number, first=not run.parts))
+    sign, end = _behind(page, number, run)
+    run.parts.append(sign)
     run.mark(end)
-    return end, False
+    of = page.language.phrases("arithmetic", "of").match(words, end) if sign == "%" else None
+    if of is None:
+        return end, False
+    run.parts.append(" * ")
+    return of[1], True
+
+
+def _is_one(page: Page, at: int) -> bool:
+    """Return whether an article is a one: "one plus one", and not "3 times a cup"."""
+    if page.words[at].low not in page.language.phrases("numbers", "words"):
+        return False
+    ends = at + 1 >= len(page.words) or page.words[at + 1].kind == "mark"
+    return ends or bool(_sign_at(page, at + 1)[0])
+
+
+def _written(number: Number, *, first: bool) -> str:
+    """Return a number as calculator_obj takes it, exactly."""
+    value, shown = number.value, plain(number.value)
+    if value.denominator > 1 and Fraction(str(shown)) != value:
+        return f"({value})"
+    return f"({shown})" if value < 0 and not first else str(shown)
+
+
+def _behind(page: Page, number: Number, run: _Run) -> tuple[str, int]:
+    """Return a sign of percent or factorial behind a number, and the index behind it."""
+    words, end = page.words, number.end
+    percent = page.language.phrases("percent", "words").match(words, end)
+    if percent:
+        return "%", percent[1]
+    sign = words[end].text if end < len(words) else ""
+    if sign == "%" and not _goes_on(page, end + 1):
+        return "%", end + 1
+    if sign == "!" and number.digits and words[end].tight and _is_asked(page, end):
+        run.operators += 1
+        return "!", end + 1
+    return "", end
+
+
+def _is_asked(page: Page, at: int) -> bool:
+    """Return whether ``5!`` is a factorial: "what is 5!", "5! / 3!", and not "give me 5!"."""
+    asks = page.language.phrases("arithmetic", "asks")
+    return page.words[0].low in asks or at + 1 < len(page.words) or at == 1
 
 
 def _goes_on(page: Page, at: int) -> bool:
@@ -147,8 +182,3 @@ def _is_range(page: Page, at: int, end: int) -> bool:
         return False
     alone = len([word for word in page.words if word.kind != "mark"]) == 2
     return int(words[0].text) < int(words[2].text) and not alone
-
-
-def is_text_of_figures(text: str) -> bool:
-    """Return whether figures are a name rather than a quantity: 555-1234, 1-2-3."""
-    return text.count("-") > 1

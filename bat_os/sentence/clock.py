@@ -113,8 +113,9 @@ def _read_after_cue(page: Page, at: int, end: int) -> tuple[Any, int] | None:
     found = page.language.phrases("times", "hours").match(page.words, end)
     bare = page.language.setting("times", "bare", default=False)
     ends = end >= len(page.words) or page.words[end].kind == "mark"
-    follows = ends or page.language.phrases("days").match(page.words, end)
-    return found or (("", end) if bare and follows else None)
+    follows = page.language.phrases("times", "behind").match(page.words, end)
+    follows = follows or page.language.phrases("days").match(page.words, end)
+    return found or (("", end) if follows or (bare and ends) else None)
 
 
 def _is_cued(page: Page, at: int) -> bool:

@@ -122,7 +122,7 @@ def _read_calendar(page: Page, at: int) -> tuple[dt.date, int] | None:
     """Return a day and month, with a weekday before and a year behind if given."""
     weekday = page.language.phrases("weekdays").match(page.words, at)
     start = _skip(page, weekday[1]) if weekday else at
-    day = _day(page, _skip(page, start))
+    day = _day(page, start)
     if day:
         month = _month(page, _skip(page, day[1]))
         if month is None:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+MIN_TELLING: Final = 3  # letters of a word of a table that tells the language; km is in all
 DEFAULT: Final = "en"  # where nothing decides
-_WORD: Final = re.compile(r"[^\W\d_]+")
+_WORD: Final = re.compile(r"\b[^\W\d_]+\b")
 _SPECIAL: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "\u2019": "'", "ø": "o"})
 _PHRASE: Final = re.compile(
     r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_]|\Z)|'s\b|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*|\{\w+\}|\S"
@@ -149,7 +150,7 @@ class Language:
         found = set(self.common)
         for table in self._tables:
             if table not in ("language", "places"):
-                found.update(_words_in(self._tables[table]))
+                found.update(w for w in _words_in(self._tables[table]) if len(w) >= MIN_TELLING)
         return frozenset(found)
 
     @cache  # noqa: B019 - as above

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Literal = tuple[str, Any, int, int]  # kind, value, start, end
 
 _BRACKET_TRIES: Final = 5
+_GROUPED: Final = r"[0-9]{1,3}(?:\.[0-9]{3}){2,9}(?![\w.])"  # 1.000.000
 _ADDRESS: Final = re.compile(
     r"(?P<address>(?:https?|ftp)://[^\s<>\"'\u201c\u201d]{1,2000}"
     r"|(?<![\w.+@-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}"
@@ -24,7 +25,7 @@ _ADDRESS: Final = re.compile(
     r"|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]{1,255}"
     r"|(?<![\w/.~@-])[\w-]{1,100}\.(?:txt|md|csv|json|pdf|py|toml|yaml|yml|html|xml|log|docx?|xlsx?"
     r"|png|jpe?g|zip)(?!\w))"
-    r"|(?P<text>(?<![\w.])v?[0-9]{1,9}(?:\.[0-9]{1,9}){2,9}(?![\w.]*\w)"
+    rf"|(?P<text>(?<![\w.])(?!{_GROUPED})v?[0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{2,9}}(?![\w.]*\w)"
     r"|(?<!\w)\#[0-9A-Fa-f]{3,8}\b"
     r"|(?<![\w-])\+[0-9]{1,3}[ -]?(?:\(0\))?[0-9](?:[ /-]?[0-9]){5,14}(?!\w)"
     r"|(?<![\w-])[0-9]{3}-[0-9]{4}(?![\w-])|(?<![\w-])[0-9]{3}-[0-9]{3}-[0-9]{4}(?![\w-])"

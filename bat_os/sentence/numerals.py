@@ -70,6 +70,7 @@ def digits_of(decimal: str, *, blanks: bool = False) -> re.Pattern[str]:
     return re.compile(
         rf"(?:[0-9]{{1,3}}(?:{comma}[0-9]{{3}})++(?![0-9])(?:{point}[0-9]++)?"
         rf"|[0-9]{{1,3}}(?:{point}[0-9]{{3}})++{comma}[0-9]++"
+        rf"|[0-9]{{1,3}}(?:{point}[0-9]{{3}}){{2,50}}+(?![0-9])"
         r"|[0-9]{1,3}(?:[\u00a0\u202f'\u2019][0-9]{3})++(?![0-9])(?:[.,][0-9]++)?"
         + (blank_groups if blanks else "")
         + rf"|[0-9]++{point}[0-9]++(?!{point}[0-9])"
@@ -94,6 +95,8 @@ def value_of(text: str, decimal: str) -> Fraction | None:
         decimal = "," if last > dot else "."
     elif first != last or (decimal == "," and not grouped):
         decimal = "."
+    elif bare.count(".") > 1:
+        decimal = ","
     other = "," if decimal == "." else "."
     try:
         value = Fraction(bare.replace(other, "").replace(decimal, "."))
@@ -136,19 +139,21 @@ def _read_unsigned(words: Sequence[Word], at: int, language: Language) -> Number
 
 
 def _read_digits(words: Sequence[Word], at: int, language: Language) -> Number | None:
-    value: Fraction | None = value_of(words[at].text, language.decimal)
+    value = value_of(words[at].text, language.decimal)
     if value is None:
         return None
     end = at + 1
-    if end < len(words) and (part := _fraction_in_digits(words, at)) is not None:
+    if (part := _fraction_in_digits(words, at)) is not None:
         return Number(part, at + 3, digits=True)
     if end < len(words) and words[end].tight and words[end].kind == "word":
-        factor = language.setting("numbers", "suffixes", {}).get(words[end].low)
-        if factor:
-            return Number(value * factor, end + 1, digits=True)
+        low = words[end].low
+        factor = language.setting("numbers", "suffixes", {}).get(low)
+        if factor or low in language.phrases("dates", "suffixes"):  # 3k, the 7th prime
+            return Number(value * (factor or 1), end + 1, digits=True)
     half = read_half(words, end, language)
     mixed = (Fraction(1, 2), half) if half else None
-    mixed = mixed or _mixed(words, end, language) if value == int(value) else None
+    if mixed is None and value == int(value):
+        mixed = _mixed(words, end, language)
     if mixed is not None:
         return _scaled(Number(value + mixed[0], mixed[1], digits=True), words, language)
     return _scaled(Number(value, end, digits=True), words, language)
@@ -228,9 +233,25 @@ def _read_words(words: Sequence[Word], at: int, language: Language) -> Number | 
     found = _chunks(words, at, language)
     if found is None:
         return None
+    if (point := _decimals(words, found.end, language)) is not None:
+        return _scaled(Number(found.value + point[0], point[1]), words, language)
     if found.end == at + 1 and words[at].low in language.phrases("numbers", "single"):
         found = Number(found.value, found.end, single=True)
     return _with_part(found, words, language)
+
+
+def _decimals(words: Sequence[Word], at: int, language: Language) -> tuple[Fraction, int] | None:
+    """Return the part behind "point" in "three point one four"."""
+    point = language.phrases("numbers", "point").match(words, at)
+    if point is None:
+        return None
+    digits, end = "", point[1]
+    while len(digits) < MAX_WORDS:
+        match = language.phrases("numbers", "words").match(words, end)
+        if match is None or match[0] > 9:
+            break
+        digits, end = digits + str(match[0]), match[1]
+    return (Fraction(f"0.{digits}"), end) if digits else None
 
 
 def _with_part(found: Number, words: Sequence[Word], language: Language) -> Number:

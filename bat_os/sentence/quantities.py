@@ -8,6 +8,7 @@ second is a place in a row, and a foot is a part of a leg.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,7 @@ SMALLER: Final = {
 }
 _FEET: Final = frozenset("'\u2032\u2019")
 _INCHES: Final = frozenset('"\u2033\u201d')
+_OTHER_SCALE: Final = {"degree_Celsius": "degree_Fahrenheit", "degree_Fahrenheit": "degree_Celsius"}
 _PER: Final = "/"
 _BIG: Final = {"m": 10**6, "b": 10**9}  # behind a sign of money
 
@@ -142,6 +144,8 @@ def read_quantity(page: Page, at: int) -> Found | None:
     if number is None or (number.single and page.follows_value(at)):
         return None
     unit = read_unit(page, number.end, after=number)
+    if unit is None and 0 < number.value < 1 and not number.digits:
+        unit = _unit_of_part(page, number)
     if unit is None:
         return None
     name, end = unit
@@ -153,6 +157,13 @@ def read_quantity(page: Page, at: int) -> Found | None:
         value, name, end = value * more[0] + more[1], more[2], more[3]
     first = page.value("number", plain(value), at, number.end)
     return [first, page.value("unit", name, number.end, end)], end
+
+
+def _unit_of_part(page: Page, number: Number) -> tuple[str, int] | None:
+    """Return the unit of "half an hour", "a quarter of a mile"."""
+    joined = page.language.phrases("numbers", "of").match(page.words, number.end)
+    joined = joined or page.language.phrases("numbers", "articles").match(page.words, number.end)
+    return read_unit(page, joined[1], after=number) if joined else None
 
 
 def _smaller(page: Page, at: int, unit: str) -> tuple[int, Fraction, str, int] | None:
@@ -238,6 +249,20 @@ def _is_preposition(page: Page, at: int, word: Word) -> bool:
 def _symbols() -> Phrases:
     """Return the symbols that all languages share: km, kg, °C."""
     return Phrases({fold(name): unit for name, unit in names("units").items() if name.strip("'\"")})
+
+
+def settle_degrees(values: list[Value]) -> list[Value]:
+    """Return the values with degrees as those of the other scale: "37 degrees in Fahrenheit"."""
+    scales = [
+        value.value for value in values if value.kind == "unit" and value.value in _OTHER_SCALE
+    ]
+    if len(scales) != 1:
+        return values
+    other = _OTHER_SCALE[scales[0]]
+    return [
+        replace(value, value=other) if (value.kind, value.value) == ("unit", "degree") else value
+        for value in values
+    ]
 
 
 def read_unit_alone(page: Page, at: int) -> Found | None:

@@ -98,7 +98,7 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     past = any(word.low in language.phrases("dates", "past") for word in words)
     page = Page(text, words, language, now, past)
     rest = find_rest(text, MAX_READ, spans)
-    values = _scan(page, {value.start: value for value in fixed})
+    values = quantities.settle_degrees(_scan(page, {value.start: value for value in fixed}))
     return _with_rest(page, join_lists(page, values), rest)
 
 

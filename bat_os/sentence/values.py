@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
+from bat_os.sentence.language import fold, languages, speak
 from bat_os.sentence.numerals import read_number, read_whole
 
 if TYPE_CHECKING:
@@ -71,14 +72,15 @@ class Page:
         return bool(at and self.found) and self.found[-1].end == self.words[at - 1].end
 
 
-_YEAR: Final = re.compile(r"\b[12][0-9]{3}\b")
+_YEAR: Final = re.compile("[12][0-9]{3}")
 
 
 def as_kind(value: Value, kind: str) -> Any:
     """Return ``value`` as plain data for a slot of ``kind``.
 
-    A number slot also gets a percentage, an amount of money, a year and an expression; a text slot
-    gets anything as it was said; an expression slot gets numbers.
+    A number slot also gets a percentage, an amount of money, an expression, the year of "in 1999"
+    and the month of "February"; a text slot gets anything as it was said; an expression slot gets
+    numbers.
 
     Raises:
         ArgumentsError: It cannot serve there.
@@ -100,11 +102,15 @@ def _computed(value: Value) -> Any:
     return evaluate(value.value)
 
 
-def _year(value: Value) -> int:
-    year = _YEAR.search(value.text)
-    if year is None or value.text.strip() != year[0]:
+def _year_or_month(value: Value) -> int:
+    """Return the year of "in 1999", and the month of "February" alone."""
+    if _YEAR.fullmatch(value.text):
+        return int(value.text)
+    months = (speak(code).phrases("months").exact(fold(value.text)) for code in languages())
+    month: int = next((month for month in months if month), 0)
+    if not month:
         raise ArgumentsError(f"{value.text[:40]!r} is a date, not a number")
-    return int(year[0])
+    return month
 
 
 def _written(value: Value) -> str:
@@ -122,7 +128,7 @@ _CONVERT: Final[Mapping[str, Mapping[str, Callable[[Value], Any]]]] = {
         "percent": lambda value: value.value,
         "money": lambda value: value.value["amount"],
         "expression": _computed,
-        "date": _year,
+        "date": _year_or_month,
     },
     "percent": {"number": lambda value: value.value, "expression": _computed},
     "expression": {"number": _written, "percent": lambda value: f"{value.value}%"},

@@ -126,6 +126,7 @@ def only_value(text):
         ("$40", "number", 40),
         ("3 + 4", "number", 7),
         ("in 1999", "number", 1999),
+        ("February", "number", 2),
         ("340", "percent", 340),
         ("340", "expression", "340"),
         ("3/4", "expression", "3/4"),
