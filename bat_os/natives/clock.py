@@ -14,6 +14,7 @@ import datetime as dt
 import re
 import zoneinfo
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import ArgumentsError
@@ -133,13 +134,28 @@ def zone_of(place: str) -> zoneinfo.ZoneInfo:
     ('America/New_York', 'Europe/Berlin', 'UTC')
     """
     name = " ".join(str(place)[:MAX_TEXT].lower().replace("_", " ").split())
-    key = names("cities").get(name) or _zones().get(name)
+    key = names("cities").get(name) or _zones().get(name) or _zone_of_country(name)
     if key is None:
         raise ArgumentsError(
             f"{str(place)[:40]!r} is not a place whose time I know; name a large city near it, or "
             "its zone, such as Europe/Paris"
         )
     return zoneinfo.ZoneInfo(key)
+
+
+def _zone_of_country(name: str) -> str | None:
+    """Return the zone of a country whose clocks all show the same time, summer and winter."""
+    code = names("countries").get(name)
+    if code is None:
+        return None
+    table = resources.files("tzdata") / "zoneinfo" / "zone.tab"
+    rows = (row.split("\t") for row in table.read_text(encoding="utf-8").splitlines())
+    keys = [row[2] for row in rows if row[0] == code]
+    days = [dt.datetime(2026, month, 15, tzinfo=dt.UTC) for month in (1, 7)]
+    shown = {
+        tuple(day.astimezone(zoneinfo.ZoneInfo(key)).utcoffset() for day in days) for key in keys
+    }
+    return keys[0] if len(shown) == 1 else None
 
 
 def read_time(time: Time) -> dt.time:

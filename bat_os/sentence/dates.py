@@ -146,7 +146,10 @@ def _month_alone(page: Page, at: int, month: int, end: int) -> tuple[dt.date, in
         return (found, year[1]) if found else None
     if _is_other_word(page, at):
         return None
-    return _date(page.now.year, month, 1) or page.now.date(), end
+    if month == page.now.month:
+        return page.now.date().replace(day=1), end
+    first = _next_or_last(month, 1, page.now, past=page.past)
+    return (first, end) if first else None
 
 
 def _completed(page: Page, month: int, day: int, end: int) -> tuple[dt.date, int] | None:
