@@ -34,6 +34,8 @@ class Brief:
     examples: tuple[Mapping[str, Any], ...] = ()
     fresh: bool = False  # write a new method even where a known skill would serve
     mode: str = ""  # ``cascade`` sends it through all personas as well; else ""
+    # nobody ordered a method: one that only drafts speak for waits for a yes
+    tentative: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -41,6 +43,8 @@ class Brief:
         data = {name: getattr(self, name) for name in _FIELDS}
         if not self.mode:  # as it was stored, and hashed, before there were modes
             del data["mode"]
+        if not self.tentative:
+            del data["tentative"]
         return data
 
     @classmethod
@@ -55,6 +59,7 @@ class Brief:
             tuple(data["examples"]),
             bool(data.get("fresh")),
             str(data.get("mode", "")),
+            bool(data.get("tentative")),
         )
 
 

@@ -85,7 +85,7 @@ class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
 
 
 class Request(Record, frozen=True):
-    """One message to the kernel. Not what a peer sent, which cannot set ``plain`` and ``size``."""
+    """One message to the kernel. Not what a peer sent, which cannot set ``caller``, ``plain``, ``size``."""
 
     type: str  # the verb
     id: str = ""  # the sender's id for it; replies carry it as ``re``
@@ -98,6 +98,7 @@ class Request(Record, frozen=True):
     kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments
     body: Mapping[str, Any] = field(default_factory=dict)  # what else the verb takes
     token: str = ""  # proof of being allowed in, where the transport asks for one
+    caller: str = ""  # by which key or token it came in; "" from this machine's owner
     plain: bool = False  # true for the two-frame form
     size: int = MAX_FRAME  # bytes of the frame that it came in
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
-from bat_os.core.schema import convert, describe, number, read_toml
+from bat_os.core.schema import convert, describe, number, read_toml, text
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Settings:
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
+        locale: Language of answers where the sentence does not show one: ``en``, ``de``, ``fr`` or
+            ``es``; "" takes English.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
@@ -74,6 +76,7 @@ class Settings:
     candidates: Annotated[int, number(1, 32)] = 8
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0
+    locale: Annotated[str, text(2, pattern="[a-z]{2}|", takes="a language code such as de")] = ""
     lean: bool = False
     failpoint: str = ""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.protocol import Request
 
+MAX_SAID: Final = 64 << 10  # characters of a sentence
 MINUTES: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
 STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "validating",
                  "complete", "failed")  # fmt: skip
@@ -96,6 +97,18 @@ _OBJECTS: Final = (
         reply=_RESULT,
         note="Before it, `accepted` and an `event` per state; see below.",
         on="wire"),
+    Verb("say", "answer a sentence of a person", (
+        Field("text", "text", "what is wanted, in words", required=True, most=MAX_SAID),
+        Field("call", "text", "read the sentence as this message: `selector(5)`", most=MAX_TEXT),
+        _FRESH,
+        Field("once", "flag", "the conversation ends with this answer, and nothing of it is kept"),
+        replace(_KEY, help="asked again with it, nothing is done twice")),
+        reply="kind:computed|recalled|acted|said|guess|asked|unable text value:any reading "
+              "needs:|grant|example|clarification|confirmation|model choices:texts sources:list "
+              "undo learned:flag model_calls:count language seconds:num",
+        note="`session` of the envelope names the conversation. Before it, an `event` with `text` "
+        "if a mission begins, and one per state of it.",
+        on="wire", seconds=MINUTES),
     Verb("ask", "say what you want, in words", (
         Field("sentence", "words", "what you want, in words", "sentence+"),
         _FRESH,

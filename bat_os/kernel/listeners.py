@@ -100,8 +100,10 @@ def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
     return socket
 
 
-def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bool] | None:
-    """Return (peer, frames, is it authorised) of the next message; None if there is none.
+def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], str | None] | None:
+    """Return (peer, frames, caller) of the next message; None if there is none.
+
+    The caller is the key of a CURVE peer, None if it is not authorised; "" without keys.
 
     Frames beyond MAX_PARTS are read and dropped.
 
@@ -113,16 +115,16 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], bo
     try:
         if curve is None:
             peer, *frames = _read_parts(socket, copy=True)
-            return peer, frames, True
+            return peer, frames, ""
         parts = _read_parts(socket, copy=False)
     except zmq.Again:
         return None
-    try:
-        authorised = curve.allows(str(parts[-1].get(_USER)))
-    except zmq.ZMQError:  # no authenticator has seen it
-        authorised = False
+    caller: str | None = None
+    with contextlib.suppress(zmq.ZMQError):  # no authenticator has seen it
+        key = str(parts[-1].get(_USER))
+        caller = key if curve.allows(key) else None
     peer, *frames = (part.bytes for part in parts)
-    return peer, frames, authorised
+    return peer, frames, caller
 
 
 def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
+from bat_os.core.digest import digest
 from bat_os.core.protocol import (
     Request,
     encode_reply,
@@ -24,6 +25,7 @@ from bat_os.core.protocol import (
     read_request,
     unpack_request,
 )
+from bat_os.core.schema import replace
 from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
 from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Endpoint, bind_endpoint, receive
 
@@ -91,7 +93,7 @@ class Server:
             self._drain_planned = True
             self._loop.call_soon(self._drain)
 
-    def _receive(self, identity: bytes, frames: list[bytes], authorised: bool) -> None:
+    def _receive(self, identity: bytes, frames: list[bytes], caller: str | None) -> None:
         if self._peers.is_congested(identity):
             return
         data: dict[str, Any] = {}
@@ -105,7 +107,7 @@ class Server:
             self._send(identity, error_reply(refused, error))
             return
         try:
-            self._check(request, authorised)
+            request = replace(request, caller=self._check(request, caller))
             self._peers.enter(identity)
         except BatError as error:
             self._send(identity, error_reply(request, error))
@@ -118,16 +120,18 @@ class Server:
         self._tasks.discard(task)
         self._peers.leave(identity)
 
-    def _check(self, request: Request, authorised: bool) -> None:
+    def _check(self, request: Request, caller: str | None) -> str:
+        """Return who asks: what the conversations of one caller have in common."""
         if self._stopping:
             raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
-        if not authorised:
+        if caller is None:
             raise UnauthorizedError("this key is not authorised; run `batos keys` on the host")
         token = self.endpoint.token
         if not token or (request.type in _OPEN_TO_ALL and not request.plain):
-            return
+            return caller
         if not hmac.compare_digest(request.token.encode(), token.encode()):
             raise UnauthorizedError("over TCP a request must carry the token; see run/token")
+        return caller or digest(token)[:16]
 
     async def _answer(self, identity: bytes, request: Request) -> None:
         try:

@@ -149,6 +149,7 @@ class Kernel:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         finally:
+            await dispatcher.room.close()
             await self._scheduler.close()
             for server in servers:
                 await server.close()

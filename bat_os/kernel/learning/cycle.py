@@ -278,7 +278,8 @@ class CognitiveCycle:
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
-        if self.context.options.approve:
+        unsaid = record.mission.brief.tentative and choice.status == "provisional"
+        if self.context.options.approve or unsaid:
             await self._hold(record, install, choice)
             return None
         say = {"status": choice.status, "why": choice.reason}
@@ -302,6 +303,7 @@ class CognitiveCycle:
             number = versions.hold(root, target, skill, at=now, mission=record.id)
             error = Waiting(record.mission.brief.target, number).wanted(skill.selector)
             error.details |= {"source": skill.source, "shown": shown, "status": skill.status}
+            error.details |= {"value": choice.chosen.value if choice.chosen is not None else None}
             body = error_body(error) | views.facts(record, installation.mission)
             missions.write(root, record.id, installation.mission, {"type": "error", "body": body})
 

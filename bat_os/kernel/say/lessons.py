@@ -1,0 +1,157 @@
+"""What a sentence has the image learn: a mission, what came of it, and what a person says to it.
+
+A method that only a model's drafts speak for is a guess. Unless a person ordered a method, it
+waits: it is neither installed nor reached by any sentence until a person says yes, or an example
+decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.core.brief import Brief
+from bat_os.errors import ArgumentsError
+from bat_os.kernel.say import replies
+from bat_os.sentence.translate import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import Handler, KernelContext, Say
+
+    # A turn: the body of its result.
+    Act = Callable[[Request, Brief], Awaitable[Mapping[str, Any]]]
+    # A mission: its last reply, ``{"type": "result" | "error", "body": ...}``.
+    Learn = Callable[[Request, Brief, Say], Awaitable[Mapping[str, Any]]]
+
+EXPECTED_SECONDS: Final = 10.0  # of a mission, before one has run
+REMEMBERED: Final = 20  # missions whose time is looked at
+ASKED_BY_CODE: Final = {
+    "EXAMPLE_WANTED": "example",
+    "APPROVAL_WANTED": "confirmation",
+    "GRANT_WANTED": "grant",
+    "FLOW_WANTED": "grant",
+    "MODEL_UNAVAILABLE": "model",
+    "AMBIGUOUS": "clarification",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How a sentence reaches the rest of the kernel."""
+
+    act: Act
+    learn: Learn
+    # The brief and the last reply of what ran under a request's key, or None.
+    stored: Callable[[Request], Awaitable[tuple[Brief, Mapping[str, Any]] | None]]
+    verbs: Mapping[str, Handler]
+
+
+class Lessons:
+    """Missions that sentences begin; for one event loop."""
+
+    def __init__(self, mind: KernelContext, doors: Doors) -> None:
+        self._mind = mind
+        self._doors = doors
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
+
+    async def learn(
+        self, request: Request, text: str, language: str, say: Say, *, ordered: bool
+    ) -> Answer:
+        """Answer a sentence by a mission; ``ordered`` if the person asked for a method."""
+        wish = translate(text)
+        brief = Brief(
+            wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
+            tuple(wish.examples), tentative=not ordered,
+        )  # fmt: skip
+        return await self.run(request, brief, language, say)
+
+    async def run(self, request: Request, brief: Brief, language: str, say: Say) -> Answer:
+        """Answer by a mission for a brief."""
+        expected = median(self._seconds) if self._seconds else EXPECTED_SECONDS
+        say({"text": replies.announce(language, brief, expected), "expected": round(expected)})
+        started = time.monotonic()
+        reply = await self._doors.learn(request, brief, say)
+        if reply["body"].get("model_calls"):
+            self._seconds.append(time.monotonic() - started)
+        return self.answer(brief, reply, language)
+
+    def answer(self, brief: Brief, reply: Mapping[str, Any], language: str) -> Answer:
+        """Return what a mission's last reply means for a person."""
+        body = reply["body"]
+        if reply["type"] == "result":
+            return replies.from_turn(brief, body, language)
+        return self._from_error(brief, body, language)
+
+    def _from_error(self, brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
+        details, code = body.get("details", {}), body.get("code", "")
+        spent = {"model_calls": int(body.get("model_calls") or 0)}
+        guessed = code == "APPROVAL_WANTED" and brief.tentative and "value" in details
+        if guessed:
+            value = details["value"] if details["value"] is not None else details["shown"]
+            return replies.guess(brief, value, language, waits=True, **spent)
+        if code == "EXAMPLE_WANTED":
+            return replies.ask_example(brief, details.get("choices", ()), language, **spent)
+        if needs := ASKED_BY_CODE.get(code):
+            return replies.ask(needs, brief, str(body.get("message", "")), language, **spent)
+        return replies.failed(brief, body, language, **spent)
+
+    async def approve(self, request: Request, last: Mapping[str, Any], language: str) -> Answer:
+        """Answer "yes": the guess becomes a method, and a person stands behind it."""
+        brief = Brief.from_plain(last["brief"])
+        body = {"examples": [], "no": False}
+        asked = replace_request(request, brief, body)
+        await self._doors.verbs["approve"](self._mind, asked, _silent)
+        done = await self._doors.act(request, replace(brief, tentative=False))
+        return replies.from_turn(brief, {**done, "learned": True}, language)
+
+    async def turn_down(self, request: Request, last: Mapping[str, Any]) -> None:
+        """Forget a guess that a person has refused."""
+        brief = Brief.from_plain(last["brief"])
+        asked = replace_request(request, brief, {"examples": [], "no": True})
+        await self._doors.verbs["approve"](self._mind, asked, _silent)
+
+    async def correct(
+        self, request: Request, last: Mapping[str, Any], value: Any, language: str, say: Say
+    ) -> Answer:
+        """Answer "no, it is VALUE": an example, with which the search goes on."""
+        brief = Brief.from_plain(last["brief"])
+        if last.get("waits"):
+            await self.turn_down(request, last)
+        example = {"args": list(brief.args), "kwargs": dict(brief.kwargs), "result": value}
+        wanted = replace(
+            brief, examples=(*brief.examples, example), fresh=not last.get("waits"),
+            tentative=False,
+        )  # fmt: skip
+        return await self.run(request, wanted, language, say)
+
+
+def replace_request(request: Request, brief: Brief, body: Mapping[str, Any]) -> Request:
+    """Return a request about the method of a brief, with a checked body of its own."""
+    from bat_os.core.schema import replace as with_fields
+
+    return with_fields(
+        request, target=brief.target, selector=brief.selector, args=(), kwargs={}, body=body
+    )
+
+
+def read_example(text: str) -> Any:
+    """Return the value that a person says instead.
+
+    Raises:
+        ArgumentsError: It is not a value.
+    """
+    wish = translate(text)
+    if len(wish.args) != 1:
+        raise ArgumentsError(f"{text[:60]!r} is not one value")
+    return wish.args[0]
+
+
+def _silent(_: Mapping[str, Any]) -> None:
+    """Tell nobody."""

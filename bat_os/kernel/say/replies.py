@@ -1,0 +1,127 @@
+"""Answers in words: what a turn or a mission came to, as a person reads it. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.core.brief import Brief
+from bat_os.core.choosing import meaning
+from bat_os.core.readable import show_value
+from bat_os.sentence.texts import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bat_os.kernel.say.skills import Candidate
+
+# A person or examples stand behind a method of this status.
+VOUCHED: Final = frozenset({"shipped", "taught", "verified", "approved", "primitive", "slot"})
+MAX_READING: Final = 200
+MAX_CHOICES: Final = 3
+CLOSE: Final = 1e-3  # relative: people round what they say
+MAX_VALUE: Final = 60  # characters of a value in a reading
+
+
+def reading_of(brief: Brief) -> str:
+    """Return a message as people read it.
+
+    >>> from bat_os.core.brief import Brief
+    >>> reading_of(Brief("calculator_obj", "percent_of", (17, 340)))
+    'percent_of(17, 340)'
+    """
+    values = [_short(value) for value in brief.args]
+    values += [f"{name}={_short(value)}" for name, value in brief.kwargs.items()]
+    return f"{brief.selector}({', '.join(values)})"[:MAX_READING]
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= MAX_VALUE else f"{shown[: MAX_VALUE - 1]}…"
+
+
+def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
+    """Return the answer of a method that ran: ``body`` is the result of a ``send``."""
+    reused = body.get("reused") or {}
+    status, value = str(body["status"]), body["result"]
+    learned, calls = bool(body.get("learned")), int(body.get("model_calls") or 0)
+    if status not in VOUCHED and not reused:
+        return guess(brief, value, language, waits=False, learned=learned, model_calls=calls)
+    printed = str(body.get("printed") or "").rstrip()
+    shown = "\n".join(part for part in (printed, show_value(value, language)) if part)
+    about = {"learned": learned, "model_calls": calls, "language": language}
+    about |= {"reading": reading_of(brief), "memory": memory_of(brief, value)}
+    if value is None and not printed:
+        return Answer("acted", text(language, "acted.done"), **about)
+    return Answer("computed", shown, value, **about)
+
+
+def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:
+    """Return what a follow-up may need of a message and its answer."""
+    call = {"target": brief.target, "selector": brief.selector, "args": list(brief.args)}
+    return {"call": call, "brief": brief.to_plain(), "value": value, **more}
+
+
+def guess(brief: Brief, value: Any, language: str, *, waits: bool, **about: Any) -> Answer:
+    """Return what only drafts of a model say; it ``waits`` if nothing is installed."""
+    said = text(language, "guess", value=show_value(value, language))
+    noted = memory_of(brief, value, waits=waits, guess=True)
+    return Answer(
+        "guess", said, value, reading_of(brief), language=language, memory=noted, **about
+    )  # fmt: skip
+
+
+def announce(language: str, brief: Brief, seconds: float) -> str:
+    """Return what is said before a mission."""
+    return text(language, "lesson.announce", reading=reading_of(brief), seconds=round(seconds))
+
+
+def ask_example(
+    brief: Brief, choices: Sequence[Mapping[str, Any]], language: str, **about: Any
+) -> Answer:
+    """Return the question for an example; the answers of the drafts are choices."""
+    shown = tuple(str(choice["shown"]) for choice in choices)
+    results = [choice["result"] for choice in choices]
+    noted = memory_of(brief, None, results=results)
+    return Answer(
+        "asked", text(language, "asked.example", reading=reading_of(brief)),
+        reading=reading_of(brief), needs="example", choices=shown, language=language,
+        memory=noted, **about,
+    )  # fmt: skip
+
+
+def ask(needs: str, brief: Brief, why: str, language: str, **about: Any) -> Answer:
+    """Return a question of another kind that a mission ended with."""
+    return Answer(
+        "asked", text(language, f"asked.{needs}", why=why), reading=reading_of(brief), needs=needs,
+        language=language, memory=memory_of(brief, None), **about,
+    )  # fmt: skip
+
+
+def failed(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -> Answer:
+    """Return that nothing good was written."""
+    return Answer(
+        "unable", text(language, "unable.lesson", reading=reading_of(brief)),
+        reading=reading_of(brief), language=language, memory=memory_of(brief, None), **about,
+    )  # fmt: skip
+
+
+def means_same(value: Any, wanted: Any) -> bool:
+    """Return whether two values mean the same: 57.8 and 57.80000000000001 do."""
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return math.isclose(value, wanted, rel_tol=CLOSE, abs_tol=1e-9)
+    return meaning(value) == meaning(wanted)
+
+
+def ask_which(found: Sequence[Candidate], language: str) -> Answer:
+    """Return the question which of some skills is meant."""
+    options = [
+        Brief(each.target, each.selector, tuple(each.args), dict(each.kwargs), each.wording)
+        for each in found[:MAX_CHOICES]
+    ]
+    noted = {"options": [brief.to_plain() for brief in options], "remember": True}
+    return Answer(
+        "asked", text(language, "asked.which"), needs="clarification",
+        choices=tuple(map(reading_of, options)), language=language, memory=noted,
+    )  # fmt: skip

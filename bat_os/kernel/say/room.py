@@ -1,0 +1,260 @@
+"""``say``: one sentence in, one answer out; the one way from words to what the image can do.
+
+    read > an open question > a follow-up > a form (memory, lists, talk, ...) > a skill
+      > a form in doubt > memory and documents > a mission, or what it is that is missing
+
+The first step that has an answer gives it. A step may instead say the sentence in other words
+("and for 7?" becomes the last sentence with 7), which is then answered like any other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.brief import Brief, checked
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    NotFoundError,
+    NotUnderstoodError,
+    ProtocolError,
+)
+from bat_os.kernel.say import replies
+from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.conversation import Conversation, Conversations
+from bat_os.kernel.say.lessons import Doors, Lessons
+from bat_os.kernel.say.skills import decide, find_candidates
+from bat_os.kernel.say.talk import Talk
+from bat_os.kernel.say.unable import unable
+from bat_os.sentence.forms import Form, read_form
+from bat_os.sentence.reading import Sentence, read_sentence
+from bat_os.sentence.tokens import parse_call
+from bat_os.sentence.translate import DEFAULT_TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bat_os.core.answer import Answer
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import KernelContext, Say
+    from bat_os.kernel.say.skills import Candidate
+
+MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
+MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
+# A method that was found by words may not fit the values; then the next one is tried.
+DOES_NOT_FIT: Final = (
+    ArgumentsError, CellError, NotFoundError, NotUnderstoodError, ProtocolError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One sentence on its way to an answer."""
+
+    request: Request
+    sentence: Sentence
+    form: Form | None
+    conversation: Conversation
+    now: dt.datetime
+    say: Say  # sends who asked an event
+    rewrites: int = 0  # how often it was said in other words
+
+    @property
+    def language(self) -> str:
+        """Language of the answer."""
+        return self.sentence.language
+
+
+class Room:
+    """Answers sentences; for one event loop."""
+
+    def __init__(self, mind: KernelContext, doors: Doors) -> None:
+        self._mind = mind
+        self._doors = doors
+        self._conversations = Conversations(mind.image)
+        self._lessons = Lessons(mind, doors)
+        self._talk = Talk(mind, doors, self._lessons, self._again)
+
+    async def answer(self, request: Request, say: Say) -> dict[str, Any]:
+        """Return the body of the reply to ``say``."""
+        started, body = time.monotonic(), request.body
+        conversation = await self._open(request)
+        if conversation.answered and request.key and conversation.answered[0] == request.key:
+            return conversation.answered[1]
+        heard = self._hear(request, body["text"], conversation, say)
+        if (stored := await self._doors.stored(request)) is not None:  # it was done, and is not again
+            answer = self._lessons.answer(*stored, heard.language)
+        else:
+            answer = await self._answer(heard)
+        done = answer.as_body(time.monotonic() - started)
+        await self._note(heard, answer, done)
+        return done
+
+    async def close(self) -> None:
+        """Write what conversations are waiting. Idempotent."""
+        await self._conversations.close()
+
+    async def _open(self, request: Request) -> Conversation:
+        if request.body["once"]:
+            return Conversation("", at=time.time())
+        return await self._conversations.open(request.caller, request.session)
+
+    def _hear(
+        self, request: Request, text: str, conversation: Conversation, say: Say, rewrites: int = 0
+    ) -> Heard:
+        if not text.strip():
+            raise ArgumentsError("the sentence is empty; say what you want")
+        now = dt.datetime.now().astimezone()
+        hint = conversation.language or self._mind.options.locale
+        sentence = read_sentence(text, now, hint)
+        form = read_form(sentence) if len(text) <= MAX_COMMAND else None
+        return Heard(request, sentence, form, conversation, now, say, rewrites)
+
+    async def _again(self, heard: Heard, text: str) -> Answer | None:
+        """Answer the sentence in other words; None if it was said in too many."""
+        if not text or heard.rewrites >= MAX_REWRITES:
+            return None
+        again = self._hear(
+            heard.request, text, heard.conversation, heard.say, heard.rewrites + 1
+        )
+        return await self._answer(again)
+
+    async def _note(self, heard: Heard, answer: Answer, body: dict[str, Any]) -> None:
+        """Keep what follow-ups need."""
+        if heard.request.body["once"]:
+            return
+        talked = heard.conversation
+        talked.language = answer.language
+        talked.note(heard.sentence.text, answer.kind, answer.text)
+        noted = dict(answer.memory)
+        if noted or answer.kind not in ("asked", "unable", "said"):
+            said = noted.pop("said", heard.sentence.text)
+            talked.last = {
+                "text": said, "kind": answer.kind, "reading": answer.reading,
+                "language": answer.language, "value": answer.value, **noted,
+            }  # fmt: skip
+        talked.question = {}
+        if answer.kind == "asked":
+            talked.question = {
+                "needs": answer.needs, "sentence": heard.sentence.text,
+                "choices": list(answer.choices), **noted,
+            }  # fmt: skip
+        talked.answered = (heard.request.key, body) if heard.request.key else None
+        await self._conversations.keep(heard.request.caller, talked)
+
+    async def _answer(self, heard: Heard) -> Answer:
+        for step in (
+            self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
+            self._act_in_doubt,
+        ):  # fmt: skip
+            if (answer := await step(heard)) is not None:
+                return answer
+        return await unable(self._mind, heard, self._lessons)
+
+    async def _call(self, heard: Heard) -> Answer | None:
+        """Answer a message that is written as one, ``robot_obj.wave(2)``, or named by ``call``."""
+        body = heard.request.body
+        read = parse_call(body["call"] or heard.sentence.text)
+        if read is None:
+            if body["call"]:
+                raise ArgumentsError(f"{body['call'][:60]!r} is not a message; write selector(5)")
+            return None
+        target, selector, args, kwargs = read
+        brief = checked(Brief(target or DEFAULT_TARGET, selector, tuple(args), dict(kwargs)))
+        try:
+            return await self._send(heard, brief)
+        except NotUnderstoodError:
+            return await self._lessons.run(heard.request, brief, heard.language, heard.say)
+
+    async def _act(self, heard: Heard) -> Answer | None:
+        form = heard.form
+        return await self._carry_out(heard, form) if form is not None and form.certain else None
+
+    async def _act_in_doubt(self, heard: Heard) -> Answer | None:
+        form = heard.form
+        return await self._carry_out(heard, form) if form is not None else None
+
+    async def _carry_out(self, heard: Heard, form: Form) -> Answer | None:
+        room, _, wanted = form.name.partition(".")
+        if room in ("talk", "self_obj"):
+            return await self._talk.talk(heard, form)
+        if room == "lesson":
+            return await self._teach(heard, form, wanted)
+        return await act(
+            self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
+            send=lambda brief: self._doors.act(heard.request, brief),
+        )  # fmt: skip
+
+    async def _teach(self, heard: Heard, form: Form, wanted: str) -> Answer | None:
+        """Answer an order to learn, or a sentence with an example."""
+        if wanted == "means":
+            return await self._talk.means(heard, form)
+        if wanted == "example" and (answer := await self._try_example(heard, form)):
+            return answer
+        return await self._lessons.learn(
+            heard.request, heard.sentence.text, heard.language, heard.say, ordered=True
+        )
+
+    async def _try_example(self, heard: Heard, form: Form) -> Answer | None:
+        """Answer by a known skill that reproduces the example, if one does."""
+        wish = str(form.values.get("wish", ""))
+        examples = form.values.get("example") or ()
+        if not wish or not examples:
+            return None
+        sentence = read_sentence(wish, heard.now, heard.language)
+        for found in await find_candidates(self._mind, sentence):
+            if found.changes or found.status not in replies.VOUCHED:
+                continue
+            if await self._reproduces(heard, found, examples):
+                return await self._send(heard, _brief_of(found, wish))
+        return None
+
+    async def _reproduces(self, heard: Heard, found: Candidate, examples: Sequence[Any]) -> bool:
+        for example in examples:
+            brief = Brief(
+                found.target, found.selector, tuple(example["args"]), dict(example["kwargs"])
+            )
+            try:
+                body = await self._doors.act(heard.request, brief)
+            except DOES_NOT_FIT:
+                return False
+            if not replies.means_same(body["result"], example["result"]):
+                return False
+        return True
+
+    async def _use_skill(self, heard: Heard) -> Answer | None:
+        """Answer by a skill that was found, or ask which one is meant."""
+        if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
+            return None
+        found = await find_candidates(self._mind, heard.sentence)
+        usable = [each for each in found if self._may_serve(heard, each)]
+        verdict = decide(usable)
+        if verdict == "none":
+            return None
+        if verdict == "ask":
+            return replies.ask_which(usable, heard.language)
+        for candidate in usable:
+            if candidate.probability < usable[0].probability / 2:
+                break
+            try:
+                answer = await self._send(heard, _brief_of(candidate, heard.sentence.masked))
+            except DOES_NOT_FIT:
+                continue
+            noted = {**answer.memory, "wording": candidate.wording}
+            return replace(answer, memory=noted)
+        return None
+
+    def _may_serve(self, heard: Heard, found: Candidate) -> bool:
+        """Return False for a method that nobody stands behind."""
+        return found.status in replies.VOUCHED
+
+    async def _send(self, heard: Heard, brief: Brief) -> Answer:
+        body = await self._doors.act(heard.request, brief)
+        return replies.from_turn(brief, body, heard.language)
+
+
+def _brief_of(found: Candidate, text: str) -> Brief:
+    return Brief(found.target, found.selector, tuple(found.args), dict(found.kwargs), text)

@@ -1,0 +1,261 @@
+"""Talk about the talk itself: yes and no, choices, corrections, follow-ups, why, undo, small talk.
+
+What these refer to stands in the conversation: the open question, and the last answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.core.brief import Brief
+from bat_os.errors import ArgumentsError, BatError
+from bat_os.kernel.say import about, followups, replies
+from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.lessons import read_example
+from bat_os.kernel.say.skills import add_wording, find_candidates
+from bat_os.kernel.say.undo import undo
+from bat_os.sentence.forms import Form
+from bat_os.sentence.reading import read_sentence
+from bat_os.sentence.texts import text
+from bat_os.sentence.translate import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.lessons import Doors, Lessons
+    from bat_os.kernel.say.room import Heard
+
+    Again = Callable[[Heard, str], Awaitable[Answer | None]]
+
+_NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
+SMALL: Final = frozenset(
+    "greeting thanks bye exit how_are_you name insult praise joke cancel yes no wrong".split()
+)
+
+
+class Talk:
+    """Answers what refers to the conversation; for one event loop."""
+
+    def __init__(self, mind: KernelContext, doors: Doors, lessons: Lessons, again: Again) -> None:
+        self._mind = mind
+        self._doors = doors
+        self._lessons = lessons
+        self._again = again
+
+    async def settle(self, heard: Heard) -> Answer | None:
+        """Answer what settles the open question, or the guess before; None if it does not."""
+        question, last = heard.conversation.question, heard.conversation.last
+        name = _name(heard, "talk")
+        if question:
+            if (number := _chosen(heard)) and number <= len(question["choices"]):
+                return await self._choose(heard, question, number - 1)
+            if name == "yes":
+                return await self._agree(heard, question)
+            if name in ("no", "cancel"):
+                return self._said(heard, "talk.cancelled")
+            if question["needs"] == "example" and "brief" in question:
+                return await self._take_example(heard, question)
+        if last.get("guess") and last["kind"] == "guess":
+            if name == "yes":
+                return await self._lessons.approve(heard.request, last, heard.language)
+            if name in ("no", "wrong"):
+                return await self._refuse(heard, last)
+        return None
+
+    async def follow_up(self, heard: Heard) -> Answer | None:
+        """Answer what refers to the last answer; None if it does not, or if there is none."""
+        last = heard.conversation.last
+        if not last or heard.form is None:
+            return None
+        name, values = heard.form.name, heard.form.values
+        if name == "talk.again":
+            said = followups.say_again(last, str(values["text"]), heard.now)
+            return await self._again(heard, said)
+        if name == "talk.in_unit":
+            return await self._in_unit(heard, last, str(values["unit"]))
+        if name == "talk.meant":
+            return await self._again(heard, self._meant(heard, last, str(values["text"])))
+        if name == "talk.correct":
+            return await self._correct(heard, last, str(values["value"]))
+        if name in ("talk.wrong", "talk.no") and last["kind"] in ("computed", "guess"):
+            return await self._refuse(heard, last)
+        if name == "self_obj.undo":
+            return await undo(self._mind, last, heard.language)
+        if name == "self_obj.why":
+            return await about.explain_last(self._mind, last, heard.language)
+        return None
+
+    async def refer(self, heard: Heard) -> Answer | None:
+        """Answer a sentence that says "it" for the last value."""
+        last = heard.conversation.last
+        if not last or heard.sentence.values:
+            return None
+        said = followups.say_with(last, heard.sentence.text, heard.language)
+        return await self._again(heard, said)
+
+    async def talk(self, heard: Heard, form: Form) -> Answer | None:
+        """Answer small talk, and questions about the image itself."""
+        room, _, name = form.name.partition(".")
+        if room == "self_obj":
+            return await about.answer(self._mind, name, form.values, heard.now, heard.language)
+        if name in SMALL:
+            return self._said(heard, f"talk.{name}")
+        return None
+
+    async def means(self, heard: Heard, form: Form) -> Answer | None:
+        """Answer "X means Y": the words become another wording of the skill that Y finds."""
+        words, meaning = str(form.values["words"]), str(form.values["meaning"])
+        sentence = read_sentence(meaning, heard.now, heard.language)
+        found = [
+            each
+            for each in await find_candidates(self._mind, sentence)
+            if each.status in replies.VOUCHED
+        ]
+        if not found or found[0].probability < 0.5:
+            return None
+        best, said = found[0], read_sentence(words, heard.now, heard.language)
+        await add_wording(self._mind, best.target, best.selector, said, list(best.args))
+        reply = text(heard.language, "lesson.means", words=words, meaning=best.reading)
+        return Answer("acted", reply, reading=best.reading, language=heard.language, learned=True)
+
+    async def _choose(self, heard: Heard, question: Mapping[str, Any], at: int) -> Answer | None:
+        """Answer by the choice that a person has made, and remember the words for it."""
+        if "results" in question:  # of an example: the answer that a draft gave
+            return await self._lessons.correct(
+                heard.request, question, question["results"][at], heard.language, heard.say
+            )
+        options = question.get("options") or []
+        if at >= len(options):
+            return await self._again(heard, question["choices"][at])
+        brief = Brief.from_plain(options[at])
+        body = await self._doors.act(heard.request, brief)
+        answer = replies.from_turn(brief, body, heard.language)
+        said = read_sentence(question["sentence"], heard.now, heard.language)
+        if question.get("remember"):
+            await add_wording(
+                self._mind, brief.target, brief.selector, said, [*brief.args], dict(brief.kwargs)
+            )
+        answer.memory["said"] = question["sentence"]  # type: ignore[index]  # its own map
+        return answer
+
+    async def _agree(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
+        if confirmed := question.get("confirm"):
+            form = Form(confirmed["name"], {**confirmed["values"], "confirmed": True})
+            return await act(
+                self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller
+            )
+        if question["needs"] == "confirmation" and "brief" in question:
+            return await self._lessons.approve(heard.request, question, heard.language)
+        if len(question["choices"]) == 1:
+            return await self._choose(heard, question, 0)
+        return None
+
+    async def _take_example(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
+        """Answer a value that was said to the question for an example."""
+        said = heard.sentence.text
+        if heard.form is not None and heard.form.name == "talk.correct":
+            said = str(heard.form.values["value"])
+        try:
+            value = read_example(said)
+        except ArgumentsError:
+            return None
+        return await self._lessons.correct(
+            heard.request, question, value, heard.language, heard.say
+        )
+
+    async def _in_unit(self, heard: Heard, last: Mapping[str, Any], unit: str) -> Answer | None:
+        values = read_sentence(f"1 {unit}", heard.now, heard.language).values
+        named = next((str(v.value) for v in values if v.kind == "unit"), unit)
+        args = followups.convert_to(last, named, heard.now)
+        if args is None:
+            return None
+        brief = Brief("units_obj", "convert", args)
+        body = await self._doors.act(heard.request, brief)
+        answer = replies.from_turn(brief, body, heard.language)
+        answer.memory["said"] = last["text"]  # type: ignore[index]  # its own map
+        return answer
+
+    def _meant(self, heard: Heard, last: Mapping[str, Any], words: str) -> str:
+        """Return the sentence that "no, I meant WORDS" stands for."""
+        sentence = read_sentence(words, heard.now, heard.language)
+        bare = re.sub(r"\{\w+\}", "", sentence.masked).strip()
+        if sentence.values and not re.search(r"\w{2}", bare):
+            return followups.say_again(last, words, heard.now)
+        subject = {"value": followups.subject_of(last, heard.now)}
+        said = followups.say_with(subject, words, heard.language)
+        return said or (words if sentence.values else followups.say_again(last, words, heard.now))
+
+    async def _correct(self, heard: Heard, last: Mapping[str, Any], said: str) -> Answer | None:
+        """Answer "no, VALUE": another skill that gives it, else a lesson with that example."""
+        if "brief" not in last:
+            return None
+        try:
+            value = read_example(said)
+        except ArgumentsError:
+            return await self._again(heard, followups.say_again(last, said, heard.now))
+        if last["kind"] == "guess":
+            return await self._lessons.correct(
+                heard.request, last, value, heard.language, heard.say
+            )
+        if answer := await self._other_skill(heard, last, value):
+            return answer
+        wish = translate(last["text"])
+        brief = Brief(
+            wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text
+        )
+        meant = {"brief": brief.to_plain()}
+        return await self._lessons.correct(heard.request, meant, value, heard.language, heard.say)
+
+    async def _other_skill(
+        self, heard: Heard, last: Mapping[str, Any], value: Any
+    ) -> Answer | None:
+        """Return the answer of another skill that gives ``value`` for the last sentence."""
+        sentence = read_sentence(last["text"], heard.now, last["language"])
+        for found in await find_candidates(self._mind, sentence):
+            if found.changes or found.status not in replies.VOUCHED:
+                continue
+            brief = Brief(found.target, found.selector, tuple(found.args), dict(found.kwargs))
+            try:
+                body = await self._doors.act(heard.request, brief)
+            except BatError:
+                continue
+            if replies.means_same(body["result"], value):
+                await add_wording(
+                    self._mind, found.target, found.selector, sentence, list(found.args)
+                )
+                answer = replies.from_turn(brief, body, heard.language)
+                answer.memory["said"] = last["text"]  # type: ignore[index]  # its own map
+                return answer
+        return None
+
+    async def _refuse(self, heard: Heard, last: Mapping[str, Any]) -> Answer:
+        """Answer "that is wrong": a guess is forgotten, and an example is asked for."""
+        if last.get("waits"):
+            await self._lessons.turn_down(heard.request, last)
+        brief = Brief.from_plain(last["brief"]) if "brief" in last else None
+        noted = {"brief": last["brief"], "said": last["text"]} if brief else {}
+        asked = text(heard.language, "asked.correction", reading=last["reading"])
+        return Answer(
+            "asked", asked, needs="example", language=heard.language, memory=noted
+        )  # fmt: skip
+
+    def _said(self, heard: Heard, key: str) -> Answer:
+        return Answer("said", text(heard.language, key), language=heard.language)
+
+
+def _name(heard: Heard, room: str) -> str:
+    """Return the name of the form in ``room`` that the sentence has, or ""."""
+    owner, _, name = (heard.form.name if heard.form is not None else "").partition(".")
+    return name if owner == room else ""
+
+
+def _chosen(heard: Heard) -> int:
+    """Return the number that a person has chosen, or 0."""
+    if found := _NUMBER.match(heard.sentence.text):
+        return int(found[1])
+    if _name(heard, "talk") == "choice" and heard.form is not None:
+        return int(heard.form.values["number"])
+    return 0
