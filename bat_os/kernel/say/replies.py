@@ -50,11 +50,13 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
         return guess(brief, value, language, waits=False, learned=learned, model_calls=calls)
     printed = str(body.get("printed") or "").rstrip()
     shown = "\n".join(part for part in (printed, show_value(value, language)) if part)
-    about = {"learned": learned, "model_calls": calls, "language": language}
-    about |= {"reading": reading_of(brief), "memory": memory_of(brief, value)}
-    if value is None and not printed:
-        return Answer("acted", text(language, "acted.done"), **about)
-    return Answer("computed", shown, value, **about)
+    done = value is None and not printed
+    return Answer(
+        "acted" if done else "computed",
+        text(language, "acted.done") if done else shown,
+        value, reading_of(brief), learned=learned, model_calls=calls, language=language,
+        memory=memory_of(brief, value),
+    )  # fmt: skip
 
 
 def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:

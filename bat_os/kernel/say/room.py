@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, checked
@@ -24,6 +24,7 @@ from bat_os.errors import (
 )
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.lessons import Doors, Lessons
 from bat_os.kernel.say.skills import decide, find_candidates
@@ -61,6 +62,8 @@ class Heard:
     now: dt.datetime
     say: Say  # sends who asked an event
     rewrites: int = 0  # how often it was said in other words
+    # skills that may be meant, the best first, once they were looked for
+    found: list[Candidate] = field(default_factory=list)
 
     @property
     def language(self) -> str:
@@ -148,7 +151,7 @@ class Room:
     async def _answer(self, heard: Heard) -> Answer:
         for step in (
             self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
-            self._act_in_doubt,
+            self._act_in_doubt, self._talk.refer,
         ):  # fmt: skip
             if (answer := await step(heard)) is not None:
                 return answer
@@ -230,26 +233,41 @@ class Room:
         if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
             return None
         found = await find_candidates(self._mind, heard.sentence)
-        usable = [each for each in found if self._may_serve(heard, each)]
-        verdict = decide(usable)
-        if verdict == "none":
-            return None
-        if verdict == "ask":
-            return replies.ask_which(usable, heard.language)
-        for candidate in usable:
-            if candidate.probability < usable[0].probability / 2:
+        # A method that only drafts speak for serves nobody but who had it written.
+        heard.found.extend(each for each in found if each.status in replies.VOUCHED)
+        verdict = decide(heard.found)
+        if verdict == "act":
+            return await self._first_that_fits(heard, heard.found)
+        if is_able(self._mind):
+            return await self._as_chosen(heard)
+        return replies.ask_which(heard.found, heard.language) if verdict == "ask" else None
+
+    async def _first_that_fits(self, heard: Heard, found: Sequence[Candidate]) -> Answer | None:
+        """Answer by the best skill, or by one close to it if its values do not fit."""
+        for candidate in found:
+            if candidate.probability < found[0].probability / 2:
                 break
             try:
                 answer = await self._send(heard, _brief_of(candidate, heard.sentence.masked))
             except DOES_NOT_FIT:
                 continue
-            noted = {**answer.memory, "wording": candidate.wording}
-            return replace(answer, memory=noted)
+            return replace(answer, memory={**answer.memory, "wording": candidate.wording})
         return None
 
-    def _may_serve(self, heard: Heard, found: Candidate) -> bool:
-        """Return False for a method that nobody stands behind."""
-        return found.status in replies.VOUCHED
+    async def _as_chosen(self, heard: Heard) -> Answer | None:
+        """Answer as an able model chooses among what was found."""
+        last = heard.conversation.last
+        decision = await choose(self._mind, heard.sentence.text, heard.found, last)
+        if decision is None:
+            return None
+        if decision.candidate is not None:
+            answer = await self._first_that_fits(heard, [decision.candidate])
+            return answer and replace(answer, model_calls=answer.model_calls + 1)
+        if decision.do == "learn":
+            return await self._lessons.learn(
+                heard.request, heard.sentence.text, heard.language, heard.say, ordered=False
+            )
+        return in_own_words(decision, heard.language)
 
     async def _send(self, heard: Heard, brief: Brief) -> Answer:
         body = await self._doors.act(heard.request, brief)

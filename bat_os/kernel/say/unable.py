@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.kernel.say.recall import recall_documents, recall_facts
-from bat_os.kernel.say.skills import find_candidates
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
 
@@ -41,7 +40,7 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return answer
     if answer := await recall_documents(mind, heard.sentence):
         return answer
-    near = [each.reading for each in await find_candidates(mind, heard.sentence)][:NEAREST]
+    near = [each.reading for each in heard.found][:NEAREST]
     needs = CURABLE.get(kind, "")
     return Answer(
         "asked" if needs else "unable", text(heard.language, f"unable.{kind}"),
