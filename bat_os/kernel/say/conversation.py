@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.errors import BatError
+from bat_os.errors import BatError, NotFoundError
 from bat_os.image.objects import UvmObject, tree_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 CONVERSATIONS: Final = "conversations"
+PREFIX: Final = "conversation:"  # of the name by which ``inspect`` shows one
 DAY: Final = 86_400.0
 WRITE_SECONDS: Final = 5.0
 MAX_KEPT: Final = 1_000  # conversations in memory, and in the image
@@ -125,6 +126,18 @@ class Conversations:
         await self.write()
 
 
+def find_conversation(root: Root, caller: str, session: str) -> UvmObject:
+    """Return the stored conversation of a caller.
+
+    Raises:
+        NotFoundError: None is stored under that name, or it has expired.
+    """
+    obj = root.get(CONVERSATIONS, {}).get(_key(caller, session))
+    if not isinstance(obj, UvmObject):
+        raise NotFoundError(f"no conversation {session[:100]!r} of yours is kept")
+    return obj
+
+
 def _key(caller: str, session: str) -> str:
     return digest(f"{caller}\n{session}")[:32]
 
@@ -138,7 +151,7 @@ def _write(root: Root, changed: Mapping[str, Mapping[str, Any]], now: float) -> 
     kept = tree_of(root, CONVERSATIONS)
     for key, slots in changed.items():
         if key not in kept:
-            kept[key] = UvmObject(f"conversation_{key[:12]}")
+            kept[key] = UvmObject(f"{PREFIX}{slots['session']}")
         kept[key].slots = dict(slots)
         kept[key]._p_changed = True
     old = [key for key, obj in kept.items() if now - obj.slots.get("at", 0.0) > DAY]

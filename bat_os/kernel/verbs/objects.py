@@ -21,6 +21,7 @@ from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, find, kept_examples, merge_examples
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.say.conversation import PREFIX, find_conversation
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.history import release
 from bat_os.method.text import parse
@@ -47,6 +48,9 @@ async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     """Return one object, or one of its methods where the request has a selector."""
 
     def look(root: Root) -> dict[str, Any]:
+        _, is_talk, session = request.target.partition(PREFIX)
+        if is_talk and request.target.startswith(PREFIX):
+            return views.inspect(find_conversation(root, request.caller, session))
         return views.inspect(find(root, request.target), request.selector)
 
     return await mind.image.transact(look, note=f"inspect {request.target}"[:70])
