@@ -1,0 +1,78 @@
+"""A real image with the shipped library, the real embedding model, and a model with a script."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from bat_os.app.library import load_library
+from bat_os.core.protocol import Request, decode_reply, encode_reply
+from bat_os.core.verbs import check
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.image.catalog_service import CatalogService
+from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.missions.scheduler import Scheduler
+from bat_os.kernel.verbs import VERBS
+from tests.kernel.minds import make_mind, script
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """Return the packaged embedding model; one per process."""
+    place = packaged_minilm()
+    if place is None:
+        pytest.skip("the embedding model is not installed")
+
+    async def folder():
+        return place
+
+    return MiniLmEmbedder(folder)
+
+
+@pytest.fixture
+def writes():
+    """Return what the model writes: a body per round of candidates. Tests override it."""
+    return script(" return None")
+
+
+@pytest.fixture
+async def mind(image, cell, minilm, writes):
+    mind = make_mind(image, cell, writes)
+    mind = replace(mind, embedder=minilm, catalog=CatalogService(image, minilm))
+    await load_library(mind)
+    return mind
+
+
+@pytest.fixture
+async def dispatcher(mind):
+    scheduler = Scheduler(mind, lambda event: None)
+    scheduler.open()
+    about = {"awakening": "", "loading": "", "boot": "b", "version": "0", "image_id": "i"}
+    dispatcher = Dispatcher(
+        mind, scheduler, lambda: about | {"limits": {}}, lambda restart: None, VERBS
+    )
+    yield dispatcher
+    await dispatcher.room.close()
+    await scheduler.close()
+
+
+@pytest.fixture
+def said(dispatcher):
+    """Return a function that says a sentence and returns the body of the answer."""
+    keys = itertools.count()
+
+    async def say(text, session="s", caller="", key="", **body):
+        events = []
+        request = Request("say", session=session, body={"text": text, **body})
+        request = replace_fields(check(request), caller=caller, key=key or f"k{next(keys)}")
+        reply = await dispatcher.handle(request, events.append)
+        decode_reply(encode_reply(reply))
+        return dict(reply.body) | {"events": [event.body for event in events]}
+
+    return say
+
+
+def replace_fields(request, **fields):
+    from bat_os.core.schema import replace as with_fields
+
+    return with_fields(request, **fields)
