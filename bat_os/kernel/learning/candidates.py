@@ -132,7 +132,7 @@ class Synthesis:
         """Return what is drawn: asked plainly at first, then after being shown functions."""
         persona, limits = self.target.persona, self._context.profile.limits
         system = self._context.personas[persona].system_prompt
-        system = f"{system} {self._plan.system}".rstrip() + self._without()
+        system = f"{system} {self._plan.system}".rstrip() + self._without() + self._reach()
         ability = self._context.ability_of(persona)
         count = self._plan.candidates or ability.draws(self._context.options.candidates)
         own, forced = self._context.profile.personas[persona].sampling, not ability.is_formed
@@ -179,6 +179,11 @@ class Synthesis:
         most = self._context.profile.limits.lacks
         lacks = dict.fromkeys([*missed, *self._context.cell.stats().get("lacks", ())])
         return f" Do without {'; '.join(list(lacks)[:most])}." if lacks else ""
+
+    def _reach(self) -> str:
+        """Return what the receiver can send to, for the writer; "" if it refers to no object."""
+        calls = self.target.reach
+        return f" The method may call {'; '.join(calls)}." if calls else ""
 
     async def _draw(self, batch: Batch) -> Sequence[Completion]:
         persona, begin = self.target.persona, batch.prompts[0].prefill.removeprefix(_FENCE)

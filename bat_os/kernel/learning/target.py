@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -10,9 +11,11 @@ from bat_os.core.digest import digest
 from bat_os.core.prompts import SAME_SCHEMA, ask_same, read_same
 from bat_os.errors import ApprovalWantedError, ArgumentsError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, find, kept_examples, merge_examples, tree_of
+from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples, tree_of
 from bat_os.kernel.snapshot import snapshot_of
 from bat_os.method.adapt import Form
+from bat_os.method.text import parse_method
+from bat_os.natives.table import describe
 from bat_os.sentence.sameness import NEAR, REUSE, has_same_words, is_same_request
 
 if TYPE_CHECKING:
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.image.catalog import Passage
-    from bat_os.image.objects import UvmObject
     from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 NEAREST: Final = 3  # skills that are looked at
 JUDGED: Final = "judged_pairs"  # in the root: digest of judge and pair -> yes, no or ask
 MAX_JUDGED: Final = 10_000
+MAX_REACH: Final = 8  # calls that a writer is shown
 SAME_TOKENS: Final = 16
 # What every object, or every persona, inherits from: models write nothing there.
 SHARED: Final = frozenset({"traits_obj", "pLLM_obj"})
@@ -74,6 +77,8 @@ class Target:
     examples: tuple[Mapping[str, Any], ...]
     replaced: Replaced  # what a new version would replace
     waiting: Waiting  # a version of the wanted method that waits for approval
+    # calls of objects that its slots refer to: ``self.units.convert(number, unit, to)``
+    reach: tuple[str, ...] = ()
 
     def form_for(self, brief: Brief) -> Form:
         """Return what a method for this brief has to look like."""
@@ -105,9 +110,34 @@ async def read_target(context: KernelContext, brief: Brief) -> Target:
             merge_examples(brief.examples, kept_examples(target, brief.selector)),
             find_replaced(root, brief),
             _find_waiting(root, target, brief),
+            _reach(target, goal(brief)),
         )
 
     return await context.image.transact(read, note="read the target")
+
+
+def _reach(target: UvmObject, wish: str) -> tuple[str, ...]:
+    """Return the calls of objects that own slots refer to, those that share words first."""
+    words = set(re.findall(r"[a-z]{3,}", wish.casefold()))
+    calls: list[tuple[int, str]] = []
+    for slot, held in target.slots.items():
+        if type(held) is not UvmObject or slot.startswith("_"):
+            continue
+        for selector in snapshot_of(held, {}).selectors:
+            method = held.slots.get(selector)  # what all objects inherit is no news
+            if isinstance(method, Method) and not selector.startswith("_"):
+                shared = len(words & {*selector.split("_"), slot})
+                calls.append((-shared, f"self.{slot}.{_call_of(method)}"))
+    return tuple(call for _, call in sorted(calls)[:MAX_REACH])
+
+
+def _call_of(method: Method) -> str:
+    if method.primitive and method.current < 0:
+        known = "." in method.primitive
+        return str(describe(method.primitive)["signature"]) if known else f"{method.selector}(...)"
+    parsed = parse_method(method.version.source, method.selector)
+    names = [] if parsed is None else [each.arg for each in parsed[1].args.args[1:]]
+    return f"{method.selector}({', '.join(names)})"
 
 
 def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
