@@ -6,11 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.errors import BatError
 from bat_os.image.history.entries import learned
 from bat_os.image.objects import Method, find
-from bat_os.image.shipped import library_names
 from bat_os.natives.table import describe
+from bat_os.sentence.periods import find_period
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
@@ -20,7 +19,14 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
+EXAMPLES: Final = ("calculate", "remember", "list", "date")  # of the texts ``self.example_*``
 MOST: Final = 10  # methods that are named
+# What is said in a conversation that has no last answer.
+LONELY: Final[Mapping[str, str]] = {"why": "self.why_nothing", "undo": "self.undo_nothing"}
+WHY: Final[Mapping[str, str]] = {
+    "shipped": "self.why_shipped", "taught": "self.why_taught", "verified": "self.why_verified",
+    "provisional": "self.why_drafted",
+}  # fmt: skip
 
 
 async def answer(
@@ -30,48 +36,46 @@ async def answer(
     if name == "abilities":
         return await _abilities(mind, language)
     if name in ("learned", "history"):
-        return await _learned(mind, now, language)
-    if name in ("why", "undo"):  # of a conversation that has no last answer
-        return Answer("unable", text(language, "self.nothing_before"), language=language)
+        return await _learned(mind, str(values.get("when") or ""), now, language)
+    if name in LONELY:
+        return Answer("unable", text(language, LONELY[name]), language=language)
     return None
 
 
 async def _abilities(mind: KernelContext, language: str) -> Answer:
-    def count(root: Root) -> tuple[int, int]:
-        shipped = library_names(root)
-        methods = sum(
-            isinstance(held, Method)
-            for name in shipped
-            for held in root["objects"][name].slots.values()
-        )
-        return methods, sum(1 for _ in learned(root))
-
-    methods, own = await mind.image.transact(count, note="count what is known")
-    said = text(language, "self.abilities", methods=methods, learned=own)
+    examples = [f"\"{text(language, f'self.example_{name}')}\"" for name in EXAMPLES]
+    own = await mind.image.transact(
+        lambda root: [method.selector for _, method in learned(root)], note="count what is known"
+    )
+    said = text(language, "self.abilities", examples=examples)
+    if own:
+        skills = text(language, "self.learned_all", count=len(own), names=own[:MOST])
+        said = f"{said} {skills}"
     return Answer("said", said, language=language)
 
 
-async def _learned(mind: KernelContext, now: dt.datetime, language: str) -> Answer:
-    """Return the methods that came today, the newest first."""
-    since = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+async def _learned(mind: KernelContext, when: str, now: dt.datetime, language: str) -> Answer:
+    """Return the methods that came in a period, the newest first; of all time without one."""
+    span = find_period(when, now, language) if when else None
+    days = span or (dt.date.min, dt.date.max)
 
     def look(root: Root) -> list[tuple[float, str, str]]:
         found = []
         for holder, method in learned(root):
-            origin = method.version.provenance
-            if float(origin.get("created", 0.0)) >= since:
-                name = f"{holder.name}.{method.selector}"
-                found.append((float(origin["created"]), name, str(method.status)))
+            at = float(method.version.provenance.get("created", 0.0))
+            day = dt.datetime.fromtimestamp(at, dt.UTC).astimezone(now.tzinfo).date()
+            if days[0] <= day <= days[1]:
+                found.append((at, f"{holder.name}.{method.selector}", str(method.status)))
         return sorted(found, reverse=True)
 
-    today = await mind.image.transact(look, note="look what was learned")
-    if not today:
-        return Answer("recalled", text(language, "self.learned_nothing"), [], language=language)
-    names = [name for _, name, _ in today]
-    shown = ", ".join(f"{name} ({status})" for _, name, status in today[:MOST])
-    said = text(language, "self.learned", count=len(names), names=shown)
+    found = await mind.image.transact(look, note="look what was learned")
+    names = [name for _, name, _ in found]
+    key = "self.learned" if span else "self.learned_all"
+    if not found:
+        key = "self.learned_nothing" if span else "self.learned_none"
+    said = text(language, key, count=len(names), when=when, names=names[:MOST])
     sources = tuple(
-        {"kind": "method", "title": name, "text": status, "at": at} for at, name, status in today
+        {"kind": "method", "title": name, "text": status, "at": at} for at, name, status in found
     )
     return Answer("recalled", said, names, sources=sources[:MOST], language=language)
 
@@ -79,30 +83,38 @@ async def _learned(mind: KernelContext, now: dt.datetime, language: str) -> Answ
 async def explain_last(mind: KernelContext, last: Mapping[str, Any], language: str) -> Answer:
     """Return why the last answer is what it is."""
     if sources := last.get("sources"):
-        return Answer("recalled", text(language, "self.why_told", source=sources), language=language)
+        return _explain_told(sources[0], language)
+    if last["kind"] == "acted":
+        said = text(language, "self.why_acted", text=last["text"])
+        return Answer("recalled", said, language=language)
     if "call" not in last:
-        return Answer("unable", text(language, "self.nothing_before"), language=language)
-    call = last["call"]
-    target, selector = str(call["target"]), str(call["selector"])
+        return Answer("unable", text(language, "self.why_nothing"), language=language)
+    target, selector = str(last["call"]["target"]), str(last["call"]["selector"])
 
     def look(root: Root) -> tuple[str, str]:
-        holder = find(root, target)
-        method = holder.lookup(selector)
+        held = find(root, target).lookup(selector)
+        method = held[1] if held is not None else None
         if not isinstance(method, Method):
-            return "slot", ""
+            return "", ""
         if method.primitive and method.current < 0:
             native = "." in method.primitive
-            return ("shipped", describe(method.primitive)["about"]) if native else ("primitive", "")
-        source = method.version.source
-        return str(method.status), source.partition('"""')[2].partition('"""')[0]
+            return "shipped", describe(method.primitive)["about"] if native else ""
+        docstring = method.version.source.partition('"""')[2].partition('"""')[0]
+        return str(method.status), docstring.strip()
 
-    try:
-        status, wish = await mind.image.transact(look, note=f"explain {selector}"[:70])
-    except BatError:
-        return Answer("unable", text(language, "self.nothing_before"), language=language)
-    said = text(
-        language, "self.why", said=last["text"], reading=last["reading"], method=wish or selector,
-        status=text(language, f"status.{status}"), object=target, selector=selector,
-    )  # fmt: skip
+    status, wish = await mind.image.transact(look, note=f"explain {selector}"[:70])
+    why = text(language, WHY[status]) if status in WHY else ""
+    said = text(language, "self.why_computed", reading=last["reading"], source=why).strip()
     source = {"kind": "method", "title": f"{target}.{selector}", "text": wish}
+    return Answer("recalled", said, sources=(source,), language=language)
+
+
+def _explain_told(source: Mapping[str, Any], language: str) -> Answer:
+    if source["kind"] == "fact":
+        when = dt.datetime.fromtimestamp(source["at"], dt.UTC).astimezone().date()
+        said = text(language, "self.why_recalled", when=when, text=source["text"])
+    else:
+        said = text(
+            language, "self.why_recalled_document", title=source["title"], text=source["text"]
+        )
     return Answer("recalled", said, sources=(source,), language=language)

@@ -67,7 +67,7 @@ def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:
 
 def guess(brief: Brief, value: Any, language: str, *, waits: bool, **about: Any) -> Answer:
     """Return what only drafts of a model say; it ``waits`` if nothing is installed."""
-    said = text(language, "guess", value=show_value(value, language))
+    said = text(language, "guess.value", value=show_value(value, language))
     noted = memory_of(brief, value, waits=waits, guess=True)
     return Answer(
         "guess", said, value, reading_of(brief), language=language, memory=noted, **about
@@ -76,7 +76,7 @@ def guess(brief: Brief, value: Any, language: str, *, waits: bool, **about: Any)
 
 def announce(language: str, brief: Brief, seconds: float) -> str:
     """Return what is said before a mission."""
-    return text(language, "lesson.announce", reading=reading_of(brief), seconds=round(seconds))
+    return text(language, "lesson.announced", duration=f"{max(1, round(seconds))} s")
 
 
 def ask_example(
@@ -87,7 +87,7 @@ def ask_example(
     results = [choice["result"] for choice in choices]
     noted = memory_of(brief, None, results=results)
     return Answer(
-        "asked", text(language, "asked.example", reading=reading_of(brief)),
+        "asked", text(language, "asked.example_short"),
         reading=reading_of(brief), needs="example", choices=shown, language=language,
         memory=noted, **about,
     )  # fmt: skip
@@ -95,16 +95,21 @@ def ask_example(
 
 def ask(needs: str, brief: Brief, why: str, language: str, **about: Any) -> Answer:
     """Return a question of another kind that a mission ended with."""
+    said = {
+        "confirmation": lambda: text(language, "asked.confirm", reading=reading_of(brief)),
+        "grant": lambda: text(language, "asked.grant", what=why),
+        "model": lambda: text(language, "unable.no_model"),
+    }.get(needs, lambda: text(language, "asked.skill"))()
     return Answer(
-        "asked", text(language, f"asked.{needs}", why=why), reading=reading_of(brief), needs=needs,
-        language=language, memory=memory_of(brief, None), **about,
+        "asked", said, reading=reading_of(brief), needs=needs, language=language,
+        memory=memory_of(brief, None), **about,
     )  # fmt: skip
 
 
 def failed(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -> Answer:
     """Return that nothing good was written."""
     return Answer(
-        "unable", text(language, "unable.lesson", reading=reading_of(brief)),
+        "unable", text(language, "lesson.failed", example=text(language, "unable.example")),
         reading=reading_of(brief), language=language, memory=memory_of(brief, None), **about,
     )  # fmt: skip
 
@@ -124,6 +129,6 @@ def ask_which(found: Sequence[Candidate], language: str) -> Answer:
     ]
     noted = {"options": [brief.to_plain() for brief in options], "remember": True}
     return Answer(
-        "asked", text(language, "asked.which"), needs="clarification",
+        "asked", text(language, "asked.skill"), needs="clarification",
         choices=tuple(map(reading_of, options)), language=language, memory=noted,
     )  # fmt: skip

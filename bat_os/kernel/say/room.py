@@ -29,7 +29,7 @@ from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.lessons import Doors, Lessons
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.talk import Talk
-from bat_os.kernel.say.unable import unable
+from bat_os.kernel.say.unable import lacking, unable
 from bat_os.sentence.forms import Form, read_form
 from bat_os.sentence.reading import Sentence, read_sentence
 from bat_os.sentence.tokens import parse_call
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.skills import Candidate
 
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
+OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
 DOES_NOT_FIT: Final = (
@@ -137,7 +138,8 @@ class Room:
             said = noted.pop("said", heard.sentence.text)
             talked.last = {
                 "text": said, "kind": answer.kind, "reading": answer.reading,
-                "language": answer.language, "value": answer.value, **noted,
+                "language": answer.language, "value": answer.value,
+                "sources": [dict(source) for source in answer.sources], **noted,
             }  # fmt: skip
         talked.question = {}
         if answer.kind == "asked":
@@ -186,6 +188,8 @@ class Room:
             return await self._talk.talk(heard, form)
         if room == "lesson":
             return await self._teach(heard, form, wanted)
+        if room in OUTSIDE:
+            return lacking(heard, form)
         return await act(
             self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
             send=lambda brief: self._doors.act(heard.request, brief),

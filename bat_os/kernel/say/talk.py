@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
-    "greeting thanks bye exit how_are_you name insult praise joke cancel yes no wrong".split()
+    "greeting thanks bye exit how_are_you name insult praise joke cancelled nothing_open "
+    "wrong_nothing".split()
 )
+# What is said if nothing is open that it could refer to.
+ALONE: Final[Mapping[str, str]] = {
+    "yes": "nothing_open", "no": "nothing_open", "choice": "nothing_open",
+    "cancel": "cancelled", "wrong": "wrong_nothing",
+}  # fmt: skip
 
 
 class Talk:
@@ -101,9 +107,8 @@ class Talk:
         room, _, name = form.name.partition(".")
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
-        if name in SMALL:
-            return self._said(heard, f"talk.{name}")
-        return None
+        key = ALONE.get(name, name)
+        return self._said(heard, f"talk.{key}") if key in SMALL else None
 
     async def means(self, heard: Heard, form: Form) -> Answer | None:
         """Answer "X means Y": the words become another wording of the skill that Y finds."""
@@ -127,6 +132,9 @@ class Talk:
             return await self._lessons.correct(
                 heard.request, question, question["results"][at], heard.language, heard.say
             )
+        if forms := question.get("forms"):
+            form = Form(forms[at]["name"], forms[at]["values"])
+            return await self._act(heard, form)
         options = question.get("options") or []
         if at >= len(options):
             return await self._again(heard, question["choices"][at])
@@ -144,14 +152,18 @@ class Talk:
     async def _agree(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         if confirmed := question.get("confirm"):
             form = Form(confirmed["name"], {**confirmed["values"], "confirmed": True})
-            return await act(
-                self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller
-            )
+            return await self._act(heard, form)
         if question["needs"] == "confirmation" and "brief" in question:
             return await self._lessons.approve(heard.request, question, heard.language)
         if len(question["choices"]) == 1:
             return await self._choose(heard, question, 0)
         return None
+
+    async def _act(self, heard: Heard, form: Form) -> Answer | None:
+        return await act(
+            self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
+            send=lambda brief: self._doors.act(heard.request, brief),
+        )  # fmt: skip
 
     async def _take_example(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         """Answer a value that was said to the question for an example."""
@@ -237,7 +249,7 @@ class Talk:
             await self._lessons.turn_down(heard.request, last)
         brief = Brief.from_plain(last["brief"]) if "brief" in last else None
         noted = {"brief": last["brief"], "said": last["text"]} if brief else {}
-        asked = text(heard.language, "asked.correction", reading=last["reading"])
+        asked = text(heard.language, "guess.rejected")
         return Answer(
             "asked", asked, needs="example", language=heard.language, memory=noted
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """The end of the road: no skill fits. A mission if a function could answer it, else what is missing.
 
-A mission takes minutes and ends in a guess, so it begins only for a wish that a function of the
-values in the sentence could answer. For anything else a person hears within a second what is
-missing, what comes near, and how to teach it.
+A mission takes its time and ends in a guess, so it begins only for a wish that a function of the
+values in the sentence could answer. For anything else a person hears at once what is missing,
+what comes near, and how to teach it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
-from bat_os.kernel.say.recall import recall_documents, recall_facts
+from bat_os.kernel.say.acts import act
+from bat_os.sentence.forms import Form
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
 
@@ -22,27 +23,48 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.room import Heard
 
 NEAREST: Final = 3
-# What a person could give: the answer asks for it.
-CURABLE: Final[Mapping[str, str]] = {"files": "grant", "device": "grant", "world": "grant"}
+SURE: Final = 0.5  # probability from which the kind of a request decides
+# What a person could give leave for, once the objects for it are there.
+GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
+# Kind of a request without a skill -> what is said of it.
+LACKING: Final[Mapping[str, str]] = {
+    "world": "knowledge", "creative": "creative", "files": "files", "device": "device",
+    "opinion": "opinion",
+}  # fmt: skip
+
+
+def lacking(heard: Heard, form: Form) -> Answer:
+    """Answer a wish for files, the web, or what else lies outside of the image."""
+    room, _, name = form.name.partition(".")
+    key = "files" if room == "files_obj" else "web" if name == "search" else name
+    return _say(heard, key, needs="grant" if room in GRANTED else "")
 
 
 async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     """Answer a sentence that no skill fits."""
+    ordered = bool(heard.request.body["fresh"])
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
-    if heard.request.body["fresh"] or kind == "function":
+    if ordered or (kind == "function" and kinds[kind] >= SURE):
         return await lessons.learn(
-            heard.request, heard.sentence.text, heard.language, heard.say,
-            ordered=bool(heard.request.body["fresh"]),
-        )  # fmt: skip
-    if answer := await recall_facts(mind, heard.sentence, now=heard.now):
-        return answer
-    if answer := await recall_documents(mind, heard.sentence):
-        return answer
-    near = [each.reading for each in heard.found][:NEAREST]
-    needs = CURABLE.get(kind, "")
-    return Answer(
-        "asked" if needs else "unable", text(heard.language, f"unable.{kind}"),
-        needs=needs, choices=() if needs else tuple(near), language=heard.language,
-    )  # fmt: skip
+            heard.request, heard.sentence.text, heard.language, heard.say, ordered=ordered
+        )
+    asked = Form("memory_obj.recall", {"question": heard.sentence.text}, certain=False)
+    told = await act(mind, asked, heard.sentence, now=heard.now, caller=heard.request.caller)
+    if told is not None and told.kind == "recalled":
+        return told
+    key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
+    return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
+
+
+def _say(heard: Heard, key: str, *, needs: str = "", near: bool = False) -> Answer:
+    language = heard.language
+    said = [text(language, f"unable.{key}")]
+    readings = [each.reading for each in heard.found][:NEAREST] if near else []
+    if readings:
+        said.append(text(language, "unable.near", count=len(readings), choices=readings))
+    if near:
+        example = text(language, "unable.example")
+        said.append(text(language, "unable.teach", example=example))
+    return Answer("asked" if needs else "unable", " ".join(said), needs=needs, language=language)
