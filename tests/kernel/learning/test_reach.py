@@ -26,10 +26,11 @@ async def test_the_writer_sees_the_calls_and_the_method_uses_them(image, cell):
 
     await image.transact(refer, note="refer")
     mission_id = await open_mission(
-        image, "run_in_kilometres", 26.2, text="Convert a run in miles.",
+        image, "run_in_kilometres", 26.2, text="Say it in the other unit.",
         examples=({"args": [10], "kwargs": {}, "result": 16.09344},),
     )  # fmt: skip
     answer = await CognitiveCycle(mind, lambda *_: None).run(mission_id)
+    assert answer["type"] == "result", answer["body"]
     assert answer["body"]["status"] == "verified"
     assert answer["body"]["result"] == pytest.approx(42.1648, abs=1e-3)
     system = prompts[0].messages[0][1]

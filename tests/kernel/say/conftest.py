@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from bat_os.app.library import load_library
 from bat_os.core.protocol import Request, decode_reply, encode_reply
@@ -16,9 +17,9 @@ from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
 
 
-@pytest.fixture(scope="session")
-def minilm():
-    """Return the packaged embedding model; one per process."""
+@pytest_asyncio.fixture(loop_scope="module")
+async def minilm():
+    """Yield the packaged embedding model."""
     place = packaged_minilm()
     if place is None:
         pytest.skip("the embedding model is not installed")
@@ -26,7 +27,9 @@ def minilm():
     async def folder():
         return place
 
-    return MiniLmEmbedder(folder)
+    embedder = MiniLmEmbedder(folder)
+    yield embedder
+    await embedder.close()
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def writes():
     return script(" return None")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def mind(image, cell, minilm, writes):
     mind = make_mind(image, cell, writes)
     mind = replace(mind, embedder=minilm, catalog=CatalogService(image, minilm))
@@ -43,7 +46,7 @@ async def mind(image, cell, minilm, writes):
     return mind
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def dispatcher(mind):
     scheduler = Scheduler(mind, lambda event: None)
     scheduler.open()
