@@ -68,7 +68,7 @@ class Lessons:
         wish = translate(text)
         brief = Brief(
             wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
-            tuple(wish.examples), tentative=not ordered,
+            tuple({"kwargs": {}, **one} for one in wish.examples), tentative=not ordered,
         )  # fmt: skip
         return await self.run(request, brief, language, say)
 
