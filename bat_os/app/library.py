@@ -30,11 +30,10 @@ from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
 from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.shipped import ShippedMethod, ShippedObject, install_library, library_stamp
 from bat_os.kernel.say.book import VECTORS as WORDING_VECTORS
-from bat_os.kernel.say.book import list_languages
+from bat_os.kernel.say.book import library_wordings, list_languages
 from bat_os.kernel.say.book import read_vectors as read_wording_vectors
 from bat_os.method.seeds import parse_seeds
 from bat_os.method.shelf import SHELF, seeds_of
-from bat_os.method.wordings import read_wordings
 from bat_os.natives.table import NATIVES
 from bat_os.sentence.phrasebook import as_embedded
 
@@ -189,7 +188,7 @@ def texts_of_wordings() -> list[str]:
     return [
         as_embedded(wording.masked)
         for language in list_languages()
-        for wording in read_wordings(language)
+        for wording in library_wordings(language)
     ]
 
 

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import numpy as np
 
@@ -60,30 +60,22 @@ class Scorer:
     swaps: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, data: bytes) -> Self:
-        """Return what ``write`` wrote."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            swaps = json.loads(held["swaps"].tobytes())
-            return cls(
-                held["weights"],
-                held["second"],
-                held["knots"],
-                {
-                    language: {(one, other): weight for one, other, weight in rows}
-                    for language, rows in swaps.items()
-                },
-            )
+    def of(cls, arrays: Mapping[str, Any]) -> Self:
+        """Return the weights from what ``as_arrays`` returned."""
+        swaps = {
+            language: {(one, other): weight for one, other, weight in rows}
+            for language, rows in json.loads(arrays["swaps"].tobytes()).items()
+        }
+        return cls(arrays["weights"], arrays["second"], arrays["knots"], swaps)
 
-    def write(self) -> bytes:
-        """Return the file; the same weights give the same bytes."""
-        stream = io.BytesIO()
+    def as_arrays(self) -> dict[str, Any]:
+        """Return the weights as arrays for the file."""
         swaps = {
             language: sorted([one, other, weight] for (one, other), weight in table.items())
             for language, table in sorted(self.swaps.items())
         }
         text = np.frombuffer(json.dumps(swaps, ensure_ascii=False).encode(), np.uint8)
-        np.savez(stream, weights=self.weights, second=self.second, knots=self.knots, swaps=text)
-        return stream.getvalue()
+        return {"weights": self.weights, "second": self.second, "knots": self.knots, "swaps": text}
 
     def first_logits(self, rows: Floats) -> Floats:
         """Return the logit of each row of features."""
@@ -122,10 +114,17 @@ def second_rows(features: Sequence[Sequence[float]], logits: Sequence[float]) ->
     return np.array(rows, np.float64)
 
 
+def read_arrays() -> dict[str, Any]:
+    """Return what is in the file that the program ships."""
+    data = (resources.files("bat_os.sentence") / FILE).read_bytes()
+    with np.load(io.BytesIO(data), allow_pickle=False) as held:
+        return dict(held)
+
+
 @cache
 def read_scorer() -> Scorer:
     """Return the weights that the program ships; the file is read once."""
-    return Scorer.read((resources.files("bat_os.sentence") / FILE).read_bytes())
+    return Scorer.of(read_arrays())
 
 
 def decide(ranked: Sequence[tuple[float, bool]]) -> Decision:

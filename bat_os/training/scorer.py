@@ -14,8 +14,10 @@ not seen. The same data give the same weights.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import datetime as dt
+import io
 import json
 import re
 import sys
@@ -23,6 +25,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +34,7 @@ import numpy as np
 import bat_os
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.kernel.say.book import FIRST, list_languages, read_book
-from bat_os.method.seeds import parse_seeds
-from bat_os.method.shelf import Parameter, kind_of
+from bat_os.method.shelf import Parameter
 from bat_os.sentence import scoring
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bat_os.method.seeds import Seed
     from bat_os.sentence.matching import Match
 
     Floats = NDArray[np.float64]
@@ -126,28 +127,6 @@ def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
             yield Case(name, writer, meant, found, text=wording.text)
 
 
-def _read_seeds() -> Iterator[Seed]:
-    folder = resources.files("bat_os") / "seeds"
-    for file in sorted(folder.iterdir(), key=lambda each: each.name):
-        if file.name.endswith(".toml"):
-            yield from parse_seeds(file.read_text(encoding="utf-8"))
-
-
-def book_of_seeds(embed: Embed) -> Phrasebook:
-    """Return the seed library's wishes as wordings: what learned skills are found by."""
-    wordings = []
-    for seed in _read_seeds():
-        given = dict(zip(seed.params, seed.examples[0].args, strict=False))
-        kinds = {name: kind_of(given.get(name)) for name in seed.params}
-        parameters = tuple(Parameter(name, kind) for name, kind in kinds.items())
-        skill = Skill("seed", seed.selector, parameters, "verified")
-        for wish in seed.wishes:
-            text = word_wish(wish, [*kinds.items()])
-            wordings.append(Wording.make(skill, text, FIRST, kinds, {}))
-    vectors = embed([as_embedded(wording.masked) for wording in wordings])
-    return Phrasebook(wordings, vectors, FIRST)
-
-
 @cache
 def read_rows() -> tuple[Mapping[str, Any], ...]:
     """Return the labelled sentences: text, lang, target, kind, args, and who wrote them."""
@@ -167,7 +146,7 @@ def cases_of_rows(embed: Embed) -> Iterator[Case]:
     sentences = [read_sentence(row["text"], NOW, row.get("lang", "")) for row in rows]
     vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
     for at, (row, sentence, vector) in enumerate(zip(rows, sentences, vectors, strict=True)):
-        meant = row.get("target") or ""
+        meant = f"{row['target']}.{row['selector']}" if row["target"] else ""
         found: list[Match] = []
         for language in dict.fromkeys((sentence.language, FIRST)):
             book = read_book(language)
@@ -312,6 +291,82 @@ def fit(cases: Sequence[Case]) -> scoring.Scorer:
     return scoring.Scorer(fit_logistic(*rows_of(cases)), second, knots)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one case."""
+
+    case: Case
+    decision: str
+    chance: float  # of the first candidate
+    first: str  # its name
+    choices: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS."""
+        meant = self.case.meant
+        if self.decision == "act":
+            return "right" if self.first == meant else "wrong"
+        if self.decision == "ask":
+            return "offered" if meant in self.choices else "asked in vain"
+        return "missed" if meant else "left"
+
+
+VERDICTS: Final = ("right", "offered", "missed", "left", "asked in vain", "wrong")
+
+
+def judge(made: scoring.Scorer, cases: Sequence[Case]) -> Iterator[Outcome]:
+    """Yield what each case comes to."""
+    for case in cases:
+        ranked = made.rank(case.matches)
+        if case.only:
+            ranked = [one for one in ranked if name_of(one[0]) == case.only]
+        names = tuple(name_of(match) for match, _ in ranked)
+        decision = scoring.decide([(chance, False) for _, chance in ranked])
+        yield Outcome(
+            case,
+            decision,
+            ranked[0][1] if ranked else 0.0,
+            names[0] if names else "",
+            names[: scoring.CHOICES],
+        )
+
+
+def judge_unseen(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> list[Outcome]:
+    """Return what each case comes to with weights from the other parts."""
+    outcomes: list[Outcome] = []
+    for part in sorted({part_of(case) for case in cases}):
+        made = fit([case for case in cases if part_of(case) != part])
+        outcomes += judge(made, [case for case in cases if part_of(case) == part])
+    return outcomes
+
+
+def tell(outcomes: Sequence[Outcome]) -> str:
+    """Return a table of the outcomes per writer."""
+    lines = [f"| {'writer':16} | cases | {' | '.join(VERDICTS)} |"]
+    writers = sorted({one.case.writer for one in outcomes})
+    for writer in [*writers, "all"]:
+        own = [one for one in outcomes if writer in ("all", one.case.writer)]
+        counts = [sum(one.verdict == verdict for one in own) for verdict in VERDICTS]
+        shares = " | ".join(f"{count / len(own):6.1%}" for count in counts)
+        lines.append(f"| {writer:16} | {len(own):5} | {shares} |")
+    return "\n".join(lines)
+
+
+def tell_reliability(outcomes: Sequence[Outcome]) -> str:
+    """Return how often the first candidate was right, by its probability."""
+    lines = []
+    edges = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 1.01)
+    for low, high in pairwise(edges):
+        own = [one for one in outcomes if low <= one.chance < high and not one.case.only]
+        if own:
+            said = sum(one.chance for one in own) / len(own)
+            right = sum(one.first == one.case.meant for one in own) / len(own)
+            bar = "#" * round(40 * right)
+            lines.append(f"{said:5.2f} {right:5.2f} {len(own):6} |{bar:40}|")
+    return "\n".join(lines)
+
+
 def make_embed() -> Embed:
     """Return what embeds texts; the model is loaded once."""
     place = packaged_minilm()
@@ -340,20 +395,41 @@ def make_embed() -> Embed:
 def read_cases(embed: Embed) -> list[Case]:
     """Return all cases."""
     books = [(read_book(language), f"wordings {language}") for language in list_languages()]
-    books.append((book_of_seeds(embed), "seeds"))
     cases = [case for book, writer in books for case in cases_of_book(book, writer)]
     return [*cases, *cases_of_rows(embed), *cases_of_sets(embed)]
 
 
 def main() -> int:
     """Write the weights into the package; return an exit status."""
-    cases = read_cases(make_embed())
+    parser = argparse.ArgumentParser(description="Train what tells which skill a sentence means.")
+    parser.add_argument("--report", action="store_true", help="measure on unseen skills, too")
+    options = parser.parse_args()
+    embed = make_embed()
+    cases = read_cases(embed)
+    if options.report:
+        for title, part_of in (("unseen skills", fold_of), ("unseen writers", _writer)):
+            outcomes = judge_unseen(cases, part_of)
+            sys.stdout.write(f"{title}\n{tell(outcomes)}\n{tell_reliability(outcomes)}\n")
     made = fit(cases)
-    Path(str(resources.files("bat_os.sentence") / scoring.FILE)).write_bytes(made.write())
-    for name, weight in sorted(zip(FEATURES, made.weights, strict=False), key=lambda p: p[0]):
+    Path(str(resources.files("bat_os.sentence") / scoring.FILE)).write_bytes(pack(made))
+    for name, weight in zip(FEATURES, made.weights, strict=False):
         sys.stdout.write(f"{name:12} {weight:8.3f}\n")
-    sys.stdout.write(f"{len(cases)} cases, {len(made.write())} bytes\n")
+    if options.report:
+        fresh = [*judge(made, [*cases_of_sets(embed, FRESH)])]
+        sys.stdout.write(f"fresh sets\n{tell(fresh)}\n{tell_reliability(fresh)}\n")
+    sys.stdout.write(f"{len(cases)} cases\n")
     return 0
+
+
+def _writer(case: Case) -> str:
+    return case.writer
+
+
+def pack(made: scoring.Scorer) -> bytes:
+    """Return the file; the same weights give the same bytes."""
+    stream = io.BytesIO()
+    np.savez(stream, **made.as_arrays())
+    return stream.getvalue()
 
 
 if __name__ == "__main__":

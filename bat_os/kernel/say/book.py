@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bat_os.errors import ArgumentsError
 from bat_os.image.knowledge.embedding import ShippedVectors
-from bat_os.method.shelf import parameters_of
+from bat_os.method.shelf import SHELF, parameters_of, seeds_of
 from bat_os.method.wordings import read_wordings
 from bat_os.sentence.matching import Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
 from bat_os.sentence.scoring import read_scorer
+from bat_os.sentence.wishes import word_wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 log = logging.getLogger(__name__)
 FIRST: Final = "en"
@@ -54,12 +58,30 @@ def read_book(language: str) -> Phrasebook:
 
 
 def library_wordings(language: str) -> list[Wording]:
-    """Return the wordings that the program ships."""
+    """Return the wordings that the program ships; in English also the wishes of its seeds."""
+    found = [
+        (said.target, said.selector, said.text, dict(said.slots), said.fixed)
+        for said in read_wordings(language)
+    ]
+    if language == FIRST:
+        found += _wishes()
     skills: dict[tuple[str, str], Skill] = {}
-    found = []
-    for said in read_wordings(language):
-        key = said.target, said.selector
+    wordings = []
+    for target, selector, text, slots, fixed in found:
+        key = target, selector
         if key not in skills:
-            skills[key] = Skill(*key, parameters_of(said.target)[said.selector])
-        found.append(Wording.make(skills[key], said.text, language, dict(said.slots), said.fixed))
-    return found
+            skills[key] = Skill(*key, parameters_of(target)[selector])
+        wordings.append(Wording.make(skills[key], text, language, slots, fixed))
+    return wordings
+
+
+def _wishes() -> Iterator[tuple[str, str, str, dict[str, str], Mapping[str, Any]]]:
+    """Yield what the seeds of the library were written for, as wordings."""
+    for target in SHELF:
+        for seed in seeds_of(target):
+            parameters = parameters_of(target)[seed.selector]
+            if [each.name for each in parameters] != [*seed.params]:
+                continue  # a trusted function of the same name takes its place
+            kinds = {each.name: each.kind for each in parameters}
+            for wish in seed.wishes:
+                yield target, seed.selector, word_wish(wish, [*kinds.items()]), kinds, {}
