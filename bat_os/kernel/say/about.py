@@ -43,7 +43,7 @@ async def answer(
 
 
 async def _abilities(mind: KernelContext, language: str) -> Answer:
-    examples = [f"\"{text(language, f'self.example_{name}')}\"" for name in EXAMPLES]
+    examples = [f'"{text(language, f"self.example_{name}")}"' for name in EXAMPLES]
     own = await mind.image.transact(
         lambda root: [method.selector for _, method in learned(root)], note="count what is known"
     )

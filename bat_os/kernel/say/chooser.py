@@ -92,9 +92,7 @@ async def choose(
     return Decision(said.do, text=said.text.strip())
 
 
-def ask(
-    sentence: str, found: Sequence[Candidate], last: Mapping[str, Any], system: str
-) -> Prompt:
+def ask(sentence: str, found: Sequence[Candidate], last: Mapping[str, Any], system: str) -> Prompt:
     """Return the question for the model."""
     skills = [f"{n}. {each.reading}: {each.wording}" for n, each in enumerate(found, start=1)]
     before = ""

@@ -1,8 +1,8 @@
 """Follow-ups: a short sentence and the one before it make a whole one. Pure.
 
-    "what is 17% of 340", "and of 80?"           "what is 17% of 80"
-    "convert 26.2 miles to km", "in feet"        convert(26.2, "mile", "foot")
-    "double 21", "no, I meant triple it"         "triple 21"
+"what is 17% of 340", "and of 80?"           "what is 17% of 80"
+"convert 26.2 miles to km", "in feet"        convert(26.2, "mile", "foot")
+"double 21", "no, I meant triple it"         "triple 21"
 """
 
 from __future__ import annotations
@@ -143,4 +143,6 @@ def _pronouns(language: str) -> re.Pattern[str] | None:
     """Return what stands for the last answer in a language, or None."""
     file = resources.files("bat_os.sentence") / "languages" / "pronouns.toml"
     words = tomllib.loads(file.read_text(encoding="utf-8")).get(language)
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
+    return (
+        re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
+    )

@@ -89,7 +89,9 @@ class Room:
         if conversation.answered and request.key and conversation.answered[0] == request.key:
             return conversation.answered[1]
         heard = self._hear(request, body["text"], conversation, say)
-        if (stored := await self._doors.stored(request)) is not None:  # it was done, and is not again
+        if (
+            stored := await self._doors.stored(request)
+        ) is not None:  # it was done, and is not again
             answer = self._lessons.answer(*stored, heard.language)
         else:
             answer = await self._answer(heard)
@@ -121,9 +123,7 @@ class Room:
         """Answer the sentence in other words; None if it was said in too many."""
         if not text or heard.rewrites >= MAX_REWRITES:
             return None
-        again = self._hear(
-            heard.request, text, heard.conversation, heard.say, heard.rewrites + 1
-        )
+        again = self._hear(heard.request, text, heard.conversation, heard.say, heard.rewrites + 1)
         return await self._answer(again)
 
     async def _note(self, heard: Heard, answer: Answer, body: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from bat_os.errors import DamagedError
 from bat_os.image.objects import Method
 from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.say.book import FIRST, read_book, read_vectors
+from bat_os.kernel.say.wordings import confirmed
 from bat_os.method.shelf import Parameter
 from bat_os.method.text import find_forwarded, is_pure
 from bat_os.sentence import scoring
@@ -84,6 +85,8 @@ async def find_candidates(
     texts = [as_embedded(wording.masked) for wording in learned]
     rows = await mind.catalog.embed(texts)
     matches = await asyncio.to_thread(_match, sentence, vector, seeing, learned, rows)
+    if (own := await confirmed(mind)) is not None:
+        matches += own.find(own.ask(sentence, vector))
     ranked = scoring.read_scorer().rank(matches)
     return await mind.image.transact(
         lambda root: _check(root, ranked), note="look at the skills found"

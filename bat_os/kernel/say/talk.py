@@ -14,8 +14,9 @@ from bat_os.errors import ArgumentsError, BatError
 from bat_os.kernel.say import about, followups, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.lessons import read_example
-from bat_os.kernel.say.skills import add_wording, find_candidates
+from bat_os.kernel.say.skills import find_candidates
 from bat_os.kernel.say.undo import undo
+from bat_os.kernel.say.wordings import add_wording
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
@@ -32,8 +33,20 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
-    "greeting thanks bye exit how_are_you name insult praise joke cancelled nothing_open "
-    "wrong_nothing".split()
+    [
+        "greeting",
+        "thanks",
+        "bye",
+        "exit",
+        "how_are_you",
+        "name",
+        "insult",
+        "praise",
+        "joke",
+        "cancelled",
+        "nothing_open",
+        "wrong_nothing",
+    ]
 )
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
@@ -215,9 +228,7 @@ class Talk:
         if answer := await self._other_skill(heard, last, value):
             return answer
         wish = translate(last["text"])
-        brief = Brief(
-            wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text
-        )
+        brief = Brief(wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text)
         meant = {"brief": brief.to_plain()}
         return await self._lessons.correct(heard.request, meant, value, heard.language, heard.say)
 

@@ -3,7 +3,6 @@
 import pytest
 
 from bat_os.image.objects import find
-from tests.kernel.minds import script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
