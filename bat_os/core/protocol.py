@@ -85,7 +85,7 @@ class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
 
 
 class Request(Record, frozen=True):
-    """One message to the kernel. Not what a peer sent, which cannot set ``caller``, ``plain``, ``size``."""
+    """One message to the kernel. Not what a peer sent: ``caller``, ``plain`` and ``size`` are not."""
 
     type: str  # the verb
     id: str = ""  # the sender's id for it; replies carry it as ``re``
