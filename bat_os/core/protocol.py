@@ -85,7 +85,7 @@ class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
 
 
 class Request(Record, frozen=True):
-    """One message to the kernel. Not what a peer sent: ``caller``, ``plain`` and ``size`` are not."""
+    """One message to the kernel; ``caller``, ``plain`` and ``size`` are not the peer's to set."""
 
     type: str  # the verb
     id: str = ""  # the sender's id for it; replies carry it as ``re``

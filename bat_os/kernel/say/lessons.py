@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
@@ -22,6 +21,7 @@ from bat_os.sentence.translate import translate
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext, Say
 

@@ -66,17 +66,9 @@ class Talk:
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
-        question, last = heard.conversation.question, heard.conversation.last
-        name = _name(heard, "talk")
-        if question:
-            if (number := _chosen(heard)) and number <= len(question["choices"]):
-                return await self._choose(heard, question, number - 1)
-            if name == "yes":
-                return await self._agree(heard, question)
-            if name in ("no", "cancel"):
-                return self._said(heard, "talk.cancelled")
-            if question["needs"] == "example" and "brief" in question:
-                return await self._take_example(heard, question)
+        last, name = heard.conversation.last, _name(heard, "talk")
+        if heard.conversation.question and (answer := await self._settle_question(heard, name)):
+            return answer
         if last.get("guess") and last["kind"] == "guess":
             if name == "yes":
                 return await self._lessons.approve(heard.request, last, heard.language)
@@ -84,28 +76,45 @@ class Talk:
                 return await self._refuse(heard, last)
         return None
 
+    async def _settle_question(self, heard: Heard, name: str) -> Answer | None:
+        question = heard.conversation.question
+        if (number := _chosen(heard)) and number <= len(question["choices"]):
+            return await self._choose(heard, question, number - 1)
+        if name == "yes":
+            return await self._agree(heard, question)
+        if name in ("no", "cancel"):
+            return self._said(heard, "talk.cancelled")
+        if question["needs"] == "example" and "brief" in question:
+            return await self._take_example(heard, question)
+        return None
+
     async def follow_up(self, heard: Heard) -> Answer | None:
         """Answer what refers to the last answer; None if it does not, or if there is none."""
-        last = heard.conversation.last
-        if not last or heard.form is None:
+        last, form = heard.conversation.last, heard.form
+        answer_by = FOLLOW_UPS.get(form.name) if form is not None else None
+        if not last or form is None or answer_by is None:
             return None
-        name, values = heard.form.name, heard.form.values
-        if name == "talk.again":
-            said = followups.say_again(last, str(values["text"]), heard.now)
-            return await self._again(heard, said)
-        if name == "talk.in_unit":
-            return await self._in_unit(heard, last, str(values["unit"]))
-        if name == "talk.meant":
-            return await self._again(heard, self._meant(heard, last, str(values["text"])))
-        if name == "talk.correct":
-            return await self._correct(heard, last, str(values["value"]))
-        if name in ("talk.wrong", "talk.no") and last["kind"] in ("computed", "guess"):
-            return await self._refuse(heard, last)
-        if name == "self_obj.undo":
-            return await undo(self._mind, last, heard.language)
-        if name == "self_obj.why":
-            return await about.explain_last(self._mind, last, heard.language)
-        return None
+        return await answer_by(self, heard, last, form.values)
+
+    async def _anew(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._again(heard, followups.say_again(last, str(values["text"]), heard.now))
+
+    async def _undo(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        return await undo(self._mind, last, heard.language)
+
+    async def _why(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        return await about.explain_last(self._mind, last, heard.language)
+
+    async def _deny(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._refuse(heard, last) if last["kind"] in ("computed", "guess") else None
 
     async def refer(self, heard: Heard) -> Answer | None:
         """Answer a sentence that says "it" for the last value."""
@@ -191,7 +200,10 @@ class Talk:
             heard.request, question, value, heard.language, heard.say
         )
 
-    async def _in_unit(self, heard: Heard, last: Mapping[str, Any], unit: str) -> Answer | None:
+    async def _in_unit(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        unit = str(said["unit"])
         values = read_sentence(f"1 {unit}", heard.now, heard.language).values
         named = next((str(v.value) for v in values if v.kind == "unit"), unit)
         args = followups.convert_to(last, named, heard.now)
@@ -203,6 +215,11 @@ class Talk:
         answer.memory["said"] = last["text"]  # type: ignore[index]  # its own map
         return answer
 
+    async def _as_meant(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._again(heard, self._meant(heard, last, str(values["text"])))
+
     def _meant(self, heard: Heard, last: Mapping[str, Any], words: str) -> str:
         """Return the sentence that "no, I meant WORDS" stands for."""
         sentence = read_sentence(words, heard.now, heard.language)
@@ -213,8 +230,11 @@ class Talk:
         said = followups.say_with(subject, words, heard.language)
         return said or (words if sentence.values else followups.say_again(last, words, heard.now))
 
-    async def _correct(self, heard: Heard, last: Mapping[str, Any], said: str) -> Answer | None:
+    async def _correct(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
         """Answer "no, VALUE": another skill that gives it, else a lesson with that example."""
+        said = str(values["value"])
         if "brief" not in last:
             return None
         try:
@@ -267,6 +287,18 @@ class Talk:
 
     def _said(self, heard: Heard, key: str) -> Answer:
         return Answer("said", text(heard.language, key), language=heard.language)
+
+
+FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
+    "talk.again": Talk._anew,
+    "talk.in_unit": Talk._in_unit,
+    "talk.meant": Talk._as_meant,
+    "talk.correct": Talk._correct,
+    "talk.wrong": Talk._deny,
+    "talk.no": Talk._deny,
+    "self_obj.undo": Talk._undo,
+    "self_obj.why": Talk._why,
+}
 
 
 def _name(heard: Heard, room: str) -> str:

@@ -1,4 +1,4 @@
-"""The end of the road: no skill fits. A mission if a function could answer it, else what is missing.
+"""No skill fits: a mission if a function could answer it, else what is missing.
 
 A mission takes its time and ends in a guess, so it begins only for a wish that a function of the
 values in the sentence could answer. For anything else a person hears at once what is missing,
