@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bat_os.sentence.reading import Sentence
 
-# What stands for another kind of value if the sentence before has none of its own.
+# Which values of the sentence before may be replaced if it has none of the same kind.
 _ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
     "number": ("number", "percent", "money", "expression"),
     "percent": ("percent", "number"),
@@ -140,7 +140,7 @@ def _word_before(text: str, start: int) -> str:
 
 @cache
 def _pronouns(language: str) -> re.Pattern[str] | None:
-    """Return what stands for the last answer in a language, or None."""
+    """Return the pronouns of a language as a pattern, or None."""
     file = resources.files("bat_os.sentence") / "languages" / "pronouns.toml"
     words = tomllib.loads(file.read_text(encoding="utf-8")).get(language)
     return (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, checked
@@ -26,12 +26,13 @@ from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
+from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Doors, Lessons
+from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
-from bat_os.kernel.say.talk import Talk
 from bat_os.kernel.say.unable import lacking, unable
 from bat_os.sentence.forms import Form, read_form
-from bat_os.sentence.reading import Sentence, read_sentence
+from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET
 
@@ -50,26 +51,6 @@ MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 DOES_NOT_FIT: Final = (
     ArgumentsError, CellError, NotFoundError, NotUnderstoodError, ProtocolError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One sentence on its way to an answer."""
-
-    request: Request
-    sentence: Sentence
-    form: Form | None
-    conversation: Conversation
-    now: dt.datetime
-    say: Say  # sends who asked an event
-    rewrites: int = 0  # how often it was said in other words
-    # skills that may be meant, the best first, once they were looked for
-    found: list[Candidate] = field(default_factory=list)
-
-    @property
-    def language(self) -> str:
-        """Language of the answer."""
-        return self.sentence.language
 
 
 class Room:
@@ -222,7 +203,7 @@ class Room:
     async def _reproduces(self, heard: Heard, found: Candidate, examples: Sequence[Any]) -> bool:
         for example in examples:
             brief = Brief(
-                found.target, found.selector, tuple(example["args"]), dict(example["kwargs"])
+                found.target, found.selector, tuple(example["args"]), example.get("kwargs", {})
             )
             try:
                 body = await self._doors.act(heard.request, brief)

@@ -2,7 +2,7 @@
 
 A mission takes its time and ends in a guess, so it begins only for a wish that a function of the
 values in the sentence could answer. For anything else a person hears at once what is missing,
-what comes near, and how to teach it.
+the nearest skills, and how to teach it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Lessons
-    from bat_os.kernel.say.room import Heard
 
 NEAREST: Final = 3
 SURE: Final = 0.5  # probability from which the kind of a request decides

@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 
 from bat_os.core.brief import Brief
+from bat_os.kernel.say.about import undo
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.recall import recall_facts
-from bat_os.kernel.say.undo import undo
 from bat_os.kernel.turn import take_turn
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence

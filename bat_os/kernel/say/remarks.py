@@ -15,7 +15,6 @@ from bat_os.kernel.say import about, followups, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.skills import find_candidates
-from bat_os.kernel.say.undo import undo
 from bat_os.kernel.say.wordings import add_wording
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Doors, Lessons
-    from bat_os.kernel.say.room import Heard
 
     Again = Callable[[Heard, str], Awaitable[Answer | None]]
 
@@ -104,7 +103,7 @@ class Talk:
     async def _undo(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
-        return await undo(self._mind, last, heard.language)
+        return await about.undo(self._mind, last, heard.language)
 
     async def _why(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -221,7 +220,7 @@ class Talk:
         return await self._again(heard, self._meant(heard, last, str(values["text"])))
 
     def _meant(self, heard: Heard, last: Mapping[str, Any], words: str) -> str:
-        """Return the sentence that "no, I meant WORDS" stands for."""
+        """Return what "no, I meant WORDS" says in full."""
         sentence = read_sentence(words, heard.now, heard.language)
         bare = re.sub(r"\{\w+\}", "", sentence.masked).strip()
         if sentence.values and not re.search(r"\w{2}", bare):

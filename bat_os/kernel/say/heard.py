@@ -1,0 +1,36 @@
+"""A sentence on its way to an answer, with what each step may need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import Say
+    from bat_os.kernel.say.conversation import Conversation
+    from bat_os.kernel.say.skills import Candidate
+    from bat_os.sentence.forms import Form
+    from bat_os.sentence.reading import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One sentence on its way to an answer."""
+
+    request: Request
+    sentence: Sentence
+    form: Form | None
+    conversation: Conversation
+    now: dt.datetime
+    say: Say  # sends who asked an event
+    rewrites: int = 0  # how often it was said in other words
+    # skills that may be meant, the best first, once they were looked for
+    found: list[Candidate] = field(default_factory=list)
+
+    @property
+    def language(self) -> str:
+        """Language of the answer."""
+        return self.sentence.language
