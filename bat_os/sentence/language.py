@@ -27,10 +27,11 @@ DEFAULT: Final = "en"  # where nothing decides
 _WORD: Final = re.compile(r"\b[^\W\d_]+\b")
 _SPECIAL: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "\u2019": "'", "ø": "o"})
 _PHRASE: Final = re.compile(
-    r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_]|\Z)|'s\b|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*|\{\w+\}|\S"
+    r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_]|\Z)|'s\b|[^\W\d_]+(?:[0-9]+|(?:'(?!s\b)[^\W\d_]+)*)|\{\w+\}|\S"
 )
 _PLACE: Final = re.compile(r"\{\w+\}")
 _HYPHEN: Final = re.compile(r"(?<=\w)-(?=\w)")
+_HINT: Final = 1.5  # what a hint weighs; a word that no other language has weighs 2
 _HYPHENS: Final = ("-", "\u2010", "\u2011")
 
 
@@ -188,7 +189,7 @@ def find_language(text: str, hint: str = "") -> str:
     words = [fold(word) for word in _WORD.findall(low)]
     first = hint if hint in languages() else DEFAULT
     scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first
-    scores[first] += bool(hint)
+    scores[first] += _HINT if hint else 0
     for word in words:
         known = [code for code in scores if word in speak(code).vocabulary]
         for code in known:
@@ -231,7 +232,10 @@ def split(text: str, digits: re.Pattern[str], spans: Iterable[tuple[int, int]] =
 
 _PART: Final = re.compile(
     r"(?P<word>(?:[ldjmtsn]|qu|jusqu)['\u2019](?=[^\W\d_])|['\u2019]s\b"
-    r"|(?:[^\W\d_][\u0300-\u036f]*)+(?:['\u2019](?!s\b)[^\W\d_]+)*)|(?P<mark>\S)",
+    # With the digits behind its letters (sha256), but not those of 15h30 or 4x4.
+    r"|(?<![0-9])(?:[^\W\d_][\u0300-\u036f]*)+[0-9]+"
+    r"|(?:[^\W\d_][\u0300-\u036f]*)+(?:['\u2019](?!s\b)[^\W\d_]+)*)"
+    r"|(?P<mark>\S)",
     re.IGNORECASE,
 )
 
@@ -250,6 +254,8 @@ def _split_plain(text: str, at: int, stop: int, digits: re.Pattern[str], words: 
             kind = str(found.lastgroup) if found else "mark"
         end = found.end() if found else at + 1
         tight = bool(words) and at == behind and at > 0
+        if kind == "digits" and tight and _hyphenated(words) and words[-2].kind == "word":
+            kind = "word"  # covid-19
         hyphen = kind == "word" and tight and _hyphenated(words)
         if hyphen:
             words.pop()

@@ -155,8 +155,20 @@ def read_quantity(page: Page, at: int) -> Found | None:
         value, end = value + Fraction(1, 2), half
     while (more := _smaller(page, end, name)) is not None:
         value, name, end = value * more[0] + more[1], more[2], more[3]
+    if number.single and _is_another_thing(page, end):
+        return None
     first = page.value("number", plain(value), at, number.end)
     return [first, page.value("unit", name, number.end, end)], end
+
+
+def _is_another_thing(page: Page, end: int) -> bool:
+    """Return whether a word behind makes something else of it: a bar chart, a cup holder."""
+    behind = page.words[end] if end < len(page.words) else None
+    return (
+        behind is not None
+        and behind.kind == "word"
+        and (behind.low not in page.language.vocabulary)
+    )
 
 
 def _unit_of_part(page: Page, number: Number) -> tuple[str, int] | None:

@@ -117,22 +117,21 @@ def _with_dates(text: str, fixed: list[Value], language: Any, now: dt.datetime) 
 
 def _read_plain(page: Page, at: int) -> tuple[list[Value], int] | None:
     number = page.number(at)
-    if number is None or (number.single and not _counts(page, number.end)):
+    if number is None or (number.single and not _counts(page, at, number.end)):
         return None
     return [page.value("number", number.plain, at, number.end)], number.end
 
 
-def _counts(page: Page, end: int) -> bool:
+def _counts(page: Page, at: int, end: int) -> bool:
     """Return whether "one" is a number: another one follows, as in "one to ten"."""
-    behind = [word.low for word in page.words[end : end + 1]]
+    language = page.language
+    if page.words[at].low not in language.phrases("numbers", "words") or end >= len(page.words):
+        return False
+    joined = page.words[end].low
     return (
-        bool(behind)
-        and (
-            behind[0] in page.language.phrases("measures", "to")
-            or behind[0] in page.language.phrases("lists", "joiners")
-        )
-        and page.number(end + 1) is not None
-    )
+        joined in language.phrases("measures", "to")
+        or joined in language.phrases("lists", "joiners")
+    ) and page.number(end + 1) is not None
 
 
 def _read_name(page: Page, at: int) -> tuple[list[Value], int] | None:
