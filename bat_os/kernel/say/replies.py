@@ -128,7 +128,10 @@ def ask_which(found: Sequence[Candidate], language: str) -> Answer:
         for each in found[:MAX_CHOICES]
     ]
     noted = {"options": [brief.to_plain() for brief in options], "remember": True}
+    said = text(language, "asked.skill")
+    if len(options) == 1:
+        said = text(language, "asked.skill_one", choice=reading_of(options[0]))
     return Answer(
-        "asked", text(language, "asked.skill"), needs="clarification",
+        "asked", said, needs="clarification",
         choices=tuple(map(reading_of, options)), language=language, memory=noted,
     )  # fmt: skip

@@ -132,10 +132,11 @@ class Room:
         await self._conversations.keep(heard.request.caller, talked)
 
     async def _answer(self, heard: Heard) -> Answer:
-        for step in (
+        steps = (
             self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
-            self._act_in_doubt, self._talk.refer,
-        ):  # fmt: skip
+            self._act_in_doubt, self._talk.refer, self._ask_which,
+        )  # fmt: skip
+        for step in steps:
             if (answer := await step(heard)) is not None:
                 return answer
         return await unable(self._mind, heard, self._lessons)
@@ -214,7 +215,7 @@ class Room:
         return True
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
-        """Answer by a skill that was found, or ask which one is meant."""
+        """Answer by a skill that was found, if it is sure enough or an able model chooses it."""
         if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
             return None
         found = await find_candidates(self._mind, heard.sentence)
@@ -225,7 +226,12 @@ class Room:
             return await self._first_that_fits(heard, heard.found)
         if is_able(self._mind):
             return await self._as_chosen(heard)
-        return replies.ask_which(heard.found, heard.language) if verdict == "ask" else None
+        return None
+
+    async def _ask_which(self, heard: Heard) -> Answer | None:
+        """Ask which of the skills that were found is meant, if one of them may be."""
+        likely = decide(heard.found) == "ask"
+        return replies.ask_which(heard.found, heard.language) if likely else None
 
     async def _first_that_fits(self, heard: Heard, found: Sequence[Candidate]) -> Answer | None:
         """Answer by the best skill, or by one close to it if its values do not fit."""
