@@ -101,6 +101,7 @@ _OBJECTS: Final = (
         Field("text", "text", "what is wanted, in words", required=True, most=MAX_SAID),
         Field("call", "text", "read the sentence as this message: `selector(5)`", most=MAX_TEXT),
         _FRESH,
+        Field("tokens", "flag", "send text while models write it"),
         Field("once", "flag", "the conversation ends with this answer, and nothing of it is kept"),
         replace(_KEY, help="asked again with it, nothing is done twice")),
         reply="kind:computed|recalled|acted|said|guess|asked|unable text value:any reading "

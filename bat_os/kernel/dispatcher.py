@@ -143,7 +143,8 @@ class Dispatcher:
     async def _learn(self, request: Request, brief: Brief, tell: Say) -> Mapping[str, Any]:
         """Return the last reply of a mission."""
         record = await self._intake.accept(brief, request.session, request.key)
-        with self.scheduler.text_feed.listen(record.id, None):
+        hear = tell if request.body.get("tokens") else None
+        with self.scheduler.text_feed.listen(record.id, hear):
             return record.answer or await self.scheduler.result(record.id, tell)
 
     async def _stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:
