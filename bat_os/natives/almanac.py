@@ -4,13 +4,14 @@
     nth_weekday(3, "thursday", "november", 2026)     2026-11-19
     next_holiday("Germany", now=...)                 2026-12-25: Christmas Day
 
-A month is its number or its name, and without a year it is of this year, or of the next to come.
+A month is its number, its name or a date in it; without a year it is of this year.
 """
 
 from __future__ import annotations
 
 import calendar
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
@@ -19,6 +20,7 @@ from bat_os.natives.calendar import read_date, year_of
 if TYPE_CHECKING:
     from bat_os.natives.calendar import Date
 
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth")
 _SIGNS: Final = (
     (120, "Capricorn"), (219, "Aquarius"), (321, "Pisces"), (420, "Aries"), (521, "Taurus"),
@@ -65,23 +67,22 @@ def days_left_in_year(*, now: dt.datetime) -> int:
 
 def days_in_month(month: int | str, year: int | None = None, *, now: dt.datetime) -> int:
     """Return how many days a month has; of this year if none is given."""
-    return calendar.monthrange(now.year if year is None else year_of(year), _month(month))[1]
+    number, wanted = _month_of(month, year, now)
+    return calendar.monthrange(wanted, number)[1]
 
 
 def last_day_of_month(month: int | str, year: int | None = None, *, now: dt.datetime) -> dt.date:
     """Return the last day of a month; of this year if none is given."""
-    wanted = now.year if year is None else year_of(year)
-    return dt.date(wanted, _month(month), days_in_month(month, wanted, now=now))
+    number, wanted = _month_of(month, year, now)
+    return dt.date(wanted, number, calendar.monthrange(wanted, number)[1])
 
 
 def month_calendar(
     month: int | str | None = None, year: int | None = None, *, now: dt.datetime
 ) -> str:
     """Return the calendar of a month as text; of this month if none is given."""
-    wanted = now.year if year is None else year_of(year)
-    return calendar.TextCalendar().formatmonth(
-        wanted, now.month if month is None else _month(month)
-    )
+    number, wanted = _month_of(now.month if month is None else month, year, now)
+    return calendar.TextCalendar().formatmonth(wanted, number)
 
 
 def nth_weekday(
@@ -183,6 +184,14 @@ def _weekday(text: Any, now: dt.datetime) -> int:
     if len(name) >= 3 and found:
         return found[0]
     return read_date(text, now).weekday()
+
+
+def _month_of(month: Any, year: Any, now: dt.datetime) -> tuple[int, int]:
+    """Return a month and its year; a date stands for the month that it is in."""
+    if type(month) is str and _DATE.fullmatch(month.strip()):
+        day = read_date(month.strip(), now)
+        return day.month, day.year if year is None else year_of(year)
+    return _month(month), now.year if year is None else year_of(year)
 
 
 def _month(month: Any) -> int:

@@ -139,6 +139,36 @@ def _read_calendar(page: Page, at: int) -> tuple[dt.date, int] | None:
     return _month_alone(page, start, *month)
 
 
+def _read_nth_weekday(page: Page, at: int) -> tuple[dt.date, int] | None:
+    """Return ``third thursday of november``, ``last friday in may 2027``."""
+    which = page.language.phrases("dates", "last").match(page.words, at)
+    start = which[1] if which else at
+    day = None if which else _day(page, at)
+    if day:
+        start = day[1]
+    weekday = page.language.phrases("weekdays").match(page.words, start) if start > at else None
+    month = _month(page, _skip(page, weekday[1])) if weekday else None
+    if weekday is None or month is None:
+        return None
+    year = _year_at(page, _skip(page, month[1]))
+    years = [year[0]] if year else [page.now.year + step for step in (-1, 0, 1)]
+    number = day[0] if day else 0
+    days = [_nth_weekday(number, weekday[0], month[0], each) for each in years]
+    today = page.now.date()
+    if not year:
+        days = [each for each in days if each and (each <= today if page.past else each >= today)]
+    found = days[-1 if page.past else 0] if days else None
+    return (found, year[1] if year else month[1]) if found else None
+
+
+def _nth_weekday(number: int, weekday: int, month: int, year: int) -> dt.date | None:
+    """Return the date of such a weekday in a month; the last one if the number is 0."""
+    first = dt.date(year, month, 1)
+    day = 1 + (weekday - first.isoweekday()) % 7
+    days = [each for each in range(day, 32, 7) if _date(year, month, each)]
+    return _date(year, month, days[number - 1]) if number <= len(days) else None
+
+
 def _month_alone(page: Page, at: int, month: int, end: int) -> tuple[dt.date, int] | None:
     year = _year_at(page, _skip(page, end))
     if year:
@@ -291,6 +321,7 @@ def _date(year: int, month: int, day: int) -> dt.date | None:
 _READERS: Final[tuple[Callable[[Page, int], tuple[dt.date, int] | None], ...]] = (
     _read_relative,
     _read_weekday,
+    _read_nth_weekday,
     _read_calendar,
     _read_holiday,
     _read_year,

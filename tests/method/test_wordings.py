@@ -48,15 +48,17 @@ def test_kinds_come_from_examples_annotations_and_the_english_file():
     assert [each.required for each in parameters_of("calculator_obj")["root"]] == [True, False]
 
 
-# Seeds that do what a trusted function does better: they are examples for writers, and nobody is
-# sent to them by a sentence.
+# What another method does better, so that no sentence is sent to it: "the third Thursday of
+# November" and "Easter 2027" are dates by the time that a method is looked for.
 DOUBLES = {
     "calendar_obj.add_days": "calendar_obj.shift",
     "calendar_obj.add_minutes": "calendar_obj.time_after",
     "calendar_obj.add_months": "calendar_obj.shift",
     "calendar_obj.age_in_years": "calendar_obj.age",
     "calendar_obj.between_zones": "calendar_obj.convert_time",
-    "calendar_obj.easter_sunday": "calendar_obj.holiday",
+    "calendar_obj.easter_sunday": "calendar_obj.date_of",
+    "calendar_obj.holiday": "calendar_obj.date_of",
+    "calendar_obj.nth_weekday": "calendar_obj.date_of",
     "calendar_obj.weekday_of": "calendar_obj.weekday",
     "calendar_obj.working_days": "calendar_obj.workdays_between",
     "number_obj.add_numbers": "calculator_obj.add",
@@ -74,6 +76,7 @@ DOUBLES = {
     f"units_obj.{name}": "units_obj.convert"
     for name in (
         "celsius_to_kelvin", "convert_length", "days_to_seconds", "degrees_to_radians",
+        "feet_to_centimeters",
         "hours_to_minutes", "inches_to_centimeters", "kilograms_to_pounds", "kilometers_to_miles",
         "liters_to_gallons", "meters_to_feet", "miles_to_kilometers", "ounces_to_grams",
         "pounds_to_kilograms", "radians_to_degrees", "to_meters_per_second",

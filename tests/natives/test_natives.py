@@ -207,6 +207,8 @@ def test_what_is_no_date_or_could_be_two_is_refused(text):
         (lambda: almanac.next_leap_year(2096, now=NOW), 2104),
         (lambda: almanac.days_in_month("feb", 2028, now=NOW), 29),
         (lambda: almanac.days_in_month(2, now=NOW), 28),
+        (lambda: almanac.days_in_month("2028-02-01", now=NOW), 29),
+        (lambda: almanac.last_day_of_month("2028-02-01", now=NOW), dt.date(2028, 2, 29)),
         (lambda: almanac.last_day_of_month("June", now=NOW), dt.date(2026, 6, 30)),
         (lambda: almanac.month_calendar(now=NOW).split()[:2], ["November", "2026"]),
         (lambda: almanac.nth_weekday(3, "Thursday", "November", 2026, now=NOW),
