@@ -187,7 +187,7 @@ def _weekday(text: Any, now: dt.datetime) -> int:
 
 
 def _month_of(month: Any, year: Any, now: dt.datetime) -> tuple[int, int]:
-    """Return a month and its year; a date stands for the month that it is in."""
+    """Return a month and its year; a date is read as the month that it is in."""
     if type(month) is str and _DATE.fullmatch(month.strip()):
         day = read_date(month.strip(), now)
         return day.month, day.year if year is None else year_of(year)

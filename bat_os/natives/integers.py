@@ -25,6 +25,30 @@ _ROMAN: Final = (
     (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"),
     (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
 )  # fmt: skip
+_ONES: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SCALES: Final = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
 _PREFIX: Final = re.compile(r"0[bxo]", re.IGNORECASE)
 
 
@@ -100,6 +124,34 @@ def read_roman(text: str) -> int:
     if left or not number or write_roman(number) != letters:
         raise ArgumentsError(f"{str(text)[:40]!r} is not a Roman numeral")
     return number
+
+
+def number_in_words(number: int) -> str:
+    """Return a whole number in English words.
+
+    >>> number_in_words(42), number_in_words(1250), number_in_words(-7)
+    ('forty-two', 'one thousand two hundred and fifty', 'minus seven')
+    """
+    number = _whole(number, "number")
+    if abs(number) >= 10**15:
+        raise ArgumentsError("the number has too many digits")
+    return f"minus {_in_words(-number)}" if number < 0 else _in_words(number)
+
+
+def _in_words(number: int) -> str:
+    said = []
+    for size, name in _SCALES:
+        if number >= size:
+            said.append(f"{_in_words(number // size)} {name}")
+            number %= size
+    if number >= 100:
+        said.append(f"{_ONES[number // 100]} hundred")
+        number %= 100
+    if number or not said:
+        tens = _ONES[number] if number < 20 else _TENS[number // 10 - 2]
+        tens += f"-{_ONES[number % 10]}" if number >= 20 and number % 10 else ""
+        said.append(f"and {tens}" if said else tens)
+    return " ".join(said)
 
 
 def write_base(number: int, base: int) -> str:

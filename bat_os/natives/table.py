@@ -85,7 +85,7 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
             {
                 "integers": (
                     "check_prime", "factorial", "write_roman", "read_roman", "write_base",
-                    "read_base",
+                    "read_base", "number_in_words",
                 ),
             },
         ),

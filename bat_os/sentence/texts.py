@@ -24,6 +24,7 @@ LANGUAGES: Final = Path(__file__).with_name("languages")
 _FALLBACK: Final = "en"
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _EXACT: Final = 15  # digits that a float holds
+_SHOWN: Final = 10  # of a fraction, unless its whole part has more
 
 
 def text(language: str, key: str, **values: Any) -> str:
@@ -73,7 +74,7 @@ def _say_number(form: Mapping[str, str], value: float) -> str:
     if isinstance(value, int):
         said = f"{value:,}" if grouped and value.bit_length() < 1_000 else str(value)
     else:
-        whole, _, part = f"{value:.{_EXACT}g}".partition(".")
+        whole, _, part = f"{value:.{_SHOWN if abs(value) < 10**8 else _EXACT}g}".partition(".")
         said = f"{int(whole):,}" if grouped else whole
         said += f".{part}" if part else ""
     marks = str.maketrans({",": form["group"], ".": form["decimal"]})

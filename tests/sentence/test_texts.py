@@ -74,3 +74,12 @@ def test_an_unknown_key_is_an_error():
 )
 def test_values_are_written_as_a_person_writes_them(value, said):
     assert say_value("en", value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1 / 3, "0.3333333333"), (0.1 + 0.2, "0.3"), (1e7 / 3, "3,333,333.333"), (57.8, "57.8"),
+     (123456789.25, "123,456,789.25"), (2.0, "2")],
+)  # fmt: skip
+def test_a_fraction_has_ten_digits(value, said):
+    assert say_value("en", value) == said
