@@ -85,15 +85,18 @@ def _rest_of(text: str) -> str:
 
 
 def _place_of(text: str, values: Sequence[Value]) -> str:
-    for found in _pattern("at").finditer(text):
-        inside = (found.start(1), found.end(1))
-        taken = any(
-            value.kind in ("date", "time", "number") and inside[0] <= value.start < inside[1]
-            for value in values
-        )
-        words = found[1].split()
-        if not taken and len(words) <= _PLACE_WORDS:
+    """Return the first place in a text, without a date or time behind it, or ""."""
+    starts = [value.start for value in values if value.kind in ("date", "time", "number")]
+    at, found = 0, _pattern("at").search(text)
+    while found is not None:
+        at, end = found.span(1)
+        end = min((start for start in starts if at <= start < end), default=end)
+        words = text[at:end].split()
+        if words and _pattern("at").match(f"{words[-1]} ..."):
+            words.pop()
+        if 0 < len(words) <= _PLACE_WORDS:
             return " ".join(words)
+        found = _pattern("at").search(text, at)
     return ""
 
 
@@ -168,16 +171,23 @@ def shorten(question: str, text: str, values: Sequence[Value]) -> str:
     """Return the part of a fact that answers a question, where a simple rule finds it; else "".
 
     A question for a time gets the one date, one for a number the one number. If the question
-    asks for the subject of the fact, it gets what is said of that. Never anything that is not in
-    the text.
+    asks for the subject of the fact, it gets what is said of that, unless it asks for a place or
+    a person and that names none. Never anything that is not in the text.
     """
     if _pattern("when").search(question):
         return _only(text, values, ("date", "time"))
     if _pattern("many").search(question):
         return _only(text, values, ("number", "money", "percent"))
-    if _rest_of(text) and set(words_of(question)) <= set(words_of(subject_of(text))):
-        return _rest_of(text)
-    return ""
+    asked, subject, rest = words_of(question), words_of(subject_of(text)), _rest_of(text)
+    if not rest or not set(asked) <= set(subject) or 2 * len(asked) <= len(subject):
+        return ""
+    is_dated = any(value.kind in ("date", "time") for value in values)
+    fits = {
+        "where": not is_dated and _pattern("at").match(rest),
+        "who": not is_dated and any(word[:1].isupper() for word in rest.split()),
+    }
+    asked_for = [name for name in fits if _pattern(name).search(question)]
+    return rest if all(fits[name] for name in asked_for) else ""
 
 
 def _only(text: str, values: Sequence[Value], kinds: tuple[str, ...]) -> str:
@@ -209,7 +219,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     words = data.split() if isinstance(data, str) else data
     any_word = "|".join(map(re.escape, words))
     shapes = {
-        "is": rf"\s(?:{any_word}|=)(?:\s+now)?\s",
+        "is": rf"\s(?:{any_word}|=)(?:\s+now)?(?:\s+(?:called|named))?\s",
         "at": rf"(?<!\w)(?:{any_word})\s+([^,.;:!?]{{2,60}})",
     }
     return re.compile(shapes.get(name, rf"(?<!\w)(?:{any_word})(?!\w)"), re.IGNORECASE)

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from bat_os.documents.chunking import split_sentences
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
-from bat_os.image.facts import Fact, describe, is_same, replaces, says_now, shorten, words_of
+from bat_os.image.facts import (
+    Fact,
+    describe,
+    is_same,
+    replaces,
+    says_now,
+    shorten,
+    subject_of,
+    words_of,
+)
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -37,9 +46,9 @@ SIMILAR: Final = 0.85  # cosine from which a new fact may be said instead of an 
 SAME_SUBJECT: Final = 0.6  # the same for one that says "now"
 # Of documents: how many passages and sentences are looked at, and the bars, measured on the
 # questions of tests/cases/questions.jsonl.
-PASSAGES: Final = 5
+PASSAGES: Final = 6
 SENTENCES: Final = 40
-PASSAGE: Final = 0.3
+PASSAGE: Final = 0.15
 ANSWERS: Final = 0.75
 FORGET: Final = 0.75  # score from which a text names the fact to forget
 SHOWN: Final = 5
@@ -78,17 +87,18 @@ async def remember(
     return await mind.image.transact(work, note="remember a fact")
 
 
-def _keep(root: Root, fact: Fact, vector: Vector) -> Remembered:
+def _keep(root: Root, fact: Fact, vector: Vector, bar: float = SIMILAR) -> Remembered:
     near = memory.rank_facts(root, fact.text, vector)
     same = next((one.fact for one in near if is_same(one.fact.text, fact.text)), None)
     if same is not None:
         return Remembered(same, is_new=False)
-    rivals = tuple(one.fact for one in near if _is_rival(fact.text, one))
+    rivals = tuple(one.fact for one in near if _is_rival(fact.text, one, bar))
     return Remembered(memory.keep(root, fact, vector), is_new=True, rivals=rivals)
 
 
-def _is_rival(text: str, one: Recalled) -> bool:
-    bar = SAME_SUBJECT if says_now(text) else SIMILAR
+def _is_rival(text: str, one: Recalled, bar: float) -> bool:
+    if says_now(text) or len(words_of(subject_of(text))) > 1:  # "my wifi password", not "Anna"
+        bar = SAME_SUBJECT
     return one.cosine >= bar and replaces(text, one.fact.text)
 
 
@@ -103,7 +113,7 @@ async def change(
     fact, vector = await _prepare(mind, text, now, source, "")
 
     def work(root: Root) -> tuple[Remembered, Fact | None]:
-        kept = _keep(root, fact, vector)
+        kept = _keep(root, fact, vector, SAME_SUBJECT)
         old = memory.fact_of(root, instead) if instead else next(iter(kept.rivals), None)
         if old is None or old.id == kept.fact.id or not memory.is_live(old):
             return kept, None
@@ -228,7 +238,7 @@ async def recall_documents(mind: Mind, question: str, *, bar: float = ANSWERS) -
     best: Found | None = None
     for (text, hit), cosine in zip(told, (rows[1:] @ rows[0]).tolist(), strict=True):
         shared = wanted & set(words_of(f"{hit.title} {text}"))
-        score = cosine + memory.WORDS * len(shared) / max(1, len(wanted))
+        score = cosine + memory.WORDS * len(shared) / (len(wanted) + 0.5)
         if score >= bar and (best is None or score > best.score):
             best = Found(text, hit.text, hit.title, hit.doc_id, round(score, 4))
     return best

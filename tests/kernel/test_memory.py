@@ -1,21 +1,30 @@
 """bat_os.kernel.memory, with a real image, the real embedding model and the real cell."""
 
 import datetime as dt
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
+from bat_os.core.personas import PERSONAS
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory as facts
+from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
+from bat_os.image.store import ImageStore
 from bat_os.kernel import memory
+from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.turn import take_turn
+from tests.kernel.minds import make_mind
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 NOW = dt.datetime(2026, 5, 3, 9, 30, tzinfo=dt.UTC)
-CASES = tomllib.loads((Path(__file__).parents[1] / "cases" / "facts.toml").read_text())
+CASES_AT = Path(__file__).parents[1] / "cases"
+IMAGES = CASES_AT / "images"
+CASES = tomllib.loads((CASES_AT / "facts.toml").read_text())
 
 
 def later(days=0, **more):
@@ -221,3 +230,46 @@ async def test_an_image_that_never_kept_a_fact_answers(knowing):
     assert await memory.newest(knowing, 5) == []
     assert await memory.recall_when(knowing, NOW.date(), NOW.date()) == []
     assert await memory.forget(knowing, "anything", now=later()) == []
+
+
+async def test_an_image_of_an_earlier_format_remembers(tmp_path, cell):
+    shutil.copy(IMAGES / "format-3.fs", tmp_path / "live_image.fs")
+    image = ImageStore.open(tmp_path / "live_image.fs")
+    mind = make_mind(image, cell, lambda *_: "")
+    try:
+        await image.transact(
+            lambda root: awaken(
+                root, image_id="x", created=0.0, personas=PERSONAS, primitives=PRIMITIVES
+            ),
+            note="open",
+        )
+        await load_library(mind)
+        assert await memory.newest(mind, 5) == []
+        await tell(mind, "the spare key is under the mat")
+        assert await texts(mind, "the spare key is under the mat")
+        assert await send(mind, "facts") != []
+    finally:
+        await image.close()
+
+
+async def test_a_document_answers_with_its_sentence_and_most_questions_have_none(knowing):
+    data = tomllib.loads((CASES_AT / "questions.toml").read_text())
+    for document in data["document"]:
+        await knowing.catalog.learn(document["title"], document["text"], meta={"form": "markdown"})
+    right, wrong, invented = 0, [], []
+    for case in data["question"]:
+        found = await memory.recall_documents(knowing, case["say"])
+        if "answer" not in case:
+            invented += [case["say"]] if found else []
+        elif found and case["answer"].casefold() in found.sentence.casefold():
+            assert found.sentence in found.passage.replace("\n", " ")
+            right += 1
+        elif found:
+            wrong.append(case["say"])
+    assert right >= 30  # of 42
+    assert wrong == []
+    assert len(invented) <= 2  # of 42
+
+
+async def test_without_documents_nothing_is_quoted(knowing):
+    assert await memory.recall_documents(knowing, "how big is a plot?") is None

@@ -5,9 +5,10 @@ import datetime as dt
 import pytest
 
 from bat_os.core.brief import Brief
+from bat_os.image.store import watch_commits
 from bat_os.kernel.say.about import undo
 from bat_os.kernel.say.acts import act
-from bat_os.kernel.say.recall import recall_facts
+from bat_os.kernel.say.recall import recall_documents, recall_facts
 from bat_os.kernel.turn import take_turn
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence
@@ -258,8 +259,6 @@ async def test_undo_takes_back_what_a_taught_method_changed(knowing, make):
         answer = await take_turn(knowing.image, knowing.cell, brief)
         return {"result": answer.value}
 
-    from bat_os.image.store import watch_commits
-
     with watch_commits() as commits:
         await run(Brief("robot", "wave", (5,)))
     (transaction,) = commits
@@ -267,3 +266,24 @@ async def test_undo_takes_back_what_a_taught_method_changed(knowing, make):
     assert answer.kind == "acted"
     waved = await knowing.image.transact(lambda r: r["objects"]["robot"].slots["waved"], note="t")
     assert waved == 1
+
+
+async def test_a_document_is_quoted_with_its_title(knowing):
+    await knowing.catalog.learn("Garden rules", "The gate is locked at nine. Bees are allowed.")
+    sentence = read_sentence("when is the gate locked?", NOW, "en")
+    answer = await recall_documents(knowing, sentence)
+    assert (answer.kind, answer.value) == ("recalled", "The gate is locked at nine.")
+    assert answer.text == "The gate is locked at nine. (from Garden rules)"
+    assert answer.sources[0]["kind"] == "document"
+    sentence = read_sentence("who wrote Moby Dick?", NOW, "en")
+    assert await recall_documents(knowing, sentence) is None
+
+
+async def test_a_counter_begins_at_zero_and_a_change_finds_the_old_fact(knowing):
+    answer = await do(knowing, "counters_obj.add", thing="push-ups", number=0)
+    assert (answer.kind, answer.value) == ("acted", 0)
+    await do(knowing, "memory_obj.remember", text="my wifi password is hunter2")
+    done = await do(knowing, "memory_obj.change", text="my wifi password is swordfish")
+    assert "hunter2" in done.text
+    answer = await do(knowing, "memory_obj.recall", question="what is my wifi password?")
+    assert answer.value == "swordfish"
