@@ -63,6 +63,7 @@ class Form:
 class _Group:
     """What the templates of one form have in common."""
 
+    order: int  # of all groups of the language
     name: str
     certain: bool
     question: bool | None  # whether it ends with a question mark; None: either
@@ -90,6 +91,7 @@ class _Forms:
             self.spelling,
             (polite.get("before", ()), polite.get("after", ())),
         )
+        self._count = 0
         for form in data.get("form", ()):
             self._add(form)
 
@@ -97,7 +99,9 @@ class _Forms:
         for key, certain in (("say", True), ("unsure", False)):
             for entry in form.get(key, ()):
                 template, given = (entry["say"], entry) if isinstance(entry, dict) else (entry, {})
+                self._count += 1
                 group = _Group(
+                    self._count,
                     form["name"],
                     certain,
                     given.get("question", form.get("question")),
@@ -115,7 +119,7 @@ class _Forms:
         found = [m for m in self.templates.match(words, spans) if _may_be(m, text)]
         if not found:
             return None
-        best = max(found, key=lambda match: (match.payload.certain, match.score))
+        best = max(found, key=lambda m: (m.payload.certain, m.score, -m.payload.order))
         return self._fill(best, text, words, numbers)
 
     def _find_numbers(

@@ -23,7 +23,7 @@ def slots(key: str, language: str) -> set[str]:
 @pytest.mark.parametrize("code", CODES)
 def test_each_language_has_each_key_with_the_same_slots(code):
     keys = read_texts("en")["text"]
-    assert set(read_texts(code)["text"]) == set(keys)
+    assert set(keys) <= set(read_texts(code)["text"])
     assert {key: slots(key, code) for key in keys} == {key: slots(key, "en") for key in keys}
 
 
@@ -35,7 +35,7 @@ def test_a_text_with_plural_forms_has_both(code):
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_text_can_be_said(code):
-    for key in read_texts(code)["text"]:
+    for key in read_texts("en")["text"]:
         values = dict.fromkeys(slots(key, code), "something") | {"count": 2}
         assert "{" not in text(code, key, **values)
 
@@ -54,6 +54,23 @@ def test_an_unknown_language_is_answered_in_english():
 def test_an_unknown_key_is_an_error():
     with pytest.raises(KeyError):
         text("en", "talk.nothing_of_the_kind")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("de", "1.234.567,5, ja und 3. Mai 2026"),
+        ("fr", "1\u202f234\u202f567,5, oui et 3 mai 2026"),
+        ("es", "1.234.567,5, s\u00ed y 3 de mayo de 2026"),
+    ],
+)
+def test_numbers_dates_and_lists_have_the_form_of_the_language(code, said):
+    assert say_value(code, [1234567.5, True, datetime.date(2026, 5, 3)]) == said
+
+
+def test_a_spanish_list_says_e_before_an_i():
+    assert say_value("es", ["Ana", "Isabel"]) == "Ana e Isabel"
+    assert say_value("es", ["agua", "hielo"]) == "agua y hielo"
 
 
 @pytest.mark.parametrize(
