@@ -180,7 +180,7 @@ def refuse(screen: Screen, error: BatError) -> int:
 
 async def suggest(kernel: KernelClient, error: RemoteError, target: str, selector: str) -> str:
     """Return which name was probably meant, or how the message is written; "" without a guess."""
-    if not target:
+    if not target or "did you mean" in str(error):
         return ""
     try:
         if error.body.get("code") == "NOT_FOUND":

@@ -7,17 +7,19 @@ heavy: the watchdog and every verb start with it.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import errno
 import json
 import os
 import stat
 import sys
+from dataclasses import fields
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.core.settings import FILE, PREFIX, Resolved, resolve, write_setting
+from bat_os.core.settings import FILE, PREFIX, Resolved, Settings, resolve, write_setting
 from bat_os.errors import BatError, SettingsError, StorageError, StorageFullError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.supervisor.home import Home
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 ROOT: Final = Path(bat_os.__file__).parents[1]
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
 MAX_BYTES: Final = 256 << 10
+# Read by the scripts that start us, by clients and by tests.
+_OTHERS: Final = (
+    "BATOS_BEAT", "BATOS_CONNECT", "BATOS_FAILPOINT", "BATOS_HOME", "BATOS_KEY_FILE",
+    "BATOS_PYTHON", "BATOS_WINE",
+)  # fmt: skip
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -80,6 +87,14 @@ def find_fault(home: Path) -> str:
     return _find_stranger(home) if os.name != "nt" else ""
 
 
+def list_unread(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the BATOS_ variables that nothing reads, each with the one that is meant, or ""."""
+    known = [PREFIX + field.name.upper() for field in fields(Settings)]
+    unread = {key for key in environ if key.startswith(PREFIX)} - {*known, *_OTHERS}
+    near = ((key, difflib.get_close_matches(key, known, n=1)) for key in sorted(unread))
+    return [(key, found[0] if found else "") for key, found in near]
+
+
 # What a home decides by these: the program that runs, who may ask, who may upgrade, the settings.
 _TRUSTED: Final = (
     "", "run", "log", "run/token", "run/endpoint.json", "program.json", "versions", "upgrade",
@@ -112,6 +127,8 @@ def _find_stranger(home: Path) -> str:
 
 
 def _judge_closed(folder: Path, about: os.stat_result) -> str:
+    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} is on a disk that can only be read; {ELSEWHERE}"
     shown = f"mode {stat.S_IMODE(about.st_mode):04o}"
     if hasattr(os, "getuid") and about.st_uid == os.getuid():
         return f"{folder} is closed to you ({shown}); chmod 700 {folder}, or {ELSEWHERE}"

@@ -174,8 +174,10 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise ArgumentsError(f"there is no file {path}") from error
     except OSError as error:
-        raise ArgumentsError(f"{path} cannot be read: {error}") from error
+        raise ArgumentsError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _show(body: Mapping[str, Any], screen: Screen) -> None:

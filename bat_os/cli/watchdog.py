@@ -22,6 +22,7 @@ from bat_os.cli.environment import (
     find_home,
     kernel_command,
     kernel_environ,
+    list_unread,
     prefer_sockets,
     require,
     watchdog_command,
@@ -162,7 +163,13 @@ def start(home: Home, max_restarts: int, *, wait: bool) -> int:
     With ``wait``, show progress and return only when the kernel is ready.
     """
     home.prepare()
-    watchdog = None if is_held(home.lock) else _spawn(home, max_restarts)
+    for key, meant in list_unread(os.environ):
+        guess = f"; did you mean {meant}?" if meant else ""
+        print(f"{key} is set, and nothing reads it{guess}", file=sys.stderr)
+    is_running = is_held(home.lock)
+    if is_running:
+        print("BAT OS is running already.", file=sys.stderr)
+    watchdog = None if is_running else _spawn(home, max_restarts)
     try:
         code = asyncio.run(_await_kernel(home, watchdog, wait=wait))
     except KeyboardInterrupt:

@@ -115,7 +115,7 @@ def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
     if obj is None and mission_id >= _IDS and mission_id in root["unfinished"]:
         obj = root["unfinished"][mission_id]
     if obj is None:
-        raise NotFoundError(f"no brief has the id {mission_id!r}")
+        raise NotFoundError(f"no request has the id {mission_id!r}; batos missions lists them")
     mission: UvmObject = obj
     return mission
 

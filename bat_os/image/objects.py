@@ -258,6 +258,12 @@ def kept_examples(target: UvmObject, selector: str) -> tuple[Mapping[str, Any], 
     return merge_examples(*(source.get("examples", ()) for source in sources))
 
 
+def examples_of(method: Method, version: MethodVersion) -> tuple[Mapping[str, Any], ...]:
+    """Return the examples that a version came with, and those that approved it."""
+    approval = method.approvals.get(version.number, {})
+    return merge_examples(version.provenance.get("examples", ()), approval.get("examples", ()))
+
+
 def merge_examples(*lots: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """Return all examples, each once; of two for the same arguments, the first counts."""
     by_call: dict[str, Mapping[str, Any]] = {}

@@ -32,6 +32,7 @@ from bat_os.errors import (
 )
 from bat_os.image import missions
 from bat_os.kernel import views
+from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.say.lessons import Doors
@@ -122,6 +123,10 @@ class Dispatcher:
             with contextlib.suppress(NotUnderstoodError):
                 body = await (self._turn_once if request.key else self._turn)(request, brief)
         if body is None:
+            if not brief.fresh:
+                await self.context.image.transact(
+                    lambda root: refuse_misspelt(root, brief), note="look for a near name"
+                )
             return await self._accept(request, brief, send)
         return Reply("result", request.id, body)
 

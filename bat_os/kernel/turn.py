@@ -33,6 +33,7 @@ from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
+from bat_os.method.text import head_of
 from bat_os.natives import table as natives
 from bat_os.ports import Call, NestedReply, ObjectView
 
@@ -303,6 +304,10 @@ class Turn:
             running.absorb(result.delta)
         except CellError as error:
             self._check_home(runnable, message, error)
+            if runnable.status == SHIPPED and error.details.get("kind") == "raised":
+                # Its examples run in the suite of the program: what it got is at fault.
+                head = head_of(runnable.source, message.selector)
+                raise ArgumentsError(f"{head}: {error.details.get('text', error)}") from error
             fault = fault_of(
                 message.ref.oid, message.selector, runnable.source, (args, kwargs), error
             )

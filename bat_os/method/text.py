@@ -107,6 +107,20 @@ def parse_method(source: str, selector: str) -> tuple[ast.Module, ast.FunctionDe
     return (tree, method) if isinstance(tree, ast.Module) and method is not None else None
 
 
+def head_of(source: str, selector: str) -> str:
+    """Return how a method is written by who sends it, without the receiver.
+
+    >>> head_of("def shout(self, text, times=1): return text.upper() * times", "shout")
+    'shout(text, times=1)'
+    """
+    parsed = parse_method(source, selector)
+    if parsed is None:
+        return selector
+    arguments = parsed[1].args
+    arguments.args = arguments.args[1:]
+    return f"{selector}({ast.unparse(arguments)})"
+
+
 def find_method(tree: ast.Module, selector: str) -> ast.FunctionDef | None:
     """Return the first top-level ``def selector``, or None."""
     for node in tree.body:

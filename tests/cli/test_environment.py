@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bat_os.cli.environment import as_coded, find_fault, load, require
+from bat_os.cli.environment import as_coded, find_fault, list_unread, load, require
 from bat_os.core.settings import FILE, Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -110,3 +110,10 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path):
     (tmp_path / FILE).mkdir()
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path, {})
+
+
+def test_variables_that_nothing_reads_are_named_with_the_one_that_is_meant():
+    environ = {"BATOS_TRED": "3", "BATOS_HOME": "/x", "BATOS_THREADS": "2", "PATH": "/bin"}
+    assert list_unread(environ | {"BATOS_ZZZZZZ": ""}) == [
+        ("BATOS_TRED", "BATOS_THREADS"), ("BATOS_ZZZZZZ", "")
+    ]  # fmt: skip

@@ -116,6 +116,7 @@ def test_a_second_start_changes_nothing(watchdog):
     before = read_status(watchdog.home)
     code, said = watchdog("start", "--wait")
     assert (code, "is ready" in said) == (0, True)
+    assert "BAT OS is running already." in said
     assert read_status(watchdog.home) == before
 
 

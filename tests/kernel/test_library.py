@@ -9,11 +9,12 @@ from bat_os.app.library import read_shelf
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import meaning
 from bat_os.core.values import Ref
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, NotUnderstoodError
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
 from bat_os.kernel import views
+from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.turn import Candidate, take_turn, try_turn
 from bat_os.method.shelf import SHELF
 from bat_os.natives.table import NATIVES
@@ -123,3 +124,31 @@ async def test_a_persons_version_overrides_a_trusted_function_until_it_is_unlear
         lambda root: unlearn(root, find(root, "calculator_obj"), "root", at=1.0), note="unlearn"
     )
     assert (await send("calculator_obj", "root", 9)).value == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "selector", "args", "head"),
+    [("text_obj", "to_upper", (), r"\("), ("text_obj", "to_upper", (5,), r"\("),
+     ("calculator_obj", "percent_of", (1,), r"percent_of\(percent, number\)")],
+)  # fmt: skip
+async def test_arguments_that_do_not_fit_a_shipped_method_are_refused_with_its_signature(
+    send, library, target, selector, args, head
+):
+    if target == "text_obj":  # the first of its methods that takes one text
+        shipped = next(each for each in library if each.name == target)
+        selector = next(m.selector for m in shipped.methods if "(self, text):" in m.source)
+        head = rf"{selector}\(text\)"
+    with pytest.raises(ArgumentsError, match=head):
+        await send(target, selector, *args)
+
+
+async def test_a_misspelt_message_of_a_shipped_object_is_not_learned(image, library):
+    def refuse(target, selector):
+        brief = Brief(target, selector)
+        return image.transact(lambda root: refuse_misspelt(root, brief), note="look")
+
+    with pytest.raises(NotUnderstoodError, match=r"did you mean 'percent_of'\?"):
+        await refuse("calculator_obj", "percnt_of")
+    await refuse("calculator_obj", "paint_a_house")
+    await refuse("genesis_obj", "percnt_of")
+    await refuse("nobody_obj", "percent_of")

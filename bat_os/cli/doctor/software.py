@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import platform
 import shlex
 import sys
@@ -16,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from bat_os.app.models import probe_device
 from bat_os.app.wiring import CELLS
 from bat_os.cli.doctor.outcome import Outcome, broken, join, ok, warning
-from bat_os.cli.environment import find_fault, load
+from bat_os.cli.environment import find_fault, list_unread, load
 from bat_os.core.settings import FILE, PREFIX, Settings
 from bat_os.errors import CellUnavailableError, ModelError, SettingsError
 from bat_os.models.machine import look_at_machine, read_book
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 OLDEST: Final = (3, 11)
 # Read by run.sh and puter.bat, not by the kernel.
-ELSEWHERE: Final = ("BATOS_PYTHON",)
 LIBRARIES: Final = "requirements-first.txt"
 LATER: Final = "requirements.txt"
 MODELS: Final = "requirements-models.txt"
@@ -109,9 +107,8 @@ def check_settings(facts: Facts) -> list[Outcome]:
     given = {key: text for key, text in facts.environ.items() if key.startswith(PREFIX)}
     known = [PREFIX + field.name.upper() for field in fields(Settings)]
     outcomes = []
-    for key in sorted(given.keys() - {*known, *ELSEWHERE}):
-        near = difflib.get_close_matches(key, known, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
+    for key, near in list_unread(given):
+        meant = f"did you mean {near}? " if near else ""
         text = f"{key} is set, and nothing reads it"
         outcomes.append(warning("settings", text, f"{meant}unset {key}"))
     for key in known:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError
@@ -188,6 +189,9 @@ def read_text(file: str) -> str:
         raise ArgumentsError(f"{file} cannot be read: {error.strerror}") from error
 
 
+_CALL: Final = re.compile(r"\s*[A-Za-z_]\w*\(.*\)\s*\Z", re.DOTALL)
+
+
 def read_example(text: str) -> dict[str, Any]:
     """Return an example from ``ARGS gives RESULT``, as people write it in sentences.
 
@@ -199,6 +203,9 @@ def read_example(text: str) -> dict[str, Any]:
     for word in (" gives ", " -> ", " => "):
         given, middle, result = text.partition(word)
         if middle:
+            if _CALL.match(given):
+                shown = given.strip()[given.index("(") + 1 : -1]
+                raise ArgumentsError(f'an example is written "{shown} gives {result.strip()}"')
             listed = read_json(f"[{given.strip()}]")
             args = listed if isinstance(listed, list) else [given.strip()]
             return {"args": args, "kwargs": {}, "result": read_json(result.strip())}

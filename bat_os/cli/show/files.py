@@ -60,7 +60,8 @@ async def _run(ask: Ask) -> Mapping[str, Any]:
 async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Ask the kernel; if none serves, do it here with the image of this home."""
     try:
-        return await ask.kernel.request(verb, timeout=LONG, body=dict(body))
+        with Progress(ask.screen) as bar:
+            return await ask.kernel.request(verb, timeout=LONG, body=dict(body), on_event=bar.hear)
     except KernelUnreachableError:
         from bat_os.app import offline  # ZODB: a third of a second
 
@@ -99,10 +100,8 @@ def _show_erased(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"and {body['more']} more places")
     if body["past"]["records"]:
         since = show_time(body["past"]["since"])
-        screen.note(
-            f"{show_count(body['past']['records'], 'state')} in the history, since {since}; the "
-            "history from then until now goes with them"
-        )
+        states = show_count(body["past"]["records"], "stored state")
+        screen.note(f"in {states}, the first of {since}: the history from then until now goes too")
     for other in body["elsewhere"]:
         screen.note(f"{other['what']} holds them too; remove it: {other['remove']}", "yellow")
     for line in body["left"]:

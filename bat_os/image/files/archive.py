@@ -8,6 +8,7 @@ manifest has it and its form is ours.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -18,6 +19,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from bat_os.core.values import ignore_progress
 from bat_os.errors import ArgumentsError, BlobError, StorageError, TooLargeError
 from bat_os.image.files import backup, disk, manifest
 from bat_os.image.files.disk import Copier, coded, in_thread
@@ -25,6 +27,9 @@ from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.storage import add_to_chronicle, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
     from bat_os.image.files.backup import Source
     from bat_os.image.store import ImageStore
 
@@ -33,10 +38,15 @@ BLOCK: Final = 512
 MAX_RATIO: Final = 200
 _SLACK: Final = 64 << 20
 MAX_REASON: Final = 2_000
+EVERY: Final = 1.0  # seconds between two words on how far it has come
 
 
-async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any]:
+async def archive(
+    image: ImageStore, target: Path, reason: str, progress: Callable[[str], None] = ignore_progress
+) -> dict[str, Any]:
     """Write the whole image to ``target``, and note in the image's chronicle that it was done.
+
+    ``progress`` is called every second with how far it has come, in words.
 
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``file``, ``reason``, ``sha256`` and
@@ -45,11 +55,27 @@ async def archive(image: ImageStore, target: Path, reason: str) -> dict[str, Any
     if not reason.strip() or len(reason) > MAX_REASON:
         raise ArgumentsError(f"say why it is kept, in at most {MAX_REASON} characters")
     source = await image.transact(backup._source, note="read what an archive records")
-    entry = await in_thread(lambda stop: _write(source, target, reason.strip(), Copier(stop)))
+    copier = Copier()
+
+    def write(stop: threading.Event) -> dict[str, Any]:
+        copier.stop = stop
+        return _write(source, target, reason.strip(), copier)
+
+    telling = asyncio.create_task(_tell(copier, progress))
+    try:
+        entry = await in_thread(write)
+    finally:
+        telling.cancel()
     await image.transact(
         lambda root: add_to_chronicle(root, entry), note=f"chronicle {target.name}"[:70]
     )
     return entry
+
+
+async def _tell(copier: Copier, progress: Callable[[str], None]) -> None:
+    while True:
+        await asyncio.sleep(EVERY)
+        progress(f"archiving: {copier.copied >> 20:,} MiB written")
 
 
 def unpack(path: Path, folder: Path, copier: Copier) -> Manifest:

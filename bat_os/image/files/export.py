@@ -114,7 +114,7 @@ def read(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
     try:
-        envelope = read_json(text, ArgumentsError, "this is not an export of BAT OS")
+        envelope = read_json(text, ArgumentsError, "this file was not written by batos export")
         if envelope[MARK] != FORMAT:
             raise ArgumentsError("the export is of another format than this program reads")
         content = envelope["content"]
@@ -126,7 +126,7 @@ def read(text: str) -> dict[str, Any]:
     except BatError:
         raise
     except UNREADABLE as error:
-        raise ArgumentsError(f"this is not an export of BAT OS: {error!r}"[:300]) from error
+        raise ArgumentsError("this file was not written by batos export") from error
 
 
 def references(content: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.settings import IMAGE
-from bat_os.errors import ArgumentsError, BlobError, StorageError
+from bat_os.errors import ArgumentsError, BlobError, NotFoundError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import archive as tarball
@@ -87,6 +87,8 @@ def _opened(backup: Path, draft: Path, copier: Copier) -> Iterator[tuple[Path, M
             raise StorageError(f"there is no backup in {backup}")
         yield backup, listing
         return
+    if not backup.exists():
+        raise NotFoundError(f"there is no file or folder {backup}")
     folder = draft / "unpacked"
     folder.mkdir(mode=0o700)
     yield folder, tarball.unpack(backup, folder, copier)

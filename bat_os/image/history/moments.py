@@ -106,7 +106,9 @@ def _at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
         if isinstance(error.__cause__, BatError):  # loading a state refused a class
             raise error.__cause__ from error
         if isinstance(error, KeyError):  # ZODB: no such record at that moment
-            raise NotFoundError("the image did not exist then, or was packed since") from error
+            raise NotFoundError(
+                "the image did not exist then, or was packed since; batos chronicle lists packs"
+            ) from error
         raise StorageError(f"the past cannot be read: {error}") from error
     finally:
         connection.close()

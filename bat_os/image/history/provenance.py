@@ -21,7 +21,7 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, marks, versions
 from bat_os.image.history.marks import failing, faults_of, uses_of
 from bat_os.image.history.versions import locate, version_of
-from bat_os.image.objects import Method, UvmObject, object_of, ref_of, tree_of
+from bat_os.image.objects import Method, UvmObject, examples_of, object_of, ref_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -94,7 +94,7 @@ def withdrawn(root: Root, recall_id: str) -> tuple[list[versions.Picked], list[d
     """
     record = root.get(ROOT_NAME, {}).get(recall_id)
     if record is None:
-        raise NotFoundError(f"there is no recall {recall_id[:60]!r}")
+        raise NotFoundError(f"there is no recall {recall_id[:60]!r}; batos recall lists them")
     if record["undone"] is not None:
         raise ArgumentsError(f"the recall {recall_id} was undone before")
     back, left = [], []
@@ -244,7 +244,7 @@ def explain(
         "drawn": origin.get("drawn", {}),
         "brief": origin.get("brief"),
         "candidates": _candidates(origin),
-        "examples": list(origin.get("examples", ())),
+        "examples": list(examples_of(method, version)),
         "approval": dict(method.approvals.get(version.number, {})),
         "moves": list(marks.moves(root, method)),
         "faults": list(faults_of(root, method, version.number)),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image.history import entries, marks
-from bat_os.image.objects import Method, UvmObject, kept_examples, ref_of
+from bat_os.image.objects import Method, UvmObject, examples_of, kept_examples, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -292,5 +292,5 @@ def _row(method: Method, version: MethodVersion) -> dict[str, Any]:
         "model": origin.get("model", ""),
         "created": origin.get("created", 0.0),
         "mission": origin.get("mission", ""),
-        "examples": len(origin.get("examples", ())),
+        "examples": len(examples_of(method, version)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bat_os.core.brief import goal, kinds, parameters
 from bat_os.core.digest import digest
 from bat_os.core.prompts import SAME_SCHEMA, ask_same, read_same
-from bat_os.errors import ApprovalWantedError, ArgumentsError
+from bat_os.errors import ApprovalWantedError, ArgumentsError, NotUnderstoodError
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples, tree_of
+from bat_os.image.shipped import library_names
 from bat_os.kernel.snapshot import snapshot_of
 from bat_os.method.adapt import Form
 from bat_os.method.text import parse_method
@@ -34,6 +36,7 @@ MAX_REACH: Final = 8  # calls that a writer is shown
 SAME_TOKENS: Final = 16
 # What every object, or every persona, inherits from: models write nothing there.
 SHARED: Final = frozenset({"traits_obj", "pLLM_obj"})
+ALIKE: Final = 0.8  # from here on a message counts as another one, misspelt
 STEWARD: Final = "ALFRED"  # writes if the object names no other persona
 
 
@@ -138,6 +141,23 @@ def _call_of(method: Method) -> str:
     parsed = parse_method(method.version.source, method.selector)
     names = [] if parsed is None else [each.arg for each in parsed[1].args.args[1:]]
     return f"{method.selector}({', '.join(names)})"
+
+
+def refuse_misspelt(root: Root, brief: Brief) -> None:
+    """Refuse a message that is nearly one of a shipped object; nobody wants that learned.
+
+    Raises:
+        NotUnderstoodError: It is.
+    """
+    target = root["objects"].get(brief.target)
+    if target is None or brief.target not in library_names(root) or brief.selector in target.slots:
+        return
+    near = difflib.get_close_matches(brief.selector, list(target.slots), n=1, cutoff=ALIKE)
+    if near:
+        raise NotUnderstoodError(
+            f"{brief.target} does not understand {brief.selector!r}; did you mean {near[0]!r}?",
+            target=brief.target,
+        )
 
 
 def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -229,7 +230,7 @@ class Scheduler:
             error: BatError = CancelledError("cancelled by the asker")
         except TimeoutError:
             error = DeadlineError(
-                f"the mission took over {seconds:.0f} s; set mission_seconds to allow more"
+                f"gave up after {seconds:.0f} s{_busy()}; the setting mission_seconds allows more"
             )
         except BatError as caught:
             error = caught
@@ -279,3 +280,11 @@ class Scheduler:
             listener(event)
         self._journal(self.feed.publish(event, mission))
         cross(mission.state.value)
+
+
+def _busy() -> str:
+    """Return how busy this machine is, if it is; "" where nothing tells."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    shown = f"{cores} core" if cores == 1 else f"{cores} cores"
+    return f" (the machine is busy: load {load:.0f} on {shown})" if load > cores else ""

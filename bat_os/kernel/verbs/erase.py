@@ -74,7 +74,6 @@ async def erase(
         them and is not touched, with the command that removes it; ``left``: what could not be done.
     """
     words = await _words_of(image, body)
-    await asyncio.to_thread(_refuse_shipped, words)
     path = path_of(image.storage) if is_in_files(image.storage) else None
     home = home or (path.parent if path else None)
     if not body["yes"]:
@@ -162,11 +161,24 @@ async def _words_of(image: ImageStore, body: Mapping[str, Any]) -> Words:
     if bool(body["words"].strip()) == bool(body["id"]):
         raise ArgumentsError("say the words to erase, or with --id the fact, document or slot")
     if not body["id"]:
-        return Words([body["words"]])
+        words = Words([body["words"]])
+        await asyncio.to_thread(_refuse_shipped, words)
+        return words
     texts = await image.transact(lambda root: list(_texts_of(root, body["id"])), note="look it up")
-    if not texts:
-        raise ArgumentsError(f"no text stands in {body['id'][:100]!r}")
-    return Words(texts)
+    rare = await asyncio.to_thread(lambda: [text for text in texts if _is_rare(text)])
+    if not rare:
+        raise ArgumentsError(
+            f"no text stands in {body['id'][:100]!r} that is long and rare enough to be erased"
+        )
+    return Words(rare)
+
+
+def _is_rare(text: str) -> bool:
+    try:
+        _refuse_shipped(Words([text]))
+    except ArgumentsError:
+        return False
+    return True
 
 
 def _texts_of(root: Root, name: str) -> Iterator[str]:
@@ -208,7 +220,7 @@ def _refuse_shipped(words: Words) -> None:
         if path.is_file() and words.hold(path.read_text(encoding="utf-8")):
             raise ArgumentsError(
                 "these words stand in the program itself too, so they cannot be erased alone; "
-                "give more of the text around them, or the thing that holds them: --id"
+                "give more of the text around them"
             )
 
 

@@ -296,6 +296,14 @@ async def verify(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     return await verify_image(mind.image, mind.catalog, lambda line: say(views.progress(line)))
 
 
+async def keep_archive(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Do what ``archive`` does, and say every second how far it has come."""
+    body = request.body
+    return await tarball.archive(
+        mind.image, Path(body["file"]), body["reason"], lambda line: say(views.progress(line))
+    )
+
+
 def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Handler:
     async def handler(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
         return await work(mind.image, request.body)
@@ -306,6 +314,7 @@ def _serve(work: Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]) -> Han
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         **{name: _serve(work) for name, work in WORKS.items() if work is not erase},
+        "archive": keep_archive,
         "export": give,
         "import": take,
         "verify": verify,

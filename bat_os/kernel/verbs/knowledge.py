@@ -31,7 +31,7 @@ async def forget(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     """Take the document ``body.doc_id`` out of the catalog."""
     doc_id = request.body["doc_id"]
     if not await mind.catalog.forget(doc_id):
-        raise NotFoundError(f"there is no document {doc_id[:100]!r}")
+        raise NotFoundError(f"there is no document {doc_id[:100]!r}; batos documents lists them")
     return {"doc_id": doc_id, "forgotten": True}
 
 

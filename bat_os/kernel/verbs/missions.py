@@ -112,7 +112,7 @@ class MissionVerbs:
 def _brief_id(root: Root, request: Request) -> str:
     brief_id: str = request.body["brief_id"] or missions.id_of(root, request.key)
     if not brief_id:
-        raise NotFoundError("no brief has this brief_id or key")
+        raise NotFoundError("no request has this brief_id or key; batos missions lists them")
     missions.stored(root, brief_id)
     return brief_id
 

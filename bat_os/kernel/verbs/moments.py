@@ -22,6 +22,7 @@ from persistent.TimeStamp import TimeStamp
 
 from bat_os.core.brief import checked
 from bat_os.core.choosing import preview, same
+from bat_os.core.mission import State
 from bat_os.core.moments import parse_when
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import REQUESTS
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 # What a message may be answered with instead of a value; all else does not come from the image.
 _NOT_THERE: Final = {NotFoundError.code, NotUnderstoodError.code}
+_ON_A_COPY: Final = "tried it on a copy of the image"
 _ANSWERS: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
@@ -204,6 +206,7 @@ async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:
 
     def emit(brief_id: str, mission: Mission, detail: dict[str, Any]) -> None:
         who, does = WHO[mission.state]
+        does = _ON_A_COPY if mission.state is State.COMPLETE else does
         about = {"brief_id": brief_id, "seq": len(mission.events), "state": str(mission.state)}
         say(about | {"persona": detail.get("persona", who), "does": does, "detail": detail})
 

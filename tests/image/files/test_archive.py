@@ -8,6 +8,7 @@ import pytest
 
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, BatError, BlobError, ForbiddenClassError, StorageError
+from bat_os.image.files import archive as archive_module
 from bat_os.image.files.archive import _write, archive
 from bat_os.image.files.backup import Source
 from bat_os.image.files.disk import Copier
@@ -110,3 +111,11 @@ def test_a_crafted_image_in_an_archive_is_refused(tmp_path, capfd, inside):
     with pytest.raises(ForbiddenClassError):
         restore(tmp_path / "mind.tar.gz", tmp_path / "other")
     assert capfd.readouterr().out == ""
+
+
+async def test_it_says_how_far_it_has_come(image, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "EVERY", 0.0)
+    told = []
+    await archive(image, tmp_path / "all.tar.gz", "why", told.append)
+    assert told
+    assert all(line.startswith("archiving: ") for line in told)

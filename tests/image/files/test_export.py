@@ -116,3 +116,9 @@ DEEP = "[" * 200 + "]" * 200
 def test_a_text_that_is_no_export_or_was_changed_is_refused(text):
     with pytest.raises(ArgumentsError):
         read(text)
+
+
+def test_a_file_of_another_kind_is_called_that():
+    for text in ('{"a": 1}', "[]", "def f(): pass", '{"bat_os_export": 1}'):
+        with pytest.raises(ArgumentsError, match="not written by batos export"):
+            read(text)

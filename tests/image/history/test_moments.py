@@ -116,5 +116,5 @@ async def test_a_moment_is_the_last_transaction_up_to_it(image, latest):
     resolved = await image.transact(lambda root: moments.resolve(root, now), note="t")
     assert await moments.read_at(image, resolved, lambda root: "robot" in root["objects"])
     unknown = Moment("mission", "0" * 24)
-    with pytest.raises(NotFoundError, match="no brief has the id"):
+    with pytest.raises(NotFoundError, match="no request has the id"):
         await image.transact(lambda root: moments.resolve(root, unknown), note="t")

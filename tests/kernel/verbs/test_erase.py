@@ -76,14 +76,14 @@ async def test_a_word_that_was_put_everywhere_is_in_no_byte_of_the_home(tmp_path
         await kernel.until_ready()
         async with kernel.client() as client:
             await _fill(client, home)
-            before = (await client.request("chronicle"))["chronicle"]
+            before = (await client.request("chronicle", timeout=60))["chronicle"]
             listed = await client.request("erase", body={"words": WORD.upper()}, timeout=120)
             assert not listed["erased"]
             assert listed["past"]["records"] > 5
             assert {place["kind"] for place in listed["places"]} >= {
                 "object", "method", "document", "request", "talks"
             }  # fmt: skip
-            assert (await client.request("chronicle"))["chronicle"] == before
+            assert (await client.request("chronicle", timeout=60))["chronicle"] == before
             held = find_word(home)
             assert {"live_image.fs", "metacognition.jsonl", "chat_history"} <= set(held)
             done = await client.request(
@@ -116,9 +116,10 @@ async def _fill(client, home):
     await send("setSlot", "note", f"my code is {WORD}, and that is all")
     await send("setSlot", "shopping", ["milk", f"a {WORD}"])
     await send("setSlot", "colour", "red")
-    await client.request("learn", body={"title": "bats", "text": "Bats hang upside down."})
-    await client.request("learn", body={"title": "diary", "text": _text()}, timeout=60)
-    await client.request("learn", body={"title": f"about {WORD}", "text": "It is a name."})
+    for title, text in (
+        ("bats", "Bats hang upside down."), ("diary", _text()), (f"about {WORD}", "It is a name.")
+    ):  # fmt: skip
+        await client.request("learn", body={"title": title, "text": text}, timeout=120)
     for source in (
         f'def greet(self):\n    """Greet {WORD}."""\n    return "hello"\n',
         "def treble(self, number):\n    return number * 3\n",
@@ -145,18 +146,20 @@ def _text():
 
 
 async def _look_at_the_rest(client):
-    slots = (await client.request("inspect", target="genesis_obj"))["slots"]
+    slots = (await client.request("inspect", target="genesis_obj", timeout=60))["slots"]
     assert slots["colour"] == "red"
     assert slots["note"] == "my code is [erased], and that is all"
     assert slots["shopping"] == ["milk", "a [erased]"]
     for selector, result in (("double", 42), ("treble", 63)):
-        told = await client.request("send", target="genesis_obj", selector=selector, args=[21])
+        told = await client.request(
+            "send", target="genesis_obj", selector=selector, args=[21], timeout=60
+        )
         assert told["result"] == result
-    titles = [one["title"] for one in (await client.request("documents"))["documents"]]
+    titles = [one["title"] for one in (await client.request("documents", timeout=60))["documents"]]
     assert titles == ["bats", "diary"]
-    found = await client.request("search", body={"text": "Tuesday", "kind": "document"})
+    found = await client.request("search", body={"text": "Tuesday", "kind": "document"}, timeout=60)
     assert "[erased] came on Tuesday" in found["passages"][0]["text"]
-    versions = await client.request("versions", target="genesis_obj", selector="greet")
+    versions = await client.request("versions", target="genesis_obj", selector="greet", timeout=60)
     assert versions["current"] == 0
     checked = await client.request("verify", timeout=120)
     assert checked["damaged"] == []

@@ -93,7 +93,7 @@ async def test_an_unlearned_method_can_still_be_asked_why(learned, ask):
 async def test_a_version_that_fails_an_example_does_not_come_back(mind, taught, ask, answer):
     await taught("def double(self, n):\n    return n + n if n < 9 else 0\n")
     await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
-    with pytest.raises(DraftsError, match=r"version 1: double\(21,\) gives 0, not 42"):
+    with pytest.raises(DraftsError, match=r"version 1: double\(21\) gives 0, not 42"):
         await ask("redo", "double", version=1)
     assert await answer("double", 21) == 42
     assert (await ask("versions", "double"))["current"] == 2
@@ -270,3 +270,11 @@ async def test_what_a_mission_changed_lies_between_two_moments(learned, taught, 
         await ask("diff", a="the other day")
     with pytest.raises(ArgumentsError, match="a must be a moment"):
         await ask("diff", a=5)
+
+
+async def test_an_example_of_verify_method_is_listed_with_its_version(ask, taught):
+    await taught("def treble(self, number):\n    return number * 3\n")
+    await ask("verify-method", "treble", examples=[{"args": [2], "kwargs": {}, "result": 6}])
+    (version,) = (await ask("versions", "treble"))["versions"]
+    assert version["examples"] == 1
+    assert (await ask("why", "treble"))["examples"] == [{"args": [2], "kwargs": {}, "result": 6}]
