@@ -27,7 +27,7 @@ from ZODB.utils import z64
 
 from bat_os.core.digest import digest
 from bat_os.errors import ConflictError
-from bat_os.image import missions
+from bat_os.image import memory, missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.pack import walk
 from bat_os.image.history import entries, marks
@@ -243,7 +243,10 @@ class _Eraser:
 
     def _remove_from(self, tree: Any, name: str, obj: Any) -> Iterator[Place]:
         for key in [key for key, value in tree.items() if value is obj]:
-            del tree[key]
+            if name == memory.FACTS and isinstance(obj, UvmObject):
+                memory.erase(self._root, key)  # and the words that it is found by
+            else:
+                del tree[key]
             yield Place(name, str(key), "removed")
 
     def _tree_of_whole(self, oid: bytes) -> tuple[Any, str] | None:

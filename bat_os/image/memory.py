@@ -123,6 +123,13 @@ def change(root: Root, fact_id: str, vector: NDArray[np.float32] | None, **slots
         _take_out(root, after)
 
 
+def erase(root: Root, fact_id: str) -> None:
+    """Remove a fact and all that finds it; ``change`` with ``hidden`` keeps it for history."""
+    if (fact := fact_of(root, fact_id)) is not None:
+        _take_out(root, fact)
+    del root[FACTS][fact_id]
+
+
 def supersede(root: Root, old: str, new: str) -> None:
     """Note that one fact is true instead of another one now."""
     fact = fact_of(root, new)

@@ -81,7 +81,7 @@ def _show_backup(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:
     objects = sum(body["objects"].values())
-    screen.answer(f"{body['home']}: {objects} objects, whole up to {body['tid']}")
+    screen.answer(f"{body['home']}: {show_count(objects, 'object')}, whole up to {body['tid']}")
     if body["kept"]:
         screen.note(f"the home that was there is {body['kept']} now")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
 from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_time, table_of
+from bat_os.core.printable import show_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -266,7 +267,7 @@ def show_changes(body: Mapping[str, Any], screen: Screen) -> None:
     for row in body["documents"]:
         screen.answer(f"{row['what']:<8}{row['document']}")
     count = len(body["transactions"])
-    screen.note(f"{count} transactions, from {body['from']} to {body['to']}")
+    screen.note(f"{show_count(count, 'transaction')}, from {body['from']} to {body['to']}")
 
 
 async def _bisect(ask: Ask) -> Mapping[str, Any]:
@@ -285,7 +286,9 @@ def _show_found(body: Mapping[str, Any], screen: Screen) -> None:
         failure = f"{answer.get('error')} {answer.get('message')}"
         text = render(answer["result"]) if "result" in answer else failure
         screen.answer(f"{end:<7}  {text}")
-    screen.note(f"one of {body['transactions']} transactions, found in {body['openings']} openings")
+    screen.note(
+        f"one of {show_count(body['transactions'], 'transaction')}, found in {show_count(body['openings'], 'opening')}"
+    )
 
 
 async def _history(ask: Ask) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ from bat_os.image.files import scrub
 from bat_os.image.files.disk import in_thread
 from bat_os.image.files.rewrite import Past, look_at_past, note_erased, rewrite
 from bat_os.image.files.storage import add_to_chronicle, chronicle, is_in_files, path_of
+from bat_os.image.memory import fact_of
 from bat_os.image.objects import Method, connection_of, find
 from bat_os.kernel import views
 
@@ -185,6 +186,9 @@ def _texts_of(root: Root, name: str) -> Iterator[str]:
     """Yield the texts of a document (or fact), of a slot, or of all slots of an object."""
     if (document := catalog_in(root).document(name)) is not None:
         yield from document.passages
+        return
+    if (fact := fact_of(root, name)) is not None:
+        yield fact.text
         return
     target, _, slot = name.partition(".")
     try:

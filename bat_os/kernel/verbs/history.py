@@ -276,8 +276,7 @@ async def _check(
         text = f"version {picked.number} fails on an example: {error}; nothing was changed"
         raise DraftsError(text) from error
     except DraftsError as error:
-        text = f"version {picked.number}: {error}; nothing was changed"
-        raise DraftsError(text) from error
+        raise DraftsError(f"version {picked.number}: {error}") from error
 
 
 def _move(what: str, number: int) -> dict[str, Any]:

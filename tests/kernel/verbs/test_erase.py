@@ -13,14 +13,16 @@ import threading
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from BTrees.OOBTree import OOBTree
-from persistent.mapping import PersistentMapping
 
 from bat_os.core.moments import parse_when
 from bat_os.core.protocol import pack
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError, RemoteError
-from bat_os.image import missions
+from bat_os.image import memory, missions
+from bat_os.image.catalog import catalog_in
+from bat_os.image.facts import Fact
 from bat_os.image.files.fork import fork
 from bat_os.image.history.moments import read_at, resolve
 from bat_os.image.objects import UvmObject, tree_of
@@ -169,8 +171,8 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
     def fill(root):
         tree_of(root, "conversations")["one"] = talk = UvmObject("conversation_one")
         talk.slots = {"exchanges": [{"said": f"I am {WORD}"}]}
-        tree_of(root, "facts")["f1"] = PersistentMapping({"text": f"{WORD} is kind"})
-        tree_of(root, "facts")["f2"] = PersistentMapping({"text": "Ann is kind"})
+        for fact_id, said in (("f1", f"{WORD} is very kind"), ("f2", "Ann is kind")):
+            memory.keep(root, Fact(fact_id, said, 1.0), np.ones((1, 4), np.float32) / 2)
         for number in range(200):  # many buckets
             tree_of(root, "experience")[f"{number:04}"] = zlib.compress(pack({"n": number}))
         tree_of(root, "experience")["0100"] = zlib.compress(pack({"wish": f"find {WORD}"}))
@@ -178,12 +180,18 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
         root["inner"] = OOBTree({f"key {WORD}": OOBTree({"a": 1}), "b": OOBTree({WORD: 2})})
 
     await image.transact(fill, note=f"fill {WORD}")
+    done = await erase(image, WORK | {"words": f"{WORD} is very"})
+    assert "f2" in await image.transact(lambda root: list(root["facts"]), note="look")
+    assert (
+        await image.transact(lambda root: WORD.lower() in root["facts_by_word"], note="l") is False
+    )
     done = await erase(image, WORK | {"words": WORD})
     assert done["left"] == []
 
     def look(root):
         assert list(root["conversations"]) == []
         assert list(root["facts"]) == ["f2"]
+        assert catalog_in(root).doc_ids("fact") == ["fact:f2"]
         assert len(root["experience"]) == 199
         assert root["about"]["name"] == "[erased]'s image"
         assert list(root["inner"]) == ["b"]
