@@ -286,9 +286,8 @@ def _show_found(body: Mapping[str, Any], screen: Screen) -> None:
         failure = f"{answer.get('error')} {answer.get('message')}"
         text = render(answer["result"]) if "result" in answer else failure
         screen.answer(f"{end:<7}  {text}")
-    screen.note(
-        f"one of {show_count(body['transactions'], 'transaction')}, found in {show_count(body['openings'], 'opening')}"
-    )
+    among = show_count(body["transactions"], "transaction")
+    screen.note(f"one of {among}, found in {show_count(body['openings'], 'opening')}")
 
 
 async def _history(ask: Ask) -> Mapping[str, Any]:
