@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.sentence.tokens import APOSTROPHES, QUOTES, read_bracketed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Literal = tuple[str, Any, int, int]  # kind, value, start, end
 
-_BRACKET_TRIES: Final = 5
+_BRACKET_TRIES: Final = 3
+_BRACKET_CHARS: Final = 1_000  # of a literal of Python; JSON may be as long as the sentence
 _GROUPED: Final = r"[0-9]{1,3}(?:\.[0-9]{3}){2,9}(?![\w.])"  # 1.000.000
 _ADDRESS: Final = re.compile(
     r"(?P<address>(?:https?|ftp)://[^\s<>\"'\u201c\u201d]{1,2000}"
     r"|(?<![\w.+@-])[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}"
+    r"|(?<![\w.@/-])[\w-]{1,63}\.(?:com|org|net|io|edu|gov)(?![\w.-]*\w)"
     r"|(?<![\w.@-])www\.[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}(?:/[^\s<>\"']{0,500})?)"
     r"|(?P<path>(?<![\w/.~:])(?:~|\.{1,2})?/(?:[\w.+@-]{1,255}/?){1,40}"
     r"|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]{1,255}"
@@ -69,7 +71,7 @@ def _quoted(text: str, limit: int) -> Iterator[Literal]:
             else:
                 unclosed.add(char)
         elif char in "[{" and tries:
-            bracketed = read_bracketed(text, at)
+            bracketed = read_bracketed(text, at, _BRACKET_CHARS)
             tries -= bracketed is None
             if bracketed:
                 kind = "list" if isinstance(bracketed[0], list) else "map"
@@ -123,7 +125,7 @@ def find_rest(text: str, limit: int, spans: list[tuple[int, int]]) -> tuple[int,
         inside = any(start <= match.start() < end for start, end in spans)
         behind = match.end()
         glued = behind < len(text) and match.group() == ":" and not text[behind].isspace()
-        if inside or (glued and text[behind] not in QUOTES):
+        if inside or not text[: match.start()].strip() or (glued and text[behind] not in QUOTES):
             continue
         rest = text[behind:]
         start = behind + len(rest) - len(rest.lstrip())
@@ -132,9 +134,17 @@ def find_rest(text: str, limit: int, spans: list[tuple[int, int]]) -> tuple[int,
     return None
 
 
-def split_items(rest: str) -> list[str] | None:
-    """Return the items of a text that is a list: lines, or parts between commas."""
+def split_items(rest: str, joiners: Iterable[str]) -> list[str] | None:
+    """Return the items of a text that is a list: lines, or parts between commas.
+
+    The last comma may be one of ``joiners``, such as "and", or have it behind it.
+    """
     lines = [line for line in rest.splitlines() if line.strip()]
     parts = lines if len(lines) > 1 else _ITEMS.split(rest)
+    if len(lines) == 1 and len(parts) > 1:
+        last = re.split(
+            rf"(?:^|\s)\s*(?:{'|'.join(map(re.escape, joiners))})\s", parts[-1], maxsplit=1
+        )
+        parts = [*parts[:-1], *last]
     items = [part.strip().lstrip("-*\u2022").strip() for part in parts]
     return [item for item in items if item] if len(parts) > 1 else None

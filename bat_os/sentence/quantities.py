@@ -225,7 +225,7 @@ def _one_unit(
     if after is not None and after.digits and word.tight and word.low in _FEET | _INCHES:
         return ("foot" if word.low in _FEET else "inch"), at + 1
     match = page.language.phrases("units").match(words, at) or _symbols().match(words, at)
-    if match is None or word.kind == "literal":
+    if match is None or word.kind == "literal" or (after and _is_decade(after, word)):
         return None
     name, end = match
     if end == at + 1:
@@ -235,6 +235,12 @@ def _one_unit(
         if letter or (_is_preposition(page, at, word) and not word.tight):
             return None
     return _powered(words, name, end)
+
+
+def _is_decade(number: Number, behind: Word) -> bool:
+    """Return whether it is "the 1990s" or "the 80s", and not a number of seconds."""
+    tens = number.value % 10 == 0 and (20 <= number.value <= 90 or number.value >= 1000)
+    return tens and behind.low == "s" and behind.tight
 
 
 def _powered(words: Sequence[Word], name: str, end: int) -> tuple[str, int]:

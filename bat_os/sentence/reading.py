@@ -42,7 +42,7 @@ MAX_READ: Final = 2_000  # characters
 MAX_WORDS: Final = 400  # words and marks
 MAX_SPOKEN: Final = 100  # items of a list that are looked at for numbers in words
 MAX_ITEM: Final = 60  # characters of an item of a list after a colon
-_ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:"
+_ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:="
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,8 @@ def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) ->
     if len(inside) + len(outside) < len(values) or _covers(page, inside, start):
         return values
     text = page.text[start:end]
-    items = split_items(text)
+    joiners = [word for word, _ in page.language.phrases("lists", "joiners").items()]
+    items = split_items(text, joiners)
     if items and len(items) > 1 and max(map(len, items)) <= MAX_ITEM:
         found = [_item(page, item, spoken=len(items) <= MAX_SPOKEN) for item in items]
         return [*outside, Value("list", found, start, end, text)]

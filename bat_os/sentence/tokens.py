@@ -166,15 +166,20 @@ def _closing(sentence: str, start: int) -> int:
     return match.start() if match else -1
 
 
-def read_bracketed(sentence: str, start: int) -> tuple[Any, int] | None:
-    """Return (list or dict, end) of the JSON or Python literal at ``start``, or None."""
+def read_bracketed(
+    sentence: str, start: int, limit: int = _BRACKET_CHARS
+) -> tuple[Any, int] | None:
+    """Return (list or dict, end) of the JSON or Python literal at ``start``, or None.
+
+    A literal of Python, which JSON is not, may have ``limit`` characters.
+    """
     decoded = _quietly(lambda: _JSON.raw_decode(sentence, start))
     if decoded is not None and _is_plain([decoded[0]]):
         return decoded[0], decoded[1]
     closer = "]" if sentence[start] == "[" else "}"
     end = start
     for _ in range(_BRACKET_TRIES):
-        end = sentence.find(closer, end + 1, start + _BRACKET_CHARS)
+        end = sentence.find(closer, end + 1, start + limit)
         if end < 0:
             return None
         part = sentence[start : end + 1]
