@@ -82,7 +82,8 @@ def count_calls(text):
 @pytest.mark.parametrize(
     "part",
     ["(", "(1+", "[1,", '"', "'a ", "1", "1 ", "1,", "5 km ", "one and ", "a, ", "half past ",
-     "a\n", "e\u0301", "http://", "a@", "/a", "sqrt(", "monday next ", "twenty-", "ein", "a: ", "[ 1 1 ]"],
+     "a\n", "e\u0301", "http://", "a@", "/a", "sqrt(", "monday next ", "twenty-", "ein", "a: ",
+     "[ 1 1 ]"],
 )  # fmt: skip
 def test_the_work_grows_no_faster_than_the_sentence(part):
     read_sentence(part * 3, NOW)  # loads the tables
