@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bat_os.training
 from bat_os.errors import ArgumentsError
 from bat_os.natives import calculator, calendar, clock, units
 from bat_os.sentence.language import languages, speak
@@ -19,6 +20,7 @@ from bat_os.sentence.reading import MAX_READ, Value, as_kind, mask, read_sentenc
 
 NOW = dt.datetime(2026, 11, 22, 17, 0, tzinfo=dt.UTC)  # a Sunday
 FILE = Path(__file__).parents[1] / "cases" / "values.jsonl"
+SAID = Path(bat_os.training.__file__).parent / "sentences"
 CASES = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
 # What values are made of, and what breaks readers: sentences of these in any order.
 WORDS = """
@@ -113,6 +115,25 @@ def test_a_hint_decides_where_the_words_do_not():
 
     assert read == {"en": 1.234, "de": 1234}
     assert read_sentence("wie spät ist es", NOW, "en").language == "de"
+
+
+@pytest.mark.parametrize("code", languages())
+def test_the_language_of_an_everyday_sentence_is_told(code):
+    lines = [
+        line for place in SAID.glob("*.jsonl") for line in place.read_text("utf-8").split("\n")
+    ]
+    said = [one["text"] for one in map(json.loads, filter(None, lines)) if one["lang"] == code]
+    told = [read_sentence(text, NOW).language for text in said]
+
+    assert len(said) > 90
+    assert told.count(code) >= 0.95 * len(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["base64 of it", "its sha256 sum", "an mp3 file", "room101 and h2o"]
+)
+def test_digits_at_the_end_of_a_word_are_no_number(text):
+    assert [each.kind for each in read_sentence(text, NOW).values if each.kind == "number"] == []
 
 
 def only_value(text):
