@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bat_os.sentence.reading import Sentence
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
-_SHORT: Final = 3  # words of a sentence whose language may be taken for another
+_SHORT: Final = 4  # words of a sentence whose language may be taken for another
 MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
 _EDGES: Final = " \t\r\n,;:.!?\u00a1\u00bf…"
 _OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
