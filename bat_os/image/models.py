@@ -312,7 +312,7 @@ def model_in(root: MutableMapping[str, Any], name: str) -> StoredModel:
     """Return the model of that name; inside ``ImageStore.transact`` only."""
     model: StoredModel | None = root.get("models", {}).get(name)
     if model is None:
-        raise NotFoundError(f"the image has no model {name}; batos models lists them")
+        raise NotFoundError(f"the image has no model {name} (batos models lists them)")
     return model
 
 

@@ -41,8 +41,8 @@ class KernelContext:
     options: Settings  # the owner's settings
     # what the model of each persona can do; filled when that is known
     abilities: dict[str, Ability] = field(default_factory=dict)
-    # called when words are erased: who keeps what was said in memory drops it
-    on_erase: list[Callable[[], None]] = field(default_factory=list)
+    # awaited before words are erased: they keep what was said in memory, and drop it
+    on_erase: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     def ability_of(self, persona: str) -> Ability:
         """Return what the persona's model can do, as far as that was measured."""

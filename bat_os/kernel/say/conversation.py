@@ -112,6 +112,12 @@ class Conversations:
             log.warning("a conversation is not kept: %s", error)
             self._changed = changed | self._changed
 
+    async def forget(self) -> None:
+        """Write what is waiting and keep nothing in memory: words are about to be erased."""
+        await self.write()
+        self._held.clear()
+        self._changed.clear()
+
     async def close(self) -> None:
         """Write what is waiting. Idempotent."""
         if self._writer is not None:

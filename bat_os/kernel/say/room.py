@@ -60,6 +60,7 @@ class Room:
         self._mind = mind
         self._doors = doors
         self._conversations = Conversations(mind.image)
+        mind.on_erase.append(self._conversations.forget)
         self._lessons = Lessons(mind, doors)
         self._talk = Talk(mind, doors, self._lessons, self._again)
 

@@ -52,8 +52,8 @@ _PROGRAM: Final = frozenset({".py", ".toml", ".jsonl"})
 
 async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Carry out ``erase`` in the kernel; see ``erase``. Passages get their new vectors."""
-    for forget in mind.on_erase:
-        forget()
+    for forget in mind.on_erase if request.body["yes"] else ():
+        await forget()
     home = Path(mind.options.home)
     done = await erase(mind.image, request.body, home=home if home.is_absolute() else None)
     if done["erased"] and await mind.image.transact(_is_waiting, note="look for passages"):

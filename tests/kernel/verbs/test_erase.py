@@ -83,7 +83,7 @@ async def test_a_word_that_was_put_everywhere_is_in_no_byte_of_the_home(tmp_path
             assert not listed["erased"]
             assert listed["past"]["records"] > 5
             assert {place["kind"] for place in listed["places"]} >= {
-                "object", "method", "document", "request", "talks"
+                "object", "method", "document", "request", "talks", "facts"
             }  # fmt: skip
             assert (await client.request("chronicle", timeout=60))["chronicle"] == before
             held = find_word(home)
@@ -130,6 +130,7 @@ async def _fill(client, home):
     await send("double", 21, body={"text": "double the number"}, key=f"key-{WORD}-1")
     with pytest.raises(RemoteError):
         await send("never_works", 21, body={"text": f"find {WORD}"}, key=f"key-{WORD}-2")
+    await client.request("say", body={"text": f"remember that {WORD} is my cat"}, timeout=60)
     await client.request("discuss", body={"text": f"who is {WORD}?"}, timeout=60)
     await client.request("fork", body={"name": "twin"}, timeout=60)
     await client.request("backup", body={"folder": str(home / "safe")}, timeout=60)
@@ -163,6 +164,8 @@ async def _look_at_the_rest(client):
     assert "[erased] came on Tuesday" in found["passages"][0]["text"]
     versions = await client.request("versions", target="genesis_obj", selector="greet", timeout=60)
     assert versions["current"] == 0
+    # The same conversation is written again.
+    await client.request("say", body={"text": "what is 2 + 2"}, timeout=60)
     checked = await client.request("verify", timeout=120)
     assert checked["damaged"] == []
 
