@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UNDO: Final = "undo that"
 LISTED: Final = 10
+MAX_QUESTION: Final = 500  # characters; a longer text is no question for what was said
 BESIDE: Final = 0.05  # of the best score: as good an answer
 
 
@@ -72,6 +73,16 @@ class Asked:
             "asked", said, needs="confirmation", language=self.language,
             memory={"confirm": {"name": self.name, "values": {**self.values, **values}}},
         )  # fmt: skip
+
+
+async def recall_anything(
+    mind: KernelContext, sentence: Sentence, *, now: dt.datetime
+) -> Answer | None:
+    """Return what a person said or a document says to a question that nothing else answers."""
+    if len(sentence.text) > MAX_QUESTION:
+        return None
+    told = await recall_facts(mind, sentence, now=now)
+    return told or await recall_documents(mind, sentence)
 
 
 async def recall_facts(

@@ -22,12 +22,14 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Doors, Lessons
+from bat_os.kernel.say.recall import UNDO
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.unable import lacking, unable
@@ -172,7 +174,7 @@ class Room:
         if room == "lesson":
             return await self._teach(heard, form, wanted)
         if room in OUTSIDE:
-            return lacking(heard, form)
+            return await lacking(self._mind, heard, form)
         return await act(
             self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
             send=lambda brief: self._doors.act(heard.request, brief),
@@ -262,8 +264,13 @@ class Room:
         return in_own_words(decision, heard.language)
 
     async def _send(self, heard: Heard, brief: Brief) -> Answer:
-        body = await self._doors.act(heard.request, brief)
-        return replies.from_turn(brief, body, heard.language)
+        with watch_commits() as commits:
+            body = await self._doors.act(heard.request, brief)
+        answer = replies.from_turn(brief, body, heard.language)
+        if not commits:
+            return answer
+        noted = {**answer.memory, "transaction": commits[-1]}
+        return replace(answer, undo=UNDO, memory=noted)
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:

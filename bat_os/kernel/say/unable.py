@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.recall import recall_anything
 from bat_os.sentence.forms import Form
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.lessons import Lessons
 
 NEAREST: Final = 3
+KNOWLEDGE: Final = "world_obj.knowledge"
 SURE: Final = 0.5  # probability from which the kind of a request decides
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
@@ -33,8 +35,15 @@ LACKING: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def lacking(heard: Heard, form: Form) -> Answer:
-    """Answer a wish for files, the web, or what else lies outside of the image."""
+async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
+    """Answer a wish for files, the web, or what else lies outside of the image.
+
+    What reads like a question about the world may be answered by what was said or taught.
+    """
+    if form.name == KNOWLEDGE and (
+        told := await recall_anything(mind, heard.sentence, now=heard.now)
+    ):
+        return told
     room, _, name = form.name.partition(".")
     key = "files" if room == "files_obj" else "web" if name == "search" else name
     return _say(heard, key, needs="grant" if room in GRANTED else "")
@@ -43,6 +52,9 @@ def lacking(heard: Heard, form: Form) -> Answer:
 async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     """Answer a sentence that no skill fits."""
     ordered = bool(heard.request.body["fresh"])
+    told = None if ordered else await recall_anything(mind, heard.sentence, now=heard.now)
+    if told is not None:
+        return told
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])

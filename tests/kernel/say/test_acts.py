@@ -287,3 +287,42 @@ async def test_a_counter_begins_at_zero_and_a_change_finds_the_old_fact(knowing)
     assert "hunter2" in done.text
     answer = await do(knowing, "memory_obj.recall", question="what is my wifi password?")
     assert answer.value == "swordfish"
+
+
+async def test_a_question_about_the_world_is_answered_by_what_was_said_or_taught(said, mind):
+    await said("remember that the dentist is on 12 May 2027")
+    body = await said("when is the dentist?")
+    assert (body["kind"], body["value"]) == ("recalled", "12 May 2027")
+    await mind.catalog.learn("Garden rules", "The gate is locked at nine. Bees are allowed.")
+    body = await said("when is the gate locked?")
+    assert (body["kind"], body["value"]) == ("recalled", "The gate is locked at nine.")
+    assert (await said("who wrote Moby Dick?"))["kind"] == "unable"
+
+
+async def test_a_talk_about_lists_and_facts(said):
+    await said("add milk to my shopping list")
+    await said("add soap to my packing list")
+    body = await said("add tea to my list")
+    assert (body["kind"], body["choices"]) == ("asked", ["shopping", "packing"])
+    assert (await said("2"))["text"] == "I added tea to the packing list."
+    await said("undo that")
+    assert (await said("what is on my packing list?"))["value"] == ["soap"]
+    await said("delete my packing list")
+    assert (await said("yes"))["kind"] == "acted"
+    assert (await said("which lists do I have?"))["value"] == ["shopping"]
+    await said("remember that my locker code is 4711")
+    assert (await said("remember that my locker code is 9931"))["kind"] == "asked"
+    assert (await said("yes"))["kind"] == "acted"
+    assert (await said("what is my locker code?"))["value"] == "9931"
+    await said("forget my locker code")
+    assert (await said("what is my locker code?"))["kind"] == "unable"
+
+
+async def test_a_message_that_changes_an_object_is_taken_back_by_a_sentence(said, make, image):
+    source = "def wave(self, n):\n    self.waved = n\n    self._p_changed = True\n    return n\n"
+    await make("robot", [source], waved=1)
+    body = await said("robot.wave(5)")
+    assert (body["value"], body["undo"]) == (5, "undo that")
+    assert (await said("undo that"))["kind"] == "acted"
+    assert await image.transact(lambda r: r["objects"]["robot"].slots["waved"], note="t") == 1
+    assert (await said("calculator_obj.percent_of(15, 200)"))["undo"] == ""
