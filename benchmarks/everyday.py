@@ -430,7 +430,6 @@ def main() -> int:
         parser.error("no such cases")
     for name in [one for one in os.environ if one.startswith("BATOS_")]:
         del os.environ[name]  # the shipped default
-    os.environ.pop("LLAMA_MODEL_PATH", None)
     # Whatever looks for the network finds a closed port.
     os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"))
     load = os.getloadavg()[0]

@@ -28,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = (
-    "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.wiring", "bat_os.cli.chat.once",
+    "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.wiring", "bat_os.cli.chat.saying",
     "bat_os.cli.chat.session", "bat_os.cli.main", "bat_os.cli.verbs", "bat_os.cli.watchdog",
     "bat_os.engines.scripted", "bat_os.image.files.pack", "bat_os.image.files.restore",
     "bat_os.kernel.service", "cryptography.hazmat.primitives.asymmetric.ed25519", "pytest",

@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from bat_os.cli.launch import find_verb
+from tests.cli.clients import chat
+from tests.kernels import KernelProcess
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
+EXAMPLE = "double the number 21, e.g. 4 gives 8"
 LISTS = ("requirements-first.txt", "requirements.txt", "requirements-models.txt")
 
 
@@ -25,15 +30,6 @@ def test_links_and_named_files_are_there(page):
     missing = [link for link in links if not (page.parent / link).exists()]
     missing += [name for name in named if not (ROOT / name).exists()]
     assert missing == []
-
-
-def test_the_file_tree_of_the_readme_is_the_top_level():
-    tree = README.split("## The files")[1]
-    shown = set(re.findall(r"(?:^|\s)([\w.-]+(?:/|\.(?:sh|bat|py|jsonl|txt)))", tree))
-    for name in shown:
-        assert any((base / name).exists() for base in (ROOT, ROOT / "bat_os")), name
-    folders = {p.name for p in (ROOT / "bat_os").iterdir() if (p / "__init__.py").exists()}
-    assert folders <= {name.rstrip("/") for name in shown}
 
 
 def test_every_pinned_package_has_its_reason():
@@ -70,17 +66,56 @@ async def test_the_commands_of_the_readme_work(serving, tmp_path):
     source = 'def report_current_system_time(self):\n    """Tell it."""\n    return "now"\n'
     async with serving.client() as kernel:
         await kernel.request("teach", target="genesis_obj", body={"source": source})
-    commands = re.findall(
-        r"^    \.venv/bin/python (batos\.py .*?)(?:  +#.*)?$", README, re.MULTILINE
-    )
-    assert len(commands) >= 4
-    for command in commands:
-        script, *arguments = shlex.split(command.replace("/safe/place", str(tmp_path / "kept")))
+    lines = re.findall(r"^    \./run\.sh (.*?)(?:  +#.*)?$", README, re.MULTILINE)
+    commands = [words for line in lines if find_verb(words := shlex.split(line))]
+    assert len(commands) > 8
+    for words in commands:
+        arguments = [str(tmp_path / "kept") if word == "/safe/place" else word for word in words]
         told = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-            [sys.executable, ROOT / script, *arguments, "--home", serving.home],
+            [sys.executable, ROOT / "batos.py", *arguments, "--home", serving.home],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert told.returncode == 0, (command, told.stderr)
+        assert told.returncode == 0, (words, told.stderr)
+
+
+def sentences(page):
+    """Return (words, what stands under it) of the sentences that a page says, in order."""
+    found = []
+    for line in re.findall(r"^    (.*)$", page, re.MULTILINE):
+        if said := re.match(r"\$ \./run\.sh (.*?)(?:  +#.*)?$", line):
+            found.append((shlex.split(said[1]), []))
+        elif found:
+            found[-1][1].append(line)
+    return found
+
+
+def pattern(lines):
+    return ".*".join(re.escape(part) for part in "\n".join(lines).split("..."))
+
+
+@pytest.mark.system
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_the_sentences_of_the_readme_are_answered_as_it_shows(tmp_path):
+    shown = sentences(README.split("Three things to try")[0])
+    assert len(shown) == 5
+    kernel = KernelProcess(tmp_path / "home", "")
+    kernel.start(engine="", script="")
+    await kernel.until_ready()
+    kinds = []
+    try:
+        for words, lines in shown:
+            ended = await chat(kernel.home, *words)
+            assert re.fullmatch(pattern(lines), ended.out.rstrip("\n"), re.DOTALL), ended
+            kinds.append((await chat(kernel.home, "--json", *words)).json["kind"])
+        example = await chat(kernel.home, EXAMPLE)
+        assert (example.status, example.out) == (0, "42\n")
+    finally:
+        kernel.stop()
+    marked = re.findall(r"  # (\w+)", README.split("Three things to try")[0])
+    assert kinds == marked
+    assert len(set(kinds)) == 5
 
 
 @pytest.mark.system
@@ -90,9 +125,5 @@ async def test_the_example_with_an_example_is_verified(kernel_process):
     kernel_process.start()
     await kernel_process.until_ready()
     sentence = shlex.split(re.search(r'\./run\.sh ("double a number.*?")', README)[1])[0]
-    told = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-        [sys.executable, ROOT / "chat_client.py", "--home", kernel_process.home, sentence],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (told.returncode, told.stdout.strip()) == (0, "8"), told.stderr
-    assert "learned now (verified, reproduces the example)" in told.stderr
+    ended = await chat(kernel_process.home, sentence)
+    assert (ended.status, ended.out) == (0, "8\n"), ended

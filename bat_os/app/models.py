@@ -76,15 +76,6 @@ _MISSING: Final = (
 )
 
 
-def make_reader(path: Path) -> ModelEngine:
-    """Return an engine on one GGUF file outside any image: it helps a client read sentences."""
-
-    async def locate() -> Path:
-        return path
-
-    return LlamaCppEngine(path.stem, locate)
-
-
 def probe_device() -> dict[str, Any]:
     """Return plain facts about what computes here; imports torch, which takes seconds."""
     prepare(1)  # before torch: without these switches the libraries print

@@ -25,7 +25,8 @@ EXIT_UNABLE: Final = 5
 STATUSES: Final[Mapping[str, int]] = {"asked": EXIT_ASKED, "unable": EXIT_UNABLE}
 # What ``--json`` prints, in this order.
 FIELDS: Final = ("kind", "text", "value", "reading", "needs", "choices", "sources", "undo",
-                 "learned", "seconds", "model_calls")  # fmt: skip
+                 "learned", "seconds", "model_calls", "language")  # fmt: skip
+_IN_WORDS: Final = ("example", "clarification", "confirmation")  # what a sentence can settle
 LONGEST: Final = 300  # characters of a source that are shown
 _GUESS: Final[Mapping[str, str]] = {
     "en": "guess", "de": "Vermutung", "fr": "supposition", "es": "suposición",
@@ -35,21 +36,34 @@ _SAID: Final = "a model's own words; nobody has checked them"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer is shown, and so how one goes on there."""
+    """Where an answer is shown, and so what can be said next there; "" for nothing."""
 
-    # how a choice is made, and a guess confirmed; {number} is how many choices there are
     choose: str
     confirm: str
-    undo: str = 'undo: "{undo}"'
+    undo: str = ""  # with {undo}, the sentence
 
 
-ON_COMMAND_LINE: Final = Place(
-    "--session NAME keeps the question: ask with it, then answer with it, by a number or in words",
-    "not confirmed, and not kept; with --session NAME you can answer yes, or no and the right one",
+ALONE: Final = Place(
+    "to answer it, ask with --session NAME, then again with that name and your answer",
+    "not confirmed: to say yes, or no and the right answer, ask with --session NAME",
 )
 IN_CHAT: Final = Place(
-    "answer with a number or in words", 'say "yes", "no, 57.8", or give an example', '"{undo}"'
+    'say a number, or what you mean; "no" drops it',
+    'say "yes", or "no, 57.8" with the right answer',
+    'to take it back: "{undo}"',
 )
+
+
+def place_of(session: str) -> Place:
+    """Return where the answer to a single sentence is shown, in a conversation or without one."""
+    if not session:
+        return ALONE
+    again = f"--session {session}"
+    return Place(
+        f'answer with {again} "1", or in words',
+        f'confirm with {again} "yes", or correct it with {again} "no, 57.8"',
+        f'to take it back: {again} "{{undo}}"',
+    )
 
 
 def status_of(body: Mapping[str, Any]) -> int:
@@ -94,18 +108,22 @@ def show_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
-def notes_on(body: Mapping[str, Any], place: Place = ON_COMMAND_LINE) -> Iterator[str]:
+def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
     """Yield the lines beside an answer: how it came about, its sources, what can be said next."""
-    yield show_origin(body)
     kind = body.get("kind")
-    if kind == "said":
+    if body.get("reading") or body.get("learned") or body.get("model_calls"):
+        yield show_origin(body)
+    if kind == "said" and body.get("model_calls"):  # small talk is the program's
         yield _SAID
-    yield from map(_show_source, body.get("sources", ()))
-    if undo := body.get("undo"):
+    shown = str(body.get("text"))
+    for source in body.get("sources", ()):
+        if str(source.get("text")) not in shown:
+            yield _show_source(source)
+    if (undo := body.get("undo")) and place.undo:
         yield place.undo.format(undo=undo)
     if kind == "guess":
         yield place.confirm
-    elif body.get("choices") or kind == "asked":
+    elif body.get("choices") or body.get("needs") in _IN_WORDS:
         yield place.choose
 
 

@@ -99,6 +99,8 @@ async def send(
     fields: Mapping[str, Any],
     show: Listener = lambda _kind, _body: None,
     returns: Callable[[], bool] = lambda: False,
+    *,
+    verb: str = "send",
 ) -> dict[str, Any]:
     """Return the body of the answer to one message; cancels its mission when cancelled.
 
@@ -116,7 +118,7 @@ async def send(
     async def ask() -> dict[str, Any]:
         while True:
             try:
-                return await kernel.request("send", timeout=None, on_event=hear, **fields)
+                return await kernel.request(verb, timeout=None, on_event=hear, **fields)
             except KernelUnreachableError:
                 if not returns():
                     raise
@@ -163,7 +165,7 @@ async def interruptible(doing: Coroutine[Any, Any, T], screen: Screen) -> T:
     try:
         return await doing
     except asyncio.CancelledError as stopped:
-        if screen.notes.is_terminal:  # it has written ^C
+        if screen.at_terminal:  # it has written ^C
             screen.note("")
         if WITHDRAWN in stopped.args:
             screen.note("cancelled")

@@ -1,7 +1,7 @@
 """What a person sees: states as they pass, answers, errors. Plain text without a terminal.
 
-Standard output carries only the answer; everything else goes to standard error. Parts of rich
-that only a terminal needs are imported in the functions that use them.
+Standard output carries only the answer; everything else goes to standard error. What only a
+terminal needs is in ``canvas``, and imported where it is first used.
 """
 
 from __future__ import annotations
@@ -9,24 +9,17 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.segment import Segment
-from rich.text import Text
-
-from bat_os.cli.terminal import unguarded
 from bat_os.core.printable import show_control
 from bat_os.core.readable import align, heads_of
 from bat_os.core.readable import to_json as to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import IO
+    from collections.abc import Callable, Mapping, Sequence
 
-    from rich.console import ConsoleOptions, RenderableType
-    from rich.syntax import Syntax
-    from rich.table import Table
+    from bat_os.cli.canvas import Canvas
 
 _COLOURS: Final = {"complete": "green", "failed": "red"}
 _HINTS: Final = {
@@ -44,43 +37,6 @@ _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
 _LEAST: Final = 20
 _COMMAND: Final = "batos "
 _ADVICE: Final = re.compile(r"\bbatos ([a-z-]+)")
-GAP: Final = 2  # between two columns
-LEAST_WIDTH: Final = 16  # characters that the widest column should have
-
-
-class Canvas(Console):
-    """A console of rich that reads no markup in texts and shows no control character of theirs.
-
-    The sequences that rich itself makes (colours, a line rewritten in place) pass.
-    """
-
-    def __init__(self, *, stderr: bool = False, plain: bool = False) -> None:
-        """Write to standard output, or standard error; without colours if ``plain``."""
-        super().__init__(
-            stderr=stderr,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            soft_wrap=True,
-            color_system=None if plain else "auto",
-        )
-
-    @property
-    def file(self) -> IO[str]:
-        """Return the stream behind the guard: what is drawn is made safe in ``render``."""
-        return unguarded(super().file)  # type: ignore[arg-type]  # a text stream
-
-    @file.setter
-    def file(self, new_file: IO[str]) -> None:
-        self._file = new_file
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Yield what is drawn, piece by piece."""
-        for piece in super().render(renderable, options):
-            safe = piece.control is not None
-            yield piece if safe else Segment(show_control(piece.text), piece.style)
 
 
 class Screen:
@@ -90,7 +46,6 @@ class Screen:
     output of learned code must not move the cursor.
 
     Attributes:
-        notes: Standard error.
         as_json: Write one JSON object per answer or error, and no notes.
         quiet: Write answers and errors, and no notes.
         plain: Write without colours and styles.
@@ -104,19 +59,45 @@ class Screen:
         ``name`` is what a person types before a verb, as ``./run.sh `` or ``/``: advice has it.
         """
         self._name = name
-        self.notes = Canvas(stderr=True, plain=plain)
-        self._out = Canvas(plain=plain)
-        # A terminal gets its lines broken between words, a pipe gets them whole.
-        self.notes.soft_wrap = not self.notes.is_terminal
         self.plain = plain
         self.as_json = as_json
         self.quiet = quiet or as_json
 
+    @cached_property
+    def notes(self) -> Canvas:
+        """Standard error."""
+        from bat_os.cli.canvas import Canvas
+
+        canvas = Canvas(stderr=True, plain=self.plain)
+        # A terminal gets its lines broken between words, a pipe gets them whole.
+        canvas.soft_wrap = not canvas.is_terminal
+        return canvas
+
+    @cached_property
+    def _out(self) -> Canvas:
+        from bat_os.cli.canvas import Canvas
+
+        return Canvas(plain=self.plain)
+
+    @property
+    def at_terminal(self) -> bool:
+        """True if standard error is a terminal."""
+        return sys.stderr.isatty()
+
     @property
     def lively(self) -> bool:
         """True if a line may be rewritten in place: a terminal that may have colours."""
-        notes = self.notes
-        return not (self.quiet or self.plain or notes.is_dumb_terminal) and notes.is_terminal
+        can = self.at_terminal and not (self.quiet or self.plain)
+        return can and not self.notes.is_dumb_terminal
+
+    def _write(self, *parts: tuple[str, str], end: str = "\n") -> None:
+        """Write texts with their styles to standard error."""
+        if self.at_terminal:
+            from bat_os.cli.canvas import assemble
+
+            self.notes.print(assemble(parts), end=end)
+        else:
+            print("".join(text for text, _ in parts), file=sys.stderr, end=end, flush=True)
 
     def answer(self, text: str) -> None:
         """Write a line to standard output."""
@@ -132,12 +113,16 @@ class Screen:
             for line in columns(rows, heads):
                 self.answer(line)
         elif rows:
+            from bat_os.cli.canvas import lay_out
+
             self._out.print(lay_out(rows, heads, self._out.width), soft_wrap=False)
 
     def code(self, source: str) -> None:
         """Write Python source; on a terminal with line numbers and colours."""
         if sys.stdout.isatty():
-            shown = _colour(show_control(source), "python", numbers=True)
+            from bat_os.cli.canvas import colour
+
+            shown = colour(show_control(source), "python", numbers=True)
             self._out.print(shown, soft_wrap=False)
         else:
             self.answer(source)
@@ -146,24 +131,28 @@ class Screen:
         """Write a value as JSON over several lines; on a terminal in colours."""
         text = to_json(value, indent=2)
         if sys.stdout.isatty():
-            self._out.print(_colour(show_control(text), "json"), soft_wrap=False)
+            from bat_os.cli.canvas import colour
+
+            self._out.print(colour(show_control(text), "json"), soft_wrap=False)
         else:
             self.answer(text)
 
     def piece(self, text: str) -> None:
         """Write a part of an unfinished text to standard error, without ending the line."""
         if not self.quiet:
-            self.notes.print(show_control(text), style="dim", end="")
+            self._write((show_control(text), "dim"), end="")
 
     def draft(self, source: str) -> None:
         """Write a text by a model to standard error."""
         if not self.quiet:
-            self.notes.print(_colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
+            from bat_os.cli.canvas import colour
+
+            self.notes.print(colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
 
     def note(self, text: str, style: str = "dim") -> None:
         """Write a line to standard error."""
         if not self.quiet:
-            self.notes.print(show_control(self._spell(text)), style=style)
+            self._write((show_control(self._spell(text)), style))
 
     def _spell(self, text: str) -> str:
         """Return a text with the commands in it as they can be typed here."""
@@ -181,16 +170,13 @@ class Screen:
         if kind != "event" or self.quiet:
             return
         state = str(body.get("state", "?"))
-        colour = _COLOURS.get(state, "cyan")
         who, what = str(body.get("persona", "")), show_control(_detail(body))
-        if self.notes.is_terminal:  # wrapped text stays in its column
+        if self.at_terminal:  # wrapped text stays in its column
             broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
             what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
-        self.notes.print(
-            Text.assemble(
-                (f"{seconds:6.1f} s", "dim"), "  ", (f"{state.upper():<13}", colour), " ",
-                (f"{who:<12}", "bold"), f" {what}",
-            )
+        self._write(
+            (f"{seconds:6.1f} s  ", "dim"), (f"{state.upper():<13} ", _COLOURS.get(state, "cyan")),
+            (f"{who:<12} ", "bold"), (what, ""),
         )  # fmt: skip
 
     def result(self, body: Mapping[str, Any]) -> None:
@@ -205,18 +191,17 @@ class Screen:
 
     def error(self, body: Mapping[str, Any]) -> None:
         """Write what went wrong and what can be done."""
+        message = self._spell(str(body.get("message", "")))
         if self.as_json:
-            self.answer(to_json({"error": body}))
+            self.answer(to_json({"error": {**body, "message": message}}))
             return
         code = str(body.get("code", "INTERNAL"))
-        message = str(body.get("message", ""))
         # After a semicolon, a message itself says what to do.
         details = body.get("details", {})
         known = "; " in message or "kind" in details
         known = known or (code == "NOT_FOUND" and "target" not in details)  # not of an object
         hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
-        said = show_control(self._spell(message))
-        self.notes.print(Text.assemble((code, "red"), f" {said}", (self._spell(hint), "dim")))
+        self._write((code, "red"), (f" {show_control(message)}", ""), (self._spell(hint), "dim"))
 
     def _value(self, value: Any) -> None:
         """Write an answer: in a pipe on one line, on a terminal in its most readable form."""
@@ -228,59 +213,11 @@ class Screen:
             self.answer(render(value))
 
 
-def lay_out(rows: Sequence[Sequence[Any]], heads: Sequence[str], width: int) -> Table:
-    """Return rows under their heads, in at most ``width`` cells; the widest column wraps.
-
-    If the other columns leave no room for it, heads are left of the cells instead of above
-    them, and each row becomes several lines. A text is spelt out before it is measured, and is
-    never markup.
-    """
-    from rich.cells import cell_len
-    from rich.table import Table
-
-    head, *texts = [[Text(show_control(str(cell))) for cell in row] for row in (heads, *rows)]
-    widths = [
-        max(cell_len(row[place].plain) for row in (head, *texts)) for place in range(len(heads))
-    ]
-    widest = widths.index(max(widths))
-    left = width - sum(widths) - GAP * (len(heads) - 1) + widths[widest]
-    if left < min(widths[widest], LEAST_WIDTH):
-        return _lay_out_beside(texts, head)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for place, name in enumerate(head):
-        table.add_column(name, overflow="fold", no_wrap=place != widest)
-    for row in texts:
-        table.add_row(*row)
-    return table
-
-
-def _lay_out_beside(rows: Sequence[Sequence[Text]], heads: Sequence[Text]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, GAP, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for row in rows:
-        for place, (head, cell) in enumerate(zip(heads, row, strict=True)):
-            last = place == len(heads) - 1
-            table.add_row(head, cell, end_section=last)
-    return table
-
-
 def columns(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> list[str]:
     """Return rows as lines of aligned columns, under ``heads``; [] without rows."""
     if not rows:
         return []
     return align([[str(cell) for cell in row] for row in (heads, *rows)])
-
-
-def _colour(text: str, language: str, *, numbers: bool = False) -> Syntax:
-    from rich.syntax import Syntax
-
-    return Syntax(
-        text, language, theme="ansi_dark", line_numbers=numbers, word_wrap=True,
-        background_color="default",
-    )  # fmt: skip
 
 
 def render(value: Any) -> str:

@@ -19,7 +19,6 @@ from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.core.settings import FILE, PREFIX, Resolved, Settings, resolve, write_setting
 from bat_os.errors import BatError, SettingsError, StorageError, StorageFullError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.supervisor.home import Home
@@ -27,6 +26,8 @@ from bat_os.supervisor.program import Program, read_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bat_os.core.settings import Resolved
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
@@ -89,6 +90,8 @@ def find_fault(home: Path) -> str:
 
 def list_unread(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the BATOS_ variables that nothing reads, each with the one that is meant, or ""."""
+    from bat_os.core.settings import PREFIX, Settings  # no sentence needs them
+
     known = [PREFIX + field.name.upper() for field in fields(Settings)]
     unread = {key for key in environ if key.startswith(PREFIX)} - {*known, *_OTHERS}
     near = ((key, difflib.get_close_matches(key, known, n=1)) for key in sorted(unread))
@@ -167,6 +170,8 @@ def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
         SettingsError: The home or the file cannot be used, or a value in the file, in the
             environment or in the flags; the message says where and what is allowed.
     """
+    from bat_os.core.settings import FILE, PREFIX, Resolved, resolve  # no sentence needs them
+
     require(home)
     path = home / FILE
     resolved = resolve(_read_settings(path), environ, flags | {"home": str(home)}, path=str(path))
@@ -187,6 +192,8 @@ def draft_setting(home: Path, name: str, value: str | bool) -> str:
     Raises:
         SettingsError: The file cannot be read, or something in it cannot be used.
     """
+    from bat_os.core.settings import FILE, resolve, write_setting  # as above
+
     path = home / FILE
     text = write_setting(_read_settings(path), name, json.dumps(value, ensure_ascii=False))
     resolve(text, {}, {}, path=str(path))

@@ -9,12 +9,9 @@ A verb that takes no words begins a wish all the same where words follow: "list 
 
 from __future__ import annotations
 
-import argparse
 import difflib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import bat_os
 from bat_os.core.verbs import COMMANDS as VERBS
 
 if TYPE_CHECKING:
@@ -36,6 +33,8 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} --json "..."            the same, as one JSON object
   {me} --fresh "..."           learn it anew, even if a known skill would serve
   {me} --as "double(5)" "..."  read the sentence as this message, and remember
+  {me} --session NAME "..."    in a conversation: a later sentence can refer to it
+  {me} --plain                 no colours, nothing redrawn: for screen readers
   {me} start                   start it and open nothing
   {me} status                  say what runs
   {me} stop                    stop it
@@ -74,34 +73,6 @@ def _show_word(field: Field) -> str:
         return field.word.split()[-1] + value
     shown = field.shown or field.word.rstrip("?*+").upper()
     return f"[{shown}]" if field.word[-1] in "?*" else shown
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a sentence is to be read."""
-    parser.add_argument(
-        "--fresh", action="store_true", help="learn it anew even if a known skill would serve"
-    )
-    parser.add_argument(
-        "--as",
-        dest="call",
-        metavar="CALL",
-        help="read the sentence as this, and remember its words: 'selector(5)'",
-    )
-
-
-def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
-    """Return the parser of the client."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Talk to BAT OS: one sentence, or without one a conversation.",
-        epilog="Exit status: 0 result, 1 error, 2 usage, 3 no daemon, 130 interrupted.",
-    )
-    parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
-    parser.add_argument("sentence", nargs="*", help="what you want, in words")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_reading(parser)
-    parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
-    return parser
 
 
 def find_command(arguments: Sequence[str]) -> str:

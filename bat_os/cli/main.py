@@ -21,7 +21,6 @@ import bat_os
 from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
-from bat_os.supervisor import pulse
 from bat_os.supervisor.home import Home, write_json
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, EXIT_RESTART
 
@@ -66,26 +65,29 @@ def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
 
 
 def _run_chat(arguments: list[str]) -> int:
+    from bat_os.cli.chat.arguments import make_parser as make_chat_parser
     from bat_os.cli.connection import interruptible
     from bat_os.cli.console import Screen
-    from bat_os.cli.environment import find_home
-    from bat_os.cli.launch import make_parser as make_chat_parser
+    from bat_os.cli.environment import find_home, find_name
 
     options = make_chat_parser().parse_args(arguments)
     home = find_home(options.home).path
-    screen = Screen(as_json=options.json, plain=bool(os.environ.get("NO_COLOR")))
+    plain = options.plain or bool(os.environ.get("NO_COLOR"))
+    screen = Screen(as_json=options.json, plain=plain, name=f"{find_name()} ")
     sentence = " ".join(options.sentence)
     if not options.sentence and sys.stdin is not None:
         if sys.stdin.isatty():
             # A line editor, and all verbs: only a conversation needs them.
             from bat_os.cli.chat.session import converse
 
-            return asyncio.run(converse(home, screen))
+            screen = Screen(as_json=options.json, plain=plain, name="/")
+            talk = converse(home, screen, options.session, plain=options.plain)
+            return asyncio.run(talk)
         sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
-    from bat_os.cli.chat.once import ask_once
+    from bat_os.cli.chat.saying import say_once
 
-    asked = ask_once(home, screen, sentence, fresh=options.fresh, call=options.call)
-    return asyncio.run(interruptible(asked, screen))
+    how = {"session": options.session, "fresh": options.fresh, "call": options.call or ""}
+    return asyncio.run(interruptible(say_once(home, screen, sentence, **how), screen))
 
 
 def _run_batos(arguments: list[str]) -> int:
@@ -144,6 +146,7 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.app import import_numpy
+    from bat_os.supervisor import pulse
 
     import_numpy(settings.threads)  # before the others import it
     from bat_os.app.listeners import make_endpoints, remove_socket_folder

@@ -18,7 +18,8 @@ import bat_os
 from bat_os.cli import main as kernel
 from bat_os.cli import verbs
 from bat_os.cli.chat import slash
-from bat_os.cli.launch import HELP, make_parser
+from bat_os.cli.chat.arguments import make_parser
+from bat_os.cli.launch import HELP
 from bat_os.cli.parser import show_action, show_value, verbs_of
 from bat_os.core.fields import schema_of
 from bat_os.core.verbs import COMMANDS as VERBS

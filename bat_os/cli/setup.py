@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import bat_os
 from bat_os.cli import launch
+from bat_os.cli.chat.arguments import make_parser
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import guard_streams
 from bat_os.core.digest import digest
@@ -393,7 +394,7 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
             _complete(setup, "all" if "--all" in arguments else "first", root)
         return _pass_to_batos(setup, root, arguments, me)
     # Check the options now, not after minutes of set-up.
-    sentence = launch.make_parser(me).parse_args(arguments).sentence
+    sentence = make_parser(me).parse_args(arguments).sentence
     if meant := launch.guess(sentence):
         hint = f"{sentence[0]}: did you mean {meant}? A request has several words."
         print(hint, file=sys.stderr)

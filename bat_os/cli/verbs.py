@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bat_os
 from bat_os.cli import background, upgrade
 from bat_os.cli import parser as completion
+from bat_os.cli.answer import status_of
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,
@@ -52,6 +53,8 @@ EXIT_STATUSES: Final = {
     1: "an error of the daemon or the image, or `doctor` or `verify` found something broken",
     2: "wrong usage, or a setting that cannot be used",
     3: "no daemon answers",
+    4: "of `ask` and of one sentence: the answer is a question",
+    5: "of `ask` and of one sentence: nothing that is known does this",
     78: "of `batos serve`: a person has to act (a wrong setting, a held image)",
     130: "Ctrl-C; what `send`, `ask` or `models add` had begun is cancelled first (a second "
     "Ctrl-C leaves at once)",
@@ -61,7 +64,8 @@ _EPILOG: Final = """\
 daemon itself.
 
 exit status:
-  0 a result   1 an error   2 wrong usage or setting   3 no daemon answers   130 Ctrl-C
+  0 a result   1 an error   2 wrong usage or setting   3 no daemon answers
+  4 a question (ask)   5 not able (ask)   130 Ctrl-C
 """
 
 
@@ -74,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen(as_json="--json" in words, plain=plain, name=spelt)
     try:
         options = make_parser(name).read(words or ["--help"])
+        plain = plain or getattr(options, "plain", False)
         screen = Screen(as_json=options.json, plain=plain, quiet=options.quiet, name=spelt)
         return _carry_out(options, screen)
     except BatError as error:
@@ -94,7 +99,7 @@ def _carry_out(options: argparse.Namespace, screen: Screen) -> int:
         require(home)
     body = asyncio.run(interruptible(run(home, options, screen), screen))
     show(body, options, screen)
-    return int(body.get("exit_status", 0))
+    return int(body.get("exit_status", 0)) or status_of(body)
 
 
 def show(body: Mapping[str, Any], options: argparse.Namespace, screen: Screen) -> None:

@@ -112,12 +112,18 @@ _OBJECTS: Final = (
         on="wire", seconds=MINUTES),
     Verb("ask", "say what you want, in words", (
         Field("sentence", "words", "what you want, in words", "sentence+"),
+        Field("session", "text", "conversation that it belongs to; the next sentence with this "
+              "name can refer to it", "--session", place="client", shown="NAME"),
         _FRESH,
         Field("call", "text", "read the sentence as this, and remember its words: 'selector(5)'",
-              "--as", shown="CALL")),
-        reply=_RESULT.replace("|slot", "|slot|talk"),
-        examples=('"double the number 21"', '"double a number" --as "double(21)"'),
-        on="command line"),
+              "--as", shown="CALL"),
+        Field("plain", "flag", "no colours, nothing redrawn: for screen readers", "--plain",
+              place="client")),
+        reply="kind:computed|recalled|acted|said|guess|asked|unable text value:any reading needs "
+              "choices:texts sources:list undo learned:flag seconds:num model_calls:count language",
+        examples=('"what is 17% of 340"', '"double a number" --as "double(21)"',
+                  '"and of 80?" --session work'),
+        on="command line", seconds=MINUTES),
     Verb("list", "list the root objects",
         reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag]",
         examples=("",), access="past"),

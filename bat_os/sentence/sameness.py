@@ -31,7 +31,6 @@ from bat_os.sentence.tokens import ARTICLES, PREPOSITIONS, singular
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from bat_os.sentence.translate import Translated
 
 ENGLISH: Final = Path(__file__).with_name("english.toml")
 # What a value is called if the request has one.
@@ -389,12 +388,3 @@ def is_same_name(one: str, other: str) -> bool:
     (True, False)
     """
     return name_words(one) == name_words(other)
-
-
-def is_same_message(one: Translated, other: Translated) -> bool:
-    """Return True if two readings go to one object, under one name, with the same values."""
-    return (
-        one.target == other.target
-        and is_same_name(one.selector, other.selector)
-        and (one.args, one.kwargs, one.examples) == (other.args, other.kwargs, other.examples)
-    )

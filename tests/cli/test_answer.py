@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from bat_os.cli.answer import IN_CHAT, as_line, notes_on, show_answer, show_seconds, status_of
+from bat_os.cli.answer import (
+    IN_CHAT,
+    as_line,
+    notes_on,
+    place_of,
+    show_answer,
+    show_seconds,
+    status_of,
+)
 from bat_os.core.answer import KINDS, Answer
 
 
@@ -38,14 +46,16 @@ def test_a_guess_never_stands_without_its_mark(language, text, shown):
 def test_a_guess_without_text_has_the_mark_too():
     body = body_of("guess", value=5)
     assert show_answer(body) == "5 (guess)"
-    assert 'say "yes", "no, 57.8"' in notes(body, IN_CHAT)
+    assert 'say "yes", or "no, 57.8"' in notes(body, IN_CHAT)
 
 
 @pytest.mark.parametrize("kind", ["asked", "unable"])
 def test_choices_are_numbered(kind):
     body = body_of(kind, text="Which?", choices=("double 5", "treble 5"))
     assert show_answer(body) == "Which?\n  1  double 5\n  2  treble 5"
-    assert "number" in notes(body)
+    assert "a number" in notes(body, IN_CHAT)
+    assert '--session a "1"' in notes(body, place_of("a"))
+    assert "--session NAME" in notes(body)
 
 
 def test_a_models_own_words_are_marked_by_words():
@@ -56,14 +66,17 @@ def test_sources_say_who_said_it_and_when():
     fact = {"kind": "fact", "title": "", "text": "my sister's birthday is 3 May", "at": 86400 * 1.5}
     page = {"kind": "document", "title": "Bats", "text": "Bats  sleep\nby day. " * 40}
     told = notes(body_of("recalled", text="3 May", sources=(fact, page))).splitlines()
-    assert told[1] == "you said, 2 January 1970: my sister's birthday is 3 May"
-    assert told[2].startswith("from Bats: Bats sleep by day.")
-    assert len(told[2]) < 330
+    assert told[0] == "you said, 2 January 1970: my sister's birthday is 3 May"
+    assert told[1].startswith("from Bats: Bats sleep by day.")
+    assert len(told[1]) < 330
+    assert notes(body_of("recalled", text=f'You said: "{fact["text"]}"', sources=(fact,))) == ""
 
 
 def test_what_takes_it_back_is_a_sentence():
     body = body_of("acted", text="Added milk.", undo="undo that")
-    assert 'undo: "undo that"' in notes(body)
+    assert 'to take it back: "undo that"' in notes(body, IN_CHAT)
+    assert '--session a "undo that"' in notes(body, place_of("a"))
+    assert "undo" not in notes(body), "without a conversation nothing can be referred to"
 
 
 def test_the_exit_status_is_by_kind():
@@ -76,7 +89,7 @@ def test_a_program_gets_the_documented_fields_on_one_line():
     assert "\n" not in line
     told = json.loads(line)
     assert list(told) == ["kind", "text", "value", "reading", "needs", "choices", "sources", "undo",
-                          "learned", "seconds", "model_calls"]  # fmt: skip
+                          "learned", "seconds", "model_calls", "language"]  # fmt: skip
     assert (told["kind"], told["value"], told["choices"]) == ("guess", "01", ["x"])
 
 

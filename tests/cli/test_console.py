@@ -6,7 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from bat_os.cli.console import Screen, lay_out, render, to_json
+from bat_os.cli.canvas import lay_out
+from bat_os.cli.console import Screen, render, to_json
 
 ANSWER = {
     "result": 42, "printed": "thinking", "status": "verified", "learned": True, "target": "o",

@@ -16,8 +16,8 @@ from tests.engines.test_gguf import write_gguf
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 WAYS = {
     "send": ("batos.py", "send", "genesis_obj", "give_seven"),
-    "ask": ("batos.py", "ask", "give seven"),
-    "one-shot": ("chat_client.py", "give seven"),
+    "ask": ("batos.py", "ask", "genesis_obj.give_seven()"),
+    "one-shot": ("chat_client.py", "genesis_obj.give_seven()"),
 }
 
 
@@ -80,7 +80,10 @@ async def test_of_two_that_wait_only_the_one_that_is_interrupted_is_withdrawn(th
 
 
 async def test_on_a_terminal_the_line_stands_below_the_key_that_was_pressed(thinking):
-    async with thinking.client() as kernel, Terminal(thinking.home.path, "give seven") as terminal:
+    async with (
+        thinking.client() as kernel,
+        Terminal(thinking.home.path, "genesis_obj.give_seven()") as terminal,
+    ):
         await until_running(kernel)
         terminal.press(CTRL_C)
         await terminal.until(r"\r\ncancelled\r\n")

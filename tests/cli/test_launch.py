@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from bat_os.cli.launch import ALONE, HELP, WITH_WORDS, describe_verb, find_verb, guess, make_parser
+from bat_os.cli.chat.arguments import make_parser
+from bat_os.cli.launch import ALONE, HELP, WITH_WORDS, describe_verb, find_verb, guess
 from bat_os.cli.parser import verbs_of
 from bat_os.cli.verbs import make_parser as make_verbs
 from bat_os.core.verbs import COMMANDS

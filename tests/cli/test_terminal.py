@@ -100,6 +100,8 @@ SCREEN = {
 PARTS = {
     "doctor": {"checks": [{"name": HOSTILE, "state": "broken", "found": HOSTILE,
                            "advice": HOSTILE}]},
+    "ask": {"kind": "guess", "choices": [HOSTILE], "undo": HOSTILE,
+            "sources": [{"kind": "fact", "title": HOSTILE, "text": f"{HOSTILE} more", "at": 1}]},
     "restore": {"objects": {HOSTILE: 1}},
     "chronicle": {"chronicle": [{"kind": "archive", "at": 1, "file": HOSTILE, "reason": HOSTILE},
                                 {"kind": "fork", "at": 1, "name": HOSTILE, "tid": HOSTILE},
@@ -161,7 +163,9 @@ def draw_progress(screen):
 async def draw_waiting(screen):
     from bat_os.cli.chat.waiting import Waiting
 
-    with Waiting(screen, {"target": HOSTILE, "selector": HOSTILE}) as waiting:
+    with Waiting(screen) as waiting:
+        waiting._come_alive()
+        waiting.show("event", {"text": HOSTILE, "expected": 5})
         waiting.show("accepted", {"awakening": HOSTILE})
         waiting.show("event", {"text": HOSTILE, "persona": HOSTILE, "begins": True})
         waiting._pulse._live.refresh()
@@ -224,7 +228,7 @@ def test_every_way_out_of_a_screen_is_among_those_that_are_tried():
 
 
 def test_only_what_draws_goes_behind_the_guard_or_makes_a_console():
-    drawing = {"cli/console.py", "cli/progress.py", "cli/chat/editor.py"}
+    drawing = {"cli/canvas.py", "cli/progress.py", "cli/chat/editor.py"}
     package = ROOT / "bat_os"
     behind, consoles = set(), set()
     for path in package.rglob("*.py"):

@@ -200,8 +200,10 @@ async def test_an_object_that_there_is_not_gets_a_guess(home):
 
 
 async def test_ask_says_it_in_words_and_personas_say_what_they_think_with(home):
-    ended = await verb(home, "ask", "double", "the", "number", "21", "--as", "double(21)")
-    assert (ended.status, ended.out) == (0, "42\n")
+    await verb(home, "send", "genesis_obj", "setSlot", "kept", "5")
+    ended = await verb(home, "ask", "what", "is", "kept?", "--as", "getSlot('kept')")
+    assert (ended.status, ended.out) == (0, "5\n")
+    assert ended.err.startswith("getSlot('kept'), ")
     told = (await verb(home, "personas", "--json")).json
     assert [one["name"] for one in told["personas"]] == ["ALFRED", "BRICK", "ROBIN", "BABS"]
 

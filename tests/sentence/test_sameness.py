@@ -9,7 +9,6 @@ from bat_os.sentence.sameness import (
     ENGLISH,
     find_base_form,
     has_same_words,
-    is_same_message,
     is_same_name,
     is_same_request,
     read_concepts,
@@ -227,8 +226,3 @@ def test_a_hash_in_a_wish_is_no_value():
 )
 def test_names_are_the_same_but_for_words_of_asking(one, other, same):
     assert is_same_name(one, other) is same
-
-
-def test_messages_with_other_values_are_not_the_same():
-    assert is_same_message(translate("is 7 prime?"), translate("check if 7 is prime"))
-    assert not is_same_message(translate("is 7 prime?"), translate("is 8 prime?"))

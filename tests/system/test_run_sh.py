@@ -194,7 +194,7 @@ def test_a_link_to_the_script_finds_its_tree(ready, tmp_path):
     reply = subprocess.run(
         [str(link), "status"], capture_output=True, text=True, env=environ(), check=False
     )
-    assert reply.stdout == "min_watchdog_service.py ['status']\n"
+    assert reply.stdout == "batos.py ['status']\n"
 
 
 @pytest.mark.slow

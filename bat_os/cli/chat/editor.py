@@ -26,6 +26,7 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
+from bat_os.cli.show.command import read_line
 from bat_os.cli.terminal import unguarded
 from bat_os.core.printable import CONTROL
 from bat_os.errors import BatError
@@ -105,6 +106,29 @@ class Editor:
             except KeyboardInterrupt:
                 if not self._session.default_buffer.text:
                     raise
+
+
+class PlainEditor:
+    """Reads lines as they come; nothing is redrawn, as a screen reader needs it."""
+
+    def redraw(self) -> None:
+        """Do nothing: there is no toolbar."""
+
+    async def read(self) -> str:
+        """Return what was typed, without surrounding space.
+
+        Raises:
+            EOFError: Ctrl-D.
+        """
+        text, prompt = "", PROMPT
+        while True:
+            line = await read_line(prompt)
+            if not line:
+                raise EOFError
+            text += line
+            if is_whole(text.rstrip("\n") if text == line else text):
+                return text.strip()
+            prompt = GOES_ON
 
 
 def _make_output() -> Output:

@@ -74,7 +74,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "requests": "missions watch cancel experience",
     "models": "models personas",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
-    "disk": "space pack verify",
+    "disk": "space pack verify erase",
     "system": "status doctor logs config keys service setup upgrade stop completion",
 }
 

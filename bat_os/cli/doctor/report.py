@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from bat_os.cli.console import Canvas
+from bat_os.cli.canvas import Canvas
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
 from bat_os.cli.environment import ROOT, find_fault, load

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from bat_os.cli.connection import WITHDRAWN, may_come
 from bat_os.cli.environment import draft_setting, load
 from bat_os.cli.progress import Progress
-from bat_os.cli.show.command import read_input
+from bat_os.cli.show.command import read_line
 from bat_os.core.settings import DEFAULT, FILE
 from bat_os.errors import (
     ArgumentsError,
@@ -254,28 +254,12 @@ async def _pick(ask: Ask, offered: list[Offer], now: str) -> Offer | None:
     place = next((n for n, offer in enumerate(offered, 1) if offer.profile == now), 0)
     keeps = f"Enter keeps {place}" if place else f"Enter keeps the profile {now}"
     for _ in range(TRIES):
-        line = (await _read_line(f"1 to {len(offered)}; {keeps}: ")).strip()
+        line = (await read_line(f"1 to {len(offered)}; {keeps}: ")).strip()
         if not line or line == str(place):
             return None
         if line.isdecimal() and 1 <= int(line[:3]) <= len(offered):
             return offered[int(line[:3]) - 1]
     return None
-
-
-async def _read_line(prompt: str) -> str:
-    """Return what a person types, "" at the end of the input; Ctrl-C cancels this task."""
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
-    if sys.platform == "win32":  # its loop cannot wait for a console
-        return read_input(sys.stdin.readline)
-    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
-    typed = asyncio.Event()
-    loop.add_reader(stdin, typed.set)
-    try:
-        await typed.wait()
-    finally:
-        loop.remove_reader(stdin)
-    return sys.stdin.readline()
 
 
 async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -168,6 +169,22 @@ def read_input(read: Callable[[], T]) -> T:
         return read()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+async def read_line(prompt: str) -> str:
+    """Return what a person types, "" at the end of the input; Ctrl-C cancels this task."""
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    if sys.platform == "win32":  # its loop cannot wait for a console
+        return read_input(sys.stdin.readline)
+    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+    typed = asyncio.Event()
+    loop.add_reader(stdin, typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(stdin)
+    return sys.stdin.readline()
 
 
 def read_text(file: str) -> str:

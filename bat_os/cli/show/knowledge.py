@@ -10,6 +10,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.answer import FIELDS
+from bat_os.cli.chat.saying import as_fields, say
+from bat_os.cli.chat.saying import show as show_said
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, read_input, read_pairs, show_time, table_of
 from bat_os.core.personas import PERSONAS
@@ -180,11 +183,13 @@ def _show_talks(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 async def _ask(ask: Ask) -> Mapping[str, Any]:
-    from bat_os.cli.chat.once import answer  # what reads sentences; no other verb needs it
-
     options = vars(ask.options)
-    sentence, fresh, call = " ".join(options["sentence"]), options["fresh"], options["as"]
-    return await answer(ask.kernel, ask.screen, sentence, fresh=fresh, call=call)
+    fields = as_fields(
+        " ".join(options["sentence"]), session=options["session"], fresh=options["fresh"],
+        call=options["as"],
+    )  # fmt: skip
+    body = await say(ask.kernel, ask.screen, fields)
+    return {name: body.get(name) for name in FIELDS}
 
 
 async def _personas(ask: Ask) -> Mapping[str, Any]:
@@ -206,12 +211,6 @@ async def _personas(ask: Ask) -> Mapping[str, Any]:
             }
         )
     return {"profile": health["profile"], "personas": rows}
-
-
-def _show_answer(body: Mapping[str, Any], screen: Screen) -> None:
-    from bat_os.cli.chat.once import show_answer  # as above
-
-    show_answer(body, screen)
 
 
 _PERSONAS: Final[Columns] = {
@@ -237,7 +236,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "reindex": Command(
         lambda body, screen: screen.answer(f"reindexed: {body['documents']} documents"), _reindex
     ),
-    "ask": Command(_show_answer, _ask),
+    "ask": Command(show_said, _ask),
     "discuss": Command(_show_talk, _discuss),
     "talks": Command(_show_talks),
     "personas": Command(_show_personas, _personas),

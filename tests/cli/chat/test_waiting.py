@@ -7,7 +7,7 @@ import pytest
 from bat_os.cli.chat.waiting import Waiting
 from bat_os.cli.console import Screen
 
-FIELDS = {"target": "o", "selector": "f", "args": [1], "kwargs": {}}
+ANNOUNCED = "event", {"text": "I can try to learn f(1); about 12 s.", "expected": 12}
 
 
 def state(name, **detail):
@@ -17,7 +17,7 @@ def state(name, **detail):
 @pytest.fixture
 def tell(capsys):
     def tell(*replies):
-        with Waiting(Screen(), FIELDS) as waiting:
+        with Waiting(Screen()) as waiting:
             for kind, body in replies:
                 waiting.show(kind, body)
         return capsys.readouterr().err
@@ -26,9 +26,11 @@ def tell(capsys):
 
 
 async def test_states_are_lines_with_who_does_what(tell):
-    told = tell(("accepted", {"awakening": ""}), ("event", state("decomposing", goal="Do it.")))
+    told = tell(
+        ("accepted", {"awakening": ""}), ANNOUNCED, ("event", state("decomposing", goal="Do it."))
+    )
     first, second = told.splitlines()
-    assert first == "o.f(1) is not understood yet; learning it"
+    assert first == "I can try to learn f(1); about 12 s."
     assert second.split() == ["0.0", "s", "DECOMPOSING", "BRICK", "Do", "it."]
 
 
@@ -71,7 +73,7 @@ async def until_said(capsys, text):
 
 
 async def test_in_a_pipe_a_line_now_and_then_says_what_goes_on(capsys):
-    with Waiting(Screen(), FIELDS, seldom=0.01) as waiting:
+    with Waiting(Screen(), seldom=0.01) as waiting:
         waiting.show("accepted", {"awakening": ""})
         await until_said(capsys, "accepted: 0 s\n")
         waiting.show("event", state("synthesizing", passages=["one"]))
@@ -83,7 +85,7 @@ async def test_in_a_pipe_a_line_now_and_then_says_what_goes_on(capsys):
 
 
 async def test_a_text_in_the_making_is_not_broken_by_such_a_line(capsys):
-    with Waiting(Screen(), FIELDS, seldom=0.01) as waiting:
+    with Waiting(Screen(), seldom=0.01) as waiting:
         waiting.show("event", state("synthesizing"))
         waiting.show("event", {"persona": "ALFRED", "text": "def f(self):", "begins": True})
         capsys.readouterr()
@@ -93,7 +95,7 @@ async def test_a_text_in_the_making_is_not_broken_by_such_a_line(capsys):
 
 @pytest.mark.parametrize("screen", [Screen(as_json=True), Screen(quiet=True)])
 async def test_with_json_or_quiet_there_is_no_such_line(capsys, screen):
-    with Waiting(screen, FIELDS, seldom=0.01) as waiting:
+    with Waiting(screen, seldom=0.01) as waiting:
         waiting.show("event", state("synthesizing"))
         await asyncio.sleep(0.05)
     told = capsys.readouterr()
