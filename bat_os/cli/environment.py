@@ -170,7 +170,7 @@ def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
         SettingsError: The home or the file cannot be used, or a value in the file, in the
             environment or in the flags; the message says where and what is allowed.
     """
-    from bat_os.core.settings import FILE, PREFIX, Resolved, resolve  # no sentence needs them
+    from bat_os.core.settings import FILE, PREFIX, Resolved, resolve  # as above
 
     require(home)
     path = home / FILE
