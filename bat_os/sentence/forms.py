@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -148,8 +149,9 @@ class _Forms:
             name: numbers[first][1] if name == "number" else _cut(text, words, first, last)
             for name, first, last in match.slots
         }
+        said = defaultdict(str, slots)  # an optional slot may be missing
         values = {
-            name: each.format_map(slots) if isinstance(each, str) else each
+            name: each.format_map(said) if isinstance(each, str) else each
             for name, each in group.given.items()
         }
         if group.whole and group.whole not in values:

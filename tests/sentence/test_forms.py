@@ -1,6 +1,8 @@
 """bat_os.sentence.forms: sentences of an exact shape, and those that only look like one."""
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,26 @@ def test_the_work_grows_with_the_length_alone(code, part, monkeypatch):
         read_templates.match(split_words(part * words, Spelling())[:words], {})
         counts.append(len(steps))
     assert counts[2] <= 5 * counts[0]
+
+
+# What a slot of a skill's wording may hold; every other one holds a number.
+SAID = {"text": "'hello world'", "numbers": "3, 1, 2", "list": "[1, 2]", "date": "3 May 2026"}
+OWN = ("lists_obj", "counters_obj", "memory_obj", "reminders_obj")
+
+
+def test_wordings_of_skills_are_hardly_ever_taken_for_certain_forms():
+    files = sorted((forms.LANGUAGES.parents[1] / "seeds" / "wordings" / "en").glob("*.toml"))
+    wordings = [
+        wording["say"] if isinstance(wording, dict) else wording
+        for file in files
+        for skill, entry in tomllib.loads(file.read_text(encoding="utf-8")).items()
+        if not skill.startswith(OWN)
+        for wording in entry["say"]
+    ][::9]
+    said = [re.sub(r"{(\w+)}", lambda slot: SAID.get(slot[1], "7"), each) for each in wordings]
+    taken = [each for each in said if (form := read(each)) and form.certain]
+    assert len(said) > 200
+    assert len(taken) <= len(said) // 100, taken
 
 
 def test_a_sentence_that_is_too_long_is_no_form():
