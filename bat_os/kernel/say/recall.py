@@ -190,14 +190,21 @@ async def forget(asked: Asked) -> Answer:
 
 
 async def erase(asked: Asked) -> Answer:
-    """Say what erasing takes: it cannot be undone, so it is not done by a sentence alone."""
+    """Name the command that erases a fact: it cannot be undone, so no sentence alone does it.
+
+    A conversation that carried it out would keep the very words that are to go.
+    """
     about = _clean(asked.slot("text"))
     found = await memory.recall(asked.mind, about, now=asked.now)
     sure = [one.fact for one in found if one.certain]
     if not sure:
         return asked.answer("unable", "memory.nothing_about", text=about)
     said = asked.say("memory.confirm_erase", count=1, text=sure[0].text)
-    return asked.confirm(said, fact=sure[0].id)
+    command = f"batos erase --id fact:{sure[0].id} --yes"
+    return Answer(
+        "asked", f"{said}\n{command}", needs="confirmation", language=asked.language,
+        memory={"fact": sure[0].id},
+    )  # fmt: skip
 
 
 async def _list_newest(asked: Asked) -> Answer:
