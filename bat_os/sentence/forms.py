@@ -70,6 +70,7 @@ class _Group:
     question: bool | None  # whether it ends with a question mark; None: either
     whole: str  # slot that gets the whole sentence without its politeness, or ""
     given: Mapping[str, Any]  # values that are not in the sentence, or made of others
+    doubts_numbers: bool  # not certain with a number in a slot: it may be a calculation
     must: re.Pattern[str] | None  # found somewhere in the sentence, marks included
 
 
@@ -108,6 +109,7 @@ class _Forms:
                     given.get("question", form.get("question")),
                     given.get("whole", form.get("whole", "")),
                     {**form.get("with", {}), **given.get("with", {})},
+                    form.get("doubts_numbers", False),
                     re.compile(given["must"]) if "must" in given else None,
                 )
                 self.templates.add(template, group)
@@ -159,7 +161,11 @@ class _Forms:
         values |= {name: each for name, each in slots.items() if name[0] != "_"}
         if "items" in values:
             values["items"] = [each for each in self.joiners.split(values["items"]) if each]
-        return Form(group.name, values, group.certain, self.language)
+        numeric = any(
+            word.is_numeric for _, first, last in match.slots for word in words[first:last]
+        )
+        certain = group.certain and not (numeric and group.doubts_numbers)
+        return Form(group.name, values, certain, self.language)
 
 
 def read_form(sentence: Sentence) -> Form | None:

@@ -125,16 +125,19 @@ OWN = ("lists_obj", "counters_obj", "memory_obj", "reminders_obj")
 
 
 def test_wordings_of_skills_are_hardly_ever_taken_for_certain_forms():
-    files = sorted((forms.LANGUAGES.parents[1] / "seeds" / "wordings" / "en").glob("*.toml"))
+    folder = forms.LANGUAGES.parents[1] / "seeds" / "wordings"
     wordings = [
-        wording["say"] if isinstance(wording, dict) else wording
-        for file in files
+        (file.parent.name, wording["say"] if isinstance(wording, dict) else wording)
+        for file in sorted(folder.glob("*/*.toml"))
         for skill, entry in tomllib.loads(file.read_text(encoding="utf-8")).items()
         if not skill.startswith(OWN)
         for wording in entry["say"]
     ][::9]
-    said = [re.sub(r"{(\w+)}", lambda slot: SAID.get(slot[1], "7"), each) for each in wordings]
-    taken = [each for each in said if (form := read(each)) and form.certain]
+    said = [
+        (code, re.sub(r"{(\w+)}", lambda slot: SAID.get(slot[1], "7"), wording))
+        for code, wording in wordings
+    ]
+    taken = [each for code, each in said if (form := read(each, code)) and form.certain]
     assert len(said) > 200
     assert len(taken) <= len(said) // 100, taken
 
