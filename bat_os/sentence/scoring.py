@@ -87,31 +87,44 @@ class Scorer:
         if not matches:
             return []
         logits = self.first_logits(np.array([match.features for match in matches]))
-        best = best_of_skills(matches, logits)
-        rows = second_rows([matches[at].features for at in best], [logits[at] for at in best])
+        skills = [(match.wording.skill.target, match.wording.skill.selector) for match in matches]
+        best = best_of_skills(skills, logits)
+        rows = second_rows(np.array([matches[at].features for at in best]), logits[best])
+        chances = self.chances(rows)
+        return [
+            (matches[best[at]], float(chances[at]))
+            for at in np.argsort(-chances, kind="stable").tolist()
+        ]
+
+    def chances(self, rows: Floats) -> Floats:
+        """Return the calibrated probabilities for what ``second_rows`` returned."""
         scores = rows @ self.second[:-1] + self.second[-1]
-        chances = np.interp(scores, self.knots[0], self.knots[1])
-        return [(matches[at], float(chance)) for at, chance in zip(best, chances, strict=True)]
+        chances: Floats = np.interp(scores, self.knots[0], self.knots[1])
+        return chances
 
 
-def best_of_skills(matches: Sequence[Match], logits: Floats) -> list[int]:
-    """Return the places of the best match of each skill, best first."""
-    best: dict[tuple[str, str], int] = {}
-    for at in sorted(range(len(matches)), key=lambda at: -logits[at]):
-        skill = matches[at].wording.skill
-        best.setdefault((skill.target, skill.selector), at)
+def best_of_skills(names: Sequence[object], logits: Floats) -> list[int]:
+    """Return the places of the best match of each skill, best first.
+
+    Args:
+        names: Of each match, whose skill it is.
+        logits: Of each match.
+    """
+    best: dict[object, int] = {}
+    for at in np.argsort(-logits, kind="stable").tolist():
+        best.setdefault(names[at], at)
     return [*best.values()]
 
 
-def second_rows(features: Sequence[Sequence[float]], logits: Sequence[float]) -> Floats:
+def second_rows(features: Floats, logits: Floats) -> Floats:
     """Return the features of the second step, for skills with the best first."""
-    exact, strange = FEATURES.index("exact"), FEATURES.index("strange")
-    rows = []
-    for at, (own, logit) in enumerate(zip(features, logits, strict=True)):
-        others = [other for place, other in enumerate(logits) if place != at]
-        margin = min(max(logit - max(others, default=-FAR), -FAR), FAR)
-        rows.append((logit, margin, float(at == 0), own[exact], margin * own[exact], own[strange]))
-    return np.array(rows, np.float64)
+    exact, strange = (features[:, FEATURES.index(name)] for name in ("exact", "strange"))
+    first = np.zeros(len(logits))
+    first[0] = 1.0
+    rivals = np.full(len(logits), logits[0])
+    rivals[0] = logits[1] if len(logits) > 1 else -np.inf
+    margin = np.clip(logits - rivals, -FAR, FAR)
+    return np.stack([logits, margin, first, exact, margin * exact, strange], axis=1)
 
 
 def read_arrays() -> dict[str, Any]:

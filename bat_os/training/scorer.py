@@ -7,7 +7,7 @@
     wishes of tests/cases/skills.jsonl, each set a mind of its own                 ┘
     cases > matches and their features > logistic regression > second step > calibration
 
-Of every third case the skill that is meant is hidden as well: then none is right, and its nearest
+Of some cases the skill that is meant is hidden as well: then none is right, and its nearest
 neighbours are the near misses. Folds are by skill, so every figure is of skills that the model has
 not seen. The same data give the same weights.
 """
@@ -42,7 +42,7 @@ from bat_os.sentence.reading import Sentence, Value, read_sentence
 from bat_os.sentence.wishes import kind_of_name, word_wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 FOLDS: Final = 5
-HIDDEN: Final = 3  # of every so many cases, one is asked again without the skill that is meant
+HIDDEN: Final = 8  # of every so many cases, one is asked again without the skill that is meant
 EXACT: Final = 5  # of every so many, one is asked with its own words in the book
 BLIND: Final = 7  # of every so many, one is looked at without vectors
 L2: Final = 1.0
@@ -77,13 +77,20 @@ class Case:
     group: str  # folds keep groups together
     writer: str
     meant: str  # "object.selector", or "" where no skill is
-    matches: tuple[Match, ...]
+    text: str
+    names: tuple[str, ...]  # of each match, whose skill it is
+    rows: Floats  # their features
+    right: tuple[bool, ...]  # the skill is the one that is meant, and it gets the values
     only: str = ""  # the one skill that is known to be wrong, where the others are open
-    text: str = ""
 
-    def labels(self) -> list[bool]:
-        """Return which matches are right."""
-        return [name_of(match) == self.meant for match in self.matches]
+
+def make_case(
+    group: str, writer: str, meant: str, text: str, found: Sequence[Match], only: str = ""
+) -> Case:
+    """Return a case with the features of its matches."""
+    names = tuple(map(name_of, found))
+    rows = np.array([match.features for match in found]).reshape(len(found), len(FEATURES))
+    return Case(group, writer, meant, text, names, rows, tuple(n == meant for n in names), only)
 
 
 def name_of(match: Match) -> str:
@@ -123,8 +130,7 @@ def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
         if at % EXACT == 1:
             skips.append((frozenset(same - {at}), name))
         for skip, meant in skips:
-            found = tuple(book.find(asked, skip))
-            yield Case(name, writer, meant, found, text=wording.text)
+            yield make_case(name, writer, meant, wording.text, book.find(asked, skip))
 
 
 @cache
@@ -152,10 +158,10 @@ def cases_of_rows(embed: Embed) -> Iterator[Case]:
             book = read_book(language)
             found += book.find(book.ask(sentence, None if at % BLIND == 3 else vector))
         group = meant or f"none {zlib.crc32(row['text'].encode()) % 50}"
-        yield Case(group, row["writer"], meant, tuple(found), text=row["text"])
+        yield make_case(group, row["writer"], meant, row["text"], found)
         if meant and at % HIDDEN == 0:
-            left = tuple(match for match in found if name_of(match) != meant)
-            yield Case(group, row["writer"], "", left, text=row["text"])
+            left = [match for match in found if name_of(match) != meant]
+            yield make_case(group, row["writer"], "", row["text"], left)
 
 
 def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator[Case]:
@@ -181,8 +187,9 @@ def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator
         sentences = [read_sentence(text, NOW, "en") for text, _, _ in said]
         rows_of = embed([as_embedded(sentence.masked) for sentence in sentences])
         for (text, meant, of), sentence, vector in zip(said, sentences, rows_of, strict=True):
-            found = tuple(book.find(book.ask(sentence, vector)))
-            yield Case(meant or of or f"none {number}", f"set {number}", meant, found, of, text)
+            found = book.find(book.ask(sentence, vector))
+            group = meant or of or f"none {number}"
+            yield make_case(group, f"set {number}", meant, text, found, of)
 
 
 def wording_of_row(row: Mapping[str, Any]) -> Wording:
@@ -245,25 +252,21 @@ def fit_isotonic(scores: Floats, labels: Floats, share: Floats) -> Floats:
 
 def rows_of(cases: Sequence[Case]) -> tuple[Floats, Floats, Floats]:
     """Return features, labels and shares of all matches whose label is known."""
-    rows, labels, share = [], [], []
+    rows, labels = [], []
     for case in cases:
-        for match, right in zip(case.matches, case.labels(), strict=True):
-            if case.only and name_of(match) != case.only:
-                continue
-            rows.append(match.features)
-            labels.append(right)
-            share.append(1.0)
-    return np.array(rows), np.array(labels, float), np.array(share)
+        known = [not case.only or name == case.only for name in case.names]
+        rows.append(case.rows[known])
+        labels += [right for right, is_known in zip(case.right, known, strict=True) if is_known]
+    return np.concatenate(rows), np.array(labels, float), np.ones(len(labels))
 
 
 def second_of(weights: Floats, cases: Sequence[Case]) -> Iterator[tuple[Case, list[int], Floats]]:
     """Yield each case with its best match per skill and the features of the second step."""
     for case in cases:
-        if case.matches:
-            logits = np.array([m.features for m in case.matches]) @ weights[:-1] + weights[-1]
-            best = scoring.best_of_skills(case.matches, logits)
-            chosen = [case.matches[at].features for at in best]
-            yield case, best, scoring.second_rows(chosen, [logits[at] for at in best])
+        if case.names:
+            logits = case.rows @ weights[:-1] + weights[-1]
+            best = scoring.best_of_skills(case.names, logits)
+            yield case, best, scoring.second_rows(case.rows[best], logits[best])
 
 
 def fold_of(case: Case) -> int:
@@ -271,24 +274,35 @@ def fold_of(case: Case) -> int:
     return zlib.crc32(case.group.encode()) % FOLDS
 
 
-def fit(cases: Sequence[Case]) -> scoring.Scorer:
-    """Return the weights for some cases; each step learns from what the one before has not seen."""
-    rows, labels, share = [], [], []
-    for fold in range(FOLDS):
-        seen = [case for case in cases if fold_of(case) != fold]
-        left = [case for case in cases if fold_of(case) == fold]
-        weights = fit_logistic(*rows_of(seen))
-        for case, best, second in second_of(weights, left):
-            for at, row in zip(best, second, strict=True):
-                name = name_of(case.matches[at])
-                if not case.only or name == case.only:
-                    rows.append(row)
-                    labels.append(float(name == case.meant))
-                    share.append(1.0)
-    x, y, s = np.array(rows), np.array(labels), np.array(share)
-    second = fit_logistic(x, y, s)
-    knots = fit_isotonic(x @ second[:-1] + second[-1], y, s)
-    return scoring.Scorer(fit_logistic(*rows_of(cases)), second, knots)
+@dataclass(frozen=True)
+class Fitted:
+    """The weights, and what each case came to by weights that had not seen its part."""
+
+    scorer: scoring.Scorer
+    outcomes: tuple[Outcome, ...]
+
+
+def fit(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> Fitted:
+    """Return the weights for some cases; each step learns from what the one before has not seen.
+
+    Args:
+        cases: All of them.
+        part_of: What is kept together when a part is left out: skills, or writers.
+    """
+    unseen = []
+    for part in sorted({part_of(case) for case in cases}):
+        weights = fit_logistic(*rows_of([case for case in cases if part_of(case) != part]))
+        unseen += second_of(weights, [case for case in cases if part_of(case) == part])
+    rows, labels = [], []
+    for case, best, second in unseen:
+        known = [not case.only or case.names[at] == case.only for at in best]
+        rows.append(second[known])
+        labels += [case.right[at] for at, each in zip(best, known, strict=True) if each]
+    x, y = np.concatenate(rows), np.array(labels, float)
+    second = fit_logistic(x, y, np.ones(len(y)))
+    knots = fit_isotonic(x @ second[:-1] + second[-1], y, np.ones(len(y)))
+    made = scoring.Scorer(fit_logistic(*rows_of(cases)), second, knots)
+    return Fitted(made, tuple(judge(made, unseen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,47 +312,38 @@ class Outcome:
     case: Case
     decision: str
     chance: float  # of the first candidate
-    first: str  # its name
-    choices: tuple[str, ...]
+    names: tuple[str, ...]  # the first choices
+    right: tuple[bool, ...]  # for each of them
 
     @property
     def verdict(self) -> str:
         """One of VERDICTS."""
-        meant = self.case.meant
         if self.decision == "act":
-            return "right" if self.first == meant else "wrong"
+            return "right" if self.right[0] else "wrong"
         if self.decision == "ask":
-            return "offered" if meant in self.choices else "asked in vain"
-        return "missed" if meant else "left"
+            return "offered" if any(self.right) else "asked in vain"
+        return "missed" if self.case.meant else "left"
 
 
 VERDICTS: Final = ("right", "offered", "missed", "left", "asked in vain", "wrong")
 
 
-def judge(made: scoring.Scorer, cases: Sequence[Case]) -> Iterator[Outcome]:
-    """Yield what each case comes to."""
-    for case in cases:
-        ranked = made.rank(case.matches)
-        if case.only:
-            ranked = [one for one in ranked if name_of(one[0]) == case.only]
-        names = tuple(name_of(match) for match, _ in ranked)
-        decision = scoring.decide([(chance, False) for _, chance in ranked])
-        yield Outcome(
-            case,
-            decision,
-            ranked[0][1] if ranked else 0.0,
-            names[0] if names else "",
-            names[: scoring.CHOICES],
-        )
-
-
-def judge_unseen(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> list[Outcome]:
-    """Return what each case comes to with weights from the other parts."""
-    outcomes: list[Outcome] = []
-    for part in sorted({part_of(case) for case in cases}):
-        made = fit([case for case in cases if part_of(case) != part])
-        outcomes += judge(made, [case for case in cases if part_of(case) == part])
-    return outcomes
+def judge(
+    made: scoring.Scorer, cases: Iterable[tuple[Case, Sequence[int], Floats]]
+) -> Iterator[Outcome]:
+    """Yield what each case of ``second_of`` comes to."""
+    for case, best, second in cases:
+        chances = made.chances(second)
+        order = [
+            at
+            for at in np.argsort(-chances, kind="stable").tolist()
+            if not case.only or case.names[best[at]] == case.only
+        ]
+        names = tuple(case.names[best[at]] for at in order)
+        right = tuple(case.right[best[at]] for at in order)
+        decision = scoring.decide([(float(chances[at]), False) for at in order])
+        first = float(chances[order[0]]) if order else 0.0
+        yield Outcome(case, decision, first, names[: scoring.CHOICES], right[: scoring.CHOICES])
 
 
 def tell(outcomes: Sequence[Outcome]) -> str:
@@ -361,7 +366,7 @@ def tell_reliability(outcomes: Sequence[Outcome]) -> str:
         own = [one for one in outcomes if low <= one.chance < high and not one.case.only]
         if own:
             said = sum(one.chance for one in own) / len(own)
-            right = sum(one.first == one.case.meant for one in own) / len(own)
+            right = sum(one.right[:1] == (True,) for one in own) / len(own)
             bar = "#" * round(40 * right)
             lines.append(f"{said:5.2f} {right:5.2f} {len(own):6} |{bar:40}|")
     return "\n".join(lines)
@@ -406,19 +411,23 @@ def main() -> int:
     options = parser.parse_args()
     embed = make_embed()
     cases = read_cases(embed)
-    if options.report:
-        for title, part_of in (("unseen skills", fold_of), ("unseen writers", _writer)):
-            outcomes = judge_unseen(cases, part_of)
-            sys.stdout.write(f"{title}\n{tell(outcomes)}\n{tell_reliability(outcomes)}\n")
-    made = fit(cases)
+    fitted = fit(cases, fold_of)
+    made = fitted.scorer
     Path(str(resources.files("bat_os.sentence") / scoring.FILE)).write_bytes(pack(made))
+    show("unseen skills", fitted.outcomes)
     for name, weight in zip(FEATURES, made.weights, strict=False):
         sys.stdout.write(f"{name:12} {weight:8.3f}\n")
     if options.report:
-        fresh = [*judge(made, [*cases_of_sets(embed, FRESH)])]
-        sys.stdout.write(f"fresh sets\n{tell(fresh)}\n{tell_reliability(fresh)}\n")
+        show("unseen writers", fit(cases, _writer).outcomes)
+        fresh = second_of(made.weights, [*cases_of_sets(embed, FRESH)])
+        show("sets that only measure", [*judge(made, fresh)])
     sys.stdout.write(f"{len(cases)} cases\n")
     return 0
+
+
+def show(title: str, outcomes: Sequence[Outcome]) -> None:
+    """Print the tables of some outcomes."""
+    sys.stdout.write(f"{title}\n{tell(outcomes)}\n{tell_reliability(outcomes)}\n")
 
 
 def _writer(case: Case) -> str:
