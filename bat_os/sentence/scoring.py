@@ -36,8 +36,9 @@ WRONG_CHANGE: Final = 100.0  # a skill that changes something was not meant
 ASK: Final = 1.0
 MISSED: Final = 4.0  # a skill was meant, and nothing was offered
 CHOICES: Final = 3  # that a question offers
+LOOKED_AT: Final = 6  # skills that the second step compares
 FAR: Final = 8.0  # distances between logits beyond this say no more
-SECOND: Final = ("logit", "margin", "first", "exact", "margin_exact", "strange")
+SECOND: Final = 3 + 2 * len(FEATURES)
 
 Decision = Literal["act", "ask", "none"]
 
@@ -48,7 +49,7 @@ class Scorer:
 
     Attributes:
         weights: One per feature, and the bias last; float64.
-        second: The same for SECOND.
+        second: The same for the SECOND columns of ``second_rows``.
         knots: ``(2, k)``: a logit, and the probability that goes with it; ascending.
         swaps: language -> pair of stems -> evidence that the one in place of the other makes
             another skill of a wording.
@@ -88,7 +89,7 @@ class Scorer:
             return []
         logits = self.first_logits(np.array([match.features for match in matches]))
         skills = [(match.wording.skill.target, match.wording.skill.selector) for match in matches]
-        best = best_of_skills(skills, logits)
+        best = best_of_skills(skills, logits)[:LOOKED_AT]
         rows = second_rows(np.array([matches[at].features for at in best]), logits[best])
         chances = self.chances(rows)
         return [
@@ -117,14 +118,20 @@ def best_of_skills(names: Sequence[object], logits: Floats) -> list[int]:
 
 
 def second_rows(features: Floats, logits: Floats) -> Floats:
-    """Return the features of the second step, for skills with the best first."""
-    exact, strange = (features[:, FEATURES.index(name)] for name in ("exact", "strange"))
+    """Return the features of the second step, for skills with the best first: SECOND.
+
+    The logit, its distance to the best other skill, whether it is the first, its own features,
+    and what they differ by from those of the best other skill.
+    """
     first = np.zeros(len(logits))
     first[0] = 1.0
-    rivals = np.full(len(logits), logits[0])
-    rivals[0] = logits[1] if len(logits) > 1 else -np.inf
-    margin = np.clip(logits - rivals, -FAR, FAR)
-    return np.stack([logits, margin, first, exact, margin * exact, strange], axis=1)
+    rivals = np.zeros(len(logits), np.int64)
+    rivals[0] = min(1, len(logits) - 1)
+    margin = np.clip(logits - logits[rivals], -FAR, FAR)
+    if len(logits) == 1:
+        margin[0] = FAR
+    between = features - features[rivals]
+    return np.hstack([np.stack([logits, margin, first], axis=1), features, between])
 
 
 def read_arrays() -> dict[str, Any]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 KINDS: Final = (
     "function", "world", "creative", "files", "device", "opinion", "talk", "memory", "nonsense",
 )  # fmt: skip
-BUCKETS: Final = 2048
+BUCKETS: Final = 1024
 WIDTH: Final = 384
 _LETTERS: Final = 4  # of a run
 _MOST: Final = 400  # characters that are looked at

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     # A sentence, its vector, and its kind.
     Labelled = tuple[Sentence, Floats, str]
 
-FOLDS: Final = 5
-STEPS: Final = 400
+FOLDS: Final = 3
+STEPS: Final = 120
 RATE: Final = 0.05
 L2: Final = 2e-4
 _WARMTHS: Final = tuple(step / 10 for step in range(4, 31))
