@@ -12,17 +12,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from bat_os.method.text import parse, parse_method
+from bat_os.method.text import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bat_os.sentence.reading import Sentence
-    from bat_os.sentence.values import Value
-
-_ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:"
 _ARTICLE: Final = "a|an|another|the|some|two"
 _NOUNS: Final[Mapping[str, str]] = {
     "number": "number", "numbers": "list", "text": "text", "string": "text", "list": "list",
@@ -53,12 +49,6 @@ def parameters_of_line(line: str) -> list[tuple[str, bool]]:
     ]
 
 
-def first_line(source: str, selector: str) -> str:
-    """Return the ``def`` line of a method, ``def f(self, a)``; "" if it cannot be read."""
-    parsed = parse_method(source, selector)
-    return f"def {selector}({ast.unparse(parsed[1].args)})" if parsed is not None else ""
-
-
 def word_wish(wish: str, parameters: Sequence[tuple[str, str]]) -> str:
     """Return a wish as a wording.
 
@@ -77,46 +67,3 @@ def word_wish(wish: str, parameters: Sequence[tuple[str, str]]) -> str:
                 text = f"{text[: found.start()]}{{{name}}}{text[found.end() :]}"
                 break
     return text
-
-
-def word_sentence(
-    sentence: Sentence, given: Mapping[str, Any]
-) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return a sentence as a wording of the message that it stands for.
-
-    Args:
-        sentence: As it was read.
-        given: The arguments of the message by parameter.
-
-    Returns:
-        The text with slots, the kind of each slot, and the parameters whose value the sentence
-        does not name: the words themselves stand for those.
-    """
-    left, slots, parts, at = dict(given), {}, [], 0
-    for value in sentence.values:
-        name = next((name for name, wanted in left.items() if _is(value, wanted)), "")
-        parts.append(_plain(sentence.text[at : value.start]))
-        parts.append(f"{{{name}}}" if name else _plain(value.text))
-        at = value.end
-        if name:
-            slots[name] = value.kind
-            del left[name]
-    parts.append(_plain(sentence.text[at:]))
-    text = " ".join("".join(parts).split()).strip(_ENDS)
-    for name, wanted in list(left.items()):
-        said = _plain(wanted).strip() if isinstance(wanted, str) else ""
-        if said and f" {said} " in f" {text} ":
-            text = f" {text} ".replace(f" {said} ", f" {{{name}}} ", 1).strip()
-            slots[name] = "text"
-            del left[name]
-    return text, slots, left
-
-
-def _plain(text: str) -> str:
-    return text.lower().replace("{", " ").replace("}", " ")
-
-
-def _is(value: Value, wanted: Any) -> bool:
-    given = value.value["amount"] if value.kind == "money" else value.value
-    same = given == wanted and isinstance(given, bool) == isinstance(wanted, bool)
-    return bool(same or (isinstance(wanted, str) and value.text == wanted))

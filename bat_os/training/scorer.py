@@ -308,7 +308,7 @@ def fit(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> Fitted:
         cases: All of them.
         part_of: What is kept together when a part is left out: skills, or writers.
     """
-    unseen = []
+    unseen: list[tuple[Case, list[int], Floats]] = []
     for part in sorted({part_of(case) for case in cases}):
         weights = fit_logistic(*rows_of([case for case in cases if part_of(case) != part]))
         unseen += second_of(weights, [case for case in cases if part_of(case) == part])
@@ -433,10 +433,10 @@ def main() -> int:
     cases = read_cases(embed)
     fitted = fit(cases, fold_of)
     made = fitted.scorer
-    sorted_out, told = triage.fit(read_requests(embed))
+    sorted_out, right = triage.fit(read_requests(embed))
     place = Path(str(resources.files("bat_os.sentence") / scoring.FILE))
     place.write_bytes(pack(made, sorted_out))
-    sys.stdout.write(f"kind of request told for {told:.1%} of unseen sentences\n")
+    sys.stdout.write(f"kind of request right for {right:.1%} of unseen sentences\n")
     show("unseen skills", fitted.outcomes)
     for name, weight in zip(FEATURES, made.weights, strict=False):
         sys.stdout.write(f"{name:12} {weight:8.3f}\n")

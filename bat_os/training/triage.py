@@ -32,7 +32,7 @@ _WARMTHS: Final = tuple(step / 10 for step in range(4, 31))
 
 
 def fit(rows: Sequence[Labelled]) -> tuple[Triage, float]:
-    """Return the weights, and the share of sentences whose kind they told unseen."""
+    """Return the weights, and the share of sentences whose kind they say, unseen."""
     x, y = as_arrays(rows)
     parts = np.array([zlib.crc32(sentence.text.encode()) % FOLDS for sentence, _, _ in rows])
     logits = np.zeros((len(x), len(KINDS)), np.float32)

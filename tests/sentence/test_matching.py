@@ -8,7 +8,7 @@ from bat_os.method.shelf import Parameter
 from bat_os.sentence.matching import FEATURES, Lexicon, Skill, Wording, match
 from bat_os.sentence.phrasebook import Phrasebook, count_errors
 from bat_os.sentence.reading import read_sentence
-from bat_os.sentence.wishes import word_sentence, word_wish
+from bat_os.sentence.wishes import word_wish
 
 NOON = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 
@@ -78,10 +78,3 @@ def test_errors_of_spelling_are_counted_up_to_a_bound(one, other, errors):
 def test_a_wish_becomes_a_wording():
     wish = "Convert a number celsius to fahrenheit."
     assert word_wish(wish, [("number", "number")]) == "convert {number} celsius to fahrenheit"
-
-
-def test_a_sentence_becomes_a_wording_of_its_message():
-    said = read_sentence("My usual share of 80?", NOON, "en")
-    text, slots, fixed = word_sentence(said, {"percent": 15, "number": 80})
-    assert (text, slots) == ("my usual share of {number}", {"number": "number"})
-    assert fixed == {"percent": 15}

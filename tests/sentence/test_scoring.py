@@ -45,6 +45,15 @@ def test_the_second_step_compares_each_skill_with_the_best_other():
     assert rows[:, 2].tolist() == [1.0, 0.0, 0.0]
 
 
+def test_the_words_of_one_wording_are_enough_to_act():
+    features = np.zeros((2, len(FEATURES)))
+    features[0, FEATURES.index("exact")] = 1
+    made = read_scorer()
+    assert made.chances(second_rows(features, np.array([-3.0, -4.0])))[0] >= 0.95
+    features[1, FEATURES.index("exact")] = 1  # another skill has the same wording
+    assert made.chances(second_rows(features, np.array([-3.0, -4.0])))[0] < 0.95
+
+
 def test_a_logistic_regression_finds_what_the_labels_were_made_by():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(4_000, 2))

@@ -6,12 +6,11 @@ from bat_os import __version__
 from bat_os.app.library import read_shelf
 from bat_os.core.brief import Brief
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
-from bat_os.errors import NotFoundError
 from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
-from bat_os.kernel.say.skills import add_wording, decide, find_candidates
+from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.turn import take_turn
 from bat_os.sentence.reading import Sentence, Value
 from tests.kernel.minds import make_mind
@@ -71,7 +70,7 @@ async def test_a_skill_of_the_library_is_found_with_its_values_and_answers(mind)
     assert (best.target, best.selector, best.args) == ("calculator_obj", "percent_of", (17, 340))
     assert (best.reading, best.status) == ("percent_of(17, 340)", "shipped")
     assert not best.changes
-    assert best.wording == "what is {percent} of {number}"
+    assert best.wording.endswith("{percent} of {number}")
     answer = await take_turn(
         mind.image, mind.cell, Brief(best.target, best.selector, best.args, dict(best.kwargs))
     )
@@ -112,21 +111,6 @@ async def test_a_removed_method_of_the_library_is_not_found(mind):
 
     await mind.image.transact(remove, note="remove")
     assert "percent_of" not in [c.selector for c in await find_candidates(mind, PERCENT)]
-
-
-async def test_a_confirmed_wording_finds_its_skill_with_other_values(mind):
-    said = say("my usual share of 80", ("number", 80, "80"))
-    assert await add_wording(mind, "calculator_obj", "percent_of", said, [15, 80])
-    assert not await add_wording(mind, "calculator_obj", "percent_of", said, [15, 80])
-    again = say("my usual share of 200", ("number", 200, "200"))
-    best = (await find_candidates(mind, again))[0]
-    assert (best.selector, best.args) == ("percent_of", (15, 200))
-    assert best.wording == "my usual share of {number}"
-
-
-async def test_a_wording_of_what_nobody_understands_is_refused(mind):
-    with pytest.raises(NotFoundError, match="does not understand"):
-        await add_wording(mind, "calculator_obj", "dance", PERCENT, [])
 
 
 async def test_an_own_version_keeps_the_wordings_of_the_library(mind):
