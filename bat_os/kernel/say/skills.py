@@ -138,7 +138,11 @@ def _wordings_of(root: Root, hit: Passage) -> list[Wording]:
     )
     skill = Skill(holder.name, selector, parameters, method.versions[method.current].status)
     slots = {each.name: each.kind for each in parameters}
-    return [Wording.make(skill, text, FIRST, slots, {})]
+    named_too = text  # "frobnicate {number}" is also said as "frobnicate the number {number}"
+    for name, kind in slots.items():
+        named_too = named_too.replace(f"{{{name}}}", f"the {kind} {{{name}}}")
+    said = dict.fromkeys((text, named_too))
+    return [Wording.make(skill, each, FIRST, slots, {}) for each in said]
 
 
 def _check(root: Root, ranked: Sequence[tuple[Match, float]]) -> list[Candidate]:
