@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import KernelContext, Say
     from bat_os.kernel.say.skills import Candidate
 
+AGREEING: Final = 3  # skills whose answers are compared
+EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing else
+EVALUATE: Final = ("calculator_obj", "evaluate")
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
@@ -145,9 +148,12 @@ class Room:
         return await unable(self._mind, heard, self._lessons)
 
     async def _call(self, heard: Heard) -> Answer | None:
-        """Answer a message that is written as one, ``robot_obj.wave(2)``, or named by ``call``."""
+        """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
         body = heard.request.body
         read = parse_call(body["call"] or heard.sentence.text)
+        if read is None and heard.sentence.masked == EXPRESSION:
+            (value,) = heard.sentence.values
+            read = (*EVALUATE, [value.value], {})
         if read is None:
             if body["call"]:
                 raise ArgumentsError(f"{body['call'][:60]!r} is not a message; write selector(5)")
@@ -224,29 +230,46 @@ class Room:
         found = await find_candidates(self._mind, heard.sentence)
         # A method that only drafts speak for serves nobody but who had it written.
         heard.found.extend(each for each in found if each.status in replies.VOUCHED)
-        verdict = decide(heard.found)
-        if verdict == "act":
-            return await self._first_that_fits(heard, heard.found)
-        if is_able(self._mind):
-            return await self._as_chosen(heard)
-        return None
+        while decide(heard.found) == "act":
+            if answer := await self._try(heard, heard.found[0]):
+                return answer
+            del heard.found[0]  # its values do not fit after all
+        if answer := await self._by_agreement(heard):
+            return answer
+        return await self._as_chosen(heard) if is_able(self._mind) else None
+
+    async def _by_agreement(self, heard: Heard) -> Answer | None:
+        """Answer if the likeliest skills, taken together, are sure enough and answer alike.
+
+        Then it does not matter which of them was meant. Those that change something, or whose
+        values do not fit, do not take part.
+        """
+        answers: list[tuple[Candidate, Answer]] = []
+        for candidate in [each for each in heard.found[:AGREEING] if not each.changes]:
+            answer = await self._try(heard, candidate)
+            if answer is None:
+                heard.found.remove(candidate)
+            else:
+                answers.append((candidate, answer))
+        if not answers or answers[0][0] is not heard.found[0]:
+            return None
+        best, answer = answers[0]
+        alike = [c for c, other in answers if replies.means_same(other.value, answer.value)]
+        together = replace(best, probability=min(sum(each.probability for each in alike), 1.0))
+        return answer if decide([together]) == "act" else None
+
+    async def _try(self, heard: Heard, candidate: Candidate) -> Answer | None:
+        """Answer by a skill; None if its values do not fit."""
+        try:
+            answer = await self._send(heard, _brief_of(candidate, heard.sentence.masked))
+        except DOES_NOT_FIT:
+            return None
+        return replace(answer, memory={**answer.memory, "wording": candidate.wording})
 
     async def _ask_which(self, heard: Heard) -> Answer | None:
         """Ask which of the skills that were found is meant, if one of them may be."""
         likely = decide(heard.found) == "ask"
         return replies.ask_which(heard.found, heard.language) if likely else None
-
-    async def _first_that_fits(self, heard: Heard, found: Sequence[Candidate]) -> Answer | None:
-        """Answer by the best skill, or by one close to it if its values do not fit."""
-        for candidate in found:
-            if candidate.probability < found[0].probability / 2:
-                break
-            try:
-                answer = await self._send(heard, _brief_of(candidate, heard.sentence.masked))
-            except DOES_NOT_FIT:
-                continue
-            return replace(answer, memory={**answer.memory, "wording": candidate.wording})
-        return None
 
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
@@ -255,7 +278,7 @@ class Room:
         if decision is None:
             return None
         if decision.candidate is not None:
-            answer = await self._first_that_fits(heard, [decision.candidate])
+            answer = await self._try(heard, decision.candidate)
             return answer and replace(answer, model_calls=answer.model_calls + 1)
         if decision.do == "learn":
             return await self._lessons.learn(
