@@ -92,7 +92,8 @@ class Scorer:
             return []
         logits = self.first_logits(np.array([match.features for match in matches]))
         skills = [(match.wording.skill.target, match.wording.skill.selector) for match in matches]
-        best = best_of_skills(skills, logits)[:LOOKED_AT]
+        exact = np.array([match.features[FEATURES.index("exact")] for match in matches])
+        best = best_of_skills(skills, logits, exact)[:LOOKED_AT]
         rows = second_rows(np.array([matches[at].features for at in best]), logits[best])
         chances = self.chances(rows)
         return [
@@ -109,17 +110,18 @@ class Scorer:
         return chances
 
 
-def best_of_skills(names: Sequence[object], logits: Floats) -> list[int]:
+def best_of_skills(names: Sequence[object], logits: Floats, exact: Floats) -> list[int]:
     """Return the places of the best match of each skill, best first.
 
     Args:
         names: Of each match, whose skill it is.
         logits: Of each match.
+        exact: Of each match, whether the sentence is the wording; of a skill that one counts.
     """
     best: dict[object, int] = {}
-    for at in np.argsort(-logits, kind="stable").tolist():
+    for at in np.lexsort((-logits, -exact)).tolist():
         best.setdefault(names[at], at)
-    return [*best.values()]
+    return sorted(best.values(), key=lambda at: -logits[at])
 
 
 def _is_worded(rows: Floats) -> NDArray[np.bool_]:

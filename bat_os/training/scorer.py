@@ -274,7 +274,8 @@ def second_of(weights: Floats, cases: Sequence[Case]) -> Iterator[tuple[Case, li
     for case in cases:
         if case.names:
             logits = case.rows @ weights[:-1] + weights[-1]
-            best = scoring.best_of_skills(case.names, logits)[: scoring.LOOKED_AT]
+            exact = case.rows[:, FEATURES.index("exact")]
+            best = scoring.best_of_skills(case.names, logits, exact)[: scoring.LOOKED_AT]
             yield case, best, scoring.second_rows(case.rows[best], logits[best])
 
 

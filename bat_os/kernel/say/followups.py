@@ -31,6 +31,7 @@ _ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
     "date": ("date", "name"),
 }
 _CONVERT: Final = ("units_obj", "convert")
+MAX_ELLIPSIS: Final = 6  # words of a sentence that leaves its value out
 MAX_LITERAL: Final = 2_000  # characters of an earlier answer that is said again
 
 
@@ -69,6 +70,13 @@ def say_with(last: Mapping[str, Any], words: str, language: str) -> str:
         return ""
     literal = as_literal(last.get("value"))
     return pattern.sub(lambda _: literal, words, count=1) if literal else ""
+
+
+def say_about(last: Mapping[str, Any], words: str) -> str:
+    """Return a few words with the last value behind them, or "" if that makes no sentence."""
+    literal = as_literal(last.get("value"))
+    short = 0 < len(words.split()) <= MAX_ELLIPSIS and "?" not in words
+    return f"{words.rstrip(' .!')} {literal}" if short and literal else ""
 
 
 def subject_of(last: Mapping[str, Any], now: dt.datetime) -> Any:

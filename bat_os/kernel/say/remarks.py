@@ -6,7 +6,7 @@ What these refer to stands in the conversation: the open question, and the last 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Doors, Lessons
 
-    Again = Callable[[Heard, str], Awaitable[Answer | None]]
+    class Again(Protocol):
+        """Answers the sentence in other words; with ``sure``, by a sure skill only."""
+
+        def __call__(
+            self, heard: Heard, text: str, *, sure: bool = False
+        ) -> Awaitable[Answer | None]: ...
+
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
@@ -116,12 +122,18 @@ class Talk:
         return await self._refuse(heard, last) if last["kind"] in ("computed", "guess") else None
 
     async def refer(self, heard: Heard) -> Answer | None:
-        """Answer a sentence that says "it" for the last value."""
+        """Answer a sentence that says "it" for the last value, or leaves the value out.
+
+        "now in capitals" after a text is "now in capitals: that text", if that is a skill for sure.
+        """
         last = heard.conversation.last
         if not last or heard.sentence.values:
             return None
-        said = followups.say_with(last, heard.sentence.text, heard.language)
-        return await self._again(heard, said)
+        words = heard.sentence.text
+        if said := followups.say_with(last, words, heard.language):
+            return await self._again(heard, said)
+        said = followups.say_about(last, words)
+        return await self._again(heard, said, sure=True) if said else None
 
     async def talk(self, heard: Heard, form: Form) -> Answer | None:
         """Answer small talk, and questions about the image itself."""

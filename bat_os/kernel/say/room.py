@@ -106,12 +106,15 @@ class Room:
         form = read_form(sentence) if len(text) <= MAX_COMMAND else None
         return Heard(request, sentence, form, conversation, now, say, rewrites)
 
-    async def _again(self, heard: Heard, text: str) -> Answer | None:
-        """Answer the sentence in other words; None if it was said in too many."""
+    async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
+        """Answer the sentence in other words; None if it was said in too many.
+
+        With ``sure``, only a skill that is meant for sure may answer.
+        """
         if not text or heard.rewrites >= MAX_REWRITES:
             return None
         again = self._hear(heard.request, text, heard.conversation, heard.say, heard.rewrites + 1)
-        return await self._answer(again)
+        return await (self._use_skill(again) if sure else self._answer(again))
 
     async def _note(self, heard: Heard, answer: Answer, body: dict[str, Any]) -> None:
         """Keep what follow-ups need."""

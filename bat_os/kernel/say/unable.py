@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
-from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.recall import recall_anything
 from bat_os.sentence.forms import Form
 from bat_os.sentence.texts import text
@@ -62,10 +61,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return await lessons.learn(
             heard.request, heard.sentence.text, heard.language, heard.say, ordered=ordered
         )
-    asked = Form("memory_obj.recall", {"question": heard.sentence.text}, certain=False)
-    told = await act(mind, asked, heard.sentence, now=heard.now, caller=heard.request.caller)
-    if told is not None and told.kind == "recalled":
-        return told
+    if kind == "talk" and kinds[kind] >= SURE:
+        return Answer("said", text(heard.language, "talk.other"), language=heard.language)
     key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
     return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
 
