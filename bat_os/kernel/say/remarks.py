@@ -6,7 +6,7 @@ What these refer to stands in the conversation: the open question, and the last 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Doors, Lessons
 
-    class Again(Protocol):
-        """Answers the sentence in other words; with ``sure``, by a sure skill only."""
+    # The sentence in other words; with ``sure=True`` only a sure skill answers it.
+    Again = Callable[..., Awaitable[Answer | None]]
 
         def __call__(
             self, heard: Heard, text: str, *, sure: bool = False

@@ -104,6 +104,8 @@ class Room:
         hint = conversation.language or self._mind.options.locale
         sentence = read_sentence(text, now, hint)
         form = read_form(sentence) if len(text) <= MAX_COMMAND else None
+        if form is not None:
+            sentence = replace(sentence, language=form.language)
         return Heard(request, sentence, form, conversation, now, say, rewrites)
 
     async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
@@ -163,6 +165,9 @@ class Room:
             return None
         target, selector, args, kwargs = read
         brief = checked(Brief(target or DEFAULT_TARGET, selector, tuple(args), dict(kwargs)))
+        if body["fresh"]:
+            brief = replace(brief, fresh=True)
+            return await self._lessons.run(heard.request, brief, heard.language, heard.say)
         try:
             return await self._send(heard, brief)
         except NotUnderstoodError:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.kernel.say.recall import recall_anything
-from bat_os.sentence.forms import Form
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Lessons
+    from bat_os.sentence.forms import Form
 
 NEAREST: Final = 3
 KNOWLEDGE: Final = "world_obj.knowledge"
