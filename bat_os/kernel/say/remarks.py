@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     # The sentence in other words; with ``sure=True`` only a sure skill answers it.
     Again = Callable[..., Awaitable[Answer | None]]
 
-        def __call__(
-            self, heard: Heard, text: str, *, sure: bool = False
-        ) -> Awaitable[Answer | None]: ...
-
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
