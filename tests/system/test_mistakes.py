@@ -157,7 +157,8 @@ async def test_without_a_model_it_says_which_is_missing_and_how_to_get_one(tmp_p
         line = one_line(ended)
         assert ended.status == 1
         assert line.startswith(
-            "MODEL_UNAVAILABLE the image has no model SmolLM2-135M-Instruct-Q4_1; "
+            "MODEL_UNAVAILABLE the image has no model SmolLM2-135M-Instruct-Q4_1 "
+            "(./run.sh models lists them); "
         )
         assert line.endswith("./run.sh models fit shows which profile fits (BATOS_PROFILE=NAME)")
         again = await verb(kernel.home.path, "send", "genesis_obj", "double", "3", "--json")
