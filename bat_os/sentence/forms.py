@@ -110,7 +110,7 @@ class _Forms:
                     given.get("whole", form.get("whole", "")),
                     {**form.get("with", {}), **given.get("with", {})},
                     form.get("doubts_numbers", False),
-                    re.compile(given["must"]) if "must" in given else None,
+                    re.compile(must) if (must := given.get("must", form.get("must"))) else None,
                 )
                 self.templates.add(template, group)
 

@@ -124,10 +124,11 @@ def _explain_told(source: Mapping[str, Any], language: str) -> Answer:
 
 
 async def undo(mind: KernelContext, last: Mapping[str, Any], language: str) -> Answer:
-    """Take back the transaction that ``last`` names, unless what it made was changed since.
+    """Take back the last act that ``last`` names, unless what it made was changed since.
 
     What it answers names the transaction of the undoing, so "undo that" again does it anew.
     """
+    last = last.get("act") or last
     transaction = str(last.get("transaction") or "")
     if not transaction:
         return Answer("unable", text(language, "self.undo_nothing"), language=language)

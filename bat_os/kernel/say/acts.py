@@ -10,7 +10,8 @@ take back. What deletes more than one thing asks first.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -135,17 +136,36 @@ def _items(one: Act) -> list[str]:
 async def _add(one: Act) -> Answer | None:
     name, names = await _find_list(one)
     items = _items(one)
-    if not items:
+    if (name is None and one.values.get("known")) or not _may_be_listed(one, items):
         return None
+    if counted := await _counted(one, items):
+        return await _count_up(counted)
     if name is None and not one.slot("list"):
         return _which_list(one, names or [one.say("lists.first"), one.say("lists.second")])
     name = name or one.slot("list")
     before = {text.casefold() for text in await one.read(LISTS, "show", name) or []}
     fresh = [item for item in items if item.casefold() not in before]
     value = await one.write(LISTS, "add", items, name)
-    if not fresh:
-        return one.acted("lists.already", value, items=items, list=name)
-    return one.acted("lists.added", value, items=fresh, list=name)
+    key, told = ("lists.added", fresh) if fresh else ("lists.already", items)
+    return one.done(one.say(key, items=told, list=name), one.commits, value, list=name)
+
+
+def _may_be_listed(one: Act, items: list[str]) -> bool:
+    """Return False for nothing, and for numbers without a list: they are to be added up."""
+    return any(one.slot("list") or re.search(r"[^\W\d]", item) for item in items)
+
+
+async def _counted(one: Act, items: list[str]) -> Act | None:
+    """Return "add 25 pushups" as an act on the counter of pushups, if that is what is meant."""
+    if one.slot("list") or len(items) != 1:
+        return None
+    number, _, thing = items[0].partition(" ")
+    if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", number) or not thing:
+        return None
+    if await one.read(COUNTERS, "find", thing) is None:
+        return None
+    values = {"number": float(number) if "." in number else int(number), "thing": thing}
+    return replace(one, name="counters_obj.add", values=values)
 
 
 async def _remove(one: Act) -> Answer:
@@ -159,8 +179,10 @@ async def _remove(one: Act) -> Answer:
     return one.acted("lists.removed", gone, items=gone, list=name)
 
 
-async def _show(one: Act) -> Answer:
+async def _show(one: Act) -> Answer | None:
     name, names = await _find_list(one)
+    if name is None and one.values.get("known"):
+        return None
     if name is None:
         return _no_list(one, names)
     entries = await one.read(LISTS, "entries", name)
@@ -222,13 +244,15 @@ async def _count(one: Act) -> Answer:
     return one.answer("recalled", "lists.count", count, count=count, list=name)
 
 
-async def _tick(one: Act) -> Answer:
+async def _tick(one: Act) -> Answer | None:
     name, names = await _find_list(one)
     item = one.slot("item") or " ".join(_items(one))
     for known in [name] if name else names:
         if await one.read(LISTS, "match", item, known):
             done = await one.write(LISTS, "tick", item, known)
             return one.acted("lists.ticked", done, item=done)
+    if not one.certain:
+        return None
     return one.answer("unable", "lists.not_ticked", item=item)
 
 
@@ -259,14 +283,33 @@ async def _count_up(one: Act) -> Answer | None:
         return None
     at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
     sign = -1 if one.name.endswith("subtract") else 1
-    if sign < 0 and await one.read(COUNTERS, "find", thing) is None:
+    known = await one.read(COUNTERS, "find", thing)
+    if known is None and one.values.get("known"):
+        return None
+    if sign < 0 and known is None:
         return one.answer("unable", "counters.unknown", thing=thing)
-    await one.write(COUNTERS, "add", thing, sign * number, "", at)
+    thing = known or thing
+    await one.write(COUNTERS, "add", thing, sign * number, one.slot("unit"), at)
     if not number:
         return one.acted("counters.created", 0, thing=thing)
     total = await _total(one, thing, (one.now.date(), one.now.date()))
     key = "counters.added" if sign > 0 else "counters.subtracted"
     return one.acted(key, total, number=number, thing=thing, total=total)
+
+
+async def _set(one: Act) -> Answer | None:
+    """Let a counter stand at a number, whether it is there or not."""
+    thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 0)
+    if not thing or type(number) not in (int, float):
+        return None
+    at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
+    known = await one.read(COUNTERS, "find", thing)
+    if known is None and one.values.get("known"):
+        return None
+    before = await _total(one, thing, None) if known else 0
+    total = await one.write(COUNTERS, "add", thing, number - before, "", at)
+    key = "counters.total" if known or number else "counters.created"
+    return one.acted(key, total, thing=known or thing, total=total)
 
 
 async def _total(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> Any:
@@ -276,10 +319,12 @@ async def _total(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> 
     return await one.read(COUNTERS, "total", thing, span[0].isoformat(), after.isoformat())
 
 
-async def _show_total(one: Act) -> Answer:
+async def _show_total(one: Act) -> Answer | None:
     thing, when = one.slot("thing"), one.slot("when")
     known = await one.read(COUNTERS, "find", thing) if thing else None
     span = find_period(when, one.now, one.language) if when else None
+    if known is None and (one.values.get("known") or not thing):
+        return None
     if known is None:
         return one.answer("unable", "counters.unknown", thing=thing)
     total = await _total(one, known, span)
@@ -290,8 +335,10 @@ async def _show_total(one: Act) -> Answer:
     return one.answer("recalled", "counters.total_when", total, thing=known, when=when, total=total)
 
 
-async def _reset(one: Act) -> Answer:
+async def _reset(one: Act) -> Answer | None:
     thing = one.slot("thing")
+    if one.values.get("known") and await one.read(COUNTERS, "find", thing) is None:
+        return None
     if await one.read(COUNTERS, "find", thing) is None:
         return one.answer("unable", "counters.unknown", thing=thing)
     total = await one.write(COUNTERS, "reset", thing)
@@ -334,6 +381,7 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.rename": _rename,
     "counters_obj.add": _count_up,
     "counters_obj.subtract": _count_up,
+    "counters_obj.set": _set,
     "counters_obj.total": _show_total,
     "counters_obj.reset": _reset,
     "counters_obj.names": _counters,

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from functools import cache
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.sentence.reading import Value, read_sentence
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     from bat_os.sentence.reading import Sentence
@@ -44,11 +44,18 @@ def say_again(last: Mapping[str, Any], words: str, now: dt.datetime) -> str:
     before = read_sentence(last["text"], now, last.get("language", ""))
     after = read_sentence(words, now, before.language)
     changes: list[tuple[int, int, str]] = []
-    for value in after.values:
+    measured: dict[int, Value] = {}  # start of a unit -> the one behind the replaced number
+    for at, value in enumerate(after.values):
+        if value.start in measured:
+            changes += _change_unit(value, measured[value.start], before)
+            continue
         place = _place_for(value, before, after, changes)
         if place is None:
             return ""
         changes.append((place.start, place.end, value.text))
+        unit, old = _unit_behind(after, at), _unit_behind(before, before.values.index(place))
+        if unit and old:
+            measured[unit.start] = old
     if not after.values:
         span = _span_of_text(last, before)
         if span is None:
@@ -101,6 +108,71 @@ def convert_to(last: Mapping[str, Any], unit: str, now: dt.datetime) -> tuple[An
     return (value, said[0].value, unit) if said else None
 
 
+def reckon(last: Mapping[str, Any], by: str, number: Any) -> str:
+    """Return the last value calculated with as an expression, or "" without a number.
+
+    ``by`` holds the places "it" and "number": "it * number". The same operation as in the last
+    expression, said with a number alone, takes the place of its number: "14 * 23" and "times 31".
+    """
+    value: Any = last.get("value")
+    if type(value) not in (int, float) or (number is not None and type(number) not in (int, float)):
+        return ""
+    words = {"it": f"({value})" if value < 0 else str(value), "number": str(number)}
+    again = re.fullmatch(r"and (it [-+*/] number)", by)
+    if again is None:
+        return re.sub(r"\b(?:it|number)\b", lambda found: words[found[0]], by)
+    before = re.fullmatch(r"(-?[\d.]+) ([-+*/]) -?[\d.]+", _expression_of(last))
+    if before and before[2] == again[1].split()[1]:
+        words["it"] = before[1]
+    return re.sub(r"\b(?:it|number)\b", lambda found: words[found[0]], again[1])
+
+
+def _expression_of(last: Mapping[str, Any]) -> str:
+    call = last.get("call") or {}
+    args = call.get("args") or ("",)
+    return str(args[0]) if call.get("selector") == "evaluate" else ""
+
+
+def convert_back(last: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Return the arguments of the last conversion the other way round, or None."""
+    call = last.get("call") or {}
+    if (call.get("target"), call.get("selector")) != _CONVERT or len(call["args"]) != 3:
+        return None
+    number, unit, to = call["args"]
+    return number, to, unit
+
+
+def swap_units(last: Mapping[str, Any], now: dt.datetime) -> str:
+    """Return the last sentence with its two units in each other's place."""
+    return _swap(last, now, "unit") or str(last["text"])
+
+
+def swap_values(last: Mapping[str, Any], now: dt.datetime) -> str:
+    """Return the last sentence with its two values in each other's place, or ""."""
+    kinds = ("number", "date", "name", "text")
+    return next((said for kind in kinds if (said := _swap(last, now, kind))), "")
+
+
+def _swap(last: Mapping[str, Any], now: dt.datetime, kind: str) -> str:
+    said = read_sentence(last["text"], now, last.get("language", ""))
+    both = [value for value in said.values if value.kind == kind]
+    if len(both) != 2:
+        return ""
+    one, other = both
+    middle = said.text[one.end : other.start]
+    return said.text[: one.start] + other.text + middle + one.text + said.text[other.end :]
+
+
+def shift_date(last: Mapping[str, Any], days: int, now: dt.datetime) -> str:
+    """Return the last sentence with its date some days later, or "" if it has none."""
+    said = read_sentence(last["text"], now, last.get("language", ""))
+    dates = [value for value in said.values if value.kind == "date"]
+    if not dates:
+        return ""
+    day, shift = dt.date.fromisoformat(str(dates[-1].value)[:10]), dt.timedelta(days=days)
+    return f"{said.text[: dates[-1].start]}{day + shift}{said.text[dates[-1].end :]}"
+
+
 def as_literal(value: Any) -> str:
     """Return a value as a sentence can hold it, or "" if it cannot."""
     if isinstance(value, bool) or value is None:
@@ -127,6 +199,26 @@ def _place_for(
         same = [v for v in places if word and _word_before(before.text, v.start) == word]
         return (same or places)[-1]
     return None
+
+
+def _unit_behind(sentence: Sentence, at: int) -> Value | None:
+    """Return the unit right behind the value at ``at``, or None."""
+    number, unit = sentence.values[at], next(iter(sentence.values[at + 1 : at + 2]), None)
+    if unit is None or unit.kind != "unit" or number.kind != "number":
+        return None
+    return unit if not sentence.text[number.end : unit.start].strip() else None
+
+
+def _change_unit(new: Value, old: Value, before: Sentence) -> list[tuple[int, int, str]]:
+    """Return the changes that put ``new`` in the place of ``old``.
+
+    If it is the unit that was asked for, the old one is asked for now: nobody wants km in km.
+    """
+    changes = [(old.start, old.end, new.text)]
+    others = [v for v in before.values if v.kind == "unit" and v is not old]
+    if new.value != old.value:
+        changes += [(v.start, v.end, old.text) for v in others if v.value == new.value]
+    return changes
 
 
 def _span_of_text(last: Mapping[str, Any], before: Sentence) -> tuple[int, int] | None:

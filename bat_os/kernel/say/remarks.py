@@ -6,6 +6,7 @@ What these refer to stands in the conversation: the open question, and the last 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     # The sentence in other words; with ``sure=True`` only a sure skill answers it.
     Again = Callable[..., Awaitable[Answer | None]]
+    Send = Callable[[Heard, Brief], Awaitable[Answer]]
 
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
@@ -47,6 +49,12 @@ SMALL: Final = frozenset(
         "cancelled",
         "nothing_open",
         "wrong_nothing",
+        "person",
+        "maker",
+        "private",
+        "teaching",
+        "bored",
+        "sad",
     ]
 )
 # What is said if nothing is open that it could refer to.
@@ -59,11 +67,14 @@ ALONE: Final[Mapping[str, str]] = {
 class Talk:
     """Answers what refers to the conversation; for one event loop."""
 
-    def __init__(self, mind: KernelContext, doors: Doors, lessons: Lessons, again: Again) -> None:
+    def __init__(
+        self, mind: KernelContext, doors: Doors, lessons: Lessons, again: Again, send: Send
+    ) -> None:
         self._mind = mind
         self._doors = doors
         self._lessons = lessons
         self._again = again
+        self._send = send
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
@@ -100,7 +111,20 @@ class Talk:
     async def _anew(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
-        return await self._again(heard, followups.say_again(last, str(values["text"]), heard.now))
+        words = str(values["text"])
+        said = followups.say_again(last, words, heard.now) if words else str(last["text"])
+        if not said and re.search(r"[^\W\d]{2}", words):
+            return await self._add_more(heard, last, [words])
+        return await self._again(heard, said)
+
+    async def _add_more(
+        self, heard: Heard, last: Mapping[str, Any], items: list[str]
+    ) -> Answer | None:
+        """Answer "also a bag of rice": it goes on the list where the last thing went."""
+        if (last.get("form") or {}).get("name") != "lists_obj.add" or "?" in heard.sentence.text:
+            return None
+        values = {"items": items, "list": last.get("list", "")}
+        return await self._act(heard, Form("lists_obj.add", values))
 
     async def _undo(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -136,6 +160,8 @@ class Talk:
         room, _, name = form.name.partition(".")
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
+        if name == "opened":  # "hello, WORDS": what the words say
+            return await self._again(heard, str(form.values["text"]))
         key = ALONE.get(name, name)
         return self._said(heard, f"talk.{key}") if key in SMALL else None
 
@@ -168,15 +194,13 @@ class Talk:
         if at >= len(options):
             return await self._again(heard, question["choices"][at])
         brief = Brief.from_plain(options[at])
-        body = await self._doors.act(heard.request, brief)
-        answer = replies.from_turn(brief, body, heard.language)
+        answer = await self._send(heard, brief)
         said = read_sentence(question["sentence"], heard.now, heard.language)
         if question.get("remember"):
             await add_wording(
                 self._mind, brief.target, brief.selector, said, [*brief.args], dict(brief.kwargs)
             )
-        answer.memory["said"] = question["sentence"]  # type: ignore[index]  # its own map
-        return answer
+        return _as_said(answer, question["sentence"])
 
     async def _agree(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         if confirmed := question.get("confirm"):
@@ -216,11 +240,42 @@ class Talk:
         args = followups.convert_to(last, named, heard.now)
         if args is None:
             return None
-        brief = Brief("units_obj", "convert", args)
-        body = await self._doors.act(heard.request, brief)
-        answer = replies.from_turn(brief, body, heard.language)
-        answer.memory["said"] = last["text"]  # type: ignore[index]  # its own map
-        return answer
+        meant = followups.say_again(last, unit, heard.now) or last["text"]
+        return await self._calculate(heard, Brief("units_obj", "convert", args), meant)
+
+    async def _calculate(self, heard: Heard, brief: Brief, said: str) -> Answer | None:
+        """Answer by a message, as if ``said`` had been said; None if its values do not fit."""
+        try:
+            return _as_said(await self._send(heard, brief), said)
+        except BatError:
+            return None
+
+    async def _reckon(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        """Answer "times 3" or "half of it": the last value is calculated with."""
+        written = followups.reckon(last, str(said["by"]), said.get("number"))
+        brief = Brief("calculator_obj", "evaluate", (written,))
+        return await self._calculate(heard, brief, written) if written else None
+
+    async def _swap(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        if args := followups.convert_back(last):
+            brief = Brief("units_obj", "convert", args)
+            return await self._calculate(heard, brief, followups.swap_units(last, heard.now))
+        return await self._again(heard, followups.swap_values(last, heard.now))
+
+    async def _shift(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._again(heard, followups.shift_date(last, int(said["days"]), heard.now))
+
+    async def _more(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        added = await self._add_more(heard, last, said["items"])
+        return added or await self._anew(heard, last, said)
 
     async def _as_meant(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -269,16 +324,14 @@ class Talk:
                 continue
             brief = Brief(found.target, found.selector, tuple(found.args), dict(found.kwargs))
             try:
-                body = await self._doors.act(heard.request, brief)
+                answer = await self._send(heard, brief)
             except BatError:
                 continue
-            if replies.means_same(body["result"], value):
+            if replies.means_same(answer.value, value):
                 await add_wording(
                     self._mind, found.target, found.selector, sentence, list(found.args)
                 )
-                answer = replies.from_turn(brief, body, heard.language)
-                answer.memory["said"] = last["text"]  # type: ignore[index]  # its own map
-                return answer
+                return _as_said(answer, last["text"])
         return None
 
     async def _refuse(self, heard: Heard, last: Mapping[str, Any]) -> Answer:
@@ -298,7 +351,11 @@ class Talk:
 
 FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.again": Talk._anew,
+    "talk.more": Talk._more,
     "talk.in_unit": Talk._in_unit,
+    "talk.reckon": Talk._reckon,
+    "talk.swap": Talk._swap,
+    "talk.shift": Talk._shift,
     "talk.meant": Talk._as_meant,
     "talk.correct": Talk._correct,
     "talk.wrong": Talk._deny,
@@ -306,6 +363,11 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "self_obj.undo": Talk._undo,
     "self_obj.why": Talk._why,
 }
+
+
+def _as_said(answer: Answer, said: str) -> Answer:
+    """Return an answer for follow-ups to refer to as the one to ``said``."""
+    return replace(answer, memory={**answer.memory, "said": said})
 
 
 def _name(heard: Heard, room: str) -> str:

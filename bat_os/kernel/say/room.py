@@ -67,7 +67,7 @@ class Room:
         self._conversations = Conversations(mind.image)
         mind.on_erase.append(self._conversations.forget)
         self._lessons = Lessons(mind, doors)
-        self._talk = Talk(mind, doors, self._lessons, self._again)
+        self._talk = Talk(mind, doors, self._lessons, self._again, self._send)
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
@@ -116,7 +116,9 @@ class Room:
         if not text or heard.rewrites >= MAX_REWRITES:
             return None
         again = self._hear(heard.request, text, heard.conversation, heard.say, heard.rewrites + 1)
-        return await (self._use_skill(again) if sure else self._answer(again))
+        answer = await (self._use_skill(again) if sure else self._answer(again))
+        # What comes after refers to the whole sentence, not to the words that stood for it.
+        return answer and replace(answer, memory={"said": text, **answer.memory})
 
     async def _note(self, heard: Heard, answer: Answer, body: dict[str, Any]) -> None:
         """Keep what follow-ups need."""
@@ -126,12 +128,18 @@ class Room:
         talked.language = answer.language
         talked.note(heard.sentence.text, answer.kind, answer.text)
         noted = dict(answer.memory)
+        said = noted.pop("said", heard.sentence.text)
+        refers = heard.form is not None and heard.form.name.startswith("talk.")
+        if answer.kind == "unable" and refers:
+            noted = {}  # a follow-up that fails leaves the last answer to the next one
         if noted or answer.kind not in ("asked", "unable", "said"):
-            said = noted.pop("said", heard.sentence.text)
+            act = {"transaction": noted.get("transaction"), "text": said}
             talked.last = {
                 "text": said, "kind": answer.kind, "reading": answer.reading,
                 "language": answer.language, "value": answer.value,
                 "sources": [dict(source) for source in answer.sources], **noted,
+                # of the last act, also if questions came between: what "undo that" takes back
+                "act": act if act["transaction"] else talked.last.get("act", {}),
             }  # fmt: skip
         talked.question = {}
         if answer.kind == "asked":
