@@ -106,3 +106,47 @@ async def test_files_and_the_web_take_a_grant(said):
 async def test_a_poem_is_refused_at_once(said):
     body = await said("write a short poem about rain")
     assert (body["kind"], body["model_calls"]) == ("unable", 0)
+
+
+@pytest.mark.parametrize(
+    ("turns", "values"),
+    [
+        (["what is 14 times 23", "and times 31?", "and half of it", "again"], [322, 434, 217, 217]),
+        (["what is 120 / 8", "now add 5 to it", "divide that by 4"], [15, 20, 5]),
+        (["120 / 8", "multiply that by 3", "undo that", "plus 1"], [15, 45, None, 46]),
+        (["10 miles in km", "and 26 miles?", "and 10 km?"], [16.09344, 41.842944, 6.21371192237]),
+        (["70 kg in pounds", "sorry, in stone i mean"], [154.323583529, 11.0231131092]),
+        (["what weekday is 3 May 2027", "and the day after?"], ["Monday", "Tuesday"]),
+        (["what is 30% of 80", "no, I meant 35%", "and of 200?"], [24, 28, 70]),
+        (["hello what is 5 times 6", "mal 2"], [30, 60]),
+    ],
+)
+async def test_a_follow_up_goes_on_from_the_last_answer(said, turns, values):
+    answers = [await said(turn, session=turns[0]) for turn in turns]
+    for answer, value in zip(answers, values, strict=True):
+        assert value is None or answer["value"] == value, answer
+
+
+async def test_undo_finds_the_last_act_behind_questions(said):
+    await said("add wax to my boat list", session="u")
+    assert (await said("what is 2 + 2", session="u"))["value"] == 4
+    body = await said("undo that", session="u")
+    assert (body["kind"], "wax" in body["text"]) == ("acted", True)
+    assert "wax" not in (await said("what is on my boat list", session="u"))["text"]
+
+
+async def test_what_is_said_after_an_entry_goes_on_the_same_list(said):
+    await said("add eggs to my market list", session="m")
+    assert (await said("also a bag of rice", session="m"))["kind"] == "acted"
+    shown = await said("what is on my market list", session="m")
+    assert shown["value"] == ["eggs", "a bag of rice"]
+
+
+async def test_a_counter_is_found_by_its_thing(said):
+    await said("start a counter for glasses of water at 3", session="c")
+    for turn, total in [("another glass of water", 4), ("add 25 glasses of water", 29),
+                        ("minus 6 for the water count", 23)]:  # fmt: skip
+        assert (await said(turn, session="c"))["value"] == total, turn
+    assert (await said("add 3 elephants", session="c"))["kind"] != "acted"
+    assert (await said("reset water", session="c"))["kind"] == "acted"
+    assert (await said("what is on the water counter", session="c"))["value"] == 0
