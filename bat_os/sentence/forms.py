@@ -192,6 +192,15 @@ def read_form(sentence: Sentence) -> Form | None:
     return form
 
 
+def spell_out(sentence: Sentence) -> str:
+    """Return the sentence with its first word written out: "whats" as "what is"; "" if it is."""
+    first, space, rest = sentence.text.strip().partition(" ")
+    full = _forms_of(sentence.language).spelling.contractions.get(
+        fold(first.replace("\u2019", "'"))
+    )
+    return f"{full}{space}{rest}" if full else ""
+
+
 def _read_short(language: str, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
     """Return the form of a few words in any language: "Hallo" does not say which one it is."""
     if len(text.split(maxsplit=_SHORT)) > _SHORT:

@@ -33,7 +33,7 @@ from bat_os.kernel.say.recall import UNDO
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.unable import lacking, unable
-from bat_os.sentence.forms import Form, read_form
+from bat_os.sentence.forms import Form, read_form, spell_out
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET
@@ -153,7 +153,7 @@ class Room:
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
             self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
-            self._act_in_doubt, self._talk.refer, self._ask_which,
+            self._use_spelt_out, self._act_in_doubt, self._talk.refer, self._ask_which,
         )  # fmt: skip
         for step in steps:
             if (answer := await step(heard)) is not None:
@@ -253,6 +253,11 @@ class Room:
         if answer := await self._by_agreement(heard):
             return answer
         return await self._as_chosen(heard) if is_able(self._mind) else None
+
+    async def _use_spelt_out(self, heard: Heard) -> Answer | None:
+        """Answer "whats ..." by the skill that "what is ..." surely means."""
+        said = spell_out(heard.sentence) if len(heard.sentence.text) <= MAX_COMMAND else ""
+        return await self._again(heard, said, sure=True)
 
     async def _by_agreement(self, heard: Heard) -> Answer | None:
         """Answer if the likeliest skills, taken together, are sure enough and answer alike.

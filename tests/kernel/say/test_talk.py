@@ -119,6 +119,7 @@ async def test_a_poem_is_refused_at_once(said):
         (["what weekday is 3 May 2027", "and the day after?"], ["Monday", "Tuesday"]),
         (["what is 30% of 80", "no, I meant 35%", "and of 200?"], [24, 28, 70]),
         (["hello what is 5 times 6", "mal 2"], [30, 60]),
+        (["whats 20% of 50?", "hi there! what's 25% of 60"], [10, 15]),
     ],
 )
 async def test_a_follow_up_goes_on_from_the_last_answer(said, turns, values):
