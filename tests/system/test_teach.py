@@ -165,4 +165,4 @@ async def test_the_verb_reads_a_file_or_standard_input(serving, tmp_path):
     assert (told.status, told.json["selector"]) == (0, "g"), told.err
     told = await verb(serving.home, "teach", "genesis_obj", str(tmp_path / "nothing.py"))
     assert told.status == 2
-    assert "cannot be read" in told.err
+    assert "there is no file" in told.err
