@@ -47,6 +47,7 @@ learn {tmp}/bats.md
 documents
 search "upside down"
 reindex
+erase "hang upside down"
 models
 models fit
 missions

@@ -49,7 +49,8 @@ async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
         **VERBS,
         **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)), SimpleNamespace()),
     }
-    dispatcher = Dispatcher(None, None, lambda: {"boot": "b"}, lambda: None, verbs)
+    mind = SimpleNamespace(image=None, on_erase=[])
+    dispatcher = Dispatcher(mind, None, lambda: {"boot": "b"}, lambda: None, verbs)
     assert set(dispatcher._verbs) == {verb.name for verb in REQUESTS.values()}
     assert sorted(row[0].strip("`") for row in rows("Verbs")) == sorted(dispatcher._verbs)
 
@@ -95,7 +96,8 @@ def test_the_limits_on_the_page_are_the_constants_of_the_code():
 def test_the_page_names_every_field_of_a_request():
     named = {name for row in rows("Envelope") for name in re.findall(r"`(\w+)`", row[0])}
     renamed = {"key": "ik", "ttl": "ttl_ms"}
-    known = {renamed.get(name, name) for name in Request.__struct_fields__} - {"plain", "size"}
+    set_here = {"caller", "plain", "size"}  # by the kernel, of each request that comes in
+    known = {renamed.get(name, name) for name in Request.__struct_fields__} - set_here
     assert named == known | {"v", "re"}
 
 
