@@ -50,6 +50,15 @@ _FORMS: Final[Mapping[str, tuple[tuple[str, str, str], str, str, str]]] = {
 }  # fmt: skip
 
 
+_DAYS: Final[Mapping[str, list[str]]] = {
+    "en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
+    "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag".split(),
+    "fr": "lundi mardi mercredi jeudi vendredi samedi dimanche".split(),
+    "es": "lunes martes miércoles jueves viernes sábado domingo".split(),
+}
+_MONTHS: Final = {language: form[3].split() for language, form in _FORMS.items()}
+
+
 def show_value(value: Any, language: str = DEFAULT) -> str:
     """Return plain data as text for people; it may have several lines.
 
@@ -113,7 +122,7 @@ def _show_float(value: float) -> str:
 
 
 def _show_text(text: str, language: str) -> str:
-    """Return a text unchanged, unless all of it is a date or a moment."""
+    """Return a text unchanged, unless all of it is a date, a moment, a weekday or a month."""
     try:
         if _DATE.match(text):
             return show_date(dt.date.fromisoformat(text), language)
@@ -123,7 +132,13 @@ def _show_text(text: str, language: str) -> str:
     except ValueError:  # no day of the calendar
         return text
     clock = _CLOCK.match(text)
-    return clock[1] + (clock[2] or "") if clock else text
+    if clock:
+        return clock[1] + (clock[2] or "")
+    for names in (_DAYS, _MONTHS):  # what the calendar of the library answers
+        if text in names[DEFAULT]:
+            place = names[DEFAULT].index(text)
+            return names[language][place] if language in names else text
+    return text
 
 
 def _show_list(shown: Sequence[str]) -> str:

@@ -42,6 +42,7 @@ from bat_os.sentence.reading import Sentence, Value, read_sentence
 from bat_os.sentence.triage import KINDS, Triage
 from bat_os.sentence.wishes import kind_of_name, word_wish
 from bat_os.training import triage
+from bat_os.training.answers import answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -58,16 +59,19 @@ HIDDEN: Final = 8  # of every so many cases, one is asked again without the skil
 EVERY: Final = 3  # one of so many wordings is a case
 MISLEADING: Final = 0.35  # what a case counts that was made to mislead
 EXACT: Final = 5  # of every so many, one is asked with its own words in the book
+FREELY: Final = 2  # of every so many with a text, one has it without quotes
 BLIND: Final = 7  # of every so many, one is looked at without vectors
 L2: Final = 1.0
 NOW: Final = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 FRESH: Final = (4, 7)  # sets of skills.jsonl that only measure
 _SETS: Final = Path(bat_os.__file__).parents[1] / "tests" / "cases" / "skills.jsonl"
+_MISSING: Final = FEATURES.index("missing")
 _SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _VALUES: Final[Mapping[str, tuple[Any, str]]] = {
     "number": (7, "7"), "percent": (12, "12%"), "unit": ("mile", "miles"),
     "money": ({"amount": 40, "currency": "USD"}, "$40"), "date": ("2026-05-03", "3 May"),
-    "time": ("15:30", "15:30"), "text": ("abc", '"abc"'), "list": ([3, 1, 2], "[3, 1, 2]"),
+    "time": ("15:30", "15:30"), "text": ("Red Apple tree", '"Red Apple tree"'),
+    "list": ([3, 1, 2], "[3, 1, 2]"),
     "map": ({"a": 1}, '{"a": 1}'), "expression": ("2 + 3", "2 + 3"),
     "path": ("~/a.txt", "~/a.txt"),
     "address": ("https://example.org", "https://example.org"), "name": ("Berlin", "Berlin"),
@@ -89,15 +93,51 @@ class Case:
 
 
 def make_case(
-    group: str, writer: str, meant: str, text: str, found: Sequence[Match], only: str = ""
+    origin: tuple[str, str],
+    meant: str,
+    text: str,
+    found: Sequence[Match],
+    only: str = "",
+    keys: tuple[str, ...] = (),
 ) -> Case:
-    """Return a case with the features of its matches."""
+    """Return a case, of a group and a writer, with the features of its matches.
+
+    A match is right if it answers as the skill that is meant does with the values that are meant:
+    ``keys`` are what ``answers_of`` returned for those, also if that skill is hidden. Without them,
+    as where chance decides, it has to be that skill.
+    """
     names = tuple(map(name_of, found))
     rows = np.array([match.features for match in found]).reshape(len(found), len(FEATURES))
-    # Methods of one name in two objects do the same: ``subtract``, ``divide_with_remainder``.
-    selector = meant.partition(".")[2]
-    right = tuple(bool(meant) and name.partition(".")[2] == selector for name in names)
-    return Case(group, writer, meant, text, names, rows, right, only)
+    right = [bool(meant) and name == meant for name in names]
+    if keys:
+        right = [not match.features[_MISSING] and _answers_alike(match, keys) for match in found]
+    if any(right) and not meant:
+        meant = names[right.index(True)]
+    return Case(*origin, meant, text, names, rows, tuple(right), only)
+
+
+def _answers_alike(match: Match, keys: tuple[str, ...]) -> bool:
+    args, kwargs = match.call()
+    return answers_of(name_of(match), args, kwargs) == keys
+
+
+def answers_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return keys of what a skill answers to these values and to others of their kinds, or ()."""
+    target, _, selector = name.partition(".")
+    first = answer(target, selector, args, kwargs)
+    named = {key: _vary(value) for key, value in kwargs.items()}
+    other = first and answer(target, selector, [*map(_vary, args)], named)
+    return (first, other) if first and other else ()
+
+
+def _vary(value: Any) -> Any:
+    """Return another value of the same kind, the same one for the same value."""
+    if type(value) in (int, float):
+        return value * 2 + 3
+    if isinstance(value, list):
+        return [*map(_vary, value), *value]
+    named = isinstance(value, str) and (len(value.split()) > 1 or not value.islower())
+    return f"{value} Zebra apple" if named and not any(map(str.isdigit, value)) else value
 
 
 def name_of(match: Match) -> str:
@@ -105,19 +145,28 @@ def name_of(match: Match) -> str:
     return f"{match.wording.skill.target}.{match.wording.skill.selector}"
 
 
-def fill(text: str, slots: Mapping[str, str], language: str) -> Sentence:
-    """Return a wording as a sentence with a value in each slot."""
+def fill(text: str, slots: Mapping[str, str], language: str, *, free: bool = False) -> Sentence:
+    """Return a wording as a sentence with a value in each slot; ``free`` texts have no quotes."""
     said, values, at, masked = "", [], 0, ""
     for slot in _SLOT.finditer(text):
         said, masked = said + text[at : slot.start()], masked + text[at : slot.start()]
         kind = slots[slot[1]]
         value, shown = _VALUES[kind]
+        if kind == "text" and free:
+            said, masked, at = said + str(value), masked + str(value).lower(), slot.end()
+            continue
         values.append(Value(kind, value, len(said), len(said) + len(shown), shown))
         said, masked, at = said + shown, f"{masked}{{{kind}}}", slot.end()
     return Sentence(said + text[at:], language, tuple(values), masked + text[at:])
 
 
-def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
+def _plain(kind: str) -> Any:
+    """Return the value of a kind as a method gets it."""
+    value = _VALUES[kind][0]
+    return value["amount"] if kind == "money" else value
+
+
+def cases_of_book(book: Phrasebook, writer: str, embed: Embed) -> Iterator[Case]:
     """Yield each wording of a book as a sentence, without itself in the book."""
     of_skill: dict[str, set[int]] = {}
     of_text: dict[str, set[int]] = {}
@@ -128,8 +177,11 @@ def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
         if at % EVERY:
             continue
         name = _name(wording.skill)
-        sentence = fill(wording.text, wording.slots, book.language)
+        free = at // EVERY % FREELY == 0 and "text" in wording.slots.values()
+        sentence = fill(wording.text, wording.slots, book.language, free=free)
         vector = None if at // EVERY % BLIND == 3 else book.vectors[at]
+        if free and vector is not None:
+            vector = embed([as_embedded(sentence.masked)])[0]
         asked = book.ask(sentence, vector)
         same = of_text[wording.masked]
         alone = of_skill[name] <= same  # no other wording of the skill is left to be found by
@@ -138,8 +190,11 @@ def cases_of_book(book: Phrasebook, writer: str) -> Iterator[Case]:
             skips.append((frozenset(of_skill[name]), ""))
         if at // EVERY % EXACT == 1:
             skips.append((frozenset(same - {at}), name))
+        plain = {slot: _plain(kind) for slot, kind in wording.slots.items()}
+        keys = answers_of(name, (), plain | dict(wording.fixed))
         for skip, meant in skips:
-            yield make_case(name, writer, meant, wording.text, book.find(asked, skip))
+            found = book.find(asked, skip)
+            yield make_case((name, writer), meant, wording.text, found, keys=keys)
 
 
 @cache
@@ -167,10 +222,13 @@ def cases_of_rows(embed: Embed) -> Iterator[Case]:
             book = read_book(language)
             found += book.find(book.ask(sentence, None if at % BLIND == 3 else vector))
         group = meant or f"none {zlib.crc32(row['text'].encode()) % 50}"
-        yield make_case(group, row["writer"], meant, row["text"], found)
+        args = row.get("args") or []
+        given = ((), args) if isinstance(args, dict) else (args, {})
+        keys = answers_of(meant, *given) if meant else ()
+        yield make_case((group, row["writer"]), meant, row["text"], found, keys=keys)
         if meant and at % HIDDEN == 0:
             left = [match for match in found if name_of(match) != meant]
-            yield make_case(group, row["writer"], "", row["text"], left)
+            yield make_case((group, row["writer"]), "", row["text"], left, keys=keys)
 
 
 def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator[Case]:
@@ -198,7 +256,7 @@ def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator
         for (text, meant, of), sentence, vector in zip(said, sentences, rows_of, strict=True):
             found = book.find(book.ask(sentence, vector))
             group = meant or of or f"none {number}"
-            yield make_case(group, f"set {number}", meant, text, found, of)
+            yield make_case((group, f"set {number}"), meant, text, found, of)
 
 
 def wording_of_row(row: Mapping[str, Any]) -> Wording:
@@ -402,18 +460,14 @@ def make_embed() -> Embed:
     async def folder() -> Path:
         return place
 
-    def embed(texts: Sequence[str]) -> Any:
-        async def work() -> Any:
-            embedder = MiniLmEmbedder(folder)
-            try:
-                wanted = sorted(set(texts), key=lambda text: (len(text), text))
-                rows = await embedder.embed(wanted)
-                known = dict(zip(wanted, rows, strict=True))
-                return np.stack([known[text] for text in texts]) if texts else rows
-            finally:
-                await embedder.close()
+    embedder = MiniLmEmbedder(folder)
+    runner = asyncio.Runner()
 
-        return asyncio.run(work())
+    def embed(texts: Sequence[str]) -> Any:
+        wanted = sorted(set(texts), key=lambda text: (len(text), text))
+        rows = runner.run(embedder.embed(wanted))
+        known = dict(zip(wanted, rows, strict=True))
+        return np.stack([known[text] for text in texts]) if texts else rows
 
     return embed
 
@@ -421,7 +475,7 @@ def make_embed() -> Embed:
 def read_cases(embed: Embed) -> list[Case]:
     """Return all cases."""
     books = [(read_book(language), f"wordings {language}") for language in list_languages()]
-    cases = [case for book, writer in books for case in cases_of_book(book, writer)]
+    cases = [case for book, writer in books for case in cases_of_book(book, writer, embed)]
     return [*cases, *cases_of_rows(embed), *cases_of_sets(embed)]
 
 

@@ -48,3 +48,10 @@ def test_numbers_dates_and_yes_are_in_the_language_of_the_sentence(language, sho
 
 def test_a_value_with_parts_of_its_own_is_json_that_any_reader_takes():
     assert show_value({"a": [1, float("inf")]}) == to_json({"a": [1, "inf"]})
+
+
+def test_a_weekday_or_a_month_is_said_in_the_language():
+    assert show_value("Friday", "fr") == "vendredi"
+    assert show_value("March", "de") == "März"
+    assert show_value("Friday") == "Friday"
+    assert show_value("Friday night", "fr") == "Friday night"
