@@ -50,11 +50,14 @@ _FORMS: Final[Mapping[str, tuple[tuple[str, str, str], str, str, str]]] = {
 }  # fmt: skip
 
 
-_DAYS: Final[Mapping[str, list[str]]] = {
-    "en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
-    "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag".split(),
-    "fr": "lundi mardi mercredi jeudi vendredi samedi dimanche".split(),
-    "es": "lunes martes miércoles jueves viernes sábado domingo".split(),
+_DAYS: Final = {
+    language: names.split()
+    for language, names in {
+        "en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
+        "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
+        "fr": "lundi mardi mercredi jeudi vendredi samedi dimanche",
+        "es": "lunes martes miércoles jueves viernes sábado domingo",
+    }.items()
 }
 _MONTHS: Final = {language: form[3].split() for language, form in _FORMS.items()}
 
@@ -132,12 +135,14 @@ def _show_text(text: str, language: str) -> str:
     except ValueError:  # no day of the calendar
         return text
     clock = _CLOCK.match(text)
-    if clock:
-        return clock[1] + (clock[2] or "")
-    for names in (_DAYS, _MONTHS):  # what the calendar of the library answers
-        if text in names[DEFAULT]:
-            place = names[DEFAULT].index(text)
-            return names[language][place] if language in names else text
+    return clock[1] + (clock[2] or "") if clock else _show_name(text, language)
+
+
+def _show_name(text: str, language: str) -> str:
+    """Return a weekday or a month, as the calendar of the library says it, in a language."""
+    for names in (_DAYS, _MONTHS):
+        if text in names[DEFAULT] and language in names:
+            return names[language][names[DEFAULT].index(text)]
     return text
 
 
