@@ -12,6 +12,7 @@ for, and by no others.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +24,10 @@ from bat_os.kernel.say.wordings import confirmed
 from bat_os.method.shelf import Parameter
 from bat_os.method.text import find_forwarded, is_pure
 from bat_os.sentence import scoring
+from bat_os.sentence.forms import read_form
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
+from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.wishes import kind_of_name, parameters_of_line, word_wish
 
 if TYPE_CHECKING:
@@ -65,6 +68,14 @@ class Candidate:
 def decide(found: Sequence[Candidate]) -> scoring.Decision:
     """Return what costs least; see ``bat_os.sentence.scoring.decide``."""
     return scoring.decide([(each.probability, each.changes) for each in found])
+
+
+def warm(language: str) -> None:
+    """Read what the first sentence needs: the words of the library, of forms and of values."""
+    for code in dict.fromkeys((FIRST, language or FIRST)):
+        read_form(read_sentence("how many", dt.datetime.now().astimezone(), code))
+        read_book(code)
+    read_vectors()
 
 
 async def find_candidates(
