@@ -146,7 +146,7 @@ _OBJECTS: Final = (
         reply="target selector status version:count sha256:sha source",
         note="Without `selector` it is the first function; `source` has the covenant line.",
         examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60),
-    Verb("find", "find learned methods by what they do", (
+    Verb("find", "find methods by what they do: learned ones, and those of the library", (
         Field("text", "words", "what it should do, in words", "wish+", required=True,
               most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=50)),

@@ -16,6 +16,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from bat_os.errors import DamagedError
 from bat_os.image.objects import Method
 from bat_os.image.shipped import SHIPPED
@@ -33,7 +35,6 @@ from bat_os.sentence.wishes import kind_of_name, parameters_of_line, word_wish
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from bat_os.image.catalog import Passage
@@ -102,6 +103,35 @@ async def find_candidates(
     return await mind.image.transact(
         lambda root: _check(root, ranked), note="look at the skills found"
     )
+
+
+async def search_library(mind: KernelContext, words: str, limit: int) -> list[dict[str, Any]]:
+    """Return methods of the library by what they do, as ``find`` shows them, nearest first.
+
+    Values in the words do not matter, so unlike ``find_candidates`` this finds what lacks some.
+    """
+    sentence = read_sentence(words, dt.datetime.now().astimezone())
+    book = await asyncio.to_thread(read_book, sentence.language)
+    vector = (await mind.catalog.embed([as_embedded(sentence.masked)]))[0]
+    near = book.vectors @ vector
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for at in np.argsort(-near, kind="stable")[: 20 * limit].tolist():
+        wording = book.wordings[at]
+        skill = wording.skill
+        names = ", ".join(each.name for each in skill.parameters)
+        found.setdefault(
+            (skill.target, skill.selector),
+            {
+                "object": skill.target, "selector": skill.selector, "wish": wording.text,
+                "signature": f"{skill.selector}({names})", "similarity": round(float(near[at]), 4),
+            },
+        )  # fmt: skip
+
+    def check(root: Root) -> list[dict[str, Any]]:
+        looked = [(key, _look_up(root, *key)) for key in found]
+        return [found[key] | {"status": about[0]} for key, about in looked if about is not None]
+
+    return (await mind.image.transact(check, note="look at the skills found"))[:limit]
 
 
 def _match(

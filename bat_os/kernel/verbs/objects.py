@@ -22,6 +22,7 @@ from bat_os.image.objects import Method, find, kept_examples, merge_examples
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.say.conversation import PREFIX, find_conversation
+from bat_os.kernel.say.skills import search_library
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.history import release
 from bat_os.method.text import parse
@@ -57,7 +58,7 @@ async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
 
 async def find_skills(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"skills": [...]}``: learned methods for the words in ``body.text``, best first."""
+    """Return ``{"skills": [...]}``: methods for the words in ``body.text``, best first."""
     text, limit = request.body["text"], request.body["limit"]
     hits = await mind.catalog.search((text,), top_k=limit, kind="method")
     skills = await mind.image.transact(
@@ -67,7 +68,11 @@ async def find_skills(mind: KernelContext, request: Request, say: Say) -> dict[s
     best: dict[tuple[str, str], dict[str, Any]] = {}
     for skill in skills:  # a skill may be found by several names
         best.setdefault((skill["object"], skill["selector"]), skill)
-    return {"skills": [*best.values()]}
+    if "at" not in request.body:  # the words of the library are those of the present
+        for skill in await search_library(mind, text, limit):
+            best.setdefault((skill["object"], skill["selector"]), skill)
+    ranked = sorted(best.values(), key=lambda skill: -skill["similarity"])
+    return {"skills": ranked[:limit]}
 
 
 async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
