@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 FOLDS: Final = 5
 HIDDEN: Final = 8  # of every so many cases, one is asked again without the skill that is meant
-EVERY: Final = 3  # one of so many wordings is a case
+EVERY: Final = 6  # one of so many wordings is a case
 MISLEADING: Final = 0.35  # what a case counts that was made to mislead
 EXACT: Final = 5  # of every so many, one is asked with its own words in the book
 FREELY: Final = 2  # of every so many with a text, one has it without quotes
@@ -65,6 +65,8 @@ L2: Final = 1.0
 NOW: Final = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 FRESH: Final = (4, 7)  # sets of skills.jsonl that only measure
 _SETS: Final = Path(bat_os.__file__).parents[1] / "tests" / "cases" / "skills.jsonl"
+COMPARED: Final = 8  # matches whose answers are compared
+_COSINE: Final = FEATURES.index("cosine")
 _MISSING: Final = FEATURES.index("missing")
 _SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _VALUES: Final[Mapping[str, tuple[Any, str]]] = {
@@ -110,7 +112,13 @@ def make_case(
     rows = np.array([match.features for match in found]).reshape(len(found), len(FEATURES))
     right = [bool(meant) and name == meant for name in names]
     if keys:
-        right = [not match.features[_MISSING] and _answers_alike(match, keys) for match in found]
+        # What lies far from the sentence does not win, so its answer need not be known.
+        near = sorted(range(len(found)), key=lambda at: -found[at].features[_COSINE])[:COMPARED]
+        tried = {*near, *(at for at, name in enumerate(names) if name == meant)}
+        right = [
+            at in tried and not match.features[_MISSING] and _answers_alike(match, keys)
+            for at, match in enumerate(found)
+        ]
     if any(right) and not meant:
         meant = names[right.index(True)]
     return Case(*origin, meant, text, names, rows, tuple(right), only)
