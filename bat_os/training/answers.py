@@ -1,4 +1,4 @@
-"""What methods of the library answer, to tell which of them are the same to a person.
+"""What training asks of the program: answers of the library, and vectors.
 
 Two methods that give one answer to the same values are both right: it does not matter which of
 them a sentence is sent to. Runs sources of this program only, in this process.
@@ -6,29 +6,34 @@ them a sentence is sent to. Runs sources of this program only, in this process.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import signal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from bat_os.core.choosing import meaning
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.method.shelf import SHELF, seeds_of
 from bat_os.natives import table as natives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 SECONDS: Final = 0.5  # for one call
 CHANCE: Final = ("random_obj", "game_obj")
 NOW: Final = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 
 
-class _TooLongError(Exception):
-    """A call took longer than SECONDS."""
-
-
 def _stop(*_: object) -> None:
-    raise _TooLongError
+    raise TimeoutError
 
 
 @cache
@@ -72,3 +77,43 @@ def answer(target: str, selector: str, args: Sequence[Any], kwargs: Mapping[str,
             signal.setitimer(signal.ITIMER_REAL, 0)
     except Exception:  # noqa: BLE001 - whatever a method raises, it has no answer
         return ""
+
+
+def answers_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return keys of what a skill answers to these values and to others of their kinds, or ()."""
+    target, _, selector = name.partition(".")
+    first = answer(target, selector, args, kwargs)
+    named = {key: _vary(value) for key, value in kwargs.items()}
+    other = first and answer(target, selector, [*map(_vary, args)], named)
+    return (first, other) if first and other else ()
+
+
+def _vary(value: Any) -> Any:
+    """Return another value of the same kind, the same one for the same value."""
+    if type(value) in (int, float):
+        return value * 2 + 3
+    if isinstance(value, list):
+        return [*map(_vary, value), *value]
+    named = isinstance(value, str) and (len(value.split()) > 1 or not value.islower())
+    return f"{value} Zebra apple" if named and not any(map(str.isdigit, value)) else value
+
+
+def make_embed() -> Embed:
+    """Return what embeds texts; the model is loaded once."""
+    place = packaged_minilm()
+    if place is None:
+        raise SystemExit("the embedding model is not installed: ./run.sh installs it")
+
+    async def folder() -> Path:
+        return place
+
+    embedder = MiniLmEmbedder(folder)
+    runner = asyncio.Runner()
+
+    def embed(texts: Sequence[str]) -> Any:
+        wanted = sorted(set(texts), key=lambda text: (len(text), text))
+        rows = runner.run(embedder.embed(wanted))
+        known = dict(zip(wanted, rows, strict=True))
+        return np.stack([known[text] for text in texts]) if texts else rows
+
+    return embed

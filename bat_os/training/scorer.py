@@ -15,7 +15,6 @@ not seen. The same data give the same weights.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime as dt
 import io
 import json
@@ -32,7 +31,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import bat_os
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.kernel.say.book import FIRST, list_languages, read_book
 from bat_os.method.shelf import Parameter
 from bat_os.sentence import scoring
@@ -42,7 +40,7 @@ from bat_os.sentence.reading import Sentence, Value, read_sentence
 from bat_os.sentence.triage import KINDS, Triage
 from bat_os.sentence.wishes import kind_of_name, word_wish
 from bat_os.training import triage
-from bat_os.training.answers import answer
+from bat_os.training.answers import answers_of, make_embed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -127,25 +125,6 @@ def make_case(
 def _answers_alike(match: Match, keys: tuple[str, ...]) -> bool:
     args, kwargs = match.call()
     return answers_of(name_of(match), args, kwargs) == keys
-
-
-def answers_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return keys of what a skill answers to these values and to others of their kinds, or ()."""
-    target, _, selector = name.partition(".")
-    first = answer(target, selector, args, kwargs)
-    named = {key: _vary(value) for key, value in kwargs.items()}
-    other = first and answer(target, selector, [*map(_vary, args)], named)
-    return (first, other) if first and other else ()
-
-
-def _vary(value: Any) -> Any:
-    """Return another value of the same kind, the same one for the same value."""
-    if type(value) in (int, float):
-        return value * 2 + 3
-    if isinstance(value, list):
-        return [*map(_vary, value), *value]
-    named = isinstance(value, str) and (len(value.split()) > 1 or not value.islower())
-    return f"{value} Zebra apple" if named and not any(map(str.isdigit, value)) else value
 
 
 def name_of(match: Match) -> str:
@@ -457,27 +436,6 @@ def tell_reliability(outcomes: Sequence[Outcome]) -> str:
             bar = "#" * round(40 * right)
             lines.append(f"{said:5.2f} {right:5.2f} {len(own):6} |{bar:40}|")
     return "\n".join(lines)
-
-
-def make_embed() -> Embed:
-    """Return what embeds texts; the model is loaded once."""
-    place = packaged_minilm()
-    if place is None:
-        raise SystemExit("the embedding model is not installed: ./run.sh installs it")
-
-    async def folder() -> Path:
-        return place
-
-    embedder = MiniLmEmbedder(folder)
-    runner = asyncio.Runner()
-
-    def embed(texts: Sequence[str]) -> Any:
-        wanted = sorted(set(texts), key=lambda text: (len(text), text))
-        rows = runner.run(embedder.embed(wanted))
-        known = dict(zip(wanted, rows, strict=True))
-        return np.stack([known[text] for text in texts]) if texts else rows
-
-    return embed
 
 
 def read_cases(embed: Embed) -> list[Case]:

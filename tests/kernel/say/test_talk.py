@@ -3,7 +3,7 @@
 import pytest
 
 from bat_os.image.objects import find
-from bat_os.kernel.say import unable
+from bat_os.kernel.say import room, unable
 from tests.kernel.minds import script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -18,8 +18,15 @@ def writes():
 
 @pytest.fixture
 def function(monkeypatch):
-    """Let every sentence without a skill be one that a function could answer."""
+    """Let no skill of the library come near, and a function be able to answer."""
     monkeypatch.setattr(unable, "classify", lambda sentence, vector: {"function": 1.0})
+    usual = room.decide
+
+    def decide(found):
+        own = found and found[0].target == "genesis_obj"
+        return usual(found) if own else "none"
+
+    monkeypatch.setattr(room, "decide", decide)
 
 
 async def held(image):
