@@ -1,11 +1,11 @@
-"""The table of verbs, continued: the image as a whole, its models, and the running system."""
+"""The table of verbs, continued: knowledge, the image as a whole, models, the running system."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
-from bat_os.core.fields import Field, Verb
+from bat_os.core.fields import MAX_TEXT, Field, Verb
 
 LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 _MODEL: Final = Field("name", "text", "name of the model in the image", required=True)
@@ -19,8 +19,74 @@ _PROFILES: Final = (
     "chosen? restarted?:flag overruled?"
 )
 _HELLO: Final = "version protocol:list boot image_id limits:map"
+_WHERE: Final = Field(
+    "filters",
+    "map",
+    "documents with this meta data only, as format=pdf",
+    "--where",
+    shown="KEY=VALUE",
+)
 
 # fmt: off
+KNOWLEDGE_VERBS: Final = (
+    Verb("learn", "store documents in the knowledge catalog", (
+        Field("title", "text", required=True),
+        Field("text", "text", required=True),
+        Field("source", "text", "path or address"),
+        Field("files", "list", "files or folders: text, Markdown, HTML, PDF, source; - for stdin",
+              "files+", place="client"),
+        Field("meta", "map", "to keep with each document", "--meta",
+              shown="KEY=VALUE")),
+        reply="doc_id passages:count changed:flag",
+        prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
+               "count:any] exit_status:count",
+        note="Before it, an `event` with `text` now and then.",
+        examples=("notes.md", "~/papers", "-"), seconds=LONG),
+    Verb("search", "search the knowledge catalog", (
+        Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
+        Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),
+        Field("kind", "text", "look at these only", "--kind",
+              choices=("document", "method", "codex", "seed", "fact")),
+        _WHERE),
+        reply="passages:[doc_id title kind:document|method|codex|seed|fact text similarity:cosine]",
+        note="Best first.",
+        examples=('"who hangs upside down?"', "bats --kind document --limit 3"), access="past",
+        seconds=60),
+    Verb("documents", "list the documents of the catalog", (
+        _WHERE,),
+        reply="documents:[doc_id title kind passages:count meta:map]",
+        examples=("",), access="past", seconds=60),
+    Verb("forget", "take a document out again", (
+        Field("doc_id", "text", required=True),
+        Field("document", "text",
+              "an id, as batos documents lists it; or the file or folder it came from", "document",
+              place="client")),
+        reply="doc_id forgotten:flag",
+        prints="forgotten:texts",
+        examples=("notes.md",), seconds=60),
+    Verb("reindex", "make all vectors anew, after a change of the embedding model",
+        reply="documents:count",
+        note="Before it, an `event` with `text` now and then.",
+        examples=("",), seconds=LONG),
+    Verb("discuss", "have ROBIN and BRICK answer a question, from what was learned", (
+        Field("text", "words", "a question, in words", "question+", required=True, most=1000),
+        Field("seed", "whole", "another one gives another answer", "--seed", 0, least=0,
+              most=1 << 31)),
+        reply="talk question seed:count answers:[persona text cites:list model tokens:count "
+              "tries:count] passages:[n:any doc_id:any title:any kind:any text:any similarity:any "
+              "cited:any] grounded:flag note tokens:count asked:num seconds:num",
+        note="Before it, an `event` with `persona`, `text` per piece (with `again`: that persona "
+             "begins anew). `text` has marks `[n]`",
+        examples=('"should we learn French?"',), aliases=("ask",), seconds=LONG),
+    Verb("talks", "list what was asked and answered", (
+        Field("limit", "whole", "how many", "-n --limit", 10, least=1, most=50),),
+        reply="talks:list",
+        note="What `discuss` answered, newest first.",
+        examples=("",), access="reads"),
+    Verb("personas", "list the personas and what they think with",
+        reply="profile personas:[name role model adapter temperature:num]",
+        examples=("",), on="command line", access="reads"),
+)
 SYSTEM_VERBS: Final = (
     Verb("backup", "back the image up, while it serves", (
         Field("folder", "path", "a folder of its own; made if it is not there", "folder",

@@ -27,7 +27,6 @@ from bat_os.errors import (
     ConflictError,
     DeadlineError,
     NotUnderstoodError,
-    RemoteError,
     UnknownTypeError,
 )
 from bat_os.image import missions
@@ -35,7 +34,7 @@ from bat_os.kernel import views
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
-from bat_os.kernel.say.lessons import Doors
+from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.room import Room
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.missions.scheduler import Scheduler
     from bat_os.kernel.turn import Answer
 
@@ -82,7 +81,9 @@ class Dispatcher:
         self._turns = FairGate(TURNS)
         self._intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.room = Room(context, Doors(self._act, self._learn, self._stored, others))
+        self.room = Room(
+            context, Doors(context.image, scheduler, self._intake, self._turn_once, others)
+        )
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
             "health": self._facts,
@@ -121,7 +122,7 @@ class Dispatcher:
         body = None
         if not brief.fresh:
             with contextlib.suppress(NotUnderstoodError):
-                body = await (self._turn_once if request.key else self._turn)(request, brief)
+                body = await self._turn_once(request, brief)
         if body is None:
             if not brief.fresh:
                 await self.context.image.transact(
@@ -134,38 +135,10 @@ class Dispatcher:
         self.last_message = time.monotonic()
         return Reply("result", request.id, await self.room.answer(request, _events(request, send)))
 
-    async def _act(self, request: Request, brief: Brief) -> dict[str, Any]:
-        """Return the body of a turn's result; with a key, of the one that ran first."""
-        body = await (self._turn_once if request.key else self._turn)(request, brief)
-        if body is None:  # it ran, and its answer is stored
-            record = await self._intake.accept(brief, request.session, request.key)
-            answer = record.answer or await self.scheduler.result(record.id)
-            body = answer["body"]
-            if answer["type"] == "error":
-                raise RemoteError(body)
-        return body
-
-    async def _learn(self, request: Request, brief: Brief, tell: Say) -> Mapping[str, Any]:
-        """Return the last reply of a mission."""
-        record = await self._intake.accept(brief, request.session, request.key)
-        hear = tell if request.body.get("tokens") else None
-        with self.scheduler.text_feed.listen(record.id, hear):
-            return record.answer or await self.scheduler.result(record.id, tell)
-
-    async def _stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:
-        """Return what was done under the key of a request, once it has ended; None if nothing."""
-        if not request.key or not await self._is_stored(request.key):
-            return None
-        record = await self.context.image.transact(
-            lambda root: missions.read(root, missions.id_of(root, request.key)), note="read by key"
-        )
-        answer = record.answer or await self.scheduler.result(record.id)
-        if answer["type"] == "error" and answer["body"].get("retryable"):
-            return None
-        return record.mission.brief, answer
-
     async def _turn_once(self, request: Request, brief: Brief) -> dict[str, Any] | None:
         """Answer by a turn that writes under its key at most once; None if the key is stored."""
+        if not request.key:
+            return await self._turn(request, brief)
         lock = self._locks.setdefault(request.key, asyncio.Lock())
         async with lock:
             if await self._is_stored(request.key):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,16 +19,12 @@ from bat_os.kernel.say import replies
 from bat_os.sentence.translate import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
-    from bat_os.kernel.context import Handler, KernelContext, Say
-
-    # A turn: the body of its result.
-    Act = Callable[[Request, Brief], Awaitable[Mapping[str, Any]]]
-    # A mission: its last reply, ``{"type": "result" | "error", "body": ...}``.
-    Learn = Callable[[Request, Brief, Say], Awaitable[Mapping[str, Any]]]
+    from bat_os.kernel.context import KernelContext, Say
+    from bat_os.kernel.say.doors import Doors
 
 EXPECTED_SECONDS: Final = 10.0  # of a mission, before one has run
 REMEMBERED: Final = 20  # missions whose time is looked at
@@ -40,17 +36,6 @@ ASKED_BY_CODE: Final = {
     "MODEL_UNAVAILABLE": "model",
     "AMBIGUOUS": "clarification",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """How a sentence reaches the rest of the kernel."""
-
-    act: Act
-    learn: Learn
-    # The brief and the last reply of what ran under a request's key, or None.
-    stored: Callable[[Request], Awaitable[tuple[Brief, Mapping[str, Any]] | None]]
-    verbs: Mapping[str, Handler]
 
 
 class Lessons:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.heard import Heard
-    from bat_os.kernel.say.lessons import Doors, Lessons
+    from bat_os.kernel.say.lessons import Lessons
 
     # The sentence in other words; with ``sure=True`` only a sure skill answers it.
     Again = Callable[..., Awaitable[Answer | None]]

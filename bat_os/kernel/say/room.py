@@ -27,8 +27,9 @@ from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
+from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.heard import Heard
-from bat_os.kernel.say.lessons import Doors, Lessons
+from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates

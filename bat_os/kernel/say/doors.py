@@ -1,0 +1,72 @@
+"""How a sentence reaches the rest of the kernel: turns, missions, the other verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bat_os.errors import RemoteError
+from bat_os.image import missions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.protocol import Request
+    from bat_os.image.store import ImageStore
+    from bat_os.kernel.context import Handler, Say
+    from bat_os.kernel.missions.acceptance import Intake
+    from bat_os.kernel.missions.scheduler import Scheduler
+
+    # A turn: the body of its result, or None if the key of the request is stored.
+    Turn = Callable[[Request, Brief], Awaitable[dict[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a sentence may have done."""
+
+    image: ImageStore
+    scheduler: Scheduler
+    intake: Intake
+    turn: Turn
+    verbs: Mapping[str, Handler]
+
+    async def act(self, request: Request, brief: Brief) -> dict[str, Any]:
+        """Return the body of a turn's result; with a key, of the one that ran first.
+
+        Raises:
+            BatError: The message is not understood, or its method failed.
+        """
+        body = await self.turn(request, brief)
+        if body is None:  # it ran, and its answer is stored
+            record = await self.intake.accept(brief, request.session, request.key)
+            answer = record.answer or await self.scheduler.result(record.id)
+            body = dict(answer["body"])
+            if answer["type"] == "error":
+                raise RemoteError(body)
+        return body
+
+    async def learn(self, request: Request, brief: Brief, say: Say) -> Mapping[str, Any]:
+        """Return the last reply of a mission: ``{"type": "result" | "error", "body": ...}``."""
+        record = await self.intake.accept(brief, request.session, request.key)
+        hear = say if request.body.get("tokens") else None
+        with self.scheduler.text_feed.listen(record.id, hear):
+            return record.answer or await self.scheduler.result(record.id, say)
+
+    async def stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:
+        """Return what was done under the key of a request, once it has ended; None if nothing."""
+        if not request.key:
+            return None
+
+        def read(root: Any) -> Any:
+            known = missions.id_of(root, request.key)
+            return missions.read(root, known) if known else None
+
+        record = await self.image.transact(read, note="read by key")
+        if record is None:
+            return None
+        answer = record.answer or await self.scheduler.result(record.id)
+        if answer["type"] == "error" and answer["body"].get("retryable"):
+            return None
+        return record.mission.brief, answer
