@@ -1,4 +1,4 @@
-"""The table of verbs, continued: knowledge, the image as a whole, models, the running system."""
+"""The table of verbs, continued: knowledge, missions, the image as a whole, models, the system."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
 
+MINUTES: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
+KEY: Final = Field("ik", "text", "idempotency key", place="envelope")
 LONG: Final = 3600.0  # seconds; for verbs that read whole folders or fetch models
 _MODEL: Final = Field("name", "text", "name of the model in the image", required=True)
 _MODELS: Final = (
@@ -26,6 +28,11 @@ _WHERE: Final = Field(
     "--where",
     shown="KEY=VALUE",
 )
+
+STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "validating",
+                 "complete", "failed")  # fmt: skip
+_BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
+_AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
 
 # fmt: off
 KNOWLEDGE_VERBS: Final = (
@@ -86,6 +93,54 @@ KNOWLEDGE_VERBS: Final = (
     Verb("personas", "list the personas and what they think with",
         reply="profile personas:[name role model adapter temperature:num]",
         examples=("",), on="command line", access="reads"),
+)
+MISSION_VERBS: Final = (
+    Verb("missions", "list missions, the newest first", (
+        Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
+        Field("state", "text", "only these: running, complete, failed, ...", "--state",
+              choices=("", *STATES), shown="STATE"),
+        Field("before", "text", "the page after this mission")),
+        reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
+              "problem] before",
+        note='`before`, for the next page, or "".',
+        examples=("", "--state failed"), access="reads"),
+    Verb("brief.get", "tell of one mission", (
+        KEY, _BRIEF_ID, _AFTER_SEQ),
+        reply="brief_id state seq:count target selector accepted:num attempts:count "
+              "model_calls:count tokens:count answer:optional-map events?:list",
+        note='`answer`: null, or `{"type", "body"}` of the last reply; `events` with `after_seq` '
+             "only.",
+        on="wire", access="reads"),
+    Verb("cancel", "withdraw a mission", (
+        KEY,
+        replace(_BRIEF_ID, help="its id; batos missions lists them", word="brief")),
+        reply="cancelled:flag",
+        note="It was running; its asker gets `CANCELLED`.",
+        examples=("01a1ff61d73cd6d845301288",)),
+    Verb("subscribe", "send events of missions until they end", (
+        *(KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),
+        Field("after", "whole", "of all missions: events after this number", least=0)),
+        reply="ended n:count",
+        note="Before it, an `event` per state. `ended`: why.",
+        on="wire", access="reads"),
+    Verb("unsubscribe", "end a subscription of this session", (
+        Field("id", "text", "of the subscription", required=True),),
+        reply="unsubscribed:flag",
+        on="wire", access="reads"),
+    Verb("watch", "show what missions do, until Ctrl-C", (
+        Field("brief", "text", "one brief (default: all)", "brief?"),),
+        reply="ended n?:count",
+        examples=("",), on="command line", access="reads"),
+    Verb("experience", "list what missions went through", (
+        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
+              place="client", shown="FILE"),
+        Field("after", "text", "only later ones than this", "--after", most=200, shown="MISSION"),
+        Field("limit", "whole", "of one page", default=50, least=1, most=200)),
+        reply="experience:list after",
+        prints="experience:list",
+        note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
+             'next page, or "".',
+        examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
 )
 SYSTEM_VERBS: Final = (
     Verb("backup", "back the image up, while it serves", (

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
-from bat_os.core.system_verbs import KNOWLEDGE_VERBS, SYSTEM_VERBS
+from bat_os.core.system_verbs import KEY as _KEY
+from bat_os.core.system_verbs import KNOWLEDGE_VERBS, MINUTES, MISSION_VERBS, SYSTEM_VERBS
 from bat_os.core.system_verbs import LONG as LONG
 from bat_os.errors import UnknownTypeError
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from bat_os.core.protocol import Request
 
 MAX_SAID: Final = 64 << 10  # characters of a sentence
-MINUTES: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
-STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "validating",
-                 "complete", "failed")  # fmt: skip
 WHEN: Final = "'2 hours ago', 2026-11-21T14:30, or the id of a transaction or mission"
 
 _TARGET: Final = Field("target", "text", "name or oid", "object", place="envelope", required=True)
@@ -37,7 +35,6 @@ _METHOD: Final = (_TARGET, _SELECTOR)
 _ARGS: Final = Field("args", "list", "as those of send", "words*", place="envelope", shown="ARGS")
 _KWARGS: Final = Field("kwargs", "map", "arguments by name", place="envelope")
 _MESSAGE: Final = (*_METHOD, _ARGS, _KWARGS)
-_KEY: Final = Field("ik", "text", "idempotency key", place="envelope")
 _EXAMPLES: Final = Field(
     "examples", "examples", "what it has to answer", "--example", shown="'5 gives 120'"
 )
@@ -52,8 +49,6 @@ _BRIEF: Final = (
 _VERSION: Final = Field(
     "version", "whole", "number of the version", "--version", 0, least=0, shown="N"
 )
-_BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
-_AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
 _RESULT: Final = (
     "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
     "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
@@ -279,58 +274,10 @@ _HISTORY: Final = (
         note="Before it, an `event` with `text` per opening.",
         examples=('genesis_obj double 21 --good "2 hours ago"',), access="reads", seconds=600),
 )
-_MISSIONS: Final = (
-    Verb("missions", "list missions, the newest first", (
-        Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
-        Field("state", "text", "only these: running, complete, failed, ...", "--state",
-              choices=("", *STATES), shown="STATE"),
-        Field("before", "text", "the page after this mission")),
-        reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
-              "problem] before",
-        note='`before`, for the next page, or "".',
-        examples=("", "--state failed"), access="reads"),
-    Verb("brief.get", "tell of one mission", (
-        _KEY, _BRIEF_ID, _AFTER_SEQ),
-        reply="brief_id state seq:count target selector accepted:num attempts:count "
-              "model_calls:count tokens:count answer:optional-map events?:list",
-        note='`answer`: null, or `{"type", "body"}` of the last reply; `events` with `after_seq` '
-             "only.",
-        on="wire", access="reads"),
-    Verb("cancel", "withdraw a mission", (
-        _KEY,
-        replace(_BRIEF_ID, help="its id; batos missions lists them", word="brief")),
-        reply="cancelled:flag",
-        note="It was running; its asker gets `CANCELLED`.",
-        examples=("01a1ff61d73cd6d845301288",)),
-    Verb("subscribe", "send events of missions until they end", (
-        *(_KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),
-        Field("after", "whole", "of all missions: events after this number", least=0)),
-        reply="ended n:count",
-        note="Before it, an `event` per state. `ended`: why.",
-        on="wire", access="reads"),
-    Verb("unsubscribe", "end a subscription of this session", (
-        Field("id", "text", "of the subscription", required=True),),
-        reply="unsubscribed:flag",
-        on="wire", access="reads"),
-    Verb("watch", "show what missions do, until Ctrl-C", (
-        Field("brief", "text", "one brief (default: all)", "brief?"),),
-        reply="ended n?:count",
-        examples=("",), on="command line", access="reads"),
-    Verb("experience", "list what missions went through", (
-        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
-              place="client", shown="FILE"),
-        Field("after", "text", "only later ones than this", "--after", most=200, shown="MISSION"),
-        Field("limit", "whole", "of one page", default=50, least=1, most=200)),
-        reply="experience:list after",
-        prints="experience:list",
-        note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
-             'next page, or "".',
-        examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
-)
 # fmt: on
 
 VERBS: Final[tuple[Verb, ...]] = (
-    *(*_OBJECTS, *_HISTORY, *KNOWLEDGE_VERBS, *_MISSIONS),
+    *(*_OBJECTS, *_HISTORY, *KNOWLEDGE_VERBS, *MISSION_VERBS),
     *SYSTEM_VERBS,
 )
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(

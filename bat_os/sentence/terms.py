@@ -10,6 +10,7 @@ that it has, and are the words themselves in others.
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST: Final = 60  # terms of a sentence that are looked at
 _TOKEN: Final = re.compile(r"[^\W_]+|[-+*/^=<>√²³$€£%]")
 _SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]{0,60})\}")
+_STEMMING: Final = threading.Lock()  # a stemmer keeps the word that it works on in itself
 _STEMMERS: Final = {"de": "german", "en": "english", "es": "spanish", "fr": "french"}
 
 
@@ -83,7 +85,10 @@ def stem(word: str, language: str) -> str:
     """
     stemmer = _stemmer(language)
     low = word.lower()[:60]
-    return str(stemmer.stemWord(low)) if stemmer is not None else low
+    if stemmer is None:
+        return low
+    with _STEMMING:
+        return str(stemmer.stemWord(low))
 
 
 @cache

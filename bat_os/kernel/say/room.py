@@ -27,7 +27,6 @@ from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
-from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import KernelContext, Say
+    from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.skills import Candidate
 
 AGREEING: Final = 3  # skills whose answers are compared
