@@ -60,7 +60,7 @@ async def add_wording(
     given = dict(zip((each.name for each in parameters), args, strict=False)) | dict(kwargs or {})
     text, slots = _as_template(sentence, parameters, given)
     bare = re.sub(r"\{\w+\}", "", text)
-    if len(text) > MAX_TEXT or not re.search(r"\w{2}", bare):
+    if len(text) > MAX_TEXT or not re.search(r"[^\W\d_]{2}", bare):
         return False
     fixed = {name: value for name, value in given.items() if name not in slots}
     skill = Skill(target, selector, tuple(parameters))
