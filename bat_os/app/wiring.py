@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.learning.target import STEWARD
-from bat_os.kernel.say.skills import warm
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
@@ -161,11 +159,7 @@ def _ahead(mind: KernelContext, home: Home) -> Sequence[Step]:
         finally:
             mark.unlink(missing_ok=True)
 
-    async def words(report: Report) -> None:
-        report("reading the words of the library")
-        await asyncio.to_thread(warm, mind.options.locale)
-
-    return [] if home.trial else [words, model]  # one on trial is stopped at once
+    return [] if home.trial else [model]  # one on trial is stopped at once
 
 
 def _cell(settings: Settings) -> ChosenCell:

@@ -5,7 +5,8 @@ import pytest
 from bat_os.core.fields import schema_of
 from bat_os.core.mission import State
 from bat_os.core.protocol import Request
-from bat_os.core.verbs import COMMANDS, STATES, VERBS, check
+from bat_os.core.system_verbs import STATES
+from bat_os.core.verbs import COMMANDS, VERBS, check
 from bat_os.errors import UnknownTypeError
 
 

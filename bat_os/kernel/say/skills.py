@@ -26,7 +26,6 @@ from bat_os.kernel.say.wordings import confirmed
 from bat_os.method.shelf import Parameter
 from bat_os.method.text import find_forwarded, is_pure
 from bat_os.sentence import scoring
-from bat_os.sentence.forms import read_form
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
 from bat_os.sentence.reading import read_sentence
@@ -69,14 +68,6 @@ class Candidate:
 def decide(found: Sequence[Candidate]) -> scoring.Decision:
     """Return what costs least; see ``bat_os.sentence.scoring.decide``."""
     return scoring.decide([(each.probability, each.changes) for each in found])
-
-
-def warm(language: str) -> None:
-    """Read what the first sentence needs: the words of the library, of forms and of values."""
-    for code in dict.fromkeys((FIRST, language or FIRST)):
-        read_form(read_sentence("how many", dt.datetime.now().astimezone(), code))
-        read_book(code)
-    read_vectors()
 
 
 async def find_candidates(
