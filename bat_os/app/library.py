@@ -22,7 +22,7 @@ import numpy as np
 import bat_os
 from bat_os.core.digest import digest
 from bat_os.core.personas import parse_codex
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder
 from bat_os.errors import ArgumentsError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import codex_items, seed_items
@@ -214,16 +214,12 @@ async def make_vectors(
 
 def main() -> int:
     """Write the vectors into the package; return an exit status."""
-    place = packaged_minilm()
-    if place is None:
+    embedder = packaged_embedder()
+    if embedder is None:
         sys.stderr.write("the embedding model is not installed: ./run.sh installs it\n")
         return 1
 
-    async def folder() -> Path:
-        return place
-
     async def make() -> tuple[ShippedVectors, ShippedVectors]:
-        embedder = MiniLmEmbedder(folder)
         try:
             return (
                 await make_vectors(embedder, texts_of_library(), read_vectors()),

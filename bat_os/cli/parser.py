@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bat_os.cli.show.command import Ask
 
 _CHOICE: Final = re.compile(r"argument (.+?): invalid choice: '([^']*)'")
-ALIKE: Final = 0.66  # below two thirds, a guess is no help
+ALIKE: Final = 0.66  # below two thirds, a suggestion misleads
 _FEW: Final = 12
 _NUMBER: Final = re.compile(r"argument (.+?): invalid (?:int|float) value: '([^']*)'")
 _MISSING: Final = "the following arguments are required: "

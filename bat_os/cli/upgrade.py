@@ -175,7 +175,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(LARGEST + 1)
     except FileNotFoundError as error:
-        raise ArgumentsError(f"there is no file {path}") from error
+        raise ArgumentsError(f"{path} does not exist") from error
     except OSError as error:
         raise ArgumentsError(f"{path} cannot be read: {error.strerror}") from error
 

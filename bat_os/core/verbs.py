@@ -297,7 +297,7 @@ def check(request: Request) -> Request:
     """Return a request with the verb's own name and a body that its handler can rely on.
 
     Raises:
-        UnknownTypeError: There is no such verb.
+        UnknownTypeError: The verb is unknown.
         ArgumentsError: A field of its body is unknown, missing or wrong.
     """
     verb = REQUESTS.get(request.type)

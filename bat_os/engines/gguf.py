@@ -203,7 +203,7 @@ def convert_gguf(source: Path, folder: Path, progress: Callable[[str], None]) ->
         ModelError: ``source`` is not a GGUF file that transformers can read.
     """
     if not source.is_file():
-        raise ModelError(f"there is no file {source}; install the model again")
+        raise ModelError(f"found no file {source}; install the model again")
     check_header(source)
     try:
         with written_whole(folder) as partial:

@@ -118,6 +118,18 @@ class MiniLmEmbedder:
         return vectors
 
 
+def packaged_embedder() -> MiniLmEmbedder | None:
+    """Return an embedder over the files of the installed package; None without it."""
+    place = packaged_minilm()
+    if place is None:
+        return None
+
+    async def folder() -> Path:
+        return place
+
+    return MiniLmEmbedder(folder)
+
+
 class MiniLm:
     """The model: a BERT of 6 layers, 12 heads and 384 dimensions.
 

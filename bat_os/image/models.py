@@ -76,7 +76,7 @@ async def ingest_file(
     The first bytes are checked here; ``engines.gguf.check_header`` checks the whole header.
     """
     if not await asyncio.to_thread(path.is_file):
-        raise NotFoundError(f"model {name}: there is no file {path}")
+        raise NotFoundError(f"model {name}: found no file {path}")
     with blobs.reading(path):
         is_gguf = await asyncio.to_thread(_begins_as_gguf, path)
     if not is_gguf:
@@ -104,7 +104,7 @@ async def ingest_adapter(
     found = {file_name: folder / file_name for file_name in ADAPTER_FILES}
     for path in found.values():
         if not await asyncio.to_thread(path.is_file):
-            raise NotFoundError(f"adapter {name}: there is no file {path}")
+            raise NotFoundError(f"adapter {name}: found no file {path}")
     made = dict(derived or {})
     known = {"source": str(await asyncio.to_thread(folder.absolute))} | dict(meta or {})
     known |= {"kind": "adapter", "derived": sorted(made)}

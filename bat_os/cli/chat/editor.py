@@ -112,7 +112,7 @@ class PlainEditor:
     """Reads lines as they come; nothing is redrawn, as a screen reader needs it."""
 
     def redraw(self) -> None:
-        """Do nothing: there is no toolbar."""
+        """Do nothing: this one has no toolbar."""
 
     async def read(self) -> str:
         """Return what was typed, without surrounding space.

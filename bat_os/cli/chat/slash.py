@@ -99,7 +99,7 @@ class SlashVerbs:
         """Carry out ``VERB words``, and show the result as ``batos`` does.
 
         Raises:
-            BatError: There is no such verb, its words are wrong, or it fails.
+            BatError: The verb is unknown, its words are wrong, or it fails.
         """
         name = line.partition(" ")[0]
         if name not in self._parsers and name not in _OTHER_NAMES:
@@ -137,7 +137,7 @@ class SlashVerbs:
         """Return the help of one verb.
 
         Raises:
-            ArgumentsError: There is no such verb.
+            ArgumentsError: The verb is unknown.
         """
         name = name.removeprefix("/")
         if name in self._parsers:

@@ -5,7 +5,7 @@ I can try to learn double(21); it takes about 12 seconds.
   2.3 s  SYNTHESIZING  ALFRED       found 4 passages; writes candidates
 def report_current_system_time(self):         (/tokens on)
 |    4.1 s  ALFRED writes                     (on a terminal, rewritten in place)
-synthesizing: 15 s                           (elsewhere, while there is no other news)
+synthesizing: 15 s                           (elsewhere, between two other lines)
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def check_kernel(facts: Facts) -> list[Outcome]:
     if not health:
         return [_judge_silence(facts)]
     name = f"version {health.get('version')}, process {health.get('pid')}"
-    name += f", up {show_seconds(float(health.get('uptime', 0)))}"
+    name += f", up {show_uptime(float(health.get('uptime', 0)))}"
     if problem := health.get("problem"):
         return [broken("kernel", f"{name}, serves what it knows, but: {problem}", _WHY)]
     if doing := health.get("awakening"):
@@ -113,10 +113,10 @@ def check_logs(facts: Facts) -> list[Outcome]:
     return [ok("logs", text)]
 
 
-def show_seconds(seconds: float) -> str:
+def show_uptime(seconds: float) -> str:
     """Return a span of time for people.
 
-    >>> show_seconds(42), show_seconds(4000), show_seconds(200_000)
+    >>> show_uptime(42), show_uptime(4000), show_uptime(200_000)
     ('42 s', '67 min', '56 h')
     """
     if seconds < 120:

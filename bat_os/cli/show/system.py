@@ -91,10 +91,10 @@ def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _describe_health(health: Mapping[str, Any]) -> str:
-    from bat_os.cli.doctor.running import show_seconds  # psutil; only here
+    from bat_os.cli.doctor.running import show_uptime  # psutil; only here
 
     waiting = health.get("queued", 0)
-    up = f"up {show_seconds(float(health.get('uptime', 0)))}, {waiting} requests wait"
+    up = f"up {show_uptime(float(health.get('uptime', 0)))}, {waiting} requests wait"
     if problem := health.get("problem"):
         return f"it serves what it knows, but: {problem}; {up}"
     if doing := health.get("awakening"):

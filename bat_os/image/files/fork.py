@@ -122,7 +122,7 @@ def drop_fork(path: Path, name: str) -> dict[str, Any]:
     check_name(name)
     home = path.parent / FOLDER / name
     if not (home / IMAGE).exists():
-        raise NotFoundError(f"there is no fork {name!r}; batos forks lists them")
+        raise NotFoundError(f"found no fork {name!r}; batos forks lists them")
     with coded(f"drop fork {name}"):
         lock = Lock(str(home / f"{IMAGE}.lock"))
         try:

@@ -88,7 +88,7 @@ def _opened(backup: Path, draft: Path, copier: Copier) -> Iterator[tuple[Path, M
         yield backup, listing
         return
     if not backup.exists():
-        raise NotFoundError(f"there is no file or folder {backup}")
+        raise NotFoundError(f"{backup} does not exist")
     folder = draft / "unpacked"
     folder.mkdir(mode=0o700)
     yield folder, tarball.unpack(backup, folder, copier)

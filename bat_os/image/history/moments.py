@@ -55,7 +55,7 @@ def resolve(root: Root, moment: Moment) -> str:
     """Return the id of the last transaction at a moment, as 16 hexadecimal digits.
 
     Raises:
-        NotFoundError: There is no such mission, or the history of that moment was erased.
+        NotFoundError: The mission is unknown, or the history of that moment was erased.
     """
     return refuse_erased(root, _resolve(root, moment))
 

@@ -94,7 +94,7 @@ def withdrawn(root: Root, recall_id: str) -> tuple[list[versions.Picked], list[d
     """
     record = root.get(ROOT_NAME, {}).get(recall_id)
     if record is None:
-        raise NotFoundError(f"there is no recall {recall_id[:60]!r}; batos recall lists them")
+        raise NotFoundError(f"found no recall {recall_id[:60]!r}; batos recall lists them")
     if record["undone"] is not None:
         raise ArgumentsError(f"the recall {recall_id} was undone before")
     back, left = [], []

