@@ -25,7 +25,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -35,7 +34,6 @@ from zc.lockfile import LockFile
 from ZODB.blob import BushyLayout
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.fspack import FileStoragePacker
 from ZODB.POSException import StorageError as LostError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64
@@ -45,6 +43,7 @@ from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import guard_pickles
+from bat_os.image.files.packer import pack_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -53,8 +52,6 @@ FORK: Final = "fork.json"
 FORMAT: Final = 1
 MAX_LAYERS: Final = 32
 CHRONICLE: Final = "chronicle"
-RECORDS: Final = 40  # that a pack reads between two pauses
-PAUSE_SECONDS: Final = 0.0001
 
 
 class _ForkRecord(Record, frozen=True, forbid_unknown_fields=False):
@@ -272,33 +269,40 @@ class Lock(LockFile):
 class LiveFile(FileStorage):
     """An image file that is written.
 
-    If the end of a commit fails, say because fsync does, what is on the disk is unknown. ZODB
-    then closes the file; from there on everything is refused with ZODB's StorageError, and
-    another process has to open the file anew, which sees what is there.
+    What is on the disk is unknown when the end of a commit fails, say because fsync does; and ZODB
+    leaves the file closed when the switch of a pack fails. From there on everything is refused
+    with ZODB's StorageError, and another process has to open the file anew, which sees what is
+    there. A commit that fails before its end leaves nothing: neither in the file nor in the buffer.
 
     Attributes:
-        on_loss: Called once when that has happened, in the thread that was committing.
+        on_loss: Called once when the file cannot be used any more, in the thread that found out.
         is_lost: It has.
     """
 
     is_lost = False
+    _file: Any
 
     def __init__(self, path: Path) -> None:
         """Open the file at ``path``, made where there is none."""
         self.on_loss: Callable[[], object] = lambda: None
         try:
             super().__init__(
-                str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=_pack_durably
+                str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably
             )
         except BaseException:  # ZODB leaves them open, and the image locked
             for name in ("_file", "_tfile", "_lock_file"):
                 if (left := getattr(self, name, None)) is not None:
-                    left.close()
+                    with contextlib.suppress(OSError):  # what could not be written stays unwritten
+                        left.close()
             raise
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
         return self._unless_lost(super().tpc_begin, *args, **kwargs)
+
+    def store(self, *args: Any) -> Any:
+        """Write an object of the transaction."""
+        return self._unless_lost(super().store, *args)
 
     def loadBefore(self, oid: bytes, tid: bytes) -> Any:  # noqa: N802 - ZODB's name
         """Return what an object was before a transaction."""
@@ -307,16 +311,52 @@ class LiveFile(FileStorage):
     def tpc_vote(self, transaction: Any) -> Any:
         """Write the transaction, marked as not finished."""
         cross("commit.before")
-        voted = super().tpc_vote(transaction)
+        with self._lock:
+            try:
+                voted = self._unless_lost(super().tpc_vote, transaction)
+            except BaseException:
+                if transaction is self._transaction:
+                    self._drop_vote()
+                raise
         cross("commit.voted")
         return voted
+
+    def pack(self, *args: Any, **kwargs: Any) -> None:
+        """Put a packed file in the place of the file."""
+        self._check()
+        try:
+            super().pack(*args, **kwargs)
+        except BaseException:
+            if self._file.closed:  # between the two names, or behind them
+                self._lose()
+            raise
+
+    def _drop_vote(self) -> None:
+        """Take away what a vote wrote before it failed.
+
+        ZODB truncates the file, which first writes out the buffer and so fails again; the rest
+        would come out with a later commit, or as a pack closes the file.
+        """
+        try:
+            self._file.raw.close()  # not the file: that would write
+            self._file = open(self._file_name, "r+b")  # noqa: SIM115, PTH123 - as ZODB has it
+            self._file.truncate(self._pos)
+            self._files.flush()
+        except Exception:  # noqa: BLE001 - whatever it is, the end of the file is torn
+            self._lose()
+
+    def _abort(self) -> None:
+        try:
+            super()._abort()
+        except Exception:
+            self._lose()
+            raise
 
     def _finish(self, tid: bytes, user: bytes, text: bytes, more: bytes) -> None:
         try:
             super()._finish(tid, user, text, more)
         except Exception as error:
-            self.is_lost = True
-            self.on_loss()
+            self._lose()
             raise LostError(f"a commit could not be ended: {error}") from error
         cross("commit.synced")
 
@@ -326,8 +366,18 @@ class LiveFile(FileStorage):
             cross("commit.written")
             super()._finish_finish(tid)
         except Exception:
-            self.is_lost = True  # before ZODB closes the file under those that use it
+            self._lose()  # before ZODB closes the file under those that use it
             raise
+
+    def _save_index(self) -> None:
+        if not self.is_lost:  # it may be of another file
+            super()._save_index()
+
+    def _lose(self) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            self._file.raw.close()  # what is in the buffer must not be written
+            self.on_loss()
 
     def _unless_lost(self, do: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._check()
@@ -340,58 +390,6 @@ class LiveFile(FileStorage):
     def _check(self) -> None:
         if self.is_lost:
             raise LostError("a commit could not be ended; the image has to be opened again")
-
-
-def _pause_between(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``read``, with a pause after every RECORDS calls."""
-    count = 0
-
-    def read_and_pause(*args: Any, **kwargs: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count % RECORDS == 0:
-            time.sleep(PAUSE_SECONDS)
-        return read(*args, **kwargs)
-
-    return read_and_pause
-
-
-class _Packer(FileStoragePacker):
-    """Lets other threads run, and syncs most of the new file before it stops their commits.
-
-    A pack would keep the interpreter busy without a pause, and every other thread would wait five
-    milliseconds for it (Python's switch interval), several times a message.
-    """
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        for reader in (self, self.gc):
-            reader._read_data_header = _pause_between(reader._read_data_header)
-
-    def copyToPacktime(self) -> Any:  # noqa: N802 - ZODB's name
-        """Return what ZODB's does."""
-        done = super().copyToPacktime()
-        self._tfile.flush()
-        os.fsync(self._tfile.fileno())
-        return done
-
-
-def _pack_durably(storage: Any, referencesf: Any, stop: bytes, gc: bool) -> Any:
-    packer = _Packer(storage, referencesf, stop, gc)
-    try:
-        end = packer.pack()  # with the commit lock held, where there is something to switch to
-    finally:
-        packer.close()
-    if end is None:
-        return None
-    try:
-        sync_file(Path(f"{storage.getName()}.pack"))
-        cross("pack.synced")
-        storage._clear_index()  # it is of the old file
-    except BaseException:
-        storage._commit_lock.release()
-        raise
-    return end, packer.index
 
 
 def sync_file(path: Path) -> None:

@@ -1,8 +1,11 @@
 """bat_os.image.files.storage: what happens when the disk does not do what it was told."""
 
+import contextlib
 import errno
 import importlib
 import os
+import resource
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,15 +13,34 @@ import pytest
 from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 
-from bat_os.errors import StorageError
+from bat_os.errors import StorageError, StorageFullError
+from bat_os.image.files import packer
+from bat_os.image.files.pack import pack
 from bat_os.image.files.storage import LiveFile, Lock, LostError, when_lost
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
 
 
+NEEDS_DEV_FULL = pytest.mark.skipif(
+    not os.path.exists("/dev/full"),  # noqa: PTH110 - no path of ours
+    reason="no /dev/full",
+)
+
+
 def put(value):
     return lambda root: root.__setitem__("value", value)
+
+
+@contextlib.contextmanager
+def room(path, size):
+    """Let no file of this process grow beyond ``size`` bytes more than the image has."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_file_whose_fsync_failed_is_refused_until_it_is_opened_again(tmp_path, monkeypatch):
@@ -85,8 +107,96 @@ def test_who_waits_for_a_commit_that_fails_is_refused_like_all_that_come_after(t
     file._lock_file.close()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110 - no path of ours
+@NEEDS_DEV_FULL
 def test_a_lock_whose_file_cannot_be_written_is_let_go():
     for _ in range(2):  # the second one would find it held
         with pytest.raises(OSError, match="No space left"):
             Lock("/dev/full")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are a matter of POSIX")
+@pytest.mark.parametrize("left", [0, 30, 700])
+async def test_a_commit_that_found_no_room_leaves_nothing_and_hinders_no_pack(tmp_path, left):
+    path = tmp_path / "image.fs"
+    image = ImageStore.open(path)
+    for number in range(9):
+        await image.transact(put(f"{number}" * 9_000), note="fill")
+    before, lost = path.stat().st_size, []
+    when_lost(image.storage, lambda: lost.append(True))
+    with room(path, left):
+        for _ in range(2):
+            with pytest.raises(StorageFullError):
+                await image.transact(put("more" * 9_000), note="too much")
+            assert path.stat().st_size == before
+        with contextlib.suppress(StorageFullError):  # its entry in the chronicle may find no room
+            await pack(image, days=0)
+    await pack(image, days=0)
+    await image.transact(put("after"), note="there is room again")
+    await image.close()
+    assert not lost
+    image = ImageStore.open(path)
+    assert await image.transact(lambda root: root["value"], note="look") == "after"
+    assert path.stat().st_size < before
+    await image.close()
+
+
+@pytest.mark.parametrize("which", [1, 2])
+async def test_a_pack_whose_switch_fails_leaves_the_file_lost_and_never_half(
+    tmp_path, monkeypatch, which
+):
+    path, lost, renames = tmp_path / "image.fs", [], []
+    image = ImageStore.open(path)
+    for number in range(9):
+        await image.transact(put(f"{number}" * 9_000), note="fill")
+    when_lost(image.storage, lambda: lost.append(True))
+    usual = os.rename
+
+    def rename(source, target):
+        if str(source).startswith(str(path)) and not str(source).endswith("index_tmp"):
+            renames.append(source)
+            if len(renames) == which:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        usual(source, target)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "rename", rename)
+        with pytest.raises(StorageError):
+            await pack(image, days=0)
+    if which == 1:  # ZODB opens the old one again
+        await image.transact(put("9" * 9_000), note="go on")
+    else:
+        with pytest.raises(StorageError, match="opened again"):
+            await image.transact(put("never"), note="too late")
+    assert lost == [True] * (which == 2)
+    await image.close()
+    image = ImageStore.open(path)
+    assert (await image.transact(lambda root: root["value"], note="look")) in (
+        "8" * 9_000,
+        "9" * 9_000,
+    )
+    await image.transact(put("after"), note="go on")
+    await image.close()
+
+
+@NEEDS_DEV_FULL
+async def test_a_pack_that_cannot_close_its_files_does_not_keep_the_commit_lock(
+    tmp_path, monkeypatch
+):
+    class NoRoom(packer._Packer):
+        def copyToPacktime(self):  # noqa: N802 - ZODB's name
+            done = super().copyToPacktime()
+            self.blob_removed.close()
+            self.blob_removed = open("/dev/full", "wb")  # noqa: SIM115, PTH123 - as ZODB has it
+            self.blob_removed.write(b"0" * 17)
+            return done
+
+    image = ImageStore.open(tmp_path / "image.fs")
+    for number in range(9):
+        await image.transact(put(f"{number}" * 9_000), note="fill")
+    with monkeypatch.context() as disk:
+        disk.setattr(packer, "_Packer", NoRoom)
+        with pytest.raises(StorageFullError):
+            await pack(image, days=0)
+    await image.transact(put("after"), note="go on")
+    await pack(image, days=0)
+    await image.close()
