@@ -151,21 +151,26 @@ SYSTEM_VERBS: Final = (
         Field("copy", "flag", "copy models even on the same disk, where a second name would do",
               "--copy")),
         reply="folder tid size:count blobs:count added:count full:flag damaged:list seconds:num",
-        prints="folder tid size:count blobs?:count added?:count full?:flag damaged?:list "
-               "seconds?:num files?:count made?:num image_id? reason?",
+        prints="folder tid size:count blobs?:count added?:count full?:flag damaged:list "
+               "seconds?:num files?:count made?:num image_id? reason? exit_status:count",
+        note="`damaged`: the SHA-256 of stored files that the image refers to and that are missing "
+             "or not what came in; with any, the exit status is 1.",
         examples=("/safe/place", "/safe/place --verify"), seconds=LONG),
     Verb("restore", "make a home of a backup or archive", (
         Field("backup", "path", "folder of a backup, or file of an archive", "backup"),
         Field("target", "path", "the home to make", "target", shown="home"),
         Field("replace", "flag", "put it in place of a home; the old one is kept beside it",
               "--replace")),
-        reply="home tid size:count kept objects:map reason",
+        reply="home tid size:count kept objects:map damaged:list reason exit_status:count",
+        note="`damaged` as in `backup`.",
         examples=("/safe/place ~/second-mind",), on="command line"),
     Verb("archive", "keep the whole image as one file", (
         Field("file", "path", "must not be there yet", "file", required=True, shown="FILE.tar.gz"),
         Field("reason", "text", "why; goes into the chronicle", "--reason", required=True)),
-        reply="kind at:num file reason sha256:sha size:count holds:count tid",
-        note="It is the chronicle's entry.",
+        reply="kind at:num file reason sha256:sha size:count holds:count tid damaged:list",
+        prints="kind at:num file reason sha256:sha size:count holds:count tid damaged:list "
+               "exit_status:count",
+        note="It is the chronicle's entry; `damaged` as in `backup`.",
         examples=('/safe/mind-2026.tar.gz --reason "before the big change"',), seconds=LONG),
     Verb("chronicle", "list archives, forks and packs",
         reply="chronicle:[kind at:num]",

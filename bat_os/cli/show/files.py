@@ -27,8 +27,17 @@ async def _backup(ask: Ask) -> Mapping[str, Any]:
     if ask.options.verify:
         from bat_os.app import offline  # ZODB: a third of a second
 
-        return await offline.verify_backup(ask.options.folder)
-    return await _run(ask)
+        return _judged(await offline.verify_backup(ask.options.folder))
+    return _judged(await _run(ask))
+
+
+def _judged(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the body with the exit status: 1 if something is damaged."""
+    return {**body, "exit_status": 1 if body["damaged"] else 0}
+
+
+async def _archive(ask: Ask) -> Mapping[str, Any]:
+    return _judged(await _run(ask))
 
 
 async def _restore(ask: Ask) -> Mapping[str, Any]:
@@ -37,7 +46,8 @@ async def _restore(ask: Ask) -> Mapping[str, Any]:
     target = ask.options.target
     if is_held(Home(target).lock):
         raise LockedError(f"a watchdog serves {target}; stop it first (./run.sh stop)")
-    return await offline.restore_home(ask.options.backup, target, replace=ask.options.replace)
+    made = await offline.restore_home(ask.options.backup, target, replace=ask.options.replace)
+    return _judged(made)
 
 
 async def _fork(ask: Ask) -> Mapping[str, Any]:
@@ -69,19 +79,27 @@ async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _show_backup(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['folder']}: whole up to {body['tid']}, {show_size(body['size'])}")
+    kept = "up to" if body["damaged"] else "whole up to"
+    screen.answer(f"{body['folder']}: {kept} {body['tid']}, {show_size(body['size'])}")
     if "added" in body:
         how = "everything" if body["full"] else "what was new"
         screen.note(
             f"{how}: {show_size(body['added'])} in {body['seconds']:.1f} s, read again and right"
         )
-    for sha256 in body.get("damaged", ()):
-        screen.note(f"a stored file is damaged in the image: {sha256}; batos doctor", "yellow")
+    _show_damaged(body, screen)
+
+
+def _show_damaged(body: Mapping[str, Any], screen: Screen) -> None:
+    for sha256 in body["damaged"]:
+        text = f"a stored file of the image is missing or damaged: {sha256}"
+        screen.note(f"{text}; batos verify names its model and what to do", "yellow")
 
 
 def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:
     objects = sum(body["objects"].values())
-    screen.answer(f"{body['home']}: {show_count(objects, 'object')}, whole up to {body['tid']}")
+    kept = "up to" if body["damaged"] else "whole up to"
+    screen.answer(f"{body['home']}: {show_count(objects, 'object')}, {kept} {body['tid']}")
+    _show_damaged(body, screen)
     if body["kept"]:
         screen.note(f"the home that was there is {body['kept']} now")
 
@@ -89,6 +107,7 @@ def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:
 def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"{body['file']}: {show_size(body['size'])} for {show_size(body['holds'])}")
     screen.note(f"SHA-256 {body['sha256']}; the chronicle has it")
+    _show_damaged(body, screen)
 
 
 def _show_erased(body: Mapping[str, Any], screen: Screen) -> None:
@@ -187,7 +206,7 @@ async def _verify(ask: Ask) -> Mapping[str, Any]:
             from bat_os.app import offline  # ZODB: a third of a second
 
             body = await offline.verify_image(ask.home, bar.begin)
-    return body | {"exit_status": 1 if body["damaged"] else 0}
+    return _judged(body)
 
 
 def _show_verified(body: Mapping[str, Any], screen: Screen) -> None:
@@ -204,7 +223,7 @@ def _show_verified(body: Mapping[str, Any], screen: Screen) -> None:
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_show_backup, _backup),
     "restore": Command(_show_restored, _restore),
-    "archive": Command(_show_archive, _run),
+    "archive": Command(_show_archive, _archive),
     "chronicle": Command(table_of("chronicle", _CHRONICLE), _run),
     "fork": Command(_show_fork, _fork),
     "forks": Command(table_of("forks", _FORKS), _run),

@@ -19,6 +19,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from bat_os.core.schema import replace
 from bat_os.core.values import ignore_progress
 from bat_os.errors import ArgumentsError, BlobError, StorageError, TooLargeError
 from bat_os.image.files import backup, disk, manifest
@@ -50,7 +51,7 @@ async def archive(
 
     Returns:
         The entry of the chronicle: ``kind``, ``at``, ``file``, ``reason``, ``sha256`` and
-        ``size`` of the archive, ``holds`` (bytes in it), ``tid``.
+        ``size`` of the archive, ``holds`` (bytes in it), ``tid``, and ``damaged`` as in a backup.
     """
     if not reason.strip() or len(reason) > MAX_REASON:
         raise ArgumentsError(f"say why it is kept, in at most {MAX_REASON} characters")
@@ -144,6 +145,7 @@ def _write_draft(source: Source, target: Path, reason: str, copier: Copier) -> d
         "size": size,
         "holds": listing.size,
         "tid": listing.files[-1].tid,
+        "damaged": list(listing.damaged),
     }
 
 
@@ -170,7 +172,7 @@ def _list(
     made = Manifest(
         time.time(), source.image_id, reason, tuple(files), tuple(blobs), fork, manifest.FORMAT
     )
-    return made, streams
+    return replace(made, damaged=made.lacks(source.sums)), streams
 
 
 def _write_members(

@@ -26,7 +26,7 @@ from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.storage import blob_files, layers_of, path_of, read_fork, sync_file, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from ZODB.FileStorage import FileStorage
 
@@ -74,7 +74,7 @@ async def back_up(
     Returns:
         ``tid`` of the last transaction, ``size`` and ``blobs`` (how many) of the whole backup,
         ``added`` bytes, ``full``, ``seconds``, and ``damaged``: the SHA-256 of stored files
-        that are no longer what they were when they came in.
+        that are missing, or no longer what they were when they came in.
     """
     source = await image.transact(_source, note="read what a backup records")
     return await disk.in_thread(
@@ -101,11 +101,12 @@ def back_up_source(
                     lambda: tuple(_take_file(cut, target, known, copier) for cut in cuts)
                 )
                 kept = _whole_blobs(target, before, copier if full else None)
-                blobs, damaged = _take_blobs(source, target, kept, copier, copy=copy)
+                blobs = _take_blobs(source, target, kept, copier, copy=copy)
                 files = taking.result()
             made = Manifest(
                 time.time(), source.image_id, "", files, blobs, read_fork(path), manifest.FORMAT
             )
+            made = replace(made, damaged=made.lacks(source.sums))
             for folder in ("parts", "blobs"):
                 sync_file(target / folder)
             cross("backup.before")
@@ -119,13 +120,18 @@ def back_up_source(
         "blobs": len(blobs),
         "added": copier.copied,
         "full": not known or files[-1].parts[:1] != known[-1].parts[:1],
-        "damaged": damaged,
+        "damaged": list(made.damaged),
         "seconds": round(time.monotonic() - started, 3),
     }
 
 
 def verify(target: Path) -> dict[str, Any]:
-    """Read the whole backup again; return ``{"tid", "size", "files", "made", "image_id"}``."""
+    """Read the whole backup again.
+
+    Returns:
+        ``folder``, ``tid``, ``size``, ``files`` (how many), ``made``, ``image_id``, ``reason``, and
+        ``damaged``: the SHA-256 of stored files that were missing or damaged when it was made.
+    """
     copier = Copier()
     with coded("verify"):
         listing = manifest.read(target)
@@ -143,6 +149,7 @@ def verify(target: Path) -> dict[str, Any]:
         "made": listing.made,
         "image_id": listing.image_id,
         "reason": listing.reason,
+        "damaged": list(listing.damaged),
     }
 
 
@@ -185,10 +192,14 @@ def _named_layers(storage: Any) -> list[tuple[str, FileStorage]]:
 
 
 def _source(root: MutableMapping[str, Any]) -> Source:
-    stored = root.get("files_by_sha256", {})
-    sums = {file.blob._p_oid.hex(): file.sha256 for file in stored.values()}
     storage = root._p_jar.db().storage  # type: ignore[attr-defined]  # ZODB: the root's connection
-    return Source(storage, str(root.get("about", {}).get("id", "")), sums)
+    return Source(storage, str(root.get("about", {}).get("id", "")), sums_of(root))
+
+
+def sums_of(root: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of every stored file that the image refers to, by the blob's oid."""
+    stored = root.get("files_by_sha256", {})
+    return {file.blob._p_oid.hex(): file.sha256 for file in stored.values()}
 
 
 def _make_folder(target: Path) -> None:
@@ -245,7 +256,7 @@ def _whole_blobs(
 
 def _take_blobs(
     source: Source, target: Path, kept: dict[str, BlobFile], copier: Copier, *, copy: bool
-) -> tuple[tuple[BlobFile, ...], list[str]]:
+) -> tuple[BlobFile, ...]:
     def take(stored: tuple[str, bytes, bytes, Path]) -> BlobFile:
         name, oid, tid, path = stored
         blob = BlobFile(name, oid.hex(), tid.hex(), path.stat().st_size, "")
@@ -255,9 +266,7 @@ def _take_blobs(
         return replace(blob, sha256=sha256)
 
     with ThreadPoolExecutor(HASHERS) as pool:
-        taken = tuple(pool.map(take, list_blobs(source.storage)))
-    sums = ((source.sums.get(blob.oid, blob.sha256), blob.sha256) for blob in taken)
-    return taken, [wanted for wanted, sha256 in sums if wanted != sha256]
+        return tuple(pool.map(take, list_blobs(source.storage)))
 
 
 def _take_blob(path: Path, place: Path, size: int, copier: Copier, *, copy: bool) -> str:

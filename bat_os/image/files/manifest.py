@@ -19,7 +19,7 @@ from bat_os.errors import StorageError
 from bat_os.image.files.storage import check_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 NAME: Final = "manifest.json"
@@ -74,7 +74,7 @@ class BlobFile(Record, frozen=True):
         return f"{self.oid}-{self.tid}.blob"
 
 
-class Manifest(Record, frozen=True):
+class Manifest(Record, frozen=True, omit_defaults=True):
     """All that a backup holds."""
 
     made: Annotated[float, number(0, 1e11)]
@@ -84,6 +84,8 @@ class Manifest(Record, frozen=True):
     blobs: tuple[BlobFile, ...]
     fork: dict[str, Any]  # the fork's record, or an empty map
     format: Literal[1]
+    # SHA-256 of the stored files that the image refers to and the backup does not hold whole
+    damaged: tuple[_Sha, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a manifest that contradicts itself."""
@@ -109,6 +111,11 @@ class Manifest(Record, frozen=True):
                 yield f"parts/{part.name}", part.size, part.sha256
         for blob in self.blobs:
             yield f"blobs/{blob.name}", blob.size, blob.sha256
+
+    def lacks(self, sums: Mapping[str, str]) -> tuple[str, ...]:
+        """Return which of the SHA-256 in ``sums`` (by oid) no blob of that oid has."""
+        held = {(blob.oid, blob.sha256) for blob in self.blobs}
+        return tuple(sha256 for oid, sha256 in sums.items() if (oid, sha256) not in held)
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as what JSON holds."""

@@ -23,7 +23,7 @@ from bat_os.failpoints import cross
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import archive as tarball
 from bat_os.image.files import disk, manifest
-from bat_os.image.files.backup import check_member
+from bat_os.image.files.backup import check_member, sums_of
 from bat_os.image.files.disk import Copier, coded
 from bat_os.image.files.pack import count_objects
 from bat_os.image.files.storage import (
@@ -48,7 +48,8 @@ def restore(backup: Path, home: Path, *, replace: bool = False) -> dict[str, Any
 
     Returns:
         ``home``, ``tid`` of its last transaction, ``size``, ``kept`` (where the home that was
-        there is now, or ""), and ``objects``: class -> how many the image holds.
+        there is now, or ""), ``objects``: class -> how many the image holds, and ``damaged``: the
+        SHA-256 of stored files that the image refers to and the backup does not hold whole.
     """
     copier = Copier()
     disk.check_absolute(home, "the home to restore to")
@@ -61,7 +62,7 @@ def restore(backup: Path, home: Path, *, replace: bool = False) -> dict[str, Any
         try:
             with _opened(backup, draft, copier) as (folder, listing):
                 _build(folder, listing, draft, copier)
-            counted = _check_image(draft / IMAGE, listing)
+            counted, damaged = _check_image(draft / IMAGE, listing)
             disk.sync_tree(draft)
             cross("restore.built")
             kept = _put(draft, home)
@@ -74,6 +75,7 @@ def restore(backup: Path, home: Path, *, replace: bool = False) -> dict[str, Any
         "size": listing.size,
         "kept": kept,
         "objects": counted,
+        "damaged": damaged,
         "reason": listing.reason,
     }
 
@@ -145,8 +147,12 @@ def _join(folder: Path, file: ImageFile, target: Path, copier: Copier) -> None:
         os.fsync(stream.fileno())
 
 
-def _check_image(path: Path, listing: Manifest) -> dict[str, int]:
-    """Open what was built as a kernel would, and read every object; writes the index files."""
+def _check_image(path: Path, listing: Manifest) -> tuple[dict[str, int], list[str]]:
+    """Open what was built as a kernel would, and read every object; writes the index files.
+
+    Returns:
+        How many objects of each class there are, and the stored files that are not whole.
+    """
     storage = open_storage(path)
     try:
         tid = listing.files[-1].tid
@@ -155,10 +161,16 @@ def _check_image(path: Path, listing: Manifest) -> dict[str, int]:
         if storage.lastTransaction().hex() not in (listing.files[-1].tid, tid):
             raise StorageError("the image in the backup does not end where its manifest says")
         counted = count_objects(storage)  # before anything of it is loaded
-        AllowListDB(storage).close()
+        database = AllowListDB(storage)
+        connection = database.open()
+        try:
+            damaged = listing.lacks(sums_of(connection.root()))
+        finally:
+            connection.close()
+            database.close()
     finally:
         storage.close()
-    return counted
+    return counted, list(damaged)
 
 
 def _put(draft: Path, home: Path) -> str:

@@ -1,6 +1,7 @@
 """bat_os.image.files.backup and restore: what is carried away comes back, or is refused."""
 
 import contextlib
+import hashlib
 import json
 import pickle
 import threading
@@ -19,6 +20,7 @@ from bat_os.errors import (
     StorageError,
 )
 from bat_os.image.files import manifest
+from bat_os.image.files.archive import archive
 from bat_os.image.files.backup import Source, back_up, back_up_source, verify
 from bat_os.image.files.disk import Copier
 from bat_os.image.files.fork import fork
@@ -261,3 +263,52 @@ async def test_models_come_along_once_however_often_it_is_backed_up(image, tmp_p
     again = await back_up(image, target, copy=True)
     assert again["blobs"] == 3  # the two models have the same config.json
     assert again["added"] < 6000
+
+
+def _spoil(home, how):
+    blob = next(
+        path for path in (home / f"{IMAGE}.blob").rglob("*.blob") if path.stat().st_size > 2
+    )
+    if how == "missing":
+        blob.unlink()
+    else:
+        blob.chmod(0o600)
+        blob.write_bytes(b"THE WEIGHTS")
+
+
+@pytest.mark.parametrize("how", ["missing", "changed"])
+@pytest.mark.parametrize("carry", [back_up, archive], ids=["backup", "archive"])
+async def test_a_stored_file_that_is_not_whole_is_named_at_every_step(
+    image, home, tmp_path, how, carry
+):
+    sha256 = hashlib.sha256(b"the weights").hexdigest()
+    _spoil(home, how)
+    target = tmp_path / "kept"
+    reason = ["why"] if carry is archive else []
+    made = await carry(image, target, *reason)
+    assert made["damaged"] == [sha256]
+    if carry is back_up:
+        assert verify(target)["damaged"] == [sha256]
+    told, copy = await restored(target, tmp_path / "other")
+    assert told["damaged"] == [sha256]
+    assert await slot(copy, "robot_obj", "colour") == "red"
+    await copy.close()
+
+
+async def test_a_backup_whose_manifest_leaves_a_stored_file_out_is_not_called_whole(
+    image, tmp_path
+):
+    await back_up(image, tmp_path / "backup")
+    path = tmp_path / "backup" / manifest.NAME
+    facts = json.loads(path.read_text())
+    facts["blobs"] = []
+    path.write_text(json.dumps(facts))
+    assert len(restore(tmp_path / "backup", tmp_path / "other")["damaged"]) == 2
+
+
+async def test_the_next_backup_is_whole_again_once_the_file_is_back(image, home, tmp_path):
+    _spoil(home, "missing")
+    assert (await back_up(image, tmp_path / "backup"))["damaged"]
+    await take_in(image, tmp_path / "again", b"the weights")
+    assert (await back_up(image, tmp_path / "backup"))["damaged"] == []
+    assert verify(tmp_path / "backup")["damaged"] == []
