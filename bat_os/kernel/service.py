@@ -21,6 +21,7 @@ from bat_os.errors import BatError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files.storage import when_lost
+from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.exam.examiner import Examiner
@@ -98,6 +99,7 @@ class Kernel:
         self._image_id = ""
         self._addresses: list[str] = []
         self._not_bound: list[str] = []
+        self._lost: list[str] = []
 
     def stop(self, restart: bool = False) -> None:
         """Ask the kernel to shut down; from the loop's own thread."""
@@ -119,6 +121,7 @@ class Kernel:
         image = context.image
         when_lost(image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         self._image_id = await self._awaken()
+        self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
         authenticator = start_authenticator(zmq_context, self.endpoints)
@@ -174,6 +177,7 @@ class Kernel:
             "image_id": self._image_id,
             "endpoints": self._addresses,
             "closed_doors": self._not_bound,
+            "lost": self._lost,
             "queued": self._scheduler.queued,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,

@@ -1,6 +1,7 @@
 """bat_os.kernel.service: what is done before missions can run, and what after that."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -65,3 +66,20 @@ async def test_what_cannot_be_loaded_ahead_is_logged_and_stops_nothing(tmp_path,
         told = await health(client)
     assert (told["ready"], told["loading"], told["problem"]) == (True, "", "")
     assert str(error) in caplog.text
+
+
+@pytest.mark.parametrize("noted", [None, "rubbish"], ids=["cut", "cut, its note unreadable"])
+async def test_a_kernel_whose_image_lost_its_end_serves_and_says_so(tmp_path, noted):
+    home, image = tmp_path / "home", tmp_path / "home" / "live_image.fs"
+    async with ThinkingKernel(home) as kernel, kernel.client() as client:
+        assert (await health(client))["lost"] == []
+        size = image.stat().st_size
+        await client.request("learn", timeout=30, body={"text": "Bees dance.", "title": "bees"})
+    os.truncate(image, size + 300)
+    if noted:
+        image.with_name(image.name + ".lost").write_text(noted)
+        image.with_name(image.name + ".end").unlink()
+    async with ThinkingKernel(home) as kernel, kernel.client() as client:
+        told = await health(client)
+        assert told["ready"]
+        assert ("not valid JSON" if noted else f"{image}.tr0") in told["lost"][0]

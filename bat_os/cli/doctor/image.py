@@ -17,6 +17,7 @@ from bat_os.cli.doctor.outcome import ImageFacts, Outcome, broken, join, ok, war
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.files.ending import find_loss, losses, read_mark
 from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
@@ -47,7 +48,7 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         return ImageFacts(trouble=f"it cannot be read: {error}", advice=RESTORE)
     if opened is None:
         return None
-    image, cut_off, has_blobs = opened
+    image, cut_off, has_blobs, lost = opened
     try:
         about, objects = await image.transact(
             lambda root: (dict(root.get("about", {})), len(root.get("objects", ()))),
@@ -58,20 +59,24 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         return ImageFacts(trouble=str(error), advice=RESTORE)
     finally:
         await image.close()
-    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off)
+    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off, lost)
 
 
-def _open(path: Path | None) -> tuple[ImageStore, int, bool] | None:
-    """Return the image, the bytes at its end after the last transaction, whether it has blobs."""
+def _open(path: Path | None) -> tuple[ImageStore, int, bool, tuple[str, ...]] | None:
+    """Return the image, the bytes after its last transaction, whether it has blobs, lost ends."""
     if path is None or not path.is_file() or not looks_like_image(path):
         return None
     blobs = Path(f"{path}.blob")
     # Opening with blobs would create a missing folder, and hide that it was missing.
     has_blobs = (blobs / ".layout").is_file()
+    mark = read_mark(path)  # before the file, which a daemon may append to meanwhile
     storage = open_to_read(path, blobs=has_blobs)
     try:
-        cut_off = max(path.stat().st_size - layers_of(storage)[-1].getSize(), 0)
-        return ImageStore(AllowListDB(storage)), cut_off, has_blobs
+        live = layers_of(storage)[-1]
+        cut_off = max(path.stat().st_size - live.getSize(), 0)
+        found = [*losses(path), find_loss(path, mark, live.getSize())]
+        lost = tuple(str(loss) for loss in found if loss is not None)
+        return ImageStore(AllowListDB(storage)), cut_off, has_blobs, lost
     except BaseException:
         storage.close()
         raise
@@ -106,6 +111,8 @@ def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]
     size = show_size(path.stat().st_size)
     text = f"{path}, {size}, {inside.objects} root objects, format {written}"
     outcomes = [ok("image", text)]
+    advice = f"restore a backup from after that; or if nothing is missing: rm {path}.lost"
+    outcomes += [broken("image", lost, advice) for lost in inside.lost]
     # A running kernel may be writing a transaction.
     if inside.cut_off and not (facts.kernel.health or facts.kernel.alive):
         text = f"its last {inside.cut_off} bytes are an unfinished transaction"
@@ -131,7 +138,7 @@ def check_beside(facts: Facts) -> list[Outcome]:
         outcomes.append(ok("blobs", f"{len(files)} files, {size}"))
     if not index.is_file():
         outcomes.append(ok("index", "missing; the next start makes it by reading the image once"))
-    return [*outcomes, *_check_leftovers(path)]
+    return [*outcomes, *_check_leftovers(path, facts.image or ImageFacts())]
 
 
 def check_lock(facts: Facts) -> list[Outcome]:
@@ -172,9 +179,10 @@ def check_models(facts: Facts) -> list[Outcome]:
     return [*outcomes, ok("models", f"{len(models)} in the image, {size}: {names}")]
 
 
-def _check_leftovers(path: Path) -> list[Outcome]:
+def _check_leftovers(path: Path, inside: ImageFacts) -> list[Outcome]:
     """Return the ends that ZODB cut off after a crash, and the copy that a pack leaves."""
     tails = sorted(path.parent.glob(f"{path.name}.tr[0-9]*"))
+    tails = [tail for tail in tails if not any(str(tail) in lost for lost in inside.lost)]
     outcomes = []
     if tails:
         size = show_size(sum(tail.stat().st_size for tail in tails))

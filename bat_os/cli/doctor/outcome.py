@@ -51,6 +51,7 @@ class ImageFacts:
     models: tuple[Mapping[str, Any], ...] = ()
     has_blobs: bool = False  # whether its folder of blobs exists
     cut_off: int = 0  # bytes at its end that are part of an unfinished transaction
+    lost: tuple[str, ...] = ()  # ends that it once had, in words
     trouble: str = ""  # why it cannot be read, or ""
     advice: str = ""  # what to do about that
 

@@ -86,6 +86,8 @@ def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
         show_status(Home(Path(body["home"])))
     if kernel:
         screen.answer(f"  says     {_describe_health(kernel)}")
+        for line in kernel.get("lost", ()):
+            screen.answer(f"  lost     {line}; see batos doctor")
     elif body["trouble"]:
         screen.answer(f"  trouble  {body['trouble']}")
 

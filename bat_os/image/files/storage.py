@@ -43,6 +43,7 @@ from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import guard_pickles
+from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
 
 if TYPE_CHECKING:
@@ -285,6 +286,7 @@ class LiveFile(FileStorage):
     def __init__(self, path: Path) -> None:
         """Open the file at ``path``, made where there is none."""
         self.on_loss: Callable[[], object] = lambda: None
+        self._ending = Ending(path)
         try:
             super().__init__(
                 str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably
@@ -295,6 +297,7 @@ class LiveFile(FileStorage):
                     with contextlib.suppress(OSError):  # what could not be written stays unwritten
                         left.close()
             raise
+        self._ending.compare(self.getSize())
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
@@ -368,6 +371,11 @@ class LiveFile(FileStorage):
         except Exception:
             self._lose()  # before ZODB closes the file under those that use it
             raise
+        self._ending.put(self._pos, tid)
+
+    def _clear_index(self) -> None:
+        super()._clear_index()
+        self._ending.remove()  # both are of the file that a pack replaces
 
     def _save_index(self) -> None:
         if not self.is_lost:  # it may be of another file

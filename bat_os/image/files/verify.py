@@ -5,6 +5,7 @@
     a document  is found no more; what is left of it is kept in the quarantine
     a file      takes down the models that need it, and no other
     a record    is named; where it is part of something needed, restore a backup
+    an end      that the image file once had is named
 
 What is set aside is kept in ``root["quarantine"]`` until it is whole again. FileStorage has no
 checksum of its own: a flipped bit is found here or not at all.
@@ -25,12 +26,14 @@ from ZODB.POSException import POSError
 from ZODB.utils import p64, u64
 
 from bat_os.core.values import Counted
-from bat_os.errors import BatError
+from bat_os.errors import BatError, StorageError
 from bat_os.image import missions
 from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
+from bat_os.image.files.ending import losses
+from bat_os.image.files.storage import is_in_files, path_of
 from bat_os.image.knowledge.document import Document
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
@@ -54,6 +57,7 @@ _ADVICE: Final = {
     "document": "learn it again: batos learn FILE",
     "index": "batos documents still lists all; learn one of them again to rebuild it",
     "file": "add the model again: batos models add NAME SOURCE",
+    "end": "restore a backup from after that; or if nothing is missing, remove the file *.lost",
 }
 
 
@@ -61,7 +65,7 @@ _ADVICE: Final = {
 class Damage:
     """One thing that is not what was committed."""
 
-    kind: str  # ``record``, ``method``, ``mission``, ``document``, ``index`` or ``file``
+    kind: str  # ``record``, ``method``, ``mission``, ``document``, ``index``, ``file``, ``end``
     key: str  # which one, so that it can be found again
     what: str
     why: str
@@ -85,7 +89,7 @@ async def verify(
         ``why``, ``advice``; ``quarantined``: what is in the quarantine now.
     """
     checked: dict[str, int] = {}
-    damaged: list[Damage] = []
+    damaged = await asyncio.to_thread(lost_ends, image.storage)
     say("loading every object")
     checked["record"], found = await _walk(image, look_at_records, 0)
     if found:
@@ -146,7 +150,7 @@ async def _quarantine(image: ImageStore, damaged: Sequence[Damage]) -> list[dict
         stale = [
             key
             for key, entry in known.items()
-            if entry["kind"] in ("file", "index", "record") and key not in found
+            if entry["kind"] in ("end", "file", "index", "record") and key not in found
         ]
         for key in stale:
             del root[QUARANTINE][key]
@@ -188,6 +192,18 @@ def _set_method_aside(root: Root, oid: str, selector: str, place: str) -> None:
         holder._p_changed = True
     elif isinstance(method, Method) and method.current == int(place):
         method.current = -1
+
+
+def lost_ends(storage: Any) -> list[Damage]:
+    """Return the ends that were missing when the image file was opened."""
+    if not is_in_files(storage):
+        return []
+    what = "the end of the image file"
+    try:
+        found = losses(path_of(storage))
+    except StorageError as error:  # it names a loss, and which one is not known
+        return [Damage("end", "", what, str(error))]
+    return [Damage("end", f"{loss.last}:{loss.size}", what, str(loss)) for loss in found]
 
 
 def look_at_records(

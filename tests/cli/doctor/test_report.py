@@ -283,6 +283,24 @@ async def test_what_a_crash_set_aside_is_told_with_the_command_that_removes_it(h
     assert advice.endswith(f"rm {left}")
 
 
+@pytest.mark.parametrize("is_opened", [False, True], ids=["before a start", "after it"])
+async def test_an_image_that_lost_its_end_is_broken(home, image, is_opened):
+    size = image.stat().st_size
+    store = ImageStore.open(image)
+    await store.transact(lambda root: root.__setitem__("note", "x" * 5000), note="grow")
+    await store.close()
+    os.truncate(image, size + 500)
+    if is_opened:
+        await ImageStore.open(image).close()
+    whole, (state, found, advice), *rest = await look(home, "image")
+    assert (whole[0], state) == ("ok", "broken")
+    assert "bytes are missing at its end" in found
+    assert (f"{image}.tr0 has what was cut off" in found) == is_opened
+    assert advice.endswith(f"rm {image}.lost")
+    assert await look(home, "leftovers") == []  # nothing says to remove what may be needed
+    assert len(rest) == (not is_opened)
+
+
 async def test_a_file_that_is_no_image_is_broken(home):
     (home.path / "live_image.fs").write_text("no image at all")
     state, found, _ = await look_once(home, "image")

@@ -118,7 +118,7 @@ async def test_a_pack_that_was_killed_in_the_middle_of_its_switch_is_completed(i
     assert await slot(again, "robot_obj", "colour") == "red"
     await again.close()
     assert sorted(one.suffix for one in home.glob(f"{IMAGE}.*") if one.is_file()) == [
-        ".index", ".lock", ".tmp",
+        ".end", ".index", ".lock", ".tmp",
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,6 +16,7 @@ from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import StorageError, StorageFullError
 from bat_os.image.files import packer
+from bat_os.image.files.ending import losses
 from bat_os.image.files.pack import pack
 from bat_os.image.files.storage import LiveFile, Lock, LostError, when_lost
 from bat_os.image.store import ImageStore
@@ -200,3 +202,84 @@ async def test_a_pack_that_cannot_close_its_files_does_not_keep_the_commit_lock(
     await image.transact(put("after"), note="go on")
     await pack(image, days=0)
     await image.close()
+
+
+async def _fill(path):
+    """Return the size of an image after each of ten commits, the last one at the end."""
+    image = ImageStore.open(path)
+    sizes = []
+    for number in range(10):
+        await image.transact(put(f"{number}" * 1000), note="grow")
+        sizes.append(path.stat().st_size)
+    return image, sizes
+
+
+async def _lost(path):
+    image = ImageStore.open(path)
+    await image.close()
+    return losses(path)
+
+
+@pytest.mark.parametrize("is_stopped", [True, False], ids=["stopped", "killed"])
+async def test_an_image_that_lost_its_end_is_known_as_one(tmp_path, is_stopped):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    if is_stopped:
+        await image.close()
+    else:  # what a killed process leaves
+        kept = {name: path.with_name(path.name + name).read_bytes() for name in ("", ".end")}
+        await image.close()
+        for name, data in kept.items():
+            path.with_name(path.name + name).write_bytes(data)
+        path.with_name("image.fs.index").unlink()
+    os.truncate(path, sizes[7] + 100)
+    (loss,) = await _lost(path)
+    assert (loss.was, loss.size) == (sizes[-1], sizes[7])
+    assert loss.kept == f"{path}.tr0"
+    assert f"{sizes[-1] - sizes[7]} bytes are missing" in str(loss)
+    assert await _lost(path) == [loss]  # once, and remembered
+
+
+async def test_an_older_file_in_the_place_of_the_image_is_known_as_one(tmp_path):
+    path = tmp_path / "image.fs"
+    image, _ = await _fill(path)
+    older = path.read_bytes()
+    await image.transact(put("newer"), note="grow")
+    await image.close()
+    path.write_bytes(older)
+    (loss,) = await _lost(path)
+    assert (loss.size, loss.kept) == (len(older), "")
+
+
+async def test_an_end_that_no_commit_wrote_is_no_loss(tmp_path):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[sizes[-2] : -20])  # a commit that a kill cut short
+    assert await _lost(path) == []
+    assert path.stat().st_size == sizes[-1]
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_a_pack_makes_no_loss(tmp_path, is_killed):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    database = image.database
+    database.pack(time.time())
+    assert path.stat().st_size < sizes[-1]
+    if not is_killed:
+        await image.transact(put("after"), note="grow")
+    await image.close()
+    assert await _lost(path) == []
+
+
+@pytest.mark.parametrize("mark", [b"", b"rubbish", b"9" * 100, b"\xff" * 38])
+async def test_a_mark_that_cannot_be_read_says_nothing_and_is_renewed(tmp_path, mark):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    path.with_name("image.fs.end").write_bytes(mark)
+    assert await _lost(path) == []
+    os.truncate(path, sizes[3])
+    assert len(await _lost(path)) == 1

@@ -1,5 +1,7 @@
 """bat_os.image.files.verify: real bits flipped in real files are found, named and set aside."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -184,3 +186,17 @@ async def test_no_flip_in_a_hashed_text_goes_unseen(files):
         data[start + offset] ^= 1 << offset % 8
         files.path.write_bytes(data)
         assert any(one["kind"] in ("method", "record") for one in (await files.verify())["damaged"])
+
+
+async def test_an_end_that_is_missing_is_named_until_a_person_says_it_is_well(files):
+    size = files.path.stat().st_size
+    await files.transact(lambda root: root.__setitem__("note", "x" * 5000))
+    os.truncate(files.path, size + 500)
+    for _ in range(2):
+        told = await files.verify()
+        (damage,) = told["damaged"]
+        assert damage["kind"] == "end"
+        assert f"{files.path}.tr0 has what was cut off" in damage["why"]
+    files.path.with_name(files.path.name + ".lost").unlink()
+    told = await files.verify()
+    assert (told["damaged"], told["quarantined"]) == ([], [])
