@@ -23,7 +23,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import to_builtins
 from ZODB.TimeStamp import TimeStamp
-from ZODB.utils import u64, z64
+from ZODB.utils import u64
 
 from bat_os.core.schema import Record, convert, number, read_json, text
 from bat_os.errors import StorageError
@@ -124,7 +124,7 @@ def _last_tid(path: Path, size: int) -> bytes:
         stream.seek(max(size - 8, 0))  # where its length stands a second time
         length = u64(stream.read(8).rjust(8, b"\0"))
         if size <= len(_MAGIC) or length > size - 8:
-            return z64
+            return bytes(8)
         stream.seek(size - 8 - length)
         return bytes(stream.read(8))
 
