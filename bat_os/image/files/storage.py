@@ -291,13 +291,13 @@ class LiveFile(FileStorage):
             super().__init__(
                 str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably
             )
+            self._ending.compare(self.getSize())
         except BaseException:  # ZODB leaves them open, and the image locked
             for name in ("_file", "_tfile", "_lock_file"):
                 if (left := getattr(self, name, None)) is not None:
                     with contextlib.suppress(OSError):  # what could not be written stays unwritten
                         left.close()
             raise
-        self._ending.compare(self.getSize())
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
