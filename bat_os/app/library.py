@@ -22,7 +22,7 @@ import numpy as np
 import bat_os
 from bat_os.core.digest import digest
 from bat_os.core.personas import parse_codex
-from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder, packaged_minilm
 from bat_os.errors import ArgumentsError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import codex_items, seed_items
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
 VECTORS: Final = "vectors.npz"
 LOADED: Final = "shipped"  # in the root: kind -> SHA-256 of what was loaded, documents
+_WORDS: Final = Path(bat_os.__file__).parent / "sentence" / "languages" / "words.en.txt"
 _SEEDS: Final = resources.files("bat_os") / "seeds"
 log = logging.getLogger(__name__)
 
@@ -212,10 +213,16 @@ async def make_vectors(
     return ShippedVectors.make(texts, vectors, probe)
 
 
+def read_words(place: Path) -> list[str]:
+    """Return the whole words of the embedding model's vocabulary, frequent ones first."""
+    lines = (place / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    return [each for each in lines if each.isascii() and each.isalpha() and len(each) > 1]
+
+
 def main() -> int:
-    """Write the vectors into the package; return an exit status."""
-    embedder = packaged_embedder()
-    if embedder is None:
+    """Write the vectors and the word list into the package; return an exit status."""
+    embedder, place = packaged_embedder(), packaged_minilm()
+    if embedder is None or place is None:
         sys.stderr.write("the embedding model is not installed: ./run.sh installs it\n")
         return 1
 
@@ -228,6 +235,9 @@ def main() -> int:
         finally:
             await embedder.close()
 
+    words = read_words(place)
+    _WORDS.write_text("\n".join([*words, ""]), encoding="ascii")
+    sys.stdout.write(f"{_WORDS.name}: {len(words)} words\n")
     for name, made in zip((VECTORS, WORDING_VECTORS), asyncio.run(make()), strict=True):
         data = made.write()
         Path(str(_SEEDS / name)).write_bytes(data)

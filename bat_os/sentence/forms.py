@@ -18,19 +18,20 @@ import functools
 import re
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.examples import take_examples
 from bat_os.sentence.grammar import read_numbers
+from bat_os.sentence.reading import put_back
 from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
 from bat_os.sentence.tokens import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from bat_os.sentence.reading import Sentence
+    from bat_os.sentence.reading import Sentence, Slip
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 _SHORT: Final = 4  # words of a sentence whose language may be taken for another
@@ -47,6 +48,8 @@ _PAIRS: Final = {
     "\u201e": "\u201c",
     "\u00bb": "\u00ab",
 }
+# Slots that name what is known already; others hold words as they were typed.
+_MEANT: Final = frozenset({"list", "thing", "question"})
 _QUESTION: Final = re.compile(r"\?[\s!.\"')]*\Z")
 
 
@@ -114,8 +117,16 @@ class _Forms:
                 )
                 self.templates.add(template, group)
 
-    def read(self, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
-        """Return the form that fits best; ``typed``: first character -> end and number."""
+    def read(
+        self, text: str, typed: Mapping[int, tuple[int, Any]], slips: Sequence[Slip] = ()
+    ) -> Form | None:
+        """Return the form that fits best.
+
+        Args:
+            text: Of the sentence.
+            typed: First character of a number -> its end and value.
+            slips: Words of the text that were typed otherwise.
+        """
         words = split_words(text, self.spelling)
         numbers = self._find_numbers(words, typed)
         spans = {at: ("number", end) for at, (end, _) in numbers.items()}
@@ -123,7 +134,7 @@ class _Forms:
         if not found:
             return None
         best = max(found, key=lambda m: (m.payload.certain, m.score, -m.payload.order))
-        return self._fill(best, text, words, numbers)
+        return self._fill(best, text, words, numbers, slips)
 
     def _find_numbers(
         self, words: list[Word], typed: Mapping[int, tuple[int, Any]]
@@ -144,11 +155,22 @@ class _Forms:
         return numbers
 
     def _fill(
-        self, match: Match, text: str, words: list[Word], numbers: Mapping[int, tuple[int, Any]]
+        self,
+        match: Match,
+        text: str,
+        words: list[Word],
+        numbers: Mapping[int, tuple[int, Any]],
+        slips: Sequence[Slip],
     ) -> Form:
         group: _Group = match.payload
+
+        def cut(name: str, first: int, last: int) -> str:
+            start, end = _find_said(text, words, first, last)
+            meant = name in _MEANT or self.templates.takes_only_some(name)
+            return text[start:end] if meant else put_back(text, slips, start, end)
+
         slots = {
-            name: numbers[first][1] if name == "number" else _cut(text, words, first, last)
+            name: numbers[first][1] if name == "number" else cut(name, first, last)
             for name, first, last in match.slots
         }
         said = defaultdict(str, slots)  # an optional slot may be missing
@@ -157,7 +179,7 @@ class _Forms:
             for name, each in group.given.items()
         }
         if group.whole and group.whole not in values:
-            values[group.whole] = _cut(text, words, match.first, match.last)
+            values[group.whole] = cut(group.whole, match.first, match.last)
         values |= {name: each for name, each in slots.items() if name[0] != "_"}
         if "items" in values:
             values["items"] = [each for each in self.joiners.split(values["items"]) if each]
@@ -186,19 +208,31 @@ def read_form(sentence: Sentence) -> Form | None:
         if value.kind == "number"
     }
     forms = _forms_of(sentence.language)
-    form = forms.read(text, typed)
+    slips = [replace(s, start=s.start - lead, end=s.end - lead) for s in sentence.slips]
+    form = forms.read(text, typed, slips)
     if form is None or form.name == "lesson.learn" or not form.certain:
-        form = _read_example(forms, text) or form or _read_short(sentence.language, text, typed)
+        said = put_back(text, slips, 0, len(text))  # a lesson has its words as they were typed
+        form = _read_example(forms, said) or form or _read_short(sentence.language, text, typed)
     return form
 
 
-def spell_out(sentence: Sentence) -> str:
-    """Return the sentence with its first word written out: "whats" as "what is"; "" if it is."""
-    first, space, rest = sentence.text.strip().partition(" ")
-    full = _forms_of(sentence.language).spelling.contractions.get(
-        fold(first.replace("\u2019", "'"))
-    )
-    return f"{full}{space}{rest}" if full else ""
+def write_out(word: str, language: str) -> str:
+    """Return what a short form stands for: "whats" for "what is"; "" if it is none."""
+    short = fold(word.replace("\u2019", "'"))
+    return _forms_of(language).spelling.contractions.get(short, "")
+
+
+def short_forms(language: str) -> Iterable[str]:
+    """Return the short forms of a language: "whats", "don't"."""
+    return _forms_of(language).spelling.contractions if language in find_languages() else ()
+
+
+def words_of(language: str) -> Iterable[str]:
+    """Yield the words that forms of a language are made of, one as often as they have it."""
+    if language in find_languages():
+        forms = _forms_of(language)
+        yield from forms.templates.words()
+        yield from forms.numbers
 
 
 def _read_short(language: str, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
@@ -259,10 +293,10 @@ def _limit(data: Mapping[str, Any], sets: Mapping[str, frozenset[str]]) -> Limit
     return Limit(**given)
 
 
-def _cut(text: str, words: list[Word], first: int, last: int) -> str:
-    """Return what was said from word ``first`` to before word ``last``, with its own marks."""
+def _find_said(text: str, words: list[Word], first: int, last: int) -> tuple[int, int]:
+    """Return where stands what was said from word ``first`` to before ``last``, with its marks."""
     if first >= last:
-        return ""
+        return 0, 0
     start, end = words[first].start, words[last - 1].end
     floor = words[first - 1].end if first else 0
     ceiling = words[last].start if last < len(words) else len(text)
@@ -270,7 +304,14 @@ def _cut(text: str, words: list[Word], first: int, last: int) -> str:
         start -= 1
     while end < ceiling and text[end] in _CLOSING:
         end += 1
-    said = text[start:end].strip(_EDGES)
+    start, end = _trim(text, start, end, _EDGES)
+    said = text[start:end]
     if len(said) > 1 and _PAIRS.get(said[0]) == said[-1] and said[0] not in said[1:-1]:
-        return said[1:-1].strip()
-    return said
+        return _trim(text, start + 1, end - 1, " \t\r\n")
+    return start, end
+
+
+def _trim(text: str, start: int, end: int, marks: str) -> tuple[int, int]:
+    """Return the span without ``marks`` at both ends."""
+    end = start + len(text[start:end].rstrip(marks))
+    return end - len(text[start:end].lstrip(marks)), end

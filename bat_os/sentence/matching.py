@@ -164,9 +164,9 @@ def convert(kind: str, value: Value) -> Any:
 class _Alignment:
     """One sentence against one wording, step by step."""
 
-    def __init__(self, said: Sequence[Term], text: str, wording: Wording, lexicon: Lexicon) -> None:
-        self.said = said
-        self.text = text
+    def __init__(self, asked: Asked, wording: Wording, lexicon: Lexicon) -> None:
+        self.said: Sequence[Term] = asked.terms
+        self.sentence = asked.sentence
         self.wording = wording
         self.lexicon = lexicon
         self.filled: dict[str, Any] = {}
@@ -274,7 +274,9 @@ class _Alignment:
             span = [i for i in range(start, stop) if i not in self.taken]
             if not span or len(span) < stop - start:
                 continue
-            self.filled[slot] = self.text[self.said[start].start : self.said[stop - 1].end]
+            self.filled[slot] = self.sentence.as_typed(
+                self.said[start].start, self.said[stop - 1].end
+            )
             self.taken.update(span)
             self.free += span
 
@@ -299,7 +301,7 @@ def match(
         words_of_skill: Stems in any wording of the skill.
         cosine: Of the vectors of both; None where they are not known.
     """
-    own = _Alignment(asked.terms, asked.sentence.text, wording, lexicon)
+    own = _Alignment(asked, wording, lexicon)
     words = _measure_words(own, words_of_skill, asked.corrected)
     places = _measure_places(own)
     about = {

@@ -1,11 +1,9 @@
 """The wordings of skills, and how those near a sentence are found: by words and by vectors.
 
-    sentence > terms, misspelt words corrected > wordings by shared words  ┐
-             > vector                          > wordings by cosine        ┴> skills, with wordings
+    sentence > terms  > wordings by shared words  ┐
+             > vector > wordings by cosine        ┴> skills, with wordings
 
-Words weigh by their rarity among skills. A word that no wording has is compared with those that
-have letters in common with it; one that differs by a single error, or by two if it is long, is
-taken for it.
+Words weigh by their rarity among skills.
 """
 
 from __future__ import annotations
@@ -13,8 +11,6 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,9 +33,6 @@ SKILLS: Final = 20  # that are looked at closely
 WORDINGS: Final = 3  # of each of them
 _KIND: Final = re.compile(r"\{([a-z]+)\}")
 _KIND_WEIGHT: Final = 0.5
-_LONG: Final = 8  # letters from which two errors are forgiven
-_SHORT: Final = 4  # letters below which none is
-_NEAREST: Final = 12  # words whose spelling is compared
 
 
 def as_embedded(masked: str) -> str:
@@ -97,13 +90,10 @@ class Phrasebook:
 
     def ask(self, sentence: Sentence, vector: Floats | None) -> Asked:
         """Return a sentence as this book reads it."""
-        terms, corrected = [], set()
-        for term in split_sentence(sentence):
-            better = term.stem if term.value else self.correct(term.stem)
-            if better != term.stem:
-                corrected.add(better)
-            terms.append(replace(term, stem=better))
-        return Asked(sentence, tuple(terms), frozenset(corrected), vector)
+        terms = split_sentence(sentence)
+        wrong = {slip.start for slip in sentence.slips}
+        corrected = frozenset(term.stem for term in terms if term.start in wrong)
+        return Asked(sentence, tuple(terms), corrected, vector)
 
     def find(self, asked: Asked, skip: frozenset[int] = frozenset()) -> list[Match]:
         """Return matches with the likeliest wordings of the likeliest skills, in no order.
@@ -154,60 +144,6 @@ class Phrasebook:
                     held.append(at)
         return [at for held in chosen.values() for at in held]
 
-    def correct(self, word: str) -> str:
-        """Return the word of a wording that a misspelt one was meant for, or the word itself."""
-        if len(word) < _SHORT or word in self.lexicon.weights or not word.isalpha():
-            return word
-        counts: Counter[str] = Counter()
-        for pair in _letter_pairs(word):
-            counts.update(self._by_letters.get(pair, ()))
-        most = 2 if len(word) >= _LONG else 1
-        near = [
-            (distance, known)
-            for known, _ in counts.most_common(_NEAREST)
-            if (distance := count_errors(word, known, most)) <= most
-        ]
-        near.sort()
-        unsure = len(near) > 1 and near[0][0] == near[1][0]
-        return word if not near or unsure else near[0][1]
-
-    @cached_property
-    def _by_letters(self) -> Mapping[str, Sequence[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for word in self.lexicon.weights:
-            if len(word) >= _SHORT and word.isalpha():
-                for pair in _letter_pairs(word):
-                    found[pair].append(word)
-        return found
-
 
 def _key(wording: Wording, term: Term) -> str:
     return f"{{{wording.slots[term.slot]}}}" if term.slot else term.stem
-
-
-def _letter_pairs(word: str) -> set[str]:
-    framed = f" {word} "
-    return {framed[at : at + 2] for at in range(len(framed) - 1)}
-
-
-def count_errors(one: str, other: str, most: int) -> int:
-    """Return how many letters are wrong, missing, added or exchanged; ``most + 1`` if too many.
-
-    >>> count_errors("avrage", "average", 2), count_errors("tiem", "time", 2)
-    (1, 1)
-    """
-    if abs(len(one) - len(other)) > most:
-        return most + 1
-    before: list[int] = []
-    above = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
-        row = [i]
-        for j, known in enumerate(other, start=1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != known))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == known:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-        before, above = above, row
-    return above[-1]

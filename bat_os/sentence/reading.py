@@ -46,6 +46,15 @@ _ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:="
 
 
 @dataclass(frozen=True, slots=True)
+class Slip:
+    """A word that was put right, and where it stands in the text that is right."""
+
+    start: int
+    end: int
+    typed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """What was said, read once."""
 
@@ -53,6 +62,11 @@ class Sentence:
     language: str  # code of ISO 639-1
     values: tuple[Value, ...]  # in order; they do not overlap
     masked: str  # the text, lower case, each value as {kind}: "what is {percent} of {number}"
+    slips: tuple[Slip, ...] = ()  # what was typed otherwise, from left to right
+
+    def as_typed(self, start: int, end: int) -> str:
+        """Return a part of the text with the words as they were typed."""
+        return put_back(self.text, self.slips, start, end)
 
 
 def read_sentence(text: str, now: dt.datetime, language: str = "") -> Sentence:
@@ -63,6 +77,16 @@ def read_sentence(text: str, now: dt.datetime, language: str = "") -> Sentence:
     code = find_language(text[:MAX_READ], language)
     values = _read_values(text, now, code)
     return Sentence(text, code, tuple(values), mask(text, values))
+
+
+def put_back(text: str, slips: Sequence[Slip], start: int, end: int) -> str:
+    """Return a part of ``text`` with the words as they were typed."""
+    parts, at = [], start
+    for slip in slips:
+        if start <= slip.start and slip.end <= end:
+            parts += [text[at : slip.start], slip.typed]
+            at = slip.end
+    return "".join([*parts, text[at:end]])
 
 
 def mask(text: str, values: Sequence[Value]) -> str:

@@ -155,6 +155,21 @@ class Templates:
         for state in ends:
             self.ends[state].append(payload)
 
+    def words(self) -> Iterator[str]:
+        """Yield the words of the templates, one as often as states follow it."""
+        for after in self.after:
+            yield from after
+        for limit in self._limits.values():
+            yield from limit.only
+        for index in (self._before, self._behind):
+            for phrases in index.values():
+                yield from itertools.chain.from_iterable(phrases)
+
+    def takes_only_some(self, slot: str) -> bool:
+        """Return whether a slot takes only words of a set, or a typed value."""
+        limit = self._limits.get(slot, Limit())
+        return limit.typed or bool(limit.only)
+
     def match(self, words: list[Word], typed: Mapping[int, tuple[str, int]]) -> list[Match]:
         """Return the templates that fit all words, the most literal first.
 

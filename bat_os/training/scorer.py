@@ -36,7 +36,8 @@ from bat_os.method.shelf import Parameter
 from bat_os.sentence import scoring
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
-from bat_os.sentence.reading import Sentence, Value, read_sentence
+from bat_os.sentence.reading import Sentence, Value
+from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.triage import KINDS, Triage
 from bat_os.sentence.wishes import kind_of_name, word_wish
 from bat_os.training import triage
@@ -200,7 +201,7 @@ def read_rows() -> tuple[Mapping[str, Any], ...]:
 def cases_of_rows(embed: Embed) -> Iterator[Case]:
     """Yield the labelled sentences."""
     rows = read_rows()
-    sentences = [read_sentence(row["text"], NOW, row.get("lang", "")) for row in rows]
+    sentences = [read_spelt(row["text"], NOW, row.get("lang", ""))[0] for row in rows]
     vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
     for at, (row, sentence, vector) in enumerate(zip(rows, sentences, vectors, strict=True)):
         meant = f"{row['target']}.{row['selector']}" if row["target"] else ""
@@ -238,7 +239,7 @@ def cases_of_sets(embed: Embed, wanted: Sequence[int] | None = None) -> Iterator
             else:
                 of = f"genesis_obj.{row['of']}" if "of" in row else ""
                 said.append((row["other"], "", of))
-        sentences = [read_sentence(text, NOW, "en") for text, _, _ in said]
+        sentences = [read_spelt(text, NOW, "en")[0] for text, _, _ in said]
         rows_of = embed([as_embedded(sentence.masked) for sentence in sentences])
         for (text, meant, of), sentence, vector in zip(said, sentences, rows_of, strict=True):
             found = book.find(book.ask(sentence, vector))
@@ -481,7 +482,7 @@ def _writer(case: Case) -> str:
 def read_requests(embed: Embed) -> list[tuple[Sentence, NDArray[np.float32], str]]:
     """Return the labelled sentences with their vectors and kinds."""
     rows = [row for row in read_rows() if row["target"] or row["kind"] in KINDS]
-    sentences = [read_sentence(row["text"], NOW, row.get("lang", "")) for row in rows]
+    sentences = [read_spelt(row["text"], NOW, row.get("lang", ""))[0] for row in rows]
     vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
     kinds = ["function" if row["target"] else row["kind"] for row in rows]
     return [*zip(sentences, vectors, kinds, strict=True)]

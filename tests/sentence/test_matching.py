@@ -2,11 +2,9 @@
 
 import datetime as dt
 
-import pytest
-
 from bat_os.method.shelf import Parameter
 from bat_os.sentence.matching import FEATURES, Lexicon, Skill, Wording, match
-from bat_os.sentence.phrasebook import Phrasebook, count_errors
+from bat_os.sentence.phrasebook import Phrasebook
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.wishes import word_wish
 
@@ -59,20 +57,6 @@ def test_values_that_nothing_takes_and_slots_without_a_value_are_counted():
     wording = word("add {a} and {b}", a="number", b="number")
     assert fit("add 3 and", wording)[1]["missing"] == 2  # a parameter, and its slot
     assert fit("add 3 and 4 and 'x'", wording)[1]["unused"] == 1
-
-
-def test_a_misspelt_word_is_taken_for_the_one_that_was_meant():
-    book = Phrasebook([word("average of {items}", items="list")], [[0.0]], "en")
-    assert book.correct("averga") == "averag"
-    assert book.correct("sister") == "sister"
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "errors"),
-    [("time", "time", 0), ("tiem", "time", 1), ("avrage", "average", 1), ("abc", "xyz", 3)],
-)
-def test_errors_of_spelling_are_counted_up_to_a_bound(one, other, errors):
-    assert count_errors(one, other, 2) == errors
 
 
 def test_a_wish_becomes_a_wording():

@@ -21,7 +21,8 @@ class Heard:
     """One sentence on its way to an answer."""
 
     request: Request
-    sentence: Sentence
+    sentence: Sentence  # without typing errors
+    typed: Sentence  # as it was typed; the same object if there are none
     form: Form | None
     conversation: Conversation
     now: dt.datetime
@@ -29,6 +30,11 @@ class Heard:
     rewrites: int = 0  # how often it was said in other words
     # skills that may be meant, the best first, once they were looked for
     found: list[Candidate] = field(default_factory=list)
+
+    @property
+    def readings(self) -> tuple[Sentence, ...]:
+        """The sentence as a skill is looked for with it, one after the other until one is sure."""
+        return (self.sentence,) if self.typed is self.sentence else (self.typed, self.sentence)
 
     @property
     def language(self) -> str:

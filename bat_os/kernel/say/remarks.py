@@ -221,7 +221,7 @@ class Talk:
 
     async def _take_example(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         """Answer a value that was said to the question for an example."""
-        said = heard.sentence.text
+        said = heard.typed.text
         if heard.form is not None and heard.form.name == "talk.correct":
             said = str(heard.form.values["value"])
         try:

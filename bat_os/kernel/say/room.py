@@ -9,6 +9,7 @@ The first step that has an answer gives it. A step may instead say the sentence 
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 from dataclasses import replace
@@ -33,8 +34,9 @@ from bat_os.kernel.say.recall import UNDO
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.unable import lacking, unable
-from bat_os.sentence.forms import Form, read_form, spell_out
+from bat_os.sentence.forms import Form, read_form
 from bat_os.sentence.reading import read_sentence
+from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET
 
@@ -76,7 +78,7 @@ class Room:
         conversation = await self._open(request)
         if conversation.answered and request.key and conversation.answered[0] == request.key:
             return conversation.answered[1]
-        heard = self._hear(request, body["text"], conversation, say)
+        heard = await self._hear(request, body["text"], conversation, say)
         if (
             stored := await self._doors.stored(request)
         ) is not None:  # it was done, and is not again
@@ -96,18 +98,19 @@ class Room:
             return Conversation("", at=time.time())
         return await self._conversations.open(request.caller, request.session)
 
-    def _hear(
+    async def _hear(
         self, request: Request, text: str, conversation: Conversation, say: Say, rewrites: int = 0
     ) -> Heard:
         if not text.strip():
             raise ArgumentsError("the sentence is empty; say what you want")
         now = dt.datetime.now().astimezone()
         hint = conversation.language or self._mind.options.locale
-        sentence = read_sentence(text, now, hint)
+        # In a thread: the words of a language are read with its first sentence.
+        sentence, typed = await asyncio.to_thread(read_spelt, text, now, hint)
         form = read_form(sentence) if len(text) <= MAX_COMMAND else None
         if form is not None:
             sentence = replace(sentence, language=form.language)
-        return Heard(request, sentence, form, conversation, now, say, rewrites)
+        return Heard(request, sentence, typed, form, conversation, now, say, rewrites)
 
     async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
         """Answer the sentence in other words; None if it was said in too many.
@@ -116,7 +119,9 @@ class Room:
         """
         if not text or heard.rewrites >= MAX_REWRITES:
             return None
-        again = self._hear(heard.request, text, heard.conversation, heard.say, heard.rewrites + 1)
+        again = await self._hear(
+            heard.request, text, heard.conversation, heard.say, heard.rewrites + 1
+        )
         answer = await (self._use_skill(again) if sure else self._answer(again))
         # What comes after refers to the whole sentence, not to the words that stood for it.
         return answer and replace(answer, memory={"said": text, **answer.memory})
@@ -127,7 +132,7 @@ class Room:
             return
         talked = heard.conversation
         talked.language = answer.language
-        talked.note(heard.sentence.text, answer.kind, answer.text)
+        talked.note(heard.typed.text, answer.kind, answer.text)
         noted = dict(answer.memory)
         said = noted.pop("said", heard.sentence.text)
         refers = heard.form is not None and heard.form.name.startswith("talk.")
@@ -154,7 +159,7 @@ class Room:
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
             self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
-            self._use_spelt_out, self._act_in_doubt, self._talk.refer, self._ask_which,
+            self._act_in_doubt, self._talk.refer, self._ask_which,
         )  # fmt: skip
         for step in steps:
             if (answer := await step(heard)) is not None:
@@ -164,7 +169,7 @@ class Room:
     async def _call(self, heard: Heard) -> Answer | None:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
         body = heard.request.body
-        read = parse_call(body["call"] or heard.sentence.text)
+        read = parse_call(body["call"] or heard.typed.text)
         if read is None and heard.sentence.masked == EXPRESSION:
             (value,) = heard.sentence.values
             read = (*EVALUATE, [value.value], {})
@@ -210,7 +215,7 @@ class Room:
         if wanted == "example" and (answer := await self._try_example(heard, form)):
             return answer
         return await self._lessons.learn(
-            heard.request, heard.sentence.text, heard.language, heard.say, ordered=True
+            heard.request, heard.typed.text, heard.language, heard.say, ordered=True
         )
 
     async def _try_example(self, heard: Heard, form: Form) -> Answer | None:
@@ -244,9 +249,7 @@ class Room:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""
         if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
             return None
-        found = await find_candidates(self._mind, heard.sentence)
-        # A method that only drafts speak for serves nobody but who had it written.
-        heard.found.extend(each for each in found if each.status in replies.VOUCHED)
+        heard.found.extend(await self._find(heard))
         while decide(heard.found) == "act":
             if answer := await self._try(heard, heard.found[0]):
                 return answer
@@ -255,10 +258,18 @@ class Room:
             return answer
         return await self._as_chosen(heard) if is_able(self._mind) else None
 
-    async def _use_spelt_out(self, heard: Heard) -> Answer | None:
-        """Answer "whats ..." by the skill that "what is ..." surely means."""
-        said = spell_out(heard.sentence) if len(heard.sentence.text) <= MAX_COMMAND else ""
-        return await self._again(heard, said, sure=True)
+    async def _find(self, heard: Heard) -> list[Candidate]:
+        """Return the skills that may be meant: as it was typed, unless that is not sure."""
+        found: list[Candidate] = []
+        for sentence in heard.readings:
+            near = await find_candidates(self._mind, sentence)
+            # A method that only drafts speak for serves nobody but who had it written.
+            near = [each for each in near if each.status in replies.VOUCHED]
+            if decide(near) == "act":
+                return near
+            if near and (not found or near[0].probability >= found[0].probability):
+                found = near
+        return found
 
     async def _by_agreement(self, heard: Heard) -> Answer | None:
         """Answer if the likeliest skills, taken together, are sure enough and answer alike.
@@ -296,7 +307,7 @@ class Room:
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
         last = heard.conversation.last
-        decision = await choose(self._mind, heard.sentence.text, heard.found, last)
+        decision = await choose(self._mind, heard.typed.text, heard.found, last)
         if decision is None:
             return None
         if decision.candidate is not None:
@@ -304,7 +315,7 @@ class Room:
             return answer and replace(answer, model_calls=answer.model_calls + 1)
         if decision.do == "learn":
             return await self._lessons.learn(
-                heard.request, heard.sentence.text, heard.language, heard.say, ordered=False
+                heard.request, heard.typed.text, heard.language, heard.say, ordered=False
             )
         return in_own_words(decision, heard.language)
 

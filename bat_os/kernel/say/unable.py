@@ -59,7 +59,7 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     kind = max(kinds, key=lambda name: kinds[name])
     if ordered or (kind == "function" and kinds[kind] >= SURE):
         return await lessons.learn(
-            heard.request, heard.sentence.text, heard.language, heard.say, ordered=ordered
+            heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )
     if kind == "talk" and kinds[kind] >= SURE:
         return Answer("said", text(heard.language, "talk.other"), language=heard.language)
