@@ -217,7 +217,7 @@ def read_form(sentence: Sentence) -> Form | None:
 
 
 def write_out(word: str, language: str) -> str:
-    """Return what a short form stands for: "whats" for "what is"; "" if it is none."""
+    """Return a short form in full, "what is" for "whats"; "" if it is none."""
     short = fold(word.replace("\u2019", "'"))
     return _forms_of(language).spelling.contractions.get(short, "")
 
