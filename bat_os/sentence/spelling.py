@@ -129,7 +129,7 @@ class Vocabulary:
 
     Attributes:
         counts: Word -> in how many wordings and forms it is.
-        pairs: Two words that stand beside each other somewhere.
+        pairs: Neighbours in some wording.
     """
 
     def __init__(self, language: str) -> None:
