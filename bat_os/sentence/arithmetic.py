@@ -1,4 +1,7 @@
-"""Runs of numbers and operators: "(3 + 4) * 2", "12 times 7 plus 3".
+"""Runs of numbers and operators: "(3 + 4) * 2", "12 times 7 plus 3", "a third of 90 minus 4".
+
+A root in words takes what stands right behind it: "the square root of 16 times 2" is 8. Orders in a
+row are one expression too: "add 3 and 4, then multiply by 2".
 
 What is read is written as calculator_obj takes it: digits, + - * / % ^ and parentheses.
 """
@@ -49,14 +52,54 @@ def read_expression(page: Page, at: int) -> Found | None:
     opens = word.text == "(" or word.low in FUNCTIONS
     if opens and at and page.words[at - 1].text == "(":
         return None  # it was tried from the outermost one
+    if _is_remainder(page, at):
+        return None
     run = _Run()
     _scan(page, at, run)
-    if run.whole is None:
+    whole = _read_orders(page, at) or run.whole
+    if whole is None:
         return None
-    text, end = run.whole
+    text, end = whole
     if _is_range(page, at, end) or quantities.read_unit(page, end, after=page.number(end - 1)):
         return None
     return [page.value("expression", text, at, end)], end
+
+
+def _is_remainder(page: Page, at: int) -> bool:
+    """Return whether the words before ask for what a division leaves."""
+    cues = page.language.phrases("arithmetic", "remainder")
+    before = (cues.match(page.words, at - back) for back in (1, 2, 3) if at >= back)
+    return any(cue and cue[1] == at for cue in before)
+
+
+def _read_orders(page: Page, at: int) -> tuple[str, int] | None:
+    """Return "add 3 and 4, then multiply by 2" as an expression; None unless orders follow."""
+    language, words = page.language, page.words
+    first = language.phrases("orders").match(words, at)
+    one = page.number(first[1]) if first else None
+    glue = language.phrases("arithmetic", "between").match(words, one.end) if one else None
+    two = page.number(glue[1]) if glue else None
+    if first is None or one is None or glue is None or two is None:
+        return None
+    left, right = (two, one) if glue[0] == "from" else (one, two)
+    text = f"({_written(left, first=True)} {first[0]} {_written(right, first=False)})"
+    end, orders = two.end, 1
+    while orders < MAX_STEPS and (more := _next_order(page, end)) is not None:
+        text, end, orders = f"({text} {more[0]} {more[1]})", more[2], orders + 1
+    return (text, end) if orders > 1 else None
+
+
+def _next_order(page: Page, at: int) -> tuple[str, str, int] | None:
+    """Return (sign, number, index behind) of ", then multiply by 2"."""
+    language, words = page.language, page.words
+    at += at < len(words) and words[at].text == ","
+    glue = language.phrases("arithmetic", "then").match(words, at)
+    order = language.phrases("orders").match(words, glue[1]) if glue else None
+    if order is None:
+        return None
+    by = language.phrases("arithmetic", "by").match(words, order[1])
+    number = page.number((by or order)[1])
+    return (order[0], _written(number, first=False), number.end) if number else None
 
 
 def _scan(page: Page, at: int, run: _Run) -> None:
@@ -84,18 +127,42 @@ def _operand(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
         run.parts.append("(")
         run.depth += 1
         return at + 1, True
-    number = page.number(at)
+    root = page.language.phrases("roots").match(words, at)
+    if root is not None and root[1] < len(words):
+        return _root(page, root, run)
+    return _number(page, at, run)
+
+
+def _number(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
+    """Read a number, and the "of" behind a percentage or a part in words."""
+    words, number = page.words, page.number(at)
     if number is None or (number.single and not _is_one(page, at)):
         return None
     run.parts.append(_written(number, first=not run.parts))
     sign, end = _behind(page, number, run)
     run.parts.append(sign)
     run.mark(end)
-    of = page.language.phrases("arithmetic", "of").match(words, end) if sign == "%" else None
+    part = sign == "%" or (0 < number.value < 1 and words[at].text[0] not in "0.,")
+    of = page.language.phrases("arithmetic", "of").match(words, end) if part else None
     if of is None:
         return end, False
     run.parts.append(" * ")
     return of[1], True
+
+
+def _root(page: Page, root: tuple[str, int], run: _Run) -> tuple[int, bool] | None:
+    """Read a root in words with the number behind it, or up to the parenthesis that opens."""
+    name, at = root
+    run.parts.append(f"{name}(")
+    if page.words[at].text == "(":
+        run.depth, run.operators = run.depth + 1, run.operators + 1
+        return at + 1, True
+    number = page.number(at)
+    if number is None or number.single:
+        return None
+    run.parts.append(f"{_written(number, first=True)})")
+    run.mark(number.end)
+    return number.end, False
 
 
 def _is_one(page: Page, at: int) -> bool:

@@ -13,13 +13,14 @@ Pure: words, kinds and places only. Nothing is decided here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
+from bat_os.sentence.quantities import in_unit, measure_alike
 from bat_os.sentence.terms import split_wording
-from bat_os.sentence.values import as_kind
+from bat_os.sentence.values import Value, as_kind, lies_outside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bat_os.method.shelf import Parameter
-    from bat_os.sentence.reading import Sentence, Value
+    from bat_os.sentence.reading import Sentence
     from bat_os.sentence.terms import Term
 
 # kind of a parameter -> kinds of values that fill it (``as_kind``), and what that costs
@@ -41,17 +42,18 @@ FITS: Final[Mapping[str, Mapping[str, float]]] = {
     "date": {"date": 0.0},
     "time": {"time": 0.0},
     "text": {
-        "text": 0.0, "name": 0.2, "address": 0.2, "path": 0.2, "date": 0.5, "time": 0.5,
-        "number": 0.5, "expression": 0.5, "percent": 0.6, "money": 0.6, "list": 0.7, "unit": 0.7,
+        "text": 0.0, "name": 0.2, "address": 0.2, "date": 0.5, "time": 0.5, "number": 0.5,
+        "expression": 0.5, "percent": 0.6, "money": 0.6, "list": 0.7, "unit": 0.7,
         "map": 0.7,
     },
     "name": {"name": 0.0, "text": 0.2},
     "list": {"list": 0.0, "number": 0.7},
     "map": {"map": 0.0},
     "path": {"path": 0.0, "text": 0.3},
-    "address": {"address": 0.0, "text": 0.3},
+    "address": {"address": 0.0, "text": 0.3, "name": 0.3},
 }  # fmt: skip
-FREE: Final = frozenset({"text", "name"})  # kinds that the remaining words may fill
+FREE: Final = frozenset({"text", "name", "address"})  # kinds that the remaining words may fill
+MIN_SPREAD: Final = 2  # slots that the numbers of a list may fill
 SLOT_WEIGHT: Final = 2.0  # of an aligned value, beside words of up to some 7
 FEATURES: Final = (
     "cosine", "said", "worded", "bag", "foreign", "strange", "order", "pairs", "exact", "missing",
@@ -146,7 +148,12 @@ class Match:
 
 
 def cost_of(kind: str, value: Value) -> float | None:
-    """Return what it costs to give a value to a parameter of a kind; None if it does not fit."""
+    """Return what it costs to give a value to a parameter of a kind; None if it does not fit.
+
+    A file or a page is not the text of its name: who asks for its lines means what it holds.
+    """
+    if kind == "text" and lies_outside(value):
+        return None
     return FITS.get(kind, {}).get(value.kind)
 
 
@@ -165,7 +172,7 @@ class _Alignment:
     """One sentence against one wording, step by step."""
 
     def __init__(self, asked: Asked, wording: Wording, lexicon: Lexicon) -> None:
-        self.said: Sequence[Term] = asked.terms
+        self.said = _spread(asked.terms, wording)
         self.sentence = asked.sentence
         self.wording = wording
         self.lexicon = lexicon
@@ -181,22 +188,52 @@ class _Alignment:
         self.filled |= wording.fixed
 
     def _score(self, said: Term, worded: Term) -> float:
-        if worded.slot:
-            if said.value is None:
-                return 0.0
-            cost = cost_of(self.wording.slots[worded.slot], said.value)
-            return 0.0 if cost is None else SLOT_WEIGHT - cost
         if said.value is not None:
+            if worded.unit and said.value.kind == "unit":
+                alike = measure_alike(said.value.value, worded.unit)
+                same = said.value.value == worded.unit
+                return (same or 0.7 * bool(alike)) * (1.0 + self.lexicon.weigh(worded.stem))
             spoken = said.value.text.strip().lower()
             literal = self.wording.text[worded.start : worded.end]
             return 1.0 + self.lexicon.weigh(worded.stem) if _same(spoken, literal) else 0.0
         return 0.5 + self.lexicon.weigh(worded.stem) if said.stem == worded.stem else 0.0
 
+    def _slot_score(self, i: int, j: int) -> float:
+        cost = self._cost(i, j)
+        return 0.0 if cost is None else SLOT_WEIGHT - cost
+
+    def _cost(self, i: int, j: int) -> float | None:
+        """Return what it costs to fill the slot at ``j`` with the value at ``i``."""
+        value, slot = self.said[i].value, self.wording.terms[j].slot
+        if value is None:
+            return None
+        said, worded = self._unit_said(i), self._unit_worded(j)
+        if said and worded and measure_alike(said, worded) is False:
+            return None  # 3 hours are no weight
+        kind = self.wording.slots[slot]
+        if kind == "text" and self.wording.skill.status != "shipped" and lies_outside(value):
+            return FITS["text"]["name"]  # a person who teaches a method knows what it takes
+        return cost_of(kind, value)
+
+    def _unit_said(self, i: int) -> str:
+        behind = self.said[i + 1].value if i + 1 < len(self.said) else None
+        return str(behind.value) if behind is not None and behind.kind == "unit" else ""
+
+    def _unit_worded(self, j: int) -> str:
+        terms = self.wording.terms
+        return terms[j + 1].unit if j + 1 < len(terms) else ""
+
     def _align(self) -> list[tuple[int, int]]:
         """Return aligned (term of the sentence, term of the wording), both ascending."""
         rows, columns = self.said, self.wording.terms
         best = [[0.0] * (len(columns) + 1) for _ in range(len(rows) + 1)]
-        scores = [[self._score(said, worded) for worded in columns] for said in rows]
+        scores = [
+            [
+                self._slot_score(i, j) if worded.slot else self._score(said, worded)
+                for j, worded in enumerate(columns)
+            ]
+            for i, said in enumerate(rows)
+        ]
         for i in range(len(rows) - 1, -1, -1):
             below, here, own = best[i + 1], best[i], scores[i]
             for j in range(len(columns) - 1, -1, -1):
@@ -218,15 +255,20 @@ class _Alignment:
             self.taken.add(i)
             slot, value = self.wording.terms[j].slot, self.said[i].value
             if slot and value is not None:
-                self._give(slot, value)
+                self._give(i, j, value)
 
-    def _give(self, slot: str, value: Value) -> None:
-        kind = self.wording.slots[slot]
+    def _give(self, i: int, j: int, value: Value) -> None:
+        """Fill a slot, with a number in the unit that the wording names."""
+        slot = self.wording.terms[j].slot
         try:
-            self.filled[slot] = convert(kind, value)
+            given = convert(self.wording.slots[slot], value)
         except ArgumentsError:
             return
-        self.cost += cost_of(kind, value) or 0.0
+        said, worded = self._unit_said(i), self._unit_worded(j)
+        if said and worded and isinstance(given, int | float):
+            given = in_unit(given, said, worded)
+        self.filled[slot] = given
+        self.cost += self._cost(i, j) or 0.0
 
     def _open_slots(self) -> list[tuple[int, str]]:
         return [
@@ -242,14 +284,14 @@ class _Alignment:
             for i, said in enumerate(self.said):
                 if i in self.taken or said.value is None:
                     continue
-                cost = cost_of(self.wording.slots[slot], said.value)
+                cost = self._cost(i, j)
                 if cost is not None:
-                    offers.append((cost - self._beside(i, j), i, slot))
-        for _, i, slot in sorted(offers):
+                    offers.append((cost - self._beside(i, j), i, slot, j))
+        for _, i, slot, j in sorted(offers):
             if i not in self.taken and slot not in self.filled:
                 value = self.said[i].value
                 if value is not None:
-                    self._give(slot, value)
+                    self._give(i, j, value)
                     self.taken.add(i)
                     self.crossed += 1
 
@@ -272,13 +314,43 @@ class _Alignment:
             start = at[j - 1] + 1 if j else 0
             stop = at[j + 1] if j < last else len(self.said)
             span = [i for i in range(start, stop) if i not in self.taken]
-            if not span or len(span) < stop - start:
+            if not span or len(span) < stop - start or any(map(self._is_outside, span)):
                 continue
             self.filled[slot] = self.sentence.as_typed(
                 self.said[start].start, self.said[stop - 1].end
             )
             self.taken.update(span)
             self.free += span
+
+    def _is_outside(self, i: int) -> bool:
+        value = self.said[i].value
+        return value is not None and lies_outside(value)
+
+
+def _spread(said: Sequence[Term], wording: Wording) -> Sequence[Term]:
+    """Return the terms with a list of numbers as several, if a wording has as many slots for them.
+
+    "volume of a box: 80, 35 and 40" says three numbers, not a list.
+    """
+    slots = list(wording.slots.values())
+    numbers = [term for term in said if term.value and term.value.kind in ("number", "money")]
+    if "list" in slots or slots.count("number") < MIN_SPREAD:
+        return said
+    spread: list[Term] = []
+    for term in said:
+        items = term.value.value if term.value and term.value.kind == "list" else []
+        wanted = slots.count("number") - len(numbers)
+        if len(items) != wanted or wanted < MIN_SPREAD or not all(map(_is_number, items)):
+            spread.append(term)
+            continue
+        for item in items:
+            value = Value("number", item, term.start, term.end, str(item))
+            spread.append(replace(term, stem="{number}", value=value))
+    return spread
+
+
+def _is_number(item: object) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool)
 
 
 def _same(spoken: str, literal: str) -> bool:

@@ -19,7 +19,7 @@ from bat_os.sentence.language import Phrases, fold
 from bat_os.sentence.numerals import MINUS, Number, plain, read_half
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bat_os.sentence.language import Word
     from bat_os.sentence.values import Page, Value
@@ -45,11 +45,80 @@ SMALLER: Final = {
     ("meter", "centimeter"): 100,
     ("kilometer", "meter"): 1000,
 }
+# What units measure, and how many of the first of their kind one is.
+SIZES: Final[Mapping[str, Mapping[str, int | str]]] = {
+    "length": {
+        "meter": 1, "kilometer": 1000, "centimeter": "0.01", "millimeter": "0.001",
+        "mile": "1609.344", "yard": "0.9144", "foot": "0.3048", "inch": "0.0254",
+    },
+    "mass": {
+        "gram": 1, "kilogram": 1000, "milligram": "0.001", "tonne": 1_000_000,
+        "pound": "453.59237", "ounce": "28.349523125", "stone": "6350.29318",
+    },
+    "volume": {
+        "liter": 1, "milliliter": "0.001", "centiliter": "0.01", "deciliter": "0.1",
+        "gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473",
+        "cup": "0.2365882365", "fluid_ounce": "0.0295735295625",
+        "tablespoon": "0.01478676478125", "teaspoon": "0.00492892159375",
+        "imperial_gallon": "4.54609", "imperial_quart": "1.1365225", "imperial_pint": "0.56826125",
+    },
+    "time": {
+        "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800,
+        "month": 2_629_800, "year": 31_557_600,
+    },
+    "speed": {
+        "meter/second": 1, "kilometer/hour": "5/18", "mile/hour": "0.44704",
+        "knot": "463/900",
+    },
+    "temperature": {"degree_Celsius": 0, "degree_Fahrenheit": 0, "kelvin": 0, "degree": 0},
+    "power": {"watt": 1, "kilowatt": 1000},
+    "voltage": {"volt": 1},
+    "current": {"ampere": 1},
+    "resistance": {"ohm": 1},
+    "force": {"newton": 1},
+}  # fmt: skip
+# Units whose next smaller one is often left out.
+_BARE: Final = {"foot": "inch", "stone": "pound", "hour": "minute", "meter": "centimeter"}
+_PREFIXES: Final = word_set("kilo centi milli deci dezi micro mega giga")
 _FEET: Final = frozenset("'\u2032\u2019")
 _INCHES: Final = frozenset('"\u2033\u201d')
 _OTHER_SCALE: Final = {"degree_Celsius": "degree_Fahrenheit", "degree_Fahrenheit": "degree_Celsius"}
 _PER: Final = "/"
+_LONG: Final = 3  # letters of a unit that is known without a number before it
 _BIG: Final = {"m": 10**6, "b": 10**9}  # behind a sign of money
+
+
+@cache
+def size_of(unit: str) -> tuple[str, Fraction] | None:
+    """Return what a common unit measures, and its size, 0 where it has none; None for others.
+
+    >>> size_of("kilometer"), size_of("kilometer/hour")
+    (('length', Fraction(1000, 1)), ('speed', Fraction(5, 18)))
+    """
+    for kind, units in SIZES.items():
+        if unit in units:
+            above, _, below = str(units[unit]).partition("/")
+            return kind, Fraction(above) / Fraction(below or 1)
+    return None
+
+
+def measure_alike(unit: str, other: str) -> bool | None:
+    """Return whether two common units measure the same; None if one is not common."""
+    one, two = size_of(unit), size_of(other)
+    return None if one is None or two is None else one[0] == two[0]
+
+
+def in_unit(number: float, unit: str, to: str) -> int | float:
+    """Return a quantity in another common unit, or the number if that is not known.
+
+    >>> in_unit(90, "minute", "hour"), in_unit(2, "year", "month"), in_unit(3, "apple", "hour")
+    (1.5, 24, 3)
+    """
+    one, two = size_of(unit), size_of(to)
+    if one is None or two is None or one[0] != two[0] or not two[1] or one == two:
+        return number
+    value = Fraction(str(number)) * one[1] / two[1]
+    return int(value) if value == int(value) else float(value)
 
 
 def read_percent(page: Page, at: int) -> Found | None:
@@ -191,16 +260,31 @@ def _smaller(page: Page, at: int, unit: str) -> tuple[int, Fraction, str, int] |
     if number is None or number.single or number.value < 0:
         return None
     found = read_unit(page, number.end, after=number)
+    if found and unit == "hour" and words[number.end].low == "m":  # 1h 20m
+        found = "minute", found[1]
     if found and (unit, found[0]) in SMALLER:
         return SMALLER[unit, found[0]], Fraction(number.value), *found
-    if not found and not joiner and unit == "foot" and number.value < SMALLER["foot", "inch"]:
-        return SMALLER["foot", "inch"], Fraction(number.value), "inch", number.end
-    return None
+    least = _BARE.get(unit)
+    if found or joiner or least is None or not _is_bare(page, number, SMALLER[unit, least]):
+        return None
+    return SMALLER[unit, least], Fraction(number.value), least, number.end
+
+
+def _is_bare(page: Page, number: Number, size: int) -> bool:
+    """Return whether a number alone is of the next smaller unit: "5 feet 10", "2 hours 15"."""
+    if not number.digits or number.value >= size or number.value != int(number.value):
+        return False
+    behind = page.words[number.end] if number.end < len(page.words) else None
+    if behind is None or size == SMALLER["foot", "inch"]:
+        return True
+    if behind.kind == "mark":
+        return behind.text in ".,;:?!)"
+    return behind.low in page.language.common  # "2 hours 15 in minutes", not "2 hours 15 people"
 
 
 def read_unit(page: Page, at: int, *, after: Number | None = None) -> tuple[str, int] | None:
     """Return (name for units_obj, index behind) of a unit; ``after`` is the number before it."""
-    found = _one_unit(page, at, after)
+    found = _apart(page, at) or _one_unit(page, at, after)
     if found is None:
         return None
     name, end = found
@@ -235,6 +319,15 @@ def _one_unit(
         if letter or (_is_preposition(page, at, word) and not word.tight):
             return None
     return _powered(words, name, end)
+
+
+def _apart(page: Page, at: int) -> tuple[str, int] | None:
+    """Return a unit whose prefix stands apart: "kilo grams"."""
+    words = page.words
+    if at + 1 >= len(words) or words[at].low not in _PREFIXES or words[at + 1].kind != "word":
+        return None
+    name = page.language.phrases("units").exact(words[at].low + words[at + 1].low)
+    return (name, at + 2) if name else None
 
 
 def _is_decade(number: Number, behind: Word) -> bool:
@@ -281,6 +374,32 @@ def settle_degrees(values: list[Value]) -> list[Value]:
         replace(value, value=other) if (value.kind, value.value) == ("unit", "degree") else value
         for value in values
     ]
+
+
+def add_wanted_unit(page: Page, values: list[Value]) -> list[Value]:
+    """Return the values with the unit that one quantity is wanted in: "my scale shows grams".
+
+    It is a word, or the sign of a temperature, and measures what the quantity does.
+    """
+    said = [value for value in values if value.kind == "unit"]
+    kind = size_of(said[0].value) if len(said) == 1 else None
+    if kind is None or kind[0] == "time":
+        return values
+    for at, word in enumerate(page.words):
+        if any(value.start <= word.start < value.end for value in values):
+            continue
+        if (found := _wanted(page, at, kind[0])) is not None and found[0] != said[0].value:
+            wanted = page.value("unit", found[0], at, found[1])
+            return sorted([*values, wanted], key=lambda value: value.start)
+    return values
+
+
+def _wanted(page: Page, at: int, kind: str) -> tuple[str, int] | None:
+    match = page.language.phrases("units").match(page.words, at)
+    size = size_of(match[0]) if match else None
+    word = page.words[at].low
+    clear = len(word) > _LONG or kind == "temperature"
+    return match if size and size[0] == kind and clear else None
 
 
 def read_unit_alone(page: Page, at: int) -> Found | None:

@@ -123,6 +123,7 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     page = Page(text, words, language, now, past)
     rest = find_rest(text, MAX_READ, spans)
     values = quantities.settle_degrees(_scan(page, {value.start: value for value in fixed}))
+    values = quantities.add_wanted_unit(page, values)
     return _with_rest(page, join_lists(page, values), rest)
 
 

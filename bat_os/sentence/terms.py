@@ -9,15 +9,24 @@ that it has, and are the words themselves in others.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import threading
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from bat_os.sentence.reading import Sentence, Value
+from bat_os.sentence.language import speak, split
+from bat_os.sentence.numerals import Number, digits_in
+from bat_os.sentence.quantities import read_unit
+from bat_os.sentence.values import Page
 
+if TYPE_CHECKING:
+    from bat_os.sentence.reading import Sentence
+    from bat_os.sentence.values import Value
+
+_ANY: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # units do not depend on the moment
 MOST: Final = 60  # terms of a sentence that are looked at
 _TOKEN: Final = re.compile(r"[^\W_]+|[-+*/^=<>√²³$€£%]")
 _SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]{0,60})\}")
@@ -34,6 +43,7 @@ class Term:
     end: int = 0  # behind the last one
     value: Value | None = None
     slot: str = ""  # name of the parameter
+    unit: str = ""  # that a wording has behind a slot: "{distance} km"
 
 
 def split_sentence(sentence: Sentence) -> list[Term]:
@@ -51,15 +61,31 @@ def split_sentence(sentence: Sentence) -> list[Term]:
 
 
 def split_wording(text: str, language: str) -> list[Term]:
-    """Return the terms of a wording with slots, ``{name}``."""
+    """Return the terms of a wording with slots, ``{name}``; a unit behind one is one term."""
     terms: list[Term] = []
     at = 0
     for slot in _SLOT.finditer(text):
         terms += _words(text, at, slot.start(), language)
         terms.append(Term(slot[0], slot.start(), slot.end(), slot=slot[1]))
         at = slot.end()
+        if (unit := _unit_behind(text, at, language)) is not None:
+            first = _words(text, at, unit[1], language)[0]
+            terms.append(Term(first.stem, first.start, unit[1], unit=unit[0]))
+            at = unit[1]
     terms += _words(text, at, len(text), language)
     return terms[:MOST]
+
+
+def _unit_behind(text: str, at: int, language: str) -> tuple[str, int] | None:
+    """Return (name, index behind) of the unit that a wording has at ``at``."""
+    behind = _SLOT.sub(lambda slot: "0" * len(slot[0]), text[at:])
+    if not behind[:2].strip().isalpha():
+        return None
+    spoken = speak(language)
+    words = split(behind, digits_in(spoken))
+    page = Page(behind, words, spoken, _ANY, past=False)
+    found = read_unit(page, 0, after=Number(Fraction(1), 0, digits=True))
+    return (found[0], at + words[found[1] - 1].end) if found else None
 
 
 def split_words(text: str, language: str) -> list[str]:

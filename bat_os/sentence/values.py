@@ -72,6 +72,11 @@ class Page:
         return bool(at and self.found) and self.found[-1].end == self.words[at - 1].end
 
 
+def lies_outside(value: Value) -> bool:
+    """Return whether a value names a file or a web page, which only a grant could open."""
+    return value.kind == "path" or (value.kind == "address" and "@" not in value.value)
+
+
 _YEAR: Final = re.compile("[12][0-9]{3}")
 
 
@@ -136,5 +141,5 @@ _CONVERT: Final[Mapping[str, Mapping[str, Callable[[Value], Any]]]] = {
     "list": {"number": lambda value: [value.value]},
     "name": {"text": lambda value: value.value},
     "path": {"text": lambda value: value.value},
-    "address": {"text": lambda value: value.value},
+    "address": {"text": lambda value: value.value, "name": lambda value: value.text},
 }

@@ -62,3 +62,39 @@ def test_values_that_nothing_takes_and_slots_without_a_value_are_counted():
 def test_a_wish_becomes_a_wording():
     wish = "Convert a number celsius to fahrenheit."
     assert word_wish(wish, [("number", "number")]) == "convert {number} celsius to fahrenheit"
+
+
+def test_the_name_of_a_file_is_no_text_to_work_on_unless_it_is_quoted():
+    wording = word("count the words in {text}", text="text")
+    for said in ("count the words in notes.txt", "count the words in https://example.org/a"):
+        assert "text" not in fit(said, wording)[0], said
+    assert fit("count the words in 'notes.txt'", wording)[0] == {"text": "notes.txt"}
+    assert fit("count the words in ann@example.org", wording)[0] == {"text": "ann@example.org"}
+
+
+def test_what_is_about_names_of_files_takes_one():
+    wording = word("file extension of {text}", text="path")
+    assert fit("file extension of report.pdf", wording)[0] == {"text": "report.pdf"}
+
+
+def test_a_number_is_given_in_the_unit_that_the_wording_names():
+    wording = word(
+        "average speed of {distance} km in {hours} hours", distance="number", hours="number"
+    )
+    assert fit("average speed of 30 km in 90 minutes", wording)[0] == {"distance": 30, "hours": 1.5}
+    filled = fit("average speed of 10 miles in 2 hours", wording)[0]
+    assert filled == {"distance": 16.09344, "hours": 2}
+
+
+def test_a_number_does_not_fill_the_slot_of_another_dimension():
+    wording = word("bmi with {height} m and {weight} kg", height="number", weight="number")
+    for said in ("bmi with 70 kg and 1.75 m", "bmi with 1.75 m and 70 kg"):
+        assert fit(said, wording)[0] == {"height": 1.75, "weight": 70}, said
+    assert fit("bmi with 175 cm and 154 lbs", wording)[0]["height"] == 1.75
+    assert "weight" not in fit("bmi with 1.75 m and 3 hours", wording)[0]
+
+
+def test_a_list_of_as_many_numbers_fills_the_slots_for_them():
+    wording = word("volume of a box {a} by {b} by {c}", a="number", b="number", c="number")
+    assert fit("volume of a box 80, 35 and 40", wording)[0] == {"a": 80, "b": 35, "c": 40}
+    assert "a" not in fit("volume of a box 80, 35, 40 and 2", wording)[0]

@@ -33,7 +33,7 @@ from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
-from bat_os.kernel.say.unable import lacking, unable
+from bat_os.kernel.say.unable import is_file, lacking, outside, unable
 from bat_os.sentence.forms import Form, read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.spelling import read_spelt
@@ -203,6 +203,8 @@ class Room:
             return await self._teach(heard, form, wanted)
         if room in OUTSIDE:
             return await lacking(self._mind, heard, form)
+        if room == "lists_obj" and is_file(heard, form.values.get("list", "")):
+            return outside(heard)
         return await act(
             self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
             send=lambda brief: self._doors.act(heard.request, brief),

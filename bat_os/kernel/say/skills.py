@@ -29,6 +29,7 @@ from bat_os.sentence import scoring
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
 from bat_os.sentence.reading import read_sentence
+from bat_os.sentence.values import lies_outside
 from bat_os.sentence.wishes import kind_of_name, parameters_of_line, word_wish
 
 if TYPE_CHECKING:
@@ -90,7 +91,12 @@ async def find_candidates(
     matches = await asyncio.to_thread(_match, sentence, vector, seeing, learned, rows)
     if (own := await confirmed(mind)) is not None:
         matches += own.find(own.ask(sentence, vector))
-    ranked = scoring.read_scorer().rank(matches)
+    outside = [value.value for value in sentence.values if lies_outside(value)]
+    ranked = [
+        (match, chance)
+        for match, chance in scoring.read_scorer().rank(matches)
+        if all(value in match.filled.values() for value in outside)
+    ]
     return await mind.image.transact(
         lambda root: _check(root, ranked), note="look at the skills found"
     )

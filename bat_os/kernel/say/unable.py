@@ -13,6 +13,7 @@ from bat_os.core.answer import Answer
 from bat_os.kernel.say.recall import recall_anything
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
+from bat_os.sentence.values import lies_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,8 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
         told := await recall_anything(mind, heard.sentence, now=heard.now)
     ):
         return told
+    if form.name == KNOWLEDGE and (refused := outside(heard)):
+        return refused
     room, _, name = form.name.partition(".")
     key = "files" if room == "files_obj" else "web" if name == "search" else name
     return _say(heard, key, needs="grant" if room in GRANTED else "")
@@ -54,6 +57,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     told = None if ordered else await recall_anything(mind, heard.sentence, now=heard.now)
     if told is not None:
         return told
+    if not ordered and (refused := outside(heard)):
+        return refused
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
@@ -65,6 +70,19 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return Answer("said", text(heard.language, "talk.other"), language=heard.language)
     key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
     return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
+
+
+def is_file(heard: Heard, words: str) -> bool:
+    """Return whether words of the sentence are the name of a file: "add milk to notes.txt"."""
+    return any(value.kind == "path" and value.text == words for value in heard.sentence.values)
+
+
+def outside(heard: Heard) -> Answer | None:
+    """Answer a sentence about a file or a web page; None if it names none."""
+    named = next(filter(lies_outside, heard.sentence.values), None)
+    if named is None:
+        return None
+    return _say(heard, "files" if named.kind == "path" else "web", needs="grant")
 
 
 def _say(heard: Heard, key: str, *, needs: str = "", near: bool = False) -> Answer:

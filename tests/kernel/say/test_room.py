@@ -41,3 +41,53 @@ async def test_what_only_drafts_speak_for_is_a_guess_and_not_installed(said, ima
             lambda root: find(root, "genesis_obj").slots.get("frobnicate_number"), note="t"
         )
         assert held is None or held.current < 0
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "count the words in notes.txt",
+        "how many lines does the file /a/b.txt have",
+        "sort the lines of names.txt",
+        "find 'error' in /var/log/app.log",
+        "append 'milk' to ~/todo.txt",
+        "add the line 'bread' to groceries.txt",
+        "compare old.txt and new.txt",
+        "Wie viele Zeilen hat die Datei /a/b.txt?",
+        "Combien de lignes a le fichier /a/b.txt ?",
+        "Cuenta las palabras de notas.txt",
+        "how many words does https://example.com/page have",
+    ],
+)
+async def test_the_name_of_a_file_or_a_page_is_not_taken_for_what_it_holds(said, sentence):
+    body = await said(sentence)
+    assert (body["kind"], body["needs"]) == ("asked", "grant"), body
+
+
+async def test_a_quoted_name_of_a_file_is_a_text(said):
+    body = await said("count the characters in 'hello.txt'")
+    assert (body["kind"], body["value"]) == ("computed", 9)
+    body = await said("what is the extension of report.pdf")
+    assert (body["kind"], body["value"]) == ("computed", "pdf")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("what's half of 86 minus 3", 40),
+        ("add 3 and 4, then multiply by 2", 14),
+        ("the square root of 49 times 2", 14),
+        ("three quarters of 96", 72),
+        ("how many centi meters is 5 ft 11", 180.34),
+        ("body temperature of 39.5 C, what is that in F", 103.1),
+        ("my oven only knows fahrenheit and the recipe says 190 celsius", 374),
+        ("20 UK gallons in litres", 90.9218),
+        ("I drove 90 miles in 90 minutes, how fast was that on average", 60),
+        ("how far do I get in 3 hours at 80 km/h", 240),
+        ("bmi of someone 1.82 m tall weighing 90 kg", 27.2),
+        ("volume of a box 80, 35 and 40", 112000),
+    ],
+)
+async def test_values_are_read_as_they_are_meant(said, sentence, value):
+    body = await said(sentence)
+    assert (body["kind"], body["value"]) == ("computed", value), body
