@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,6 +96,13 @@ class Wording:
         """Return a wording with its terms."""
         return cls(skill, text, language, slots, fixed, tuple(split_wording(text, language)))
 
+    @cached_property
+    def units(self) -> Mapping[str, str]:
+        """The units behind slots: slot -> unit."""
+        return {
+            one.slot: other.unit for one, other in pairwise(self.terms) if one.slot and other.unit
+        }
+
     @property
     def masked(self) -> str:
         """The text with kinds for slots: ``what is {percent} of {number}``."""
@@ -171,12 +179,19 @@ def convert(kind: str, value: Value) -> Any:
 class _Alignment:
     """One sentence against one wording, step by step."""
 
-    def __init__(self, asked: Asked, wording: Wording, lexicon: Lexicon) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        wording: Wording,
+        lexicon: Lexicon,
+        units: Sequence[Mapping[str, str]],
+    ) -> None:
         self.said = _spread(asked.terms, wording)
         self.sentence = asked.sentence
         self.wording = wording
         self.lexicon = lexicon
         self.filled: dict[str, Any] = {}
+        self.said_units: dict[str, str] = {}  # slot -> unit of the number that fills it
         self.cost = 0.0
         self.crossed = 0
         self.taken: set[int] = set()  # terms of the sentence that serve something
@@ -184,6 +199,7 @@ class _Alignment:
         self.pairs = self._align()
         self._fill()
         self._bind()
+        self._convert_units(units)
         self._take()
         self.filled |= wording.fixed
 
@@ -258,17 +274,26 @@ class _Alignment:
                 self._give(i, j, value)
 
     def _give(self, i: int, j: int, value: Value) -> None:
-        """Fill a slot, with a number in the unit that the wording names."""
+        """Fill a slot, and keep the unit of its number."""
         slot = self.wording.terms[j].slot
         try:
             given = convert(self.wording.slots[slot], value)
         except ArgumentsError:
             return
-        said, worded = self._unit_said(i), self._unit_worded(j)
-        if said and worded and isinstance(given, int | float):
-            given = in_unit(given, said, worded)
+        if self._unit_worded(j) and (said := self._unit_said(i)):
+            self.said_units[slot] = said
         self.filled[slot] = given
         self.cost += self._cost(i, j) or 0.0
+
+    def _convert_units(self, known: Sequence[Mapping[str, str]]) -> None:
+        """Give numbers in the units of the wording of the skill that names most of those said."""
+        said = self.said_units
+        own = self.wording.units
+        fit = [each for each in (own, *known) if said.keys() <= each.keys()]
+        best = max(fit, key=lambda each: sum(each[slot] == unit for slot, unit in said.items()))
+        for slot, unit in said.items():
+            if isinstance(self.filled[slot], int | float):
+                self.filled[slot] = in_unit(self.filled[slot], unit, best[slot])
 
     def _open_slots(self) -> list[tuple[int, str]]:
         return [
@@ -363,6 +388,7 @@ def match(
     lexicon: Lexicon,
     words_of_skill: Collection[str],
     cosine: float | None = None,
+    units: Sequence[Mapping[str, str]] = (),
 ) -> Match:
     """Return how a sentence fits a wording.
 
@@ -372,8 +398,9 @@ def match(
         lexicon: Of the wording's language.
         words_of_skill: Stems in any wording of the skill.
         cosine: Of the vectors of both; None where they are not known.
+        units: That wordings of the skill name behind their slots.
     """
-    own = _Alignment(asked, wording, lexicon)
+    own = _Alignment(asked, wording, lexicon, units)
     words = _measure_words(own, words_of_skill, asked.corrected)
     places = _measure_places(own)
     about = {

@@ -67,6 +67,7 @@ class Phrasebook:
         self.vectors = vectors
         self.language = language
         self.words_of: dict[Skill, set[str]] = defaultdict(set)
+        self.units_of: dict[Skill, list[Mapping[str, str]]] = defaultdict(list)
         postings: dict[str, list[int]] = defaultdict(list)
         for at, wording in enumerate(self.wordings):
             own = {_key(wording, term) for term in wording.terms}
@@ -74,6 +75,8 @@ class Phrasebook:
                 postings[key].append(at)
             words = {key for key in own if key[0] != "{"}
             self.words_of[wording.skill] |= words
+            if wording.units and wording.units not in self.units_of[wording.skill]:
+                self.units_of[wording.skill].append(wording.units)
         count = Counter(word for words in self.words_of.values() for word in words)
         skills = max(len(self.words_of), 1)
         most = math.log(1 + skills) if base is None else base.most
@@ -111,7 +114,8 @@ class Phrasebook:
             wording = self.wordings[at]
             cosine = None if asked.vector is None else float(cosines[at])
             words = self.words_of[wording.skill]
-            matches.append(match(asked, wording, self.lexicon, words, cosine))
+            units = self.units_of.get(wording.skill, ())
+            matches.append(match(asked, wording, self.lexicon, words, cosine, units))
         return matches
 
     def _rank_words(self, asked: Asked) -> Floats:

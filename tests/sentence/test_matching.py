@@ -98,3 +98,12 @@ def test_a_list_of_as_many_numbers_fills_the_slots_for_them():
     wording = word("volume of a box {a} by {b} by {c}", a="number", b="number", c="number")
     assert fit("volume of a box 80, 35 and 40", wording)[0] == {"a": 80, "b": 35, "c": 40}
     assert "a" not in fit("volume of a box 80, 35, 40 and 2", wording)[0]
+
+
+def test_of_the_units_of_a_skill_those_that_were_said_stay():
+    kinds = {"distance": "number", "hours": "number"}
+    skill = word("{distance} km in {hours} hours, how fast", **kinds)
+    other = Wording.make(skill.skill, "{distance} miles in {hours} hours", "en", kinds, {})
+    book = Phrasebook([skill, other], [[0.0], [0.0]], "en")
+    for match_ in book.find(book.ask(read_sentence("90 miles in 90 minutes", NOON, "en"), None)):
+        assert dict(match_.filled) == {"distance": 90, "hours": 1.5}
