@@ -180,11 +180,7 @@ class _Alignment:
     """One sentence against one wording, step by step."""
 
     def __init__(
-        self,
-        asked: Asked,
-        wording: Wording,
-        lexicon: Lexicon,
-        units: Sequence[Mapping[str, str]],
+        self, asked: Asked, wording: Wording, lexicon: Lexicon, units: Sequence[Mapping[str, str]]
     ) -> None:
         self.said = _spread(asked.terms, wording)
         self.sentence = asked.sentence
