@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import zmq
+
 from bat_os.app.wiring import assemble
 from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
@@ -59,6 +61,12 @@ class KernelProcess:
 
     def endpoint(self):
         return json.loads((self.home / "run" / "endpoint.json").read_text())
+
+    def curve(self):
+        """Return the options of a socket for the TCP endpoint, whose key the owner's file has."""
+        public, secret = zmq.curve_keypair()
+        key = self.endpoint()["key"].encode()
+        return {"CURVE_SERVERKEY": key, "CURVE_PUBLICKEY": public, "CURVE_SECRETKEY": secret}
 
     def token(self):
         return (self.home / "run" / "token").read_text().strip()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from bat_os.client.keys import KeyRing
 from bat_os.core.digest import digest
 from bat_os.errors import SettingsError
-from bat_os.kernel.listeners import Curve, Endpoint
+from bat_os.kernel.curve import Curve
+from bat_os.kernel.listeners import Endpoint
 
 if TYPE_CHECKING:
     from bat_os.core.settings import Settings
@@ -25,13 +26,15 @@ _LISTEN: Final = re.compile(r"tcp://(\*|[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5}|\*)
 
 def make_endpoints(home: Home, settings: Settings) -> list[Endpoint]:
     """Return the listeners that the settings ask for: IPC, TCP on loopback, TCP with keys."""
-    token = "" if settings.open_loopback else _token(home)
     endpoints = []
     if hasattr(os, "fork"):  # Windows has no IPC transport
         endpoints.append(Endpoint(f"ipc://{_socket_path(home)}"))
     if settings.tcp_port >= 0:
         port = str(settings.tcp_port) if settings.tcp_port else "*"
-        endpoints.append(Endpoint(f"tcp://127.0.0.1:{port}", token))
+        # A token goes only to a server that has proved its key: after the daemon has ended, the
+        # next program on this port could be anybody's.
+        guard = ("", None) if settings.open_loopback else (_token(home), Curve.fresh())
+        endpoints.append(Endpoint(f"tcp://127.0.0.1:{port}", *guard))
     if settings.listen and not home.trial:
         endpoints.append(_remote(home, settings.listen))
     return endpoints

@@ -196,6 +196,7 @@ def make_parser() -> Parser:
 def _announce(home: Home, facts: Mapping[str, Any]) -> None:
     """Write down for clients where the kernel listens."""
     endpoints = facts["endpoints"]
+    tcp = next((e for e in endpoints if e.startswith("tcp:")), "")
     write_json(
         home.endpoint,
         {
@@ -203,7 +204,8 @@ def _announce(home: Home, facts: Mapping[str, Any]) -> None:
             "boot": facts["boot"],
             "version": bat_os.__version__,
             "ipc": next((e for e in endpoints if e.startswith("ipc:")), ""),
-            "tcp": next((e for e in endpoints if e.startswith("tcp:")), ""),
+            "tcp": tcp,
+            "key": facts["keys"].get(tcp, ""),
             "token_file": str(home.lock.parent / "token"),
             "remote": next(iter(facts["remote"]), ""),
         },

@@ -4,8 +4,9 @@ The kernel writes where it listens into ``run/endpoint.json`` of its home direct
 with a key survives a restart of the kernel: the client connects to the new kernel and asks
 again, and the key makes sure that nothing runs twice.
 
-A kernel on another machine needs a file of ``batos keys make``: the connection is encrypted, and
-the keys identify both sides.
+Over TCP nothing is sent before the kernel has proved its key, and all of it is encrypted. The key
+is in ``run/endpoint.json`` too; a kernel on another machine needs a file of ``batos keys make``,
+and the keys identify both sides.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
 
+from bat_os.client.keys import ClientKey, check_key, make_pair
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from bat_os.client.keys import ClientKey
 
     Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -51,7 +51,6 @@ class KernelClient:
     def __init__(
         self,
         endpoint: str,
-        token: str = "",
         *,
         home: Path | None = None,
         file: str | Path = ENDPOINT_FILE,
@@ -61,7 +60,7 @@ class KernelClient:
         """Do not connect yet. While ``expects()``, wait for a kernel that is gone."""
         self.session = secrets.token_hex(8)
         self._endpoint = endpoint
-        self._token = token
+        self._token = ""
         self._home = home
         self._file = file
         self._expects = expects
@@ -213,7 +212,7 @@ class KernelClient:
             self._disconnect()
         if self._socket is None or self._changes is None:
             if self._home is not None:
-                self._endpoint, self._token, self._boot = _look_up(self._home, self._file)
+                self._look_up(self._home)
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
@@ -223,12 +222,30 @@ class KernelClient:
                 self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
             self._changes = self._socket.get_monitor_socket(_WATCHED)
             self._socket.connect(self._endpoint)
-            patience = CONNECT_MS if self._key is None else REMOTE_MS
+            patience = CONNECT_MS if self._home is not None or self._key is None else REMOTE_MS
             if not await self._changes.poll(patience) or await _has_gone(self._changes):
                 raise KernelUnreachableError(
                     f"no daemon answers at {self._endpoint}{self._doubt()}"
                 )
         return self._socket, self._changes
+
+    def _look_up(self, home: Path) -> None:
+        """Read where the kernel of a home listens, and how it is known there."""
+        try:
+            data = json.loads((home / self._file).read_text(encoding="utf-8"))
+            ipc, tcp, key, boot = (
+                str(data.get(part) or "") for part in ("ipc", "tcp", "key", "boot")
+            )
+            if not (ipc or tcp):
+                raise ValueError("it names no address")
+            self._endpoint, self._token, self._key, self._boot = ipc or tcp, "", None, boot
+            if key and not ipc:
+                self._token = (home / "run" / "token").read_text(encoding="utf-8").strip()
+                self._key = ClientKey(*make_pair(), check_key(key))
+        except (OSError, ValueError, AttributeError, SettingsError) as error:
+            raise KernelUnreachableError(
+                f"no daemon serves {home}; start one with ./run.sh (or batos-watchdog start)"
+            ) from error
 
     def _disconnect(self) -> None:
         if self._socket is not None:
@@ -246,16 +263,3 @@ async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
         if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
             return True
     return False
-
-
-def _look_up(home: Path, file: str | Path) -> tuple[str, str, str]:
-    try:
-        data = json.loads((home / file).read_text(encoding="utf-8"))
-        ipc, tcp, boot = (str(data.get(key) or "") for key in ("ipc", "tcp", "boot"))
-        if ipc:
-            return ipc, "", boot
-        return tcp, (home / "run" / "token").read_text(encoding="utf-8").strip(), boot
-    except (OSError, ValueError, AttributeError) as error:
-        raise KernelUnreachableError(
-            f"no daemon serves {home}; start one with ./run.sh (or batos-watchdog start)"
-        ) from error

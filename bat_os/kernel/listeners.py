@@ -1,7 +1,7 @@
 """Endpoints of the kernel: where it listens, and who may connect.
 
 ipc://                in a folder that only the owner may enter
-tcp://, loopback      the token
+tcp://, loopback      CURVE with a key in the owner's file, and the token
 tcp://, anything else CURVE: encrypted, and only keys of the allow-list; refused without keys
 """
 
@@ -11,17 +11,15 @@ import contextlib
 import ctypes
 import ipaddress
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import zmq
-from zmq.auth.asyncio import AsyncioAuthenticator
 
 from bat_os.core.protocol import MAX_FRAME
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from bat_os.kernel.curve import Curve
 
     Context = zmq.Context[zmq.Socket[bytes]]
     Socket = zmq.Socket[bytes]
@@ -32,22 +30,7 @@ MAX_PARTS: Final = 4  # frames of a message, the peer's not counted
 FLOOD: Final = 1000  # dropped frames of one message after which memory is given back
 # A client that connects and says nothing holds a descriptor for this long.
 HANDSHAKE_MS: Final = 10_000
-_DOMAIN: Final = "batos"
 _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the peer there
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The kernel's own pair of keys, and which clients it accepts; keys are in Z85."""
-
-    public: bytes  # clients know the kernel by it
-    secret: bytes  # stays here
-    # Says whether the owner of a public key may connect now. Must not raise.
-    allows: Callable[[str], bool]
-
-    def callback(self, _domain: str, key: bytes) -> bool:
-        """Answer the authenticator, which asks once per connection."""
-        return self.allows(key.decode("ascii"))
 
 
 class Endpoint(NamedTuple):
@@ -57,24 +40,15 @@ class Endpoint(NamedTuple):
     token: str = ""  # what every request has to carry; "" for nothing
     curve: Curve | None = None  # keys, if connections are encrypted
 
-
-def start_authenticator(context: Context, endpoints: list[Endpoint]) -> AsyncioAuthenticator | None:
-    """Start the authenticator that asks the endpoints' allow-lists; None if no endpoint has one.
-
-    Call it before an endpoint is bound: without an authenticator ZeroMQ accepts everyone.
-    """
-    curves = [endpoint.curve for endpoint in endpoints if endpoint.curve is not None]
-    if not curves:
-        return None
-    authenticator = AsyncioAuthenticator(context)
-    authenticator.start()
-    authenticator.configure_curve_callback(_DOMAIN, curves[0])
-    return authenticator
+    @property
+    def is_remote(self) -> bool:
+        """Return True if other machines may connect: it has a list of their keys."""
+        return self.curve is not None and self.curve.allows is not None
 
 
 def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
     """Return the bound ROUTER socket of an endpoint."""
-    if endpoint.curve is None and not is_local(endpoint.address):
+    if not endpoint.is_remote and not is_local(endpoint.address):
         raise SettingsError(
             f"other machines can reach {endpoint.address}, so it needs keys: batos keys make NAME"
         )
@@ -86,10 +60,7 @@ def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
     socket.set(zmq.LINGER, 500)
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     if endpoint.curve is not None:
-        socket.set(zmq.CURVE_SERVER, 1)
-        socket.set(zmq.CURVE_PUBLICKEY, endpoint.curve.public)
-        socket.set(zmq.CURVE_SECRETKEY, endpoint.curve.secret)
-        socket.set(zmq.ZAP_DOMAIN, _DOMAIN.encode())
+        endpoint.curve.secure(socket)
     if "[" in endpoint.address:
         socket.set(zmq.IPV6, 1)
     try:
@@ -103,7 +74,7 @@ def bind_endpoint(context: Context, endpoint: Endpoint) -> Socket:
 def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], str | None] | None:
     """Return (peer, frames, caller) of the next message; None if there is none.
 
-    The caller is the key of a CURVE peer, None if it is not authorised; "" without keys.
+    The caller is the key of a CURVE peer, None if it is not authorised; "" without an allow-list.
 
     Frames beyond MAX_PARTS are read and dropped.
 
@@ -113,7 +84,7 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], st
     if socket.closed or not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
         return None
     try:
-        if curve is None:
+        if curve is None or curve.allows is None:
             peer, *frames = _read_parts(socket, copy=True)
             return peer, frames, ""
         parts = _read_parts(socket, copy=False)

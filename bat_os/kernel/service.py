@@ -23,9 +23,10 @@ from bat_os.image.awakening import awaken
 from bat_os.image.files.storage import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
+from bat_os.kernel.curve import start_authenticator
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.exam.examiner import Examiner
-from bat_os.kernel.listeners import Endpoint, start_authenticator
+from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
@@ -134,8 +135,13 @@ class Kernel:
             on_serving(
                 {
                     "boot": self._boot,
-                    "endpoints": [s.address for s in servers if s.endpoint.curve is None],
-                    "remote": [s.address for s in servers if s.endpoint.curve is not None],
+                    "endpoints": [s.address for s in servers if not s.endpoint.is_remote],
+                    "remote": [s.address for s in servers if s.endpoint.is_remote],
+                    "keys": {
+                        s.address: s.endpoint.curve.public.decode()
+                        for s in servers
+                        if s.endpoint.curve is not None
+                    },
                 }
             )
             self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)

@@ -125,7 +125,7 @@ async def garbled_connections(settings):
             while descriptors(pid) > files + 4:  # it closes them in its own time
                 wire.ask("ping")
             after = resident(pid)
-        with Wire(endpoint["tcp"]) as wire:
+        with Wire(endpoint["tcp"], **process.curve()) as wire:
             assert wire.ask("ping")[0] == "pong"
         assert after - before < 10 * MIB, grown(before, after)
     return f"{count:,} connections, 0 exits, {grown(before, after)}, every message beside answered"

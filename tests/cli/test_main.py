@@ -80,7 +80,7 @@ async def test_home_token_and_socket_are_closed_to_others(serving):
 
 async def test_endpoint_json_says_where_the_kernel_is_while_it_is_there(serving):
     told = serving.endpoint()
-    assert set(told) == {"pid", "boot", "version", "ipc", "tcp", "remote", "token_file"}
+    assert set(told) == {"pid", "boot", "version", "ipc", "tcp", "key", "remote", "token_file"}
     assert told["remote"] == ""
     assert told["pid"] == serving.process.pid
     assert told["tcp"].startswith("tcp://127.0.0.1:")

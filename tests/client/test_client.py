@@ -1,6 +1,7 @@
 """bat_os.client.client, against real kernels."""
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -8,6 +9,7 @@ import pytest
 import zmq
 
 from bat_os.client.client import KernelClient
+from bat_os.client.keys import make_pair
 from bat_os.core.protocol import Reply, decode_request, encode_reply
 from bat_os.errors import KernelUnreachableError, NotPlainError, RemoteError, TooLargeError
 
@@ -189,8 +191,72 @@ async def test_over_tcp_the_client_finds_and_shows_the_token(serving):
     path.write_text(json.dumps(told | {"ipc": ""}))
     async with serving.client() as kernel:
         assert (await kernel.request("health"))["pid"] == told["pid"]
-    async with KernelClient(told["tcp"], "wrong") as stranger:
+    token = serving.home / "run" / "token"
+    right = token.read_text()
+    token.write_text("wrong")
+    async with serving.client() as stranger:
         with pytest.raises(RemoteError) as caught:
             await stranger.request("health")
         assert caught.value.body["code"] == "UNAUTHORIZED"
         assert (await stranger.request("ping"))["boot"] == told["boot"]
+    token.write_text(right)
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00"  # of ZeroMQ's protocol, up to the mechanism
+
+
+@contextlib.asynccontextmanager
+async def listen(home, mechanism, **more):
+    """Give what a server hears that greets as ZeroMQ does; the home names it as its kernel."""
+    heard, serving = [], []
+
+    async def answer(reader, writer):
+        serving.append(asyncio.current_task())
+        writer.write(GREETING + mechanism.ljust(20, b"\0") + bytes(32))
+        if mechanism == b"NULL":
+            writer.write(b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER")
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                heard.append(data)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    (home / "run").mkdir()
+    (home / "run" / "token").write_text("the secret token")
+    told = {"boot": "b", "ipc": "", "tcp": address, "pid": 1} | more
+    (home / "run" / "endpoint.json").write_text(json.dumps(told))
+    yield heard
+    server.close()
+    await asyncio.gather(*serving)
+
+
+@pytest.mark.parametrize("mechanism", [b"NULL", b"CURVE", b"PLAIN"])
+async def test_who_listens_on_the_port_of_a_kernel_that_was_killed_hears_no_secret(
+    tmp_path, mechanism
+):
+    async with listen(tmp_path, mechanism, key=make_pair()[0]) as heard:
+        async with KernelClient.at(tmp_path, lambda: False) as kernel:
+            with pytest.raises(KernelUnreachableError):
+                await kernel.request("send", **DOUBLE)
+    assert heard, "the client has tried"
+    assert not any(word in b"".join(heard) for word in (b"secret", b"genesis_obj", b"double"))
+
+
+async def test_a_key_of_another_kernel_opens_nothing(serving):
+    path = serving.home / "run" / "endpoint.json"
+    told = serving.endpoint()
+    path.write_text(json.dumps(told | {"ipc": "", "key": make_pair()[0]}))
+    async with KernelClient.at(serving.home, lambda: False) as kernel:
+        with pytest.raises(KernelUnreachableError, match="no daemon answers at"):
+            await kernel.request("health")
+    path.write_text(json.dumps(told))
+
+
+async def test_a_token_is_never_sent_to_an_endpoint_without_a_key(tmp_path):
+    async with listen(tmp_path, b"NULL") as heard:
+        async with KernelClient.at(tmp_path, lambda: False) as kernel:
+            with pytest.raises(KernelUnreachableError):
+                await kernel.request("health", timeout=1)
+    assert b"health" in b"".join(heard), "it was asked"
+    assert b"secret" not in b"".join(heard)

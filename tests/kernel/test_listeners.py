@@ -9,7 +9,8 @@ import zmq.asyncio
 from bat_os.client.keys import make_pair
 from bat_os.core.protocol import Reply, decode_reply, encode_request
 from bat_os.errors import SettingsError
-from bat_os.kernel.listeners import Curve, Endpoint, bind_endpoint, is_local, start_authenticator
+from bat_os.kernel.curve import Curve, start_authenticator
+from bat_os.kernel.listeners import Endpoint, bind_endpoint, is_local
 from bat_os.kernel.server import MAX_PER_PEER, Server
 
 TCP = "tcp://127.0.0.1:*"

@@ -113,6 +113,8 @@ async def test_the_other_doors_stay_as_they_are(process):
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.RCVTIMEO, SECONDS_20)
+        for name, value in process.curve().items():
+            socket.set(getattr(zmq, name), value)
         socket.connect(told["tcp"])
         socket.send_multipart(encode_request({"type": "health", "id": "1"}))
         kind, _, body = decode_reply(socket.recv_multipart())

@@ -19,11 +19,13 @@ PLAIN = {"command": "initiate_cognitive_cycle", "target_oid": "genesis_obj"}
 class Wire:
     """One DEALER socket."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, **options):
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.RCVTIMEO, SECONDS_20)
+        for name, value in options.items():
+            self.socket.set(getattr(zmq, name), value)
         self.socket.connect(endpoint)
 
     def __enter__(self):
@@ -81,7 +83,7 @@ def ipc(process):
 
 @pytest.fixture
 def tcp(process):
-    with Wire(process.endpoint()["tcp"]) as wire:
+    with Wire(process.endpoint()["tcp"], **process.curve()) as wire:
         yield wire
 
 
@@ -147,6 +149,7 @@ def test_the_two_frame_form_needs_the_token_over_tcp(process, tcp):
 async def test_an_owner_may_open_the_loopback_door(kernel_process):
     kernel_process.start(open_loopback="yes")
     await kernel_process.until_ready()
+    assert kernel_process.endpoint()["key"] == ""
     with Wire(kernel_process.endpoint()["tcp"]) as wire:
         assert wire.plain({"selector": "double", "args": [21]})["result"] == 42
 
@@ -340,7 +343,8 @@ def test_three_hundred_messages_of_noise_get_three_hundred_coded_errors(ipc):
 
 @pytest.mark.parametrize("door", ["ipc", "tcp"])
 def test_a_frame_of_five_megabytes_drops_the_connection_and_not_the_kernel(process, door):
-    with Wire(process.endpoint()[door]) as wire:
+    options = process.curve() if door == "tcp" else {}
+    with Wire(process.endpoint()[door], **options) as wire:
         monitor = wire.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         monitor.set(zmq.RCVTIMEO, SECONDS_20)
         wire.socket.send_multipart([b"BAT1", os.urandom(5 << 20)])
