@@ -236,10 +236,8 @@ class KernelClient:
             ipc, tcp, key, boot = (
                 str(data.get(part) or "") for part in ("ipc", "tcp", "key", "boot")
             )
-            if not (ipc or tcp):
-                raise ValueError("it names no address")
             self._endpoint, self._token, self._key, self._boot = ipc or tcp, "", None, boot
-            if key and not ipc:
+            if not ipc and (key or not tcp):  # with neither, the key is refused
                 self._token = (home / "run" / "token").read_text(encoding="utf-8").strip()
                 self._key = ClientKey(*make_pair(), check_key(key))
         except (OSError, ValueError, AttributeError, SettingsError) as error:

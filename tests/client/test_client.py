@@ -231,14 +231,18 @@ async def listen(home, mechanism, **more):
     await asyncio.gather(*serving)
 
 
+async def ask_in_vain(home, kind, **fields):
+    async with KernelClient.at(home, lambda: False) as kernel:
+        with pytest.raises(KernelUnreachableError):
+            await kernel.request(kind, **fields)
+
+
 @pytest.mark.parametrize("mechanism", [b"NULL", b"CURVE", b"PLAIN"])
 async def test_who_listens_on_the_port_of_a_kernel_that_was_killed_hears_no_secret(
     tmp_path, mechanism
 ):
     async with listen(tmp_path, mechanism, key=make_pair()[0]) as heard:
-        async with KernelClient.at(tmp_path, lambda: False) as kernel:
-            with pytest.raises(KernelUnreachableError):
-                await kernel.request("send", **DOUBLE)
+        await ask_in_vain(tmp_path, "send", **DOUBLE)
     assert heard, "the client has tried"
     assert not any(word in b"".join(heard) for word in (b"secret", b"genesis_obj", b"double"))
 
@@ -255,8 +259,6 @@ async def test_a_key_of_another_kernel_opens_nothing(serving):
 
 async def test_a_token_is_never_sent_to_an_endpoint_without_a_key(tmp_path):
     async with listen(tmp_path, b"NULL") as heard:
-        async with KernelClient.at(tmp_path, lambda: False) as kernel:
-            with pytest.raises(KernelUnreachableError):
-                await kernel.request("health", timeout=1)
+        await ask_in_vain(tmp_path, "health", timeout=1)
     assert b"health" in b"".join(heard), "it was asked"
     assert b"secret" not in b"".join(heard)
