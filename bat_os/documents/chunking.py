@@ -37,6 +37,8 @@ BLOCK_CHARS: Final = 8_000
 _BLOCK_END: Final = re.compile(r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*•]|\d{1,3}[.)]|#{1,6})[ \t])")
 
 
+_SENTENCE_END: Final = re.compile(r"[.!?:;\u2026][\"')\]\u201d\u00bb]*\Z")
+
 # Code and tables stay whole up to here; the embedding model reads about half of it.
 WHOLE_CHARS: Final = 2_000
 
@@ -177,10 +179,12 @@ def semantic_chunks(
     for i, sentence in enumerate(sentences):
         turns = i > 0 and similar[i - 1] < limit and len(current) >= min_chars
         for piece in _pieces(sentence, max_chars):
-            if current and (turns or len(current) + 1 + len(piece) > max_chars):
+            ends = _SENTENCE_END.search(current) is not None  # a heading goes with what follows
+            if current and ((turns and ends) or len(current) + 1 + len(piece) > max_chars):
                 chunks.append(current)
                 current = ""
-            current = f"{current} {piece}" if current else piece
+            joined = " " if ends or i == 0 else "\n"
+            current = f"{current}{joined}{piece}" if current else piece
             turns = False
     return [*chunks, current] if current else chunks
 

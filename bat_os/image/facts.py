@@ -113,6 +113,11 @@ def words_of(text: str) -> list[str]:
     )
 
 
+def is_small(word: str) -> bool:
+    """Return whether a word is one that every text may have."""
+    return word.casefold() in _small_words() or not split_words(word)
+
+
 def names_of(text: str) -> list[str]:
     """Return the stems of the words that are written with a capital inside of a text."""
     inside = " ".join(word for word in text.split()[1:] if word[:1].isupper() and word[1:2])

@@ -27,6 +27,7 @@ from bat_os.image.facts import (
     subject_of,
     words_of,
 )
+from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -44,12 +45,9 @@ if TYPE_CHECKING:
 
 SIMILAR: Final = 0.85  # cosine from which a new fact may be said instead of an old one
 SAME_SUBJECT: Final = 0.6  # the same for one that says "now"
-# Of documents: how many passages and sentences are looked at, and the bars, measured on the
-# questions of tests/cases/questions.jsonl.
-PASSAGES: Final = 6
-SENTENCES: Final = 40
-PASSAGE: Final = 0.15
-ANSWERS: Final = 0.75
+PASSAGES: Final = 8  # of documents that are looked at for one question
+SENTENCES: Final = 200
+EMBEDDED: Final = 12  # sentences of them whose meaning is looked at
 FORGET: Final = 0.75  # score from which a text names the fact to forget
 SHOWN: Final = 5
 
@@ -223,24 +221,36 @@ class Found:
     score: float
 
 
-async def recall_documents(mind: Mind, question: str, *, bar: float = ANSWERS) -> Found | None:
+async def recall_documents(mind: Mind, question: str, *, language: str = "en") -> Found | None:
     """Return the sentence of the taught documents that answers a question best, or None.
 
-    None if nothing is near enough: most questions have no answer in what was taught.
+    None if no sentence surely does: most questions have no answer in what was taught.
     """
-    hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
-    near = [hit for hit in hits if hit.similarity >= PASSAGE]
-    told = [(text, hit) for hit in near for text in split_sentences(hit.text)][:SENTENCES]
-    if not told:
+    asked = ask(question, language)
+    if not asked.words:
         return None
-    rows = await mind.catalog.embed([question, *(text for text, _ in told)])
-    wanted = set(words_of(question))
+    hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
+    lines = [
+        (line, hit)
+        for hit in hits
+        for line in lines_of(hit.title, hit.text, split_sentences(hit.text))
+    ][:SENTENCES]
+    weights = weigh(asked, [line for line, _ in lines])
+    matched = [(line, hit, found) for line, hit in lines if (found := match(asked, line, weights))]
+    matched = sorted(matched, key=lambda one: -one[2].whole - one[2].own)[:EMBEDDED]
+    if not matched:
+        return None
+    rows = await mind.catalog.embed([question, *(line.text for line, _, _ in matched)])
+    now = dt.datetime.now().astimezone()
     best: Found | None = None
-    for (text, hit), cosine in zip(told, (rows[1:] @ rows[0]).tolist(), strict=True):
-        shared = wanted & set(words_of(f"{hit.title} {text}"))
-        score = cosine + memory.WORDS * len(shared) / (len(wanted) + 0.5)
-        if score >= bar and (best is None or score > best.score):
-            best = Found(text, hit.text, hit.title, hit.doc_id, round(score, 4))
+    for (line, hit, found), cosine in zip(matched, (rows[1:] @ rows[0]).tolist(), strict=True):
+        if not is_answer(found, cosine):
+            continue
+        if not has_answer(asked, line, now):
+            continue
+        score = cosine + found.whole + found.own / 2
+        if best is None or score > best.score:
+            best = Found(line.text, hit.text, hit.title, hit.doc_id, round(score, 4))
     return best
 
 

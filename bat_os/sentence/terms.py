@@ -12,9 +12,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 import threading
+import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.language import speak, split
@@ -115,6 +117,25 @@ def stem(word: str, language: str) -> str:
         return low
     with _STEMMING:
         return str(stemmer.stemWord(low))
+
+
+def base_of(word: str, language: str) -> str:
+    """Return the stem of a word, of a form that no stemmer knows the stem of its verb.
+
+    >>> base_of("swam", "en"), base_of("swimming", "en"), base_of("swims", "en")
+    ('swim', 'swim', 'swim')
+    """
+    low = word.lower()
+    return stem(_irregular(language).get(low, low), language)
+
+
+@cache
+def _irregular(language: str) -> dict[str, str]:
+    """Return the forms of irregular verbs -> their verb."""
+    file = resources.files("bat_os.sentence") / "languages" / "irregular.toml"
+    data = tomllib.loads(file.read_text(encoding="utf-8")).get(language, "")
+    verbs = [verb.split() for line in data.splitlines() for verb in line.split("/")]
+    return {form: verb[0] for verb in verbs if verb for form in verb[1:]}
 
 
 @cache

@@ -255,7 +255,8 @@ async def test_an_image_of_an_earlier_format_remembers(tmp_path, cell):
 async def test_a_document_answers_with_its_sentence_and_most_questions_have_none(knowing):
     data = tomllib.loads((CASES_AT / "questions.toml").read_text())
     for document in data["document"]:
-        await knowing.catalog.learn(document["title"], document["text"], meta={"form": "markdown"})
+        form = "markdown" if document["text"].lstrip().startswith("#") else "text"
+        await knowing.catalog.learn(document["title"], document["text"], meta={"form": form})
     right, wrong, invented = 0, [], []
     for case in data["question"]:
         found = await memory.recall_documents(knowing, case["say"])
@@ -266,9 +267,9 @@ async def test_a_document_answers_with_its_sentence_and_most_questions_have_none
             right += 1
         elif found:
             wrong.append(case["say"])
-    assert right >= 30  # of 42
+    assert right >= 78  # of 91
     assert wrong == []
-    assert len(invented) <= 2  # of 42
+    assert len(invented) <= 2  # of 66
 
 
 async def test_without_documents_nothing_is_quoted(knowing):

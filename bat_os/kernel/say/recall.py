@@ -96,15 +96,10 @@ async def recall_facts(
 
 async def recall_documents(mind: KernelContext, sentence: Sentence) -> Answer | None:
     """Return the sentence of a document that answers a question, or None."""
-    found = await memory.recall_documents(mind, sentence.text)
-    if found is None:
+    if len(sentence.text) > MAX_QUESTION:
         return None
-    said = text(sentence.language, "memory.document", text=found.sentence, title=found.title)
-    source = {"kind": "document", "title": found.title, "text": found.passage}
-    return Answer(
-        "recalled", said, found.sentence, sources=(source,), language=sentence.language,
-        memory={"doc_id": found.doc_id},
-    )  # fmt: skip
+    found = await memory.recall_documents(mind, sentence.text, language=sentence.language)
+    return _quoted(found, sentence.language) if found is not None else None
 
 
 async def recall(asked: Asked) -> Answer | None:
@@ -113,8 +108,14 @@ async def recall(asked: Asked) -> Answer | None:
     if not words_of(question):
         return await _list_newest(asked)
     found = await memory.recall(asked.mind, question, now=asked.now)
-    if found:
+    if found and found[0].certain:
         return _told(asked, found)
+    if quoted := await memory.recall_documents(asked.mind, question, language=asked.language):
+        return _quoted(quoted, asked.language)
+    return _told(asked, found) if found else _nothing(asked)
+
+
+def _nothing(asked: Asked) -> Answer | None:
     if not asked.certain and asked.has_values:
         return None  # it may be something to compute
     return asked.answer("unable", "memory.nothing")
@@ -243,6 +244,15 @@ def _told(asked: Asked, found: list[Recalled]) -> Answer:
         "recalled", f"{short}. {said}" if short else said, short or fact.text,
         sources=(_source(fact), *map(_source, best.neighbours)), language=asked.language,
         memory=noted,
+    )  # fmt: skip
+
+
+def _quoted(found: memory.Found, language: str) -> Answer:
+    said = text(language, "memory.document", text=found.sentence, title=found.title)
+    source = {"kind": "document", "title": found.title, "text": found.passage}
+    return Answer(
+        "recalled", said, found.sentence, sources=(source,), language=language,
+        memory={"doc_id": found.doc_id},
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """``say``: one sentence in, one answer out; the one way from words to what the image can do.
 
     read > an open question > a follow-up > a form (memory, lists, talk, ...) > a skill
-      > a form in doubt > memory and documents > a mission, or what it is that is missing
+      > a form in doubt > memory and documents > a choice of skills
+      > a mission, or what it is that is missing
 
 The first step that has an answer gives it. A step may instead say the sentence in other words
 ("and for 7?" becomes the last sentence with 7), which is then answered like any other.
@@ -30,7 +31,7 @@ from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Lessons
-from bat_os.kernel.say.recall import UNDO
+from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
@@ -54,6 +55,11 @@ EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing 
 EVALUATE: Final = ("calculator_obj", "evaluate")
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
+# Forms that ask for something: what they do not find may stand in a document.
+ASKING: Final = frozenset(
+    {"counters_obj.total", "lists_obj.check", "lists_obj.count", "lists_obj.show",
+     "memory_obj.recall_when"}
+)  # fmt: skip
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
 DOES_NOT_FIT: Final = (
@@ -159,7 +165,7 @@ class Room:
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
             self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
-            self._act_in_doubt, self._talk.refer, self._ask_which,
+            self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
         for step in steps:
             if (answer := await step(heard)) is not None:
@@ -205,10 +211,19 @@ class Room:
             return await lacking(self._mind, heard, form)
         if room == "lists_obj" and is_file(heard, form.values.get("list", "")):
             return outside(heard)
-        return await act(
+        answer = await act(
             self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
             send=lambda brief: self._doors.act(heard.request, brief),
         )  # fmt: skip
+        if answer is not None and answer.kind == "unable" and form.name in ASKING:
+            return await self._recall(heard) or answer
+        return answer
+
+    async def _recall(self, heard: Heard) -> Answer | None:
+        """Answer by what was said or taught, if that surely answers the sentence."""
+        if heard.request.body["fresh"]:
+            return None
+        return await recall_anything(self._mind, heard.sentence, now=heard.now)
 
     async def _teach(self, heard: Heard, form: Form, wanted: str) -> Answer | None:
         """Answer an order to learn, or a sentence with an example."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bat_os.sentence.forms import Form
 
 NEAREST: Final = 3
-KNOWLEDGE: Final = "world_obj.knowledge"
+TOLD: Final = frozenset({"knowledge", "calendar", "opinion"})  # what may have been said or taught
 SURE: Final = 0.5  # probability from which the kind of a request decides
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
@@ -40,13 +40,13 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
 
     What reads like a question about the world may be answered by what was said or taught.
     """
-    if form.name == KNOWLEDGE and (
+    room, _, name = form.name.partition(".")
+    if (room == "web_obj" or name in TOLD) and (
         told := await recall_anything(mind, heard.sentence, now=heard.now)
     ):
         return told
-    if form.name == KNOWLEDGE and (refused := outside(heard)):
+    if name == "knowledge" and (refused := outside(heard)):
         return refused
-    room, _, name = form.name.partition(".")
     key = "files" if room == "files_obj" else "web" if name == "search" else name
     return _say(heard, key, needs="grant" if room in GRANTED else "")
 
@@ -54,9 +54,6 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
 async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     """Answer a sentence that no skill fits."""
     ordered = bool(heard.request.body["fresh"])
-    told = None if ordered else await recall_anything(mind, heard.sentence, now=heard.now)
-    if told is not None:
-        return told
     if not ordered and (refused := outside(heard)):
         return refused
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]

@@ -326,3 +326,32 @@ async def test_a_message_that_changes_an_object_is_taken_back_by_a_sentence(said
     assert (await said("undo that"))["kind"] == "acted"
     assert await image.transact(lambda r: r["objects"]["robot"].slots["waved"], note="t") == 1
     assert (await said("calculator_obj.percent_of(15, 200)"))["undo"] == ""
+
+
+async def test_a_question_without_a_possessive_reaches_documents(said, mind):
+    text = (
+        "Open day\n\nThe open day takes place on 12 September in the glass house. "
+        "We print our leaflets with Brandt Press.\n\nBread\n\n"
+        "Bake the loaf at 220 degrees for 40 minutes. The bakery opens at six."
+    )
+    await mind.catalog.learn("Mill notes", text)
+    for question, value in {
+        "which firm do we print our leaflets with?": "We print our leaflets with Brandt Press.",
+        "when is the open day according to the notes?": "The open day takes place on 12 September",
+        "where does the open day take place": "The open day takes place on 12 September",
+        "at what temperature does the loaf bake?": "Bake the loaf at 220 degrees",
+        "when does the bakery open?": "The bakery opens at six.",
+    }.items():
+        body = await said(question)
+        assert body["kind"] == "recalled", question
+        assert body["value"].startswith(value), question
+        assert body["sources"][0]["title"] == "Mill notes"
+    for question in ("which firm do we print our posters with?", "when does the bank open?"):
+        assert (await said(question))["kind"] in ("unable", "asked"), question
+
+
+async def test_a_fact_goes_before_a_document_and_a_document_before_a_near_fact(said, mind):
+    await mind.catalog.learn("Handbook", "The alarm code of the shed is 8812. Tea is at four.")
+    await said("remember that my locker code is 4711")
+    assert (await said("what is my locker code?"))["value"] == "4711"
+    assert "8812" in (await said("what is the alarm code of the shed?"))["value"]
