@@ -18,7 +18,7 @@ from bat_os.sentence.periods import find_period
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.image.facts import Fact
     from bat_os.image.memory import Recalled
@@ -76,13 +76,18 @@ class Asked:
 
 
 async def recall_anything(
-    mind: KernelContext, sentence: Sentence, *, now: dt.datetime
+    mind: KernelContext, readings: Sequence[Sentence], *, now: dt.datetime
 ) -> Answer | None:
-    """Return what a person said or a document says to a question that nothing else answers."""
-    if len(sentence.text) > MAX_QUESTION:
-        return None
-    told = await recall_facts(mind, sentence, now=now)
-    return told or await recall_documents(mind, sentence)
+    """Return what a person said or a document says to a question that nothing else answers.
+
+    ``readings`` are the question as it was typed, and without typing errors.
+    """
+    for sentence in readings:
+        if len(sentence.text) <= MAX_QUESTION:
+            told = await recall_facts(mind, sentence, now=now)
+            if answer := told or await recall_documents(mind, sentence):
+                return answer
+    return None
 
 
 async def recall_facts(
@@ -96,8 +101,6 @@ async def recall_facts(
 
 async def recall_documents(mind: KernelContext, sentence: Sentence) -> Answer | None:
     """Return the sentence of a document that answers a question, or None."""
-    if len(sentence.text) > MAX_QUESTION:
-        return None
     found = await memory.recall_documents(mind, sentence.text, language=sentence.language)
     return _quoted(found, sentence.language) if found is not None else None
 

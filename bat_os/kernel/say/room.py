@@ -58,7 +58,7 @@ OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 # Forms that ask for something: what they do not find may stand in a document.
 ASKING: Final = frozenset(
     {"counters_obj.total", "lists_obj.check", "lists_obj.count", "lists_obj.show",
-     "memory_obj.recall_when"}
+     "memory_obj.recall", "memory_obj.recall_when"}
 )  # fmt: skip
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
@@ -223,7 +223,7 @@ class Room:
         """Answer by what was said or taught, if that surely answers the sentence."""
         if heard.request.body["fresh"]:
             return None
-        return await recall_anything(self._mind, heard.sentence, now=heard.now)
+        return await recall_anything(self._mind, heard.readings, now=heard.now)
 
     async def _teach(self, heard: Heard, form: Form, wanted: str) -> Answer | None:
         """Answer an order to learn, or a sentence with an example."""

@@ -42,7 +42,7 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
     """
     room, _, name = form.name.partition(".")
     if (room == "web_obj" or name in TOLD) and (
-        told := await recall_anything(mind, heard.sentence, now=heard.now)
+        told := await recall_anything(mind, heard.readings, now=heard.now)
     ):
         return told
     if name == "knowledge" and (refused := outside(heard)):
