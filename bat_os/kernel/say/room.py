@@ -209,7 +209,11 @@ class Room:
             return await self._teach(heard, form, wanted)
         if room in OUTSIDE:
             return await lacking(self._mind, heard, form)
-        if room == "lists_obj" and is_file(heard, form.values.get("list", "")):
+        return await self._keep(heard, form)
+
+    async def _keep(self, heard: Heard, form: Form) -> Answer | None:
+        """Carry out what a form wants of memory, lists or counters."""
+        if form.name.startswith("lists_obj.") and is_file(heard, form.values.get("list", "")):
             return outside(heard)
         answer = await act(
             self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
