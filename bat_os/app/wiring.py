@@ -69,8 +69,10 @@ class Parts:
     ahead: Sequence[Step]  # what the next requests will need; no mission waits for these
 
 
-def assemble(home: Home, settings: Settings) -> Parts:
+def assemble(home: Home, settings: Settings, image: ImageStore | None = None) -> Parts:
     """Return the image, the ports and the verbs that the settings ask for; loads no model.
+
+    ``image`` is one that is open already.
 
     Raises:
         LockedError: Another process holds the image.
@@ -78,7 +80,7 @@ def assemble(home: Home, settings: Settings) -> Parts:
     """
     scripted = settings.engine == "scripted"
     script = read_script(Path(settings.script)) if scripted else None
-    image = ImageStore.open(settings.image or home.path / IMAGE)
+    image = image or ImageStore.open(settings.image or home.path / IMAGE)
     models = Models(image, home.path / "run", settings)
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
     mind = KernelContext(

@@ -15,21 +15,19 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import bat_os
 from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
-from bat_os.supervisor.home import Home, write_json
-from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, EXIT_RESTART
+from bat_os.supervisor.home import Home
+from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, EXIT_RESTART, EXIT_WAIT, can_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from bat_os.cli.parser import Parser
     from bat_os.core.settings import Settings
-    from bat_os.kernel.service import Kernel
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +104,7 @@ def _run_batos(arguments: list[str]) -> int:
 def _start(arguments: Sequence[str]) -> int:
     from bat_os.cli.environment import as_coded, find_home, load
 
-    status = EXIT_USAGE
+    status, supervised = EXIT_USAGE, False
     try:
         options = make_parser().read(arguments)
         status = EXIT_FAILED
@@ -119,10 +117,16 @@ def _start(arguments: Sequence[str]) -> int:
     except BatError as error:
         if isinstance(error, (SettingsError, LockedError, FormatError)):
             status = EXIT_PERMANENT
-        print(f"batos: {error}", file=sys.stderr)
+        return _give_reason(error, error, status, supervised=supervised)
     except OSError as error:
-        print(f"batos: {as_coded(error)}", file=sys.stderr)
-    return status
+        return _give_reason(error, as_coded(error), status, supervised=supervised)
+
+
+def _give_reason(error: Exception, reason: object, status: int, *, supervised: bool) -> int:
+    """Say why there is no kernel; return the exit status, which may ask the watchdog to wait."""
+    with contextlib.suppress(OSError):  # no room for the log either
+        print(f"batos: {reason}", file=sys.stderr)
+    return EXIT_WAIT if supervised and can_pass(error) else status
 
 
 def _means_the_kernel(arguments: Sequence[str]) -> bool:
@@ -149,26 +153,37 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.supervisor import pulse
 
     import_numpy(settings.threads)  # before the others import it
-    from bat_os.app.listeners import make_endpoints, remove_socket_folder
+    from bat_os.app.listeners import remove_socket_folder
     from bat_os.app.logs import Journal
+    from bat_os.app.opening import announce, open_when_possible
     from bat_os.app.wiring import assemble
     from bat_os.kernel.service import Kernel
 
-    doors = make_endpoints(home, settings)
-    parts = assemble(home, settings)
-    journal = Journal(home.path / "metacognition.jsonl")
-    kernel = Kernel(parts.mind, doors, parts.steps, journal, parts.verbs, parts.examiner)
-    kernel.ahead = parts.ahead
-    _stop_on_signals(kernel)
+    asked = asyncio.Event()
+    _stop_on_signals(asked)
     if supervised:
-        _stop_when_stdin_closes(kernel)
-    try:
-        async with pulse.beating(os.environ.pop(pulse.VARIABLE, "")):
-            await kernel.run(lambda facts: _announce(home, facts))
-    finally:
-        home.endpoint.unlink(missing_ok=True)
-        remove_socket_folder(home)
-        await journal.close()
+        _stop_when_stdin_closes(asked)
+    async with pulse.beating(os.environ.pop(pulse.VARIABLE, "")) as heart:
+        waits = heart if supervised and not home.trial else None
+        opened = await open_when_possible(home, settings, waits, asked)
+        if opened is None:
+            return 0
+        parts = assemble(home, settings, opened.image)
+        journal = Journal(home.path / "metacognition.jsonl")
+        kernel = Kernel(parts.mind, opened.doors, parts.steps, journal, parts.verbs, parts.examiner)
+        kernel.ahead, kernel.asked = parts.ahead, asked
+        kernel.on_trouble = lambda trouble: heart.say("storing", trouble)
+        telling: list[asyncio.Task[None]] = []
+        try:
+            await kernel.run(
+                lambda facts: telling.append(asyncio.create_task(announce(home, facts, heart)))
+            )
+        finally:
+            for task in telling:
+                task.cancel()
+            home.endpoint.unlink(missing_ok=True)
+            remove_socket_folder(home)
+            await journal.close()
     return EXIT_RESTART if kernel.wants_restart else 0
 
 
@@ -179,7 +194,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="batos serve",
         description="The daemon of BAT OS. Usually the watchdog starts it.",
-        epilog="Exit status: 0 stopped, 1 an error, 78 a person must act. "
+        epilog="Exit status: 0 stopped, 1 an error, 74 or 75 start it again, 78 a person must act. "
         "Verbs on a running daemon: batos --help; docs/cli.md lists them all.",
     )
     parser.add_argument("verb", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
@@ -193,40 +208,20 @@ def make_parser() -> Parser:
     return parser
 
 
-def _announce(home: Home, facts: Mapping[str, Any]) -> None:
-    """Write down for clients where the kernel listens."""
-    endpoints = facts["endpoints"]
-    tcp = next((e for e in endpoints if e.startswith("tcp:")), "")
-    write_json(
-        home.endpoint,
-        {
-            "pid": os.getpid(),
-            "boot": facts["boot"],
-            "version": bat_os.__version__,
-            "ipc": next((e for e in endpoints if e.startswith("ipc:")), ""),
-            "tcp": tcp,
-            "key": facts["keys"].get(tcp, ""),
-            "token_file": str(home.lock.parent / "token"),
-            "remote": next(iter(facts["remote"]), ""),
-        },
-    )
-    log.info("serving on %s", ", ".join([*endpoints, *facts["remote"]]))
-
-
-def _stop_on_signals(kernel: Kernel) -> None:
+def _stop_on_signals(asked: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            loop.add_signal_handler(number, kernel.stop)
+            loop.add_signal_handler(number, asked.set)
         except NotImplementedError:  # Windows' loop
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(kernel.stop))
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(asked.set))
 
 
-def _stop_when_stdin_closes(kernel: Kernel) -> None:
+def _stop_when_stdin_closes(asked: asyncio.Event) -> None:
     """Stop with the watchdog, however it ends: its end of the pipe closes."""
     loop = asyncio.get_running_loop()
 
-    def wait(stop: Callable[[], None] = kernel.stop) -> None:
+    def wait(stop: Callable[[], None] = asked.set) -> None:
         while os.read(0, 4096):
             pass
         with contextlib.suppress(RuntimeError):  # the loop has ended already

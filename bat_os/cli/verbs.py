@@ -55,7 +55,7 @@ EXIT_STATUSES: Final = {
     3: "no daemon answers",
     4: "of `ask` and of one sentence: the answer is a question",
     5: "of `ask` and of one sentence: nothing that is known does this",
-    78: "of `batos serve`: a person has to act (a wrong setting, a held image)",
+    78: "of `batos serve`: a person has to act (a wrong setting, say)",
     130: "Ctrl-C; what `send`, `ask` or `models add` had begun is cancelled first (a second "
     "Ctrl-C leaves at once)",
 }

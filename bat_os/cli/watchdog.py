@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 EXIT_NOT_RUNNING: Final = 3
 START_LIMIT: Final = 300.0  # seconds without any answer from the kernel
+WAIT_LIMIT: Final = 15.0  # seconds in which what the daemon waits for is not there
 STOP_LIMIT: Final = 60.0  # seconds; the watchdog kills the kernel after 30
 LOOK: Final = 0.1
 _LAST_WORDS: Final = "batos: "  # a kernel that cannot start begins its message with this
@@ -208,7 +209,7 @@ def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
 async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *, wait: bool) -> int:
     """Return 0 when the kernel is ready (or without ``wait`` the watchdog up), else 1."""
     progress = Progress()
-    answered = time.monotonic()
+    answered = moved = time.monotonic()
     while not _has_ended(home, watchdog):
         status = _read_current(home, watchdog)
         if not wait and status is not None:
@@ -225,12 +226,18 @@ async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *,
         elif time.monotonic() - answered > START_LIMIT:
             reason = f"the daemon has not answered for {START_LIMIT:.0f} s"
             return _explain(progress, reason, home.kernel_log)
+        if status is None or status.state != "waiting":
+            moved = time.monotonic()
+        elif time.monotonic() - moved > WAIT_LIMIT:
+            progress.say(f"BAT OS waits: {status.reason}. It starts by itself as soon as it can.")
+            return EXIT_FAILED
         progress.show(_describe_progress(health, status))
         await asyncio.sleep(LOOK)
     status = read_status(home)
+    why = ("the watchdog ended", home.watchdog_log)
     if status is not None and status.state in ("stopped", "failed"):
-        return _explain(progress, status.reason, home.kernel_log)
-    return _explain(progress, "the watchdog ended", home.watchdog_log)
+        why = (status.reason, home.kernel_log)
+    return _explain(progress, *why)
 
 
 def _read_current(home: Home, watchdog: subprocess.Popen[bytes] | None) -> Status | None:
@@ -267,6 +274,8 @@ async def _ask_health(home: Home) -> dict[str, Any]:
 def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
     if health:
         return str(health.get("awakening") or "The daemon is waking up.")
+    if status is not None and status.state == "waiting":
+        return f"Waiting: {status.reason}."
     if status is not None and status.state == "upgrading":
         return f"Upgrading: {status.reason}."
     if status is not None and status.restarts and status.reason:
@@ -351,7 +360,8 @@ def show_status(home: Home) -> int:
         print(f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}")
         print(f"  watchdog process {status.watchdog_pid}, {status.restarts} restarts")
         if status.reason:
-            print(f"  last     {status.reason}")
+            kind = {"waiting": "waits", "running": "trouble", "suspect": "trouble"}
+            print(f"  {kind.get(status.state, 'last'):<8} {status.reason}")
     print(f"  home     {home.path}")
     print(f"  log      {home.kernel_log}")
     from bat_os.cli.background import Background, describe  # psutil; not for every command

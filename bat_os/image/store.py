@@ -126,7 +126,10 @@ class ImageStore:
 
     Attributes:
         uses: Calls of methods that are counted and not yet written.
+        in_doubt: Whether anything can be stored, since a transaction failed.
     """
+
+    in_doubt = False
 
     def __init__(self, db: Any, *, scratch: Path | None = None) -> None:
         self._db = db
@@ -243,6 +246,7 @@ class ImageStore:
             result: Any = self._transact(work, about)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
             settle, result = outcome.set_exception, error
+            self.in_doubt = self.in_doubt or not isinstance(error, BatError)
         # It is done already where whoever waited has gone.
         outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(result))
 
@@ -262,12 +266,14 @@ class ImageStore:
         except BatError:
             raise
         except OSError as error:
+            self.in_doubt = True
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFullError("the disk is full; free some space and ask again") from error
             raise StorageError(f"{note}: {error}") from error
         except POSError as error:
             if isinstance(error.__cause__, BatError):  # loading a state refused a class
                 raise error.__cause__ from error
+            self.in_doubt = True
             raise StorageError(f"{note}: {error}") from error
         finally:
             connection.close()

@@ -17,9 +17,10 @@ import zmq
 
 from bat_os import __version__
 from bat_os.core import protocol
-from bat_os.errors import BatError
+from bat_os.errors import BatError, StorageFullError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
+from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.storage import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
@@ -69,6 +70,8 @@ class Kernel:
         verbs: Requests besides messages, by name.
         wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
         examiner: Measures what the models can do, while nothing else is wanted.
+        asked: Set once it has to go down.
+        on_trouble: Hears why nothing can be stored, and "" once it can again.
     """
 
     wants_restart = False
@@ -92,11 +95,13 @@ class Kernel:
         self._scheduler = Scheduler(context, journal)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
-        self._stop = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.on_trouble: Callable[[str], object] = lambda trouble: None
         self._awake = asyncio.Event()
         self._awakening = "waking up"
         self._loading = ""
         self._problem = ""
+        self._trouble = ""
         self._image_id = ""
         self._addresses: list[str] = []
         self._not_bound: list[str] = []
@@ -105,12 +110,12 @@ class Kernel:
     def stop(self, restart: bool = False) -> None:
         """Ask the kernel to shut down; from the loop's own thread."""
         self.wants_restart |= restart
-        self._stop.set()
+        self.asked.set()
 
     def _lose(self) -> None:
         log.critical("the image file has failed; a new kernel has to open it again")
         self.wants_restart = True
-        self._stop.set()
+        self.asked.set()
 
     async def run(self, on_serving: Callable[[Mapping[str, Any]], None]) -> None:
         """Serve until ``stop``; ``on_serving`` gets the facts a client needs to find us.
@@ -147,12 +152,13 @@ class Kernel:
             self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
             background = [
                 asyncio.create_task(self._prepare(), name="prepare"),
+                asyncio.create_task(keep_trying(image, self._note_trouble), name="try commits"),
                 asyncio.create_task(keep_flushing(image), name="count uses"),
                 asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
                 asyncio.create_task(self._examine(), name="examine the models"),
             ]
-            await self._stop.wait()
+            await self.asked.wait()
             log.info("shutting down")
             for task in background:
                 task.cancel()
@@ -171,10 +177,10 @@ class Kernel:
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""
         return {
-            "ready": not self._awakening and not self._problem,
+            "ready": not (self._awakening or self._problem or self._trouble),
             "awakening": self._awakening,
             "loading": self._loading,
-            "problem": self._problem,
+            "problem": self._problem or self._trouble,
             "version": __version__,
             "protocol": [protocol.VERSION, protocol.VERSION],
             "boot": self._boot,
@@ -249,19 +255,39 @@ class Kernel:
             log.info("%s", text)
         self._awakening = str(text)  # plain: numbers beside it do not go over the wire
 
+    def _note_trouble(self, trouble: str) -> None:
+        """Note why nothing can be stored; once it can, run the missions that stopped over it."""
+        log.warning("%s", f"nothing can be stored: {trouble}" if trouble else "it can store again")
+        self._trouble = f"nothing can be stored: {trouble}" if trouble else ""
+        self.on_trouble(self._trouble)
+        if not trouble:
+            self._resuming = asyncio.create_task(self._resume(), name="resume missions")
+
+    async def _resume(self) -> None:
+        try:
+            await self._scheduler.resume()
+        except BatError as error:  # it fails again; the next recovery tries anew
+            log.warning("missions are not resumed: %s", error)
+
     def _note_loading(self, text: str) -> None:
         log.info("%s", text)
         self._loading = str(text)
 
 
 async def _take(step: Step, report: Callable[[str], None]) -> str:
-    """Return what went wrong; "" if nothing did."""
+    """Return what went wrong; "" if nothing did. Waits for room where the disk is full."""
     try:
-        await step(report)
+        while True:
+            try:
+                await step(report)
+            except StorageFullError as error:
+                report(str(error))
+                await asyncio.sleep(EVERY)
+            else:
+                return ""
     except BatError as error:
         log.error("awakening: %s", error)  # noqa: TRY400 - the text is for people
         return str(error)
     except Exception:  # one request: known messages must still be answered
         log.exception("awakening")
         return "preparing the models failed; the daemon's log has the details"
-    return ""

@@ -40,7 +40,7 @@ class Notifier:
     def state(self, state: str, reason: str = "") -> None:
         """Report what the watchdog is doing: a state of ``status.json``."""
         lines = [f"STATUS={state}" + (f": {' '.join(reason.split())}" if reason else "")]
-        if state == "running" and not self._ready:
+        if state in ("running", "waiting") and not self._ready:  # a wait has no limit
             lines.append("READY=1")
             self._ready = True
         if state == "stopping":

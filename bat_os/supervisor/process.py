@@ -105,30 +105,33 @@ class KernelProcess:
             self._popen.stdin.close()
 
 
-def end_orphan(status: Status | None, times: StopTimes) -> bool:
-    """End a kernel that an earlier watchdog left behind; return True if there was one.
+def is_orphan(status: Status | None) -> bool:
+    """Return True if the kernel that an earlier watchdog started still runs."""
+    if status is None or status.pid is None or status.pid == os.getpid():
+        return False
+    return status.pid_created is not None and created_of(status.pid) == status.pid_created
+
+
+def end_orphan(pid: int, times: StopTimes, look: Callable[[], object]) -> None:
+    """End a kernel that an earlier watchdog left behind; call ``look`` again and again meanwhile.
 
     Its pipe is closed, so it is on its way out; one that hangs is terminated, then killed.
     """
-    if status is None or status.pid is None or status.pid == os.getpid():
-        return False
-    if status.pid_created is None or created_of(status.pid) != status.pid_created:
-        return False
-    orphan = psutil.Process(status.pid)
     with contextlib.suppress(psutil.NoSuchProcess):
-        if not _await_end(orphan, times.terminate):
+        orphan = psutil.Process(pid)
+        if not _await_end(orphan, times.terminate, look):
             orphan.terminate()
-            if not _await_end(orphan, times.kill - times.terminate):
+            if not _await_end(orphan, times.kill - times.terminate, look):
                 orphan.kill()
-                _await_end(orphan, times.kill)
-    return True
+                _await_end(orphan, times.kill, look)
 
 
-def _await_end(process: psutil.Process, patience: float) -> bool:
+def _await_end(process: psutil.Process, patience: float, look: Callable[[], object]) -> bool:
     give_up = time.monotonic() + patience
     while created_of(process.pid) == process.create_time():
         if time.monotonic() >= give_up:
             return False
+        look()
         time.sleep(0.02)
     return True
 

@@ -11,6 +11,10 @@
 The loop itself sends, so a loop that is blocked falls silent; a thread or the C part of a
 library would go on beating. A datagram never makes the kernel wait, whatever the watchdog or
 the disk does. The token, new for each kernel, keeps other programs from beating in its name.
+A loop that turns can do nothing for a disk. So each beat is followed by a report: why nothing can
+be stored now, or why the kernel waits and does not serve yet; mostly, it is empty. A kernel that
+waits is not late.
+
 With each beat the kernel restarts a timer of ``faulthandler``: when it runs out, the stacks of
 all threads go to standard error, which is the kernel's log, even while the loop is blocked.
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "BATOS_BEAT"  # 127.0.0.1:PORT:TOKEN, set by the watchdog for its kernel
 EVERY: Final = 1.0
 LARGEST: Final = 2_000  # bytes read of a datagram
+LONGEST: Final = 500  # characters of a report
 MOST: Final = 1_000  # datagrams taken at one look
 
 
@@ -77,15 +82,19 @@ class Pulse:
         """Return the pulse of a kernel that is started now."""
         return cls(now, now)
 
-    def look(self, now: float, limits: PulseLimits, *, beat: bool) -> Pulse:
-        """Return the pulse after a look at ``now``; ``beat`` says that one has come since."""
+    def look(self, now: float, limits: PulseLimits, *, beat: bool, waits: bool = False) -> Pulse:
+        """Return the pulse after a look at ``now``.
+
+        ``beat`` says that one has come since, ``waits`` that the kernel reports why it waits.
+        """
         slept = now - self.looked if now - self.looked > limits.nap else 0.0
         heard = self.heard
         if beat:
             heard = now
         elif heard is not None:
             heard += slept
-        return replace(self, born=self.born + slept, looked=now, heard=heard)
+        born = now if waits and self.serving is None else self.born + slept
+        return replace(self, born=born, looked=now, heard=heard)
 
     def judge(self, limits: PulseLimits) -> Vital:
         """Return what it says as of the last look."""
@@ -98,10 +107,15 @@ class Pulse:
 
 
 class BeatListener:
-    """The watchdog's end. Without a loopback interface it never hears a beat."""
+    """The watchdog's end. Without a loopback interface it never hears a beat.
+
+    Attributes:
+        report: The last one: why the kernel cannot store anything, or waits; "" if it can.
+    """
 
     def __init__(self) -> None:
         """Open the port."""
+        self.report = ""
         self._token = ""
         self._socket: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -116,7 +130,7 @@ class BeatListener:
         """Return the environment for the next kernel; beats of earlier ones no longer count."""
         if self._socket is None:
             return {}
-        self._token = secrets.token_hex(16)
+        self._token, self.report = secrets.token_hex(16), ""
         port = self._socket.getsockname()[1]
         return {VARIABLE: f"127.0.0.1:{port}:{self._token}"}
 
@@ -127,12 +141,16 @@ class BeatListener:
             return beaten
         for _ in range(MOST):
             try:
-                token = self._socket.recv(LARGEST)
+                token, gap, report = self._socket.recv(LARGEST).partition(b" ")
             except BlockingIOError:
                 break
             except OSError:  # on Windows: the answer to an earlier datagram, or one too long
                 continue
-            beaten = hmac.compare_digest(token, self._token.encode()) or beaten
+            if not hmac.compare_digest(token, self._token.encode()):
+                continue
+            beaten = True
+            if gap:
+                self.report = " ".join(report.decode("utf-8", "replace").split())[:LONGEST]
         return beaten
 
     def close(self) -> None:
@@ -148,28 +166,48 @@ class BeatListener:
         self.close()
 
 
+class Heart:
+    """The kernel's end: what each beat reports besides."""
+
+    def __init__(self) -> None:
+        self._troubles: dict[str, str] = {}
+
+    def say(self, what: str, trouble: str) -> None:
+        """Report a trouble with ``what`` from now on; "" if that has gone."""
+        self._troubles[what] = trouble
+
+    @property
+    def report(self) -> str:
+        """Return all troubles in one line; "" if there are none."""
+        return "; ".join(filter(None, self._troubles.values()))
+
+
 @contextlib.asynccontextmanager
-async def beating(invitation: str) -> AsyncIterator[None]:
-    """Beat for as long as the block lasts, from the running loop."""
+async def beating(invitation: str) -> AsyncIterator[Heart]:
+    """Beat for as long as the block lasts, from the running loop; yield what says how it is."""
+    heart = Heart()
     host, _, rest = invitation.partition(":")
     port, _, token = rest.partition(":")
     if host != "127.0.0.1" or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        yield
+        yield heart
         return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
         line.setblocking(False)
-        task = asyncio.create_task(_beat(line, (host, int(port)), token.encode()), name="beat")
+        beats = _beat(heart, line, (host, int(port)), token)
+        task = asyncio.create_task(beats, name="beat")
         try:
-            yield
+            yield heart
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             faulthandler.cancel_dump_traceback_later()
 
 
-async def _beat(line: socket.socket, address: tuple[str, int], token: bytes) -> None:
+async def _beat(heart: Heart, line: socket.socket, address: tuple[str, int], token: str) -> None:
     while True:
         faulthandler.dump_traceback_later(LIMITS.suspect, file=sys.stderr)
         with contextlib.suppress(OSError):  # the watchdog is gone; the closed pipe ends us
-            line.sendto(token, address)
+            line.sendto(token.encode(), address)  # by itself: an older watchdog reads no report
+            report = f"{token} {heart.report[:LONGEST]}"
+            line.sendto(report.encode("utf-8", "replace"), address)
         await asyncio.sleep(EVERY)

@@ -7,13 +7,14 @@ set-up runs before anything is installed.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bat_os import __version__
-from bat_os.supervisor.home import Home, read_json, write_json
+from bat_os.supervisor.home import Home, read_json, write_json, write_whole
 from bat_os.supervisor.restart import describe_exit
 
 if TYPE_CHECKING:
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
     from bat_os.supervisor.restart import Run
 
 CRASHES_KEPT: Final = 20
+STATUS_ROOM: Final = 2_000  # bytes of the status file, so that any text fits in its place
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the watchdog is doing."""
 
-    # ``starting``, ``running`` (the kernel serves), ``suspect`` (it does not beat), ``restarting``
-    # (waits before the next start), ``upgrading``, ``stopping``, ``stopped`` or ``failed`` (given
-    # up)
+    # ``starting``, ``waiting`` (for what the kernel needs: room on the disk, the image),
+    # ``running`` (it serves; with a reason: it can store nothing now), ``suspect`` (it is silent),
+    # ``restarting`` (waits before the next start), ``upgrading``, ``stopping``, ``stopped`` or
+    # ``failed`` (given up)
     state: str
     watchdog_pid: int  # the watchdog itself
     pid: int | None = None  # the kernel process, while there is one
@@ -46,8 +49,27 @@ class Status:
 
 
 def write_status(home: Home, status: Status) -> None:
-    """Replace ``run/status.json``."""
-    write_json(home.status, {**asdict(status), "since": _now().isoformat(timespec="seconds")})
+    """Replace ``run/status.json``.
+
+    On a full disk the file is written over in its place, which takes no room: a reader may see half
+    of it for a moment, but nobody reads for long what is not so any more.
+
+    Raises:
+        OSError: That failed too; then the file is gone, or it cannot even be removed.
+    """
+    data = {**asdict(status), "since": _now().isoformat(timespec="seconds")}
+    text = json.dumps(data).ljust(STATUS_ROOM) + "\n"
+    try:
+        write_whole(home.status, text, durable=False)
+    except OSError:
+        home.status.with_name(home.status.name + ".new").unlink(missing_ok=True)
+        try:
+            with home.status.open("r+b", buffering=0) as stream:
+                stream.write(text.encode())
+                stream.truncate()
+        except OSError:
+            home.status.unlink(missing_ok=True)
+            raise
 
 
 def read_status(home: Home) -> Status | None:

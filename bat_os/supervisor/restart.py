@@ -1,27 +1,54 @@
 """When a kernel that ended is started again: a pure rule over exit codes and times.
 
     exit 0    stay down
-    exit 75   restart at once
-    exit 76   the same: it went down so that it can be upgraded
+    exit 74   what it needs cannot be had now (a full disk, say): restart after 0, 1, 2, 2 ... s
+    exit 75   its image file failed, or somebody asked for a restart: the same
+    exit 76   it went down so that it can be upgraded: restart at once
     exit 78   never restart: only a person can fix the cause
     others    a crash: restart after 0, 1, 2, 4 ... 60 s
 
-Restarts are counted. A kernel that needs more than ``limit`` of them within ``window`` seconds is
-given up; one that has served for ``reset_after`` seconds starts afresh. Times are monotonic seconds
-and, like the random number, they are passed in.
+Crashes and upgrades are counted. A kernel that needs more than ``limit`` restarts for them within
+``window`` seconds is given up; one that has served for ``reset_after`` seconds starts afresh. What
+ends with 74 or 75 is never given up: a disk that is full or fails may be well again at any moment.
+Times are monotonic seconds and, like the random number, they are passed in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import errno
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
+from bat_os.errors import LockedError, StorageFullError
+
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
+EXIT_WAIT: Final = 74
 EXIT_RESTART: Final = 75
 EXIT_UPGRADE: Final = 76
 EXIT_PERMANENT: Final = 78
+
+# Errors of the system that may be gone a moment later, though nothing of ours was changed.
+_PASSING: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN"),
+        *("EBUSY", "ENOLCK", "ESTALE", "ETIMEDOUT", "EHOSTDOWN", "ENOTCONN"),
+    )
+    if hasattr(errno, name)
+)
+
+
+def can_pass(error: BaseException | None) -> bool:
+    """Return True if waiting may help: no room, a failing disk, an image that another holds."""
+    while error is not None:
+        if isinstance(error, (LockedError, StorageFullError)):
+            return True
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Action(Enum):
@@ -49,6 +76,7 @@ class History:
     # monotonic times of the restarts within the window, oldest first
     restarts: tuple[float, ...] = ()
     crashes: int = 0  # crashes since the last healthy run; the exponent of the back-off
+    waits: int = 0  # the same of those that ended with 74 or 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +96,7 @@ class RestartPolicy:
     limit: int = 5  # restarts within ``window``; one more and the kernel is given up
     window: float = 300.0  # seconds
     longest: float = 60.0  # the back-off grows up to this many seconds
+    patience: float = 2.0  # the same after 74 or 75: service has to be back soon after the disk is
     reset_after: float = 10.0  # seconds of service after which the history is forgotten
     spread: float = 0.2  # part of a delay that is left to chance, so that many do not start at once
 
@@ -77,21 +106,24 @@ class RestartPolicy:
         ``jitter`` is a random number in [0, 1); 0 means the full delay.
         """
         reason = run.cause or describe_exit(run.code)
-        if run.code == EXIT_STOPPED:
-            return Verdict(Action.STAY_DOWN, 0.0, reason)
-        if run.code == EXIT_PERMANENT:
-            return Verdict(Action.GIVE_UP, 0.0, reason, history)
+        if run.code in (EXIT_STOPPED, EXIT_PERMANENT):
+            action = Action.STAY_DOWN if run.code == EXIT_STOPPED else Action.GIVE_UP
+            return Verdict(action, 0.0, reason, history)
         if run.served >= self.reset_after:
             history = History()
+        if run.code in (EXIT_WAIT, EXIT_RESTART):
+            delay = min(self.patience, self.backoff(history.waits))
+            return Verdict(Action.RESTART, delay, reason, replace(history, waits=history.waits + 1))
         recent = tuple(t for t in history.restarts if run.ended - t < self.window)
         if len(recent) >= self.limit:
             reason = f"{reason}, after {len(recent)} restarts in {self.window:.0f} s"
             return Verdict(Action.GIVE_UP, 0.0, reason, history)
         restarts = (*recent, run.ended)
-        if run.code in (EXIT_RESTART, EXIT_UPGRADE):
-            return Verdict(Action.RESTART, 0.0, reason, History(restarts, history.crashes))
+        if run.code == EXIT_UPGRADE:
+            return Verdict(Action.RESTART, 0.0, reason, replace(history, restarts=restarts))
         delay = self.backoff(history.crashes) * (1.0 - self.spread * jitter)
-        return Verdict(Action.RESTART, delay, reason, History(restarts, history.crashes + 1))
+        history = replace(history, restarts=restarts, crashes=history.crashes + 1)
+        return Verdict(Action.RESTART, delay, reason, history)
 
     def backoff(self, crashes: int) -> float:
         """Return the full delay in seconds after ``crashes`` earlier crashes: 0, 1, 2, 4 ...
@@ -108,6 +140,7 @@ def describe_exit(code: int) -> str:
     """Return a sentence about an exit status, for people."""
     known = {
         EXIT_STOPPED: "the kernel stopped as asked",
+        EXIT_WAIT: "the kernel cannot have what it needs now",
         EXIT_RESTART: "the kernel asked for a restart",
         EXIT_UPGRADE: "the kernel stopped for an upgrade",
         EXIT_PERMANENT: "the kernel cannot run until its problem is fixed",

@@ -4,7 +4,7 @@ Everything that happens arrives in one queue: the end of the kernel, seen at onc
 that waits for it, and the request to stop, from a signal handler or another thread. Between two
 messages the loop checks whether the kernel serves and beats, and whether an upgrade is ready.
 
-    starting > running <> suspect > (killed)
+    starting <> waiting > running <> suspect > (killed)
                     |                  |
                  (ended) > restarting > starting ...
                     |             |
@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.errors import UpgradeError
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.notify import Notifier
-from bat_os.supervisor.process import KernelProcess, Launch, StopTimes, created_of, end_orphan
+from bat_os.supervisor.process import (
+    KernelProcess,
+    Launch,
+    StopTimes,
+    created_of,
+    end_orphan,
+    is_orphan,
+)
 from bat_os.supervisor.pulse import BeatListener, Pulse, PulseLimits, Vital
 from bat_os.supervisor.report import Status, read_status, rotate, write_crash, write_status
 from bat_os.supervisor.restart import (
@@ -35,11 +42,13 @@ from bat_os.supervisor.restart import (
     EXIT_RESTART,
     EXIT_STOPPED,
     EXIT_UPGRADE,
+    EXIT_WAIT,
     Action,
     History,
     RestartPolicy,
     Run,
     Verdict,
+    can_pass,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +86,8 @@ class _Applied:
 class _Life:
     process: KernelProcess
     pulse: Pulse
-    cause: str = ""
+    cause: str = ""  # why we killed it
+    report: str = ""  # what it reported last
 
 
 class Supervisor:
@@ -124,10 +134,7 @@ class Supervisor:
 
         0 if it was stopped, 78 if only a person can help, 1 if the kernel was given up.
         """
-        before = read_status(self._home)
-        self._show("starting", reason="")
-        if end_orphan(before, self._stop_times):
-            log.info("the kernel of an earlier watchdog has ended")
+        self._end_orphan()
         with self._beats:
             try:
                 if self.upgrade is not None and self.upgrade.is_due() and self._replace():
@@ -135,6 +142,19 @@ class Supervisor:
                 return self._watch()
             except UpgradeError as error:
                 return self._finish("failed", str(error), EXIT_PERMANENT)
+            except Exception as error:  # the watchdog's own fault: nobody may read "running" then
+                log.exception("the watchdog has failed")
+                return self._finish("failed", f"the watchdog has failed: {error!r}", EXIT_FAILED)
+
+    def _end_orphan(self) -> None:
+        """End what an earlier watchdog left; until then the status file names it, for the next."""
+        before = read_status(self._home)
+        if before is not None and before.pid is not None and is_orphan(before):
+            reason = f"waits for the end of kernel {before.pid}, which an earlier watchdog left"
+            self._show("starting", pid=before.pid, pid_created=before.pid_created, reason=reason)
+            end_orphan(before.pid, self._stop_times, self.notifier.alive)
+            log.info("the kernel of an earlier watchdog has ended")
+        self._show("starting", pid=None, pid_created=None, reason="")
 
     def _watch(self) -> int:
         history = History()
@@ -164,14 +184,19 @@ class Supervisor:
         launch = Launch(command, self._home.kernel_log, self._environ | self._beats.invite())
         try:
             process = KernelProcess(launch, lambda *how: self._inbox.put(_Ended(*how)))
-        except OSError:
+        except OSError as error:
             log.exception("the kernel cannot be started")
-            return Run(EXIT_PERMANENT, time.monotonic(), 0.0)
+            code = EXIT_WAIT if can_pass(error) else EXIT_PERMANENT
+            cause = f"the kernel cannot be started: {error}"
+            return Run(code, time.monotonic(), 0.0, cause)
         log.info("kernel %s started", process.pid)
-        self._show("starting", pid=process.pid, pid_created=process.created, boot=None)
+        # While a disk is full, say, one start follows another: what they wait for stays in sight.
+        state = "waiting" if self._status.last_exit == EXIT_WAIT else "starting"
+        self._show(state, pid=process.pid, pid_created=process.created, boot=None)
         life = _Life(process, Pulse.begin(time.monotonic()))
         while True:
-            message = self._receive(LOOK if life.pulse.serving is None else IDLE)
+            is_awaited = life.pulse.serving is None and not self._beats.report
+            message = self._receive(LOOK if is_awaited else IDLE)
             if isinstance(message, _Ended):
                 process.release()
                 self._forget(process.pid)
@@ -197,8 +222,12 @@ class Supervisor:
 
     def _look(self, life: _Life) -> bool:
         """Check the kernel; return True if it has to make room for an upgrade."""
-        now = time.monotonic()
-        life.pulse = life.pulse.look(now, self.limits, beat=self._beats.drain())
+        now, beat = time.monotonic(), self._beats.drain()
+        report = self._beats.report
+        life.pulse = life.pulse.look(now, self.limits, beat=beat, waits=bool(report))
+        if report != life.report:
+            life.report = report
+            self._note_report(report)
         if life.pulse.serving is None and self._sees_endpoint(life.process.pid):
             life.pulse = replace(life.pulse, serving=now)
         vital = life.pulse.judge(self.limits)
@@ -216,6 +245,14 @@ class Supervisor:
             with contextlib.suppress(OSError):  # no room for the copy; the log grows until there is
                 rotate(path, in_use=True)
         return self.upgrade is not None and not life.cause and self.upgrade.poll()
+
+    def _note_report(self, report: str) -> None:
+        """Show what the kernel reports: why it waits, or why it can store nothing; "" if it can."""
+        log.info("the kernel reports %s", report or "that it can store again")
+        if self._status.state in ("starting", "waiting"):
+            self._show("waiting" if report else "starting", reason=report)
+        elif self._status.state in ("running", "suspect"):
+            self._show(self._status.state, reason=report)
 
     def _receive(self, patience: float) -> _Ended | _Stop | _Applied | None:
         """Return the next message within ``patience`` seconds, reporting that we live."""
@@ -262,7 +299,7 @@ class Supervisor:
         endpoint = read_json(self._home.endpoint)
         if endpoint.get("pid") != pid:
             return False
-        self._show("running", boot=str(endpoint.get("boot", "")), reason="")
+        self._show("running", boot=str(endpoint.get("boot", "")), reason=self._beats.report)
         log.info("kernel %s serves", pid)
         return True
 
@@ -275,7 +312,7 @@ class Supervisor:
         """Log how a kernel ended and keep a report of a crash."""
         self._status = replace(self._status, last_exit=run.code, reason=verdict.reason)
         log.info("%s", verdict.reason)
-        if run.code in (EXIT_STOPPED, EXIT_RESTART, EXIT_UPGRADE):
+        if run.code in (EXIT_STOPPED, EXIT_WAIT, EXIT_RESTART, EXIT_UPGRADE):
             return
         try:
             log.warning("see %s", write_crash(self._home, run, self._status))
@@ -284,7 +321,8 @@ class Supervisor:
 
     def _pause(self, verdict: Verdict) -> bool:
         """Wait before the restart; return True if we were asked to stop."""
-        self._show("restarting", pid=None, boot=None, restarts=self._status.restarts + 1)
+        state = "waiting" if self._status.last_exit == EXIT_WAIT else "restarting"
+        self._show(state, pid=None, boot=None, restarts=self._status.restarts + 1)
         log.info("restarting in %.1f s", verdict.delay)
         return self._receive(verdict.delay) is not None
 

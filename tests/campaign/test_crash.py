@@ -9,12 +9,12 @@ from bat_os import failpoints
 from bat_os.core.mission import State
 from bat_os.errors import SettingsError
 from bat_os.supervisor.upgrade.journal import Stage
-from tests.campaign import crash, damage, faults
+from tests.campaign import crash, damage, faults, waits
 from tests.campaign.checker import Told, find_faults
 from tests.campaign.scenario import Settings
 
 PACKAGE = Path(failpoints.__file__).parent
-SCENARIOS = [*crash.SCENARIOS, *faults.SCENARIOS, *damage.SCENARIOS]
+SCENARIOS = [*crash.SCENARIOS, *faults.SCENARIOS, *waits.SCENARIOS, *damage.SCENARIOS]
 
 
 @pytest.mark.slow

@@ -45,6 +45,14 @@ def test_a_kernel_has_to_serve_within_the_start_up_limit(after, vital):
     assert pulse.judge(LIMITS) is vital
 
 
+def test_a_kernel_that_waits_is_not_late_until_it_has_waited():
+    pulse = Pulse.begin(0.0)
+    for now in range(1, 1000):
+        pulse = pulse.look(float(now), LIMITS, beat=True, waits=True)
+    assert pulse.judge(LIMITS) is Vital.WELL
+    assert look_every_second(pulse, 1301, beats=range(1400)).judge(LIMITS) is Vital.LATE
+
+
 def test_a_kernel_that_serves_is_never_late():
     pulse = Pulse(born=0.0, looked=0.0, serving=1.0)
     assert look_every_second(pulse, 1000, beats=range(1000)).judge(LIMITS) is Vital.WELL
@@ -89,6 +97,22 @@ async def test_beats_go_on_until_the_block_ends(listener, monkeypatch):
         for _ in range(3):
             await hear(listener)
     assert "beat" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+async def test_a_beat_reports_what_is_wrong_until_it_is_well_again(listener, monkeypatch):
+    monkeypatch.setattr(pulse, "EVERY", 0.01)
+    async with beating(listener.invite()[VARIABLE]) as heart:
+        heart.say("storing", "the disk is\nfull" + "." * 10_000)
+        while not listener.report:
+            await hear(listener)
+        assert listener.report.startswith("the disk is full..")
+        assert len(listener.report) <= pulse.LONGEST
+        heart.say("storing", "")
+        while listener.report:
+            await hear(listener)
+    listener.report = "of the one before"
+    listener.invite()
+    assert listener.report == ""
 
 
 def test_several_beats_are_heard_at_once(listener):

@@ -1,10 +1,13 @@
 """bat_os.supervisor.restart: every row of the rules."""
 
+import errno
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.supervisor.restart import Action, History, RestartPolicy, Run, describe_exit
+from bat_os.errors import FormatError, LockedError, SettingsError, StorageError, StorageFullError
+from bat_os.supervisor.restart import Action, History, RestartPolicy, Run, can_pass, describe_exit
 
 POLICY = RestartPolicy()
 
@@ -51,9 +54,48 @@ def test_the_sixth_restart_within_the_window_is_not_made():
     assert actions == [Action.RESTART] * 5 + [Action.GIVE_UP]
 
 
-def test_a_restart_that_was_asked_for_counts_towards_the_limit():
-    actions = [v.action for v in judge_all([crash(float(n), code=75) for n in range(1, 7)])]
+def test_an_upgrade_counts_towards_the_limit():
+    actions = [v.action for v in judge_all([crash(float(n), code=76) for n in range(1, 7)])]
     assert actions[-1] is Action.GIVE_UP
+
+
+@pytest.mark.parametrize("code", [74, 75])
+def test_what_a_disk_does_is_waited_for_and_never_given_up(code):
+    verdicts = judge_all([crash(float(n), code=code) for n in range(1, 100)])
+    assert {v.action for v in verdicts} == {Action.RESTART}
+    assert [v.delay for v in verdicts[:4]] == [0, 1, 2, 2]
+    assert max(v.delay for v in verdicts) == 2  # service is back soon after the disk is
+
+
+def test_what_is_waited_for_adds_nothing_to_the_crashes():
+    runs = [crash(float(n), code=1 if n % 2 else 75) for n in range(1, 11)]
+    assert {v.action for v in judge_all(runs)} == {Action.RESTART}
+    assert judge_all([*runs, crash(11.0)])[-1].action is Action.GIVE_UP
+
+
+def failed(error, *, why=None):
+    error.__cause__ = why
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (LockedError("held"), True),
+        (StorageFullError("full"), True),
+        (failed(StorageError("x"), why=OSError(errno.EIO, "x")), True),
+        (
+            failed(StorageError("x"), why=failed(ValueError("y"), why=OSError(errno.ENOSPC, ""))),
+            True,
+        ),
+        (StorageError("it is not a ZODB FileStorage"), False),
+        (FormatError("newer"), False),
+        (OSError(errno.EACCES, "x"), False),
+        (failed(SettingsError("x"), why=OSError(errno.ENOENT, "x")), False),
+    ],
+)
+def test_only_what_may_pass_is_waited_for(error, passes):
+    assert can_pass(error) is passes
 
 
 def test_restarts_older_than_the_window_do_not_count():

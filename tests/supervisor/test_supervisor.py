@@ -1,5 +1,6 @@
 """bat_os.supervisor.supervisor and process, with real child processes."""
 
+import errno
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ import sys
 
 import pytest
 
+from bat_os.supervisor import report
 from bat_os.supervisor.process import StopTimes
 from bat_os.supervisor.pulse import PulseLimits
-from bat_os.supervisor.report import read_status, rotate
+from bat_os.supervisor.report import Status, read_status, rotate, write_status
 from bat_os.supervisor.restart import RestartPolicy
+from bat_os.supervisor.supervisor import Supervisor
 
 pytestmark = pytest.mark.system
 
@@ -242,3 +245,85 @@ def test_a_large_log_is_set_aside_while_the_kernel_writes_it(
     older = home.kernel_log.with_name("kernel.log.1")
     until(older.exists)
     until(lambda: home.kernel_log.stat().st_size < 1000)
+
+
+@pytest.mark.usefixtures("posix")
+def test_an_orphan_stays_named_until_it_has_ended_however_many_watchdogs_die(
+    children, watch, home, until
+):
+    with start_other_watchdog(home, children.program(STUBBORN)) as watchdog:
+        orphan = children.wait_for_birth()
+        until(lambda: read_status(home).pid == orphan.pid)
+        watchdog.kill()
+    for _ in range(2):
+        with start_other_watchdog(home, children.program(OBEDIENT)) as watchdog:
+            until(lambda pid=watchdog.pid: read_status(home).watchdog_pid == pid)
+            assert read_status(home).pid == orphan.pid
+            assert f"{orphan.pid}" in read_status(home).reason
+            watchdog.kill()
+
+    watch(children.program(OBEDIENT), stop_times=IMPATIENT)
+
+    assert children.wait_for_birth().pid != orphan.pid
+    orphan.wait_for_end()
+
+
+REPORTING = """
+host, port, token = os.environ["BATOS_BEAT"].split(":")
+line_out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def report(text):
+    line_out.sendto(f"{token} {text}".encode(), (host, int(port)))
+def wait_for(name):
+    while not (home / name).exists(): pass
+"""
+
+
+def test_what_a_kernel_waits_for_or_cannot_store_is_in_the_status(children, watch, home, until):
+    code = REPORTING + "born(); report('the disk is full'); wait_for('room'); report('')\n"
+    code += SERVING.replace("born(); sys.stdin.read()", "") + "wait_for('full')\n"
+    code += "report('full again'); sys.stdin.read()"
+    watched = watch(children.program(code), limits=PulseLimits(startup=0.5))
+    life = children.wait_for_birth()
+    until(lambda: watched.status().state == "waiting")
+    assert watched.status().reason == "the disk is full"
+    (home.path / "room").touch()
+    until(lambda: watched.status().state == "running")
+    assert watched.status().reason == ""
+    (home.path / "full").touch()
+    until(lambda: watched.status().reason == "full again")
+    assert (watched.status().state, watched.status().pid) == ("running", life.pid)
+
+
+def test_a_kernel_that_cannot_begin_yet_is_started_again_for_ever(children, watch, home, until):
+    watched = watch(children.program("sys.exit(74)"), policy=RestartPolicy(limit=1, longest=0.01))
+    until(lambda: watched.status().restarts > 5)
+    assert watched.status().state == "waiting"
+    assert list(home.crashes.iterdir()) == []
+    assert watched.stop() == 0
+    assert watched.status().state == "stopped"
+
+
+def test_a_fault_of_the_watchdog_itself_is_the_last_word_of_its_status(home, monkeypatch):
+    def fail(_supervisor):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Supervisor, "_watch", fail)
+    assert Supervisor(home, ["none"]).run() == 1
+    assert read_status(home).state == "failed"
+    assert "a fault of ours" in read_status(home).reason
+
+
+def test_a_status_is_written_where_there_is_no_room_for_another_file(home, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_status(home, Status("running", 1, pid=2))
+    size = home.status.stat().st_size
+    monkeypatch.setattr(report, "write_whole", fail)
+    write_status(home, Status("failed", 1, reason="the reason " * 40))
+    assert (read_status(home).state, read_status(home).pid) == ("failed", None)
+    assert home.status.stat().st_size == size
+    home.status.unlink()
+    with pytest.raises(OSError, match="No such file"):
+        write_status(home, Status("failed", 1))
+    assert read_status(home) is None

@@ -79,7 +79,7 @@ def check_watchdog(facts: Facts) -> list[Outcome]:
         return [ok("watchdog", "it is starting")]
     text = f"{status.state} since {status.since}, process {status.watchdog_pid}"
     text += f", {status.restarts} restarts"
-    if status.state == "restarting":
+    if status.state in ("restarting", "waiting") or (status.state == "running" and status.reason):
         return [warning("watchdog", f"{text}: {status.reason}", f"see {facts.home.kernel_log}")]
     return [ok("watchdog", text)]
 

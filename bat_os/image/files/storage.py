@@ -331,7 +331,7 @@ class LiveFile(FileStorage):
             super().pack(*args, **kwargs)
         except BaseException:
             if self._file.closed:  # between the two names, or behind them
-                self._lose()
+                self.lose()
             raise
 
     def _drop_vote(self) -> None:
@@ -346,20 +346,20 @@ class LiveFile(FileStorage):
             self._file.truncate(self._pos)
             self._files.flush()
         except Exception:  # noqa: BLE001 - whatever it is, the end of the file is torn
-            self._lose()
+            self.lose()
 
     def _abort(self) -> None:
         try:
             super()._abort()
         except Exception:
-            self._lose()
+            self.lose()
             raise
 
     def _finish(self, tid: bytes, user: bytes, text: bytes, more: bytes) -> None:
         try:
             super()._finish(tid, user, text, more)
         except Exception as error:
-            self._lose()
+            self.lose()
             raise LostError(f"a commit could not be ended: {error}") from error
         cross("commit.synced")
 
@@ -369,7 +369,7 @@ class LiveFile(FileStorage):
             cross("commit.written")
             super()._finish_finish(tid)
         except Exception:
-            self._lose()  # before ZODB closes the file under those that use it
+            self.lose()  # before ZODB closes the file under those that use it
             raise
         self._ending.put(self._pos, tid)
 
@@ -381,7 +381,8 @@ class LiveFile(FileStorage):
         if not self.is_lost:  # it may be of another file
             super()._save_index()
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Refuse everything from now on: the file has to be opened anew. Idempotent."""
         if not self.is_lost:
             self.is_lost = True
             self._file.raw.close()  # what is in the buffer must not be written

@@ -1,0 +1,125 @@
+"""Whether anything can be stored: looked at before a kernel serves, and while it does.
+
+A loop that turns, and reads that are answered, say nothing about it. After a commit that failed,
+``keep_trying`` commits something for trial, again and again, until that works. A commit that does
+not end is seen too: it holds up all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ZODB.Connection import TransactionMetaData
+from ZODB.utils import z64
+
+from bat_os.errors import BatError, StorageFullError
+from bat_os.image.files.disk import coded
+from bat_os.image.files.storage import LiveFile, is_in_files, layers_of
+from bat_os.image.store import ImageStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PROBE: Final = bytes(4_000)
+EVERY: Final = 1.0  # seconds
+SLOW: Final = 30.0  # seconds of one commit, from which on people hear of it
+STUCK: Final = 120.0  # seconds of one commit, after which the file counts as lost
+
+
+def open_and_prove(location: str | Path) -> ImageStore:
+    """Return the store at ``location``, on a disk whose fsync works.
+
+    If it is only full, the image is served: what is known can be read.
+
+    Raises:
+        BatError: As of ``ImageStore.open``; a StorageError too if the disk fails.
+    """
+    gc.collect()  # an opening that failed may hold the image through its traceback
+    image = ImageStore.open(location)
+    try:
+        with coded("the disk of the image"), contextlib.suppress(StorageFullError):
+            _prove(live_of(image.storage))
+    except BaseException:
+        image.database.close()
+        raise
+    return image
+
+
+def live_of(storage: Any) -> LiveFile | None:
+    """Return the file that ``storage`` writes; None if that is not on this machine."""
+    live = layers_of(storage)[-1] if is_in_files(storage) else None
+    return live if isinstance(live, LiveFile) else None
+
+
+def _prove(live: LiveFile | None) -> None:
+    if live is None:
+        return
+    with coded("the disk of the image"):
+        for handle in (live._file.fileno(), live._tfile.fileno()):
+            os.fsync(handle)
+
+
+def try_commit(live: LiveFile) -> None:
+    """Do all of a commit but its end, which would make it count.
+
+    Raises:
+        BatError: It cannot be done, and why.
+    """
+    about = TransactionMetaData(description="a trial")
+    with coded("a trial commit"):
+        live.tpc_begin(about)
+        try:
+            live.store(live.new_oid(), z64, PROBE, "", about)
+            live.tpc_vote(about)
+            os.fsync(live._file.fileno())
+        finally:
+            live.tpc_abort(about)
+
+
+async def keep_trying(image: ImageStore, tell: Callable[[str], object]) -> None:
+    """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can."""
+    if (live := live_of(image.storage)) is None:
+        return
+    watch, said = CommitWatch(live), ""
+    while True:
+        await asyncio.sleep(EVERY)
+        trouble = watch.look(time.monotonic())
+        if not trouble and image.in_doubt:
+            image.in_doubt = False  # what fails meanwhile is in doubt again
+            try:
+                await asyncio.to_thread(try_commit, live)
+            except BatError as error:
+                image.in_doubt, trouble = True, str(error)
+        if trouble != said:
+            said = trouble
+            tell(trouble)
+
+
+class CommitWatch:
+    """Sees a commit that does not end, and gives the file up for lost after STUCK seconds.
+
+    A pack or an erasure may hold commits up for longer: they are seen to be at work.
+    """
+
+    def __init__(self, live: LiveFile) -> None:
+        self._live = live
+        self._seen: tuple[object, ...] = ()
+        self._since = 0.0
+
+    def look(self, now: float) -> str:
+        """Return what to tell people, "" if all is well; ``now`` is in monotonic seconds."""
+        live = self._live
+        is_held = live._commit_lock.locked() and not live._pack_is_in_progress
+        seen = (live._tid, live.lastTransaction()) if is_held else ()
+        if seen != self._seen or not seen:
+            self._seen, self._since = seen, now
+            return ""
+        if now - self._since >= STUCK:
+            live.lose()
+        return "a commit does not end" if now - self._since >= SLOW else ""

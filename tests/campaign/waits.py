@@ -1,0 +1,252 @@
+"""What can pass is waited for: a full disk, a failing one, a held image, killed watchdogs in a row.
+
+A real watchdog watches a real kernel. While the condition lasts, the watchdog is there and its
+status names it; when it has gone, the kernel serves again by itself, and every key has one answer.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+from zc.lockfile import LockError, LockFile
+
+from bat_os.client.client import KernelClient
+from bat_os.errors import BatError, RemoteError
+from bat_os.supervisor.home import Home, read_json
+from tests.campaign.load import AGAIN, Site
+from tests.campaign.scenario import CampaignFailure, Scenario
+from tests.kernels import ROOT
+
+HOLD = (10.0, 90.0)  # seconds of each condition
+HOLD_LOCK = (5.0, 15.0)
+BACK_SECONDS = 5.0
+PATIENCE = 240.0
+LOOK = 0.05
+SHIM = ROOT / "tests" / "campaign" / "bad_disk.c"
+
+
+class Watched:
+    """A home with a watchdog, on a disk that fails while ``bad`` says so."""
+
+    def __init__(self, settings, **environ):
+        self.site = Site(settings.folder, settings.seed)
+        self.home = Home(self.site.kernel.home)
+        self.disk = settings.folder / "disk"
+        self.disk.mkdir()
+        self.asked = 0
+        self.process = None
+        self._environ = os.environ | {
+            "BATOS_ENGINE": "scripted",
+            "BATOS_SCRIPT": str(self.site.kernel.script),
+            "BATOS_TCP_PORT": "-1",
+            "CAMPAIGN_DISK": str(self.disk),
+            "CAMPAIGN_UNDER": str(self.home.path),
+        } | environ  # fmt: skip
+
+    def start(self):
+        """Start a watchdog."""
+        with (self.home.path.parent / "watchdog.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", ROOT / "min_watchdog_service.py", "run",
+                 "--home", self.home.path],
+                env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        return self
+
+    def kill(self):
+        """Kill the watchdog."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """Stop it in order; what hangs is killed."""
+        if (kernel := self.status().get("pid")) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(kernel, signal.SIGCONT)
+        self.process.terminate()
+        try:
+            assert self.process.wait(60) == 0, self.log()
+        finally:
+            self.process.kill()
+
+    def status(self):
+        return read_json(self.home.status)
+
+    def log(self):
+        logs = (self.home.path.parent / "watchdog.log", self.home.kernel_log)
+        return "\n".join(path.read_text()[-3000:] for path in logs if path.exists())
+
+    async def until(self, so):
+        """Wait for a status that is ``so``; return it."""
+        give_up = time.monotonic() + PATIENCE
+        while not so(status := self.status()):
+            if time.monotonic() > give_up or self.process.poll() is not None:
+                raise CampaignFailure(f"{status}\n{self.log()}")
+            await asyncio.sleep(LOOK)
+        return status
+
+    @contextlib.contextmanager
+    def bad(self, how):
+        """Let the disk fail meanwhile."""
+        (self.disk / how).touch()
+        try:
+            yield
+        finally:
+            (self.disk / how).unlink()
+
+    async def count(self, key=""):
+        """Count once, by a new key or a known one; raise what the kernel answers."""
+        if not key:
+            self.asked += 1
+            key = f"w{self.asked}"
+        async with KernelClient.at(self.home.path) as client:
+            body = await client.request(
+                "send", timeout=PATIENCE, target="genesis_obj", selector="count", args=[key], ik=key
+            )
+        self.site.told.results[key] = body["result"]
+        return key
+
+    async def refuse(self):
+        """Ask once while nothing can be stored; return the key, and the code."""
+        self.asked += 1
+        key = f"w{self.asked}"
+        try:
+            await asyncio.wait_for(self.count(key), 20)
+        except RemoteError as error:
+            return key, error.body["code"]
+        except (BatError, TimeoutError):
+            return key, "UNREACHABLE"
+        return key, ""
+
+    async def come_back(self, *keys):
+        """Ask for ``keys`` until all are answered; return the seconds that took."""
+        started = time.monotonic()
+        for key in keys:
+            while True:
+                try:
+                    await self.count(key)
+                except RemoteError as error:
+                    if error.body["code"] not in AGAIN:
+                        raise
+                    await asyncio.sleep(LOOK)
+                else:
+                    break
+        return time.monotonic() - started
+
+    async def last(self, seconds, words):
+        """See for so many seconds that the watchdog stays, and that its status says why."""
+        await self.until(lambda status: any(word in str(status.get("reason")) for word in words))
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            assert self.process.poll() is None, self.log()
+            assert self.status().get("state") != "failed", self.status()
+            await asyncio.sleep(1)
+
+
+@contextlib.asynccontextmanager
+async def watched(settings, **environ):
+    one = Watched(settings, **environ)
+    await one.site.prepare()
+    one.home.prepare()
+    one.start()
+    try:
+        await one.until(lambda status: status.get("state") == "running")
+        await one.count()
+        yield one
+    finally:
+        one.stop()
+    one.site.check(ended=True)
+
+
+def build(folder):
+    """Return the library that makes a disk fail; None where nothing compiles it."""
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        return None
+    made = folder / "bad_disk.so"
+    command = [compiler, "-shared", "-fPIC", "-o", made, SHIM, "-ldl"]
+    return made if subprocess.run(command, check=False).returncode == 0 else None
+
+
+async def full_at_start(settings):
+    """The kernel is killed while the disk is full; no other can begin until there is room."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    if (library := build(settings.folder)) is None:
+        return "not tried: there is no compiler for the library that makes a disk full"
+    async with watched(settings, LD_PRELOAD=str(library)) as one:
+        with one.bad("full"):
+            key, code = await one.refuse()
+            assert code == "STORAGE_FULL", code
+            os.kill(one.status()["pid"], signal.SIGKILL)
+            await one.last(HOLD[settings.full], ("space", "full"))
+        took = await one.come_back(key)
+    return _back(settings, took, f"full for {HOLD[settings.full]:.0f} s")
+
+
+async def fsync_fails(settings):
+    """Every fsync fails for a while: the file is lost, and no kernel serves until it works."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    if (library := build(settings.folder)) is None:
+        return "not tried: there is no compiler for the library that makes fsync fail"
+    async with watched(settings, LD_PRELOAD=str(library)) as one:
+        with one.bad("fsync"):
+            keys = [(await one.refuse())[0]]
+            await one.last(HOLD[settings.full], ("Input/output",))
+        took = await one.come_back(*keys)
+    return _back(settings, took, f"fsync failed for {HOLD[settings.full]:.0f} s")
+
+
+async def held_lock(settings):
+    """Another process holds the image when the next kernel starts."""
+    async with watched(settings) as one:
+        lock = await _take(one)
+        try:
+            await one.last(HOLD_LOCK[settings.full], ("holds the image",))
+        finally:
+            lock.close()
+        took = await one.come_back("w1", "w2")
+    return _back(settings, took, f"held for {HOLD_LOCK[settings.full]:.0f} s")
+
+
+async def _take(one):
+    os.kill(one.status()["pid"], signal.SIGKILL)
+    while True:
+        try:
+            return LockFile(f"{one.site.image}.lock")
+        except LockError:
+            await asyncio.sleep(0)
+
+
+async def killed_watchdogs(settings):
+    """The kernel is stopped, and so its watchdogs wait for it; two of them are killed meanwhile."""
+    async with watched(settings) as one:
+        orphan = psutil.Process(one.status()["pid"])
+        orphan.suspend()
+        for _ in range(2 + settings.full):
+            one.kill()
+            first = one.start().process.pid
+            named = await one.until(lambda status, pid=first: status.get("watchdog_pid") == pid)
+            assert named["pid"] == orphan.pid, named
+        await one.until(lambda status: status.get("state") == "running")
+        assert not psutil.pid_exists(orphan.pid)
+        await one.come_back("w1", "w2")
+    return f"{2 + settings.full} watchdogs killed; the next ended the orphan and served"
+
+
+def _back(settings, took, how):
+    assert took <= BACK_SECONDS or not settings.full, f"back after {took:.1f} s"
+    return f"{how}: the watchdog waited and said why; served {took:.1f} s after it had gone"
+
+
+SCENARIOS = (
+    Scenario("full disk at start", "waits, back ≤ 5 s", full_at_start),
+    Scenario("fsync fails for a while", "waits, back ≤ 5 s, keys resolved", fsync_fails),
+    Scenario("held image", "waits, back ≤ 5 s", held_lock),
+    Scenario("killed watchdogs in a row", "the next one serves", killed_watchdogs),
+)
