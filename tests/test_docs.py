@@ -1,5 +1,6 @@
 """What the pages say is so: files, links, settings, dependencies, commands."""
 
+import ast
 import json
 import re
 import shlex
@@ -127,3 +128,24 @@ async def test_the_example_with_an_example_is_verified(kernel_process):
     sentence = shlex.split(re.search(r'\./run\.sh ("double a number.*?")', README)[1])[0]
     ended = await chat(kernel_process.home, sentence)
     assert (ended.status, ended.out) == (0, "8\n"), ended
+
+
+def rows_of(page):
+    """Return the cells of each row of the tables of a page, headings left out."""
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    rules = [number for number, line in enumerate(lines) if line.startswith("|---")]
+    heads = {number for rule in rules for number in (rule - 1, rule)}
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for number, line in enumerate(lines)
+        if line.startswith("|") and number not in heads
+    ]
+
+
+@pytest.mark.parametrize("row", rows_of("security.md"), ids=lambda row: row[0][:40])
+def test_what_the_page_about_security_promises_is_held_by_tests(row):
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row[-1])
+    assert named
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert name in [getattr(node, "name", "") for node in ast.walk(tree)], f"{path}::{name}"

@@ -49,6 +49,7 @@ TRIES: Final = 5
 KNOWN: Final = 64  # what reads returned, kept while it holds
 # The hot set: every object that a busy hour touches should stay in memory.
 CACHE_OBJECTS: Final = 50_000
+CACHE_BYTES: Final = 48 << 20  # of each of THREADS caches: an object may hold a megabyte
 # Messages not yet written; beyond it, calls of messages that are new are not counted.
 MAX_COUNTED: Final = 10_000
 
@@ -150,8 +151,8 @@ class ImageStore:
         """
         try:
             storage, options = _storage(location)
-            options = {"pool_size": 4 * THREADS, "cache_size": CACHE_OBJECTS} | options
-            return cls(AllowListDB(storage, **options))
+            limits = {"cache_size": CACHE_OBJECTS, "cache_size_bytes": CACHE_BYTES}
+            return cls(AllowListDB(storage, **{"pool_size": 4 * THREADS} | limits | options))
         except LockError as error:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"

@@ -18,7 +18,7 @@ import psutil
 
 from tests.campaign.scenario import Settings, run_scenario
 
-MODULES = ("crash", "faults", "waits", "damage", "network", "resources", "models")
+MODULES = ("crash", "faults", "waits", "damage", "network", "fuzzing", "resources", "models")
 COLUMNS = ("test", "target", "measured", "verdict", "seconds")
 
 

@@ -5,6 +5,7 @@
 Takes the arguments of ``batos.py``. What is odd is told by the environment:
 
     CAMPAIGN_CLOCK   a file with seconds by which the clock is off; SIGUSR1 has it read again
+    CAMPAIGN_CACHE   bytes of the image that each of its caches may hold
     CAMPAIGN_MODEL   ``odd``: a model that does what the selector says; a URL: an OpenAI server
 
 The verb ``campaign.block`` blocks the event loop for ever.
@@ -17,7 +18,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-CLOCK, MODEL = "CAMPAIGN_CLOCK", "CAMPAIGN_MODEL"
+CACHE, CLOCK, MODEL = "CAMPAIGN_CACHE", "CAMPAIGN_CLOCK", "CAMPAIGN_MODEL"
 
 
 def shift_clock(file):
@@ -39,7 +40,10 @@ def main(argv):
     from bat_os.cli import main as kernel
     from bat_os.core import verbs as table
     from bat_os.core.fields import Verb
+    from bat_os.image import store
     from tests.campaign.odd_model import roster_for
+
+    store.CACHE_BYTES = int(os.environ.get(CACHE, store.CACHE_BYTES))
 
     assemble = wiring.assemble
 

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.campaign import models, network, resources
+from bat_os.core.verbs import REQUESTS
+from tests.campaign import fuzzing, models, network, resources
 from tests.campaign.scenario import Settings, run_scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
-ALL = {one.name: one for one in (*network.SCENARIOS, *resources.SCENARIOS, *models.SCENARIOS)}
+MODULES = (fuzzing, models, network, resources)
+ALL = {one.name: one for module in MODULES for one in module.SCENARIOS}
 # These wait more than they work, so they do it together.
 WAITING = ("half-open connections", "stopped process", "blocked loop", "bad models")
 MODEL = "killed model server"
@@ -30,6 +32,14 @@ async def test_a_kernel_lives_through(name, tmp_path):
 
 async def test_a_kernel_lives_through_what_takes_a_while(tmp_path):
     await check(tmp_path, *WAITING)
+
+
+def test_the_fuzzer_asks_for_every_verb_of_the_table(tmp_path):
+    made = fuzzing.Requests(1, tmp_path)
+    asked = [made.envelope(verb) for verb in REQUESTS.values()]
+    assert {one["type"] for one in asked} == {verb.name for verb in REQUESTS.values()}
+    (stop,) = [one for one in asked if one["type"] == "shutdown"]
+    assert "not in earnest" in stop["body"]
 
 
 @pytest.mark.model

@@ -1,6 +1,7 @@
 """bat_os.image.store: transactions, on real files."""
 
 import asyncio
+import functools
 import os
 import pickle
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import ZODB
+from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import (
@@ -21,7 +23,7 @@ from bat_os.errors import (
 from bat_os.image import store
 from bat_os.image.allowlist import is_allowed
 from bat_os.image.objects import UvmObject
-from bat_os.image.store import TRIES, ImageStore
+from bat_os.image.store import CACHE_BYTES, TRIES, ImageStore
 
 
 async def test_what_was_committed_is_there_after_reopening(tmp_path):
@@ -254,3 +256,17 @@ async def test_a_cancelled_task_ends_after_its_transaction(image):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await image.transact(lambda root: root["done"], note="look")
+
+
+async def test_what_is_kept_in_memory_is_bounded_in_bytes_too(tmp_path):
+    image, count, size = ImageStore.open(tmp_path / "image.fs"), 120, 1 << 20
+
+    def fill(root, number):
+        root[f"k{number}"] = PersistentMapping({"text": f"{number}".ljust(size)})
+
+    for number in range(count):
+        await image.transact(functools.partial(fill, number=number), note="fill")
+    await image.transact(lambda root: [root[key]["text"] for key in list(root)], note="read all")
+    held = [cache["ngsize"] for cache in image.database.cacheDetailSize()]
+    assert max(held) <= CACHE_BYTES / size + 2  # the root beside them
+    await image.close()
