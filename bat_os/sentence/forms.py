@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.examples import take_examples
 from bat_os.sentence.grammar import read_numbers
-from bat_os.sentence.reading import put_back
+from bat_os.sentence.reading import Slip, put_back, read_sentence
 from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
 from bat_os.sentence.tokens import scan
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bat_os.sentence.reading import Sentence, Slip
+    from bat_os.sentence.reading import Sentence
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 _SHORT: Final = 4  # words of a sentence whose language may be taken for another
@@ -50,6 +51,10 @@ _PAIRS: Final = {
 }
 # Slots that name what is known already; others hold words as they were typed.
 _MEANT: Final = frozenset({"list", "thing", "question"})
+_MARK: Final = re.compile(r"[,.:;!?\u2013\u2014]")
+_QUOTED: Final = re.compile(
+    r"[\"\u201c-\u201e\u00ab\u00bb`]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
+)
 _QUESTION: Final = re.compile(r"\?[\s!.\"')]*\Z")
 
 
@@ -94,8 +99,12 @@ class _Forms:
             data.get("rules", {}),
             limits,
             self.spelling,
-            (polite.get("before", ()), polite.get("after", ())),
+            (polite.get("before", ()), polite.get("after", ()), polite.get("maybe", ())),
         )
+        self.indirect = [
+            (re.compile(rf"\A{asked}\Z", re.IGNORECASE), order)
+            for asked, order in data.get("indirect", ())
+        ]
         self._count = 0
         for form in data.get("form", ()):
             self._add(form)
@@ -220,6 +229,59 @@ def write_out(word: str, language: str) -> str:
     """Return a short form in full, "what is" for "whats"; "" if it is none."""
     short = fold(word.replace("\u2019", "'"))
     return _forms_of(language).spelling.contractions.get(short, "")
+
+
+def find_core(text: str, language: str) -> tuple[int, int]:
+    """Return where a sentence begins and ends without its politeness.
+
+    >>> text = "Could you please tell me what 3 + 4 is, thanks?"
+    >>> start, end = find_core(text, "en")
+    >>> text[start:end]
+    'what 3 + 4 is'
+    """
+    forms = _forms_of(language)
+    words = split_words(text[:MAX_CHARS], forms.spelling)
+    if not words or len(text) > MAX_CHARS:
+        return 0, len(text)
+    ends = [*(word.start for word in words[1:]), len(text)]
+    marked = [
+        bool(_MARK.search(text, word.end, end)) for word, end in zip(words, ends, strict=True)
+    ]
+    first, last = forms.templates.find_core(
+        words, frozenset(at for at, has in enumerate(marked) if has)
+    )
+    start = words[first - 1].end if first else 0
+    end = words[last].start if last < len(words) else len(text)
+    if _QUOTED.search(text, 0, start):
+        start = first = 0
+    if _QUOTED.search(text, end) or text[:end].rstrip().endswith(":"):
+        end, last = len(text), len(words)
+    if first:
+        start = end - len(text[start:end].lstrip(_EDGES + "-\u2013\u2014"))
+    if last < len(words):
+        end = start + len(text[start:end].rstrip(_EDGES + "-\u2013\u2014"))
+    return start, end
+
+
+def read_core(sentence: Sentence, now: dt.datetime) -> Sentence:
+    """Return a sentence without its politeness; the same object if it has none.
+
+    "Tell me what 3 + 4 is" asks "what is 3 + 4".
+    """
+    text = sentence.text
+    start, end = find_core(text, sentence.language)
+    if (start, end) == (0, len(text)) or not text[start:end].strip(_EDGES):
+        return sentence
+    core = text[start:end].rstrip(_EDGES)
+    for pattern, order in _forms_of(sentence.language).indirect:
+        core = pattern.sub(order, core)
+    slips, at = [], 0
+    for slip in sentence.slips:
+        word = text[slip.start : slip.end]
+        if (found := core.find(word, at)) >= 0:
+            at = found + len(word)
+            slips.append(Slip(found, at, slip.typed))
+    return replace(read_sentence(core, now, sentence.language), slips=tuple(slips))
 
 
 def short_forms(language: str) -> Iterable[str]:

@@ -26,7 +26,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from bat_os.method.wordings import read_wordings
-from bat_os.sentence.forms import short_forms, words_of, write_out
+from bat_os.sentence.forms import find_core, short_forms, words_of, write_out
 from bat_os.sentence.language import DEFAULT, fold, languages, speak
 from bat_os.sentence.literals import find_rest
 from bat_os.sentence.reading import MAX_READ, Slip, read_sentence
@@ -57,16 +57,18 @@ _ENDS: Final = ".?!\u2026\u00bf\u00a1"
 def read_spelt(text: str, now: dt.datetime, hint: str = "") -> tuple[Sentence, Sentence]:
     """Return a sentence as it is meant and as it was typed: one and the same without errors."""
     typed = read_sentence(text, now, hint)
-    spans = [(value.start, value.end) for value in typed.values if value.kind in _LITERAL]
-    rest = find_rest(text, MAX_READ, spans)
-    limit = min(len(text), MAX_READ, rest[0] if rest else len(text))
+    begin, _ = find_core(text, typed.language)  # what follows "quick question:" is no literal
+    core = read_sentence(text[begin:], now, typed.language) if begin else typed
+    spans = [(v.start + begin, v.end + begin) for v in core.values if v.kind in _LITERAL]
+    rest = find_rest(core.text, MAX_READ, [(v.start, v.end) for v in core.values])
+    limit = min(len(text), MAX_READ, begin + rest[0] if rest else len(text))
     words = [
         found
         for found in _WORD.finditer(text, 0, limit)
         if not any(start <= found.start() < end for start, end in spans)
     ]
     language = _find_language(words, typed.language, hint)
-    errors = [*_find_errors(text, words, language)]
+    errors = [*_find_errors(text, words, language, begin)]
     if not errors or len(errors) > MOST:
         return typed, typed
     parts, at, shift, slips = [], 0, 0, []
@@ -94,12 +96,12 @@ def _find_language(words: Sequence[re.Match[str]], found: str, hint: str) -> str
 
 
 def _find_errors(
-    text: str, words: Iterable[re.Match[str]], language: str
+    text: str, words: Iterable[re.Match[str]], language: str, begin: int
 ) -> Iterator[tuple[int, int, str]]:
     """Yield first character, end and correction of each word that is wrong."""
     for found in words:
         start, word = found.start(), found[0]
-        begins = text[:start].rstrip()[-1:] in _ENDS
+        begins = start == begin or text[:start].rstrip()[-1:] in _ENDS
         if not (word.islower() or (begins and word[1:].islower())):
             continue
         meant = begins and write_out(word, language)

@@ -136,7 +136,7 @@ class Templates:
         rules: Mapping[str, str],
         limits: Mapping[str, Limit],
         spelling: Spelling,
-        polite: tuple[Sequence[str], Sequence[str]] = ((), ()),
+        polite: tuple[Sequence[str], Sequence[str], Sequence[str]] = ((), (), ()),
     ) -> None:
         self._rules, self._limits, self._spelling = rules, limits, spelling
         self._split: dict[str, list[str]] = {}  # part of a template -> its words
@@ -144,7 +144,9 @@ class Templates:
         self.slots_after: list[list[int]] = [[]]
         self.ends: list[list[Any]] = [[]]
         self._slot: list[tuple[str, Limit] | None] = [None]
-        self._before, self._behind = (self._index(phrases) for phrases in polite)
+        before, behind, maybe = polite
+        self._before, self._behind = self._index([*before, *maybe]), self._index(behind)
+        self._maybe = frozenset(phrase for each in self._index(maybe).values() for phrase in each)
 
     def add(self, template: str, payload: Any) -> None:
         """Add a template; several may have one payload."""
@@ -169,6 +171,15 @@ class Templates:
         """Return whether a slot takes only words of a set, or a typed value."""
         limit = self._limits.get(slot, Limit())
         return limit.typed or bool(limit.only)
+
+    def find_core(self, words: list[Word], marked: frozenset[int]) -> tuple[int, int]:
+        """Return the first word of a sentence without its politeness, and the one behind it.
+
+        ``marked`` are the words with a mark behind them: "right, ..." is politeness, "right
+        triangle" may be none.
+        """
+        first = max(self._heads(words, marked))
+        return first, min(at for at in self._tails(words) if at > first)
 
     def match(self, words: list[Word], typed: Mapping[int, tuple[str, int]]) -> list[Match]:
         """Return the templates that fit all words, the most literal first.
@@ -224,13 +235,15 @@ class Templates:
             for payload in self.ends[state]:
                 yield Match(payload, score + more, first, at, tuple(reversed(taken)))
 
-    def _heads(self, words: list[Word]) -> dict[int, float]:
+    def _heads(self, words: list[Word], marked: frozenset[int] | None = None) -> dict[int, float]:
         """Return where the sentence may begin behind its politeness -> what that counts."""
         heads, lows = {0: 0.0}, [word.low for word in words]
         for at, low in enumerate(lows):
             if at in heads:
                 for phrase in self._before.get(low, ()):
                     end = at + len(phrase)
+                    if marked is not None and phrase in self._maybe and end - 1 not in marked:
+                        continue
                     if end < len(lows) and tuple(lows[at:end]) == phrase:
                         heads[end] = max(heads.get(end, 0), heads[at] + _POLITE * len(phrase))
         return heads

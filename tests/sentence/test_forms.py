@@ -1,5 +1,6 @@
 """bat_os.sentence.forms: sentences of an exact shape, and those that only look like one."""
 
+import datetime as dt
 import json
 import re
 import tomllib
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.sentence import forms, templates
-from bat_os.sentence.forms import read_form
-from bat_os.sentence.reading import Sentence, Value
+from bat_os.sentence.forms import find_core, read_core, read_form
+from bat_os.sentence.reading import Sentence, Value, read_sentence
 from bat_os.sentence.templates import MAX_WORDS, Limit, Spelling, Templates, split_words
 
 FILE = Path(__file__).parents[1] / "cases" / "forms.jsonl"
 CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 CODES = sorted(path.name.split(".")[1] for path in forms.LANGUAGES.glob("forms.*.toml"))
+NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 WORDS = st.sampled_from(
     ["remember", "that", "my", "list", "add", "to", "the", "is", "'s", "3", "what", "no", "'", '"',
      ":", "?", "()", "[", "]", "{", "}", "\u2019", "\n", "\0", "e.g.", "gives", "remind me"]
@@ -145,3 +147,38 @@ def test_wordings_of_skills_are_hardly_ever_taken_for_certain_forms():
 def test_a_sentence_that_is_too_long_is_no_form():
     assert read("remember that " + "x" * forms.MAX_CHARS) is None
     assert read("a " * (MAX_WORDS + 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "core"),
+    [
+        ("could you please tell me the time, thanks?", "en", "the time"),
+        ("Thanks. Great, so how far is it?", "en", "how far is it?"),
+        ("next friday", "en", "next friday"),
+        ("right triangle with sides 3 and 4", "en", "right triangle with sides 3 and 4"),
+        ("right, what is 3 + 4", "en", "what is 3 + 4"),
+        ("please", "en", "please"),
+        ("please reverse 'tell me, please'", "en", "reverse 'tell me, please'"),
+        ("translate to french: thank you", "en", "translate to french: thank you"),
+        ("kurze frage: wie alt ist er? danke", "de", "wie alt ist er"),
+        ("dis moi, combien font 3 et 4, merci", "fr", "combien font 3 et 4"),
+        ("tengo una pregunta: qué hora es, por favor", "es", "qué hora es"),
+    ],
+)
+def test_politeness_around_a_sentence_is_left_out(text, language, core):
+    start, end = find_core(text, language)
+    assert text[start:end] == core
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("can you tell me what the root of 81 is please", "what is the root of {number}"),
+        ("may i ask what 12 squared is?", "what is {expression}"),
+        ("i wonder how many days there are in june", "how many days are there in june"),
+        ("what is the root of 81", "what is the root of {number}"),
+    ],
+)
+def test_an_indirect_question_is_asked(text, masked):
+    core = read_core(read_sentence(text, NOW, "en"), NOW)
+    assert re.sub(r"\{(?:unit|date)\}", "june", core.masked) == masked

@@ -23,6 +23,7 @@ class Heard:
     request: Request
     sentence: Sentence  # without typing errors
     typed: Sentence  # as it was typed; the same object if there are none
+    core: Sentence  # without politeness; the same object if there is none
     form: Form | None
     conversation: Conversation
     now: dt.datetime
@@ -34,7 +35,7 @@ class Heard:
     @property
     def readings(self) -> tuple[Sentence, ...]:
         """The sentence as a skill is looked for with it, one after the other until one is sure."""
-        return (self.sentence,) if self.typed is self.sentence else (self.typed, self.sentence)
+        return (self.core,) if self.core is self.typed else (self.typed, self.core)
 
     @property
     def language(self) -> str:

@@ -35,7 +35,7 @@ from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
-from bat_os.sentence.forms import Form, read_form
+from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.tokens import parse_call
@@ -113,10 +113,11 @@ class Room:
         hint = conversation.language or self._mind.options.locale
         # In a thread: the words of a language are read with its first sentence.
         sentence, typed = await asyncio.to_thread(read_spelt, text, now, hint)
+        core = read_core(sentence, now)
         form = read_form(sentence) if len(text) <= MAX_COMMAND else None
         if form is not None:
             sentence = replace(sentence, language=form.language)
-        return Heard(request, sentence, typed, form, conversation, now, say, rewrites)
+        return Heard(request, sentence, typed, core, form, conversation, now, say, rewrites)
 
     async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
         """Answer the sentence in other words; None if it was said in too many.
@@ -156,7 +157,7 @@ class Room:
         talked.question = {}
         if answer.kind == "asked":
             talked.question = {
-                "needs": answer.needs, "sentence": heard.sentence.text,
+                "needs": answer.needs, "sentence": heard.core.text,
                 "choices": list(answer.choices), **noted,
             }  # fmt: skip
         talked.answered = (heard.request.key, body) if heard.request.key else None
@@ -176,8 +177,8 @@ class Room:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
         body = heard.request.body
         read = parse_call(body["call"] or heard.typed.text)
-        if read is None and heard.sentence.masked == EXPRESSION:
-            (value,) = heard.sentence.values
+        if read is None and heard.core.masked == EXPRESSION:
+            (value,) = heard.core.values
             read = (*EVALUATE, [value.value], {})
         if read is None:
             if body["call"]:

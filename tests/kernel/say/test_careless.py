@@ -37,3 +37,28 @@ async def test_a_misspelt_order_changes_what_was_meant(said):
 async def test_a_follow_up_refers_to_what_was_meant(said):
     await said("waht is 15 percnt of 240")
     assert (await said("adn of 100?"))["value"] == 15
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("could you please tell me what 18 times 4 is for me", 72),
+        ("ok, seriously: 45 / 9", 5),
+        ("fine. what is 25% of 80?", 20),
+        ("quick question: what's the average of 3, 5 and 10", 6),
+        ("sorry to bother you, but what is 7 factorial?", 5040),
+        ("plese cuold you tell me waht 6 tims 7 is", 42),
+        ("would you be so kind as to reverse the word 'garden' for me, thanks", "nedrag"),
+        ("könntest du mir bitte sagen, was 15 prozent von 80 sind? danke", 12),
+        ("j'ai une question : combien font 20 % de 50 ?", 10),
+        ("por favor, puedes decirme cuánto es 12 por 12, gracias", 144),
+    ],
+)
+async def test_a_polite_or_roundabout_question_is_computed(said, text, value):
+    body = await said(text)
+    assert (body["kind"], body["value"]) == ("computed", value)
+
+
+@pytest.mark.parametrize("text", ["ok", "thanks", "yes please", "no thanks", "hello"])
+async def test_politeness_alone_is_conversation(said, text):
+    assert (await said(text, session=text))["kind"] == "said"
