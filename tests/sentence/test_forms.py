@@ -175,10 +175,10 @@ def test_politeness_around_a_sentence_is_left_out(text, language, core):
     [
         ("can you tell me what the root of 81 is please", "what is the root of {number}"),
         ("may i ask what 12 squared is?", "what is {expression}"),
-        ("i wonder how many days there are in june", "how many days are there in june"),
+        ("i wonder how many days there are in may", "how many {unit} are there in may"),
         ("what is the root of 81", "what is the root of {number}"),
     ],
 )
 def test_an_indirect_question_is_asked(text, masked):
     core = read_core(read_sentence(text, NOW, "en"), NOW)
-    assert re.sub(r"\{(?:unit|date)\}", "june", core.masked) == masked
+    assert core.masked == masked
