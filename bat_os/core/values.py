@@ -44,7 +44,7 @@ PRIMITIVE: Final = frozenset(
 # What the receiver of a learned method has as its own attributes.
 RESERVED: Final = frozenset({"send", "self"})
 _WIRE_INT: Final = 1 << 63
-_ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
+ALIKE: Final = 64  # keys with one hash; each is compared with all of those before it
 
 
 class Counted(str):
@@ -132,7 +132,7 @@ def check_keys(keys: Collection[Any]) -> Collection[Any]:
         ValueError: More than a few have one hash.
         TypeError: One has no hash.
     """
-    if len(keys) > _ALIKE and max(collections.Counter(map(hash, keys)).values()) > _ALIKE:
+    if len(keys) > ALIKE and max(collections.Counter(map(hash, keys)).values()) > ALIKE:
         raise ValueError("keys that all have the same hash")
     return keys
 

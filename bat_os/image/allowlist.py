@@ -5,6 +5,9 @@
     file, notes of transactions, imports    database, load by the same list
 
 Packing and copying read no pickle; they look for references in its bytes.
+
+A pickle also builds dicts and sets of whatever keys it has. Of a long one the keys are looked at
+first: many with one hash would hold up the process, quadratically with their number.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import importlib
 import io
 import pickle
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import ZODB
 from ZODB._compat import Unpickler
@@ -22,10 +26,11 @@ from ZODB.ConflictResolution import ConflictResolvingStorage
 from ZODB.Connection import Connection
 from ZODB.POSException import ConflictError, POSKeyError
 
+from bat_os.core.values import ALIKE, check_keys
 from bat_os.errors import DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
@@ -66,6 +71,8 @@ UNREADABLE: Final = (
 
 # Where ZODB keeps the loaders that ask no database.
 _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
+# Bytes from which on a record may have enough such keys to take seconds.
+LONG: Final = 16 << 10
 _LOADS: Final = ("ZODB.Connection", "ZODB.FileStorage.FileStorage", "ZODB.fstools")
 
 
@@ -82,6 +89,103 @@ _PARTS: Final[dict[str, frozenset[str]]] = {
 }
 
 
+class _Counted:
+    """Counts the hashes of the keys of one dict or set."""
+
+    def __init__(self) -> None:
+        self.hashes: Counter[int] = Counter()
+
+    def add(self, key: Any) -> None:
+        self.hashes[hash(key)] += 1
+        if self.hashes[hash(key)] > ALIKE:
+            raise ValueError("keys that all have the same hash")
+
+
+class _Dict(dict[Any, Any]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = _Counted()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.counted.add(key)
+        super().__setitem__(key, value)
+
+
+class _Set(set[Any]):
+    def __init__(self, keys: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.counted = _Counted()
+        self.update(keys)
+
+    def update(self, *several: Iterable[Any]) -> None:
+        for keys in several:
+            for key in keys:
+                self.counted.add(key)
+                super().add(key)
+
+
+def _frozen(keys: Collection[Any] = ()) -> frozenset[Any]:
+    return frozenset(check_keys(keys))
+
+
+_InPython: Any = pickle._Unpickler
+
+
+class _KeyReader(_InPython):  # its stubs lack the stack
+    """Loads a pickle by the allow-list, slowly, and counts the keys of each dict and set."""
+
+    dispatch: ClassVar = dict(_InPython.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        check_allowed(module, name)
+        return _COUNTING.get(name) or super().find_class(module, name)
+
+    def persistent_load(self, _reference: Any) -> Any:
+        return object()
+
+    def load_empty_dict(self) -> None:
+        self.append(_Dict())
+
+    def load_dict(self) -> None:
+        parts = self.pop_mark()
+        self.append(_Dict())
+        for key, value in zip(parts[::2], parts[1::2], strict=True):
+            self.stack[-1][key] = value
+
+    def load_empty_set(self) -> None:
+        self.append(_Set())
+
+    def load_frozenset(self) -> None:
+        self.append(_frozen(self.pop_mark()))
+
+    dispatch[pickle.EMPTY_DICT[0]] = load_empty_dict
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.EMPTY_SET[0]] = load_empty_set
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+
+_COUNTING: Final[dict[str, Any]] = {"set": _Set, "frozenset": _frozen}
+
+
+def check_record(record: bytes) -> bytes:
+    """Return a record of an image if its dicts and sets can be built in reasonable time.
+
+    Raises:
+        DamagedError: Keys were chosen to have one hash.
+    """
+    if len(record) < LONG:
+        return record
+    try:
+        reader = _KeyReader(io.BytesIO(record))
+        reader.load()
+        reader.load()
+    except ValueError as error:
+        raise DamagedError(f"a record of the image cannot be read: {error}") from error
+    except UNREADABLE:  # the real reader says how
+        pass
+    return record
+
+
 class CheckingConnection(Connection):
     """Gives out no object that has lost a part of its state, and tells of each commit.
 
@@ -90,6 +194,18 @@ class CheckingConnection(Connection):
     """
 
     committed = b""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Connect as ZODB does; look at the keys of what other processes wrote."""
+        super().__init__(*args, **kwargs)
+        load = self._storage.load
+
+        def checked(oid: bytes, *more: Any) -> tuple[bytes, bytes]:
+            record, serial = load(oid, *more)
+            # What was written since is ours, and its values were checked on their way in.
+            return record if serial > self.db().opened else check_record(record), serial
+
+        self._storage.load = checked
 
     def tpc_finish(self, transaction: Any) -> Any:
         """Finish a commit; as ``Connection.tpc_finish``."""
@@ -118,16 +234,19 @@ class AllowListDB(ZODB.DB):
     """A database that loads no class outside the allow-list, and no half object.
 
     Attributes:
+        opened: The last transaction at that moment.
         state: Another object after each commit through it. Not a number: threads that count
             at once may count back, and a number that comes twice would hide a change.
     """
 
     klass = CheckingConnection
     state = object()
+    opened: bytes
 
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""
         guard_pickles()
+        self.opened = storage.lastTransaction()
         try:
             super().__init__(storage, **options)
         except BaseException:
@@ -196,7 +315,7 @@ def read_record(record: bytes, note: Callable[[Any], None]) -> Any:
 
     The state is loaded by the allow-list and dropped; ``note`` is called with each reference.
     """
-    unpickler = AllowListUnpickler(io.BytesIO(record))
+    unpickler = AllowListUnpickler(io.BytesIO(check_record(record)))
     unpickler.persistent_load = note
     head = unpickler.load()
     unpickler.load()

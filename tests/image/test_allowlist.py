@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import pickle
+from decimal import Decimal
 
 import pytest
 import transaction
@@ -15,8 +16,8 @@ from ZODB.FileStorage import FileStorage
 from ZODB.POSException import StateLoadError
 from ZODB.utils import p64, z64
 
-from bat_os.errors import ForbiddenClassError
-from bat_os.image.allowlist import AllowListDB, guard_pickles, is_allowed
+from bat_os.errors import DamagedError, ForbiddenClassError
+from bat_os.image.allowlist import AllowListDB, guard_pickles, is_allowed, read_record
 from bat_os.image.store import ImageStore
 
 OID = p64(7)
@@ -214,3 +215,60 @@ def test_classes_that_no_image_needs_are_not_allowed(module, name):
 def test_no_class_is_allowed_that_makes_much_out_of_a_number(name):
     assert not is_allowed("builtins", name)
     assert not is_allowed("__builtin__", name)
+
+
+def odd(number):
+    """Return a number whose hash is that of all others that this makes."""
+    return 1 + number * (2**61 - 1)
+
+
+MANY = [odd(number) for number in range(3_000)]
+SETS = {
+    "dict": dict.fromkeys(MANY), "set": set(MANY[:70]) | set(range(9_000)),
+    "frozenset": frozenset(MANY[:70]) | frozenset(range(9_000)),
+    "tuples": {(number, "x") for number in MANY[:70]} | set(range(9_000)),
+    "decimals": {Decimal(number) for number in MANY[:70]} | set(range(9_000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("name", SETS)
+def test_a_record_with_keys_chosen_to_have_one_hash_is_refused_however_it_is_read(
+    tmp_path, name, protocol
+):
+    storage = FileStorage(str(tmp_path / "image.fs"))
+    state = pickle.dumps(Length, 3) + pickle.dumps((1, [SETS[name]]), protocol)
+    with pytest.raises(DamagedError, match="the same hash"):
+        read_record(state, lambda reference: None)
+    with pytest.raises(DamagedError, match="the same hash"):
+        read_record(pickle.dumps(Length, 3) + one_by_one(MANY), lambda reference: None)
+    about = TransactionMetaData()
+    storage.tpc_begin(about)
+    storage.store(OID, z64, state, "", about)
+    storage.tpc_vote(about)
+    storage.tpc_finish(about)
+    database = AllowListDB(storage)
+    connection = database.open()
+    with pytest.raises(DamagedError, match="the same hash"):
+        connection.get(OID)
+    connection.close()
+    database.close()
+
+
+def one_by_one(keys):
+    """Return the pickle of a dict that gets its keys one at a time."""
+    parts = [pickle.PROTO, b"\x03", pickle.EMPTY_DICT]
+    for key in keys:
+        parts += [pickle.dumps(key, 3)[2:-1], pickle.NONE, pickle.SETITEM]
+    return b"".join((*parts, pickle.STOP))
+
+
+def test_an_honest_record_of_any_size_is_read():
+    honest = [
+        dict.fromkeys(map(str, range(5_000))),
+        set(range(5_000)),
+        {(1, "a"): {2.5}},
+        b"x" * 99_999,
+    ]
+    state = pickle.dumps(Length, 3) + pickle.dumps((1, honest), 3)
+    assert read_record(state, lambda reference: None) is Length
