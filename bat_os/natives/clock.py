@@ -67,28 +67,38 @@ def minutes_between(start: Time, end: Time) -> int:
     return _from_to(start, end) // dt.timedelta(minutes=1)
 
 
-def time_after(time: Time, amount: float, unit: str) -> str:
+def time_after(
+    time: Time, amount: float, unit: str, amount2: float = 0, unit2: str = "minute"
+) -> str:
     """Return the time of day so many hours, minutes or seconds after another.
 
-    >>> time_after("14:30", 90, "minutes"), time_after("23:00", 2, "hours")
-    ('16:00', '01:00')
+    >>> time_after("14:30", 90, "minutes"), time_after("9:00", 2, "hours", 15, "minutes")
+    ('16:00', '11:15')
     """
+    return _shifted(time, _clock_span(amount, unit) + _clock_span(amount2, unit2))
+
+
+def time_before(
+    time: Time, amount: float, unit: str, amount2: float = 0, unit2: str = "minute"
+) -> str:
+    """Return the time of day so many hours, minutes or seconds before another.
+
+    >>> time_before("8:15", 40, "minutes"), time_before("8:30", 25, "minutes", 1, "hour")
+    ('07:35', '07:05')
+    """
+    return _shifted(time, -_clock_span(amount, unit) - _clock_span(amount2, unit2))
+
+
+def _clock_span(amount: float, unit: str) -> dt.timedelta:
     name = unit_of_time(unit)
     if name not in CLOCK:
         raise ArgumentsError(f"a time of day is shifted by hours, minutes or seconds, not {unit}")
-    moved = dt.datetime.combine(dt.date(2000, 1, 1), read_time(time)) + span_of(amount, name)
+    return span_of(amount, name)
+
+
+def _shifted(time: Time, span: dt.timedelta) -> str:
+    moved = dt.datetime.combine(dt.date(2000, 1, 1), read_time(time)) + span
     return f"{moved:%H:%M:%S}".removesuffix(":00")
-
-
-def time_before(time: Time, amount: float, unit: str) -> str:
-    """Return the time of day so many hours, minutes or seconds before another.
-
-    >>> time_before("8:15", 40, "minutes")
-    '07:35'
-    """
-    if type(amount) not in (int, float):
-        raise ArgumentsError("the amount must be a number")
-    return time_after(time, -amount, unit)
 
 
 def to_twelve_hours(time: Time) -> str:

@@ -1,4 +1,4 @@
-"""Secrets: passwords of a given length, by the module secrets."""
+"""Draws that nobody can foresee, by the module secrets: passwords, dice, colours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from bat_os.errors import ArgumentsError
 
 SHORTEST, LONGEST = 4, 200
+MOST_DICE, MOST_SIDES = 100, 1_000_000
 _KINDS: Final = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
 # Without the letters and digits that people take for one another.
 _SIGNS: Final = "".join(each for each in "".join(_KINDS) if each not in "Il1O0")
@@ -22,3 +23,16 @@ def new_password(length: int = 16) -> str:
         found = "".join(secrets.choice(_SIGNS) for _ in range(length))
         if all(set(found) & set(kind) for kind in _KINDS):
             return found
+
+
+def roll_dice(count: int, sides: int = 6) -> list[int]:
+    """Return what several dice show."""
+    for name, value, most in (("count", count, MOST_DICE), ("sides", sides, MOST_SIDES)):
+        if type(value) is not int or not 1 <= value <= most:
+            raise ArgumentsError(f"{name} must be a whole number from 1 to {most}")
+    return [1 + secrets.randbelow(sides) for _ in range(count)]
+
+
+def random_hex_colour() -> str:
+    """Return a random colour as ``#rrggbb``."""
+    return f"#{secrets.token_hex(3)}"

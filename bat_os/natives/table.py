@@ -89,7 +89,10 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
                 ),
             },
         ),
-        "random_obj": NativeObject("dice, coins and other draws", {"secret": ("new_password",)}),
+        "random_obj": NativeObject(
+            "dice, coins and other draws",
+            {"secret": ("new_password", "roll_dice", "random_hex_colour")},
+        ),
         "statistics_obj": NativeObject(
             "averages, spread and frequencies", {"integers": ("mean",)}
         ),

@@ -21,11 +21,13 @@ text or one after a colon that begins there is taken whole.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence import arithmetic, clock, dates, quantities
-from bat_os.sentence.language import DEFAULT, find_language, speak, split
+from bat_os.sentence.groups import join_alternatives, join_pairs
+from bat_os.sentence.language import DEFAULT, find_language, fold, speak, split
 from bat_os.sentence.literals import find_literals, find_rest, split_items
 from bat_os.sentence.numerals import digits_in, plain, read_number
 from bat_os.sentence.series import join_lists
@@ -41,7 +43,9 @@ __all__ = ["MAX_READ", "Sentence", "Value", "as_kind", "mask", "read_sentence"]
 MAX_READ: Final = 2_000  # characters
 MAX_WORDS: Final = 400  # words and marks
 MAX_SPOKEN: Final = 100  # items of a list that are looked at for numbers in words
+MAX_TAIL: Final = 8  # words of the sentence behind a list
 MAX_ITEM: Final = 60  # characters of an item of a list after a colon
+_STOP: Final = re.compile(r"(?P<word>[^\W_]+)[)\"']?[.?!]\s+(?=\S)")  # the end of a sentence
 _ENDS: Final = " \t\n.?!\u2026\u00bf\u00a1;,:="
 
 
@@ -124,7 +128,8 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     rest = find_rest(text, MAX_READ, spans)
     values = quantities.settle_degrees(_scan(page, {value.start: value for value in fixed}))
     values = quantities.add_wanted_unit(page, values)
-    return _with_rest(page, join_lists(page, values), rest)
+    values = join_alternatives(page, join_lists(page, join_pairs(page, values)))
+    return _with_rest(page, values, rest)
 
 
 def _with_dates(text: str, fixed: list[Value], language: Any, now: dt.datetime) -> list[Value]:
@@ -198,6 +203,7 @@ def _is_capitalised(page: Page, at: int) -> bool:
 _READERS: Final[tuple[Callable[[Page, int], tuple[list[Value], int] | None], ...]] = (
     dates.read_date,
     clock.read_time,
+    quantities.read_dice,
     quantities.read_percent,
     quantities.read_money,
     arithmetic.read_expression,
@@ -236,21 +242,45 @@ def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) ->
     if rest is None:
         return values
     start, end = rest
-    inside = [value for value in values if value.start >= start]
+    if any(value.kind in ("list", "map") and _ends_at(page, value, start) for value in values):
+        return values  # "Ann 34, Bob 29: who is older"
+    stop = _list_end(page, start, end)
+    inside = [value for value in values if start <= value.start < stop]
     outside = [value for value in values if value.end <= start]
-    if len(inside) + len(outside) < len(values) or _covers(page, inside, start):
+    behind = [value for value in values if value.start >= stop]
+    if len(inside) + len(outside) + len(behind) < len(values) or _covers(page, inside, rest, stop):
         return values
-    text = page.text[start:end]
     joiners = [word for word, _ in page.language.phrases("lists", "joiners").items()]
-    items = split_items(text, joiners)
+    items = split_items(page.text[start:stop], joiners)
     if items and len(items) > 1 and max(map(len, items)) <= MAX_ITEM:
         found = [_item(page, item, spoken=len(items) <= MAX_SPOKEN) for item in items]
-        return [*outside, Value("list", found, start, end, text)]
+        text = page.text[start:stop]
+        return [*outside, Value("list", found, start, stop, text), *behind]
+    text = page.text[start:end]
     return [*outside, Value("text", text, start, end, text)]
 
 
-def _covers(page: Page, values: Sequence[Value], start: int) -> bool:
-    """Return whether the values say all that is written from ``start`` on."""
+def _ends_at(page: Page, value: Value, start: int) -> bool:
+    return value.end <= start and page.text[value.end : start].strip() == ":"
+
+
+def _list_end(page: Page, start: int, end: int) -> int:
+    """Return where a list after a colon ends: "red, blue, red. Which won?", or ``end``."""
+    text = page.text[start:end]
+    if "," not in text or "\n" in text:
+        return end
+    short = page.language.phrases("lists", "short")
+    for match in _STOP.finditer(text, text.index(",")):
+        word, behind = match["word"], text[match.end() :]
+        if "," in behind or len(behind.split()) > MAX_TAIL:
+            continue
+        if not (len(word) == 1 and word.isupper()) and fold(word) not in short:
+            return start + match.end("word")
+    return end
+
+
+def _covers(page: Page, values: Sequence[Value], rest: tuple[int, int], stop: int) -> bool:
+    """Return whether the values say all that is written from the colon up to ``stop``."""
     if not values or (page.words and page.words[-1].end < len(page.text.rstrip())):
         return False
     kinds = [value.kind for value in values]
@@ -259,7 +289,7 @@ def _covers(page: Page, values: Sequence[Value], start: int) -> bool:
     return not any(
         word.kind != "mark"
         for word in page.words
-        if word.start >= start and not any(v.start <= word.start < v.end for v in values)
+        if rest[0] <= word.start < stop and not any(v.start <= word.start < v.end for v in values)
     )
 
 

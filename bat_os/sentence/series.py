@@ -22,7 +22,7 @@ _PLAIN: Final = frozenset({"number", "text", "name", "date", "time", "percent"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """A value, or a word outside of all values."""
 
     start: int
@@ -32,12 +32,13 @@ class _Piece:
 
     @property
     def mark(self) -> str:
+        """The mark that it is, or an empty text."""
         return self.word.text if self.word and self.word.kind == "mark" else ""
 
 
 def join_lists(page: Page, values: Sequence[Value]) -> list[Value]:
     """Return the values with those in a list as one, and lists of words added."""
-    pieces = list(_pieces(page, values))
+    pieces = list(pieces_of(page, values))
     found: list[Value] = []
     at = 0
     while at < len(pieces):
@@ -54,21 +55,22 @@ def join_lists(page: Page, values: Sequence[Value]) -> list[Value]:
     return found
 
 
-def _pieces(page: Page, values: Sequence[Value]) -> Iterator[_Piece]:
+def pieces_of(page: Page, values: Sequence[Value]) -> Iterator[Piece]:
+    """Yield the values, and the words outside of them, in order."""
     at = 0
     for value in values:
         while at < len(page.words) and page.words[at].start < value.start:
             word = page.words[at]
-            yield _Piece(word.start, word.end, None, word)
+            yield Piece(word.start, word.end, None, word)
             at += 1
-        yield _Piece(value.start, value.end, value, None)
+        yield Piece(value.start, value.end, value, None)
         while at < len(page.words) and page.words[at].start < value.end:
             at += 1
     for word in page.words[at:]:
-        yield _Piece(word.start, word.end, None, word)
+        yield Piece(word.start, word.end, None, word)
 
 
-def _separator(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, bool]:
+def separator(page: Page, pieces: Sequence[Piece], at: int) -> tuple[int, bool]:
     """Return (index behind a comma, an "and" or both at ``at``, whether it is the last one)."""
     end = at
     if end < len(pieces) and pieces[end].mark in (",", ";"):
@@ -81,7 +83,7 @@ def _separator(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, bool
     return end, last
 
 
-def _numbers(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, list[Any]] | None:
+def _numbers(page: Page, pieces: Sequence[Piece], at: int) -> tuple[int, list[Any]] | None:
     """Return numbers with commas, or at least three with blanks between them."""
     items: list[Any] = []
     commas, end = 0, at
@@ -90,7 +92,7 @@ def _numbers(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, list[A
             break
         items.append(_plain(pieces[end]))
         end += 1
-        behind, last = _separator(page, pieces, end)
+        behind, last = separator(page, pieces, end)
         if not _is_number(pieces, behind):
             break
         if behind + 1 < len(pieces) and _is_unit(pieces[behind + 1]):
@@ -106,20 +108,20 @@ def _numbers(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, list[A
     return end, items
 
 
-def _is_number(pieces: Sequence[_Piece], at: int) -> bool:
+def _is_number(pieces: Sequence[Piece], at: int) -> bool:
     value = pieces[at].value if at < len(pieces) else None
     return value is not None and value.kind == "number"
 
 
-def _is_unit(piece: _Piece) -> bool:
+def _is_unit(piece: Piece) -> bool:
     return piece.value is not None and piece.value.kind == "unit"
 
 
-def _plain(piece: _Piece) -> Any:
+def _plain(piece: Piece) -> Any:
     return piece.value.value if piece.value else ""
 
 
-def _words(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, list[Any]] | None:
+def _words(page: Page, pieces: Sequence[Piece], at: int) -> tuple[int, list[Any]] | None:
     """Return items of a few words: the size of those in the middle bounds the first and last."""
     for size in range(1, MAX_ITEM + 1):
         comma = at + size
@@ -135,15 +137,15 @@ def _words(page: Page, pieces: Sequence[_Piece], at: int) -> tuple[int, list[Any
 
 
 def _items_from(
-    page: Page, pieces: Sequence[_Piece], at: int, comma: int
+    page: Page, pieces: Sequence[Piece], at: int, comma: int
 ) -> tuple[int, list[Any], int] | None:
     items, most, end = [_item(page, pieces, at, comma)], 0, comma
     while True:
-        start, last = _separator(page, pieces, end)
+        start, last = separator(page, pieces, end)
         if start == end:
             break
         stop = _item_end(page, pieces, start)
-        closed = stop < len(pieces) and _separator(page, pieces, stop)[0] > stop
+        closed = stop < len(pieces) and separator(page, pieces, stop)[0] > stop
         if not last and closed and _is_item(page, pieces, start, stop):
             most = max(most, stop - start)
         else:
@@ -160,21 +162,22 @@ def _items_from(
     return end, items, most
 
 
-def _item_end(page: Page, pieces: Sequence[_Piece], at: int) -> int:
+def _item_end(page: Page, pieces: Sequence[Piece], at: int) -> int:
     end = at
     while end < len(pieces) and end - at <= MAX_ITEM and _is_item(page, pieces, end, end + 1):
         end += 1
     return end
 
 
-def _is_item(page: Page, pieces: Sequence[_Piece], start: int, end: int) -> bool:
+def _is_item(page: Page, pieces: Sequence[Piece], start: int, end: int) -> bool:
     """Return whether all pieces may be part of an item: no mark, no word that joins or asks."""
     if not start < end <= len(pieces) or end - start > MAX_ITEM:
         return False
-    return all(_is_content(page, piece) for piece in pieces[start:end])
+    return all(is_content(page, piece) for piece in pieces[start:end])
 
 
-def _is_content(page: Page, piece: _Piece) -> bool:
+def is_content(page: Page, piece: Piece) -> bool:
+    """Return whether a piece may be a part of an item: no mark, no word that joins or asks."""
     if piece.value:
         return piece.value.kind in _PLAIN
     word = piece.word
@@ -186,7 +189,7 @@ def _is_content(page: Page, piece: _Piece) -> bool:
     )
 
 
-def _item(page: Page, pieces: Sequence[_Piece], start: int, end: int) -> Any:
+def _item(page: Page, pieces: Sequence[Piece], start: int, end: int) -> Any:
     if end - start == 1 and (value := pieces[start].value) is not None:
         return value.value
     return page.text[pieces[start].start : pieces[end - 1].end]
