@@ -98,7 +98,12 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
         "units_obj": NativeObject(
             "quantities: converts, adds and compares units of every kind",
-            {"units": ("convert", "add", "subtract", "compare", "split_unit", "units_like")},
+            {
+                "units": (
+                    "convert", "add", "subtract", "compare", "split_unit", "price_for",
+                    "units_like",
+                ),
+            },
         ),
         "memory_obj": NativeObject(
             "what you have asked BAT OS to remember, found again by its meaning",

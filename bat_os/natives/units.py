@@ -84,6 +84,18 @@ def compare(number1: float, unit1: str, number2: float, unit2: str) -> str:
     return "first" if number1 > other else "second"
 
 
+def price_for(wanted: float, to: str, number: float, unit: str, price: float) -> int | float:
+    """Return what an amount costs, to the cent, if another amount has a price.
+
+    >>> price_for(1, "kg", 250, "g", 3.2), price_for(100, "g", 2, "kg", 9)
+    (12.8, 0.45)
+    """
+    amount = _decimal(convert(wanted, to, unit))
+    if not number:
+        raise ArgumentsError("the amount that has the price is nothing")
+    return _plain(round(amount / _decimal(number) * _decimal(price), 2))
+
+
 def units_like(unit: str) -> list[str]:
     """Return the names of common units that measure the same.
 

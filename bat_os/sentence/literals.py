@@ -36,18 +36,52 @@ _ADDRESS: Final = re.compile(
 _END_MARKS: Final = ".,;:!?)"
 _INNER: Final = " \u00a0\u202f"  # blanks that French puts inside of the marks
 _FENCE: Final = "```"
+MAX_TABLE: Final = 20_000  # characters
+# The names of two columns or more, on a line of their own or behind a colon.
+_HEADER: Final = re.compile(
+    r"(?:^|:[ \t]*)(?P<cells>[^\W\d]\w{0,40}(?P<sign>[,;\t])[ ]?[^\W\d]\w{0,40}"
+    r"(?:(?P=sign)[ ]?[^\W\d]\w{0,40}){0,30})[ ]*(?=\n)",
+    re.MULTILINE,
+)
+_FIGURE: Final = re.compile(r"(?:^|[,;\t])[ ]?[-+]?[0-9]")
+_DECIMAL: Final = re.compile(r"(?<=[0-9]),(?=[0-9])")
 
 
 def find_literals(text: str, limit: int) -> list[Literal]:
     """Return the literals that begin before ``limit``, in order; they do not overlap."""
     found: list[Literal] = []
     behind = 0
+    if (table := _table(text, limit)) is not None:
+        before, after = (
+            find_literals(text[: table[2]], limit),
+            find_literals(text[table[3] :], limit),
+        )
+        moved = [(*each[:2], each[2] + table[3], each[3] + table[3]) for each in after]
+        return [*before, table, *(each for each in moved if each[2] < limit)]
     for literal in _quoted(text, limit):
         found.extend(_addresses(text, behind, literal[2]))
         found.append(literal)
         behind = literal[3]
     found.extend(_addresses(text, behind, max(behind, min(limit, len(text)))))
     return found
+
+
+def _table(text: str, limit: int) -> Literal | None:
+    """Return lines of cells with a header as CSV text: "item;price", "tea;3.20"."""
+    for match in _HEADER.finditer(text, 0, min(limit, len(text))):
+        sign = match["sign"]
+        wanted, end, rows = match["cells"].count(sign), match.end(), []
+        for line in text[match.end() + 1 : match.end() + MAX_TABLE].split("\n"):
+            if line.count(sign) != wanted or not line.strip():
+                break
+            rows.append(line)
+            end += 1 + len(line)
+        if any(_FIGURE.search(row) for row in rows):
+            lines = [match["cells"], *rows]
+            if sign != ",":
+                lines = [_DECIMAL.sub(".", line).replace(sign, ",") for line in lines]
+            return "text", "\n".join(lines), match.start("cells"), end
+    return None
 
 
 def _quoted(text: str, limit: int) -> Iterator[Literal]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # kind of a parameter -> kinds of values that fill it (``as_kind``), and what that costs
 FITS: Final[Mapping[str, Mapping[str, float]]] = {
-    "number": {"number": 0.0, "money": 0.3, "expression": 0.3, "percent": 0.4, "date": 0.6},
+    "number": {"number": 0.0, "money": 0.2, "expression": 0.3, "percent": 0.4, "date": 0.6},
     "percent": {"percent": 0.0, "number": 0.3, "expression": 0.5},
     "expression": {"expression": 0.0, "number": 0.3, "percent": 0.3},
     "money": {"money": 0.0, "number": 0.1, "expression": 0.3},
@@ -211,8 +211,9 @@ class _Alignment:
         return 0.5 + self.lexicon.weigh(worded.stem) if said.stem == worded.stem else 0.0
 
     def _slot_score(self, i: int, j: int) -> float:
-        cost = self._cost(i, j)
-        return 0.0 if cost is None else SLOT_WEIGHT - cost
+        cost, value = self._cost(i, j), self.said[i].value
+        later = 0.01 * j if value and value.kind == "text" and "\n" in value.text else 0.0
+        return 0.0 if cost is None else SLOT_WEIGHT - cost + later  # a table is said last
 
     def _cost(self, i: int, j: int) -> float | None:
         """Return what it costs to fill the slot at ``j`` with the value at ``i``."""

@@ -17,13 +17,12 @@ from bat_os.method.text import words as word_set
 from bat_os.natives.table import names
 from bat_os.sentence.language import Phrases, fold
 from bat_os.sentence.numerals import MINUS, Number, plain, read_half
-from bat_os.sentence.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bat_os.sentence.language import Word
-    from bat_os.sentence.values import Page
+    from bat_os.sentence.values import Page, Value
 
     Found = tuple[list[Value], int]
 
@@ -123,21 +122,15 @@ def in_unit(number: float, unit: str, to: str) -> int | float:
 
 
 def read_dice(page: Page, at: int) -> Found | None:
-    """Return the numbers of ``3d6``, and of ``d20`` where dice are rolled."""
+    """Return the two numbers of ``3d6``."""
     words, letters = page.words, page.language.phrases("dice", "letters")
-    if words[at].kind == "digits":
-        count, sides = page.whole(at), page.whole(at + 2)
-        tight = count and sides and words[at + 1].tight and words[at + 2].tight
-        if not (count and sides and tight) or words[at + 1].low not in letters or not sides.digits:
-            return None
-        first = page.value("number", count.plain, at, at + 1)
-        return [first, page.value("number", sides.plain, at + 2, at + 3)], at + 3
-    cues, digits = page.language.phrases("dice", "cues"), words[at].low[1:]
-    rolled = digits.isdecimal() and words[at].low[0] in letters
-    if not rolled or not any(word.low in cues for word in words):
+    count, sides = page.whole(at), page.whole(at + 2)
+    if count is None or sides is None or not (count.digits and sides.digits):
         return None
-    start, end = words[at].start + 1, words[at].end
-    return [Value("number", int(digits[:9]), start, end, page.text[start:end])], at + 1
+    if words[at + 1].low not in letters or not (words[at + 1].tight and words[at + 2].tight):
+        return None
+    first = page.value("number", count.plain, at, at + 1)
+    return [first, page.value("number", sides.plain, at + 2, at + 3)], at + 3
 
 
 def read_percent(page: Page, at: int) -> Found | None:

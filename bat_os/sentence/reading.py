@@ -242,8 +242,8 @@ def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) ->
     if rest is None:
         return values
     start, end = rest
-    if any(value.kind in ("list", "map") and _ends_at(page, value, start) for value in values):
-        return values  # "Ann 34, Bob 29: who is older"
+    if any(_is_whole(page, value, start) for value in values):
+        return values
     stop = _list_end(page, start, end)
     inside = [value for value in values if start <= value.start < stop]
     outside = [value for value in values if value.end <= start]
@@ -260,8 +260,13 @@ def _with_rest(page: Page, values: list[Value], rest: tuple[int, int] | None) ->
     return [*outside, Value("text", text, start, end, text)]
 
 
-def _ends_at(page: Page, value: Value, start: int) -> bool:
-    return value.end <= start and page.text[value.end : start].strip() == ":"
+def _is_whole(page: Page, value: Value, start: int) -> bool:
+    """Return whether a value makes words of the rest: "Ann 34, Bob 29: who is older", a table."""
+    table = value.kind == "text" and "\n" in value.text
+    if value.kind not in ("list", "map") and not table:
+        return False
+    between = page.text[value.end : start].strip()
+    return (table and value.start == start) or (value.end <= start and between in ("", ":"))
 
 
 def _list_end(page: Page, start: int, end: int) -> int:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import re
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -350,3 +351,26 @@ def test_a_password_has_its_length_and_all_kinds_of_signs():
         assert any(c.isupper() for c in one)
         assert any(c.isdigit() for c in one)
         assert not one.isalnum()
+
+
+def test_dice_show_one_number_each_within_their_sides():
+    assert {len(secret.roll_dice(count)) for count in (1, 3)} == {1, 3}
+    shown = secret.roll_dice(100, 3)
+    assert set(shown) == {1, 2, 3}
+    for count, sides in ((0, 6), (101, 6), (1, 0), (1.5, 6)):
+        with pytest.raises(ArgumentsError):
+            secret.roll_dice(count, sides)
+
+
+def test_a_random_colour_is_written_as_pages_take_it():
+    made = {secret.random_hex_colour() for _ in range(20)}
+    assert len(made) > 1
+    assert all(re.fullmatch("#[0-9a-f]{6}", each) for each in made)
+
+
+def test_an_amount_costs_what_its_share_of_another_costs():
+    assert units.price_for(1, "kg", 250, "g", 3.2) == 12.8
+    with pytest.raises(ArgumentsError):
+        units.price_for(1, "kg", 0, "g", 3.2)
+    with pytest.raises(ArgumentsError):
+        units.price_for(1, "kg", 2, "hours", 3.2)

@@ -86,8 +86,39 @@ async def test_a_quoted_name_of_a_file_is_a_text(said):
         ("how far do I get in 3 hours at 80 km/h", 240),
         ("bmi of someone 1.82 m tall weighing 90 kg", 27.2),
         ("volume of a box 80, 35 and 40", 112000),
+        ("my train leaves at 14:25 and takes 3 h 50, when does it arrive", "18:15"),
+        ("I must be there at 8:30, need 25 min and 40 min, when do I have to leave", "07:25"),
+        ("Ann 34, Bob 29, Cleo 41: who is the oldest", "Cleo"),
+        ("tea 3.20, coffee 4.10, cake 5.50: what does it cost together", 12.8),
+        ("We voted: red, blue, red, green. Which won?", "red"),
+        ("Total of the amount column: name,amount\nann,20\nbob,35", 55),
+        ("250 g cost 3.20, what does a kilo cost", 12.8),
+        ("I save 150 a month, how much is that in two and a half years", 4500),
+        ("net price of 119 euros with 19% tax", 100),
     ],
 )
 async def test_values_are_read_as_they_are_meant(said, sentence, value):
     body = await said(sentence)
     assert (body["kind"], body["value"]) == ("computed", value), body
+
+
+@pytest.mark.parametrize(
+    ("sentence", "values"),
+    [
+        ("the red one or the green one, you choose", {"the red one", "the green one"}),
+        ("heads or tails", {"heads", "tails"}),
+        ("random yes or no", {"yes", "no"}),
+        ("roll a d8", set(range(1, 9))),
+        ("number from 1 to 3", {1, 2, 3}),
+    ],
+)
+async def test_chance_decides_among_what_was_named(said, sentence, values):
+    body = await said(sentence)
+    assert body["kind"] == "computed", body
+    assert body["value"] in values
+
+
+async def test_several_dice_are_shown_one_by_one(said):
+    body = await said("3d6")
+    assert len(body["value"]) == 3, body
+    assert all(1 <= each <= 6 for each in body["value"])
