@@ -81,7 +81,10 @@ def _pair(page: Page, pieces: Sequence[Piece], at: int) -> Pair | None:
 
 
 def _is_word(page: Page, piece: Piece) -> bool:
-    return is_content(page, piece) and (piece.value is None or piece.value.kind in ("name", "text"))
+    value = piece.value
+    if value is not None and value.kind == "date":
+        return value.text.isalpha()  # monday 3, tuesday 5
+    return is_content(page, piece) and (value is None or value.kind in ("name", "text"))
 
 
 def _is_link(page: Page, piece: Piece) -> bool:
