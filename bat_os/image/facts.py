@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PLACE_WORDS: Final = 6
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_GENITIVE: Final = re.compile(r"['\u2019]s(?!\w)")
 _ENDINGS: Final = ("ing", "ed", "es", "e", "s")
 
 
@@ -107,7 +108,7 @@ def is_yearly(text: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Return the stems of the words that tell a text from another, each once."""
-    plain = text.replace("'s ", " ").replace("\u2019s ", " ")
+    plain = _GENITIVE.sub(" ", text)
     return list(
         dict.fromkeys(_stem(word) for word in split_words(plain) if word not in _small_words())
     )
@@ -116,6 +117,30 @@ def words_of(text: str) -> list[str]:
 def is_small(word: str) -> bool:
     """Return whether a word is one that every text may have."""
     return word.casefold() in _small_words() or not split_words(word)
+
+
+def person_of(text: str) -> str:
+    """Return whom a fact is about, for "she" or "his" in the next sentence, or "".
+
+    >>> person_of("my colleague Mara is engaged to Leo"), person_of("Lena is my niece")
+    ('Mara', 'Lena')
+    """
+    words = subject_of(text).split() or _opening_name(text)
+    if not words or "'" in words[-1] or "\u2019" in words[-1]:
+        return ""
+    if len(words) > 1 and words[-2][-2:] in ("'s", "\u2019s"):
+        return " ".join(words)  # "Tom's sister"
+    named = words[-1][:1].isupper() and words[-1][1:2].islower()
+    possessed = len(words) == 2 and words[0].casefold() in ("my", "our", "mein", "meine")
+    return words[-1] if named else " ".join(words) if possessed else ""
+
+
+def _opening_name(text: str) -> list[str]:
+    """Return "my", "neighbour" and "Piet" of a text that begins so, or the name it begins with."""
+    words = text.split()[:3]
+    if words and words[0].casefold() in ("my", "our") and words[-1][:1].isupper():
+        return words
+    return words[:1] if words and len(words[0]) > 1 and words[0][:1].isupper() else []
 
 
 def names_of(text: str) -> list[str]:

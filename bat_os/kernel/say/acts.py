@@ -9,22 +9,20 @@ take back. What deletes more than one thing asks first.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.core.brief import Brief
-from bat_os.image.store import watch_commits
-from bat_os.kernel.say import recall
-from bat_os.kernel.say.recall import Asked
-from bat_os.kernel.turn import take_turn
+from bat_os.kernel.say import recall, tallies
+from bat_os.kernel.say.tallies import COUNTERS, Act, count_up
 from bat_os.sentence.periods import find_period
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bat_os.core.brief import Brief
     from bat_os.kernel.context import KernelContext
     from bat_os.sentence.forms import Form
     from bat_os.sentence.reading import Sentence
@@ -33,43 +31,9 @@ if TYPE_CHECKING:
     Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
 
 LISTS: Final = "lists_obj"
-COUNTERS: Final = "counters_obj"
 MAX_ITEMS: Final = 200
+ONE: Final = frozenset({"a", "an", "another", "ein", "eine", "einen", "un", "une", "una"})
 MAX_NAME: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Act(Asked):
-    """A form, with the way to the objects that carry it out."""
-
-    send: Send | None = None
-    commits: list[str] = field(default_factory=list)
-
-    async def read(self, target: str, selector: str, *args: Any) -> Any:
-        """Return what a message answers that changes nothing."""
-        brief = Brief(target, selector, args)
-        answer = await take_turn(self.mind.image, self.mind.cell, brief, commit_reads=False)
-        return answer.value
-
-    async def write(self, target: str, selector: str, *args: Any) -> Any:
-        """Return what a message answers; at most one of them changes something per act."""
-        brief = Brief(target, selector, args)
-        with watch_commits() as commits:
-            if self.send is not None:
-                value = (await self.send(brief))["result"]
-            else:
-                value = (await take_turn(self.mind.image, self.mind.cell, brief)).value
-        self.commits.extend(commits)
-        return value
-
-    def acted(self, key: str, value: Any = None, **values: Any) -> Answer:
-        """Return that it was done."""
-        return self.done(self.say(key, **values), self.commits, value)
-
-    @property
-    def confirmed(self) -> bool:
-        """Return whether a person has said yes to it."""
-        return self.values.get("confirmed") is True
 
 
 async def act(
@@ -139,7 +103,7 @@ async def _add(one: Act) -> Answer | None:
     if (name is None and one.values.get("known")) or not _may_be_listed(one, items):
         return None
     if counted := await _counted(one, items):
-        return await _count_up(counted)
+        return await count_up(counted)
     if name is None and not one.slot("list"):
         return _which_list(one, names or [one.say("lists.first"), one.say("lists.second")])
     name = name or one.slot("list")
@@ -160,6 +124,7 @@ async def _counted(one: Act, items: list[str]) -> Act | None:
     if one.slot("list") or len(items) != 1:
         return None
     number, _, thing = items[0].partition(" ")
+    number = "1" if number.casefold() in ONE else number
     if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", number) or not thing:
         return None
     if await one.read(COUNTERS, "find", thing) is None:
@@ -186,12 +151,49 @@ async def _show(one: Act) -> Answer | None:
     if name is None:
         return _no_list(one, names)
     entries = await one.read(LISTS, "entries", name)
-    if not entries:
-        return one.answer("recalled", "lists.empty", [], list=name)
+    if one.values.get("open"):
+        entries = [entry for entry in entries if not entry["done"]]
     mark = one.say("lists.done")
     shown = [f"{e['text']} ({mark})" if e["done"] else e["text"] for e in entries]
     texts = [entry["text"] for entry in entries]
-    return one.answer("recalled", "lists.shown", texts, list=name, items=shown)
+    said = one.say("lists.shown" if shown else "lists.empty", list=name, items=shown)
+    return Answer("recalled", said, texts, language=one.language, memory={"list": name})
+
+
+async def _move(one: Act) -> Answer:
+    name, names = await _find_list(one)
+    item = one.slot("item")
+    for known in [name] if name else names:
+        if await one.read(LISTS, "match", item, known):
+            done = await one.write(LISTS, "move", item, known, one.slot("to"))
+            said = one.say(f"lists.moved_{one.slot('to')}", item=done, list=known)
+            return one.done(said, one.commits, await one.read(LISTS, "show", known), list=known)
+    return one.answer("unable", "lists.not_ticked", item=item)
+
+
+async def _finished(one: Act) -> Answer:
+    """Say what was marked as done, perhaps on some days."""
+    name, names = await _find_list(one)
+    when = one.slot("when")
+    span = find_period(when, one.now, one.language) if when else None
+    days = (span[0].isoformat(), span[1].isoformat()) if span else ("", "9")
+    done = [
+        entry["text"]
+        for known in ([name] if one.slot("list") and name else names)
+        for entry in await one.read(LISTS, "entries", known)
+        if entry["done"] and (span is None or days[0] <= entry.get("at", "")[:10] <= days[1])
+    ]
+    return one.answer("recalled", "lists.finished" if done else "lists.none_done", done, items=done)
+
+
+async def _pending(one: Act) -> Answer | None:
+    """Say what is to be done and what was last said to remember."""
+    todo = await _show(replace(one, values={"list": "to-do", "known": True, "open": True}))
+    told = await recall.list_newest(one)
+    if todo is None or not todo.value:
+        return told
+    said = f"{todo.text} {told.text}" if told.kind == "recalled" else todo.text
+    return replace(todo, text=said, value=[*todo.value, *(told.value or ())], sources=told.sources)
 
 
 async def _names(one: Act) -> Answer:
@@ -236,7 +238,7 @@ async def _check(one: Act) -> Answer:
     )
 
 
-async def _count(one: Act) -> Answer:
+async def _count_items(one: Act) -> Answer:
     name, names = await _find_list(one)
     if name is None:
         return _no_list(one, names)
@@ -249,8 +251,11 @@ async def _tick(one: Act) -> Answer | None:
     item = one.slot("item") or " ".join(_items(one))
     for known in [name] if name else names:
         if await one.read(LISTS, "match", item, known):
-            done = await one.write(LISTS, "tick", item, known)
-            return one.acted("lists.ticked", done, item=done)
+            at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
+            is_done = not one.name.endswith("untick")
+            done = await one.write(LISTS, "tick", item, known, is_done, at)
+            key = "lists.ticked" if is_done else "lists.unticked"
+            return one.done(one.say(key, item=done), one.commits, done, list=known)
     if not one.certain:
         return None
     return one.answer("unable", "lists.not_ticked", item=item)
@@ -277,84 +282,11 @@ async def _rename(one: Act) -> Answer:
     return one.acted("lists.renamed", done, list=name, to=done)
 
 
-async def _count_up(one: Act) -> Answer | None:
-    thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 1)
-    if not thing or type(number) not in (int, float):
-        return None
-    at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
-    sign = -1 if one.name.endswith("subtract") else 1
-    known = await one.read(COUNTERS, "find", thing)
-    if known is None and one.values.get("known"):
-        return None
-    if sign < 0 and known is None:
-        return one.answer("unable", "counters.unknown", thing=thing)
-    thing = known or thing
-    await one.write(COUNTERS, "add", thing, sign * number, one.slot("unit"), at)
-    if not number:
-        return one.acted("counters.created", 0, thing=thing)
-    total = await _total(one, thing, (one.now.date(), one.now.date()))
-    key = "counters.added" if sign > 0 else "counters.subtracted"
-    return one.acted(key, total, number=number, thing=thing, total=total)
-
-
-async def _set(one: Act) -> Answer | None:
-    """Let a counter stand at a number, whether it is there or not."""
-    thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 0)
-    if not thing or type(number) not in (int, float):
-        return None
-    at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
-    known = await one.read(COUNTERS, "find", thing)
-    if known is None and one.values.get("known"):
-        return None
-    before = await _total(one, thing, None) if known else 0
-    total = await one.write(COUNTERS, "add", thing, number - before, "", at)
-    key = "counters.total" if known or number else "counters.created"
-    return one.acted(key, total, thing=known or thing, total=total)
-
-
-async def _total(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> Any:
-    if span is None:
-        return await one.read(COUNTERS, "total", thing)
-    after = span[1] + dt.timedelta(days=1)
-    return await one.read(COUNTERS, "total", thing, span[0].isoformat(), after.isoformat())
-
-
-async def _show_total(one: Act) -> Answer | None:
-    thing, when = one.slot("thing"), one.slot("when")
-    known = await one.read(COUNTERS, "find", thing) if thing else None
-    span = find_period(when, one.now, one.language) if when else None
-    if known is None and (one.values.get("known") or not thing):
-        return None
-    if known is None:
-        return one.answer("unable", "counters.unknown", thing=thing)
-    total = await _total(one, known, span)
-    if span is None:
-        return one.answer("recalled", "counters.total", total, thing=known, total=total)
-    if not total:
-        return one.answer("recalled", "counters.none_when", 0, thing=known, when=when)
-    return one.answer("recalled", "counters.total_when", total, thing=known, when=when, total=total)
-
-
-async def _reset(one: Act) -> Answer | None:
-    thing = one.slot("thing")
-    if one.values.get("known") and await one.read(COUNTERS, "find", thing) is None:
-        return None
-    if await one.read(COUNTERS, "find", thing) is None:
-        return one.answer("unable", "counters.unknown", thing=thing)
-    total = await one.write(COUNTERS, "reset", thing)
-    return one.acted("counters.reset", total, thing=thing, total=total)
-
-
-async def _counters(one: Act) -> Answer:
-    totals = await one.read(COUNTERS, "names")
-    if not totals:
-        return one.answer("recalled", "counters.no_counters", {})
-    things = [f"{name} ({one.say('talk.value', value=total)})" for name, total in totals.items()]
-    return one.answer("recalled", "counters.names", totals, things=things)
-
-
-async def _remind(one: Act) -> Answer:
+async def _remind(one: Act) -> Answer | None:
     """Say that nothing can ring yet: that takes a person's leave to run at a moment."""
+    if one.values.get("keep"):  # without a moment it is a thing to do
+        values = {"items": [one.slot("text")], "list": "to-do"}
+        return await _add(replace(one, name="lists_obj.add", values=values))
     wanted = " ".join(part for part in (one.slot("text"), one.slot("when")) if part)
     key = {"timer": "timer", "alarm": "alarm"}.get(one.name.partition(".")[2], "grant")
     return Answer(
@@ -375,16 +307,15 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.clear": _clear,
     "lists_obj.drop": _drop,
     "lists_obj.check": _check,
-    "lists_obj.count": _count,
+    "lists_obj.count": _count_items,
     "lists_obj.tick": _tick,
+    "lists_obj.untick": _tick,
+    "lists_obj.move": _move,
+    "lists_obj.finished": _finished,
     "lists_obj.create": _create,
     "lists_obj.rename": _rename,
-    "counters_obj.add": _count_up,
-    "counters_obj.subtract": _count_up,
-    "counters_obj.set": _set,
-    "counters_obj.total": _show_total,
-    "counters_obj.reset": _reset,
-    "counters_obj.names": _counters,
+    **tallies.ACTS,
+    "memory_obj.pending": _pending,
     "reminders_obj.remind": _remind,
     "reminders_obj.timer": _remind,
     "reminders_obj.alarm": _remind,

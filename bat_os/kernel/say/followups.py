@@ -79,6 +79,28 @@ def say_with(last: Mapping[str, Any], words: str, language: str) -> str:
     return pattern.sub(lambda _: literal, words, count=1) if literal else ""
 
 
+def say_of(subject: str, words: str, language: str) -> str:
+    """Return ``words`` with the person who was spoken of for "she" or "her", or "".
+
+    >>> say_of("Lena", "who is her father?", "en"), say_of("Lena", "she is six", "en")
+    ("who is Lena's father?", 'Lena is six')
+    """
+    data = _pronoun_data().get("persons", {}).get(language)
+    if not data or not subject:
+        return ""
+    whose = subject + data["genitive"]
+    said = re.sub(rf"(?i)\b(?:{'|'.join(data['whose'])})\b(?=\s+\w)", lambda _: whose, words)
+    said = re.sub(rf"(?i)\b(?:{'|'.join(data['who'])})\b", lambda _: subject, said)
+    return said if said != words else ""
+
+
+def opens_with_person(words: str, language: str) -> bool:
+    """Return whether a sentence begins with "she" or "his", as a statement does."""
+    data = _pronoun_data().get("persons", {}).get(language, {})
+    known = {*data.get("who", ()), *data.get("whose", ())}
+    return words.casefold().split(maxsplit=1)[:1] != [] and words.casefold().split()[0] in known
+
+
 def say_about(last: Mapping[str, Any], words: str) -> str:
     """Return a few words with the last value behind them, or "" if that makes no sentence."""
     literal = as_literal(last.get("value"))
@@ -241,8 +263,13 @@ def _word_before(text: str, start: int) -> str:
 @cache
 def _pronouns(language: str) -> re.Pattern[str] | None:
     """Return the pronouns of a language as a pattern, or None."""
-    file = resources.files("bat_os.sentence") / "languages" / "pronouns.toml"
-    words = tomllib.loads(file.read_text(encoding="utf-8")).get(language)
+    words = _pronoun_data().get(language)
     return (
         re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
     )
+
+
+@cache
+def _pronoun_data() -> Mapping[str, Any]:
+    file = resources.files("bat_os.sentence") / "languages" / "pronouns.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))

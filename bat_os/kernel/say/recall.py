@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.image.facts import words_of
+from bat_os.image.facts import person_of, words_of
 from bat_os.image.store import watch_commits
 from bat_os.kernel import memory
 from bat_os.sentence.periods import find_period
@@ -109,7 +109,7 @@ async def recall(asked: Asked) -> Answer | None:
     """Answer a question for something that was said."""
     question = asked.slot("question")
     if not words_of(question):
-        return await _list_newest(asked)
+        return await list_newest(asked)
     found = await memory.recall(asked.mind, question, now=asked.now)
     if found and found[0].certain:
         return _told(asked, found)
@@ -143,6 +143,24 @@ async def recall_when(asked: Asked) -> Answer | None:
     return _listed(asked, facts)
 
 
+async def recall_told(asked: Asked) -> Answer | None:
+    """Answer when something was said about a subject last."""
+    about = asked.slot("text")
+    found = await memory.recall(asked.mind, f"about {about}", now=asked.now)
+    words = set(words_of(about))
+    known = [one.fact for one in found if one.certain or words <= set(words_of(one.fact.text))]
+    if not known or not words:
+        return asked.answer("unable", "memory.nothing_about", text=about)
+    fact = max(known, key=lambda fact: fact.told_at)
+    told = dt.datetime.fromtimestamp(fact.told_at, dt.UTC).astimezone(asked.now.tzinfo)
+    said = asked.say("memory.quoted", when=told.replace(tzinfo=None), text=fact.text)
+    value = told.isoformat(timespec="minutes")
+    return Answer(
+        "recalled", said, value, sources=(_source(fact),), language=asked.language,
+        memory={"fact": fact.id, "about": person_of(fact.text)},
+    )  # fmt: skip
+
+
 async def remember(asked: Asked) -> Answer:
     """Keep a fact; ask whether it is said instead of an older one."""
     with watch_commits() as commits:
@@ -151,7 +169,8 @@ async def remember(asked: Asked) -> Answer:
         return asked.answer("acted", "memory.known", kept.fact.text, text=kept.fact.text)
     said = asked.say("memory.remembered", text=kept.fact.text)
     if not kept.rivals:
-        return asked.done(said, commits, kept.fact.text, fact=kept.fact.id)
+        about = person_of(kept.fact.text)
+        return asked.done(said, commits, kept.fact.text, fact=kept.fact.id, about=about)
     older = kept.rivals[0]
     question = asked.say("memory.instead", before=older.text)
     values = {"text": kept.fact.text, "instead": older.id}
@@ -211,7 +230,8 @@ async def erase(asked: Asked) -> Answer:
     )  # fmt: skip
 
 
-async def _list_newest(asked: Asked) -> Answer:
+async def list_newest(asked: Asked) -> Answer:
+    """Say what was last said to remember."""
     facts = await memory.newest(asked.mind, LISTED)
     if not facts:
         return asked.answer("unable", "memory.empty")
@@ -240,6 +260,7 @@ def _told(asked: Asked, found: list[Recalled]) -> Answer:
     short = best.short if best.certain else ""
     noted = {
         "fact": fact.id,
+        "about": person_of(fact.text),
         "before": [older.id for older in best.before],
         "neighbours": [other.id for other in best.neighbours],
     }
@@ -273,6 +294,7 @@ ACTS: Final[Mapping[str, Callable[[Asked], Awaitable[Answer | None]]]] = {
     "memory_obj.remember": remember,
     "memory_obj.recall": recall,
     "memory_obj.recall_when": recall_when,
+    "memory_obj.recall_told": recall_told,
     "memory_obj.change": change,
     "memory_obj.forget": forget,
     "memory_obj.erase": erase,

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
+from bat_os.core.protocol import Request
+from bat_os.core.schema import replace as replace_fields
+from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError
+from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.lessons import read_example
@@ -54,6 +58,8 @@ SMALL: Final = frozenset(
         "maker",
         "private",
         "teaching",
+        "online",
+        "mistakes",
         "bored",
         "sad",
     ]
@@ -127,9 +133,65 @@ class Talk:
         values = {"items": items, "list": last.get("list", "")}
         return await self._act(heard, Form("lists_obj.add", values))
 
+    async def _add_to_last(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        """Answer "add a torch": it goes on the list that was spoken of last."""
+        named = values.get("list") or any(v.kind != "name" for v in heard.sentence.values)
+        asked = heard.form is not None and heard.form.name == "lists_obj.add" and heard.form.certain
+        if named or asked or not last.get("list"):  # "my list" may be any of several
+            return None
+        told = {"items": values["items"], "list": last["list"]}
+        return await self._act(heard, Form("lists_obj.add", told))
+
+    async def _left(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        """Answer "what is left?" of the list that was spoken of last."""
+        if not last.get("list"):
+            return None
+        return await self._act(
+            heard, Form("lists_obj.show", {"list": last["list"], "known": True, "open": True})
+        )
+
+    async def _count_more(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        """Answer "another 10": it is counted where the last answer was about a counter."""
+        if not last.get("counter"):
+            return None
+        told = {**values, "thing": last["counter"], "known": True}
+        return await self._act(heard, Form("counters_obj.add", told))
+
+    async def _unlearn(self, heard: Heard, words: str) -> Answer:
+        """Unlearn the one learned skill that some words name; ask if they name several."""
+        found = await about.find_learned(self._mind, words, heard.language)
+        if len(found) != 1:
+            names = tuple(f"{target}.{selector}" for target, selector in found)
+            key, needs = ("asked.skill", "clarification") if found else ("self.unlearn_unknown", "")
+            forms = [{"name": "self_obj.unlearn", "values": {"skill": name}} for name in names]
+            return Answer(
+                "asked" if found else "unable", text(heard.language, key, skill=words),
+                needs=needs, choices=names, language=heard.language, memory={"forms": forms},
+            )  # fmt: skip
+        ((target, selector),) = found
+        await self._run_verb(heard, "unlearn", target, selector)
+        said = text(heard.language, "self.unlearned", skill=f"{target}.{selector}")
+        noted = {"unlearned": [target, selector]}
+        return Answer("acted", said, undo="undo that", language=heard.language, memory=noted)
+
+    async def _run_verb(self, heard: Heard, verb: str, target: str, selector: str) -> None:
+        request = Request(verb, session=heard.request.session, target=target, selector=selector)
+        request = replace_fields(check(request), caller=heard.request.caller)
+        await self._doors.verbs[verb](self._mind, request, heard.say)
+
     async def _undo(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
+        if unlearned := last.get("unlearned"):
+            await self._run_verb(heard, "redo", *unlearned)
+            said = text(heard.language, "self.undone", text=last["text"])
+            return Answer("acted", said, language=heard.language)
         return await about.undo(self._mind, last, heard.language)
 
     async def _why(
@@ -141,6 +203,20 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
         return await self._refuse(heard, last) if last["kind"] in ("computed", "guess") else None
+
+    async def speak_of(self, heard: Heard) -> Answer | None:
+        """Answer a sentence that says "she" or "his" for the person of the last fact."""
+        last, words = heard.conversation.last, heard.typed.text
+        said = followups.say_of(str(last.get("about") or ""), words, heard.language)
+        if not said or heard.rewrites:
+            return None
+        asks = words.rstrip().endswith("?") or ask(words, heard.language).is_question
+        if asks and not followups.opens_with_person(words, heard.language):
+            answer = await self._again(heard, said)
+        else:
+            answer = await self._act(heard, Form("memory_obj.remember", {"text": said}))
+        kept = {"about": last["about"]} if answer is not None else {}
+        return answer and replace(answer, memory={**answer.memory, **kept})
 
     async def refer(self, heard: Heard) -> Answer | None:
         """Answer a sentence that says "it" for the last value, or leaves the value out.
@@ -159,10 +235,14 @@ class Talk:
     async def talk(self, heard: Heard, form: Form) -> Answer | None:
         """Answer small talk, and questions about the image itself."""
         room, _, name = form.name.partition(".")
+        if name == "unlearn":
+            return await self._unlearn(heard, str(form.values["skill"]))
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
         if name == "opened":  # "hello, WORDS": what the words say
             return await self._again(heard, str(form.values["text"]))
+        if name == "left":
+            return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
         key = ALONE.get(name, name)
         return self._said(heard, f"talk.{key}") if key in SMALL else None
 
@@ -190,7 +270,8 @@ class Talk:
             )
         if forms := question.get("forms"):
             form = Form(forms[at]["name"], forms[at]["values"])
-            return await self._act(heard, form)
+            talked = await self.talk(heard, form) if form.name.startswith("self_obj.") else None
+            return talked or await self._act(heard, form)
         options = question.get("options") or []
         if at >= len(options):
             return await self._again(heard, question["choices"][at])
@@ -353,6 +434,10 @@ class Talk:
 FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.again": Talk._anew,
     "talk.more": Talk._more,
+    "talk.count_more": Talk._count_more,
+    "talk.on_it": Talk._add_to_last,
+    "lists_obj.add": Talk._add_to_last,
+    "talk.left": Talk._left,
     "talk.in_unit": Talk._in_unit,
     "talk.reckon": Talk._reckon,
     "talk.swap": Talk._swap,

@@ -165,7 +165,8 @@ class Room:
 
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
-            self._call, self._talk.settle, self._talk.follow_up, self._act, self._use_skill,
+            self._call, self._talk.settle, self._talk.follow_up, self._talk.speak_of, self._act,
+            self._use_skill,
             self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
         for step in steps:

@@ -1,0 +1,239 @@
+"""Counters and logs: how often, how much, how long; with units, and by what the question asks for.
+
+    "log 40 minutes of swimming"    swimming: 40 minutes
+    "I swam 20 minutes"             the same counter, by its stem
+    "what is my average weight"     of what was noted, not the sum
+
+A counter keeps the unit that it began with; 2 hours are added as 120 minutes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from bat_os.core.answer import Answer
+from bat_os.core.brief import Brief
+from bat_os.errors import ArgumentsError, CellError
+from bat_os.image.facts import is_small
+from bat_os.image.store import watch_commits
+from bat_os.kernel.say.recall import Asked
+from bat_os.kernel.turn import take_turn
+from bat_os.sentence.periods import find_period
+from bat_os.sentence.terms import base_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    # A turn that writes, by way of the dispatcher: the body of its result.
+    Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
+
+COUNTERS: Final = "counters_obj"
+MAX_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Act(Asked):
+    """A form, with the way to the objects that carry it out."""
+
+    send: Send | None = None
+    commits: list[str] = field(default_factory=list)
+
+    async def read(self, target: str, selector: str, *args: Any) -> Any:
+        """Return what a message answers that changes nothing."""
+        brief = Brief(target, selector, args)
+        answer = await take_turn(self.mind.image, self.mind.cell, brief, commit_reads=False)
+        return answer.value
+
+    async def write(self, target: str, selector: str, *args: Any) -> Any:
+        """Return what a message answers; at most one of them changes something per act."""
+        brief = Brief(target, selector, args)
+        with watch_commits() as commits:
+            if self.send is not None:
+                value = (await self.send(brief))["result"]
+            else:
+                value = (await take_turn(self.mind.image, self.mind.cell, brief)).value
+        self.commits.extend(commits)
+        return value
+
+    def acted(self, key: str, value: Any = None, **values: Any) -> Answer:
+        """Return that it was done."""
+        return self.done(self.say(key, **values), self.commits, value)
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether a person has said yes to it."""
+        return self.values.get("confirmed") is True
+
+
+async def count_up(one: Act) -> Answer | None:
+    """Count a thing, or take it back; None if it is no counter that is meant."""
+    thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 1)
+    known = await _find_counter(one, thing, one.slot("unit")) if thing else None
+    is_meant = known is not None or (thing and not one.values.get("known"))
+    if not is_meant or type(number) not in (int, float):
+        return None
+    sign = -1 if one.name.endswith("subtract") else 1
+    if sign < 0 and known is None:
+        return one.answer("unable", "counters.unknown", thing=thing)
+    return await _count(one, known, thing, sign * number)
+
+
+async def _count(one: Act, known: str | None, thing: str, number: float) -> Answer:
+    unit = await one.read(COUNTERS, "unit", known) if known else one.slot("unit")
+    number = await _in_unit(one, number, unit)
+    thing = known or await _name_apart(one, thing)
+    day = find_period(one.slot("when"), one.now, one.language) if one.slot("when") else None
+    day = day if day and day[0] == day[1] <= one.now.date() else (one.now.date(),) * 2
+    at = dt.datetime.combine(day[0], one.now.time()).isoformat(timespec="seconds")
+    await one.write(COUNTERS, "add", thing, number, unit, at)
+    noted = {"counter": thing}
+    if not number:
+        return one.done(one.say("counters.created", thing=thing), one.commits, 0, **noted)
+    if one.values.get("is_value"):
+        said = one.say("counters.noted", thing=thing, number=_with_unit(one, number, unit))
+        return one.done(said, one.commits, number, **noted)
+    total = await _total(one, thing, day)
+    key = "counters.subtracted" if number < 0 else "counters.added"
+    if unit or day[0] != one.now.date():
+        key = "counters.measured" if day[0] == one.now.date() else "counters.noted"
+    said = one.say(
+        key, number=_with_unit(one, abs(number), unit), thing=thing,
+        total=_with_unit(one, total, unit),
+    )  # fmt: skip
+    return one.done(said, one.commits, total, **noted)
+
+
+async def _in_unit(one: Act, number: float, unit: str) -> float:
+    """Return a number in the unit of its counter: 2 hours are 120 minutes."""
+    said = one.slot("unit")
+    if not unit or not said or said.casefold() == unit.casefold():
+        return number
+    try:
+        return cast("float", await one.read("units_obj", "convert", number, said, unit))
+    except (ArgumentsError, CellError):
+        return number
+
+
+async def _name_apart(one: Act, thing: str) -> str:
+    """Return a name for a new counter that no other one is found by."""
+    taken = await one.read(COUNTERS, "find", thing)
+    return thing if taken is None else f"{thing} ({one.slot('unit')})"
+
+
+def _with_unit(one: Act, number: float, unit: str) -> str:
+    return f"{one.say('talk.value', value=number)} {unit}".strip()
+
+
+def _bases(one: Act, thing: str) -> frozenset[str]:
+    """Return the stems of what a counter is called: "swam" and "swimming" are one."""
+    words = re.findall(r"[^\W_]+", thing)
+    return frozenset(base_of(word, one.language) for word in words if not is_small(word))
+
+
+async def _find_counter(one: Act, thing: str, unit: str = "") -> str | None:
+    """Return the counter that is meant by some words: by its name, else by the stems of it.
+
+    With ``unit``, one that counts without a unit is another one: 250 ml are no glasses.
+    """
+    known: str | None = await one.read(COUNTERS, "find", thing)
+    if known is None:
+        wanted, names = _bases(one, thing), await one.read(COUNTERS, "names")
+        same = [name for name in names if wanted and _bases(one, name) == wanted]
+        near = [name for name in names if wanted and wanted & _bases(one, name)]
+        known = same[0] if same else near[0] if len(near) == 1 and not unit else None
+    if known and unit and not await one.read(COUNTERS, "unit", known):
+        return known if known.casefold() == thing.casefold() else None
+    return known
+
+
+async def _set(one: Act) -> Answer | None:
+    """Let a counter stand at a number, whether it is there or not."""
+    thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 0)
+    if not thing or type(number) not in (int, float):
+        return None
+    at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
+    known = await _find_counter(one, thing)
+    if known is None and one.values.get("known"):
+        return None
+    before = await _total(one, thing, None) if known else 0
+    total = await one.write(COUNTERS, "add", thing, number - before, "", at)
+    key = "counters.total" if known or number else "counters.created"
+    return one.acted(key, total, thing=known or thing, total=total)
+
+
+async def _total(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> Any:
+    if span is None:
+        return await one.read(COUNTERS, "total", thing)
+    after = span[1] + dt.timedelta(days=1)
+    return await one.read(COUNTERS, "total", thing, span[0].isoformat(), after.isoformat())
+
+
+async def _show_total(one: Act) -> Answer | None:
+    thing, when = one.slot("thing"), one.slot("when")
+    known = await _find_counter(one, thing) if thing else None
+    span = find_period(when, one.now, one.language) if when else None
+    if known is None and (one.values.get("known") or not thing):
+        return None
+    if known is None:
+        return one.answer("unable", "counters.unknown", thing=thing)
+    unit = await one.read(COUNTERS, "unit", known)
+    numbers = await _numbers(one, known, span)
+    found = _of_all(one.slot("of") or "total", numbers)
+    if not numbers and span is not None:
+        return one.answer("recalled", "counters.none_when", 0, thing=known, when=when)
+    key = f"counters.{one.slot('of') or 'total'}"
+    key = "counters.total_when" if span is not None and key == "counters.total" else key
+    said = one.say(key, thing=known, when=when, total=_with_unit(one, found, unit))
+    return Answer(
+        "recalled", said, found, language=one.language, memory={"counter": known, "unit": unit}
+    )
+
+
+async def _numbers(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> list[float]:
+    """Return what was counted of a thing, perhaps on some days, in order."""
+    entries = await one.read(COUNTERS, "entries", thing) or []
+    days = (span[0].isoformat(), span[1].isoformat()) if span else ("", "9")
+    return [entry["number"] for entry in entries if days[0] <= entry["at"][:10] <= days[1]]
+
+
+def _of_all(wanted: str, numbers: list[float]) -> float:
+    if not numbers:
+        return 0
+    by: Mapping[str, Callable[[list[float]], float]] = {
+        "average": lambda each: sum(each) / len(each), "last": lambda each: each[-1],
+        "highest": max, "lowest": min,
+    }  # fmt: skip
+    found = by.get(wanted, sum)(numbers)
+    return round(found, 6) if isinstance(found, float) else found
+
+
+async def _reset(one: Act) -> Answer | None:
+    thing = one.slot("thing")
+    known = await _find_counter(one, thing)
+    if known is None and one.values.get("known"):
+        return None
+    if known is None:
+        return one.answer("unable", "counters.unknown", thing=thing)
+    total = await one.write(COUNTERS, "reset", known)
+    return one.acted("counters.reset", total, thing=thing, total=total)
+
+
+async def _counters(one: Act) -> Answer:
+    totals = await one.read(COUNTERS, "names")
+    if not totals:
+        return one.answer("recalled", "counters.no_counters", {})
+    things = [f"{name} ({one.say('talk.value', value=total)})" for name, total in totals.items()]
+    return one.answer("recalled", "counters.names", totals, things=things)
+
+
+ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
+    "counters_obj.add": count_up,
+    "counters_obj.subtract": count_up,
+    "counters_obj.set": _set,
+    "counters_obj.total": _show_total,
+    "counters_obj.reset": _reset,
+    "counters_obj.names": _counters,
+}
