@@ -120,7 +120,7 @@ def is_small(word: str) -> bool:
 
 
 def person_of(text: str) -> str:
-    """Return whom a fact is about, for "she" or "his" in the next sentence, or "".
+    """Return the person that a fact is about, for "she" or "his" in the next sentence, or "".
 
     >>> person_of("my colleague Mara is engaged to Leo"), person_of("Lena is my niece")
     ('Mara', 'Lena')

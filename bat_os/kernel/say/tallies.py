@@ -69,7 +69,7 @@ class Act(Asked):
 
 
 async def count_up(one: Act) -> Answer | None:
-    """Count a thing, or take it back; None if it is no counter that is meant."""
+    """Count a thing, or take it back; None if no counter is meant."""
     thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 1)
     known = await _find_counter(one, thing, one.slot("unit")) if thing else None
     is_meant = known is not None or (thing and not one.values.get("known"))
