@@ -21,6 +21,7 @@ import psutil
 
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
+from bat_os.core.printable import show_control
 from bat_os.core.values import Ref, check
 from bat_os.errors import CellError, NotFoundError
 from bat_os.kernel.turn import SECONDS
@@ -102,7 +103,7 @@ async def strike(cell, path, bait, deadline=1.0):
             f"{result.value!r} {result.printed}",
             result.delta.changed,
         )
-    return outcome, find_loot(said, stored, messages)
+    return show_control(outcome)[:80], find_loot(said, stored, messages)
 
 
 def find_loot(said, stored, messages):

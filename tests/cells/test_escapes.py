@@ -10,7 +10,24 @@ from tests.cells.attack_table import CANARY, ESCAPES, lay_bait, strike
 from tests.cells.contract import make_call, refuse
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
-SLOW = {"e47", "e49", "e51", "f05", "f07", "f08", "f09", "f17", "f29", "f30"}
+SLOW = {
+    "e47",
+    "e49",
+    "e51",
+    "f05",
+    "f07",
+    "f08",
+    "f09",
+    "f17",
+    "f29",
+    "f30",
+    "f41",
+    "f42",
+    "f43",
+    "f47",
+    "f52",
+    "f53",
+}
 CASES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem[:3] in SLOW else [])
     for path in ESCAPES
