@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     Send = Callable[[Reply], bool | None]  # False: the client has gone
 
 TURNS: Final = 32  # at once: learned code may take 256 MB in each cell
+# At once, of verbs that only look: more would stand in line before the turns of everyone else.
+LOOKS: Final = 2
+_QUICK: Final = frozenset({"list", "inspect", "talks"})
 
 
 class Dispatcher:
@@ -79,6 +82,7 @@ class Dispatcher:
         self.stop = stop
         self.last_message = time.monotonic()  # when somebody wanted something of an object
         self._turns = FairGate(TURNS)
+        self._looks = FairGate(LOOKS)
         self._intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.room = Room(
@@ -219,7 +223,8 @@ class Dispatcher:
         return Reply("pong", request.id, self._pong)
 
     async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
-        async with self._turns.enter(request.session):
+        gate = self._looks if request.type in _QUICK else self._turns
+        async with gate.enter(request.session):
             body = await handler(self.context, request, _events(request, send))
         return Reply("result", request.id, body)
 

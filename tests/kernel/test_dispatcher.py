@@ -16,7 +16,7 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.image.objects import find
-from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.dispatcher import LOOKS, Dispatcher
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, Scheduler
 from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
@@ -295,3 +295,38 @@ async def test_a_turn_under_a_key_can_be_cancelled(ask, image, make):
             await asyncio.sleep(0)
     with pytest.raises(CancelledError, match="cancelled"):
         await asking
+
+
+@pytest.mark.parametrize("verb", ["list", "inspect", "talks"])
+async def test_who_only_looks_very_often_holds_few_places_and_delays_no_other_session(
+    image, cell, verb
+):
+    mind = make_mind(image, cell, script(REMEMBER))
+    scheduler = Scheduler(mind, lambda event: None)
+    go_on, are_full, looking = asyncio.Event(), asyncio.Event(), []
+
+    async def look(_mind, request, _say):
+        looking.append(request.session)
+        if len(looking) == LOOKS:
+            are_full.set()
+        await go_on.wait()
+        return {}
+
+    verbs = {**VERBS, verb: look}
+    dispatcher = Dispatcher(mind, scheduler, lambda: {"boot": "b"}, lambda: None, verbs)
+
+    async def ask(session):
+        request = Request(verb, target="genesis_obj", session=session)
+        return await dispatcher.handle(request, lambda _: None)
+
+    flood = [asyncio.create_task(ask("flood")) for _ in range(40)]
+    other = asyncio.create_task(ask("other"))
+    async with asyncio.timeout(10):
+        await are_full.wait()
+        request = Request("send", target="genesis_obj", selector="slotNames", session="third")
+        assert (await dispatcher.handle(request, lambda _: None)).type == "result"
+        assert looking == ["flood"] * LOOKS
+        go_on.set()
+        await asyncio.gather(*flood, other)
+    assert looking.index("other") <= LOOKS + 1
+    await scheduler.close()
