@@ -34,8 +34,8 @@ ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
 MAX_BYTES: Final = 256 << 10
 # Read by the scripts that start us, by clients and by tests.
 _OTHERS: Final = (
-    "BATOS_BEAT", "BATOS_CONNECT", "BATOS_FAILPOINT", "BATOS_HOME", "BATOS_KEY_FILE",
-    "BATOS_PYTHON", "BATOS_WINE",
+    "BATOS_BEAT", "BATOS_BEFORE", "BATOS_CONNECT", "BATOS_FAILPOINT", "BATOS_HOME",
+    "BATOS_KEY_FILE", "BATOS_PYTHON", "BATOS_WINE",
 )  # fmt: skip
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -21,7 +21,15 @@ from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor.home import Home
-from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, EXIT_RESTART, EXIT_WAIT, can_pass
+from bat_os.supervisor.restart import (
+    BEFORE,
+    EXIT_FAILED,
+    EXIT_PERMANENT,
+    EXIT_RESTART,
+    EXIT_WAIT,
+    OUTSIDE,
+    can_pass,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,6 +165,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.app.logs import Journal
     from bat_os.app.opening import announce, open_when_possible
     from bat_os.app.wiring import assemble
+    from bat_os.kernel.missions.ledger import Ledger
     from bat_os.kernel.service import Kernel
 
     asked = asyncio.Event()
@@ -172,6 +181,8 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         journal = Journal(home.path / "metacognition.jsonl")
         kernel = Kernel(parts.mind, opened.doors, parts.steps, journal, parts.verbs, parts.examiner)
         kernel.ahead, kernel.asked = parts.ahead, asked
+        is_theirs = os.environ.pop(BEFORE, "") != OUTSIDE
+        kernel.keep_ledger(Ledger(home.path / "run" / "missions.json", is_theirs))
         kernel.on_trouble = lambda trouble: heart.say("storing", trouble)
         telling: list[asyncio.Task[None]] = []
         try:

@@ -187,16 +187,17 @@ def write(
 def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
     """Count that one more kernel runs the mission; return False when it may not any more.
 
-    A kernel that is stopped puts it down again; one that dies does not, and a mission that
-    was running when MAX_ATTEMPTS kernels died after a first is not run again.
+    A kernel that is stopped puts it down again, and so does the next one after a death that was not
+    the mission's own. One that MAX_ATTEMPTS kernels died of after a first is not run again.
     """
     return _count(root, mission_id, 1) <= MAX_ATTEMPTS
 
 
 def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
-    """Take back that these missions were taken up, because their kernel is being stopped."""
+    """Take back that these missions, as far as they have not ended, were taken up."""
     for mission_id in mission_ids:
-        _count(root, mission_id, -1)
+        if mission_id in root["unfinished"]:
+            _count(root, mission_id, -1)
 
 
 def check(root: Mapping[str, Any], mission_id: str) -> Record:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.kernel.context import Handler, KernelContext
+    from bat_os.kernel.missions.ledger import Ledger
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]
 
@@ -111,6 +112,10 @@ class Kernel:
         """Ask the kernel to shut down; from the loop's own thread."""
         self.wants_restart |= restart
         self.asked.set()
+
+    def keep_ledger(self, ledger: Ledger) -> None:
+        """Note in ``ledger`` what runs, and read there what ran before; not once it serves."""
+        self._scheduler.ledger = ledger
 
     def _lose(self) -> None:
         log.critical("the image file has failed; a new kernel has to open it again")

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -21,7 +22,6 @@ from bat_os.supervisor.report import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from bat_os.supervisor.report import Status
 
@@ -149,3 +149,16 @@ def created_of(pid: int) -> float | None:
         return float(process.create_time())
     except psutil.NoSuchProcess:
         return None
+
+
+def count_memory_kills() -> int | None:
+    """Return how many processes this system has killed as memory ran out; None if it keeps silent.
+
+    Linux counts them in /proc/vmstat, those of containers too.
+    """
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    counts = [line.split()[1] for line in lines if line.startswith("oom_kill ")]
+    return int(counts[0]) if counts and counts[0].isdecimal() else None

@@ -29,6 +29,10 @@ EXIT_RESTART: Final = 75
 EXIT_UPGRADE: Final = 76
 EXIT_PERMANENT: Final = 78
 
+BEFORE: Final = "BATOS_BEFORE"  # set by the watchdog for its kernel
+OUTSIDE: Final = "outside"  # its value where what ended the kernel before came from outside
+_KILL: Final = 9
+_FROM_OUTSIDE: Final = (1, 2, 3, 15)  # hang-up, interrupt, quit, terminate: people send these
 # Errors of the system that may be gone a moment later, though nothing of ours was changed.
 _PASSING: Final = frozenset(
     getattr(errno, name)
@@ -134,6 +138,22 @@ class RestartPolicy:
         if crashes == 0:
             return 0.0
         return min(self.longest, 2.0 ** min(crashes - 1, 32))
+
+
+def may_be_its_own(run: Run, *, ran_out_of_memory: bool) -> bool:
+    """Return True if what the kernel was doing can have ended it; False if it came from outside.
+
+    A fault of its own code ends it by a signal that nobody sends, or with a status that it does not
+    choose; the system kills it when memory runs out (``ran_out_of_memory``: so many processes were
+    killed for that more than before, or nobody knows); we kill it when its loop hangs.
+    """
+    if run.cause:
+        return True
+    if -run.code in _FROM_OUTSIDE:
+        return False
+    if run.code == -_KILL:
+        return ran_out_of_memory
+    return run.code not in (EXIT_STOPPED, EXIT_WAIT, EXIT_RESTART, EXIT_UPGRADE, EXIT_PERMANENT)
 
 
 def describe_exit(code: int) -> str:

@@ -30,6 +30,7 @@ from bat_os.supervisor.process import (
     KernelProcess,
     Launch,
     StopTimes,
+    count_memory_kills,
     created_of,
     end_orphan,
     is_orphan,
@@ -37,18 +38,21 @@ from bat_os.supervisor.process import (
 from bat_os.supervisor.pulse import BeatListener, Pulse, PulseLimits, Vital
 from bat_os.supervisor.report import Status, read_status, rotate, write_crash, write_status
 from bat_os.supervisor.restart import (
+    BEFORE,
     EXIT_FAILED,
     EXIT_PERMANENT,
     EXIT_RESTART,
     EXIT_STOPPED,
     EXIT_UPGRADE,
     EXIT_WAIT,
+    OUTSIDE,
     Action,
     History,
     RestartPolicy,
     Run,
     Verdict,
     can_pass,
+    may_be_its_own,
 )
 
 if TYPE_CHECKING:
@@ -119,6 +123,8 @@ class Supervisor:
         self._stop_times = stop_times or StopTimes()
         self._inbox: queue.SimpleQueue[_Ended | _Stop | _Applied] = queue.SimpleQueue()
         self._status = Status("starting", os.getpid())
+        # What ended the kernel before; if its watchdog died too, that came from outside.
+        self._before = {BEFORE: OUTSIDE}
         self._stop_again = False  # asked to stop while a kernel was being stopped
         self._beats = BeatListener()
         self.notifier = Notifier()
@@ -181,7 +187,9 @@ class Supervisor:
     def _live(self) -> Run | None:
         """Run one kernel to its end; return None if we were asked to stop it."""
         command = self._command if self.upgrade is None else self.upgrade.command()
-        launch = Launch(command, self._home.kernel_log, self._environ | self._beats.invite())
+        environ = self._environ | self._beats.invite() | self._before
+        launch = Launch(command, self._home.kernel_log, environ)
+        kills = count_memory_kills()
         try:
             process = KernelProcess(launch, lambda *how: self._inbox.put(_Ended(*how)))
         except OSError as error:
@@ -202,7 +210,11 @@ class Supervisor:
                 self._forget(process.pid)
                 serving = life.pulse.serving
                 served = message.at - serving if serving else 0.0
-                return Run(message.code, message.at, served, life.cause)
+                run = Run(message.code, message.at, served, life.cause)
+                short = kills is None or count_memory_kills() != kills
+                is_own = may_be_its_own(run, ran_out_of_memory=short)
+                self._before = {BEFORE: "" if is_own else OUTSIDE}
+                return run
             if isinstance(message, _Stop):
                 self._end(life, "stopping")
                 return None

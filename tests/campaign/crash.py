@@ -72,6 +72,8 @@ async def _close(site, accepted, answered):
         return accepted, answered
     await site.settle()
     site.check(ended=True)
+    blamed = [key for key, code in site.refused.items() if code == "CANCELLED"]
+    assert not blamed, f"{blamed}: given up, and they killed nobody"
     return accepted + len(site.told.accepted), answered + len(site.told.results)
 
 

@@ -2,10 +2,12 @@
 
 A real watchdog watches a real kernel. While the condition lasts, the watchdog is there and its
 status names it; when it has gone, the kernel serves again by itself, and every key has one answer.
+And only a brief that kernels die of is given up, not one that runs while somebody kills them.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,13 +19,14 @@ import psutil
 from zc.lockfile import LockError, LockFile
 
 from bat_os.client.client import KernelClient
-from bat_os.errors import BatError, RemoteError
+from bat_os.errors import BatError, KernelUnreachableError, RemoteError
 from bat_os.supervisor.home import Home, read_json
 from tests.campaign.load import AGAIN, Site
-from tests.campaign.scenario import CampaignFailure, Scenario
+from tests.campaign.scenario import CampaignFailure, Scenario, Settings
 from tests.kernels import ROOT
 
-HOLD = (10.0, 90.0)  # seconds of each condition
+HOLD = (6.0, 90.0)  # seconds of each condition
+DEATHS = 4  # of a kernel, while one brief runs; five would end the watchdog
 HOLD_LOCK = (5.0, 15.0)
 BACK_SECONDS = 5.0
 PATIENCE = 240.0
@@ -74,6 +77,18 @@ class Watched:
             assert self.process.wait(60) == 0, self.log()
         finally:
             self.process.kill()
+
+    async def restart(self):
+        """Have another kernel."""
+        last = self.status()["pid"]
+        async with KernelClient.at(self.home.path) as client:
+            await client.request("shutdown", body={"restart": True})
+        await self.until(lambda status: status["state"] == "running" and status["pid"] != last)
+
+    def works(self, status, last):
+        """Return True once another kernel than ``last`` serves, and a mission runs in it."""
+        running = read_json(self.home.path / "run" / "missions.json").get("ran")
+        return status["state"] == "running" and status["pid"] != last and running
 
     def status(self):
         return read_json(self.home.status)
@@ -239,6 +254,49 @@ async def killed_watchdogs(settings):
     return f"{2 + settings.full} watchdogs killed; the next ended the orphan and served"
 
 
+async def blame(settings):
+    """One brief runs at each of some deaths: only those that it can have caused count."""
+    said = []
+    for how, end in ((signal.SIGKILL, ""), (signal.SIGSEGV, "CANCELLED")):
+        folder = settings.folder / how.name
+        code, words = await _die_often(Settings(settings.full, settings.seed, folder), how)
+        said.append(f"{DEATHS} deaths by {how.name}: {code or 'answered'}")
+        assert (code, "3 kernel crashes" in words) == (end, bool(end)), (said, words)
+    return "; ".join(said)
+
+
+async def _die_often(settings, how):
+    """Let kernels die so while one brief runs in them; return the code and words of its end."""
+    async with watched(settings) as one:
+        slow = " import time\n    time.sleep(0.4)\n    return 7"
+        with one.site.kernel.script.open("a") as script:
+            script.write(json.dumps({"contains": "def slow_one(", "text": slow}) + "\n")
+        await one.restart()
+        asking, last = asyncio.create_task(_ask_on(one.home.path)), None
+        for _ in range(DEATHS):
+            status = await one.until(lambda status, last=last: one.works(status, last))
+            last = status["pid"]
+            os.kill(last, how)
+        return await asking
+
+
+async def _ask_on(home):
+    """Ask for what is slow, again by its key while no kernel answers."""
+    while True:
+        try:
+            async with KernelClient.at(home) as client:
+                await client.request(
+                    "send", timeout=PATIENCE, target="genesis_obj", selector="slow_one", args=[],
+                    ik="slow",
+                )  # fmt: skip
+        except KernelUnreachableError:
+            await asyncio.sleep(LOOK)
+        except RemoteError as error:
+            return error.body["code"], str(error)
+        else:
+            return "", ""
+
+
 def _back(settings, took, how):
     assert took <= BACK_SECONDS or not settings.full, f"back after {took:.1f} s"
     return f"{how}: the watchdog waited and said why; served {took:.1f} s after it had gone"
@@ -249,4 +307,5 @@ SCENARIOS = (
     Scenario("fsync fails for a while", "waits, back ≤ 5 s, keys resolved", fsync_fails),
     Scenario("held image", "waits, back ≤ 5 s", held_lock),
     Scenario("killed watchdogs in a row", "the next one serves", killed_watchdogs),
+    Scenario("deaths while a brief runs", "only its own count", blame),
 )

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.errors import FormatError, LockedError, SettingsError, StorageError, StorageFullError
-from bat_os.supervisor.restart import Action, History, RestartPolicy, Run, can_pass, describe_exit
+from bat_os.supervisor.restart import (
+    Action,
+    History,
+    RestartPolicy,
+    Run,
+    can_pass,
+    describe_exit,
+    may_be_its_own,
+)
 
 POLICY = RestartPolicy()
 
@@ -120,6 +128,33 @@ def test_chance_shortens_a_delay_by_a_fifth_at_most(crashes, jitter):
     verdict = POLICY.judge(History(crashes=crashes), crash(1.0), jitter=jitter)
     full = POLICY.backoff(crashes)
     assert full * 0.8 <= verdict.delay <= full <= 60.0
+
+
+@pytest.mark.parametrize(
+    ("code", "short", "own"),
+    [
+        (-9, False, False),  # somebody's kill -9
+        (-9, True, True),  # the system's, as memory ran out
+        (-15, True, False),
+        (-1, True, False),
+        (-11, False, True),
+        (-6, False, True),
+        (1, False, True),
+        (3221225477, False, True),  # Windows: an access violation
+        (0, True, False),
+        (74, True, False),
+        (75, True, False),
+        (76, True, False),
+        (78, True, False),
+    ],
+)
+def test_a_death_that_came_from_outside_is_nobodys_fault(code, short, own):
+    assert may_be_its_own(crash(1.0, code=code), ran_out_of_memory=short) is own
+
+
+def test_a_kernel_that_we_killed_because_it_hung_died_of_its_own():
+    hung = Run(-9, 1.0, 0.0, "the kernel's loop hung")
+    assert may_be_its_own(hung, ran_out_of_memory=False)
 
 
 @pytest.mark.parametrize(("code", "words"), [(-9, "signal 9"), (3, "status 3"), (0, "as asked")])

@@ -3,6 +3,10 @@
 A mission belongs to the image, not to the client that asked: if the client goes away, its mission
 goes on, and if the kernel is killed, the next one resumes it. RUNNING missions progress side by
 side: while the model draws for one, others search and try candidates. Sessions take turns.
+
+What ran when a kernel died may have killed it. It runs again alone, so that a death that follows is
+its own: a mission that kernels die of MAX_ATTEMPTS times so is given up. A death that came from
+outside counts for nobody.
 """
 
 from __future__ import annotations
@@ -29,9 +33,10 @@ from bat_os.image import missions
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.feed import Feed, TextFeed, notice
+from bat_os.kernel.missions.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
@@ -48,6 +53,8 @@ RUNNING: Final = 4
 _GUESS_SECONDS: Final = 4.0
 _SOONEST_MS: Final = 250
 _LATEST_MS: Final = 30_000
+# Before the last try of a mission that kernels die of; a watchdog begins to count anew by then.
+SERVE_FIRST: Final = 12.0
 
 
 @dataclass(slots=True, eq=False)
@@ -56,9 +63,9 @@ class _Job:
 
     session: str
     resumed: bool  # an earlier kernel left it
+    counts: bool = False  # the image has to count that it runs again
     task: asyncio.Task[dict[str, Any]] | None = None  # ends with the mission's answer
     listeners: list[Listener] = field(default_factory=list)  # called with each of its states
-    taken_up: bool = False  # it runs, and the image counts the attempt
     begun: bool = False  # its task has had its first step
     withdrawn: bool = False  # the client has cancelled it
     ending: bool = False  # it is over, and only its end has to be stored
@@ -70,6 +77,7 @@ class Scheduler:
     Attributes:
         feed: Has the latest events of all missions, and tells those who subscribed.
         text_feed: Sends on the text that models write.
+        ledger: Knows what runs, for the next kernel.
     """
 
     def __init__(self, context: KernelContext, journal: Listener) -> None:
@@ -77,6 +85,7 @@ class Scheduler:
         self._context = context
         self._journal = journal
         self.text_feed = TextFeed()
+        self.ledger = Ledger()
         self._cycle = CognitiveCycle(context, self.announce, self.text_feed)
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
@@ -85,6 +94,10 @@ class Scheduler:
         self._usual_seconds = _GUESS_SECONDS
         self._ready = asyncio.Event()
         self._closing = False
+        self._running: set[str] = set()
+        self._counted: set[str] = set()  # those whose attempt the image counts, until they end
+        self._suspects: frozenset[str] | None = None  # what may have killed the last kernel
+        self._one_suspect = asyncio.Lock()
 
     def open(self) -> None:
         """Let missions run; until then they wait in their first state."""
@@ -180,18 +193,37 @@ class Scheduler:
         return task is not None and task.cancel()
 
     async def resume(self) -> int:
-        """Take up what an earlier kernel left unfinished; return how many missions."""
+        """Take up what is unfinished and does not run; return how many missions."""
         image = self._context.image
+        if is_first := self._suspects is None:
+            self._suspects = self._find_suspects()
         unfinished = await image.transact(missions.unfinished, note="look for unfinished missions")
         for mission_id in unfinished:
             try:
                 record = await image.transact(
                     partial(missions.check, mission_id=mission_id), note="check a mission"
                 )
-                self.start(record, resumed=True)
+                self.start(record, resumed=is_first)
             except BatError:  # one bad record must not keep the kernel down
                 log.exception("mission %s is left alone", mission_id)
         return len(unfinished)
+
+    def _find_suspects(self) -> frozenset[str]:
+        """Return what may have killed the last kernel; what cannot have done so is not counted.
+
+        Only a mission that ran alone can be known to have killed it.
+        """
+        left, theirs = self.ledger.read(), self.ledger.may_be_theirs
+        guilty = left.ran if theirs and len(left.ran) == 1 else frozenset()
+        self._counted = set(left.counted - guilty)  # the attempt goes on with this kernel
+        self._note()
+        if left.ran:
+            what = "may have killed the last kernel" if theirs else "ran when it was ended"
+            log.warning("what %s: missions %s", what, ", ".join(sorted(left.ran)))
+        return left.ran if theirs else frozenset()
+
+    def _note(self) -> None:
+        self.ledger.write(self._running, self._counted)
 
     async def close(self) -> None:
         """Stop all missions where they stand; the image knows where that is."""
@@ -202,13 +234,17 @@ class Scheduler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if running := [mission_id for mission_id, job in jobs.items() if job.taken_up]:
-            try:
+        counted = list(self._counted)
+        try:
+            if counted:
                 await self._context.image.transact(
-                    lambda root: missions.put_down(root, running), note="put missions down"
+                    lambda root: missions.put_down(root, counted), note="put missions down"
                 )
-            except BatError:  # a full disk, say; they count as if the kernel had died
-                log.exception("missions were not put down")
+            self._counted.clear()
+        except BatError:  # a full disk, or a lost file; the next kernel does it
+            log.exception("missions were not put down")
+        self._running.clear()
+        self._note()
 
     async def _run(self, mission_id: str, job: _Job) -> dict[str, Any]:
         seconds = self._context.options.mission_seconds
@@ -217,12 +253,13 @@ class Scheduler:
             job.task.cancel()  # takes effect at the first await that has to wait
         try:
             await self._ready.wait()
-            async with self._places.enter(job.session), asyncio.timeout(seconds):
+            async with self._place(mission_id, job), asyncio.timeout(seconds):
                 started = time.monotonic()
-                if job.resumed:
-                    await self._take_up(mission_id, job)
+                if job.counts:
+                    await self._take_up(mission_id)
                 answer = await self._cycle.run(mission_id)
                 self._usual_seconds += (time.monotonic() - started - self._usual_seconds) / 4
+                self._counted.discard(mission_id)
                 return answer
         except asyncio.CancelledError:
             if self._closing or not job.withdrawn:
@@ -239,16 +276,48 @@ class Scheduler:
             error = BatError("internal error; the daemon's log has the details")
         job.ending = True
         await self._cycle.fail(mission_id, error)
+        self._counted.discard(mission_id)
+        self._note()
         return await self._stored(mission_id)
 
-    async def _take_up(self, mission_id: str, job: _Job) -> None:
+    @contextlib.asynccontextmanager
+    async def _place(self, mission_id: str, job: _Job) -> AsyncIterator[None]:
+        """Hold a place for a mission; all of them for one that may have killed a kernel."""
+        async with contextlib.AsyncExitStack() as held:
+            wanted = 1
+            if self._suspects and mission_id in self._suspects:
+                record = await self._cycle.read(mission_id)
+                if record.attempts == missions.MAX_ATTEMPTS - 1:
+                    await asyncio.sleep(SERVE_FIRST)
+                await held.enter_async_context(self._one_suspect)
+                wanted = RUNNING
+            for _ in range(wanted):
+                await held.enter_async_context(self._places.enter(job.session))
+            self._running.add(mission_id)
+            if job.resumed and mission_id not in self._counted:
+                self._counted.add(mission_id)  # before it is: what is being committed counts
+                job.counts = True
+            self._note()
+            try:
+                yield
+            finally:
+                self._running.discard(mission_id)
+                self._note()
+
+    async def _take_up(self, mission_id: str) -> None:
         """Count that this kernel runs what an earlier one left."""
-        job.taken_up = True  # before the await: what is being committed counts
-        may_run = await self._context.image.transact(
+        image = self._context.image
+        if await image.transact(
             lambda root: missions.take_up(root, mission_id), note="take up a mission"
+        ):
+            return
+        await image.transact(  # it does not run: the kernels that died of it stay counted
+            lambda root: missions.put_down(root, [mission_id]), note="put a mission down"
         )
-        if not may_run:
-            raise CancelledError(f"gave up after {missions.MAX_ATTEMPTS} kernel crashes")
+        raise CancelledError(
+            f"gave up after {missions.MAX_ATTEMPTS} kernel crashes, each while only this request "
+            "ran, again after an earlier one"
+        )
 
     def _forget(self, mission_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
         self._jobs.pop(mission_id, None)

@@ -10,6 +10,7 @@ from bat_os.core.mission import State
 from bat_os.errors import BusyError, ShuttingDownError
 from bat_os.image import missions
 from bat_os.image.objects import find
+from bat_os.kernel.missions.ledger import Ledger
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from tests.kernel.minds import make_mind, open_mission, read, script
 
@@ -300,3 +301,93 @@ async def test_several_missions_think_side_by_side(image, scheduler_of):
     gate.set()
     await asyncio.gather(*map(scheduler.result, ids))
     assert len({told["brief_id"] for told in heard if told["state"] == "complete"}) == len(ids)
+
+
+async def counted(image, *ids):
+    """Count an attempt of each, as the kernel did that ran them again."""
+    for mission_id in ids:
+        await image.transact(lambda root, one=mission_id: missions.take_up(root, one), note="count")
+
+
+async def attempts(image, mission_id):
+    return (await read(image, mission_id)).attempts
+
+
+async def test_a_death_from_outside_counts_for_no_mission_that_ran(image, scheduler_of, tmp_path):
+    mission_id = await open_mission(image, "double", 2)
+    for _ in range(2 * missions.MAX_ATTEMPTS):
+        scheduler = scheduler_of(script(DOUBLE), gate=asyncio.Event())
+        scheduler.ledger = Ledger(tmp_path / "missions.json", may_be_theirs=False)
+        heard = asyncio.Event()
+        await scheduler.resume()
+        asking = asyncio.ensure_future(scheduler.result(mission_id, lambda _, h=heard: h.set()))
+        while mission_id not in scheduler.ledger.read().ran:  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0)
+        kept = (tmp_path / "missions.json").read_bytes()
+        while not await attempts(image, mission_id):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        for job in scheduler._jobs.values():  # as after a kill: nothing is put down
+            job.task.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        scheduler._counted.clear()
+        (tmp_path / "missions.json").write_bytes(kept)
+    scheduler = scheduler_of(script(DOUBLE))
+    scheduler.ledger = Ledger(tmp_path / "missions.json", may_be_theirs=False)
+    await scheduler.resume()
+    assert (await scheduler.result(mission_id))["body"]["result"] == 4
+
+
+async def test_of_missions_that_ran_together_none_is_counted_and_each_runs_alone(
+    image, scheduler_of, tmp_path
+):
+    ids = [await open_mission(image, name, 2, key=name) for name in ("double", "triple", "fourth")]
+    await counted(image, *ids[:2])
+    ledger = Ledger(tmp_path / "missions.json")
+    ledger.write(ids[:2], ids[:2])
+    gate = asyncio.Event()
+    scheduler = scheduler_of(script(DOUBLE), gate=gate)
+    scheduler.ledger, together = ledger, set()
+    write = ledger.write
+    await scheduler.resume()
+
+    class Watching(Ledger):
+        def write(self, ran, known):
+            together.add(frozenset(ran))
+            write(ran, known)
+
+    scheduler.ledger = Watching(ledger.path)
+    gate.set()
+    answers = [await scheduler.result(mission_id) for mission_id in ids]
+    assert {answer["body"]["result"] for answer in answers} == {4}
+    alone = [ran for ran in together if ran & set(ids[:2])]
+    assert all(len(ran) == 1 for ran in alone)
+    assert [await attempts(image, mission_id) for mission_id in ids[:2]] == [1, 1]
+
+
+async def test_only_what_ran_alone_at_each_death_is_given_up(image, scheduler_of, tmp_path):
+    alone = await open_mission(image, "double", 2, key="a")
+    other = await open_mission(image, "triple", 2, key="b")
+    for _ in range(missions.MAX_ATTEMPTS):
+        await counted(image, alone, other)
+    ledger = Ledger(tmp_path / "missions.json")
+    ledger.write([alone], [alone, other])  # the other one waited
+    scheduler = scheduler_of(script(DOUBLE))
+    scheduler.ledger = ledger
+    await scheduler.resume()
+    answer = await scheduler.result(alone)
+    assert answer["body"]["code"] == "CANCELLED"
+    assert f"{missions.MAX_ATTEMPTS} kernel crashes" in answer["body"]["message"]
+    assert await attempts(image, alone) == missions.MAX_ATTEMPTS
+    assert (await scheduler.result(other))["body"]["result"] == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"ran": 7, "counted": [1, "../x", null]}', "[" * 9_000]
+)
+async def test_a_ledger_that_cannot_be_read_says_nothing(tmp_path, text):
+    path = tmp_path / "missions.json"
+    path.write_text(text)
+    assert (Ledger(path).read().ran, Ledger(path).read().counted) == (frozenset(), frozenset())
+    Ledger(path).write({"a1"}, {"a1", "b2"})
+    assert Ledger(path).read().ran == {"a1"}
+    assert Ledger(path).read().counted == {"a1", "b2"}
