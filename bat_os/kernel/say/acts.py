@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.kernel.say import recall, tallies
-from bat_os.kernel.say.tallies import COUNTERS, Act, count_up
+from bat_os.kernel.say.tallies import COUNTERS, Act, bases_of, count_up
 from bat_os.sentence.periods import find_period
 
 if TYPE_CHECKING:
@@ -246,14 +246,25 @@ async def _count_items(one: Act) -> Answer:
     return one.answer("recalled", "lists.count", count, count=count, list=name)
 
 
+async def _match(one: Act, item: str, name: str) -> str | None:
+    """Return the text on a list that is meant: "watering the plants" is "water the plants"."""
+    text: str | None = await one.read(LISTS, "match", item, name)
+    wanted = bases_of(one, item)
+    if text is None and wanted:
+        texts = await one.read(LISTS, "show", name)
+        near = [each for each in texts if wanted <= bases_of(one, each)]
+        text = near[0] if len(near) == 1 else None
+    return text
+
+
 async def _tick(one: Act) -> Answer | None:
     name, names = await _find_list(one)
     item = one.slot("item") or " ".join(_items(one))
     for known in [name] if name else names:
-        if await one.read(LISTS, "match", item, known):
+        if meant := await _match(one, item, known):
             at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
             is_done = not one.name.endswith("untick")
-            done = await one.write(LISTS, "tick", item, known, is_done, at)
+            done = await one.write(LISTS, "tick", meant, known, is_done, at)
             key = "lists.ticked" if is_done else "lists.unticked"
             return one.done(one.say(key, item=done), one.commits, done, list=known)
     if not one.certain:
@@ -262,7 +273,10 @@ async def _tick(one: Act) -> Answer | None:
 
 
 async def _create(one: Act) -> Answer:
-    said, items = one.slot("list")[:MAX_NAME], _items(one)
+    said, _, named = one.slot("list").partition(":")
+    said, items = said.strip()[:MAX_NAME], _items(one)
+    if named.strip():  # "new list for camping: tent, lamp"
+        items = [each.strip() for each in named.split(",") if each.strip()]
     known = await one.read(LISTS, "find", said) if said else None
     if known is not None and not items:
         return one.answer("recalled", "lists.exists", list=known)

@@ -127,7 +127,7 @@ def _with_unit(one: Act, number: float, unit: str) -> str:
     return f"{one.say('talk.value', value=number)} {unit}".strip()
 
 
-def _bases(one: Act, thing: str) -> frozenset[str]:
+def bases_of(one: Asked, thing: str) -> frozenset[str]:
     """Return the stems of what a counter is called: "swam" and "swimming" are one."""
     words = re.findall(r"[^\W_]+", thing)
     return frozenset(base_of(word, one.language) for word in words if not is_small(word))
@@ -140,12 +140,12 @@ async def _find_counter(one: Act, thing: str, unit: str = "") -> str | None:
     """
     known: str | None = await one.read(COUNTERS, "find", thing)
     if known is None:
-        wanted, names = _bases(one, thing), await one.read(COUNTERS, "names")
-        same = [name for name in names if wanted and _bases(one, name) == wanted]
-        near = [name for name in names if wanted and wanted & _bases(one, name)]
+        wanted, names = bases_of(one, thing), await one.read(COUNTERS, "names")
+        same = [name for name in names if wanted and bases_of(one, name) == wanted]
+        near = [name for name in names if wanted and wanted & bases_of(one, name)]
         known = same[0] if same else near[0] if len(near) == 1 and not unit else None
     if known and unit and not await one.read(COUNTERS, "unit", known):
-        return known if known.casefold() == thing.casefold() else None
+        return known if bases_of(one, known) == bases_of(one, thing) else None
     return known
 
 

@@ -173,3 +173,15 @@ async def test_questions_about_itself_are_answered(said, question):
     body = await said(question)
     assert body["kind"] == "said"
     assert "not much of a talker" not in body["text"]
+
+
+async def test_a_list_is_begun_with_its_items_and_ticked_off_by_the_stem(said):
+    await talk(
+        said,
+        ("new list for camping: tent, lamp, rope", ["tent", "lamp", "rope"]),
+        ("take the lamp off the camping list", ["lamp"]),
+        ("add feed the hens to my to-do list", None),
+        ("done with feeding the hens", "feed the hens"),
+        ("I ran 5.2 km, add it to my running log", 5.2),
+        ("ran 4.1 km more, log it", 9.3),
+    )
