@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -105,7 +106,9 @@ class Phrasebook:
             asked: What ``ask`` returned.
             skip: Wordings to leave out, by place; for training.
         """
-        by_words = self._rank_words(asked)
+        begin = asked.sentence.asked
+        asking = replace(asked, terms=tuple(t for t in asked.terms if t.value or t.start >= begin))
+        by_words = self._rank_words(asking if begin else asked)
         cosines = np.zeros(len(self.wordings), np.float32)
         if asked.vector is not None and len(self.wordings):
             cosines = self.vectors @ asked.vector
@@ -115,7 +118,11 @@ class Phrasebook:
             cosine = None if asked.vector is None else float(cosines[at])
             words = self.words_of[wording.skill]
             units = self.units_of.get(wording.skill, ())
-            matches.append(match(asked, wording, self.lexicon, words, cosine, units))
+            fit = asked
+            if begin:  # words of the situation can speak for a skill, not against it
+                own = (t for t in asked.terms if t.value or t.start >= begin or t.stem in words)
+                fit = replace(asked, terms=tuple(own))
+            matches.append(match(fit, wording, self.lexicon, words, cosine, units))
         return matches
 
     def _rank_words(self, asked: Asked) -> Floats:

@@ -67,6 +67,7 @@ class Sentence:
     values: tuple[Value, ...]  # in order; they do not overlap
     masked: str  # the text, lower case, each value as {kind}: "what is {percent} of {number}"
     slips: tuple[Slip, ...] = ()  # what was typed otherwise, from left to right
+    asked: int = 0  # where the clause begins that asks; the words before it give values
 
     def as_typed(self, start: int, end: int) -> str:
         """Return a part of the text with the words as they were typed."""

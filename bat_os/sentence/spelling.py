@@ -132,14 +132,18 @@ class Vocabulary:
     Attributes:
         counts: Word -> in how many wordings and forms it is.
         pairs: Neighbours in some wording.
+        firsts: Words that a wording begins with.
     """
 
     def __init__(self, language: str) -> None:
         self.language = language
         self.counts: Counter[str] = Counter(speak(language).vocabulary)
         self.pairs: set[tuple[str, str]] = set()
+        self.firsts: set[str] = set()
         self._spelt: dict[str, str] = {}  # without accents -> with them
         for wording in read_wordings(language):
+            if begin := _WORD.match(wording.text.lower()):
+                self.firsts.add(fold(begin[0]))
             for part in _SLOT.split(wording.text.lower()):
                 words = [found[0] for found in _WORD.finditer(part)]
                 self._spelt.update((fold(word), word) for word in words)

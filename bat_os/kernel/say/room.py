@@ -33,8 +33,9 @@ from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
-from bat_os.kernel.say.skills import decide, find_candidates
+from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
+from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.spelling import read_spelt
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import KernelContext, Say
     from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.skills import Candidate
+    from bat_os.sentence.reading import Sentence
 
 AGREEING: Final = 3  # skills whose answers are compared
 EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing else
@@ -285,14 +287,22 @@ class Room:
         """Return the skills that may be meant: as it was typed, unless that is not sure."""
         found: list[Candidate] = []
         for sentence in heard.readings:
-            near = await find_candidates(self._mind, sentence)
-            # A method that only drafts speak for serves nobody but who had it written.
-            near = [each for each in near if each.status in replies.VOUCHED]
+            near = await self._look_for(sentence)
             if decide(near) == "act":
                 return near
             if near and (not found or near[0].probability >= found[0].probability):
                 found = near
-        return found
+        asking = read_clauses(heard.core, heard.now)
+        if asking is None:
+            return found
+        given = sum(value.kind not in ("unit", "name") for value in asking.values)
+        return agree(found, await self._look_for(asking), given)
+
+    async def _look_for(self, sentence: Sentence) -> list[Candidate]:
+        """Return the skills that a reading of the sentence may mean, the best first."""
+        found = await find_candidates(self._mind, sentence)
+        # A method that only drafts speak for serves nobody but who had it written.
+        return [each for each in found if each.status in replies.VOUCHED]
 
     async def _by_agreement(self, heard: Heard) -> Answer | None:
         """Answer if the likeliest skills, taken together, are sure enough and answer alike.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 MOST: Final = 5
+LIKE_NOTHING: Final = 0.25  # probability below which a sentence is like no wording
+UNSURE: Final = 0.8  # probability that two readings leave which differ
 LEARNED: Final = 12  # learned methods that are looked at
 _KINDS: Final = {"int": "number", "float": "number", "str": "text", "list": "list", "dict": "map"}
 _EXACT: Final = FEATURES.index("exact")
@@ -69,6 +71,27 @@ class Candidate:
 def decide(found: Sequence[Candidate]) -> scoring.Decision:
     """Return what costs least; see ``bat_os.sentence.scoring.decide``."""
     return scoring.decide([(each.probability, each.changes) for each in found])
+
+
+def agree(whole: Sequence[Candidate], asking: Sequence[Candidate], given: int) -> list[Candidate]:
+    """Return the skills of two readings of a sentence of several clauses, the best first.
+
+    Two readings that end in the same message are surer than one: 1 - (1 - p)(1 - q). Where they
+    differ, or leave out some of the ``given`` values, neither is sure; unless the whole sentence is
+    like nothing that is known.
+    """
+    if not whole or not asking:
+        return [*whole, *asking]
+    first, second = whole[0], asking[0]
+    same = first.reading == second.reading and first.target == second.target
+    complete = len(second.args) + len(second.kwargs) >= given
+    if same and complete:
+        both = 1 - (1 - first.probability) * (1 - second.probability)
+        return [replace(first, probability=round(both, 4)), *whole[1:]]
+    if first.probability < LIKE_NOTHING and complete:
+        return [*asking]
+    order = sorted((first, second)[same:], key=lambda each: -each.probability)
+    return [replace(each, probability=min(each.probability, UNSURE)) for each in order]
 
 
 async def find_candidates(

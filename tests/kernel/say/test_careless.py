@@ -62,3 +62,22 @@ async def test_a_polite_or_roundabout_question_is_computed(said, text, value):
 @pytest.mark.parametrize("text", ["ok", "thanks", "yes please", "no thanks", "hello"])
 async def test_politeness_alone_is_conversation(said, text):
     assert (await said(text, session=text))["kind"] == "said"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A shirt costs 40 euros. It is 25% off. What do I pay?", 30),
+        ("My numbers are 4, 8 and 15. What is the average?", 9),
+        (
+            "Here are some words: kiwi, fig, apple. Sort them alphabetically.",
+            ["apple", "fig", "kiwi"],
+        ),
+        ("My salary is 2400 a month. What is that per year?", 28800),
+        ("The list is [3, 1, 2]. Which number is the largest?", 3),
+        ("Die Zahlen sind 3, 9 und 6. Was ist der Durchschnitt?", 6),
+    ],
+)
+async def test_a_question_behind_a_situation_is_computed(said, text, value):
+    body = await said(text, session=text)
+    assert (body["kind"], body["value"]) == ("computed", value)

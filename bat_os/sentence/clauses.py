@@ -1,0 +1,77 @@
+"""Sentences of several clauses: the last one asks, and those before it give values.
+
+    "The bill is 84 euros and we are 4. How much does each pay?"
+     {money} {number}                   how much does each pay
+
+Only the words that ask have to fit a skill. Those of the situation can speak for one, and never
+against it: nobody has a wording for every bill, trip and recipe.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bat_os.sentence.forms import find_core
+from bat_os.sentence.language import fold, speak
+from bat_os.sentence.reading import MAX_READ, Sentence, mask, read_sentence
+from bat_os.sentence.spelling import vocabulary
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+_BREAK: Final = re.compile(
+    r"(?<=[^\s.?!;])(?P<mark>[.?!;]+\s+|\n\s*|,\s+|\s[-\u2013\u2014]\s+)(?=\S)"
+)
+_WORD: Final = re.compile(r"[^\W\d_]+")
+
+
+def read_clauses(sentence: Sentence, now: dt.datetime) -> Sentence | None:
+    """Return a sentence whose last clause asks about values of the others; None for any other.
+
+    Its ``asked`` is where that clause begins, and ``masked`` is the clause with the values that the
+    situation gives behind it.
+    """
+    text = sentence.text
+    if len(text) > MAX_READ:
+        return None
+    breaks = [
+        found
+        for found in _BREAK.finditer(text)
+        if not any(v.start <= found.start() < v.end and v.kind == "text" for v in sentence.values)
+    ]
+    for found in reversed(breaks):
+        begin = found.end() + _joined(text[found.end() :], sentence.language)
+        if not _asks(text[begin:], sentence.language, after_comma=found["mark"][0] in ", -"):
+            continue
+        given = read_sentence(text[: found.start()], now, sentence.language).values
+        if not any(value.kind != "name" for value in given):
+            return None
+        asked = read_sentence(text[begin:], now, sentence.language)
+        moved = [replace(v, start=v.start + begin, end=v.end + begin) for v in asked.values]
+        kinds = " ".join(f"{{{value.kind}}}" for value in given)
+        masked = f"{mask(asked.text, asked.values)} {kinds}"
+        return replace(sentence, values=(*given, *moved), masked=masked, asked=begin)
+    return None
+
+
+def _joined(text: str, language: str) -> int:
+    """Return how many characters of a clause only join it to the one before: "and", "so"."""
+    joiners = speak(language).phrases("lists", "joiners")
+    word = _WORD.match(text)
+    start = 0
+    if word and fold(word[0]) in joiners:
+        start = word.end() + len(text[word.end() :]) - len(text[word.end() :].lstrip(" ,"))
+    return start + find_core(text[start:], language)[0]
+
+
+def _asks(clause: str, language: str, *, after_comma: bool) -> bool:
+    """Return whether a clause begins as a question or, behind the end of a sentence, an order."""
+    word = _WORD.match(clause)
+    if word is None:
+        return False
+    low = fold(word[0])
+    if low in speak(language).phrases("clauses", "asks"):
+        return True
+    return not after_comma and low in vocabulary(language).firsts
