@@ -32,6 +32,7 @@ _PHRASE: Final = re.compile(
 _PLACE: Final = re.compile(r"\{\w+\}")
 _HYPHEN: Final = re.compile(r"(?<=\w)-(?=\w)")
 _HINT: Final = 1.5  # what a hint weighs; a word that no other language has weighs 2
+_USUAL: Final = 0.6  # what the default language weighs without one: "19 plus 4" is English
 _HYPHENS: Final = ("-", "\u2010", "\u2011")
 
 
@@ -117,6 +118,7 @@ class Language:
         self._tables = tables
         about = tables["language"]
         self.common: frozenset[str] = frozenset(map(fold, about["common"].split()))
+        self.grammar: tuple[str, ...] = tuple(about.get("grammar", "").split())
         self.letters: str = about.get("letters", "")
         self.decimal: str = about["decimal"]
         self.month_first: bool = about.get("month_first", False)
@@ -189,7 +191,7 @@ def find_language(text: str, hint: str = "") -> str:
     words = [fold(word) for word in _WORD.findall(low)]
     first = hint if hint in languages() else DEFAULT
     scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first
-    scores[first] += _HINT if hint else 0
+    scores[first] += _HINT if hint else _USUAL
     for word in words:
         known = [code for code in scores if word in speak(code).vocabulary]
         for code in known:

@@ -13,9 +13,8 @@ Pure: words, kinds and places only. Nothing is decided here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
@@ -59,7 +58,7 @@ SLOT_WEIGHT: Final = 2.0  # of an aligned value, beside words of up to some 7
 FEATURES: Final = (
     "cosine", "said", "worded", "bag", "foreign", "strange", "order", "pairs", "exact", "missing",
     "unused", "cost", "crossed", "free", "free_share", "evidence", "first", "corrected", "other",
-    "language", "literal", "swapped", "bare", "blind", "learned",
+    "language", "literal", "bare", "blind", "learned",
 )  # fmt: skip
 
 
@@ -121,7 +120,6 @@ class Lexicon:
 
     weights: Mapping[str, float]  # stem -> weight
     most: float  # weight of a word that no wording has
-    swaps: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def weigh(self, stem: str) -> float:
         """Return the weight of a word."""
@@ -434,7 +432,6 @@ def _measure_words(
         "other": math.log1p(total_worded - shared),
         "corrected": sum(stem in corrected and stem in in_wording for stem in said),
         "bare": not literals,
-        "swapped": _swapped(own, in_wording, in_sentence),
     }
 
 
@@ -464,20 +461,3 @@ def _measure_places(own: _Alignment) -> dict[str, float]:
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
-
-
-def _swapped(own: _Alignment, in_wording: Collection[str], in_sentence: Collection[str]) -> float:
-    """Return the evidence that a word of the one stands where another of the other does.
-
-    Positive where such an exchange makes another skill of it, negative where it does not.
-    """
-    edges = [(-1, -1), *own.pairs, (len(own.said), len(own.wording.terms))]
-    total = 0.0
-    for (i, j), (k, m) in pairwise(edges):
-        mine = [t.stem for t in own.said[i + 1 : k] if t.value is None]
-        theirs = [t.stem for t in own.wording.terms[j + 1 : m] if not t.slot]
-        for one in mine[:3]:
-            for other in theirs[:3]:
-                if one not in in_wording and other not in in_sentence:
-                    total += own.lexicon.swaps.get((one, other), 0.0)
-    return total

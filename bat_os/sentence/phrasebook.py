@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from bat_os.sentence.language import speak
 from bat_os.sentence.matching import Asked, Lexicon, match
-from bat_os.sentence.terms import split_sentence
+from bat_os.sentence.terms import split_sentence, stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SKILLS: Final = 20  # that are looked at closely
 WORDINGS: Final = 3  # of each of them
+LIGHT: Final = 0.7  # most that a word of grammar weighs: "of" and "these" tell no skills apart
 _KIND: Final = re.compile(r"\{([a-z]+)\}")
 _KIND_WEIGHT: Final = 0.5
 
@@ -52,7 +54,6 @@ class Phrasebook:
         wordings: Of any number of skills.
         vectors: ``(n, d)``, rows of length 1; rows of zeros where one is not known.
         language: Code of ISO 639-1.
-        swaps: As ``Lexicon`` has them.
         base: What words weigh that another book has; this one is too small to tell.
     """
 
@@ -61,7 +62,6 @@ class Phrasebook:
         wordings: Sequence[Wording],
         vectors: Floats,
         language: str,
-        swaps: Mapping[tuple[str, str], float] | None = None,
         base: Lexicon | None = None,
     ) -> None:
         self.wordings = tuple(wordings)
@@ -84,7 +84,10 @@ class Phrasebook:
         weights = {word: math.log(1 + skills / held) for word, held in count.items()}
         if base is not None:
             weights = dict.fromkeys(weights, most) | dict(base.weights)
-        self.lexicon = Lexicon(weights, most, swaps or {})
+        for word in speak(language).grammar:
+            light = stem(word, language)
+            weights[light] = min(weights.get(light, LIGHT), LIGHT)
+        self.lexicon = Lexicon(weights, most)
         self._postings = {key: np.array(held, np.int32) for key, held in postings.items()}
         totals = [
             sum(weights.get(t.stem, _KIND_WEIGHT) for t in wording.terms)

@@ -1,7 +1,8 @@
 """How likely it is that a skill was meant, and what to do about it.
 
-    features of each match > logistic regression > the best wording of each skill
-        > with the distance to the best other skill > logistic regression > isotonic calibration
+    features of each match, and how far they are from the best of all matches
+        > one hidden layer > softmax over all matches and "none"
+        > the matches of one skill with one set of values, together
 
 The weights are in ``scorer.npz``; ``bat_os.training.scorer`` makes them, and
 ``docs/understanding.md`` has the figures.
@@ -10,8 +11,7 @@ The weights are in ``scorer.npz``; ``bat_os.training.scorer`` makes them, and
 from __future__ import annotations
 
 import io
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bat_os.sentence.matching import Match
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[Any]
 
 FILE: Final = "scorer.npz"
 # What a mistake costs. A right answer costs nothing.
@@ -39,9 +39,13 @@ CHOICES: Final = 3  # that a question offers
 # Of 485 sentences that were a wording of one skill to the letter, 470 meant it.
 WORDED: Final = 0.96
 LIKE_KIND: Final = 0.25  # cost up to which a value is of the kind of its slot
-LOOKED_AT: Final = 6  # skills that the second step compares
-FAR: Final = 8.0  # distances between logits beyond this say no more
-SECOND: Final = 3 + 2 * len(FEATURES)
+LOOKED_AT: Final = 24  # matches that are compared
+FAR: Final = 30.0  # a score beyond this says no more
+# What roughly tells the matches that are worth a look, before they are compared.
+_ROUGHLY: Final = {
+    "cosine": 1.0, "said": 1.0, "worded": 1.0, "bag": 0.5, "order": 1.0, "exact": 3.0,
+    "missing": -0.5, "unused": -0.5,
+}  # fmt: skip
 
 Decision = Literal["act", "ask", "none"]
 
@@ -51,102 +55,88 @@ class Scorer:
     """The trained weights.
 
     Attributes:
-        weights: One per feature, and the bias last; float64.
-        second: The same for the SECOND columns of ``second_rows``.
-        knots: ``(2, k)``: a logit, and the probability that goes with it; ascending.
-        swaps: language -> pair of stems -> evidence that the one in place of the other makes
-            another skill of a wording.
+        hidden: float32 ``(2 * len(FEATURES) + 1, h)``; the last row is the bias.
+        out: float32 ``(h + 1,)``; the last one is the bias.
     """
 
-    weights: Floats
-    second: Floats
-    knots: Floats
-    swaps: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    hidden: Floats
+    out: Floats
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any]) -> Self:
         """Return the weights from what ``as_arrays`` returned."""
-        swaps = {
-            language: {(one, other): weight for one, other, weight in rows}
-            for language, rows in json.loads(arrays["swaps"].tobytes()).items()
-        }
-        return cls(arrays["weights"], arrays["second"], arrays["knots"], swaps)
+        return cls(arrays["hidden"], arrays["out"])
 
     def as_arrays(self) -> dict[str, Any]:
         """Return the weights as arrays for the file."""
-        swaps = {
-            language: sorted([one, other, weight] for (one, other), weight in table.items())
-            for language, table in sorted(self.swaps.items())
-        }
-        text = np.frombuffer(json.dumps(swaps, ensure_ascii=False).encode(), np.uint8)
-        return {"weights": self.weights, "second": self.second, "knots": self.knots, "swaps": text}
-
-    def first_logits(self, rows: Floats) -> Floats:
-        """Return the logit of each row of features."""
-        logits: Floats = rows @ self.weights[:-1] + self.weights[-1]
-        return logits
-
-    def rank(self, matches: Sequence[Match]) -> list[tuple[Match, float]]:
-        """Return the best match of each skill with its probability, best first."""
-        if not matches:
-            return []
-        logits = self.first_logits(np.array([match.features for match in matches]))
-        skills = [(match.wording.skill.target, match.wording.skill.selector) for match in matches]
-        exact = np.array([match.features[FEATURES.index("exact")] for match in matches])
-        best = best_of_skills(skills, logits, exact)[:LOOKED_AT]
-        rows = second_rows(np.array([matches[at].features for at in best]), logits[best])
-        chances = self.chances(rows)
-        return [
-            (matches[best[at]], float(chances[at]))
-            for at in np.argsort(-chances, kind="stable").tolist()
-        ]
+        return {"hidden": self.hidden, "out": self.out}
 
     def chances(self, rows: Floats) -> Floats:
-        """Return the calibrated probabilities for what ``second_rows`` returned."""
-        scores = rows @ self.second[:-1] + self.second[-1]
-        chances: Floats = np.interp(scores, self.knots[0], self.knots[1])
-        if (same := _is_worded(rows)).sum() == 1:
-            chances[same] = np.maximum(chances[same], WORDED)
+        """Return the probability of each match of a sentence; the rest to 1 is that of none.
+
+        Args:
+            rows: What ``relative`` returned for all of them.
+        """
+        inner = np.tanh(rows @ self.hidden[:-1] + self.hidden[-1])
+        scores = np.exp(np.clip(inner @ self.out[:-1] + self.out[-1], -FAR, FAR))
+        chances: Floats = scores / (1 + scores.sum())
         return chances
 
+    def rank(self, matches: Sequence[Match]) -> list[tuple[Match, float]]:
+        """Return each skill with the values that it most likely gets, the likeliest first."""
+        if not matches:
+            return []
+        rows = np.array([match.features for match in matches])
+        looked = look_at(rows)
+        likely, rows = [matches[at] for at in looked], rows[looked]
+        skills = [(match.wording.skill.target, match.wording.skill.selector) for match in likely]
+        calls = [repr(match.call()) for match in likely]
+        ranked = rank_calls(skills, calls, rows, self.chances(relative(rows)))
+        return [(likely[at], chance) for at, chance in ranked]
 
-def best_of_skills(names: Sequence[object], logits: Floats, exact: Floats) -> list[int]:
-    """Return the places of the best match of each skill, best first.
 
-    Args:
-        names: Of each match, whose skill it is.
-        logits: Of each match.
-        exact: Of each match, whether the sentence is the wording; of a skill that one counts.
+def look_at(rows: Floats) -> list[int]:
+    """Return the places of the matches that are compared, the roughly best first."""
+    weights = np.array([_ROUGHLY.get(name, 0.0) for name in FEATURES])
+    order: list[int] = np.argsort(-(rows @ weights), kind="stable")[:LOOKED_AT].tolist()
+    return order
+
+
+def relative(rows: Floats) -> Floats:
+    """Return ``(n, 2 * len(FEATURES))``: features, and what each falls short of the best by."""
+    return np.hstack([rows, rows - rows.max(axis=0)])
+
+
+def rank_calls(
+    skills: Sequence[object], calls: Sequence[str], rows: Floats, chances: Floats
+) -> list[tuple[int, float]]:
+    """Return the place of one match for each skill, and its probability, the likeliest first.
+
+    The matches of a skill that give it the same values count together. A sentence that is a
+    wording of one skill alone, with a value of its kind in each slot, counts at least WORDED.
     """
-    best: dict[object, int] = {}
-    for at in np.lexsort((-logits, -exact)).tolist():
-        best.setdefault(names[at], at)
-    return sorted(best.values(), key=lambda at: -logits[at])
+    held: dict[tuple[object, str], list[int]] = {}
+    for at, key in enumerate(zip(skills, calls, strict=True)):
+        held.setdefault(key, []).append(at)
+    worded = _is_worded(rows)
+    alone = len({skills[at] for at in np.flatnonzero(worded).tolist()}) == 1
+    best: dict[object, tuple[float, int]] = {}
+    for (skill, _), places in held.items():
+        chance = float(chances[places].sum())
+        if alone and worded[places].any():
+            chance = max(chance, WORDED)
+        likeliest = max(places, key=lambda at: (worded[at], chances[at]))
+        best[skill] = max(best.get(skill, (-1.0, 0)), (chance, -likeliest))
+    ordered = sorted(best.values(), key=lambda each: -each[0])
+    return [(-place, chance) for chance, place in ordered]
 
 
 def _is_worded(rows: Floats) -> NDArray[np.bool_]:
-    """Return which skills have the sentence as a wording, with a value of its kind in each slot."""
-    own = {name: rows[:, 3 + at] for at, name in enumerate(FEATURES)}
+    """Return which matches are their wording, with a value of its kind in each slot."""
+    own = {name: rows[:, at] for at, name in enumerate(FEATURES)}
     worse = sum(own[name] for name in ("missing", "unused", "crossed", "free", "bare"))
     worded: NDArray[np.bool_] = (own["exact"] > 0) & (worse == 0) & (own["cost"] <= LIKE_KIND)
     return worded
-
-
-def second_rows(features: Floats, logits: Floats) -> Floats:
-    """Return the features of the second step, for skills with the best first: SECOND.
-
-    The logit, its distance to the best other skill, whether it is the first, its own features,
-    and what they differ by from those of the best other skill.
-    """
-    first = np.zeros(len(logits))
-    first[0] = 1.0
-    rivals = np.zeros(len(logits), np.int64)
-    rivals[0] = min(1, len(logits) - 1)
-    margin = np.clip(logits - logits[rivals], -FAR, FAR)
-    if len(logits) == 1:
-        margin[0] = FAR
-    between = features - features[rivals]
-    return np.hstack([np.stack([logits, margin, first], axis=1), features, between])
 
 
 def read_arrays() -> dict[str, Any]:

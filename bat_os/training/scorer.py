@@ -5,7 +5,7 @@
     wordings of the library with values filled in, each left out of the book       ┐
     sentences/*.jsonl: sentences of several writers, and the skill that is meant   ┼> cases
     wishes of tests/cases/skills.jsonl, each set a mind of its own                 ┘
-    cases > matches and their features > logistic regression > second step > calibration
+    cases > matches and their features > bat_os.training.listwise
 
 Of some cases the skill that is meant is hidden as well: then none is right, and its nearest
 neighbours are the near misses. Folds are by skill, so every figure is of skills that the model has
@@ -42,6 +42,7 @@ from bat_os.sentence.triage import KINDS, Triage
 from bat_os.sentence.wishes import kind_of_name, word_wish
 from bat_os.training import triage
 from bat_os.training.answers import answers_of, make_embed
+from bat_os.training.listwise import Lists, fit_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -56,11 +57,11 @@ if TYPE_CHECKING:
 FOLDS: Final = 5
 HIDDEN: Final = 8  # of every so many cases, one is asked again without the skill that is meant
 EVERY: Final = 6  # one of so many wordings is a case
-MISLEADING: Final = 0.35  # what a case counts that was made to mislead
+HIDDEN_SHARE: Final = 0.1  # what a case counts whose skill was hidden
+MADE: Final = 0.5  # what a case counts that is a wording with values filled in
 EXACT: Final = 5  # of every so many, one is asked with its own words in the book
 FREELY: Final = 2  # of every so many with a text, one has it without quotes
 BLIND: Final = 7  # of every so many, one is looked at without vectors
-L2: Final = 1.0
 NOW: Final = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 FRESH: Final = (4, 7)  # sets of skills.jsonl that only measure
 _SETS: Final = Path(bat_os.__file__).parents[1] / "tests" / "cases" / "skills.jsonl"
@@ -87,7 +88,8 @@ class Case:
     writer: str
     meant: str  # "object.selector", or "" where no skill is
     text: str
-    names: tuple[str, ...]  # of each match, whose skill it is
+    names: tuple[str, ...]  # of each match that is looked at, whose skill it is
+    calls: tuple[str, ...]  # the values that it gets
     rows: Floats  # their features
     right: tuple[bool, ...]  # the skill is the one that is meant, and it gets the values
     only: str = ""  # the one skill that is known to be wrong, where the others are open
@@ -107,8 +109,11 @@ def make_case(
     ``keys`` are what ``answers_of`` returned for those, also if that skill is hidden. Without them,
     as where chance decides, it has to be that skill.
     """
-    names = tuple(map(name_of, found))
     rows = np.array([match.features for match in found]).reshape(len(found), len(FEATURES))
+    looked = scoring.look_at(rows)
+    found, rows = [found[at] for at in looked], rows[looked]
+    names = tuple(map(name_of, found))
+    calls = tuple(repr(match.call()) for match in found)
     right = [bool(meant) and name == meant for name in names]
     if keys:
         # What lies far from the sentence does not win, so its answer need not be known.
@@ -120,7 +125,7 @@ def make_case(
         ]
     if any(right) and not meant:
         meant = names[right.index(True)]
-    return Case(*origin, meant, text, names, rows, tuple(right), only)
+    return Case(*origin, meant, text, names, calls, rows, tuple(right), only)
 
 
 def _answers_alike(match: Match, keys: tuple[str, ...]) -> bool:
@@ -261,70 +266,6 @@ def _name(skill: Skill) -> str:
     return f"{skill.target}.{skill.selector}"
 
 
-def fit_logistic(rows: Floats, labels: Floats, share: Floats, l2: float = L2) -> Floats:
-    """Return weights and bias of a logistic regression, by Newton's method.
-
-    Args:
-        rows: ``(n, k)``.
-        labels: n times 0 or 1.
-        share: How much each row counts.
-        l2: Strength of the penalty on the weights of standardised features.
-    """
-    mean = np.average(rows, axis=0, weights=share)
-    scale = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=share))
-    scale[scale < 1e-9] = np.inf  # a feature that never changes has no weight
-    x = np.hstack([(rows - mean) / scale, np.ones((len(rows), 1))])
-    penalty = np.full(x.shape[1], l2)
-    penalty[-1] = 0.0
-    weights = np.zeros(x.shape[1])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (chance - labels)) + penalty * weights
-        curve = (x * (share * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ x
-        step = np.linalg.solve(curve + np.diag(penalty + 1e-9), slope)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    weights[:-1] /= scale
-    weights[-1] -= (weights[:-1] * np.where(np.isfinite(scale), mean, 0)).sum()
-    return weights
-
-
-def fit_isotonic(scores: Floats, labels: Floats, share: Floats) -> Floats:
-    """Return ``(2, k)`` knots of the ascending curve nearest to the labels."""
-    order = np.argsort(scores, kind="stable")
-    blocks: list[list[float]] = []  # sum of labels, sum of shares, sum of scores
-    for at in order:
-        blocks.append([labels[at] * share[at], share[at], scores[at] * share[at]])
-        while len(blocks) > 1 and blocks[-2][0] * blocks[-1][1] >= blocks[-1][0] * blocks[-2][1]:
-            last = blocks.pop()
-            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
-    x = np.array([block[2] / block[1] for block in blocks])
-    # A block without a single failure is not certain either: half a case is added to both sides.
-    y = np.array([(block[0] + 0.5) / (block[1] + 1.0) for block in blocks])
-    return np.array([x, np.maximum.accumulate(y)])
-
-
-def rows_of(cases: Sequence[Case]) -> tuple[Floats, Floats, Floats]:
-    """Return features, labels and shares of all matches whose label is known."""
-    rows, labels = [], []
-    for case in cases:
-        known = [not case.only or name == case.only for name in case.names]
-        rows.append(case.rows[known])
-        labels += [right for right, is_known in zip(case.right, known, strict=True) if is_known]
-    return np.concatenate(rows), np.array(labels, float), np.ones(len(labels))
-
-
-def second_of(weights: Floats, cases: Sequence[Case]) -> Iterator[tuple[Case, list[int], Floats]]:
-    """Yield each case with its best match per skill and the features of the second step."""
-    for case in cases:
-        if case.names:
-            logits = case.rows @ weights[:-1] + weights[-1]
-            exact = case.rows[:, FEATURES.index("exact")]
-            best = scoring.best_of_skills(case.names, logits, exact)[: scoring.LOOKED_AT]
-            yield case, best, scoring.second_rows(case.rows[best], logits[best])
-
-
 def share_of(case: Case) -> float:
     """Return how much a case counts.
 
@@ -332,7 +273,13 @@ def share_of(case: Case) -> float:
     frequent here than among what people say, and would make every probability too low.
     """
     hidden = not case.meant and not case.group.startswith("none")
-    return MISLEADING if hidden or case.writer.startswith("set") else 1.0
+    return (HIDDEN_SHARE if hidden else 1.0) * (MADE if case.writer.startswith("wordings") else 1.0)
+
+
+def is_natural(case: Case) -> bool:
+    """Return whether a sentence was written by a person and is asked as it was meant."""
+    made = case.writer.startswith(("set", "wordings"))
+    return not made and (bool(case.meant) or case.group.startswith("none"))
 
 
 def fold_of(case: Case) -> int:
@@ -340,36 +287,33 @@ def fold_of(case: Case) -> int:
     return zlib.crc32(case.group.encode()) % FOLDS
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """The weights, and what each case came to by weights that had not seen its part."""
+def fit(cases: Sequence[Case]) -> scoring.Scorer:
+    """Return the weights for some cases."""
+    own = [case for case in cases if case.names]
+    known = [not case.only or name == case.only for case in own for name in case.names]
+    return fit_lists(
+        Lists(
+            rows=np.concatenate([scoring.relative(case.rows) for case in own]).astype(np.float32),
+            starts=np.cumsum([0, *(len(case.names) for case in own[:-1])]),
+            right=np.array([right for case in own for right in case.right]),
+            known=np.array(known),
+            shares=np.array([share_of(case) for case in own], np.float32),
+        )
+    )
 
-    scorer: scoring.Scorer
-    outcomes: tuple[Outcome, ...]
 
-
-def fit(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> Fitted:
-    """Return the weights for some cases; each step learns from what the one before has not seen.
+def judge_unseen(cases: Sequence[Case], part_of: Callable[[Case], Any]) -> list[Outcome]:
+    """Return what each case comes to by weights that have not seen its part.
 
     Args:
         cases: All of them.
         part_of: What is kept together when a part is left out: skills, or writers.
     """
-    unseen: list[tuple[Case, list[int], Floats]] = []
+    outcomes: list[Outcome] = []
     for part in sorted({part_of(case) for case in cases}):
-        weights = fit_logistic(*rows_of([case for case in cases if part_of(case) != part]))
-        unseen += second_of(weights, [case for case in cases if part_of(case) == part])
-    rows, labels, share = [], [], []
-    for case, best, second in unseen:
-        known = [not case.only or case.names[at] == case.only for at in best]
-        rows.append(second[known])
-        labels += [case.right[at] for at, each in zip(best, known, strict=True) if each]
-        share += [share_of(case)] * sum(known)
-    x, y, counts = np.concatenate(rows), np.array(labels, float), np.array(share)
-    second = fit_logistic(x, y, counts)
-    knots = fit_isotonic(x @ second[:-1] + second[-1], y, counts)
-    made = scoring.Scorer(fit_logistic(*rows_of(cases)), second, knots)
-    return Fitted(made, tuple(judge(made, unseen)))
+        made = fit([case for case in cases if part_of(case) != part])
+        outcomes += judge(made, [case for case in cases if part_of(case) == part])
+    return outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,21 +339,19 @@ class Outcome:
 VERDICTS: Final = ("right", "offered", "missed", "left", "asked in vain", "wrong")
 
 
-def judge(
-    made: scoring.Scorer, cases: Iterable[tuple[Case, Sequence[int], Floats]]
-) -> Iterator[Outcome]:
-    """Yield what each case of ``second_of`` comes to."""
-    for case, best, second in cases:
-        chances = made.chances(second)
-        order = [
-            at
-            for at in np.argsort(-chances, kind="stable").tolist()
-            if not case.only or case.names[best[at]] == case.only
+def judge(made: scoring.Scorer, cases: Iterable[Case]) -> Iterator[Outcome]:
+    """Yield what each case comes to."""
+    for case in cases:
+        chances = made.chances(scoring.relative(case.rows)) if case.names else np.zeros(0)
+        ranked = [
+            (at, chance)
+            for at, chance in scoring.rank_calls(case.names, case.calls, case.rows, chances)
+            if not case.only or case.names[at] == case.only
         ]
-        names = tuple(case.names[best[at]] for at in order)
-        right = tuple(case.right[best[at]] for at in order)
-        decision = scoring.decide([(float(chances[at]), False) for at in order])
-        first = float(chances[order[0]]) if order else 0.0
+        decision = scoring.decide([(chance, False) for _, chance in ranked])
+        names = tuple(case.names[at] for at, _ in ranked)
+        right = tuple(case.right[at] for at, _ in ranked)
+        first = ranked[0][1] if ranked else 0.0
         yield Outcome(case, decision, first, names[: scoring.CHOICES], right[: scoring.CHOICES])
 
 
@@ -453,19 +395,17 @@ def main() -> int:
     options = parser.parse_args()
     embed = make_embed()
     cases = read_cases(embed)
-    fitted = fit(cases, fold_of)
-    made = fitted.scorer
     sorted_out, right = triage.fit(read_requests(embed))
+    made = fit(cases)
     place = Path(str(resources.files("bat_os.sentence") / scoring.FILE))
     place.write_bytes(pack(made, sorted_out))
     sys.stdout.write(f"kind of request right for {right:.1%} of unseen sentences\n")
-    show("unseen skills", fitted.outcomes)
-    for name, weight in zip(FEATURES, made.weights, strict=False):
-        sys.stdout.write(f"{name:12} {weight:8.3f}\n")
     if options.report:
-        show("unseen writers", fit(cases, _writer).outcomes)
-        fresh = second_of(made.weights, [*cases_of_sets(embed, FRESH)])
-        show("sets that only measure", [*judge(made, fresh)])
+        outcomes = judge_unseen(cases, fold_of)
+        show("unseen skills", outcomes)
+        show("unseen skills, as people ask", [one for one in outcomes if is_natural(one.case)])
+        show("unseen writers", judge_unseen(cases, _writer))
+        show("sets that only measure", [*judge(made, cases_of_sets(embed, FRESH))])
     sys.stdout.write(f"{len(cases)} cases\n")
     return 0
 

@@ -8,9 +8,9 @@ import pytest
 from bat_os.sentence import triage
 from bat_os.sentence.matching import FEATURES
 from bat_os.sentence.reading import read_sentence
-from bat_os.sentence.scoring import SECOND, decide, read_scorer, second_rows
+from bat_os.sentence.scoring import WORDED, decide, rank_calls, read_scorer, relative
 from bat_os.training import triage as training
-from bat_os.training.scorer import fit_isotonic, fit_logistic
+from bat_os.training.listwise import Lists, fit_lists
 
 NOON = dt.datetime(2026, 5, 18, 12, tzinfo=dt.UTC)
 
@@ -30,43 +30,60 @@ def test_what_costs_least_is_done(ranked, decision):
     assert decide(ranked) == decision
 
 
-def test_the_shipped_weights_fit_the_features_and_rise():
+def rows_with(*marked):
+    """Return features of matches: zeros, but for what each mapping names."""
+    rows = np.zeros((len(marked), len(FEATURES)))
+    for row, features in zip(rows, marked, strict=True):
+        for name, value in features.items():
+            row[FEATURES.index(name)] = value
+    return rows
+
+
+def test_the_shipped_weights_fit_the_features():
     made = read_scorer()
-    assert made.weights.shape == (len(FEATURES) + 1,)
-    assert made.second.shape == (SECOND + 1,)
-    assert (np.diff(made.knots[0]) >= 0).all()
-    assert (np.diff(made.knots[1]) >= 0).all()
-    assert 0 < made.knots[1][0] <= made.knots[1][-1] < 1
+    assert made.hidden.shape[0] == 2 * len(FEATURES) + 1
+    assert made.out.shape == (made.hidden.shape[1] + 1,)
 
 
-def test_the_second_step_compares_each_skill_with_the_best_other():
-    rows = second_rows(np.zeros((3, len(FEATURES))), np.array([4.0, 1.0, 0.0]))
-    assert rows[:, 1].tolist() == [3.0, -3.0, -4.0]
-    assert rows[:, 2].tolist() == [1.0, 0.0, 0.0]
+def test_the_chances_of_all_matches_and_of_none_are_one_together():
+    rows = rows_with({"cosine": 0.9, "said": 0.9, "worded": 1}, {"cosine": 0.3}, {})
+    chances = read_scorer().chances(relative(rows))
+    assert chances.argmax() == 0
+    assert 0 < chances.sum() < 1
+
+
+def test_matches_of_one_skill_with_the_same_values_count_together():
+    chances = np.array([0.2, 0.3, 0.4, 0.1])
+    skills, calls = ["add", "add", "add", "tell"], ["(1,)", "(1,)", "(2,)", "()"]
+    ranked = rank_calls(skills, calls, rows_with({}, {}, {}, {}), chances)
+    assert [(place, round(chance, 9)) for place, chance in ranked] == [(1, 0.5), (3, 0.1)]
 
 
 def test_the_words_of_one_wording_are_enough_to_act():
-    features = np.zeros((2, len(FEATURES)))
-    features[0, FEATURES.index("exact")] = 1
-    made = read_scorer()
-    assert made.chances(second_rows(features, np.array([-3.0, -4.0])))[0] >= 0.95
-    features[1, FEATURES.index("exact")] = 1  # another skill has the same wording
-    assert made.chances(second_rows(features, np.array([-3.0, -4.0])))[0] < 0.95
+    chances = np.array([0.1, 0.2])
+    rows = rows_with({"exact": 1}, {})
+    assert rank_calls(["a", "b"], ["()", "()"], rows, chances)[0] == (0, WORDED)
+    rows = rows_with({"exact": 1}, {"exact": 1})  # another skill has the same wording
+    assert rank_calls(["a", "b"], ["()", "()"], rows, chances)[0] == (1, 0.2)
 
 
-def test_a_logistic_regression_finds_what_the_labels_were_made_by():
+def test_the_fit_finds_which_match_is_right_and_when_none_is():
     rng = np.random.default_rng(1)
-    rows = rng.normal(size=(4_000, 2))
-    labels = (rng.random(4_000) < 1 / (1 + np.exp(-(2 * rows[:, 0] - rows[:, 1] + 0.5)))) * 1.0
-    weights = fit_logistic(rows, labels, np.ones(4_000))
-    assert np.abs(weights - [2, -1, 0.5]).max() < 0.25
-
-
-def test_the_isotonic_curve_rises_and_follows_the_labels():
-    scores = np.arange(8.0)
-    knots = fit_isotonic(scores, np.array([0, 0, 1, 0, 1, 1, 0, 1.0]), np.ones(8))
-    assert (np.diff(knots[1]) >= 0).all()
-    assert knots[1][0] < 0.4 < 0.6 < knots[1][-1]
+    features = rng.random((900, 4, len(FEATURES)))
+    best = features[:, :, 0].argmax(axis=1)
+    right = np.zeros((900, 4), bool)
+    right[np.arange(900), best] = features[:, :, 0].max(axis=1) > 0.6
+    lists = Lists(
+        rows=np.concatenate([relative(each) for each in features]).astype(np.float32),
+        starts=np.arange(0, 3_600, 4), right=right.ravel(), known=np.ones(3_600, bool),
+        shares=np.ones(900, np.float32),
+    )  # fmt: skip
+    made = fit_lists(lists)
+    sure = rows_with({"cosine": 0.95}, {"cosine": 0.2}, {"cosine": 0.1}, {})
+    none = rows_with({"cosine": 0.3}, {"cosine": 0.2}, {"cosine": 0.1}, {})
+    assert made.chances(relative(sure))[0] > 0.9
+    assert made.chances(relative(none)).sum() < 0.2
+    assert np.array_equal(made.hidden, fit_lists(lists).hidden)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from bat_os.method.shelf import SHELF, parameters_of, seeds_of
 from bat_os.method.wordings import read_wordings
 from bat_os.sentence.matching import Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
-from bat_os.sentence.scoring import read_scorer
 from bat_os.sentence.wishes import word_wish
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def read_book(language: str) -> Phrasebook:
     vectors, has = read_vectors().find([as_embedded(wording.masked) for wording in wordings])
     if missing := int((~has).sum()):
         log.warning("%d wordings have no vector: python -m bat_os.app.library", missing)
-    swaps = read_scorer().swaps.get(language, {})
-    return Phrasebook(wordings, vectors, language, swaps=swaps)
+    return Phrasebook(wordings, vectors, language)
 
 
 def library_wordings(language: str) -> list[Wording]:
