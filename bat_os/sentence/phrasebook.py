@@ -21,7 +21,7 @@ from bat_os.sentence.matching import Asked, Lexicon, match
 from bat_os.sentence.terms import split_sentence, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
