@@ -73,7 +73,7 @@ class Line:
     """A sentence of a passage with the words around it that say what it is about."""
 
     text: str
-    context: str  # title and headings, and the sentence before one that begins with a pronoun
+    context: str  # title, heading, the sentence that opens the text, the one that a pronoun means
 
 
 def ask(text: str, language: str = "en") -> Question:
@@ -116,19 +116,19 @@ def _counted(low: str, words: Mapping[str, float], language: str) -> str:
 
 def lines_of(title: str, passage: str, sentences: Iterable[str]) -> Iterator[Line]:
     """Yield the sentences of a passage without headings, each with what it is about."""
-    heading, before = "", ""
+    heading, opening, before = "", "", ""
     for sentence in sentences:
         for text in (part for line in _split_lines(sentence) for part in _CLAUSE.split(line)):
             bare = _BULLET.sub("", text)
             if not bare or bare not in passage:
                 continue
             if _is_heading(text):
-                heading = bare
+                heading, opening = bare, ""
                 continue
             first = _WORD.search(bare.casefold())
             goes_on = first is not None and first[0] in _set("pronoun")
-            yield Line(bare, f"{title} {heading} {before if goes_on else ''}")
-            before = bare
+            yield Line(bare, f"{title} {heading} {opening} {before if goes_on else ''}")
+            before, opening = bare, opening or bare
 
 
 def _split_lines(sentence: str) -> Iterator[str]:

@@ -248,7 +248,7 @@ async def recall_documents(mind: Mind, question: str, *, language: str = "en") -
             continue
         if not has_answer(asked, line, now):
             continue
-        score = cosine + found.whole + found.own / 2
+        score = cosine + 2 * found.whole + found.own / 2
         if best is None or score > best.score:
             best = Found(line.text, hit.text, hit.title, hit.doc_id, round(score, 4))
     return best

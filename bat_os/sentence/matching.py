@@ -450,7 +450,7 @@ def _measure_places(own: _Alignment) -> dict[str, float]:
         "exact": aligned + free == len(said) and aligned + bool(free) == len(terms),
         "missing": len(required - set(own.filled))
         + sum(bool(t.slot) and t.slot not in own.filled for t in terms),
-        "unused": sum(t.value is not None and i not in own.taken for i, t in enumerate(said)),
+        "unused": _count_unused(own),
         "cost": own.cost,
         "crossed": own.crossed,
         "free": free > 0,
@@ -462,3 +462,20 @@ def _measure_places(own: _Alignment) -> dict[str, float]:
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
+
+
+def _count_unused(own: _Alignment) -> int:
+    """Return how many values serve nothing.
+
+    "a circle with radius 7 cm" leaves nothing over: of one unit throughout, a number can do
+    without it, since the answer is in that unit, too.
+    """
+    units = {t.value.value for t in own.said if t.value is not None and t.value.kind == "unit"}
+    left = [i for i, t in enumerate(own.said) if t.value is not None and i not in own.taken]
+    if len(units) > 1:
+        return len(left)
+    return sum(
+        not (said.kind == "unit" and i - 1 in own.taken and own.said[i - 1].stem == "{number}")
+        for i in left
+        if (said := own.said[i].value) is not None
+    )
