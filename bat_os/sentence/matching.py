@@ -438,44 +438,47 @@ def _measure_words(
 
 def _measure_places(own: _Alignment) -> dict[str, float]:
     """Return how values, slots and the order of all terms agree."""
-    said, terms, free = own.said, own.wording.terms, len(own.free)
-    aligned = len(own.pairs)
+    terms, free = own.wording.terms, len(own.free)
+    implied = _implied_units(own)
+    place = {i: at for at, i in enumerate(i for i in range(len(own.said)) if i not in implied)}
+    said, aligned = len(place), len(own.pairs)
     required = {each.name for each in own.wording.skill.parameters if each.required}
-    known = dict(own.pairs)
-    kept = sum(known.get(i + 1) == j + 1 for i, j in own.pairs)
-    most = max(len(said) - free, len(terms)) - 1
+    known = {place[i]: j for i, j in own.pairs}
+    kept = sum(known.get(at + 1) == j + 1 for at, j in known.items())
+    most = max(said - free, len(terms)) - 1
+    values = [i for i, term in enumerate(own.said) if term.value is not None]
     return {
-        "order": 2 * aligned / max(len(said) - free + len(terms), 1),
+        "order": 2 * aligned / max(said - free + len(terms), 1),
         "pairs": kept / most if most > 0 else float(aligned > 0),
-        "exact": aligned + free == len(said) and aligned + bool(free) == len(terms),
+        "exact": aligned + free == said and aligned + bool(free) == len(terms),
         "missing": len(required - set(own.filled))
         + sum(bool(t.slot) and t.slot not in own.filled for t in terms),
-        "unused": _count_unused(own),
+        "unused": sum(i not in own.taken and i not in implied for i in values),
         "cost": own.cost,
         "crossed": own.crossed,
         "free": free > 0,
-        "free_share": free / max(len(said), 1),
+        "free_share": free / max(said, 1),
         "first": (0, 0) in known.items(),
-        "literal": sum(said[i].value is not None and not terms[j].slot for i, j in own.pairs),
+        "literal": sum(own.said[i].value is not None and not terms[j].slot for i, j in own.pairs),
+    }
+
+
+def _implied_units(own: _Alignment) -> set[int]:
+    """Return the places of units that a number can do without.
+
+    "a circle with radius 7 cm" leaves nothing over: of one unit throughout, the answer is in that
+    unit, too.
+    """
+    units = [i for i, t in enumerate(own.said) if t.value is not None and t.value.kind == "unit"]
+    names = {value.value for i in units if (value := own.said[i].value) is not None}
+    if len(names) > 1:
+        return set()
+    return {
+        i
+        for i in units
+        if i not in own.taken and i - 1 in own.taken and own.said[i - 1].stem == "{number}"
     }
 
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
-
-
-def _count_unused(own: _Alignment) -> int:
-    """Return how many values serve nothing.
-
-    "a circle with radius 7 cm" leaves nothing over: of one unit throughout, a number can do
-    without it, since the answer is in that unit, too.
-    """
-    units = {t.value.value for t in own.said if t.value is not None and t.value.kind == "unit"}
-    left = [i for i, t in enumerate(own.said) if t.value is not None and i not in own.taken]
-    if len(units) > 1:
-        return len(left)
-    return sum(
-        not (said.kind == "unit" and i - 1 in own.taken and own.said[i - 1].stem == "{number}")
-        for i in left
-        if (said := own.said[i].value) is not None
-    )
