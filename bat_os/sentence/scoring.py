@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "scorer.npz"
 # What a mistake costs. A right answer costs nothing.
-WRONG: Final = 6.0  # the reading stands beside the answer, and "no" corrects it
+WRONG: Final = 5.0  # the reading stands beside the answer, and "no" corrects it
 WRONG_CHANGE: Final = 100.0  # a skill that changes something was not meant
 ASK: Final = 1.0
 MISSED: Final = 2.5  # nothing was offered, and it has to be said again
@@ -156,7 +156,7 @@ def decide(ranked: Sequence[tuple[float, bool]]) -> Decision:
     """Return what costs least: to act on the likeliest skill, to ask, or neither.
 
     To act costs nothing if it is right, and WRONG if it is not: (1 - p) * WRONG. To ask costs ASK.
-    So it is acted on from p = 1 - ASK / WRONG = 0.83 on, and from 0.99 on if something changes.
+    So it is acted on from p = 1 - ASK / WRONG = 0.8 on, and from 0.99 on if something changes.
 
     To do neither costs nothing if no skill was meant. If one was, the person says it again in
     other words, is asked after all, or gives up: MISSED, two questions and a half. To ask costs
