@@ -47,8 +47,8 @@ def main(argv):
 
     assemble = wiring.assemble
 
-    def odd(home, settings):
-        parts = assemble(home, settings)
+    def odd(home, settings, image):
+        parts = assemble(home, settings, image)
         verbs = {**parts.verbs, "campaign.block": block}
         if MODEL not in os.environ:
             return replace(parts, verbs=verbs)

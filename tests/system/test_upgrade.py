@@ -86,7 +86,7 @@ class Site:
         ))  # fmt: skip
         if dies:
             self.replace(
-                "bat_os/cli/main.py", '    endpoints = facts["endpoints"]', "    os._exit(3)"
+                "bat_os/app/opening.py", '    endpoints = facts["endpoints"]', "    os._exit(3)"
             )
         commit = self.commit("The next version")
         self.git("checkout", "-q", "HEAD~1")
