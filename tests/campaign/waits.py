@@ -271,7 +271,7 @@ async def blame(settings):
 async def _die_often(settings, how):
     """Let kernels die so while one brief runs in them; return the code and words of its end."""
     async with watched(settings) as one:
-        slow = " import time\n    time.sleep(0.4)\n    return 7"
+        slow = " import time\n    time.sleep(1)\n    return 7"
         with one.site.kernel.script.open("a") as script:
             script.write(json.dumps({"contains": "def slow_one(", "text": slow}) + "\n")
         await one.restart()
