@@ -131,7 +131,7 @@ def _start(arguments: Sequence[str]) -> int:
 
 
 def _give_reason(error: Exception, reason: object, status: int, *, supervised: bool) -> int:
-    """Say why there is no kernel; return the exit status, which may ask the watchdog to wait."""
+    """Say why the kernel cannot run; return EXIT_WAIT if a watchdog is to wait, or ``status``."""
     with contextlib.suppress(OSError):  # no room for the log either
         print(f"batos: {reason}", file=sys.stderr)
     return EXIT_WAIT if supervised and can_pass(error) else status

@@ -57,7 +57,7 @@ _ENDS: Final = ".?!\u2026\u00bf\u00a1"
 def read_spelt(text: str, now: dt.datetime, hint: str = "") -> tuple[Sentence, Sentence]:
     """Return a sentence as it is meant and as it was typed: one and the same without errors."""
     typed = read_sentence(text, now, hint)
-    begin, _ = find_core(text, typed.language)  # what follows "quick question:" is no literal
+    begin, _ = find_core(text, typed.language)  # words behind "quick question:" are no literal
     core = read_sentence(text[begin:], now, typed.language) if begin else typed
     spans = [(v.start + begin, v.end + begin) for v in core.values if v.kind in _LITERAL]
     rest = find_rest(core.text, MAX_READ, [(v.start, v.end) for v in core.values])

@@ -224,7 +224,7 @@ async def fuzz_verbs(settings):
         pid, door = process.process.pid, process.endpoint()["ipc"]
         codes, sizes = Counter(), []
         with Wire(door, RCVTIMEO=300_000) as wire, pinging(door) as silences:
-            for _ in range(4):  # the same ones: what the first leaves in memory is no leak
+            for _ in range(4):  # the same each time: only later growth is a leak
                 requests = iter(Requests(settings.seed, settings.folder))
                 ask_all(wire, requests, count // 4, codes)
                 sizes.append(resident(pid))

@@ -193,7 +193,7 @@ async def full_at_start(settings):
     """The kernel is killed while the disk is full; no other can begin until there is room."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     if (library := build(settings.folder)) is None:
-        return "not tried: there is no compiler for the library that makes a disk full"
+        return "not tried: no C compiler was found to build the full disk"
     async with watched(settings, LD_PRELOAD=str(library)) as one:
         with one.bad("full"):
             key, code = await one.refuse()
@@ -208,7 +208,7 @@ async def fsync_fails(settings):
     """Every fsync fails for a while: the file is lost, and no kernel serves until it works."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     if (library := build(settings.folder)) is None:
-        return "not tried: there is no compiler for the library that makes fsync fail"
+        return "not tried: no C compiler was found to build the failing fsync"
     async with watched(settings, LD_PRELOAD=str(library)) as one:
         with one.bad("fsync"):
             keys = [(await one.refuse())[0]]
@@ -251,7 +251,7 @@ async def killed_watchdogs(settings):
         await one.until(
             lambda status: status.get("state") == "running" and status["pid"] != orphan.pid
         )
-        # It has ended; whether init has taken its status yet is no concern of ours.
+        # It has ended, even if init has not collected its exit status yet.
         assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
         await one.come_back("w1", "w2")
     return f"{2 + settings.full} watchdogs killed; the next ended the orphan and served"

@@ -98,7 +98,7 @@ def opens_with_person(words: str, language: str) -> bool:
     """Return whether a sentence begins with "she" or "his", as a statement does."""
     data = _pronoun_data().get("persons", {}).get(language, {})
     known = {*data.get("who", ()), *data.get("whose", ())}
-    return words.casefold().split(maxsplit=1)[:1] != [] and words.casefold().split()[0] in known
+    return not known.isdisjoint(words.casefold().split(maxsplit=1)[:1])
 
 
 def say_about(last: Mapping[str, Any], words: str) -> str:

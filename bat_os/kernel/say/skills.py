@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 5
 LIKE_NOTHING: Final = 0.25  # probability below which a sentence is like no wording
-UNSURE: Final = 0.8  # probability that two readings leave which differ
+# Probability that two readings leave which differ: just too little to act on.
+UNSURE: Final = 0.99 * (1 - scoring.ASK / scoring.WRONG)
 LEARNED: Final = 12  # learned methods that are looked at
 _KINDS: Final = {"int": "number", "float": "number", "str": "text", "list": "list", "dict": "map"}
 _EXACT: Final = FEATURES.index("exact")
