@@ -61,7 +61,7 @@ _IMPORTED: Final = "object new:flag methods:[selector version:count status sha25
 _VERSIONS: Final = (
     "object selector current:count pinned:count tainted:map waiting:count versions:[version:count "
     "current:flag status sha256:sha whole:flag lines:count persona model created:num mission "
-    "examples:count] moves:list"
+    "examples:count imported:flag] moves:list"
 )
 
 # fmt: off
@@ -196,7 +196,8 @@ _HISTORY: Final = (
               "examples:list fresh:flag} mission?:{id accepted:num seconds:num model_calls:count "
               "tokens:count rounds:count} candidates:list examples:list passages:list "
               "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
-              "versions:map callers:map} moves:list faults:list failing:map",
+              "versions:map callers:map} through:list moves:list faults:list failing:map",
+        note="`through`: the minds that it came through; its origin is then what they said.",
         examples=("genesis_obj double",), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (
         *_METHOD, _VERSION),

@@ -72,7 +72,9 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "wish", origin.get("goal", "")
     yield "message", cut(as_call(brief)) if brief else ""
     yield "written by", _writer(origin)
-    yield "written", show_time(origin.get("created"))
+    through = body.get("through", ())
+    yield "written", show_time((through[0] if through else origin).get("created"))
+    yield "brought", _passage(through[-1]) if through else ""
     yield "chosen", cut(origin.get("why", ""))
     yield "drawn with", _drawing(origin)
     yield "mended", ", ".join(origin.get("fixups", ()))
@@ -81,6 +83,8 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "mission", f"{mission['id']}, accepted {show_time(mission['accepted'])}"
         cost = f"{mission['seconds']} s, {mission['model_calls']} model calls"
         yield "cost", f"{cost}, {mission['tokens']} tokens, {mission['rounds']} rounds"
+    elif through and origin.get("mission"):
+        yield "mission", f"{origin['mission']}, of that mind"
     if approval := body["approval"]:
         yield "approved", f"by {approval.get('by', '?')}, {show_time(approval.get('at'))}"
     waiting = body["waiting"]
@@ -120,6 +124,12 @@ def _tables(
         for fault in body.get("faults", ())
     ]
     yield "failed in use", rows, ("WHEN", "HOW", "WHY")
+    rows = [
+        (show_time(hop["at"]), cut(_mind(hop)), cut(f"{hop['object']}, version {hop['version']}"),
+         cut(hop["status"]))
+        for hop in body.get("through", ())
+    ]  # fmt: skip
+    yield "came through", rows, ("WHEN", "MIND", "WHAT", "STATUS THERE")
     rows = [(show_time(move["at"]), move["what"], move["version"]) for move in body["moves"]]
     yield "moves", rows, ("WHEN", "WHAT", "VERSION")
 
@@ -133,6 +143,14 @@ def _writer(origin: Mapping[str, Any]) -> str:
     writer += f", adapter {adapter}" if adapter else ""
     source = origin.get("adapted_from")
     return writer + (f", adapted from {source}" if source else "")
+
+
+def _passage(hop: Mapping[str, Any]) -> str:
+    return cut(f"{show_time(hop['at'])} from {_mind(hop)}, whose word the rest is")
+
+
+def _mind(hop: Mapping[str, Any]) -> str:
+    return f"{hop['mind'] or 'an unnamed mind'}{' (' + hop['name'] + ')' if hop['name'] else ''}"
 
 
 def _drawing(origin: Mapping[str, Any]) -> str:
@@ -156,7 +174,9 @@ _VERSIONS: Final[Columns] = {
     "NR": "version",
     "STATUS": lambda version: version["status"] if version["whole"] else "DAMAGED",
     "WRITTEN": lambda version: show_time(version["created"]),
-    "BY": lambda version: ", ".join(filter(None, (version["persona"], version["model"]))),
+    "BY": lambda version: ", ".join(
+        filter(None, (version["persona"], version["model"], "imported" * version["imported"]))
+    ),
     "EXAMPLES": "examples",
     "SHA-256": lambda version: version["sha256"][:16],
 }

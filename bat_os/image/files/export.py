@@ -18,10 +18,11 @@ import json
 import math
 import uuid
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.schema import Record, convert, read_json, text
+from bat_os.core.schema import Record, convert, number, read_json, text
 from bat_os.core.values import (
     MAX_DEPTH,
     Ref,
@@ -35,10 +36,11 @@ from bat_os.core.values import (
 )
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image.allowlist import UNREADABLE
+from bat_os.image.files import lineage
 from bat_os.image.objects import Method, freeze, kept_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bat_os.image.objects import UvmObject
 
@@ -46,9 +48,10 @@ MARK: Final = "bat_os_export"
 FORMAT: Final = 1
 MAX_TEXT: Final = 1 << 20
 _SHORT: Final = text(200)
-# Of a method's provenance: where it comes from, and not what else was tried.
-_ORIGIN: Final = ("brief", "mission", "persona", "model", "adapter", "prompt", "sampling",
-                  "created", "cell", "imported")  # fmt: skip
+_NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
+# A longer export goes without these parts of its origins, this one first; it has to be read again.
+_LEFT_OUT: Final = ("candidates", "drawn")
+_ROOM: Final = MAX_TEXT - (64 << 10)
 
 
 class _Example(Record, frozen=True):
@@ -57,7 +60,7 @@ class _Example(Record, frozen=True):
     result: Any
 
 
-class _Method(Record, frozen=True, forbid_unknown_fields=False):
+class _Method(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A method of an export; further fields may come from a later program."""
 
     selector: Annotated[str, _SHORT]
@@ -66,12 +69,21 @@ class _Method(Record, frozen=True, forbid_unknown_fields=False):
     status: Annotated[str, _SHORT]
     examples: list[_Example]
     origin: dict[str, Any]
+    version: Annotated[int, number(0, 1 << 53)] = 0
 
 
-class _Single(_Method, frozen=True, forbid_unknown_fields=False):
+class _Mind(Record, frozen=True, forbid_unknown_fields=False):
+    """The image that an export was made from, as it calls itself."""
+
+    id: Annotated[str, _SHORT] = ""
+    name: Annotated[str, _SHORT] = ""
+
+
+class _Single(_Method, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A method that goes by itself."""
 
     object: Annotated[str, _SHORT]
+    mind: _Mind = _Mind()
 
 
 class _Object(Record, frozen=True, forbid_unknown_fields=False):
@@ -79,29 +91,48 @@ class _Object(Record, frozen=True, forbid_unknown_fields=False):
     parents: list[Annotated[str, _SHORT]]
     slots: dict[str, Any]
     methods: list[_Method]
+    mind: _Mind = _Mind()
 
 
-def export_object(obj: UvmObject) -> dict[str, Any]:
-    """Return an object with its own slots and learned methods as what JSON holds."""
+def export_object(obj: UvmObject, mind: Mapping[str, str] = _NOWHERE) -> dict[str, Any]:
+    """Return an object with its own slots and learned methods as what JSON holds.
+
+    ``mind`` says which image it is of: ``bat_os.image.files.lineage.mind_of``.
+    """
     slots = {name: value for name, value in obj.slots.items() if not isinstance(value, Method)}
     methods = [method for method in obj.slots.values() if isinstance(method, Method)]
     check_object_name(obj.name)
-    content = {
+    content: dict[str, Any] = {
         "kind": "object",
         "name": obj.name,
         "parents": [_named(freeze(parent), f"a parent of {obj.name}") for parent in obj.parents],
         "slots": {name: encode(freeze(value), name) for name, value in sorted(slots.items())},
         "methods": [_method(obj, one) for one in methods if one.current >= 0],
+        "mind": dict(mind),
     }
-    return seal(content)
+    return seal(_shortened(content, content["methods"]))
 
 
-def export_method(obj: UvmObject, selector: str) -> dict[str, Any]:
+def export_method(
+    obj: UvmObject, selector: str, mind: Mapping[str, str] = _NOWHERE
+) -> dict[str, Any]:
     """Return the current version of one method as what JSON holds."""
     method = obj.slots.get(selector)
     if not isinstance(method, Method) or method.current < 0:
         raise NotFoundError(f"{obj.name or 'the object'} has no learned method {selector[:60]!r}")
-    return seal({"kind": "method", "object": obj.name, **_method(obj, method)})
+    told = _method(obj, method)
+    content: dict[str, Any] = {"kind": "method", "object": obj.name, **told, "mind": dict(mind)}
+    return seal(_shortened(content, [told]))
+
+
+def _shortened(content: dict[str, Any], methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the content, of its origins only what leaves it short enough to be read again."""
+    for part in _LEFT_OUT:
+        if len(json.dumps(content, indent=1)) <= _ROOM:
+            break
+        for method in methods:
+            method["origin"].pop(part, None)
+    return content
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +238,7 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
         }
         for one in kept_examples(obj, method.selector)
     ]
-    origin = {key: to_wire(version.provenance[key]) for key in _ORIGIN if key in version.provenance}
+    origin = lineage.carried(version.provenance, _encode_past)
     return {
         "selector": method.selector,
         "source": version.source,
@@ -219,12 +250,20 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
     }
 
 
+def _encode_past(value: Any) -> Any:
+    """Return a part of a provenance as what JSON holds; objects of then need no name any more."""
+    try:
+        return encode(value, "the origin of a method")
+    except ArgumentsError:
+        return to_wire(value)
+
+
 def _object(content: dict[str, Any]) -> dict[str, Any]:
     check_object_name(content["name"])
     for name, value in content["slots"].items():
         check_slot_name(name)
         check_own(name)
-        plain = decode(value, lambda held: Ref("0" * 16, held))
+        plain = decode(value, lineage.unresolved)
         check(plain, where=f"slot {name!r}")
     selectors = [_checked(method)["selector"] for method in content["methods"]]
     if len({*selectors, *content["slots"]}) != len(selectors) + len(content["slots"]):
@@ -238,11 +277,18 @@ def _checked(method: dict[str, Any]) -> dict[str, Any]:
         raise ArgumentsError(f"the source of {method['selector']} is not what its SHA-256 says")
     for example in method["examples"]:
         for part in ("args", "kwargs", "result"):
-            check(decode(example[part], lambda held: Ref("0" * 16, held)), where="an example")
+            check(decode(example[part], lineage.unresolved), where="an example")
         if type(example["args"]) is not list or type(example["kwargs"]) is not dict:
             raise ArgumentsError("an example of the export has no arguments")
-    check(method["origin"], where="the origin of a method")
+    provenance_of(method)
     return method
+
+
+def provenance_of(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a method of an export says of its past, checked."""
+    return lineage.taken(
+        method["origin"], method["selector"], lambda value: decode(value, lineage.unresolved)
+    )
 
 
 def _named(ref: Ref, where: str) -> str:

@@ -216,7 +216,12 @@ def _later(
     method = obj.slots.get(entry["selector"]) if isinstance(obj, UvmObject) else None
     if not isinstance(method, Method):
         return {}
-    written = (v for v in method.versions if v.provenance.get("mission") == entry["mission"])
+    mission = entry["mission"]  # what came through another mind only says that it wrote it
+    written = (
+        version
+        for version in method.versions
+        if version.provenance.get("mission") == mission and not version.provenance.get("through")
+    )
     if (version := next(written, None)) is None:
         return {}
     number = version.number

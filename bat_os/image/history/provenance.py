@@ -210,7 +210,7 @@ ORIGINS: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
 
 _ORIGIN: Final = (
     "goal", "persona", "model", "model_digest", "adapter", "adapted_from", "prompt_sha256",
-    "temperature", "seed", "why", "cell", "fixups", "draft", "created",
+    "temperature", "seed", "why", "cell", "fixups", "draft", "created", "mission", "rehearsed",
 )  # fmt: skip
 _VERDICT: Final = ("draft", "problem", "preview", "passed", "agree", "fixups")
 
@@ -244,6 +244,7 @@ def explain(
         "drawn": origin.get("drawn", {}),
         "brief": origin.get("brief"),
         "candidates": _candidates(origin),
+        "through": list(origin.get("through", ())),
         "examples": list(examples_of(method, version)),
         "approval": dict(method.approvals.get(version.number, {})),
         "moves": list(marks.moves(root, method)),
@@ -268,6 +269,8 @@ def _spent_and_cited(root: Root, version: MethodVersion) -> dict[str, Any]:
     origin = version.provenance
     cited = list(origin.get("passages", ()))
     try:
+        if origin.get("through"):  # a mission of another mind, whatever its id is
+            raise NotFoundError("the mission is not of this image")
         record = missions.read(root, origin.get("mission", ""))
     except BatError:  # taught by hand, or the record is of a newer program
         return {"mission": {}, "passages": _passages(root, cited, {})}

@@ -293,4 +293,5 @@ def _row(method: Method, version: MethodVersion) -> dict[str, Any]:
         "created": origin.get("created", 0.0),
         "mission": origin.get("mission", ""),
         "examples": len(examples_of(method, version)),
+        "imported": bool(origin.get("through")),
     }

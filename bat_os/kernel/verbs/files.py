@@ -23,7 +23,7 @@ from bat_os.core.moments import parse_when
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.files import archive as tarball
-from bat_os.image.files import export
+from bat_os.image.files import export, lineage
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
@@ -148,7 +148,10 @@ async def give(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
 def write_export(root: Root, target: str, selector: str) -> dict[str, Any]:
     """Return what ``give`` does; inside ``ImageStore.transact`` only."""
     obj = find(root, target)
-    content = export.export_method(obj, selector) if selector else export.export_object(obj)
+    mind = lineage.mind_of(root)
+    content = (
+        export.export_method(obj, selector, mind) if selector else export.export_object(obj, mind)
+    )
     text = json.dumps(content, indent=1, ensure_ascii=False)
     return {"name": f"{target}.{selector}".rstrip("."), "sha256": content["sha256"], "text": text}
 
@@ -175,7 +178,7 @@ async def _take_method(
     kept = await mind.image.transact(
         lambda root: kept_examples(find(root, target), selector), note="read examples"
     )
-    skill = await _tried(mind, content, target, kept)
+    skill = await _tried(mind, content, target, kept, content.get("mind", {}))
     version = await mind.image.transact(
         lambda root: put_in(root, find(root, target), skill), note=f"import {selector}"[:70]
     )
@@ -190,7 +193,8 @@ async def _take_object(
     oid = await mind.image.transact(
         lambda root: _stage(root, content, name), note=f"stage the import of {name}"[:70]
     )
-    skills = [await _tried(mind, method, oid, ()) for method in content["methods"]]
+    source, held = content.get("mind", {}), {"object": content["name"]}
+    skills = [await _tried(mind, held | method, oid, (), source) for method in content["methods"]]
 
     def work(root: Root) -> list[int]:
         _check_new(root, name)
@@ -226,17 +230,23 @@ def _check_new(root: Root, name: str) -> None:
 
 
 async def _tried(
-    mind: KernelContext, content: Mapping[str, Any], target: str, kept: Sequence[Mapping[str, Any]]
+    mind: KernelContext,
+    content: Mapping[str, Any],
+    target: str,
+    kept: Sequence[Mapping[str, Any]],
+    source: Mapping[str, Any],
 ) -> Skill:
-    """Return a method of an export as a skill that was audited and reproduced its examples."""
+    """Return a method of an export as a skill that was audited and reproduced its examples.
+
+    ``source`` is the mind that the export says it comes from.
+    """
     examples = await mind.image.transact(
         lambda root: merge_examples(_examples(root, content), kept), note="read examples"
     )
-    provenance = {
-        "persona": IMPORTED,
-        "imported": {"sha256": content["sha256"], "status": content["status"]},
-        "origin": content["origin"],
-        "created": time.time(),
+    past = {"persona": IMPORTED} | export.provenance_of(content)
+    about = {key: content.get(key, "") for key in ("status", "sha256")}
+    about |= {"object": content.get("object", ""), "version": content.get("version", 0)}
+    provenance = lineage.hop_of(source, past, about, time.time()) | {
         "examples": list(examples),
         "cell": mind.cell.stats().get("kind", ""),
     }

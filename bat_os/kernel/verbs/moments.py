@@ -37,6 +37,7 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import fork as forks
+from bat_os.image.files import lineage
 from bat_os.image.history import moments
 from bat_os.image.history.moments import PastImage, bisect, list_changes
 from bat_os.image.missions import WHO
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 # What a message may be answered with instead of a value; all else does not come from the image.
 _NOT_THERE: Final = {NotFoundError.code, NotUnderstoodError.code}
+_REHEARSAL: Final = "rehearsal"
 _ON_A_COPY: Final = "tried it on a copy of the image"
 _ANSWERS: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
@@ -199,7 +201,7 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
 async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:
     """Return the last reply of a mission that runs in ``mind``; ``say`` gets its states."""
     mission_id = f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
-    about = {"session": "rehearsal", "accepted": time.time()}
+    about = {"session": _REHEARSAL, "accepted": time.time()}
 
     def store(root: Root) -> None:
         missions.open_brief(root, brief, mission_id=mission_id, key=mission_id, about=about)
@@ -238,7 +240,11 @@ def _learned(
     if not isinstance(method, Method) or method.current < 0:
         return None
     version = method.version
-    return version.source, method.status, dict(version.provenance)
+    about = {"object": obj.name, "version": version.number, "status": method.status,
+             "sha256": version.sha256}  # fmt: skip
+    there = {"id": lineage.mind_of(root)["id"], "name": _REHEARSAL}
+    past = lineage.hop_of(there, version.provenance, about, time.time())
+    return version.source, method.status, past | {"rehearsed": True}
 
 
 async def _keep(
@@ -247,7 +253,7 @@ async def _keep(
     """Install what was learned, proved on the image as it is now, and send the message here."""
     if learned is not None:
         source, status, provenance = learned
-        version = MethodVersion(1, source, status, provenance | {"rehearsed": True})
+        version = MethodVersion(1, source, status, provenance)
         skill = await prove(mind, brief.target, brief.selector, version)
         await mind.image.transact(
             lambda root: put_in(root, find(root, brief.target), skill),
