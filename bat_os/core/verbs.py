@@ -57,6 +57,7 @@ _RESULT: Final = (
 _OBJECT: Final = "name oid:oid parents:texts"
 _FLAGS: Final = "selectors:texts tainted:list failing:list"
 _MOVED: Final = "target selector version:count status"
+_NAMES: Final = "names:texts"  # other names of the skill, which went or came with it
 _IMPORTED: Final = "object new:flag methods:[selector version:count status sha256]"
 _VERSIONS: Final = (
     "object selector current:count pinned:count tainted:map waiting:count versions:[version:count "
@@ -226,11 +227,11 @@ _HISTORY: Final = (
         reply=_RESULT,
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
     Verb("unlearn", "remove a learned method (redo brings it back)", _METHOD,
-        reply=_MOVED,
+        reply=f"{_MOVED} {_NAMES}",
         examples=("genesis_obj double",), seconds=MINUTES),
     Verb("redo", "bring back an unlearned method, or go to another version", (
         *_METHOD, _VERSION),
-        reply=f"{_MOVED} sha256:sha",
+        reply=f"{_MOVED} sha256:sha {_NAMES}",
         examples=("genesis_obj double",), seconds=MINUTES),
     Verb("pin", "hold a method at a version", (
         *_METHOD, _VERSION),

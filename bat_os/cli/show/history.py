@@ -92,6 +92,8 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "pinned", f"to version {body['pinned']}" if body["pinned"] else ""
     if taint := body["tainted"]:
         what = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
+        if through := taint.get("through"):
+            what += f", and its writer was shown {through[-1]}"
         yield "tainted", f"{what}; verify-method runs its examples and clears this"
     if failing := body.get("failing"):
         what = f"on {failing['count']} different messages, last: {cut(failing['text'])}"
@@ -200,6 +202,9 @@ def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
     version = f"version {body['version']}" if body["version"] else ""
     state = ", ".join(filter(None, (body["status"], version)))
     screen.answer(f"{body['target']}.{body['selector']}: {state}")
+    if names := body.get("names"):
+        screen.note(f"so {'is its other name' if len(names) == 1 else 'are its other names'} "
+                    f"{', '.join(names)}")  # fmt: skip
 
 
 def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
@@ -245,6 +250,7 @@ _METHODS: Final[Columns] = {
     "STATUS": "status",
     "": lambda method: "pinned" if method["pinned"] else "",
     "TAINTED BY": lambda method: method["tainted"].get("document", ""),
+    "THROUGH": lambda method: ", ".join(method["tainted"].get("through", ())),
 }
 
 

@@ -5,6 +5,7 @@ is unlearned and make it again when a version comes back. Citations have an inde
 so that editing a document does not read every method:
 
     root["citations"]  id of a document -> oids of the methods with a version that cites it
+                       "method#" and oid of a method -> the same, of those shown to the writer
 
 All functions work on the root inside ``ImageStore.transact``, except the two that make summaries,
 which are pure.
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 PREFIX: Final = "method"
 CITATIONS: Final = "citations"
 _DOCUMENT: Final = "document:"
+REHEARSAL: Final = "rehearsal"  # the mind that a rehearsed method came through: a copy of this one
 _EXAMPLES: Final = 8
+_WISHES: Final = 8
 _SHOWN: Final = 200
 _DOCSTRING: Final = 1_000
 
@@ -44,9 +47,14 @@ _DOCSTRING: Final = 1_000
 class Summary:
     """What a version is found by."""
 
-    text: str  # wish and signature, as ``install`` had them
+    text: str  # wish and signature, as ``install`` had them; of each further wish, after "\n\n"
     # of the arguments that it was made for, or None where that is not known
     kinds: tuple[str, ...] | None
+
+    @property
+    def passages(self) -> list[str]:
+        """Wish and signature of each wish; the first is the version's own."""
+        return self.text.split("\n\n")
 
 
 def summary_of(selector: str, version: MethodVersion) -> Summary:
@@ -54,7 +62,9 @@ def summary_of(selector: str, version: MethodVersion) -> Summary:
     origin = version.provenance
     if (asked := origin.get("brief")) is not None:
         return summary_of_brief(Brief.from_plain(asked))
-    return summary_of_taught(selector, version.source, origin.get("examples", ()))
+    return summary_of_taught(
+        selector, version.source, origin.get("examples", ()), origin.get("wishes", ())
+    )
 
 
 def summary_of_brief(brief: Brief) -> Summary:
@@ -62,13 +72,29 @@ def summary_of_brief(brief: Brief) -> Summary:
     return Summary(f"{goal(brief)}\n{signature(brief)}", tuple(kinds(brief)))
 
 
-def summary_of_taught(selector: str, source: str, examples: Sequence[Mapping[str, Any]]) -> Summary:
-    """Return what a person's method is found by: its docstring, its name and its parameters."""
+def summary_of_taught(
+    selector: str, source: str, examples: Sequence[Mapping[str, Any]], wishes: Sequence[str] = ()
+) -> Summary:
+    """Return what a person's method is found by: its docstring, its name and its parameters.
+
+    And by the wishes that earlier versions were learned for (``wishes_of``).
+    """
     node = _function(selector, source)
     wish = (_docstring(node) or selector.replace("_", " ")).splitlines()[0]
     line = f"def {selector}({ast.unparse(node.args)}):" if node is not None else f"def {selector}"
     shown = [Brief("", selector, tuple(one["args"]), one["kwargs"]) for one in examples[:1]]
-    return Summary(f"{wish}\n{line}", tuple(kinds(shown[0])) if shown else None)
+    texts = [f"{one}\n{line}" for one in dict.fromkeys((wish, *wishes))]
+    return Summary("\n\n".join(texts), tuple(kinds(shown[0])) if shown else None)
+
+
+def wishes_of(method: Method | None) -> list[str]:
+    """Return what the versions of a method were learned for, the newest first, at most _WISHES."""
+    found: dict[str, None] = {}
+    for version in reversed(method.versions if method is not None else ()):
+        if (asked := version.provenance.get("brief")) is not None:
+            found[goal(Brief.from_plain(asked))] = None
+        found |= dict.fromkeys(version.provenance.get("wishes", ()))
+    return list(found)[:_WISHES]
 
 
 def learned(root: Root) -> Iterator[tuple[UvmObject, Method]]:
@@ -103,9 +129,9 @@ def put_entries(
 ) -> None:
     """Let the search find the method's current version under these objects.
 
-    Objects that lack it by now are left out. The summary comes with its vector, ``(1, d)``.
+    Objects that lack it by now are left out. The summary comes with the vectors of its passages.
     """
-    summary, vector = found_by
+    summary, vectors = found_by
     catalog, source = catalog_in(root), method.version.source
     for oid in oids:
         holder = object_of(root, oid)
@@ -121,7 +147,7 @@ def put_entries(
         }
         title = f"{holder.name or 'object'}.{method.selector}"
         doc_id = _doc_id(holder, method.selector)
-        catalog.add(doc_id, title, [summary.text], vector, kind="method", meta=meta)
+        catalog.add(doc_id, title, summary.passages, vectors, kind="method", meta=meta)
 
 
 def _words_of(method: Method) -> str:
@@ -167,22 +193,41 @@ def cites(version: MethodVersion, doc_id: str) -> bool:
     return doc_id in version.provenance.get("passages", ())
 
 
+def shown_to(root: Root, version: MethodVersion) -> list[Method]:
+    """Return the methods that the writer of a version was shown, or that it was adapted from."""
+    origin = version.provenance
+    if any(hop["name"] != REHEARSAL for hop in origin.get("through", ())):
+        return []  # what it names are objects of another image
+    named = dict.fromkeys((*origin.get("passages", ()), origin.get("adapted_from", "")))
+    found = (_of_entry(root, name)[1] for name in named if name.startswith(f"{PREFIX}:"))
+    return [method for method in found if method is not None and method.versions]
+
+
 def note_citations(root: Root, method: Method, version: MethodVersion) -> None:
-    """Enter what a version of a method cites."""
-    citations = tree_of(root, CITATIONS)
+    """Enter what a version of a method cites: documents, and methods that its writer was shown."""
     cited = {doc_id for doc_id in version.provenance.get("passages", ()) if is_indexed(doc_id)}
+    cited |= {_key_of(shown) for shown in shown_to(root, version) if shown is not method}
     if cited and method._p_oid is None:  # made in this transaction
         connection_of(root).add(method)
-    for doc_id in cited:
-        if doc_id not in citations:
-            citations[doc_id] = OOTreeSet()
-        citations[doc_id].insert(method._p_oid.hex())
+    citations = tree_of(root, CITATIONS)
+    for key in cited:
+        if key not in citations:
+            citations[key] = OOTreeSet()
+        citations[key].insert(method._p_oid.hex())
+
+
+def _key_of(method: Method) -> str:
+    return f"{PREFIX}#{method._p_oid.hex()}"
 
 
 def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
     """Yield the methods whose current version cites a document."""
-    jar = connection_of(root)
-    for oid in root.get(CITATIONS, {}).get(doc_id, ()):
-        method = jar.get(bytes.fromhex(oid))
+    for method in ever_citing(root, doc_id):
         if method.current >= 0 and cites(method.versions[method.current], doc_id):
             yield method
+
+
+def ever_citing(root: Mapping[str, Any], source: str | Method) -> list[Method]:
+    """Return the methods of which a version cites a document, or was written after a method."""
+    key, jar = source if isinstance(source, str) else _key_of(source), connection_of(root)
+    return [jar.get(bytes.fromhex(oid)) for oid in root.get(CITATIONS, {}).get(key, ())]

@@ -68,8 +68,8 @@ def pinned(root: Mapping[str, Any], method: Method) -> int:
 def taint(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     """Return why the current version has to be verified again, or {}.
 
-    Keys are ``at`` (Unix time), ``document`` (its id), ``what`` (``changed`` or ``forgotten``)
-    and ``version``. A mark speaks of the version that was current then, and of no other.
+    Keys are ``at`` (Unix time), ``document`` (its id), ``what`` (``changed``, ``forgotten``),
+    ``version`` (the current one then; the mark speaks of no other), ``through`` (``taint.py``).
     """
     mark = dict(_read(root, method).get("taint", {}))
     speaks = method.current >= 0 and mark.get("version") == method.versions[method.current].number

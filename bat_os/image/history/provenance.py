@@ -18,7 +18,7 @@ from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
-from bat_os.image.history import entries, marks, versions
+from bat_os.image.history import entries, marks, taint, versions
 from bat_os.image.history.marks import failing, faults_of, uses_of
 from bat_os.image.history.versions import locate, version_of
 from bat_os.image.objects import Method, UvmObject, examples_of, object_of, ref_of, tree_of
@@ -128,21 +128,13 @@ def note_undone(root: Root, recall_id: str, at: float, back: list[versions.Picke
 def mark_dependants(
     root: Root, doc_id: str, *, at: float, what: str = "changed"
 ) -> list[dict[str, Any]]:
-    """Mark all current methods that cite a document as to be verified again; return them.
+    """Mark all current methods that a document reached as to be verified again; return them.
 
-    To be called in the transaction that changes or forgets the document, before it does.
-    Nothing happens for a document that the catalog does not have: nobody was shown it, or
-    all who were have the mark since it was forgotten.
+    To be called in the transaction that changes or forgets the document, before it does: as
+    ``taint.spread``, which says what is reached.
     """
-    rows: list[dict[str, Any]] = []
-    if doc_id not in catalog_in(root):
-        return rows
-    for holder, method in _matching(root, Origin("document", doc_id)):
-        number = method.versions[method.current].number
-        mark = {"at": at, "document": doc_id, "what": what, "version": number}
-        marks.set_mark(root, "taint", method, mark)
-        rows.append(_row(root, holder, method))
-    return rows
+    marked = taint.spread(root, doc_id, at=at, what=what)
+    return [_row(root, holder, m) for m in marked for holder in entries.holders(root, m)[:1]]
 
 
 def tainted(root: Root) -> list[dict[str, Any]]:

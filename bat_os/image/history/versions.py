@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image.history import entries, marks
+from bat_os.image.history import entries, marks, taint
 from bat_os.image.objects import Method, UvmObject, examples_of, kept_examples, ref_of
+from bat_os.method.text import find_forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -42,8 +43,8 @@ class Skill:
     source: str  # audited module text
     status: str  # ``verified``, ``provisional`` or ``taught``
     provenance: Mapping[str, Any]
-    summary: str  # what it is found by: wish, signature, docstring
-    # embedding of ``summary``, float32 ``(1, d)``, or None where no embedder is
+    summary: str  # what it is found by: ``entries.Summary.text``
+    # embedding of the n passages of ``summary``, float32 ``(n, d)``, or None where no embedder is
     vector: NDArray[np.float32] | None = None
     # of the arguments that it was made for (``bat_os.core.brief.kinds``), or None
     kinds: Sequence[str] | None = None
@@ -131,6 +132,7 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     check_taught(skill.selector)
     method = _method_for(root, holder, skill.selector)
     number = _append(root, method, skill)
+    taint.inherit(root, method, method.versions[number - 1])
     if skill.vector is not None:
         listed = dict.fromkeys([*entries.remove_entries(root, method), ref_of(holder).oid])
         kinds = None if skill.kinds is None else tuple(skill.kinds)
@@ -156,9 +158,18 @@ def _append(root: Root, method: Method, skill: Skill) -> int:
 
 
 def unlearn(
-    root: Root, holder: UvmObject, selector: str, *, at: float, what: str = "unlearn"
+    root: Root,
+    holder: UvmObject,
+    selector: str,
+    *,
+    at: float,
+    what: str = "unlearn",
+    along: str = "",
 ) -> int:
-    """Stop the object from understanding the method; return the number of its last version."""
+    """Stop the object from understanding the method; return the number of its last version.
+
+    ``along`` is the method that it is another name of, which was unlearned with it.
+    """
     method = own(holder, selector)
     if method.current < 0:
         if marks.waiting(root, method):
@@ -169,8 +180,34 @@ def unlearn(
     listed = entries.remove_entries(root, method)
     method.current = -1
     note = {"at": at, "what": what, "version": number, "listed": listed}
+    note |= {"with": along} if along else {}
     marks.add_move(root, method, note)
     return number
+
+
+def other_names(holder: UvmObject, selector: str) -> list[str]:
+    """Return the messages of an object that only pass on to one of its methods.
+
+    Of the method and of each other; those that cannot be unlearned now are left out.
+    """
+    passes: dict[str, list[str]] = {}
+    for name, method in holder.slots.items():
+        if isinstance(method, Method) and method.current >= 0:
+            passes.setdefault(find_forwarded(method.version.source, name), []).append(name)
+    found = [selector]
+    for known in found:
+        found += [name for name in passes.get(known, ()) if name not in found]
+    return sorted(found[1:])
+
+
+def gone_with(root: Root, holder: UvmObject, selector: str) -> list[str]:
+    """Return the other names that were unlearned last when the method itself was."""
+    methods = [method for method in holder.slots.values() if isinstance(method, Method)]
+    return sorted(
+        method.selector
+        for method in methods
+        if method.current < 0 and _withdrawal(root, method).get("with") == selector
+    )
 
 
 def hold(root: Root, holder: UvmObject, skill: Skill, *, at: float, mission: str) -> int:
@@ -228,19 +265,19 @@ def make_current(
     root: Root,
     holder: UvmObject,
     picked: Picked,
-    vector: NDArray[np.float32],
+    vectors: NDArray[np.float32],
     move: Mapping[str, Any],
 ) -> None:
     """Make a version current, and have the search find it.
 
-    The vector is that of ``picked.summary.text``, ``(1, d)``; ``move`` has ``at`` and ``what`` for
+    The vectors are those of ``picked.summary.passages``; ``move`` has ``at`` and ``what`` for
     the list of moves.
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)
     listed = entries.remove_entries(root, method) or _withdrawal(root, method).get("listed")
     method.current = picked.number - 1
-    entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vector))
+    entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vectors))
     if marks.waiting(root, method).get("version") == picked.number:
         marks.set_mark(root, "waiting", method, {})
     marks.add_move(root, method, {**move, "version": picked.number})

@@ -37,8 +37,10 @@ MAX_TEXT: Final = 300  # characters of a wording
 _KIND_OF: Final[Mapping[type, str]] = {
     int: "number", float: "number", str: "text", list: "list", dict: "map",
 }  # fmt: skip
-# Of each image, the number of its newest wording, and the book that holds all of them.
-_BOOKS: WeakKeyDictionary[ImageStore, tuple[int, Phrasebook]] = WeakKeyDictionary()
+# Of each image, how its wordings stood, and the book that holds those that can serve.
+_BOOKS: WeakKeyDictionary[ImageStore, tuple[tuple[Any, ...], Phrasebook | None]] = (
+    WeakKeyDictionary()
+)
 
 
 async def add_wording(
@@ -54,16 +56,16 @@ async def add_wording(
     Raises:
         NotFoundError: No such object.
     """
-    parameters = await mind.image.transact(
-        lambda root: _parameters(root, target, selector), note="read a signature"
+    wanted = await mind.image.transact(
+        lambda root: parameters(root, target, selector), note="read a signature"
     )
-    given = dict(zip((each.name for each in parameters), args, strict=False)) | dict(kwargs or {})
-    text, slots = _as_template(sentence, parameters, given)
+    given = dict(zip((each.name for each in wanted), args, strict=False)) | dict(kwargs or {})
+    text, slots = _as_template(sentence, wanted, given)
     bare = re.sub(r"\{\w+\}", "", text)
     if len(text) > MAX_TEXT or not re.search(r"[^\W\d_]{2}", bare):
         return False
     fixed = {name: value for name, value in given.items() if name not in slots}
-    skill = Skill(target, selector, tuple(parameters))
+    skill = Skill(target, selector, tuple(wanted))
     wording = Wording.make(skill, text, sentence.language, slots, fixed)
     vector = (await mind.catalog.embed([as_embedded(wording.masked)]))[0]
     record = {
@@ -76,13 +78,13 @@ async def add_wording(
 
 async def confirmed(mind: KernelContext) -> Phrasebook | None:
     """Return the wordings that people have confirmed, or None if there are none yet."""
-    newest = await mind.image.transact(_newest, note="look for wordings")
-    if newest < 0:
+    state = await mind.image.transact(_state, note="look for wordings")
+    if not state:
         return None
-    known, book = _BOOKS.get(mind.image, (-1, None))
-    if book is None or known != newest:
+    known, book = _BOOKS.get(mind.image, ((), None))
+    if known != state:
         book = await mind.image.transact(_read, note="read the wordings")
-        _BOOKS[mind.image] = newest, book
+        _BOOKS[mind.image] = state, book
     return book
 
 
@@ -114,7 +116,8 @@ def _is_value(said: Any, value: Any) -> bool:
     return type(value) is not bool and value in (said, amount)
 
 
-def _parameters(root: Root, target: str, selector: str) -> list[Parameter]:
+def parameters(root: Root, target: str, selector: str) -> list[Parameter]:
+    """Return the parameters of what answers a message now; [] if nothing does."""
     holder = find(root, target)
     if shipped := _shipped(target, selector):
         return list(shipped)
@@ -146,22 +149,61 @@ def _keep(root: Root, record: Mapping[str, Any]) -> None:
     kept[(kept.maxKey() + 1) if len(kept) else 0] = dict(record)
 
 
-def _newest(root: Root) -> int:
+def rename(root: Root, skill: tuple[str, str], before: Sequence[Parameter]) -> None:
+    """Keep the wordings of a skill whose parameters have other names by now, in the same places.
+
+    If there are more parameters or fewer, nothing is known about their places, and nothing changes.
+    """
+    old = [each.name for each in before]
+    new = [each.name for each in parameters(root, *skill)]
+    if old == new or len(old) != len(new):
+        return
+    names, kept = dict(zip(old, new, strict=True)), root.get(WORDINGS, {})
+    for number, record in list(kept.items()):
+        if (record["target"], record["selector"]) == skill:
+            changed = {part: {names.get(name, name): value for name, value in record[part].items()}
+                       for part in ("slots", "fixed")}  # fmt: skip
+            text = re.sub(r"\{(\w+)\}", lambda m: f"{{{names.get(m[1], m[1])}}}", record["text"])
+            kept[number] = {**record, **changed, "text": text}
+
+
+def _state(root: Root) -> tuple[Any, ...]:
+    """Return what changes whenever other wordings serve, or serve otherwise; () without any."""
     kept = root.get(WORDINGS)
-    return int(kept.maxKey()) if kept else -1
+    if not kept:
+        return ()
+    skills = {(record["target"], record["selector"]) for record in kept.values()}
+    return (
+        kept.maxKey(),
+        len(kept),
+        *sorted((*skill, _answering(root, skill)) for skill in skills),
+    )
 
 
-def _read(root: Root) -> Phrasebook:
+def _answering(root: Root, skill: tuple[str, str]) -> int:
+    """Return the number of the version that answers now; 0 for one of the program, -1 for none."""
+    holder = root["objects"].get(skill[0])
+    found = holder.lookup(skill[1]) if holder is not None else None
+    if found is None:
+        return -1
+    return found[1].current + 1 if isinstance(found[1], Method) else 0
+
+
+def _read(root: Root) -> Phrasebook | None:
     wordings, rows = [], []
     for record in root[WORDINGS].values():
+        if _answering(root, (record["target"], record["selector"])) < 0:
+            continue  # unlearned; it comes back with its skill
         fixed, slots = dict(record["fixed"]), dict(record["slots"])
-        found = _parameters(root, record["target"], record["selector"])
+        found = parameters(root, record["target"], record["selector"])
         kinds = slots | {name: _KIND_OF.get(type(value), "text") for name, value in fixed.items()}
-        parameters = tuple(
+        taken = tuple(
             each if each.kind else Parameter(each.name, kinds.get(each.name, "text"))
             for each in found
         )
-        skill = Skill(record["target"], record["selector"], parameters, "confirmed")
+        skill = Skill(record["target"], record["selector"], taken, "confirmed")
         wordings.append(Wording.make(skill, record["text"], record["language"], slots, fixed))
         rows.append(np.frombuffer(record["vector"], np.float16).astype(np.float32))
+    if not wordings:
+        return None
     return Phrasebook(wordings, np.stack(rows), FIRST, base=read_book(FIRST).lexicon)

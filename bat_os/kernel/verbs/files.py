@@ -267,7 +267,7 @@ async def prove(mind: KernelContext, target: str, selector: str, version: Method
     examples = version.provenance.get("examples", ())
     await check_examples(mind, Brief(target, selector), Candidate(selector, source), examples)
     summary = summary_of(selector, version)
-    vector = await mind.catalog.embed([summary.text])
+    vector = await mind.catalog.embed(summary.passages)
     provenance = dict(version.provenance)
     return Skill(selector, source, version.status, provenance, summary.text, vector, summary.kinds)
 

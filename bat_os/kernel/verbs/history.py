@@ -18,6 +18,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.choosing import MENDED
 from bat_os.core.digest import digest
 from bat_os.core.prompts import FENCE_STOP, Prompt, read_method
+from bat_os.core.schema import replace
 from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -76,19 +77,42 @@ async def diff_method(mind: KernelContext, request: Request, say: Say) -> dict[s
 
 
 async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Make a method understood no longer; ``redo`` brings it back."""
-    now = time.time()
-    number = await mind.image.transact(
-        lambda root: versions.unlearn(root, find(root, request.target), request.selector, at=now),
-        note=f"unlearn {request.selector}"[:70],
-    )
-    return _moved(request, number, "unlearned")
+    """Make a method understood no longer, and its other names; ``redo`` brings them back.
+
+    Another name that is pinned stays.
+    """
+    now, selector = time.time(), request.selector
+
+    def work(root: Root) -> tuple[int, list[str]]:
+        holder = find(root, request.target)
+        names = [
+            name
+            for name in versions.other_names(holder, selector)
+            if not marks.pinned(root, holder.slots[name])
+        ]
+        number = versions.unlearn(root, holder, selector, at=now)
+        for name in names:
+            versions.unlearn(root, holder, name, at=now, along=selector)
+        return number, names
+
+    number, names = await mind.image.transact(work, note=f"unlearn {selector}"[:70])
+    return _moved(request, number, "unlearned") | {"names": names}
 
 
 async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Make the unlearned version, or version ``body.version``, current; its examples run first."""
+    """Make the unlearned version, or version ``body.version``, current; its examples run first.
+
+    Other names that were unlearned with it come back after it.
+    """
+    names = await mind.image.transact(
+        lambda root: versions.gone_with(root, find(root, request.target), request.selector),
+        note="look for other names",
+    )
     picked = await _go_to(mind, request, "redo", pin=False)
-    return _moved(request, picked.number, "current") | {"sha256": picked.sha256}
+    for name in names:
+        again = replace(request, selector=name, body={**request.body, "version": 0})
+        await _go_to(mind, again, "redo", pin=False)
+    return _moved(request, picked.number, "current") | {"sha256": picked.sha256, "names": names}
 
 
 async def pin(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -175,7 +199,7 @@ async def release(
         note=f"read {request.selector}"[:70],
     )
     await _check(mind, picked, merge_examples(given, picked.examples))
-    vector = await mind.catalog.embed([picked.summary.text])
+    vector = await mind.catalog.embed(picked.summary.passages)
     move = _move("approve", number)
 
     def work(root: Root) -> str:
@@ -229,14 +253,13 @@ async def _undo_recall(mind: KernelContext, recall_id: str) -> dict[str, Any]:
             back.append(method)
         except (DraftsError, CellError, ProtocolError) as error:
             left.append({"oid": method.oid, "selector": method.selector, "reason": str(error)})
-    vectors = await mind.catalog.embed([method.summary.text for method in back])
+    vectors = [await mind.catalog.embed(method.summary.passages) for method in back]
     now = time.time()
 
     def work(root: Root) -> None:
         recall.withdrawn(root, recall_id)  # nobody else has undone it since
         move = {"at": now, "what": f"undo recall {recall_id}"}
-        for place, method in enumerate(back):
-            rows = vectors[place : place + 1]
+        for method, rows in zip(back, vectors, strict=True):
             versions.make_current(root, find(root, method.oid), method, rows, move)
         recall.note_undone(root, recall_id, now, back)
 
@@ -252,7 +275,7 @@ async def _go_to(mind: KernelContext, request: Request, what: str, *, pin: bool)
         note=f"read {request.selector}"[:70],
     )
     await _check(mind, picked, picked.examples)
-    vector = await mind.catalog.embed([picked.summary.text])
+    vector = await mind.catalog.embed(picked.summary.passages)
     move = {"at": time.time(), "what": what}
 
     def work(root: Root) -> None:

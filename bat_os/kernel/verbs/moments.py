@@ -39,6 +39,7 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import fork as forks
 from bat_os.image.files import lineage
 from bat_os.image.history import moments
+from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.history.moments import PastImage, bisect, list_changes
 from bat_os.image.missions import WHO
 from bat_os.image.objects import Method, MethodVersion, find
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
 
 # What a message may be answered with instead of a value; all else does not come from the image.
 _NOT_THERE: Final = {NotFoundError.code, NotUnderstoodError.code}
-_REHEARSAL: Final = "rehearsal"
 _ON_A_COPY: Final = "tried it on a copy of the image"
 _ANSWERS: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
@@ -201,7 +201,7 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
 async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:
     """Return the last reply of a mission that runs in ``mind``; ``say`` gets its states."""
     mission_id = f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
-    about = {"session": _REHEARSAL, "accepted": time.time()}
+    about = {"session": REHEARSAL, "accepted": time.time()}
 
     def store(root: Root) -> None:
         missions.open_brief(root, brief, mission_id=mission_id, key=mission_id, about=about)
@@ -242,7 +242,7 @@ def _learned(
     version = method.version
     about = {"object": obj.name, "version": version.number, "status": method.status,
              "sha256": version.sha256}  # fmt: skip
-    there = {"id": lineage.mind_of(root)["id"], "name": _REHEARSAL}
+    there = {"id": lineage.mind_of(root)["id"], "name": REHEARSAL}
     past = lineage.hop_of(there, version.provenance, about, time.time())
     return version.source, method.status, past | {"rehearsed": True}
 

@@ -16,11 +16,12 @@ from bat_os.core.digest import digest
 from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image.history import marks
-from bat_os.image.history.entries import summary_of_taught
+from bat_os.image.history.entries import summary_of_taught, wishes_of
 from bat_os.image.history.versions import Skill, install, turn_down
-from bat_os.image.objects import Method, find, kept_examples, merge_examples
+from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
 from bat_os.kernel import views
 from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.say import wordings
 from bat_os.kernel.say.conversation import PREFIX, find_conversation
 from bat_os.kernel.say.skills import search_library
 from bat_os.kernel.turn import Candidate
@@ -148,20 +149,21 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     selector = request.selector or _first_function(given)
     check_taught(selector)
     source = await asyncio.to_thread(_audited, mind.guardian, given, selector)
-    kept = await mind.image.transact(
-        lambda root: kept_examples(find(root, request.target), selector), note="read examples"
+    kept, wishes = await mind.image.transact(
+        lambda root: _kept(find(root, request.target), selector), note="read examples"
     )
     examples = merge_examples(request.body["examples"], kept)
     call = Brief(request.target, selector)
     await check_examples(mind, call, Candidate(selector, source), examples)
-    found_by = summary_of_taught(selector, source, examples)
+    found_by = summary_of_taught(selector, source, examples, wishes)
     provenance = {
         "persona": TEACHER,
         "created": time.time(),
         "examples": list(examples),
+        "wishes": wishes,
         "cell": mind.cell.stats().get("kind", ""),
     }
-    vector = await mind.catalog.embed([found_by.text])
+    vector = await mind.catalog.embed(found_by.passages)
     skill = Skill(selector, source, "taught", provenance, found_by.text, vector, found_by.kinds)
 
     def work(root: MutableMapping[str, Any]) -> int:
@@ -169,11 +171,21 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
         known = target.slots.get(selector)
         if isinstance(known, Method) and known.current >= 0 and known.version.source == source:
             return known.version.number
-        return install(root, target, skill)
+        before = wordings.parameters(root, request.target, selector)
+        number = install(root, target, skill)
+        wordings.rename(root, (target.name, selector), before)
+        return number
 
     version = await mind.image.transact(work, note=f"teach {selector}"[:70])
     about = {"target": request.target, "selector": selector, "status": "taught"}
     return about | {"version": version, "sha256": digest(source), "source": source}
+
+
+def _kept(obj: UvmObject, selector: str) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
+    """Return the examples and the wishes of the versions that are there."""
+    method = obj.slots.get(selector)
+    wishes = wishes_of(method if isinstance(method, Method) else None)
+    return kept_examples(obj, selector), wishes
 
 
 def _audited(guardian: PersistenceGuardian, source: str, selector: str) -> str:

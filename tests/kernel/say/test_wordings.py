@@ -4,9 +4,12 @@ import datetime as dt
 
 import pytest
 
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.errors import NotFoundError
 from bat_os.kernel.say.skills import find_candidates
-from bat_os.kernel.say.wordings import WORDINGS, add_wording
+from bat_os.kernel.say.wordings import WORDINGS, add_wording, confirmed
+from bat_os.kernel.verbs import VERBS, objects
 from bat_os.sentence.reading import read_sentence
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,3 +49,45 @@ async def test_words_without_words_are_not_kept(mind):
 async def test_an_object_that_is_not_there_is_named(mind):
     with pytest.raises(NotFoundError, match="nobody_obj"):
         await add_wording(mind, "nobody_obj", "percent_of", read("zorb 340"), [340])
+
+
+TREBLE = 'def treble(self, number):\n    """Treble it."""\n    return number * 3\n'
+
+
+async def teach(mind, source):
+    body = {"source": source}
+    await objects.teach(mind, check(Request("teach", target="genesis_obj", body=body)), print)
+
+
+async def best_of(mind, text):
+    found = await find_candidates(mind, read(text))
+    return [(one.selector, one.args) for one in found if one.target == "genesis_obj"]
+
+
+async def test_a_wording_goes_with_its_skill_and_comes_back_with_it(mind):
+    await teach(mind, TREBLE)
+    await add_wording(mind, "genesis_obj", "treble", read("zorb 4"), [4])
+    assert ("treble", (9,)) in await best_of(mind, "zorb 9")
+    for verb, names in (("unlearn", []), ("redo", [("treble", (9,))])):
+        request = check(Request(verb, target="genesis_obj", selector="treble", body={}))
+        await VERBS[verb](mind, request, print)
+        assert await best_of(mind, "zorb 9") == names
+
+
+async def test_a_taught_version_with_other_names_for_its_values_keeps_the_wording(mind, image):
+    await teach(mind, TREBLE)
+    await add_wording(mind, "genesis_obj", "treble", read("zorb 4"), [4])
+    await teach(mind, TREBLE.replace("number", "amount"))
+    assert ("treble", (9,)) in await best_of(mind, "zorb 9")
+    (kept,) = await image.transact(lambda root: [*root[WORDINGS].values()], note="look")
+    assert (kept["text"], set(kept["slots"])) == ("zorb {amount}", {"amount"})
+
+
+async def test_a_wording_of_an_object_that_is_gone_is_passed_over(mind, image):
+    await add_wording(mind, "calculator_obj", "percent_of", read("zorb 340"), [17, 340])
+
+    def remove(root):
+        del root["objects"]["calculator_obj"]
+
+    await image.transact(remove, note="remove it")
+    assert await confirmed(mind) is None

@@ -8,6 +8,7 @@ from bat_os.core.digest import digest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
+from bat_os.image.catalog import catalog_in
 from bat_os.image.history import marks
 from bat_os.image.history.marks import CLIENT, flush
 from bat_os.kernel.verbs.objects import approve, find_skills
@@ -278,3 +279,64 @@ async def test_an_example_of_verify_method_is_listed_with_its_version(ask, taugh
     (version,) = (await ask("versions", "treble"))["versions"]
     assert version["examples"] == 1
     assert (await ask("why", "treble"))["examples"] == [{"args": [2], "kwargs": {}, "result": 6}]
+
+
+async def test_a_taught_version_is_found_by_what_the_method_was_learned_for(
+    mind, learned, taught, ask
+):
+    await learned(text="double a number")
+    await taught(
+        'def double(self, number):\n    """Add it to itself."""\n    return number + number\n'
+    )
+    request = check(Request("find", body={"text": "double a number", "limit": 50}))
+    (skill,) = (await find_skills(mind, request, lambda told: None))["skills"]
+    assert (skill["selector"], skill["wish"]) == ("double", "Double a number.")
+    request = check(Request("find", body={"text": "add it to itself", "limit": 50}))
+    (skill,) = (await find_skills(mind, request, lambda told: None))["skills"]
+    assert skill["wish"] == "Add it to itself."
+    await taught("def double(self, number):\n    return number * 2.0\n")  # two versions later
+    await ask("unlearn", "double")
+    await ask("redo", "double")
+
+    def wishes(root):
+        (document,) = catalog_in(root).documents("method")
+        numbers = range(document.first, document.stop)
+        return [document.passage(number, 0.0, 0.0).wish for number in numbers]
+
+    assert await mind.image.transact(wishes, note="look") == ["double", "Double a number."]
+
+
+ALIASES = ("def twice(self, n):\n    return self.double(n)\n",
+           "def two_times(self, n):\n    return self.twice(n)\n",
+           "def half_of_double(self, n):\n    return self.double(n) / 2\n")  # fmt: skip
+
+
+async def test_other_names_of_a_skill_are_unlearned_and_come_back_with_it(
+    mind, learned, taught, ask, answer
+):
+    await learned()
+    for source in ALIASES:
+        await taught(source)
+    told = await ask("unlearn", "double")
+    assert told["names"] == ["twice", "two_times"]
+    for name in ("twice", "two_times"):
+        assert await answer("respondsTo", name) is False
+    assert await answer("respondsTo", "half_of_double") is True  # a skill of its own
+    assert (await ask("redo", "double"))["names"] == ["twice", "two_times"]
+    assert await answer("two_times", 4) == 8
+
+
+async def test_another_name_that_is_pinned_stays(taught, learned, ask):
+    await learned()
+    await taught(ALIASES[0])
+    await ask("pin", "twice")
+    assert (await ask("unlearn", "double"))["names"] == []
+
+
+async def test_a_name_that_was_unlearned_for_itself_stays_so(taught, learned, ask, answer):
+    await learned()
+    await taught(ALIASES[0])
+    await ask("unlearn", "twice")
+    await ask("unlearn", "double")
+    assert (await ask("redo", "double"))["names"] == []
+    assert await answer("respondsTo", "twice") is False
