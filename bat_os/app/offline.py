@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.moments import parse_when
 from bat_os.core.settings import IMAGE
 from bat_os.core.verbs import REQUESTS
 from bat_os.engines.scripted import HashEmbedder
@@ -17,6 +19,8 @@ from bat_os.errors import NotFoundError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import backup, restore
 from bat_os.image.files.verify import verify
+from bat_os.image.history.moments import read_at, resolve
+from bat_os.image.history.portrait import compare, portrait
 from bat_os.image.migrations import check_format
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.files import WORKS, write_export
@@ -66,13 +70,37 @@ async def restore_home(source: Path, home: Path, *, replace: bool) -> dict[str, 
     return await asyncio.to_thread(restore.restore, source, home, replace=replace)
 
 
+async def compare_minds(one: tuple[Path, str], other: tuple[Path, str]) -> dict[str, Any]:
+    """Return what two minds differ in, each a home and a moment; see ``portrait.compare``.
+
+    Both are only read, also while kernels serve them.
+
+    Raises:
+        NotFoundError: There is no image, or it did not exist at that moment.
+        FormatError: This program does not read the image's format.
+        ArgumentsError: The moment cannot be read.
+    """
+    return compare(await _read_mind(*one), await _read_mind(*other))
+
+
+async def _read_mind(home: Path, when: str) -> dict[str, Any]:
+    moment = parse_when(when or "now", dt.datetime.now().astimezone())
+    async with _opened(home, ImageStore.to_read) as image:
+        tid = await image.transact(lambda root: resolve(root, moment), note="find a moment")
+        seen = await read_at(image, tid, portrait)
+    seen["mind"] |= {"home": str(home), "transaction": tid}
+    return seen
+
+
 @contextlib.asynccontextmanager
-async def _opened(home: Path) -> AsyncIterator[ImageStore]:
+async def _opened(
+    home: Path, open_image: Callable[[Path], ImageStore] = ImageStore.open
+) -> AsyncIterator[ImageStore]:
     if not (home / IMAGE).exists():
         raise NotFoundError(f"there is no image in {home}; ./run.sh makes one at its first start")
     # ZODB logs warnings about what it repairs itself.
     logging.getLogger().addHandler(_SILENT)
-    image = ImageStore.open(home / IMAGE)
+    image = open_image(home / IMAGE)
     try:
         await image.transact(_check_format, note="look at the format")
         yield image

@@ -233,10 +233,22 @@ def _describe_examples(verb: Verb, prog: str) -> str:
     return "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
 
 
+class _Homes(argparse.Action):
+    """Keeps the last home in ``home``, and all of them in ``homes``: ``diff`` takes two."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Take one more."""
+        namespace.home = values
+        namespace.homes = [*getattr(namespace, "homes", ()), values]
+
+
 def _add_common(parser: Parser, defaults: Mapping[str, Any]) -> None:
     """Add what every verb takes, before the verb or after it."""
     parser.add_argument(
         "--home",
+        action=_Homes,
         type=Path,
         default=defaults["home"],
         metavar="FOLDER",

@@ -261,12 +261,21 @@ _HISTORY: Final = (
         reply="methods:list withdrawn:flag recall",
         note="With `undo`: `back`, `left`, `recall`; with nothing: `recalls`, `tainted`.",
         examples=("--model SmolLM2-135M-Instruct",), seconds=MINUTES),
-    Verb("diff", "say what changed between two moments", (
-        Field("a", "moment", WHEN, "a", required=True, shown="A"),
-        Field("b", "moment", "the same", "b?", "now", shown="B")),
+    Verb("diff", "say what changed between two moments, or what two minds differ in", (
+        Field("a", "moment", f"{WHEN}; of two minds, that of the first (default: now)", "a?",
+              required=True, usual="", shown="A"),
+        Field("b", "moment", "the same", "b?", "now", shown="B"),
+        Field("other", "text", "compare with another mind, a home or the name of a fork; or give "
+              "--home twice. Both are only read, also while they run", "--with", place="client",
+              shown="HOME|FORK")),
         reply="from to transactions:[id at:num note] objects:[object what slots?:[slot before "
               "after]] methods:list documents:list",
-        examples=('"1 hour ago" now',), access="reads", seconds=600),
+        prints="from? to? transactions?:[id at:num note] minds?:[id name transaction home] "
+               "objects:[object what slots?:[slot before after]] methods:list memory?:list "
+               "documents:list more?:count",
+        examples=('"1 hour ago" now', "--with trial", "--home ~/mind --home /home/ann/data",
+                  '"1 day ago" now --with trial'),
+        access="reads", seconds=600),
     Verb("bisect", "find the transaction that changed an answer", (
         *_MESSAGE,
         Field("good", "moment", f"answered well: {WHEN}", "--good", required=True, shown="A"),

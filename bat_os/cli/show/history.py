@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
 from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_time, table_of
 from bat_os.core.printable import show_count
+from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask, Columns
@@ -278,15 +280,68 @@ def show_moment(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"as of {show_time(at['time'])} (transaction {at['transaction']}){dropped}")
 
 
-def show_changes(body: Mapping[str, Any], screen: Screen) -> None:
-    """Write what differs between two moments, for people."""
-    for row in body["objects"]:
+async def _diff(ask: Ask) -> Mapping[str, Any]:
+    """Compare two moments of this mind, or two minds at a moment each."""
+    options, other = ask.options, getattr(ask.options, "with")
+    homes = [Path(home) for home in getattr(options, "homes", ())]
+    if len(homes) > 2 or (len(homes) == 2 and other):
+        raise ArgumentsError("diff compares two minds")
+    if len(homes) < 2 and not other:
+        if not options.a:
+            raise ArgumentsError("name a moment to compare with; or another mind: --with, --home")
+        return await ask.request()
+    from bat_os.app import offline  # ZODB: a third of a second
+
+    first = homes[0].expanduser().absolute() if len(homes) == 2 else ask.home
+    second = locate_mind(first, other or str(homes[1]))
+    return await offline.compare_minds((first, options.a), (second, options.b))
+
+
+def locate_mind(home: Path, name: str) -> Path:
+    """Return the home that is meant: of a fork of the image in ``home``, or at a path."""
+    fork = home / "forks" / name
+    return fork if fork.is_dir() else Path(name).expanduser().absolute()
+
+
+def _show_minds(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what two minds differ in, for people: - is the first, + the second."""
+    if "minds" not in body:
+        return show_changes(body, screen)
+    _show_objects(body["objects"], screen)
+    for row in body["methods"]:
+        ends = ", ".join(
+            f"{sign} {end['status']} by {end['model'] or end['persona'] or 'nobody'}"
+            for sign, end in (("-", row["before"]), ("+", row["after"]))
+            if end
+        )
+        screen.answer(f"{row['what']:<8}{row['object']}.{row['selector']}: {ends}")
+        for line in row["diff"].splitlines():
+            screen.answer(f"        {line}")
+    for kind, name in (("memory", "fact"), ("documents", "document")):
+        for row in body[kind]:
+            screen.answer(f"{row['what']:<8}{kind}: {cut(row[name])}")
+    one, other = (f"{mind['home']} ({mind['transaction']})" for mind in body["minds"])
+    screen.note(f"from {one} to {other}")
+    if body["more"]:
+        screen.note(f"and {body['more']} more; --json has a thousand of each kind")
+    elif not any(body[kind] for kind in ("objects", "methods", "memory", "documents")):
+        screen.note("the two are alike")
+    return None
+
+
+def _show_objects(rows: Iterable[Mapping[str, Any]], screen: Screen) -> None:
+    for row in rows:
         screen.answer(f"{row['what']:<8}{row['object']}")
         if "parents" in row:
             before, after = (", ".join(names) for names in row["parents"])
             screen.answer(f"        parents: {before} -> {after}")
         for slot in row["slots"]:
             screen.answer(f"        {slot['slot']}: {slot['before']} -> {slot['after']}")
+
+
+def show_changes(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what differs between two moments, for people."""
+    _show_objects(body["objects"], screen)
     for row in body["methods"]:
         before, after = (row[key] or "none" for key in ("before", "after"))
         screen.answer(f"method  {row['object']}.{row['selector']}: version {before} -> {after}")
@@ -348,6 +403,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "unpin": Command(show_moved),
     "verify-method": Command(show_moved),
     "recall": Command(_show_recall),
-    "diff": Command(show_changes),
+    "diff": Command(_show_minds, _diff),
     "bisect": Command(_show_found, _bisect),
 }

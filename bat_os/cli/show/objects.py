@@ -11,7 +11,7 @@ from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
 from bat_os.cli.show.command import Command, cut, rows_of, show_result, table_of
-from bat_os.cli.show.history import show_changes, show_moved
+from bat_os.cli.show.history import locate_mind, show_changes, show_moved
 from bat_os.core.readable import show_value
 from bat_os.core.verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
@@ -140,15 +140,9 @@ async def _cherry_pick(ask: Ask) -> Mapping[str, Any]:
     target, selector = _named(ask.options.what)
     if not selector:
         raise ArgumentsError("name one method: OBJECT.SELECTOR; export and import carry objects")
-    text = await _export_of(_locate(ask), target, selector)
+    text = await _export_of(locate_mind(ask.home, ask.options.mind), target, selector)
     into = ask.options.into
     return await ask.kernel.request("import", timeout=LONG, target=into, body={"text": text})
-
-
-def _locate(ask: Ask) -> Path:
-    """Return the home that is meant: of a fork of this image, or at a path."""
-    fork = ask.home / "forks" / ask.options.mind
-    return fork if fork.is_dir() else Path(ask.options.mind).expanduser().absolute()
 
 
 async def _export_of(home: Path, target: str, selector: str) -> str:

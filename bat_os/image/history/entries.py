@@ -228,6 +228,6 @@ def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
 
 
 def ever_citing(root: Mapping[str, Any], source: str | Method) -> list[Method]:
-    """Return the methods of which a version cites a document, or was written after a method."""
+    """Return the methods with a version that cites a document, or was written after a method."""
     key, jar = source if isinstance(source, str) else _key_of(source), connection_of(root)
     return [jar.get(bytes.fromhex(oid)) for oid in root.get(CITATIONS, {}).get(key, ())]

@@ -133,14 +133,14 @@ def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
         "from": before,
         "to": after,
         "transactions": log[-MAX_ROWS:],
-        "objects": _objects(old["objects"], new["objects"])[:MAX_ROWS],
+        "objects": object_rows(old["objects"], new["objects"])[:MAX_ROWS],
         "methods": [
             {"object": name, "selector": selector, "before": was, "after": now}
-            for (name, selector), was, now in _differences(old["methods"], new["methods"], 0)
+            for (name, selector), was, now in differences(old["methods"], new["methods"], 0)
         ][:MAX_ROWS],
         "documents": [
-            {"document": doc_id, "what": _what(was, now)}
-            for doc_id, was, now in _differences(held(before, Document), held(after, Document))
+            {"document": doc_id, "what": what_became(was, now)}
+            for doc_id, was, now in differences(held(before, Document), held(after, Document))
             if not doc_id.startswith(f"{entries.PREFIX}:")
         ][:MAX_ROWS],
     }
@@ -219,16 +219,17 @@ def _load(root: Root, oid: bytes) -> Any:
         return None
 
 
-def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+def object_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what differs between objects by name, each with its ``slots`` and ``parents``."""
     rows = []
     for name in sorted({*old, *new}):
         one, other = old.get(name), new.get(name)
         held = (one["slots"] if one else {}), (other["slots"] if other else {})
         slots = [
             {"slot": slot, "before": _shown(before), "after": _shown(after)}
-            for slot, before, after in _differences(*held, _ABSENT)
+            for slot, before, after in differences(*held, _ABSENT)
         ]
-        what = _what(one, other)
+        what = what_became(one, other)
         parents = (one or other or {})["parents"], (other or one or {})["parents"]
         if what == "changed" and not slots and parents[0] == parents[1]:
             continue
@@ -239,7 +240,7 @@ def _objects(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, A
     return rows
 
 
-def _differences(
+def differences(
     old: Mapping[Any, Any], new: Mapping[Any, Any], absent: Any = None
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Yield (key, before, after) of what differs, sorted by key."""
@@ -254,7 +255,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _what(before: Any, after: Any) -> str:
+def what_became(before: Any, after: Any) -> str:
+    """Return ``new``, ``gone`` or ``changed``."""
     return "changed" if before and after else "new" if after else "gone"
 
 
