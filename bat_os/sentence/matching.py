@@ -54,6 +54,7 @@ FITS: Final[Mapping[str, Mapping[str, float]]] = {
     "address": {"address": 0.0, "text": 0.3, "name": 0.3},
 }  # fmt: skip
 FREE: Final = frozenset({"text", "name", "address"})  # kinds that the remaining words may fill
+OWN: Final = ("money", "percent")  # kinds that tell which of several numbers is meant
 MIN_SPREAD: Final = 2  # slots that the numbers of a list may fill
 SLOT_WEIGHT: Final = 2.0  # of an aligned value, beside words of up to some 7
 FEATURES: Final = (
@@ -191,6 +192,7 @@ class _Alignment:
         self.crossed = 0
         self.taken: set[int] = set()  # terms of the sentence that serve something
         self.free: list[int] = []  # those that fill a free slot
+        self.strict = _strict_kinds(self.said, wording)
         self.pairs = self._align()
         self._fill()
         self._bind()
@@ -223,6 +225,8 @@ class _Alignment:
         if said and worded and measure_alike(said, worded) is False:
             return None  # 3 hours are no weight
         kind = self.wording.slots[slot]
+        if kind != value.kind and not self.strict.isdisjoint((kind, value.kind)):
+            return None  # 84 euros are no number of people
         if kind == "text" and self.wording.skill.status != "shipped" and lies_outside(value):
             return FITS["text"]["name"]  # a person who teaches a method knows what it takes
         return cost_of(kind, value)
@@ -346,6 +350,16 @@ class _Alignment:
     def _is_outside(self, i: int) -> bool:
         value = self.said[i].value
         return value is not None and lies_outside(value)
+
+
+def _strict_kinds(said: Sequence[Term], wording: Wording) -> frozenset[str]:
+    """Return the kinds that have as many values in the sentence as slots in the wording.
+
+    Then each takes its own: "there are 4 of us and the bill is 84 euros", in whatever order.
+    """
+    slots = list(wording.slots.values())
+    values = [term.value.kind for term in said if term.value is not None]
+    return frozenset(kind for kind in OWN if 0 < values.count(kind) == slots.count(kind))
 
 
 def _spread(said: Sequence[Term], wording: Wording) -> Sequence[Term]:

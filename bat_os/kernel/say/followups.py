@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.sentence.quantities import measure_alike
 from bat_os.sentence.reading import Value, read_sentence
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _ALIKE: Final[Mapping[str, tuple[str, ...]]] = {
     "date": ("date", "name"),
 }
 _CONVERT: Final = ("units_obj", "convert")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 MAX_ELLIPSIS: Final = 6  # words of a sentence that leaves its value out
 MAX_LITERAL: Final = 2_000  # characters of an earlier answer that is said again
 
@@ -38,33 +40,68 @@ MAX_LITERAL: Final = 2_000  # characters of an earlier answer that is said again
 def say_again(last: Mapping[str, Any], words: str, now: dt.datetime) -> str:
     """Return the last sentence with the values of ``words`` in place of its own, or "".
 
+    Of several places that a value may take, it takes the last one.
+    """
+    return next(reversed(ways_to_say_again(last, words, now)), "")
+
+
+def ways_to_say_again(last: Mapping[str, Any], words: str, now: dt.datetime) -> list[str]:
+    """Return the last sentence with the values of ``words`` in each place that they may take.
+
     ``last`` is what the conversation noted of the last answer. A value takes the place of one of
-    its kind, of several the one behind the same word, else the last.
+    its kind and dimension; of several the one between the same words. One value that still fits
+    several places makes a sentence of each: a person is asked.
     """
     before = read_sentence(last["text"], now, last.get("language", ""))
     after = read_sentence(words, now, before.language)
-    changes: list[tuple[int, int, str]] = []
+    if not after.values:
+        span = _span_of_text(last, before)
+        return _replaced(before, [[(*span, words.strip(" ?!."))]] if span else [])
+    ways: list[list[tuple[int, int, str]]] = [[]]
     measured: dict[int, Value] = {}  # start of a unit -> the one behind the replaced number
     for at, value in enumerate(after.values):
         if value.start in measured:
-            changes += _change_unit(value, measured[value.start], before)
+            change = _change_unit(value, measured[value.start], before)
+            ways = [[*way, *change] for way in ways]
             continue
-        place = _place_for(value, before, after, changes)
-        if place is None:
-            return ""
-        changes.append((place.start, place.end, value.text))
-        unit, old = _unit_behind(after, at), _unit_behind(before, before.values.index(place))
+        places = _places_for(at, before, after, ways[-1])
+        if not places:
+            return []
+        unit, old = _unit_behind(after, at), _unit_behind(before, before.values.index(places[-1]))
         if unit and old:
             measured[unit.start] = old
-    if not after.values:
-        span = _span_of_text(last, before)
-        if span is None:
-            return ""
-        changes = [(*span, words.strip(" ?!."))]
-    text = before.text
-    for start, end, new in sorted(changes, reverse=True):
-        text = f"{text[:start]}{new}{text[end:]}"
-    return "" if text == before.text else text
+        texts = [(place.start, place.end, _as_text(value, place)) for place in places]
+        single = len(after.values) == 1
+        ways = [[each] for each in texts] if single else [[*way, texts[-1]] for way in ways]
+    return _replaced(before, ways)
+
+
+def _replaced(before: Sentence, ways: Sequence[Sequence[tuple[int, int, str]]]) -> list[str]:
+    """Return the sentence with each of several sets of changes, if they change something."""
+    said = []
+    for changes in ways:
+        text = before.text
+        for start, end, new in sorted(changes, reverse=True):
+            text = f"{text[:start]}{new}{text[end:]}"
+        said.append(text)
+    return [text for text in said if text != before.text]
+
+
+def _as_text(value: Value, place: Value) -> str:
+    """Return how a value is said in its new place: in place of 6%, 4 is 4%."""
+    return f"{value.text}%" if (value.kind, place.kind) == ("number", "percent") else value.text
+
+
+def repeats(last: Mapping[str, Any], words: str, now: dt.datetime) -> bool:
+    """Return whether a number is said behind the word that a number of the last sentence follows.
+
+    "Split 90 among 3" and "among 4?" ask anew, even if "among" is an operator of the language.
+    """
+    before = read_sentence(last["text"], now, last.get("language", ""))
+    after = read_sentence(words, now, before.language)
+    said = {_word_before(after.text, v.start) for v in after.values if v.kind == "number"}
+    known = {_word_before(before.text, v.start) for v in before.values if v.kind == "number"}
+    return bool(said & known - {""})
 
 
 def say_with(last: Mapping[str, Any], words: str, language: str) -> str:
@@ -99,13 +136,6 @@ def opens_with_person(words: str, language: str) -> bool:
     data = _pronoun_data().get("persons", {}).get(language, {})
     known = {*data.get("who", ()), *data.get("whose", ())}
     return not known.isdisjoint(words.casefold().split(maxsplit=1)[:1])
-
-
-def say_about(last: Mapping[str, Any], words: str) -> str:
-    """Return a few words with the last value behind them, or "" if that makes no sentence."""
-    literal = as_literal(last.get("value"))
-    short = 0 < len(words.split()) <= MAX_ELLIPSIS and "?" not in words
-    return f"{words.rstrip(' .!')} {literal}" if short and literal else ""
 
 
 def subject_of(last: Mapping[str, Any], now: dt.datetime) -> Any:
@@ -201,6 +231,8 @@ def as_literal(value: Any) -> str:
         return ""
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return value
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= MAX_LITERAL and '"' not in value else ""
     flat = isinstance(value, list) and all(isinstance(each, int | float | str) for each in value)
@@ -208,19 +240,32 @@ def as_literal(value: Any) -> str:
     return text if len(text) <= MAX_LITERAL else ""
 
 
-def _place_for(
-    value: Value, before: Sentence, after: Sentence, taken: Sequence[tuple[int, int, str]]
-) -> Value | None:
-    """Return the value of the sentence before that ``value`` takes the place of, or None."""
+def _places_for(
+    at: int, before: Sentence, after: Sentence, taken: Sequence[tuple[int, int, str]]
+) -> list[Value]:
+    """Return the values of the sentence before that the value at ``at`` may take the place of."""
+    value, unit = after.values[at], _unit_behind(after, at)
     starts = {start for start, _, _ in taken}
-    for kind in (value.kind, *_ALIKE.get(value.kind, ())):
-        places = [v for v in before.values if v.kind == kind and v.start not in starts]
-        if not places:
+    kinds = (value.kind, *_ALIKE.get(value.kind, ()))
+    found: list[tuple[int, Value]] = []
+    for place, old in enumerate(before.values):
+        if old.kind not in kinds or old.start in starts:
             continue
-        word = _word_before(after.text, value.start)
-        same = [v for v in places if word and _word_before(before.text, v.start) == word]
-        return (same or places)[-1]
-    return None
+        own = _unit_behind(before, place)
+        alike = bool(unit and own and measure_alike(unit.value, own.value))
+        if unit and own and not alike:
+            continue  # 90 kg are no height
+        word, behind = _word_before(after.text, value.start), _word_behind(after.text, value.end)
+        same = bool(word) and word == _word_before(before.text, old.start)
+        same_behind = bool(behind) and behind == _word_behind(before.text, old.end)
+        score = 4 * alike + 2 * same + 2 * same_behind + (old.kind == value.kind)
+        found.append((score, old))
+    best = [old for score, old in found if score == max(each for each, _ in found)]
+    ends = _pronoun_data()["ends"].get(before.language, {})
+    words = set(re.findall(r"\w+", after.text[max(0, value.start - 40) : value.start])[-2:])
+    if len(best) > 1 and not words.isdisjoint(ends.get("first", ())):
+        return best[:1]
+    return best[-1:] if not words.isdisjoint(ends.get("last", ())) else best
 
 
 def _unit_behind(sentence: Sentence, at: int) -> Value | None:
@@ -257,6 +302,11 @@ def _span_of_text(last: Mapping[str, Any], before: Sentence) -> tuple[int, int] 
 
 def _word_before(text: str, start: int) -> str:
     found = re.search(r"(\w+)\W*$", text[max(0, start - 40) : start])
+    return found[1].casefold() if found else ""
+
+
+def _word_behind(text: str, end: int) -> str:
+    found = re.match(r"\W*(\w+)", text[end : end + 40])
     return found[1].casefold() if found else ""
 
 

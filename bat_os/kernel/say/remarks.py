@@ -19,6 +19,7 @@ from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.lessons import read_example
+from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
 from bat_os.kernel.say.wordings import add_wording
 from bat_os.sentence.forms import Form
@@ -41,29 +42,10 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
-    [
-        "greeting",
-        "thanks",
-        "bye",
-        "exit",
-        "how_are_you",
-        "name",
-        "insult",
-        "praise",
-        "joke",
-        "cancelled",
-        "nothing_open",
-        "wrong_nothing",
-        "person",
-        "maker",
-        "private",
-        "teaching",
-        "online",
-        "mistakes",
-        "bored",
-        "sad",
-    ]
-)
+    {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke",
+     "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "teaching",
+     "online", "mistakes", "bored", "sad"}
+)  # fmt: skip
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
     "yes": "nothing_open", "no": "nothing_open", "choice": "nothing_open",
@@ -82,6 +64,7 @@ class Talk:
         self._lessons = lessons
         self._again = again
         self._send = send
+        self._references = References(mind, again, send)
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
@@ -119,10 +102,19 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
         words = str(values["text"])
-        said = followups.say_again(last, words, heard.now) if words else str(last["text"])
-        if not said and re.search(r"[^\W\d]{2}", words):
+        if not words:
+            return await self._again(heard, str(last["text"]))
+        if answer := await self._references.go_on(heard, last, words):
+            return answer
+        ways = followups.ways_to_say_again(last, words, heard.now)
+        if not ways and re.search(r"[^\W\d]{2}", words):
             return await self._add_more(heard, last, [words])
-        return await self._again(heard, said)
+        if len(ways) < 2:
+            return await self._again(heard, "".join(ways))
+        return Answer(
+            "asked", text(heard.language, "asked.skill"), needs="clarification",
+            choices=tuple(ways[: replies.MAX_CHOICES]), language=heard.language,
+        )  # fmt: skip
 
     async def _add_more(
         self, heard: Heard, last: Mapping[str, Any], items: list[str]
@@ -162,6 +154,15 @@ class Talk:
             return None
         told = {**values, "thing": last["counter"], "known": True}
         return await self._act(heard, Form("counters_obj.add", told))
+
+    async def _counted(
+        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Answer | None:
+        """Answer "how many today?" of the counter that was spoken of last."""
+        if not last.get("counter"):
+            return None
+        told = {"thing": last["counter"], "known": True, "when": values.get("when", "")}
+        return await self._act(heard, Form("counters_obj.total", told))
 
     async def _unlearn(self, heard: Heard, words: str) -> Answer:
         """Unlearn the one learned skill that some words name; ask if they name several."""
@@ -227,10 +228,10 @@ class Talk:
         if not last or heard.sentence.values:
             return None
         words = heard.sentence.text
-        if said := followups.say_with(last, words, heard.language):
-            return await self._again(heard, said)
-        said = followups.say_about(last, words)
-        return await self._again(heard, said, sure=True) if said else None
+        if answer := await self._references.on_last(heard, words):
+            return answer
+        said = followups.say_with(last, words, heard.language)
+        return await self._again(heard, said) if said else None
 
     async def talk(self, heard: Heard, form: Form) -> Answer | None:
         """Answer small talk, and questions about the image itself."""
@@ -336,6 +337,10 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
         """Answer "times 3" or "half of it": the last value is calculated with."""
+        words = heard.sentence.text
+        if followups.repeats(last, words, heard.now):
+            ways = followups.ways_to_say_again(last, words, heard.now)
+            return await self._again(heard, ways[-1]) if ways else None
         written = followups.reckon(last, str(said["by"]), said.get("number"))
         brief = Brief("calculator_obj", "evaluate", (written,))
         return await self._calculate(heard, brief, written) if written else None
@@ -346,7 +351,21 @@ class Talk:
         if args := followups.convert_back(last):
             brief = Brief("units_obj", "convert", args)
             return await self._calculate(heard, brief, followups.swap_units(last, heard.now))
-        return await self._again(heard, followups.swap_values(last, heard.now))
+        swapped = "" if said.get("it") else followups.swap_values(last, heard.now)
+        if swapped:
+            return await self._again(heard, swapped)
+        turned = await self._references.reverse(heard, last)
+        return turned or (await self._undo(heard, last, said) if last["kind"] == "acted" else None)
+
+    async def _part(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._references.part(heard, last, str(said["part"]))
+
+    async def _in_language(
+        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Answer | None:
+        return await self._references.in_language(heard, last, str(said["language"]))
 
     async def _shift(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
@@ -439,6 +458,9 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "lists_obj.add": Talk._add_to_last,
     "talk.left": Talk._left,
     "talk.in_unit": Talk._in_unit,
+    "talk.in_language": Talk._in_language,
+    "talk.part": Talk._part,
+    "talk.counted": Talk._counted,
     "talk.reckon": Talk._reckon,
     "talk.swap": Talk._swap,
     "talk.shift": Talk._shift,

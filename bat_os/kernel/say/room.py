@@ -43,7 +43,7 @@ from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
@@ -62,6 +62,7 @@ ASKING: Final = frozenset(
     {"counters_obj.total", "lists_obj.check", "lists_obj.count", "lists_obj.show",
      "memory_obj.recall", "memory_obj.recall_when"}
 )  # fmt: skip
+MAX_SERIES: Final = 50  # answers in a row that are kept
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
 DOES_NOT_FIT: Final = (
@@ -152,7 +153,8 @@ class Room:
             talked.last = {
                 "text": said, "kind": answer.kind, "reading": answer.reading,
                 "language": answer.language, "value": answer.value,
-                "sources": [dict(source) for source in answer.sources], **noted,
+                "sources": [dict(source) for source in answer.sources],
+                "series": _series(talked.last, noted), **noted,
                 # of the last act, also if questions came between: what "undo that" takes back
                 "act": act if act["transaction"] else talked.last.get("act", {}),
             }  # fmt: skip
@@ -360,6 +362,16 @@ class Room:
             return answer
         noted = {**answer.memory, "transaction": commits[-1]}
         return replace(answer, undo=UNDO, memory=noted)
+
+
+def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
+    """Return the numbers that one skill gave in a row: what "and together?" adds up."""
+    value, call = noted.get("value"), noted.get("call") or {}
+    if type(value) not in (int, float) or not call:
+        return []
+    before = last.get("call") or {}
+    same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
+    return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:
