@@ -20,7 +20,7 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import backup, restore
 from bat_os.image.files.verify import verify
 from bat_os.image.history.moments import read_at, resolve
-from bat_os.image.history.portrait import compare, portrait
+from bat_os.image.history.portrait import compare, open_image_to_read, portrait
 from bat_os.image.migrations import check_format
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.files import WORKS, write_export
@@ -85,7 +85,7 @@ async def compare_minds(one: tuple[Path, str], other: tuple[Path, str]) -> dict[
 
 async def _read_mind(home: Path, when: str) -> dict[str, Any]:
     moment = parse_when(when or "now", dt.datetime.now().astimezone())
-    async with _opened(home, ImageStore.to_read) as image:
+    async with _opened(home, open_image_to_read) as image:
         tid = await image.transact(lambda root: resolve(root, moment), note="find a moment")
         seen = await read_at(image, tid, portrait)
     seen["mind"] |= {"home": str(home), "transaction": tid}

@@ -8,7 +8,8 @@ restart replays the stored ones.
       |                                     ^______________|  rejected, tries left
       '---------- understood after all, or a known skill ----> COMPLETE
 
-Any state that is not final goes to FAILED on ``MissionFailed``.
+Any state that is not final goes to FAILED on ``MissionFailed``. From there a person may have it go
+on (``MissionResumed``): in the state in which it failed, as RESUMPTIONS says.
 """
 
 from __future__ import annotations
@@ -143,6 +144,13 @@ class MissionFailed(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class MissionResumed(Event):
+    """A person has a mission go on that failed; what was drawn is kept."""
+
+    more: bool = False  # as many batches as before may be drawn in addition
+
+
 _EVENTS: Final[dict[str, Callable[..., Event]]] = {
     kind.__name__: kind
     for kind in (
@@ -155,6 +163,7 @@ _EVENTS: Final[dict[str, Callable[..., Event]]] = {
         MethodVerified,
         MethodRejected,
         MissionFailed,
+        MissionResumed,
     )
 }
 
@@ -194,7 +203,7 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True when no event can move the mission any more."""
+        """True when nothing but a person can move the mission any more."""
         return self in (State.COMPLETE, State.FAILED)
 
 
@@ -214,7 +223,17 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyTy
             MessageUnderstood: State.COMPLETE,
         },
         State.COMPLETE: {},
-        State.FAILED: {},
+        State.FAILED: {},  # but for RESUMPTIONS
+    }
+)
+# The state in which a mission failed -> where it goes on, without more batches and with them.
+RESUMPTIONS: Final[Mapping[State, tuple[State, State]]] = MappingProxyType(
+    {
+        State.IDLE: (State.IDLE, State.IDLE),
+        State.DECOMPOSING: (State.DECOMPOSING, State.DECOMPOSING),
+        State.DELEGATING: (State.DELEGATING, State.DELEGATING),
+        State.SYNTHESIZING: (State.SYNTHESIZING, State.SYNTHESIZING),
+        State.VALIDATING: (State.VALIDATING, State.SYNTHESIZING),
     }
 )
 
@@ -242,6 +261,12 @@ class Mission:
         """How many tokens they drew."""
         return sum(event.tokens for event in self.events)
 
+    @property
+    def rounds_allowed(self) -> int:
+        """How many batches may be written before the mission fails."""
+        more = sum(isinstance(event, MissionResumed) and event.more for event in self.events)
+        return MAX_DRAFTS * (1 + more)
+
     def last(self, kind: type[Event]) -> Any:
         """Return the latest event of this kind, or None."""
         return next((e for e in reversed(self.events) if isinstance(e, kind)), None)
@@ -257,14 +282,30 @@ class Mission:
     def _next_state(self, event: Event) -> State:
         if isinstance(event, MissionFailed) and not self.state.is_final:
             return State.FAILED
+        if isinstance(event, MissionResumed):
+            return self._resumed_in(more=event.more)
         try:
             following = TRANSITIONS[self.state][type(event)]
         except KeyError:
             name = type(event).__name__
             raise TransitionError(f"{name} is not accepted in {self.state}") from None
-        if isinstance(event, MethodRejected) and self.rounds >= MAX_DRAFTS:
+        if isinstance(event, MethodRejected) and self.rounds >= self.rounds_allowed:
             return State.FAILED
         return following
+
+    def _resumed_in(self, *, more: bool) -> State:
+        if self.state is not State.FAILED:
+            raise TransitionError(
+                f"only a mission that failed can be resumed, and it is {self.state}"
+            )
+        if isinstance(self.events[-1], MethodRejected) and not more:
+            raise TransitionError(
+                f"all {self.rounds} batches were rejected; with more, others are drawn"
+            )
+        before = Mission(self.brief)
+        for event in self.events[:-1]:
+            before = before.advance(event)
+        return RESUMPTIONS[before.state][more]
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data: the brief and the events, from which the rest follows."""

@@ -21,6 +21,11 @@ _PROFILES: Final = (
     "chosen? restarted?:flag overruled?"
 )
 _HELLO: Final = "version protocol:list boot image_id limits:map"
+RESULT: Final = (
+    "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
+    "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
+    "why? reused?:{holder:any selector:any wish:any similarity:any}"
+)
 _WHERE: Final = Field(
     "filters",
     "map",
@@ -95,15 +100,31 @@ KNOWLEDGE_VERBS: Final = (
         examples=("",), on="command line", access="reads"),
 )
 MISSION_VERBS: Final = (
-    Verb("missions", "list missions, the newest first", (
+    Verb("missions", "list missions, the newest first; have one go on that failed", (
+        Field("action", "text", "resume ID: go on in the state in which it failed, with all that "
+              "was drawn", "action?", place="client", shown="ACTION", choices=("", "resume")),
+        Field("id", "text", "of the mission", "id?", place="client", shown="ID"),
+        Field("more", "flag", "resume: as many batches as before may be drawn in addition",
+              "--more", place="client"),
         Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
         Field("state", "text", "only these: running, complete, failed, ...", "--state",
               choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
               "problem] before",
+        prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
+               "problem] before? result?:any printed? status? learned?:flag model_calls?:count "
+               "tokens?:count target? selector? args?:list kwargs?:map seconds?:num brief_id? why?",
         note='`before`, for the next page, or "".',
-        examples=("", "--state failed"), access="reads"),
+        examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more"),
+        access="reads"),
+    Verb("missions.resume", "have a mission go on that failed", (
+        KEY, _BRIEF_ID,
+        Field("more", "flag", "as many batches as before may be drawn in addition")),
+        reply=RESULT,
+        note="From the state in which it failed, with all that was drawn; an `event` per state. "
+             "Refused: one that did not fail, and without `more` one whose batches are used up.",
+        on="wire"),
     Verb("brief.get", "tell of one mission", (
         KEY, _BRIEF_ID, _AFTER_SEQ),
         reply="brief_id state seq:count target selector accepted:num attempts:count "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
 from bat_os.core.system_verbs import KEY as _KEY
-from bat_os.core.system_verbs import KNOWLEDGE_VERBS, MINUTES, MISSION_VERBS, SYSTEM_VERBS
+from bat_os.core.system_verbs import KNOWLEDGE_VERBS, MINUTES, MISSION_VERBS, RESULT, SYSTEM_VERBS
 from bat_os.core.system_verbs import LONG as LONG
 from bat_os.errors import UnknownTypeError
 
@@ -49,11 +49,6 @@ _BRIEF: Final = (
 _VERSION: Final = Field(
     "version", "whole", "number of the version", "--version", 0, least=0, shown="N"
 )
-_RESULT: Final = (
-    "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
-    "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
-    "why? reused?:{holder:any selector:any wish:any similarity:any}"
-)
 _OBJECT: Final = "name oid:oid parents:texts"
 _FLAGS: Final = "selectors:texts tainted:list failing:list"
 _MOVED: Final = "target selector version:count status"
@@ -74,7 +69,7 @@ _OBJECTS: Final = (
         *(_KWARGS, _KEY, *_BRIEF, _FRESH),
         Field("cascade", "flag", "have all personas work on what has to be learned", "--cascade",
               place="client")),
-        reply=_RESULT,
+        reply=RESULT,
         note="Understood, it is a turn: no `accepted`, no events. Not understood, or `fresh`: "
         "as `brief`.",
         examples=(
@@ -83,7 +78,7 @@ _OBJECTS: Final = (
         access="past"),
     Verb("brief", "have a mission answer a message, understood or not", (
         *_MESSAGE, _KEY, *_BRIEF, _FRESH),
-        reply=_RESULT,
+        reply=RESULT,
         note="Before it, `accepted` and an `event` per state; see below.",
         on="wire"),
     Verb("say", "answer a sentence of a person", (
@@ -224,7 +219,7 @@ _HISTORY: Final = (
         *(*_METHOD, replace(_EXAMPLES, help="what it has to answer, too")),
         replace(_ARGS, help="to try it with (default: those of its brief)"),
         Field("wish", "text", "what it should do, if other words are better", "--wish")),
-        reply=_RESULT,
+        reply=RESULT,
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
     Verb("unlearn", "remove a learned method (redo brings it back)", _METHOD,
         reply=f"{_MOVED} {_NAMES}",

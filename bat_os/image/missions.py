@@ -30,7 +30,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.mission import Mission, State
+from bat_os.core.mission import Mission, MissionResumed, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image.objects import UvmObject
@@ -144,6 +144,26 @@ def let_go(root: Mapping[str, Any], mission_id: str) -> None:
     root["missions"][mission_id] = waiting.pop(mission_id)
     for key in [key for key, known in waiting.items(max=_IDS) if known == mission_id]:
         root["keys"][key.removeprefix(_KEY)] = waiting.pop(key)
+
+
+def resume(root: Mapping[str, Any], mission_id: str, *, more: bool) -> Record:
+    """Have a mission that failed run again, from the state in which it failed; return it.
+
+    Its key is its own again, unless another mission has it by now.
+
+    Raises:
+        TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
+        DamagedError: Its brief is not what was accepted.
+    """
+    after = check(root, mission_id).mission.advance(MissionResumed(more))
+    obj = stored(root, mission_id)
+    root["unfinished"][mission_id] = root["missions"].pop(mission_id)
+    key = obj.slots["key"]
+    if root["keys"].get(key) == mission_id and _KEY + key not in root["unfinished"]:
+        root["unfinished"][_KEY + key] = root["keys"].pop(key)
+    obj.slots["attempts"] = 0
+    write(root, mission_id, after)
+    return read(root, mission_id)
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:

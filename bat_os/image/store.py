@@ -34,7 +34,7 @@ from bat_os.errors import (
     StorageFullError,
 )
 from bat_os.image.allowlist import AllowListDB, looks_like_image
-from bat_os.image.files.storage import is_in_files, open_storage, open_to_read
+from bat_os.image.files.storage import is_in_files, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -159,21 +159,6 @@ class ImageStore:
             ) from error
         except (POSError, OSError, ValueError, KeyError) as error:
             raise StorageError(f"the image {location} cannot be opened: {error}") from error
-
-    @classmethod
-    def to_read(cls, path: Path) -> ImageStore:
-        """Return the store of the image file at ``path`` as it is now, also of one in use.
-
-        Nothing is written and nothing locked: a transaction that changes something is refused.
-        Files that are stored in the image cannot be read.
-
-        Raises:
-            StorageError: The file cannot be read as an image.
-        """
-        try:
-            return cls(AllowListDB(open_to_read(path, blobs=False), pool_size=4 * THREADS))
-        except (POSError, OSError, ValueError, KeyError) as error:
-            raise StorageError(f"the image {path} cannot be read: {error}") from error
 
     @classmethod
     def in_memory(cls) -> ImageStore:

@@ -5,6 +5,7 @@ import pytest
 from bat_os.core.brief import Brief
 from bat_os.core.mission import (
     MAX_DRAFTS,
+    RESUMPTIONS,
     TRANSITIONS,
     BriefAccepted,
     Draft,
@@ -14,6 +15,7 @@ from bat_os.core.mission import (
     MethodVerified,
     Mission,
     MissionFailed,
+    MissionResumed,
     PassagesFound,
     QueriesPlanned,
     State,
@@ -76,6 +78,40 @@ def test_any_state_that_is_not_final_can_fail(count):
 def test_a_final_state_accepts_nothing(final, event):
     with pytest.raises(TransitionError):
         after(*TO_VALIDATING, final).advance(event)
+
+
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("count", range(len(TO_VALIDATING) + 1))
+def test_a_failed_mission_goes_on_where_the_table_says_with_all_its_drafts(count, more):
+    before = after(*TO_VALIDATING[:count])
+    failed = before.advance(MissionFailed("DEADLINE", "late"))
+    mission = failed.advance(MissionResumed(more))
+    assert mission.state is RESUMPTIONS[before.state][more]
+    assert mission.last(MethodDrafted) is before.last(MethodDrafted)
+    assert Mission.from_plain(mission.to_plain()) == mission
+
+
+def test_every_state_but_the_final_ones_can_be_gone_on_from():
+    assert set(RESUMPTIONS) == {state for state in State if not state.is_final}
+    assert not any(state.is_final for pair in RESUMPTIONS.values() for state in pair)
+
+
+def test_a_mission_whose_batches_are_used_up_goes_on_only_with_more_of_them():
+    again = (MethodRejected("bad"), DRAFTED)
+    used = after(*TO_VALIDATING, *again * (MAX_DRAFTS - 1), MethodRejected("bad"))
+    with pytest.raises(TransitionError, match="all 3 batches were rejected"):
+        used.advance(MissionResumed())
+    mission = used.advance(MissionResumed(more=True))
+    for left in reversed(range(MAX_DRAFTS)):
+        assert mission.state is State.SYNTHESIZING
+        mission = mission.advance(DRAFTED).advance(MethodRejected("bad"))
+        assert (mission.state is State.FAILED) == (left == 0)
+
+
+@pytest.mark.parametrize("events", [(), TO_VALIDATING, (*TO_VALIDATING, VERIFIED)])
+def test_only_a_failed_mission_can_be_resumed(events):
+    with pytest.raises(TransitionError, match="only a mission that failed"):
+        after(*events).advance(MissionResumed())
 
 
 def test_only_the_events_of_the_table_are_accepted():

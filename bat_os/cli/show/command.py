@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -267,6 +268,12 @@ def cut(text: Any, most: int = 100) -> str:
     """Return a text as one line of at most ``most`` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def show_states(screen: Screen) -> Listener:
+    """Return what writes each state of a mission, and how long after now it came."""
+    started = time.monotonic()
+    return lambda kind, body: screen.event(kind, body, time.monotonic() - started)
 
 
 def show_result(body: Mapping[str, Any], screen: Screen) -> None:

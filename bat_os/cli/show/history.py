@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
-from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_time, table_of
+from bat_os.cli.show.command import (
+    Command,
+    cut,
+    rows_of,
+    show_result,
+    show_states,
+    show_time,
+    table_of,
+)
 from bat_os.core.printable import show_count
 from bat_os.errors import ArgumentsError
 
@@ -38,7 +46,7 @@ async def _relearn(ask: Ask) -> Mapping[str, Any]:
     return await ask.kernel.request(
         "brief",
         timeout=None,
-        on_event=lambda kind, body: ask.screen.event(kind, body, 0.0),
+        on_event=show_states(ask.screen),
         target=known["object"],
         selector=options.selector,
         args=list(message["args"]),

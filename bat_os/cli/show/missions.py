@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from bat_os.cli.console import to_json
-from bat_os.cli.show.command import Command, cut, show_time, table_of
+from bat_os.cli.show.command import Command, cut, show_result, show_states, show_time, table_of
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 
 if TYPE_CHECKING:
@@ -28,6 +28,28 @@ _MISSIONS: Final[Columns] = {
     "MESSAGE": lambda row: f"{row.get('target', '?')}.{row.get('selector', '?')}",
     "PROBLEM": lambda row: cut(row.get("problem", ""), 80),
 }
+
+
+async def _missions(ask: Ask) -> Mapping[str, Any]:
+    """List missions, or have one go on."""
+    options = ask.options
+    if options.action != "resume":
+        if options.id or options.more:
+            raise ArgumentsError("write: missions resume ID [--more]")
+        return await ask.request()
+    if not options.id:
+        raise ArgumentsError("name the mission; missions --state failed lists those that failed")
+    return await ask.kernel.request(
+        "missions.resume",
+        timeout=None,
+        on_event=show_states(ask.screen),
+        body={"brief_id": options.id, "more": options.more},
+    )
+
+
+def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
+    show = table_of("missions", _MISSIONS, "no missions")
+    (show if "missions" in body else show_result)(body, screen)
 
 
 async def _watch(ask: Ask) -> Mapping[str, Any]:
@@ -125,7 +147,7 @@ def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "missions": Command(table_of("missions", _MISSIONS, "no missions")),
+    "missions": Command(_show_missions, _missions),
     "watch": Command(lambda body, screen: screen.note(f"over: {body['ended']}"), _watch),
     "cancel": Command(_show_cancelled),
     "experience": Command(_show_experience, _experience),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
-from bat_os.cli.show.command import Command, cut, rows_of, show_result, table_of
+from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_states, table_of
 from bat_os.cli.show.history import locate_mind, show_changes, show_moved
 from bat_os.core.readable import show_value
 from bat_os.core.verbs import LONG
@@ -158,12 +157,7 @@ async def _export_of(home: Path, target: str, selector: str) -> str:
 
 
 async def _rehearse(ask: Ask) -> Mapping[str, Any]:
-    started = time.monotonic()
-
-    def show(kind: str, event: Mapping[str, Any]) -> None:
-        ask.screen.event(kind, event, time.monotonic() - started)
-
-    body = await ask.request(on_event=show)
+    body = await ask.request(on_event=show_states(ask.screen))
     return body | {"exit_status": 0 if body["answer"]["type"] == "result" else 1}
 
 

@@ -162,7 +162,7 @@ def _candidates(record: Record) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             if isinstance(event, MethodVerified):
                 judged[event.chosen]["chosen"] = True
     asked = (record.answer or {}).get("body", {}).get("details", {}).get("candidates", ())
-    if record.mission.last(MissionFailed):
+    if isinstance(record.mission.events[-1], MissionFailed):
         _judge(rows[len(rows) - len(asked) :], asked)
     return rows, prompts
 

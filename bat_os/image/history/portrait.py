@@ -13,20 +13,42 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from ZODB.POSException import POSError
+
 from bat_os.core.values import Ref
+from bat_os.errors import StorageError
 from bat_os.image import memory, missions
+from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.lineage import mind_of
+from bat_os.image.files.storage import open_to_read
 from bat_os.image.history.moments import MAX_ROWS, differences, object_rows, what_became
 from bat_os.image.objects import Method, UvmObject, connection_of, freeze, thaw
+from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     Root = Mapping[str, Any]
 
 MAX_OBJECTS: Final = 100_000
 _KINDS: Final = ("document", "codex")
 _LINES: Final = 200  # of the difference of two sources
+
+
+def open_image_to_read(path: Path) -> ImageStore:
+    """Return the store of the image file at ``path`` as it is now, also of one in use.
+
+    Nothing is written and nothing locked: a transaction that changes something is refused. Files
+    that are stored in the image cannot be read.
+
+    Raises:
+        StorageError: The file cannot be read as an image.
+    """
+    try:
+        return ImageStore(AllowListDB(open_to_read(path, blobs=False)))
+    except (POSError, OSError, ValueError, KeyError) as error:
+        raise StorageError(f"the image {path} cannot be read: {error}") from error
 
 
 def portrait(root: Root) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import (
+    ArgumentsError,
     BatError,
     BusyError,
     CancelledError,
     DeadlineError,
     NotFoundError,
     ShuttingDownError,
+    TransitionError,
 )
 from bat_os.failpoints import cross
 from bat_os.image import missions
@@ -144,6 +146,25 @@ class Scheduler:
         job = self._jobs[record.id] = _Job(record.session, resumed)
         job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
         job.task.add_done_callback(lambda task: self._forget(record.id, task))
+
+    async def resume_failed(self, mission_id: str, *, more: bool) -> None:
+        """Have a mission that failed go on, from the state in which it failed.
+
+        Raises:
+            ArgumentsError: It did not fail, or needs ``more`` batches to go on.
+            BusyError, ShuttingDownError: As ``room``.
+        """
+        with self.room(""):
+            try:
+                record = await self._context.image.transact(
+                    lambda root: missions.resume(root, mission_id, more=more),
+                    note="resume a mission that failed",
+                    mission=mission_id,
+                )
+            except TransitionError as error:
+                raise ArgumentsError(str(error)) from error
+            self.announce(mission_id, record.mission, {"resumed": True, "more": more})
+            self.start(record)
 
     async def result(self, mission_id: str, listener: Listener | None = None) -> dict[str, Any]:
         """Wait for a mission's end and return its answer; the listener hears of its states."""

@@ -42,6 +42,7 @@ class MissionVerbs:
             "brief.get": self._get,
             "cancel": self._cancel,
             "missions": self._list,
+            "missions.resume": self._resume,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
         }
@@ -80,6 +81,17 @@ class MissionVerbs:
             return {"missions": rows, "before": ""}
 
         return Reply("result", request.id, await self._read(read))
+
+    async def _resume(self, request: Request, send: Send) -> Reply:
+        """Have a mission that failed go on, and answer as it does; each state is an event."""
+        brief_id = await self._read(lambda root: _brief_id(root, request))
+        await self._scheduler.resume_failed(brief_id, more=request.body["more"])
+
+        def tell(event: Mapping[str, Any]) -> None:
+            send(Reply("event", request.id, event))
+
+        answer = await self._scheduler.result(brief_id, tell)
+        return Reply(answer["type"], request.id, answer["body"])
 
     async def _subscribe(self, request: Request, send: Send) -> Reply:
         """Send events until it is over: of one mission, or of all."""

@@ -192,3 +192,97 @@ async def test_what_a_kernel_stored_is_told_by_the_next_one(thinking):
     )
     assert [one["seq"] for one in told] == [1, 2, 3, 4, 5]
     assert told[-1] == notice(brief_id, record.mission, {})
+
+
+async def failed(thinking):
+    """Cancel a mission while its model writes; return its id."""
+    async with thinking.client() as kernel:
+        task = asyncio.ensure_future(kernel.request("brief", timeout=60, **BRIEF, args=[21],
+                                                    ik="k"))  # fmt: skip
+        while True:
+            listed = (await ask(thinking, "missions", body={"state": "synthesizing"}))["missions"]
+            if listed:
+                break
+        brief_id = listed[0]["brief_id"]
+        await ask(thinking, "cancel", body={"brief_id": brief_id})
+        with pytest.raises(RemoteError, match="cancelled"):
+            await task
+    return brief_id
+
+
+async def states_of(thinking, brief_id):
+    body = {"brief_id": brief_id, "after_seq": 0}
+    return [one["state"] for one in (await ask(thinking, "brief.get", body=body))["events"]]
+
+
+async def test_a_failed_mission_goes_on_in_its_state_and_is_learned_once(thinking):
+    brief_id = await failed(thinking)
+    thinking.gate.set()
+    async with thinking.client() as kernel:
+        heard = []
+        told = await kernel.request(
+            "missions.resume", timeout=60, body={"brief_id": brief_id},
+            on_event=lambda _, event: heard.append(event["state"]),
+        )  # fmt: skip
+    assert (told["result"], told["learned"], told["brief_id"]) == (42, True, brief_id)
+    assert heard == ["validating", "complete"]
+    assert await states_of(thinking, brief_id) == [
+        "decomposing", "delegating", "synthesizing", "failed", "synthesizing", "validating",
+        "complete",
+    ]  # fmt: skip
+    with pytest.raises(RemoteError, match="only a mission that failed can be resumed") as caught:
+        await ask(thinking, "missions.resume", body={"brief_id": brief_id})
+    assert caught.value.body["code"] == "INVALID_ARGS"
+    versions = await ask(thinking, "versions", target="genesis_obj", selector="double")
+    assert len(versions["versions"]) == 1
+    again = await ask(thinking, "brief", **BRIEF, args=[21], ik="k")  # its key is its own again
+    assert again["brief_id"] == brief_id
+
+
+async def test_of_two_who_resume_a_mission_one_is_refused(thinking):
+    brief_id = await failed(thinking)
+    both = [
+        asyncio.ensure_future(ask(thinking, "missions.resume", body={"brief_id": brief_id}))
+        for _ in range(2)
+    ]
+    done, (left,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(RemoteError, match="and it is synthesizing"):
+        done.pop().result()
+    thinking.gate.set()
+    assert (await left)["result"] == 42
+
+
+async def test_a_resumed_mission_is_resumed_by_the_next_kernel_too(thinking):
+    brief_id = await failed(thinking)
+    mind = thinking.mind
+
+    def resume(root):
+        return missions.resume(root, brief_id, more=False).mission.state
+
+    assert await mind.image.transact(resume, note="resume") == "synthesizing"
+    thinking.gate.set()
+    await thinking.kernel._scheduler.resume()  # what a kernel does at its start
+    answer = await thinking.kernel._scheduler.result(brief_id)
+    assert answer["body"]["result"] == 42
+
+
+async def test_a_mission_that_was_rejected_three_times_goes_on_only_with_more(thinking):
+    thinking.gate.set()
+    with pytest.raises(RemoteError) as caught:
+        await ask(thinking, "brief", target="genesis_obj", selector="never_works")
+    brief_id = caught.value.body["brief_id"]
+    drafts = (await ask(thinking, "experience"))["experience"][-1]["candidates"]
+    with pytest.raises(RemoteError, match="batches were rejected; with more"):
+        await ask(thinking, "missions.resume", body={"brief_id": brief_id})
+    with pytest.raises(RemoteError) as again:
+        await ask(thinking, "missions.resume", body={"brief_id": brief_id, "more": True})
+    assert again.value.body["brief_id"] == brief_id
+    rounds = (await ask(thinking, "experience"))["experience"][-1]["candidates"]
+    assert rounds[: len(drafts)] == drafts  # what was drawn is kept
+    assert len(rounds) > len(drafts)
+    assert (await states_of(thinking, brief_id))[-1] == "failed"
+
+
+async def test_a_mission_that_is_not_there_cannot_be_resumed(thinking):
+    with pytest.raises(RemoteError, match="no request has"):
+        await ask(thinking, "missions.resume", body={"brief_id": "nothing"})
