@@ -26,7 +26,10 @@ from tests.kernels import ThinkingKernel
 PACKAGE = Path(bat_os.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "architecture.md"
 NOT_THE_KERNEL = ("client/",)  # runs in the same process here
-ON_A_TIMER = ("image/files/ability.py",)  # every second, whether a message comes or not
+ON_A_TIMER = (
+    "image/files/ability.py",
+    "kernel/heap.py",
+)  # every second, whether a message comes or not
 TABLES = ("known", "learned")
 
 

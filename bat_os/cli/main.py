@@ -147,6 +147,9 @@ def _means_the_kernel(arguments: Sequence[str]) -> bool:
 
 def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     """Run a kernel until it is stopped; return its exit status."""
+    from bat_os.kernel.heap import share_arena
+
+    share_arena()
     arm(settings.failpoint)
     begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request

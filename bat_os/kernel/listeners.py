@@ -8,9 +8,7 @@ tcp://, anything else CURVE: encrypted, and only keys of the allow-list; refused
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import ipaddress
-import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import zmq
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 1000
 AT_ONCE: Final = 8  # messages that are read before the event loop runs again
 MAX_PARTS: Final = 4  # frames of a message, the peer's not counted
-FLOOD: Final = 1000  # dropped frames of one message after which memory is given back
 # A client that connects and says nothing holds a descriptor for this long.
 HANDSHAKE_MS: Final = 10_000
 _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the peer there
@@ -101,20 +98,13 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], st
 def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:
     """Return the frames of one message, at most the peer's and MAX_PARTS + 1 more.
 
-    ZeroMQ limits the size of a frame, not of a message, which it gathers as a whole: memory that
-    a flood has taken is given back to the system here.
+    ZeroMQ limits the size of a frame, not of a message, which it gathers as a whole.
     """
     parts: list[Any] = [socket.recv(zmq.NOBLOCK, copy=copy)]
-    dropped = 0
     while socket.get(zmq.RCVMORE):
         part = socket.recv(copy=copy)
         if len(parts) < MAX_PARTS + 2:
             parts.append(part)
-        else:
-            dropped += 1
-    if dropped > FLOOD and sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # another libc than glibc
-            ctypes.CDLL(None).malloc_trim(0)
     return parts
 
 

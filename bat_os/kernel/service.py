@@ -27,6 +27,7 @@ from bat_os.image.history.marks import keep_flushing
 from bat_os.kernel.curve import start_authenticator
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.exam.examiner import Examiner
+from bat_os.kernel.heap import keep_trimming
 from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
@@ -161,6 +162,7 @@ class Kernel:
                 asyncio.create_task(keep_flushing(image), name="count uses"),
                 asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
+                asyncio.create_task(keep_trimming(), name="trim the heap"),
                 asyncio.create_task(self._examine(), name="examine the models"),
             ]
             await self.asked.wait()

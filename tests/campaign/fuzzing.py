@@ -19,7 +19,7 @@ from bat_os.core.protocol import MAX_FRAME
 from bat_os.core.verbs import REQUESTS
 from tests.campaign.network import garble
 from tests.campaign.odd_kernel import CACHE
-from tests.campaign.probes import MAGIC, MIB, OddKernelProcess, Wire, grown, kernel, resident
+from tests.campaign.probes import MAGIC, MIB, OddKernelProcess, Wire, at_rest, grown, kernel
 from tests.campaign.scenario import Scenario
 
 AT_ONCE = 25
@@ -217,27 +217,41 @@ def ask_all(wire, requests, count, codes):
 
 
 async def fuzz_verbs(settings):
-    """Every verb, with fields right, wrong, missing, huge and deep; and mutations of all that."""
-    count = 100_000 if settings.full else 1_000
+    """Every verb, with fields right, wrong, missing, huge and deep; and mutations of all that.
+
+    The long form is many kernels, each with requests of its own: an image grows by what it is
+    asked to keep, and some verbs read the whole of it.
+    """
+    kernels, count = (25, 4_000) if settings.full else (1, 1_000)
+    codes, most, silence = Counter(), [], 0.0
+    for number in range(kernels):
+        place = settings.folder / f"{number}"
+        sizes, waited = await fuzz_kernel(place, settings.seed + number, count, codes)
+        assert sizes[3] - sizes[1] < 10 * MIB, [size // MIB for size in sizes]
+        most.append(sizes[3] - sizes[1])
+        silence = max(silence, waited)
+    answered = codes.pop("", 0)
+    assert "INTERNAL" not in codes, codes
+    return (
+        f"{kernels * count:,} requests of {len(REQUESTS)} verbs: {answered:,} results, "
+        f"{len(codes)} codes, 0 INTERNAL, 0 silent; a ping waited at most {silence:.1f} s; "
+        f"second half {grown(0, max(most))}"
+    )
+
+
+async def fuzz_kernel(place, seed, count, codes):
+    """Ask a new kernel; return what it holds after each quarter, and the longest wait of a ping."""
     knobs = {CACHE: str(2 * MIB)}  # what is kept to be fast must not hide what is kept by mistake
-    async with kernel(settings.folder / "verbs", OddKernelProcess, knobs=knobs) as process:
+    async with kernel(place / "verbs", OddKernelProcess, knobs=knobs) as process:
         pid, door = process.process.pid, process.endpoint()["ipc"]
-        codes, sizes = Counter(), []
+        sizes = []
         with Wire(door, RCVTIMEO=300_000) as wire, pinging(door) as silences:
             for _ in range(4):  # the same each time: only later growth is a leak
-                requests = iter(Requests(settings.seed, settings.folder))
-                ask_all(wire, requests, count // 4, codes)
-                sizes.append(resident(pid))
+                ask_all(wire, iter(Requests(seed, place)), count // 4, codes)
+                sizes.append(at_rest(pid))
             assert wire.ask("health")[0] == "result"
-        answered = codes.pop("", 0)
-        assert "INTERNAL" not in codes, codes
         assert "Traceback" not in process.log()
-        assert sizes[3] - sizes[1] < 10 * MIB, [size // MIB for size in sizes]
-    return (
-        f"{count:,} requests of {len(REQUESTS)} verbs: {answered:,} results, {len(codes)} codes, "
-        f"0 INTERNAL, 0 silent; a ping waited at most {max(silences):.1f} s; "
-        f"second half {grown(sizes[1], sizes[3])}"
-    )
+    return sizes, max(silences)
 
 
 SCENARIOS = (Scenario("verb fuzz", "0 INTERNAL, 0 silent, RSS back within 10 MB", fuzz_verbs),)

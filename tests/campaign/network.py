@@ -21,6 +21,7 @@ from tests.campaign.probes import (
     MIB,
     OddKernelProcess,
     Wire,
+    at_rest,
     descriptors,
     dial,
     grown,
@@ -148,12 +149,12 @@ async def flood_parts(settings):
         pid, endpoint = process.process.pid, process.endpoint()
         with Wire(endpoint["ipc"]) as wire, Wire(endpoint["ipc"]) as beside:
             flood_once(wire, 2_000)
-            before = resident(pid)
+            before = at_rest(pid)
             flood_once(wire, parts)
             started = time.perf_counter()
             beside.message("respondsTo", "clone")
             took = time.perf_counter() - started
-            after = resident(pid)
+            after = at_rest(pid)
         assert after - before < 10 * MIB, grown(before, after)
     return (
         f"{parts:,} frames of 1 kB refused; {grown(before, after)} after; next answer {took:.2f} s"

@@ -114,6 +114,18 @@ def resident(pid):
     return psutil.Process(pid).memory_info().rss
 
 
+def at_rest(pid):
+    """Return the bytes of memory that a process holds once it gives back no more.
+
+    A kernel gives back what a burst has freed about a second after it.
+    """
+    seen = [resident(pid)]
+    while len(seen) < 3 or max(seen[-3:]) - min(seen[-3:]) > MIB:
+        time.sleep(2)
+        seen.append(resident(pid))
+    return seen[-1]
+
+
 def descriptors(pid):
     """Return how many descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - no paths are wanted
