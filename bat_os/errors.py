@@ -11,6 +11,7 @@
             NotPlainError            a value that is not plain data
         ImageError               the living image says no
             NotFoundError            no object, brief or model of that name
+            NotGrantedError          no grant reaches that far
             NotUnderstoodError       no method for the selector, and none may be learned
             ConflictError            the world moved five times in a row
             KeyReusedError           an idempotency key came back with another body
@@ -27,6 +28,7 @@
             DraftsError              no candidate was good enough
             ExampleWantedError       candidates disagree, and only an example can decide
             ApprovalWantedError      a method was written and waits for the Architect's yes
+            GrantWantedError         a person would have to grant something first
             ModelOutputError         the model's answer cannot be read
             DeadlineError            the time allowed is over
             CancelledError           the asker withdrew
@@ -124,6 +126,12 @@ class NotFoundError(ImageError):
     """No object, brief or model of that name."""
 
     code = "NOT_FOUND"
+
+
+class NotGrantedError(ImageError):
+    """No grant reaches that far, or it has ended; learned code may catch it."""
+
+    code = "NOT_GRANTED"
 
 
 class NotUnderstoodError(ImageError):
@@ -228,6 +236,16 @@ class ApprovalWantedError(MissionError):
     """
 
     code = "APPROVAL_WANTED"
+
+
+class GrantWantedError(MissionError):
+    """A person would have to grant something first.
+
+    ``details`` has ``driver``, ``scope`` and ``operations``, as ``batos grant`` takes them, and
+    ``what``: the scope for a person.
+    """
+
+    code = "GRANT_WANTED"
 
 
 class ModelOutputError(MissionError):

@@ -8,7 +8,7 @@ contract tests.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bat_os.core.prompts import Prompt as Prompt
 
@@ -233,3 +233,51 @@ class NestedReply:
 
 if TYPE_CHECKING:
     Sender = Callable[[Nested], Awaitable[NestedReply]]
+
+
+READ: Final = "read"  # changes nothing; a turn that runs again is given the same answer
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a driver says of one thing that it does."""
+
+    kind: str  # READ
+    outward: bool = False  # what is asked leaves this machine
+
+
+class Driver(Protocol):
+    """One way into the world, for objects that a person gave a grant for it.
+
+    A scope is plain data that only the driver reads: which folder, which host.
+    """
+
+    @property
+    def name(self) -> str:
+        """As grants and prototypes name it: ``files``."""
+
+    def scope(self, what: str) -> dict[str, Any]:
+        """Return the scope of what a person named, such as a path.
+
+        Raises:
+            ArgumentsError: It cannot be granted.
+            NotFoundError: It is not there.
+        """
+
+    def describe(self, scope: Mapping[str, Any]) -> str:
+        """Return what a grant of the scope lets in, for a person."""
+
+    def operations(self) -> Mapping[str, Operation]:
+        """Return what can be done, by selector."""
+
+    def contains(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
+        """Return whether a scope is a part of another one."""
+
+    def perform(self, scope: Mapping[str, Any], operation: str, args: Sequence[Any]) -> Any:
+        """Do it, and return plain data of at most 1 MB. Blocks: to be called in a thread.
+
+        Raises:
+            NotGrantedError: It would reach beyond the scope.
+            NotFoundError: What it is about is not there.
+            ArgumentsError: The arguments do not fit, or the answer is too long.
+        """

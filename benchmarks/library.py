@@ -33,9 +33,9 @@ from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.kernel.learning.candidates import Synthesis  # noqa: E402 - as above
 from bat_os.kernel.learning.cycle import CognitiveCycle  # noqa: E402 - as above
 from bat_os.kernel.learning.target import read_target  # noqa: E402 - as above
-from bat_os.kernel.learning.trial import reproduces  # noqa: E402 - as above
+from bat_os.kernel.learning.trial import reproduces, try_turn  # noqa: E402 - as above
 from bat_os.kernel.missions.feed import TextFeed  # noqa: E402 - as above
-from bat_os.kernel.turn import Candidate, try_turn  # noqa: E402 - as above
+from bat_os.kernel.turn import Candidate  # noqa: E402 - as above
 from bat_os.method.plausibility import perturb  # noqa: E402 - as above
 from benchmarks.learning import Bench, mind_in  # noqa: E402 - as above
 

@@ -31,6 +31,7 @@ from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.machine import read_book
 from bat_os.models.roster import Roster
+from bat_os.world.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +94,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
+        drivers={driver.name: driver for driver in (Files(),)},
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     verbs = {**VERBS, **make_model_verbs(models, examiner)}

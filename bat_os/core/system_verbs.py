@@ -163,6 +163,37 @@ MISSION_VERBS: Final = (
              'next page, or "".',
         examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
 )
+_WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
+_GRANTED: Final = (
+    Field("name", "text", "name of the new object (default: that of the folder)", "--as"),
+    Field("only", "text", "these messages alone, as names,read", "--only", shown="NAMES"),
+    Field("hours", "number", "it ends after so many hours", "--hours", least=0),
+)
+_GRANT: Final = (
+    "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by"
+)
+GRANT_VERBS: Final = (
+    Verb("grant", "let BAT OS read a folder", (_WHAT, *_GRANTED),
+        reply=_GRANT,
+        note="The new object understands `read`, `names`, `facts`, `find` and `search`; "
+             "`genesis_obj` gets a slot that refers to it.",
+        examples=("~/notes", "~/notes --as diary --hours 2", "~/inbox --only names,facts")),
+    Verb("grants", "list what BAT OS may reach outside of its image",
+        reply=f"grants:[{_GRANT}]",
+        note="Newest first, with those that have ended.",
+        examples=("",), access="reads"),
+    Verb("narrow", "let a new object reach a part of what another one may", (
+        Field("target", "text", "name or oid", "object", place="envelope", required=True),
+        _WHAT, *_GRANTED),
+        reply=_GRANT,
+        note="It ends with the grant that it is a part of.",
+        examples=("notes_obj ~/notes/2026 --as this_year",)),
+    Verb("revoke", "take a grant back, and all that are a part of it", (
+        Field("target", "text", "name or oid", "object", place="envelope", required=True),),
+        reply="revoked:texts",
+        note="From the next message on. The objects stay, and reach nothing.",
+        examples=("notes_obj",)),
+)
 SYSTEM_VERBS: Final = (
     Verb("backup", "back the image up, while it serves", (
         Field("folder", "path", "a folder of its own; made if it is not there", "folder",

@@ -13,8 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
+from bat_os.core.system_verbs import (
+    GRANT_VERBS,
+    KNOWLEDGE_VERBS,
+    MINUTES,
+    MISSION_VERBS,
+    RESULT,
+    SYSTEM_VERBS,
+)
 from bat_os.core.system_verbs import KEY as _KEY
-from bat_os.core.system_verbs import KNOWLEDGE_VERBS, MINUTES, MISSION_VERBS, RESULT, SYSTEM_VERBS
 from bat_os.core.system_verbs import LONG as LONG
 from bat_os.errors import UnknownTypeError
 
@@ -283,7 +290,7 @@ _HISTORY: Final = (
 # fmt: on
 
 VERBS: Final[tuple[Verb, ...]] = (
-    *(*_OBJECTS, *_HISTORY, *KNOWLEDGE_VERBS, *MISSION_VERBS),
+    *(*_OBJECTS, *_HISTORY, *KNOWLEDGE_VERBS, *MISSION_VERBS, *GRANT_VERBS),
     *SYSTEM_VERBS,
 )
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(

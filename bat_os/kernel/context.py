@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bat_os.method.guardian import PersistenceGuardian
     from bat_os.models.profiles import Profile
     from bat_os.models.roster import Roster
-    from bat_os.ports import Cell, Embedder
+    from bat_os.ports import Cell, Driver, Embedder
 
     # Tells who asked how far long work has come.
     Say = Callable[[Mapping[str, Any]], None]
@@ -41,6 +41,8 @@ class KernelContext:
     options: Settings  # the owner's settings
     # what the model of each persona can do; filled when that is known
     abilities: dict[str, Ability] = field(default_factory=dict)
+    # the ways into the world, by name; {} where nothing may reach it
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
     # awaited before words are erased: they keep what was said in memory, and drop it
     on_erase: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

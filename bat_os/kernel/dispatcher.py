@@ -182,7 +182,7 @@ class Dispatcher:
                 settle=settle,
                 mission=mission_id,
                 commit_reads=False,
-                catalog=self.context.catalog,
+                reach=self.context,
             )
         if done is None:
             return {**body, "seconds": round(time.monotonic() - started, 4)}

@@ -11,7 +11,6 @@ caller's transaction, after the serials were checked once more. A stale turn run
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass, replace
@@ -24,14 +23,15 @@ from bat_os.errors import (
     CellError,
     ConflictError,
     NotFoundError,
+    NotGrantedError,
     NotUnderstoodError,
     ProtocolError,
 )
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.shipped import SHIPPED
-from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.primitives import run_primitive
+from bat_os.kernel.reach import Answers, TurnReach
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
 from bat_os.method.text import head_of
 from bat_os.natives import table as natives
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from bat_os.core.brief import Brief
-    from bat_os.image.catalog_service import CatalogService
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
+    from bat_os.kernel.reach import Reach
     from bat_os.kernel.snapshot import Fetched
     from bat_os.ports import Cell, Delta, Nested
 
@@ -57,7 +57,7 @@ TURN_SECONDS: Final = 30.0
 SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
 # What learned code may catch. Another error (stale, a full disk) is not its fault: the turn ends.
-_ITS_OWN: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
+_ITS_OWN: Final = (CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,8 @@ class Turn:
         image: ImageStore,
         cell: Cell,
         candidate: Candidate | None = None,
-        catalog: CatalogService | None = None,
+        reach: Reach | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._image = image
         self._cell = cell
@@ -192,8 +193,8 @@ class Turn:
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
-        self._catalog = catalog
-        self._memory: TurnMemory | None = None  # once a message wants it
+        self._reach, self._answers = reach, answers
+        self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
 
@@ -233,7 +234,7 @@ class Turn:
             raise self._fault from error
         if self._fault is not None:
             raise self._fault
-        writes = self._reads.has_writes or (self._memory is not None and self._memory.has_writes)
+        writes = self._reads.has_writes or (self._reaches is not None and self._reaches.has_writes)
         return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
 
     def apply(self, root: Root) -> None:
@@ -257,8 +258,8 @@ class Turn:
                 for name in seen.removed:
                     if name in obj.slots:
                         obj.remove_slot(name)
-        if self._memory is not None:
-            self._memory.apply(root)
+        if self._reaches is not None:
+            self._reaches.apply(root)
 
     def settled(self, value: Any) -> Any:
         """Return ``value`` with the references to objects made by this turn as committed."""
@@ -276,8 +277,9 @@ class Turn:
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.status == SHIPPED and runnable.primitive:
             name, moment = runnable.primitive, self._moment()
-            if natives.uses_memory(name):
-                return SHIPPED, await natives.run(name, args, kwargs, moment, self._reach_memory())
+            if natives.reaches(name):
+                given = self._reached().given_to(message.ref, name)
+                return SHIPPED, await natives.run(name, args, kwargs, moment, given)
             return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
         if runnable.primitive:
             name = runnable.primitive
@@ -319,10 +321,10 @@ class Turn:
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
 
-    def _reach_memory(self) -> TurnMemory | None:
-        if self._memory is None and self._catalog is not None:
-            self._memory = TurnMemory(self._image, self._catalog, self._moment)
-        return self._memory
+    def _reached(self) -> TurnReach:
+        if self._reaches is None:
+            self._reaches = TurnReach(self._image, self._reach, self._answers, self._moment)
+        return self._reaches
 
     def _moment(self) -> dt.datetime:
         """Return the present moment, or that of the trial, with this machine's offset."""
@@ -379,20 +381,6 @@ class Turn:
         return find(root, self._created.get(ref.oid, ref).oid)
 
 
-async def try_turn(
-    image: ImageStore,
-    cell: Cell,
-    brief: Brief,
-    candidate: Candidate,
-    catalog: CatalogService | None = None,
-) -> Answer:
-    """Return how ``candidate`` answers; nothing is committed, whatever it changes."""
-    for _ in range(TRIES - 1):
-        with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
-            return await Turn(image, cell, candidate, catalog).run(brief)
-    return await Turn(image, cell, candidate, catalog).run(brief)
-
-
 async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     image: ImageStore,
     cell: Cell,
@@ -402,7 +390,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     settle: Callable[[Root, Answer], Any] = lambda _, answer: answer,
     mission: str = "",
     commit_reads: bool = True,
-    catalog: CatalogService | None = None,
+    reach: Reach | None = None,
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -419,10 +407,11 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         mission: Id of the mission that it belongs to, if any.
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
-        catalog: What memory_obj finds facts with; without it, it cannot be reached.
+        reach: Memory and the world. A message that runs again gets the world's same answers.
     """
+    answers = Answers()
     for left in reversed(range(TRIES)):
-        turn = Turn(image, cell, candidate, catalog)
+        turn = Turn(image, cell, candidate, reach, answers)
         try:
             answer = await turn.run(brief)
 

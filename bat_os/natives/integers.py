@@ -49,7 +49,7 @@ _ONES: Final = [
 ]
 _TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES: Final = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
-_PREFIX: Final = re.compile(r"0[bxo]", re.IGNORECASE)
+_PREFIXES: Final = {2: "0b", 8: "0o", 16: "0x"}  # of digits, as programs write them
 
 
 def check_prime(number: int) -> bool:
@@ -173,10 +173,12 @@ def write_base(number: int, base: int) -> str:
 def read_base(text: str, base: int) -> int:
     """Return the number that digits of a base, from 2 to 36, write.
 
-    >>> read_base("101010", 2), read_base("0xFF", 16), read_base(777, 8)
-    (42, 255, 511)
+    >>> read_base("101010", 2), read_base("0xFF", 16), read_base(777, 8), read_base("150b", 23)
+    (42, 255, 511, 14823)
     """
-    digits = _PREFIX.sub("", str(text)[: MAX_DIGITS + 1].strip(), count=1)
+    written = str(text)[: MAX_DIGITS + 1].strip()
+    prefix = _PREFIXES.get(base) if type(base) is int else None
+    digits = re.sub(rf"\A([-+]?){prefix}", r"\1", written, flags=re.IGNORECASE)
     if not digits or len(digits) > MAX_DIGITS or "_" in digits:
         raise ArgumentsError(f"the digits must be a text of 1 to {MAX_DIGITS} characters")
     try:

@@ -4,8 +4,9 @@
     run("units_obj.convert", [5, "mile", "km"], {}, now)
 
 The modules are imported when a method is first called. A message cannot set the parameters that are
-by keyword only: ``now`` gets the present moment, ``memory`` the facts of the image. A function that
-takes ``memory`` is a coroutine function, which belongs on the kernel's loop.
+by keyword only: ``now`` gets the present moment, ``memory`` the facts of the image, ``world`` what
+the receiver was granted. A function that takes one of the last two is a coroutine function, which
+belongs on the kernel's loop.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from bat_os.natives.memory import Memory
-
-_GIVEN: Final = ("now", "memory")  # by the kernel, and never by a message
+_GIVEN: Final = ("now", "memory", "world")  # by the kernel, and never by a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,10 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
             "what you have asked BAT OS to remember, found again by its meaning",
             {"memory": ("remember", "recall", "recall_when", "forget", "facts")},
         ),
+        "files_obj": NativeObject(
+            "files and folders that you granted: batos grant FOLDER",
+            {"files": ("read", "names", "facts", "find", "search")},
+        ),
     }
 )  # fmt: skip
 
@@ -127,9 +130,9 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def uses_memory(name: str) -> bool:
-    """Return whether a method works on the facts of the image."""
-    return name.startswith("memory_obj.")
+def reaches(name: str) -> bool:
+    """Return whether a method works on the facts of the image, or on the world."""
+    return name.startswith(("memory_obj.", "files_obj."))
 
 
 def run(
@@ -137,12 +140,12 @@ def run(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     now: dt.datetime,
-    memory: Memory | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """Return what a method answers; ``now`` is the present moment with the person's zone.
 
     May take a fifth of a second when a library is first needed, so call it off the event loop.
-    One that ``uses_memory`` answers with a coroutine, at once.
+    One that ``reaches`` further answers with a coroutine, at once; ``given`` has what it takes.
 
     Raises:
         ArgumentsError: The arguments do not fit, or it cannot compute them.
@@ -152,11 +155,11 @@ def run(
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise ArgumentsError(f"{describe(name)['signature']}: {error}") from error
-    if "memory" in takes and memory is None:
-        raise ArgumentsError(f"{name}: memory cannot be reached from here")
-    given = {"now": now, "memory": memory}
+    all_given = {"now": now, **given}
+    if any(all_given.get(key) is None for key in takes):
+        raise ArgumentsError(f"{name}: {' and '.join(takes)} cannot be reached from here")
     try:
-        answer = function(*bound.args, **bound.kwargs, **{key: given[key] for key in takes})
+        answer = function(*bound.args, **bound.kwargs, **{key: all_given[key] for key in takes})
     except BatError:
         raise
     except (ArithmeticError, ValueError, TypeError, LookupError) as error:

@@ -15,7 +15,8 @@ from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
 from bat_os.kernel import views
 from bat_os.kernel.learning.target import refuse_misspelt
-from bat_os.kernel.turn import Candidate, take_turn, try_turn
+from bat_os.kernel.learning.trial import try_turn
+from bat_os.kernel.turn import Candidate, take_turn
 from bat_os.method.shelf import SHELF
 from bat_os.natives.table import NATIVES
 

@@ -184,7 +184,7 @@ async def test_facts_are_no_material_for_a_writer_of_methods(knowing):
 async def send(mind, selector, *args, target="memory_obj"):
     answer = await take_turn(
         mind.image, mind.cell, Brief(target, selector, args), commit_reads=False,
-        catalog=mind.catalog,
+        reach=mind,
     )  # fmt: skip
     return answer.value
 

@@ -1,4 +1,4 @@
-"""Verbs about objects and methods, from send to approve; export and import; rehearse."""
+"""Verbs about objects and methods, from send to approve; export, import; rehearse; grants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
-from bat_os.cli.show.command import Command, cut, rows_of, show_result, show_states, table_of
+from bat_os.cli.show.command import (
+    Command,
+    cut,
+    rows_of,
+    show_result,
+    show_states,
+    show_time,
+    table_of,
+)
 from bat_os.cli.show.history import locate_mind, show_changes, show_moved
 from bat_os.core.readable import show_value
 from bat_os.core.verbs import LONG
@@ -205,6 +213,31 @@ def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note("tried on a copy, which is gone; --keep keeps what it learned")
 
 
+def _show_grant(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"{body['object']} may reach {body['what']}")
+    if body["until"]:
+        screen.note(f"until {show_time(body['until'])}")
+    screen.note(f"messages: {', '.join(body['operations'])}; take it back with revoke")
+
+
+def _show_revoked(body: Mapping[str, Any], screen: Screen) -> None:
+    for name in body["revoked"]:
+        screen.answer(f"{name} reaches nothing any more")
+    if not body["revoked"]:
+        screen.note("it had ended already")
+
+
+_GRANTS: Final[Columns] = {
+    "OBJECT": "object",
+    "MAY REACH": "what",
+    "MESSAGES": lambda one: ", ".join(one["operations"]),
+    "STATE": "state",
+    "GIVEN": lambda one: show_time(one["given"]),
+    "UNTIL": lambda one: show_time(one["until"]),
+}
+_NO_GRANTS: Final = "nothing outside of the image; give something: batos grant FOLDER"
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
     "list": Command(_show_objects),
@@ -217,4 +250,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "import": Command(_show_import),
     "cherry-pick": Command(_show_import, _cherry_pick),
     "rehearse": Command(_show_rehearsal, _rehearse),
+    "grant": Command(_show_grant),
+    "grants": Command(table_of("grants", _GRANTS, _NO_GRANTS)),
+    "narrow": Command(_show_grant),
+    "revoke": Command(_show_revoked),
 }

@@ -198,7 +198,7 @@ class CognitiveCycle:
             Candidate(brief.selector, install.skill.source) if install is not None else None,
             settle=settle,
             mission=record.id,
-            catalog=self.context.catalog,
+            reach=self.context,
         )
         self.emit(record.id, done, say)
 

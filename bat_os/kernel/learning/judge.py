@@ -46,10 +46,12 @@ from bat_os.kernel.learning.trial import (
     mend,
     tells_enough,
     try_examples,
+    try_turn,
     weigh_by_tests,
 )
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.snapshot import runnable_of
-from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.kernel.turn import Candidate
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.plausibility import (
@@ -151,6 +153,7 @@ class Validation:
         self._brief = record.mission.brief
         self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
+        self._answers = Answers()  # one world for all candidates
         self._ability = context.ability_of(target.persona)
         self.tested: Tested | None = None  # what became of written tests, once there are any
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
@@ -369,7 +372,7 @@ class Validation:
 
     async def _run(self, brief: Brief, trial: Candidate) -> Answer:
         context = self._context
-        answer = await try_turn(context.image, context.cell, brief, trial, context.catalog)
+        answer = await try_turn(context.image, context.cell, brief, trial, context, self._answers)
         await asyncio.to_thread(check_readable, answer.value)
         return answer
 

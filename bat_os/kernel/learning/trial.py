@@ -12,6 +12,7 @@ Every trial is a turn that commits nothing. Values are compared by meaning.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,8 +21,8 @@ from bat_os.core.ability import USUAL
 from bat_os.core.brief import goal
 from bat_os.core.choosing import preview, same
 from bat_os.core.digest import digest
-from bat_os.errors import CellError, DraftsError, ModelOutputError, ProtocolError
-from bat_os.kernel.turn import Candidate, try_turn
+from bat_os.errors import CellError, ConflictError, DraftsError, ModelOutputError, ProtocolError
+from bat_os.kernel.turn import TRIES, Candidate, Turn
 from bat_os.method.mutate import make_variants
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from bat_os.core.ability import Agreement
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice, Verdict
+    from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.reach import Answers, Reach
+    from bat_os.kernel.turn import Answer
+    from bat_os.ports import Cell
 
     Example = Mapping[str, Any]
 
@@ -44,6 +49,21 @@ ENOUGH_MENDED: Final = 3
 TESTER: Final = "ALFRED"
 # So many answers of yes or no tell as much as one answer of another kind.
 BITS: Final = 4
+
+
+async def try_turn(
+    image: ImageStore,
+    cell: Cell,
+    brief: Brief,
+    candidate: Candidate,
+    reach: Reach | None = None,
+    answers: Answers | None = None,
+) -> Answer:
+    """Return how ``candidate`` answers; nothing is committed, whatever it changes."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
+            return await Turn(image, cell, candidate, reach, answers).run(brief)
+    return await Turn(image, cell, candidate, reach, answers).run(brief)
 
 
 class Outcome(NamedTuple):
@@ -61,7 +81,7 @@ async def try_examples(
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
-        answer = await try_turn(context.image, context.cell, call, trial, context.catalog)
+        answer = await try_turn(context.image, context.cell, call, trial, context)
         is_right = await asyncio.to_thread(same, answer.value, example["result"])
         yield Outcome(example, answer.value, is_right)
 

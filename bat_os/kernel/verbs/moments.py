@@ -92,7 +92,7 @@ async def send_at(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     """
     brief, started = checked(request.brief()), time.monotonic()
     then, at = await _go_back(mind, request.body["at"])
-    answer = await Turn(then.image, then.cell, catalog=then.catalog).run(brief)
+    answer = await Turn(then.image, then.cell, reach=then).run(brief)
     seconds = round(time.monotonic() - started, 4)
     return views.result(brief, answer, at=at, dropped=answer.writes, seconds=seconds)
 
@@ -154,7 +154,8 @@ async def _answer(mind: KernelContext, brief: Brief, tid: str) -> dict[str, Any]
 async def _go_back(mind: KernelContext, when: str) -> tuple[KernelContext, dict[str, Any]]:
     tid = await _resolve(mind, when)
     image = PastImage(mind.image, tid)
-    then = replace(mind, image=image, catalog=CatalogService(image, mind.embedder))
+    catalog = CatalogService(image, mind.embedder)
+    then = replace(mind, image=image, catalog=catalog, drivers={})  # the world is of the present
     stamp = TimeStamp(bytes.fromhex(tid))
     return then, {"transaction": tid, "time": stamp.timeTime()}
 
@@ -181,7 +182,7 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         # A person looks at the rehearsal before anything is kept: that is the approval.
         options = replace(mind.options, approve=False)
         catalog = CatalogService(image, mind.embedder)
-        there = replace(mind, image=image, catalog=catalog, options=options)
+        there = replace(mind, image=image, catalog=catalog, options=options, drivers={})
         begin = await _last(image)
         answer = await _run(there, brief, say)
         diff = await moments.changes(image, begin, await _last(image))
@@ -263,7 +264,7 @@ async def _keep(
         raise NotFoundError("the rehearsal used a skill of another name; send the message itself")
     body: dict[str, Any] = await take_turn(
         mind.image, mind.cell, brief, settle=lambda _, answer: views.result(brief, answer),
-        catalog=mind.catalog,
+        reach=mind,
     )  # fmt: skip
     return body
 

@@ -8,7 +8,8 @@ from bat_os.core.brief import Brief
 from bat_os.core.digest import digest
 from bat_os.errors import CellError
 from bat_os.image.history.marks import FLAG_AT, MAX_FAULTS, Fault, note_faults
-from bat_os.kernel.turn import Candidate, take_turn, try_turn
+from bat_os.kernel.learning.trial import try_turn
+from bat_os.kernel.turn import Candidate, take_turn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HALF = "def half(self, number):\n    return 10 // number['by']\n"

@@ -1,0 +1,164 @@
+"""Grants: what objects may reach outside of the image, kept where no method can write.
+
+    root["grants"]   oid of an object -> what a person granted it, as plain data
+
+The object itself holds nothing: a clone of it has another oid, and so no grant. ``of`` names the
+grant that one is a part of; when that ends, so do all below it. Only the verbs of a person call
+``give``, ``narrow`` and ``revoke``. All functions work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from BTrees.OOBTree import OOBTree
+
+from bat_os.core.values import check_object_name
+from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.image.objects import UvmObject, find, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, MutableMapping
+
+    from bat_os.ports import Driver
+
+    Root = MutableMapping[str, Any]
+
+GRANTS: Final = "grants"
+MAX_LINKS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one object may reach."""
+
+    oid: str
+    name: str  # of the object when it was granted, or ""
+    driver: str
+    scope: Mapping[str, Any]  # only the driver reads it
+    operations: tuple[str, ...]
+    given: float  # Unix time
+    by: str = ""  # who gave it: a caller
+    of: str = ""  # oid of the grant that it is a part of
+    until: float = 0.0  # Unix time from which it has ended; 0 never
+    revoked: float = 0.0  # Unix time
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_live(self, now: float) -> bool:
+        """Return whether it counts by itself, whatever it is a part of."""
+        return not self.revoked and (not self.until or now < self.until)
+
+
+def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **about: Any) -> Grant:
+    """Make an object with a grant, a child of the driver's prototype.
+
+    Args:
+        root: Of the image.
+        driver: What performs its messages.
+        scope: Of the grant.
+        name: Of the object; "" for one that only its oid reaches.
+        **about: More fields of the ``Grant``.
+
+    Raises:
+        ArgumentsError: No object can have that name, or one has it.
+    """
+    if name:
+        check_object_name(name)
+        if name in root["objects"]:
+            raise ArgumentsError(f"there is already an object {name!r}; say --as NAME")
+    prototype = root["objects"][prototype_of(driver)]
+    obj = UvmObject(name, (prototype,))
+    obj.set_slot("about", f"{driver.name}: {driver.describe(scope)}")
+    root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
+    if name:
+        root["objects"][name] = obj
+    operations = about.pop("operations", ()) or tuple(driver.operations())
+    grant = Grant(ref_of(obj).oid, name, driver.name, dict(scope), tuple(operations), **about)
+    _put(root, grant)
+    return grant
+
+
+def narrow(
+    root: Root, driver: Driver, outer: Grant, scope: Mapping[str, Any], name: str, **about: Any
+) -> Grant:
+    """Make an object that may reach a part of what another one may.
+
+    Raises:
+        ArgumentsError: It would reach further.
+    """
+    wanted = about.get("operations") or outer.operations
+    if not set(wanted) <= set(outer.operations) or not driver.contains(outer.scope, scope):
+        raise ArgumentsError(f"{driver.describe(scope)} is not a part of what {outer.name} may")
+    return give(root, driver, scope, name, **{**about, "operations": wanted, "of": outer.oid})
+
+
+def revoke(root: Root, name: str, now: float) -> list[Grant]:
+    """End a grant and all that are a part of it, for good; return those that were live.
+
+    Raises:
+        NotFoundError: No object of that name or oid has a grant.
+    """
+    first = named(root, name)
+    ended = [each for each in every(root) if first.oid in map(_oid, _links(root, each.oid))]
+    live = [each for each in ended if each.is_live(now)]
+    for each in live:
+        _put(root, replace(each, revoked=now))
+    return live
+
+
+def chain(root: Mapping[str, Any], oid: str, now: float) -> list[Grant]:
+    """Return the grant of an object and those it is a part of; [] if one of them has ended."""
+    links = _links(root, oid)
+    return links if links and all(link.is_live(now) for link in links) else []
+
+
+def every(root: Mapping[str, Any]) -> Iterator[Grant]:
+    """Yield all grants that were ever given."""
+    for oid, plain in root.get(GRANTS, {}).items():
+        yield _read(oid, plain)
+
+
+def named(root: Mapping[str, Any], name: str) -> Grant:
+    """Return the grant of the object that a name or oid means.
+
+    Raises:
+        NotFoundError: It has none.
+    """
+    oid = ref_of(find(root, name)).oid
+    plain = root.get(GRANTS, {}).get(oid)
+    if plain is None:
+        raise NotFoundError(f"{name} has no grant; batos grants lists them")
+    return _read(oid, plain)
+
+
+def prototype_of(driver: Driver) -> str:
+    """Return the name of the object that objects with a grant inherit from."""
+    return f"{driver.name}_obj"
+
+
+def _links(root: Mapping[str, Any], oid: str) -> list[Grant]:
+    held, links = root.get(GRANTS, {}), list[Grant]()
+    while oid:
+        plain = held.get(oid)
+        if plain is None or len(links) >= MAX_LINKS:
+            return []
+        links.append(_read(oid, plain))
+        oid = links[-1].of
+    return links
+
+
+def _oid(grant: Grant) -> str:
+    return grant.oid
+
+
+def _read(oid: str, plain: Mapping[str, Any]) -> Grant:
+    return Grant(oid, **{**plain, "operations": tuple(plain["operations"])})
+
+
+def _put(root: Root, grant: Grant) -> None:
+    if GRANTS not in root:
+        root[GRANTS] = OOBTree()
+    plain = asdict(grant)
+    del plain["oid"]
+    root[GRANTS][grant.oid] = plain

@@ -1,0 +1,179 @@
+"""What a turn reaches besides the objects of the image: memory, and the world through grants.
+
+    self.notes.read("a.txt") > files_obj.read > grant of notes_obj? > in the record? > the driver
+
+A message is run again when what it had read has changed, and candidates of one mission are tried on
+one world: so an answer of the world is kept by what was asked, and given again. Each call walks the
+grants anew; nothing that was allowed before is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from bat_os.core.digest import digest
+from bat_os.core.values import check, to_wire
+from bat_os.errors import ArgumentsError, BatError, CellError, GrantWantedError, NotGrantedError
+from bat_os.image import grants
+from bat_os.kernel.memory import TurnMemory
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from bat_os.core.values import Ref
+    from bat_os.image.catalog_service import CatalogService
+    from bat_os.image.store import ImageStore
+    from bat_os.ports import Driver
+
+    Root = MutableMapping[str, Any]
+
+MAX_ENTRIES: Final = 200
+MAX_BYTES: Final = 4 << 20
+READ_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True)
+class Answers:
+    """What a message, or the candidates of one mission, asked of the world, and the answers."""
+
+    by_key: dict[str, Any] = field(default_factory=dict)
+    size: int = 0  # bytes
+
+    def find(self, key: str) -> tuple[bool, Any]:
+        """Return whether the question was asked before, and the answer; an error is raised again.
+
+        Raises:
+            BatError: It was the answer.
+        """
+        if key not in self.by_key:
+            return False, None
+        answer = self.by_key[key]
+        if isinstance(answer, BatError):
+            raise answer
+        return True, answer
+
+    def keep(self, key: str, answer: Any) -> None:
+        """Keep an answer.
+
+        Raises:
+            CellError: The message asks too much.
+        """
+        self.size += len(repr(answer))
+        if len(self.by_key) >= MAX_ENTRIES or self.size > MAX_BYTES:
+            text = f"one message may ask the world {MAX_ENTRIES} times, for {MAX_BYTES >> 20} MB"
+            raise CellError(text, kind="limit")
+        self.by_key[key] = answer
+
+
+class Reach(Protocol):
+    """What turns need of the kernel for memory and the world."""
+
+    @property
+    def catalog(self) -> CatalogService:
+        """What memory finds facts with."""
+
+    @property
+    def drivers(self) -> Mapping[str, Driver]:
+        """The ways into the world, by name."""
+
+
+class TurnReach:
+    """What one turn reaches. It is made when a message first wants it."""
+
+    def __init__(
+        self,
+        image: ImageStore,
+        reach: Reach | None,
+        answers: Answers | None,
+        moment: Callable[[], dt.datetime],
+    ) -> None:
+        self._image = image
+        self._drivers = reach.drivers if reach else {}
+        self._answers = answers or Answers()
+        self._asked: Counter[str] = Counter()
+        self.memory = TurnMemory(image, reach.catalog, moment) if reach else None
+
+    @property
+    def has_writes(self) -> bool:
+        """True if the turn changes the memory."""
+        return self.memory is not None and self.memory.has_writes
+
+    def apply(self, root: Root) -> None:
+        """Put what the turn writes into the image."""
+        if self.memory is not None:
+            self.memory.apply(root)
+
+    def given_to(self, ref: Ref, name: str) -> dict[str, Any]:
+        """Return what the kernel gives to a trusted function: ``memory`` and ``world``."""
+        return {"memory": self.memory, "world": _World(self, ref, name.partition("_obj.")[0])}
+
+    async def perform(self, ref: Ref, driver_name: str, operation: str, args: Any) -> Any:
+        """Return what the world answers to a message of an object."""
+        driver = self._drivers.get(driver_name)
+        if driver is None:
+            text = "the world is as it is now; the past, forks on trial and replays do not reach it"
+            raise NotGrantedError(text)
+        links = await self._image.transact(
+            lambda root: grants.chain(root, ref.oid, time.time()), note="read a grant"
+        )
+        if not links:
+            await self._refuse(ref, driver, operation, args)
+        if operation not in links[0].operations:
+            raise NotGrantedError(f"{ref.name or 'the object'} has no grant to {operation}")
+        return await self._ask(driver, links[0], operation, args)
+
+    async def _ask(self, driver: Driver, grant: grants.Grant, operation: str, args: Any) -> Any:
+        question = digest(json.dumps([grant.oid, operation, to_wire(args)], sort_keys=True))
+        self._asked[question] += 1
+        key = f"{question}.{self._asked[question]}"
+        known, answer = self._answers.find(key)
+        if known:
+            return answer
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                answer = await asyncio.to_thread(driver.perform, grant.scope, operation, args)
+            check(answer, where=f"the answer of {operation}")
+        except TimeoutError:
+            raise CellError(f"{operation} took over {READ_SECONDS:.0f} s", kind="limit") from None
+        except TypeError as error:
+            raise ArgumentsError(f"{operation}: {error}") from error
+        except BatError as error:  # an answer, too: the next candidate gets the same
+            self._answers.keep(key, error)
+            raise
+        self._answers.keep(key, answer)
+        return answer
+
+    async def _refuse(self, ref: Ref, driver: Driver, operation: str, args: Any) -> None:
+        """Say why an object without a grant gets nothing.
+
+        Raises:
+            GrantWantedError: It never had one: a person can give it.
+            NotGrantedError: It has ended.
+        """
+        had = await self._image.transact(
+            lambda root: ref.oid in root.get(grants.GRANTS, {}), note="read a grant"
+        )
+        name = ref.name or "the object"
+        if had:
+            raise NotGrantedError(f"the grant of {name} has ended; batos grants shows it")
+        said = [arg for arg in args if isinstance(arg, str) and arg]
+        text = f"{name} has no grant for {driver.name}; give one: batos grant FOLDER"
+        raise GrantWantedError(text, driver=driver.name, operation=operation, what=said[-1:])
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """``bat_os.natives.files.World`` of one object in one turn."""
+
+    turn: TurnReach
+    ref: Ref
+    driver: str
+
+    async def perform(self, operation: str, *args: Any) -> Any:
+        return await self.turn.perform(self.ref, self.driver, operation, args)

@@ -1,0 +1,126 @@
+"""Give objects a way into the world, list what was given, and take it back.
+
+    grant ~/notes  >  notes_obj, a child of files_obj with a grant; genesis_obj.notes refers to it
+
+Only these verbs make grants: no message, method or mission does. ``narrow`` can only take away.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.values import check_slot_name
+from bat_os.errors import ArgumentsError
+from bat_os.image import grants
+from bat_os.image.objects import find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.image.grants import Grant
+    from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.ports import Driver
+
+    Root = MutableMapping[str, Any]
+
+HOLDER: Final = "genesis_obj"  # gets a reference, so that its methods reach what was granted
+_LEAVES_OUT: Final = re.compile(r"\W+")
+
+
+async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Grant what ``body.what`` names to a new object."""
+    driver, scope = _driver_of(mind, request.body["what"])
+    name = _name_of(request.body["name"] or PurePath(scope["path"]).name or driver.name)
+    about = _about(driver, request)
+    given = await mind.image.transact(
+        lambda root: _give(root, driver, scope, name, about), note=f"grant {name}"[:70]
+    )
+    return _show(mind, given)
+
+
+async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Grant a part of what an object may reach to a new one."""
+    driver, scope = _driver_of(mind, request.body["what"])
+    name = _name_of(request.body["name"] or PurePath(scope["path"]).name)
+    about = _about(driver, request)
+
+    def work(root: Root) -> Grant:
+        outer = grants.named(root, request.target)
+        return grants.narrow(root, driver, outer, scope, name, **about)
+
+    given = await mind.image.transact(work, note=f"narrow {request.target}"[:70])
+    return _show(mind, given)
+
+
+async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """End a grant and all that are a part of it; their objects stay, and reach nothing."""
+    ended = await mind.image.transact(
+        lambda root: grants.revoke(root, request.target, time.time()),
+        note=f"revoke {request.target}"[:70],
+    )
+    return {"revoked": [each.name or each.oid for each in ended]}
+
+
+async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return all grants, those that have ended included, the newest first."""
+    found = await mind.image.transact(lambda root: list(grants.every(root)), note="list grants")
+    found.sort(key=lambda each: -each.given)
+    return {"grants": [_show(mind, each) for each in found]}
+
+
+def _driver_of(mind: KernelContext, what: str) -> tuple[Driver, dict[str, Any]]:
+    driver = mind.drivers.get("files")
+    if driver is None:
+        raise ArgumentsError("this kernel has no way into the world")
+    return driver, driver.scope(what)
+
+
+def _name_of(said: str) -> str:
+    plain = _LEAVES_OUT.sub("_", said).strip("_").lower()
+    if not plain:
+        raise ArgumentsError(f"no object can be named after {said!r}; say --as NAME")
+    return plain if plain.endswith("_obj") else f"{plain}_obj"
+
+
+def _about(driver: Driver, request: Request) -> dict[str, Any]:
+    known = tuple(driver.operations())
+    wanted = tuple(request.body["only"].replace(",", " ").split()) or known
+    if unknown := set(wanted) - set(known):
+        raise ArgumentsError(
+            f"{driver.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+        )
+    now, hours = time.time(), request.body["hours"]
+    until = now + 3600 * hours if hours else 0.0
+    return {"operations": wanted, "given": now, "by": request.caller, "until": until}
+
+
+def _give(
+    root: Root, driver: Driver, scope: Mapping[str, Any], name: str, about: Mapping[str, Any]
+) -> Grant:
+    given = grants.give(root, driver, scope, name, **about)
+    holder, slot = find(root, HOLDER), name.removesuffix("_obj")
+    check_slot_name(slot)
+    if holder.lookup(slot) is None:
+        holder.set_slot(slot, find(root, name))
+    return given
+
+
+def _show(mind: KernelContext, given: Grant) -> dict[str, Any]:
+    driver, now = mind.drivers.get(given.driver), time.time()
+    what = driver.describe(given.scope) if driver else str(dict(given.scope))
+    state = "live" if given.is_live(now) else "revoked" if given.revoked else "ended"
+    return {
+        "object": given.name or given.oid, "driver": given.driver, "what": what, "state": state,
+        "operations": list(given.operations), "given": given.given, "until": given.until,
+        "part_of": given.of, "by": given.by,
+    }  # fmt: skip
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {"grant": grant, "grants": list_grants, "narrow": narrow, "revoke": revoke}
+)
