@@ -39,7 +39,46 @@ STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing",
 _BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
 _AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
 
+_OF: Final = Field("target", "text", "name or oid", "object", place="envelope", required=True)
+_NAME: Final = Field("name", "text", "of the object from now on", "name", required=True)
+_FAMILY: Final = "object oid:oid parents:texts line:texts transaction"
+
 # fmt: off
+FAMILY_VERBS: Final = (
+    Verb("derive", "make a new object whose parent is this one", (
+        _OF, replace(_NAME, help="of the new object")),
+        reply=_FAMILY,
+        note="`line`: where lookup goes, from the object on. `transaction` is what `undo` takes.",
+        examples=("vehicle_obj car_obj",)),
+    Verb("parents", "show the parents of an object, or set them", (
+        _OF,
+        Field("parents", "list", "names or oids, in the order of lookup; none shows them",
+              "parents*", shown="PARENT"),
+        Field("add", "flag", "add them behind those that there are", "--add", group="how"),
+        Field("remove", "flag", "remove them", "--remove", group="how")),
+        reply=_FAMILY,
+        note="As `derive`; `transaction` is empty where nothing changed.",
+        examples=("car_obj", "car_obj vehicle_obj traits_obj", "car_obj robot_obj --add")),
+    Verb("rename", "give an object another name", (_OF, _NAME),
+        reply=_FAMILY,
+        note="As `derive`.",
+        examples=("car_obj sports_car_obj",)),
+    Verb("delete", "delete an object; refused while something refers to it", (
+        _OF,
+        Field("force", "flag", "slots that held it hold nothing, children get its parents",
+              "--force")),
+        reply="object oid:oid referrers:texts transaction",
+        note="`referrers`: what referred to it and now does not. A refusal names them in "
+             "`details`.",
+        examples=("car_obj", "vehicle_obj --force")),
+    Verb("undo", "take back what one transaction changed in objects", (
+        Field("transaction", "text", "its id, as derive, delete and diff name it", "transaction",
+              required=True),),
+        reply="objects:texts transaction",
+        note="Slots, parents, names; a new object that has a name is deleted. Methods stay: "
+             "`unlearn`, `redo`. Undone again, it is done.",
+        examples=("03f1a2b3c4d5e6f7",), seconds=60),
+)
 KNOWLEDGE_VERBS: Final = (
     Verb("learn", "store documents in the knowledge catalog", (
         Field("title", "text", required=True),

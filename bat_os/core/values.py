@@ -39,8 +39,30 @@ _SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What every object understands from the start, by trusted functions of the program.
 PRIMITIVE: Final = frozenset(
-    ("clone", "getSlot", "removeSlot", "respondsTo", "selectors", "setSlot", "slotNames")
+    (
+        "addParent",
+        "clone",
+        "delete",
+        "derive",
+        "getSlot",
+        "parents",
+        "removeParent",
+        "removeSlot",
+        "rename",
+        "respondsTo",
+        "selectors",
+        "setParents",
+        "setSlot",
+        "slotNames",
+    )
 )
+# Slots that people set who mean the object itself, and the messages that do it.
+_SAID: Final = {
+    "parent": "addParent(OBJECT) or setParents([OBJECT, ...])",
+    "parents": "setParents([OBJECT, ...])",
+    "name": "rename(NAME)",
+    "slots": "setSlot(NAME, VALUE) for each of them",
+}
 # What the receiver of a learned method has as its own attributes.
 RESERVED: Final = frozenset({"send", "self"})
 _WIRE_INT: Final = 1 << 63
@@ -192,6 +214,12 @@ def check_selector(name: str) -> None:
     check_slot_name(name)
     if keyword.iskeyword(name):
         raise ArgumentsError(f"{name!r} is a Python keyword and cannot be a selector")
+
+
+def check_not_said(name: str) -> None:
+    """Raise ArgumentsError for a slot name that would not do what it says; name what does."""
+    if said := _SAID.get(name):
+        raise ArgumentsError(f"a slot cannot replace the object's {name}; send {said}")
 
 
 def check_own(name: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
 from bat_os.core.system_verbs import (
+    FAMILY_VERBS,
     GRANT_VERBS,
     KNOWLEDGE_VERBS,
     MINUTES,
@@ -115,12 +116,14 @@ _OBJECTS: Final = (
         examples=('"what is 17% of 340"', '"double a number" --as "double(21)"',
                   '"and of 80?" --session work'),
         on="command line", seconds=MINUTES),
-    Verb("list", "list the root objects",
+    Verb("list", "list the root objects", (
+        Field("tree", "flag", "each below its first parent", "--tree", place="client"),),
         reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag]",
-        examples=("",), access="past"),
+        prints=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] tree?:flag",
+        examples=("", "--tree"), access="past"),
     Verb("inspect", "show one object: slots, methods, parents", (
         _TARGET, _PERHAPS),
-        reply=f"{_OBJECT} slots:map {_FLAGS} methods:map inherited:map "
+        reply=f"{_OBJECT} line:texts slots:map {_FLAGS} methods:map inherited:map "
               "cut?:[part name why begins] left_out?:count",
         note="Over 20 methods come without provenance unless one is named; then slots are left "
              "out. What does not fit into a message is named in `cut`, up to 50 parts.",
@@ -270,8 +273,8 @@ _HISTORY: Final = (
         Field("other", "text", "compare with another mind, a home or the name of a fork; or give "
               "--home twice. Both are only read, also while they run", "--with", place="client",
               shown="HOME|FORK")),
-        reply="from to transactions:[id at:num note] objects:[object what slots?:[slot before "
-              "after]] methods:list documents:list",
+        reply="from to transactions:[id at:num note] objects:[object what was? parents?:list "
+              "slots?:[slot before after]] methods:list documents:list",
         prints="from? to? transactions?:[id at:num note] minds?:[id name transaction home] "
                "objects:[object what slots?:[slot before after]] methods:list memory?:list "
                "documents:list more?:count",
@@ -290,7 +293,7 @@ _HISTORY: Final = (
 # fmt: on
 
 VERBS: Final[tuple[Verb, ...]] = (
-    *(*_OBJECTS, *_HISTORY, *KNOWLEDGE_VERBS, *MISSION_VERBS, *GRANT_VERBS),
+    *(*_OBJECTS, *FAMILY_VERBS, *_HISTORY, *KNOWLEDGE_VERBS, *MISSION_VERBS, *GRANT_VERBS),
     *SYSTEM_VERBS,
 )
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(

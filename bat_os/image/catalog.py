@@ -142,6 +142,16 @@ class KnowledgeCatalog(Persistent):
             self.waiting.remove(document.first)
         return True
 
+    def rename(self, doc_id: str, new_id: str, title: str, meta: Mapping[str, Any]) -> None:
+        """Give a document another id, title and meta data; passages and vectors stay."""
+        document = self._documents.pop(doc_id)
+        words.unindex_passages(self._text, document.first, document.stop)
+        self._facets.unindex_doc(document.first)
+        document.rename(new_id, title, meta)
+        self._documents[new_id] = document
+        self._facets.index_doc(document.first, facets_of(document.meta))
+        words.index_passages(self._text, document.first, document.indexed())
+
     def reword(self, document: Document, change: Callable[[Any], Any]) -> None:
         """Change the texts of a document; it waits for new vectors, as after ``begin_reindex``."""
         words.unindex_passages(self._text, document.first, document.stop)

@@ -107,6 +107,12 @@ def revoke(root: Root, name: str, now: float) -> list[Grant]:
     return live
 
 
+def rename(root: Root, oid: str, name: str) -> None:
+    """Note the present name of an object that has a grant; of any other, nothing."""
+    if (plain := root.get(GRANTS, {}).get(oid)) is not None:
+        _put(root, replace(_read(oid, plain), name=name))
+
+
 def chain(root: Mapping[str, Any], oid: str, now: float) -> list[Grant]:
     """Return the grant of an object and those it is a part of; [] if one of them has ended."""
     links = _links(root, oid)

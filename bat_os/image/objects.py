@@ -103,6 +103,14 @@ class Method(Persistent):
         """Note that the current version was approved."""
         self.approvals = {**self.approvals, self.version.number: dict(how)}
 
+    def copy(self) -> Method:
+        """Return a method of its own; it shares the texts, and what it does next is its own."""
+        twin = Method(self.selector, primitive=self.primitive)
+        twin.versions, twin.current = self.versions, self.current
+        if self.approvals:
+            twin.approvals = self.approvals
+        return twin
+
     def add_version(self, source: str, status: str, provenance: Mapping[str, Any]) -> MethodVersion:
         """Append a version, make it the current one and return it."""
         version = MethodVersion(len(self.versions) + 1, source, status, provenance)
@@ -119,7 +127,10 @@ class UvmObject(Persistent):
         slots: Name -> stored value. Change it through ``set_slot`` only, which checks the
             value now rather than at the commit.
         parents: Where lookup goes on, in this order.
+        by_method: A method made it, and no person has named it since.
     """
+
+    by_method = False
 
     def __init__(self, name: str = "", parents: tuple[UvmObject, ...] = ()) -> None:
         self.name = name
@@ -171,7 +182,7 @@ class UvmObject(Persistent):
         self._p_changed = True
 
     def clone(self, name: str = "") -> UvmObject:
-        """Return a new object with copies of the slots and the same parents."""
+        """Return a new object with copies of the slots and methods, and the same parents."""
         twin = UvmObject(name, self.parents)
         twin.slots = {key: _copy(value) for key, value in self.slots.items()}
         return twin
@@ -233,7 +244,9 @@ def thaw(value: Any, resolve: Callable[[Ref], UvmObject]) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, UvmObject | Method):
+    if isinstance(value, Method):
+        return value.copy()
+    if isinstance(value, UvmObject):
         return value
     return _rebuild(value, type(value), _copy)
 

@@ -6,10 +6,12 @@ turn's one commit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import check, check_slot_name
+from bat_os.core.values import check, check_not_said, check_slot_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
+from bat_os.kernel import parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
     from bat_os.core.values import Ref
     from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet
 
+_MAKING: Final = {"clone": "clone", "derive": "child"}
 _ABOUT_A_SLOT: Final = frozenset({"getSlot", "setSlot", "removeSlot", "respondsTo"})
 
 
 def _clone(reads: ReadSet, obj: ObjectSnapshot, name: str) -> Ref:
-    return reads.clone(obj, name)
+    return reads.make(obj, name)
+
+
+def _derive(reads: ReadSet, obj: ObjectSnapshot, name: str) -> Ref:
+    return reads.make(obj, name, child=True)
 
 
 def _get_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
@@ -32,6 +39,7 @@ def _get_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
 
 def _set_slot(_: ReadSet, obj: ObjectSnapshot, name: str, value: Any) -> Any:
     check_slot_name(name)
+    check_not_said(name)
     check(value, where=f"slot {name!r}")
     obj.write(name, value)
     return value
@@ -47,6 +55,9 @@ def _remove_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> None:
 # left out. The function gets the read set, the receiver and the arguments.
 PRIMITIVES: Final[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {
     "clone": (("name?",), _clone),
+    "derive": (("name?",), _derive),
+    "parents": ((), lambda _, obj: list(obj.parents)),
+    **parents.PRIMITIVES,
     "getSlot": (("name",), _get_slot),
     "setSlot": (("name", "value"), _set_slot),
     "removeSlot": (("name",), _remove_slot),
@@ -63,9 +74,9 @@ def run_primitive(
     given: tuple[Sequence[Any], Mapping[str, Any]],
     *,
     from_outside: bool,
-    by_method: bool = False,
+    reach: Mapping[str, Ref] | None = None,
 ) -> Any:
-    """Return what a primitive answers.
+    """Return what a primitive answers; of one in ``parents.PRIMITIVES``, what does so on the root.
 
     Args:
         selector: Its name.
@@ -74,7 +85,7 @@ def run_primitive(
         given: Arguments by place, and by name.
         from_outside: Another object sends it; the receiver's slots that begin with an underscore
             are none of its business.
-        by_method: A method sends it, and no client.
+        reach: If a method sends it, and no client: by oid, what that may send to.
 
     Raises:
         ArgumentsError: The arguments do not fit; each counts once, by place or by name.
@@ -91,12 +102,19 @@ def run_primitive(
     if not fits or not needed <= set(bound) <= set(plain):
         raise ArgumentsError(f"{selector} takes ({', '.join(names)}), each once")
     values = [bound.get(name, "") for name in plain]
-    if values and type(values[0]) is not str:
+    if plain[:1] in (["name"], ["selector"]) and type(values[0]) is not str:
         raise ArgumentsError("a name is a text")
     # Checked here, on the very value that is used.
     if from_outside and selector in _ABOUT_A_SLOT and values[0].startswith("_"):
         raise CellError(f"{values[0][:100]!r} is private to its object", kind="refused")
-    if by_method and selector == "clone" and values[0]:
+    by_method = reach is not None
+    if by_method and selector in _MAKING and values[0]:
         # A taken name would tell which objects there are, a free one would take it from others.
-        raise CellError("a method cannot name a clone; store it in a slot", kind="refused")
-    return run(reads, receiver, *values)
+        raise CellError(f"a method cannot name a {_MAKING[selector]}; store it in a slot",
+                        kind="refused")  # fmt: skip
+    if selector in parents.PRIMITIVES:
+        return partial(run, reads, receiver, reach, *values)
+    answer = run(reads, receiver, *values)
+    if by_method and selector in _MAKING:
+        reads.objects[answer.oid].by_method = True
+    return answer

@@ -15,9 +15,9 @@ from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 from bat_os.image.shipped import SHIPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
-    Root = Mapping[str, Any]
+    Root = MutableMapping[str, Any]
     Fetched = tuple["ObjectSnapshot | None", "Runnable | None", dict[str, bytes]]
 
 MAX_WRITTEN: Final = 16 << 20  # bytes of one turn; what a clone copies counts
@@ -80,7 +80,10 @@ class ObjectSnapshot:
     parents: tuple[Ref, ...]
     changed: dict[str, Any] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
-    cloned_from: Ref | None = None
+    cloned_from: Ref | None = None  # of a new object; a child answers by its parent's methods
+    is_child: bool = False  # new, and without methods of its own
+    by_method: bool = False  # new, and made by a method
+    moved: bool = False  # it gets the parents that are here
     budget: Budget = field(default_factory=Budget)  # of the turn; all its objects share one
     weights: dict[str, int] = field(default_factory=dict)  # bytes of slots that were weighed
 
@@ -128,12 +131,17 @@ class ReadSet:
 
     Attributes:
         objects: By oid, the objects that were read, with what the turn writes.
+        acts: What else is to be done at the commit, with the root.
+        view_of: Finds what is inherited, once an object has other parents than in the image.
+        serials: By oid, the state of each record that was read.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, ObjectSnapshot] = {}
+        self.acts: list[Callable[[Any], object]] = []
+        self.view_of: Callable[[ReadSet, Root, Ref], Any] | None = None
+        self.serials: dict[str, bytes] = {}
         self._budget = Budget()
-        self._serials: dict[str, bytes] = {}
 
     def fetch(self, root: Root, ref: Ref, selector: str) -> Fetched:
         """Return the object unless it is known, what answers, and the serials of what was read.
@@ -147,13 +155,22 @@ class ReadSet:
         known = self.objects.get(ref.oid)
         origin = known.cloned_from if known and known.cloned_from else ref
         obj = find(root, origin.oid)
-        runnable = runnable_of(obj, selector, serials)
+        if self.view_of is not None:
+            view = self.view_of(self, root, ref)
+            for each in view.records:
+                note_serial(each, serials)
+            runnable = runnable_of((obj, view.methods.get(selector)), serials)
+            seen = None if known else replace(
+                snapshot_of(obj, serials), slots=view.slots, selectors=frozenset(view.methods)
+            )  # fmt: skip
+            return seen, runnable, serials
+        runnable = runnable_of(obj.lookup(selector), serials)
         return (None if known else snapshot_of(obj, serials)), runnable, serials
 
     def add(self, ref: Ref, fetched: Fetched) -> tuple[ObjectSnapshot, Runnable | None]:
         """Add what ``fetch`` has returned; many turns may share that, so it is not changed."""
         seen, runnable, serials = fetched
-        self._serials.update(serials)
+        self.serials.update(serials)
         if seen is not None:
             self.objects[ref.oid] = replace(
                 seen,
@@ -170,11 +187,12 @@ class ReadSet:
     def has_writes(self) -> bool:
         """True if the turn changes or makes an object."""
         return any(
-            seen.changed or seen.removed or seen.cloned_from for seen in self.objects.values()
-        )
+            seen.changed or seen.removed or seen.cloned_from or seen.moved
+            for seen in self.objects.values()
+        ) or bool(self.acts)
 
-    def clone(self, origin: ObjectSnapshot, name: str) -> Ref:
-        """Return the reference to a new copy of an object, with the same parents.
+    def make(self, origin: ObjectSnapshot, name: str, *, child: bool = False) -> Ref:
+        """Return the reference to a new copy of an object, with the same parents, or to a child.
 
         Raises:
             ArgumentsError: No object can have that name.
@@ -184,19 +202,22 @@ class ReadSet:
             check_object_name(name)
         self._budget.count_object()
         ref = Ref(f"{_NEW}{len(self.objects):012x}", name)
-        twin = replace(
+        own = set() if child else set(origin.own)
+        made = self.objects[ref.oid] = replace(
             origin,
             ref=ref,
             slots=dict(origin.slots),
-            own=set(origin.own),
-            changed={key: origin.slots[key] for key in origin.own if key in origin.slots},
-            removed=set(origin.removed),
+            own=own,
+            changed={key: origin.slots[key] for key in own if key in origin.slots},
+            removed=set() if child else set(origin.removed),
             cloned_from=origin.cloned_from or origin.ref,
             weights=dict(origin.weights),
+            is_child=child or origin.is_child,
+            parents=(origin.ref,) if child else origin.parents,
+            moved=child or origin.moved,
         )
-        for key in twin.changed:
+        for key in made.changed:
             self._budget.charge(ref.oid, key, origin.weight(key))
-        self.objects[ref.oid] = twin
         return ref
 
     def check(self, root: Root) -> list[Any]:
@@ -207,7 +228,7 @@ class ReadSet:
         """
         jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
         objects = []
-        for oid, serial in self._serials.items():
+        for oid, serial in self.serials.items():
             obj = jar.get(bytes.fromhex(oid))
             obj._p_activate()
             if obj._p_serial != serial:
@@ -249,10 +270,10 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
     slots: dict[str, Any] = {}
     selectors: set[str] = set()
     for holder in obj.lineage():
-        _note(holder, serials)
+        note_serial(holder, serials)
         for name, value in holder.slots.items():
             if isinstance(value, Method):
-                _note(value, serials)
+                note_serial(value, serials)
                 if value.is_understood and name not in slots:
                     selectors.add(name)
             elif name not in slots and name not in selectors:
@@ -262,13 +283,12 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
     return ObjectSnapshot(ref_of(obj), slots, own, frozenset(selectors), parents)
 
 
-def runnable_of(obj: UvmObject, selector: str, serials: dict[str, bytes]) -> Runnable | None:
-    """Return what answers ``selector``, or None; adds the serial of the method."""
-    holder_and_value = obj.lookup(selector)
-    method = holder_and_value[1] if holder_and_value else None
+def runnable_of(found: tuple[Any, Any] | None, serials: dict[str, bytes]) -> Runnable | None:
+    """Return what answers a message, or None, from what a lookup found; adds its serial."""
+    method = found[1] if found else None
     if not isinstance(method, Method):
         return None
-    _note(method, serials)
+    note_serial(method, serials)
     if method.primitive and method.current < 0:  # a person's own version comes first
         return Runnable(method.primitive, "", SHIPPED if "." in method.primitive else "primitive")
     version = method.version
@@ -288,6 +308,7 @@ def slot_value(receiver: ObjectSnapshot, selector: str, has_arguments: Any) -> A
     return receiver.slots[selector]
 
 
-def _note(obj: Any, serials: dict[str, bytes]) -> None:
+def note_serial(obj: Any, serials: dict[str, bytes]) -> None:
+    """Load an object and add its serial to those that were read."""
     obj._p_activate()
     serials[obj._p_oid.hex()] = obj._p_serial

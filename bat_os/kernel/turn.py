@@ -27,6 +27,7 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.image import family
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.shipped import SHIPPED
@@ -249,15 +250,12 @@ class Turn:
         self._created = {}
         for seen in self._reads.objects.values():
             if seen.cloned_from is not None:
-                self._make(root, seen.cloned_from, seen.ref)
+                self._make(root, seen.cloned_from, seen)
         for oid, seen in self._reads.objects.items():
-            if seen.changed or seen.removed:
-                obj = self._resolve(root, Ref(oid))
-                for name, value in seen.changed.items():
-                    obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
-                for name in seen.removed:
-                    if name in obj.slots:
-                        obj.remove_slot(name)
+            if seen.changed or seen.removed or seen.moved:
+                self._change(root, self._resolve(root, Ref(oid)), seen)
+        for act in self._reads.acts:
+            act(root)
         if self._reaches is not None:
             self._reaches.apply(root)
 
@@ -286,8 +284,10 @@ class Turn:
             outside = sender is not None and sender.receiver.ref.oid != message.ref.oid
             answer = run_primitive(
                 name, self._reads, receiver, (args, kwargs),
-                from_outside=outside, by_method=sender is not None,
+                from_outside=outside, reach=sender.reach if sender else None,
             )  # fmt: skip
+            if callable(answer):  # it has to look at more of the image
+                answer = await self._image.transact(answer, note=f"{name} {message.ref.name}"[:70])
             return "primitive", answer
         running = Activation(receiver, (args, kwargs), depth)
         trial, known = self._candidate, len(self.faults)
@@ -368,14 +368,20 @@ class Turn:
                 runnable = Runnable("", trial.source, "trial")
         return seen, runnable
 
-    def _make(self, root: Root, origin: Ref, twin: Ref) -> None:
-        obj = self._resolve(root, origin).clone(twin.name)
-        root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
-        if twin.name:
-            if twin.name in root["objects"]:
-                raise ArgumentsError(f"there is already an object {twin.name!r}")
-            root["objects"][twin.name] = obj
-        self._created[twin.oid] = ref_of(obj)
+    def _make(self, root: Root, origin: Ref, seen: ObjectSnapshot) -> None:
+        make = family.derive if seen.is_child else family.clone
+        obj = make(root, self._resolve(root, origin), seen.ref.name)
+        obj.by_method = seen.by_method
+        self._created[seen.ref.oid] = ref_of(obj)
+
+    def _change(self, root: Root, obj: UvmObject, seen: ObjectSnapshot) -> None:
+        for name, value in seen.changed.items():
+            obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
+        for name in seen.removed:
+            if name in obj.slots:
+                obj.remove_slot(name)
+        if seen.moved:
+            family.set_parents(obj, [self._resolve(root, ref) for ref in seen.parents])
 
     def _resolve(self, root: Root, ref: Ref) -> UvmObject:
         return find(root, self._created.get(ref.oid, ref).oid)

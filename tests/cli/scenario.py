@@ -28,6 +28,14 @@ send genesis_obj double 21
 ask "treble 5" --as double(5)
 teach genesis_obj {tmp}/treble.py --example "2 gives 6"
 inspect genesis_obj
+derive genesis_obj vehicle_obj
+derive vehicle_obj car_obj
+parents car_obj robin_obj --add
+parents car_obj
+list --tree
+rename car_obj auto_obj
+delete auto_obj
+undo {delete[transaction]}
 source genesis_obj treble
 find "treble a number"
 approve

@@ -163,6 +163,60 @@ async def test_segments_of_format_3_are_searched_merged_and_removed(tmp_path):
     await image.close()
 
 
+@pytest.fixture
+async def shared(tmp_path):
+    """The present kernel on an image whose clones share their methods, as format 3 had it."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    shutil.copy(IMAGES / "format-3-clones.fs", tmp_path / "home" / "live_image.fs")
+    async with ThinkingKernel(tmp_path / "home") as running, running.client() as kernel:
+        yield kernel.request
+
+
+async def test_a_clone_of_format_3_is_independent_of_its_prototype_from_then_on(shared):
+    spare = (await shared("inspect", target="kiosk_obj"))["slots"]["spare"]["oid"]
+    names = ("shop_obj", "kiosk_obj", "stand_obj", spare)
+    source = "def greet(self, name):\n    return name\n"
+    await shared("unpin", target="stand_obj", selector="tax")
+    await shared("unlearn", target="stand_obj", selector="tax")
+    await shared("teach", target="kiosk_obj", selector="greet", body={"source": source})
+    greeted = [
+        (await shared("send", target=name, selector="greet", args=["Ada"]))["result"]
+        for name in names
+    ]
+    assert greeted == ["Good day, Ada", "Ada", "Good day, Ada", "Good day, Ada"]
+    taxes = {
+        name: (await shared("inspect", target=name, selector="tax"))["methods"]["tax"]
+        for name in names
+    }
+    assert [taxes[name]["status"] for name in names] == ["taught", "taught", "unlearned", "taught"]
+    assert [taxes[name].get("pinned", 0) for name in names] == [1, 1, 0, 1]
+
+
+async def test_clones_of_format_3_keep_examples_moves_taint_and_origin(shared):
+    for name in ("shop_obj", "kiosk_obj", "stand_obj"):
+        double = await shared("why", target=name, selector="double")
+        assert double["tainted"]["document"] == "document:Doubling"
+        assert double["mission"]["rounds"] == 1
+        treble = await shared("versions", target=name, selector="treble")
+        assert (treble["current"], [move["what"] for move in treble["moves"]]) == (0, ["unlearn"])
+        assert treble["versions"][0]["examples"] == 1
+        await shared("redo", target=name, selector="treble")
+    recalled = await shared("recall", body={"document": "document:Doubling"})
+    holders = sorted(row["object"] for row in recalled["methods"])
+    assert holders[1:] == ["kiosk_obj", "shop_obj", "stand_obj"]  # and the one without a name
+
+
+async def test_parting_the_clones_of_format_3_copies_no_text(tmp_path):
+    path = tmp_path / "image.fs"
+    shutil.copy(IMAGES / "format-3-clones.fs", path)
+    image = ImageStore.open(path)
+    before = path.stat().st_size
+    await transact(image, migrate)
+    records = 3 * (4 + 4 + 1) + 4  # per clone its methods, what is noted beside them, itself
+    assert before < path.stat().st_size < before + records * 500
+    await image.close()
+
+
 # --- the mechanism ---
 
 

@@ -13,7 +13,7 @@ from bat_os.errors import ArgumentsError, NotUnderstoodError
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
-from bat_os.kernel import views
+from bat_os.kernel import portraits
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.turn import Candidate, take_turn
@@ -61,7 +61,7 @@ async def test_every_shipped_method_reproduces_its_examples_in_a_turn(image, cel
 
 async def test_every_object_says_what_it_is_about_and_every_native_has_a_signature(image, library):
     def look(root):
-        return {one.name: views.inspect(find(root, one.name)) for one in library}
+        return {one.name: portraits.inspect(find(root, one.name)) for one in library}
 
     seen = await image.transact(look, note="look")
     keepers = {"counters_obj", "lists_obj", "reminders_obj"}

@@ -19,8 +19,8 @@ from bat_os.app.wiring import assemble
 from bat_os.cli.environment import kernel_command
 from bat_os.core.settings import Settings
 from bat_os.engines.scripted import HashEmbedder
-from bat_os.image.awakening import FORMAT
 from bat_os.image.catalog_service import CatalogService
+from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home
 from tests.cli.clients import ENVIRON, verb
@@ -382,7 +382,7 @@ async def test_an_image_of_a_newer_program_is_left_as_it_is(kernel_process):
     await image.transact(age, note="come from the future")
     await image.close()
     before = (home / "live_image.fs").read_bytes()
-    said = f"the image has format {FORMAT + 1}, and this program reads {FORMAT} only; "
+    said = f"the image has format {FORMAT + 1}, and this program reads {OLDEST} to {FORMAT}; "
     status, line = await asyncio.to_thread(serve, home, "--tcp-port", "0")
     assert status == 78
     assert line == f"batos: {said}start the newer program that wrote it, or restore a backup"

@@ -80,9 +80,10 @@ class Site:
         self.replace("bat_os/__init__.py", __version__, NEXT)
         migrations = "bat_os/image/migrations"
         (self.root / migrations / f"format_{FORMAT + 1}.py").write_text(STEP)
-        self.replace(f"{migrations}/__init__.py", "STEPS: Final[Steps] = MappingProxyType({})", (
+        self.replace(f"{migrations}/__init__.py", "FORMAT: Final = max(", (
             f"from bat_os.image.migrations.format_{FORMAT + 1} import migrate as _next\n"
-            f"STEPS = {{{FORMAT + 1}: _next}}"
+            f"STEPS = {{**STEPS, {FORMAT + 1}: _next}}\n"
+            "FORMAT: Final = max("
         ))  # fmt: skip
         if dies:
             self.replace(

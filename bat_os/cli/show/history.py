@@ -339,7 +339,8 @@ def _show_minds(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_objects(rows: Iterable[Mapping[str, Any]], screen: Screen) -> None:
     for row in rows:
-        screen.answer(f"{row['what']:<8}{row['object']}")
+        was = f" (was {row['was']})" if row.get("was") else ""
+        screen.answer(f"{row['what']:<8}{row['object']}{was}")
         if "parents" in row:
             before, after = (", ".join(names) for names in row["parents"])
             screen.answer(f"        parents: {before} -> {after}")

@@ -69,10 +69,45 @@ def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"the library: {', '.join(shipped)}; batos inspect NAME shows one")
 
 
+async def _list(ask: Ask) -> Mapping[str, Any]:
+    return await ask.request() | ({"tree": True} if ask.options.tree else {})
+
+
+def _show_list(body: Mapping[str, Any], screen: Screen) -> None:
+    (_show_tree if body.get("tree") else _show_objects)(body, screen)
+
+
+def _show_tree(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write each object below its first parent, with its further parents and its own messages."""
+    below: dict[str, list[Mapping[str, Any]]] = {}
+    names = {obj["name"] for obj in body["objects"]}
+    for obj in sorted(body["objects"], key=lambda obj: str(obj["name"])):
+        first = next((parent for parent in obj["parents"] if parent in names), "")
+        below.setdefault(first, []).append(obj)
+    shown: set[str] = set()
+    rows = [("", obj) for obj in reversed(below.get("", []))]
+    while rows:
+        indent, obj = rows.pop()
+        if obj["name"] in shown:
+            continue
+        shown.add(obj["name"])
+        others = [parent for parent in obj["parents"] if parent not in obj["parents"][:1]]
+        own = ", ".join(name + _flags(obj, name) for name in obj["selectors"])
+        about = [f"also below {', '.join(others)}" if others else "", cut(own, _SHOWN)]
+        line = f"{indent}{obj['name']}  {'; '.join(filter(None, about))}"
+        if not obj.get("library"):
+            screen.answer(line.rstrip())
+        rows += [(indent + "  ", each) for each in reversed(below.get(obj["name"], []))]
+    if library := [obj["name"] for obj in body["objects"] if obj.get("library")]:
+        screen.note(f"below traits_obj, the library: {', '.join(sorted(library))}")
+
+
 def _show_object(body: Mapping[str, Any], screen: Screen) -> None:
     """Write an object as a page: its slots, its methods, and what it inherits."""
     parents = ", ".join(body["parents"]) or "none"
     screen.answer(f"{body['name'] or 'an object without a name'}  parents: {parents}")
+    if len(body["line"]) > len(body["parents"]) + 1:
+        screen.answer(f"looked up in: {', '.join(body['line'])}")
     if slots := body["slots"]:
         screen.answer("")
         screen.table(
@@ -191,6 +226,29 @@ def _show_export(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(body["text"] if "text" in body else f"{body['file']}: {body['name']}")
 
 
+def _show_family(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"{body['object'] or body['oid']}: {', '.join(body['parents']) or 'no parents'}")
+    screen.note(f"looked up in: {', '.join(body['line'])}")
+    _note_undo(body, screen)
+
+
+def _show_deleted(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"{body['object']}: deleted")
+    if referrers := body["referrers"]:
+        screen.answer(f"no longer referred to by {', '.join(referrers)}")
+    _note_undo(body, screen)
+
+
+def _show_undone(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"undone in {', '.join(name or 'a fact' for name in body['objects'])}")
+    _note_undo(body, screen)
+
+
+def _note_undo(body: Mapping[str, Any], screen: Screen) -> None:
+    if body["transaction"]:
+        screen.note(f"to take it back: batos undo {body['transaction']}")
+
+
 def _show_import(body: Mapping[str, Any], screen: Screen) -> None:
     made = "new" if body["new"] else "was there"
     screen.answer(f"{body['object']}: {made}")
@@ -240,7 +298,12 @@ _NO_GRANTS: Final = "nothing outside of the image; give something: batos grant F
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
-    "list": Command(_show_objects),
+    "list": Command(_show_list, _list),
+    "derive": Command(_show_family),
+    "parents": Command(_show_family),
+    "rename": Command(_show_family),
+    "delete": Command(_show_deleted),
+    "undo": Command(_show_undone),
     "inspect": Command(_show_object),
     "source": Command(_show_source, _source),
     "teach": Command(show_moved),

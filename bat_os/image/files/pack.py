@@ -40,6 +40,7 @@ from bat_os.image.files.storage import (
     path_of,
     upkeep,
 )
+from bat_os.image.history.entries import forget_copies
 from bat_os.image.models import remove_strays
 
 if TYPE_CHECKING:
@@ -117,7 +118,12 @@ async def pack(image: ImageStore, *, days: float = KEEP_DAYS) -> dict[str, Any]:
     """
     convert({"days": days}, Policy, ArgumentsError)
     entry = await in_thread(lambda _: _pack(image.database, days))
-    await image.transact(lambda root: add_to_chronicle(root, entry), note="chronicle a pack")
+
+    def work(root: MutableMapping[str, Any]) -> None:
+        add_to_chronicle(root, entry)
+        forget_copies(root)
+
+    await image.transact(work, note="chronicle a pack")
     return entry
 
 

@@ -7,6 +7,11 @@ so that editing a document does not read every method:
     root["citations"]  id of a document -> oids of the methods with a version that cites it
                        "method#" and oid of a method -> the same, of those shown to the writer
 
+The methods of a clone have no entries of their own as long as those of its prototype find the
+same text; when such an entry would go, it goes over to a clone that still has the text.
+
+    root["copies"]     oids of the objects that got learned methods by cloning
+
 All functions work on the root inside ``ImageStore.transact``, except the two that make summaries,
 which are pure.
 """
@@ -14,7 +19,9 @@ which are pure.
 from __future__ import annotations
 
 import ast
+import contextlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOTreeSet
@@ -25,7 +32,7 @@ from bat_os.image.objects import Method, UvmObject, connection_of, object_of, re
 from bat_os.method.text import is_pure, parse_method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 PREFIX: Final = "method"
 CITATIONS: Final = "citations"
+COPIES: Final = "copies"
 _DOCUMENT: Final = "document:"
 REHEARSAL: Final = "rehearsal"  # the mind that a rehearsed method came through: a copy of this one
 _EXAMPLES: Final = 8
@@ -97,8 +105,11 @@ def wishes_of(method: Method | None) -> list[str]:
     return list(found)[:_WISHES]
 
 
-def learned(root: Root) -> Iterator[tuple[UvmObject, Method]]:
-    """Yield (holder, method) of every learned method that answers, each method once."""
+def learned(root: Root, *, copies: bool = False) -> Iterator[tuple[UvmObject, Method]]:
+    """Yield (holder, method) of every learned method that answers, each method once.
+
+    With ``copies``, those too that came with a clone and that the search finds elsewhere.
+    """
     seen = set()
     for document in catalog_in(root).documents("method"):
         holder, method = _of_entry(root, document.doc_id)
@@ -106,48 +117,118 @@ def learned(root: Root) -> Iterator[tuple[UvmObject, Method]]:
             seen.add(method._p_oid)
             if method.current >= 0:
                 yield holder, method
+    for holder in _clones(root) if copies else ():
+        for method in holder.slots.values():
+            if isinstance(method, Method) and method._p_oid not in seen and _is_learned(method):
+                yield holder, method
+
+
+def note_copies(root: Root, obj: UvmObject) -> None:
+    """Note that a stored object holds learned methods that came with its cloning, if it does."""
+    if any(isinstance(each, Method) and each.versions for each in obj.slots.values()):
+        if COPIES not in root:
+            root[COPIES] = OOTreeSet()
+        root[COPIES].insert(ref_of(obj).oid)
+
+
+def drop_copies(root: Root, obj: UvmObject) -> None:
+    """Do not look any more for learned methods in an object."""
+    if (oid := ref_of(obj).oid) in root.get(COPIES, ()):
+        root[COPIES].remove(oid)
+
+
+def forget_copies(root: Root) -> None:
+    """Drop the clones that are not in the image any more."""
+    for oid in [oid for oid in root.get(COPIES, ()) if object_of(root, oid) is None]:
+        root[COPIES].remove(oid)
+
+
+def _clones(root: Root) -> Iterator[UvmObject]:
+    for oid in root.get(COPIES, ()):
+        if (obj := object_of(root, oid)) is not None:
+            yield obj
+
+
+def _is_learned(method: Method) -> bool:
+    return method.current >= 0 and method.versions[method.current].status != "shipped"
+
+
+def is_listed(root: Root, holder: UvmObject, method: Method) -> bool:
+    """Return whether the catalog has the method under its holder."""
+    return _doc_id(holder, method.selector) in catalog_in(root)
 
 
 def holders(root: Root, method: Method) -> list[UvmObject]:
-    """Return the objects under which the catalog has the method; clones share methods."""
+    """Return the objects under which the catalog has the method: one, or none."""
     listed = catalog_in(root).documents("method", {"selector": method.selector})
     found = (_of_entry(root, document.doc_id) for document in listed)
     return [holder for holder, held in found if holder is not None and held is method]
+
+
+def holder_of(root: Root, method: Method) -> UvmObject | None:
+    """Return the object that has a learned method, listed or come with a clone."""
+    clones = (obj for obj in _clones(root) if obj.slots.get(method.selector) is method)
+    return next(chain(holders(root, method), clones), None)
 
 
 def remove_entries(root: Root, method: Method) -> list[str]:
     """Take the method out of the search; return the oids of the objects it was listed under."""
     oids = []
     for holder in holders(root, method):
-        catalog_in(root).remove(_doc_id(holder, method.selector))
         oids.append(ref_of(holder).oid)
+        remove_entry(root, holder, method)
     return oids
 
 
-def put_entries(
-    root: Root, method: Method, oids: Iterable[str], found_by: tuple[Summary, NDArray[np.float32]]
-) -> None:
-    """Let the search find the method's current version under these objects.
+def remove_entry(root: Root, holder: UvmObject, method: Method) -> None:
+    """Take away the entry under one object, or give it to a clone that still has the text."""
+    catalog, doc_id = catalog_in(root), _doc_id(holder, method.selector)
+    source = catalog.meta(doc_id).get("source")
+    heir = next((obj for obj in _clones(root) if _inherits(root, obj, method, source)), None)
+    if heir is not None:
+        move_entry(root, holder, heir, method.selector)
+    else:
+        catalog.remove(doc_id)
 
-    Objects that lack it by now are left out. The summary comes with the vectors of its passages.
+
+def _inherits(root: Root, obj: UvmObject, method: Method, source: Any) -> bool:
+    """Return whether a clone has a copy of a method that answers by this text, and no entry."""
+    held = obj.slots.get(method.selector)
+    if not isinstance(held, Method) or held is method or held.current < 0:
+        return False
+    return held.versions[held.current].source == source and not is_listed(root, obj, held)
+
+
+def move_entry(root: Root, origin: UvmObject, holder: UvmObject, selector: str) -> None:
+    """Let the entry of ``origin`` lead to ``holder`` under its present name."""
+    catalog, doc_id = catalog_in(root), _doc_id(origin, selector)
+    meta = catalog.meta(doc_id) | {"object": holder.name}
+    catalog.rename(doc_id, _doc_id(holder, selector), _title(holder, selector), meta)
+
+
+def put_entry(
+    root: Root, holder: UvmObject, method: Method, found_by: tuple[Summary, NDArray[np.float32]]
+) -> None:
+    """Let the search find the method's current version under its holder.
+
+    The summary comes with the vectors of its passages.
     """
     summary, vectors = found_by
-    catalog, source = catalog_in(root), method.version.source
-    for oid in oids:
-        holder = object_of(root, oid)
-        if holder is None or holder.slots.get(method.selector) is not method:
-            continue
-        meta: Mapping[str, Any] = {
-            "object": holder.name,
-            "selector": method.selector,
-            "source": source,
-            "kinds": None if summary.kinds is None else list(summary.kinds),
-            "pure": is_pure(source, method.selector),
-            "words": _words_of(method),
-        }
-        title = f"{holder.name or 'object'}.{method.selector}"
-        doc_id = _doc_id(holder, method.selector)
-        catalog.add(doc_id, title, summary.passages, vectors, kind="method", meta=meta)
+    source = method.version.source
+    meta: Mapping[str, Any] = {
+        "object": holder.name,
+        "selector": method.selector,
+        "source": source,
+        "kinds": None if summary.kinds is None else list(summary.kinds),
+        "pure": is_pure(source, method.selector),
+        "words": _words_of(method),
+    }
+    doc_id, title = _doc_id(holder, method.selector), _title(holder, method.selector)
+    catalog_in(root).add(doc_id, title, summary.passages, vectors, kind="method", meta=meta)
+
+
+def _title(holder: UvmObject, selector: str) -> str:
+    return f"{holder.name or 'object'}.{selector}"
 
 
 def _words_of(method: Method) -> str:
@@ -230,4 +311,8 @@ def citing(root: Mapping[str, Any], doc_id: str) -> Iterator[Method]:
 def ever_citing(root: Mapping[str, Any], source: str | Method) -> list[Method]:
     """Return the methods with a version that cites a document, or was written after a method."""
     key, jar = source if isinstance(source, str) else _key_of(source), connection_of(root)
-    return [jar.get(bytes.fromhex(oid)) for oid in root.get(CITATIONS, {}).get(key, ())]
+    found = []
+    for oid in root.get(CITATIONS, {}).get(key, ()):
+        with contextlib.suppress(KeyError):  # it went with its object
+            found.append(jar.get(bytes.fromhex(oid)))
+    return found

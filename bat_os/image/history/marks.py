@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 MARKS: Final = "method_marks"
 MAX_MOVES: Final = 200
+_COPIED: Final = frozenset({"pinned", "taint", "moves"})
 USES: Final = "method_uses"
 EVERY: Final = 30.0  # seconds
 MAX_CALLERS: Final = 20
@@ -128,6 +129,13 @@ def add_move(root: Root, method: Method, move: Mapping[str, Any]) -> None:
     """Note what was done; of more than MAX_MOVES the oldest are dropped."""
     noted = _write(root, method)
     noted["moves"] = (*noted.get("moves", ()), dict(move))[-MAX_MOVES:]
+
+
+def copy_marks(root: Root, method: Method, twin: Method) -> None:
+    """Note pin, taint and moves of a method beside its copy; what waits does so once only."""
+    noted = {name: mark for name, mark in _read(root, method).items() if mark and name in _COPIED}
+    if noted:
+        _write(root, twin).update(noted)
 
 
 def _read(root: Mapping[str, Any], method: Method) -> Mapping[str, Any]:

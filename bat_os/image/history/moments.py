@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import transaction
@@ -129,11 +130,12 @@ def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
     oids |= {oid for _, oid in named[0].items() ^ named[1].items()}
     old = _at(image, before, lambda root: _look(root, oids))
     new = _at(image, after, lambda root: _look(root, oids))
+    renamed = _follow_names(old, new)
     return {
         "from": before,
         "to": after,
         "transactions": log[-MAX_ROWS:],
-        "objects": object_rows(old["objects"], new["objects"])[:MAX_ROWS],
+        "objects": object_rows(old["objects"], new["objects"], renamed)[:MAX_ROWS],
         "methods": [
             {"object": name, "selector": selector, "before": was, "after": now}
             for (name, selector), was, now in differences(old["methods"], new["methods"], 0)
@@ -166,21 +168,48 @@ def _iterate(image: ImageStore, after: str, until: str) -> Iterator[Any]:
 def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
     """Return what people know of these records, as plain data."""
     named = root.get("objects", {})
-    seen: dict[str, Any] = {"objects": {}, "methods": {}}
+    seen: dict[str, Any] = {"objects": {}, "methods": {}, "names": {}}
     for oid in oids:
         obj = _load(root, oid)
         if not isinstance(obj, UvmObject) or obj.name.startswith(missions.RECORD):
             continue
         if obj.name and named.get(obj.name) is not obj:  # it has lost its name, or has none yet
             continue
-        name = obj.name or oid.hex()
+        name = seen["names"][oid] = obj.name or oid.hex()
         slots = {k: v for k, v in obj.slots.items() if not isinstance(v, Method)}
-        parents = [parent.name for parent in obj.parents]
+        parents = [parent.name or parent._p_oid.hex() for parent in obj.parents]
         seen["objects"][name] = {"slots": freeze(slots), "parents": parents}
         for selector, method in obj.slots.items():
             if isinstance(method, Method) and method.versions:
                 seen["methods"][name, selector] = method.current + 1
     return seen
+
+
+def _follow_names(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+    """Show an object under its later name at both moments; return its earlier one by that.
+
+    One that has lost its name was deleted: it is not there at the later moment.
+    """
+    renamed = {}
+    for oid, was in old["names"].items():
+        now = new["names"].get(oid, was)
+        if now == was:
+            continue
+        if now == oid.hex():
+            _move(new, now, "")
+        else:
+            _move(old, was, now)
+            renamed[now] = was
+    return renamed
+
+
+def _move(seen: dict[str, Any], name: str, to: str) -> None:
+    """Show what was seen under another name, or not at all."""
+    held = seen["objects"].pop(name)
+    methods = {key: seen["methods"].pop(key) for key in list(seen["methods"]) if key[0] == name}
+    if to:
+        seen["objects"][to] = held
+        seen["methods"] |= {(to, selector): at for (_, selector), at in methods.items()}
 
 
 def _held(root: Root, touched: set[bytes], kind: type[Any]) -> dict[str, bytes]:
@@ -209,7 +238,9 @@ def _holders(root: Root, touched: set[bytes]) -> list[bytes]:
         return []
     if not any(isinstance(_load(root, oid), Method) for oid in touched):
         return []
-    return [holder._p_oid for holder, m in entries.learned(root) if m._p_oid in touched]
+    return [
+        holder._p_oid for holder, m in entries.learned(root, copies=True) if m._p_oid in touched
+    ]
 
 
 def _load(root: Root, oid: bytes) -> Any:
@@ -219,8 +250,15 @@ def _load(root: Root, oid: bytes) -> Any:
         return None
 
 
-def object_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what differs between objects by name, each with its ``slots`` and ``parents``."""
+def object_rows(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """Return what differs between objects by name, each with its ``slots`` and ``parents``.
+
+    ``renamed`` has the earlier name of an object by its later one.
+    """
     rows = []
     for name in sorted({*old, *new}):
         one, other = old.get(name), new.get(name)
@@ -231,9 +269,11 @@ def object_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str
         ]
         what = what_became(one, other)
         parents = (one or other or {})["parents"], (other or one or {})["parents"]
-        if what == "changed" and not slots and parents[0] == parents[1]:
+        if what == "changed" and not slots and parents[0] == parents[1] and name not in renamed:
             continue
         row = {"object": name, "what": what, "slots": slots}
+        if name in renamed:
+            row |= {"what": "renamed", "was": renamed[name]}
         if parents[0] != parents[1]:
             row["parents"] = list(parents)
         rows.append(row)

@@ -134,21 +134,23 @@ def mark_dependants(
     ``taint.spread``, which says what is reached.
     """
     marked = taint.spread(root, doc_id, at=at, what=what)
-    return [_row(root, holder, m) for m in marked for holder in entries.holders(root, m)[:1]]
+    found = ((entries.holder_of(root, method), method) for method in marked)
+    return [_row(root, holder, method) for holder, method in found if holder is not None]
 
 
 def tainted(root: Root) -> list[dict[str, Any]]:
     """Return the current methods that have to be verified again."""
-    found = ((h, m) for h, m in entries.learned(root) if marks.taint(root, m))
+    found = ((h, m) for h, m in entries.learned(root, copies=True) if marks.taint(root, m))
     return [_row(root, holder, method) for holder, method in found]
 
 
 def _matching(root: Root, origin: Origin) -> Iterator[tuple[UvmObject, Method]]:
     if origin.kind == "document" and entries.is_indexed(origin.value):
         for method in list(entries.citing(root, origin.value)):
-            yield from ((holder, method) for holder in entries.holders(root, method)[:1])
+            if (found := entries.holder_of(root, method)) is not None:
+                yield found, method
         return
-    for holder, method in entries.learned(root):
+    for holder, method in entries.learned(root, copies=True):
         if origin.matches(method.versions[method.current]):
             yield holder, method
 

@@ -84,5 +84,5 @@ def _current_at(method: Method, at: float) -> int:
 
 
 def _name(root: Root, method: Method) -> str:
-    holder = next(iter(entries.holders(root, method)), None)
+    holder = entries.holder_of(root, method)
     return f"{holder.name}.{method.selector}" if holder is not None else method.selector

@@ -1,24 +1,36 @@
-"""Take back what one transaction changed in the slots of objects, unless it was changed since.
+"""Take back what one transaction changed in objects, unless it was changed since.
 
     before, after the transaction, now  >  what the slot gets, or ConflictError
 
 The three are merged like the branches of a text: an item that was added to a list goes, one that
 was removed comes back to its place, and what others have changed beside it stays. A fact that was
-kept is hidden again. Methods and new objects stay as they are; ``unlearn`` and ``revert`` are for
-these.
+kept is hidden again. Parents and names are what they were, a deleted object is there again, and a
+new one that has a name is deleted. Methods stay as they are; ``unlearn`` is for these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ZODB.utils import p64, u64
 
-from bat_os.errors import ArgumentsError, ConflictError
-from bat_os.image import memory, missions
+from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
+from bat_os.image import family, memory, missions
+from bat_os.image.history import entries
 from bat_os.image.history.moments import read_at
-from bat_os.image.objects import Method, UvmObject, connection_of, find, freeze, object_of, thaw
+from bat_os.image.objects import (
+    Method,
+    UvmObject,
+    connection_of,
+    find,
+    freeze,
+    object_of,
+    ref_of,
+    thaw,
+)
+from bat_os.image.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -31,9 +43,11 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
     _Slots = Mapping[str, Any]
+    _Seen = tuple[str, dict[str, Any], tuple[str, ...]]  # name, slots, oids of the parents
 
 _GONE: Final = object()  # what a slot holds that is not there
 _DEPTH: Final = 64
+_TID: Final = 8  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,14 @@ class Change:
     is_new: bool
     before: Mapping[str, Any]  # slots, without methods
     after: Mapping[str, Any]
+    tid: str = ""
+    was: str = ""  # its name before
+    parents: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # oids before and after
+
+    @property
+    def is_deleted(self) -> bool:
+        """True if the object has lost its name."""
+        return bool(self.was and not self.name)
 
 
 async def read_changes(image: ImageStore, tid: str) -> list[Change]:
@@ -59,22 +81,28 @@ async def read_changes(image: ImageStore, tid: str) -> list[Change]:
     def oids(_: Root) -> set[bytes]:
         try:
             at = bytes.fromhex(tid)
-            return {record.oid for step in image.storage.iterator(at, at) for record in step}
+            found = {record.oid for step in image.storage.iterator(at, at) for record in step}
         except ValueError as error:
             raise ArgumentsError(f"{tid[:20]!r} names no transaction") from error
+        if len(at) != _TID or not found:
+            raise ArgumentsError(f"{tid[:20]!r} names no transaction; batos diff lists them")
+        return found
 
     touched = await image.transact(oids, note="look at a transaction")
     earlier = p64(u64(bytes.fromhex(tid)) - 1).hex()
     before = await read_at(image, earlier, lambda root: _look(root, touched))
     after = await read_at(image, tid, lambda root: _look(root, touched))
     facts = await read_at(image, tid, lambda root: _facts(root, set(after)))
+    nothing: _Seen = ("", {}, ())
     return [
         Change(
-            oid, name, facts.get(oid, ""), oid not in before, before.get(oid, ("", {}))[1], slots
+            oid, name, facts.get(oid, ""), oid not in before, old[1], slots, tid, old[0],
+            (old[2], line),
         )
-        for oid, (name, slots) in sorted(after.items())
-        if oid not in before or not _same(before[oid][1], slots)
-    ]
+        for oid, (name, slots, line) in sorted(after.items())
+        for old in (before.get(oid, nothing),)
+        if oid not in before or old[::2] != (name, line) or not _same(old[1], slots)
+    ]  # fmt: skip
 
 
 def revived(changes: list[Change]) -> dict[str, str]:
@@ -87,24 +115,50 @@ def revived(changes: list[Change]) -> dict[str, str]:
     }  # fmt: skip
 
 
+def returning(root: Root, changes: list[Change]) -> dict[str, entries.Summary]:
+    """Return what the methods of deleted objects are found by: "oid selector" -> summary."""
+    found = {}
+    for change in changes:
+        obj = object_of(root, change.oid) if change.is_deleted else None
+        for method in () if obj is None else _learned(obj):
+            summary = entries.summary_of(method.selector, method.version)
+            found[f"{change.oid} {method.selector}"] = summary
+    return found
+
+
 def take_back(
-    root: Root, changes: list[Change], vectors: Mapping[str, NDArray[np.float32]]
+    root: Root,
+    changes: list[Change],
+    vectors: Mapping[str, NDArray[np.float32]],
+    returned: Mapping[str, entries.Summary] = MappingProxyType({}),
 ) -> list[str]:
     """Undo changes, inside ``transact``; return the names of the objects, "" for a fact.
 
     Args:
         root: Of the image.
         changes: As ``read_changes`` returned them.
-        vectors: Of the texts of ``revived``, by id, ``(1, d)``.
+        vectors: Of the texts of ``revived``, by id, ``(1, d)``; of the passages of ``returned``.
+        returned: As ``returning`` returned it.
 
     Raises:
         ConflictError: Something was changed since; nothing is undone.
+        NotFoundError: A deleted object was packed since.
     """
     undone = []
     for change in changes:
         obj = object_of(root, change.oid)
-        if obj is None or (change.is_new and not change.fact):
+        if obj is None and change.is_deleted:
+            raise NotFoundError(f"{change.was} was packed since; restore a backup")
+        if obj is None or (change.is_new and not change.fact and not change.name):
             continue
+        if change.is_new and not change.fact:
+            undone.append(_unmake(root, change, obj))
+            continue
+        _put_back(root, change, obj)
+        for key, summary in returned.items():
+            oid, _, selector = key.partition(" ")
+            if oid == change.oid:
+                entries.put_entry(root, obj, obj.slots[selector], (summary, vectors[key]))
         now = _slots_of(obj)
         wanted = {"hidden": True} if change.is_new else _merged(change, now)
         if change.fact:
@@ -112,8 +166,55 @@ def take_back(
         else:
             for name, value in wanted.items():
                 _put(root, obj, name, value)
-        undone.append("" if change.fact else change.name)
+        undone.append("" if change.fact else change.name or change.was)
     return undone
+
+
+def _unmake(root: Root, change: Change, obj: UvmObject) -> str:
+    """Delete a named object that is as the transaction has made it; return its name."""
+    records: list[Any] = [
+        obj,
+        *(value for value in obj.slots.values() if isinstance(value, Method)),
+    ]
+    for record in records:
+        record._p_activate()
+    if any(record._p_serial.hex() != change.tid for record in records):
+        raise ConflictError(f"{change.name} was changed since it was made")
+    try:
+        family.delete(root, obj)
+    except ArgumentsError as error:
+        raise ConflictError(str(error)) from error
+    return change.name
+
+
+def _put_back(root: Root, change: Change, obj: UvmObject) -> None:
+    """Give an object the name and the parents that it had."""
+    before, after = change.parents
+    if before != after:
+        if _line(obj) != after:
+            raise ConflictError(f"the parents of {obj.name or 'the object'} were changed since")
+        family.set_parents(obj, [find(root, oid) for oid in before])
+    if change.was == change.name:
+        return
+    if obj.name != change.name:
+        raise ConflictError(f"{change.name or change.was} has another name by now")
+    try:
+        if change.was:
+            family.rename(root, obj, change.was)
+        else:
+            family.take_name(root, obj)
+    except ArgumentsError as error:
+        raise ConflictError(str(error)) from error
+    entries.note_copies(root, obj)
+
+
+def _line(obj: UvmObject) -> tuple[str, ...]:
+    return tuple(ref_of(parent).oid for parent in obj.parents)
+
+
+def _learned(obj: UvmObject) -> list[Method]:
+    found = [value for value in obj.slots.values() if isinstance(value, Method)]
+    return [method for method in found if method.current >= 0 and method.status != SHIPPED]
 
 
 def _merged(change: Change, now: _Slots) -> dict[str, Any]:
@@ -212,8 +313,8 @@ def _put(root: Root, obj: UvmObject, name: str, value: Any) -> None:
         obj.remove_slot(name)
 
 
-def _look(root: Root, oids: set[bytes]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return name and slots of those of the records that are objects of a person."""
+def _look(root: Root, oids: set[bytes]) -> dict[str, _Seen]:
+    """Return name, slots and parents of those of the records that are objects of a person."""
     seen, named = {}, root.get("objects", {})
     for oid in oids:
         obj = object_of(root, oid.hex())
@@ -221,7 +322,7 @@ def _look(root: Root, oids: set[bytes]) -> dict[str, tuple[str, dict[str, Any]]]
             continue
         if obj.name and named.get(obj.name) is not obj:
             continue
-        seen[oid.hex()] = obj.name, _slots_of(obj)
+        seen[oid.hex()] = obj.name, _slots_of(obj), _line(obj)
     return seen
 
 

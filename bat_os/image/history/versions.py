@@ -134,10 +134,10 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     number = _append(root, method, skill)
     taint.inherit(root, method, method.versions[number - 1])
     if skill.vector is not None:
-        listed = dict.fromkeys([*entries.remove_entries(root, method), ref_of(holder).oid])
+        entries.remove_entries(root, method)
         kinds = None if skill.kinds is None else tuple(skill.kinds)
         found_by = entries.Summary(skill.summary, kinds), skill.vector
-        entries.put_entries(root, method, listed, found_by)
+        entries.put_entry(root, holder, method, found_by)
     return number
 
 
@@ -275,9 +275,9 @@ def make_current(
     """
     method = unchanged(holder, picked)
     marks.refuse_pinned(root, method)
-    listed = entries.remove_entries(root, method) or _withdrawal(root, method).get("listed")
+    entries.remove_entries(root, method)
     method.current = picked.number - 1
-    entries.put_entries(root, method, listed or [picked.oid], (picked.summary, vectors))
+    entries.put_entry(root, holder, method, (picked.summary, vectors))
     if marks.waiting(root, method).get("version") == picked.number:
         marks.set_mark(root, "waiting", method, {})
     marks.add_move(root, method, {**move, "version": picked.number})

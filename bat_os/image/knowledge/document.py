@@ -97,6 +97,11 @@ class Document(Persistent):
         self.meta = {key: item for key, item in change(self.meta).items() if key != "sha256"}
         self.digest = self.sha256()
 
+    def rename(self, doc_id: str, title: str, meta: Mapping[str, Any]) -> None:
+        """Take another id, title and meta data."""
+        self.doc_id, self.title, self.meta = doc_id, title, dict(meta)
+        self.digest = self.sha256()
+
     @property
     def stop(self) -> int:
         """The id after the last passage's."""

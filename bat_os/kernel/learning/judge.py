@@ -124,7 +124,7 @@ class Installation:
         """
         brief = self.mission.brief
         target = find(root, brief.target)
-        known = runnable_of(target, self.skill.selector, {})
+        known = runnable_of(target.lookup(self.skill.selector), {})
         here = self.skill.provenance["cell"]
         if find_replaced(root, brief).number != self.replaces:
             raise TransitionError(f"{self.skill.selector} has another version by now")

@@ -9,9 +9,9 @@ from bat_os.core.answer import Answer
 from bat_os.errors import ConflictError, NotFoundError
 from bat_os.image.facts import is_small
 from bat_os.image.history.entries import learned
-from bat_os.image.history.undo import read_changes, revived, take_back
 from bat_os.image.objects import Method, find
 from bat_os.image.store import watch_commits
+from bat_os.kernel.undoing import undo_transaction
 from bat_os.natives.table import describe
 from bat_os.sentence.periods import find_period
 from bat_os.sentence.terms import base_of
@@ -154,14 +154,8 @@ async def undo(mind: KernelContext, last: Mapping[str, Any], language: str) -> A
     if not transaction:
         return Answer("unable", text(language, "self.undo_nothing"), language=language)
     try:
-        changes = await read_changes(mind.image, transaction)
-        told = revived(changes)
-        rows = await mind.catalog.embed([*told.values()])
-        vectors = {each: rows[at : at + 1] for at, each in enumerate(told)}
         with watch_commits() as commits:
-            undone = await mind.image.transact(
-                lambda root: take_back(root, changes, vectors), note="undo"
-            )
+            undone = await undo_transaction(mind, transaction)
     except (ConflictError, NotFoundError):
         return Answer("unable", text(language, "self.undo_failed"), language=language)
     if not undone:

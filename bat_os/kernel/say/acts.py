@@ -290,7 +290,7 @@ async def _rename(one: Act) -> Answer:
     if name is None:
         return _no_list(one, names)
     to = one.slot("to")[:MAX_NAME]
-    done = await one.write(LISTS, "rename", name, to) if to else None
+    done = await one.write(LISTS, "rename_list", name, to) if to else None
     if done is None:
         return one.answer("unable", "lists.exists", list=to)
     return one.acted("lists.renamed", done, list=name, to=done)

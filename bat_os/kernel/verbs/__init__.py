@@ -18,7 +18,17 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from bat_os.kernel.verbs import erase, files, grants, history, knowledge, moments, objects, talk
+from bat_os.kernel.verbs import (
+    erase,
+    family,
+    files,
+    grants,
+    history,
+    knowledge,
+    moments,
+    objects,
+    talk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         name: moments.in_time(name, handler)
-        for module in (erase, files, grants, history, knowledge, moments, objects, talk)
+        for module in (erase, family, files, grants, history, knowledge, moments, objects, talk)
         for name, handler in module.VERBS.items()
     }
 )

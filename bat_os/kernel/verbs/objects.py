@@ -19,7 +19,7 @@ from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of_taught, wishes_of
 from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
-from bat_os.kernel import views
+from bat_os.kernel import portraits
 from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.say import wordings
 from bat_os.kernel.say.conversation import PREFIX, find_conversation
@@ -43,7 +43,7 @@ TEACHER: Final = "ARCHITECT"
 
 async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return ``{"objects": [...]}``: the root objects."""
-    return {"objects": await mind.image.transact(views.objects, note="list objects")}
+    return {"objects": await mind.image.transact(portraits.objects, note="list objects")}
 
 
 async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -52,8 +52,8 @@ async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     def look(root: Root) -> dict[str, Any]:
         _, is_talk, session = request.target.partition(PREFIX)
         if is_talk and request.target.startswith(PREFIX):
-            return views.inspect(find_conversation(root, request.caller, session))
-        return views.inspect(find(root, request.target), request.selector)
+            return portraits.inspect(find_conversation(root, request.caller, session))
+        return portraits.inspect(find(root, request.target), request.selector)
 
     return await mind.image.transact(look, note=f"inspect {request.target}"[:70])
 
@@ -63,7 +63,7 @@ async def find_skills(mind: KernelContext, request: Request, say: Say) -> dict[s
     text, limit = request.body["text"], request.body["limit"]
     hits = await mind.catalog.search((text,), top_k=limit, kind="method")
     skills = await mind.image.transact(
-        lambda root: [skill for hit in hits if (skill := views.skill(root, hit))],
+        lambda root: [skill for hit in hits if (skill := portraits.skill(root, hit))],
         note="find skills",
     )
     best: dict[tuple[str, str], dict[str, Any]] = {}

@@ -4,6 +4,7 @@ import pytest
 
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
+from bat_os.image import family
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import marks, versions
 from bat_os.image.objects import Method
@@ -165,18 +166,41 @@ async def test_two_versions_are_compared_line_by_line(change, learn):
     }
 
 
-async def test_a_clone_that_shares_the_method_is_listed_again_too(change, learn, unlearn, redo):
+async def test_a_clone_is_found_once_the_prototype_answers_no_more(change, learn, unlearn, redo):
     await learn("wave", 1)
+    await learn("hop", 1)
+    await change(lambda root, robot: family.clone(root, robot, "twin") and None)
+
+    async def titles():
+        return [d.title for d in await change(lambda root, _: catalog_in(root).documents("method"))]
+
+    assert await titles() == ["robot.wave", "robot.hop"]
+    await unlearn("wave")
+    assert await titles() == ["twin.wave", "robot.hop"]
+    await redo("wave")
+    await learn("hop", 2)
+    assert sorted(await titles()) == ["robot.hop", "robot.wave", "twin.hop", "twin.wave"]
+
+
+async def test_what_is_noted_beside_a_method_goes_with_its_clone_and_then_its_own_way(
+    change, learn, unlearn, redo
+):
+    await learn("wave", 1)
+    await unlearn("wave")
+    await redo("wave")
 
     def clone(root, robot):
-        root["objects"]["twin"] = robot.clone("twin")
+        marks.set_mark(root, "pinned", robot.slots["wave"], 1)
+        twin = family.clone(root, robot, "twin")
+        marks.set_mark(root, "pinned", robot.slots["wave"], 0)
+        return versions.overview(root, twin, "wave")
 
-    await change(clone)
-    await learn("wave", 2, name="twin")
-    entries = [d.title for d in await change(lambda root, _: catalog_in(root).documents("method"))]
-    assert entries == ["robot.wave", "twin.wave"]
-    await unlearn("wave")
-    assert await change(listed) == []
-    await redo("wave")
-    entries = [d.title for d in await change(lambda root, _: catalog_in(root).documents("method"))]
-    assert entries == ["robot.wave", "twin.wave"]
+    told = await change(clone)
+    assert ([move["what"] for move in told["moves"]], told["pinned"]) == (["unlearn", "redo"], 1)
+    await learn("wave", 2)
+    twin = await change(lambda root, _: versions.overview(root, root["objects"]["twin"], "wave"))
+    robot = await change(lambda root, robot: versions.overview(root, robot, "wave"))
+    assert (twin["current"], len(twin["versions"]), twin["pinned"]) == (1, 1, 1)
+    assert (robot["current"], len(robot["versions"]), robot["pinned"]) == (2, 2, 0)
+    with pytest.raises(ArgumentsError, match="pinned"):
+        await learn("wave", 3, name="twin")
