@@ -6,8 +6,10 @@
 
 Packing and copying read no pickle; they look for references in its bytes.
 
-A pickle also builds dicts and sets of whatever keys it has. Of a long one the keys are looked at
-first: many with one hash would hold up the process, quadratically with their number.
+A pickle also builds dicts and sets of whatever keys it has. Many with one hash would hold up the
+process, quadratically with their number; and one tuple that holds another twice, and that another
+twice, takes for ever to hash. So a record that could build such keys is read slowly first. Whether
+it could, a glance at its opcodes tells: nearly no honest record can.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import io
 import pickle
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import ZODB
 from ZODB._compat import Unpickler
@@ -26,11 +28,11 @@ from ZODB.ConflictResolution import ConflictResolvingStorage
 from ZODB.Connection import Connection
 from ZODB.POSException import ConflictError, POSKeyError
 
-from bat_os.core.values import ALIKE, check_keys
+from bat_os.core.values import ALIKE, MAX_DEPTH
 from bat_os.errors import DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
@@ -71,8 +73,6 @@ UNREADABLE: Final = (
 
 # Where ZODB keeps the loaders that ask no database.
 _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")
-# Bytes from which on a record may have enough such keys to take seconds.
-LONG: Final = 16 << 10
 _LOADS: Final = ("ZODB.Connection", "ZODB.FileStorage.FileStorage", "ZODB.fstools")
 
 
@@ -89,43 +89,124 @@ _PARTS: Final[dict[str, frozenset[str]]] = {
 }
 
 
+# Opcodes of ZODB's pickles, with the bytes that follow: so many, or a length of so many bytes.
+_PUTS: Final = {pickle.BINPUT[0]: 1, pickle.LONG_BINPUT[0]: 4}
+_GETS: Final = {pickle.BINGET[0]: 1, pickle.LONG_BINGET[0]: 4}
+_SIZED: Final = {
+    pickle.BINUNICODE[0]: 4, pickle.SHORT_BINBYTES[0]: 1, pickle.BINBYTES[0]: 4,
+    pickle.LONG1[0]: 1, pickle.SHORT_BINSTRING[0]: 1, pickle.BINSTRING[0]: 4,
+}  # fmt: skip
+_FIXED: Final = dict.fromkeys(b"(.)]}NsuaetbQR0\x81\x85\x86\x87\x88\x89", 0) | {
+    pickle.PROTO[0]: 1, pickle.BININT[0]: 4, pickle.BININT1[0]: 1, pickle.BININT2[0]: 2,
+    pickle.BINFLOAT[0]: 8,
+}  # fmt: skip
+# What makes a key whose hash somebody can choose; that of text is another in each process.
+_CHOSEN: Final = frozenset(b"tGRb\x81\x85\x86\x87" + pickle.LONG1)
+# What leaves something on the stack that is no such key.
+_HARMLESS: Final = frozenset(b")]}NQcKMJXUTCB\x88\x89")
+
+
+def _is_harmless(record: bytes) -> bool:
+    """Return True if no key of a record can take long: few keys could be chosen, none is shared."""
+    at = chosen = ended = last = 0
+    shared = set()  # places of the memo that may hold a tuple
+    try:
+        while ended < 2 and at < len(record):
+            op = record[at]
+            at += 1
+            if op in _PUTS:
+                width = _PUTS[op]
+                if last not in _HARMLESS:
+                    shared.add(int.from_bytes(record[at : at + width], "little"))
+                at += width
+                continue
+            last = op
+            if op in _SIZED:
+                width = _SIZED[op]
+                at += width + int.from_bytes(record[at : at + width], "little")
+            elif op in _FIXED:
+                at += _FIXED[op]
+                ended += op == pickle.STOP[0]
+            elif op in _GETS:
+                width = _GETS[op]
+                if int.from_bytes(record[at : at + width], "little") in shared:
+                    return False
+                at += width
+            elif op == pickle.GLOBAL[0]:
+                at = record.index(b"\n", record.index(b"\n", at) + 1) + 1
+            else:
+                return False
+            chosen += op in _CHOSEN
+    except (IndexError, ValueError):  # cut short; the real reader says how
+        return False
+    return chosen <= ALIKE
+
+
+class _Budget:
+    """Counts what hashing and comparing the keys of one record takes.
+
+    A part of a key takes a byte of the record and more, unless something is shared.
+    """
+
+    def __init__(self, record: bytes) -> None:
+        self.left = 1000 + 4 * len(record)
+
+    def charge(self, key: Any, depth: int = 0) -> None:
+        self.left -= 1
+        if self.left < 0 or depth > MAX_DEPTH:
+            raise ValueError("keys of too many parts")
+        if isinstance(key, tuple | frozenset):
+            for part in key:
+                self.charge(part, depth + 1)
+
+
 class _Counted:
     """Counts the hashes of the keys of one dict or set."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: _Budget) -> None:
+        self.budget = budget
         self.hashes: Counter[int] = Counter()
 
     def add(self, key: Any) -> None:
+        self.budget.charge(key)
         self.hashes[hash(key)] += 1
         if self.hashes[hash(key)] > ALIKE:
             raise ValueError("keys that all have the same hash")
 
 
 class _Dict(dict[Any, Any]):
-    def __init__(self) -> None:
+    def __init__(self, budget: _Budget) -> None:
         super().__init__()
-        self.counted = _Counted()
+        self.counted = _Counted(budget)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.counted.add(key)
         super().__setitem__(key, value)
 
 
-class _Set(set[Any]):
-    def __init__(self, keys: Iterable[Any] = ()) -> None:
-        super().__init__()
-        self.counted = _Counted()
-        self.update(keys)
+def _counting(budget: _Budget) -> dict[str, Any]:
+    """Return the sets of a record, which are classes: a pickle may make one in several ways."""
 
-    def update(self, *several: Iterable[Any]) -> None:
-        for keys in several:
-            for key in keys:
-                self.counted.add(key)
-                super().add(key)
+    class CountedSet(set[Any]):
+        def __init__(self, keys: Iterable[Any] = ()) -> None:
+            super().__init__()
+            self.counted = _Counted(budget)
+            self.update(keys)
 
+        def update(self, *several: Iterable[Any]) -> None:
+            for keys in several:
+                for key in keys:
+                    self.counted.add(key)
+                    super().add(key)
 
-def _frozen(keys: Collection[Any] = ()) -> frozenset[Any]:
-    return frozenset(check_keys(keys))
+    class CountedFrozenset(frozenset[Any]):
+        def __new__(cls, keys: Iterable[Any] = ()) -> Self:
+            row, counted = list(keys), _Counted(budget)
+            for key in row:
+                counted.add(key)
+            return super().__new__(cls, row)
+
+    return {"set": CountedSet, "frozenset": CountedFrozenset}
 
 
 _InPython: Any = pickle._Unpickler
@@ -136,27 +217,32 @@ class _KeyReader(_InPython):  # its stubs lack the stack
 
     dispatch: ClassVar = dict(_InPython.dispatch)
 
+    def __init__(self, record: bytes) -> None:
+        super().__init__(io.BytesIO(record))
+        self.budget = _Budget(record)
+        self.counting = _counting(self.budget)
+
     def find_class(self, module: str, name: str) -> Any:
         check_allowed(module, name)
-        return _COUNTING.get(name) or super().find_class(module, name)
+        return self.counting.get(name) or super().find_class(module, name)
 
     def persistent_load(self, _reference: Any) -> Any:
         return object()
 
     def load_empty_dict(self) -> None:
-        self.append(_Dict())
+        self.append(_Dict(self.budget))
 
     def load_dict(self) -> None:
         parts = self.pop_mark()
-        self.append(_Dict())
+        self.append(_Dict(self.budget))
         for key, value in zip(parts[::2], parts[1::2], strict=True):
             self.stack[-1][key] = value
 
     def load_empty_set(self) -> None:
-        self.append(_Set())
+        self.append(self.counting["set"]())
 
     def load_frozenset(self) -> None:
-        self.append(_frozen(self.pop_mark()))
+        self.append(self.counting["frozenset"](self.pop_mark()))
 
     dispatch[pickle.EMPTY_DICT[0]] = load_empty_dict
     dispatch[pickle.DICT[0]] = load_dict
@@ -164,25 +250,22 @@ class _KeyReader(_InPython):  # its stubs lack the stack
     dispatch[pickle.FROZENSET[0]] = load_frozenset
 
 
-_COUNTING: Final[dict[str, Any]] = {"set": _Set, "frozenset": _frozen}
-
-
 def check_record(record: bytes) -> bytes:
     """Return a record of an image if its dicts and sets can be built in reasonable time.
 
     Raises:
-        DamagedError: Keys were chosen to have one hash.
+        DamagedError: Keys were chosen to have one hash, or to take for ever to hash.
     """
-    if len(record) < LONG:
+    if _is_harmless(record):
         return record
     try:
-        reader = _KeyReader(io.BytesIO(record))
+        reader = _KeyReader(record)
         reader.load()
         reader.load()
-    except ValueError as error:
+    except EOFError:  # a note of a transaction is one pickle
+        return record
+    except UNREADABLE as error:  # the real reader may get further, to keys that nobody has seen
         raise DamagedError(f"a record of the image cannot be read: {error}") from error
-    except UNREADABLE:  # the real reader says how
-        pass
     return record
 
 
@@ -284,7 +367,7 @@ def guard_pickles() -> None:
 
 
 def _load(data: bytes) -> Any:
-    return AllowListUnpickler(io.BytesIO(data)).load()
+    return AllowListUnpickler(io.BytesIO(check_record(data))).load()
 
 
 def _check_conflict(resolve: Any) -> Any:
