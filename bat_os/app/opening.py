@@ -18,7 +18,7 @@ import bat_os
 from bat_os.app.listeners import make_endpoints
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
-from bat_os.image.files.ability import open_and_prove
+from bat_os.image.files import ability
 from bat_os.supervisor.home import write_json
 from bat_os.supervisor.restart import can_pass
 
@@ -57,8 +57,12 @@ async def open_when_possible(
     """
     said = ""
     while not asked.is_set():
+        opening = asyncio.create_task(asyncio.to_thread(_open, home, settings))
+        await asyncio.wait([opening], timeout=ability.SLOW)
+        if heart is not None and not opening.done():
+            heart.say("opening", "the image is long, or its disk does not answer")
         try:
-            opened = await asyncio.to_thread(_open, home, settings)
+            opened = await opening
         except (BatError, OSError) as error:
             if heart is None or not can_pass(error):
                 raise
@@ -79,7 +83,7 @@ async def open_when_possible(
 
 def _open(home: Home, settings: Settings) -> Opened:
     doors = make_endpoints(home, settings)
-    return Opened(doors, open_and_prove(settings.image or home.path / IMAGE))
+    return Opened(doors, ability.open_and_prove(settings.image or home.path / IMAGE))
 
 
 async def announce(home: Home, facts: Mapping[str, Any], heart: Heart) -> None:

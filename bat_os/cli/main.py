@@ -26,6 +26,7 @@ from bat_os.supervisor.restart import (
     EXIT_FAILED,
     EXIT_PERMANENT,
     EXIT_RESTART,
+    EXIT_STOPPED,
     EXIT_WAIT,
     OUTSIDE,
     can_pass,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from bat_os.cli.parser import Parser
     from bat_os.core.settings import Settings
+    from bat_os.kernel.service import Kernel
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ COMPLETING: Final = "_ARGCOMPLETE"  # set by a shell that wants completions
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 MAX_PIPED: Final = 1 << 20  # bytes of a sentence on standard input
+GRACE: Final = 20.0  # seconds of a shutdown, after which the process ends as it is
 _SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requirements.txt"
 
 
@@ -187,7 +190,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         is_theirs = os.environ.pop(BEFORE, "") != OUTSIDE
         kernel.keep_ledger(Ledger(home.path / "run" / "missions.json", is_theirs))
         kernel.on_trouble = lambda trouble: heart.say("storing", trouble)
-        telling: list[asyncio.Task[None]] = []
+        telling = [asyncio.create_task(_leave_in_time(kernel))]
         try:
             await kernel.run(
                 lambda facts: telling.append(asyncio.create_task(announce(home, facts, heart)))
@@ -198,7 +201,27 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
             home.endpoint.unlink(missing_ok=True)
             remove_socket_folder(home)
             await journal.close()
-    return EXIT_RESTART if kernel.wants_restart else 0
+    return _status_of(kernel)
+
+
+def _status_of(kernel: Kernel) -> int:
+    return EXIT_RESTART if kernel.wants_restart else EXIT_STOPPED
+
+
+async def _leave_in_time(kernel: Kernel) -> None:
+    """End this process GRACE seconds after ``kernel`` was asked to go down, whatever hangs.
+
+    Python waits for its threads, and one whose fsync a disk never answers does not end.
+    """
+
+    def leave() -> None:
+        os.write(2, b"batos: the shutdown hangs, so the process ends as it is\n")
+        os._exit(_status_of(kernel))
+
+    await kernel.asked.wait()
+    timer = threading.Timer(GRACE, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def make_parser() -> Parser:

@@ -33,7 +33,8 @@ async def run(scenarios, options):
     with tempfile.TemporaryDirectory(prefix="batos-campaign-") as folder:
         for number, scenario in enumerate(scenarios):
             place = Path(folder) / f"{number}"
-            yield await run_scenario(scenario, Settings(options.full, options.seed, place))
+            settings = Settings(options.full, options.seed, place, options.kills)
+            yield await run_scenario(scenario, settings)
 
 
 def table(rows):
@@ -51,6 +52,7 @@ async def main():
     parser.add_argument("--full", action="store_true", help="the long forms")
     parser.add_argument("--only", default="", help="part of a scenario's name")
     parser.add_argument("--seed", type=int, default=1, help="of every random choice")
+    parser.add_argument("--kills", type=int, default=0, help="how many random ones")
     parser.add_argument("--list", action="store_true", help="only list the names")
     options = parser.parse_args()
     scenarios = [one for one in gather() if options.only in one.name]

@@ -1,7 +1,9 @@
 /* A disk that fails while a file is there, for processes that are started with LD_PRELOAD.
 
-   CAMPAIGN_DISK/fsync   every fsync fails with EIO
-   CAMPAIGN_DISK/full    no file below CAMPAIGN_UNDER can be made or grow: ENOSPC */
+   CAMPAIGN_DISK/fsync    every fsync fails with EIO
+   CAMPAIGN_DISK/hang     no fsync of an image file returns
+   CAMPAIGN_DISK/full     no file below CAMPAIGN_UNDER can be made or grow: ENOSPC
+   CAMPAIGN_DISK/switch   no packed image file can be renamed: ENOSPC */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,17 +35,35 @@ static int is_under(const char *path)
     return under && !strncmp(path, under, strlen(under));
 }
 
+static int ends_with(const char *path, const char *end)
+{
+    size_t size = strlen(path), rest = strlen(end);
+    return size >= rest && !strcmp(path + size - rest, end);
+}
+
+static const char *path_of(int fd, char *path)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    path[size < 0 ? 0 : size] = 0;
+    return path;
+}
+
 static int has_no_room(int fd, off_t end)
 {
-    char link[64], path[PATH_MAX];
+    char path[PATH_MAX];
     struct stat about;
-    if (!is_bad("full")) return 0;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    if (size < 0) return 0;
-    path[size] = 0;
-    if (!is_under(path) || fstat(fd, &about) || !S_ISREG(about.st_mode)) return 0;
+    if (!is_bad("full") || !is_under(path_of(fd, path))) return 0;
+    if (fstat(fd, &about) || !S_ISREG(about.st_mode)) return 0;
     return end > about.st_size;
+}
+
+static void hang(int fd)
+{
+    char path[PATH_MAX];
+    if (ends_with(path_of(fd, path), ".fs"))
+        while (is_bad("hang")) usleep(20000);
 }
 
 static off_t place_of(int fd)
@@ -56,8 +76,24 @@ static off_t place_of(int fd)
 #define REAL(name) __typeof__(&name) real = dlsym(RTLD_NEXT, #name)
 #define FAIL(code) do { errno = code; return -1; } while (0)
 
-int fsync(int fd) { REAL(fsync); if (is_bad("fsync")) FAIL(EIO); return real(fd); }
-int fdatasync(int fd) { REAL(fdatasync); if (is_bad("fsync")) FAIL(EIO); return real(fd); }
+#define SYNC(name)                                                                     \
+    int name(int fd)                                                                   \
+    {                                                                                  \
+        REAL(name);                                                                    \
+        hang(fd);                                                                      \
+        if (is_bad("fsync")) FAIL(EIO);                                                \
+        return real(fd);                                                               \
+    }
+
+SYNC(fsync)
+SYNC(fdatasync)
+
+int rename(const char *from, const char *to)
+{
+    REAL(rename);
+    if (ends_with(from, ".pack") && is_bad("switch")) FAIL(ENOSPC);
+    return real(from, to);
+}
 
 ssize_t write(int fd, const void *data, size_t size)
 {

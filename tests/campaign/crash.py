@@ -50,7 +50,7 @@ MUTANTS = {
 
 
 async def random_kills(settings):
-    kills = KILLS[settings.full]
+    kills = settings.kills or KILLS[settings.full]
     accepted = answered = 0
     site = None
     for number in range(kills):

@@ -19,11 +19,13 @@ class Settings:
         full: The long form; else the short one of the suite.
         seed: Of every random choice.
         folder: Empty and for this scenario alone; it is removed afterwards.
+        kills: How many random ones; 0: as many as the form has.
     """
 
     full: bool
     seed: int
     folder: Path
+    kills: int = 0
 
 
 @dataclass(frozen=True)

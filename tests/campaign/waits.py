@@ -21,7 +21,11 @@ from zc.lockfile import LockError, LockFile
 from bat_os.client.client import KernelClient
 from bat_os.errors import BatError, KernelUnreachableError, RemoteError
 from bat_os.supervisor.home import Home, read_json
+from bat_os.supervisor.program import Program, point_to
+from bat_os.supervisor.restart import EXIT_RESTART
 from tests.campaign.load import AGAIN, Site
+from tests.campaign.odd_kernel import GRACE
+from tests.campaign.probes import odd_tree
 from tests.campaign.scenario import CampaignFailure, Scenario, Settings
 from tests.kernels import ROOT
 
@@ -131,13 +135,12 @@ class Watched:
         """Ask once while nothing can be stored; return the key, and the code."""
         self.asked += 1
         key = f"w{self.asked}"
-        try:
-            await asyncio.wait_for(self.count(key), 20)
-        except RemoteError as error:
-            return key, error.body["code"]
-        except (BatError, TimeoutError):
-            return key, "UNREACHABLE"
-        return key, ""
+        return key, await _code_of(self.count(key))
+
+    async def pack(self):
+        """Return the code that a pack ends with."""
+        async with KernelClient.at(self.home.path) as client:
+            return await _code_of(client.request("pack", timeout=PATIENCE, body={"days": 0}))
 
     async def come_back(self, *keys):
         """Ask for ``keys`` until all are answered; return the seconds that took."""
@@ -164,11 +167,24 @@ class Watched:
             await asyncio.sleep(1)
 
 
+async def _code_of(asking):
+    """Return the code that what is asked for ends with; "" if it is done."""
+    try:
+        await asyncio.wait_for(asking, 20)
+    except RemoteError as error:
+        return error.body["code"]
+    except (BatError, TimeoutError):
+        return "UNREACHABLE"
+    return ""
+
+
 @contextlib.asynccontextmanager
 async def watched(settings, **environ):
     one = Watched(settings, **environ)
     await one.site.prepare()
     one.home.prepare()
+    if GRACE in environ:
+        point_to(one.home, Program(odd_tree(one.home.versions / "odd"), sys.executable, "odd"))
     one.start()
     try:
         await one.until(lambda status: status.get("state") == "running")
@@ -189,32 +205,81 @@ def build(folder):
     return made if subprocess.run(command, check=False).returncode == 0 else None
 
 
-async def full_at_start(settings):
-    """The kernel is killed while the disk is full; no other can begin until there is room."""
+async def wait_for_disk(settings, how, begin, words, **environ):
+    """The disk goes bad as ``how``; the watchdog waits, and the kernel serves again after it.
+
+    Args:
+        settings: Of the scenario.
+        how: The name of its condition in ``bad_disk.c``.
+        begin: Lets a kernel suffer from it; returns the keys that have no answer yet.
+        words: One of them is in the reason that the status gives meanwhile.
+        environ: More of the environment of watchdog and kernel.
+    """
     settings.folder.mkdir(parents=True, exist_ok=True)
     if (library := build(settings.folder)) is None:
-        return "not tried: no C compiler was found to build the full disk"
-    async with watched(settings, LD_PRELOAD=str(library)) as one:
-        with one.bad("full"):
-            key, code = await one.refuse()
-            assert code == "STORAGE_FULL", code
-            os.kill(one.status()["pid"], signal.SIGKILL)
-            await one.last(HOLD[settings.full], ("space", "full"))
-        took = await one.come_back(key)
-    return _back(settings, took, f"full for {HOLD[settings.full]:.0f} s")
+        return f"not tried: no C compiler was found to build a disk that goes bad ({how})"
+    async with watched(settings, LD_PRELOAD=str(library), **environ) as one:
+        with one.bad(how):
+            keys = await begin(one)
+            await one.last(HOLD[settings.full], words)
+        took = await one.come_back(*keys)
+    return _back(settings, took, f"{how} for {HOLD[settings.full]:.0f} s")
+
+
+async def full_at_start(settings):
+    """The kernel is killed while the disk is full; no other can begin until there is room."""
+
+    async def begin(one):
+        key, code = await one.refuse()
+        assert code == "STORAGE_FULL", code
+        os.kill(one.status()["pid"], signal.SIGKILL)
+        return [key]
+
+    return await wait_for_disk(settings, "full", begin, ("space", "full"))
 
 
 async def fsync_fails(settings):
     """Every fsync fails for a while: the file is lost, and no kernel serves until it works."""
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    if (library := build(settings.folder)) is None:
-        return "not tried: no C compiler was found to build the failing fsync"
-    async with watched(settings, LD_PRELOAD=str(library)) as one:
-        with one.bad("fsync"):
-            keys = [(await one.refuse())[0]]
-            await one.last(HOLD[settings.full], ("Input/output",))
-        took = await one.come_back(*keys)
-    return _back(settings, took, f"fsync failed for {HOLD[settings.full]:.0f} s")
+
+    async def begin(one):
+        return [(await one.refuse())[0]]
+
+    return await wait_for_disk(settings, "fsync", begin, ("Input/output",))
+
+
+async def pack_when_full(settings):
+    """A pack finds no room, then none for the new name: the file is lost, and opened anew."""
+
+    async def begin(one):
+        first = one.status()["pid"]
+        with one.bad("full"):
+            key, code = await one.refuse()
+            packed = await one.pack()
+            assert (code, packed) == ("STORAGE_FULL", "STORAGE_FULL"), (code, packed)
+            await one.until(lambda status: "nothing can be stored" in str(status.get("reason")))
+        await one.come_back(key)
+        assert one.status()["pid"] == first, "a pack that found no room has cost the kernel"
+        packed = await one.pack()
+        assert packed in ("STORAGE_FULL", "SHUTTING_DOWN", "UNREACHABLE"), packed
+        await one.until(lambda status: status.get("last_exit") == EXIT_RESTART)
+        assert "the image file has failed" in one.log()
+        return [key, (await one.refuse())[0]]
+
+    return await wait_for_disk(settings, "switch", begin, ("space", "full"))
+
+
+async def fsync_hangs(settings):
+    """An fsync never returns: a kernel with a thread in it ends all the same, and is replaced."""
+    patience = {} if settings.full else {GRACE: "3"}
+
+    async def begin(one):
+        asking = asyncio.create_task(one.refuse())
+        await one.until(lambda status: "a commit does not end" in str(status.get("reason")))
+        await one.until(lambda status: status.get("last_exit") == EXIT_RESTART)
+        assert "the shutdown hangs" in one.log()
+        return [(await asking)[0]]
+
+    return await wait_for_disk(settings, "hang", begin, ("does not answer",), **patience)
 
 
 async def held_lock(settings):
@@ -308,6 +373,8 @@ def _back(settings, took, how):
 SCENARIOS = (
     Scenario("full disk at start", "waits, back ≤ 5 s", full_at_start),
     Scenario("fsync fails for a while", "waits, back ≤ 5 s, keys resolved", fsync_fails),
+    Scenario("pack on a full disk", "says so, 75, waits, back ≤ 5 s", pack_when_full),
+    Scenario("fsync never returns", "75, waits, back ≤ 5 s, keys resolved", fsync_hangs),
     Scenario("held image", "waits, back ≤ 5 s", held_lock),
     Scenario("killed watchdogs in a row", "the next one serves", killed_watchdogs),
     Scenario("deaths while a brief runs", "only its own count", blame),

@@ -73,8 +73,8 @@ def try_commit(live: LiveFile) -> None:
     """
     about = TransactionMetaData(description="a trial")
     with coded("a trial commit"):
-        live.tpc_begin(about)
         try:
+            live.tpc_begin(about)  # in here: it may fail with the lock in its hands
             live.store(live.new_oid(), z64, PROBE, "", about)
             live.tpc_vote(about)
             os.fsync(live._file.fileno())
@@ -116,7 +116,7 @@ class CommitWatch:
         """Return what to tell people, "" if all is well; ``now`` is in monotonic seconds."""
         live = self._live
         is_held = live._commit_lock.locked() and not live._pack_is_in_progress
-        seen = (live._tid, live.lastTransaction()) if is_held else ()
+        seen = (live._tid, live._ltid) if is_held else ()  # no lock: it may hold it
         if seen != self._seen or not seen:
             self._seen, self._since = seen, now
             return ""

@@ -282,6 +282,7 @@ class LiveFile(FileStorage):
 
     is_lost = False
     _file: Any
+    _tfile: Any
 
     def __init__(self, path: Path) -> None:
         """Open the file at ``path``, made where there is none."""
@@ -341,12 +342,17 @@ class LiveFile(FileStorage):
         would come out with a later commit, or as a pack closes the file.
         """
         try:
-            self._file.raw.close()  # not the file: that would write
-            self._file = open(self._file_name, "r+b")  # noqa: SIM115, PTH123 - as ZODB has it
+            self._file = _open_anew(self._file, "r+b")
             self._file.truncate(self._pos)
             self._files.flush()
         except Exception:  # noqa: BLE001 - whatever it is, the end of the file is torn
             self.lose()
+
+    def _clear_temp(self) -> None:
+        try:
+            super()._clear_temp()
+        except OSError:  # what a failed commit left in the buffer finds no room
+            self._tfile = _open_anew(self._tfile, "w+b")
 
     def _abort(self) -> None:
         try:
@@ -399,6 +405,12 @@ class LiveFile(FileStorage):
     def _check(self) -> None:
         if self.is_lost:
             raise LostError("a commit could not be ended; the image has to be opened again")
+
+
+def _open_anew(file: Any, mode: str) -> Any:
+    """Return a file opened once more, without what is in its buffer."""
+    file.raw.close()  # not the file: that would write
+    return open(file.name, mode)  # noqa: PTH123 - as ZODB has it
 
 
 def sync_file(path: Path) -> None:

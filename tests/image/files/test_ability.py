@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import importlib
 import os
 import resource
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,7 @@ from bat_os.image.files.ability import (
 from bat_os.image.files.storage import when_lost
 from bat_os.image.store import ImageStore
 
+MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits are a matter of POSIX")
 
 
@@ -38,6 +42,11 @@ def put(value):
 
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def open_full():
+    """Return a file on a disk without room."""
+    return Path("/dev/full").open("w+b")
 
 
 @pytest.fixture
@@ -90,6 +99,43 @@ async def test_a_commit_that_does_not_end_is_said_and_given_up(image):
     assert lost == [True]
     with pytest.raises(StorageError, match="opened again"):
         await image.transact(put("never"), note="too late")
+
+
+async def test_an_fsync_that_never_returns_is_seen_without_waiting_for_it(image, monkeypatch):
+    live, lost, began, gate = live_of(image.storage), [], threading.Event(), threading.Event()
+
+    def hang(_handle):
+        began.set()
+        gate.wait(60)
+
+    when_lost(image.storage, lambda: lost.append(True))
+    monkeypatch.setattr(MODULE, "fsync", hang)
+    committing = asyncio.create_task(image.transact(put("hangs"), note="hang"))
+    await asyncio.to_thread(began.wait)
+    watch = CommitWatch(live)
+    assert [watch.look(now) for now in (0.0, 40.0)] == ["", "a commit does not end"]
+    watch.look(STUCK + 1)
+    assert lost == [True]
+    assert not gate.is_set()  # nobody has waited until it returned
+    gate.set()
+    await committing  # it is on the disk after all; but no other follows it
+    with pytest.raises(StorageError, match="opened again"):
+        await image.transact(put("never"), note="too late")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+async def test_what_a_failed_commit_left_in_a_buffer_holds_no_other_up(image):
+    live = live_of(image.storage)
+    usual, live._tfile = live._tfile, open_full()
+    for _ in range(2):
+        with pytest.raises(StorageFullError):
+            try_commit(live)
+        with pytest.raises(StorageFullError):
+            await image.transact(put("no room"), note="too much")
+    assert not live._commit_lock.locked()
+    live._tfile.raw.close()
+    live._tfile = usual
+    await image.transact(put("after"), note="go on")
 
 
 async def test_commits_that_end_and_a_pack_at_work_are_no_reason_to_worry(image):
