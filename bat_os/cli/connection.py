@@ -1,7 +1,7 @@
 """How a client reaches a kernel, sends a message, withdraws it, and reports what went wrong.
 
     Ctrl-C          the waiting task is cancelled, the kernel cancels the mission
-    Ctrl-C again    the process leaves at once (asyncio.run sees to that; the chat stays)
+    Ctrl-C again    the process leaves at once (the chat stays)
 
 A message without a key whose method is known is a turn: short, and there is nothing to withdraw.
 """
@@ -9,9 +9,12 @@ A message without a key whose method is known is a turn: short, and there is not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import os
 import re
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -29,7 +32,8 @@ from bat_os.errors import (
 from bat_os.supervisor.home import Home, is_held, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from types import FrameType
 
     from bat_os.cli.console import Screen
     from bat_os.client.client import Listener
@@ -163,13 +167,38 @@ async def _withdraw(
 async def interruptible(doing: Coroutine[Any, Any, T], screen: Screen) -> T:
     """Return what ``doing`` returns; after Ctrl-C, say whether its mission was cancelled too."""
     try:
-        return await doing
+        with _between_steps():
+            return await doing
     except asyncio.CancelledError as stopped:
         if screen.at_terminal:  # it has written ^C
             screen.note("")
         if WITHDRAWN in stopped.args:
             screen.note("cancelled")
         raise
+
+
+@contextlib.contextmanager
+def _between_steps() -> Iterator[None]:
+    """Let Ctrl-C cancel the main task between two steps of the running loop, not within one.
+
+    ``asyncio.run`` cancels in the signal handler. That may strike between the look at a future and
+    its result, and who sets the result then fails: pyzmq as an answer arrives, for one. A second
+    Ctrl-C leaves at once.
+    """
+    loop, cancel = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        loop.call_soon_threadsafe(cancel, number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, cancel)
 
 
 def refuse(screen: Screen, error: BatError) -> int:

@@ -9,9 +9,10 @@ import pytest
 import zmq
 
 from bat_os.core.protocol import Reply, decode_request, encode_reply
-from tests.cli.clients import finish, launch, verb
+from tests.cli.clients import ENVIRON, finish, launch, verb
 from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
 from tests.engines.test_gguf import write_gguf
+from tests.forks import PYTHON
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 WAYS = {
@@ -188,6 +189,42 @@ async def test_a_message_that_is_no_brief_is_left_with_130_and_nothing_to_say(tm
         process.send_signal(signal.SIGINT)
         ended = await finish(process)
     assert (ended.status, ended.out, ended.err) == (130, "", "")
+
+
+PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+INTERRUPTED = """
+import signal, sys, zmq
+from bat_os.cli.main import main
+
+receive = zmq.Socket.recv_multipart
+
+def receive_and_interrupt(self, *args, **kwargs):
+    frames = receive(self, *args, **kwargs)
+    if any(b"objects" in bytes(frame) or b"accepted" in bytes(frame) for frame in frames):
+        signal.raise_signal(signal.SIGINT)
+    return frames
+
+zmq.Socket.recv_multipart = receive_and_interrupt
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("words", [("list",), WAYS["send"][1:]], ids=["list", "send"])
+async def test_an_answer_that_arrives_in_the_moment_of_ctrl_c_leaves_no_trace(tmp_path, words):
+    with Door(tmp_path / "home") as door:
+        process = await asyncio.create_subprocess_exec(
+            PYTHON, "-c", INTERRUPTED, *words, "--home", tmp_path / "home", env=ENVIRON, **PIPES
+        )  # fmt: skip
+        identity, asked = await door.hear(words[0])
+        if words == ("list",):
+            door.answer(identity, asked, "result", {"objects": []})
+        else:
+            door.answer(identity, asked, "accepted", {"brief_id": "b1", "awakening": ""})
+            _, cancel = await door.hear("cancel")
+            door.answer(identity, cancel, "result", {"cancelled": True})
+        ended = await finish(process)
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.err == ("" if words == ("list",) else "cancelled\n")
 
 
 async def test_ctrl_c_leaves_the_next_message_as_it_would_be(thinking):
