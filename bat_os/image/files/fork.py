@@ -26,6 +26,7 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, NotFoundError, StorageError
 from bat_os.image import missions
 from bat_os.image.files import disk
+from bat_os.image.files.blob_folder import blob_files, make_blob_folder, place_blob
 from bat_os.image.files.disk import coded
 from bat_os.image.files.storage import (
     FORK,
@@ -33,12 +34,9 @@ from bat_os.image.files.storage import (
     MAX_LAYERS,
     Lock,
     add_to_chronicle,
-    blob_files,
     frozen_folder,
     layers_of,
-    make_blob_folder,
     path_of,
-    place_blob,
     read_fork,
     sync_file,
     upkeep,

@@ -29,11 +29,11 @@ from bat_os.core.schema import Meta, Record, convert, number, replace
 from bat_os.errors import ArgumentsError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import UNREADABLE, read_record
+from bat_os.image.files.blob_folder import blob_files
 from bat_os.image.files.disk import coded, in_thread
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
     add_to_chronicle,
-    blob_files,
     chronicle,
     is_in_files,
     layers_of,

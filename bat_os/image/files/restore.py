@@ -24,16 +24,10 @@ from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import archive as tarball
 from bat_os.image.files import disk, manifest
 from bat_os.image.files.backup import check_member, sums_of
+from bat_os.image.files.blob_folder import make_blob_folder, place_blob
 from bat_os.image.files.disk import Copier, coded
 from bat_os.image.files.pack import count_objects
-from bat_os.image.files.storage import (
-    FORK,
-    Lock,
-    make_blob_folder,
-    open_storage,
-    place_blob,
-    sync_file,
-)
+from bat_os.image.files.storage import FORK, Lock, open_storage, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

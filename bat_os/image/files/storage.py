@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from msgspec import Meta
 from persistent.list import PersistentList
 from zc.lockfile import LockFile
-from ZODB.blob import BushyLayout
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import StorageError as LostError
@@ -47,7 +46,7 @@ from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
 FORK: Final = "fork.json"
 FORMAT: Final = 1
@@ -225,33 +224,6 @@ def _open_frozen(path: Path) -> Any:
             base.close()
         raise
     return base
-
-
-def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, bytes, bytes, Path]]:
-    """Yield (layer, oid, tid, path) of each committed blob file, old revisions included."""
-    for layer in layers:
-        end = layer.lastTransaction()
-        helper = layer.fshelper
-        for oid, folder in helper.listOIDs():
-            for path in sorted(Path(folder).iterdir()):
-                _, tid = helper.splitBlobFilename(str(path))
-                if tid is not None and tid <= end:
-                    yield layer, oid, tid, path
-
-
-def make_blob_folder(path: Path) -> Path:
-    """Return the blob folder of the new image file at ``path``, as ZODB would make it."""
-    folder = Path(f"{path}.blob")
-    (folder / "tmp").mkdir(mode=0o700, parents=True)
-    (folder / ".layout").write_text("bushy", encoding="ascii")
-    return folder
-
-
-def place_blob(folder: Path, oid: bytes, tid: bytes) -> Path:
-    """Return where a blob belongs in a blob folder; the folders above it are made."""
-    place: Path = folder / BushyLayout().getBlobFilePath(oid, tid)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return place
 
 
 class Lock(LockFile):
