@@ -33,10 +33,10 @@ from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFo
 from bat_os.core.packet import CognitiveStatePacket, Stage
 from bat_os.core.prompts import FENCE_STOP, STOP, Plan, ask_again, ask_method, read_method
 from bat_os.errors import ModelOutputError
+from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
 from bat_os.method.adapt import adapt, rebind_arguments
-from bat_os.sentence.sameness import weigh_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -65,6 +65,7 @@ class Similar:
 
     doc_id: str  # its document in the knowledge catalog
     wish: str  # what it was written for
+    line: str  # its ``def`` line
     selector: str  # its name
     source: str  # of the function alone, with its imports
     pure: bool  # it uses nothing of its object; only such ones are shown to a writer
@@ -212,11 +213,14 @@ class Synthesis:
         return similar
 
     async def _adapt(self, similar: Sequence[Similar]) -> list[Draft]:
-        """Return known functions as drafts: the nearest by their words, and others by example."""
+        """Return known functions as drafts: the likeliest by their words, and others by example."""
         form = self.target.form_for(self._brief)
         drafts: list[Draft] = []
-        for known in similar:
-            weight = weigh_known(known.likeness, form.wish, known.wish)
+        written = [Written(known.wish, known.line) for known in similar]
+        chances = await weigh(self._context, self._brief, written)
+        ranked = sorted(zip(chances, similar, strict=True), key=lambda pair: -pair[0])
+        for chance, known in ranked:
+            weight = weight_of(chance)
             source = adapt(known.source, known.selector, form) if weight is not None else ""
             if source and len(drafts) < ADAPTED:
                 drafts.append(known.as_draft(source, weight or 0.0))
@@ -262,12 +266,16 @@ async def read_functions(
         lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in known],
         note="read similar methods",
     )
-    similar = [
-        Similar(passage["doc_id"], passage["text"].partition("\n")[0], meta["selector"],
-                meta["source"].rstrip(), bool(meta.get("pure")), round(like, 4))
-        for passage, meta, like in zip(known, metas, likeness, strict=True)
-        if len(meta["source"]) <= context.profile.limits.shot_chars
-    ]  # fmt: skip
+    similar = []
+    for passage, meta, like in zip(known, metas, likeness, strict=True):
+        if len(meta["source"]) <= context.profile.limits.shot_chars:
+            wish, _, line = passage["text"].partition("\n")
+            pure, source = bool(meta.get("pure")), meta["source"].rstrip()
+            similar.append(
+                Similar(
+                    passage["doc_id"], wish, line, meta["selector"], source, pure, round(like, 4)
+                )
+            )
     nearest: dict[str, Similar] = {}
     for function in sorted(similar, key=lambda function: -function.likeness):
         nearest.setdefault(function.doc_id, function)  # several wishes of a seed may be found

@@ -14,11 +14,11 @@ from bat_os.errors import ApprovalWantedError, ArgumentsError, NotUnderstoodErro
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples, tree_of
 from bat_os.image.shipped import library_names
+from bat_os.kernel.learning.likeness import OPEN, REUSE, Written, weigh
 from bat_os.kernel.snapshot import snapshot_of
 from bat_os.method.adapt import Form
 from bat_os.method.text import parse_method
 from bat_os.natives.table import describe
-from bat_os.sentence.sameness import NEAR, REUSE, has_same_words, is_same_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -194,49 +194,33 @@ class Known:
     holder: str  # name of the object that has it
     selector: str  # its message
     wish: str  # what it was learned for
-    similarity: float  # of the two wishes, a cosine
+    similarity: float  # how likely it is that the two wishes are one
 
 
 async def find_known(context: KernelContext, brief: Brief) -> Known | None:
     """Return the learned method that serves the wish of ``brief``, or None.
 
-    Meaning alone is not enough to decide: "celsius to fahrenheit" and "fahrenheit to celsius" lie
-    close together. So nothing may set the words of the two wishes apart
-    (``bat_os.sentence.sameness``), and the arguments have to be of the same kinds. What these rules
-    leave open, a model decides that was measured to tell requests apart.
+    The trained scorer decides, and the arguments have to be of the same kinds. What it leaves open,
+    a model decides that was measured to tell requests apart.
     """
-    wish = goal(brief)
-    hits = await context.catalog.search((wish,), top_k=NEAREST, kind="method")
-    if not hits:
-        return None
-    vectors = await context.catalog.embed([wish, *(hit.wish for hit in hits)])
-    values = len(brief.args) + len(brief.kwargs)
-    likeness = [float(vectors[0] @ vector) for vector in vectors[1:]]
-    ranked = sorted(zip(likeness, hits, strict=True), key=lambda pair: -pair[0])
-    likely = [
-        (similarity, hit)
-        for similarity, hit in ranked
-        if similarity >= REUSE and is_same_request(wish, hit.wish, values=values)
-    ]
-    if known := await _first_serving(context, brief, likely):
-        return known
-    if context.ability_of(STEWARD).tells_apart:
-        for similarity, hit in ranked:
-            is_open = similarity >= NEAR and has_same_words(wish, hit.wish)
-            if not is_open or (similarity, hit) in likely:
-                continue
-            known = await _first_serving(context, brief, [(similarity, hit)])
-            if known and await _is_judged_same(context, wish, hit.wish):
-                return known
-    return None
-
-
-async def _first_serving(
-    context: KernelContext, brief: Brief, hits: Sequence[tuple[float, Passage]]
-) -> Known | None:
-    return await context.image.transact(
-        lambda root: _first_that_fits(root, brief, hits), note="look for a known skill"
+    hits = await context.catalog.search((goal(brief),), top_k=NEAREST, kind="method")
+    serving = await context.image.transact(
+        lambda root: [_serving(root, brief, hit) for hit in hits], note="look for a known skill"
     )
+    written = [
+        Written(hit.wish, hit.signature, one[1]) for hit, one in zip(hits, serving, strict=True)
+    ]
+    chances = await weigh(context, brief, written)
+    ranked = sorted(zip(chances, hits, serving, strict=True), key=lambda each: -each[0])
+    for chance, hit, (holder, _) in ranked:
+        if not holder or chance < OPEN:
+            continue
+        if chance >= REUSE or (
+            context.ability_of(STEWARD).tells_apart
+            and await _is_judged_same(context, goal(brief), hit.wish)
+        ):
+            return Known(*holder, hit.wish, chance)
+    return None
 
 
 async def _is_judged_same(context: KernelContext, wish: str, known: str) -> bool:
@@ -265,17 +249,16 @@ async def _is_judged_same(context: KernelContext, wish: str, known: str) -> bool
     return bool(said == "yes")
 
 
-def _first_that_fits(
-    root: Root, brief: Brief, likely: Sequence[tuple[float, Passage]]
-) -> Known | None:
-    target = find(root, brief.target)
-    for similarity, hit in likely:
-        meta: dict[str, Any] = root["knowledge_catalog"].meta(hit.doc_id)
-        holder, selector = meta.get("object", ""), meta.get("selector", "")
-        owner = root["objects"].get(holder)
-        method = owner.lookup(selector) if owner is not None else None
-        if method is None or meta.get("kinds") != kinds(brief):
-            continue
-        if meta.get("pure") or target.lookup(selector) == method:
-            return Known(holder, selector, hit.wish, round(similarity, 4))
-    return None
+def _serving(
+    root: Root, brief: Brief, hit: Passage
+) -> tuple[tuple[str, str] | None, Sequence[str]]:
+    """Return object and message of a method, None if it cannot serve, and what it was made for."""
+    meta: dict[str, Any] = root["knowledge_catalog"].meta(hit.doc_id)
+    holder, selector = meta.get("object", ""), meta.get("selector", "")
+    made_for = meta.get("kinds") or ()
+    owner = root["objects"].get(holder)
+    method = owner.lookup(selector) if owner is not None else None
+    if method is None or meta.get("kinds") != kinds(brief):
+        return None, made_for
+    reached = meta.get("pure") or find(root, brief.target).lookup(selector) == method
+    return (holder, selector) if reached else None, made_for

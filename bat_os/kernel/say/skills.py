@@ -30,7 +30,7 @@ from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.values import lies_outside
-from bat_os.sentence.wishes import kind_of_name, parameters_of_line, word_wish
+from bat_os.sentence.wishes import name_kinds, parameters_of_line, word_wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -50,7 +50,6 @@ LIKE_NOTHING: Final = 0.25  # probability below which a sentence is like no word
 # Probability that two readings leave which differ: just too little to act on.
 UNSURE: Final = 0.99 * (1 - scoring.ASK / scoring.WRONG)
 LEARNED: Final = 12  # learned methods that are looked at
-_KINDS: Final = {"int": "number", "float": "number", "str": "text", "list": "list", "dict": "map"}
 _EXACT: Final = FEATURES.index("exact")
 
 
@@ -187,17 +186,10 @@ def _wordings_of(root: Root, hit: Passage) -> list[Wording]:
     if not isinstance(method, Method) or method.current < 0:
         return []
     selector = find_forwarded(meta["source"], method.selector) or method.selector
-    given = [_KINDS.get(kind, "") for kind in meta.get("kinds") or ()]
     named = parameters_of_line(hit.signature)
-    given += [""] * (len(named) - len(given))
-    kinds = [
-        (name, kind or kind_of_name(name)) for (name, _), kind in zip(named, given, strict=False)
-    ]
-    text = word_wish(hit.wish, kinds)
-    parameters = tuple(
-        Parameter(name, kind or "number", needed)
-        for (name, kind), (_, needed) in zip(kinds, named, strict=True)
-    )
+    kinds = name_kinds([name for name, _ in named], meta.get("kinds") or ())
+    text = word_wish(hit.wish, [*kinds.items()])
+    parameters = tuple(Parameter(name, kinds[name] or "number", needed) for name, needed in named)
     skill = Skill(holder.name, selector, parameters, method.versions[method.current].status)
     slots = {each.name: each.kind for each in parameters}
     named_too = text  # "frobnicate {number}" is also said as "frobnicate the number {number}"
