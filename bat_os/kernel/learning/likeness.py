@@ -4,7 +4,7 @@
     "convert {number} celsius to fahrenheit"     0.98        what a function was written for
     "convert {number} fahrenheit to celsius"     0.01
 
-The words of the request stand for a sentence, the wish of each function for its only wording
+The words of the request are the sentence, the wish of each function is its only wording
 (``bat_os.sentence.scoring``). A function that would get the values in another order is none for it.
 """
 
