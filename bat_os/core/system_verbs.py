@@ -212,7 +212,9 @@ _GRANT: Final = (
     "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by"
 )
 GRANT_VERBS: Final = (
-    Verb("grant", "let BAT OS read a folder", (_WHAT, *_GRANTED),
+    Verb("grant", "let BAT OS read a folder", (
+        _WHAT, *_GRANTED,
+        Field("once", "flag", "an object without a name, which ends after a minute")),
         reply=_GRANT,
         note="The new object understands `read`, `names`, `facts`, `find` and `search`; "
              "`genesis_obj` gets a slot that refers to it.",

@@ -16,7 +16,7 @@ from bat_os.core.schema import replace as replace_fields
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
-from bat_os.kernel.say import about, followups, replies
+from bat_os.kernel.say import about, contents, followups, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
@@ -182,9 +182,12 @@ class Talk:
         return Answer("acted", said, undo="undo that", language=heard.language, memory=noted)
 
     async def _run_verb(self, heard: Heard, verb: str, target: str, selector: str) -> None:
-        request = Request(verb, session=heard.request.session, target=target, selector=selector)
-        request = replace_fields(check(request), caller=heard.request.caller)
-        await self._doors.verbs[verb](self._mind, request, heard.say)
+        await self._call_verb(heard, verb, target=target, selector=selector)
+
+    async def _call_verb(self, heard: Heard, verb: str, **fields: Any) -> dict[str, Any]:
+        request = check(Request(verb, session=heard.request.session, **fields))
+        request = replace_fields(request, caller=heard.request.caller)
+        return await self._doors.verbs[verb](self._mind, request, heard.say)
 
     async def _undo(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -269,6 +272,10 @@ class Talk:
             return await self._lessons.correct(
                 heard.request, question, question["results"][at], heard.language, heard.say
             )
+        if "grant" in question:
+            return await contents.grant_and_answer(
+                heard, question, at, again=self._again, call_verb=self._call_verb
+            )
         if forms := question.get("forms"):
             form = Form(forms[at]["name"], forms[at]["values"])
             talked = await self.talk(heard, form) if form.name.startswith("self_obj.") else None
@@ -291,7 +298,7 @@ class Talk:
             return await self._act(heard, form)
         if question["needs"] == "confirmation" and "brief" in question:
             return await self._lessons.approve(heard.request, question, heard.language)
-        if len(question["choices"]) == 1:
+        if len(question["choices"]) == 1 or "grant" in question:
             return await self._choose(heard, question, 0)
         return None
 

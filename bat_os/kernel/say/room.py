@@ -28,6 +28,7 @@ from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
+from bat_os.kernel.say.contents import ASKING, answer_by_files
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Lessons
@@ -57,11 +58,6 @@ EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing 
 EVALUATE: Final = ("calculator_obj", "evaluate")
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
-# Forms that ask for something: what they do not find may stand in a document.
-ASKING: Final = frozenset(
-    {"counters_obj.total", "lists_obj.check", "lists_obj.count", "lists_obj.show",
-     "memory_obj.recall", "memory_obj.recall_when"}
-)  # fmt: skip
 MAX_SERIES: Final = 50  # answers in a row that are kept
 MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
@@ -169,8 +165,8 @@ class Room:
 
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
-            self._call, self._talk.settle, self._talk.follow_up, self._talk.speak_of, self._act,
-            self._use_skill,
+            self._call, self._talk.settle, self._talk.follow_up, self._talk.speak_of,
+            self._look_inside, self._act, self._use_skill,
             self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
         for step in steps:
@@ -198,6 +194,10 @@ class Room:
             return await self._send(heard, brief)
         except NotUnderstoodError:
             return await self._lessons.run(heard.request, brief, heard.language, heard.say)
+
+    async def _look_inside(self, heard: Heard) -> Answer | None:
+        """Answer a sentence about a file or folder that it names."""
+        return await answer_by_files(self._mind, self._doors, heard, self._use_skill, _which)
 
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form
@@ -336,8 +336,7 @@ class Room:
 
     async def _ask_which(self, heard: Heard) -> Answer | None:
         """Ask which of the skills that were found is meant, if one of them may be."""
-        likely = decide(heard.found) == "ask"
-        return replies.ask_which(heard.found, heard.language) if likely else None
+        return _which(heard)
 
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
@@ -372,6 +371,11 @@ def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
     before = last.get("call") or {}
     same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
     return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]
+
+
+def _which(heard: Heard) -> Answer | None:
+    likely = decide(heard.found) == "ask"
+    return replies.ask_which(heard.found, heard.language) if likely else None
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:

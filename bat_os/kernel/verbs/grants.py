@@ -29,18 +29,23 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 HOLDER: Final = "genesis_obj"  # gets a reference, so that its methods reach what was granted
+ONCE_SECONDS: Final = 60.0
 _LEAVES_OUT: Final = re.compile(r"\W+")
 
 
 async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant what ``body.what`` names to a new object."""
     driver, scope = _driver_of(mind, request.body["what"])
-    name = _name_of(request.body["name"] or PurePath(scope["path"]).name or driver.name)
-    about = _about(driver, request)
-    given = await mind.image.transact(
-        lambda root: _give(root, driver, scope, name, about), note=f"grant {name}"[:70]
-    )
-    return _show(mind, given)
+    asked, about = request.body["name"], _about(driver, request)
+    name = _name_of(asked or PurePath(scope["path"]).name or driver.name)
+
+    def work(root: Root) -> Grant:
+        if request.body["once"]:
+            ends = about["given"] + ONCE_SECONDS
+            return grants.give(root, driver, scope, "", **about | {"until": ends})
+        return _give(root, driver, scope, name if asked else _free(root, name), about)
+
+    return _show(mind, await mind.image.transact(work, note=f"grant {name}"[:70]))
 
 
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -85,6 +90,14 @@ def _name_of(said: str) -> str:
     if not plain:
         raise ArgumentsError(f"no object can be named after {said!r}; say --as NAME")
     return plain if plain.endswith("_obj") else f"{plain}_obj"
+
+
+def _free(root: Root, name: str) -> str:
+    """Return the name, with a number behind it if an object has it."""
+    stem, number = name.removesuffix("_obj"), 2
+    while name in root["objects"]:
+        name, number = f"{stem}_{number}_obj", number + 1
+    return name
 
 
 def _about(driver: Driver, request: Request) -> dict[str, Any]:
