@@ -223,8 +223,9 @@ async def test_the_past_does_not_reach_the_world(ask, mind, notes, driver):
 
 async def test_names_that_are_taken_and_objects_without_a_grant_are_refused(ask, notes):
     await ask("grant", what=str(notes))
+    assert (await ask("grant", what=str(notes)))["object"] == "notes_2_obj"
     with pytest.raises(ArgumentsError, match="--as NAME"):
-        await ask("grant", what=str(notes))
+        await ask("grant", what=str(notes), name="notes")
     assert (await ask("grant", what=str(notes), name="diary"))["object"] == "diary_obj"
     with pytest.raises(NotFoundError, match="no grant"):
         await ask("revoke", target="genesis_obj")
