@@ -215,13 +215,17 @@ class Models:
         Raises:
             ArgumentsError: The profile in use needs it.
         """
-        personas = self.profile.personas.values()
-        adapters = {name for one in personas for name in (one.adapter, one.writing)}
         if name == EMBEDDER:
             raise ArgumentsError(f"every profile uses {name}, which finds methods by meaning")
-        if name in adapters | set(self.profile.models):
+        thinking = sorted(
+            persona
+            for persona, one in self.profile.personas.items()
+            if name in (one.model, one.adapter, one.writing)
+        )
+        if thinking or name in self.profile.models:
+            by = f" for {', '.join(thinking)}" if thinking else ""
             raise ArgumentsError(
-                f"the profile {self.profile.name} uses {name}; choose another profile first "
+                f"the profile {self.profile.name} uses {name}{by}; choose another profile first "
                 "(batos models choose)"
             )
         removed = await remove_model(self._image, name, links=self._run / "models")

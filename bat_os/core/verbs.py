@@ -59,6 +59,10 @@ _VERSION: Final = Field(
 )
 _OBJECT: Final = "name oid:oid parents:texts"
 _FLAGS: Final = "selectors:texts tainted:list failing:list"
+_STALE: Final = (
+    "stale?:[object selector version:count changes:[what:callee|parents|passage name change] "
+    "tainted:map failing:map]"
+)
 _MOVED: Final = "target selector version:count status"
 _NAMES: Final = "names:texts"  # other names of the skill, which went or came with it
 _IMPORTED: Final = "object new:flag methods:[selector version:count status sha256]"
@@ -117,10 +121,12 @@ _OBJECTS: Final = (
                   '"and of 80?" --session work'),
         on="command line", seconds=MINUTES),
     Verb("list", "list the root objects", (
-        Field("tree", "flag", "each below its first parent", "--tree", place="client"),),
-        reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag]",
-        prints=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] tree?:flag",
-        examples=("", "--tree"), access="past"),
+        Field("tree", "flag", "each below its first parent", "--tree", place="client"),
+        Field("stale", "flag", "the methods instead under which something has changed since they "
+              "were verified: callees, parents, documents", "--stale")),
+        reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] {_STALE}",
+        prints=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] tree?:flag {_STALE}",
+        examples=("", "--tree", "--stale"), access="past"),
     Verb("inspect", "show one object: slots, methods, parents", (
         _TARGET, _PERHAPS),
         reply=f"{_OBJECT} line:texts slots:map {_FLAGS} methods:map inherited:map "
@@ -202,7 +208,8 @@ _HISTORY: Final = (
               "examples:list fresh:flag} mission?:{id accepted:num seconds:num model_calls:count "
               "tokens:count rounds:count} candidates:list examples:list passages:list "
               "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
-              "versions:map callers:map} through:list moves:list faults:list failing:map",
+              "versions:map callers:map} through:list moves:list faults:list failing:map "
+              "changes:list",
         note="`through`: the minds that it came through; its origin is then what they said.",
         examples=("genesis_obj double",), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (

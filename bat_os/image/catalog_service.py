@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 T = TypeVar("T")
+READ_META: Final = frozenset({"form", "format", "language", "pages", "sha256"})
 Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class CatalogService:
             source: Where it comes from, a path or an address; without one, the title.
             kind: What a search can be limited to.
             meta: Plain data to keep; searches can be limited by it. ``form`` (``markdown``,
-                ``code``) and ``language`` say how the text is taken apart.
+                ``code``) and ``language`` say how the text is taken apart. What the document has
+                already and is not named here stays, but for what its file said (READ_META).
             progress: Called with what is being done, in words.
 
         Returns:
@@ -109,14 +111,15 @@ class CatalogService:
         if len(text) > MAX_CHARS:
             raise TooLargeError(f"{title[:60]}: {len(text)} characters; at most {MAX_CHARS}")
         doc_id = document_id(kind, source or title)
-        about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
 
-        def count_known(root: Root) -> int:
+        def look(root: Root) -> tuple[dict[str, Any], int]:
             document = catalog_in(root).document(doc_id)
-            same = document is not None and document.meta.get("sha256") == about["sha256"]
-            return len(document.passages) if document is not None and same else 0
+            return ({}, 0) if document is None else (dict(document.meta), len(document.passages))
 
-        if known := await self._transact(count_known, "look for it"):
+        had, known = await self._transact(look, "look for it")
+        about = {key: value for key, value in had.items() if key not in READ_META} | about
+        about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
+        if known and had.get("sha256") == about["sha256"]:
             return {"doc_id": doc_id, "passages": known, "changed": False}
         form = str(about.get("form", "")), str(about.get("language", ""))
         blocks = await asyncio.to_thread(split_blocks, text, *form)

@@ -96,7 +96,7 @@ def translate(sentence: str) -> Translated:
     tokens, kwargs = _take_kwargs(tokens)
     tokens, pairs = take_pairs(tokens)
     kwargs |= pairs
-    tokens = fold_literals(tokens)
+    tokens = _fit_to_examples(fold_literals(tokens), examples)
     args = [token.value for token in tokens if token.kind == "literal"]
     if examples and not args and not kwargs:
         args = list(examples[0]["args"])
@@ -127,6 +127,21 @@ def _take_kwargs(tokens: list[Token]) -> tuple[list[Token], dict[str, Any]]:
             rest.append(name)
             at += 1
     return rest, kwargs
+
+
+def _fit_to_examples(tokens: list[Token], examples: list[dict[str, Any]]) -> list[Token]:
+    """Return the tokens with as many literals as the examples have values; the others are words.
+
+    "five times the number 3, e.g. 2 gives 10" asks for one number: the last one is the value, and
+    what comes before it belongs to the wish.
+    """
+    counts = {len(example["args"]) for example in examples}
+    places = [at for at, token in enumerate(tokens) if token.kind == "literal"]
+    most = counts.pop() if len(counts) == 1 else len(places)
+    if not 0 < most < len(places):
+        return tokens
+    fixed = places[: len(places) - most]
+    return [Token("word", token.text) if at in fixed else token for at, token in enumerate(tokens)]
 
 
 def _selector_words(tokens: list[Token]) -> list[str]:

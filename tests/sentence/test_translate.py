@@ -192,3 +192,18 @@ def test_any_text_makes_a_sound_message_or_is_refused(sentence):
 )
 def test_a_hostile_sentence_of_full_length_still_makes_a_message(part):
     assert is_sound(translate(part * (MAX_CHARS // len(part))))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "selector", "args", "text"),
+    [
+        ("five times the number 3, e.g. 2 gives 10", "do_5_times_number", [3],
+         "5 times the number"),
+        ("add 5 to 3, e.g. 2 gives 7", "add_5", [3], "add 5 to a number"),
+        ("add 5 to 3, e.g. 2, 4 gives 6", "add", [5, 3], "add a number to another number"),
+        ("double the number 21, e.g. 4 gives 8", "double_number", [21], "double the number"),
+    ],
+)  # fmt: skip
+def test_a_wish_takes_as_many_values_as_its_examples(sentence, selector, args, text):
+    told = translate(sentence)
+    assert (told.selector, told.args, told.text) == (selector, args, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import datetime as dt
 import json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Columns = Mapping[str, str | Callable[[Mapping[str, Any]], Any]]
 
 T = TypeVar("T")
+MAX_LITERAL: Final = 10_000  # characters of an example that is read as Python writes values
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,8 @@ def read_example(text: str) -> dict[str, Any]:
     {'args': [5], 'kwargs': {}, 'result': 120}
     >>> read_example('"a", [1, 2] -> "b"')
     {'args': ['a', [1, 2]], 'kwargs': {}, 'result': 'b'}
+    >>> read_example("'Ann' gives 'Hello, Ann!'")
+    {'args': ['Ann'], 'kwargs': {}, 'result': 'Hello, Ann!'}
     """
     for word in (" gives ", " -> ", " => "):
         given, middle, result = text.partition(word)
@@ -224,12 +228,25 @@ def read_example(text: str) -> dict[str, Any]:
             if _CALL.match(given):
                 shown = given.strip()[given.index("(") + 1 : -1]
                 raise ArgumentsError(f'an example is written "{shown} gives {result.strip()}"')
-            listed = read_json(f"[{given.strip()}]")
+            listed = _read_quoted(f"[{given.strip()}]")
             args = listed if isinstance(listed, list) else [given.strip()]
-            return {"args": args, "kwargs": {}, "result": read_json(result.strip())}
+            return {"args": args, "kwargs": {}, "result": _read_quoted(result.strip())}
     raise ArgumentsError(
         f"{text!r} is not an example; write it as: 5 gives 120 (or: 10, 50 gives 5)"
     )
+
+
+def _read_quoted(text: str) -> Any:
+    """Return the JSON value in ``text``, texts in single quotes too, or the text itself."""
+    value = read_json(text)
+    if value != text or "'" not in text or len(text) > MAX_LITERAL:
+        return value
+    try:
+        literal = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+    # A tuple, say, is not what JSON has: it stays the text that it is.
+    return literal if read_json(json.dumps(literal, default=repr)) == literal else text
 
 
 def rows_of(records: Iterable[Mapping[str, Any]], columns: Columns) -> list[list[Any]]:

@@ -141,6 +141,8 @@ def _tables(
          cut(hop["status"]))
         for hop in body.get("through", ())
     ]  # fmt: skip
+    changed = [(one["what"], cut(one["name"]), one["change"]) for one in body.get("changes", ())]
+    yield "changed under it since", changed, ("WHAT", "NAME", "CHANGE")
     yield "came through", rows, ("WHEN", "MIND", "WHAT", "STATUS THERE")
     rows = [(show_time(move["at"]), move["what"], move["version"]) for move in body["moves"]]
     yield "moves", rows, ("WHEN", "WHAT", "VERSION")

@@ -62,6 +62,9 @@ _OBJECTS: Final[Columns] = {
 
 
 def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
+    if "stale" in body:
+        table_of("stale", _STALE, "nothing has changed under any method")(body, screen)
+        return
     own = [obj for obj in body["objects"] if not obj.get("library")]
     shipped = [obj["name"] for obj in body["objects"] if obj.get("library")]
     screen.table(rows_of(own, _OBJECTS), tuple(_OBJECTS))
@@ -151,6 +154,21 @@ _WAITING: Final[Columns] = {
     "VERSION": "version",
     "MISSION": "mission",
 }
+
+
+_STALE: Final[Columns] = {
+    "METHOD": lambda row: f"{row['object']}.{row['selector']}",
+    "VERSION": "version",
+    "WHAT CHANGED": lambda row: cut("; ".join(_reasons(row)), _SHOWN),
+}
+
+
+def _reasons(row: Mapping[str, Any]) -> list[str]:
+    """Return why a method should be looked at again."""
+    changes = [f"{one['what']} {one['name']}: {one['change']}" for one in row["changes"]]
+    if row["tainted"]:
+        changes.append(f"tainted by {row['tainted']['document']}")
+    return changes + ([f"failing: {row['failing']['text']}"] if row["failing"] else [])
 
 
 def _flags(obj: Mapping[str, Any], selector: str) -> str:

@@ -77,6 +77,11 @@ def taint(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     return mark if speaks else {}
 
 
+def basis(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
+    """Return what the method stood on when it was written or verified last (``basis.py``)."""
+    return dict(_read(root, method).get("basis", {}))
+
+
 def waiting(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     """Return which version waits for the Architect's approval, or {}.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image.history import entries, marks, taint
+from bat_os.image.history import basis, entries, marks, taint
 from bat_os.image.objects import Method, UvmObject, examples_of, kept_examples, ref_of
 from bat_os.method.text import find_forwarded
 
@@ -133,6 +133,7 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     method = _method_for(root, holder, skill.selector)
     number = _append(root, method, skill)
     taint.inherit(root, method, method.versions[number - 1])
+    basis.note(root, holder, method)
     if skill.vector is not None:
         entries.remove_entries(root, method)
         kinds = None if skill.kinds is None else tuple(skill.kinds)
@@ -281,6 +282,7 @@ def make_current(
     if marks.waiting(root, method).get("version") == picked.number:
         marks.set_mark(root, "waiting", method, {})
     marks.add_move(root, method, {**move, "version": picked.number})
+    basis.note(root, holder, method)
 
 
 def unchanged(holder: UvmObject, picked: Picked) -> Method:

@@ -16,9 +16,10 @@ import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.mission import Mission, State
+from bat_os.core.mission import Event, MessageUnderstood, Mission, SkillReused, State
 from bat_os.errors import ArgumentsError, BusyError, ShuttingDownError
 from bat_os.image.missions import WHO
 
@@ -44,10 +45,22 @@ _PERCENT: Final = {
     State.FAILED: 100,
 }
 
+# How a mission came to its end without installing what it wrote.
+_ANSWERED: Final[Mapping[type[Event], str]] = MappingProxyType(
+    {
+        MessageUnderstood: "answered: by now the message was understood",
+        SkillReused: "answered with a skill that was there",
+    }
+)
+_WAITS: Final = "wrote a method that waits for a yes (batos approve)"
+
 
 def notice(brief_id: str, mission: Mission, detail: Mapping[str, Any]) -> Notice:
     """Return the body of the ``event`` about a mission's present state."""
     who, does = WHO[mission.state]
+    if mission.state is State.COMPLETE:
+        waits = detail.get("status") == "waiting"
+        does = _WAITS if waits else _ANSWERED.get(type(mission.events[-1]), does)
     return {
         "brief_id": brief_id,
         "seq": len(mission.events),
@@ -59,13 +72,20 @@ def notice(brief_id: str, mission: Mission, detail: Mapping[str, Any]) -> Notice
     }
 
 
-def replay(brief_id: str, mission: Mission, after_seq: int = 0) -> list[Notice]:
-    """Return the notices of all stored events of a mission after a sequence number."""
+def replay(
+    brief_id: str, mission: Mission, after_seq: int = 0, *, waits: bool = False
+) -> list[Notice]:
+    """Return the notices of all stored events of a mission after a sequence number.
+
+    ``waits``: what it wrote has not been installed.
+    """
     notices, now = [], Mission(mission.brief)
     for event in mission.events:
         now = now.advance(event)
         if len(now.events) > after_seq:
-            notices.append(notice(brief_id, now, {}))
+            last = waits and now.state is State.COMPLETE
+            told = notice(brief_id, now, {"status": "waiting"} if last else {})
+            notices.append(told | {"detail": {}})
     return notices
 
 

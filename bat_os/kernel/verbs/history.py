@@ -28,7 +28,7 @@ from bat_os.errors import (
     NotFoundError,
     ProtocolError,
 )
-from bat_os.image.history import experience, marks, versions
+from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples
@@ -177,6 +177,7 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
             marks.set_mark(root, "taint", method, {})
             move = _move("verify", picked.number) | {"document": mark["document"]}
             marks.add_move(root, method, move)
+        basis.note(root, find(root, picked.oid), method)
         return str(method.status)
 
     status = await mind.image.transact(clear, note=f"verify {request.selector}"[:70])

@@ -53,8 +53,11 @@ class MissionVerbs:
 
         def read(root: Root) -> dict[str, Any]:
             record = missions.read(root, _brief_id(root, request))
-            events = {} if after is None else {"events": replay(record.id, record.mission, after)}
-            return views.mission(record) | events
+            if after is None:
+                return views.mission(record)
+            waits = (record.answer or {}).get("type") == "error"
+            events = replay(record.id, record.mission, after, waits=waits)
+            return views.mission(record) | {"events": events}
 
         return Reply("result", request.id, await self._read(read))
 

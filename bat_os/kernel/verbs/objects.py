@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
 from bat_os.core.digest import digest
-from bat_os.core.values import check_taught
+from bat_os.core.values import check_taught, to_wire
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
-from bat_os.image.history import marks
+from bat_os.image.history import basis, marks
 from bat_os.image.history.entries import summary_of_taught, wishes_of
 from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
@@ -42,8 +42,15 @@ TEACHER: Final = "ARCHITECT"
 
 
 async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"objects": [...]}``: the root objects."""
-    return {"objects": await mind.image.transact(portraits.objects, note="list objects")}
+    """Return ``{"objects": [...]}``: the root objects.
+
+    With ``body.stale`` also ``stale``: the methods under which something has changed.
+    """
+    listed = {"objects": await mind.image.transact(portraits.objects, note="list objects")}
+    if request.body["stale"]:
+        rows = await mind.image.transact(basis.stale, note="list stale methods")
+        listed["stale"] = to_wire(rows)
+    return listed
 
 
 async def inspect(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -105,6 +112,7 @@ async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         method = find(root, target).slots[selector]
         if method.status == "provisional":
             method.approve(how)
+            basis.note(root, find(root, target), method)
         return str(method.status)
 
     status = await mind.image.transact(settle, note=f"approve {selector}"[:70])

@@ -5,7 +5,17 @@ import asyncio
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.core.mission import BriefAccepted, Mission, MissionFailed, QueriesPlanned
+from bat_os.core.mission import (
+    BriefAccepted,
+    MessageUnderstood,
+    MethodDrafted,
+    MethodVerified,
+    Mission,
+    MissionFailed,
+    PassagesFound,
+    QueriesPlanned,
+    SkillReused,
+)
 from bat_os.errors import ArgumentsError, BusyError, ShuttingDownError
 from bat_os.kernel.missions.feed import (
     KEPT,
@@ -14,6 +24,7 @@ from bat_os.kernel.missions.feed import (
     Feed,
     TextFeed,
     notice,
+    replay,
 )
 
 BRIEF = Brief("genesis_obj", "double", (2,))
@@ -193,3 +204,18 @@ async def test_all_who_listen_hear_and_who_has_gone_hears_nothing_more():
     assert [told["text"] for told in second] == ["one"]
     with texts.writing("a", "BRICK") as hear:
         assert hear is None
+
+
+def test_what_ended_without_a_new_method_is_not_told_as_installed():
+    brief = Brief("genesis_obj", "double")
+    understood = Mission(brief).advance(MessageUnderstood())
+    reused = Mission(brief).advance(SkillReused("genesis_obj", "twice", 0.9))
+    assert "understood" in notice("b", understood, {})["does"]
+    assert "a skill that was there" in notice("b", reused, {})["does"]
+    learned = Mission(brief)
+    for event in (BriefAccepted(), QueriesPlanned(("x",)), PassagesFound(()), MethodDrafted(()),
+                  MethodVerified(0, "provisional", ())):  # fmt: skip
+        learned = learned.advance(event)
+    assert "installed the method" in notice("b", learned, {})["does"]
+    assert "waits for a yes" in notice("b", learned, {"status": "waiting"})["does"]
+    assert "waits for a yes" in replay("b", learned, 4, waits=True)[0]["does"]

@@ -306,6 +306,7 @@ async def test_a_taught_version_is_found_by_what_the_method_was_learned_for(
     assert await mind.image.transact(wishes, note="look") == ["double", "Double a number."]
 
 
+QUADRUPLE = {"args": [4], "kwargs": {}, "result": 16}
 ALIASES = ("def twice(self, n):\n    return self.double(n)\n",
            "def two_times(self, n):\n    return self.twice(n)\n",
            "def half_of_double(self, n):\n    return self.double(n) / 2\n")  # fmt: skip
@@ -340,3 +341,18 @@ async def test_a_name_that_was_unlearned_for_itself_stays_so(taught, learned, as
     await ask("unlearn", "double")
     assert (await ask("redo", "double"))["names"] == []
     assert await answer("respondsTo", "twice") is False
+
+
+async def test_why_and_the_list_say_what_changed_under_a_skill_until_it_is_verified_again(
+    learned, taught, ask
+):
+    await learned()
+    await taught("def twice_more(self, n):\n    return self.double(n) * 2\n", [QUADRUPLE])
+    assert (await ask("list", target="", stale=True))["stale"] == []
+    await taught("def double(self, number):\n    return number + number\n")
+    change = {"what": "callee", "name": "double", "change": "version 1 -> 2"}
+    assert (await ask("why", "twice_more"))["changes"] == [change]
+    (row,) = (await ask("list", target="", stale=True))["stale"]
+    assert (row["selector"], row["changes"]) == ("twice_more", [change])
+    await ask("verify-method", "twice_more")
+    assert (await ask("list", target="", stale=True))["stale"] == []

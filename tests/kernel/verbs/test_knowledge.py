@@ -56,6 +56,19 @@ async def test_a_document_is_learned_found_by_its_meta_data_and_forgotten(ask):
     assert [one["title"] for one in (await ask("documents"))["documents"]] == ["dogs"]
 
 
+async def test_a_document_that_is_learned_again_keeps_the_meta_data_that_it_was_given(ask):
+    told = {"title": "cats", "text": "Cats sleep."}
+    await ask("learn", **told, meta={"tags": "pets", "format": "text"})
+    assert not (await ask("learn", **told, meta={"format": "text"}))["changed"]
+    assert (await ask("learn", **told | {"text": "Cats run."}, meta={"by": "Ann"}))["changed"]
+    for key, value in (("tags", "pets"), ("by", "Ann")):
+        assert len((await ask("documents", filters={key: value}))["documents"]) == 1
+    await ask("learn", **told, meta={"tags": "wild"})
+    assert (await ask("documents", filters={"tags": "pets"}))["documents"] == []
+    (kept,) = (await ask("documents"))["documents"]
+    assert "format" not in kept["meta"]  # the file's own, which it does not have any more
+
+
 async def test_nothing_that_another_model_embedded_is_mixed_in_until_all_is_reindexed(mind, ask):
     await ask("learn", title="cats", text="The cats sleep.")
     other = going_over_to(mind, OtherEmbedder())
