@@ -50,7 +50,8 @@ class Verdict:
     probed: str = ""  # key of its answers to other arguments of the same kind
     # why its answers say nothing or hardly fit the wish, in one line; such a candidate has no vote
     doubt: str = ""
-    # the argument that it never reads, where no example shows that it may; "" for none
+    # the argument that it never reads, or what it should count and does not look for, where too
+    # few examples show that it need not; "" for none
     ignores: str = ""
     returns_argument: bool = False  # it answered with one of the caller's arguments as it is
     known: str = ""  # document of the known function that it is; "" where a model wrote it

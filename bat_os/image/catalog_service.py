@@ -111,12 +111,7 @@ class CatalogService:
         if len(text) > MAX_CHARS:
             raise TooLargeError(f"{title[:60]}: {len(text)} characters; at most {MAX_CHARS}")
         doc_id = document_id(kind, source or title)
-
-        def look(root: Root) -> tuple[dict[str, Any], int]:
-            document = catalog_in(root).document(doc_id)
-            return ({}, 0) if document is None else (dict(document.meta), len(document.passages))
-
-        had, known = await self._transact(look, "look for it")
+        had, known = await self._transact(lambda root: _look(root, doc_id), "look for it")
         about = {key: value for key, value in had.items() if key not in READ_META} | about
         about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
         if known and had.get("sha256") == about["sha256"]:
@@ -365,3 +360,9 @@ def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None
 
 def _digest(*texts: str) -> str:
     return digest("\0".join(texts))
+
+
+def _look(root: Root, doc_id: str) -> tuple[dict[str, Any], int]:
+    """Return the meta data of a document and how many passages it has; ({}, 0) without one."""
+    document = catalog_in(root).document(doc_id)
+    return ({}, 0) if document is None else (dict(document.meta), len(document.passages))

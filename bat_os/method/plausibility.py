@@ -43,6 +43,16 @@ _ASKS_COUNT: Final = re.compile(
 )
 
 
+_COUNTED: Final = re.compile(
+    r"^(?:count(?: the| all| how many)?(?: number of| occurrences of)?(?: the)?|how many) "
+    r"(?P<what>\S.*)",
+    re.IGNORECASE,
+)
+_ONE_LETTER: Final = re.compile(r"(?:letters?|characters?) ['\"]?\w['\"]?(?!\w)", re.IGNORECASE)
+_WORDS: Final = frozenset({"word", "words", "tokens", "names", "items", "terms", "numbers", "parts",
+                           "things", "entries", "values", "elements"})  # fmt: skip
+_CHARACTERS: Final = frozenset({"character", "characters", "letter", "letters", "symbols", "items",
+                                "elements", "digits", "length", "bytes", "things"})  # fmt: skip
 _ASKS_SEVERAL: Final = re.compile(
     r"\b(list|return|show|give|tell|get) (me )?(back )?(all|every|the (whole )?list)\b",
     re.IGNORECASE,
@@ -81,6 +91,41 @@ def find_unused(source: str, selector: str) -> str:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     return next((name for name in named if name not in read), "")
+
+
+def find_blind_count(wish: str, source: str, selector: str) -> str:
+    r"""Return what was to be counted in a text if the method counts whatever is there, or "".
+
+    >>> find_blind_count("Count the trolls.", "def f(self, text):\n    return len(text)", "f")
+    'trolls'
+    """
+    asked = _COUNTED.match(wish.strip())
+    parsed = parse_method(source, selector) if asked else None
+    if asked is None or parsed is None:
+        return ""
+    ends = [node.value for node in ast.walk(parsed[1]) if isinstance(node, ast.Return)]
+    if len(ends) != 1:
+        return ""
+    by_words = {_counted_whole(end) for end in ends}.pop()
+    if by_words is None:
+        return ""
+    letter = _ONE_LETTER.match(asked["what"])
+    noun = letter[0] if letter else asked["what"].split()[0].strip(",.;:'\"").casefold()
+    return "" if not letter and noun in (_WORDS if by_words else _CHARACTERS) else noun
+
+
+def _counted_whole(value: ast.expr | None) -> bool | None:
+    """Return whether an expression is the number of words or of characters; None if neither."""
+    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Name)):
+        return None
+    if value.func.id != "len" or len(value.args) != 1:
+        return None
+    held = value.args[0]
+    if isinstance(held, ast.Name):
+        return False
+    if not (isinstance(held, ast.Call) and isinstance(held.func, ast.Attribute)):
+        return None
+    return True if held.func.attr == "split" and not held.args else None
 
 
 def find_implausible(

@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import io
 import math
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from tests.cli.clients import Ended
 from tests.cli.clients import verb as launch_verb
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
 TEN = [f"def m{n}(self):\n    return {n}\n" for n in range(10)]
 
 
@@ -198,3 +202,49 @@ async def test_in_approval_mode_a_method_answers_after_the_yes_across_a_restart(
     assert (await verb(home, "send", *double, "21")).out == "42\n"
     why = (await verb(home, "why", *double, "--json")).json
     assert (why["uses"]["count"], why["uses"]["callers"]) == (1, {"client": 1})
+
+
+def sitting():
+    """Return (words, comment) of each line under that heading of the page."""
+    page = (ROOT / "docs" / "history.md").read_text()
+    part = page.split("## In one sitting")[1].split("\n## ")[0]
+    lines = re.findall(r"^    batos\.py (.*?)(?:  +# (.*))?$", part, re.MULTILINE)
+    return [(shlex.split(line), comment) for line, comment in lines]
+
+
+async def test_the_lines_of_the_page_work_one_after_the_other(serving, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notes, known, told = tmp_path / "notes.md", {}, {}
+    notes.write_text("# Doubling\n\nTo double a number, multiply it by two.\n")
+    home = serving.home
+    for words, comment in sitting():
+        if tuple(words) in told:  # learned a second time
+            notes.write_text("# Doubling\n\nTo double a number, add it to itself.\n")
+        words = [known.get(word, word) for word in words]  # noqa: PLW2901 - what stands for what
+        ended = await verb(home, *words)
+        assert (ended.status != 0) == (comment.startswith("fails")), (words, ended)
+        told[tuple(words)] = ended.out + ended.err
+        if words[1:3] == ["genesis_obj", "double"] and words[0] == "send":
+            why = (await verb(home, "why", *words[1:3], "--json")).json
+            known["MODEL"] = why["origin"]["model"]
+        elif "--yes" in words:
+            known["RECALL"] = re.search(r"--undo (\w+)", told[tuple(words)])[1]
+        elif words == ["missions", "--state", "failed"]:
+            known["MISSION"] = ended.out.splitlines()[1].split()[0]
+    texts = {" ".join(words): text for words, text in told.items()}
+    model = known["MODEL"]
+    assert "byte for byte the same" in texts["why helper_obj double --replay"]
+    assert "of that mind" in texts["why helper_obj double --replay"]
+    found = texts[f"recall --model {model}"]
+    assert "genesis_obj.double" in found
+    assert "helper_obj.double" in found
+    assert "new     genesis_obj.double" in texts["diff --with trial"]
+    assert "genesis_obj.double" in texts["recall"].split("to be verified again:")[1]
+    assert "tainted by document:" in texts["list --stale"]
+    assert "all 3 batches were rejected" in texts[f"missions resume {known['MISSION']}"]
+    experience = (await verb(home, "experience", "--json")).json["experience"]
+    (failed,) = [one for one in experience if one["mission"] == known["MISSION"]]
+    assert failed["outcome"]["kind"] == "failed"
+    events = [step["event"] for step in failed["steps"]]
+    assert events.count("MethodDrafted") == 6
+    assert events.count("MissionResumed") == 1

@@ -55,6 +55,7 @@ from bat_os.kernel.turn import Candidate
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.plausibility import (
+    find_blind_count,
     find_implausible,
     find_uninformative,
     find_unused,
@@ -303,6 +304,8 @@ class Validation:
             return replace(found, problem=doubt)
         if ignores := self._ignored(source):
             return replace(found, doubt=f"ignores its argument {ignores!r}", ignores=ignores)
+        if counted := self._counted_blindly(source):
+            return replace(found, doubt=f"counts all there is, not {counted}", ignores=counted)
         if doubt:
             return replace(found, doubt=doubt)
         probed, dull = await self._probe(source, answer.value)
@@ -323,6 +326,15 @@ class Validation:
         ]
         shown = {meaning(values[name]) for values in given if name in values}
         return name if len(shown) < 2 else ""
+
+    def _counted_blindly(self, source: str) -> str:
+        """Return what ``source`` should count in a text and does not look for, or "".
+
+        One example fits a count of everything as well; two show that it is what is wanted.
+        """
+        if len(self._examples) > 1 or not any(type(value) is str for value in self._brief.args):
+            return ""
+        return find_blind_count(goal(self._brief), source, self._brief.selector)
 
     async def _find_forgetful(self, source: str, value: Any) -> str:
         """Return in one line that a second call loses what the first one kept, or ""."""

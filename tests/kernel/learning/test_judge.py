@@ -90,3 +90,44 @@ async def test_examples_that_differ_in_an_argument_show_that_it_may_be_ignored(t
     shown = (example(5, result="hello"), example(6, result="hello"))
     answer, _ = await think(script(' return "hello"'), "greet", 7, examples=shown)
     assert (answer["body"].get("result"), answer["body"].get("status")) == ("hello", "verified")
+
+
+COUNTS = ("return len(text)", "return len(text.split())")
+
+
+@pytest.mark.parametrize(
+    ("wish", "body", "arg"),
+    [
+        ("count the letter a in a text", COUNTS[0], "banana"),
+        ("count the trolls in a text", COUNTS[1], "troll troll"),
+    ],
+)
+async def test_a_method_that_counts_whatever_is_there_has_no_vote(think, wish, body, arg):
+    answer, record = await think(script(f" {body}"), "count_it", arg, text=wish)
+    assert answer["body"]["code"] == "EXAMPLE_WANTED"
+    assert "counts all there is" in record.mission.last(MethodRejected).reason
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_one_example_does_not_settle_what_is_counted_and_two_do(think, count):
+    examples = (example("troll troll", result=2), example("troll and troll", result=3))[:count]
+    answer, _ = await think(
+        script(f" {COUNTS[1]}"), "count_it", "troll troll",
+        text="count the trolls in a text", examples=examples,
+    )  # fmt: skip
+    assert (answer["body"].get("status") == "verified") is (count == 2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "body", "arg"),
+    [
+        ("count the words in a text", COUNTS[1], "a b"),
+        ("count the letters of a text", COUNTS[0], "abc"),
+        ("count the trolls in a list", COUNTS[0], ["a", "b"]),
+        ("count the trolls in a text", "return text.count('troll')", "troll troll"),
+    ],
+)
+async def test_a_count_of_what_was_asked_for_keeps_its_vote(think, wish, body, arg):
+    name = "items" if isinstance(arg, list) else "text"
+    answer, _ = await think(script(f" {body.replace('text', name)}"), "count_it", arg, text=wish)
+    assert answer["body"].get("status") == "provisional", answer
