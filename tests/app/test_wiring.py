@@ -1,13 +1,17 @@
 """bat_os.app.wiring: what a kernel loads before it is asked."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from bat_os.app.wiring import assemble
+from bat_os.app.wiring import _index, assemble
 from bat_os.core.settings import Settings
 from bat_os.engines.minilm import packaged_minilm
+from bat_os.engines.scripted import HashEmbedder
+from bat_os.image.catalog_service import CatalogService
 from bat_os.supervisor.home import Home
+from tests.kernels import write_script
 
 
 async def until_loaded(kernel):
@@ -44,4 +48,29 @@ async def test_texts_are_embedded_before_a_new_image_has_the_model(tmp_path):
         assert (await mind.embedder.embed(["hello"])).shape == (1, 384)
     finally:
         for port in (mind.roster, mind.embedder, mind.image):
+            await port.close()
+
+
+class Counting(HashEmbedder):
+    """An embedder that knows whether it was used."""
+
+    used = False
+
+    async def embed(self, texts, count=None):
+        self.used = True
+        return await super().embed(texts)
+
+
+async def test_the_first_search_after_a_start_finds_the_embedding_model_loaded(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    script = str(write_script(tmp_path / "script.jsonl", {}))
+    parts = assemble(home, Settings(home=str(home.path), engine="scripted", script=script))
+    mind = replace(parts.mind, catalog=CatalogService(parts.mind.image, embedder := Counting()))
+    try:
+        assert "index" in [step.__name__ for step in parts.steps]  # before the kernel is ready
+        await _index(mind)(lambda _line: None)
+        assert embedder.used
+    finally:
+        for port in (mind.roster, mind.cell, mind.image):
             await port.close()
