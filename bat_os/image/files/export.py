@@ -37,6 +37,7 @@ from bat_os.core.values import (
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.files import lineage
+from bat_os.image.history import marks
 from bat_os.image.objects import Method, freeze, kept_examples
 
 if TYPE_CHECKING:
@@ -239,6 +240,8 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
         for one in kept_examples(obj, method.selector)
     ]
     origin = lineage.carried(version.provenance, _encode_past)
+    if tainted := marks.flags(method).get("tainted"):
+        origin["tainted"] = tainted["document"]
     return {
         "selector": method.selector,
         "source": version.source,

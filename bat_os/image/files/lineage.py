@@ -124,6 +124,7 @@ class _Origin(Record, frozen=True, forbid_unknown_fields=False):
     passages: _Names = field(default_factory=list)
     created: Annotated[float, _COUNT] = 0.0
     rehearsed: bool = False
+    tainted: Annotated[str, _SHORT] = ""  # the document for which it was to be verified again
     through: Annotated[list[_Hop], Meta(max_length=MAX_HOPS)] = field(default_factory=list)
 
 

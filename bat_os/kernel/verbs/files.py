@@ -29,6 +29,7 @@ from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
 from bat_os.image.files.storage import chronicle, path_of
 from bat_os.image.files.verify import verify as verify_image
+from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of
 from bat_os.image.history.moments import resolve
 from bat_os.image.history.versions import Skill, install
@@ -289,7 +290,12 @@ def put_in(root: Root, target: UvmObject, skill: Skill) -> int:
         raise ArgumentsError(f"{skill.selector} is a slot of the object already")
     if known is not None and known.current >= 0 and known.version.source == skill.source:
         return int(known.version.number)
-    return install(root, target, skill)
+    number = install(root, target, skill)
+    tainted, examples = (skill.provenance.get(key) for key in ("tainted", "examples"))
+    if tainted and not examples:  # those that run here clear it, as verify-method does
+        mark = {"at": time.time(), "document": tainted, "what": "changed there", "version": number}
+        marks.set_mark(root, "taint", target.slots[skill.selector], mark)
+    return number
 
 
 def _row(skill: Skill, version: int) -> dict[str, Any]:

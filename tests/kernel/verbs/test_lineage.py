@@ -18,6 +18,7 @@ from bat_os.image.files.backup import back_up
 from bat_os.image.files.export import read, seal
 from bat_os.image.files.lineage import MAX_HOPS
 from bat_os.image.files.restore import restore
+from bat_os.image.history import marks
 from bat_os.image.store import ImageStore
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.verbs import VERBS
@@ -231,3 +232,22 @@ async def test_an_export_that_would_be_too_long_leaves_out_what_was_drawn(mind, 
     told = read((await ask("export", "double"))["text"])
     assert "drawn" not in told["origin"]
     assert told["origin"]["model"]
+
+
+@of_the_cell
+@pytest.mark.parametrize("examples", [(), tuple(DOUBLE)])
+async def test_a_taint_comes_along_unless_examples_prove_the_method_here(
+    mind, other, learned, ask, examples
+):
+    await learned(examples=examples)
+
+    def taint(root):
+        method = root["objects"]["genesis_obj"].slots["double"]
+        mark = {"at": 1.0, "document": "document:x", "what": "changed", "version": 1}
+        marks.set_mark(root, "taint", method, mark)
+
+    await mind.image.transact(taint, note="taint")
+    await carry(mind, other)
+    there = (await said(other, "why", "double"))["tainted"]
+    assert bool(there) is not bool(examples)
+    assert not there or there["document"] == "document:x"
