@@ -8,8 +8,9 @@ The templates are data, one file per language: ``languages/forms.<code>.toml``; 
 is another file. The most literal template wins. A form that is not ``certain`` is a general one,
 as "what is my ...": a skill that fits goes first.
 
-What a slot holds: ``number`` is a number; ``items`` and ``example`` are lists; every other one is
-the person's own words, with their case and marks.
+What a slot holds: ``number`` is a number; ``items`` is a list; every other one is the person's own
+words, with their case and marks. A sentence that tells examples is ``lesson.example``, and its
+``shown`` is what it says by them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.sentence.examples import take_examples
+from bat_os.sentence.examples import example_languages, take_examples, words_of_examples
 from bat_os.sentence.grammar import read_numbers
 from bat_os.sentence.reading import Slip, put_back, read_sentence
 from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
@@ -91,7 +92,6 @@ class _Forms:
         self.spelling = Spelling(contractions, frozenset(data.get("elided", ())))
         self.numbers = {fold(word): value for word, value in data["numbers"].items()}
         self.joiners = re.compile(data.get("joiners", r"\s*[,;&\n]\s*"), re.IGNORECASE)
-        self.examples: dict[str, str] = data.get("examples", {})
         sets = {name: frozenset(fold(text).split()) for name, text in data.get("words", {}).items()}
         limits = {name: _limit(each, sets) for name, each in data.get("slots", {}).items()}
         polite = data.get("polite", {})
@@ -221,7 +221,9 @@ def read_form(sentence: Sentence) -> Form | None:
     form = forms.read(text, typed, slips)
     if form is None or form.name == "lesson.learn" or not form.certain:
         said = put_back(text, slips, 0, len(text))  # a lesson has its words as they were typed
-        form = _read_example(forms, said) or form or _read_short(sentence.language, text, typed)
+        ordered = form is not None and form.name == "lesson.learn"
+        lesson = _read_example(sentence.language, said, text, ordered=ordered)
+        form = lesson or form or _read_short(sentence.language, text, typed)
     return form
 
 
@@ -295,6 +297,7 @@ def words_of(language: str) -> Iterable[str]:
         forms = _forms_of(language)
         yield from forms.templates.words()
         yield from forms.numbers
+        yield from words_of_examples(language)
 
 
 def _read_short(language: str, text: str, typed: Mapping[int, tuple[int, Any]]) -> Form | None:
@@ -313,18 +316,19 @@ def find_languages() -> tuple[str, ...]:
     return ("en", *sorted(codes - {"en"}))
 
 
-def _read_example(forms: _Forms, text: str) -> Form | None:
-    """Return the lesson of a sentence that holds examples: "double 21, e.g. 4 gives 8"."""
-    for said, marker in forms.examples.items():
-        text = re.sub(rf"(?<!\w){re.escape(said)}(?!\w)", marker, text, flags=re.IGNORECASE)
-    tokens = read_numbers(list(scan(text)))
-    rest, examples = take_examples(tokens)
-    if not examples:
-        return None
-    wish = " ".join(token.text for token in rest).strip(_EDGES)
-    if not wish:
-        return None
-    return Form("lesson.example", {"wish": wish, "example": examples}, language=forms.language)
+def _read_example(language: str, *texts: str, ordered: bool = False) -> Form | None:
+    """Return the lesson of a sentence that holds examples: "double 21, e.g. 4 gives 8".
+
+    ``texts`` are the sentence as it was typed and as it was meant.
+    """
+    own = [code for code in example_languages() if code == language]
+    read = [read_numbers(list(scan(text))) for text in dict.fromkeys(texts)]
+    for code in dict.fromkeys((*own, *example_languages())):
+        for tokens in read:
+            if shown := take_examples(tokens, code):
+                values = {"shown": shown, "ordered": ordered}
+                return Form("lesson.example", values, shown.certain, language)
+    return None
 
 
 @functools.cache

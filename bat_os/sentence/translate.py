@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError
-from bat_os.sentence.examples import take_examples
+from bat_os.sentence.examples import Shown, take_examples
 from bat_os.sentence.grammar import (
     fold_literals,
     read_name,
@@ -89,7 +89,18 @@ def translate(sentence: str) -> Translated:
         text = _describe([Token("word", word) for word in selector.split("_")])
         return Translated(target or DEFAULT_TARGET, selector, args, kwargs, text, [])
     tokens = read_numbers(list(scan(unicodedata.normalize("NFC", sentence))))
-    tokens, examples = take_examples(tokens)
+    shown = take_examples(tokens)
+    return _translate(tokens, shown if shown and shown.examples else None)
+
+
+def translate_shown(shown: Shown) -> Translated:
+    """Return what a sentence asks for that was read as examples already."""
+    return _translate([], shown)
+
+
+def _translate(tokens: list[Token], shown: Shown | None) -> Translated:
+    examples = shown.examples if shown else []
+    tokens = shown.wish if shown else tokens
     target, tokens = take_target(take_introduction(strip_politeness(tokens)))
     frame = strip_frame(strip_politeness(tokens))
     name, tokens = read_name(frame.name), frame.tokens
@@ -98,7 +109,9 @@ def translate(sentence: str) -> Translated:
     kwargs |= pairs
     tokens = _fit_to_examples(fold_literals(tokens), examples)
     args = [token.value for token in tokens if token.kind == "literal"]
-    if examples and not args and not kwargs:
+    if shown and shown.given is not None:
+        args = list(shown.given)
+    elif examples and not args and not kwargs:
         args = list(examples[0]["args"])
     selector = _as_selector(name or _selector_words(tokens))
     if not tokens:  # only a name was given

@@ -1,5 +1,6 @@
 """The SYNTHESIZING step of one mission: a batch of candidates for a method.
 
+    a program by example                where the examples decide on one
     known functions near the wish       as they are, under the new name
     known functions that fit examples   whatever their words, also with arguments rearranged
     if those do not decide:
@@ -26,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import packet as talk
-from bat_os.core.brief import goal, literals
+from bat_os.core.brief import goal, literals, parameters
 from bat_os.core.choosing import preview
 from bat_os.core.digest import digest
 from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFound, QueriesPlanned
@@ -37,6 +38,8 @@ from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
 from bat_os.method.adapt import adapt, rebind_arguments
+from bat_os.method.induction import decides, induce, write_method
+from bat_os.sentence.examples import name_operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -47,12 +50,15 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
     from bat_os.kernel.missions.feed import TextFeed
+    from bat_os.method.induction import Program
     from bat_os.ports import Completion, Prompt, Sampling
 
 ADAPTED: Final = 3
 POOL: Final = 48  # functions of each kind that are tried on the examples
 TRIALS: Final = 240
 ENOUGH: Final = 3
+PLAIN: Final = 3.0  # bits of a program by example that anybody may mean
+INDUCED: Final = "examples"  # what a program by example is known from
 STAGE_SECONDS: Final = 60.0  # for one stage of a cascade, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 FREE_TOKENS: Final = 400  # of a method with its helpers, where no form is forced
@@ -103,7 +109,22 @@ class Synthesis:
         """Return known functions as candidates, in the first round; no model is asked."""
         if self._record.mission.rounds:
             return []
-        return await self._adapt(await self._find_similar())
+        programs = await asyncio.to_thread(self._induce)
+        if decides(programs):
+            source = write_method(programs[0], self.target.form_for(self._brief))
+            return [Draft(STEWARD, source=source, known=INDUCED, weight=1.0)]
+        # Where plain programs that differ fit the examples, so do functions for anything.
+        is_open = bool(programs) and programs[0].cost < PLAIN
+        return await self._adapt(await self._find_similar(), by_example=not is_open)
+
+    def _induce(self) -> list[Program]:
+        """Return the programs that reproduce the examples, the likeliest first."""
+        brief, examples = self._brief, self.target.examples
+        if not examples or brief.kwargs or any(one.get("kwargs") for one in examples):
+            return []
+        shown = [(one["args"], one["result"]) for one in examples]
+        tags, hints = name_operations(brief.text), literals(brief.text)
+        return induce(shown, brief.args, parameters(brief), tags, hints)
 
     async def write(self, known: Sequence[Draft]) -> MethodDrafted:
         """Return ``known`` and what the model writes; the same for the same record and model.
@@ -212,7 +233,7 @@ class Synthesis:
             similar = [known for known in similar if known.selector != self._brief.selector]
         return similar
 
-    async def _adapt(self, similar: Sequence[Similar]) -> list[Draft]:
+    async def _adapt(self, similar: Sequence[Similar], *, by_example: bool) -> list[Draft]:
         """Return known functions as drafts: the likeliest by their words, and others by example."""
         form = self.target.form_for(self._brief)
         drafts: list[Draft] = []
@@ -224,6 +245,8 @@ class Synthesis:
             source = adapt(known.source, known.selector, form) if weight is not None else ""
             if source and len(drafts) < ADAPTED:
                 drafts.append(known.as_draft(source, weight or 0.0))
+        if not by_example:
+            return drafts
         return drafts + await self._find_by_example({draft.known for draft in drafts})
 
     async def _find_by_example(self, known: Collection[str]) -> list[Draft]:

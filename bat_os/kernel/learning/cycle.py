@@ -50,6 +50,7 @@ from bat_os.kernel import views
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
+from bat_os.kernel.learning.trial import serves
 from bat_os.kernel.missions.feed import TextFeed
 from bat_os.kernel.turn import Candidate, take_turn
 
@@ -166,6 +167,8 @@ class CognitiveCycle:
             return False
         done = record.mission.advance(SkillReused(known.holder, known.selector, known.similarity))
         call = replace(brief, target=known.holder, selector=known.selector)
+        if not await serves(context, call, brief.examples):  # the same words for something else
+            return False
         try:
             await self._end_by_turn(record, done, {"reused": asdict(known)}, call=call)
         except _DOES_NOT_SERVE:

@@ -5,6 +5,7 @@ Every trial is a turn that commits nothing. Values are compared by meaning.
     try_examples      what a source answers to each example
     check_examples    the same, as an error for a person
     reproduces        the same, as yes or no, after the guardian's audit
+    serves            the same for a method that is installed
     mend              small changes to candidates that ran, until one reproduces every example
     weigh_by_tests    tests that ALFRED writes where the caller gave no example
 """
@@ -21,8 +22,18 @@ from bat_os.core.ability import USUAL
 from bat_os.core.brief import goal
 from bat_os.core.choosing import preview, same
 from bat_os.core.digest import digest
-from bat_os.errors import CellError, ConflictError, DraftsError, ModelOutputError, ProtocolError
+from bat_os.errors import (
+    ArgumentsError,
+    CellError,
+    ConflictError,
+    DraftsError,
+    ModelOutputError,
+    NotFoundError,
+    NotUnderstoodError,
+    ProtocolError,
+)
 from bat_os.kernel.turn import TRIES, Candidate, Turn
+from bat_os.method.induction import equal
 from bat_os.method.mutate import make_variants
 
 if TYPE_CHECKING:
@@ -55,7 +66,7 @@ async def try_turn(
     image: ImageStore,
     cell: Cell,
     brief: Brief,
-    candidate: Candidate,
+    candidate: Candidate | None,
     reach: Reach | None = None,
     answers: Answers | None = None,
 ) -> Answer:
@@ -75,9 +86,9 @@ class Outcome(NamedTuple):
 
 
 async def try_examples(
-    context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+    context: KernelContext, brief: Brief, trial: Candidate | None, examples: Iterable[Example]
 ) -> AsyncIterator[Outcome]:
-    """Yield what ``trial`` answers to each example."""
+    """Yield what ``trial``, or the method that is installed, answers to each example."""
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
@@ -108,6 +119,17 @@ async def reproduces(
     if context.guardian.audit(source, brief.selector).lines():
         return False
     return await _passes(context, brief, source, examples)
+
+
+async def serves(context: KernelContext, brief: Brief, examples: Iterable[Example]) -> bool:
+    """Return True if the method that is installed gives exactly the result of every example."""
+    try:
+        async for outcome in try_examples(context, brief, None, examples):
+            if not equal(outcome.value, outcome.example["result"]):
+                return False
+    except (*ITS_FAULT, ArgumentsError, NotFoundError, NotUnderstoodError):
+        return False
+    return True
 
 
 def tells_enough(examples: Sequence[Example]) -> bool:

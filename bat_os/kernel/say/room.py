@@ -34,17 +34,17 @@ from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
+from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
 from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form, read_core, read_form
-from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
@@ -75,6 +75,7 @@ class Room:
         self._conversations = Conversations(mind.image)
         mind.on_erase.append(self._conversations.forget)
         self._lessons = Lessons(mind, doors)
+        self._shown = ByExample(mind, self._lessons, self._send)
         self._talk = Talk(mind, doors, self._lessons, self._again, self._send)
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
@@ -239,38 +240,13 @@ class Room:
         """Answer an order to learn, or a sentence with an example."""
         if wanted == "means":
             return await self._talk.means(heard, form)
-        if wanted == "example" and (answer := await self._try_example(heard, form)):
-            return answer
+        if wanted == "example":
+            return await self._shown.answer(
+                heard, form.values["shown"], ordered=form.values["ordered"]
+            )
         return await self._lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=True
         )
-
-    async def _try_example(self, heard: Heard, form: Form) -> Answer | None:
-        """Answer by a known skill that reproduces the example, if one does."""
-        wish = str(form.values.get("wish", ""))
-        examples = form.values.get("example") or ()
-        if not wish or not examples:
-            return None
-        sentence = read_sentence(wish, heard.now, heard.language)
-        for found in await find_candidates(self._mind, sentence):
-            if found.changes or found.status not in replies.VOUCHED:
-                continue
-            if await self._reproduces(heard, found, examples):
-                return await self._send(heard, _brief_of(found, wish))
-        return None
-
-    async def _reproduces(self, heard: Heard, found: Candidate, examples: Sequence[Any]) -> bool:
-        for example in examples:
-            brief = Brief(
-                found.target, found.selector, tuple(example["args"]), example.get("kwargs", {})
-            )
-            try:
-                body = await self._doors.act(heard.request, brief)
-            except DOES_NOT_FIT:
-                return False
-            if not replies.means_same(body["result"], example["result"]):
-                return False
-        return True
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""

@@ -76,10 +76,10 @@ async def test_an_answer_of_yes_or_no_finds_and_mends_nothing(think):
 
 async def test_a_candidate_that_is_nearly_right_is_mended_by_the_example(think):
     answer, source, why, record = await think(
-        " return [n for n in range(1, number)]", "count_up", 3,
-        examples=(example(4, result=[1, 2, 3, 4]),),
+        " return [7 * n for n in range(1, number)]", "count_up", 3,
+        examples=(example(4, result=[7, 14, 21, 28]),),
     )  # fmt: skip
-    assert (answer["body"]["result"], answer["body"]["status"]) == ([1, 2, 3], "provisional")
+    assert (answer["body"]["result"], answer["body"]["status"]) == ([7, 14, 21], "provisional")
     assert "range(1, number + 1)" in source
     assert MENDED in why["fixups"]
     event = record.mission.last(MethodVerified)
