@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.method.operations import MAX_GROWTH, line_operations, operations, pair_operations
-from bat_os.method.programs import Node, arguments_of, describe, kind_of_value, write
+from bat_os.method.programs import Node, arguments_of, describe, equal, kind_of_value, write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -49,6 +49,7 @@ IDLE: Final = 1.5  # bits against an argument that is not used
 # Bits that an argument, a part of a text, and doing it with each part cost.
 LEAF: Final = 0.4
 JOINT: Final = 0.4
+TELLING: Final = 2  # characters of a value that are in a result by chance
 EACH: Final = 0.8
 NAMED_CONSTANT: Final = 0.1
 _FAILS: Final = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -150,7 +151,9 @@ def _other(value: Any) -> Any:
     """Return another value of the same kind."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | list):
         return value
-    return 2 * value + 3 if isinstance(value, int | float) else value[1:] + value * 2
+    if isinstance(value, str):
+        return value[1:] + value * 2
+    return value[1:] + value * 2 if isinstance(value, list) else 2 * value + 3
 
 
 def _is_small(value: Any) -> bool:
@@ -238,17 +241,6 @@ def _price(node: Node, tags: Collection[str], leaves: Sequence[Node]) -> float:
     idle = len(leaves) - len(arguments_of(node) & {id(leaf) for leaf in leaves})
     named = node.tags & frozenset(tags)
     return node.cost - NAMED * (len(named) + len(named & EXACT)) + IDLE * idle
-
-
-def equal(value: Any, wanted: Any) -> bool:
-    """Return whether two values are the same to the letter; numbers, but for rounding errors."""
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    if isinstance(value, int | float) and isinstance(wanted, int | float):
-        return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-9)
-    if isinstance(value, list | tuple) and isinstance(wanted, list | tuple):
-        return len(value) == len(wanted) and all(map(equal, value, wanted))
-    return type(value) is type(wanted) and bool(value == wanted)
 
 
 def _apply(task: _Task, node: Node, *, again: bool = False) -> list[Node]:
@@ -454,7 +446,7 @@ def _put_together(task: _Task) -> None:
             return
         cost, _, places, made, parts = heapq.heappop(queue)
         if places == ends:
-            if any(isinstance(part, Node) for part in parts):
+            if _is_shown(parts):
                 if len(parts) > 1 or parts[0].kind != "text":
                     _offer(task, _joined(results, made, cost, parts))
                 if len(task.found) > RIVALS:
@@ -469,6 +461,14 @@ def _put_together(task: _Task) -> None:
             new = tuple(map(str.__add__, made, text))
             entry = (cost + price + JOINT, next(order), after, new, (*parts, part))
             heapq.heappush(queue, entry)
+
+
+def _is_shown(parts: tuple[Node | str, ...]) -> bool:
+    """Return whether a text is put together from the values, and not made up of letters."""
+    words = any(isinstance(part, str) and any(map(str.isalnum, part)) for part in parts)
+    nodes = [part for part in parts if isinstance(part, Node)]
+    whole = any(node.tree or len(_as_text(node.values[0])) > TELLING for node in nodes)
+    return whole or (bool(nodes) and not words)
 
 
 def _joined(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,17 @@ def kind_of_value(value: Any) -> str:
         return "flag"
     kinds: tuple[tuple[Any, str], ...] = (((int, float), "number"), (str, "text"), (list, "list"))
     return next((kind for types, kind in kinds if isinstance(value, types)), "")
+
+
+def equal(value: Any, wanted: Any) -> bool:
+    """Return whether two values are the same to the letter; numbers, but for rounding errors."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(value, list | tuple) and isinstance(wanted, list | tuple):
+        return len(value) == len(wanted) and all(map(equal, value, wanted))
+    return type(value) is type(wanted) and bool(value == wanted)
 
 
 def write(node: Node) -> ast.expr:

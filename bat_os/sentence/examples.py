@@ -210,6 +210,7 @@ class _Reader:
     grammar: _Grammar
     examples: list[_Found] = field(default_factory=list)
     questions: list[_Found] = field(default_factory=list)
+    floor: int = 0  # where the last example ends
 
     def read(self) -> Shown | None:
         """Return the examples, what is asked about, and the wish."""
@@ -247,6 +248,7 @@ class _Reader:
                 at += 1
                 continue
             asks = found.result is _OPEN
+            self.floor = found.end
             if asks:
                 self.questions.append(found)
             elif found.strong or found.led or self.examples:
@@ -290,7 +292,7 @@ class _Reader:
         """Return where the arguments before a link begin, and what they are."""
         start = at
         args: list[Any] = []
-        floor = self.examples[-1].end if self.examples else 0
+        floor = self.floor
         if strong and start - 1 > floor and "comma" in self.parts[start - 1].roles:
             start -= 1  # "if you get 'abc', answer 'c'"
         while start > floor:

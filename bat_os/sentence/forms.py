@@ -56,6 +56,7 @@ _MARK: Final = re.compile(r"[,.:;!?\u2013\u2014]")
 _QUOTED: Final = re.compile(
     r"[\"\u201c-\u201e\u00ab\u00bb`]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
 )
+_ARROW: Final = re.compile(r"->|=>|\u2192|\u21a6")
 _QUESTION: Final = re.compile(r"\?[\s!.\"')]*\Z")
 
 
@@ -219,7 +220,8 @@ def read_form(sentence: Sentence) -> Form | None:
     forms = _forms_of(sentence.language)
     slips = [replace(s, start=s.start - lead, end=s.end - lead) for s in sentence.slips]
     form = forms.read(text, typed, slips)
-    if form is None or form.name == "lesson.learn" or not form.certain:
+    arrows = _ARROW.search(text) is not None  # "cat -> tac" shows no file
+    if form is None or form.name == "lesson.learn" or not form.certain or arrows:
         said = put_back(text, slips, 0, len(text))  # a lesson has its words as they were typed
         ordered = form is not None and form.name == "lesson.learn"
         lesson = _read_example(sentence.language, said, text, ordered=ordered)

@@ -33,8 +33,8 @@ from bat_os.errors import (
     ProtocolError,
 )
 from bat_os.kernel.turn import TRIES, Candidate, Turn
-from bat_os.method.induction import equal
 from bat_os.method.mutate import make_variants
+from bat_os.method.programs import equal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -70,7 +70,7 @@ async def try_turn(
     reach: Reach | None = None,
     answers: Answers | None = None,
 ) -> Answer:
-    """Return how ``candidate`` answers; nothing is committed, whatever it changes."""
+    """Return how ``candidate``, or what is installed, answers; nothing is committed."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(ConflictError):  # the world moved: try it on the new one
             return await Turn(image, cell, candidate, reach, answers).run(brief)

@@ -89,6 +89,8 @@ class Lessons:
 
     async def approve(self, request: Request, last: Mapping[str, Any], language: str) -> Answer:
         """Answer "yes": the guess becomes a method, and a person stands behind it."""
+        if last.get("shown"):  # no method waits: what is confirmed is one more example
+            return await self.correct(request, last, last["value"], language, _silent)
         brief = Brief.from_plain(last["brief"])
         body = {"examples": [], "no": False}
         asked = replace_request(request, brief, body)

@@ -148,7 +148,7 @@ class ByExample:
             return answers[0]
         if not answers:
             return None
-        return replies.guess(lesson.brief, answers[0].value, heard.language, waits=False)
+        return _as_guess(lesson.brief, answers[0].value, heard.language)
 
     async def _reproduces(self, found: Candidate, lesson: Lesson) -> bool:
         """Return whether a skill gives every result, with the examples' values in its places."""
@@ -195,10 +195,14 @@ class ByExample:
         """Return the likeliest answer as a guess; the others are what else it may be."""
         if not programs:
             return None
-        value = programs[0].answer
-        answer = replies.guess(lesson.brief, value, heard.language, waits=False)
-        noted = {**answer.memory, "shown": True}
-        return replace(answer, memory=noted)
+        named, value = _named(lesson, programs[0]), programs[0].answer
+        return _as_guess(named.brief, value, heard.language)
+
+
+def _as_guess(brief: Brief, value: Any, language: str) -> Answer:
+    """Return a guess that nothing waits for; a yes to it is one more example."""
+    answer = replies.guess(brief, value, language, waits=False)
+    return replace(answer, memory={**answer.memory, "shown": True})
 
 
 def _lesson_of(shown: Shown, *, ordered: bool) -> Lesson:
