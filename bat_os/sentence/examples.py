@@ -111,7 +111,7 @@ def example_languages() -> tuple[str, ...]:
 
 
 def words_of_examples(language: str) -> list[str]:
-    """Return the words that examples are told with; typing errors in them are put right."""
+    """Return the words in which people give examples; typing errors in them are put right."""
     if language not in _read_file():
         return []
     phrases = _grammar_of(language).phrases
@@ -431,7 +431,7 @@ def _texts(parts: Sequence[_Part]) -> list[Any]:
 
 
 def _fits(wish: Sequence[Token], args: Sequence[Any]) -> bool:
-    """Return whether the values of a wish are what the examples' arguments stand for."""
+    """Return whether the values of a wish are of the kinds of the arguments in the examples."""
     values = [token.value for token in wish if token.kind == "literal"]
     return not values or [*map(_kind, values)] == [*map(_kind, args)]
 

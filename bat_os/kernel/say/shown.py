@@ -6,7 +6,7 @@
       > a mission, with the examples as its judge
       > a guess, where the examples leave open which of several programs is meant
 
-A skill is told by its words *and* the examples, so a little likeness of the words is enough. What
+A skill is known by its words *and* the examples, so a little likeness of the words is enough. What
 is learned keeps the words of the wish; where there are none, it is named by what it does.
 """
 
@@ -232,13 +232,13 @@ def _named(lesson: Lesson, program: Program) -> Lesson:
     if lesson.wish:
         return lesson
     words = program.says or "change"
-    told = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
     constants = re.findall(r"'([^']*)'", program.expression)
     if constants:
-        told += "_" + "".join(f"{ord(c):x}" for c in "".join(constants)[:8])
+        name += "_" + "".join(f"{ord(c):x}" for c in "".join(constants)[:8])
     noun = _noun_of(lesson.args)
     brief = replace(
-        lesson.brief, target=DEFAULT_TARGET, selector=f"by_example_{told}"[:60].rstrip("_"),
+        lesson.brief, target=DEFAULT_TARGET, selector=f"by_example_{name}"[:60].rstrip("_"),
         text=f"{words} {noun}",
     )  # fmt: skip
     return replace(lesson, brief=brief)
