@@ -115,15 +115,23 @@ def resident(pid):
 
 
 def at_rest(pid):
-    """Return the bytes of memory that a process holds once it gives back no more.
+    """Return the bytes of memory that a process holds once it works and gives back no more.
 
-    A kernel gives back what a burst has freed about a second after it.
+    A request that nobody waits for any more may still read the whole image; and a kernel gives back
+    what a burst has freed about a second after it.
     """
-    seen = [resident(pid)]
-    while len(seen) < 3 or max(seen[-3:]) - min(seen[-3:]) > MIB:
+    seen, spent = [resident(pid)], [worked(pid)]
+    while len(seen) < 3 or max(seen[-3:]) - min(seen[-3:]) > MIB or spent[-1] - spent[-3] > 0.5:
         time.sleep(2)
         seen.append(resident(pid))
+        spent.append(worked(pid))
     return seen[-1]
+
+
+def worked(pid):
+    """Return the seconds of processor time that a process has used."""
+    spent = psutil.Process(pid).cpu_times()
+    return spent.user + spent.system
 
 
 def descriptors(pid):
