@@ -20,7 +20,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.readable import show_value
 from bat_os.errors import BatError
 from bat_os.kernel.say import followups, replies
-from bat_os.kernel.say.skills import find_candidates
+from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
 
@@ -40,6 +40,7 @@ REVERSED: Final[Mapping[type, tuple[str, str]]] = {
     list: ("list_obj", "reverse_list"),
     str: ("text_obj", "reverse_letters"),
 }
+MAX_ITEMS: Final = 100  # of a list that is gone through
 NEAR: Final = 0.01  # that a part and the rest may miss the whole by: both were rounded to cents
 
 
@@ -125,6 +126,36 @@ class References:
         kept = {name: last[name] for name in ("call", "brief", "value", "series") if name in last}
         return Answer("computed", shown, value, str(last["reading"]), language=code,
                       memory={**kept, "said": last["text"]})  # fmt: skip
+
+    async def which_of(self, heard: Heard, values: Mapping[str, Any]) -> Answer | None:
+        """Answer "which of these are even: 3, 8" by a yes or no about each item."""
+        row = next((v for v in heard.sentence.values if v.kind == "list"), None)
+        predicate = str(values["predicate"])
+        items = heard.conversation.last.get("value") if row is None else row.value
+        if row is not None:
+            predicate = predicate.replace(row.text, "").strip(" :,;.?!")
+        if not isinstance(items, list) or not 0 < len(items) <= MAX_ITEMS or not predicate:
+            return None
+        literals = [followups.as_literal(item) for item in items]
+        if not all(literals):
+            return None
+        words = (values["asks"], literals[0], values.get("be"), predicate)
+        said = " ".join(str(word) for word in words if word)
+        found = await find_candidates(self._mind, read_sentence(said, heard.now, heard.language))
+        if decide(found) != "act" or found[0].changes or items[0] not in found[0].args:
+            return None
+        skill, at = found[0], list(found[0].args).index(items[0])
+        kept = []
+        for item in items:
+            args = (*skill.args[:at], item, *skill.args[at + 1 :])
+            brief = Brief(skill.target, skill.selector, args, dict(skill.kwargs))
+            answer = await self._run(heard, brief)
+            if answer is None or not isinstance(answer.value, bool):
+                return None
+            kept += [item] if answer.value else []
+        value = len(kept) if values.get("count") else kept
+        return Answer("computed", show_value(value, heard.language), value, skill.reading,
+                      language=heard.language, memory={"value": value})  # fmt: skip
 
     async def _run(self, heard: Heard, brief: Brief) -> Answer | None:
         try:

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
     {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke",
-     "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "teaching",
+     "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe", "kept",
+     "teaching",
      "online", "mistakes", "bored", "sad"}
 )  # fmt: skip
 # What is said if nothing is open that it could refer to.
@@ -243,6 +244,8 @@ class Talk:
             return await self._unlearn(heard, str(form.values["skill"]))
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
+        if name == "which_of":
+            return await self._references.which_of(heard, form.values)
         if name == "opened":  # "hello, WORDS": what the words say
             return await self._again(heard, str(form.values["text"]))
         if name == "left":
