@@ -43,6 +43,12 @@ _HEADER: Final = re.compile(
     r"(?:(?P=sign)[ ]?[^\W\d]\w{0,40}){0,30})[ ]*(?=\n)",
     re.MULTILINE,
 )
+# A name and a figure, on a line of their own: two such lines are a table without a header.
+_ROW: Final = re.compile(
+    r"(?:^|:[ \t]*)(?P<cells>[^\W\d][^,;\t\n]{0,60}(?P<sign>[,;\t])[ ]?[-+]?[0-9][0-9.]*)"
+    r"[ ]*(?=\n)",
+    re.MULTILINE,
+)
 _FIGURE: Final = re.compile(r"(?:^|[,;\t])[ ]?[-+]?[0-9]")
 _DECIMAL: Final = re.compile(r"(?<=[0-9]),(?=[0-9])")
 
@@ -67,8 +73,9 @@ def find_literals(text: str, limit: int) -> list[Literal]:
 
 
 def _table(text: str, limit: int) -> Literal | None:
-    """Return lines of cells with a header as CSV text: "item;price", "tea;3.20"."""
-    for match in _HEADER.finditer(text, 0, min(limit, len(text))):
+    """Return lines of cells as CSV text: "item;price", "tea;3.20"; the header may be missing."""
+    ends = min(limit, len(text))
+    for match in (*_HEADER.finditer(text, 0, ends), *_ROW.finditer(text, 0, ends)):
         sign = match["sign"]
         wanted, end, rows = match["cells"].count(sign), match.end(), []
         for line in text[match.end() + 1 : match.end() + MAX_TABLE].split("\n"):

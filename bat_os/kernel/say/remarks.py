@@ -244,10 +244,14 @@ class Talk:
             return await self._unlearn(heard, str(form.values["skill"]))
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
-        if name == "which_of":
-            return await self._references.which_of(heard, form.values)
-        if name == "opened":  # "hello, WORDS": what the words say
-            return await self._again(heard, str(form.values["text"]))
+        if name in ("opened", "which_of"):
+            opened = name == "opened"  # "hello, WORDS": what the words say
+            which_of = self._references.which_of
+            return await (
+                self._again(heard, str(form.values["text"]))
+                if opened
+                else which_of(heard, form.values)
+            )
         if name == "left":
             return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
         key = ALONE.get(name, name)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from bat_os.sentence.forms import Form
 
 NEAREST: Final = 3
-TOLD: Final = frozenset({"knowledge", "calendar", "opinion", "words"})  # what may have been said or taught
+TOLD: Final = frozenset(
+    {"knowledge", "calendar", "opinion", "words"}
+)  # what may have been said or taught
 SURE: Final = 0.5  # probability from which the kind of a request decides
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
