@@ -33,6 +33,11 @@ WHY: Final[Mapping[str, str]] = {
     "provisional": "self.why_drafted",
 }  # fmt: skip
 
+# How a method came to be trusted, or that it is not yet.
+STATUS: Final[Mapping[str, str]] = {
+    status: f"self.status_{status}" for status in ("taught", "verified", "approved", "provisional")
+}
+
 
 async def answer(
     mind: KernelContext, name: str, values: Mapping[str, Any], now: dt.datetime, language: str
@@ -78,7 +83,9 @@ async def _learned(mind: KernelContext, when: str, now: dt.datetime, language: s
     key = "self.learned" if span else "self.learned_all"
     if not found:
         key = "self.learned_nothing" if span else "self.learned_none"
-    said = text(language, key, count=len(names), when=when, names=names[:MOST])
+    shown = [f"{name} ({text(language, STATUS[status])})" if status in STATUS else name
+             for _, name, status in found]  # fmt: skip
+    said = text(language, key, count=len(names), when=when, names=shown[:MOST])
     sources = tuple(
         {"kind": "method", "title": name, "text": status, "at": at} for at, name, status in found
     )

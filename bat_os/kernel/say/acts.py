@@ -135,13 +135,17 @@ async def _counted(one: Act, items: list[str]) -> Act | None:
 
 async def _remove(one: Act) -> Answer:
     name, names = await _find_list(one)
+    items = _items(one)
+    if name is None and not one.slot("list"):  # the one list that has it
+        has = [each for each in names if items and await one.read(LISTS, "match", items[0], each)]
+        name = has[0] if len(has) == 1 else None
     if name is None:
         return _no_list(one, names)
-    items = _items(one)
     gone = await one.write(LISTS, "remove", items, name)
     if not gone:
         return one.answer("unable", "lists.missing_item", item=items, list=name)
-    return one.acted("lists.removed", gone, items=gone, list=name)
+    said = one.say("lists.removed", items=gone, list=name)
+    return one.done(said, one.commits, gone, list=name)
 
 
 async def _show(one: Act) -> Answer | None:

@@ -254,7 +254,7 @@ class Talk:
             )
         if name == "left":
             return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
-        key = ALONE.get(name, name)
+        key = str(form.values.get("as") or ALONE.get(name, name))
         return self._said(heard, f"talk.{key}") if key in SMALL else None
 
     async def means(self, heard: Heard, form: Form) -> Answer | None:

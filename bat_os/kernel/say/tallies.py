@@ -25,7 +25,7 @@ from bat_os.sentence.periods import find_period
 from bat_os.sentence.terms import base_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     # A turn that writes, by way of the dispatcher: the body of its result.
     Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
@@ -144,9 +144,18 @@ async def _find_counter(one: Act, thing: str, unit: str = "") -> str | None:
         same = [name for name in names if wanted and bases_of(one, name) == wanted]
         near = [name for name in names if wanted and wanted & bases_of(one, name)]
         known = same[0] if same else near[0] if len(near) == 1 and not unit else None
+        known = known or (None if unit else await _counted_in(one, thing, names))
     if known and unit and not await one.read(COUNTERS, "unit", known):
         return known if bases_of(one, known) == bases_of(one, thing) else None
     return known
+
+
+async def _counted_in(one: Act, thing: str, names: Iterable[str]) -> str | None:
+    """Return the one counter that counts in a unit: "how many km" after "I ran 5 km"."""
+    wanted = bases_of(one, thing)
+    units = {name: await one.read(COUNTERS, "unit", name) for name in names}
+    found = [name for name, unit in units.items() if unit and bases_of(one, unit) == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 async def _set(one: Act) -> Answer | None:

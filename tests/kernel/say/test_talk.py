@@ -45,6 +45,17 @@ async def test_a_guess_is_marked_and_not_installed(said, image, function):
     assert await held(image) is None
 
 
+async def test_what_a_mission_installed_is_named_with_its_status(said, image, function):
+    assert (await said(WISH))["kind"] == "guess"
+    assert (await said("what did you learn today?"))["value"] == []
+    await said(WISH)
+    assert (await said("yes"))["learned"]
+    body = await said("what did you learn today?")
+    assert body["value"] == [f"genesis_obj.{SELECTOR}"]
+    assert body["sources"][0]["text"] == await held(image)
+    assert f"genesis_obj.{SELECTOR} (checked by an example)" in body["text"]
+
+
 async def test_no_other_sentence_gets_the_guess(said, function):
     await said(WISH)
     body = await said("frobnicate the number 15", session="t")
