@@ -233,8 +233,19 @@ class _Part(Record, frozen=True, forbid_unknown_fields=False):
     """A part of a reply; servers add fields of their own."""
 
 
+class _Function(_Part, frozen=True):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None  # Ollama's own form has an object
+
+
+class _ToolCall(_Part, frozen=True):
+    index: _Count | None = None
+    function: _Function | None = None
+
+
 class _Text(_Part, frozen=True):
     content: str | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class Choice(_Part, frozen=True):
@@ -254,6 +265,17 @@ class Choice(_Part, frozen=True):
         text = self.text if part.content is None else part.content
         # JSON can escape half of a surrogate pair, which no file and no frame can carry.
         return (text or "").encode(errors="replace").decode()
+
+    @property
+    def called(self) -> tuple[str, str] | None:
+        """Name and arguments, as JSON, of the first tool that it calls, as far as they are new."""
+        calls = (self.delta or self.message or _Text()).tool_calls or ()
+        function = next((one.function for one in calls if not one.index and one.function), None)
+        if function is None:
+            return None
+        given = function.arguments
+        text = json.dumps(given) if isinstance(given, dict) else given
+        return function.name or "", (text or "").encode(errors="replace").decode()
 
 
 class _Timings(_Part, frozen=True):

@@ -9,6 +9,8 @@ the server refuses it:
 
     prefill:  llama-server's own template and the raw prompt, which is exact; else a last
               message of the assistant that is to be continued; else an instruction
+    schema:   ``response_format``; else the parameters of the one tool that has to be called;
+              else nothing holds the model to it, and who reads the answer checks it
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ MAX_STREAM_BYTES: Final = 1 << 26
 _REFUSED: Final = frozenset({400, 422})
 _NO_TEMPLATES: Final = frozenset({400, 403, 404, 405, 422, 500, 501})
 _SEEDS: Final = 2**31 - 1
+_FORMS: Final = ("format", "tool", "free")  # ways to hold an answer to a schema, the surest first
+_TOOL: Final = "answer"
 _CONTINUE: Final = "\n\nBegin your answer with exactly this text, and go on from there:\n"
 
 
@@ -51,6 +55,7 @@ class _Dialect:
     templates: bool = True  # it renders chats (llama-server)
     extras: bool = True  # it accepts fields beyond the common API
     copies: bool = True  # it gives several answers to one request
+    form: str = _FORMS[0]  # how it is told a schema, one of _FORMS
 
 
 class OpenAiEngine(EngineBase):
@@ -221,22 +226,33 @@ class _Call:
             self.dialect.copies = False  # it works, one by one
 
     async def _request(self, prompt: Prompt, rows: Sequence[Row], offset: int) -> None:
-        """Ask once; again without extras if the server refuses them."""
-        if self.dialect.extras:
+        """Ask once; again without what the server refuses, and never again with that."""
+        *ways, last = self._ways()
+        for way in ways:
             with _tolerating(_REFUSED):
-                await self._send(prompt, rows, offset, extras=True)
+                await self._send(prompt, rows, offset, *way)
+                self.dialect.extras, self.dialect.form = way
                 return
-        await self._send(prompt, rows, offset, extras=False)
-        self.dialect.extras = False
+        await self._send(prompt, rows, offset, *last)
+        self.dialect.extras, self.dialect.form = last
+
+    def _ways(self) -> list[tuple[bool, str]]:
+        """Return whether extras are sent and how a schema is, of each attempt."""
+        dialect = self.dialect
+        ways = [(extras, dialect.form) for extras in (True, False) if dialect.extras or not extras]
+        if self.sampling.schema:
+            ways += [(False, form) for form in _FORMS[_FORMS.index(dialect.form) + 1 :]]
+        return ways
 
     async def _send(
-        self, prompt: Prompt, rows: Sequence[Row], offset: int, *, extras: bool
+        self, prompt: Prompt, rows: Sequence[Row], offset: int, extras: bool, form: str
     ) -> None:
-        path, body = await self._compose(prompt, extras=extras)
+        path, body = await self._compose(prompt, extras, form)
         body["seed"] = (self.sampling.seed + offset) % _SEEDS
         if len(rows) > 1:
             body["n"] = len(rows)
         answer = _Answer(rows, prompt.prefill if path == "/chat/completions" else "")
+        answer.is_called = "tools" in body
         most = (1 << 16) + 4 * len(prompt.prefill) * len(rows)
         most += BYTES_PER_TOKEN * self.sampling.max_tokens * len(rows)
         async with (
@@ -250,7 +266,7 @@ class _Call:
                     return
         answer.check()
 
-    async def _compose(self, prompt: Prompt, *, extras: bool) -> tuple[str, dict[str, Any]]:
+    async def _compose(self, prompt: Prompt, extras: bool, form: str) -> tuple[str, dict[str, Any]]:
         """Return path and body of a request."""
         sampling = self.sampling
         body: dict[str, Any] = {
@@ -275,8 +291,7 @@ class _Call:
         elif prompt.prefill:
             messages[-1]["content"] += _CONTINUE + prompt.prefill
         if sampling.schema:
-            form = {"name": "answer", "strict": True, "schema": dict(sampling.schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
+            body |= _constrain(dict(sampling.schema), form)
         return "/chat/completions", body | {"messages": messages}
 
     async def _render(self, messages: list[dict[str, str]]) -> str | None:
@@ -291,6 +306,18 @@ class _Call:
             text = answer.get("prompt")
         self.dialect.templates = isinstance(text, str)
         return text if isinstance(text, str) else None
+
+
+def _constrain(schema: dict[str, Any], form: str) -> dict[str, Any]:
+    """Return the fields of a request that hold the answer to a schema."""
+    if form == "format":
+        named = {"name": _TOOL, "strict": True, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+    if form == "tool":
+        tool = {"name": _TOOL, "description": "Give the answer.", "parameters": schema}
+        forced = {"type": "function", "function": {"name": _TOOL}}
+        return {"tools": [{"type": "function", "function": tool}], "tool_choice": forced}
+    return {}
 
 
 @contextmanager
@@ -311,6 +338,9 @@ class _Answer:
         self._echoes = [_Echo(prefill) for _ in rows]
         self._heard: set[int] = set()
         self._open = set(range(len(rows)))
+        self._said = [""] * len(rows)  # beside the call of a tool, which is what counts
+        self._calls = [""] * len(rows)  # the arguments of that tool
+        self.is_called = False  # a tool has to be called
 
     @property
     def is_cut(self) -> bool:
@@ -334,14 +364,26 @@ class _Answer:
             raise ModelOutputError("the model server sent an answer that was not asked for")
         row, echo = self._rows[at], self._echoes[at]
         self._heard.add(at)
-        text = echo.pass_on(choice.new_text)
+        text = echo.pass_on(self._take_call(at, choice) if self.is_called else choice.new_text)
         if choice.finish_reason:
             text += echo.rest()
             self._open.discard(at)
         if text:
             row.add(text, max(1, (drawn or row.tokens + 1) - row.tokens))
         if choice.finish_reason:
-            row.end(finished=choice.finish_reason == "stop")
+            row.end(finished=choice.finish_reason in ("stop", "tool_calls"))
+
+    def _take_call(self, at: int, choice: Choice) -> str:
+        """Return the arguments of the tool once they are whole, or what was said instead."""
+        self._said[at] += choice.new_text
+        if choice.called is not None:
+            name, given = choice.called
+            if name not in ("", _TOOL):
+                raise ModelOutputError(
+                    f"the model called {printable(name)!r}, which is no tool here"
+                )
+            self._calls[at] += given
+        return (self._calls[at] or self._said[at]) if choice.finish_reason else ""
 
     def check(self) -> None:
         """Raise an error if the stream is over and an answer is not."""

@@ -69,7 +69,7 @@ class Scorer:
 
     def as_arrays(self) -> dict[str, Any]:
         """Return the weights as arrays for the file."""
-        return {"hidden": self.hidden, "out": self.out}
+        return {"hidden": self.hidden, "out": self.out, "features": np.array(FEATURES)}
 
     def chances(self, rows: Floats) -> Floats:
         """Return the probability of each match of a sentence; the rest to 1 is that of none.

@@ -1,6 +1,6 @@
 """Trains what tells which skill a sentence means: ``bat_os/sentence/scorer.npz``.
 
-    python -m bat_os.training.scorer
+    python -m bat_os.training.scorer [--report] [--sample N --out FILE]
 
     wordings of the library with values filled in, each left out of the book       ┐
     sentences/*.jsonl: sentences of several writers, and the skill that is meant   ┼> cases
@@ -159,7 +159,7 @@ def _plain(kind: str) -> Any:
     return value["amount"] if kind == "money" else value
 
 
-def cases_of_book(book: Phrasebook, writer: str, embed: Embed) -> Iterator[Case]:
+def cases_of_book(book: Phrasebook, writer: str, embed: Embed, sample: int = 1) -> Iterator[Case]:
     """Yield each wording of a book as a sentence, without itself in the book."""
     of_skill: dict[str, set[int]] = {}
     of_text: dict[str, set[int]] = {}
@@ -167,7 +167,7 @@ def cases_of_book(book: Phrasebook, writer: str, embed: Embed) -> Iterator[Case]
         of_skill.setdefault(_name(wording.skill), set()).add(at)
         of_text.setdefault(wording.masked, set()).add(at)
     for at, wording in enumerate(book.wordings):
-        if at % EVERY:
+        if at % (EVERY * sample):
             continue
         name = _name(wording.skill)
         free = at // EVERY % FREELY == 0 and "text" in wording.slots.values()
@@ -203,9 +203,9 @@ def read_rows() -> tuple[Mapping[str, Any], ...]:
     return tuple(rows)
 
 
-def cases_of_rows(embed: Embed) -> Iterator[Case]:
+def cases_of_rows(embed: Embed, sample: int = 1) -> Iterator[Case]:
     """Yield the labelled sentences."""
-    rows = read_rows()
+    rows = read_rows()[::sample]
     sentences = [read_spelt(row["text"], NOW, row.get("lang", ""))[0] for row in rows]
     vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
     for at, (row, sentence, vector) in enumerate(zip(rows, sentences, vectors, strict=True)):
@@ -381,24 +381,29 @@ def tell_reliability(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def read_cases(embed: Embed) -> list[Case]:
-    """Return all cases."""
+def read_cases(embed: Embed, sample: int = 1) -> list[Case]:
+    """Return all cases, or about one in ``sample`` of them."""
     books = [(read_book(language), f"wordings {language}") for language in list_languages()]
-    cases = [case for book, writer in books for case in cases_of_book(book, writer, embed)]
-    return [*cases, *cases_of_rows(embed), *cases_of_sets(embed)]
+    cases = [case for book, writer in books for case in cases_of_book(book, writer, embed, sample)]
+    sets = cases_of_sets(embed, None if sample == 1 else ())
+    return [*cases, *cases_of_rows(embed, sample), *sets]
 
 
 def main() -> int:
     """Write the weights into the package; return an exit status."""
     parser = argparse.ArgumentParser(description="Train what tells which skill a sentence means.")
     parser.add_argument("--report", action="store_true", help="measure on unseen skills, too")
-    options = parser.parse_args()
-    embed = make_embed()
-    cases = read_cases(embed)
-    sorted_out, right = triage.fit(read_requests(embed))
-    made = fit(cases)
+    parser.add_argument("--sample", type=int, default=1, help="use one case in so many, for a test")
     place = Path(str(resources.files("bat_os.sentence") / scoring.FILE))
-    place.write_bytes(pack(made, sorted_out))
+    parser.add_argument("--out", type=Path, default=place, help="where the weights are written")
+    options = parser.parse_args()
+    if options.sample > 1 and options.out == place:
+        parser.error("the weights of a sample are not shipped: --out FILE")
+    embed = make_embed()
+    cases = read_cases(embed, options.sample)
+    sorted_out, right = triage.fit(read_requests(embed, options.sample))
+    made = fit(cases)
+    options.out.write_bytes(pack(made, sorted_out))
     sys.stdout.write(f"kind of request right for {right:.1%} of unseen sentences\n")
     if options.report:
         outcomes = judge_unseen(cases, fold_of)
@@ -419,9 +424,9 @@ def _writer(case: Case) -> str:
     return case.writer
 
 
-def read_requests(embed: Embed) -> list[tuple[Sentence, NDArray[np.float32], str]]:
+def read_requests(embed: Embed, sample: int = 1) -> list[tuple[Sentence, NDArray[np.float32], str]]:
     """Return the labelled sentences with their vectors and kinds."""
-    rows = [row for row in read_rows() if row["target"] or row["kind"] in KINDS]
+    rows = [row for row in read_rows()[::sample] if row["target"] or row["kind"] in KINDS]
     sentences = [read_spelt(row["text"], NOW, row.get("lang", ""))[0] for row in rows]
     vectors = embed([as_embedded(sentence.masked) for sentence in sentences])
     kinds = ["function" if row["target"] else row["kind"] for row in rows]

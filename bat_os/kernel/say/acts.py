@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.kernel.say import recall, tallies
-from bat_os.kernel.say.tallies import COUNTERS, Act, bases_of, count_up
+from bat_os.kernel.say.recall import Act
+from bat_os.kernel.say.tallies import COUNTERS, bases_of, count_up
 from bat_os.sentence.periods import find_period
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Mapping
 
-    from bat_os.core.brief import Brief
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.recall import Send
     from bat_os.sentence.forms import Form
     from bat_os.sentence.reading import Sentence
-
-    # A turn that writes, by way of the dispatcher: the body of its result.
-    Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
 
 LISTS: Final = "lists_obj"
 MAX_ITEMS: Final = 200
@@ -59,11 +57,8 @@ async def act(
     one = Act(
         mind, form.name, form.values, sentence.language, now, values, form.certain, send=send
     )  # fmt: skip
-    if (carry_out := recall.ACTS.get(form.name)) is not None:
-        return await carry_out(one)
-    if (run := ACTS.get(form.name)) is not None:
-        return await run(one)
-    return None
+    carry_out = ACTS.get(form.name)
+    return None if carry_out is None else await carry_out(one)
 
 
 async def _find_list(one: Act) -> tuple[str | None, list[str]]:
@@ -266,9 +261,8 @@ async def _tick(one: Act) -> Answer | None:
     item = one.slot("item") or " ".join(_items(one))
     for known in [name] if name else names:
         if meant := await _match(one, item, known):
-            at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
             is_done = not one.name.endswith("untick")
-            done = await one.write(LISTS, "tick", meant, known, is_done, at)
+            done = await one.write(LISTS, "tick", meant, known, is_done, one.stamp())
             key = "lists.ticked" if is_done else "lists.unticked"
             return one.done(one.say(key, item=done), one.commits, done, list=known)
     if not one.certain:
@@ -333,6 +327,7 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.create": _create,
     "lists_obj.rename": _rename,
     **tallies.ACTS,
+    **recall.ACTS,
     "memory_obj.pending": _pending,
     "reminders_obj.remind": _remind,
     "reminders_obj.timer": _remind,

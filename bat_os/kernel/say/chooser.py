@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WHO: Final = "ALFRED"
 TOKENS: Final = 400
+SECONDS: Final = 30.0  # for its answer; then the scorer's word stands
 MAX_SHOWN: Final = 600  # characters of a sentence, and of what was answered before
 DOES: Final = ("skill", "answer", "learn", "ask")
 _ASK: Final = (
@@ -71,7 +72,7 @@ async def choose(
         text={"type": "string"},
     )  # fmt: skip
     usual = mind.profile.personas[WHO].sampling
-    sampling = replace(usual, temperature=0.0, max_tokens=TOKENS, schema=schema)
+    sampling = replace(usual, temperature=0.0, max_tokens=TOKENS, schema=schema, seconds=SECONDS)
     try:
         drawn = await mind.roster.generate(WHO, [prompt], sampling)
         said = parse_json(drawn[0].text, _Chosen, ModelOutputError, "the choice")

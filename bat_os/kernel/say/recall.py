@@ -7,13 +7,15 @@ No model takes part.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
+from bat_os.core.brief import Brief
 from bat_os.image.facts import person_of, words_of
 from bat_os.image.store import watch_commits
 from bat_os.kernel import memory
+from bat_os.kernel.turn import take_turn
 from bat_os.sentence.periods import find_period
 from bat_os.sentence.texts import text
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from bat_os.image.memory import Recalled
     from bat_os.kernel.context import KernelContext
     from bat_os.sentence.reading import Sentence
+
+    # A turn that writes, by way of the dispatcher: the body of its result.
+    Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
 
 UNDO: Final = "undo that"
 LISTED: Final = 10
@@ -73,6 +78,45 @@ class Asked:
             "asked", said, needs="confirmation", language=self.language,
             memory={"confirm": {"name": self.name, "values": {**self.values, **values}}},
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Act(Asked):
+    """A form, with the way to the objects that carry it out."""
+
+    send: Send | None = None
+    commits: list[str] = field(default_factory=list)
+
+    async def read(self, target: str, selector: str, *args: Any) -> Any:
+        """Return what a message answers that changes nothing."""
+        brief = Brief(target, selector, args)
+        answer = await take_turn(self.mind.image, self.mind.cell, brief, commit_reads=False)
+        return answer.value
+
+    async def write(self, target: str, selector: str, *args: Any) -> Any:
+        """Return what a message answers; at most one of them changes something per act."""
+        brief = Brief(target, selector, args)
+        with watch_commits() as commits:
+            if self.send is not None:
+                value = (await self.send(brief))["result"]
+            else:
+                value = (await take_turn(self.mind.image, self.mind.cell, brief)).value
+        self.commits.extend(commits)
+        return value
+
+    def acted(self, key: str, value: Any = None, **values: Any) -> Answer:
+        """Return that it was done."""
+        return self.done(self.say(key, **values), self.commits, value)
+
+    def stamp(self, day: dt.date | None = None) -> str:
+        """Return the present time of day as it is noted, today or on another day."""
+        at = dt.datetime.combine(day or self.now.date(), self.now.time())
+        return at.isoformat(timespec="seconds")
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether a person has said yes to it."""
+        return self.values.get("confirmed") is True
 
 
 async def recall_anything(

@@ -11,61 +11,21 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bat_os.core.answer import Answer
-from bat_os.core.brief import Brief
 from bat_os.errors import ArgumentsError, CellError
 from bat_os.image.facts import is_small
-from bat_os.image.store import watch_commits
-from bat_os.kernel.say.recall import Asked
-from bat_os.kernel.turn import take_turn
 from bat_os.sentence.periods import find_period
 from bat_os.sentence.terms import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    # A turn that writes, by way of the dispatcher: the body of its result.
-    Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
+    from bat_os.kernel.say.recall import Act, Asked
 
 COUNTERS: Final = "counters_obj"
 MAX_NAME: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Act(Asked):
-    """A form, with the way to the objects that carry it out."""
-
-    send: Send | None = None
-    commits: list[str] = field(default_factory=list)
-
-    async def read(self, target: str, selector: str, *args: Any) -> Any:
-        """Return what a message answers that changes nothing."""
-        brief = Brief(target, selector, args)
-        answer = await take_turn(self.mind.image, self.mind.cell, brief, commit_reads=False)
-        return answer.value
-
-    async def write(self, target: str, selector: str, *args: Any) -> Any:
-        """Return what a message answers; at most one of them changes something per act."""
-        brief = Brief(target, selector, args)
-        with watch_commits() as commits:
-            if self.send is not None:
-                value = (await self.send(brief))["result"]
-            else:
-                value = (await take_turn(self.mind.image, self.mind.cell, brief)).value
-        self.commits.extend(commits)
-        return value
-
-    def acted(self, key: str, value: Any = None, **values: Any) -> Answer:
-        """Return that it was done."""
-        return self.done(self.say(key, **values), self.commits, value)
-
-    @property
-    def confirmed(self) -> bool:
-        """Return whether a person has said yes to it."""
-        return self.values.get("confirmed") is True
 
 
 async def count_up(one: Act) -> Answer | None:
@@ -87,8 +47,7 @@ async def _count(one: Act, known: str | None, thing: str, number: float) -> Answ
     thing = known or await _name_apart(one, thing)
     day = find_period(one.slot("when"), one.now, one.language) if one.slot("when") else None
     day = day if day and day[0] == day[1] <= one.now.date() else (one.now.date(),) * 2
-    at = dt.datetime.combine(day[0], one.now.time()).isoformat(timespec="seconds")
-    await one.write(COUNTERS, "add", thing, number, unit, at)
+    await one.write(COUNTERS, "add", thing, number, unit, one.stamp(day[0]))
     noted = {"counter": thing}
     if not number:
         return one.done(one.say("counters.created", thing=thing), one.commits, 0, **noted)
@@ -163,12 +122,11 @@ async def _set(one: Act) -> Answer | None:
     thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 0)
     if not thing or type(number) not in (int, float):
         return None
-    at = one.now.replace(tzinfo=None).isoformat(timespec="seconds")
     known = await _find_counter(one, thing)
     if known is None and one.values.get("known"):
         return None
     before = await _total(one, thing, None) if known else 0
-    total = await one.write(COUNTERS, "add", thing, number - before, "", at)
+    total = await one.write(COUNTERS, "add", thing, number - before, "", one.stamp())
     key = "counters.total" if known or number else "counters.created"
     return one.acted(key, total, thing=known or thing, total=total)
 

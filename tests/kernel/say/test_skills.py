@@ -9,7 +9,7 @@ from bat_os.image.history.entries import summary_of_taught
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
-from bat_os.kernel.say.skills import decide, find_candidates
+from bat_os.kernel.say.skills import UNSURE, Candidate, agree, decide, find_candidates
 from bat_os.kernel.turn import take_turn
 from bat_os.sentence.reading import Sentence, Value
 from tests.kernel.minds import make_mind
@@ -114,3 +114,28 @@ async def test_an_own_version_keeps_the_wordings_of_the_library(mind):
     said = say("reverse the text 'abc'", ("text", "abc", "'abc'"))
     found = [c for c in await find_candidates(mind, said) if c.selector == "reverse_text"]
     assert [(c.target, c.args, c.status) for c in found] == [("text_obj", ("abc",), "taught")]
+
+
+def candidate(reading, probability, *args, changes=False):
+    return Candidate("a_obj", "x", args, {}, probability, reading, changes, "shipped", "words")
+
+
+async def test_two_readings_that_differ_never_act_however_likely_they_are():
+    for first, second in ((0.999, 0.999), (1.0, 0.3), (0.3, 1.0)):
+        for changes in (False, True):
+            whole = [candidate("x(1)", first, 1, changes=changes)]
+            asking = [candidate("x(2)", second, 2, changes=changes)]
+            found = agree(whole, asking, given=1)
+            assert [one.reading for one in found] == ["x(1)", "x(2)"][
+                :: 1 if first >= second else -1
+            ]
+            assert max(one.probability for one in found) <= UNSURE
+            assert decide(found) == "ask"
+
+
+async def test_one_reading_that_leaves_out_a_value_never_acts():
+    both = [candidate("x(1)", 0.999, 1)]
+    assert decide(agree(both, both, given=1)) == "act"
+    left_out = agree(both, both, given=2)
+    assert [one.probability for one in left_out] == [UNSURE]
+    assert decide(left_out) == "ask"
