@@ -380,7 +380,7 @@ class _Answer:
             name, given = choice.called
             if name not in ("", _TOOL):
                 raise ModelOutputError(
-                    f"the model called {printable(name)!r}, which is no tool here"
+                    f"the model called {printable(name)!r}, which it was not offered"
                 )
             self._calls[at] += given
         return (self._calls[at] or self._said[at]) if choice.finish_reason else ""
