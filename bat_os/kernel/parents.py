@@ -111,6 +111,7 @@ def _add_parent(
 def _remove_parent(
     reads: ReadSet, obj: ObjectSnapshot, reach: Reach, parent: Any, root: Root
 ) -> list[Ref]:
+    _check_maker(obj, reach, root)
     gone = _parent(parent, reach, root)
     left = [ref for ref in obj.parents if ref.oid != gone.oid]
     if len(left) == len(obj.parents):

@@ -273,7 +273,8 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
         note_serial(holder, serials)
         for name, value in holder.slots.items():
             if isinstance(value, Method):
-                note_serial(value, serials)
+                if value.primitive != name:  # such a one never changes
+                    note_serial(value, serials)
                 if value.is_understood and name not in slots:
                     selectors.add(name)
             elif name not in slots and name not in selectors:

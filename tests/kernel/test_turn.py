@@ -16,6 +16,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
 )
+from bat_os.image import family
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
 from bat_os.kernel import turn as turns
@@ -605,3 +606,89 @@ async def test_the_record_of_a_mission_answers_but_cannot_be_changed(make, send)
     for selector, args in (("setSlot", ("answer", 1)), ("removeSlot", ("answer",))):
         with pytest.raises(CellError, match="changes by its events only"):
             await send("mission 1", selector, *args)
+
+
+# --- parents ---
+
+MAKE = (
+    "def adopt(self):\n    kid = self.derive()\n    {line}\n    self.kid = kid\n"
+    "    self._p_changed = True\n    return {answer}\n"
+)
+SEVEN = "def seven(self):\n    return 7\n"
+EIGHT = "def seven(self):\n    return 8\n"
+
+
+async def test_a_method_derives_a_child_and_sets_its_parents_in_one_turn(image, make, send):
+    await make("other", [EIGHT], colour="red")
+    source = MAKE.format(
+        line="before = kid.seven(); kid.setParents([self.other, self])",
+        answer="[before, kid.seven(), kid.getSlot('colour')]",
+    )
+    await make("maker", [source, SEVEN], other="@other")
+    assert await send("maker", "adopt") == [7, 8, "red"]
+    kid = await send("maker", "kid")
+    assert (await send(kid.oid, "seven"), await send(kid.oid, "colour")) == (8, "red")
+
+    def look(root):
+        obj = find(root, kid.oid)
+        return [parent.name for parent in obj.parents], dict(obj.slots), obj.by_method
+
+    assert await image.transact(look, note="read") == (["other", "maker"], {}, True)
+    assert [ref.name for ref in await send(kid.oid, "parents")] == ["other", "maker"]
+
+
+async def test_a_method_moves_later_what_a_method_made(image, make, send):
+    await make("other", [EIGHT])
+    later = "def later(self):\n    self.kid.setParents([self.other])\n    return self.kid.seven()\n"
+    await make("maker", [MAKE.format(line="pass", answer="kid.seven()"), SEVEN, later],
+               other="@other")  # fmt: skip
+    assert await send("maker", "adopt") == 7
+    assert await send("maker", "later") == 8
+    kid = await send("maker", "kid")
+    assert await send(kid.oid, "seven") == 8
+
+    def name_it(root):
+        family.rename(root, find(root, kid.oid), "named_obj")
+
+    await image.transact(name_it, note="take it over")
+    with pytest.raises(CellError, match="is a person's"):
+        await send("maker", "later")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("self.setParents([self.other])", "is a person's"),
+        ("self.other.addParent(self)", "is a person's"),
+        ("self.other.removeParent(self)", "is a person's"),
+        ("self.other.rename('mine')", "cannot rename"),
+        ("self.other.delete()", "cannot delete"),
+        ("self.other.delete(True)", "cannot delete"),
+        ("self.derive('mine')", "cannot name a child"),
+        ("self.derive().rename('mine')", "cannot rename"),
+        ("self.derive().addParent('traits_obj')", "a parent is an object"),
+        ("self.derive().setParents('traits_obj')", "takes a list"),
+    ],
+)
+async def test_names_and_the_parents_of_a_persons_objects_are_not_for_methods(
+    image, make, send, line, why
+):
+    await make("other")
+    await make("prober", [f"def probe(self):\n    {line}\n    return 1\n"], other="@other")
+    with pytest.raises(BatError, match=why):
+        await send("prober", "probe")
+
+    def look(root):
+        return [p.name for p in find(root, "other").parents], "mine" in root["objects"]
+
+    assert await image.transact(look, note="read") == (["traits_obj"], False)
+
+
+async def test_no_method_closes_a_ring_of_parents(make, send):
+    source = (
+        "def ring(self):\n    a = self.derive()\n    b = a.derive()\n    a.setParents([b])\n"
+        "    return 1\n"
+    )
+    await make("prober", [source])
+    with pytest.raises(BatError, match="its own ancestor"):
+        await send("prober", "ring")
