@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -29,6 +30,25 @@ async def test_send_takes_named_arguments(home):
     arguments = '{"name": "kept", "value": [1, null]}'
     ended = await verb(home, "send", "genesis_obj", "setSlot", "[]", arguments)
     assert (ended.status, ended.out) == (0, "[1, null]\n")
+
+
+async def test_a_family_is_made_shown_and_deleted_with_advice(home):
+    made = await verb(home, "derive", "genesis_obj", "vehicle_obj")
+    assert (made.status, made.out) == (0, "vehicle_obj: genesis_obj\n")
+    assert re.search(r"to take it back: \S+ undo [0-9a-f]{16}\n", made.err)
+    await verb(home, "derive", "vehicle_obj", "car_obj")
+    tree = (await verb(home, "list", "--tree")).out.splitlines()
+    at = tree.index("    vehicle_obj")
+    assert tree[at - 1].startswith("  genesis_obj")
+    assert tree[at + 1] == "      car_obj"
+    refused = await verb(home, "delete", "vehicle_obj")
+    assert refused.status == 1
+    assert "vehicle_obj is referred to by car_obj (its child)" in refused.err
+    gone = await verb(home, "delete", "vehicle_obj", "--force", "--json")
+    assert (await verb(home, "parents", "car_obj")).out == "car_obj: genesis_obj\n"
+    back = await verb(home, "undo", gone.json["transaction"])
+    assert back.out == "undone in car_obj, vehicle_obj\n"
+    assert (await verb(home, "parents", "car_obj")).out == "car_obj: vehicle_obj\n"
 
 
 async def test_list_inspect_and_health_print_json(home):

@@ -102,6 +102,31 @@ async def test_a_clone_reaches_nothing(ask, send, notes):
     assert await send("notes_obj", "read", "a.txt") == "one\ntwo\n"
 
 
+async def test_a_child_reaches_nothing_whatever_its_parents_are(ask, send, taught, notes):
+    await ask("grant", what=str(notes))
+    await ask("derive", target="notes_obj", name="kid_obj")
+    with pytest.raises(GrantWantedError):
+        await send("kid_obj", "read", "a.txt")
+    await taught("def sneak(self):\n    return self.notes.derive().read('a.txt')\n")
+    with pytest.raises(GrantWantedError):
+        await send("genesis_obj", "sneak")
+
+
+async def test_an_object_with_a_grant_is_renamed_with_it_and_deleted_without(ask, send, notes):
+    await ask("grant", what=str(notes))
+    await ask("rename", target="notes_obj", name="papers_obj")
+    assert await send("papers_obj", "read", "a.txt") == "one\ntwo\n"
+    assert [one["object"] for one in (await ask("grants"))["grants"]] == ["papers_obj"]
+    with pytest.raises(ArgumentsError) as caught:
+        await ask("delete", target="papers_obj")
+    assert "its grant" in caught.value.details["referrers"]
+    gone = await ask("delete", target="papers_obj", force=True)
+    assert (await ask("grants"))["grants"][0]["state"] == "revoked"
+    await ask("undo", transaction=gone["transaction"])
+    with pytest.raises(NotGrantedError, match="ended"):
+        await send("papers_obj", "read", "a.txt")
+
+
 async def test_a_revoked_grant_is_dead_at_the_next_message_and_so_is_what_it_holds(
     ask, send, notes
 ):
