@@ -47,7 +47,7 @@ async def test_a_family_is_made_shown_and_deleted_with_advice(home):
     gone = await verb(home, "delete", "vehicle_obj", "--force", "--json")
     assert (await verb(home, "parents", "car_obj")).out == "car_obj: genesis_obj\n"
     back = await verb(home, "undo", gone.json["transaction"])
-    assert back.out == "undone in car_obj, vehicle_obj\n"
+    assert back.out == "undone in vehicle_obj, car_obj\n"
     assert (await verb(home, "parents", "car_obj")).out == "car_obj: vehicle_obj\n"
 
 
