@@ -33,6 +33,7 @@ derive vehicle_obj car_obj
 parents car_obj robin_obj --add
 parents car_obj
 list --tree
+list --stale
 rename car_obj auto_obj
 delete auto_obj
 undo {delete[transaction]}
@@ -84,6 +85,7 @@ backup {tmp}/backup --verify
 restore {tmp}/backup {tmp}/restored
 archive {tmp}/archive.tar.gz --reason "to have one"
 fork second
+diff --with second
 cherry-pick second genesis_obj.treble
 chronicle
 pack
