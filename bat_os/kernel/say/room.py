@@ -214,6 +214,8 @@ class Room:
             return await self._talk.talk(heard, form)
         if room == "lesson":
             return await self._teach(heard, form, wanted)
+        if form.name == "web_obj.prices" and _is_reckoned(heard.sentence):
+            return None  # "the price of 80 euros with 19% tax"
         if room in OUTSIDE:
             return await lacking(self._mind, heard, form)
         return await self._keep(heard, form)
@@ -337,6 +339,11 @@ class Room:
             return answer
         noted = {**answer.memory, "transaction": commits[-1]}
         return replace(answer, undo=UNDO, memory=noted)
+
+
+def _is_reckoned(said: Sentence) -> bool:
+    """Return whether a sentence gives a price itself and asks what becomes of it."""
+    return {"money", "percent"} <= {value.kind for value in said.values}
 
 
 def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
