@@ -147,7 +147,7 @@ def _is_unrelated(verdict: Verdict) -> bool:
 
 def _support(best: Verdict, group: Sequence[Verdict], written: int) -> str:
     """Return in one line what speaks for the answer of a group."""
-    agree = f"{best.agree} of {written} candidates agree"
+    agree = f"{best.agree} of {written} candidates agree{'s' * (best.agree == 1)}"
     near = max((v.weight for v in group if v.known), default=0.0)
     if near < 1:
         return agree
