@@ -65,7 +65,7 @@ class Talk:
         self._lessons = lessons
         self._again = again
         self._send = send
-        self._references = References(mind, again, send)
+        self.references = References(mind, again, send)
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
@@ -105,7 +105,7 @@ class Talk:
         words = str(values["text"])
         if not words:
             return await self._again(heard, str(last["text"]))
-        if answer := await self._references.go_on(heard, last, words):
+        if answer := await self.references.go_on(heard, last, words):
             return answer
         ways = followups.ways_to_say_again(last, words, heard.now)
         if not ways and re.search(r"[^\W\d]{2}", words):
@@ -232,7 +232,7 @@ class Talk:
         if not last or heard.sentence.values:
             return None
         words = heard.sentence.text
-        if answer := await self._references.on_last(heard, words):
+        if answer := await self.references.on_last(heard, words):
             return answer
         said = followups.say_with(last, words, heard.language)
         return await self._again(heard, said) if said else None
@@ -240,18 +240,14 @@ class Talk:
     async def talk(self, heard: Heard, form: Form) -> Answer | None:
         """Answer small talk, and questions about the image itself."""
         room, _, name = form.name.partition(".")
-        if name == "unlearn":
-            return await self._unlearn(heard, str(form.values["skill"]))
+        if name in ("unlearn", "which_of"):
+            unlearn, which_of = self._unlearn, self.references.which_of
+            skill = str(form.values.get("skill", ""))
+            return await (unlearn(heard, skill) if skill else which_of(heard, form.values))
         if room == "self_obj":
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
-        if name in ("opened", "which_of"):
-            opened = name == "opened"  # "hello, WORDS": what the words say
-            which_of = self._references.which_of
-            return await (
-                self._again(heard, str(form.values["text"]))
-                if opened
-                else which_of(heard, form.values)
-            )
+        if name == "opened":  # "hello, WORDS": what the words say
+            return await self._again(heard, str(form.values["text"]))
         if name == "left":
             return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
         key = str(form.values.get("as") or ALONE.get(name, name))
@@ -368,18 +364,8 @@ class Talk:
         swapped = "" if said.get("it") else followups.swap_values(last, heard.now)
         if swapped:
             return await self._again(heard, swapped)
-        turned = await self._references.reverse(heard, last)
+        turned = await self.references.reverse(heard, last)
         return turned or (await self._undo(heard, last, said) if last["kind"] == "acted" else None)
-
-    async def _part(
-        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
-    ) -> Answer | None:
-        return await self._references.part(heard, last, str(said["part"]))
-
-    async def _in_language(
-        self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
-    ) -> Answer | None:
-        return await self._references.in_language(heard, last, str(said["language"]))
 
     async def _shift(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
@@ -472,8 +458,12 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "lists_obj.add": Talk._add_to_last,
     "talk.left": Talk._left,
     "talk.in_unit": Talk._in_unit,
-    "talk.in_language": Talk._in_language,
-    "talk.part": Talk._part,
+    "talk.in_language": lambda talk, heard, last, said: talk.references.in_language(
+        heard, last, str(said["language"])
+    ),
+    "talk.part": lambda talk, heard, last, said: talk.references.part(
+        heard, last, str(said["part"])
+    ),
     "talk.counted": Talk._counted,
     "talk.reckon": Talk._reckon,
     "talk.swap": Talk._swap,
