@@ -62,12 +62,13 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
 
     Raises:
         ArgumentsError: No object can have that name, or one has it.
+        NotFoundError: The prototype is not there.
     """
     if name:
         check_object_name(name)
         if name in root["objects"]:
             raise ArgumentsError(f"there is already an object {name!r}; say --as NAME")
-    prototype = root["objects"][prototype_of(driver)]
+    prototype = find(root, prototype_of(driver))
     obj = UvmObject(name, (prototype,))
     obj.set_slot("about", f"{driver.name}: {driver.describe(scope)}")
     root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection

@@ -3,6 +3,7 @@
 import json
 import shlex
 
+from bat_os.app.library import load_library
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.show.command import Ask
 from bat_os.cli.verbs import COMMANDS, make_parser
@@ -52,6 +53,10 @@ unpin genesis_obj treble
 unlearn genesis_obj treble
 redo genesis_obj treble
 recall --model scripted
+grant {tmp}/bats.md --as bats
+grants
+narrow bats_obj {tmp}/bats.md --as one --only read
+revoke bats_obj
 learn {tmp}/bats.md
 documents
 search "upside down"
@@ -109,6 +114,7 @@ async def run_verb(home, line):
 async def run_all(thinking, tmp_path):
     """Yield (verb, line, text) of each step."""
     thinking.gate.set()
+    await load_library(thinking.mind)  # its files_obj is what a grant makes a child of
     (tmp_path / "treble.py").write_text(SOURCE)
     (tmp_path / "again.py").write_text(SOURCE.replace("number * 3", "3 * number"))
     thinking.home.kernel_log.write_text("one line\n")
