@@ -16,6 +16,10 @@ from bat_os.training.answers import make_embed
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = "60"
+# In a group of at least so many sentences what is said is no higher than what is right, but for
+# this much, and no lower than by this much: each skill of these sets has one wording, so it is
+# known less surely than one of the library.
+FEW, HIGHER, LOWER = 40, 0.05, 0.25
 
 
 def test_the_shipped_weights_were_trained_on_the_features_of_the_code():
@@ -44,6 +48,19 @@ def test_a_skill_with_one_wording_is_known_in_other_words_and_hardly_ever_mistak
     assert share(repeats, "right", "offered") >= 0.6
     assert share(repeats, "wrong") <= 0.005
     assert share(misses, "wrong") <= 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_what_is_said_to_be_likely_is_right_as_often(outcomes):
+    own = [one for one in outcomes if not one.case.only and one.names]
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9):
+        group = [one for one in own if low <= one.chance < low + (0.1 if low >= 0.8 else 0.2)]
+        if len(group) >= FEW:
+            said = np.mean([one.chance for one in group])
+            right = np.mean([one.right[0] for one in group])
+            assert right - LOWER <= said <= right + HIGHER, (low, said, right, len(group))
+    assert all(0 <= one.chance <= 1 + 1e-6 for one in outcomes)
 
 
 @pytest.mark.slow
