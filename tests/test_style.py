@@ -95,6 +95,19 @@ def imports_of(path: Path) -> set[Path]:
 IMPORTS = {path: imports_of(path) for path in MODULES}
 
 
+# Whose error is named to people: that of learned code; of an event; of a check of the doctor.
+NAMES_CLASSES = ("cells/zygote/child.py", "core/mission.py", "image/history/experience.py",
+                 "cli/doctor/report.py", "natives/calculator.py")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_an_error_says_what_is_wrong_and_names_no_class_of_ours(path):
+    if path.relative_to(PACKAGE).as_posix() in NAMES_CLASSES:
+        return
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"type\((?:error|e|fault|event)\)\.__name__(?! ==)", text) == []
+
+
 def test_no_modules_import_each_other_in_a_circle():
     waiting = {path: set(targets) for path, targets in IMPORTS.items()}
     while leaves := [path for path, targets in waiting.items() if not targets]:

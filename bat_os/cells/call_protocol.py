@@ -286,6 +286,7 @@ def make_nested(to: Any, selector: Any, row: Any, named: Any, delta: Delta) -> N
 
 def raised(name: str, line: int, message: str) -> CellError:
     """Return the error for an exception of the learned code itself; line 0 means no line."""
+    name = name if name.isidentifier() and len(name) <= MAX_NAME else "Exception"
     place = f"{name} on line {line}" if line > 0 else name
     full = f"{place}: {message}" if message else place
     return CellError(full, kind="raised", type=name, line=line, text=message)

@@ -113,7 +113,7 @@ class Codec:
         try:
             value = _Reader(self._known).unpack(data)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
-            raise FrameError(f"{where}: {type(error).__name__}") from error
+            raise FrameError(f"{where}: it cannot be read") from error
         check(value, where=where)
         return value
 

@@ -108,8 +108,8 @@ def _extract(form: str, data: bytes) -> dict[str, Any]:
     except MemoryError:
         return {"problem": "reading it needs more than a gigabyte of memory"}
     except Exception as error:  # noqa: BLE001 - foreign code on hostile bytes; the child's only job
-        reason = str(error).splitlines()[:1] or [type(error).__name__]
-        return {"problem": f"it cannot be read as {form.upper()} ({reason[0][:200]})"}
+        reason = "".join(str(error).splitlines()[:1]) or "no reason is given"
+        return {"problem": f"it cannot be read as {form.upper()} ({reason[:200]})"}
 
 
 def _read_page(data: bytes) -> dict[str, Any]:

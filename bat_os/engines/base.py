@@ -187,8 +187,8 @@ def say_line(line: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says in short; the name of its class if it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return what an error says in short."""
+    return (str(error).splitlines() or ["no reason is given"])[0]
 
 
 @contextmanager

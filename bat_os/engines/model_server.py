@@ -156,7 +156,7 @@ class Connection:
         except httpx2.HTTPError as error:
             raise ModelError(
                 f"the model server at {self.url} does not answer: "
-                f"{printable(str(error) or type(error).__name__)}; is it running?",
+                f"{printable(str(error) or 'no reason is given')}; is it running?",
                 down=True,
             ) from error
 

@@ -164,7 +164,7 @@ def run(
         raise
     except (ArithmeticError, ValueError, TypeError, LookupError) as error:
         # The libraries below have rules of their own: no year 10000, no sum of decibels.
-        raise ArgumentsError(f"{name}: {str(error)[:200] or type(error).__name__}") from error
+        raise ArgumentsError(f"{name}: {str(error)[:200] or 'it cannot be done'}") from error
     if type(answer) is float and not math.isfinite(answer):
         raise ArgumentsError(f"{name}: the answer is too large")
     return answer

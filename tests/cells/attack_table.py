@@ -31,6 +31,8 @@ from bat_os.ports import Call, NestedReply, ObjectView
 ESCAPES = sorted((Path(__file__).parents[1] / "cases" / "escapes").glob("*.py"))
 KERNEL_SECRET = "KSECRET-" + "0123456789abcdef"
 VAULT, CANARY = "VSECRET-4711", "CANARY-0815"
+# Where the program and Python lie: the name of a user may be in there.
+PLACES = (str(Path(__file__).parents[2]), sys.prefix, sys.base_prefix)
 MEMORY = 64 << 20  # a frame of 8 MB that is looked at takes some of it for a moment
 HEAD = """# Attacks
 
@@ -110,6 +112,7 @@ def find_loot(said, stored, messages):
     check(dict(stored))
     loot = [secret for secret in (KERNEL_SECRET, VAULT, CANARY, "root:") if secret in said]
     loot += [secret for secret in (KERNEL_SECRET, VAULT, CANARY, "root:") if secret in repr(stored)]
+    loot += [place for place in PLACES if place in said or place in repr(stored)]
     loot += [n for n in stored if not n.isidentifier() or n.startswith(("_p_", "__"))]
     if len(pickle.dumps(dict(stored))) > 32 << 20:
         loot.append("an image full of slots")

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from bat_os.cells.zygote.confine import filter_program
+from tests.cells.attack_table import ESCAPES, PLACES
 from tests.cells.contract import REACH, fail, run
 
 X86, ARM = ("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)
@@ -166,5 +167,9 @@ async def test_event_loops_work_without_sockets(cell):
 
 @pytest.mark.system
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_child_has_no_command_line(cell):
+async def test_a_child_does_not_know_where_the_program_lies(cell):
     assert (await run(cell, REACH + "    return sys.argv, sys.orig_argv")).value == ([], [])
+    (walk,) = (path for path in ESCAPES if path.stem.startswith("f63"))
+    found = (await run(cell, walk.read_text(encoding="utf-8"), deadline=60.0)).value
+    assert len(found) > 20  # it did look
+    assert not [text for text in found if any(place in text for place in PLACES)]

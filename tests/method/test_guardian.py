@@ -56,7 +56,7 @@ def read(path):
 
 def test_the_cases_are_there():
     assert len(METHODS) == 47
-    assert len(ESCAPES) == 105
+    assert len(ESCAPES) == 113
 
 
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)

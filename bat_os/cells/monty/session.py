@@ -392,7 +392,7 @@ class References:
         try:
             return self._read(data)
         except _UNREADABLE as error:
-            raise FrameError(type(error).__name__) from error
+            raise FrameError("it cannot be read") from error
 
     def _read(self, data: Any) -> Any:
         if type(data) is list:

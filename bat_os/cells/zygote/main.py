@@ -16,6 +16,7 @@ until one is asked for, and no hook of a library runs in a new process.
 
 from __future__ import annotations
 
+import _imp
 import codecs
 import gc
 import importlib
@@ -24,11 +25,14 @@ import json
 import os
 import socket
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import CodeType
 
     from bat_os.cells.zygote.child import Stage
 
@@ -72,7 +76,7 @@ def main(config: Config) -> None:
     from bat_os.cells.zygote import confine
 
     baseline = confine.address_space()
-    sys.path.clear()
+    forget_paths(config)
     control = socket.socket(fileno=config["control"])
     calls = confine.CallFilter()
     confine.die_with_parent()
@@ -234,6 +238,41 @@ def forget_fork_hooks() -> None:
     os.register_at_fork = lambda **hooks: None
 
 
+def forget_paths(config: Config) -> None:
+    """Take out of Python's objects where it and the program lie: a user's name may be in there.
+
+    What native code can read of this process still has it.
+    """
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *config["path"], *config["zones"]}
+    for paths in (sys.argv, sys.orig_argv, sys.path, config["path"], config["zones"]):
+        paths.clear()
+    sys.path_importer_cache.clear()
+    for name in ("executable", "_base_executable", "_stdlib_dir", "_home", "pycache_prefix"):
+        setattr(sys, name, "")
+    for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix"):
+        setattr(sys, name, "/")
+    for name, module in sys.modules.items():
+        if type(module) is ModuleType:  # typing.io is a class
+            _forget_place(name, module, places)
+    rename: Callable[[CodeType, str], None] = vars(_imp)["_fix_co_filename"]
+    for function in gc.get_objects():
+        if type(function) is FunctionType:
+            rename(function.__code__, f"<{function.__module__}>")
+    rename(sys._getframe(2).f_code, "<main>")
+
+
+def _forget_place(name: str, module: ModuleType, places: set[str]) -> None:
+    is_package = hasattr(module, "__path__")
+    module.__spec__ = ModuleSpec(name, None, is_package=is_package)
+    if is_package:
+        module.__path__ = []
+    for part in ("__file__", "__cached__", "__loader__"):
+        vars(module).pop(part, None)
+    for part, value in vars(module).items():
+        if type(value) is str and any(place in value for place in places):
+            vars(module)[part] = ""
+
+
 def preload(modules: Sequence[str], zones: Sequence[str]) -> int:
     """Load ``modules`` and what they need at work; return how many time zones there are.
 
@@ -311,7 +350,4 @@ def _warm_up_libraries() -> None:
 
 
 if __name__ == "__main__":
-    said = json.loads(sys.argv[1])
-    sys.argv.clear()  # paths, and so perhaps the name of a user
-    sys.orig_argv.clear()
-    main(said)
+    main(json.loads(sys.argv[1]))

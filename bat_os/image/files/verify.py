@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ZODB.blob import Blob
-from ZODB.POSException import POSError
+from ZODB.POSException import POSError, POSKeyError
 from ZODB.utils import p64, u64
 
 from bat_os.core.values import Counted
@@ -322,4 +322,7 @@ def _name(oid: bytes, record: bytes) -> str:
 
 def reason(error: BaseException) -> str:
     """Return what went wrong while something was loaded, in short."""
-    return f"{type(error).__name__}: {error}"[:200]
+    if isinstance(error, BatError):
+        return str(error)[:200]
+    missing = isinstance(error, POSKeyError)
+    return f"{'a part of it is missing' if missing else 'it cannot be read'}: {error}"[:200]
