@@ -254,6 +254,60 @@ def shout(door):
             sys.stdout.flush()
 
 
+async def flood_of_lists(settings):
+    """A client that asks for lists as fast as it can delays the others so much."""
+    count = 500 if settings.full else 100
+    async with kernel(settings.folder / "lists") as process:
+        pid, door = process.process.pid, process.endpoint()["ipc"]
+        with Wire(door) as wire:
+            wire.keyed(100)
+            before = resident(pid)
+            quiet = [wire.pings(count), wire.keyed(count)]
+            with flood_client(door) as flood:
+                assert flood.stdout.readline() == b"asking\n"
+                beside = [wire.pings(count), wire.keyed(count)]
+                assert flood.poll() is None
+            after = resident(pid)
+    assert after - before < 20 * MIB, grown(before, after)
+    told = [
+        f"{what} p50 {_compare(peace, other, 0.5)}, p99 {_compare(peace, other, 0.99)}"
+        for what, peace, other in zip(("ping", "write with a key"), quiet, beside, strict=True)
+    ]
+    return f"{'; '.join(told)}; {grown(before, after)}"
+
+
+def _compare(peace, other, part):
+    """Return one percentile without and with the flood, in milliseconds, and how they compare."""
+    before, after = percentile(peace, part), percentile(other, part)
+    return f"{1000 * before:.1f} to {1000 * after:.1f} ms ({after / before:.1f} x)"
+
+
+@contextlib.contextmanager
+def flood_client(door):
+    """Give a process that asks for lists, a hundred at a time, and reads the answers."""
+    code = "from tests.campaign.network import ask_lists; import sys; ask_lists(sys.argv[1])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, door], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ask_lists(door):
+    """Ask for lists for ever."""
+    with Wire(door) as wire:
+        for _ in range(AT_ONCE // 2):
+            wire.send("list")
+        wire.receive()
+        sys.stdout.write("asking\n")
+        sys.stdout.flush()
+        while True:
+            wire.send("list")
+            wire.receive()
+
+
 def percentile(values, part):
     return sorted(values)[int(len(values) * part)]
 
@@ -325,6 +379,7 @@ SCENARIOS = (
     Scenario("multipart flood", "refused, RSS < +10 MB afterwards, others answered", flood_parts),
     Scenario("half-open connections", "gone after HANDSHAKE_IVL, others answered", half_open),
     Scenario("never-reading client", "RSS ≤ +5 MB; others' p99 ≤ 2 x", never_reads),
+    Scenario("flood of lists", "others answered, RSS < +20 MB", flood_of_lists),
     Scenario("idle clients", "≤ 40 kB each, p50 ≤ 1.5 x", idle_clients),
     Scenario("greedy client", "BUSY for it; others are taken and progress", greedy_client),
 )

@@ -101,10 +101,26 @@ class Wire:
 
     def latencies(self, count):
         """Return how many seconds each of so many messages took, one after the other, sorted."""
+        return self._time(count, lambda: self.message("respondsTo", "clone"))
+
+    def pings(self, count):
+        """Return the same of so many pings."""
+        return self._time(count, lambda: self.ask("ping"))
+
+    def keyed(self, count):
+        """Return the same of so many messages that write, each with a key."""
+
+        def write():
+            self.message("setSlot", "written", "x" * 50, ik=secrets.token_hex(8))
+
+        return self._time(count, write)
+
+    @staticmethod
+    def _time(count, ask):
         took = []
         for _ in range(count):
             started = time.perf_counter()
-            self.message("respondsTo", "clone")
+            ask()
             took.append(time.perf_counter() - started)
         return sorted(took)
 
