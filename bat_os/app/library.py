@@ -34,7 +34,7 @@ from bat_os.kernel.say.book import library_wordings, list_languages
 from bat_os.kernel.say.book import read_vectors as read_wording_vectors
 from bat_os.method.seeds import parse_seeds
 from bat_os.method.shelf import SHELF, seeds_of
-from bat_os.natives.table import NATIVES
+from bat_os.natives.table import NATIVES, SUBSYSTEMS
 from bat_os.sentence.phrasebook import as_embedded
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
     from bat_os.method.seeds import Seed
+    from bat_os.natives.table import NativeObject
 
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
 VECTORS: Final = "vectors.npz"
@@ -73,7 +74,7 @@ async def load_seeds(mind: KernelContext) -> None:
 
 async def load_library(mind: KernelContext) -> None:
     """Install the shipped objects of this program in the image."""
-    stamp = digest(f"{_seed_text()}\n{_keeper_texts()}\n{NATIVES}\n{SHELF}")
+    stamp = digest(f"{_seed_text()}\n{_keeper_texts()}\n{NATIVES}\n{SUBSYSTEMS}\n{SHELF}")
     if await mind.image.transact(lambda root: library_stamp(root) == stamp, note="look for it"):
         return
     shelf = await asyncio.to_thread(read_shelf)
@@ -87,7 +88,7 @@ async def load_library(mind: KernelContext) -> None:
 def read_shelf() -> list[ShippedObject]:
     """Return the objects of the library: the trusted functions first, then the seeds."""
     methods: dict[str, dict[str, ShippedMethod]] = {
-        name: {each: ShippedMethod(each, primitive=f"{name}.{each}") for each in native.selectors}
+        name: {method.selector: method for method in _as_natives(name, native)}
         for name, native in NATIVES.items()
     }
     for name in SHELF:
@@ -99,8 +100,16 @@ def read_shelf() -> list[ShippedObject]:
     shelf = [
         ShippedObject(name, about[name], tuple(held.values())) for name, held in methods.items()
     ]
+    shelf += [
+        ShippedObject(name, native.about, _as_natives(name, native), of_awakening=True)
+        for name, native in SUBSYSTEMS.items()
+    ]
     shelf += [_read_keeper(name, text) for name, text in _keeper_texts().items()]
     return sorted(shelf, key=lambda shipped: shipped.name)
+
+
+def _as_natives(name: str, native: NativeObject) -> tuple[ShippedMethod, ...]:
+    return tuple(ShippedMethod(each, primitive=f"{name}.{each}") for each in native.selectors)
 
 
 def _keeper_texts() -> dict[str, str]:

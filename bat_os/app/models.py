@@ -23,6 +23,7 @@ import psutil
 from bat_os.app.adapters import AdapterStore
 from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
+from bat_os.core.schema import convert
 from bat_os.engines.adapters import CONFIG as ADAPTER_CONFIG
 from bat_os.engines.base import need_packages, prepare
 from bat_os.engines.gguf import check_header, convert_in_child, packaged_gguf
@@ -44,7 +45,7 @@ from bat_os.image.models import (
     remove_model,
 )
 from bat_os.models.machine import find_gpu, has_cuda_gpu, read_book
-from bat_os.models.profiles import advise_removal
+from bat_os.models.profiles import ModelSource, advise_removal
 from bat_os.models.roster import Roster
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.settings import Settings
     from bat_os.image.store import ImageStore
-    from bat_os.models.profiles import ModelSource, Profile
+    from bat_os.models.profiles import Profile
     from bat_os.ports import ModelEngine
 
     Report = Callable[[str], None]
@@ -100,7 +101,9 @@ class Models:
         self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
     ) -> None:
         """Make the engines; nothing is loaded."""
-        book = read_book(run.parent)
+        book = read_book(run.parent).as_wanted(
+            settings.profile, settings.persona_models, settings.server, settings.server_model
+        )
         self.profile: Profile = book.profile(settings.profile)
         self._sources: Mapping[str, ModelSource] = book.models
         self._image = image
@@ -217,11 +220,7 @@ class Models:
         """
         if name == EMBEDDER:
             raise ArgumentsError(f"every profile uses {name}, which finds methods by meaning")
-        thinking = sorted(
-            persona
-            for persona, one in self.profile.personas.items()
-            if name in (one.model, one.adapter, one.writing)
-        )
+        thinking = self.roster.users_of(name)
         if thinking or name in self.profile.models:
             by = f" for {', '.join(thinking)}" if thinking else ""
             raise ArgumentsError(
@@ -267,6 +266,24 @@ class Models:
                     await self._offer(other["name"], name, new)
             self._engines[name] = new
             await self.roster.change_engine(name, new)
+
+    async def adopt(self, name: str) -> None:
+        """Make an engine for a model that the profile does not name, if there is such a model.
+
+        It is in the image, or a server runs it.
+        """
+        source = self._sources.get(name)
+        rows = await list_models(self._image)
+        stored = next((row for row in rows if row["name"] == name), None)
+        engine = ENGINES.get(stored["kind"], "") if stored else source.engine if source else ""
+        if name in self._engines or not engine or (stored is None and engine != "openai"):
+            return
+        self._engines[name] = self._make(source or _as_stored(name, engine), engine)
+        size = source.size if source else int(stored["size"]) if stored else 0
+        self.roster.add(name, self._engines[name], size)
+        for row in rows:
+            if name in row["bases"]:
+                await self._offer(row["name"], name, self._engines[name])
 
     def _make(self, source: ModelSource, engine: str) -> ModelEngine:
         name = source.name
@@ -370,6 +387,17 @@ class Models:
         """Remove the files of a model that was being stored."""
         for part in ("new", "packed"):
             shutil.rmtree(self._run / part / name, ignore_errors=True)
+
+
+def _as_stored(name: str, engine: str) -> ModelSource:
+    """Return what an engine has to know of a model that only the image has."""
+    form, file = ("gguf", f"{name}.gguf") if engine == "llama.cpp" else ("bf16", "")
+    about = {
+        "name": name, "source": "package:image", "engine": engine, "licence": "as stored",
+        "context": 4096, "file": file, "revision": "image", "parameters": 1, "download": "1 MB",
+        "form": form, "memory": {form: "1 MB"},
+    }  # fmt: skip
+    return convert(about, ModelSource, ArgumentsError)
 
 
 def _find_packaged(name: str, package: str) -> Path:

@@ -29,7 +29,6 @@ from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
-from bat_os.models.machine import read_book
 from bat_os.models.roster import Roster
 from bat_os.world.files import Files
 
@@ -86,7 +85,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
     mind = KernelContext(
         image=image,
-        roster=_scripted_roster(script) if script else models.roster,
+        roster=_scripted_roster(script, models) if script else models.roster,
         profile=models.profile,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
@@ -95,6 +94,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
         drivers={driver.name: driver for driver in (Files(),)},
+        adopt=None if script else models.adopt,
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     verbs = {**VERBS, **make_model_verbs(models, examiner)}
@@ -181,7 +181,7 @@ def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
     return MiniLmEmbedder(folder)
 
 
-def _scripted_roster(script: Callable[[Prompt, Sampling, int], str]) -> Roster:
+def _scripted_roster(script: Callable[[Prompt, Sampling, int], str], models: Models) -> Roster:
     """Return a roster in which one script speaks for every persona."""
-    profile = read_book().profile("tiny")
+    profile = models.profile
     return Roster(dict.fromkeys(profile.models, ScriptedEngine(script)), profile.personas, 1 << 40)

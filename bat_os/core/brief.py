@@ -36,6 +36,7 @@ class Brief:
     mode: str = ""  # ``cascade`` sends it through all personas as well; else ""
     # nobody ordered a method: one that only drafts speak for waits for a yes
     tentative: bool = False
+    persona: str = ""  # who writes it: a persona or one of its facets; "" for the target's own
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -43,8 +44,9 @@ class Brief:
         data = {name: getattr(self, name) for name in _FIELDS}
         if not self.mode:  # as it was stored, and hashed, before there were modes
             del data["mode"]
-        if not self.tentative:
-            del data["tentative"]
+        for name in ("tentative", "persona"):
+            if not data[name]:
+                del data[name]
         return data
 
     @classmethod
@@ -60,6 +62,7 @@ class Brief:
             bool(data.get("fresh")),
             str(data.get("mode", "")),
             bool(data.get("tentative")),
+            str(data.get("persona", "")),
         )
 
 

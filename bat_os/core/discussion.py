@@ -35,19 +35,33 @@ _FOR_ROBIN: Final = re.compile(
     r"|matter|matters|meaning|care|friend|friends|kind|thank you)\b",
     re.IGNORECASE,
 )
+_CONVERSE: Final = re.compile(
+    r"\b(?:conversation|dialogue|conversations|chat|talk|converse)\s+with\b", re.IGNORECASE
+)
 _SECOND: Final[Mapping[str, str]] = {
     "ROBIN": "Build on it: why does it matter to a person? Answer in one or two short sentences.",
     "BRICK": "Build on it: how does it work, exactly? Answer in one or two short sentences.",
 }
 
 
-def who_begins(question: str) -> tuple[str, str]:
-    """Return the names of the first and the second speaker.
+def who_begins(question: str, wanted: str = "") -> tuple[str, str]:
+    """Return the names of the first and the second speaker; ``wanted`` begins if it is one.
 
     >>> who_begins("How does a stack work?"), who_begins("Why should I keep a diary?")
     (('BRICK', 'ROBIN'), ('ROBIN', 'BRICK'))
     """
+    if wanted:
+        return wanted, "BRICK" if wanted.partition(":")[0] == "ROBIN" else "ROBIN"
     return ("ROBIN", "BRICK") if _FOR_ROBIN.search(question) else ("BRICK", "ROBIN")
+
+
+def find_voice(wish: str) -> str:
+    """Return the name of the persona whose work a wish is; "" if any may do it.
+
+    >>> find_voice("Simulate a conversation with a wise bear"), find_voice("Add two numbers")
+    ('ROBIN', '')
+    """
+    return "ROBIN" if _CONVERSE.search(wish) else ""
 
 
 def ask_first(persona: Persona, question: str, passages: Sequence[str], limits: Limits) -> Prompt:
@@ -64,7 +78,7 @@ def ask_second(
     """Return the question for who goes on; ``said`` is (name, answer) of the first."""
     name, text = said
     order = f"{_notes(passages[:2], limits)}Question: {question}\n{name} answered: {text}\n"
-    return _prompt(persona, order + _SECOND[persona.name])
+    return _prompt(persona, order + _SECOND[persona.name.partition(":")[0]])
 
 
 def mark(
@@ -112,6 +126,14 @@ NGRAM: Final = 5  # words that come a second time are a circle
 UNIT: Final = 4  # or up to so many words TIMES times in a row
 TIMES: Final = 3
 ECHO: Final = 0.8  # share of a sentence's words that another one had
+_COMMON: Final = frozenset(
+    """about also answer because been being both could does each even every from have here into
+    itself just made make many more most much must only other over people person same should some
+    such sure
+    than that their them then there these they thing things this those through time used very well
+    were what when where which while will with work would your yours
+    """.split()  # noqa: SIM905 - read best as a line
+)
 _END: Final = re.compile(r"[.!?][\"')\]]*(?=\s|\Z)")
 _LABEL: Final = re.compile(r"\A(?:[A-Z]{3,12}|Answer|Response|Assistant)\s*:\s*")
 _BULLET: Final = re.compile(r"\A(?:[-*•]|\d+[.)])\s+(?=\S)")
@@ -188,6 +210,31 @@ def keep(text: str, most: int, before: Sequence[str] = (), question: str = "") -
         if not asked_again and not any(_echoes(sentence, said) for said in (*before, *kept)):
             kept.append(sentence)
     return kept[:most]
+
+
+def as_own_words(persona: Persona) -> list[str]:
+    """Return the sentences of a persona's prompt, as it has them and as it would say them."""
+    given = split(persona.system_prompt)
+    spoken = [sentence.replace("You are ", "I am ").replace("You ", "I ") for sentence in given]
+    return [*given, *spoken]
+
+
+def builds_on(sentences: Sequence[str], before: Sequence[str], question: str) -> bool:
+    """Return whether an answer takes up what was said before, beyond the question's own words.
+
+    >>> builds_on(["So its echo guides it."], ["A bat hears echoes."], "How do bats fly?")
+    True
+    >>> builds_on(["Bats can fly."], ["It hears echoes."], "How do bats fly?")
+    False
+    """
+    said = _stems(before)
+    return not said or bool(_stems(sentences) & (said - _stems([question]) or said))
+
+
+def _stems(sentences: Sequence[str]) -> set[str]:
+    """Return the longer words, each by its beginning: echo and echoes are one."""
+    words = re.findall(r"[^\W\d_]{4,}", " ".join(sentences).casefold())
+    return {word[:4] if len(word) < 7 else word[:5] for word in words if word not in _COMMON}
 
 
 def is_enough(text: str, most: int) -> bool:

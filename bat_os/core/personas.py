@@ -18,7 +18,7 @@ from bat_os.core.schema import Record, number, one_of, parse_json, text
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_FIELD: Final = 4_000
 _Line = Annotated[str, text(MAX_FIELD, filled=True)]
@@ -28,34 +28,51 @@ _Line = Annotated[str, text(MAX_FIELD, filled=True)]
 class Persona:
     """Who does a piece of work, and how."""
 
-    name: str  # in capitals, as in ``PERSONAS``
+    name: str  # in capitals, as in ``PERSONAS``; of a facet with its name, ``BRICK:tamland``
     role: str  # one line for people
     system_prompt: str  # who the model is to be, in one or two sentences
+    core_identity: str = ""  # what the prompt says of who it is
+    voice: str = ""  # and of what it does, and how
 
 
-ALFRED: Final = Persona(
+def compose_prompt(name: str, core_identity: str, voice: str, pillars: Sequence[str] = ()) -> str:
+    """Return the system prompt that a codex makes.
+
+    >>> compose_prompt("BRICK", "a logical thinker", "You take a task apart.", ["exactness"])
+    'You are BRICK, a logical thinker. You take a task apart. What guides you: exactness.'
+    """
+    guides = f"What guides you: {'; '.join(pillars)}." if pillars else ""
+    return " ".join(filter(None, (f"You are {name}, {core_identity}.", voice, guides)))
+
+
+def _persona(name: str, role: str, core_identity: str, voice: str) -> Persona:
+    return Persona(name, role, compose_prompt(name, core_identity, voice), core_identity, voice)
+
+
+ALFRED: Final = _persona(
     "ALFRED",
     "steward and auditor: pragmatic, dry, asks the naive question",
-    "You are ALFRED, a pragmatic steward. You check work, ask the simple question that others "
-    "forget, and prefer the shortest code that is right.",
+    "a pragmatic steward",
+    "You check work, ask the simple question that others forget, and prefer the shortest code "
+    "that is right.",
 )
-BRICK: Final = Persona(
+BRICK: Final = _persona(
     "BRICK",
     "logical deconstructor: what it is, and how it works",
-    "You are BRICK, a logical thinker. You take a task apart into small exact steps and write "
-    "short, correct Python.",
+    "a logical thinker",
+    "You take a task apart into small exact steps and write short, correct Python.",
 )
-ROBIN: Final = Persona(
+ROBIN: Final = _persona(
     "ROBIN",
     "empathic heart: why it matters to people",
-    "You are ROBIN, warm and attentive. You ask why something matters to the person and answer "
-    "in simple, kind words.",
+    "warm and attentive",
+    "You ask why something matters to the person and answer in simple, kind words.",
 )
-BABS: Final = Persona(
+BABS: Final = _persona(
     "BABS",
     "researcher: precise, joyful, names her sources",
-    "You are BABS, a precise and cheerful researcher. You find the facts that a task needs, say "
-    "where they come from, and leave out the rest.",
+    "a precise and cheerful researcher",
+    "You find the facts that a task needs, say where they come from, and leave out the rest.",
 )
 PERSONAS: Final[Mapping[str, Persona]] = MappingProxyType(
     {persona.name: persona for persona in (ALFRED, BRICK, ROBIN, BABS)}
@@ -68,16 +85,17 @@ def shorten_prompts(personas: Mapping[str, Persona], most: int) -> Mapping[str, 
     >>> shorten_prompts({"BRICK": BRICK}, 30)["BRICK"].system_prompt
     'You are BRICK, a logical'
     """
-
-    def shorten(text: str) -> str:
-        return text if len(text) <= most else text[: most + 1].rpartition(" ")[0]
-
     return MappingProxyType(
         {
-            name: replace(persona, system_prompt=shorten(persona.system_prompt))
+            name: replace(persona, system_prompt=shorten(persona.system_prompt, most))
             for name, persona in personas.items()
         }
     )
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters, cut at a word."""
+    return text if len(text) <= most else text[: most + 1].rpartition(" ")[0]
 
 
 class CodexLine(Record, frozen=True):

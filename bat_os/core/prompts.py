@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.personas import Limits
 
+# How a state asks, unless a person has changed it (``bat_os.kernel.entries``).
+ASK_PLAN: Final = "Task: {task}\nName one to three short search queries for it, as JSON."
+ORDER: Final = "Write a short Python method. {wish} Return the result."
+ASK_FORM: Final = "Answer with one block of Python between ``` fences, with `{signature}` in it."
 # The body ends where a line starts at the margin, or where the code fence closes.
 STOP: Final = r"\n(?=[^\s)\]}])|\n?```"
 # The same in ASCII as plain strings, for a library that takes no expressions: a text ends at the
@@ -71,7 +75,7 @@ class Prompt:
     prefill: str = ""
 
 
-def ask_plan(brief: Brief, system: str, *, whole: bool) -> Prompt:
+def ask_plan(brief: Brief, system: str, *, whole: bool, question: str = ASK_PLAN) -> Prompt:
     """Return BRICK's question: what should be looked up, and, ``whole``, how to go about it?
 
     The answer is read by ``bat_os.core.prompts.read_plan``.
@@ -79,13 +83,20 @@ def ask_plan(brief: Brief, system: str, *, whole: bool) -> Prompt:
     messages = [("system", system)]
     for task, queries, how in _PLANS:
         plan = {"queries": queries} | (how if whole else {})
-        messages += [("user", _ask_plan(task)), ("assistant", json.dumps(plan))]
-    messages.append(("user", _ask_plan(f"{goal(brief)} As `{signature(brief)}`")))
+        messages += [("user", question.replace("{task}", task)), ("assistant", json.dumps(plan))]
+    task = f"{goal(brief)} As `{signature(brief)}`"
+    messages.append(("user", question.replace("{task}", task)))
     return Prompt(tuple(messages))
 
 
 def ask_method(
-    brief: Brief, system: str, shots: Sequence[tuple[str, str]] | None, *, forced: bool = True
+    brief: Brief,
+    system: str,
+    shots: Sequence[tuple[str, str]] | None,
+    *,
+    forced: bool = True,
+    order: str = ORDER,
+    form: str = ASK_FORM,
 ) -> Prompt:
     """Return the question for one candidate.
 
@@ -96,21 +107,30 @@ def ask_method(
             empty sequence shows the built-in ones.
         forced: The answer begins inside the function. Else the form is only asked for, the model
             may add helpers, and the answer is drawn up to FENCE_STOP.
+        order: How a method is asked for, with the wish in place of ``{wish}``.
+        form: How the form is asked for, with the ``def`` line in place of ``{signature}``.
     """
     messages = [("system", system)]
     for wish, source in () if shots is None else (shots or _SHOTS):
-        messages += [("user", _order(wish)), ("assistant", f"```python\n{source}\n```")]
+        messages += [
+            ("user", order.replace("{wish}", wish)),
+            ("assistant", f"```python\n{source}\n```"),
+        ]
     if forced:
-        messages.append(("user", _order(goal(brief))))
+        messages.append(("user", order.replace("{wish}", goal(brief))))
         return Prompt(tuple(messages), f"```python\n{_opening(brief)}")
-    messages.append(("user", f"{_order(goal(brief))}\n{_ask_form(brief)}"))
+    asked = form.replace("{signature}", signature(brief))
+    messages.append(("user", f"{order.replace('{wish}', goal(brief))}\n{asked}"))
     return Prompt(tuple(messages))
 
 
-def ask_again(prompt: Prompt, brief: Brief, source: str, problem: str) -> Prompt:
+def ask_again(
+    prompt: Prompt, brief: Brief, source: str, problem: str, form: str = ASK_FORM
+) -> Prompt:
     """Return the question for a candidate in place of ``source``, which failed as ``problem``."""
     tried = ("assistant", f"```python\n{source.rstrip()}\n```")
-    error = f"That is not right: {problem}\nWrite the corrected method. {_ask_form(brief)}"
+    asked = form.replace("{signature}", signature(brief))
+    error = f"That is not right: {problem}\nWrite the corrected method. {asked}"
     return Prompt((*prompt.messages, tried, ("user", error)), prompt.prefill)
 
 
@@ -137,18 +157,6 @@ def read_block(text: str) -> str:
 
 def _opening(brief: Brief) -> str:
     return f'{signature(brief)}\n    """{goal(brief)}"""\n   '
-
-
-def _ask_plan(task: str) -> str:
-    return f"Task: {task}\nName one to three short search queries for it, as JSON."
-
-
-def _order(wish: str) -> str:
-    return f"Write a short Python method. {wish} Return the result."
-
-
-def _ask_form(brief: Brief) -> str:
-    return f"Answer with one block of Python between ``` fences, with `{signature(brief)}` in it."
 
 
 ANSWERS: Final = ("yes", "no", "ask")  # ``ask``: only the person can say

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import ormsgpack
 
 from bat_os.core.brief import Brief
-from bat_os.core.schema import Meta, Record, convert, field, number, replace, text
+from bat_os.core.schema import Meta, Record, convert, field, replace
+from bat_os.core.two_frames import MAX_NAME, Name, read_plain
 from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -38,14 +39,11 @@ MAX_FRAME: Final = 1 << 20
 MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 100_000
 MAX_BRIEF: Final = 64 << 10
-MAX_NAME: Final = 200  # characters of a verb, an id, a session, a key, a target
-PLAIN_COMMAND: Final = "initiate_cognitive_cycle"
 _PACK: Final = ormsgpack.OPT_NON_STR_KEYS
 _NESTED: Final = frozenset((dict, list, tuple))  # a key that was an array is a tuple
 # A brief packs to less than the frame it came in and this: the keys that the sender left out.
 _BRIEF_EXTRA: Final = 2_048
 
-_Name = Annotated[str, text(MAX_NAME)]
 _Map = Mapping[str, Any]
 _TTL = Annotated[
     float,
@@ -53,35 +51,22 @@ _TTL = Annotated[
 ]
 
 
-class _Call(Record, frozen=True, forbid_unknown_fields=False):
-    """The message to an object; a field that is null is as one that is not there."""
-
-    selector: _Name | None = None
+class _Envelope(Record, frozen=True, forbid_unknown_fields=False):
+    selector: Name | None = None
     args: list[Any] | None = None
     kwargs: _Map | None = None
+    type: Name | None = None
+    id: Name | None = None
+    session: Name | None = None
+    ik: Name | None = None
+    ttl_ms: _TTL | None = None
+    target: Name | None = None
+    body: _Map | None = None
+    token: Name | None = None
 
     def __post_init__(self) -> None:
         if self.kwargs and not all(map(str.isidentifier, self.kwargs)):
             raise ValueError("the keys of kwargs must be names")
-
-
-class _Envelope(_Call, frozen=True):
-    type: _Name | None = None
-    id: _Name | None = None
-    session: _Name | None = None
-    ik: _Name | None = None
-    ttl_ms: _TTL | None = None
-    target: _Name | None = None
-    body: _Map | None = None
-    token: _Name | None = None
-
-
-class _PlainBrief(Record, frozen=True, forbid_unknown_fields=False):
-    target_oid: Annotated[int, number(0, (1 << 63) - 1)] | Annotated[str, Meta(min_length=1)]
-    mission_brief: _Map | None = None
-    session: _Name | None = None
-    ik: _Name | None = None
-    token: _Name | None = None
 
 
 class Request(Record, frozen=True):
@@ -118,6 +103,7 @@ class Request(Record, frozen=True):
         names = ("text", "examples", "fresh", "mode")
         body = {name: self.body[name] for name in names if name in self.body}
         body |= {"examples": tuple(body.get("examples", ()))}
+        body["persona"] = self.body.get("persona_id", "")
         brief = Brief(self.target, self.selector, self.args, self.kwargs, **body)
         if self.size > MAX_BRIEF - _BRIEF_EXTRA:
             size = len(ormsgpack.packb(brief.to_plain(), option=_PACK))
@@ -261,7 +247,8 @@ def read_request(data: Mapping[str, Any], frames: Sequence[bytes], peer: str) ->
     """Return the request in a map of ``unpack_request``; raises as ``decode_request`` does."""
     _check_shape(data)
     if len(frames) == 1:
-        return _read_plain(data, peer, len(frames[-1]))
+        fields = read_plain(data, peer)
+        return Request(type="brief", plain=True, size=len(frames[-1]), **fields)
     version = data.get("v")
     if version != VERSION or type(version) is not int:
         raise VersionError(f"version {version!r}; this kernel speaks {VERSION}", supported=[1, 1])
@@ -279,28 +266,6 @@ def read_request(data: Mapping[str, Any], frames: Sequence[bytes], peer: str) ->
         body=sent.body or {},
         token=sent.token or "",
         size=len(frames[-1]),
-    )
-
-
-def _read_plain(data: Mapping[str, Any], peer: str, size: int) -> Request:
-    if data.get("command") != PLAIN_COMMAND:
-        raise FrameError(f"a single frame needs command: {PLAIN_COMMAND}")
-    sent = convert(data, _PlainBrief, ArgumentsError)
-    asked = sent.mission_brief or {}
-    call = convert(asked, _Call, ArgumentsError, path="mission_brief")
-    oid = sent.target_oid
-    return Request(
-        type="brief",
-        session=sent.session or peer,
-        key=sent.ik or "",
-        target=oid if isinstance(oid, str) else f"{oid:016x}",
-        selector=call.selector or "",
-        args=tuple(call.args or ()),
-        kwargs=call.kwargs or {},
-        body={key: asked[key] for key in ("text", "examples") if key in asked},
-        token=sent.token or "",
-        plain=True,
-        size=size,
     )
 
 
@@ -334,8 +299,8 @@ def encode_request(fields: Mapping[str, Any]) -> list[bytes]:
 
 
 class _Answer(Record, frozen=True, forbid_unknown_fields=False):
-    type: _Name | None = None
-    re: _Name | None = None
+    type: Name | None = None
+    re: Name | None = None
     body: dict[str, Any] | None = None
 
 

@@ -44,6 +44,11 @@ class Settings:
         cell: Where learned code runs: ``zygote`` (Linux), ``monty`` (everywhere; a smaller
             Python), or ``auto``: the zygote where it holds, else Monty.
         profile: Which models the personas use: a name of ``profiles.toml``.
+        alfred_model, brick_model, robin_model, babs_model: Name of the model of a persona instead
+            of the profile's; the persona's own slot in the image counts more.
+        server: Address of the models that a server runs, ``http://HOST:PORT/v1``, instead of the
+            one in ``profiles.toml``.
+        server_model: Name of the model there.
         plan: ``none``: what is looked up is the wish itself; ``fixed``: BRICK names queries;
             ``written``: it also plans temperature, number of candidates and a system prompt, and
             that plan is followed. ``auto``: as ``fixed`` where the model's queries were measured
@@ -70,6 +75,15 @@ class Settings:
     script: str = ""
     cell: Literal["auto", "zygote", "monty"] = "auto"
     profile: str = "tiny"
+    alfred_model: str = ""
+    brick_model: str = ""
+    robin_model: str = ""
+    babs_model: str = ""
+    server: Annotated[
+        str,
+        text(300, pattern=r"(https?://[^\s/]+(/\S*)?)?", takes="an address, http://HOST:PORT/v1"),
+    ] = ""
+    server_model: str = ""
     plan: Literal["auto", "none", "fixed", "written"] = "auto"
     tests: Literal["auto", "none", "written"] = "auto"
     approve: bool = False
@@ -79,6 +93,17 @@ class Settings:
     locale: Annotated[str, text(2, pattern="[a-z]{2}|", takes="a language code such as de")] = ""
     lean: bool = False
     failpoint: str = ""
+
+    @property
+    def persona_models(self) -> dict[str, str]:
+        """Persona -> name of the model that the owner wants for it."""
+        wanted = {
+            "ALFRED": self.alfred_model,
+            "BRICK": self.brick_model,
+            "ROBIN": self.robin_model,
+            "BABS": self.babs_model,
+        }
+        return {name: model for name, model in wanted.items() if model}
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, str], **overrides: Any) -> Settings:

@@ -42,6 +42,24 @@ _AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", leas
 _OF: Final = Field("target", "text", "name or oid", "object", place="envelope", required=True)
 _NAME: Final = Field("name", "text", "of the object from now on", "name", required=True)
 _FAMILY: Final = "object oid:oid parents:texts line:texts transaction"
+_CHANGE: Final = (
+    Field("action", "text", "set, undo or redo an entry; else it is shown", "action?",
+          place="client", shown="ACTION"),
+)  # fmt: skip
+_ENTRY: Final = (
+    Field("key", "text", "the entry", "key?", place="client"),
+    Field(
+        "value",
+        "words",
+        "its value; a list, a map or a number as JSON",
+        "value*",
+        place="client",
+        shown="VALUE",
+    ),
+)
+_ENTRIES: Final = (
+    "target? entries?:[key value:any default:any version:count takes about versions:list]"
+)
 
 # fmt: off
 FAMILY_VERBS: Final = (
@@ -122,7 +140,8 @@ KNOWLEDGE_VERBS: Final = (
     Verb("discuss", "have ROBIN and BRICK answer a question, from what was learned", (
         Field("text", "words", "a question, in words", "question+", required=True, most=1000),
         Field("seed", "whole", "another one gives another answer", "--seed", 0, least=0,
-              most=1 << 31)),
+              most=1 << 31),
+        Field("persona_id", "text", "who answers first", "--persona", most=200)),
         reply="talk question seed:count answers:[persona text cites:list model tokens:count "
               "tries:count] passages:[n:any doc_id:any title:any kind:any text:any similarity:any "
               "cited:any] grounded:flag note tokens:count asked:num seconds:num",
@@ -134,9 +153,38 @@ KNOWLEDGE_VERBS: Final = (
         reply="talks:list",
         note="What `discuss` answered, newest first.",
         examples=("",), access="reads"),
-    Verb("personas", "list the personas and what they think with",
-        reply="profile personas:[name role model adapter temperature:num]",
-        examples=("",), on="command line", access="reads"),
+    Verb("personas", "list the personas, or change what one is and thinks with", (
+        *_CHANGE,
+        Field("name", "text", "a persona, or a facet of one: brick:tamland", "persona?",
+              place="client"),
+        *_ENTRY),
+        reply="profile personas:[name role model adapter writing temperature:num system_prompt "
+              "set:texts]",
+        prints="profile? personas?:[name role model adapter writing temperature:num system_prompt "
+               f"set:texts] {_ENTRIES}",
+        note="`set`: the entries that a person has set; facets come behind their persona.",
+        examples=("", "brick", "set brick temperature 0.4", 'set brick voice "You are brief."',
+                  "set brick:tamland adapter tamland", "undo brick temperature"),
+        access="reads", seconds=60),
+    Verb("states", "list how the states of a mission work, or change that", (
+        *_CHANGE,
+        Field("name", "text", "a state, such as synthesizing", "state?", place="client"),
+        *_ENTRY),
+        reply="states:[name step set:texts]",
+        prints=f"states?:[name step set:texts] {_ENTRIES}",
+        examples=("", "synthesizing", 'set synthesizing advice "Prefer short names."',
+                  "undo synthesizing advice"),
+        access="reads", seconds=60),
+    Verb("entry", "show or change an entry of a persona or state", (
+        Field("target", "text", "brick_obj, state_synthesizing_obj", place="envelope",
+              required=True),
+        Field("key", "text", "of the entry; a part of a map behind a dot: `codex.voice`"),
+        Field("value", "any", "with `set`; null takes a part of a map out"),
+        Field("do", "text", "what to do; without it nothing changes",
+              choices=("", "set", "undo", "redo"))),
+        reply="target entries:[key value:any default:any version:count takes about versions:list]",
+        note="Without `key` all entries.",
+        on="wire", seconds=60),
 )
 MISSION_VERBS: Final = (
     Verb("missions", "list missions, the newest first; have one go on that failed", (

@@ -52,6 +52,13 @@ _BRIEF: Final = (
     _WISH,
     replace(_EXAMPLES, word=""),
     Field("mode", "text", "`cascade`: all personas work on it", choices=("", "cascade")),
+    Field(
+        "persona_id",
+        "text",
+        "who writes: a persona, or a facet as `BRICK:tamland`",
+        "--persona",
+        most=200,
+    ),
     Field("tokens", "flag", "send text while models write it"),
 )
 _VERSION: Final = Field(
@@ -188,7 +195,7 @@ _OBJECTS: Final = (
         *_MESSAGE,
         replace(_WISH, word="--text"),
         _EXAMPLES,
-        *(_BRIEF[2], replace(_FRESH, word="")),
+        *(_BRIEF[2], replace(_BRIEF[3], word=""), replace(_FRESH, word="")),
         Field("keep", "flag", "then install what was learned and send it here", "--keep")),
         reply="answer:{type:any body:any} diff:{from:any to:any transactions:any} seconds:num "
               "source kept:map",

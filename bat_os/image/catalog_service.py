@@ -86,7 +86,25 @@ class CatalogService:
         meta: Mapping[str, Any] | None = None,
         progress: Progress = ignore_progress,
     ) -> dict[str, Any]:
-        """Add a document, or replace the earlier one from that source.
+        """Add a document, or replace the earlier one from that source; see ``prepare``."""
+        told, work = await self.prepare(
+            title, text, source=source, kind=kind, meta=meta, progress=progress
+        )
+        if work is not None:
+            await self._write(work, f"learn {title[:60]}")
+        return told
+
+    async def prepare(
+        self,
+        title: str,
+        text: str,
+        *,
+        source: str = "",
+        kind: Kind = "document",
+        meta: Mapping[str, Any] | None = None,
+        progress: Progress = ignore_progress,
+    ) -> tuple[dict[str, Any], Callable[[Root], int] | None]:
+        """Take a document apart; return what ``learn`` returns, and the work that stores it.
 
         The same text with the same title and meta data costs one short transaction.
 
@@ -101,8 +119,8 @@ class CatalogService:
             progress: Called with what is being done, in words.
 
         Returns:
-            ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known.
-
+            ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known. Then
+            there is nothing to store.
         """
         about = dict(meta or {}) | ({"source": source} if source else {})
         check(about, where="meta")
@@ -115,7 +133,7 @@ class CatalogService:
         about = {key: value for key, value in had.items() if key not in READ_META} | about
         about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
         if known and had.get("sha256") == about["sha256"]:
-            return {"doc_id": doc_id, "passages": known, "changed": False}
+            return {"doc_id": doc_id, "passages": known, "changed": False}, None
         form = str(about.get("form", "")), str(about.get("language", ""))
         blocks = await asyncio.to_thread(split_blocks, text, *form)
         chunks = await self._chunks(title, blocks, progress)
@@ -130,21 +148,23 @@ class CatalogService:
             mark_dependants(root, doc_id, at=now)
             return catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
 
-        await self._write(add, f"learn {title[:60]}")
-        return {"doc_id": doc_id, "passages": len(chunks), "changed": True}
+        return {"doc_id": doc_id, "passages": len(chunks), "changed": True}, add
 
     async def forget(self, doc_id: str) -> bool:
         """Remove a document; return False when there is none of that id.
 
         Methods whose model was shown it are marked as to be verified again.
         """
-        now = time.time()
+        return await self._write(self.removal(doc_id, time.time()), f"forget {doc_id[:60]}")
+
+    def removal(self, doc_id: str, at: float) -> Callable[[Root], bool]:
+        """Return the work that removes a document; it returns False when there is none."""
 
         def remove(root: Root) -> bool:
-            mark_dependants(root, doc_id, at=now, what="forgotten")
+            mark_dependants(root, doc_id, at=at, what="forgotten")
             return catalog_in(root).remove(doc_id)
 
-        return await self._write(remove, f"forget {doc_id[:60]}")
+        return remove
 
     async def documents(
         self, *, kind: Kind | None = None, filters: Mapping[str, Any] | None = None

@@ -47,6 +47,7 @@ class ShippedObject:
     name: str
     about: str
     methods: Sequence[ShippedMethod]
+    of_awakening: bool = False  # awakening makes it, and the program only adds methods
 
 
 def library_names(root: Mapping[str, Any]) -> frozenset[str]:
@@ -71,10 +72,11 @@ def install_library(root: Root, shelf: Sequence[ShippedObject], stamp: str, vers
     traits, ours, changed = root["objects"]["traits_obj"], set(library_names(root)), 0
     for shipped in shelf:
         obj = root["objects"].get(shipped.name)
-        if obj is not None and shipped.name not in ours:
+        if obj is not None and shipped.name not in ours and not shipped.of_awakening:
             log.warning("%s is an object of yours; the library leaves it alone", shipped.name)
             continue
-        ours.add(shipped.name)
+        if not shipped.of_awakening:
+            ours.add(shipped.name)
         if obj is None:
             obj = root["objects"][shipped.name] = UvmObject(shipped.name, (traits,))
             obj.set_slot("about", shipped.about)
@@ -120,7 +122,7 @@ def _retire(obj: UvmObject, selector: str) -> bool:
 def _own(obj: UvmObject) -> Iterable[str]:
     """Return the selectors that the library has put into an object and that still are its own."""
     methods = [(name, held) for name, held in obj.slots.items() if isinstance(held, Method)]
-    return [name for name, held in methods if held.primitive or _is_shipped(held)]
+    return [name for name, held in methods if "." in held.primitive or _is_shipped(held)]
 
 
 def _is_shipped(method: Method) -> bool:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bat_os.core.ability import UNKNOWN, Ability
+from bat_os.image.history.moments import PastImage
+from bat_os.kernel.cast import Cast
+from bat_os.kernel.entries import ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from bat_os.core.personas import Persona
     from bat_os.core.protocol import Request
@@ -24,6 +27,14 @@ if TYPE_CHECKING:
     Say = Callable[[Mapping[str, Any]], None]
     # What answers a request once ``bat_os.core.verbs`` has checked it: the body of the result.
     Handler = Callable[["KernelContext", Request, Say], Awaitable[dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class Orchestrator:
+    """What stores and runs missions; set once the kernel serves."""
+
+    intake: Any = None  # ``bat_os.kernel.missions.acceptance.Intake``
+    verbs: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,45 @@ class KernelContext:
     # awaited before words are erased: they keep what was said in memory, and drop it
     on_erase: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
+    # makes a model known that is in the image, or on a server, and not in the profile
+    adopt: Callable[[str], Awaitable[None]] | None = None
+    orchestrator: Orchestrator = field(default_factory=Orchestrator)  # once the kernel serves
+    cast: Cast = field(init=False)  # the personas as the image has them, once refreshed
+
+    def __post_init__(self) -> None:
+        """Begin with the defaults."""
+        cast = Cast(self.profile, self.personas, self.options)
+        object.__setattr__(self, "cast", cast)
+
+    async def refresh(self) -> Cast:
+        """Return who thinks how, as the image has it now."""
+        found = await self.image.read(("entries",), _read_entries, note="read the entries")
+        if found != self.cast.seen:
+            self.cast.read(found)
+            if not isinstance(self.image, PastImage):  # models draw for the present alone
+                await self.cast.hand_over(self.roster, self.adopt)
+            self._forget_abilities()
+        return self.cast
+
     def ability_of(self, persona: str) -> Ability:
         """Return what the persona's model can do, as far as that was measured."""
-        return self.abilities.get(persona, UNKNOWN)
+        name, _, facet = persona.partition(":")
+        if facet and self.cast.assigned[persona].model != self.cast.assigned[name].model:
+            return UNKNOWN
+        return self.abilities.get(name, UNKNOWN)
+
+    def _forget_abilities(self) -> None:
+        """Forget what the model of a persona can do once it thinks with another one."""
+        for name, usual in self.profile.personas.items():
+            if self.cast.assigned[name].model != usual.model:
+                self.abilities.pop(name, None)
+
+
+def _read_entries(root: MutableMapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the slots that are entries, of the objects that there are."""
+    objects = root["objects"]
+    return {
+        name: {key: obj.slots[key] for key in keys if key in obj.slots}
+        for name, keys in ENTRIES.items()
+        if (obj := objects.get(name)) is not None
+    }

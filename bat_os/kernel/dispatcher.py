@@ -35,6 +35,7 @@ from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.say.doors import Doors
+from bat_os.kernel.say.plain import answer_plainly, read_sentence_of
 from bat_os.kernel.say.room import Room
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
@@ -83,10 +84,10 @@ class Dispatcher:
         self.last_message = time.monotonic()  # when somebody wanted something of an object
         self._turns = FairGate(TURNS)
         self._looks = FairGate(LOOKS)
-        self._intake = Intake(context, scheduler)
+        self.intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.room = Room(
-            context, Doors(context.image, scheduler, self._intake, self._turn_once, others)
+            context, Doors(context.image, scheduler, self.intake, self._turn_once, others)
         )
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
@@ -195,11 +196,13 @@ class Dispatcher:
         )
 
     async def _brief(self, request: Request, send: Send) -> Reply:
+        if asked := read_sentence_of(request):
+            return answer_plainly(request, (await self._say(asked, send)).body)
         return await self._accept(request, checked(request.brief()), send)
 
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         self.last_message = time.monotonic()
-        record = await self._intake.accept(brief, request.session, request.key)
+        record = await self.intake.accept(brief, request.session, request.key)
         if not request.plain:
             about = self.about()
             awakening = about["awakening"] or about["loading"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.values import check, check_not_said, check_slot_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.kernel import parents
+from bat_os.kernel.entries import ENTRIES, check_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +41,16 @@ def _get_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
 def _set_slot(_: ReadSet, obj: ObjectSnapshot, name: str, value: Any) -> Any:
     check_slot_name(name)
     check_not_said(name)
+    if name in ENTRIES.get(obj.ref.name, ()):
+        check_entry(obj.ref.name, name, value)
     check(value, where=f"slot {name!r}")
     obj.write(name, value)
     return value
 
 
 def _remove_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> None:
+    if name in ENTRIES.get(obj.ref.name, ()):
+        raise ArgumentsError(f"{name!r} is an entry of {obj.ref.name}; undo it (batos personas)")
     if name not in obj.own:
         raise NotFoundError(f"{obj.ref.name or 'the object'} has no own slot {name!r}")
     obj.remove(name)
@@ -112,6 +117,7 @@ def run_primitive(
         # A taken name would tell which objects there are, a free one would take it from others.
         raise CellError(f"a method cannot name a {_MAKING[selector]}; store it in a slot",
                         kind="refused")  # fmt: skip
+    receiver.by_person = not by_method
     if selector in parents.PRIMITIVES:
         return partial(run, reads, receiver, reach, *values)
     answer = run(reads, receiver, *values)

@@ -14,23 +14,26 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.core.values import check, to_wire
 from bat_os.errors import ArgumentsError, BatError, CellError, GrantWantedError, NotGrantedError
 from bat_os.image import grants
 from bat_os.kernel.memory import TurnMemory
+from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from bat_os.core.values import Ref
-    from bat_os.image.catalog_service import CatalogService
     from bat_os.image.store import ImageStore
+    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.snapshot import ObjectSnapshot
     from bat_os.ports import Driver
 
+    Reach = KernelContext  # what turns need of the kernel
     Root = MutableMapping[str, Any]
 
 MAX_ENTRIES: Final = 200
@@ -71,18 +74,6 @@ class Answers:
         self.by_key[key] = answer
 
 
-class Reach(Protocol):
-    """What turns need of the kernel for memory and the world."""
-
-    @property
-    def catalog(self) -> CatalogService:
-        """What memory finds facts with."""
-
-    @property
-    def drivers(self) -> Mapping[str, Driver]:
-        """The ways into the world, by name."""
-
-
 class TurnReach:
     """What one turn reaches. It is made when a message first wants it."""
 
@@ -98,20 +89,26 @@ class TurnReach:
         self._answers = answers or Answers()
         self._asked: Counter[str] = Counter()
         self.memory = TurnMemory(image, reach.catalog, moment) if reach else None
+        self.kernel = TurnKernel(reach) if reach else None
 
     @property
     def has_writes(self) -> bool:
-        """True if the turn changes the memory."""
-        return self.memory is not None and self.memory.has_writes
+        """True if the turn changes the memory or the catalog."""
+        memory, kernel = self.memory, self.kernel
+        return bool((memory and memory.has_writes) or (kernel and kernel.works))
 
     def apply(self, root: Root) -> None:
         """Put what the turn writes into the image."""
         if self.memory is not None:
             self.memory.apply(root)
+        if self.kernel is not None:
+            self.kernel.apply(root)
 
-    def given_to(self, ref: Ref, name: str) -> dict[str, Any]:
-        """Return what the kernel gives to a trusted function: ``memory`` and ``world``."""
-        return {"memory": self.memory, "world": _World(self, ref, name.partition("_obj.")[0])}
+    def given_to(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
+        """Return what the kernel gives to a trusted function, by the names of its parameters."""
+        world = _World(self, seen.ref, name.partition("_obj.")[0])
+        kernel = self.kernel and ReachedKernel(self.kernel, seen, by_method)
+        return {"memory": self.memory, "world": world, "kernel": kernel}
 
     async def perform(self, ref: Ref, driver_name: str, operation: str, args: Any) -> Any:
         """Return what the world answers to a message of an object."""

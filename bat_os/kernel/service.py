@@ -24,6 +24,7 @@ from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.storage import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
+from bat_os.image.preferences import lay_defaults
 from bat_os.kernel.curve import start_authenticator
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.exam.examiner import Examiner
@@ -35,6 +36,7 @@ from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNIN
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.missions import MissionVerbs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -136,6 +138,8 @@ class Kernel:
         self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
+        context.orchestrator.intake = dispatcher.intake
+        context.orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
         authenticator = start_authenticator(zmq_context, self.endpoints)
         servers: list[Server] = []
         try:
@@ -216,10 +220,12 @@ class Kernel:
                 personas=self.context.personas,
                 primitives=PRIMITIVES,
             )
+            lay_defaults(root, self.context.cast.defaults)
             return new, root["about"]["id"]
 
         new, image_id = await self.context.image.transact(work, note="awaken")
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
+        await self.context.refresh()
         return image_id
 
     def _bind(self, zmq_context: zmq.Context[zmq.Socket[bytes]], servers: list[Server]) -> None:

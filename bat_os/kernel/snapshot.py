@@ -13,6 +13,7 @@ from bat_os.errors import ArgumentsError, CellError, ConflictError, NotUnderstoo
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.entries import ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -86,6 +87,7 @@ class ObjectSnapshot:
     moved: bool = False  # it gets the parents that are here
     budget: Budget = field(default_factory=Budget)  # of the turn; all its objects share one
     weights: dict[str, int] = field(default_factory=dict)  # bytes of slots that were weighed
+    by_person: bool = False  # a person sets the slot themselves, so it may be an entry
 
     def weight(self, name: str) -> int:
         """Return about how many bytes a slot takes; weighs it once."""
@@ -101,7 +103,7 @@ class ObjectSnapshot:
         """
         if name in self.selectors:
             raise CellError(f"{name!r} is a method; a slot cannot replace it", kind="refused")
-        self._check_open()
+        self._check_open(name)
         size = weigh(value, MAX_WRITTEN)
         self.budget.charge(self.ref.oid, name, size)
         self.slots[name] = self.changed[name] = value
@@ -111,7 +113,7 @@ class ObjectSnapshot:
 
     def remove(self, name: str) -> None:
         """Delete an own slot in the snapshot; an inherited one stays."""
-        self._check_open()
+        self._check_open(name)
         if name in self.own:
             self.own.discard(name)
             self.slots.pop(name, None)
@@ -121,7 +123,10 @@ class ObjectSnapshot:
                 self.budget.charge(self.ref.oid, name, 0)
             self.removed.add(name)
 
-    def _check_open(self) -> None:
+    def _check_open(self, name: str) -> None:
+        if not self.by_person and name in ENTRIES.get(self.ref.name, ()):
+            text = f"{name!r} of {self.ref.name} changes by a person's word only"
+            raise CellError(text, kind="refused")
         if self.ref.name.startswith(RECORD):
             raise CellError("the record of a mission changes by its events only", kind="refused")
 

@@ -30,7 +30,9 @@ from bat_os.errors import (
 from bat_os.image import family
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
+from bat_os.image.preferences import note_entries
 from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.entries import ENTRIES
 from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.reach import Answers, TurnReach
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
@@ -224,7 +226,7 @@ class Turn:
         self._top = ref.oid
         message = _Message(ref, brief.selector, args, kwargs)
         try:
-            async with asyncio.timeout(TURN_SECONDS):
+            async with asyncio.timeout(TURN_SECONDS) as self._limit:
                 status, value = await self._activate(message, self._add(message, fetched), None)
         except TimeoutError:
             text = f"{brief.selector} and its sends took over {TURN_SECONDS:.0f} s"
@@ -276,7 +278,7 @@ class Turn:
         if runnable.status == SHIPPED and runnable.primitive:
             name, moment = runnable.primitive, self._moment()
             if natives.reaches(name):
-                given = self._reached().given_to(message.ref, name)
+                given = self._reached(receiver, name, by_method=sender is not None)
                 return SHIPPED, await natives.run(name, args, kwargs, moment, given)
             return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
         if runnable.primitive:
@@ -321,10 +323,12 @@ class Turn:
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
 
-    def _reached(self) -> TurnReach:
+    def _reached(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
         if self._reaches is None:
             self._reaches = TurnReach(self._image, self._reach, self._answers, self._moment)
-        return self._reaches
+        if not by_method:  # a client waits, and each of these has limits of its own
+            self._limit.reschedule(None)
+        return self._reaches.given_to(seen, name, by_method=by_method)
 
     def _moment(self) -> dt.datetime:
         """Return the present moment, or that of the trial, with this machine's offset."""
@@ -377,6 +381,7 @@ class Turn:
     def _change(self, root: Root, obj: UvmObject, seen: ObjectSnapshot) -> None:
         for name, value in seen.changed.items():
             obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
+        note_entries(root, obj.name, seen.changed, ENTRIES.get(obj.name, {}))
         for name in seen.removed:
             if name in obj.slots:
                 obj.remove_slot(name)

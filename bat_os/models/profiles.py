@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from bat_os.core.forms import NF4
 from bat_os.core.personas import MAX_TOKENS, PERSONAS, Limits
-from bat_os.core.schema import Record, convert, field, number, one_of, read_toml, text
+from bat_os.core.schema import Record, convert, field, number, one_of, read_toml, replace, text
 from bat_os.errors import SettingsError
 from bat_os.ports import Sampling
 
@@ -197,6 +197,38 @@ class ProfileBook:
                 f"profile {name[:60]!r} is not known; it takes {', '.join(self.profiles)}"
             )
         return self.profiles[name]
+
+    def as_wanted(
+        self, name: str, models: Mapping[str, str], server: str = "", served: str = ""
+    ) -> ProfileBook:
+        """Return the book with an owner's wishes laid over one of its profiles.
+
+        Args:
+            name: Of the profile.
+            models: Persona -> name of its model.
+            server: Address of the models that a server runs.
+            served: Name of the model there.
+
+        Raises:
+            SettingsError: There is no such profile or model.
+        """
+        profile = self.profile(name)
+        for persona, model in models.items():
+            if model not in self.models:
+                raise SettingsError(
+                    f"{persona.lower()}_model must be {', '.join(self.models)}, not {model[:60]!r}"
+                )
+        personas = {
+            one: replace(assigned, model=models.get(one, assigned.model))
+            for one, assigned in profile.personas.items()
+        }
+        sources = {
+            one: replace(source, source=server or source.source, file=served or source.file)
+            if source.engine == "openai" else source
+            for one, source in self.models.items()
+        }  # fmt: skip
+        profiles = {**self.profiles, name: replace(profile, personas=personas)}
+        return ProfileBook(MappingProxyType(sources), MappingProxyType(profiles))
 
     def conditions(self, profile: Profile) -> tuple[str, ...]:
         """Return what the owner has to do first, a line for each gated model."""

@@ -147,6 +147,24 @@ class Roster:
             model.used(self._clock(), keep_alive)
             self._arm()
 
+    def has(self, model: str) -> bool:
+        """Return True if an engine runs the model."""
+        return model in self._memory.models
+
+    def assign(self, assign: Mapping[str, Assignment]) -> None:
+        """Let personas think with other models from now on; what waits keeps its own."""
+        self._memory.pinned |= {one.model for one in assign.values() if one.pinned}
+        self._assign = dict(assign)
+
+    def add(self, model: str, engine: ModelEngine, size: int = 0) -> None:
+        """Make a model known, with the bytes that it will hold."""
+        self._memory.models.setdefault(model, KnownModel(model, engine, size))
+
+    def users_of(self, name: str) -> list[str]:
+        """Return the personas that use a model or an adapter."""
+        uses = {who: (one.model, one.adapter, one.writing) for who, one in self._assign.items()}
+        return sorted(who for who, names in uses.items() if name in names)
+
     def model_of(self, persona: str) -> str:
         """Return the name of the persona's model."""
         if persona not in self._assign:

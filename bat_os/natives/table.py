@@ -5,8 +5,8 @@
 
 The modules are imported when a method is first called. A message cannot set the parameters that are
 by keyword only: ``now`` gets the present moment, ``memory`` the facts of the image, ``world`` what
-the receiver was granted. A function that takes one of the last two is a coroutine function, which
-belongs on the kernel's loop.
+the receiver was granted, ``kernel`` its other subsystems. A function that takes one of the last
+three is a coroutine function, which belongs on the kernel's loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import importlib
 import inspect
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-_GIVEN: Final = ("now", "memory", "world")  # by the kernel, and never by a message
+_GIVEN: Final = ("now", "memory", "world", "kernel")  # by the kernel, and never by a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,13 @@ class NativeObject:
 
     about: str  # one line, for people
     modules: Mapping[str, tuple[str, ...]]  # module -> the functions of it that are methods
+    aliases: Mapping[str, str] = field(default_factory=dict)  # other selector -> function
 
     @property
     def selectors(self) -> tuple[str, ...]:
-        """The methods, module by module."""
-        return tuple(each for held in self.modules.values() for each in held)
+        """The methods, module by module, then their other names."""
+        own = [each for held in self.modules.values() for each in held if each not in _ALIASED]
+        return (*own, *self.aliases)
 
 
 NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
@@ -116,6 +118,35 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
 )  # fmt: skip
 
 
+# Objects that awakening makes: the kernel itself, as messages. The names that end in an underscore
+# are those of the first clients.
+SUBSYSTEMS: Final[Mapping[str, NativeObject]] = MappingProxyType(
+    {
+        "traits_obj": NativeObject(
+            "what every object understands",
+            {"subsystems": ("does_not_understand",)},
+            {"_doesNotUnderstand_": "does_not_understand"},
+        ),
+        "pLLM_obj": NativeObject(
+            "persona language models; batos models lists what the image holds",
+            {"subsystems": ("infer",)},
+            {"infer_": "infer"},
+        ),
+        "knowledge_catalog_obj": NativeObject(
+            "the fractal memory: documents, passages, learned methods",
+            {"subsystems": ("search", "index_document", "forget")},
+            {"search_": "search", "index_document_": "index_document"},
+        ),
+        "orchestrator_obj": NativeObject(
+            "makes mission records and answers for them",
+            {"subsystems": ("start_cognitive_cycle_for", "missions", "cancel")},
+            {"start_cognitive_cycle_for_": "start_cognitive_cycle_for"},
+        ),
+    }
+)
+_ALIASED: Final = frozenset({"does_not_understand"})  # known by another name only
+
+
 def describe(name: str) -> dict[str, Any]:
     """Return the signature and the first line about a method, ``OBJECT.SELECTOR``.
 
@@ -131,8 +162,8 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def reaches(name: str) -> bool:
-    """Return whether a method works on the facts of the image, or on the world."""
-    return name.startswith(("memory_obj.", "files_obj."))
+    """Return whether a method works on the facts of the image, the world or the kernel itself."""
+    return name.startswith(("memory_obj.", "files_obj.")) or name.partition(".")[0] in SUBSYSTEMS
 
 
 def run(
@@ -187,8 +218,9 @@ def names(table: str) -> Mapping[str, Any]:
 def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, tuple[str, ...]]:
     """Return the function of a method, what a message fills, and what the kernel gives it."""
     owner, _, selector = name.partition(".")
-    native = NATIVES.get(owner)
+    native = NATIVES.get(owner) or SUBSYSTEMS.get(owner)
     held = native.modules.items() if native else ()
+    selector = native.aliases.get(selector, selector) if native else selector
     where = next((module for module, selectors in held if selector in selectors), None)
     if where is None:
         raise ArgumentsError(f"this program has no {name[:100]}; its image was made by another one")

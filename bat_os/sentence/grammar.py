@@ -239,9 +239,11 @@ def mark_names(tokens: list[Token]) -> list[Token]:
     if any(token.text in ("The", "A", "An", "Of", "To", "In") for token in tokens[1:]):
         return tokens  # A Title With Capitals
     marked: list[Token] = []
+    known = False  # it goes on with what an article began: "the Hundred Acre Wood"
     for i, token in enumerate(tokens):
         follows = tokens[i + 1] if i + 1 < len(tokens) else None
-        if not i or not _is_name(token) or tokens[i - 1].low in (*ARTICLES, ".", "!", "?"):
+        known = token.text[:1].isupper() and i > 0 and (known or tokens[i - 1].low in ARTICLES)
+        if not i or known or not _is_name(token) or tokens[i - 1].low in (".", "!", "?"):
             marked.append(token)
         elif marked[-1].kind == "literal" and tokens[i - 1].kind == "word":
             name = f"{marked[-1].value} {token.text}"

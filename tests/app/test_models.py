@@ -9,6 +9,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bat_os.app.models import EMBEDDER, Models
@@ -382,3 +383,26 @@ def test_a_kernel_is_put_together_without_the_heavy_libraries():
     )
 
     assert told.stdout.strip() == "[]"
+
+
+async def test_a_persona_may_think_with_a_model_that_the_profile_does_not_name(make, tmp_path):
+    """Set by a person while the kernel runs: a file of the image, or what a server runs."""
+    async with Server(serving(say("yes", "stop"), event(b"[DONE]"))) as server:
+        models = make(settings={"profile": "tiny", "server": server.url, "server_model": "toy"})
+        file = write_gguf(make_tiny(tmp_path / "source" / "other"), tmp_path / "other.gguf")
+        await models.add("other", str(file), lambda _line: None)
+        assert not models.roster.has("other")
+        for name in ("other", "served", "ghost"):
+            await models.adopt(name)
+        assert models.roster.has("other")
+        assert not models.roster.has("ghost")
+        now = dict(models.profile.personas)
+        now["BRICK"] = msgspec.structs.replace(now["BRICK"], model="served", writing="")
+        now["ROBIN"] = msgspec.structs.replace(now["ROBIN"], model="other", writing="")
+        models.roster.assign(now)
+        (answer,) = await models.roster.generate("BRICK", PROMPT, TEN)
+        assert answer.text == "yes"
+        (answer,) = await models.roster.generate("ROBIN", PROMPT, TEN)
+        assert answer.tokens == 10
+        with pytest.raises(ArgumentsError, match="uses other for ROBIN"):
+            await models.remove("other")

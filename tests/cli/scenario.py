@@ -24,6 +24,7 @@ config example
 completion bash
 list
 personas
+states
 status
 send genesis_obj double 21
 ask "treble 5" --as double(5)

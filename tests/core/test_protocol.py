@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bat_os.core import protocol
+from bat_os.core import protocol, two_frames
 from bat_os.core.fields import MAX_EXAMPLES
 from bat_os.core.protocol import (
     MAGIC,
@@ -60,7 +60,7 @@ def test_a_peer_cannot_say_that_its_request_is_plain_or_small():
 
 def test_the_two_frame_form_is_a_brief():
     told = {"type": "method", "selector": "add", "args": [1, 2], "kwargs": {}}
-    data = {"command": protocol.PLAIN_COMMAND, "target_oid": "genesis_obj", "mission_brief": told}
+    data = {"command": two_frames.COMMAND, "target_oid": "genesis_obj", "mission_brief": told}
     request = decode_request([ormsgpack.packb(data)])
     assert (request.type, request.target, request.selector) == ("brief", "genesis_obj", "add")
     assert request.plain
@@ -68,7 +68,7 @@ def test_the_two_frame_form_is_a_brief():
 
 
 def test_a_request_without_a_session_is_of_its_connection():
-    plain = {"command": protocol.PLAIN_COMMAND, "target_oid": "x"}
+    plain = {"command": two_frames.COMMAND, "target_oid": "x"}
     for fields in ({"v": 1, "type": "send"}, plain):
         for session, told in (({}, "peer"), ({"session": ""}, "peer"), ({"session": "s"}, "s")):
             packed = ormsgpack.packb(fields | session)
@@ -77,11 +77,7 @@ def test_a_request_without_a_session_is_of_its_connection():
 
 
 def test_a_target_oid_may_be_a_number():
-    data = {
-        "command": protocol.PLAIN_COMMAND,
-        "target_oid": 255,
-        "mission_brief": {"selector": "a"},
-    }
+    data = {"command": two_frames.COMMAND, "target_oid": 255, "mission_brief": {"selector": "a"}}
     assert decode_request([ormsgpack.packb(data)]).target == "00000000000000ff"
 
 

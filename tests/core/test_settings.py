@@ -99,3 +99,12 @@ def test_any_text_makes_settings_or_one_clear_error(text):
 def test_any_environment_makes_settings_or_one_clear_error(environ):
     told = complaint("", environ)
     assert not told or told.startswith("BATOS_")
+
+
+def test_the_models_of_single_personas_and_a_server_are_settings():
+    file = 'brick_model = "served"\nserver = "http://10.0.0.7:8000/v1"\n'
+    settings = resolve(file, {"BATOS_BABS_MODEL": "mine"}, {}).settings
+    assert settings.persona_models == {"BRICK": "served", "BABS": "mine"}
+    assert settings.server == "http://10.0.0.7:8000/v1"
+    with pytest.raises(SettingsError, match="server must be an address, http://HOST:PORT/v1"):
+        resolve('server = "10.0.0.7"', {}, {})

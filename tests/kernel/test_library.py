@@ -18,7 +18,7 @@ from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.turn import Candidate, take_turn
 from bat_os.method.shelf import SHELF
-from bat_os.natives.table import NATIVES
+from bat_os.natives.table import NATIVES, SUBSYSTEMS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOON = 1_779_105_600.0  # 2026-05-18T12:00:00Z
@@ -65,7 +65,7 @@ async def test_every_object_says_what_it_is_about_and_every_native_has_a_signatu
 
     seen = await image.transact(look, note="look")
     keepers = {"counters_obj", "lists_obj", "reminders_obj"}
-    assert set(seen) == set(NATIVES) | set(SHELF) | keepers
+    assert set(seen) == set(NATIVES) | set(SHELF) | keepers | set(SUBSYSTEMS)
     assert all(obj["slots"]["about"] for obj in seen.values())
     for name, native in NATIVES.items():
         for selector in native.selectors:

@@ -374,3 +374,19 @@ def test_the_table_of_limits_in_the_docs_is_the_file():
     ]
 
     assert [[name, *values] for name, _, *values in rows("Limits")] == said
+
+
+def test_an_owner_may_name_a_model_for_one_persona_and_the_address_of_a_server():
+    book = BOOK.as_wanted(
+        "tiny", {"BRICK": "served"}, "http://10.0.0.7:8000/v1", "llama3"
+    )  # fmt: skip
+    profile = book.profile("tiny")
+    assert {name: one.model for name, one in profile.personas.items()} == {
+        **{name: BOOK.profile("tiny").models[0] for name in PERSONAS},
+        "BRICK": "served",
+    }
+    source = book.models["served"]
+    assert (source.source, source.file) == ("http://10.0.0.7:8000/v1", "llama3")
+    assert book.profiles["cpu"] == BOOK.profiles["cpu"]
+    with pytest.raises(SettingsError, match=r"robin_model must be SmolLM2.*, not 'ghost'"):
+        BOOK.as_wanted("tiny", {"ROBIN": "ghost"})

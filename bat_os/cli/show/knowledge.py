@@ -1,6 +1,6 @@
 """Verbs about knowledge, sentences and questions.
 
-learn, search, documents, forget, reindex; ask, discuss (ROBIN and BRICK), talks, personas.
+learn, search, documents, forget, reindex; ask, discuss (ROBIN and BRICK), talks.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from bat_os.cli.chat.saying import as_fields, say
 from bat_os.cli.chat.saying import show as show_said
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, read_input, read_pairs, show_time, table_of
-from bat_os.core.personas import PERSONAS
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
-from bat_os.errors import BatError, RemoteError, SettingsError
-from bat_os.models.machine import read_book
+from bat_os.errors import BatError, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -192,40 +190,6 @@ async def _ask(ask: Ask) -> Mapping[str, Any]:
     return {name: body.get(name) for name in FIELDS}
 
 
-async def _personas(ask: Ask) -> Mapping[str, Any]:
-    health = await ask.kernel.request("health")
-    try:
-        assigned = read_book(ask.home).profile(str(health["profile"])).personas
-    except SettingsError:  # a profile of another version
-        assigned = {}
-    rows = []
-    for persona in PERSONAS.values():
-        thinks = assigned.get(persona.name)
-        rows.append(
-            {
-                "name": persona.name,
-                "role": persona.role,
-                "model": thinks.model if thinks else "",
-                "adapter": (thinks.writing or thinks.adapter) if thinks else "",
-                "temperature": thinks.temperature if thinks else 0.0,
-            }
-        )
-    return {"profile": health["profile"], "personas": rows}
-
-
-_PERSONAS: Final[Columns] = {
-    "PERSONA": "name",
-    "MODEL": "model",
-    "ADAPTER": lambda row: row["adapter"] or "-",
-    "ROLE": "role",
-}
-
-
-def _show_personas(body: Mapping[str, Any], screen: Screen) -> None:
-    table_of("personas", _PERSONAS)(body, screen)
-    screen.note(f"profile {body['profile']}")
-
-
 COMMANDS: Final[Mapping[str, Command]] = {
     "learn": Command(_show_learned, _learn),
     "search": Command(_show_passages),
@@ -239,5 +203,4 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "ask": Command(show_said, _ask),
     "discuss": Command(_show_talk, _discuss),
     "talks": Command(_show_talks),
-    "personas": Command(_show_personas, _personas),
 }

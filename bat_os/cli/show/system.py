@@ -267,10 +267,12 @@ async def _config(ask: Ask) -> Mapping[str, Any]:
     flags = {"home": str(ask.home)} if ask.options.home else {}
     found = load(ask.home, os.environ, **flags)
     values, path = asdict(found.settings), ask.home / FILE
+    wanted = found.settings
     try:
-        read_book(ask.home).profile(found.settings.profile)
+        read_book(ask.home).profile(wanted.profile)
     except SettingsError as error:
         raise SettingsError(f"{found.origins['profile']}: {error}") from error
+    read_book(ask.home).as_wanted(wanted.profile, wanted.persona_models)
     return {
         "file": str(path),
         "exists": path.is_file(),

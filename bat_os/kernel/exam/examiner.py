@@ -131,7 +131,7 @@ class Examiner:
         Raises:
             NotFoundError: No persona of the profile thinks with it.
         """
-        personas = self._context.profile.personas.values()
+        personas = self._context.cast.assigned.values()
         if model not in {one.model for one in personas}:
             raise NotFoundError(
                 f"no persona of the profile {self._context.profile.name} thinks with {model[:60]}; "

@@ -83,7 +83,7 @@ class Sitting:
         self._persona = persona
         self._paper = paper
         self._ask = ask
-        self._own = replace(context.profile.personas[persona].sampling, temperature=0.0, seed=0)
+        self._own = replace(context.cast.assigned[persona].sampling, temperature=0.0, seed=0)
         self.part, self.done, self.of = PARTS[0], 0, len(paper.sample)
         self._sizes = {
             "form": len(paper.sample),
@@ -136,7 +136,7 @@ class Sitting:
         )
 
     async def _tests(self, _: Ability) -> float | None:
-        limits, system = self._context.profile.limits, self._context.personas["ALFRED"]
+        limits, system = self._context.profile.limits, self._context.cast.personas["ALFRED"]
         right = []
         for tasks in group_by(self._paper.sample, lambda task: len(task.params)):
             schema = written_tests.schema_for(tasks[0].to_brief(), limits)
@@ -162,7 +162,7 @@ class Sitting:
         )
 
     async def _plans(self, _: Ability) -> float | None:
-        limits, system = self._context.profile.limits, self._context.personas["BRICK"]
+        limits, system = self._context.profile.limits, self._context.cast.personas["BRICK"]
         sampling = replace(
             self._own, max_tokens=limits.plan_tokens, schema=plan_schema(limits, whole=False)
         )
@@ -189,7 +189,7 @@ class Sitting:
             await shelf.close()
 
     async def _judges(self, _: Ability) -> float | None:
-        system = self._context.personas[self._persona].system_prompt
+        system = self._context.cast.personas[self._persona].system_prompt
         sampling = replace(self._own, max_tokens=SAME_TOKENS, schema=SAME_SCHEMA)
         pairs, said = self._paper.pairs, []
         asked = self._drawn(pairs, lambda pair: ask_same(pair.one, pair.other, system), sampling)
@@ -200,7 +200,7 @@ class Sitting:
         return share_known(pairs, said)
 
     def _order(self, task: Task, forced: bool) -> Prompt:
-        system = self._context.personas[self._persona].system_prompt
+        system = self._context.cast.personas[self._persona].system_prompt
         return ask_method(task.to_brief(), system, None, forced=forced)
 
     async def _drawn(

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import packet as talk
@@ -153,22 +154,25 @@ class Synthesis:
     def _batches(self, similar: Sequence[Similar], seed: int) -> list[Batch]:
         """Return what is drawn: asked plainly at first, then after being shown functions."""
         persona, limits = self.target.persona, self._context.profile.limits
-        system = self._context.personas[persona].system_prompt
-        system = f"{system} {self._plan.system}".rstrip() + self._without() + self._reach()
+        system = self._context.cast.personas[persona].system_prompt
+        entry = self._context.cast.entries["synthesizing"]
+        said = " ".join(filter(None, (system, self._plan.system, entry["advice"])))
+        system, form = said + self._without() + self._reach(), entry["form"]
+        ask = partial(ask_method, self._brief, system, order=entry["order"], form=form)
         ability = self._context.ability_of(persona)
-        count = self._plan.candidates or ability.draws(self._context.options.candidates)
-        own, forced = self._context.profile.personas[persona].sampling, not ability.is_formed
+        count = self._plan.candidates or ability.draws(entry["candidates"])
+        own, forced = self._context.cast.assigned[persona].sampling, not ability.is_formed
         likely = replace(own, temperature=0.0, seed=seed, stop=STOP)
         if not forced:
             likely = replace(likely, stop=FENCE_STOP, max_tokens=max(own.max_tokens, FREE_TOKENS))
         varied = replace(likely, temperature=self._plan.temperature or own.temperature)
-        plain = ask_method(self._brief, system, None, forced=forced)
+        plain = ask(None, forced=forced)
         if ability.repairs and (refused := self._refused()):
-            again = [ask_again(plain, self._brief, *one) for one in refused]
+            again = [ask_again(plain, self._brief, *one, form) for one in refused]
             return [Batch([again[n % len(again)] for n in range(count)], varied)]
         if _was_written(self._record.mission):
             shots = [(known.wish, known.source) for known in similar if known.pure]
-            shown = ask_method(self._brief, system, shots[: limits.shots], forced=forced)
+            shown = ask(shots[: limits.shots], forced=forced)
             return [Batch([shown] * count, varied, adapted=False)]
         batches = [Batch([plain], likely), Batch([plain] * (count - 1), varied)]
         return [batch for batch in batches if batch.prompts]
@@ -309,12 +313,12 @@ async def run_cascade(
     context: KernelContext, brief: Brief, passages: Sequence[Mapping[str, Any]]
 ) -> tuple[CognitiveStatePacket, Draft]:
     """Return the packet of all stages and the final draft."""
-    people, limits = context.personas, context.profile.limits
+    people, limits = context.cast.personas, context.profile.limits
     seed = int(digest(goal(brief))[:8], 16)
 
     def sampling_of(persona: str) -> Sampling:
         """Return how a persona writes a method: the most likely one, since one is wanted."""
-        own = context.profile.personas[persona].sampling
+        own = context.cast.assigned[persona].sampling
         return replace(own, temperature=0.0, seed=seed, stop=STOP, seconds=STAGE_SECONDS)
 
     async def write(persona: str, prompt: Prompt) -> Completion:

@@ -70,8 +70,6 @@ if TYPE_CHECKING:
     Emit = Callable[[str, Mission, dict[str, Any]], None]
     Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
-PLAN_TRIES: Final = 3
-UNSURE_ROUNDS: Final = 2  # batches that are drawn before an example is asked for
 # A known skill that fails on these arguments is no answer: a method is written for them.
 _DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
@@ -119,6 +117,7 @@ class CognitiveCycle:
 
     async def _step(self, record: Record) -> None:
         try:
+            await self.context.refresh()
             outcome = await self._steps[record.mission.state](record)
         except TransitionError:
             raise
@@ -143,7 +142,8 @@ class CognitiveCycle:
     async def _answer_or_begin(self, record: Record) -> Outcome:
         if (target := await self._answer_if_understood(record)) is None:
             return None
-        if not target.replaced.number and await self._reuse(record):
+        looks = self.context.cast.entries["idle"]["step"] != "begin"
+        if looks and not target.replaced.number and await self._reuse(record):
             return None
         return BriefAccepted(), {"goal": goal(record.mission.brief)}
 
@@ -209,17 +209,17 @@ class CognitiveCycle:
         context, wish = self.context, goal(record.mission.brief)
         if not is_planned(context):
             return QueriesPlanned((wish,)), {"queries": [wish]}
-        whole = context.options.plan == "written"
-        prompt = ask_plan(
-            record.mission.brief, context.personas["BRICK"].system_prompt, whole=whole
-        )
-        own, limits = context.profile.personas["BRICK"].sampling, context.profile.limits
+        entry = context.cast.entries["decomposing"]
+        whole, tries = entry["step"] == "written", entry["tries"]
+        system = context.cast.personas["BRICK"].system_prompt
+        prompt = ask_plan(record.mission.brief, system, whole=whole, question=entry["question"])
+        own, limits = context.cast.assigned["BRICK"].sampling, context.profile.limits
         tokens, problem = 0, ModelOutputError("no answer")
-        for seed in range(PLAN_TRIES):
+        for seed in range(tries):
             sampling = replace(
                 own,
                 temperature=0.0 if seed == 0 else own.temperature,
-                max_tokens=limits.plan_tokens,
+                max_tokens=entry["max_tokens"],
                 seed=seed,
                 schema=plan_schema(limits, whole=whole),
             )
@@ -236,8 +236,8 @@ class CognitiveCycle:
                 plan.queries, plan.to_plain(), model_calls=seed + 1, tokens=tokens
             )
             return event, {"queries": list(plan.queries), "plan": plan.to_plain()}
-        text = f"BRICK's plan could not be read {PLAN_TRIES} times: {problem}"
-        return _failed(ModelOutputError(text), model_calls=PLAN_TRIES, tokens=tokens)
+        text = f"BRICK's plan could not be read {tries} times: {problem}"
+        return _failed(ModelOutputError(text), model_calls=tries, tokens=tokens)
 
     async def _find_passages(self, record: Record) -> Outcome:
         planned = record.mission.last(QueriesPlanned)
@@ -245,7 +245,9 @@ class CognitiveCycle:
         limits = self.context.profile.limits
         known = limits.shots + 1  # one may be of no use: too long, or not pure
         queries = tuple(dict.fromkeys((wish, *planned.queries)))
-        documents = await catalog.search(queries, top_k=limits.passages)
+        entry = self.context.cast.entries["delegating"]
+        looks = queries if entry["step"] == "search" else ()
+        documents = await catalog.search(looks, top_k=entry["passages"]) if looks else []
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
@@ -263,7 +265,8 @@ class CognitiveCycle:
     async def _write_candidates(self, record: Record) -> Outcome:
         target = await read_target(self.context, record.mission.brief)
         synthesis = Synthesis(self.context, record, target, self.text_feed)
-        known = await synthesis.recall()
+        recalls = self.context.cast.entries["synthesizing"]["step"] == "recall_or_write"
+        known = await synthesis.recall() if recalls else []
         event = MethodDrafted(tuple(known))
         if not await Validation(self.context, record, target, known).settles():
             event = await synthesis.write(known)
@@ -276,7 +279,8 @@ class CognitiveCycle:
         validation = Validation(self.context, record, target)
         choice = await validation.judge()
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
-        if choice.status == "unsure" and record.mission.rounds >= UNSURE_ROUNDS:
+        most = self.context.cast.entries["validating"]["unsure_rounds"]
+        if choice.status == "unsure" and record.mission.rounds >= most:
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, **validation.spent)
@@ -326,7 +330,7 @@ def is_planned(context: KernelContext) -> bool:
 
     Measured, the queries of a small model find no more than the wish does.
     """
-    plan = context.options.plan
+    plan = context.cast.entries["decomposing"]["step"]
     return context.ability_of("BRICK").plans_ahead if plan == "auto" else plan != "none"
 
 

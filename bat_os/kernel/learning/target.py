@@ -104,9 +104,12 @@ async def read_target(context: KernelContext, brief: Brief) -> Target:
                 "private slots: send to another object, or write the method yourself (batos teach)"
             )
         seen = snapshot_of(target, {})
-        persona = seen.slots.get("persona")
+        persona = brief.persona or seen.slots.get("persona")
+        if brief.persona and brief.persona not in context.cast.personas:
+            known = ", ".join(context.cast.personas)
+            raise ArgumentsError(f"persona_id must be one of {known}, not {brief.persona[:60]!r}")
         return Target(
-            persona if type(persona) is str and persona in context.personas else STEWARD,
+            persona if type(persona) is str and persona in context.cast.personas else STEWARD,
             tuple(n for n, value in target.slots.items() if not isinstance(value, Method)),
             frozenset(seen.slots),
             seen.selectors,
@@ -230,9 +233,9 @@ async def _is_judged_same(context: KernelContext, wish: str, known: str) -> bool
         lambda root: root.get(JUDGED, {}).get(key), note="look up a judgement"
     )
     if said is None:
-        prompt = ask_same(wish, known, context.personas[STEWARD].system_prompt)
+        prompt = ask_same(wish, known, context.cast.personas[STEWARD].system_prompt)
         sampling = replace(
-            context.profile.personas[STEWARD].sampling,
+            context.cast.assigned[STEWARD].sampling,
             temperature=0.0,
             max_tokens=SAME_TOKENS,
             schema=SAME_SCHEMA,

@@ -184,7 +184,7 @@ class Tested:
 
 def are_tests_written(context: KernelContext) -> bool:
     """Return True if tests are written where the caller gave no example."""
-    wanted = context.options.tests
+    wanted = context.cast.entries["validating"]["step"]
     return context.ability_of(TESTER).writes_tests if wanted == "auto" else wanted == "written"
 
 
@@ -199,9 +199,9 @@ async def weigh_by_tests(
     if not brief.args or len(usable) < 2:  # nothing to vary, or nothing to tell apart
         return Tested(choice)
     limits = context.profile.limits
-    prompt = written.ask_tests(brief, context.personas[TESTER].system_prompt)
+    prompt = written.ask_tests(brief, context.cast.personas[TESTER].system_prompt)
     sampling = replace(
-        context.profile.personas[TESTER].sampling,
+        context.cast.assigned[TESTER].sampling,
         temperature=0.0,
         max_tokens=limits.test_tokens,
         seed=int(digest(goal(brief))[:8], 16),

@@ -66,12 +66,13 @@ async def choose(
     mind: KernelContext, sentence: str, found: Sequence[Candidate], last: Mapping[str, Any]
 ) -> Decision | None:
     """Return what an able model wants done; None if it gives no usable answer."""
-    prompt = ask(sentence, found, last, mind.personas[WHO].system_prompt)
+    await mind.refresh()
+    prompt = ask(sentence, found, last, mind.cast.personas[WHO].system_prompt)
     schema = object_schema(
         do={"enum": list(DOES)}, number={"type": "integer"}, args={"type": "array"},
         text={"type": "string"},
     )  # fmt: skip
-    usual = mind.profile.personas[WHO].sampling
+    usual = mind.cast.assigned[WHO].sampling
     sampling = replace(usual, temperature=0.0, max_tokens=TOKENS, schema=schema, seconds=SECONDS)
     try:
         drawn = await mind.roster.generate(WHO, [prompt], sampling)

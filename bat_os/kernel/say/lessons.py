@@ -14,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
+from bat_os.core.discussion import find_voice
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
 from bat_os.sentence.translate import translate
@@ -54,6 +55,7 @@ class Lessons:
         brief = Brief(
             wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
             tuple({"kwargs": {}, **one} for one in wish.examples), tentative=not ordered,
+            persona=find_voice(wish.text),
         )  # fmt: skip
         return await self.run(request, brief, language, say)
 

@@ -27,6 +27,7 @@ from bat_os.kernel.verbs import (
     knowledge,
     moments,
     objects,
+    personas,
     talk,
 )
 
@@ -38,7 +39,18 @@ if TYPE_CHECKING:
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         name: moments.in_time(name, handler)
-        for module in (erase, family, files, grants, history, knowledge, moments, objects, talk)
+        for module in (
+            erase,
+            family,
+            files,
+            grants,
+            history,
+            knowledge,
+            moments,
+            objects,
+            personas,
+            talk,
+        )
         for name, handler in module.VERBS.items()
     }
 )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import discussion
 from bat_os.core.digest import digest
-from bat_os.errors import ModelOutputError
+from bat_os.errors import ArgumentsError, ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
 
 if TYPE_CHECKING:
@@ -55,16 +55,20 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     """
     question, seed = " ".join(request.body["text"].split()), request.body["seed"]
     started, limits = time.time(), mind.profile.limits
+    await mind.refresh()
     passages = await _passages(mind, question)
     texts = [passage.text for passage in passages]
-    first, second = discussion.who_begins(question)
+    wanted = request.body["persona_id"]
+    if wanted and wanted not in mind.cast.personas:
+        raise ArgumentsError(f"persona_id must be one of {', '.join(mind.cast.personas)}")
+    first, second = discussion.who_begins(question, wanted)
     draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
-    prompt = discussion.ask_first(mind.personas[first], question, texts, limits)
+    prompt = discussion.ask_first(mind.cast.personas[first], question, texts, limits)
     opening = await draw.answer(first, prompt, ())
     if not opening.sentences:
         raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
     said = first, " ".join(opening.sentences)
-    prompt = discussion.ask_second(mind.personas[second], question, texts, said, limits)
+    prompt = discussion.ask_second(mind.cast.personas[second], question, texts, said, limits)
     reply = await draw.answer(second, prompt, opening.sentences)
     spoken = [opening, reply] if reply.sentences else [opening]
     answers = [await _marked(mind, said, texts) for said in spoken]
@@ -104,14 +108,20 @@ class _Drawing:
         self._limits = mind.profile.limits
 
     async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> _Said:
-        """Return what a persona says, without what was said before; perhaps no sentence."""
-        tokens = 0
+        """Return what a persona says, without what was said before; perhaps no sentence.
+
+        An answer to what was ``before`` has to build on it. What only repeats the persona's own
+        prompt does not count.
+        """
+        tokens, own = 0, discussion.as_own_words(self._mind.cast.personas[persona])
         for attempt in range(TRIES):
             if attempt:
                 self._say({"persona": persona, "text": "", "again": attempt})
             text, drawn = await self._draw(persona, prompt, attempt)
             tokens += drawn
-            if kept := discussion.keep(text, self._limits.sentences, before, self._question):
+            said = [*before, *own]
+            kept = discussion.keep(text, self._limits.sentences, said, self._question)
+            if kept and (not before or discussion.builds_on(kept, before, self._question)):
                 return _Said(persona, tuple(kept), tokens, attempt + 1)
         return _Said(persona, (), tokens, TRIES)
 
@@ -127,7 +137,7 @@ class _Drawing:
                 enough.set()  # what else would come is not kept
 
         sampling = replace(
-            self._mind.profile.personas[persona].sampling,
+            self._mind.cast.assigned[persona].sampling,
             max_tokens=self._limits.answer_tokens,
             seed=(self._seed + attempt) % MAX_SEED,
             stop=discussion.STOP,

@@ -9,7 +9,8 @@ from bat_os.core.mission import MAX_DRAFTS, MessageUnderstood, MethodDrafted, Qu
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
-from bat_os.kernel.learning.cycle import PLAN_TRIES, CognitiveCycle
+from bat_os.kernel.entries import PLAN_TRIES
+from bat_os.kernel.learning.cycle import CognitiveCycle
 from tests.cells.scripted_cell import ScriptedCell
 from tests.kernel.minds import PLAN, make_mind, open_mission, read, rewind, script
 

@@ -46,12 +46,12 @@ def talk(image, cell):
 
 async def test_the_second_builds_on_the_first_and_passages_are_cited(talk):
     told, events, prompts = await talk(
-        QUESTION, [f"{FACT} It is fast."], ["You can trust a small sound."]
+        QUESTION, [f"{FACT} It is fast."], ["You can trust a fast sound."]
     )
     assert [one["persona"] for one in told["answers"]] == ["BRICK", "ROBIN"]
     assert told["answers"][0]["text"] == f"{FACT} [1] It is fast."
     assert told["answers"][0]["cites"] == [1]
-    assert told["answers"][1]["text"] == "You can trust a small sound."
+    assert told["answers"][1]["text"] == "You can trust a fast sound."
     (passage,) = told["passages"]
     assert (passage["n"], passage["title"], passage["cited"]) == (1, "Bats", True)
     assert (passage["doc_id"], passage["text"]) == ("document:bats.md", FACT)
@@ -61,11 +61,11 @@ async def test_the_second_builds_on_the_first_and_passages_are_cited(talk):
     spoken = {"BRICK": "", "ROBIN": ""}
     for event in events:
         spoken[event["persona"]] += event["text"]
-    assert spoken == {"BRICK": f"{FACT} It is fast.", "ROBIN": "You can trust a small sound."}
+    assert spoken == {"BRICK": f"{FACT} It is fast.", "ROBIN": "You can trust a fast sound."}
 
 
 async def test_robin_begins_where_a_reason_is_asked_for(talk):
-    told, _, prompts = await talk("Why do bats matter?", ["They eat."], ["They need us."])
+    told, _, prompts = await talk("Why do bats matter?", ["They need insects."], ["They need us."])
     assert [one["persona"] for one in told["answers"]] == ["ROBIN", "BRICK"]
     assert "ROBIN answered: They need us." in prompts[1][0].messages[1][1]
 
@@ -77,7 +77,7 @@ async def test_an_answer_without_a_near_passage_says_that_it_is_not_grounded(tal
 
 
 async def test_an_answer_that_no_passage_speaks_for_says_so_though_one_was_shown(talk):
-    told, _, _ = await talk(QUESTION, ["Cheese is yellow."], ["Enjoy your lunch."])
+    told, _, _ = await talk(QUESTION, ["Cheese is yellow."], ["Enjoy your cheese."])
     assert len(told["passages"]) == 1
     assert (told["grounded"], told["note"]) == (False, UNCITED)
 
@@ -99,6 +99,38 @@ async def test_one_who_has_nothing_to_add_is_left_out_and_named(talk):
     told, _, _ = await talk(QUESTION, [FACT], [FACT])
     assert [one["persona"] for one in told["answers"]] == ["BRICK"]
     assert told["note"] == "ROBIN had nothing to add."
+
+
+async def test_an_answer_that_does_not_build_on_the_first_is_drawn_again(talk):
+    unrelated, related = "Tea is warm and kind.", "So the echo is a kind guide in the dark."
+    told, events, _ = await talk("How do bats fly?", ["They hear an echo."], [unrelated, related])
+    assert told["answers"][1]["text"] == related
+    assert told["answers"][1]["tries"] == 2
+    assert {"persona": "ROBIN", "text": "", "again": 1} in events
+
+
+async def test_an_answer_that_never_builds_on_the_first_is_left_out(talk):
+    told, _, _ = await talk("How do bats fly?", ["They hear an echo."], ["Tea is warm and kind."])
+    assert [one["persona"] for one in told["answers"]] == ["BRICK"]
+    assert "ROBIN had nothing to add." in told["note"]
+
+
+@pytest.mark.parametrize("form", ["You are ROBIN, {}. You ask", "I am ROBIN, {}. I ask"])
+async def test_a_persona_that_repeats_its_own_prompt_has_not_answered(talk, form):
+    own = form.format("warm and attentive") + (
+        " why something matters to the person and answer in simple, kind words."
+    )
+    told, _, _ = await talk("How do people talk?", ["They use simple words."], [own])
+    assert [one["persona"] for one in told["answers"]] == ["BRICK"]
+
+
+async def test_who_is_wanted_answers_first(talk):
+    told, _, _ = await talk(
+        "How do bats fly?", ["They eat insects."], ["They hear insects."], persona_id="ROBIN"
+    )
+    assert [one["persona"] for one in told["answers"]] == ["ROBIN", "BRICK"]
+    with pytest.raises(ArgumentsError, match="persona_id must be one of ALFRED, "):
+        await talk("How?", ["It is."], ["So it is."], persona_id="BATMAN")
 
 
 async def test_a_first_speaker_who_never_finds_a_sentence_is_a_coded_error(talk, image):

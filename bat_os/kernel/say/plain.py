@@ -1,0 +1,56 @@
+"""The two-frame form of a client without a translator: its sentence is answered as ``say`` does.
+
+Such a client makes the selector of the whole sentence and sends the sentence as ``kwargs.intent``.
+A method of that name would serve nobody, and a question needs no method at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.protocol import Reply, Request
+from bat_os.core.two_frames import is_whole_sentence
+from bat_os.core.values import to_wire
+from bat_os.core.verbs import check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# By what an answer needs: the code that a client of this form gets instead of a result.
+_CODES: Final = {
+    "grant": "GRANT_WANTED",
+    "example": "EXAMPLE_WANTED",
+    "confirmation": "APPROVAL_WANTED",
+    "model": "MODEL_UNAVAILABLE",
+}
+
+
+def read_sentence_of(request: Request) -> Request | None:
+    """Return the ``say`` request that a brief of this form stands for, or None."""
+    intent = request.body.get("text", "") if request.plain else ""
+    if not intent or not is_whole_sentence(request.selector, intent):
+        return None
+    return check(
+        Request(
+            "say",
+            session=request.session,
+            key=request.key,
+            body={"text": intent},
+            caller=request.caller,
+            size=request.size,
+        )
+    )
+
+
+def answer_plainly(request: Request, body: Mapping[str, Any]) -> Reply:
+    """Return what ``say`` has answered, in the two-frame form."""
+    if body["kind"] not in ("asked", "unable"):
+        said = {"status": "success", "message": body["text"], "result": body["value"]}
+        if said["result"] is None:
+            said["result"] = body["text"]
+        return Reply("result", request.id, to_wire({**body, **said}), plain=True)
+    code = _CODES.get(body["needs"], "NOT_UNDERSTOOD")
+    details = {name: body[name] for name in ("kind", "needs", "choices", "reading")}
+    error = {"code": code, "message": body["text"], "retryable": False, "details": details}
+    answer = {"status": "error", "message": body["text"], "error": error}
+    return Reply("error", request.id, to_wire(answer), plain=True)

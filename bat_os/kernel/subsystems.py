@@ -1,0 +1,187 @@
+"""What a turn reaches of the kernel itself: the catalog, the models, the missions.
+
+    client --infer--> brick_obj > its model         no transaction is open meanwhile
+    learned code --search--> knowledge_catalog_obj  it has to hold a reference
+                 --infer--> GRANT_WANTED            a model costs time, which a person grants
+
+What is written to the catalog is collected, and comes with the turn's one commit. It is not seen
+before that, and a turn that only tries a candidate leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.digest import digest
+from bat_os.core.prompts import Prompt
+from bat_os.core.protocol import Request
+from bat_os.core.two_frames import COMMAND, read_plain
+from bat_os.core.values import to_wire
+from bat_os.core.verbs import check
+from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError, NotFoundError
+from bat_os.image.catalog_service import document_id
+from bat_os.image.history.moments import PastImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from bat_os.core.values import Ref
+    from bat_os.kernel.context import KernelContext, Orchestrator
+    from bat_os.kernel.snapshot import ObjectSnapshot
+
+    Root = MutableMapping[str, Any]
+
+INFER_SECONDS: Final = 120.0  # loading the model included
+_KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
+
+
+class TurnKernel:
+    """What one turn does with the kernel's own subsystems."""
+
+    def __init__(self, mind: KernelContext) -> None:
+        self.mind = mind
+        self.works: list[Callable[[Root], Any]] = []
+
+    def apply(self, root: Root) -> None:
+        """Put what the turn writes into the image."""
+        for work in self.works:
+            work(root)
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedKernel:
+    """``bat_os.natives.subsystems.KernelReach`` of one receiver in one turn."""
+
+    turn: TurnKernel
+    seen: ObjectSnapshot
+    by_method: bool  # learned code sends it, and no client
+
+    @property
+    def receiver(self) -> Ref:
+        """The object that got the message."""
+        return self.seen.ref
+
+    async def search(self, query: str, top_k: int, kind: str) -> list[dict[str, Any]]:
+        """Return passages of the catalog, best first."""
+        if kind not in _KINDS:
+            raise ArgumentsError(f"kind must be one of {', '.join(filter(None, _KINDS))}")
+        wanted: Any = kind or None
+        hits = await self.turn.mind.catalog.search((query,), top_k=top_k, kind=wanted)
+        return [
+            {"doc_id": hit.doc_id, "title": hit.title, "kind": hit.kind, "text": hit.text,
+             "similarity": round(float(hit.similarity), 4)}
+            for hit in hits
+        ]  # fmt: skip
+
+    async def index(self, doc_id: str, text: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Store a document with the commit."""
+        name = doc_id.removeprefix("document:")
+        about, work = await self.turn.mind.catalog.prepare(
+            str(meta.get("title") or name), text, source=name, meta=meta
+        )
+        if work is not None:
+            self.turn.works.append(work)
+        return about
+
+    async def forget(self, doc_id: str) -> dict[str, Any]:
+        """Take a document out with the commit."""
+        catalog = self.turn.mind.catalog
+        full = document_id("document", doc_id.removeprefix("document:"))
+        listed = {row["doc_id"] for row in await catalog.documents(kind="document")}
+        if full not in listed:
+            raise NotFoundError(
+                f"there is no document {doc_id[:100]!r}; batos documents lists them"
+            )
+        self.turn.works.append(catalog.removal(full, time.time()))
+        return {"doc_id": full, "forgotten": True}
+
+    async def infer(
+        self, prompt: str, who: str, adapter: str, tokens: int, temperature: float | None
+    ) -> str:
+        """Return what the model of a persona answers."""
+        mind = self.turn.mind
+        self._ask_leave("a model")
+        cast = await mind.refresh()
+        speaker = _speaker(cast.assigned, who or str(self.seen.slots.get("persona", "")), adapter)
+        sampling = replace(
+            cast.assigned[speaker].sampling,
+            max_tokens=tokens or mind.profile.limits.answer_tokens,
+            seed=int(digest(prompt)[:8], 16) % (1 << 31),
+            seconds=INFER_SECONDS,
+        )
+        if temperature is not None:
+            sampling = replace(sampling, temperature=float(temperature))
+        system = cast.personas[speaker].system_prompt
+        question = Prompt((("system", system), ("user", prompt)))
+        (answer,) = await mind.roster.generate(speaker, [question], sampling)
+        if not answer.text.strip():
+            raise ModelOutputError(f"the model of {speaker} said nothing; ask otherwise")
+        return answer.text.strip()
+
+    async def start(self, brief: Mapping[str, Any], target: str) -> dict[str, Any]:
+        """Store a brief, start its mission and return its id."""
+        self._ask_leave("a mission")
+        intake = self._orchestrator().intake
+        data = {"command": COMMAND, "target_oid": target or "genesis_obj", "mission_brief": brief}
+        request = check(Request("brief", **read_plain(data, "")))
+        record = await intake.accept(request.brief(), "", "")
+        return {"brief_id": record.id, "state": str(record.mission.state)}
+
+    async def missions(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest missions."""
+        listed = await self._ask("missions", {"limit": limit})
+        return list(listed["missions"])
+
+    async def cancel(self, brief_id: str) -> bool:
+        """Withdraw a mission."""
+        self._ask_leave("a mission")
+        return bool((await self._ask("cancel", {"brief_id": brief_id}))["cancelled"])
+
+    async def _ask(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        handler = self._orchestrator().verbs[verb]
+        reply = await handler(check(Request(verb, body=body)), lambda _: None)
+        plain: dict[str, Any] = to_wire(dict(reply.body))
+        return plain
+
+    def _orchestrator(self) -> Orchestrator:
+        """Return what stores and runs missions.
+
+        Raises:
+            ArgumentsError: No missions are started here: on a fork, in the past.
+        """
+        if self.turn.mind.orchestrator.intake is None:
+            raise ArgumentsError("missions cannot be reached from here")
+        return self.turn.mind.orchestrator
+
+    def _ask_leave(self, what: str) -> None:
+        """Refuse learned code what a person has to grant.
+
+        Raises:
+            GrantWantedError: Always for learned code: no grant of this kind can be given yet.
+        """
+        name = self.seen.ref.name or "the object"
+        if self.by_method:
+            text = f"learned code may not use {what} through {name}; send the message yourself"
+            raise GrantWantedError(text, driver="models", what=what)
+        if isinstance(self.turn.mind.image, PastImage):
+            raise ArgumentsError(f"{name} cannot use {what} in the past")
+
+
+def _speaker(assigned: Mapping[str, Any], who: str, adapter: str) -> str:
+    """Return the persona, or the facet of it, that speaks through an adapter."""
+    name, _, facet = who.partition(":")
+    who = f"{name.upper()}:{facet}" if facet else name.upper() or "ALFRED"
+    if who not in assigned:
+        raise ArgumentsError(f"persona_id must be one of {', '.join(assigned)}, not {who[:60]!r}")
+    if not adapter:
+        return who
+    base = who.partition(":")[0]
+    for known, one in assigned.items():
+        if known.partition(":")[0] == base and one.adapter == adapter:
+            return known
+    raise ArgumentsError(
+        f"{base} does not speak through {adapter[:60]!r}; "
+        f"batos personas set {base.lower()}:NAME adapter {adapter[:60]}"
+    )
