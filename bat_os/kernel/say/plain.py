@@ -2,6 +2,12 @@
 
 Such a client makes the selector of the whole sentence and sends the sentence as ``kwargs.intent``.
 A method of that name would serve nobody, and a question needs no method at all.
+
+    {"selector": "what_is_17%_of_340?", "kwargs": {"intent": "What is 17% of 340?"}}
+        > say "What is 17% of 340?" > {"status": "success", "result": 57.8, "kind": "computed", ...}
+
+A client of this form knows results and errors only. So a question back is an error with the code of
+what is needed, and its message is the question.
 """
 
 from __future__ import annotations
