@@ -32,7 +32,7 @@ _CODES: Final = {
 
 
 def read_sentence_of(request: Request) -> Request | None:
-    """Return the ``say`` request that a brief of this form stands for, or None."""
+    """Return the ``say`` request that a brief of this form means, or None."""
     intent = request.body.get("text", "") if request.plain else ""
     if not intent or not is_whole_sentence(request.selector, intent):
         return None
