@@ -1,7 +1,4 @@
-"""Talk about the talk itself: yes and no, choices, corrections, follow-ups, why, undo, small talk.
-
-What these refer to stands in the conversation: the open question, and the last answer.
-"""
+"""Talk about the talk itself: yes and no, choices, corrections, follow-ups, why and undo."""
 
 from __future__ import annotations
 
@@ -42,10 +39,9 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
-    {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke",
+    {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke", "sad",
      "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe", "kept",
-     "teaching",
-     "online", "mistakes", "bored", "sad"}
+     "teaching", "online", "mistakes", "bored"}
 )  # fmt: skip
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
@@ -442,9 +438,7 @@ class Talk:
         brief = Brief.from_plain(last["brief"]) if "brief" in last else None
         noted = {"brief": last["brief"], "said": last["text"]} if brief else {}
         asked = text(heard.language, "guess.rejected")
-        return Answer(
-            "asked", asked, needs="example", language=heard.language, memory=noted
-        )  # fmt: skip
+        return Answer("asked", asked, needs="example", language=heard.language, memory=noted)
 
     def _said(self, heard: Heard, key: str) -> Answer:
         return Answer("said", text(heard.language, key), language=heard.language)
@@ -484,7 +478,7 @@ def _as_said(answer: Answer, said: str) -> Answer:
 
 def _name(heard: Heard, room: str) -> str:
     """Return the name of the form in ``room`` that the sentence has, or ""."""
-    owner, _, name = (heard.form.name if heard.form is not None else "").partition(".")
+    owner, _, name = (heard.form.name if heard.form else "").partition(".")
     return name if owner == room else ""
 
 
@@ -492,6 +486,5 @@ def _chosen(heard: Heard) -> int:
     """Return the number that a person has chosen, or 0."""
     if found := _NUMBER.match(heard.sentence.text):
         return int(found[1])
-    if _name(heard, "talk") == "choice" and heard.form is not None:
-        return int(heard.form.values["number"])
-    return 0
+    is_choice = _name(heard, "talk") == "choice" and heard.form is not None
+    return int(heard.form.values["number"]) if is_choice and heard.form is not None else 0
