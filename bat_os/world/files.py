@@ -52,11 +52,15 @@ class Files:
         """
         if not what or "\0" in what or len(what) > MAX_PATH:
             raise ArgumentsError("name a folder or a file")
-        path = Path(what).expanduser()
+        try:
+            path = Path(what).expanduser()
+            found = path.resolve()
+            is_there = found.is_dir() or found.is_file()
+        except (OSError, RuntimeError) as error:  # too long a name, a loop of links, nobody's home
+            raise NotFoundError(f"{what} is neither a folder nor a file") from error
         if not path.is_absolute():
             raise ArgumentsError(f"{what!r} is not an absolute path")
-        found = path.resolve()
-        if not (found.is_dir() or found.is_file()):
+        if not is_there:
             raise NotFoundError(f"{what} is neither a folder nor a file")
         return {"path": str(found)}
 

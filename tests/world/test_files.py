@@ -161,7 +161,17 @@ def test_what_is_missing_is_said(ask):
 
 
 @pytest.mark.parametrize(
-    "what", ["", "relative", "x\0", "/none/of/it", "/dev/null", "/" + "a" * 5000]
+    "what",
+    [
+        "",
+        "relative",
+        "x\0",
+        "/none/of/it",
+        "/dev/null",
+        "/" + "a" * 5000,
+        "/" + "a" * 300,
+        "~nobody_obj",
+    ],
 )
 def test_only_a_folder_or_file_that_is_there_can_be_granted(what):
     with pytest.raises(BatError):
