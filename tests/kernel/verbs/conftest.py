@@ -11,7 +11,8 @@ from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.objects import teach
 from tests.kernel.minds import make_mind, open_mission, script
 
-DOUBLE = [{"args": [21], "kwargs": {}, "result": 42}]
+# By name: a program by example takes values in order only, so the model has to write the method.
+DOUBLE = [{"args": [], "kwargs": {"number": 21}, "result": 42}]
 
 
 @pytest.fixture

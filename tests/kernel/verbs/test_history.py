@@ -92,8 +92,8 @@ async def test_an_unlearned_method_can_still_be_asked_why(learned, ask):
 
 
 async def test_a_version_that_fails_an_example_does_not_come_back(mind, taught, ask, answer):
-    await taught("def double(self, n):\n    return n + n if n < 9 else 0\n")
-    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+    await taught("def double(self, number):\n    return number + number if number < 9 else 0\n")
+    await taught("def double(self, number):\n    return number * 2\n", DOUBLE)
     with pytest.raises(DraftsError, match=r"version 1: double\(21\) gives 0, not 42"):
         await ask("redo", "double", version=1)
     assert await answer("double", 21) == 42
@@ -101,8 +101,8 @@ async def test_a_version_that_fails_an_example_does_not_come_back(mind, taught, 
 
 
 async def test_a_version_that_raises_on_an_example_does_not_come_back(taught, ask):
-    await taught("def double(self, n):\n    return n.twice\n")
-    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+    await taught("def double(self, number):\n    return number.twice\n")
+    await taught("def double(self, number):\n    return number * 2\n", DOUBLE)
     with pytest.raises(DraftsError, match="fails"):
         await ask("redo", "double", version=1)
 
@@ -140,7 +140,7 @@ async def test_versions_are_compared_by_their_source(taught, ask):
 
 
 async def test_taint_is_cleared_by_examples_that_pass(mind, taught, ask):
-    await taught("def double(self, n):\n    return n * 2\n", DOUBLE)
+    await taught("def double(self, number):\n    return number * 2\n", DOUBLE)
 
     def mark(root):
         method = root["objects"]["genesis_obj"].slots["double"]
