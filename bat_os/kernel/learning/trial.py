@@ -103,8 +103,9 @@ async def check_examples(
     """Raise an error for a person if ``trial`` does not reproduce an example."""
     async for outcome in try_examples(context, brief, trial, examples):
         if not outcome.is_right:
-            args = ", ".join(map(repr, outcome.example["args"]))
-            call = f"{brief.selector}({args})"
+            named = outcome.example.get("kwargs", {}).items()
+            given = [*map(repr, outcome.example["args"]), *(f"{n}={v!r}" for n, v in named)]
+            call = f"{brief.selector}({', '.join(given)})"
             gives, wanted = preview(outcome.value), preview(outcome.example["result"])
             raise DraftsError(
                 f"{call} gives {gives}, not {wanted}; nothing was changed: correct the function or "
