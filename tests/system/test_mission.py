@@ -65,9 +65,22 @@ async def test_the_journal_has_one_json_line_per_event(serving):
         await ask(kernel, "double", 1)
     serving.stop()
     lines = (serving.home / "metacognition.jsonl").read_text().splitlines()
-    assert [json.loads(line)["state"] for line in lines] == [
-        "decomposing", "delegating", "synthesizing", "validating", "complete",
+    events = [json.loads(line) for line in lines]
+    moved = [event for event in events if event["event_type"] == "STATE_TRANSITION"]
+    assert [event["state"] for event in moved] == [
+        "idle", "decomposing", "delegating", "synthesizing", "validating", "complete",
     ]  # fmt: skip
+    assert [event["transition_to"] for event in moved] == [
+        event["state"].upper() for event in moved
+    ]
+    assert [event["event_type"] for event in events if event not in moved] == [
+        "ARTIFACT_GENERATED", "RESEARCH_COMPLETE", "ARTIFACT_GENERATED", "VALIDATION_SUCCESS",
+        "FINAL_OUTCOME",
+    ]  # fmt: skip
+    assert events[-1]["outcome"] == "COMPLETE"
+    common = {"cycle_id", "mission_brief_hash", "current_state", "timestamp"}
+    assert all(common <= event.keys() for event in events)
+    assert len({event["mission_brief_hash"] for event in events}) == 1
 
 
 async def test_a_brief_is_answered_once_per_key(serving):

@@ -205,6 +205,10 @@ def _read_event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {"line": line}
 
 
+_MOVED: Final = "STATE_TRANSITION"
+_COMMON: Final = ("timestamp", "cycle_id", "mission_brief_hash", "current_state")
+
+
 def describe_event(event: Mapping[str, Any]) -> str:
     """Return an event of the journal as one line.
 
@@ -215,6 +219,9 @@ def describe_event(event: Mapping[str, Any]) -> str:
     """
     if "line" in event:
         return str(event["line"])
+    if event.get("event_type", _MOVED) != _MOVED:
+        about = {key: event[key] for key in event if key not in _COMMON}
+        return f"{event.get('timestamp') or '?'}  {to_json(about)}"
     detail = event.get("detail")
     known = detail if isinstance(detail, dict) else {}
     what = known.get("reason") or known.get("goal") or event.get("does") or ""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.journal import write_journal
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -144,6 +145,9 @@ class Scheduler:
             return
         self._check_open()
         job = self._jobs[record.id] = _Job(record.session, resumed)
+        if not resumed:  # its first state, which clients need not hear of
+            first = notice(record.id, record.mission, {}) | {"at": record.accepted}
+            self._write_down(first, record.mission)
         job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
         job.task.add_done_callback(lambda task: self._forget(record.id, task))
 
@@ -368,8 +372,12 @@ class Scheduler:
         job = self._jobs.get(mission_id)
         for listener in list(job.listeners) if job else ():
             listener(event)
-        self._journal(self.feed.publish(event, mission))
+        self._write_down(self.feed.publish(event, mission), mission)
         cross(mission.state.value)
+
+    def _write_down(self, event: Mapping[str, Any], mission: Mission) -> None:
+        for line in write_journal(event, mission):
+            self._journal(line)
 
 
 def _busy() -> str:
