@@ -31,6 +31,7 @@ ON_A_TIMER = (
     "kernel/heap.py",
 )  # every second, whether a message comes or not
 TABLES = ("known", "learned")
+PATIENCE = 300  # seconds: what is traced is slow, and more so on a busy machine
 
 
 class Trace:
@@ -69,10 +70,15 @@ async def trace(home):
             send = {"target": "genesis_obj", "selector": "double"}
 
             def ask(number, **fields):
-                return client.request("send", **send, kwargs={"number": number}, **fields)
+                send_it = {**send, "kwargs": {"number": number}, **fields}
+                return client.request("send", timeout=PATIENCE, **send_it)
 
             # One mission before: what a kernel does once after its start is not in the path.
-            await client.request("send", target="genesis_obj", selector="give_seven", ik="warm")
+            warm = {"target": "genesis_obj", "selector": "give_seven", "ik": "warm"}
+            await client.request("send", timeout=PATIENCE, **warm)
+            # Understanding a wish reads the words of the library, once.
+            wish = {"text": "double the number 4", "once": True}
+            await client.request("say", timeout=PATIENCE, body=wish)
             learned = await recorder.of(ask(4, ik="first", body={"text": "Double a number."}))
             known = await recorder.of(ask(5))
     finally:
