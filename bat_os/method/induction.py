@@ -353,8 +353,12 @@ def _fit_one(task: _Task, node: Node, form: str, constants: tuple[float, ...]) -
     operation = line_operations()[form]
     if form == "X / K" and not float(constants[0]).is_integer():
         return
-    if form == "X * K + M" and node.tree is None and len(task.results) < 3:
-        return
+    if form == "X * K + M" and len(task.results) < 3:
+        # Two examples lie on some line in any case: one that is odd says nothing.
+        is_said = any(each in task.hints for each in constants)
+        is_plain = any(float(each).is_integer() for each in constants)
+        if node.tree is None or not (is_said or is_plain):
+            return
     tags = {*operation.tags, _NAMED_NUMBERS.get((form, int(constants[0])), "")}
     named = dict(zip("KM", constants, strict=False))
     values = tuple(operation.run(value, **named) for value in node.values)
