@@ -60,7 +60,6 @@ PRIMITIVE: Final = frozenset(
 _SAID: Final = {
     "parent": "addParent(OBJECT) or setParents([OBJECT, ...])",
     "parents": "setParents([OBJECT, ...])",
-    "name": "rename(NAME)",
     "slots": "setSlot(NAME, VALUE) for each of them",
 }
 # What the receiver of a learned method has as its own attributes.

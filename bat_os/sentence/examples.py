@@ -431,9 +431,12 @@ def _texts(parts: Sequence[_Part]) -> list[Any]:
 
 
 def _fits(wish: Sequence[Token], args: Sequence[Any]) -> bool:
-    """Return whether the values of a wish are of the kinds of the arguments in the examples."""
+    """Return whether the last values of a wish are of the kinds of the arguments in the examples.
+
+    Those before them belong to the wish: "five times the number 3, e.g. 2 gives 10".
+    """
     values = [token.value for token in wish if token.kind == "literal"]
-    return not values or [*map(_kind, values)] == [*map(_kind, args)]
+    return not values or [*map(_kind, values[-len(args) :])] == [*map(_kind, args)]
 
 
 def _are_texts(found: _Found) -> bool:

@@ -126,7 +126,7 @@ async def test_what_the_powershell_script_asks_is_answered_into_its_file(tmp_pat
 
     out = await run(sys.executable, ROOT / "batos.py", BATOS_HOME=str(tmp_path), **asked)
 
-    assert (out, answers.read_text().split()) == ("", ["status"])
+    assert (out, answers.read_text().split()) == ("", ["states", "status"])
 
 
 @pytest.mark.parametrize("shell", SHELLS)

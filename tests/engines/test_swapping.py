@@ -83,7 +83,10 @@ async def test_missions_at_once_end_while_their_personas_change_places(roster, t
     image, cell = ImageStore.open(tmp_path / "image.fs"), ZygoteCell()
     mind = make_mind(image, cell, lambda *_: "")
     # Short methods: it matters that a model draws them, not that they are right.
-    brief = {name: change(one, max_tokens=24) for name, one in mind.profile.personas.items()}
+    brief = {
+        name: change(one, max_tokens=24, model=LARGE.get(name, "tiny"))
+        for name, one in mind.profile.personas.items()
+    }
     mind = replace(mind, roster=roster, profile=change(mind.profile, personas=brief))
     await image.transact(
         lambda root: awaken(

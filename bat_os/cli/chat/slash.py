@@ -69,10 +69,12 @@ Ctrl-C cancels what runs. Ctrl-D, exit or quit leaves.
 GROUPS: Final[Mapping[str, str]] = {
     "methods": "ask send find list inspect source teach approve relearn unlearn redo pin unpin "
     "verify-method rehearse",
-    "history": "why versions history diff diff-method bisect recall",
+    "objects": "derive parents rename delete",
+    "files": "grant grants narrow revoke",
+    "history": "why versions history undo diff diff-method bisect recall",
     "documents": "learn search documents forget reindex discuss talks",
     "requests": "missions watch cancel experience",
-    "models": "models personas",
+    "models": "models personas states",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",
     "system": "status doctor logs config keys service setup upgrade stop completion",

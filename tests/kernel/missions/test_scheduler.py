@@ -271,7 +271,10 @@ async def test_the_missions_of_a_session_with_one_come_before_the_many_of_anothe
 ):
     gate, begun = asyncio.Event(), []
     scheduler = scheduler_of(script(DOUBLE), gate=gate)
-    scheduler.feed.publish = lambda told, mission: begun.append(told["brief_id"]) or told
+    publish = scheduler.feed.publish
+    scheduler.feed.publish = lambda told, mission: (
+        begun.append(told["brief_id"]) or publish(told, mission)
+    )
     many = [await start(scheduler, image, f"double_{n}", 2) for n in range(4 * RUNNING)]
     other = await open_mission(image, "triple", 2, key="other")
     record = await read(image, other)
@@ -291,9 +294,9 @@ async def test_several_missions_think_side_by_side(image, scheduler_of):
         heard.append(told)
         if sum(one["state"] == "synthesizing" for one in heard) == RUNNING:
             all_think.set()
-        return told
+        return publish(told, mission)
 
-    scheduler.feed.publish = hear
+    publish, scheduler.feed.publish = scheduler.feed.publish, hear
     ids = [await start(scheduler, image, f"double_{n}", 2) for n in range(RUNNING + 1)]
     await all_think.wait()
     assert "validating" not in {told["state"] for told in heard}  # all wait for the model
