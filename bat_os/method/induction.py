@@ -42,9 +42,7 @@ RIVALS: Final = 4  # programs with different answers that are looked at
 SURE: Final = 1.2  # bits by which the likeliest has to be ahead
 NAMED: Final = 1.2  # bits that a word of the wish is worth
 # Words that name one operation and no other count twice.
-EXACT: Final = frozenset(
-    {"double", "triple", "halve", "square", "cube", "factorial", "even", "odd"}
-)
+EXACT: Final = {"double", "triple", "halve", "square", "cube", "factorial", "even", "odd"}
 IDLE: Final = 1.5  # bits against an argument that is not used
 # Bits that an argument, a part of a text, and doing it with each part cost.
 LEAF: Final = 0.4
@@ -355,9 +353,8 @@ def _fit_one(task: _Task, node: Node, form: str, constants: tuple[float, ...]) -
         return
     if form == "X * K + M" and len(task.results) < 3:
         # Two examples lie on some line in any case: one that is odd says nothing.
-        is_said = any(each in task.hints for each in constants)
-        is_plain = any(float(each).is_integer() for each in constants)
-        if node.tree is None or not (is_said or is_plain):
+        plain = any(each in task.hints or float(each).is_integer() for each in constants)
+        if not (node.tree and plain):
             return
     tags = {*operation.tags, _NAMED_NUMBERS.get((form, int(constants[0])), "")}
     named = dict(zip("KM", constants, strict=False))
