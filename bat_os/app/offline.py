@@ -76,7 +76,7 @@ async def compare_minds(one: tuple[Path, str], other: tuple[Path, str]) -> dict[
     Both are only read, also while kernels serve them.
 
     Raises:
-        NotFoundError: There is no image, or it did not exist at that moment.
+        NotFoundError: The image does not exist, or did not exist at that moment.
         FormatError: This program does not read the image's format.
         ArgumentsError: The moment cannot be read.
     """

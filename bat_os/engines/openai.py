@@ -55,7 +55,7 @@ class _Dialect:
     templates: bool = True  # it renders chats (llama-server)
     extras: bool = True  # it accepts fields beyond the common API
     copies: bool = True  # it gives several answers to one request
-    form: str = _FORMS[0]  # how it is told a schema, one of _FORMS
+    form: str = _FORMS[0]  # how a schema is sent to it: one of _FORMS
 
 
 class OpenAiEngine(EngineBase):

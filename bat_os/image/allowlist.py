@@ -100,9 +100,9 @@ _FIXED: Final = dict.fromkeys(b"(.)]}NsuaetbQR0\x81\x85\x86\x87\x88\x89", 0) | {
     pickle.PROTO[0]: 1, pickle.BININT[0]: 4, pickle.BININT1[0]: 1, pickle.BININT2[0]: 2,
     pickle.BINFLOAT[0]: 8,
 }  # fmt: skip
-# What makes a key whose hash somebody can choose; that of text is another in each process.
+# Opcodes that make a key whose hash somebody can choose. The hash of text differs per process.
 _CHOSEN: Final = frozenset(b"tGRb\x81\x85\x86\x87" + pickle.LONG1)
-# What leaves something on the stack that is no such key.
+# Opcodes that push a value whose hash nobody can choose.
 _HARMLESS: Final = frozenset(b")]}NQcKMJXUTCB\x88\x89")
 
 

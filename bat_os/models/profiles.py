@@ -210,7 +210,7 @@ class ProfileBook:
             served: Name of the model there.
 
         Raises:
-            SettingsError: There is no such profile or model.
+            SettingsError: The profile or a model is unknown.
         """
         profile = self.profile(name)
         for persona, model in models.items():

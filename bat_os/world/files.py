@@ -84,7 +84,7 @@ class Files:
 
         Raises:
             NotGrantedError: A path leads out of the scope.
-            NotFoundError: There is no such file.
+            NotFoundError: The file does not exist.
             ArgumentsError: The arguments do not fit, or the answer is too long.
         """
         return _PERFORM[operation](Path(scope["path"]), *args)

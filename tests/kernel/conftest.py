@@ -11,6 +11,7 @@ from bat_os.image.objects import Method, UvmObject
 from bat_os.image.store import ImageStore
 from bat_os.kernel.primitives import PRIMITIVES
 from tests.kernel.minds import make_mind
+from tests.kernels import ThinkingKernel
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,3 +63,12 @@ async def knowing(image, cell, minilm):
     mind = make_mind(image, cell, lambda *_: "", embedder=minilm)
     await load_library(mind)
     return mind
+
+
+@pytest.fixture
+async def kernel(tmp_path):
+    """A whole kernel with the shipped library, whose model answers at once."""
+    async with ThinkingKernel(tmp_path / "home") as kernel:
+        kernel.gate.set()
+        await load_library(kernel.mind)
+        yield kernel

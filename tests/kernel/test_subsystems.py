@@ -7,7 +7,6 @@ import pytest
 from bat_os.app.library import load_library
 from bat_os.errors import RemoteError
 from bat_os.image.objects import find
-from tests.kernels import ThinkingKernel
 
 FACT = "Bats hang upside down and sleep by day."
 USE_CATALOG = '''\
@@ -25,14 +24,6 @@ def think(self, text):
     """Ask the model."""
     return self.infer(text)
 '''
-
-
-@pytest.fixture
-async def kernel(tmp_path):
-    async with ThinkingKernel(tmp_path / "home") as kernel:
-        kernel.gate.set()
-        await load_library(kernel.mind)
-        yield kernel
 
 
 @pytest.fixture

@@ -5,17 +5,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from bat_os.app.library import load_library
 from bat_os.core.two_frames import COMMAND
-from tests.kernels import ThinkingKernel
-
-
-@pytest.fixture
-async def kernel(tmp_path):
-    async with ThinkingKernel(tmp_path / "home") as kernel:
-        kernel.gate.set()
-        await load_library(kernel.mind)
-        yield kernel
 
 
 @pytest.fixture

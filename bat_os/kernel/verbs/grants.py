@@ -7,6 +7,7 @@ Only these verbs make grants: no message, method or mission does. ``narrow`` can
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from pathlib import PurePath
@@ -35,7 +36,7 @@ _LEAVES_OUT: Final = re.compile(r"\W+")
 
 async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant what ``body.what`` names to a new object."""
-    driver, scope = _driver_of(mind, request.body["what"])
+    driver, scope = await _driver_of(mind, request.body["what"])
     asked, about = request.body["name"], _about(driver, request)
     name = _name_of(asked or PurePath(scope["path"]).name or driver.name)
 
@@ -50,7 +51,7 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant a part of what an object may reach to a new one."""
-    driver, scope = _driver_of(mind, request.body["what"])
+    driver, scope = await _driver_of(mind, request.body["what"])
     name = _name_of(request.body["name"] or PurePath(scope["path"]).name)
     about = _about(driver, request)
 
@@ -78,11 +79,12 @@ async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[s
     return {"grants": [_show(mind, each) for each in found]}
 
 
-def _driver_of(mind: KernelContext, what: str) -> tuple[Driver, dict[str, Any]]:
+async def _driver_of(mind: KernelContext, what: str) -> tuple[Driver, dict[str, Any]]:
     driver = mind.drivers.get("files")
     if driver is None:
         raise ArgumentsError("this kernel has no way into the world")
-    return driver, driver.scope(what)
+    # In a thread: a folder of another machine may not answer.
+    return driver, await asyncio.to_thread(driver.scope, what)
 
 
 def _name_of(said: str) -> str:

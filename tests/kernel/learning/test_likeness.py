@@ -100,6 +100,6 @@ async def test_the_less_likely_a_function_is_meant_the_less_it_counts():
     weights = [weight_of(chance) for chance in (1.0, REUSE, REUSE - 0.01, 0.5, OPEN, NEVER)]
     assert weights == sorted(weights, reverse=True)
     assert weights[1] == 1.0
-    assert weights[2] < 5 / 8  # alone it is no majority of the candidates
+    assert weights[2] < 5 / 8  # it cannot outvote the other candidates alone
     assert weights[-1] == 0
     assert weight_of(NEVER / 2) is None

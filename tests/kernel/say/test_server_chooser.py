@@ -244,7 +244,7 @@ async def test_an_able_model_answers_in_its_own_words_and_nothing_is_kept(
     assert body["model_calls"] == len(server.chats) == 1
     assert (body["learned"], body["value"], body["sources"]) == (False, None, [])
     assert await mind.image.transact(kept, note="look") == before
-    server.choice = {"do": "fly"}  # what was said is no memory
+    server.choice = {"do": "fly"}  # an answer of the model is not kept as a fact
     assert (await said("what do you know about gulls?"))["kind"] != "recalled"
 
 
