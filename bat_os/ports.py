@@ -236,14 +236,17 @@ if TYPE_CHECKING:
 
 
 READ: Final = "read"  # changes nothing; a turn that runs again is given the same answer
+STAGE: Final = "stage"  # its answer is known beforehand: it is done after the turn's commit
+AWAIT: Final = "await"  # its answer is needed: it is done before the turn, which then runs again
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a driver says of one thing that it does."""
+    """What a driver says of one thing that it does. A method cannot say it."""
 
-    kind: str  # READ
+    kind: str  # READ, STAGE or AWAIT
     outward: bool = False  # what is asked leaves this machine
+    repeatable: bool = False  # of STAGE and AWAIT: done twice, it has done no more than once
 
 
 class Driver(Protocol):
@@ -256,6 +259,9 @@ class Driver(Protocol):
     def name(self) -> str:
         """As grants and prototypes name it: ``files``."""
 
+    def claims(self, what: str) -> bool:
+        """Return whether what a person named looks like something of this driver."""
+
     def scope(self, what: str) -> dict[str, Any]:
         """Return the scope of what a person named, such as a path.
 
@@ -267,14 +273,25 @@ class Driver(Protocol):
     def describe(self, scope: Mapping[str, Any]) -> str:
         """Return what a grant of the scope lets in, for a person."""
 
-    def operations(self) -> Mapping[str, Operation]:
-        """Return what can be done, by selector."""
+    def short_name(self, scope: Mapping[str, Any]) -> str:
+        """Return what an object with a grant of the scope can be named after; "" for nothing."""
+
+    def operations(self, scope: Mapping[str, Any]) -> Mapping[str, Operation]:
+        """Return what can be done in a scope, by selector."""
 
     def contains(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
         """Return whether a scope is a part of another one."""
 
-    def perform(self, scope: Mapping[str, Any], operation: str, args: Sequence[Any]) -> Any:
+    def perform(
+        self, scope: Mapping[str, Any], operation: str, args: Sequence[Any], key: str = ""
+    ) -> Any:
         """Do it, and return plain data of at most 1 MB. Blocks: to be called in a thread.
+
+        Args:
+            scope: Of the grant.
+            operation: What is to be done.
+            args: Plain data.
+            key: Of an effect, for a world that keeps keys: twice with one key is done once.
 
         Raises:
             NotGrantedError: It would reach beyond the scope.

@@ -93,7 +93,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
-        drivers={driver.name: driver for driver in (Files(),)},
+        drivers={driver.name: driver for driver in (Files(),)},  # files claim what no other does
         adopt=None if script else models.adopt,
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)

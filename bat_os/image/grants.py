@@ -74,7 +74,7 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
     root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
     if name:
         root["objects"][name] = obj
-    operations = about.pop("operations", ()) or tuple(driver.operations())
+    operations = about.pop("operations", ()) or tuple(driver.operations(scope))
     grant = Grant(ref_of(obj).oid, name, driver.name, dict(scope), tuple(operations), **about)
     _put(root, grant)
     return grant

@@ -43,6 +43,10 @@ class Files:
 
     name = "files"
 
+    def claims(self, what: str) -> bool:
+        """Return True: what no other driver claims is a path."""
+        return True
+
     def scope(self, what: str) -> dict[str, Any]:
         """Return the scope of a path that a person named.
 
@@ -71,7 +75,11 @@ class Files:
             return f"~/{path.relative_to(Path.home())}".removesuffix("/.")
         return str(path)
 
-    def operations(self) -> Mapping[str, Operation]:
+    def short_name(self, scope: Scope) -> str:
+        """Return the last part of the path."""
+        return PurePath(scope["path"]).name
+
+    def operations(self, scope: Scope) -> Mapping[str, Operation]:
         """Return what can be done, by selector."""
         return _OPERATIONS
 
@@ -79,7 +87,7 @@ class Files:
         """Return whether a scope is a part of another one."""
         return PurePath(inner["path"]).is_relative_to(outer["path"])
 
-    def perform(self, scope: Scope, operation: str, args: Sequence[Any]) -> Any:
+    def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Do it, and return its answer. Blocks: to be called in a thread.
 
         Raises:

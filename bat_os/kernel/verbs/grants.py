@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +36,8 @@ _LEAVES_OUT: Final = re.compile(r"\W+")
 async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant what ``body.what`` names to a new object."""
     driver, scope = await _driver_of(mind, request.body["what"])
-    asked, about = request.body["name"], _about(driver, request)
-    name = _name_of(asked or PurePath(scope["path"]).name or driver.name)
+    asked, about = request.body["name"], _about(driver, scope, request)
+    name = _name_of(asked or driver.short_name(scope) or driver.name)
 
     def work(root: Root) -> Grant:
         if request.body["once"]:
@@ -52,8 +51,8 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant a part of what an object may reach to a new one."""
     driver, scope = await _driver_of(mind, request.body["what"])
-    name = _name_of(request.body["name"] or PurePath(scope["path"]).name)
-    about = _about(driver, request)
+    name = _name_of(request.body["name"] or driver.short_name(scope))
+    about = _about(driver, scope, request)
 
     def work(root: Root) -> Grant:
         outer = grants.named(root, request.target)
@@ -80,7 +79,7 @@ async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[s
 
 
 async def _driver_of(mind: KernelContext, what: str) -> tuple[Driver, dict[str, Any]]:
-    driver = mind.drivers.get("files")
+    driver = next((each for each in mind.drivers.values() if each.claims(what)), None)
     if driver is None:
         raise ArgumentsError("this kernel has no way into the world")
     # In a thread: a folder of another machine may not answer.
@@ -102,8 +101,8 @@ def _free(root: Root, name: str) -> str:
     return name
 
 
-def _about(driver: Driver, request: Request) -> dict[str, Any]:
-    known = tuple(driver.operations())
+def _about(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    known = tuple(driver.operations(scope))
     wanted = tuple(request.body["only"].replace(",", " ").split()) or known
     if unknown := set(wanted) - set(known):
         raise ArgumentsError(
