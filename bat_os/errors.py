@@ -29,6 +29,8 @@
             ExampleWantedError       candidates disagree, and only an example can decide
             ApprovalWantedError      a method was written and waits for the Architect's yes
             GrantWantedError         a person would have to grant something first
+            EffectWantedError        something has to be done in the world first
+            EffectUnknownError       whether an effect was done is not known
             ModelOutputError         the model's answer cannot be read
             DeadlineError            the time allowed is over
             CancelledError           the asker withdrew
@@ -246,6 +248,22 @@ class GrantWantedError(MissionError):
     """
 
     code = "GRANT_WANTED"
+
+
+class EffectWantedError(MissionError):
+    """A method needs the answer of something that has to be done in the world first.
+
+    ``details`` has ``text``, what it is, for a person. Inside the kernel ``effect`` has all.
+    """
+
+    code = "EFFECT_WANTED"
+    effect: Any = None
+
+
+class EffectUnknownError(MissionError):
+    """Whether an effect was done is not known, and doing it twice could harm."""
+
+    code = "EFFECT_UNKNOWN"
 
 
 class ModelOutputError(MissionError):

@@ -38,6 +38,11 @@ NAMES: Final = (
     "blob.committed",  # it is a blob; its folders are not synced
     "model.before",  # all files are in, the model's entry is not
     "model.committed",
+    "effect.staged",  # in the outbox; the performer has not begun
+    "effect.begun",  # marked as begun, and nothing is done
+    "effect.written",  # a file: its new text is beside it; one to be removed is gone
+    "effect.done",  # done, and the result is not stored
+    "effect.stored",  # the result is stored
     "pack.synced",  # the packed file is whole, and not in place
     "pack.switched",
     "erase.redacted",  # the image as it is now has the words no more; its history has

@@ -8,7 +8,7 @@ contract tests.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from bat_os.core.prompts import Prompt as Prompt
 
@@ -298,3 +298,48 @@ class Driver(Protocol):
             NotFoundError: What it is about is not there.
             ArgumentsError: The arguments do not fit, or the answer is too long.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that is to be done in the world."""
+
+    scope: Mapping[str, Any]  # of the grant that it was asked for through
+    operation: str
+    args: Sequence[Any]  # plain data
+
+
+@runtime_checkable
+class StagingDriver(Driver, Protocol):
+    """A driver that has operations of the kind STAGE."""
+
+    def scope_to_change(self, what: str) -> dict[str, Any]:
+        """Return the scope of what a person wants to change, which may have to be made first.
+
+        Raises as ``scope``.
+        """
+
+    def pretend(self, deed: Deed) -> Any:
+        """Return the answer to a deed that is done later. Touches nothing.
+
+        Raises:
+            NotGrantedError: It would reach beyond the scope.
+            ArgumentsError: The arguments do not fit.
+        """
+
+    def preview(self, deed: Deed) -> str:
+        """Return what a deed does, for a person: ``writes ~/notes/shopping.txt: milk``."""
+
+    def overlay(
+        self, scope: Mapping[str, Any], operation: str, args: Sequence[Any], staged: Sequence[Deed]
+    ) -> Any:
+        """Return what a READ would answer if the deeds were done. Raises as ``perform``."""
+
+    def look(self, deed: Deed) -> dict[str, Any]:
+        """Return what is there before a deed: for ``was_done`` and ``undoing``. Raises never."""
+
+    def was_done(self, deed: Deed, before: Mapping[str, Any]) -> bool | None:
+        """Return whether a deed that a killed kernel began was done; None if nobody can say."""
+
+    def undoing(self, deed: Deed, before: Mapping[str, Any]) -> Deed | None:
+        """Return the deed that takes one back; None if it cannot be taken back."""

@@ -94,6 +94,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
         drivers={driver.name: driver for driver in (Files(),)},  # files claim what no other does
+        home_id="" if home.trial else home.read_id(),
         adopt=None if script else models.adopt,
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)

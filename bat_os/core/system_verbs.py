@@ -253,6 +253,7 @@ MISSION_VERBS: Final = (
 _WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
 _GRANTED: Final = (
     Field("name", "text", "name of the new object (default: that of the folder)", "--as"),
+    Field("write", "flag", "let it change files, too", "--write"),
     Field("only", "text", "these messages alone, as names,read", "--only", shown="NAMES"),
     Field("hours", "number", "it ends after so many hours", "--hours", least=0),
 )
@@ -264,9 +265,11 @@ GRANT_VERBS: Final = (
         _WHAT, *_GRANTED,
         Field("once", "flag", "an object without a name, which ends after a minute")),
         reply=_GRANT,
-        note="The new object understands `read`, `names`, `facts`, `find` and `search`; "
-             "`genesis_obj` gets a slot that refers to it.",
-        examples=("~/notes", "~/notes --as diary --hours 2", "~/inbox --only names,facts")),
+        note="The new object understands `read`, `names`, `facts`, `find` and `search`, with "
+             "`write` also `write`, `append` and `remove`; `genesis_obj` gets a slot that refers "
+             "to it.",
+        examples=("~/notes", "~/notes --write", "~/notes --as diary --hours 2",
+                  "~/inbox --only names,facts")),
     Verb("grants", "list what BAT OS may reach outside of its image",
         reply=f"grants:[{_GRANT}]",
         note="Newest first, with those that have ended.",

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Orchestrator:
-    """What stores and runs missions; set once the kernel serves."""
+    """What stores and runs missions, and does what turns have staged; set once it serves."""
 
+    performer: Any = None  # ``bat_os.kernel.effects.performer.Performer``
     intake: Any = None  # ``bat_os.kernel.missions.acceptance.Intake``
     verbs: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
 
@@ -54,6 +55,8 @@ class KernelContext:
     abilities: dict[str, Ability] = field(default_factory=dict)
     # the ways into the world, by name; {} where nothing may reach it
     drivers: Mapping[str, Driver] = field(default_factory=dict)
+    # id of the home that may change the world; "" for a kernel on trial
+    home_id: str = ""
     # awaited before words are erased: they keep what was said in memory, and drop it
     on_erase: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

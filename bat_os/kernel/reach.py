@@ -5,39 +5,46 @@
 A message is run again when what it had read has changed, and candidates of one mission are tried on
 one world: so an answer of the world is kept by what was asked, and given again. Each call walks the
 grants anew; nothing that was allowed before is remembered.
+
+What changes the world is only noted here. ``apply`` puts it into the outbox in the turn's one
+commit (``bat_os.image.outbox``), and the performer does it after that. What the same turn reads
+later is answered as if it were done.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.values import check, to_wire
+from bat_os.core.values import Ref, check, to_wire
 from bat_os.errors import ArgumentsError, BatError, CellError, GrantWantedError, NotGrantedError
-from bat_os.image import grants
+from bat_os.image import grants, outbox
+from bat_os.image.outbox import Effect
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
+from bat_os.ports import STAGE, Deed, StagingDriver
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, MutableMapping
 
-    from bat_os.core.values import Ref
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.snapshot import ObjectSnapshot
-    from bat_os.ports import Driver
+    from bat_os.ports import Driver, Operation
 
     Reach = KernelContext  # what turns need of the kernel
     Root = MutableMapping[str, Any]
 
 MAX_ENTRIES: Final = 200
 MAX_BYTES: Final = 4 << 20
+MAX_STAGED: Final = 100
 READ_SECONDS: Final = 10.0
 
 
@@ -47,6 +54,7 @@ class Answers:
 
     by_key: dict[str, Any] = field(default_factory=dict)
     size: int = 0  # bytes
+    run: str = field(default_factory=lambda: secrets.token_hex(8))  # id of the message
 
     def find(self, key: str) -> tuple[bool, Any]:
         """Return whether the question was asked before, and the answer; an error is raised again.
@@ -86,16 +94,20 @@ class TurnReach:
     ) -> None:
         self._image = image
         self._drivers = reach.drivers if reach else {}
+        self._moment = moment
         self._answers = answers or Answers()
         self._asked: Counter[str] = Counter()
+        self._performer = reach.orchestrator.performer if reach else None
+        self._home = reach.home_id if reach else ""
+        self.staged: list[Effect] = []
         self.memory = TurnMemory(image, reach.catalog, moment) if reach else None
         self.kernel = TurnKernel(reach) if reach else None
 
     @property
     def has_writes(self) -> bool:
-        """True if the turn changes the memory or the catalog."""
+        """True if the turn changes the memory or the catalog, or the world."""
         memory, kernel = self.memory, self.kernel
-        return bool((memory and memory.has_writes) or (kernel and kernel.works))
+        return bool(self.staged or (memory and memory.has_writes) or (kernel and kernel.works))
 
     def apply(self, root: Root) -> None:
         """Put what the turn writes into the image."""
@@ -103,6 +115,12 @@ class TurnReach:
             self.memory.apply(root)
         if self.kernel is not None:
             self.kernel.apply(root)
+        outbox.put(root, self.staged, self._home)
+
+    def committed(self) -> None:
+        """Have done what was staged; to be called after the commit."""
+        if self.staged and self._performer is not None:
+            self._performer.wake()
 
     def given_to(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
         """Return what the kernel gives to a trusted function, by the names of its parameters."""
@@ -121,20 +139,53 @@ class TurnReach:
         )
         if not links:
             await self._refuse(ref, driver, operation, args)
-        if operation not in links[0].operations:
+        grant, args = links[0], list(args)
+        _refuse_references(args)
+        if operation not in grant.operations:
             raise NotGrantedError(f"{ref.name or 'the object'} has no grant to {operation}")
-        return await self._ask(driver, links[0], operation, args)
+        kinds = driver.operations(grant.scope)
+        if operation not in kinds:
+            raise NotGrantedError(f"{driver.name} has no {operation} any more")
+        if kinds[operation].kind == STAGE:
+            return self._stage(ref, driver, kinds[operation], Deed(grant.scope, operation, args))
+        return await self._ask(driver, grant, operation, args)
 
-    async def _ask(self, driver: Driver, grant: grants.Grant, operation: str, args: Any) -> Any:
-        question = digest(json.dumps([grant.oid, operation, to_wire(args)], sort_keys=True))
+    def _stage(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed) -> Any:
+        """Note what is to be done after the commit; return its answer, which is known before."""
+        if not isinstance(driver, StagingDriver):
+            raise NotGrantedError(f"{driver.name} cannot {deed.operation} after a commit")
+        if len(self.staged) >= MAX_STAGED:
+            raise CellError(f"one message may change the world {MAX_STAGED} times", kind="limit")
+        answer = driver.pretend(deed)
+        effect = Effect(
+            number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=deed.scope,
+            operation=deed.operation, args=tuple(deed.args), text=driver.preview(deed),
+            run=self._answers.run, at=self._moment().timestamp(), repeatable=kind.repeatable,
+        )  # fmt: skip
+        self.staged.append(effect)
+        return answer
+
+    async def _ask(
+        self, driver: Driver, grant: grants.Grant, operation: str, args: list[Any]
+    ) -> Any:
+        staged = [each.deed for each in self.staged if each.driver == driver.name]
+        asked = [grant.oid, operation, to_wire(args), len(staged)]
+        question = digest(json.dumps(asked, sort_keys=True))
         self._asked[question] += 1
         key = f"{question}.{self._asked[question]}"
         known, answer = self._answers.find(key)
         if known:
             return answer
+        if self._performer is not None:  # what earlier messages have staged comes first
+            await self._performer.settle(READ_SECONDS / 5)
         try:
             async with asyncio.timeout(READ_SECONDS):
-                answer = await asyncio.to_thread(driver.perform, grant.scope, operation, args)
+                if staged and isinstance(driver, StagingDriver):
+                    answer = await asyncio.to_thread(
+                        driver.overlay, grant.scope, operation, args, staged
+                    )
+                else:
+                    answer = await asyncio.to_thread(driver.perform, grant.scope, operation, args)
             check(answer, where=f"the answer of {operation}")
         except TimeoutError:
             raise CellError(f"{operation} took over {READ_SECONDS:.0f} s", kind="limit") from None
@@ -174,3 +225,16 @@ class _World:
 
     async def perform(self, operation: str, *args: Any) -> Any:
         return await self.turn.perform(self.ref, self.driver, operation, args)
+
+
+def _refuse_references(value: Any) -> None:
+    """Refuse what only means something inside the image.
+
+    Raises:
+        ArgumentsError: There is a reference in it.
+    """
+    if type(value) is Ref:
+        raise ArgumentsError("the world knows no objects of the image: hand on what they hold")
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _refuse_references(part)

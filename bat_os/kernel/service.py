@@ -27,6 +27,7 @@ from bat_os.image.history.marks import keep_flushing
 from bat_os.image.preferences import lay_defaults
 from bat_os.kernel.curve import start_authenticator
 from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.effects.performer import Performer
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.heap import keep_trimming
 from bat_os.kernel.listeners import Endpoint
@@ -139,6 +140,7 @@ class Kernel:
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
         context.orchestrator.intake = dispatcher.intake
+        performer = context.orchestrator.performer = Performer(context, self._journal)
         context.orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
         authenticator = start_authenticator(zmq_context, self.endpoints)
         servers: list[Server] = []
@@ -164,6 +166,7 @@ class Kernel:
                 asyncio.create_task(self._prepare(), name="prepare"),
                 asyncio.create_task(keep_trying(image, self._note_trouble), name="try commits"),
                 asyncio.create_task(keep_flushing(image), name="count uses"),
+                asyncio.create_task(performer.keep(), name="perform effects"),
                 asyncio.create_task(keep_packing(image), name="pack the image"),
                 asyncio.create_task(keep_pruning(image), name="prune answers"),
                 asyncio.create_task(keep_trimming(), name="trim the heap"),

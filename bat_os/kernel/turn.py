@@ -261,6 +261,11 @@ class Turn:
         if self._reaches is not None:
             self._reaches.apply(root)
 
+    def committed(self) -> None:
+        """Have done what the turn has staged; to be called after its commit."""
+        if self._reaches is not None:
+            self._reaches.committed()
+
     def settled(self, value: Any) -> Any:
         """Return ``value`` with the references to objects made by this turn as committed."""
         return thaw(value, lambda ref: self._created.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
@@ -402,6 +407,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     mission: str = "",
     commit_reads: bool = True,
     reach: Reach | None = None,
+    run: str = "",
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -419,8 +425,9 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
         reach: Memory and the world. A message that runs again gets the world's same answers.
+        run: Names the message, where a killed kernel may have begun with it; else it is new.
     """
-    answers = Answers()
+    answers = Answers(run=run or mission) if run or mission else Answers()
     for left in reversed(range(TRIES)):
         turn = Turn(image, cell, candidate, reach, answers)
         try:
@@ -433,6 +440,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             if answer.writes or (mission and commit_reads):
                 note = f"{brief.target} {brief.selector}"[:70]
                 done = await image.transact(work, note=note, mission=mission)
+                turn.committed()
             else:
                 done = settle({}, answer)
         except ConflictError as error:

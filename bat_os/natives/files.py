@@ -44,3 +44,18 @@ async def find(pattern: str, path: str = "", *, world: World) -> list[str]:
 async def search(text: str, path: str = "", *, world: World) -> list[dict[str, Any]]:
     """Return ``path``, ``line`` and ``text`` of the lines that contain a text; 200 at most."""
     return list(await world.perform("search", text, path))
+
+
+async def write(path: str, text: str, *, world: World) -> int:
+    """Make a text what a file holds, once the message is committed; return its bytes."""
+    return int(await world.perform("write", path, text))
+
+
+async def append(path: str, text: str, *, world: World) -> int:
+    """Add a text at the end of a file, on a line of its own; return its bytes."""
+    return int(await world.perform("append", path, text))
+
+
+async def remove(path: str, *, world: World) -> bool:
+    """Delete a file, once the message is committed."""
+    return bool(await world.perform("remove", path))

@@ -112,7 +112,11 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
         "files_obj": NativeObject(
             "files and folders that you granted: batos grant FOLDER",
-            {"files": ("read", "names", "facts", "find", "search")},
+            {
+                "files": (
+                    "read", "names", "facts", "find", "search", "write", "append", "remove",
+                ),
+            },
         ),
     }
 )  # fmt: skip

@@ -3,6 +3,7 @@
     live_image.fs        the living image
     log/                 kernel.log, watchdog.log, crash/
     run/                 endpoint.json (kernel), status.json and watchdog.lock (watchdog)
+    home.json            the id of this home: the one whose kernel may change the world
     program.json         which program and libraries serve, once there was an upgrade
     versions/            those programs
     upgrade/             the journal of the upgrade in progress, and its backup
@@ -14,19 +15,23 @@ library only, because set-up runs before anything is installed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bat_os.errors import LockedError
 from bat_os.failpoints import cross
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+IDENTITY: Final = "home.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,28 @@ class Home:
     def lock(self) -> Path:
         """Held by the one watchdog; never deleted."""
         return self.path / "run" / "watchdog.lock"
+
+    def read_id(self) -> str:
+        """Return the id of this home; made if it has none, or has that of another home.
+
+        The file names its own inode: a copy of it, in the copy of a home, is not believed.
+        """
+        path = self.path / IDENTITY
+        known = read_json(path)
+        with contextlib.suppress(OSError):
+            if known.get("inode") == path.stat().st_ino and isinstance(known.get("id"), str):
+                return str(known["id"])
+        fresh, draft = secrets.token_hex(16), path.with_suffix(".new")
+        with contextlib.suppress(OSError):  # a full disk: what is staged now is held later
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({"id": fresh, "inode": os.fstat(descriptor).st_ino}, stream)
+                stream.flush()
+                os.fsync(descriptor)
+            draft.replace(path)
+        return fresh
 
     def prepare(self) -> None:
         """Make the directories that are missing, closed to other users."""

@@ -17,6 +17,7 @@ from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.image import grants
 from bat_os.image.objects import find
+from bat_os.ports import STAGE, StagingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -35,7 +36,7 @@ _LEAVES_OUT: Final = re.compile(r"\W+")
 
 async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant what ``body.what`` names to a new object."""
-    driver, scope = await _driver_of(mind, request.body["what"])
+    driver, scope = await _driver_of(mind, request)
     asked, about = request.body["name"], _about(driver, scope, request)
     name = _name_of(asked or driver.short_name(scope) or driver.name)
 
@@ -50,7 +51,7 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant a part of what an object may reach to a new one."""
-    driver, scope = await _driver_of(mind, request.body["what"])
+    driver, scope = await _driver_of(mind, request)
     name = _name_of(request.body["name"] or driver.short_name(scope))
     about = _about(driver, scope, request)
 
@@ -78,12 +79,16 @@ async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[s
     return {"grants": [_show(mind, each) for each in found]}
 
 
-async def _driver_of(mind: KernelContext, what: str) -> tuple[Driver, dict[str, Any]]:
+async def _driver_of(mind: KernelContext, request: Request) -> tuple[Driver, dict[str, Any]]:
+    what = request.body["what"]
     driver = next((each for each in mind.drivers.values() if each.claims(what)), None)
     if driver is None:
         raise ArgumentsError("this kernel has no way into the world")
+    find_scope = driver.scope
+    if request.body["write"] and isinstance(driver, StagingDriver):
+        find_scope = driver.scope_to_change
     # In a thread: a folder of another machine may not answer.
-    return driver, await asyncio.to_thread(driver.scope, what)
+    return driver, await asyncio.to_thread(find_scope, what)
 
 
 def _name_of(said: str) -> str:
@@ -102,8 +107,10 @@ def _free(root: Root, name: str) -> str:
 
 
 def _about(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    known = tuple(driver.operations(scope))
-    wanted = tuple(request.body["only"].replace(",", " ").split()) or known
+    known = driver.operations(scope)
+    staging = () if request.body["write"] else (STAGE,)
+    usual = tuple(name for name, each in known.items() if each.kind not in staging)
+    wanted = tuple(request.body["only"].replace(",", " ").split()) or usual
     if unknown := set(wanted) - set(known):
         raise ArgumentsError(
             f"{driver.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}"

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.errors import BatError, StorageFullError, UpgradeError
+from bat_os.supervisor.home import IDENTITY
 from bat_os.supervisor.program import Program
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ def put_back(folder: Path, path: Path, side: Path) -> None:
         if restored.is_file():
             _match_blobs(Path(f"{restored}.blob"), Path(f"{path}.blob"))
             Path(f"{path}.index").unlink(missing_ok=True)  # of the other file
+            # What it has staged may have been done since: the next kernel holds it.
+            (path.parent / IDENTITY).unlink(missing_ok=True)
             restored.replace(path)
             sync_file(path.parent)
         shutil.rmtree(side)

@@ -1,0 +1,142 @@
+"""What is read below one path: files, names, facts; and what is found there."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fnmatch
+import os
+import stat
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError
+from bat_os.world.paths import MAX_PATH, open_below, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+MAX_BYTES: Final = 1 << 20  # of one answer
+MAX_NAMES: Final = 10_000  # of one folder
+MAX_WALKED: Final = 20_000  # names that one search looks at
+MAX_FOUND: Final = 200
+
+
+def read(root: Path, path: str = "", start: int = 0) -> str:
+    """Return the text of a file, from the byte ``start``: at most 1 MB."""
+    if type(start) is not int or start < 0:
+        raise ArgumentsError("start is a number of bytes")
+    with open_below(root, path) as handle:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ArgumentsError(f"{path or root.name} is not a file")
+        os.lseek(handle, start, os.SEEK_SET)
+        with open(handle, "rb", closefd=False) as stream:
+            data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES and not start:
+        text = f"{path or root.name} has {facts.st_size} bytes; read(path, start) reads 1 MB of it"
+        raise ArgumentsError(text)
+    return shown(data)
+
+
+def shown(data: bytes) -> str:
+    """Return the text of a file's bytes: at most 1 MB of it."""
+    return data[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def names(root: Path, path: str = "") -> list[str]:
+    """Return the names in a folder, sorted; those of folders end in "/"."""
+    with open_below(root, path) as handle:
+        found = [name + "/" * is_folder for name, is_folder in _entries(handle, path or root.name)]
+    return in_order(found)
+
+
+def in_order(found: Iterable[str]) -> list[str]:
+    """Return names as they are listed."""
+    return sorted(found, key=lambda name: (name.casefold(), name))
+
+
+def facts(root: Path, path: str = "") -> dict[str, Any]:
+    """Return ``kind`` (file, folder or other), ``bytes`` and ``changed``, a moment in UTC."""
+    with open_below(root, path) as handle:
+        found = os.fstat(handle)
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder"}
+    return {
+        "kind": kinds.get(stat.S_IFMT(found.st_mode), "other"),
+        "bytes": found.st_size,
+        "changed": dt.datetime.fromtimestamp(int(found.st_mtime), dt.UTC),
+    }
+
+
+def find(root: Path, pattern: str, path: str = "") -> list[str]:
+    """Return the paths whose last part fits a pattern such as ``*.txt``; 200 at most."""
+    check_text(pattern, "pattern")
+    return [each for each, _ in _walk(root, path) if fits(each, pattern)][:MAX_FOUND]
+
+
+def fits(path: str, pattern: str) -> bool:
+    """Return whether the last part of a path fits a pattern."""
+    return fnmatch.fnmatch(PurePath(path).name.casefold(), pattern.casefold())
+
+
+def search(root: Path, text: str, path: str = "") -> list[dict[str, Any]]:
+    """Return ``path``, ``line`` and ``text`` of the lines that contain a text; 200 at most."""
+    check_text(text, "text")
+    found = list[dict[str, Any]]()
+    for each, is_folder in _walk(root, path):
+        if is_folder or len(found) >= MAX_FOUND:
+            continue
+        with contextlib.suppress(ArgumentsError, NotFoundError, NotGrantedError):
+            found += lines_with(text, each, read(root, each))
+    return found[:MAX_FOUND]
+
+
+def lines_with(text: str, path: str, content: str) -> list[dict[str, Any]]:
+    """Return ``path``, ``line`` and ``text`` of the lines of one file that contain a text."""
+    return [
+        {"path": path, "line": number, "text": line.strip()[:500]}
+        for number, line in enumerate(content.splitlines(), 1)
+        if text.casefold() in line.casefold()
+    ]
+
+
+def check_text(value: Any, name: str) -> None:
+    """Refuse what is no short text.
+
+    Raises:
+        ArgumentsError: It is not.
+    """
+    if type(value) is not str or not value or "\0" in value or len(value) > MAX_PATH:
+        raise ArgumentsError(f"{name} is a text of 1 to {MAX_PATH} characters")
+
+
+def _entries(handle: int, path: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names in an open folder, and whether each is a folder."""
+    if not stat.S_ISDIR(os.fstat(handle).st_mode):
+        raise ArgumentsError(f"{path} is not a folder")
+    with os.scandir(handle) as entries:
+        for count, entry in enumerate(entries):
+            if count >= MAX_NAMES:
+                raise ArgumentsError(f"{path} has more than {MAX_NAMES} names")
+            yield entry.name, entry.is_dir(follow_symlinks=False)
+
+
+def _walk(root: Path, path: str) -> Iterator[tuple[str, bool]]:
+    """Yield all paths below a folder, relative to the root, and whether each is a folder."""
+    waiting, seen = [PurePath(*parts_of(root, path))], 0
+    while waiting:
+        here = waiting.pop()
+        inside = []
+        with (
+            contextlib.suppress(NotFoundError, NotGrantedError),
+            open_below(root, str(here)) as handle,
+        ):
+            inside = sorted(_entries(handle, str(here)))
+        for name, is_folder in inside:
+            seen += 1
+            if seen > MAX_WALKED:
+                raise ArgumentsError(f"more than {MAX_WALKED} names; search in one folder")
+            yield str(here / name), is_folder
+            if is_folder:
+                waiting.append(here / name)
