@@ -162,16 +162,7 @@ class Kernel:
                 }
             )
             self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
-            background = [
-                asyncio.create_task(self._prepare(), name="prepare"),
-                asyncio.create_task(keep_trying(image, self._note_trouble), name="try commits"),
-                asyncio.create_task(keep_flushing(image), name="count uses"),
-                asyncio.create_task(performer.keep(), name="perform effects"),
-                asyncio.create_task(keep_packing(image), name="pack the image"),
-                asyncio.create_task(keep_pruning(image), name="prune answers"),
-                asyncio.create_task(keep_trimming(), name="trim the heap"),
-                asyncio.create_task(self._examine(), name="examine the models"),
-            ]
+            background = self._begin(performer)
             await self.asked.wait()
             log.info("shutting down")
             for task in background:
@@ -187,6 +178,21 @@ class Kernel:
             if authenticator is not None:
                 authenticator.stop()
             zmq_context.term()
+
+    def _begin(self, performer: Performer) -> list[asyncio.Task[None]]:
+        """Begin what goes on while it serves."""
+        image = self.context.image
+        work = {
+            "prepare": self._prepare(),
+            "try commits": keep_trying(image, self._note_trouble),
+            "count uses": keep_flushing(image),
+            "perform effects": performer.keep(),
+            "pack the image": keep_packing(image),
+            "prune answers": keep_pruning(image),
+            "trim the heap": keep_trimming(),
+            "examine the models": self._examine(),
+        }
+        return [asyncio.create_task(each, name=name) for name, each in work.items()]
 
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""

@@ -79,7 +79,7 @@ def open_parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
     steps = (*root.parts[1:], *parts_of(root, path))
     with _coded(path or root.name, root):
         if not steps:
-            raise ArgumentsError("that is no file")
+            raise ArgumentsError("name a file in it")
         if not _BY_STEPS:
             full = root.joinpath(*parts_of(root, path))
             if full.parent.resolve() != full.parent:

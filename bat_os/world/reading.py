@@ -102,7 +102,7 @@ def lines_with(text: str, path: str, content: str) -> list[dict[str, Any]]:
 
 
 def check_text(value: Any, name: str) -> None:
-    """Refuse what is no short text.
+    """Refuse anything but a short text.
 
     Raises:
         ArgumentsError: It is not.

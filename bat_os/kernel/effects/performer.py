@@ -271,5 +271,5 @@ async def perform(driver: Driver, effect: Effect) -> Any:
         raise EffectUnknownError(f"it took over {SECONDS:.0f} s") from None
     except Exception as error:  # foreign code: a fault of a driver must not stop all effects
         log.exception("effect %d", effect.number)
-        raise EffectUnknownError(f"{type(error).__name__}: {error}"[:300]) from error
+        raise EffectUnknownError(f"it failed: {error}"[:300]) from error
     return answer
