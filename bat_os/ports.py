@@ -173,6 +173,8 @@ class ObjectView:
     slots: Mapping[str, Any]  # name -> plain data or Ref, inherited ones included; no methods
     # messages the receiver understands; ``self.area()`` is a send of ``area``
     selectors: frozenset[str] = frozenset()
+    # there may be more slots, or were: the cell asks for them by TOUCH once they are looked at
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

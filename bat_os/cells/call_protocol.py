@@ -185,7 +185,7 @@ class Conversation(Talk):
             name: codec.pack(value, where=f"slot {name!r}")
             for name, value in call.view.slots.items()
         }
-        rest = [list(call.args), dict(call.kwargs), call.seed, call.now]
+        rest = [list(call.args), dict(call.kwargs), call.seed, call.now, call.view.more]
         return pack_frame(
             [
                 *("call", call.source, call.selector, slots, codec.pack(call.view.ref)),

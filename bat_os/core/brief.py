@@ -37,6 +37,7 @@ class Brief:
     # nobody ordered a method: one that only drafts speak for waits for a yes
     tentative: bool = False
     persona: str = ""  # who writes it: a persona or one of its facets; "" for the target's own
+    label: tuple[str, ...] = ()  # oids of the grants that had a say in it; never from the wire
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -44,7 +45,7 @@ class Brief:
         data = {name: getattr(self, name) for name in _FIELDS}
         if not self.mode:  # as it was stored, and hashed, before there were modes
             del data["mode"]
-        for name in ("tentative", "persona"):
+        for name in ("tentative", "persona", "label"):
             if not data[name]:
                 del data[name]
         return data
@@ -63,6 +64,7 @@ class Brief:
             str(data.get("mode", "")),
             bool(data.get("tentative")),
             str(data.get("persona", "")),
+            tuple(data.get("label", ())),
         )
 
 

@@ -24,7 +24,7 @@ _HELLO: Final = "version protocol:list boot image_id limits:map"
 RESULT: Final = (
     "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
     "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
-    "why? reused?:{holder:any selector:any wish:any similarity:any}"
+    "why? label?:texts reused?:{holder:any selector:any wish:any similarity:any}"
 )
 _WHERE: Final = Field(
     "filters",
@@ -198,10 +198,11 @@ MISSION_VERBS: Final = (
               choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
-              "problem] before",
+              "problem label?:texts] before",
         prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
-               "problem] before? result?:any printed? status? learned?:flag model_calls?:count "
-               "tokens?:count target? selector? args?:list kwargs?:map seconds?:num brief_id? why?",
+               "problem label?:texts] before? result?:any printed? status? learned?:flag "
+               "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
+               "seconds?:num brief_id? why? label?:texts",
         note='`before`, for the next page, or "".',
         examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more"),
         access="reads"),
@@ -249,42 +250,6 @@ MISSION_VERBS: Final = (
         note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
              'next page, or "".',
         examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
-)
-_WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
-_GRANTED: Final = (
-    Field("name", "text", "name of the new object (default: that of the folder)", "--as"),
-    Field("write", "flag", "let it change files, too", "--write"),
-    Field("only", "text", "these messages alone, as names,read", "--only", shown="NAMES"),
-    Field("hours", "number", "it ends after so many hours", "--hours", least=0),
-)
-_GRANT: Final = (
-    "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by"
-)
-GRANT_VERBS: Final = (
-    Verb("grant", "let BAT OS read a folder", (
-        _WHAT, *_GRANTED,
-        Field("once", "flag", "an object without a name, which ends after a minute")),
-        reply=_GRANT,
-        note="The new object understands `read`, `names`, `facts`, `find` and `search`, with "
-             "`write` also `write`, `append` and `remove`; `genesis_obj` gets a slot that refers "
-             "to it.",
-        examples=("~/notes", "~/notes --write", "~/notes --as diary --hours 2",
-                  "~/inbox --only names,facts")),
-    Verb("grants", "list what BAT OS may reach outside of its image",
-        reply=f"grants:[{_GRANT}]",
-        note="Newest first, with those that have ended.",
-        examples=("",), access="reads"),
-    Verb("narrow", "let a new object reach a part of what another one may", (
-        Field("target", "text", "name or oid", "object", place="envelope", required=True),
-        _WHAT, *_GRANTED),
-        reply=_GRANT,
-        note="It ends with the grant that it is a part of.",
-        examples=("notes_obj ~/notes/2026 --as this_year",)),
-    Verb("revoke", "take a grant back, and all that are a part of it", (
-        Field("target", "text", "name or oid", "object", place="envelope", required=True),),
-        reply="revoked:texts",
-        note="From the next message on. The objects stay, and reach nothing.",
-        examples=("notes_obj",)),
 )
 SYSTEM_VERBS: Final = (
     Verb("backup", "back the image up, while it serves", (

@@ -35,6 +35,7 @@ ATOMS: Final = frozenset(
 )
 # A container of these alone needs no walk through its parts.
 FLAT: Final = ATOMS | {int, Decimal}
+TOUCH: Final = "?"  # what a cell sends for slots that it was not given: their names, "" for all
 _SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What every object understands from the start, by trusted functions of the program.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from bat_os.core.fields import MAX_TEXT, Field, Verb
 from bat_os.core.system_verbs import (
     FAMILY_VERBS,
-    GRANT_VERBS,
     KNOWLEDGE_VERBS,
     MINUTES,
     MISSION_VERBS,
@@ -24,6 +23,7 @@ from bat_os.core.system_verbs import (
 )
 from bat_os.core.system_verbs import KEY as _KEY
 from bat_os.core.system_verbs import LONG as LONG
+from bat_os.core.world_verbs import GRANT_VERBS
 from bat_os.errors import UnknownTypeError
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ def revoke(root: Root, name: str, now: float) -> list[Grant]:
         NotFoundError: No object of that name or oid has a grant.
     """
     first = named(root, name)
-    ended = [each for each in every(root) if first.oid in map(_oid, _links(root, each.oid))]
+    ended = [each for each in every(root) if first.oid in map(_oid, links(root, each.oid))]
     live = [each for each in ended if each.is_live(now)]
     for each in live:
         _put(root, replace(each, revoked=now))
@@ -116,8 +116,15 @@ def rename(root: Root, oid: str, name: str) -> None:
 
 def chain(root: Mapping[str, Any], oid: str, now: float) -> list[Grant]:
     """Return the grant of an object and those it is a part of; [] if one of them has ended."""
-    links = _links(root, oid)
-    return links if links and all(link.is_live(now) for link in links) else []
+    found = links(root, oid)
+    return found if found and all(link.is_live(now) for link in found) else []
+
+
+def live(root: Mapping[str, Any], now: float, driver: str = "") -> list[Grant]:
+    """Return the grants that count now, of one driver if it is named."""
+    return [
+        each for each in every(root) if driver in ("", each.driver) and chain(root, each.oid, now)
+    ]
 
 
 def every(root: Mapping[str, Any]) -> Iterator[Grant]:
@@ -144,15 +151,16 @@ def prototype_of(driver: Driver) -> str:
     return f"{driver.name}_obj"
 
 
-def _links(root: Mapping[str, Any], oid: str) -> list[Grant]:
-    held, links = root.get(GRANTS, {}), list[Grant]()
+def links(root: Mapping[str, Any], oid: str) -> list[Grant]:
+    """Return the grant of an object and those it is a part of, whether they count or have ended."""
+    held, found = root.get(GRANTS, {}), list[Grant]()
     while oid:
         plain = held.get(oid)
-        if plain is None or len(links) >= MAX_LINKS:
+        if plain is None or len(found) >= MAX_LINKS:
             return []
-        links.append(_read(oid, plain))
-        oid = links[-1].of
-    return links
+        found.append(_read(oid, plain))
+        oid = found[-1].of
+    return found
 
 
 def _oid(grant: Grant) -> str:

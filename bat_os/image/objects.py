@@ -22,7 +22,7 @@ from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 
 
 class MethodVersion(Persistent):
@@ -128,9 +128,12 @@ class UvmObject(Persistent):
             value now rather than at the commit.
         parents: Where lookup goes on, in this order.
         by_method: A method made it, and no person has named it since.
+        labels: Name of a slot -> oids of the grants that had a say in what it holds, or in that it
+            is not there; under "", in what the parents are. {} as a rule.
     """
 
     by_method = False
+    labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __init__(self, name: str = "", parents: tuple[UvmObject, ...] = ()) -> None:
         self.name = name
@@ -163,7 +166,7 @@ class UvmObject(Persistent):
                     return obj, value
         return None
 
-    def set_slot(self, name: str, value: Any) -> None:
+    def set_slot(self, name: str, value: Any, label: Collection[str] = ()) -> None:
         """Store ``value``: a Method, a UvmObject, or plain data that may hold UvmObjects."""
         check_slot_name(name)
         trusted = isinstance(value, Method) and value.primitive == name
@@ -173,18 +176,28 @@ class UvmObject(Persistent):
             check(freeze(value), where=f"slot {name!r}")
         self.slots[name] = value
         self._p_changed = True
+        self.set_label(name, label)
 
-    def remove_slot(self, name: str) -> None:
+    def set_label(self, name: str, label: Collection[str]) -> None:
+        """Note which grants had a say in a slot; "" is for the parents."""
+        if label or name in self.labels:
+            kept = {key: held for key, held in self.labels.items() if key != name}
+            self.labels = kept | ({name: tuple(sorted(label))} if label else {})
+
+    def remove_slot(self, name: str, label: Collection[str] = ()) -> None:
         """Delete an own slot; what a parent holds shows again."""
         if name not in self.slots:
             raise NotFoundError(f"{self.name or 'the object'} has no own slot {name!r}")
         del self.slots[name]
         self._p_changed = True
+        self.set_label(name, label)
 
     def clone(self, name: str = "") -> UvmObject:
         """Return a new object with copies of the slots and methods, and the same parents."""
         twin = UvmObject(name, self.parents)
         twin.slots = {key: _copy(value) for key, value in self.slots.items()}
+        if self.labels:
+            twin.labels = dict(self.labels)
         return twin
 
 

@@ -31,7 +31,7 @@ from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, wei
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -261,11 +261,16 @@ class TurnMemory:
     """
 
     def __init__(
-        self, image: ImageStore, catalog: CatalogService, moment: Callable[[], dt.datetime]
+        self,
+        image: ImageStore,
+        catalog: CatalogService,
+        moment: Callable[[], dt.datetime],
+        label: set[str],
     ) -> None:
         self.image = image
         self.catalog = catalog
         self._moment = moment
+        self._label = label  # of the turn: facts keep it, and bring it
         self._works: list[Callable[[Root], Any]] = []
 
     @property
@@ -281,18 +286,28 @@ class TurnMemory:
     async def remember(self, text: str) -> dict[str, Any]:
         """Return the fact that comes with the commit."""
         fact, vector = await _prepare(self, text, self._moment(), "", "")
-        self._works.append(lambda root: _keep(root, fact, vector))
+        self._works.append(
+            lambda root: _keep(root, replace(fact, label=" ".join(sorted(self._label))), vector)
+        )
         return as_value(fact)
+
+    def _told(self, facts: Sequence[Fact]) -> list[dict[str, Any]]:
+        self._label.update(*(fact.label.split() for fact in facts))
+        return [as_value(fact) for fact in facts]
 
     async def recall(self, question: str) -> list[dict[str, Any]]:
         """Return what was found, each with ``certain`` and ``short``."""
         found = await recall(self, question, now=self._moment())
-        return [{**as_value(one.fact), "certain": one.certain, "short": one.short} for one in found]
+        told = self._told([one.fact for one in found])
+        return [
+            {**fact, "certain": one.certain, "short": one.short}
+            for fact, one in zip(told, found, strict=True)
+        ]
 
     async def recall_when(self, start: str, end: str) -> list[dict[str, Any]]:
         """Return the facts about some days."""
         days = _day(start), _day(end)
-        return [as_value(fact) for fact in await recall_when(self, *days)]
+        return self._told(await recall_when(self, *days))
 
     async def forget(self, text: str) -> list[dict[str, Any]]:
         """Return the fact that is hidden with the commit, or those that may be meant."""
@@ -303,11 +318,11 @@ class TurnMemory:
         if len(found) == 1:
             hidden = found[0].id
             self._works.append(lambda root: memory.change(root, hidden, None, hidden=True))
-        return [as_value(fact) for fact in found]
+        return self._told(found)
 
     async def facts(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest facts."""
-        return [as_value(fact) for fact in await newest(self, limit)]
+        return self._told(await newest(self, limit))
 
 
 def _day(text: str) -> dt.date:

@@ -19,6 +19,7 @@ from bat_os.core.values import Ref, check_object_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.image import family
 from bat_os.image.objects import Method, find, freeze, ref_of
+from bat_os.kernel.snapshot import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -97,8 +98,9 @@ def _set_parents(
     obj.parents, obj.moved, reads.view_of = line, True, view_of
     for seen in reads.objects.values():
         view = view_of(reads, root, seen.ref)
-        seen.slots = view.slots
+        seen.slots, seen.labels = view.slots, labels_of(view.records, seen.labels)
         seen.selectors = frozenset(view.methods)
+        reads.label |= seen.labels.get("", frozenset())
     return list(line)
 
 

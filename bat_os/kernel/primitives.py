@@ -32,7 +32,8 @@ def _derive(reads: ReadSet, obj: ObjectSnapshot, name: str) -> Ref:
     return reads.make(obj, name, child=True)
 
 
-def _get_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
+def _get_slot(reads: ReadSet, obj: ObjectSnapshot, name: str) -> Any:
+    reads.touch(obj, name)
     if name not in obj.slots:
         raise NotFoundError(f"{obj.ref.name or 'the object'} has no slot {name!r}")
     return obj.slots[name]
@@ -48,12 +49,23 @@ def _set_slot(_: ReadSet, obj: ObjectSnapshot, name: str, value: Any) -> Any:
     return value
 
 
-def _remove_slot(_: ReadSet, obj: ObjectSnapshot, name: str) -> None:
+def _remove_slot(reads: ReadSet, obj: ObjectSnapshot, name: str) -> None:
+    reads.touch(obj, name)
     if name in ENTRIES.get(obj.ref.name, ()):
         raise ArgumentsError(f"{name!r} is an entry of {obj.ref.name}; undo it (batos personas)")
     if name not in obj.own:
         raise NotFoundError(f"{obj.ref.name or 'the object'} has no own slot {name!r}")
     obj.remove(name)
+
+
+def _slot_names(reads: ReadSet, obj: ObjectSnapshot) -> list[str]:
+    reads.touch(obj, "")
+    return sorted(obj.slots)
+
+
+def _responds_to(reads: ReadSet, obj: ObjectSnapshot, name: str) -> bool:
+    reads.touch(obj, name)
+    return name in obj.selectors or name in obj.slots
 
 
 # Per primitive the names of its arguments, of which the first is a text; one that ends in ? may be
@@ -66,9 +78,9 @@ PRIMITIVES: Final[Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]]] = {
     "getSlot": (("name",), _get_slot),
     "setSlot": (("name", "value"), _set_slot),
     "removeSlot": (("name",), _remove_slot),
-    "slotNames": ((), lambda _, obj: sorted(obj.slots)),
+    "slotNames": ((), _slot_names),
     "selectors": ((), lambda _, obj: sorted(obj.selectors)),
-    "respondsTo": (("selector",), lambda _, obj, name: name in obj.selectors or name in obj.slots),
+    "respondsTo": (("selector",), _responds_to),
 }
 
 

@@ -27,6 +27,7 @@ from bat_os.errors import ArgumentsError, BatError, CellError, GrantWantedError,
 from bat_os.image import grants, outbox
 from bat_os.image.outbox import Effect
 from bat_os.kernel.memory import TurnMemory
+from bat_os.kernel.sinks import Sinks
 from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
 from bat_os.ports import STAGE, Deed, StagingDriver
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.sinks import Once
     from bat_os.kernel.snapshot import ObjectSnapshot
     from bat_os.ports import Driver, Operation
 
@@ -91,6 +93,8 @@ class TurnReach:
         reach: Reach | None,
         answers: Answers | None,
         moment: Callable[[], dt.datetime],
+        label: set[str],
+        once: Once = (),
     ) -> None:
         self._image = image
         self._drivers = reach.drivers if reach else {}
@@ -100,8 +104,10 @@ class TurnReach:
         self._performer = reach.orchestrator.performer if reach else None
         self._home = reach.home_id if reach else ""
         self.staged: list[Effect] = []
-        self.memory = TurnMemory(image, reach.catalog, moment) if reach else None
-        self.kernel = TurnKernel(reach) if reach else None
+        self._label = label
+        self._sinks = Sinks(image, self._drivers, label, once)
+        self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
+        self.kernel = TurnKernel(reach, label) if reach else None
 
     @property
     def has_writes(self) -> bool:
@@ -111,6 +117,7 @@ class TurnReach:
 
     def apply(self, root: Root) -> None:
         """Put what the turn writes into the image."""
+        self._sinks.settle(root)
         if self.memory is not None:
             self.memory.apply(root)
         if self.kernel is not None:
@@ -146,8 +153,10 @@ class TurnReach:
         kinds = driver.operations(grant.scope)
         if operation not in kinds:
             raise NotGrantedError(f"{driver.name} has no {operation} any more")
+        await self._sinks.admit(grant.oid, kinds[operation])
         if kinds[operation].kind == STAGE:
             return self._stage(ref, driver, kinds[operation], Deed(grant.scope, operation, args))
+        self._label.add(grant.oid)  # an error says something, too
         return await self._ask(driver, grant, operation, args)
 
     def _stage(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed) -> Any:

@@ -6,6 +6,7 @@ All functions here work on the root inside ``ImageStore.transact``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import Ref, check_object_name, weigh
@@ -16,7 +17,7 @@ from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.entries import ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 
     Root = MutableMapping[str, Any]
     Fetched = tuple["ObjectSnapshot | None", "Runnable | None", dict[str, bytes]]
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_WRITTEN: Final = 16 << 20  # bytes of one turn; what a clone copies counts
 MAX_MADE: Final = 100  # objects of one turn
 _NEW: Final = "ffff"  # so begins the oid of an object that is not in the image yet
+_NO_LABELS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,19 @@ class ObjectSnapshot:
     budget: Budget = field(default_factory=Budget)  # of the turn; all its objects share one
     weights: dict[str, int] = field(default_factory=dict)  # bytes of slots that were weighed
     by_person: bool = False  # a person sets the slot themselves, so it may be an entry
+    # by slot, the grants that had a say in it: such a slot is given to a method that touches it
+    labels: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def weight(self, name: str) -> int:
         """Return about how many bytes a slot takes; weighs it once."""
         if name not in self.weights:
             self.weights[name] = weigh(self.slots[name], MAX_WRITTEN)
         return self.weights[name]
+
+    def visible(self, label: set[str]) -> dict[str, Any]:
+        """Return the slots that tell a run with this label nothing that it does not know."""
+        hidden = {name for name, grants in self.labels.items() if not grants <= label}
+        return {k: v for k, v in self.slots.items() if k not in hidden} if hidden else self.slots
 
     def write(self, name: str, value: Any) -> None:
         """Set a slot in the snapshot.
@@ -110,6 +119,7 @@ class ObjectSnapshot:
         self.weights[name] = size
         self.own.add(name)
         self.removed.discard(name)
+        self.labels.pop(name, None)  # from here on that of the run
 
     def remove(self, name: str) -> None:
         """Delete an own slot in the snapshot; an inherited one stays."""
@@ -139,6 +149,7 @@ class ReadSet:
         acts: What else is to be done at the commit, with the root.
         view_of: Finds what is inherited, once an object has other parents than in the image.
         serials: By oid, the state of each record that was read.
+        label: The grants that had a say in what the turn knows by now.
     """
 
     def __init__(self) -> None:
@@ -146,7 +157,14 @@ class ReadSet:
         self.acts: list[Callable[[Any], object]] = []
         self.view_of: Callable[[ReadSet, Root, Ref], Any] | None = None
         self.serials: dict[str, bytes] = {}
+        self.label: set[str] = set()
         self._budget = Budget()
+
+    def touch(self, seen: ObjectSnapshot, *names: str) -> None:
+        """Take over the labels of slots that are looked at; "" is for all."""
+        for name, grants in seen.labels.items():
+            if name in names or "" in names:
+                self.label |= grants
 
     def fetch(self, root: Root, ref: Ref, selector: str) -> Fetched:
         """Return the object unless it is known, what answers, and the serials of what was read.
@@ -166,7 +184,8 @@ class ReadSet:
                 note_serial(each, serials)
             runnable = runnable_of((obj, view.methods.get(selector)), serials)
             seen = None if known else replace(
-                snapshot_of(obj, serials), slots=view.slots, selectors=frozenset(view.methods)
+                snapshot_of(obj, serials), slots=view.slots, selectors=frozenset(view.methods),
+                labels=labels_of(view.records),
             )  # fmt: skip
             return seen, runnable, serials
         runnable = runnable_of(obj.lookup(selector), serials)
@@ -185,7 +204,10 @@ class ReadSet:
                 removed=set(),
                 budget=self._budget,
                 weights={},
+                labels=dict(seen.labels),
             )
+            if seen.labels:
+                self.label |= seen.labels.get("", frozenset())
         return self.objects[ref.oid], runnable
 
     @property
@@ -217,6 +239,7 @@ class ReadSet:
             removed=set() if child else set(origin.removed),
             cloned_from=origin.cloned_from or origin.ref,
             weights=dict(origin.weights),
+            labels=dict(origin.labels),
             is_child=child or origin.is_child,
             parents=(origin.ref,) if child else origin.parents,
             moved=child or origin.moved,
@@ -274,8 +297,11 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
     """Return the object with all that it inherits; adds the serials of what was read."""
     slots: dict[str, Any] = {}
     selectors: set[str] = set()
+    labels: dict[str, frozenset[str]] = {}
     for holder in obj.lineage():
         note_serial(holder, serials)
+        if holder.labels:
+            labels |= labels_of([holder], labels, {*slots, *selectors})
         for name, value in holder.slots.items():
             if isinstance(value, Method):
                 if value.primitive != name:  # such a one never changes
@@ -286,7 +312,21 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
                 slots[name] = freeze(value)
     own = {name for name, value in obj.slots.items() if not isinstance(value, Method)}
     parents = tuple(ref_of(parent) for parent in obj.parents)
-    return ObjectSnapshot(ref_of(obj), slots, own, frozenset(selectors), parents)
+    return ObjectSnapshot(ref_of(obj), slots, own, frozenset(selectors), parents, labels=labels)
+
+
+def labels_of(
+    holders: Iterable[Any],
+    known: Mapping[str, frozenset[str]] = _NO_LABELS,
+    without: Collection[str] = (),
+) -> dict[str, frozenset[str]]:
+    """Return the labels of slots by name, added to those ``known``; not of names ``without``."""
+    found = dict(known)
+    for holder in holders:
+        for name, grants in getattr(holder, "labels", {}).items():
+            if not name or name not in without:
+                found[name] = found.get(name, frozenset()).union(grants)
+    return found
 
 
 def runnable_of(found: tuple[Any, Any] | None, serials: dict[str, bytes]) -> Runnable | None:

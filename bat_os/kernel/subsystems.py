@@ -21,6 +21,7 @@ from bat_os.core.two_frames import COMMAND, read_plain
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError, NotFoundError
+from bat_os.image import flows
 from bat_os.image.catalog_service import document_id
 from bat_os.image.history.moments import PastImage
 
@@ -40,8 +41,9 @@ _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 class TurnKernel:
     """What one turn does with the kernel's own subsystems."""
 
-    def __init__(self, mind: KernelContext) -> None:
+    def __init__(self, mind: KernelContext, label: set[str]) -> None:
         self.mind = mind
+        self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
 
     def apply(self, root: Root) -> None:
@@ -69,6 +71,11 @@ class ReachedKernel:
             raise ArgumentsError(f"kind must be one of {', '.join(filter(None, _KINDS))}")
         wanted: Any = kind or None
         hits = await self.turn.mind.catalog.search((query,), top_k=top_k, kind=wanted)
+        labels = await self.turn.mind.image.transact(
+            lambda root: flows.labels_of_documents(root, {hit.doc_id for hit in hits}),
+            note="read labels",
+        )
+        self.turn.label.update(*labels.values())
         return [
             {"doc_id": hit.doc_id, "title": hit.title, "kind": hit.kind, "text": hit.text,
              "similarity": round(float(hit.similarity), 4)}
@@ -83,6 +90,8 @@ class ReachedKernel:
         )
         if work is not None:
             self.turn.works.append(work)
+            full, label = document_id("document", name), self.turn.label
+            self.turn.works.append(lambda root: flows.label_documents(root, full, label))
         return about
 
     async def forget(self, doc_id: str) -> dict[str, Any]:
@@ -132,6 +141,7 @@ class ReachedKernel:
     async def missions(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest missions."""
         listed = await self._ask("missions", {"limit": limit})
+        self.turn.label.update(*(one.get("label", ()) for one in listed["missions"]))
         return list(listed["missions"])
 
     async def cancel(self, brief_id: str) -> bool:

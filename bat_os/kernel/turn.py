@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import FLAT, Ref, check_slot_name
+from bat_os.core.values import FLAT, TOUCH, Ref, check_slot_name
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
     from bat_os.kernel.reach import Reach
+    from bat_os.kernel.sinks import Once
     from bat_os.kernel.snapshot import Fetched
     from bat_os.ports import Cell, Delta, Nested
 
@@ -90,6 +91,7 @@ class Answer:
     printed: str  # what it printed
     status: str  # of the method: ``verified``, ``provisional``, ``taught``, ``primitive``, ``slot``
     writes: bool  # true when the image is to change
+    label: frozenset[str] = frozenset()  # oids of the grants that had a say in it
 
 
 class Activation:
@@ -98,17 +100,21 @@ class Activation:
     Attributes:
         receiver: The object as the turn sees it; other activations of the turn share it.
         depth: How many sends lie above it.
+        reads: What the turn has read.
         held: The slots that the child knows of, as it knows them.
         reach: By oid, the objects that it may send to: its receiver, the parents, and all
             that arguments, slots and answers refer to. A reference is the permission.
     """
 
-    def __init__(self, receiver: ObjectSnapshot, arguments: Any, depth: int) -> None:
+    def __init__(
+        self, receiver: ObjectSnapshot, arguments: Any, depth: int, reads: ReadSet
+    ) -> None:
         self.receiver = receiver
         self.depth = depth
-        self.held = dict(receiver.slots)
+        self.reads = reads
+        self.held = dict(receiver.visible(reads.label))
         self.reach = {ref.oid: ref for ref in (receiver.ref, *receiver.parents)}
-        _collect([list(receiver.slots.values()), arguments], self.reach)
+        _collect([list(self.held.values()), arguments], self.reach)
 
     def absorb(self, delta: Delta) -> None:
         """Apply what the child has changed."""
@@ -132,6 +138,7 @@ class Activation:
         """
         wanted, own = nested.target, self.receiver.ref
         if isinstance(wanted, str):
+            self.reads.touch(self.receiver, wanted)
             slot = self.receiver.slots.get(wanted)
             named = (ref for ref in self.reach.values() if ref.name == wanted)
             target = slot if type(slot) is Ref else next(named, None)
@@ -150,9 +157,9 @@ class Activation:
 
     def reload(self, value: Any) -> NestedReply:
         """Return the answer of a nested send, with the slots that it changed."""
-        _collect(value, self.reach)
-        now, held = self.receiver.slots, self.held
+        now, held = self.receiver.visible(self.reads.label), self.held
         fresh = {k: v for k, v in now.items() if k not in held or held[k] is not v}
+        _collect([value, list(fresh.values())], self.reach)
         gone = tuple(k for k in held if k not in now)
         self.held = dict(now)
         return NestedReply(value, fresh, gone)
@@ -186,17 +193,19 @@ class Turn:
         candidate: Candidate | None = None,
         reach: Reach | None = None,
         answers: Answers | None = None,
+        once: Once = (),
     ) -> None:
         self._image = image
         self._cell = cell
         self._candidate = candidate
         self._reads = ReadSet()
+        self.label = self._reads.label  # oids of the grants that had a say in what it knows
         self._sends = 0
         self._printed: list[str] = []
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
-        self._reach, self._answers = reach, answers
+        self._reach, self._answers, self._once = reach, answers, once
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
@@ -210,7 +219,14 @@ class Turn:
             CellError: The method failed; the time for the whole turn counts too.
             ConflictError: What was read has changed since.
         """
+        try:
+            return await self._run(brief)
+        except BatError as error:  # its text may be one that was read
+            if self.label:
+                error.details["label"] = sorted(self.label)
+            raise
 
+    async def _run(self, brief: Brief) -> Answer:
         def read(root: Root) -> tuple[Ref, Fetched]:
             ref = ref_of(find(root, brief.target))
             return ref, ReadSet().fetch(root, ref, brief.selector)
@@ -224,6 +240,7 @@ class Turn:
             )
             kwargs = dict(zip(kwargs, values, strict=True))
         self._top = ref.oid
+        self.label.update(brief.label)
         message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS) as self._limit:
@@ -238,7 +255,8 @@ class Turn:
         if self._fault is not None:
             raise self._fault
         writes = self._reads.has_writes or (self._reaches is not None and self._reaches.has_writes)
-        return Answer(value, "".join(self._printed)[:MAX_PRINTED], status, writes)
+        printed = "".join(self._printed)[:MAX_PRINTED]
+        return Answer(value, printed, status, writes, frozenset(self.label))
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.
@@ -279,6 +297,7 @@ class Turn:
         receiver, runnable = found
         args, kwargs = message.args, message.kwargs
         if runnable is None:
+            self._reads.touch(receiver, message.selector)
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.status == SHIPPED and runnable.primitive:
             name, moment = runnable.primitive, self._moment()
@@ -296,12 +315,12 @@ class Turn:
             if callable(answer):  # it has to look at more of the image
                 answer = await self._image.transact(answer, note=f"{name} {message.ref.name}"[:70])
             return "primitive", answer
-        running = Activation(receiver, (args, kwargs), depth)
+        running = Activation(receiver, (args, kwargs), depth, self._reads)
         trial, known = self._candidate, len(self.faults)
         call = Call(
             source=runnable.source,
             selector=message.selector,
-            view=ObjectView(receiver.ref, running.held, receiver.selectors),
+            view=ObjectView(receiver.ref, running.held, receiver.selectors, bool(receiver.labels)),
             args=tuple(args),
             kwargs=kwargs,
             seed=trial.seed if trial else None,
@@ -330,7 +349,9 @@ class Turn:
 
     def _reached(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
         if self._reaches is None:
-            self._reaches = TurnReach(self._image, self._reach, self._answers, self._moment)
+            self._reaches = TurnReach(
+                self._image, self._reach, self._answers, self._moment, self.label, self._once
+            )
         if not by_method:  # a client waits, and each of these has limits of its own
             self._limit.reschedule(None)
         return self._reaches.given_to(seen, name, by_method=by_method)
@@ -354,6 +375,9 @@ class Turn:
         if self._sends > MAX_SENDS:
             raise CellError(f"more than {MAX_SENDS} messages in one turn", kind="limit")
         sender.absorb(nested.delta)
+        if nested.selector == TOUCH:
+            self._reads.touch(sender.receiver, *nested.args)
+            return sender.reload(None)
         target = sender.reachable(nested)
         message = _Message(target, nested.selector, list(nested.args), dict(nested.kwargs))
         try:
@@ -385,12 +409,14 @@ class Turn:
 
     def _change(self, root: Root, obj: UvmObject, seen: ObjectSnapshot) -> None:
         for name, value in seen.changed.items():
-            obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)))
+            label = self.label.union(seen.labels.get(name, ()))  # a clone brings its own
+            obj.set_slot(name, thaw(value, lambda ref: self._resolve(root, ref)), label)
         note_entries(root, obj.name, seen.changed, ENTRIES.get(obj.name, {}))
         for name in seen.removed:
             if name in obj.slots:
-                obj.remove_slot(name)
+                obj.remove_slot(name, self.label)
         if seen.moved:
+            obj.set_label("", self.label.union(seen.labels.get("", ())))
             family.set_parents(obj, [self._resolve(root, ref) for ref in seen.parents])
 
     def _resolve(self, root: Root, ref: Ref) -> UvmObject:
@@ -408,6 +434,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     commit_reads: bool = True,
     reach: Reach | None = None,
     run: str = "",
+    once: Once = (),
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -426,10 +453,11 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             read was checked once more.
         reach: Memory and the world. A message that runs again gets the world's same answers.
         run: Names the message, where a killed kernel may have begun with it; else it is new.
+        once: Pairs of source and sink that a person lets through for this message.
     """
     answers = Answers(run=run or mission) if run or mission else Answers()
     for left in reversed(range(TRIES)):
-        turn = Turn(image, cell, candidate, reach, answers)
+        turn = Turn(image, cell, candidate, reach, answers, once)
         try:
             answer = await turn.run(brief)
 

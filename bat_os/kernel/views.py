@@ -61,6 +61,8 @@ def result(brief: Brief, answer: Answer, **about: Any) -> dict[str, Any]:
         "tokens": 0,
     }
     body |= asked(brief) | about
+    if answer.label:
+        body["label"] = sorted(answer.label)
     _check_fits(body)
     return body
 

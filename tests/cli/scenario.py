@@ -57,6 +57,9 @@ recall --model scripted
 grant {tmp}/bats.md --as bats
 grants
 narrow bats_obj {tmp}/bats.md --as one --only read
+allow bats_obj one_obj
+flows
+disallow bats_obj one_obj
 revoke bats_obj
 learn {tmp}/bats.md
 documents

@@ -32,7 +32,7 @@ from bat_os.cells.call_protocol import Talk, answer_checks, check_slot, make_nes
 from bat_os.cells.codec import MAX_FRAME, MAX_PARTS, NESTED, PRINT_LIMIT, READERS, clean
 from bat_os.cells.monty.dialect import MODULES, Program
 from bat_os.core.schema import Record, convert
-from bat_os.core.values import MAX_INT_BITS, Ref, check
+from bat_os.core.values import MAX_INT_BITS, TOUCH, Ref, check
 from bat_os.errors import BatError, CellError, FrameError
 from bat_os.ports import Delta, Nested, RunResult
 
@@ -102,6 +102,8 @@ class MontyTalk(Talk):
         """Return how the call ended."""
         try:
             with answer_checks():
+                if self._call.view.more:
+                    await self._touch(send)
                 return await self._drive(send)
         except pm.MontyError as error:
             raise self._explain(error) from error
@@ -151,13 +153,20 @@ class MontyTalk(Talk):
         await asyncio.sleep(max(0, shot.args[0]))
         return await shot.resume({"return_value": None})
 
+    async def _touch(self, send: Sender) -> None:
+        """Ask for slots that were not given; later than this Monty cannot."""
+        program = self._program
+        names = [""] if program.dynamic else sorted(program.read | program.stored)
+        reply = await send(Nested(self._call.view.ref, TOUCH, tuple(names), {}, Delta()))
+        self._known.update(reply.slots)
+
     def _opening(self) -> dict[str, Any]:
         """Return what the prelude needs to make the call."""
         call, program, lower = self._call, self._program, self._refs.lower
         named = program.read | program.stored
         slots = {
             name: lower(value)
-            for name, value in call.view.slots.items()
+            for name, value in self._known.items()
             if program.dynamic or name in named
         }
         args, kwargs = [lower(item) for item in call.args], lower(dict(call.kwargs))
@@ -169,7 +178,7 @@ class MontyTalk(Talk):
             "marked": self._refs.marked,
             "words": sorted(word for word in program.read if not word.startswith("_")),
             "names": sorted(program.stored - {"_p_changed"} - set(slots)),
-            "selectors": sorted(call.view.selectors - set(call.view.slots)),
+            "selectors": sorted(call.view.selectors - set(self._known)),
             "parts": MAX_PARTS,
         }
 

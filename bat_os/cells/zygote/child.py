@@ -39,7 +39,7 @@ class Rehearsal(Channel):
     def __init__(self) -> None:
         super().__init__(-1)
         codec = Codec()
-        slots, rest = {"a": codec.pack([1])}, codec.pack([[1], {}, None, None])
+        slots, rest = {"a": codec.pack([1])}, codec.pack([[1], {}, None, None, False])
         source = "def m(self, a):\n    self.a.append(a)\n    return a"
         self._frame = pack_frame(["call", source, "m", slots, codec.pack(Ref("")), [], rest])
 
@@ -117,7 +117,8 @@ def open_call(channel: Channel) -> tuple[str, str, World, list[Any]]:
     _, source, selector, slots, ref, selectors, packed = channel.receive()
     world = World(channel, slots, ref)
     world.selectors = frozenset(selectors)
-    return source, selector, world, world.codec.unpack(packed)
+    *given, world.slots.more = world.codec.unpack(packed)
+    return source, selector, world, given
 
 
 def perform(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import ormsgpack
 
 from bat_os.cells.codec import HEADER, Codec, clean, pack_frame, read_length
+from bat_os.core.values import TOUCH
 from bat_os.errors import NotPlainError
 
 if TYPE_CHECKING:
@@ -73,17 +74,24 @@ class Slots(MutableMapping[str, Any]):
         live: What was read or set here. Read values are compared with ``packed`` by their
             bytes in the end, so a change deep inside counts.
         gone: Names that the kernel holds and that were deleted here.
+        more: The kernel may have others; each is asked for when it is first looked at.
     """
 
-    def __init__(self, packed: dict[str, bytes], codec: Codec) -> None:
+    more = False
+
+    def __init__(
+        self, packed: dict[str, bytes], codec: Codec, fetch: Callable[[str], None]
+    ) -> None:
         self.packed = packed
         self.live: dict[str, Any] = {}
         self.gone: set[str] = set()
         self._codec = codec
+        self._fetch = fetch
+        self._asked: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.live:
-            if name not in self.packed or name in self.gone:
+            if name not in self:
                 raise KeyError(name)
             self.live[name] = self._codec.unpack(self.packed[name])
         return self.live[name]
@@ -108,11 +116,26 @@ class Slots(MutableMapping[str, Any]):
             self.gone.add(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.live or (name in self.packed and name not in self.gone)
+        if name in self.live or name in self.gone:
+            return name in self.live
+        if name not in self.packed and type(name) is str:
+            self._ask_for(name)
+        return name in self.packed
 
     def __iter__(self) -> Iterator[str]:
+        self._ask_for("")
+        return iter(self.given)
+
+    @property
+    def given(self) -> list[str]:
+        """The names of those that are here."""
         held = [name for name in self.packed if name not in self.gone]
-        return iter([*held, *(name for name in self.live if name not in self.packed)])
+        return [*held, *(name for name in self.live if name not in self.packed)]
+
+    def _ask_for(self, name: str) -> None:
+        if self.more and not self._asked & {name, ""}:
+            self._asked.add(name)
+            self._fetch(name)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -213,7 +236,7 @@ class Self:
             return self._slots[name]
         if name in self._world.selectors:
             return lambda *args, **kwargs: self._world.send(self, name, args, kwargs)
-        there = ", ".join(sorted(self._slots)) or "none"
+        there = ", ".join(sorted(self._slots.given)) or "none"
         raise AttributeError(f"no slot {name!r}; the slots are: {there}", name=name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -250,7 +273,7 @@ class World:
         self.codec = Codec(to_ref=self.to_ref, from_ref=self._from_ref)
         self.ref: Ref = Codec().unpack(ref)
         self.selectors: frozenset[str] = frozenset()
-        self.slots = Slots(slots, self.codec)
+        self.slots = Slots(slots, self.codec, self._fetch)
         self.receiver = Self(self.slots, self)
 
     def send(self, target: Any, selector: str, args: Any, kwargs: Any) -> Any:
@@ -280,6 +303,10 @@ class World:
         self.slots.take(slots)
         self.slots.forget(removed)
         return self.codec.unpack(value)
+
+    def _fetch(self, name: str) -> None:
+        if name not in self.selectors:
+            self.send(self.receiver, TOUCH, (name,), {})
 
     def to_ref(self, value: Any) -> Ref | None:
         """Return the reference behind a proxy or ``self``; None for anything else."""

@@ -296,6 +296,15 @@ def _show_grant(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note(f"messages: {', '.join(body['operations'])}; take it back with revoke")
 
 
+def _show_flow(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"what is read from {body['read']} may be sent to {body['sent']}")
+    screen.note(f"take it back: batos disallow {body['source']} {body['sink']}")
+
+
+def _show_stopped(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"nothing goes from {body['source']} to {body['sink']} any more")
+
+
 def _show_revoked(body: Mapping[str, Any], screen: Screen) -> None:
     for name in body["revoked"]:
         screen.answer(f"{name} reaches nothing any more")
@@ -311,6 +320,14 @@ _GRANTS: Final[Columns] = {
     "GIVEN": lambda one: show_time(one["given"]),
     "UNTIL": lambda one: show_time(one["until"]),
 }
+_FLOWS: Final[Columns] = {
+    "WHAT IS READ FROM": "read",
+    "MAY GO TO": "sent",
+    "SOURCE": "source",
+    "SINK": "sink",
+    "GIVEN": lambda one: show_time(one["given"]),
+}
+_NO_FLOWS: Final = "nothing that is read through a grant may be sent; allow it: batos allow"
 _NO_GRANTS: Final = "nothing outside of the image; give something: batos grant FOLDER"
 
 
@@ -335,4 +352,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "grants": Command(table_of("grants", _GRANTS, _NO_GRANTS)),
     "narrow": Command(_show_grant),
     "revoke": Command(_show_revoked),
+    "flows": Command(table_of("flows", _FLOWS, _NO_FLOWS)),
+    "allow": Command(_show_flow),
+    "disallow": Command(_show_stopped),
 }

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.schema import Record, convert, number, read_json, text
+from bat_os.core.schema import Record, convert, field, number, read_json, text
 from bat_os.core.values import (
     MAX_DEPTH,
     Ref,
@@ -93,6 +93,8 @@ class _Object(Record, frozen=True, forbid_unknown_fields=False):
     slots: dict[str, Any]
     methods: list[_Method]
     mind: _Mind = _Mind()
+    # by slot, the grants that had a say in it; they mean something in that image alone
+    labels: dict[Annotated[str, _SHORT], list[Annotated[str, _SHORT]]] = field(default_factory=dict)
 
 
 def export_object(obj: UvmObject, mind: Mapping[str, str] = _NOWHERE) -> dict[str, Any]:
@@ -111,7 +113,18 @@ def export_object(obj: UvmObject, mind: Mapping[str, str] = _NOWHERE) -> dict[st
         "methods": [_method(obj, one) for one in methods if one.current >= 0],
         "mind": dict(mind),
     }
+    if obj.labels:
+        content["labels"] = {name: list(label) for name, label in obj.labels.items()}
     return seal(_shortened(content, content["methods"]))
+
+
+def labels_of(content: Mapping[str, Any], here: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the labels of an export's slots; grants of another image let nothing through here."""
+    mind = content.get("mind", {})
+    home = "" if mind.get("id", "") == here["id"] else f"{mind.get('id') or '?'}/"
+    return {
+        name: [f"{home}{oid}" for oid in label] for name, label in content.get("labels", {}).items()
+    }
 
 
 def export_method(

@@ -10,7 +10,7 @@ new one that has a name is deleted. Methods stay as they are; ``unlearn`` is for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,7 @@ from bat_os.image.objects import (
 from bat_os.image.shipped import SHIPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Collection, Mapping, MutableMapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
     _Slots = Mapping[str, Any]
-    _Seen = tuple[str, dict[str, Any], tuple[str, ...]]  # name, slots, oids of the parents
+    _Labels = Mapping[str, tuple[str, ...]]
+    # name, slots, oids of the parents, labels
+    _Seen = tuple[str, dict[str, Any], tuple[str, ...], _Labels]
 
 _GONE: Final = object()  # what a slot holds that is not there
 _DEPTH: Final = 64
@@ -63,6 +65,7 @@ class Change:
     tid: str = ""
     was: str = ""  # its name before
     parents: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # oids before and after
+    labels: Mapping[str, Any] = field(default_factory=dict)  # of the slots before
 
     @property
     def is_deleted(self) -> bool:
@@ -93,15 +96,15 @@ async def read_changes(image: ImageStore, tid: str) -> list[Change]:
     before = await read_at(image, earlier, lambda root: _look(root, touched))
     after = await read_at(image, tid, lambda root: _look(root, touched))
     facts = await read_at(image, tid, lambda root: _facts(root, set(after)))
-    nothing: _Seen = ("", {}, ())
+    nothing: _Seen = ("", {}, (), {})
     return [
         Change(
             oid, name, facts.get(oid, ""), oid not in before, old[1], slots, tid, old[0],
-            (old[2], line),
+            (old[2], line), old[3],
         )
-        for oid, (name, slots, line) in sorted(after.items())
+        for oid, (name, slots, line, _) in sorted(after.items())
         for old in (before.get(oid, nothing),)
-        if oid not in before or old[::2] != (name, line) or not _same(old[1], slots)
+        if oid not in before or (old[0], old[2]) != (name, line) or not _same(old[1], slots)
     ]  # fmt: skip
 
 
@@ -165,7 +168,7 @@ def take_back(
             memory.change(root, change.fact, vectors.get(change.fact), **wanted)
         else:
             for name, value in wanted.items():
-                _put(root, obj, name, value)
+                _put(root, obj, name, value, change.labels.get(name, ()))
         undone.append("" if change.fact else change.name or change.was)
     return undone
 
@@ -303,26 +306,28 @@ def _is_live(slots: _Slots) -> bool:
     return not (slots.get("hidden") or slots.get("replaced_by"))
 
 
-def _put(root: Root, obj: UvmObject, name: str, value: Any) -> None:
+def _put(root: Root, obj: UvmObject, name: str, value: Any, label: Collection[str]) -> None:
     def resolve(ref: Ref) -> UvmObject:
         return find(root, ref.oid)
 
+    label = {*label, *obj.labels.get(name, ())}  # lists and maps hold what was there and what is
     if value is not _GONE:
-        obj.set_slot(name, thaw(value, resolve))
+        obj.set_slot(name, thaw(value, resolve), label)
     elif name in obj.slots:
-        obj.remove_slot(name)
+        obj.remove_slot(name, label)
 
 
 def _look(root: Root, oids: set[bytes]) -> dict[str, _Seen]:
     """Return name, slots and parents of those of the records that are objects of a person."""
-    seen, named = {}, root.get("objects", {})
+    seen: dict[str, _Seen] = {}
+    named = root.get("objects", {})
     for oid in oids:
         obj = object_of(root, oid.hex())
         if obj is None or obj.name.startswith(missions.RECORD):
             continue
         if obj.name and named.get(obj.name) is not obj:
             continue
-        seen[oid.hex()] = obj.name, _slots_of(obj), _line(obj)
+        seen[oid.hex()] = obj.name, _slots_of(obj), _line(obj), dict(obj.labels)
     return seen
 
 

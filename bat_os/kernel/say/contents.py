@@ -82,7 +82,9 @@ async def answer_by_files(
     form = _form_of(heard, named) or heard.form
     if form is not None and not _may_read(form):
         return None
-    granted = await _live(mind)
+    granted = await mind.image.transact(
+        lambda root: grants.live(root, time.time(), FILES), note="look for grants"
+    )
     places = _joined([await _locate(mind, value, named, granted, heard) for value in named])
     if not places:
         return Answer(
@@ -113,20 +115,6 @@ def _may_read(form: Form) -> bool:
     # "add up the km in ~/jan.csv" has the form of "add milk", and names no list.
     adds = form.name == "lists_obj.add" and not form.values.get("list")
     return adds or form.name in ASKING or not form.certain
-
-
-async def _live(mind: KernelContext) -> list[Grant]:
-    """Return the grants of files that count now."""
-
-    def look(root: Any) -> list[Grant]:
-        now = time.time()
-        return [
-            each
-            for each in grants.every(root)
-            if each.driver == FILES and grants.chain(root, each.oid, now)
-        ]
-
-    return await mind.image.transact(look, note="look for grants")
 
 
 async def _locate(

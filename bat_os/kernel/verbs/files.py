@@ -222,6 +222,8 @@ def _stage(root: Root, content: Mapping[str, Any], name: str) -> str:
     root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
     for slot, value in content["slots"].items():
         obj.set_slot(slot, export.decode(value, resolve_name))
+    for slot, label in export.labels_of(content, lineage.mind_of(root)).items():
+        obj.set_label(slot, label)
     return ref_of(obj).oid
 
 

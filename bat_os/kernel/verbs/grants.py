@@ -13,10 +13,12 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.personas import PERSONAS
 from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
-from bat_os.image import grants
-from bat_os.image.objects import find
+from bat_os.image import flows, grants
+from bat_os.image.objects import find, ref_of
+from bat_os.kernel.sinks import describe, name_of
 from bat_os.ports import STAGE, StagingDriver
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 HOLDER: Final = "genesis_obj"  # gets a reference, so that its methods reach what was granted
 ONCE_SECONDS: Final = 60.0
+_PERSONAS: Final = frozenset(f"{name.lower()}_obj" for name in PERSONAS)
 _LEAVES_OUT: Final = re.compile(r"\W+")
 
 
@@ -40,13 +43,15 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     asked, about = request.body["name"], _about(driver, scope, request)
     name = _name_of(asked or driver.short_name(scope) or driver.name)
 
-    def work(root: Root) -> Grant:
+    def work(root: Root) -> dict[str, Any]:
         if request.body["once"]:
             ends = about["given"] + ONCE_SECONDS
-            return grants.give(root, driver, scope, "", **about | {"until": ends})
-        return _give(root, driver, scope, name if asked else _free(root, name), about)
+            given = grants.give(root, driver, scope, "", **about | {"until": ends})
+        else:
+            given = _give(root, driver, scope, name if asked else _free(root, name), about)
+        return _show(mind, root, given)
 
-    return _show(mind, await mind.image.transact(work, note=f"grant {name}"[:70]))
+    return await mind.image.transact(work, note=f"grant {name}"[:70])
 
 
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -55,12 +60,11 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     name = _name_of(request.body["name"] or driver.short_name(scope))
     about = _about(driver, scope, request)
 
-    def work(root: Root) -> Grant:
+    def work(root: Root) -> dict[str, Any]:
         outer = grants.named(root, request.target)
-        return grants.narrow(root, driver, outer, scope, name, **about)
+        return _show(mind, root, grants.narrow(root, driver, outer, scope, name, **about))
 
-    given = await mind.image.transact(work, note=f"narrow {request.target}"[:70])
-    return _show(mind, given)
+    return await mind.image.transact(work, note=f"narrow {request.target}"[:70])
 
 
 async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
@@ -74,9 +78,66 @@ async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return all grants, those that have ended included, the newest first."""
-    found = await mind.image.transact(lambda root: list(grants.every(root)), note="list grants")
-    found.sort(key=lambda each: -each.given)
-    return {"grants": [_show(mind, each) for each in found]}
+
+    def look(root: Root) -> list[dict[str, Any]]:
+        found = sorted(grants.every(root), key=lambda each: -each.given)
+        return [_show(mind, root, each) for each in found]
+
+    return {"grants": await mind.image.transact(look, note="list grants")}
+
+
+async def list_flows(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return all flows, the newest first."""
+
+    def look(root: Root) -> list[dict[str, Any]]:
+        found = sorted(flows.every(root), key=lambda each: -each.given)
+        return [_show_flow(mind, root, each) for each in found]
+
+    return {"flows": await mind.image.transact(look, note="list flows")}
+
+
+async def allow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Let what was read through ``body.source`` be sent through ``body.sink``."""
+
+    def work(root: Root) -> dict[str, Any]:
+        flow = flows.Flow(*_ends_of(root, request), time.time(), request.caller)
+        flows.allow(root, flow)
+        return _show_flow(mind, root, flow)
+
+    return await mind.image.transact(work, note="allow a flow")
+
+
+async def disallow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Take a flow back."""
+
+    def work(root: Root) -> dict[str, Any]:
+        source, sink = _ends_of(root, request)
+        flows.disallow(root, source, sink)
+        return {"source": name_of(root, source), "sink": name_of(root, sink)}
+
+    return await mind.image.transact(work, note="disallow a flow")
+
+
+def _ends_of(root: Root, request: Request) -> tuple[str, str]:
+    """Return the oids of the two ends of a flow.
+
+    Raises:
+        ArgumentsError: Nothing is ever sent through the sink.
+        NotFoundError: One of them has no grant.
+    """
+    source = grants.named(root, request.body["source"])
+    sink = find(root, request.body["sink"])
+    if sink.name not in _PERSONAS:
+        grants.named(root, request.body["sink"])
+    return source.oid, ref_of(sink).oid
+
+
+def _show_flow(mind: KernelContext, root: Root, flow: flows.Flow) -> dict[str, Any]:
+    return {
+        "source": name_of(root, flow.source), "sink": name_of(root, flow.sink),
+        "read": describe(root, mind.drivers, flow.source),
+        "sent": describe(root, mind.drivers, flow.sink), "given": flow.given, "by": flow.by,
+    }  # fmt: skip
 
 
 async def _driver_of(mind: KernelContext, request: Request) -> tuple[Driver, dict[str, Any]]:
@@ -131,10 +192,11 @@ def _give(
     return given
 
 
-def _show(mind: KernelContext, given: Grant) -> dict[str, Any]:
+def _show(mind: KernelContext, root: Root, given: Grant) -> dict[str, Any]:
     driver, now = mind.drivers.get(given.driver), time.time()
     what = driver.describe(given.scope) if driver else str(dict(given.scope))
-    state = "live" if given.is_live(now) else "revoked" if given.revoked else "ended"
+    is_live = grants.chain(root, given.oid, now)  # with what it is a part of
+    state = "live" if is_live else "revoked" if given.revoked else "ended"
     return {
         "object": given.name or given.oid, "driver": given.driver, "what": what, "state": state,
         "operations": list(given.operations), "given": given.given, "until": given.until,
@@ -143,5 +205,13 @@ def _show(mind: KernelContext, given: Grant) -> dict[str, Any]:
 
 
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
-    {"grant": grant, "grants": list_grants, "narrow": narrow, "revoke": revoke}
+    {
+        "grant": grant,
+        "grants": list_grants,
+        "narrow": narrow,
+        "revoke": revoke,
+        "allow": allow,
+        "disallow": disallow,
+        "flows": list_flows,
+    }
 )

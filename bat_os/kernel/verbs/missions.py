@@ -166,9 +166,11 @@ def _listed(root: Root, brief_id: str) -> dict[str, Any]:
         row = views.mission(missions.read(root, brief_id))
     except BatError as error:  # a record that cannot be read is named among the others
         return {"brief_id": brief_id, "state": "damaged", "problem": str(error)}
-    answer = row["answer"]
-    problem = answer["body"].get("message", "") if answer and answer["type"] == "error" else ""
-    return {name: row[name] for name in _LISTED} | {"problem": problem}
+    body = row["answer"]["body"] if row["answer"] else {}
+    failed = row["answer"] and row["answer"]["type"] == "error"
+    label = (body.get("details", {}) if failed else body).get("label", ())
+    told = {name: row[name] for name in _LISTED} | {"problem": body["message"] if failed else ""}
+    return told | ({"label": list(label)} if label else {})
 
 
 def _fits(row: Mapping[str, Any], state: str) -> bool:

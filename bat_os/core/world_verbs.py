@@ -1,0 +1,69 @@
+"""The table of verbs, continued: what reaches outside of the image.
+
+Only these verbs make grants and flows, and only a person sends them: no message, method or mission
+does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bat_os.core.fields import Field, Verb
+
+# fmt: off
+_WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
+_GRANTED: Final = (
+    Field("name", "text", "name of the new object (default: that of the folder)", "--as"),
+    Field("write", "flag", "let it change files, too", "--write"),
+    Field("only", "text", "these messages alone, as names,read", "--only", shown="NAMES"),
+    Field("hours", "number", "it ends after so many hours", "--hours", least=0),
+)
+_GRANT: Final = (
+    "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by"
+)
+_PAIR: Final = (
+    Field("source", "text", "what it was read through: an object with a grant, or its oid",
+          "source", required=True),
+    Field("sink", "text", "what it may be sent through, or the prototype of a persona", "sink",
+          required=True),
+)  # fmt: skip
+_FLOW: Final = "source sink read sent given:num by"
+GRANT_VERBS: Final = (
+    Verb("grant", "let BAT OS read a folder", (
+        _WHAT, *_GRANTED,
+        Field("once", "flag", "an object without a name, which ends after a minute")),
+        reply=_GRANT,
+        note="The new object understands `read`, `names`, `facts`, `find` and `search`, with "
+             "`write` also `write`, `append` and `remove`; `genesis_obj` gets a slot that refers "
+             "to it.",
+        examples=("~/notes", "~/notes --write", "~/notes --as diary --hours 2",
+                  "~/inbox --only names,facts")),
+    Verb("grants", "list what BAT OS may reach outside of its image",
+        reply=f"grants:[{_GRANT}]",
+        note="Newest first, with those that have ended.",
+        examples=("",), access="reads"),
+    Verb("narrow", "let a new object reach a part of what another one may", (
+        Field("target", "text", "name or oid", "object", place="envelope", required=True),
+        _WHAT, *_GRANTED),
+        reply=_GRANT,
+        note="It ends with the grant that it is a part of.",
+        examples=("notes_obj ~/notes/2026 --as this_year",)),
+    Verb("revoke", "take a grant back, and all that are a part of it", (
+        Field("target", "text", "name or oid", "object", place="envelope", required=True),),
+        reply="revoked:texts",
+        note="From the next message on. The objects stay, and reach nothing.",
+        examples=("notes_obj",)),
+    Verb("flows", "list what may be sent where, of what was read through a grant",
+        reply=f"flows:[{_FLOW}]",
+        note="There are none at the start; `allow` adds one.",
+        examples=("",), access="reads"),
+    Verb("allow", "let what is read through one grant be sent through another one", _PAIR,
+        reply=_FLOW,
+        note="From then on, for both grants and all that are a part of them.",
+        examples=("notes_obj outbox_obj",)),
+    Verb("disallow", "take back what allow has let through", _PAIR,
+        reply="source sink",
+        note="From the next message on. What was sent stays sent.",
+        examples=("notes_obj outbox_obj",)),
+)
+# fmt: on

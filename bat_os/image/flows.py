@@ -1,0 +1,101 @@
+"""Flows: what was read through one grant may be sent through another one.
+
+    root["flows"]   oid of the sink -> {oid of the source: who allowed it, and when}
+
+A grant lets in, a flow lets through; at the start there are no flows. Only a person's word makes
+one. Source and sink are objects with a grant; a persona, which is sent what its prompt holds, is a
+sink too. What counts for a grant counts for its parts. All functions work on the root inside
+``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import NotFoundError
+from bat_os.image import grants
+from bat_os.image.objects import tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+
+    Root = MutableMapping[str, Any]
+
+FLOWS: Final = "flows"
+DOCUMENTS: Final = "document_labels"  # id of a document -> oids of the grants that had a say in it
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Leave to send what was read through ``source`` through ``sink``; both are oids."""
+
+    source: str
+    sink: str
+    given: float  # Unix time
+    by: str = ""  # who gave it: a caller
+
+
+def allow(root: Root, flow: Flow) -> None:
+    """Let something through from now on."""
+    held = tree_of(root, FLOWS)
+    about = {"given": flow.given, "by": flow.by}
+    held[flow.sink] = {**held.get(flow.sink, {}), flow.source: about}
+
+
+def disallow(root: Root, source: str, sink: str) -> None:
+    """Take a flow back.
+
+    Raises:
+        NotFoundError: That one was never allowed.
+    """
+    held = dict(root.get(FLOWS, {}).get(sink, {}))
+    if held.pop(source, None) is None:
+        raise NotFoundError("nothing flows there; batos flows lists what does")
+    root[FLOWS][sink] = held
+
+
+def every(root: Mapping[str, Any]) -> Iterator[Flow]:
+    """Yield all flows."""
+    for sink, sources in root.get(FLOWS, {}).items():
+        for source, about in sources.items():
+            yield Flow(source, sink, **about)
+
+
+def lacking(
+    root: Mapping[str, Any], label: Iterable[str], sink: str, once: Collection[tuple[str, str]] = ()
+) -> list[str]:
+    """Return the grants of a label that nothing lets through to a sink.
+
+    Args:
+        root: Of the image.
+        label: Oids of grants.
+        sink: Oid of an object with a grant, or of a persona.
+        once: Pairs of source and sink that a person has let through for this run.
+    """
+    held = root.get(FLOWS, {})
+    open_to = {sink, *_outer(root, sink)}
+    open_to.update(*(held.get(oid, ()) for oid in tuple(open_to)))
+    return sorted(
+        source
+        for source in label
+        if (source, sink) not in once and not open_to & {source, *_outer(root, source)}
+    )
+
+
+def label_documents(root: Root, doc_id: str, label: Collection[str]) -> None:
+    """Note which grants had a say in a document of the catalog."""
+    if label or doc_id in root.get(DOCUMENTS, {}):
+        tree_of(root, DOCUMENTS)[doc_id] = tuple(sorted(label))
+
+
+def labels_of_documents(
+    root: Mapping[str, Any], doc_ids: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the labels of those documents that have one."""
+    held = root.get(DOCUMENTS, {})
+    return {doc_id: held[doc_id] for doc_id in doc_ids if held.get(doc_id)}
+
+
+def _outer(root: Mapping[str, Any], oid: str) -> list[str]:
+    return [each.oid for each in grants.links(root, oid)]

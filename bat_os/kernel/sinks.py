@@ -1,0 +1,133 @@
+"""Sinks: where what was read could leave, checked in one place before it does.
+
+    label of the run > flows to the sink? > the act        else GRANT_WANTED, and no act
+
+The label of a run is the set of grants that had a say in what it knows. Sinks are effects, reads
+that leave this machine, and the prompts of personas that write methods. An act that comes with the
+commit is checked a second time there: what the run has read since had a say in it, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bat_os.errors import GrantWantedError
+from bat_os.image import flows, grants
+from bat_os.image.objects import find, object_of, ref_of
+from bat_os.ports import READ, STAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+
+    from bat_os.image.catalog import Passage
+    from bat_os.image.store import ImageStore
+    from bat_os.kernel.context import KernelContext
+    from bat_os.ports import Driver, Operation
+
+    Root = MutableMapping[str, Any]
+    Once = Collection[tuple[str, str]]
+
+
+class Sinks:
+    """Admits the acts of one run, or refuses them."""
+
+    def __init__(
+        self,
+        image: ImageStore,
+        drivers: Mapping[str, Driver],
+        label: Collection[str],
+        once: Once = (),
+    ) -> None:
+        self._image = image
+        self._drivers = drivers
+        self._label = label
+        self._once = once
+        self._staged: set[str] = set()
+
+    async def admit(self, sink: str, operation: Operation) -> None:
+        """Let an operation through the grant ``sink``; an oid.
+
+        Raises:
+            GrantWantedError: The run knows something that may not go there.
+        """
+        if operation.kind == READ and not operation.outward:
+            return
+        if operation.kind == STAGE:
+            self._staged.add(sink)
+        if self._label:
+            await self._image.transact(lambda root: self._check(root, sink), note="look at flows")
+
+    def settle(self, root: Root) -> None:
+        """Check what was staged once more, with all that the run knows by its commit."""
+        for sink in sorted(self._staged):
+            self._check(root, sink)
+
+    def _check(self, root: Root, sink: str) -> None:
+        check(root, self._drivers, self._label, sink, self._once)
+
+
+def check(
+    root: Mapping[str, Any],
+    drivers: Mapping[str, Driver],
+    label: Iterable[str],
+    sink: str,
+    once: Once = (),
+) -> None:
+    """Raise GrantWantedError unless all of a label may go to a sink.
+
+    The error names the first pair that lacks a flow, as ``batos allow`` takes it.
+    """
+    wanting = flows.lacking(root, label, sink, once)
+    if not wanting:
+        return
+    source = wanting[0]
+    read, sent = (describe(root, drivers, oid) for oid in (source, sink))
+    raise GrantWantedError(
+        f"this would send something read from {read} to {sent}; allow it: "
+        f"batos allow {name_of(root, source)} {name_of(root, sink)}",
+        flow={"source": source, "sink": sink, "read": read, "sent": sent},
+    )
+
+
+def describe(root: Mapping[str, Any], drivers: Mapping[str, Driver], oid: str) -> str:
+    """Return what a grant reaches, or the name of an object without one, for a person."""
+    links = grants.links(root, oid)
+    driver = drivers.get(links[0].driver) if links else None
+    return driver.describe(links[0].scope) if driver else name_of(root, oid)
+
+
+def name_of(root: Mapping[str, Any], oid: str) -> str:
+    """Return the name of an object, or its oid; of a grant of another image no more is known."""
+    obj = object_of(root, oid)
+    return obj.name if obj is not None and obj.name else oid
+
+
+async def admit_prompt(mind: KernelContext, label: Collection[str], persona: str) -> None:
+    """Let a labelled request into the prompt of a persona.
+
+    Raises:
+        GrantWantedError: Nothing lets it through.
+    """
+    if label:
+        await mind.image.transact(
+            lambda root: check(root, mind.drivers, label, sink_of(root, persona)),
+            note="look at flows",
+        )
+
+
+async def let_through(mind: KernelContext, found: Sequence[Passage], persona: str) -> list[Passage]:
+    """Return the passages that may stand in the prompt of a persona that writes methods."""
+
+    def look(root: Root) -> set[str]:
+        sink = sink_of(root, persona)
+        labels = flows.labels_of_documents(root, {one.doc_id for one in found})
+        return {doc_id for doc_id, label in labels.items() if flows.lacking(root, label, sink)}
+
+    held_back = await mind.image.transact(look, note="look at flows") if found else ()
+    return [one for one in found if one.doc_id not in held_back]
+
+
+def sink_of(root: Mapping[str, Any], persona: str) -> str:
+    """Return the oid of a persona's prototype."""
+    name = persona.partition(":")[0].lower()
+    return ref_of(find(root, f"{name}_obj")).oid
