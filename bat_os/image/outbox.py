@@ -58,6 +58,7 @@ class Effect:
     question: str = ""  # of an AWAIT: by what the run asks for it
     key: str = ""  # for a world that keeps keys
     home: str = ""  # id of the home that may do it
+    label: tuple[str, ...] = ()  # oids of the grants that had a say in the message that wants it
     boot: str = ""  # of the kernel that began it last
     state: str = STAGED
     attempts: int = 0

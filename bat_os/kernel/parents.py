@@ -19,7 +19,7 @@ from bat_os.core.values import Ref, check_object_name
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.image import family
 from bat_os.image.objects import Method, find, freeze, ref_of
-from bat_os.kernel.snapshot import labels_of
+from bat_os.kernel.labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping

@@ -18,7 +18,8 @@ import json
 import secrets
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
@@ -56,7 +57,7 @@ class Answers:
 
     by_key: dict[str, Any] = field(default_factory=dict)
     size: int = 0  # bytes
-    run: str = field(default_factory=lambda: secrets.token_hex(8))  # id of the message
+    run: str = field(default_factory=partial(secrets.token_hex, 8))  # id of the message
 
     def find(self, key: str) -> tuple[bool, Any]:
         """Return whether the question was asked before, and the answer; an error is raised again.
@@ -122,7 +123,8 @@ class TurnReach:
             self.memory.apply(root)
         if self.kernel is not None:
             self.kernel.apply(root)
-        outbox.put(root, self.staged, self._home)
+        label = tuple(sorted(self._label))
+        outbox.put(root, [replace(each, label=label) for each in self.staged], self._home)
 
     def committed(self) -> None:
         """Have done what was staged; to be called after the commit."""

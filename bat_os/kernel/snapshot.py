@@ -6,7 +6,6 @@ All functions here work on the root inside ``ImageStore.transact``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import Ref, check_object_name, weigh
@@ -15,9 +14,10 @@ from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.entries import ENTRIES
+from bat_os.kernel.labels import labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     Root = MutableMapping[str, Any]
     Fetched = tuple["ObjectSnapshot | None", "Runnable | None", dict[str, bytes]]
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MAX_WRITTEN: Final = 16 << 20  # bytes of one turn; what a clone copies counts
 MAX_MADE: Final = 100  # objects of one turn
 _NEW: Final = "ffff"  # so begins the oid of an object that is not in the image yet
-_NO_LABELS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,20 +312,6 @@ def snapshot_of(obj: UvmObject, serials: dict[str, bytes]) -> ObjectSnapshot:
     own = {name for name, value in obj.slots.items() if not isinstance(value, Method)}
     parents = tuple(ref_of(parent) for parent in obj.parents)
     return ObjectSnapshot(ref_of(obj), slots, own, frozenset(selectors), parents, labels=labels)
-
-
-def labels_of(
-    holders: Iterable[Any],
-    known: Mapping[str, frozenset[str]] = _NO_LABELS,
-    without: Collection[str] = (),
-) -> dict[str, frozenset[str]]:
-    """Return the labels of slots by name, added to those ``known``; not of names ``without``."""
-    found = dict(known)
-    for holder in holders:
-        for name, grants in getattr(holder, "labels", {}).items():
-            if not name or name not in without:
-                found[name] = found.get(name, frozenset()).union(grants)
-    return found
 
 
 def runnable_of(found: tuple[Any, Any] | None, serials: dict[str, bytes]) -> Runnable | None:

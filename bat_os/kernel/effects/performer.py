@@ -241,7 +241,8 @@ class Performer:
         self.tell({"timestamp": stamp, "event_type": "EFFECT_FAILED", **about})
         if effect.run.startswith(FAILING):
             return  # what it wanted has failed, too: no end of messages about messages
-        mind, brief = self._mind, Brief(effect.oid, FAILING, (about,))
+        label = (*effect.label, effect.oid)  # what it says is from there, and of what it was to do
+        mind, brief = self._mind, Brief(effect.oid, FAILING, (about,), label=label)
         run = f"{FAILING} {effect.number}"
         try:
             await take_turn(mind.image, mind.cell, brief, commit_reads=False, reach=mind, run=run)
