@@ -36,6 +36,7 @@
             CancelledError           the asker withdrew
         ResourceError            something that we need is not there
             BusyError                the queue is full; come back later
+            WorldError               a server or program outside does not answer as it should
             CellError                learned code failed in its cell
             CellUnavailableError     learned code cannot be confined on this machine
             ModelError               the model cannot be had
@@ -303,6 +304,13 @@ class BusyError(ResourceError):
     def __init__(self, message: str, retry_after_ms: int = 1000, **details: Any) -> None:
         super().__init__(message, **details)
         self.retry_after_ms = retry_after_ms
+
+
+class WorldError(ResourceError):
+    """What a driver reaches does not answer: offline, down, too slow, or not what it should be."""
+
+    code = "WORLD_UNAVAILABLE"
+    retryable = True
 
 
 class CellError(ResourceError):

@@ -249,6 +249,7 @@ class Operation:
     kind: str  # READ, STAGE or AWAIT
     outward: bool = False  # what is asked leaves this machine
     repeatable: bool = False  # of STAGE and AWAIT: done twice, it has done no more than once
+    extra: bool = False  # a grant is for it only if the person says so: --write, or --only
 
 
 class Driver(Protocol):

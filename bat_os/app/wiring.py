@@ -31,6 +31,7 @@ from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.roster import Roster
 from bat_os.world.files import Files
+from bat_os.world.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from bat_os.core.settings import Settings
     from bat_os.kernel.context import Handler
     from bat_os.kernel.service import Step
-    from bat_os.ports import Cell, Embedder, Prompt, Sampling
+    from bat_os.ports import Cell, Driver, Embedder, Prompt, Sampling
     from bat_os.supervisor.home import Home
 
     Report = Callable[[str], None]
@@ -93,13 +94,19 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
-        drivers={driver.name: driver for driver in (Files(),)},  # files claim what no other does
+        drivers=_drivers(settings),
         home_id="" if home.trial else home.read_id(),
         adopt=None if script else models.adopt,
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     verbs = {**VERBS, **make_model_verbs(models, examiner)}
     return Parts(mind, _steps(mind, models), verbs, examiner, _ahead(mind, home))
+
+
+def _drivers(settings: Settings) -> dict[str, Driver]:
+    """Return the ways into the world; files come last, for they claim what no other does."""
+    every: tuple[Driver, ...] = (Web(cache_seconds=settings.web_cache_seconds), Files())
+    return {driver.name: driver for driver in every}
 
 
 def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:

@@ -23,6 +23,7 @@ FILE: Final = "batos.toml"
 IMAGE: Final = "live_image.fs"  # in the home, where the setting ``image`` names no other place
 DEFAULT: Final = "default"
 MAX_FILE: Final = 64 << 10  # characters of a settings file
+_NAMED: Final = 8  # settings, where none is like an unknown one
 _SHOWN: Final = 80  # characters of an unknown key in a message
 
 
@@ -61,6 +62,8 @@ class Settings:
         threads: Threads of the model engines; 0 takes cores - 1.
         locale: Language of answers where the sentence does not show one: ``en``, ``de``, ``fr`` or
             ``es``; "" takes English.
+        web_cache_seconds: How long a page of the web that was read is not read again; 0 reads it
+            each time.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
@@ -91,6 +94,7 @@ class Settings:
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0
     locale: Annotated[str, text(2, pattern="[a-z]{2}|", takes="a language code such as de")] = ""
+    web_cache_seconds: Annotated[float, number(0, 86_400)] = 300.0
     lean: bool = False
     failpoint: str = ""
 
@@ -196,7 +200,9 @@ def _read_file(text: str, path: str) -> Iterator[tuple[str, Any, int]]:
             shown = name[:_SHOWN]
             where = f"{path}, line {line}" if line else path
             near = difflib.get_close_matches(name.lower(), known, n=1)
-            guess = f"did you mean {near[0]}?" if near else f"the settings are: {', '.join(known)}"
+            first = ", ".join(known[:_NAMED])
+            every = f"the settings are: {first} and others; batos config lists them"
+            guess = f"did you mean {near[0]}?" if near else every
             if name == "home":
                 guess = f"the file is in the home; set that by {PREFIX}HOME or --home"
             raise SettingsError(f"{where}: {shown!r} is not a setting; {guess}")

@@ -14,7 +14,7 @@ from bat_os.core.fields import Field, Verb
 _WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
 _GRANTED: Final = (
     Field("name", "text", "name of the new object (default: that of the folder)", "--as"),
-    Field("write", "flag", "let it change files, too", "--write"),
+    Field("write", "flag", "let it change files, or send, too", "--write"),
     Field("only", "text", "these messages alone, as names,read", "--only", shown="NAMES"),
     Field("hours", "number", "it ends after so many hours", "--hours", least=0),
 )

@@ -38,6 +38,9 @@ _BLOCKS: Final = words(
     "p div section article main header footer aside ul ol dl dt dd table figure figcaption "
     "blockquote form fieldset hr address details summary"
 )
+_MAIN: Final = frozenset({"main", "article"})
+_MIN_MAIN: Final = 200  # characters; a page with less in its main part says it elsewhere
+_MAX_LINKS: Final = 2_000
 _HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}
 _BLANK: Final = re.compile(r"\s+")
 _GAP: Final = re.compile(r"\n\s*\n\s*")
@@ -55,10 +58,18 @@ class Extract:
     title: str  # from its own description; often ""
     text: str  # plain text of a PDF, Markdown of a page
     pages: int = 0  # of a PDF; 0 for HTML
+    links: tuple[tuple[str, str], ...] = ()  # of the form "page": where they lead, and their words
 
 
 def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> Extract:
     """Return the text of a file; blocks until the child has read it.
+
+    Args:
+        data: What is in it; UTF-8 if it is HTML.
+        form: ``pdf``; ``html``, all that a file says; or ``page``: the main part of a page of the
+            web alone, and its links.
+        name: How errors call it.
+        seconds: How long that may take.
 
     Raises:
         ArgumentsError: It is encrypted, scanned (it holds pictures of text), damaged, holds
@@ -77,7 +88,8 @@ def extract(data: bytes, form: str, name: str, *, seconds: float = SECONDS) -> E
         answer = json.loads(done.stdout)
         problem, kind = str(answer.get("problem", "")), str(answer.get("kind", ""))
         title, text = str(answer.get("title", "")), str(answer.get("text", ""))
-        extracted = Extract(title, text, int(answer.get("pages", 0)))
+        links = tuple((str(where), str(said)) for where, said in answer.get("links", ()))
+        extracted = Extract(title, text, int(answer.get("pages", 0)), links)
     except (ValueError, AttributeError, TypeError) as error:
         raise ArgumentsError(
             f"{name}: reading it needs too much memory or time, or it is damaged "
@@ -102,6 +114,8 @@ def main(argv: list[str]) -> int:
 
 def _extract(form: str, data: bytes) -> dict[str, Any]:
     try:
+        if form == "page":
+            return _read_site(data)
         return _read_page(data) if form == "html" else _read_pdf(data)
     except ImportError:
         return {"problem": _NO_PYPDF, "kind": "missing"}
@@ -117,6 +131,15 @@ def _read_page(data: bytes) -> dict[str, Any]:
     if not text:
         return {"problem": "there is no text in this page"}
     return {"title": title, "text": text}
+
+
+def _read_site(data: bytes) -> dict[str, Any]:
+    reader = _Reader()
+    reader.feed(data.decode("utf-8", "replace"))
+    reader.close()
+    title = _BLANK.sub(" ", "".join(reader.title)).strip()
+    links = [(where, _BLANK.sub(" ", "".join(said)).strip()[:500]) for where, said in reader.links]
+    return {"title": title, "text": reader.main_text(), "links": links}
 
 
 def _read_pdf(data: bytes) -> dict[str, Any]:
@@ -170,10 +193,20 @@ class _Reader(HTMLParser):
         self._in_title = False
         self._code = False
         self._cells = 0
+        self.links: list[tuple[str, list[str]]] = []
+        self._in_link = False
+        self._mains: list[int] = []  # where the main parts begin and end, among the texts
+        self._depth = 0  # of main parts in one another
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin an element."""
-        del attrs
+        if tag == "a" and len(self.links) < _MAX_LINKS:
+            where = next((value for name, value in attrs if name == "href" and value), "")
+            self._in_link = bool(where)
+            self.links += [(where[:2_000].strip(), [])] if where else []
+        if tag in _MAIN:
+            self._mains += [] if self._depth else [len(self.text)]
+            self._depth += 1
         if tag in _DROPPED:
             self._dropped.append(tag)
         elif tag == "title":
@@ -199,6 +232,11 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """End an element; what was never begun is ignored."""
+        if tag == "a":
+            self._in_link = False
+        if tag in _MAIN and self._depth:
+            self._depth -= 1
+            self._mains += [] if self._depth else [len(self.text)]
         if tag in self._dropped:
             # What a dropped element did not close ends with it.
             del self._dropped[self._dropped.index(tag) :]
@@ -216,10 +254,19 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Keep a text, unless it is in an element that is dropped."""
+        if self._in_link:
+            self.links[-1][1].append(data)
         if self._in_title:
             self.title.append(data)
         elif not self._dropped:
             self.text.append(data if self._code else _BLANK.sub(" ", data))
+
+    def main_text(self) -> str:
+        """Return the Markdown of the main part, or of all if the page marks none."""
+        ends = [*self._mains, len(self.text)]
+        pairs = zip(ends[::2], ends[1::2], strict=False)
+        main = _tidy("".join(text for start, end in pairs for text in self.text[start:end]))
+        return main if len(main) >= _MIN_MAIN else _tidy("".join(self.text))
 
 
 def read_html(text: str) -> tuple[str, str]:
@@ -234,9 +281,13 @@ def read_html(text: str) -> tuple[str, str]:
     reader = _Reader()
     reader.feed(text)
     reader.close()
-    parts = re.split(r"(```\n.*?\n```)", "".join(reader.text), flags=re.DOTALL)
+    return _BLANK.sub(" ", "".join(reader.title)).strip(), _tidy("".join(reader.text))
+
+
+def _tidy(text: str) -> str:
+    parts = re.split(r"(```\n.*?\n```)", text, flags=re.DOTALL)
     # Blank lines within code are its own.
     for place in range(0, len(parts), 2):
         lines = "\n".join(line.strip() for line in parts[place].split("\n"))
         parts[place] = _GAP.sub("\n\n", lines)
-    return _BLANK.sub(" ", "".join(reader.title)).strip(), "".join(parts).strip()
+    return "".join(parts).strip()

@@ -17,6 +17,7 @@ from BTrees.OOBTree import OOBTree
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image.objects import UvmObject, find, ref_of
+from bat_os.ports import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
@@ -58,7 +59,7 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
         driver: What performs its messages.
         scope: Of the grant.
         name: Of the object; "" for one that only its oid reaches.
-        **about: More fields of the ``Grant``.
+        **about: More fields of the ``Grant``; without ``operations``, the usual ones.
 
     Raises:
         ArgumentsError: No object can have that name, or one has it.
@@ -74,10 +75,16 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
     root._p_jar.add(obj)  # type: ignore[attr-defined]  # ZODB: the root's connection
     if name:
         root["objects"][name] = obj
-    operations = about.pop("operations", ()) or tuple(driver.operations(scope))
+    operations = about.pop("operations", ()) or usual(driver, scope)
     grant = Grant(ref_of(obj).oid, name, driver.name, dict(scope), tuple(operations), **about)
     _put(root, grant)
     return grant
+
+
+def usual(driver: Driver, scope: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the operations that a grant is for if nobody names any."""
+    known = driver.operations(scope).items()
+    return tuple(name for name, each in known if each.kind != STAGE and not each.extra)
 
 
 def narrow(

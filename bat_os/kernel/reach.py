@@ -222,7 +222,7 @@ class TurnReach:
         if had:
             raise NotGrantedError(f"the grant of {name} has ended; batos grants shows it")
         said = [arg for arg in args if isinstance(arg, str) and arg]
-        text = f"{name} has no grant for {driver.name}; give one: batos grant FOLDER"
+        text = f"{name} has no grant for {driver.name}; batos grant gives one"
         raise GrantWantedError(text, driver=driver.name, operation=operation, what=said[-1:])
 
 

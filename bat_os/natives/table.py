@@ -118,6 +118,10 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
                 ),
             },
         ),
+        "web_obj": NativeObject(
+            "pages of the web that you granted: batos grant https://example.org",
+            {"web": ("fetch", "links", "json", "facts", "post")},
+        ),
     }
 )  # fmt: skip
 
@@ -148,6 +152,7 @@ SUBSYSTEMS: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
     }
 )
+_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj"})
 _ALIASED: Final = frozenset({"does_not_understand"})  # known by another name only
 
 
@@ -167,7 +172,8 @@ def describe(name: str) -> dict[str, Any]:
 
 def reaches(name: str) -> bool:
     """Return whether a method works on the facts of the image, the world or the kernel itself."""
-    return name.startswith(("memory_obj.", "files_obj.")) or name.partition(".")[0] in SUBSYSTEMS
+    owner = name.partition(".")[0]
+    return owner in _REACHING or owner in SUBSYSTEMS
 
 
 def run(

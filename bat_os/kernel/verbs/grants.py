@@ -19,7 +19,7 @@ from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.sinks import describe, name_of
-from bat_os.ports import STAGE, StagingDriver
+from bat_os.ports import StagingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -168,10 +168,8 @@ def _free(root: Root, name: str) -> str:
 
 
 def _about(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    known = driver.operations(scope)
-    staging = () if request.body["write"] else (STAGE,)
-    usual = tuple(name for name, each in known.items() if each.kind not in staging)
-    wanted = tuple(request.body["only"].replace(",", " ").split()) or usual
+    known, said = driver.operations(scope), request.body["only"].replace(",", " ").split()
+    wanted = tuple(said or (known if request.body["write"] else ()))
     if unknown := set(wanted) - set(known):
         raise ArgumentsError(
             f"{driver.name} has no {', '.join(sorted(unknown))}; it has {', '.join(known)}"

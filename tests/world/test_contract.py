@@ -1,0 +1,69 @@
+"""The drivers that read: each passes the one contract suite."""
+
+import pytest
+
+from bat_os.world.files import Files
+from bat_os.world.web import Web
+from tests.world import hosts
+from tests.world.contract import *  # noqa: F403
+from tests.world.contract import Case
+from tests.world.scripted import Scripted
+
+
+def files(folder):
+    notes = folder / "notes"
+    (notes / "deep" / "er").mkdir(parents=True)
+    (notes / "a.txt").write_text("milk\n")
+    (folder / "beside").mkdir()
+    return Case(
+        Files(), str(notes), str(notes / "deep"), str(folder / "beside"),
+        deeper=str(notes / "deep" / "er"),
+        refused=(str(folder / "none"), "relative/path"),
+        asks={
+            "read": ("a.txt",), "names": (), "facts": ("a.txt",), "find": ("*.txt",),
+            "search": ("milk",),
+        },
+        outside=(("read", ("../beside",)), ("names", ("/",)), ("search", ("x", ".."))),
+        missing=(("read", ("none.txt",)), ("names", ("none",))),
+    )  # fmt: skip
+
+
+def web(host):
+    return Case(
+        Web(pause=0), f"{host.url}/docs", f"{host.url}/docs/deep", f"{host.url}/other",
+        deeper=f"{host.url}/docs/deep/er",
+        claimed=("HTTPS://EXAMPLE.ORG", "http://10.0.0.1"),
+        refused=("ftp://example.org", "https://a:b@example.org"),
+        asks={
+            "fetch": ("a.html",), "links": ("a.html",), "json": ("v.json",), "facts": ("a.html",),
+        },
+        outside=(
+            ("fetch", ("../other",)), ("json", ("http://example.org/",)), ("links", ("//x.org",)),
+        ),
+        missing=(("fetch", ("none.html",)), ("facts", ("none",))),
+    )  # fmt: skip
+
+
+def scripted():
+    boxes = {"/a": "milk", "/a/b": "bread", "/a/b/c": "salt", "/z": "SECRET"}
+    return Case(
+        Scripted(boxes), "/a", "/a/b", "/z", "/a/b",
+        deeper="/a/b/c", refused=("a", "/none"),
+        asks={"read": ("/a/b",), "facts": ("/a/b",)},
+        outside=(("read", ("/z",)), ("facts", ("/",))), missing=(("read", ("/a/none",)),),
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["files", "web", "scripted"])
+def case(request, tmp_path):
+    if request.param == "files":
+        yield files(tmp_path)
+    elif request.param == "scripted":
+        yield scripted()
+    else:
+        pages = {
+            "/docs/a.html": hosts.PAGE, "/docs/v.json": hosts.answers_json({"v": 1}),
+            "/other": "SECRET",
+        }  # fmt: skip
+        with hosts.Host(pages) as host:
+            yield web(host)
