@@ -25,7 +25,7 @@ MAX_FOUND: Final = 200
 
 def read(root: Path, path: str = "", start: int = 0) -> str:
     """Return the text of a file, from the byte ``start``: at most 1 MB."""
-    if type(start) is not int or start < 0:
+    if type(start) is not int or not 0 <= start < 1 << 62:
         raise ArgumentsError("start is a number of bytes")
     with open_below(root, path) as handle:
         facts = os.fstat(handle)

@@ -16,7 +16,7 @@ def files(folder):
     (notes / "a.txt").write_text("milk\n")
     (folder / "beside").mkdir()
     return Case(
-        Files(), str(notes), str(notes / "deep"), str(folder / "beside"),
+        Files(), str(notes), str(notes / "deep"), str(folder / "beside"), "a.txt",
         deeper=str(notes / "deep" / "er"),
         refused=(str(folder / "none"), "relative/path"),
         asks={
@@ -30,7 +30,7 @@ def files(folder):
 
 def web(host):
     return Case(
-        Web(pause=0), f"{host.url}/docs", f"{host.url}/docs/deep", f"{host.url}/other",
+        Web(pause=0), f"{host.url}/docs", f"{host.url}/docs/deep", f"{host.url}/other", "a.html",
         deeper=f"{host.url}/docs/deep/er",
         claimed=("HTTPS://EXAMPLE.ORG", "http://10.0.0.1"),
         refused=("ftp://example.org", "https://a:b@example.org"),
