@@ -103,9 +103,9 @@ def is_local(host: str) -> bool:
 
 
 def may_reach(host: str, address: str) -> bool:
-    """Return whether an address that a host resolves to is one that the host can stand for.
+    """Return whether an address that a host resolves to is one that the host may have.
 
-    A public name stands for public addresses alone. A grant that names a private host says so by
+    A public name may have public addresses alone. A grant that names a private host says so by
     its address, as ``localhost``, or by a name that no public host has, such as ``nas.local``.
     """
     try:
@@ -153,7 +153,7 @@ def exchange(
 
     Raises:
         WorldError: It does not answer, not in time, or not in HTTP.
-        NotGrantedError: Its name stands for an address that it may not stand for.
+        NotGrantedError: Its name has an address that it may not have.
         ArgumentsError: The answer is too long.
     """
     import httpcore2  # a tenth of a second, which only this needs
@@ -266,7 +266,7 @@ def _addresses(target: Target, deadline: Deadline, resolve: Resolve) -> Iterator
     found = list(_looked_up(target, deadline, resolve))
     allowed = [each for each in found if may_reach(target.host, each)]
     if found and not allowed:
-        text = f"{target.host} stands for {found[0]}, which is not a public address"
+        text = f"{target.host} has the address {found[0]}, which is not a public address"
         raise NotGrantedError(text)
     return iter(allowed[:MAX_ADDRESSES])
 

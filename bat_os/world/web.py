@@ -115,7 +115,7 @@ class Web:
         """Return the scope of a URL that a person named: what lies below it, on that host.
 
         Raises:
-            ArgumentsError: It is no URL, or one with a name and a password.
+            ArgumentsError: It is not a URL, or one with a name and a password.
         """
         target = read_url(what)
         path = _path_of(target).rstrip("/") or "/"
@@ -200,7 +200,7 @@ class Web:
             text = f"{target} leads to {place[:200]}, which is not granted"
             raise NotGrantedError(text, what=[place[:MAX_URL]]) from error
         except ArgumentsError as error:
-            raise WorldError(f"{target} leads to {place[:200]!r}, which is no URL") from error
+            raise WorldError(f"{target} leads to {place[:200]!r}, which is not a URL") from error
 
     def _get(self, target: Target, host: _Host, deadline: Deadline, accept: str = _ACCEPT) -> Reply:
         """Return the answer to a GET, after the pause that the host may want."""
@@ -293,7 +293,7 @@ def read_url(said: str) -> Target:
     """Return where a URL leads.
 
     Raises:
-        ArgumentsError: It is no URL of the web, or has a name and a password in it.
+        ArgumentsError: It is not a URL of the web, or has a name and a password in it.
 
     >>> str(read_url("HTTP://Example.org:80/a/../b?x=1#top"))
     'http://example.org/b?x=1'
