@@ -220,7 +220,7 @@ def _network(target: Target, deadline: Deadline, resolve: Resolve) -> httpcore2.
     import httpcore2
 
     class Stream(httpcore2.NetworkStream):
-        """A stream of which each step ends at the deadline."""
+        """A stream whose steps all end at the deadline."""
 
         def __init__(self, inner: httpcore2.NetworkStream) -> None:
             self._inner = inner
