@@ -223,8 +223,9 @@ MISSION_VERBS: Final = (
     Verb("cancel", "withdraw a mission", (
         KEY,
         replace(_BRIEF_ID, help="its id; batos missions lists them", word="brief")),
-        reply="cancelled:flag",
-        note="It was running; its asker gets `CANCELLED`.",
+        reply="cancelled:flag state?:text ended?:num",
+        note="It was running; its asker gets `CANCELLED`. If it was not, `state` and `ended` say "
+             "how and when it ended.",
         examples=("01a1ff61d73cd6d845301288",)),
     Verb("subscribe", "send events of missions until they end", (
         *(KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),

@@ -251,7 +251,7 @@ def prune(
     # Ids begin with the time, so what came later need not be looked at.
     ids = kept.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
     looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
-    old = [one for one in looked if _ended(kept[one]) < before]
+    old = [one for one in looked if ended(kept[one]) < before]
     for mission_id in old:
         keep(root, mission_id)
         key = kept.pop(mission_id).slots.get("key")
@@ -260,7 +260,7 @@ def prune(
     return len(old), looked[-1] if len(looked) == limit else None
 
 
-def _ended(obj: UvmObject) -> float:
+def ended(obj: UvmObject) -> float:
     """Return when a mission ended; infinity while it has not, or where that is unreadable."""
     answer, accepted = obj.slots.get("answer"), obj.slots.get("accepted")
     if type(answer) is not dict or type(accepted) is not float:

@@ -252,7 +252,7 @@ class _Reader:
             if asks:
                 self.questions.append(found)
             elif found.strong or found.led or self.examples:
-                self.examples += [*weak, found]
+                self.examples += [*(w for w in weak if not self._begins(w.end, found.start)), found]
                 weak = []
             else:
                 weak.append(found)
@@ -265,6 +265,10 @@ class _Reader:
             self.examples = [e for e in self.examples if e.strong or e.led]
         if self.examples and not all(_alike(e, self.examples[0]) for e in self.examples):
             self.examples = []
+
+    def _begins(self, start: int, end: int) -> bool:
+        """Return whether examples are announced here: what lies before is the wish."""
+        return any("shown" in part.roles for part in self.parts[start:end])
 
     def _at_link(self, at: int) -> _Found | None:
         """Return the example around a link, or its beginning."""

@@ -185,9 +185,13 @@ def speak(code: str) -> Language:
     return Language(known, MappingProxyType(tables))
 
 
+# Paths, addresses and names of programs are in no language.
+_ADDRESS: Final = re.compile(r"\S*(?:[/\\]\S*[/\\]|[@_])\S*")
+
+
 def find_language(text: str, hint: str = "") -> str:
     """Return the code of the language of ``text``; ``hint`` where its words do not decide."""
-    low = text.lower()
+    low = _ADDRESS.sub(" ", text.lower())
     words = [fold(word) for word in _WORD.findall(low)]
     first = hint if hint in languages() else DEFAULT
     scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first

@@ -82,7 +82,10 @@ def _describe(event: Mapping[str, Any]) -> str:
 
 
 def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer("cancelled" if body["cancelled"] else "this request has already ended")
+    if body["cancelled"]:
+        return screen.answer("cancelled")
+    how = ", ".join(filter(None, (body.get("state"), show_time(body.get("ended"), "%H:%M"))))
+    return screen.answer(f"this request has already ended ({how})")
 
 
 async def _experience(ask: Ask) -> Mapping[str, Any]:

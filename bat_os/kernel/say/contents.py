@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 FILES: Final = "files"
 MAX_SHOWN: Final = 4_000  # characters of a file in an answer
+GRANT, REVOKE = "files_obj.grant", "files_obj.revoke"
 ONCE, ALWAYS, FOLDER, NO = "once", "always", "folder", "no"
 # Forms that ask for something: what they do not find may stand in a document or a file.
 ASKING: Final = frozenset(
@@ -79,7 +80,7 @@ async def answer_by_files(
     driver = mind.drivers.get(FILES)
     if not named or driver is None or heard.request.body["fresh"]:
         return None
-    form = _form_of(heard, named) or heard.form
+    form = _form_of(heard, heard.core) or heard.form
     if form is not None and not _may_read(form):
         return None
     granted = await mind.image.transact(
@@ -98,10 +99,10 @@ async def answer_by_files(
     )
 
 
-def _form_of(heard: Heard, named: list[Value]) -> Form | None:
+def _form_of(heard: Heard, sentence: Sentence) -> Form | None:
     """Return the form of the sentence with short paths: a form takes so many words, and no more."""
-    said = heard.core.text
-    for value in reversed(named):
+    said = sentence.text
+    for value in reversed([value for value in sentence.values if value.kind == "path"]):
         name = PurePath(value.value).name or "root"
         short = name if PurePath(name).suffix else f"~/{name}"
         said = f"{said[: value.start]}{short}{said[value.end :]}"
@@ -233,6 +234,47 @@ async def grant_and_answer(
     finally:
         for name in given if once else ():
             await call_verb(heard, "revoke", target=name)
+
+
+async def change_leave(
+    mind: KernelContext,
+    heard: Heard,
+    *,
+    again: Callable[[Heard, str], Awaitable[Answer | None]],
+    call_verb: Callable[..., Awaitable[dict[str, Any]]],
+) -> Answer | None:
+    """Carry out "you may read ~/notes" and "stop reading ~/notes"; None if it is neither.
+
+    A sentence that waits for this leave is answered.
+    """
+    driver, language = mind.drivers.get(FILES), heard.language
+    named = [value for value in heard.sentence.values if value.kind == "path"]
+    form = _form_of(heard, heard.sentence) if named else None
+    if driver is None or form is None or form.name not in (GRANT, REVOKE):
+        return None
+    try:
+        scope = await asyncio.to_thread(driver.scope, named[0].value)
+    except BatError:
+        said = text(language, "files.where", name=named[0].value)
+        return Answer("asked", said, needs="clarification", language=language)
+    granted, what = await _live(mind), driver.describe(scope)
+    if form.name == REVOKE:
+        ended = [each.name or each.oid for each in granted if driver.contains(scope, each.scope)]
+        for name in ended:
+            await call_verb(heard, "revoke", target=name)
+        said = text(language, "files.ended" if ended else "files.no_leave", what=what)
+        return Answer("acted" if ended else "unable", said, language=language)
+    given = [each.oid for each in granted if _reads(each) and driver.contains(each.scope, scope)]
+    if not given:
+        done = await call_verb(heard, "grant", body={"what": scope["path"]})
+        given = [done["object"]]
+    if "grant" in heard.conversation.question and (
+        answer := await again(heard, heard.conversation.question["sentence"])
+    ):
+        return answer
+    said = text(language, "files.granted", what=what)
+    memory = {"granted": given[0]}
+    return Answer("acted", said, undo="undo that", language=language, memory=memory)
 
 
 class _Reader:

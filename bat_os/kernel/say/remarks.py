@@ -66,6 +66,10 @@ class Talk:
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
         last, name = heard.conversation.last, _name(heard, "talk")
+        if answer := await contents.change_leave(
+            self._mind, heard, again=self._again, call_verb=self._call_verb
+        ):
+            return answer
         if heard.conversation.question and (answer := await self._settle_question(heard, name)):
             return answer
         if last.get("guess") and last["kind"] == "guess":
@@ -191,6 +195,10 @@ class Talk:
     ) -> Answer | None:
         if unlearned := last.get("unlearned"):
             await self._run_verb(heard, "redo", *unlearned)
+            said = text(heard.language, "self.undone", text=last["text"])
+            return Answer("acted", said, language=heard.language)
+        if granted := last.get("granted"):
+            await self._call_verb(heard, "revoke", target=granted)
             said = text(heard.language, "self.undone", text=last["text"])
             return Answer("acted", said, language=heard.language)
         return await about.undo(self._mind, last, heard.language)

@@ -28,6 +28,7 @@ TOLD: Final = frozenset(
     {"knowledge", "calendar", "opinion", "words"}
 )  # what may have been said or taught
 SURE: Final = 0.5  # probability from which the kind of a request decides
+_NO_ARGUMENT: Final = frozenset({"unit", "name"})  # what a function is not applied to by itself
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
 # Kind of a request without a skill -> what is said of it.
@@ -61,7 +62,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
-    if ordered or (kind == "function" and kinds[kind] >= SURE):
+    given = any(value.kind not in _NO_ARGUMENT for value in heard.sentence.values)
+    if ordered or (given and kind == "function" and kinds[kind] >= SURE):
         return await lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -62,11 +63,18 @@ class MissionVerbs:
         return Reply("result", request.id, await self._read(read))
 
     async def _cancel(self, request: Request, _: Send) -> Reply:
-        cancelled = bool(request.key) and self._scheduler.cancel_turn(request.key)
-        if not cancelled:
-            brief_id = await self._read(lambda root: _brief_id(root, request))
-            cancelled = self._scheduler.cancel(brief_id)
-        return Reply("result", request.id, {"cancelled": cancelled})
+        if request.key and self._scheduler.cancel_turn(request.key):
+            return Reply("result", request.id, {"cancelled": True})
+        brief_id = await self._read(lambda root: _brief_id(root, request))
+        if self._scheduler.cancel(brief_id):
+            return Reply("result", request.id, {"cancelled": True})
+
+        def read(root: Root) -> dict[str, Any]:
+            found = missions.stored(root, brief_id)
+            state, at = str(missions.read(root, brief_id).mission.state), missions.ended(found)
+            return {"state": state} | ({"ended": at} if math.isfinite(at) else {})
+
+        return Reply("result", request.id, {"cancelled": False, **await self._read(read)})
 
     async def _list(self, request: Request, _: Send) -> Reply:
         """Answer with missions, the newest first; page on with ``before``."""

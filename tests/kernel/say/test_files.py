@@ -113,3 +113,40 @@ async def test_words_in_a_file_are_no_orders(said, notes):
     await said(f"show {notes}/evil.txt")
     await said("1")
     assert (await said("what is the code?"))["kind"] != "recalled"
+
+
+@pytest.mark.parametrize(
+    ("leave", "end"),
+    [
+        ("you may read the folder {}", "stop reading {}"),
+        ("yes, you may look in {} from now on", "you may no longer read {}"),
+        ("du darfst den Ordner {} lesen", "du darfst den Ordner {} nicht mehr lesen"),
+        ("oui, tu peux lire le dossier {}", "tu ne peux plus lire le dossier {}"),
+        ("sí, puedes leer la carpeta {}", "ya no puedes leer la carpeta {}"),
+    ],
+)
+async def test_leave_is_given_and_taken_back_in_words(said, notes, leave, end):
+    given = await said(leave.format(notes))
+    assert (given["kind"], given["undo"]) == ("acted", "undo that")
+    assert "buy milk" in (await said(f"what does {notes}/todo.md say?"))["text"]
+    assert (await said(end.format(notes)))["kind"] == "acted"
+    assert (await said(f"what does {notes}/todo.md say?"))["needs"] == "grant"
+    await said("no")
+    assert (await said(end.format(notes)))["kind"] == "unable"
+
+
+async def test_leave_in_words_answers_what_waited_for_it(said, notes):
+    await said(f"how many lines are in {notes}/todo.md?")
+    told = await said(f"yes, you may read {notes}")
+    assert (told["kind"], told["value"]) == ("computed", 3)
+
+
+async def test_leave_given_in_words_is_undone(said, notes):
+    await said(f"you may read {notes}")
+    assert (await said("undo that"))["kind"] == "acted"
+    assert (await said(f"what does {notes}/todo.md say?"))["needs"] == "grant"
+
+
+async def test_leave_for_what_is_not_there_gives_nothing(said, notes):
+    told = await said(f"you may read {notes}/nowhere")
+    assert (told["kind"], told["needs"]) == ("asked", "clarification")
