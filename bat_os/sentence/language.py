@@ -205,6 +205,19 @@ def find_language(text: str, hint: str = "") -> str:
     return max(scores, key=lambda code: scores[code])
 
 
+def before_file(text: str, start: int, language: str) -> int:
+    """Return where "the file" begins that stands before the path at ``start``; else ``start``.
+
+    >>> before_file("how long is the file a.txt?", 21, "en")
+    12
+    """
+    head = text[:start].rstrip().lower()
+    for noun in speak(language).setting("files", "nouns", ()):
+        if head.endswith(f" {noun.lower()}"):
+            return len(head) - len(noun)
+    return start
+
+
 def _words_in(entry: Any) -> Iterator[str]:
     """Yield all words in a table, of keys and values."""
     if isinstance(entry, str):

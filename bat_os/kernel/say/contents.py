@@ -21,6 +21,7 @@ from bat_os.errors import BatError, NotFoundError
 from bat_os.image import grants
 from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
 from bat_os.sentence.forms import read_form
+from bat_os.sentence.language import before_file
 from bat_os.sentence.reading import mask, read_sentence
 from bat_os.sentence.texts import text
 
@@ -313,11 +314,7 @@ class _Reader:
         inner = replace(heard, sentence=filled, typed=filled, core=filled, form=None, found=[])
         answer = await use_skill(inner) or self._quote(places, contents) or ask_which(inner)
         if answer is None:
-            names = ", ".join(place.value.text for place in places)
-            return Answer(
-                "unable", text(heard.language, "files.no_skill", name=names),
-                language=heard.language, memory=_noted(places),
-            )  # fmt: skip
+            return self._no_skill(places)
         return self._from(places, answer)
 
     async def _by_folder(self, place: Place, name: str) -> Answer | None:
@@ -333,10 +330,17 @@ class _Reader:
         if name == "files_obj.count":
             files = [each for each in names if not each.endswith("/")]
             return self._recalled([place], str(len(files)), len(files))
+        if not name and ask(heard.core.text, heard.language).is_question:
+            return self._no_skill([place])
         if name in ("", "files_obj.list", "files_obj.read"):
             said = "\n".join(names) or text(heard.language, "files.empty")
             return self._recalled([place], said, names)
         return None
+
+    def _no_skill(self, places: list[Place]) -> Answer:
+        language, names = self._heard.language, ", ".join(place.value.text for place in places)
+        said = text(language, "files.no_skill", name=names)
+        return Answer("unable", said, language=language, memory=_noted(places))
 
     async def _send(self, place: Place, selector: str, *args: Any) -> Any:
         brief = Brief(place.grant.oid if place.grant else "", selector, (*args, place.path))
@@ -395,9 +399,12 @@ def _noted(places: list[Place]) -> dict[str, Any]:
 def _fill(sentence: Sentence, contents: Mapping[int, str]) -> Sentence:
     """Return the sentence with the contents of files as values in place of their paths."""
     values = tuple(
-        replace(value, kind="text", value=contents[value.start], text=contents[value.start])
+        replace(
+            value, kind="text", value=contents[value.start], text=contents[value.start],
+            start=before_file(sentence.text, value.start, sentence.language),
+        )
         if value.start in contents
         else value
         for value in sentence.values
-    )
+    )  # fmt: skip
     return replace(sentence, values=values, masked=mask(sentence.text, values))
