@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FILES: Final = "files"
 MAX_SHOWN: Final = 4_000  # characters of a file in an answer
+READING: Final = frozenset({"read", "names", "facts"})  # what an answer out of files needs
 GRANT, REVOKE = "files_obj.grant", "files_obj.revoke"
 ONCE, ALWAYS, FOLDER, NO = "once", "always", "folder", "no"
 # Forms that ask for something: what they do not find may stand in a document or a file.
@@ -142,7 +143,7 @@ async def _locate(
 
 
 def _reads(grant: Grant) -> bool:
-    return {"read", "names", "facts"} <= set(grant.operations)
+    return set(grant.operations) >= READING
 
 
 def _root(grant: Grant) -> PurePath:
@@ -258,22 +259,30 @@ async def change_leave(
     except BatError:
         said = text(language, "files.where", name=named[0].value)
         return Answer("asked", said, needs="clarification", language=language)
-    granted, what = await _live(mind), driver.describe(scope)
+    what, changes = driver.describe(scope), bool(form.values.get("change"))
+    granted = await mind.image.transact(
+        lambda root: grants.live(root, time.time(), FILES), note="look for grants"
+    )
     if form.name == REVOKE:
         ended = [each.name or each.oid for each in granted if driver.contains(scope, each.scope)]
         for name in ended:
             await call_verb(heard, "revoke", target=name)
         said = text(language, "files.ended" if ended else "files.no_leave", what=what)
         return Answer("acted" if ended else "unable", said, language=language)
-    given = [each.oid for each in granted if _reads(each) and driver.contains(each.scope, scope)]
+    wanted = set(driver.operations(scope) if changes else READING)
+    given = [
+        each.oid
+        for each in granted
+        if wanted <= set(each.operations) and driver.contains(each.scope, scope)
+    ]
     if not given:
-        done = await call_verb(heard, "grant", body={"what": scope["path"]})
-        given = [done["object"]]
+        body = {"what": scope["path"], "write": changes}
+        given = [(await call_verb(heard, "grant", body=body))["object"]]
     if "grant" in heard.conversation.question and (
         answer := await again(heard, heard.conversation.question["sentence"])
     ):
         return answer
-    said = text(language, "files.granted", what=what)
+    said = text(language, "files.granted_all" if changes else "files.granted", what=what)
     memory = {"granted": given[0]}
     return Answer("acted", said, undo="undo that", language=language, memory=memory)
 

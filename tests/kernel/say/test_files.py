@@ -1,11 +1,13 @@
 """Sentences about files: asked for once, then read, and what is in them answers like a value."""
 
+import time
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from bat_os.app.library import load_library
+from bat_os.image import grants
 from bat_os.world.files import Files
 from tests.kernel.minds import make_mind
 
@@ -139,6 +141,16 @@ async def test_leave_in_words_answers_what_waited_for_it(said, notes):
     await said(f"how many lines are in {notes}/todo.md?")
     told = await said(f"yes, you may read {notes}")
     assert (told["kind"], told["value"]) == ("computed", 3)
+
+
+async def test_leave_to_change_is_more_than_leave_to_read(said, mind, notes):
+    await said(f"you may read {notes}")
+    told = await said(f"you may read and write in the folder {notes}")
+    assert told["kind"] == "acted"
+    live = await mind.image.transact(lambda root: grants.live(root, time.time()), note="look")
+    assert {"write" in each.operations for each in live if each.scope["path"] == str(notes)} == {
+        True, False,
+    }  # fmt: skip
 
 
 async def test_leave_given_in_words_is_undone(said, notes):
