@@ -121,6 +121,7 @@ class ThinkingKernel:
         self.gate = asyncio.Event()
         self.mind = None
         self.ahead = ()
+        self.options = {}
 
     def client(self):
         return KernelClient.at(self.home.path)
@@ -128,7 +129,9 @@ class ThinkingKernel:
     async def __aenter__(self):
         self.home.prepare()
         script = write_script(self.home.path / "script.jsonl", ANSWERS)
-        settings = Settings(home=str(self.home.path), engine="scripted", script=str(script))
+        settings = Settings(
+            home=str(self.home.path), engine="scripted", script=str(script), **self.options
+        )
         parts = assemble(self.home, settings)
         engine = ScriptedEngine(self._answer, gate=self.gate)
         self.mind = replace(parts.mind, roster=roster_of(engine))

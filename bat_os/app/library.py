@@ -23,7 +23,7 @@ import bat_os
 from bat_os.core.digest import digest
 from bat_os.core.personas import parse_codex
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder, packaged_minilm
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, SettingsError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import codex_items, seed_items
 from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bat_os.natives.table import NativeObject
 
 CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
+MAX_CODEX: Final = 4 << 20  # characters
 VECTORS: Final = "vectors.npz"
 LOADED: Final = "shipped"  # in the root: kind -> SHA-256 of what was loaded, documents
 _WORDS: Final = Path(bat_os.__file__).parent / "sentence" / "languages" / "words.en.txt"
@@ -58,9 +59,23 @@ async def load_codex(mind: KernelContext) -> None:
     """Load the codex of this program into the image."""
 
     async def load() -> None:
-        await mind.catalog.seed(read_codex(), read_vectors())
+        await mind.catalog.seed(await asyncio.to_thread(read_codex, text), read_vectors())
 
-    await _load(mind.image, "codex", CODEX.read_text(encoding="utf-8"), load)
+    text = await asyncio.to_thread(
+        _codex_text, Path(mind.options.home, mind.options.persona_codex_file or CODEX)
+    )
+    await _load(mind.image, "codex", text, load)
+
+
+def _codex_text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(MAX_CODEX + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the codex {path} cannot be read: {error}") from error
+    if len(text) > MAX_CODEX:
+        raise SettingsError(f"the codex {path} has more than {MAX_CODEX} characters")
+    return text
 
 
 async def load_seeds(mind: KernelContext) -> None:
@@ -159,11 +174,11 @@ async def _load(
         await image.transact(note, note=f"note the shipped {kind}")
 
 
-def read_codex() -> list[dict[str, str]]:
-    """Return the lines of the codex."""
+def read_codex(text: str = "") -> list[dict[str, str]]:
+    """Return the lines of a codex; without a text, of that of the program."""
     return [
         {"persona": line.persona, "prompt": line.prompt, "response": line.response}
-        for line in parse_codex(CODEX.read_text(encoding="utf-8"))
+        for line in parse_codex(text or CODEX.read_text(encoding="utf-8"))
     ]
 
 

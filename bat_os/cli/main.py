@@ -184,7 +184,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         if opened is None:
             return 0
         parts = assemble(home, settings, opened.image)
-        journal = Journal(home.path / "metacognition.jsonl")
+        journal = Journal(home.path / settings.metacognition_log_file)
         kernel = Kernel(parts.mind, opened.doors, parts.steps, journal, parts.verbs, parts.examiner)
         kernel.ahead, kernel.asked = parts.ahead, asked
         is_theirs = os.environ.pop(BEFORE, "") != OUTSIDE

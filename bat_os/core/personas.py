@@ -14,7 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
 
-from bat_os.core.schema import Record, number, one_of, parse_json, text
+from bat_os.core.schema import Record, convert, number, one_of, read_json, text
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most + 1].rpartition(" ")[0]
 
 
+_ABOUT: Final = {"persona": "ALFRED", "topic": "golden"}  # of a line that does not say
+
+
 class CodexLine(Record, frozen=True):
     """One line of the codex: what a persona answers to a prompt."""
 
@@ -108,14 +111,20 @@ class CodexLine(Record, frozen=True):
 
 
 def parse_codex(text: str) -> tuple[CodexLine, ...]:
-    """Return the lines of a codex; empty lines are skipped."""
+    """Return the lines of a codex; empty lines are skipped.
+
+    A line of a plain golden file has ``prompt`` and ``response`` alone; it is ALFRED's.
+    """
     lines = enumerate(text.removeprefix("\ufeff").split("\n"), start=1)
     return tuple(_parse_line(line, number) for number, line in lines if line.strip())
 
 
 def _parse_line(line: str, number: int) -> CodexLine:
     where, error = f"codex line {number}", partial(ArgumentsError, line=number)
-    return parse_json(line, CodexLine, error, where)
+    data = read_json(line, error, where)
+    if isinstance(data, dict) and not _ABOUT.keys() & data.keys():
+        data = {**data, **_ABOUT}
+    return convert(data, CodexLine, error, where)
 
 
 MAX_TOKENS: Final = 32_768

@@ -64,6 +64,14 @@ class Settings:
             ``es``; "" takes English.
         web_cache_seconds: How long a page of the web that was read is not read again; 0 reads it
             each time.
+        lora_staging_dir: Folder from which LoRA adapters come into the image at each start; "":
+            ``lora_adapters`` of the program. A relative place, here and below, is in ``home``.
+        persona_codex_file: JSON lines that a new image learns first, and the changed ones later;
+            "": ``persona_codex.jsonl`` of the program.
+        metacognition_log_file: The journal of thought.
+        sentence_transformer_model: What finds methods and passages by meaning: the name of a
+            stored model, or a folder, of the form of the default.
+        blob_dir: Folder of the weights and other large files of the image; "": beside it.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
@@ -95,6 +103,11 @@ class Settings:
     threads: Annotated[int, number(0, 256)] = 0
     locale: Annotated[str, text(2, pattern="[a-z]{2}|", takes="a language code such as de")] = ""
     web_cache_seconds: Annotated[float, number(0, 86_400)] = 300.0
+    lora_staging_dir: str = ""
+    persona_codex_file: str = ""
+    metacognition_log_file: str = "metacognition.jsonl"
+    sentence_transformer_model: Annotated[str, text(300, filled=True)] = "all-MiniLM-L6-v2"
+    blob_dir: str = ""
     lean: bool = False
     failpoint: str = ""
 

@@ -2,7 +2,8 @@
 
     lora_adapters/NAME/adapter_config.json + adapter_model.safetensors     as peft saves it
     lora_adapters/NAME.safetensors   with its configuration beside it (NAME.json), or as JSON
-                                     in its metadata under ``adapter_config``
+                                     in its metadata under ``adapter_config``; without one,
+                                     what the shapes of its tensors say, at a scale of 1
 
 An adapter may come from a stranger. Only safetensors are read, no tensor is loaded before its shape
 is compared with the model, and a configuration that asks for more than plain LoRA on linear layers
@@ -16,6 +17,7 @@ import json
 import logging
 import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -133,7 +135,10 @@ def _read(path: Path, name: str, *, single: bool) -> AdapterFiles:
         raise ValueError(f"{size} bytes are more than {MAX_BYTES}")
     tensors, metadata = _read_header(weights)
     beside = path.with_suffix(".json") if single else path / CONFIG
-    config = json.loads(_read_text(beside, metadata if single else {}))
+    written = _read_text(beside, metadata if single else {})
+    if not written and not single:
+        raise ValueError(f"there is no {beside.name} with its configuration")
+    config = json.loads(written) if written else _configure(tensors)
     said = config
     if isinstance(config, dict):
         known = _Config.__struct_fields__
@@ -221,15 +226,29 @@ def _read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]
 
 
 def _read_text(beside: Path, metadata: Mapping[str, str]) -> str:
-    """Return the configuration's JSON."""
+    """Return the configuration's JSON; "" if there is none."""
     config = metadata.get("adapter_config", "")
     if beside.is_file():
         if beside.stat().st_size > MAX_CONFIG:
             raise ValueError(f"{beside.name} is larger than {MAX_CONFIG} bytes")
         config = beside.read_text(encoding="utf-8")
-    if not config:
-        raise ValueError(f"there is no {beside.name} with its configuration")
     return config
+
+
+def _configure(tensors: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the configuration of an adapter that came without one: its rank as alpha."""
+    found = {tensor: _TENSOR.match(tensor) for tensor in tensors}
+    ranks = {
+        match[1]: tensors[name][0]
+        for name, match in found.items()
+        if match and match[2] == "A" and tensors[name]
+    }
+    ((common, _),) = Counter(ranks.values()).most_common(1) or [(1, 0)]
+    others = {module: rank for module, rank in ranks.items() if rank != common}
+    return {
+        "peft_type": "LORA", "r": common, "lora_alpha": common, "target_modules": sorted(ranks),
+        "rank_pattern": others, "alpha_pattern": others,
+    }  # fmt: skip
 
 
 def _modules(tensors: Mapping[str, tuple[int, ...]], config: _Config) -> dict[str, tuple[int, int]]:

@@ -17,14 +17,14 @@ import functools
 import logging
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
 from bat_os.core.digest import digest
 from bat_os.core.values import Counted, check, ignore_progress
 from bat_os.documents.chunking import assemble, join_sentences, split_blocks, split_sentences
-from bat_os.errors import ArgumentsError, ImageError, TooLargeError
+from bat_os.errors import ArgumentsError, ImageError, NotFoundError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge.embedding import BATCH as BATCH
@@ -58,6 +58,24 @@ MAX_SENTENCES: Final = 50_000  # of one document, each with a vector while it is
 _MAX_NAME: Final = 300
 
 
+class About(TypedDict, total=False):
+    """What is said of a document besides its title and text.
+
+    Attributes:
+        source: Where it comes from, a path or an address; without one, the title.
+        kind: What a search can be limited to; ``document`` if it is not said.
+        meta: Plain data to keep; searches can be limited by it. ``form`` (``markdown``, ``code``)
+            and ``language`` say how the text is taken apart. What the document has already and is
+            not named here stays, but for what its file said (READ_META).
+        progress: Called with what is being done, in words.
+    """
+
+    source: str
+    kind: Kind
+    meta: Mapping[str, Any] | None
+    progress: Progress
+
+
 class CatalogService:
     """Adds documents and answers searches.
 
@@ -76,33 +94,15 @@ class CatalogService:
         """Unpacked segments, for a search inside of another transaction."""
         return self._cache
 
-    async def learn(
-        self,
-        title: str,
-        text: str,
-        *,
-        source: str = "",
-        kind: Kind = "document",
-        meta: Mapping[str, Any] | None = None,
-        progress: Progress = ignore_progress,
-    ) -> dict[str, Any]:
+    async def learn(self, title: str, text: str, **about: Unpack[About]) -> dict[str, Any]:
         """Add a document, or replace the earlier one from that source; see ``prepare``."""
-        told, work = await self.prepare(
-            title, text, source=source, kind=kind, meta=meta, progress=progress
-        )
+        told, work = await self.prepare(title, text, **about)
         if work is not None:
             await self._write(work, f"learn {title[:60]}")
         return told
 
     async def prepare(
-        self,
-        title: str,
-        text: str,
-        *,
-        source: str = "",
-        kind: Kind = "document",
-        meta: Mapping[str, Any] | None = None,
-        progress: Progress = ignore_progress,
+        self, title: str, text: str, **given: Unpack[About]
     ) -> tuple[dict[str, Any], Callable[[Root], int] | None]:
         """Take a document apart; return what ``learn`` returns, and the work that stores it.
 
@@ -111,18 +111,15 @@ class CatalogService:
         Args:
             title: For people; found by words together with every passage.
             text: The whole document.
-            source: Where it comes from, a path or an address; without one, the title.
-            kind: What a search can be limited to.
-            meta: Plain data to keep; searches can be limited by it. ``form`` (``markdown``,
-                ``code``) and ``language`` say how the text is taken apart. What the document has
-                already and is not named here stays, but for what its file said (READ_META).
-            progress: Called with what is being done, in words.
+            given: What else is known, as ``About`` has it.
 
         Returns:
             ``doc_id``, ``passages`` (how many), and ``changed``: False when it was known. Then
             there is nothing to store.
         """
-        about = dict(meta or {}) | ({"source": source} if source else {})
+        source, kind = given.get("source", ""), given.get("kind", "document")
+        progress = given.get("progress", ignore_progress)
+        about = dict(given.get("meta") or {}) | ({"source": source} if source else {})
         check(about, where="meta")
         if not all(type(key) is str for key in about):
             raise ArgumentsError("the keys of meta must be text")
@@ -362,6 +359,11 @@ def seed_items(seeds: Iterable[Seed]) -> list[Item]:
          {"selector": seed.selector, "source": seed.source, "pure": seed.pure})
         for seed in seeds
     ]  # fmt: skip
+
+
+def missing_document(doc_id: str) -> NotFoundError:
+    """Return what is said to those who name a document that is not there."""
+    return NotFoundError(f"there is no document {doc_id[:100]!r}; batos documents lists them")
 
 
 def document_id(kind: Kind, source: str) -> str:

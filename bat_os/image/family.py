@@ -184,8 +184,7 @@ def delete(root: Root, obj: UvmObject, *, force: bool = False) -> list[str]:
     for method in _methods(obj):
         if entries.is_listed(root, obj, method):
             entries.remove_entry(root, obj, method)
-        if marks.waiting(root, method):
-            marks.set_mark(root, "waiting", method, {})
+        marks.shelve_waiting(root, method)
     entries.drop_copies(root, obj)
     del root["objects"][name]
     obj.name = ""

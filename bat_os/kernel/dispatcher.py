@@ -35,11 +35,12 @@ from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.say.doors import Doors
-from bat_os.kernel.say.plain import answer_plainly, read_sentence_of
+from bat_os.kernel.say.plain import answer_plainly, read_sentence_of, with_values
 from bat_os.kernel.say.room import Room
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.kernel.verbs.moments import send_at
+from bat_os.kernel.verbs.personas import check_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -158,6 +159,7 @@ class Dispatcher:
 
     async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Answer by a turn; if it writes under a key, its commit holds the key and the answer."""
+        await check_message(self.context, brief)
         started, now = time.monotonic(), time.time()
         mission_id = new_mission_id(now) if request.key else ""
 
@@ -198,11 +200,12 @@ class Dispatcher:
 
     async def _brief(self, request: Request, send: Send) -> Reply:
         if asked := read_sentence_of(request):
-            return answer_plainly(request, (await self._say(asked, send)).body)
-        return await self._accept(request, checked(request.brief()), send)
+            return answer_plainly(request, (await self._say(asked, _ignore)).body)
+        return await self._accept(request, checked(with_values(request).brief()), send)
 
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         self.last_message = time.monotonic()
+        await check_message(self.context, brief)
         record = await self.intake.accept(brief, request.session, request.key)
         if not request.plain:
             about = self.about()
@@ -235,6 +238,10 @@ class Dispatcher:
     async def _shutdown(self, request: Request, _: Send) -> Reply:
         asyncio.get_running_loop().call_later(0.05, self.stop, request.body["restart"])
         return Reply("result", request.id, {"stopping": True})
+
+
+def _ignore(_: Reply) -> None:
+    """Send nothing: a client of one map per message waits for the last one only."""
 
 
 def _events(request: Request, send: Send) -> Callable[[Mapping[str, Any]], None]:

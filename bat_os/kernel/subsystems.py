@@ -20,9 +20,9 @@ from bat_os.core.protocol import Request
 from bat_os.core.two_frames import COMMAND, read_plain
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
-from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError, NotFoundError
+from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError
 from bat_os.image import flows
-from bat_os.image.catalog_service import document_id
+from bat_os.image.catalog_service import document_id, missing_document
 from bat_os.image.history.moments import PastImage
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ class ReachedKernel:
         full = document_id("document", doc_id.removeprefix("document:"))
         listed = {row["doc_id"] for row in await catalog.documents(kind="document")}
         if full not in listed:
-            raise NotFoundError(
-                f"there is no document {doc_id[:100]!r}; batos documents lists them"
-            )
+            raise missing_document(doc_id)
         self.turn.works.append(catalog.removal(full, time.time()))
         return {"doc_id": full, "forgotten": True}
 

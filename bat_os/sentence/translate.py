@@ -16,7 +16,7 @@ import keyword
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError
@@ -33,6 +33,9 @@ from bat_os.sentence.grammar import (
 )
 from bat_os.sentence.tokens import ARTICLES, PREPOSITIONS, Token, parse_call, scan
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DEFAULT_TARGET: Final = "genesis_obj"
 MAX_CHARS: Final = 100_000
 MAX_SELECTOR: Final = 60
@@ -40,6 +43,18 @@ MAX_SELECTOR: Final = 60
 _NOT_IN_SELECTOR: Final = ARTICLES | {"this", "these", "those", "please", "there", "it"}
 _NOT_AT_END: Final = PREPOSITIONS | {"and", "or", "is", "are", "than", "then", "as", "equal"}
 _NOT_AT_START: Final = {"and", "then", "of", "but", "so", "also"}
+# What a method is tried with if the sentence says "a number" and no number. Of people the noun
+# stays, because it says what is done: "greet a user".
+_SAMPLES: Final[Mapping[str, Any]] = {
+    "number": 5, "integer": 5, "text": "hello world", "string": "hello world", "word": "hello",
+    "sentence": "The sun is warm", "list": [3, 1, 2], "date": "2026-05-01", "year": 2028,
+    "character": "e", "letter": "e", "name": "Ann", "user": "Ann", "person": "Ann",
+    "friend": "Ann", "guest": "Ann",
+}  # fmt: skip
+_PEOPLE: Final = frozenset({"user", "person", "friend", "guest"})
+_FURTHER: Final = (3, 8, 2)  # of several numbers
+_ITEMS: Final[Mapping[str, Any]] = {"words": ["pear", "fig", "apple"], "texts": ["pear", "fig"]}
+_MANY: Final = {"two": 2, "three": 3, "four": 4}
 _OPERATORS: Final = {
     "+": "add",
     "plus": "add",
@@ -66,15 +81,21 @@ class Translated:
     kwargs: dict[str, Any]  # values given by name, ``radius=2``
     text: str  # the request with words in place of literals, for the writer of the method
     examples: list[dict[str, Any]]  # ``{"args": [5], "result": 120}`` for each "5 gives 120"
+    sampled: bool = False  # the sentence has no values; these are samples of what it speaks of
 
 
-def translate(sentence: str) -> Translated:
+def translate(sentence: str, *, sampled: bool = False) -> Translated:
     """Return the message that ``sentence`` asks to send.
 
     A call, ``robot_obj.wave(2, hand='left')``, is taken exactly as it is written.
 
     >>> translate("calculate the factorial of 5").selector
     'calculate_factorial'
+
+    With ``sampled`` the sentence orders a method, and what it speaks of without a value gets one.
+
+    >>> translate("create a method to calculate the factorial of a number", sampled=True).args
+    [5]
 
     Raises:
         ArgumentsError: The sentence is empty or longer than MAX_CHARS.
@@ -90,7 +111,7 @@ def translate(sentence: str) -> Translated:
         return Translated(target or DEFAULT_TARGET, selector, args, kwargs, text, [])
     tokens = read_numbers(list(scan(unicodedata.normalize("NFC", sentence))))
     shown = take_examples(tokens)
-    return _translate(tokens, shown if shown and shown.examples else None)
+    return _translate(tokens, shown if shown and shown.examples else None, sampled=sampled)
 
 
 def translate_shown(shown: Shown) -> Translated:
@@ -98,7 +119,7 @@ def translate_shown(shown: Shown) -> Translated:
     return _translate([], shown)
 
 
-def _translate(tokens: list[Token], shown: Shown | None) -> Translated:
+def _translate(tokens: list[Token], shown: Shown | None, *, sampled: bool = False) -> Translated:
     examples = shown.examples if shown else []
     tokens = shown.wish if shown else tokens
     target, tokens = take_target(take_introduction(strip_politeness(tokens)))
@@ -109,15 +130,53 @@ def _translate(tokens: list[Token], shown: Shown | None) -> Translated:
     kwargs |= pairs
     tokens = _fit_to_examples(fold_literals(tokens), examples)
     args = [token.value for token in tokens if token.kind == "literal"]
+    sampled, told = sampled and not (args or kwargs or examples), tokens
+    if sampled:
+        tokens = _with_samples(tokens)
+        args = [token.value for token in tokens if token.kind == "literal"]
     if shown and shown.given is not None:
         args = list(shown.given)
     elif examples and not args and not kwargs:
         args = list(examples[0]["args"])
     selector = _as_selector(name or _selector_words(tokens))
     if not tokens:  # only a name was given
-        tokens = [Token("word", word) for word in name or selector.split("_")]
-    text = _describe(tokens, lead=frame.lead)
-    return Translated(target or DEFAULT_TARGET, selector, args, kwargs, text, examples)
+        told = [Token("word", word) for word in name or selector.split("_")]
+    text = _describe(told, lead=frame.lead)
+    return Translated(
+        target or DEFAULT_TARGET, selector, args, kwargs, text, examples, sampled and bool(args)
+    )
+
+
+def sample_of(noun: str) -> Any:
+    """Return a value of the kind that a noun names; None if it names none.
+
+    >>> sample_of("number"), sample_of("victory")
+    (5, None)
+    """
+    return _SAMPLES.get(noun)
+
+
+def _with_samples(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with a value where they speak of "a number" or of "two numbers"."""
+    read: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        lead, noun, *after = [token.low for token in tokens[at : at + 4]] + ["", ""]
+        count = _MANY.get(lead, 0)
+        value = sample_of(noun.removesuffix("s") if count else noun)
+        if value is None or not (count or lead in ("a", "an", "any")):
+            read.append(tokens[at])
+            at += 1
+            continue
+        if noun in _PEOPLE:
+            read += tokens[at : at + 2]
+        at += 2
+        if noun == "list" and after[0] == "of":
+            value = _ITEMS.get(after[1], value)
+            at += 2
+        values = [value, *(_FURTHER if value == sample_of("number") else [value] * 3)]
+        read += [Token("literal", repr(each), each) for each in values[: count or 1]]
+    return read
 
 
 def _take_kwargs(tokens: list[Token]) -> tuple[list[Token], dict[str, Any]]:

@@ -115,6 +115,11 @@ def test_an_example_method_of_the_codex_does_what_it_says(selector, args, value)
     assert run(selector, Receiver(), *args) == value
 
 
+def test_a_plain_golden_line_is_read_as_the_steward_s():
+    (line,) = parse_codex('{"prompt": "Who is there?", "response": "A bat."}')
+    assert line == CodexLine("ALFRED", "Who is there?", "A bat.", "golden")
+
+
 def test_empty_lines_of_a_codex_are_skipped():
     text = f"\n{json.dumps(GOOD)}\r\n  \n"
     assert parse_codex(text) == (CodexLine("BABS", "p", "r", "t"),)

@@ -93,6 +93,24 @@ def test_a_single_file_has_its_configuration_beside_it_or_in_its_metadata(tmp_pa
     assert sorted(path.name for path in folder.iterdir()) == [CONFIG, WEIGHTS]
 
 
+def test_a_single_file_without_a_configuration_is_what_its_shapes_say(tmp_path):
+    wide = {"model.layers.1.mlp.up_proj": (16, 40)}
+    save_file(pairs() | pairs(wide, rank=8), tmp_path / "TAMLAND.safetensors")
+    ((name, path),) = scan_adapters(tmp_path)
+    read = read_adapter(path)
+    again = read_adapter(as_folder(read, tmp_path / "scratch"))
+
+    assert (name, read.base, read.modules) == ("TAMLAND", "", LAYERS | wide)
+    assert read.config["r"] == read.config["lora_alpha"] == 4
+    assert read.config["rank_pattern"] == {"model.layers.1.mlp.up_proj": 8}
+    assert again.modules == read.modules
+    bases = {
+        "tiny": write_base(tmp_path / "tiny", LAYERS | wide),
+        "other": write_base(tmp_path / "other", dict.fromkeys(LAYERS | wide, (8, 8))),
+    }
+    assert find_base(read, bases) == ("tiny", "")
+
+
 def test_the_folder_of_adapters_is_scanned_by_name(adapter, tmp_path):
     root = adapter.parent
     save_file(pairs(), root / "alone.safetensors")

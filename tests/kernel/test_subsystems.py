@@ -141,6 +141,19 @@ async def test_a_persona_answers_a_question_in_its_own_voice(kernel, send):
     assert "batos personas set alfred:NAME adapter tamland" in error.message
 
 
+async def test_a_message_gives_a_persona_only_a_model_that_there_is(kernel, send, client):
+    oid = (await client.request("inspect", target="brick_obj"))["oid"]
+    for target in ("brick_obj", oid):
+        error = await refused(send, target, "setSlot", "model", "no-such-model")
+        assert (error.code, error.retryable) == ("MODEL_UNAVAILABLE", True)
+        assert "batos models add no-such-model SOURCE" in error.message
+    error = await refused(send, "brick_obj", "setSlot", name="model", value="no-such-model")
+    assert error.code == "MODEL_UNAVAILABLE"
+    known = kernel.mind.roster.model_of("BRICK")
+    assert await send("brick_obj", "setSlot", "model", known) == known
+    assert await send("genesis_obj", "setSlot", "model", "T") == "T"  # a slot like any other
+
+
 async def test_learned_code_needs_a_grant_for_a_model(send, teach):
     await teach(ASK_MODEL)
     error = await refused(send, "genesis_obj", "think", "What now?")

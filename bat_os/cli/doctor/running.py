@@ -100,7 +100,7 @@ def check_crashes(facts: Facts) -> list[Outcome]:
 def check_logs(facts: Facts) -> list[Outcome]:
     """Return the size of the logs."""
     names = (
-        facts.home.path / "metacognition.jsonl",
+        facts.home.path / facts.settings.metacognition_log_file,
         facts.home.kernel_log,
         facts.home.watchdog_log,
     )

@@ -159,7 +159,9 @@ class LogReader:
 
 async def _logs(ask: Ask) -> Mapping[str, Any]:
     home, options = Home(ask.home), ask.options
-    path = home.path / "metacognition.jsonl" if options.events else home.kernel_log
+    path = home.kernel_log
+    if options.events:
+        path = home.path / load(home.path, os.environ).settings.metacognition_log_file
     reader = await asyncio.to_thread(LogReader, path)
     try:
         lines = reader.last(options.lines)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ZODB.blob import BushyLayout
+from ZODB.FileStorage import FileStorage
+
+from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from ZODB.FileStorage import FileStorage
 
 
 def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, bytes, bytes, Path]]:
@@ -23,6 +24,32 @@ def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, byt
                 _, tid = helper.splitBlobFilename(str(path))
                 if tid is not None and tid <= end:
                     yield layer, oid, tid, path
+
+
+def link_blob_folder(path: Path, folder: Path) -> None:
+    """Have the blobs of the image file at ``path`` lie in ``folder``, which is made if need be.
+
+    What is at the usual place is then a link, so that all else finds them there.
+
+    Raises:
+        SettingsError: Blobs lie elsewhere already, or the folder has those of another image.
+        OSError: The folder or the link cannot be made.
+    """
+    place = Path(f"{path}.blob")
+    if place.is_symlink() and place.resolve() == folder.resolve():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
+    if place.is_symlink() or place.exists():
+        raise SettingsError(
+            f"blob_dir is {folder}, but the blobs of this image are in {place.resolve()}: stop the "
+            f"daemon, move that folder to {folder}, remove {place}, and start again"
+        )
+    if not path.exists() and (folder / ".layout").exists():
+        raise SettingsError(f"blob_dir: {folder} has the blobs of another image; name another one")
+    if not path.exists():  # ZODB removes a blob folder that is there before its file
+        FileStorage(str(path)).close()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.symlink_to(folder.resolve(), target_is_directory=True)
 
 
 def make_blob_folder(path: Path) -> Path:

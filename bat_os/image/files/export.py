@@ -38,7 +38,7 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.files import lineage
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, freeze, kept_examples
+from bat_os.image.objects import Method, freeze, kept_examples, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,10 +133,20 @@ def export_method(
     """Return the current version of one method as what JSON holds."""
     method = obj.slots.get(selector)
     if not isinstance(method, Method) or method.current < 0:
-        raise NotFoundError(f"{obj.name or 'the object'} has no learned method {selector[:60]!r}")
+        raise _not_its_own(obj, selector)
     told = _method(obj, method)
     content: dict[str, Any] = {"kind": "method", "object": obj.name, **told, "mind": dict(mind)}
     return seal(_shortened(content, [told]))
+
+
+def _not_its_own(obj: UvmObject, selector: str) -> NotFoundError:
+    name, found = obj.name or "the object", obj.lookup(selector)
+    text = f"{name} has no learned method {selector[:60]!r}"
+    if found is None or not isinstance(found[1], Method) or found[1].current < 0:
+        return NotFoundError(text)
+    holder = found[0].name or ref_of(found[0]).oid
+    return NotFoundError(f"{text} of its own; {holder} has it: name {holder}.{selector[:60]}",
+                         holder=holder)  # fmt: skip
 
 
 def _shortened(content: dict[str, Any], methods: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Nothing is removed here but ends of the image that were set aside after a crash.
 from __future__ import annotations
 
 import contextlib
+import glob
 import gzip
 import os
 import re
@@ -40,16 +41,16 @@ _WEIGHTS: Final = frozenset({".bin", ".blob", ".gguf", ".npz", ".safetensors", "
 _LEFT: Final = re.compile(r"\.(tr[0-9]+|old|pack)")
 
 
-def list_held(home: Path, image: Path, words: Words) -> list[str]:
-    """Return the files of ours in ``home`` that hold the words."""
+def list_held(home: Path, image: Path, words: Words, also: Sequence[Path] = ()) -> list[str]:
+    """Return the files of ours in ``home``, and of those ``also``, that hold the words."""
     with coded("erase"):
-        return [str(path) for path in (*_ours(home), *_ends(image)) if holds(path, words)]
+        return [str(path) for path in (*_ours(home, also), *_ends(image)) if holds(path, words)]
 
 
-def blank(home: Path, image: Path, words: Words) -> list[str]:
+def blank(home: Path, image: Path, words: Words, also: Sequence[Path] = ()) -> list[str]:
     """Blank the words in the files of ours; return which held them."""
     with coded("erase"):
-        held = [path for path in _ours(home) if holds(path, words)]
+        held = [path for path in _ours(home, also) if holds(path, words)]
         for path in held:
             _blank(path, words)
         ends = [path for path in _ends(image) if holds(path, words)]
@@ -59,7 +60,11 @@ def blank(home: Path, image: Path, words: Words) -> list[str]:
 
 
 def list_elsewhere(
-    home: Path, image: Path, words: Words, chronicle: Sequence[Mapping[str, Any]]
+    home: Path,
+    image: Path,
+    words: Words,
+    chronicle: Sequence[Mapping[str, Any]],
+    also: Sequence[Path] = (),
 ) -> list[dict[str, str]]:
     """Return what else holds the words: ``what`` it is and ``remove``, the command for that.
 
@@ -67,7 +72,8 @@ def list_elsewhere(
     the archives of the chronicle.
     """
     with coded("erase"):
-        return list(_elsewhere(home, image, words, chronicle))
+        known = {*_ours(home, also), *_ends(image)}
+        return list(_elsewhere(home, image, words, chronicle, known))
 
 
 def holds(path: Path, words: Words) -> bool:
@@ -99,8 +105,10 @@ def _in_blob(path: Path, words: Words) -> bool:
     return False
 
 
-def _ours(home: Path) -> Iterator[Path]:
+def _ours(home: Path, also: Sequence[Path]) -> Iterator[Path]:
     found = {path for pattern in OURS for path in home.glob(pattern)}
+    for path in also:  # and its older parts
+        found.update(path.parent.glob(f"{glob.escape(path.name)}*"))
     return iter(sorted(path for path in found if path.is_file() and not path.is_symlink()))
 
 
@@ -124,7 +132,7 @@ def _blank(path: Path, words: Words) -> None:
 
 
 def _elsewhere(
-    home: Path, image: Path, words: Words, chronicle: Sequence[Mapping[str, Any]]
+    home: Path, image: Path, words: Words, chronicle: Sequence[Mapping[str, Any]], known: set[Path]
 ) -> Iterator[dict[str, str]]:
     for fork in list_forks(image):
         if _in_folder(Path(fork["home"]), words):
@@ -134,7 +142,6 @@ def _elsewhere(
             "what": "what this fork began with",
             "remove": f"of the image that it comes from, batos fork {home.name} --drop",
         }
-    known = {*_ours(home), *_ends(image)}
     skipped = (image.name, FOLDER, "versions")
     inside = (path for path in sorted(home.iterdir()) if not path.name.startswith(skipped))
     archives = {Path(entry["file"]) for entry in chronicle if entry["kind"] == "archive"}

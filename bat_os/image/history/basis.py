@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 BASIS: Final = "basis"
+_UNKNOWN: Final = {"what": "record", "name": "of what it stands on", "change": "not known"}
 MAX_PARTS: Final = 64  # calls and documents of one method
 
 
@@ -44,10 +45,12 @@ def note(root: Root, holder: UvmObject, method: Method) -> None:
 def changes(root: Root, holder: UvmObject, method: Method) -> list[dict[str, Any]]:
     """Return what has changed under the current version of a method.
 
-    Each has ``what`` (``callee``, ``parents``, ``passage``), ``name``, and ``change`` in words.
-    Nothing is known of a method that an earlier program installed.
+    Each has ``what`` (``callee``, ``parents``, ``passage``), ``name``, and ``change`` in words. Of
+    a method that an earlier program installed, one ``record`` says that nothing is known.
     """
     basis = marks.basis(root, method)
+    if not basis and method.current >= 0 and entries.is_listed(root, holder, method):
+        return [dict(_UNKNOWN)]
     if method.current < 0 or basis.get("version") != method.versions[method.current].number:
         return []
     found = [

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 MARKS: Final = "method_marks"
 MAX_MOVES: Final = 200
+_SHELVED: Final = "shelved"  # what waited for approval when the object was deleted
 _COPIED: Final = frozenset({"pinned", "taint", "moves"})
 USES: Final = "method_uses"
 EVERY: Final = 30.0  # seconds
@@ -88,6 +89,20 @@ def waiting(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     Keys are ``version``, ``at`` (Unix time), ``oid`` (of the object) and ``mission``.
     """
     return dict(_read(root, method).get("waiting", {}))
+
+
+def shelve_waiting(root: Root, method: Method) -> None:
+    """Let nothing wait for approval while the object of the method is deleted."""
+    if waits := waiting(root, method):
+        set_mark(root, "waiting", method, {})
+        set_mark(root, _SHELVED, method, waits)
+
+
+def restore_waiting(root: Root, method: Method) -> None:
+    """Have what ``shelve_waiting`` put aside wait again."""
+    if waits := dict(_read(root, method).get(_SHELVED, {})):
+        set_mark(root, _SHELVED, method, {})
+        set_mark(root, "waiting", method, waits)
 
 
 def moves(root: Mapping[str, Any], method: Method) -> tuple[dict[str, Any], ...]:

@@ -18,7 +18,7 @@ from ZODB.utils import p64, u64
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
 from bat_os.image import family, memory, missions
-from bat_os.image.history import entries
+from bat_os.image.history import entries, marks
 from bat_os.image.history.moments import read_at
 from bat_os.image.objects import (
     Method,
@@ -209,6 +209,10 @@ def _put_back(root: Root, change: Change, obj: UvmObject) -> None:
     except ArgumentsError as error:
         raise ConflictError(str(error)) from error
     entries.note_copies(root, obj)
+    if change.is_deleted:
+        for value in obj.slots.values():
+            if isinstance(value, Method):
+                marks.restore_waiting(root, value)
 
 
 def _line(obj: UvmObject) -> tuple[str, ...]:

@@ -51,13 +51,14 @@ class Lessons:
         self, request: Request, text: str, language: str, say: Say, *, ordered: bool
     ) -> Answer:
         """Answer a sentence by a mission; ``ordered`` if the person asked for a method."""
-        wish = translate(text)
+        wish = translate(text, sampled=ordered)
         brief = Brief(
             wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
             tuple({"kwargs": {}, **one} for one in wish.examples), tentative=not ordered,
             persona=find_voice(wish.text),
         )  # fmt: skip
-        return await self.run(request, brief, language, say)
+        answer = await self.run(request, brief, language, say)
+        return replies.say_learned(answer, brief, language) if wish.sampled else answer
 
     async def run(self, request: Request, brief: Brief, language: str, say: Say) -> Answer:
         """Answer by a mission for a brief."""

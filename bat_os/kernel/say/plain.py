@@ -6,6 +6,9 @@ A method of that name would serve nobody, and a question needs no method at all.
     {"selector": "what_is_17%_of_340?", "kwargs": {"intent": "What is 17% of 340?"}}
         > say "What is 17% of 340?" > {"status": "success", "result": 57.8, "kind": "computed", ...}
 
+A translator that finds no value in a sentence names what is missing, ``"args": ["number"]``. The
+method is tried with a number then.
+
 A client of this form knows results and errors only. So a question back is an error with the code of
 what is needed, and its message is the question.
 """
@@ -15,9 +18,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.protocol import Reply, Request
+from bat_os.core.schema import replace
 from bat_os.core.two_frames import is_whole_sentence
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
+from bat_os.sentence.translate import sample_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +51,22 @@ def read_sentence_of(request: Request) -> Request | None:
             size=request.size,
         )
     )
+
+
+def with_values(request: Request) -> Request:
+    """Return a brief of this form with a value for each argument that only names a kind of value.
+
+    >>> with_values(Request("brief", args=("number", "Ann"), plain=True)).args
+    (5, 'Ann')
+    """
+    if not request.plain:
+        return request
+    samples = (sample_of(given) if type(given) is str else None for given in request.args)
+    args = tuple(
+        given if sample is None or type(sample) is str else sample
+        for given, sample in zip(request.args, samples, strict=True)
+    )
+    return replace(request, args=args)
 
 
 def answer_plainly(request: Request, body: Mapping[str, Any]) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -57,6 +58,18 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
         value, reading_of(brief), learned=learned, model_calls=calls, language=language,
         memory=memory_of(brief, value),
     )  # fmt: skip
+
+
+def say_learned(answer: Answer, brief: Brief, language: str) -> Answer:
+    """Return the answer to an order for a method that was tried with values of our own."""
+    if answer.kind not in ("computed", "guess"):
+        return answer
+    key = "lesson.tried_guess" if answer.kind == "guess" else "lesson.tried"
+    said = text(
+        language, key, skill=brief.selector, reading=reading_of(brief),
+        value=show_value(answer.value, language),
+    )  # fmt: skip
+    return replace(answer, text=said)
 
 
 def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:

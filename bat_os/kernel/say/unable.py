@@ -10,7 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
+from bat_os.core.digest import digest
+from bat_os.core.discussion import find_voice
+from bat_os.core.prompts import Prompt
 from bat_os.kernel.say.recall import recall_anything
+from bat_os.kernel.verbs.talk import Drawing
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
 from bat_os.sentence.values import lies_outside
@@ -59,6 +63,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     ordered = bool(heard.request.body["fresh"])
     if not ordered and (refused := outside(heard)):
         return refused
+    if not ordered and (speaker := find_voice(heard.typed.text)):
+        return await _speak(mind, heard, speaker)
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
@@ -71,6 +77,19 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return Answer("said", text(heard.language, "talk.other"), language=heard.language)
     key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
     return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
+
+
+async def _speak(mind: KernelContext, heard: Heard, speaker: str) -> Answer:
+    """Answer a wish for a conversation in the voice of the persona whose work that is."""
+    wish = " ".join(heard.typed.text.split())
+    cast = await mind.refresh()
+    prompt = Prompt((("system", cast.personas[speaker].system_prompt), ("user", wish)))
+    draw = Drawing(mind, heard.say, wish, int(digest(wish)[:8], 16))
+    said = await draw.answer(speaker, prompt, ())
+    if not said.sentences:
+        return _say(heard, "creative")
+    return Answer("said", " ".join(said.sentences), language=heard.language,
+                  model_calls=said.tries)  # fmt: skip
 
 
 def is_file(heard: Heard, words: str) -> bool:

@@ -37,7 +37,7 @@ from bat_os.image.objects import Method, connection_of, find
 from bat_os.kernel import views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
@@ -55,7 +55,9 @@ async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     for forget in mind.on_erase if request.body["yes"] else ():
         await forget()
     home = Path(mind.options.home)
-    done = await erase(mind.image, request.body, home=home if home.is_absolute() else None)
+    known = home.is_absolute()
+    also = (home / mind.options.metacognition_log_file,) if known else ()
+    done = await erase(mind.image, request.body, home=home if known else None, also=also)
     if done["erased"] and await mind.image.transact(_is_waiting, note="look for passages"):
         try:
             await mind.catalog.reindex(lambda line: say(views.progress(line)))
@@ -65,7 +67,11 @@ async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
 
 
 async def erase(
-    image: ImageStore, body: Mapping[str, Any], *, home: Path | None = None
+    image: ImageStore,
+    body: Mapping[str, Any],
+    *,
+    home: Path | None = None,
+    also: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """List where ``body.words`` stand, or what ``body.id`` names; with ``body.yes`` remove them.
 
@@ -79,10 +85,10 @@ async def erase(
     home = home or (path.parent if path else None)
     if not body["yes"]:
         done = await _look(image, words)
-        files = partial(scrub.list_held, words=words)
+        files = partial(scrub.list_held, words=words, also=also)
     else:
         done = await _erase(image, words)
-        files = partial(scrub.blank, words=words)
+        files = partial(scrub.blank, words=words, also=also)
     done["files"] = done["elsewhere"] = []
     if home is not None:
         beside = home, path or home / "no image"
@@ -90,7 +96,7 @@ async def erase(
         cross("erase.blanked")
         archives = await image.transact(chronicle, note="look for archives")
         done["elsewhere"] = await in_thread(
-            lambda _: scrub.list_elsewhere(*beside, words, archives)
+            lambda _: scrub.list_elsewhere(*beside, words, archives, also)
         )
     return done
 

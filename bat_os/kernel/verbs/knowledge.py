@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import to_wire
-from bat_os.errors import NotFoundError
+from bat_os.image.catalog_service import missing_document
 from bat_os.kernel import views
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def forget(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     """Take the document ``body.doc_id`` out of the catalog."""
     doc_id = request.body["doc_id"]
     if not await mind.catalog.forget(doc_id):
-        raise NotFoundError(f"there is no document {doc_id[:100]!r}; batos documents lists them")
+        raise missing_document(doc_id)
     return {"doc_id": doc_id, "forgotten": True}
 
 

@@ -20,6 +20,7 @@ from bat_os.kernel.entries import ENTRIES, check_entry, entry_of, takes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
+    from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext, Say
 
@@ -107,6 +108,19 @@ async def _check_model(mind: KernelContext, model: str) -> None:
             f"model {model[:60]} is not in the image; batos models add {model[:60]} SOURCE stores "
             "it, batos models lists what there is"
         )
+
+
+async def check_message(mind: KernelContext, brief: Brief) -> None:
+    """Refuse a message that would give a persona a model that nothing runs."""
+    if brief.selector != "setSlot":
+        return
+    given = dict(zip(("name", "value"), brief.args, strict=False)) | dict(brief.kwargs)
+    if given.get("name") not in _MODELS or type(given.get("value")) is not str:
+        return
+    name = await mind.image.transact(lambda root: find(root, brief.target).name, note="find it")
+    if given["name"] in ENTRIES.get(name, ()):
+        check_entry(name, given["name"], given["value"])
+        await _check_model(mind, given["value"])
 
 
 def _with_part(held: Any, path: list[str], value: Any) -> Any:

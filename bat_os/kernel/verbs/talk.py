@@ -35,7 +35,9 @@ KINDS: Final = ("document", "codex")
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
+    """What a persona has said: no sentence if it found none in its tries."""
+
     persona: str
     sentences: tuple[str, ...]
     tokens: int
@@ -62,7 +64,7 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     if wanted and wanted not in mind.cast.personas:
         raise ArgumentsError(f"persona_id must be one of {', '.join(mind.cast.personas)}")
     first, second = discussion.who_begins(question, wanted)
-    draw = _Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
+    draw = Drawing(mind, say, question, int(digest(f"{question} {seed}")[:8], 16))
     prompt = discussion.ask_first(mind.cast.personas[first], question, texts, limits)
     opening = await draw.answer(first, prompt, ())
     if not opening.sentences:
@@ -97,7 +99,7 @@ async def list_talks(mind: KernelContext, request: Request, say: Say) -> dict[st
     return {"talks": newest}
 
 
-class _Drawing:
+class Drawing:
     """Draws answers and tells of each piece while it comes."""
 
     def __init__(self, mind: KernelContext, say: Say, question: str, seed: int) -> None:
@@ -107,7 +109,7 @@ class _Drawing:
         self._seed = seed
         self._limits = mind.profile.limits
 
-    async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> _Said:
+    async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> Said:
         """Return what a persona says, without what was said before; perhaps no sentence.
 
         An answer to what was ``before`` has to build on it. What only repeats the persona's own
@@ -122,8 +124,8 @@ class _Drawing:
             said = [*before, *own]
             kept = discussion.keep(text, self._limits.sentences, said, self._question)
             if kept and (not before or discussion.builds_on(kept, before, self._question)):
-                return _Said(persona, tuple(kept), tokens, attempt + 1)
-        return _Said(persona, (), tokens, TRIES)
+                return Said(persona, tuple(kept), tokens, attempt + 1)
+        return Said(persona, (), tokens, TRIES)
 
     async def _draw(self, persona: str, prompt: Prompt, attempt: int) -> tuple[str, int]:
         enough, so_far = threading.Event(), [""]
@@ -160,7 +162,7 @@ async def _passages(mind: KernelContext, question: str) -> list[Passage]:
     return sorted(near, key=lambda hit: -hit.similarity)[:most]
 
 
-async def _marked(mind: KernelContext, said: _Said, texts: Sequence[str]) -> dict[str, Any]:
+async def _marked(mind: KernelContext, said: Said, texts: Sequence[str]) -> dict[str, Any]:
     likeness: list[list[float]] = [[] for _ in said.sentences]
     if texts:
         vectors = await mind.catalog.embed([*said.sentences, *texts])

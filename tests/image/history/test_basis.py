@@ -86,11 +86,13 @@ async def test_the_list_has_the_marks_too(change, total, learn):
     assert rows["add"]["tainted"]["document"] == "document:y"
 
 
-async def test_of_a_method_without_a_record_nothing_is_said(change, total, learn):
+async def test_of_a_method_without_a_record_it_says_that_nothing_is_known(change, total, learn):
     await learn("add", 2)
 
     def forget(root, _):
         marks.set_mark(root, basis.BASIS, root["objects"]["child"].slots["total"], {})
 
     await change(forget)
-    assert await change(changed) == []
+    assert await change(changed) == [("record", "of what it stands on", "not known")]
+    (row,) = await change(lambda root, _: basis.stale(root))
+    assert row["selector"] == "total"

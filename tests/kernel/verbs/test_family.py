@@ -250,6 +250,35 @@ async def test_an_exported_child_comes_back_below_its_parents(world):
     )  # fmt: skip
 
 
+async def test_an_inherited_method_is_exported_from_who_has_it(world):
+    told = await world.refused(
+        "NOT_FOUND", world.client.request("export", target="my_car_obj", selector="wheels")
+    )
+    assert told["message"].endswith("vehicle_obj has it: name vehicle_obj.wheels")
+    told = await world.refused(
+        "NOT_FOUND", world.client.request("export", target="my_car_obj", selector="flies")
+    )
+    assert told["message"] == "my_car_obj has no learned method 'flies'"
+
+
+async def test_a_method_that_waits_for_a_yes_still_does_once_its_deletion_is_undone(tmp_path):
+    running = ThinkingKernel(tmp_path / "home")
+    running.options = {"approve": True}
+    async with running, running.client() as client:
+        running.gate.set()
+        world = World(client)
+        await world.send("genesis_obj", "derive", "new_obj")
+        await world.refused("APPROVAL_WANTED", world.send("new_obj", "give_seven"))
+        (before,) = (await world.do("approve"))["waiting"]
+        await world.set("genesis_obj", holds={"ref": "new_obj"})
+        gone = await world.do("delete", "new_obj", force=True)
+        assert (await world.do("approve"))["waiting"] == []
+        await world.do("undo", transaction=gone["transaction"])
+        assert (await world.do("approve"))["waiting"] == [before]
+        await client.request("approve", target="new_obj", selector="give_seven")
+        assert await world.send("new_obj", "give_seven") == 7
+
+
 async def test_an_unfinished_request_keeps_its_receiver(tmp_path):
     async with (
         ThinkingKernel(tmp_path / "home") as running,
