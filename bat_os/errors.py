@@ -39,6 +39,7 @@
             WorldError               a server or program outside does not answer as it should
             CellError                learned code failed in its cell
             CellUnavailableError     learned code cannot be confined on this machine
+            ServerError              a server that was granted failed, or did not answer
             ModelError               the model cannot be had
             ModelMemoryError         the model does not fit
             ShuttingDownError        the kernel is going down
@@ -329,6 +330,17 @@ class CellUnavailableError(ResourceError):
     """Learned code cannot be confined on this machine, so none runs."""
 
     code = "SANDBOX_FAILED"
+
+
+class ServerError(ResourceError):
+    """A server that a person granted failed, or did not answer; learned code may catch it.
+
+    ``details["kind"]`` is one of ``raised`` (it answered with an error), ``deadline``, ``died`` or
+    ``limit`` (its answer is too long, or it has too many calls).
+    """
+
+    code = "SERVER_FAILED"
+    retryable = True
 
 
 class ModelError(ResourceError):

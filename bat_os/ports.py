@@ -250,6 +250,7 @@ class Operation:
     outward: bool = False  # what is asked leaves this machine
     repeatable: bool = False  # of STAGE and AWAIT: done twice, it has done no more than once
     extra: bool = False  # a grant is for it only if the person says so: --write, or --only
+    seconds: float = 10.0  # of a READ, after which it is given up
 
 
 class Driver(Protocol):
@@ -346,3 +347,37 @@ class StagingDriver(Driver, Protocol):
 
     def undoing(self, deed: Deed, before: Mapping[str, Any]) -> Deed | None:
         """Return the deed that takes one back; None if it cannot be taken back."""
+
+
+@runtime_checkable
+class ServerDriver(Driver, Protocol):
+    """A driver of servers: programs with messages of their own, which a person agrees to.
+
+    Their scopes hold, under ``tools``, what each server said of its tools when it was granted.
+    """
+
+    def meet(self, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the scope of a server, with the tools that it has now. Blocks.
+
+        Args:
+            name: Of the server, for people.
+            wanted: ``program`` (words) or ``url``; ``read``, ``write`` (paths), ``net``
+                (``host:port``), ``environment``, ``reads`` (names), ``token``, ``trusted``; or a
+                scope.
+
+        Raises:
+            ArgumentsError: It cannot be granted.
+            ServerError: It does not start, or says nothing of use.
+        """
+
+    def signatures(self, scope: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return how each message is sent: ``add`` -> ``add(a, by=None)``."""
+
+    def changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+        """Return what differs between the tools of two scopes, in lines for a person."""
+
+    def stats(self) -> list[dict[str, Any]]:
+        """Return ``name``, ``state`` and ``said``, its last line, of each server that was used."""
+
+    def close(self) -> None:
+        """End all servers; those that wait for them get an error. Idempotent."""

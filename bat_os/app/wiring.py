@@ -31,6 +31,7 @@ from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.roster import Roster
 from bat_os.world.files import Files
+from bat_os.world.mcp.driver import Mcp
 from bat_os.world.web import Web
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
 
 def _drivers(settings: Settings) -> dict[str, Driver]:
     """Return the ways into the world; files come last, for they claim what no other does."""
-    every: tuple[Driver, ...] = (Web(cache_seconds=settings.web_cache_seconds), Files())
+    every: tuple[Driver, ...] = (Web(cache_seconds=settings.web_cache_seconds), Mcp(), Files())
     return {driver.name: driver for driver in every}
 
 

@@ -59,11 +59,28 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ArgumentsError: There is something wrong with it.
         """
+        words, rest = self._split(sys.argv[1:] if words is None else words)
         options, extra = self.parse_known_args(words)
+        if rest:
+            dest, those = rest
+            setattr(options, dest, [*getattr(options, dest), *those])
         if extra:
             made = verbs_of(self).get(getattr(options, "verb", ""), self)
             made.error(_describe_extra(made, extra[0]))
         return options
+
+    def _split(self, words: Sequence[str]) -> tuple[Sequence[str], tuple[str, list[str]] | None]:
+        """Return a command line up to ``--``, and where the words behind that belong.
+
+        argparse itself would take them for too many once an option has come between.
+        """
+        verbs = verbs_of(self)
+        verb = verbs.get(next((word for word in words if word in verbs), ""))
+        last = [one for one in verb._actions if not one.option_strings][-1:] if verb else []
+        if "--" not in words or not last or last[0].nargs != "*":
+            return words, None
+        at = [*words].index("--")
+        return words[:at], (last[0].dest, [*words[at + 1 :]])
 
     def _guess_choice(self, name: str, given: str) -> str:
         action = next(one for one in self._actions if _label(one) == name)

@@ -175,7 +175,7 @@ def _add_fields(parser: Parser, verb: Verb) -> None:
 def _add_field(parser: argparse._ActionsContainer, field: Field) -> None:
     """Add a word or an option, as the table of verbs has it."""
     flags = [word for word in field.word.split() if word.startswith("-")]
-    many = field.kind in ("examples", "map")
+    many = field.kind in ("examples", "map", "paths", "texts")
     default = field.default if field.usual is None else field.usual
     about: dict[str, Any] = {"help": _describe(field, default), "default": default}
     if field.kind == "flag":
@@ -203,6 +203,8 @@ def _describe(field: Field, default: Any) -> str:
         "examples": "; may come more than once",
         "file": "; - for stdin",
         "map": "; may come more than once",
+        "paths": "; may come more than once",
+        "texts": "; may come more than once",
         "moment": f" (default: {default})" if default else "",
         "whole": f" (default: {default})" if default else "",
     }
@@ -224,6 +226,7 @@ def _read_path(text: str) -> Path:
 _TYPES: Final[Mapping[str, Callable[[str], Any]]] = {
     "number": float,
     "path": _read_path,
+    "paths": _read_path,
     "whole": int,
 }
 

@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Kind = Literal[
-        "any", "examples", "file", "flag", "list", "map", "moment", "number", "path", "text",
-        "whole", "words",
+        "any", "examples", "file", "flag", "list", "map", "moment", "number", "path", "paths",
+        "text", "texts", "whole", "words",
     ]  # fmt: skip
     Place = Literal["body", "envelope", "client"]
 
 MAX_EXAMPLES: Final = 20
 MAX_TEXT: Final = 20_000  # characters of a wish
 # The texts are of one type on the wire. On the command line a "file" names a file that holds the
-# text, a "path" is made absolute, and "words" are joined.
+# text, a "path" is made absolute, "words" are joined, and an option for "texts" or "paths" may come
+# more than once.
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "examples": (list,), "file": (str,), "flag": (bool,), "list": (list,), "map": (dict,),
-    "moment": (str,), "number": (int, float), "path": (str,), "text": (str,), "whole": (int,),
-    "words": (str,),
+    "moment": (str,), "number": (int, float), "path": (str,), "paths": (list,), "text": (str,),
+    "texts": (list,), "whole": (int,), "words": (str,),
 }  # fmt: skip
 _JSON: Final[Mapping[type, str]] = {
     str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
@@ -117,7 +118,8 @@ class Field:
         if isinstance(value, dict):
             return all(type(key) is str for key in value)
         if isinstance(value, list):
-            return self.kind != "examples" or len(value) <= MAX_EXAMPLES
+            plain = self.kind not in ("paths", "texts") or all(type(one) is str for one in value)
+            return plain and (self.kind == "list" or len(value) <= MAX_EXAMPLES)
         size = len(value) if isinstance(value, str) else value
         if isinstance(value, str) and self.required and not value.strip():
             return False
@@ -138,6 +140,8 @@ class Field:
             "flag": "true or false", "list": "a list", "map": "a map with text keys",
             "moment": "a moment, such as '2 hours ago'", "number": "a number",
             "whole": "a whole number", "any": "any value",
+            "paths": f"a list of at most {MAX_EXAMPLES} paths",
+            "texts": f"a list of at most {MAX_EXAMPLES} texts",
         }  # fmt: skip
         text = words.get(self.kind, "a text that is not empty" if self.required else "a text")
         if words.get(self.kind) is None:
@@ -155,6 +159,8 @@ class Field:
         schema: dict[str, Any] = {"type": _JSON[_TYPES[self.kind][-1]]}
         if self.kind == "examples":
             schema |= {"items": _EXAMPLE, "maxItems": MAX_EXAMPLES}
+        elif self.kind in ("paths", "texts"):
+            schema |= {"items": {"type": "string"}, "maxItems": MAX_EXAMPLES}
         elif schema["type"] == "string":
             schema |= {"minLength": 1} if self.required else {}
             schema |= {} if self.most is None else {"maxLength": self.most}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from bat_os.core.fields import Field, Verb
+from bat_os.core.system_verbs import MINUTES
 
 # fmt: off
 _WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
@@ -38,6 +39,32 @@ GRANT_VERBS: Final = (
              "to it.",
         examples=("~/notes", "~/notes --write", "~/notes --as diary --hours 2",
                   "~/inbox --only names,facts")),
+    Verb("grant-mcp", "let BAT OS use a server of tools, by MCP", (
+        Field("name", "text", "of the server; its object is named after it", "name",
+              required=True, most=60),
+        Field("program", "list", "the server and its arguments, or its address; none shows a "
+              "server that was granted", "program*", shown="PROGRAM|URL"),
+        Field("renew", "flag", "say yes to the tools as the server describes them now", "--renew"),
+        Field("reads", "texts", "a tool that only reads", "--read", shown="TOOL"),
+        Field("trusted", "flag", "believe what the server says of its tools: which only read",
+              "--trust-hints"),
+        Field("write", "paths", "a folder or file that the server may change", "--folder",
+              shown="PATH"),
+        Field("read", "paths", "a folder or file that it may read", "--see", shown="PATH"),
+        Field("net", "texts", "where it may connect to; without it, nowhere", "--net",
+              shown="HOST:PORT"),
+        Field("environment", "texts", "a variable of the daemon's environment that it gets",
+              "--env", shown="NAME"),
+        Field("token", "text", "of an address: the variable that has its token", "--token",
+              shown="NAME"),
+        *_GRANTED[2:]),
+        reply=f"{_GRANT} tools:[message signature kind about] changes:texts renewed:flag",
+        note="Its tools are the messages of the new object. `changes`: what the server says "
+             "otherwise of its tools than when they were granted.",
+        examples=("time --read get_current_time -- mcp-server-time",
+                  "box --trust-hints --folder ~/box -- mcp-server-filesystem ~/box",
+                  "wiki https://example.org/mcp --token WIKI_TOKEN", "time", "time --renew"),
+        seconds=MINUTES),
     Verb("grants", "list what BAT OS may reach outside of its image",
         reply=f"grants:[{_GRANT}]",
         note="Newest first, with those that have ended.",

@@ -95,6 +95,8 @@ def narrow(
     Raises:
         ArgumentsError: It would reach further.
     """
+    if driver.name != outer.driver:
+        raise ArgumentsError(f"{outer.name} has a grant for {outer.driver}, not {driver.name}")
     wanted = about.get("operations") or outer.operations
     if not set(wanted) <= set(outer.operations) or not driver.contains(outer.scope, scope):
         raise ArgumentsError(f"{driver.describe(scope)} is not a part of what {outer.name} may")
@@ -113,6 +115,20 @@ def revoke(root: Root, name: str, now: float) -> list[Grant]:
     for each in live:
         _put(root, replace(each, revoked=now))
     return live
+
+
+def renew(
+    root: Root, driver: Driver, oid: str, scope: Mapping[str, Any], operations: tuple[str, ...]
+) -> Grant:
+    """Give a grant another scope, and its object the words for it; a person has said yes to both.
+
+    Raises:
+        NotFoundError: The object has no grant.
+    """
+    renewed = replace(named(root, oid), scope=dict(scope), operations=operations)
+    _put(root, renewed)
+    find(root, oid).set_slot("about", f"{driver.name}: {driver.describe(scope)}")
+    return renewed
 
 
 def rename(root: Root, oid: str, name: str) -> None:

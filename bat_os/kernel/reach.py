@@ -18,8 +18,9 @@ import json
 import secrets
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 200
 MAX_BYTES: Final = 4 << 20
 MAX_STAGED: Final = 100
-READ_SECONDS: Final = 10.0
+MAX_THREADS: Final = 16  # that wait for the world at once; the rest of the kernel has others
+SETTLE_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -83,6 +85,11 @@ class Answers:
             text = f"one message may ask the world {MAX_ENTRIES} times, for {MAX_BYTES >> 20} MB"
             raise CellError(text, kind="limit")
         self.by_key[key] = answer
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="world")
 
 
 class TurnReach:
@@ -188,18 +195,18 @@ class TurnReach:
         if known:
             return answer
         if self._performer is not None:  # what earlier messages have staged comes first
-            await self._performer.settle(READ_SECONDS / 5)
+            await self._performer.settle(SETTLE_SECONDS)
+        seconds, ask = driver.operations(grant.scope)[operation].seconds, driver.perform
+        if staged and isinstance(driver, StagingDriver):
+            ask = partial(driver.overlay, staged=staged)
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                if staged and isinstance(driver, StagingDriver):
-                    answer = await asyncio.to_thread(
-                        driver.overlay, grant.scope, operation, args, staged
-                    )
-                else:
-                    answer = await asyncio.to_thread(driver.perform, grant.scope, operation, args)
+            async with asyncio.timeout(seconds):
+                answer = await asyncio.get_running_loop().run_in_executor(
+                    _threads(), ask, grant.scope, operation, args
+                )
             check(answer, where=f"the answer of {operation}")
         except TimeoutError:
-            raise CellError(f"{operation} took over {READ_SECONDS:.0f} s", kind="limit") from None
+            raise CellError(f"{operation} took over {seconds:.0f} s", kind="limit") from None
         except TypeError as error:
             raise ArgumentsError(f"{operation}: {error}") from error
         except BatError as error:  # an answer, too: the next candidate gets the same
@@ -222,7 +229,8 @@ class TurnReach:
         if had:
             raise NotGrantedError(f"the grant of {name} has ended; batos grants shows it")
         said = [arg for arg in args if isinstance(arg, str) and arg]
-        text = f"{name} has no grant for {driver.name}; batos grant gives one"
+        how = "grant-mcp" if driver.name == "mcp" else "grant"
+        text = f"{name} has no grant for {driver.name}; batos {how} gives one"
         raise GrantWantedError(text, driver=driver.name, operation=operation, what=said[-1:])
 
 

@@ -38,6 +38,7 @@ from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.missions import MissionVerbs
+from bat_os.ports import ServerDriver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -173,6 +174,8 @@ class Kernel:
             await self._scheduler.close()
             for server in servers:
                 await server.close()
+            for driver in self._servers():
+                await asyncio.to_thread(driver.close)
             for port in (context.cell, context.roster, context.embedder, context.image):
                 await port.close()
             if authenticator is not None:
@@ -216,7 +219,12 @@ class Kernel:
             "profile": self.context.profile.name,
             "models": self.context.roster.stats(),
             "cell": self.context.cell.stats(),
+            "servers": [each for driver in self._servers() for each in driver.stats()],
         }
+
+    def _servers(self) -> list[ServerDriver]:
+        drivers = self.context.drivers.values()
+        return [driver for driver in drivers if isinstance(driver, ServerDriver)]
 
     async def _awaken(self) -> str:
         fresh, now = secrets.token_hex(8), time.time()

@@ -26,6 +26,7 @@ from bat_os.errors import (
     NotGrantedError,
     NotUnderstoodError,
     ProtocolError,
+    ServerError,
 )
 from bat_os.image import family
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
@@ -61,7 +62,10 @@ TURN_SECONDS: Final = 30.0
 SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
 # What learned code may catch. Another error (stale, a full disk) is not its fault: the turn ends.
-_ITS_OWN: Final = (CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError)
+_ITS_OWN: Final = (
+    *(CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError),
+    ServerError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _GIVEN: Final = ("now", "memory", "world", "kernel")  # by the kernel, and never by a message
+SERVERS: Final = "mcp_obj"  # its messages are those of servers: ``mcp_obj.add(a, by=None)``
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,9 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
             "pages of the web that you granted: batos grant https://example.org",
             {"web": ("fetch", "links", "json", "facts", "post")},
         ),
+        "mcp_obj": NativeObject(
+            "servers of tools that you granted: batos grant-mcp NAME -- PROGRAM", {}
+        ),
     }
 )  # fmt: skip
 
@@ -152,7 +156,7 @@ SUBSYSTEMS: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
     }
 )
-_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj"})
+_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj", SERVERS})
 _ALIASED: Final = frozenset({"does_not_understand"})  # known by another name only
 
 
@@ -230,6 +234,8 @@ def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, tuple[str, 
     owner, _, selector = name.partition(".")
     native = NATIVES.get(owner) or SUBSYSTEMS.get(owner)
     held = native.modules.items() if native else ()
+    if owner == SERVERS:
+        return (*_forward(selector), ("world",))
     selector = native.aliases.get(selector, selector) if native else selector
     where = next((module for module, selectors in held if selector in selectors), None)
     if where is None:
@@ -239,6 +245,28 @@ def _find(name: str) -> tuple[Callable[..., Any], inspect.Signature, tuple[str, 
     filled = [each for each in every.values() if each.name not in _GIVEN]
     takes = tuple(name for name in _GIVEN if name in every)
     return function, inspect.Signature(filled), takes
+
+
+def _forward(call: str) -> tuple[Callable[..., Any], inspect.Signature]:
+    """Return the function and signature of a message that goes on to a server, as it is called.
+
+    >>> function, signature = _forward("add(a, by=None)")
+    >>> function.__name__, str(signature)
+    ('add', '(a, by=None)')
+    """
+    selector, _, listed = call.rstrip(")").partition("(")
+    parts = [each.partition("=") for each in listed.split(", ") if each]
+    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    signature = inspect.Signature(
+        [inspect.Parameter(name, kind, default=None if said else empty) for name, said, _ in parts]
+    )
+
+    async def send(*args: Any, world: Any, **kwargs: Any) -> Any:
+        """Send a message to a server that a person granted."""
+        return await world.perform(selector, dict(signature.bind(*args, **kwargs).arguments))
+
+    send.__name__ = selector
+    return send, signature
 
 
 def _shown(parameter: inspect.Parameter) -> str:

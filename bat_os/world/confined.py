@@ -32,8 +32,8 @@ FAILED: Final = 125  # exit status: the cage could not be built; 126 and 127 as 
 _SYSTEM: Final = (
     "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/ld.so.conf",
     "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/ssl", "/etc/pki",
-    "/etc/ca-certificates", "/etc/mime.types", "/etc/os-release", "/proc/self", "/proc/meminfo",
-    "/proc/cpuinfo", "/dev/urandom", "/dev/random", "/dev/zero",
+    "/etc/ca-certificates", "/etc/mime.types", "/etc/gitconfig", "/etc/os-release",
+    "/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/dev/urandom", "/dev/random", "/dev/zero",
 )  # fmt: skip
 _NETWORK: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf")
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # on every architecture

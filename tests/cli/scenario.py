@@ -2,11 +2,13 @@
 
 import json
 import shlex
+import sys
 
 from bat_os.app.library import load_library
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.show.command import Ask
 from bat_os.cli.verbs import COMMANDS, make_parser
+from tests.world.mcp.servers import HOSTILE
 
 SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
 SEVEN = "def give_seven(self):\n    return 3 + 4\n"
@@ -61,6 +63,7 @@ allow bats_obj one_obj
 flows
 disallow bats_obj one_obj
 revoke bats_obj
+grant-mcp adder {python} {server} --see {server}
 learn {tmp}/bats.md
 documents
 search "upside down"
@@ -127,7 +130,7 @@ async def run_all(thinking, tmp_path):
     (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
     told = {}
     for step in STEPS.splitlines():
-        line = step.format(tmp=tmp_path, **told)
+        line = step.format(tmp=tmp_path, python=sys.executable, server=HOSTILE, **told)
         verb, text = await run_verb(thinking, line)
         told[verb] = json.loads(text)
         yield verb, line, text

@@ -71,6 +71,7 @@ def test_health_and_hello_have_the_fields_of_the_table_and_no_other():
         profile=SimpleNamespace(name="tiny"),
         roster=SimpleNamespace(stats=dict),
         cell=SimpleNamespace(stats=dict),
+        drivers={},
     )
     facts = Kernel(mind, [], [], lambda event: None).about()
     assert reply("health") == set(facts)

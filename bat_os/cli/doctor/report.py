@@ -51,6 +51,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("cell", software.check_cell),
     ("kernel", running.check_kernel),
     ("doors", running.check_doors),
+    ("servers", running.check_servers),
     ("watchdog", running.check_watchdog),
     ("crashes", running.check_crashes),
     ("logs", running.check_logs),

@@ -70,6 +70,15 @@ def check_kernel(facts: Facts) -> list[Outcome]:
     return [ok("kernel", f"{name}, ready{loading}, {health.get('queued', 0)} requests wait")]
 
 
+def check_servers(facts: Facts) -> list[Outcome]:
+    """Return how the servers of tools are that were used, with the last line of each."""
+    outcomes = []
+    for server in facts.kernel.health.get("servers", ()):
+        said = f", said last: {server['said']}" if server["said"] else ""
+        outcomes.append(ok("servers", f"{server['name']}: {server['state']}{said}"))
+    return outcomes
+
+
 def check_watchdog(facts: Facts) -> list[Outcome]:
     """Return what the watchdog does, and why it gave up if it did."""
     status = read_status(facts.home)

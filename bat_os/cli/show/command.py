@@ -90,15 +90,15 @@ class Command:
 
 def _read_value(field: Field, given: Any) -> Any:
     """Return what a request has for the words of one field."""
-    if field.kind == "words":
-        return " ".join(given)
-    if field.kind == "examples":
-        return [read_example(text) for text in given]
-    if field.kind == "map":
-        return read_pairs(given)
-    if field.kind == "file":
-        return read_text(given)
-    return str(given) if field.kind == "path" else given
+    readers: Mapping[str, Callable[[Any], Any]] = {
+        "words": " ".join,
+        "examples": lambda given: [read_example(text) for text in given],
+        "map": read_pairs,
+        "file": read_text,
+        "path": str,
+        "paths": lambda given: [str(path) for path in given],
+    }
+    return readers.get(field.kind, lambda given: given)(given)
 
 
 def read_pairs(given: Sequence[str]) -> dict[str, Any]:

@@ -305,6 +305,24 @@ def _show_stopped(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"nothing goes from {body['source']} to {body['sink']} any more")
 
 
+def _show_server(body: Mapping[str, Any], screen: Screen) -> None:
+    if body["changes"] and not body["renewed"]:
+        screen.answer(f"{body['object']}: its server says otherwise of its tools now")
+    elif body["changes"]:
+        screen.answer(f"{body['object']}: renewed, with what its server says now")
+    else:
+        _show_grant(body, screen)
+    for line in body["changes"]:
+        screen.answer(f"  {line}")
+    if body["changes"] and not body["renewed"]:
+        screen.note(f"say yes to that: grant-mcp {body['object'].removesuffix('_obj')} --renew")
+        return
+    for tool in body["tools"]:
+        does = "" if tool["kind"] == "read" else "  (may change something)"
+        about = " ".join(tool["about"].split())[:200]
+        screen.answer(f"  {tool['signature']}{does}" + (f"\n    {about}" if about else ""))
+
+
 def _show_revoked(body: Mapping[str, Any], screen: Screen) -> None:
     for name in body["revoked"]:
         screen.answer(f"{name} reaches nothing any more")
@@ -349,6 +367,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cherry-pick": Command(_show_import, _cherry_pick),
     "rehearse": Command(_show_rehearsal, _rehearse),
     "grant": Command(_show_grant),
+    "grant-mcp": Command(_show_server),
     "grants": Command(table_of("grants", _GRANTS, _NO_GRANTS)),
     "narrow": Command(_show_grant),
     "revoke": Command(_show_revoked),

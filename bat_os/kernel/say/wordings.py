@@ -9,7 +9,7 @@ words do not name stay as they were (``fixed``).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,11 +19,14 @@ from bat_os.image.objects import Method, find
 from bat_os.kernel.say.book import FIRST, read_book
 from bat_os.method.shelf import Parameter, parameters_of
 from bat_os.method.text import parse_method
+from bat_os.natives.table import SERVERS, signature_of
 from bat_os.sentence.matching import Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+
+    from numpy.typing import NDArray
 
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
@@ -76,6 +79,30 @@ async def add_wording(
     return True
 
 
+class Worded(NamedTuple):
+    """A tool of a server, as sentences find it."""
+
+    selector: str  # its message, whose words are the wording
+    slots: Mapping[str, str]  # parameter that it needs -> kind
+    # of what the server says of it: no model that chooses or writes reads that itself
+    vector: NDArray[np.float32]
+
+
+def word_tools(root: Root, target: str, tools: Iterable[Worded]) -> None:
+    """Let sentences find the tools of a server, and forget those that it had before."""
+    for number, record in list(root.get(WORDINGS, {}).items()):
+        if record["target"] == target and record.get("tool"):
+            del root[WORDINGS][number]
+    for tool in tools:
+        words = [tool.selector.replace("_", " "), *(f"{{{name}}}" for name in tool.slots)]
+        record = {
+            "target": target, "selector": tool.selector, "text": " ".join(words),
+            "slots": dict(tool.slots), "fixed": {}, "language": FIRST, "tool": True,
+            "vector": np.asarray(tool.vector, np.float16).tobytes(),
+        }  # fmt: skip
+        _keep(root, record)
+
+
 async def confirmed(mind: KernelContext) -> Phrasebook | None:
     """Return the wordings that people have confirmed, or None if there are none yet."""
     state = await mind.image.transact(_state, note="look for wordings")
@@ -123,6 +150,9 @@ def parameters(root: Root, target: str, selector: str) -> list[Parameter]:
         return list(shipped)
     held = holder.lookup(selector)
     method = held[1] if held is not None else None
+    if isinstance(method, Method) and method.primitive.startswith(f"{SERVERS}."):
+        named = signature_of(method.primitive).parameters.values()
+        return [Parameter(each.name, "", each.default is each.empty) for each in named]
     if not isinstance(method, Method) or method.current < 0:
         return []
     parsed = parse_method(method.version.source, method.selector)

@@ -28,6 +28,7 @@ from bat_os.kernel.verbs import (
     moments,
     objects,
     personas,
+    servers,
     talk,
 )
 
@@ -49,6 +50,7 @@ VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
             moments,
             objects,
             personas,
+            servers,
             talk,
         )
         for name, handler in module.VERBS.items()

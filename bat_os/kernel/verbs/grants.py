@@ -40,16 +40,16 @@ _LEAVES_OUT: Final = re.compile(r"\W+")
 async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant what ``body.what`` names to a new object."""
     driver, scope = await _driver_of(mind, request)
-    asked, about = request.body["name"], _about(driver, scope, request)
-    name = _name_of(asked or driver.short_name(scope) or driver.name)
+    asked, about = request.body["name"], read_terms(driver, scope, request)
+    name = object_name(asked or driver.short_name(scope) or driver.name)
 
     def work(root: Root) -> dict[str, Any]:
         if request.body["once"]:
             ends = about["given"] + ONCE_SECONDS
             given = grants.give(root, driver, scope, "", **about | {"until": ends})
         else:
-            given = _give(root, driver, scope, name if asked else _free(root, name), about)
-        return _show(mind, root, given)
+            given = give_named(root, driver, scope, name if asked else _free(root, name), about)
+        return show_grant(mind, root, given)
 
     return await mind.image.transact(work, note=f"grant {name}"[:70])
 
@@ -57,12 +57,12 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant a part of what an object may reach to a new one."""
     driver, scope = await _driver_of(mind, request)
-    name = _name_of(request.body["name"] or driver.short_name(scope))
-    about = _about(driver, scope, request)
+    name = object_name(request.body["name"] or driver.short_name(scope))
+    about = read_terms(driver, scope, request)
 
     def work(root: Root) -> dict[str, Any]:
         outer = grants.named(root, request.target)
-        return _show(mind, root, grants.narrow(root, driver, outer, scope, name, **about))
+        return show_grant(mind, root, grants.narrow(root, driver, outer, scope, name, **about))
 
     return await mind.image.transact(work, note=f"narrow {request.target}"[:70])
 
@@ -81,7 +81,7 @@ async def list_grants(mind: KernelContext, request: Request, say: Say) -> dict[s
 
     def look(root: Root) -> list[dict[str, Any]]:
         found = sorted(grants.every(root), key=lambda each: -each.given)
-        return [_show(mind, root, each) for each in found]
+        return [show_grant(mind, root, each) for each in found]
 
     return {"grants": await mind.image.transact(look, note="list grants")}
 
@@ -152,7 +152,12 @@ async def _driver_of(mind: KernelContext, request: Request) -> tuple[Driver, dic
     return driver, await asyncio.to_thread(find_scope, what)
 
 
-def _name_of(said: str) -> str:
+def object_name(said: str) -> str:
+    """Return the name of the object for what a person has named.
+
+    Raises:
+        ArgumentsError: No object can have it.
+    """
     plain = _LEAVES_OUT.sub("_", said).strip("_").lower()
     if not plain:
         raise ArgumentsError(f"no object can be named after {said!r}; say --as NAME")
@@ -167,7 +172,12 @@ def _free(root: Root, name: str) -> str:
     return name
 
 
-def _about(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
+def read_terms(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    """Return what a request says of a grant besides its scope: which messages, until when, by whom.
+
+    Raises:
+        ArgumentsError: It names messages that there are not.
+    """
     known, said = driver.operations(scope), request.body["only"].replace(",", " ").split()
     wanted = tuple(said or (known if request.body["write"] else ()))
     if unknown := set(wanted) - set(known):
@@ -179,9 +189,10 @@ def _about(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[s
     return {"operations": wanted, "given": now, "by": request.caller, "until": until}
 
 
-def _give(
+def give_named(
     root: Root, driver: Driver, scope: Mapping[str, Any], name: str, about: Mapping[str, Any]
 ) -> Grant:
+    """Make an object with a grant, and let the methods of HOLDER reach it."""
     given = grants.give(root, driver, scope, name, **about)
     holder, slot = find(root, HOLDER), name.removesuffix("_obj")
     check_slot_name(slot)
@@ -190,7 +201,8 @@ def _give(
     return given
 
 
-def _show(mind: KernelContext, root: Root, given: Grant) -> dict[str, Any]:
+def show_grant(mind: KernelContext, root: Root, given: Grant) -> dict[str, Any]:
+    """Return a grant for a person."""
     driver, now = mind.drivers.get(given.driver), time.time()
     what = driver.describe(given.scope) if driver else str(dict(given.scope))
     is_live = grants.chain(root, given.oid, now)  # with what it is a part of

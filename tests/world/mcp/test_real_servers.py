@@ -1,0 +1,129 @@
+"""Servers that others wrote, from the package registries, as objects of a real image."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bat_os.app.library import load_library
+from bat_os.core.brief import Brief
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
+from bat_os.errors import NotGrantedError, ServerError
+from bat_os.kernel.turn import take_turn
+from bat_os.kernel.verbs import VERBS
+from bat_os.world.mcp.driver import Mcp
+from tests.kernel.conftest import cell, image, make  # noqa: F401 - fixtures
+from tests.kernel.minds import make_mind, script
+from tests.world.mcp.servers import installed
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.system]
+pytest.importorskip("mcp", reason="the package mcp is not installed")
+
+
+@pytest.fixture
+async def mind(image, cell):  # noqa: F811 - a fixture
+    driver = Mcp()
+    made = replace(make_mind(image, cell, script(" return 1")), drivers={"mcp": driver})
+    await load_library(made)
+    yield made
+    driver.close()
+
+
+@pytest.fixture
+def grant(mind):
+    async def run(name, *program, **more):
+        body = {"name": name, "program": [*map(str, program)], **more}
+        return await VERBS["grant-mcp"](
+            mind, check(Request("grant-mcp", body=body)), lambda told: None
+        )
+
+    return run
+
+
+@pytest.fixture
+def send(mind):
+    async def run(target, selector, *args, **kwargs):
+        brief = Brief(target, selector, args, kwargs)
+        return (await take_turn(mind.image, mind.cell, brief, reach=mind)).value
+
+    return run
+
+
+def program(name):
+    found = installed(name)
+    if not found:
+        pytest.skip(f"{name} is not installed; tests/requirements.txt has it")
+    return found
+
+
+def node_server():
+    """Return the command of the server for files, which is a package of node."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    package = "@modelcontextprotocol/server-filesystem"
+    asked = [os.environ.get("NODE_PATH", "")]
+    if npm := shutil.which("npm"):
+        asked.append(subprocess.run(
+            [npm, "root", "-g"], capture_output=True, text=True, check=False
+        ).stdout.strip())  # fmt: skip
+    for folder in filter(None, asked):
+        script = Path(folder, package, "dist", "index.js")
+        if script.exists():
+            return node, script
+    pytest.skip(f"not installed: npm install -g {package}")
+
+
+async def test_the_time_server(grant, send):
+    told = await grant("time", program("mcp-server-time"), trusted=True)
+    kinds = {tool["signature"]: tool["kind"] for tool in told["tools"]}
+    assert kinds == {
+        "get_current_time(timezone)": "read",
+        "convert_time(source_timezone, time, target_timezone)": "read",
+    }
+    answer = await send("time_obj", "get_current_time", "Asia/Tokyo")
+    assert answer["datetime"].endswith("+09:00")
+    noon = await send("time_obj", "convert_time", "Asia/Tokyo", "12:00", "UTC")
+    assert noon["time_difference"] == "-9.0h"
+    with pytest.raises(ServerError, match="Nowhere"):
+        await send("time_obj", "get_current_time", "Nowhere/City")
+
+
+async def test_the_git_server_reads_and_does_not_commit(grant, send, tmp_path):
+    server, git = program("mcp-server-git"), shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed")
+    (tmp_path / "a.txt").write_text("hello\n")
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "Begin"]):
+        await asyncio.to_thread(
+            subprocess.run, [git, "-C", str(tmp_path), *words], check=True, timeout=60
+        )
+    told = await grant("git", server, "--repository", tmp_path, trusted=True, write=[str(tmp_path)])
+    kinds = {tool["message"]: tool["kind"] for tool in told["tools"]}
+    assert (kinds["git_log"], kinds["git_commit"]) == ("read", "await")
+    log = await send("git_obj", "git_log", str(tmp_path), max_count=1)
+    assert "Begin" in json.dumps(log)
+    with pytest.raises(NotGrantedError, match="may change something"):
+        await send("git_obj", "git_commit", str(tmp_path), "no")
+
+
+async def test_the_server_for_files_stays_in_its_folder(grant, send, tmp_path):
+    node, server = node_server()
+    box = tmp_path / "box"
+    box.mkdir()
+    (box / "a.txt").write_text("hello")
+    (tmp_path / "outside.txt").write_text("secret")
+    told = await grant("box", node, server, box, trusted=True, write=[str(box)])
+    kinds = {tool["message"]: tool["kind"] for tool in told["tools"]}
+    assert (kinds["read_text_file"], kinds["write_file"]) == ("read", "await")
+    answer = await send("box_obj", "read_text_file", str(box / "a.txt"))
+    assert "hello" in json.dumps(answer)
+    with pytest.raises(ServerError):
+        await send("box_obj", "read_text_file", str(tmp_path / "outside.txt"))
