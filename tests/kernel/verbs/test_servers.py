@@ -149,7 +149,7 @@ async def test_a_clone_a_child_and_a_revoked_server_reach_nothing(granted, ask, 
     await send("adder_obj", "clone", "twin_obj")
     await ask("derive", target="adder_obj", name="kid_obj")
     for name in ("twin_obj", "kid_obj"):
-        with pytest.raises(GrantWantedError, match="batos grant-mcp"):
+        with pytest.raises(GrantWantedError, match="batos grant-mcp gives one"):
             await send(name, "get_sum", 1)
     await ask("revoke", target="adder_obj")
     with pytest.raises(NotGrantedError, match="ended"):
