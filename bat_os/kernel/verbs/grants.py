@@ -173,7 +173,7 @@ def _free(root: Root, name: str) -> str:
 
 
 def read_terms(driver: Driver, scope: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """Return what a request says of a grant besides its scope: which messages, until when, by whom.
+    """Return what a request says of a grant besides its scope: its messages, its end, its giver.
 
     Raises:
         ArgumentsError: It names messages that there are not.
