@@ -22,6 +22,7 @@ import contextlib
 import errno
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -429,16 +430,14 @@ def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> i
             return 0
         print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
         return 3
-    return _become([str(setup.python), str(root / "batos.py"), *arguments])
+    return _run(setup, root / "batos.py", arguments)
 
 
 def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
     """Start the kernel if necessary, then become the client."""
     _complete(setup, "first", root)
     python = str(setup.python)
-    return _ensure_running(python, root) or _become(
-        [python, str(root / "chat_client.py"), *arguments]
-    )
+    return _ensure_running(python, root) or _run(setup, root / "chat_client.py", arguments)
 
 
 def _complete(setup: Setup, scope: Scope, root: Path) -> None:
@@ -454,6 +453,16 @@ def _ensure_running(python: str, root: Path) -> int:
         return 0
     command = [python, str(root / "min_watchdog_service.py"), "start", "--wait"]
     return subprocess.call(command)  # noqa: S603 - our own command, no shell
+
+
+def _run(setup: Setup, script: Path, arguments: list[str]) -> int:
+    """Run a script of ours: in this process if it is of ``.venv``, which saves a third of a start."""
+    if sys.executable != str(setup.python):
+        return _become([str(setup.python), str(script), *arguments])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.argv = [str(script), *arguments]
+    runpy.run_path(str(script), run_name="__main__")
+    return 0
 
 
 def _become(command: list[str]) -> int:
