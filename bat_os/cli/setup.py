@@ -456,7 +456,7 @@ def _ensure_running(python: str, root: Path) -> int:
 
 
 def _run(setup: Setup, script: Path, arguments: list[str]) -> int:
-    """Run a script of ours: in this process if it is of ``.venv``, which saves a third of a start."""
+    """Run a script of ours: in this process if it is of ``.venv``, which saves time."""
     if sys.executable != str(setup.python):
         return _become([str(setup.python), str(script), *arguments])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
