@@ -300,12 +300,20 @@ async def while_thinking(folder: Path) -> None:
 class serving:  # noqa: N801 - used as a function
     """A kernel process of its own; gives a client once it is ready."""
 
-    def __init__(self, home: Path, **environ: str) -> None:
+    def __init__(self, home: Path, program: Path = ROOT, **environ: str) -> None:
         self.home = home
+        self.program = program
         self.environ = os.environ | {"BATOS_TCP_PORT": "-1"} | environ
 
     async def __aenter__(self) -> KernelClient:
-        command = [sys.executable, ROOT / "batos.py", "serve", "--home", self.home, "--supervised"]
+        command = [
+            sys.executable,
+            self.program / "batos.py",
+            "serve",
+            "--home",
+            self.home,
+            "--supervised",
+        ]
         self.process = subprocess.Popen(  # noqa: ASYNC220 - it only starts it
             command, env=self.environ, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
