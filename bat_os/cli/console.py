@@ -250,7 +250,8 @@ def _origin(body: Mapping[str, Any]) -> str:
         name = f"{reused['holder']}.{reused['selector']}"
         return f"{as_call(body)}: {name} already does this ({status}{doubt}), {seconds}"
     if not body.get("learned"):
-        return f"{as_call(body)}: known ({status}{doubt}), no model ran, {seconds}"
+        ran = "its model answered" if body.get("model_calls") else "no model ran"
+        return f"{as_call(body)}: known ({status}{doubt}), {ran}, {seconds}"
     return f"{as_call(body)}: learned now ({status}{why}{doubt}), {seconds}"
 
 

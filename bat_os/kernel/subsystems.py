@@ -45,6 +45,7 @@ class TurnKernel:
         self.mind = mind
         self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
+        self.drawn: list[int] = []  # tokens of each answer of a model
 
     def apply(self, root: Root) -> None:
         """Put what the turn writes into the image."""
@@ -123,6 +124,7 @@ class ReachedKernel:
         system = cast.personas[speaker].system_prompt
         question = Prompt((("system", system), ("user", prompt)))
         (answer,) = await mind.roster.generate(speaker, [question], sampling)
+        self.turn.drawn.append(answer.tokens)
         if not answer.text.strip():
             raise ModelOutputError(f"the model of {speaker} said nothing; ask otherwise")
         return answer.text.strip()

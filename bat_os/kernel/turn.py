@@ -42,7 +42,7 @@ from bat_os.natives import table as natives
 from bat_os.ports import Call, NestedReply, ObjectView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
     from bat_os.image.objects import UvmObject
@@ -96,6 +96,7 @@ class Answer:
     status: str  # of the method: ``verified``, ``provisional``, ``taught``, ``primitive``, ``slot``
     writes: bool  # true when the image is to change
     label: frozenset[str] = frozenset()  # oids of the grants that had a say in it
+    drawn: Sequence[int] = ()  # tokens of each answer of a model
 
 
 class Activation:
@@ -260,7 +261,9 @@ class Turn:
             raise self._fault
         writes = self._reads.has_writes or (self._reaches is not None and self._reaches.has_writes)
         printed = "".join(self._printed)[:MAX_PRINTED]
-        return Answer(value, printed, status, writes, frozenset(self.label))
+        kernel = self._reaches and self._reaches.kernel
+        drawn = kernel.drawn if kernel else ()
+        return Answer(value, printed, status, writes, frozenset(self.label), drawn)
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.

@@ -57,8 +57,8 @@ def result(brief: Brief, answer: Answer, **about: Any) -> dict[str, Any]:
         "printed": answer.printed,
         "status": answer.status,
         "learned": False,
-        "model_calls": 0,
-        "tokens": 0,
+        "model_calls": len(answer.drawn),
+        "tokens": sum(answer.drawn),
     }
     body |= asked(brief) | about
     if answer.label:

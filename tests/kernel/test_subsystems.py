@@ -122,7 +122,7 @@ async def test_what_learned_code_indexes_comes_with_the_commit_of_its_turn(send,
     assert hit["text"] == FACT
 
 
-async def test_a_persona_answers_a_question_in_its_own_voice(kernel, send):
+async def test_a_persona_answers_a_question_in_its_own_voice(kernel, send, client):
     seen = []
     engine = kernel.mind.roster._memory.models[kernel.mind.roster.model_of("BRICK")].engine
     engine._script = lambda prompt, sampling, _index: seen.append((prompt, sampling)) or " Echo. "
@@ -135,6 +135,8 @@ async def test_a_persona_answers_a_question_in_its_own_voice(kernel, send):
     ]  # fmt: skip
     assert seen[0][0].messages[1] == ("user", "How do bats see?")
     assert seen[2][1].max_tokens == 7
+    told = await client.request("send", target="brick_obj", selector="infer", args=["Why?"])
+    assert (told["model_calls"], told["tokens"] > 0) == (1, True)
     error = await refused(send, "pLLM_obj", "infer", "Why?", persona_id="batman")
     assert "persona_id must be one of ALFRED, BRICK" in error.message
     error = await refused(send, "pLLM_obj", "infer", "Why?", adapter_name="tamland")

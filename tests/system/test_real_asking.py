@@ -24,7 +24,14 @@ async def test_the_real_model_answers_in_counterpoint_from_a_passage(tmp_path):
             "ask", timeout=300, on_event=lambda kind, told: heard.append(told),
             body={"text": QUESTION},
         )  # fmt: skip
+        voice = await kernel.request(
+            "send", timeout=300, target="robin_obj", selector="infer",
+            args=["Why do people like owls?"], kwargs={"max_tokens": 30},
+        )  # fmt: skip
     stop(process)
+    assert 3 < len(voice["result"].split()) <= 30
+    assert (voice["model_calls"], voice["status"]) == (1, "shipped")
+    assert 0 < voice["tokens"] <= 30
     assert first["passages"][0]["title"] == "Bats"
     assert first["answers"][0]["persona"] == "BRICK"
     for one in first["answers"]:
