@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-MODE, FILE = ([*sys.argv[1:], "", ""])[:2]
+MODE, FILE = [*(sys.argv[1:] if __name__ == "__main__" else ()), "", ""][:2]
 READS = {"readOnlyHint": True, "openWorldHint": False}
 NUMBERS = {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "integer"}},
            "required": ["b"]}  # fmt: skip

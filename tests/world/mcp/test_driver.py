@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -257,6 +259,30 @@ def test_nothing_of_a_server_is_left_when_the_kernel_ends_it():
     host._process.wait(10)
     while Path(host._scratch).exists():
         time.sleep(0.01)
+
+
+KERNEL = """
+import sys
+from bat_os.world.mcp.driver import Mcp
+from tests.world.mcp.servers import hostile
+driver = Mcp()
+scope = driver.meet("orphan", hostile(reads=["spawn", "hang"]))
+driver.perform(scope, "spawn", [{"text": ""}])
+print("ready", flush=True)
+driver.perform(scope, "hang", [{"text": ""}])
+"""
+
+
+def test_nothing_of_a_server_is_left_when_the_kernel_is_killed():
+    root = Path(process.__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", KERNEL], cwd=root, stdout=subprocess.PIPE, text=True
+    ) as kernel:
+        assert kernel.stdout.readline() == "ready\n"
+        made = psutil.Process(kernel.pid).children(recursive=True)
+        assert len(made) > 2
+        kernel.kill()
+    assert not psutil.wait_procs(made, timeout=30)[1]
 
 
 def test_without_a_cage_the_grant_says_so_and_the_server_still_ends(monkeypatch):
