@@ -17,7 +17,7 @@ from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.cli.console import Screen
 from bat_os.cli.doctor import report as doctor
 from bat_os.cli.doctor import running, software
-from bat_os.cli.doctor.outcome import Facts
+from bat_os.cli.doctor.outcome import Facts, KernelFacts
 from bat_os.cli.show.command import Ask
 from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
@@ -190,6 +190,19 @@ async def test_a_profile_that_there_is_not_is_named_with_those_there_are(home, m
 
 def facts(home, tmp_path, **more):
     return Facts(home, tmp_path, dict(os.environ), **more)
+
+
+def test_a_server_of_tools_is_shown_with_the_last_line_that_it_wrote(home, tmp_path):
+    used = [
+        {"name": "time", "state": "running", "said": ""},
+        {"name": "git", "state": "it ended with exit status 1", "said": "no module named git"},
+    ]
+    here = facts(home, tmp_path, kernel=KernelFacts({"servers": used}))
+    assert [outcome.found for outcome in running.check_servers(here)] == [
+        "time: running",
+        "git: it ended with exit status 1, said last: no module named git",
+    ]
+    assert running.check_servers(facts(home, tmp_path)) == []
 
 
 def test_packages_that_are_missing_or_of_another_version_are_named(home, tmp_path):

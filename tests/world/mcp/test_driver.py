@@ -194,7 +194,7 @@ def test_a_server_that_never_ends_an_answer_is_given_up(monkeypatch, tool):
         ("huge", ArgumentsError, "too much"),
         ("pages", ArgumentsError, "tools"),
         ("broken", ServerError, "no module named 'cheese'"),
-        ("silent", ServerError, "did not start"),
+        ("silent", ServerError, "did not (start|answer) within"),
     ],
 )
 def test_a_server_that_cannot_be_granted_says_why(monkeypatch, mode, error, words):
@@ -203,6 +203,22 @@ def test_a_server_that_cannot_be_granted_says_why(monkeypatch, mode, error, word
     try:
         with pytest.raises(error, match=words):
             driver.meet(mode, hostile(mode))
+    finally:
+        driver.close()
+
+
+def test_a_server_that_nobody_asks_ends_and_is_started_again(monkeypatch):
+    monkeypatch.setattr(process, "IDLE_SECONDS", 0.2)
+    driver = Mcp()
+    try:
+        scope = driver.meet("idle", hostile(reads=ODD))
+        (host,) = driver._hosts.values()
+        host._process.wait(30)
+        while not host.ended:
+            time.sleep(0.01)
+        assert host.ended == "nothing was asked for a while"
+        monkeypatch.setattr(process, "IDLE_SECONDS", 600.0)
+        assert call(driver, scope, "echo", text="awake") == "awake"
     finally:
         driver.close()
 
