@@ -102,26 +102,36 @@ def name_of(root: Mapping[str, Any], oid: str) -> str:
     return obj.name if obj is not None and obj.name else oid
 
 
-async def admit_prompt(mind: KernelContext, label: Collection[str], persona: str) -> None:
-    """Let a labelled request into the prompt of a persona.
+async def admit_prompt(
+    mind: KernelContext, label: Collection[str], personas: Iterable[str]
+) -> None:
+    """Let a labelled request into the prompts of personas.
 
     Raises:
-        GrantWantedError: Nothing lets it through.
+        GrantWantedError: Nothing lets it through to one of them.
     """
+
+    def look(root: Root) -> None:
+        for persona in personas:
+            check(root, mind.drivers, label, sink_of(root, persona))
+
     if label:
-        await mind.image.transact(
-            lambda root: check(root, mind.drivers, label, sink_of(root, persona)),
-            note="look at flows",
-        )
+        await mind.image.transact(look, note="look at flows")
 
 
-async def let_through(mind: KernelContext, found: Sequence[Passage], persona: str) -> list[Passage]:
-    """Return the passages that may stand in the prompt of a persona that writes methods."""
+async def let_through(
+    mind: KernelContext, found: Sequence[Passage], personas: Iterable[str]
+) -> list[Passage]:
+    """Return the passages that may stand in the prompts of personas that write methods."""
 
     def look(root: Root) -> set[str]:
-        sink = sink_of(root, persona)
+        readers = [sink_of(root, persona) for persona in personas]
         labels = flows.labels_of_documents(root, {one.doc_id for one in found})
-        return {doc_id for doc_id, label in labels.items() if flows.lacking(root, label, sink)}
+        return {
+            doc_id
+            for doc_id, label in labels.items()
+            if any(flows.lacking(root, label, sink) for sink in readers)
+        }
 
     held_back = await mind.image.transact(look, note="look at flows") if found else ()
     return [one for one in found if one.doc_id not in held_back]

@@ -1,13 +1,14 @@
 """A world for tests: boxes in memory, one way of each kind to reach them, and a list of all deeds.
 
-It stands in for the real driver of files, whose messages it answers, so that objects, grants and
-methods are the real ones:
+It stands in for the real driver of files, whose messages it answers, so that objects, grants,
+the outbox and methods are the real ones:
 
     read(path)            READ    what is in a box
     facts(path)           READ    what is in a box, as a map
+    names(path)           READ    what is in a box, as the one name in it
     search(text, path)    READ    outward: the text leaves this machine
-    names(path)           STAGE   the path is what is sent
-    find(pattern, path)   AWAIT   the pattern is what is sent
+    append(path, text)    STAGE   the text is sent, after the commit
+    find(pattern, path)   AWAIT   the pattern is sent, before there is an answer
 """
 
 from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError
@@ -16,22 +17,29 @@ from bat_os.ports import AWAIT, READ, STAGE, Operation
 OPERATIONS = {
     "read": Operation(READ),
     "facts": Operation(READ),
+    "names": Operation(READ),
     "search": Operation(READ, outward=True),
-    "names": Operation(STAGE),
+    "append": Operation(STAGE),
     "find": Operation(AWAIT),
 }
-OUT = ("search", "names", "find")
+OUT = ("search", "append", "find")
 
 
 class Scripted:
-    """A driver. A scope is ``{"path": "/NAME"}``: one box, and those whose names go on with "/"."""
+    """A driver. A scope is ``{"path": "/NAME"}``: one box, and those whose names go on with "/".
+
+    Attributes:
+        boxes: Name -> text.
+        asked: Box, operation and arguments of all that was asked.
+        done: The same, of what left this machine.
+    """
 
     name = "files"
 
     def __init__(self, boxes=None):
         self.boxes = dict(boxes or {})
-        self.asked = []  # (box, operation, arguments) of all that was asked
-        self.done = []  # the same, of what left this machine
+        self.asked = []
+        self.done = []
 
     def claims(self, what):
         return True
@@ -42,6 +50,8 @@ class Scripted:
         if what not in self.boxes:
             raise NotFoundError(f"there is no box {what}")
         return {"path": what}
+
+    scope_to_change = scope
 
     def describe(self, scope):
         return scope["path"]
@@ -60,11 +70,32 @@ class Scripted:
         self.asked.append((box, operation, *args))
         if operation in OUT:
             self.done.append((box, operation, *args))
-            return []
+            return self._answer(operation, args)
         path = args[0] if args and args[0] else box
         if not self.contains(scope, {"path": path}):
             raise NotGrantedError(f"{path} is not in {box}")
-        if path not in self.boxes:
+        if path not in self.boxes:  # a text from outside stands in the error, too
             raise NotFoundError(f"there is no box {path}: it says {self.boxes[box]}")
         text = self.boxes[path]
-        return text if operation == "read" else {"text": text}
+        return {"read": text, "facts": {"text": text}, "names": [text]}[operation]
+
+    def pretend(self, deed):
+        return self._answer(deed.operation, deed.args)
+
+    def preview(self, deed):
+        return f"{deed.operation} {deed.args}"
+
+    def overlay(self, scope, operation, args, staged):
+        return self.perform(scope, operation, args)
+
+    def look(self, deed):
+        return {}
+
+    def was_done(self, deed, before):
+        return None
+
+    def undoing(self, deed, before):
+        return None
+
+    def _answer(self, operation, args):
+        return len(args[1]) if operation == "append" else []

@@ -52,6 +52,7 @@ from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
 from bat_os.kernel.learning.trial import serves
 from bat_os.kernel.missions.feed import TextFeed
+from bat_os.kernel.sinks import admit_prompt, let_through
 from bat_os.kernel.turn import Candidate, take_turn
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class CognitiveCycle:
             return QueriesPlanned((wish,)), {"queries": [wish]}
         entry = context.cast.entries["decomposing"]
         whole, tries = entry["step"] == "written", entry["tries"]
+        await admit_prompt(context, record.mission.brief.label, ["BRICK"])
         system = context.cast.personas["BRICK"].system_prompt
         prompt = ask_plan(record.mission.brief, system, whole=whole, question=entry["question"])
         own, limits = context.cast.assigned["BRICK"].sampling, context.profile.limits
@@ -248,6 +250,9 @@ class CognitiveCycle:
         entry = self.context.cast.entries["delegating"]
         looks = queries if entry["step"] == "search" else ()
         documents = await catalog.search(looks, top_k=entry["passages"]) if looks else []
+        persona = (await read_target(self.context, record.mission.brief)).persona
+        readers = (persona, *(self.context.personas if record.mission.brief.mode else ()))
+        documents = await let_through(self.context, documents, readers)
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
@@ -256,10 +261,7 @@ class CognitiveCycle:
              "similarity": round(p.similarity, 4)}
             for p in found
         )  # fmt: skip
-        say = {
-            "passages": [p["title"] for p in passages],
-            "persona": (await read_target(self.context, record.mission.brief)).persona,
-        }
+        say = {"passages": [p["title"] for p in passages], "persona": persona}
         return PassagesFound(passages), say
 
     async def _write_candidates(self, record: Record) -> Outcome:

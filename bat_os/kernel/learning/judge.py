@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.core.mission import Draft, Mission
+    from bat_os.errors import BatError
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
@@ -91,6 +92,13 @@ def _drafts_of(mission: Mission) -> tuple[Draft, ...]:
         elif isinstance(event, MethodRejected) and not any(map(_speaks, event.verdicts)):
             drafts.clear()
     return tuple(drafts)
+
+
+def _say_problem(error: BatError) -> str:
+    """Return why a trial failed, for the next prompt: nothing that was read stands in it."""
+    if "label" not in error.details:
+        return str(error)
+    return f"it failed on what it had read: {error.details.get('type') or error.code}"
 
 
 def _speaks(verdict: Mapping[str, Any]) -> bool:
@@ -269,7 +277,7 @@ class Validation:
             answer = await self._run(brief, trial)
         except ITS_FAULT as error:
             lacks = str(error.details.get("feature", ""))
-            return replace(verdict, problem=str(error), passed=passed, lacks=lacks)
+            return replace(verdict, problem=_say_problem(error), passed=passed, lacks=lacks)
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)

@@ -20,6 +20,7 @@ from bat_os.documents.chunking import split_sentences
 from bat_os.errors import BatError, NotFoundError
 from bat_os.image import grants
 from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
+from bat_os.kernel.say.leave import mark
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.language import before_file
 from bat_os.sentence.reading import mask, read_sentence
@@ -294,6 +295,7 @@ class _Reader:
         self._mind = mind
         self._doors = doors
         self._heard = heard
+        self._label: set[str] = set()  # of what was read
 
     async def answer(
         self, places: list[Place], use_skill: Skill, ask_which: Which
@@ -321,6 +323,7 @@ class _Reader:
             return self._show(places, "\n".join(contents.values()))
         filled = _fill(heard.core, contents)
         inner = replace(heard, sentence=filled, typed=filled, core=filled, form=None, found=[])
+        inner = mark(inner, self._label)
         answer = await use_skill(inner) or self._quote(places, contents) or ask_which(inner)
         if answer is None:
             return self._no_skill(places)
@@ -353,7 +356,9 @@ class _Reader:
 
     async def _send(self, place: Place, selector: str, *args: Any) -> Any:
         brief = Brief(place.grant.oid if place.grant else "", selector, (*args, place.path))
-        return (await self._doors.act(self._heard.request, brief))["result"]
+        body = await self._doors.act(self._heard.request, brief)
+        self._label.update(body.get("label", ()))
+        return body["result"]
 
     def _show(self, places: list[Place], content: str) -> Answer:
         shown = content.rstrip("\n")
@@ -398,6 +403,8 @@ class _Reader:
             for place in places
         )
         memory = {**answer.memory, **_noted(places), "said": self._heard.sentence.text}
+        if label := self._label.union(answer.memory.get("label", ())):
+            memory["label"] = sorted(label)
         return replace(answer, sources=(*answer.sources, *sources), memory=memory)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import RemoteError
 from bat_os.image import missions
+from bat_os.kernel.say.leave import labelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,6 +39,7 @@ class Doors:
         Raises:
             BatError: The message is not understood, or its method failed.
         """
+        brief = labelled(request, brief)
         body = await self.turn(request, brief)
         if body is None:  # it ran, and its answer is stored
             record = await self.intake.accept(brief, request.session, request.key)
@@ -49,6 +51,7 @@ class Doors:
 
     async def learn(self, request: Request, brief: Brief, say: Say) -> Mapping[str, Any]:
         """Return the last reply of a mission: ``{"type": "result" | "error", "body": ...}``."""
+        brief = labelled(request, brief)
         record = await self.intake.accept(brief, request.session, request.key)
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):

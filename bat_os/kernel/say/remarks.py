@@ -15,6 +15,7 @@ from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, contents, followups, replies
 from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.leave import take_leave
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
@@ -279,10 +280,9 @@ class Talk:
             return await self._lessons.correct(
                 heard.request, question, question["results"][at], heard.language, heard.say
             )
-        if "grant" in question:
-            return await contents.grant_and_answer(
-                heard, question, at, again=self._again, call_verb=self._call_verb
-            )
+        if {"grant", "flow"} & set(question):
+            settle = take_leave if "flow" in question else contents.grant_and_answer
+            return await settle(heard, question, at, again=self._again, call_verb=self._call_verb)
         if forms := question.get("forms"):
             form = Form(forms[at]["name"], forms[at]["values"])
             talked = await self.talk(heard, form) if form.name.startswith("self_obj.") else None
@@ -305,7 +305,7 @@ class Talk:
             return await self._act(heard, form)
         if question["needs"] == "confirmation" and "brief" in question:
             return await self._lessons.approve(heard.request, question, heard.language)
-        if len(question["choices"]) == 1 or "grant" in question:
+        if len(question["choices"]) == 1 or {"grant", "flow"} & set(question):
             return await self._choose(heard, question, 0)
         return None
 

@@ -45,7 +45,7 @@ def _short(value: Any) -> str:
 def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
     """Return the answer of a method that ran: ``body`` is the result of a ``send``."""
     reused = body.get("reused") or {}
-    status, value = str(body["status"]), body["result"]
+    status, value, label = str(body["status"]), body["result"], body.get("label")
     learned, calls = bool(body.get("learned")), int(body.get("model_calls") or 0)
     if status not in VOUCHED and not reused:
         return guess(brief, value, language, waits=False, learned=learned, model_calls=calls)
@@ -56,7 +56,7 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
         "acted" if done else "computed",
         text(language, "acted.done") if done else shown,
         value, reading_of(brief), learned=learned, model_calls=calls, language=language,
-        memory=memory_of(brief, value),
+        memory=memory_of(brief, value, **({"label": label} if label else {})),
     )  # fmt: skip
 
 

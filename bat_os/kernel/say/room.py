@@ -20,6 +20,7 @@ from bat_os.core.brief import Brief, checked
 from bat_os.errors import (
     ArgumentsError,
     CellError,
+    GrantWantedError,
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
@@ -31,6 +32,7 @@ from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.contents import ASKING, answer_by_files
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
+from bat_os.kernel.say.leave import ask_leave, label_of, mark
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
@@ -170,10 +172,17 @@ class Room:
             self._look_inside, self._act, self._use_skill,
             self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
-        for step in steps:
-            if (answer := await step(heard)) is not None:
-                return answer
-        return await unable(self._mind, heard, self._lessons)
+        refers = {self._talk.settle, self._talk.follow_up, self._talk.refer}
+        of_last = mark(heard, label_of(heard.conversation.last))
+        try:
+            for step in steps:
+                if (answer := await step(of_last if step in refers else heard)) is not None:
+                    return answer
+            return await unable(self._mind, heard, self._lessons)
+        except GrantWantedError as wanted:
+            if "flow" not in wanted.details:
+                raise
+            return ask_leave(heard, wanted)
 
     async def _call(self, heard: Heard) -> Answer | None:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
@@ -319,6 +328,7 @@ class Room:
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
         last = heard.conversation.last
+        last = {} if label_of(last) else last  # a prompt that chooses holds nothing that was read
         decision = await choose(self._mind, heard.typed.text, heard.found, last)
         if decision is None:
             return None

@@ -1,0 +1,86 @@
+"""Leave to send what was read: which grants had a say in a sentence, and the question for a flow.
+
+    "write that to ~/out/a.txt"  >  the last answer was read from ~/notes  >  once, always, no?
+
+A sentence that refers to the last answer has its label; so has all that is done for it. The label
+goes with the request, which no client can set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.core.schema import replace as with_fields
+from bat_os.sentence.texts import text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from bat_os.core.brief import Brief
+    from bat_os.core.protocol import Request
+    from bat_os.errors import GrantWantedError
+    from bat_os.kernel.say.heard import Heard
+
+ONCE, ALWAYS, NO = "once", "always", "no"
+WAYS: Final = (ONCE, ALWAYS, NO)
+LABEL: Final = "label"  # in the body of a request: what had a say in it
+LET_THROUGH: Final = "let_through"  # pairs of source and sink that are allowed for this request
+
+
+def label_of(last: Mapping[str, Any]) -> set[str]:
+    """Return the oids of the grants that had a say in an answer, as it is kept."""
+    label = {*last.get(LABEL, ()), *(last.get("brief") or {}).get(LABEL, ())}
+    return label.union(*(str(one.get(LABEL, "")).split() for one in last.get("sources", ())))
+
+
+def mark(heard: Heard, label: Iterable[str]) -> Heard:
+    """Return a sentence in which more grants had a say."""
+    whole = {*label, *heard.request.body.get(LABEL, ())}
+    if not whole:
+        return heard
+    body = {**heard.request.body, LABEL: tuple(sorted(whole))}
+    return replace(heard, request=with_fields(heard.request, body=body))
+
+
+def labelled(request: Request, brief: Brief) -> Brief:
+    """Return a brief with the label of the request that it is for."""
+    label = {*brief.label, *request.body.get(LABEL, ())}
+    return replace(brief, label=tuple(sorted(label))) if label else brief
+
+
+def ask_leave(heard: Heard, wanted: GrantWantedError) -> Answer:
+    """Return the question whether something may be sent."""
+    flow, language = wanted.details["flow"], heard.language
+    asked = text(language, "flows.ask", read=flow["read"], sent=flow["sent"])
+    choices = tuple(text(language, f"flows.{way}") for way in WAYS)
+    return Answer(
+        "asked", asked, needs="grant", choices=choices, language=language,
+        memory={"flow": dict(flow), "before": dict(heard.conversation.last)},
+    )  # fmt: skip
+
+
+async def take_leave(
+    heard: Heard,
+    question: Mapping[str, Any],
+    at: int,
+    *,
+    again: Callable[[Heard, str], Awaitable[Answer | None]],
+    call_verb: Callable[..., Awaitable[dict[str, Any]]],
+) -> Answer | None:
+    """Let something through as choice ``at`` says, and answer the sentence that wanted it.
+
+    Once is for this sentence alone, and for this pair.
+    """
+    flow, way = question["flow"], WAYS[at]
+    pair = flow["source"], flow["sink"]
+    heard.conversation.last = dict(question["before"])  # what the sentence refers to
+    if way == NO:
+        return Answer("said", text(heard.language, "talk.cancelled"), language=heard.language)
+    if way == ALWAYS:
+        await call_verb(heard, "allow", body={"source": pair[0], "sink": pair[1]})
+        return await again(heard, question["sentence"])
+    body = {**heard.request.body, LET_THROUGH: (*heard.request.body.get(LET_THROUGH, ()), pair)}
+    once = replace(heard, request=with_fields(heard.request, body=body))
+    return await again(once, question["sentence"])
