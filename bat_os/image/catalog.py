@@ -142,6 +142,10 @@ class KnowledgeCatalog(Persistent):
             self.waiting.remove(document.first)
         return True
 
+    def set_label(self, doc_id: str, label: Iterable[str]) -> None:
+        """Note which grants had a say in a document."""
+        self._documents[doc_id].label = tuple(sorted(label))
+
     def rename(self, doc_id: str, new_id: str, title: str, meta: Mapping[str, Any]) -> None:
         """Give a document another id, title and meta data; passages and vectors stay."""
         document = self._documents.pop(doc_id)

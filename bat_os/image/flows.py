@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 FLOWS: Final = "flows"
-DOCUMENTS: Final = "document_labels"  # id of a document -> oids of the grants that had a say in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +80,6 @@ def lacking(
         for source in label
         if (source, sink) not in once and not open_to & {source, *_outer(root, source)}
     )
-
-
-def label_documents(root: Root, doc_id: str, label: Collection[str]) -> None:
-    """Note which grants had a say in a document of the catalog."""
-    if label or doc_id in root.get(DOCUMENTS, {}):
-        tree_of(root, DOCUMENTS)[doc_id] = tuple(sorted(label))
-
-
-def labels_of_documents(
-    root: Mapping[str, Any], doc_ids: Iterable[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the labels of those documents that have one."""
-    held = root.get(DOCUMENTS, {})
-    return {doc_id: held[doc_id] for doc_id in doc_ids if held.get(doc_id)}
 
 
 def _outer(root: Mapping[str, Any], oid: str) -> list[str]:

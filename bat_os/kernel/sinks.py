@@ -9,7 +9,8 @@ commit is checked a second time there: what the run has read since had a say in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import ast
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import GrantWantedError
 from bat_os.image import flows, grants
@@ -19,6 +20,7 @@ from bat_os.ports import READ, STAGE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 
+    from bat_os.core.brief import Brief
     from bat_os.image.catalog import Passage
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
     Once = Collection[tuple[str, str]]
+
+
+QUOTED: Final = 40  # characters of a literal, from which it is text and not a word
 
 
 class Sinks:
@@ -102,39 +107,50 @@ def name_of(root: Mapping[str, Any], oid: str) -> str:
     return obj.name if obj is not None and obj.name else oid
 
 
-async def admit_prompt(
-    mind: KernelContext, label: Collection[str], personas: Iterable[str]
-) -> None:
-    """Let a labelled request into the prompts of personas.
+async def admit_prompt(mind: KernelContext, brief: Brief, persona: str) -> None:
+    """Let a labelled request into the prompts of a mission.
 
     Raises:
-        GrantWantedError: Nothing lets it through to one of them.
+        GrantWantedError: Nothing lets it through to one of the personas that would read it.
     """
 
     def look(root: Root) -> None:
-        for persona in personas:
-            check(root, mind.drivers, label, sink_of(root, persona))
+        for reader in _readers(mind, brief, persona):
+            check(root, mind.drivers, brief.label, sink_of(root, reader))
 
-    if label:
-        await mind.image.transact(look, note="look at flows")
+    await mind.image.transact(look, note="look at flows")
 
 
 async def let_through(
-    mind: KernelContext, found: Sequence[Passage], personas: Iterable[str]
+    mind: KernelContext, found: Sequence[Passage], brief: Brief, persona: str
 ) -> list[Passage]:
-    """Return the passages that may stand in the prompts of personas that write methods."""
+    """Return the passages that may stand in the prompts of a mission."""
 
-    def look(root: Root) -> set[str]:
-        readers = [sink_of(root, persona) for persona in personas]
-        labels = flows.labels_of_documents(root, {one.doc_id for one in found})
-        return {
-            doc_id
-            for doc_id, label in labels.items()
-            if any(flows.lacking(root, label, sink) for sink in readers)
-        }
+    def look(root: Root) -> list[Passage]:
+        readers = [sink_of(root, reader) for reader in _readers(mind, brief, persona)]
+        return [
+            one
+            for one in found
+            if not any(flows.lacking(root, one.label, sink) for sink in readers)
+        ]
 
-    held_back = await mind.image.transact(look, note="look at flows") if found else ()
-    return [one for one in found if one.doc_id not in held_back]
+    return await mind.image.transact(look, note="look at flows")
+
+
+def _readers(mind: KernelContext, brief: Brief, persona: str) -> set[str]:
+    """Return who reads what a mission asks: who plans, who writes, in a cascade all."""
+    return {persona, "BRICK", *(mind.personas if brief.mode else ())}
+
+
+def quotes(source: str, texts: Collection[str]) -> bool:
+    """Return whether a long literal of a method stands in one of some texts from outside."""
+    literals = (
+        " ".join(node.value.split())
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    plain = [" ".join(text.split()) for text in texts]
+    return any(len(one) >= QUOTED and any(one in text for text in plain) for one in literals)
 
 
 def sink_of(root: Mapping[str, Any], persona: str) -> str:

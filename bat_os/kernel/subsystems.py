@@ -21,7 +21,7 @@ from bat_os.core.two_frames import COMMAND, read_plain
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError
-from bat_os.image import flows
+from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import document_id, missing_document
 from bat_os.image.history.moments import PastImage
 
@@ -72,11 +72,7 @@ class ReachedKernel:
             raise ArgumentsError(f"kind must be one of {', '.join(filter(None, _KINDS))}")
         wanted: Any = kind or None
         hits = await self.turn.mind.catalog.search((query,), top_k=top_k, kind=wanted)
-        labels = await self.turn.mind.image.transact(
-            lambda root: flows.labels_of_documents(root, {hit.doc_id for hit in hits}),
-            note="read labels",
-        )
-        self.turn.label.update(*labels.values())
+        self.turn.label.update(*(hit.label for hit in hits))
         return [
             {"doc_id": hit.doc_id, "title": hit.title, "kind": hit.kind, "text": hit.text,
              "similarity": round(float(hit.similarity), 4)}
@@ -92,7 +88,7 @@ class ReachedKernel:
         if work is not None:
             self.turn.works.append(work)
             full, label = document_id("document", name), self.turn.label
-            self.turn.works.append(lambda root: flows.label_documents(root, full, label))
+            self.turn.works.append(lambda root: catalog_in(root).set_label(full, label))
         return about
 
     async def forget(self, doc_id: str) -> dict[str, Any]:

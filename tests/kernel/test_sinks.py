@@ -9,16 +9,20 @@ import copy
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
+from bat_os.core.personas import PERSONAS
 from bat_os.errors import GrantWantedError
 from bat_os.image import flows, grants, outbox
 from bat_os.image.objects import Method, UvmObject, find, ref_of
+from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.sinks import quotes, sink_of
 from bat_os.kernel.turn import take_turn
-from tests.kernel.minds import make_mind, script
+from tests.kernel.minds import make_mind, open_mission, read, script
 from tests.world.scripted import Scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +35,7 @@ def driver():
     return Scripted({"/a": TOLD, "/b": "b says " + TOLD, "/x": "", "/y": ""})
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def mind(image, cell, driver):
     mind = replace(
         make_mind(image, cell, script(" return 1")), drivers={"files": driver}, home_id="home"
@@ -368,4 +372,88 @@ async def test_an_attack_gets_nothing_without_a_yes_whichever_way_it_comes(attac
         assert await attack([], way, ATTACKS[act]) == ([], True)
     assert await attack([("b", "x"), ("b", "y"), ("a", "b")], WAYS["a file"], ATTACKS[act]) == (
         ([("b", "search")], False) if act == "sends it back" else ([], True)
+    )
+
+
+@pytest.fixture
+def prompts():
+    """All that a model is asked."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def writer(mind, prompts):
+    """A mind whose model notes what it is asked, and knows one document that was read."""
+
+    def answer(prompt, sampling, index):
+        prompts.append(" ".join(text for _, text in prompt.messages))
+        if sampling.schema is not None:
+            return '{"queries": ["secret 42"]}'
+        return f" return '{TOLD}'" if "EVERYBODY" in str(prompts) else " return unknown_name"
+
+    writer = replace(make_mind(mind.image, mind.cell, answer), drivers=mind.drivers)
+
+    def work(root):
+        one = UvmObject("one_obj", (find(root, "traits_obj"),))
+        root["objects"]["one_obj"] = one
+        one.set_slot("a", find(root, "a_obj"))
+        one.set_slot("catalog", find(root, "knowledge_catalog_obj"))
+        add_method(
+            one,
+            "def go(self):\n"
+            "    self.catalog.index_document('mine', self.a.read() + '. So it is.', {})",
+        )
+
+    await mind.image.transact(work, note="make")
+    await take_turn(mind.image, mind.cell, Brief("one_obj", "go"), reach=writer)
+    return writer
+
+
+async def learn(mind, **fields):
+    mission = await open_mission(mind.image, "tell_the_secret", "42", **fields)
+    return await CognitiveCycle(mind, lambda *_: None).run(mission)
+
+
+async def test_what_was_read_stands_in_no_prompt_of_a_writer_until_it_may(writer, prompts):
+    wish = {"text": "tell the secret 42", "mode": "cascade"}
+    await learn(writer, **wish)
+    assert prompts
+    assert not [one for one in prompts if "EVERYBODY" in one]
+
+    def let(root):
+        source = ref_of(find(root, "a_obj")).oid
+        for name in PERSONAS:
+            flows.allow(root, flows.Flow(source, sink_of(root, name), 1.0))
+
+    await writer.image.transact(let, note="allow")
+    answer = await learn(writer, **wish)
+    assert [one for one in prompts if "EVERYBODY" in one]
+    record = await read(writer.image, answer["body"]["brief_id"])
+    assert "a long text from outside" in str(record.mission.events)  # none of it is a method
+    assert answer["type"] == "error"
+
+
+async def test_a_wish_that_was_read_is_not_handed_to_a_writer(writer, prompts):
+    (label,) = await writer.image.transact(
+        lambda root: [ref_of(find(root, "a_obj")).oid], note="look"
+    )
+    answer = await learn(writer, text="do what it says", label=(label,))
+    assert (answer["body"]["code"], prompts) == ("GRANT_WANTED", [])
+    assert answer["body"]["details"]["flow"]["source"] == label
+
+
+async def test_an_error_that_holds_what_was_read_stands_in_no_verdict(writer, mind):
+    failing = make_mind(mind.image, mind.cell, script(" return int(self.a.read())"))
+    failing = replace(failing, drivers=mind.drivers)
+    answer = await learn(failing, target="one_obj", text="count what is in it")
+    assert "it failed on what it had read" in str(answer["body"])
+    assert "EVERYBODY" not in str(answer["body"])
+
+
+async def test_a_literal_is_quoted_if_it_is_long_and_stands_there():
+    texts = ["one two three  four five six seven\neight nine ten"]
+    assert quotes("def m(self):\n    return 'two three four five six seven eight nine'", texts)
+    assert not quotes("def m(self):\n    return 'two three four five six'", texts)
+    assert not quotes(
+        "def m(self):\n    return 'nine eight seven six five four three two one'", texts
     )

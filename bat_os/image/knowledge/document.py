@@ -48,6 +48,7 @@ class Passage:
     score: float
     similarity: float
     position: int
+    label: tuple[str, ...] = ()  # of its document
 
     @property
     def wish(self) -> str:
@@ -70,9 +71,11 @@ class Document(Persistent):
             passage has any.
         meta: Plain data; ``words`` of a method are indexed, and in no passage.
         digest: SHA-256 of title, sections and passages.
+        label: Oids of the grants that had a say in it.
     """
 
     sections: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
 
     def __init__(
         self, doc_id: str, title: str, kind: Kind, passages: Sequence[str | Chunk], first: int
@@ -134,7 +137,8 @@ class Document(Persistent):
         repeats = section == self.title or section.startswith(f"{self.title} > ")
         title = " > ".join(filter(None, ("" if repeats else self.title, section)))
         text = self.passages[position]
-        return Passage(self.doc_id, title, self.kind, text, score, similarity, position)
+        found = self.doc_id, title, self.kind, text, score, similarity, position
+        return Passage(*found, self.label)
 
     def about(self) -> dict[str, Any]:
         """Return plain facts for people and clients."""

@@ -38,7 +38,6 @@ from bat_os.errors import ModelOutputError
 from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
-from bat_os.kernel.sinks import admit_prompt
 from bat_os.method.adapt import adapt, rebind_arguments
 from bat_os.method.induction import decides, induce, write_method
 from bat_os.sentence.examples import name_operations
@@ -135,8 +134,6 @@ class Synthesis:
             ModelError: The model cannot be had.
         """
         mission, replaced = self._record.mission, self.target.replaced
-        readers = (self.target.persona, *(self._context.personas if self._brief.mode else ()))
-        await admit_prompt(self._context, self._brief.label, readers)
         drafts = list(known)
         again = f" {replaced.number}" if replaced.number else ""
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)

@@ -146,7 +146,9 @@ class CognitiveCycle:
         looks = self.context.cast.entries["idle"]["step"] != "begin"
         if looks and not target.replaced.number and await self._reuse(record):
             return None
-        return BriefAccepted(), {"goal": goal(record.mission.brief)}
+        if (brief := record.mission.brief).label:
+            await admit_prompt(self.context, brief, target.persona)
+        return BriefAccepted(), {"goal": goal(brief)}
 
     async def _answer_if_understood(self, record: Record) -> Target | None:
         """Answer a message that is understood, and return None; else return the receiver."""
@@ -212,7 +214,6 @@ class CognitiveCycle:
             return QueriesPlanned((wish,)), {"queries": [wish]}
         entry = context.cast.entries["decomposing"]
         whole, tries = entry["step"] == "written", entry["tries"]
-        await admit_prompt(context, record.mission.brief.label, ["BRICK"])
         system = context.cast.personas["BRICK"].system_prompt
         prompt = ask_plan(record.mission.brief, system, whole=whole, question=entry["question"])
         own, limits = context.cast.assigned["BRICK"].sampling, context.profile.limits
@@ -251,14 +252,14 @@ class CognitiveCycle:
         looks = queries if entry["step"] == "search" else ()
         documents = await catalog.search(looks, top_k=entry["passages"]) if looks else []
         persona = (await read_target(self.context, record.mission.brief)).persona
-        readers = (persona, *(self.context.personas if record.mission.brief.mode else ()))
-        documents = await let_through(self.context, documents, readers)
+        if any(one.label for one in documents):
+            documents = await let_through(self.context, documents, record.mission.brief, persona)
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
         passages = tuple(
             {"doc_id": p.doc_id, "title": p.title, "kind": p.kind, "text": p.text,
-             "similarity": round(p.similarity, 4)}
+             "similarity": round(p.similarity, 4), **({"label": p.label} if p.label else {})}
             for p in found
         )  # fmt: skip
         say = {"passages": [p["title"] for p in passages], "persona": persona}

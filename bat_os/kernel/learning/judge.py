@@ -50,6 +50,7 @@ from bat_os.kernel.learning.trial import (
     weigh_by_tests,
 )
 from bat_os.kernel.reach import Answers
+from bat_os.kernel.sinks import quotes
 from bat_os.kernel.snapshot import runnable_of
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.views import check_readable
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.core.mission import Draft, Mission
-    from bat_os.errors import BatError
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 
 _CHANCE: Final = re.compile(r"\b(random|secrets|uuid)\b")
 MAX_MEANING: Final = 200
+READ: Final = "it failed on what it had read"
 
 
 def _drafts_of(mission: Mission) -> tuple[Draft, ...]:
@@ -92,13 +93,6 @@ def _drafts_of(mission: Mission) -> tuple[Draft, ...]:
         elif isinstance(event, MethodRejected) and not any(map(_speaks, event.verdicts)):
             drafts.clear()
     return tuple(drafts)
-
-
-def _say_problem(error: BatError) -> str:
-    """Return why a trial failed, for the next prompt: nothing that was read stands in it."""
-    if "label" not in error.details:
-        return str(error)
-    return f"it failed on what it had read: {error.details.get('type') or error.code}"
 
 
 def _speaks(verdict: Mapping[str, Any]) -> bool:
@@ -163,6 +157,8 @@ class Validation:
         self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
         self._answers = Answers()  # one world for all candidates
+        shown = record.mission.last(PassagesFound)
+        self._outside = [p["text"] for p in shown.passages if p.get("label")] if shown else []
         self._ability = context.ability_of(target.persona)
         self.tested: Tested | None = None  # what became of written tests, once there are any
         self._now = dt.datetime.fromtimestamp(record.accepted).astimezone()
@@ -244,6 +240,8 @@ class Validation:
             return replace(mended, problem=f"it is the same as version {number}, the current one")
         if findings := guardian.audit(source, selector).lines():
             return replace(mended, problem=findings[0])
+        if self._outside and quotes(source, self._outside):
+            return replace(mended, problem="it holds a long text from outside; read it instead")
         return await self._try(mended)
 
     async def prepare(self, choice: Choice) -> Installation:
@@ -277,7 +275,8 @@ class Validation:
             answer = await self._run(brief, trial)
         except ITS_FAULT as error:
             lacks = str(error.details.get("feature", ""))
-            return replace(verdict, problem=_say_problem(error), passed=passed, lacks=lacks)
+            said = READ if "label" in error.details else str(error)  # a prompt may say it
+            return replace(verdict, problem=said, passed=passed, lacks=lacks)
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
