@@ -38,6 +38,7 @@ from bat_os.image.files.storage import (
     is_in_files,
     layers_of,
     path_of,
+    present,
     upkeep,
 )
 from bat_os.image.history.entries import forget_copies
@@ -263,22 +264,23 @@ def walk(
     All records are as they were at the transaction that was last when the walk began. What a
     record holds is read by the allow-list, so no code of the image can run.
     """
-    end = p64(u64(storage.lastTransaction()) + 1)
-    stack = list(reversed(roots))
-    while stack:
-        oid = stack.pop()
-        if oid in seen:
-            continue
-        seen.add(oid)
-        try:
-            found = storage.loadBefore(oid, end)
-        except POSKeyError as error:
-            raise StorageError(f"the object {oid.hex()} is missing from the image") from error
-        if found is None:
-            continue
-        name, below = _read(oid, found[0])
-        yield oid, name, found[0], below
-        stack.extend(below)
+    with present(storage) as view:
+        end = p64(u64(view.lastTransaction()) + 1)
+        stack = list(reversed(roots))
+        while stack:
+            oid = stack.pop()
+            if oid in seen:
+                continue
+            seen.add(oid)
+            try:
+                found = view.loadBefore(oid, end)
+            except POSKeyError as error:
+                raise StorageError(f"the object {oid.hex()} is missing from the image") from error
+            if found is None:
+                continue
+            name, below = _read(oid, found[0])
+            yield oid, name, found[0], below
+            stack.extend(below)
 
 
 def count_objects(storage: Any) -> dict[str, int]:

@@ -31,7 +31,7 @@ from bat_os.errors import NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image.files.disk import check_room, coded
 from bat_os.image.files.pack import remove_lost_blobs, walk
-from bat_os.image.files.storage import is_in_files, layers_of, path_of, sync_file, upkeep
+from bat_os.image.files.storage import is_in_files, layers_of, path_of, present, sync_file, upkeep
 from bat_os.image.objects import tree_of
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ class Past:
 
 
 def look_at_past(storage: Any, words: Words) -> Past:
-    """Return where words stand in all that the image file keeps; reads it whole."""
-    if not is_in_files(storage):
-        return Past(z64, 0, 0)
-    *frozen, live = layers_of(storage)
-    with coded("erase"):
+    """Return where words stand in all that the image keeps; reads it whole."""
+    with coded("erase"), present(storage) as view:
+        *frozen, live = layers_of(view) if is_in_files(view) else [view]
         older = sum(records for layer in frozen for _, records in _held(layer, words))
         held = list(_held(live, words))
     return Past(held[0][0] if held else b"", sum(records for _, records in held), older)

@@ -167,6 +167,20 @@ def is_in_files(storage: Any) -> bool:
     return isinstance(storage, DemoStorage | FileStorage)
 
 
+@contextlib.contextmanager
+def present(storage: Any) -> Iterator[Any]:
+    """Give a storage as it is now; that of a database server is at the moment of its last look."""
+    if not hasattr(storage, "poll_invalidations"):
+        yield storage
+        return
+    view = storage.new_instance()
+    try:
+        view.poll_invalidations()
+        yield view
+    finally:
+        view.release()
+
+
 def when_lost(storage: Any, call: Callable[[], object]) -> None:
     """Have ``call`` called, in any thread, when the image file cannot be used any more."""
     for layer in layers_of(storage) if is_in_files(storage) else ():
