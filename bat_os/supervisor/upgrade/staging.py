@@ -209,7 +209,8 @@ def put_back(folder: Path, path: Path, side: Path) -> None:
         restored = side / IMAGE
         if restored.is_file():
             _match_blobs(Path(f"{restored}.blob"), Path(f"{path}.blob"))
-            Path(f"{path}.index").unlink(missing_ok=True)  # of the other file
+            for suffix in ("index", "end"):  # of the other file, which went further
+                Path(f"{path}.{suffix}").unlink(missing_ok=True)
             # What it has staged may have been done since: the next kernel holds it.
             (path.parent / IDENTITY).unlink(missing_ok=True)
             restored.replace(path)

@@ -1,13 +1,17 @@
 """bat_os.kernel.verbs.files: whatever is asked for gets an answer or one coded error."""
 
 import contextlib
+import itertools
 import json
+import uuid
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bat_os.core.digest import digest
+from bat_os.core.protocol import MAX_FRAME
+from bat_os.core.values import ALIKE
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -17,7 +21,7 @@ from bat_os.errors import (
     ProtocolError,
     ResourceError,
 )
-from bat_os.image.files.export import read, seal
+from bat_os.image.files.export import decode, read, seal
 from bat_os.kernel.verbs.files import WORKS
 from tests.image.files.images import make_image
 
@@ -103,6 +107,59 @@ def test_an_export_whose_keys_all_have_one_hash_is_refused_before_they_are_compa
     with pytest.raises(ArgumentsError, match="not written by batos export") as caught:
         read(json.dumps(seal(OBJECT | {"slots": {"a": {tag: held}}})))
     assert "same hash" in str(caught.value.__cause__)
+
+
+def one_hash(kind, count):
+    """Return as many different keys with one hash, as an export writes them."""
+    modulus = 2**61 - 1  # Python's numbers have the rest of a division by it for a hash
+    if kind == "tuple":  # of three floats
+        powers = [2.0 ** (61 * k) for k in range(-17, 17)]
+        parts = [power for power in powers if hash(power) == 1]
+        made = ({"$tuple": list(key)} for key in itertools.product(parts, repeat=3))
+    else:
+        numbers = (1 + number * modulus for number in itertools.count())
+        write = {
+            "int": int, "decimal": lambda number: {"$decimal": str(number)},
+            "uuid": lambda number: {"$uuid": str(uuid.UUID(int=number))},
+        }[kind]  # fmt: skip
+        made = map(write, numbers)
+    keys = list(itertools.islice(made, count))
+    assert len({hash(decode(key, str)) for key in keys}) == 1
+    return keys
+
+
+@of_the_cell
+@pytest.mark.timeout(60)  # ten thousand that are compared take longer
+@pytest.mark.parametrize("count", [5_000, 10_000])
+@pytest.mark.parametrize("kind", ["tuple", "int", "decimal", "uuid"])
+@pytest.mark.parametrize("place", ["slot", "key", "example"])
+async def test_keys_of_one_hash_are_refused_at_each_place_of_an_import(ask, kind, count, place):
+    keys = one_hash(kind, count)
+    held = {"$map": [[key, 1] for key in keys]} if place == "key" else {"$set": keys}
+    shown = METHOD | {"examples": [{"args": [held], "kwargs": {}, "result": 1}]}
+    whole = {
+        "slot": OBJECT | {"slots": {"a": held}}, "key": OBJECT | {"slots": {"a": [held]}},
+        "example": OBJECT | {"methods": [shown]},
+    }[place]  # fmt: skip
+    with pytest.raises(ArgumentsError, match="not written by batos export") as caught:
+        await ask("import", text=json.dumps(seal(whole), separators=(",", ":")))
+    assert "same hash" in str(caught.value.__cause__)
+    assert OBJECT["name"] not in (await ask("list"))["objects"]
+
+
+@of_the_cell
+@pytest.mark.timeout(60)
+async def test_the_most_keys_of_one_hash_that_are_taken_cost_little_whenever_they_are_used(ask):
+    most = {"$set": one_hash("tuple", ALIKE)}
+    whole = OBJECT | {"methods": [], "slots": {"a": [most] * 190}}
+    text = json.dumps(seal(whole))
+    assert MAX_FRAME // 2 < len(text) < MAX_FRAME
+    await ask("import", text=text)
+    for _ in range(10):
+        told = await ask("inspect", target="robot_obj")
+    assert len(told["slots"]["a"]) == 190
+    (await ask("export", target="robot_obj"))["text"].index("$set")
+    assert (await ask("verify"))["damaged"] == []
 
 
 ODD_PATHS = ("/dev/null/x", "/" + "x" * 300, "/tmp/a\0b", "relative", "", "/proc/1/x/y")  # noqa: S108

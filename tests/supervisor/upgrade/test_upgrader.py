@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bat_os.errors import UpgradeError
+from bat_os.image.files.ending import losses
 from bat_os.image.store import ImageStore
 from bat_os.supervisor.home import Home, read_json
 from bat_os.supervisor.upgrade import journal, staging
@@ -92,7 +93,9 @@ async def test_a_program_that_does_not_serve_is_taken_back_and_the_image_with_it
     assert (outcome.stage, outcome.reason) == (Stage.ROLLED_BACK, "it does not serve")
     assert not upgrade_home.program.exists()
     assert list(upgrade_home.versions.iterdir()) == []
-    assert await read_image(upgrade_home.path / "live_image.fs") == "one"
+    path = upgrade_home.path / "live_image.fs"
+    assert await read_image(path) == "one"
+    assert losses(path) == []  # what the trial has stored is given up, and no damage
 
 
 async def test_changed_libraries_are_installed_over_those_that_run(upgrade_home, project):
