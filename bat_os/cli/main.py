@@ -46,6 +46,9 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 MAX_PIPED: Final = 1 << 20  # bytes of a sentence on standard input
 GRACE: Final = 20.0  # seconds of a shutdown, after which the process ends as it is
+# Seconds that a thread waits for another one to let go of the interpreter. A write goes through
+# several; with Python's 5 ms, a client that floods the event loop makes it ten times slower.
+SWITCH: Final = 0.0005
 _SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requirements.txt"
 
 
@@ -153,6 +156,7 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.kernel.heap import share_arena
 
     share_arena()
+    sys.setswitchinterval(SWITCH)
     arm(settings.failpoint)
     begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
@@ -174,7 +178,8 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.kernel.missions.ledger import Ledger
     from bat_os.kernel.service import Kernel
 
-    asked = asyncio.Event()
+    asked, served = asyncio.Event(), list[Kernel]()
+    telling = [asyncio.create_task(_leave_in_time(asked, served))]
     _stop_on_signals(asked)
     if supervised:
         _stop_when_stdin_closes(asked)
@@ -190,7 +195,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         is_theirs = os.environ.pop(BEFORE, "") != OUTSIDE
         kernel.keep_ledger(Ledger(home.path / "run" / "missions.json", is_theirs))
         kernel.on_trouble = lambda trouble: heart.say("storing", trouble)
-        telling = [asyncio.create_task(_leave_in_time(kernel))]
+        served.append(kernel)
         try:
             await kernel.run(
                 lambda facts: telling.append(asyncio.create_task(announce(home, facts, heart)))
@@ -208,20 +213,26 @@ def _status_of(kernel: Kernel) -> int:
     return EXIT_RESTART if kernel.wants_restart else EXIT_STOPPED
 
 
-async def _leave_in_time(kernel: Kernel) -> None:
-    """End this process GRACE seconds after ``kernel`` was asked to go down, whatever hangs.
+async def _leave_in_time(asked: asyncio.Event, served: Sequence[Kernel]) -> None:
+    """End this process GRACE seconds after it was asked to go down, whatever hangs.
 
     Python waits for its threads, and one whose fsync a disk never answers does not end.
     """
 
     def leave() -> None:
         os.write(2, b"batos: the shutdown hangs, so the process ends as it is\n")
-        os._exit(_status_of(kernel))
+        os._exit(_status_of(*served) if served else EXIT_STOPPED)
 
-    await kernel.asked.wait()
+    await asked.wait()
+    _leave_at_last()
     timer = threading.Timer(GRACE, leave)
     timer.daemon = True
     timer.start()
+
+
+def _leave_at_last() -> None:
+    """End this process a little later even if it runs no Python any more; the log says where."""
+    faulthandler.dump_traceback_later(GRACE * 1.2, exit=True)
 
 
 def make_parser() -> Parser:
@@ -261,6 +272,7 @@ def _stop_when_stdin_closes(asked: asyncio.Event) -> None:
     def wait(stop: Callable[[], None] = asked.set) -> None:
         while os.read(0, 4096):
             pass
+        _leave_at_last()  # the loop may hang already
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             loop.call_soon_threadsafe(stop)
 

@@ -175,8 +175,8 @@ class ImageStore:
         """Run ``work(root)`` in one transaction, off the event loop, and return its result.
 
         Commits when ``work`` returns, aborts when it raises, and runs it again on a write
-        conflict, so ``work`` must have no effect outside the image. It runs to its end even
-        when the awaiting task is cancelled, which then ends only after it.
+        conflict, so ``work`` must have no effect outside the image. Once begun, it runs to its
+        end even when the awaiting task is cancelled, which then ends only after it.
 
         Args:
             work: Gets the image root; returns plain data, never a persistent object.
@@ -196,7 +196,8 @@ class ImageStore:
         try:
             return await outcome
         except asyncio.CancelledError:
-            await asyncio.wait([asyncio.wrap_future(running)])
+            if not running.cancel():  # it has begun
+                await asyncio.wait([asyncio.wrap_future(running)])
             raise
 
     async def read(

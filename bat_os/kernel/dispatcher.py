@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     Send = Callable[[Reply], bool | None]  # False: the client has gone
 
 TURNS: Final = 32  # at once: learned code may take 256 MB in each cell
-# At once, of verbs that only look: more would stand in line before the turns of everyone else.
-LOOKS: Final = 2
+# At once, of verbs that only look, and the rest after one as a multiple of its time: more of them
+# would stand in line before the turns of everyone else.
+LOOKS: Final = 1
+REST: Final = 3.0
 _QUICK: Final = frozenset({"list", "inspect", "talks"})
 
 
@@ -84,7 +86,7 @@ class Dispatcher:
         self.stop = stop
         self.last_message = time.monotonic()  # when somebody wanted something of an object
         self._turns = FairGate(TURNS)
-        self._looks = FairGate(LOOKS)
+        self._looks = FairGate(LOOKS, rest=REST)
         self.intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.room = Room(

@@ -39,7 +39,9 @@ MAX_REQUESTS: Final = 1024
 MAX_PER_PEER: Final = 512
 # Drop a peer's requests for this long after its send queue overflowed: with a thousand answers
 # unread, the next one could not be delivered either, and it would take the time of the others.
-CONGESTED_SECONDS: Final = 0.02
+CONGESTED_SECONDS: Final = 0.1
+# Until more is read, if all of a round were dropped: such a peer may send faster than we read.
+DROPPED_SECONDS: Final = 0.001
 _OPEN_TO_ALL: Final = frozenset({"hello", "ping"})
 
 
@@ -64,8 +66,12 @@ class Server:
     def serve(self, dispatcher: Dispatcher) -> None:
         """Begin to answer requests."""
         self._dispatcher = dispatcher
-        self._loop.add_reader(self._socket.fileno(), self._drain)
-        self._loop.call_soon(self._drain)
+        self._loop.call_soon(self._listen)
+
+    def _listen(self) -> None:
+        if not self._socket.closed:
+            self._loop.add_reader(self._socket.fileno(), self._drain)
+            self._drain()
 
     async def close(self) -> None:
         """Refuse new requests, give running ones a moment to answer, and close."""
@@ -80,22 +86,28 @@ class Server:
 
     def _drain(self) -> None:
         # A few per round, so that a flood neither starves the loop nor becomes as many tasks.
-        self._drain_planned = False
+        self._drain_planned, is_heard = False, False
         for _ in range(AT_ONCE):
             message = receive(self._socket, self.endpoint.curve)
             if message is None:
                 return
-            self._receive(*message)
-        self._drain_soon()
+            is_heard |= self._receive(*message)
+        if is_heard:
+            self._drain_soon()
+        else:  # peers are read in turn, so no other one waits
+            self._drain_planned = True
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(DROPPED_SECONDS, self._listen)
 
     def _drain_soon(self) -> None:
         if not self._drain_planned:
             self._drain_planned = True
             self._loop.call_soon(self._drain)
 
-    def _receive(self, identity: bytes, frames: list[bytes], caller: str | None) -> None:
+    def _receive(self, identity: bytes, frames: list[bytes], caller: str | None) -> bool:
+        """Return False for a request that is dropped."""
         if self._peers.is_congested(identity):
-            return
+            return False
         data: dict[str, Any] = {}
         try:
             if len(frames) > MAX_PARTS:
@@ -104,17 +116,16 @@ class Server:
             request = read_request(data, frames, identity.hex())
         except BatError as error:  # nothing is unpacked a second time
             refused = Request("", id=read_id(data), plain=len(frames) == 1)
-            self._send(identity, error_reply(refused, error))
-            return
+            return self._send(identity, error_reply(refused, error))
         try:
             request = replace(request, caller=self._check(request, caller))
             self._peers.enter(identity)
         except BatError as error:
-            self._send(identity, error_reply(request, error))
-            return
+            return self._send(identity, error_reply(request, error))
         task = self._loop.create_task(self._answer(identity, request))
         self._tasks.add(task)
         task.add_done_callback(partial(self._forget, identity))
+        return True
 
     def _forget(self, identity: bytes, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

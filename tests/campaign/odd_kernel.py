@@ -9,9 +9,10 @@ Takes the arguments of ``batos.py``. What is odd is told by the environment:
     CAMPAIGN_GRACE   seconds after which a commit is slow, and that a shutdown may take
     CAMPAIGN_MODEL   ``odd``: a model that does what the selector says; a URL: an OpenAI server
 
-The verb ``campaign.block`` blocks the event loop for ever.
+The verb ``campaign.block`` blocks the event loop for ever. SIGUSR2 has the log say what runs.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ def shift_clock(file):
 
 
 def main(argv):
+    faulthandler.register(signal.SIGUSR2)
     if CLOCK in os.environ:
         shift_clock(Path(os.environ[CLOCK]))  # before anything takes the function by its name
     from bat_os.app import wiring

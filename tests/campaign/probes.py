@@ -103,17 +103,17 @@ class Wire:
         """Return how many seconds each of so many messages took, one after the other, sorted."""
         return self._time(count, lambda: self.message("respondsTo", "clone"))
 
-    def pings(self, count):
-        """Return the same of so many pings."""
-        return self._time(count, lambda: self.ask("ping"))
-
-    def keyed(self, count):
-        """Return the same of so many messages that write, each with a key."""
+    def kinds(self):
+        """Return one request each that only the loop, that a turn, and that a commit answers."""
 
         def write():
             self.message("setSlot", "written", "x" * 50, ik=secrets.token_hex(8))
 
-        return self._time(count, write)
+        return {
+            "ping": lambda: self.ask("ping"),
+            "known message": lambda: self.message("respondsTo", "clone"),
+            "write with a key": write,
+        }
 
     @staticmethod
     def _time(count, ask):
@@ -148,6 +148,19 @@ def worked(pid):
     """Return the seconds of processor time that a process has used."""
     spent = psutil.Process(pid).cpu_times()
     return spent.user + spent.system
+
+
+def busy(pid):
+    """Return the seconds of processor time of the threads of a kernel that run Python.
+
+    Those of ZeroMQ take what comes in from the network, on another processor if there is one.
+    """
+    spent = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            if not (task / "comm").read_text().startswith("ZMQbg"):
+                spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1e9
 
 
 def descriptors(pid):

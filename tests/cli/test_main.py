@@ -1,5 +1,6 @@
 """bat_os.cli.main: doors, token, files and exit statuses of a kernel process."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import bat_os
+from tests.campaign.odd_kernel import GRACE
+from tests.campaign.probes import OddKernelProcess, Wire
 from tests.cli.clients import ENVIRON
-from tests.kernels import ROOT
+from tests.kernels import ANSWERS, ROOT, write_script
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -118,6 +121,21 @@ async def test_a_home_whose_path_is_too_long_for_a_socket_still_has_one(kernel_p
     assert health["closed_doors"] == []
     kernel_process.stop()
     assert not Path(health["endpoints"][0].removeprefix("ipc://")).parent.exists()
+
+
+async def test_a_kernel_whose_loop_hangs_ends_when_it_is_asked_to_and_its_log_says_where(tmp_path):
+    process = OddKernelProcess(tmp_path / "home", write_script(tmp_path / "script.jsonl", ANSWERS))
+    process.start(knobs={GRACE: "0.5"})
+    await process.until_ready()
+    with Wire(process.endpoint()["ipc"]) as wire:
+        wire.send("campaign.block")
+        wire.send("ping")
+        while "in block" not in process.log():
+            process.process.send_signal(signal.SIGUSR2)
+            await asyncio.sleep(0.05)
+    process.process.stdin.close()
+    assert await asyncio.to_thread(process.process.wait, 60) == 1
+    assert "Timeout (0:00:00.6" in process.log()
 
 
 def test_help_says_where_the_verbs_are():

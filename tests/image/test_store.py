@@ -23,7 +23,7 @@ from bat_os.errors import (
 from bat_os.image import store
 from bat_os.image.allowlist import is_allowed
 from bat_os.image.objects import UvmObject
-from bat_os.image.store import CACHE_BYTES, TRIES, ImageStore
+from bat_os.image.store import CACHE_BYTES, THREADS, TRIES, ImageStore
 
 
 async def test_what_was_committed_is_there_after_reopening(tmp_path):
@@ -256,6 +256,25 @@ async def test_a_cancelled_task_ends_after_its_transaction(image):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await image.transact(lambda root: root["done"], note="look")
+
+
+async def test_work_that_has_not_begun_when_its_task_is_cancelled_is_never_done(image):
+    inside, go = threading.Barrier(THREADS + 1), threading.Event()
+
+    def hold(_root):
+        inside.wait(10)
+        go.wait(10)
+
+    holding = [asyncio.ensure_future(image.transact(hold, note="hold")) for _ in range(THREADS)]
+    await asyncio.to_thread(inside.wait, 10)
+    task = asyncio.ensure_future(image.transact(lambda root: root.update(a=1), note="set a"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task  # while all threads are held
+    go.set()
+    await asyncio.gather(*holding)
+    assert "a" not in await image.transact(set, note="look")
 
 
 async def test_what_is_kept_in_memory_is_bounded_in_bytes_too(tmp_path):

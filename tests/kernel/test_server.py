@@ -1,6 +1,7 @@
 """bat_os.kernel.server, with a whole kernel behind it, whose model waits for the test."""
 
 import asyncio
+import itertools
 
 import pytest
 import zmq
@@ -8,9 +9,16 @@ import zmq.asyncio
 
 from bat_os.core.protocol import decode_reply, encode_request
 from bat_os.errors import BusyError, RemoteError
-from bat_os.kernel.listeners import Endpoint
+from bat_os.kernel.listeners import AT_ONCE, Endpoint
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION
-from bat_os.kernel.server import CONGESTED_SECONDS, MAX_PER_PEER, MAX_REQUESTS, Peers, Server
+from bat_os.kernel.server import (
+    CONGESTED_SECONDS,
+    DROPPED_SECONDS,
+    MAX_PER_PEER,
+    MAX_REQUESTS,
+    Peers,
+    Server,
+)
 from tests.core.test_protocol import colliding
 
 
@@ -211,3 +219,40 @@ async def test_a_peer_is_congested_for_a_moment():
     async with asyncio.timeout(30):
         while peers.is_congested(b"a"):  # noqa: ASYNC110 - a timer's doing
             await asyncio.sleep(CONGESTED_SECONDS)
+
+
+async def test_one_who_reads_no_answers_is_read_from_slowly_and_others_are_answered(
+    thinking, peer, monkeypatch
+):
+    loop, deaf = asyncio.get_running_loop(), Peer(thinking.door)
+    rounds, drain, is_congested = [], Server._drain, Peers.is_congested
+    await deaf.send(type="ping", id="1")
+    await deaf.until("pong")
+    await peer.send(type="ping", id="1")
+    await peer.until("pong")
+    dropped = []
+
+    def is_deaf(self, identity):
+        dropped.append(identity)
+        return identity == dropped[0] or is_congested(self, identity)
+
+    def look(self):
+        rounds.append((loop.time(), len(dropped)))
+        drain(self)
+
+    monkeypatch.setattr(Peers, "is_congested", is_deaf)
+    monkeypatch.setattr(Server, "_drain", look)
+    try:
+        for number in range(20 * AT_ONCE):
+            await deaf.send(type="ping", id=f"{number}")
+        while len(dropped) < 20 * AT_ONCE:  # noqa: ASYNC110 - a timer's doing
+            await asyncio.sleep(0.01)
+        await peer.send(type="ping", id="2")
+        await peer.until("pong", 2)
+    finally:
+        deaf.close()
+    full = [when for (when, had), (_, has) in itertools.pairwise(rounds) if has - had == AT_ONCE]
+    assert len(full) > 1
+    waits = [later - when for when, later in itertools.pairwise(full)]
+    assert min(waits) >= DROPPED_SECONDS / 2  # the loop's clock has a resolution
+    assert [kind for kind, *_ in deaf.replies] == ["pong"]

@@ -115,7 +115,9 @@ def flags(method: Method) -> dict[str, Any]:
 
     It finds the root by itself, so that showing an object needs nothing else.
     """
-    root = method._p_jar.root()
+    root, key = method._p_jar.root(), method._p_oid.hex()
+    if key not in root.get(MARKS, ()) and key not in root.get(FAULTS, ()):  # nearly all of them
+        return {}
     marks = {
         "pinned": pinned(root, method),
         "tainted": taint(root, method),

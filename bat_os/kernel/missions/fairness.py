@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+MOST_REST: Final = 0.05  # seconds
 
 
 class FairGate:
@@ -20,10 +22,13 @@ class FairGate:
 
     A free place goes to the session that has waited longest since its last turn, and within a
     session to the oldest request. While places are free, no request waits.
+
+    With ``rest``, a place stays empty that many times as long as it was held, MOST_REST seconds at
+    most: what is done in it takes only so much of the time of all that goes another way.
     """
 
-    def __init__(self, width: int) -> None:
-        self._free = width
+    def __init__(self, width: int, rest: float = 0.0) -> None:
+        self._free, self._rest = width, rest
         # The first lane is the next to be served. While anyone waits, nothing is free.
         self._lanes: dict[str, deque[asyncio.Future[None]]] = {}
 
@@ -41,10 +46,16 @@ class FairGate:
                 if turn.done() and not turn.cancelled():  # it got the place in the same moment
                     self._pass_on()
                 raise
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             yield
         finally:
-            self._pass_on()
+            if self._rest:
+                rest = min(self._rest * (loop.time() - started), MOST_REST)
+                loop.call_later(rest, self._pass_on)
+            else:
+                self._pass_on()
 
     def _pass_on(self) -> None:
         while self._lanes:

@@ -46,7 +46,8 @@ async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[
 
     With ``body.stale`` also ``stale``: the methods under which something has changed.
     """
-    listed = {"objects": await mind.image.transact(portraits.objects, note="list objects")}
+    image = mind.image  # asked for by every client, and as long as nothing is stored the same
+    listed = {"objects": await image.read(("list",), portraits.objects, note="list objects")}
     if request.body["stale"]:
         rows = await mind.image.transact(basis.stale, note="list stale methods")
         listed["stale"] = to_wire(rows)

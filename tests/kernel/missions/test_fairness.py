@@ -1,8 +1,9 @@
 """bat_os.kernel.missions.fairness: sessions come in by turns, whoever asked first."""
 
 import asyncio
+import itertools
 
-from bat_os.kernel.missions.fairness import FairGate
+from bat_os.kernel.missions.fairness import MOST_REST, FairGate
 
 
 class Visits:
@@ -69,3 +70,28 @@ async def test_one_who_goes_away_in_the_moment_of_coming_in_gives_the_place_back
     await asyncio.gather(going, return_exceptions=True)
     await visits.all("b1")
     assert visits.order == ["b1"]
+
+
+async def test_a_place_that_rests_is_empty_for_a_multiple_of_the_time_that_it_was_held():
+    loop, gate = asyncio.get_running_loop(), FairGate(1, rest=4.0)
+
+    async def look():
+        async with gate.enter("a"):
+            came = loop.time()
+            await asyncio.sleep(0.003)
+            return came, loop.time()
+
+    visits = sorted(await asyncio.gather(*(look() for _ in range(6))))
+    for (came, went), (then, _) in itertools.pairwise(visits):
+        assert then - went >= min(4.0 * (went - came), MOST_REST) - 0.001  # a tick of the loop
+
+
+async def test_one_who_goes_away_while_a_place_rests_does_not_keep_it():
+    gate = FairGate(1, rest=1.0)
+    async with gate.enter("a"):
+        await asyncio.sleep(0.003)
+    going = asyncio.ensure_future(gate.enter("b").__aenter__())
+    await asyncio.sleep(0)
+    going.cancel()
+    async with asyncio.timeout(30), gate.enter("c"):
+        assert going.cancelled()
