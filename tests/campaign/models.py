@@ -38,7 +38,7 @@ threading.Event().wait()
 async def bad_models(settings):
     """Each fault ends its brief with its code, and the next brief is learned and answered."""
     rounds = 10 if settings.full else 1
-    options = {"knobs": {MODEL: "odd"}, "mission_seconds": 3, "candidates": 2}
+    options = {"knobs": {MODEL: "odd"}, "mission_seconds": 10, "candidates": 2}
     async with kernel(settings.folder / "bad", OddKernelProcess, **options) as process:
         with Wire(process.endpoint()["ipc"]) as wire:
             for number in range(rounds):
