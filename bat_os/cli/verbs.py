@@ -31,8 +31,8 @@ from bat_os.cli.parser import Parser
 from bat_os.cli.show import files, history, knowledge, missions, models, objects, personas, system
 from bat_os.cli.show.command import Ask, Command
 from bat_os.core.fields import AT, Field
+from bat_os.core.object_verbs import WHEN
 from bat_os.core.verbs import COMMANDS as VERBS
-from bat_os.core.verbs import WHEN
 from bat_os.errors import ArgumentsError, BatError, RemoteError
 from bat_os.failpoints import VARIABLE, arm
 from bat_os.supervisor.home import Home

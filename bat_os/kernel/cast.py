@@ -18,7 +18,7 @@ import msgspec
 from bat_os.core.personas import compose_prompt
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.kernel.entries import check_entry, find_defaults
-from bat_os.models.profiles import Assignment
+from bat_os.models.residency import Assignment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

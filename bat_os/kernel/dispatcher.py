@@ -210,10 +210,9 @@ class Dispatcher:
         await check_message(self.context, brief)
         record = await self.intake.accept(brief, request.session, request.key)
         if not request.plain:
-            about = self.about()
-            awakening = about["awakening"] or about["loading"]
+            awaited = self.scheduler.awakening or self.scheduler.loading
             body = {"brief_id": record.id, "position": self.scheduler.queued}
-            send(Reply("accepted", request.id, body | {"awakening": awakening}))
+            send(Reply("accepted", request.id, body | {"awakening": awaited}))
         listener = None if request.plain else _events(request, send)
         hear = listener if request.body["tokens"] else None
         with self.scheduler.text_feed.listen(record.id, hear):

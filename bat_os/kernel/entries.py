@@ -19,7 +19,7 @@ from bat_os.core.personas import PERSONAS
 from bat_os.core.prompts import ASK_FORM, ASK_PLAN, ORDER
 from bat_os.core.schema import Record, convert, describe, field, number, text
 from bat_os.errors import ArgumentsError, NotFoundError
-from bat_os.models.profiles import Assignment
+from bat_os.models.residency import Assignment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

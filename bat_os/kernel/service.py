@@ -104,8 +104,6 @@ class Kernel:
         self.asked = asyncio.Event()
         self.on_trouble: Callable[[str], object] = lambda trouble: None
         self._awake = asyncio.Event()
-        self._awakening = "waking up"
-        self._loading = ""
         self._problem = ""
         self._trouble = ""
         self._image_id = ""
@@ -200,9 +198,9 @@ class Kernel:
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""
         return {
-            "ready": not (self._awakening or self._problem or self._trouble),
-            "awakening": self._awakening,
-            "loading": self._loading,
+            "ready": not (self._scheduler.awakening or self._problem or self._trouble),
+            "awakening": self._scheduler.awakening,
+            "loading": self._scheduler.loading,
             "problem": self._problem or self._trouble,
             "version": __version__,
             "protocol": [protocol.VERSION, protocol.VERSION],
@@ -264,11 +262,11 @@ class Kernel:
             await self.examiner.recall()
         except BatError as error:
             log.warning("what the models can do is not known: %s", error)
-        self._awakening = ""
+        self._scheduler.awakening = ""
         self._scheduler.open()
         for step in self.ahead:  # the request that needs it will say what is wrong
             await _take(step, self._note_loading)
-            self._loading = ""
+            self._scheduler.loading = ""
         self._awake.set()
 
     async def _examine(self) -> None:
@@ -281,9 +279,9 @@ class Kernel:
         return not is_wanted and time.monotonic() - dispatcher.last_message >= seconds
 
     def _report(self, text: str) -> None:
-        if text != self._awakening:
+        if text != self._scheduler.awakening:
             log.info("%s", text)
-        self._awakening = str(text)  # plain: numbers beside it do not go over the wire
+        self._scheduler.awakening = str(text)  # plain: numbers beside it do not go over the wire
 
     def _note_trouble(self, trouble: str) -> None:
         """Note why nothing can be stored; once it can, run the missions that stopped over it."""
@@ -301,7 +299,7 @@ class Kernel:
 
     def _note_loading(self, text: str) -> None:
         log.info("%s", text)
-        self._loading = str(text)
+        self._scheduler.loading = str(text)
 
 
 async def _take(step: Step, report: Callable[[str], None]) -> str:

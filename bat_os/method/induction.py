@@ -130,8 +130,8 @@ def write_method(program: Program, form: Form) -> str:
 
 
 def decides(programs: Sequence[Program]) -> bool:
-    """Return whether the likeliest program is meant for sure."""
-    return bool(programs) and (len(programs) == 1 or programs[1].cost - programs[0].cost >= SURE)
+    """Return whether the likeliest of some programs is meant for sure."""
+    return len(programs) == 1 or programs[1].cost - programs[0].cost >= SURE
 
 
 def _are_usable(rows: Sequence[Sequence[Any]], results: Sequence[Any], count: int) -> bool:

@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from bat_os.core.forms import NF4
-from bat_os.core.personas import MAX_TOKENS, PERSONAS, Limits
+from bat_os.core.personas import PERSONAS, Limits
 from bat_os.core.schema import Record, convert, field, number, one_of, read_toml, replace, text
 from bat_os.errors import SettingsError
-from bat_os.ports import Sampling
+from bat_os.models.residency import Assignment
 
 FALLBACK: Final = "tiny"
 LANGUAGE_MODELS: Final = ("transformers", "gguf")  # as the image calls their kinds
@@ -114,32 +114,6 @@ class ModelSource(Record, frozen=True):
         """Return ``size``, or that in 16 bits where NF4 runs only as a way out: without a GPU."""
         packed = self.form == NF4 and not cuda
         return self.memory.get("bf16", self.size) if packed else self.size
-
-
-class Assignment(Record, frozen=True):
-    """What a persona thinks with."""
-
-    model: str
-    adapter: _Text = ""  # LoRA adapter that it always uses
-    writing: _Text = ""  # the one it uses instead while it writes a method
-    # Of candidates, second tries and answers in a discussion. A first try takes the most likely
-    # text, whatever this is.
-    temperature: Annotated[float, number(0.1, 2)] = 0.7
-    top_p: Annotated[float, number(0, 1)] = 0.95
-    top_k: Annotated[int, number(1, 1000)] = 40
-    max_tokens: Annotated[int, number(1, MAX_TOKENS)] = 110  # of a method; see also ``Limits``
-    keep_alive: Annotated[float, number(-1, 10**9)] = 300.0  # seconds unused; negative: for ever
-    pinned: bool = False  # the model never leaves memory by itself
-
-    @property
-    def sampling(self) -> Sampling:
-        """How it writes a method, without a seed and a stop."""
-        return Sampling(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            max_tokens=self.max_tokens,
-        )
 
 
 @dataclass(frozen=True, slots=True)

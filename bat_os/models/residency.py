@@ -1,4 +1,4 @@
-"""Which models may stay in memory, and which waiting request goes next: pure rules.
+"""Which model a persona thinks with, which may stay in memory, which request goes next: pure rules.
 
     make_room(loaded, wanted, budget)   which models go before ``wanted`` comes in
     next_up(waiting, serving, now)       A B A B becomes A A B B, and no request starves
@@ -11,13 +11,44 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from bat_os.core.personas import MAX_TOKENS
+from bat_os.core.schema import Record, number, text
+from bat_os.ports import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # Seconds after which a waiting request goes before those that suit the model in memory.
 MAX_WAIT: Final = 15.0
+_Text = Annotated[str, text(200, filled=True)]
+
+
+class Assignment(Record, frozen=True):
+    """What a persona thinks with."""
+
+    model: str
+    adapter: _Text = ""  # LoRA adapter that it always uses
+    writing: _Text = ""  # the one it uses instead while it writes a method
+    # Of candidates, second tries and answers in a discussion. A first try takes the most likely
+    # text, whatever this is.
+    temperature: Annotated[float, number(0.1, 2)] = 0.7
+    top_p: Annotated[float, number(0, 1)] = 0.95
+    top_k: Annotated[int, number(1, 1000)] = 40
+    max_tokens: Annotated[int, number(1, MAX_TOKENS)] = 110  # of a method; see also ``Limits``
+    keep_alive: Annotated[float, number(-1, 10**9)] = 300.0  # seconds unused; negative: for ever
+    pinned: bool = False  # the model never leaves memory by itself
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it writes a method, without a seed and a stop."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from bat_os.models.profiles import Assignment
+    from bat_os.models.residency import Assignment
     from bat_os.ports import ModelEngine, Prompt, Sampling
 
 log = logging.getLogger(__name__)

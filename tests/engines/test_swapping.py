@@ -16,7 +16,7 @@ from bat_os.image.awakening import awaken
 from bat_os.image.store import ImageStore
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.primitives import PRIMITIVES
-from bat_os.models.profiles import Assignment
+from bat_os.models.residency import Assignment
 from bat_os.models.roster import Roster
 from bat_os.ports import Prompt, Sampling
 from tests.kernel.minds import make_mind, open_mission, read

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import BusyError, ModelError, ModelMemoryError, NotFoundError, ShuttingDownError
-from bat_os.models.profiles import Assignment
-from bat_os.models.residency import MAX_WAIT
+from bat_os.models.residency import MAX_WAIT, Assignment
 from bat_os.models.roster import MAX_WAITING, REMOTE_WIDTH, Roster
 from bat_os.ports import Completion, Prompt, Sampling
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, show_time, table_of
 from bat_os.core.printable import show_count
-from bat_os.core.verbs import LONG
+from bat_os.core.system_verbs import LONG
 from bat_os.errors import KernelUnreachableError, LockedError
 from bat_os.models.profiles import show_size
 from bat_os.supervisor.home import Home, is_held

@@ -20,7 +20,7 @@ from bat_os.cli.show.command import (
 )
 from bat_os.cli.show.history import locate_mind, show_changes, show_moved
 from bat_os.core.readable import show_value
-from bat_os.core.verbs import LONG
+from bat_os.core.system_verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
 
 if TYPE_CHECKING:

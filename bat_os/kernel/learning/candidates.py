@@ -111,7 +111,7 @@ class Synthesis:
         if self._record.mission.rounds:
             return []
         programs = await asyncio.to_thread(self._induce)
-        if decides(programs):
+        if programs and decides(programs):
             source = write_method(programs[0], self.target.form_for(self._brief))
             return [Draft(STEWARD, source=source, known=INDUCED, weight=1.0)]
         # Where plain programs that differ fit the examples, so do functions for anything.

@@ -81,7 +81,12 @@ class Scheduler:
         feed: Has the latest events of all missions, and tells those who subscribed.
         text_feed: Sends on the text that models write.
         ledger: Knows what runs, for the next kernel.
+        awakening: What missions wait for before they run; "" once they do.
+        loading: What is loaded ahead meanwhile, or "".
     """
+
+    awakening = "waking up"
+    loading = ""
 
     def __init__(self, context: KernelContext, journal: Listener) -> None:
         self.feed = Feed()
