@@ -8,9 +8,11 @@ from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
 from bat_os.errors import (
     ArgumentsError,
+    CellError,
     GrantWantedError,
     NotFoundError,
     NotGrantedError,
+    NotUnderstoodError,
     ServerError,
 )
 from bat_os.kernel.learning.target import read_target
@@ -142,6 +144,31 @@ async def test_candidates_are_judged_on_one_answer(granted, mind, driver):
         told = await try_turn(mind.image, mind.cell, wish, candidate, mind, answers)
         assert told.value == 5
     assert driver.asked == ["get_sum"]
+
+
+async def test_what_one_server_said_is_not_sent_to_another_one(granted, taught, send, ask):
+    await granted()
+    await granted("other")
+    await taught(
+        "def carry(self, to):\n    n = self.adder.get_sum(1, 1)\n    return to.fail(str(n))"
+    )
+    with pytest.raises(CellError, match="no such page"):  # the same server: it may hear that
+        await send("genesis_obj", "carry", {"ref": "adder_obj"})
+    with pytest.raises(GrantWantedError):
+        await send("genesis_obj", "carry", {"ref": "other_obj"})
+    await ask("allow", source="adder_obj", sink="other_obj")
+    with pytest.raises(CellError, match="no such page"):
+        await send("genesis_obj", "carry", {"ref": "other_obj"})
+
+
+async def test_neither_a_copy_nor_a_folder_is_a_part_of_a_server(granted, ask, send, tmp_path):
+    await granted()
+    told = await ask("export", target="adder_obj")
+    await ask("import", text=told["text"], **{"as": "copy_obj"})
+    with pytest.raises((GrantWantedError, NotUnderstoodError)):
+        await send("copy_obj", "get_sum", 1)
+    with pytest.raises(ArgumentsError):
+        await ask("narrow", target="adder_obj", what=str(tmp_path))
 
 
 async def test_a_clone_a_child_and_a_revoked_server_reach_nothing(granted, ask, send):
