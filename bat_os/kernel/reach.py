@@ -31,7 +31,7 @@ from bat_os.image.outbox import Effect
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.sinks import Sinks
 from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
-from bat_os.ports import STAGE, Deed, StagingDriver
+from bat_os.ports import AWAIT, STAGE, Deed, StagingDriver
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -165,6 +165,10 @@ class TurnReach:
         await self._sinks.admit(grant.oid, kinds[operation])
         if kinds[operation].kind == STAGE:
             return self._stage(ref, driver, kinds[operation], Deed(grant.scope, operation, args))
+        if kinds[operation].kind == AWAIT:
+            who = ref.name or "the object"
+            text = f"{operation} of {who} may change something, and no message does that yet"
+            raise NotGrantedError(text)
         self._label.add(grant.oid)  # an error says something, too
         return await self._ask(driver, grant, operation, args)
 
