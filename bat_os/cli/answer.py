@@ -117,7 +117,8 @@ def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
         yield _SAID
     shown = str(body.get("text"))
     for source in body.get("sources", ()):
-        if str(source.get("text")) not in shown:
+        text = str(source.get("text") or "")
+        if not text or text not in shown:
             yield _show_source(source)
     if (undo := body.get("undo")) and place.undo:
         yield place.undo.format(undo=undo)
@@ -130,14 +131,15 @@ def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
 def _show_source(source: Mapping[str, Any]) -> str:
     title, text = str(source.get("title") or ""), " ".join(str(source.get("text") or "").split())
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    when = f", {_day(source['at'])}" if source.get("at") else ""
+    when = f", {_when(source)}" if source.get("at") else ""
     told = "you said" if source.get("kind") == "fact" else "from"
     named = " ".join(filter(None, (told, title)))
     return f"{named}{when}: {text}" if text else f"{named}{when}"
 
 
-def _day(moment: Any) -> str:
+def _when(source: Mapping[str, Any]) -> str:
     import datetime as dt  # only sources have a time
 
-    day = dt.datetime.fromtimestamp(float(moment), dt.UTC).astimezone().date()
-    return show_date(day)
+    moment = dt.datetime.fromtimestamp(float(source["at"]), dt.UTC).astimezone()
+    clock = f", {moment:%H:%M}" if source.get("kind") == "page" else ""
+    return show_date(moment.date()) + clock

@@ -13,7 +13,7 @@ from bat_os.core.schema import replace as replace_fields
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
-from bat_os.kernel.say import about, contents, followups, replies
+from bat_os.kernel.say import about, followups, places, replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.leave import take_leave
 from bat_os.kernel.say.lessons import read_example
@@ -67,7 +67,7 @@ class Talk:
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
         last, name = heard.conversation.last, _name(heard, "talk")
-        if answer := await contents.change_leave(
+        if answer := await places.change_leave(
             self._mind, heard, again=self._again, call_verb=self._call_verb
         ):
             return answer
@@ -281,7 +281,7 @@ class Talk:
                 heard.request, question, question["results"][at], heard.language, heard.say
             )
         if {"grant", "flow"} & set(question):
-            settle = take_leave if "flow" in question else contents.grant_and_answer
+            settle = take_leave if "flow" in question else places.grant_and_answer
             return await settle(heard, question, at, again=self._again, call_verb=self._call_verb)
         if forms := question.get("forms"):
             form = Form(forms[at]["name"], forms[at]["values"])

@@ -29,7 +29,7 @@ from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
-from bat_os.kernel.say.contents import ASKING, answer_by_files
+from bat_os.kernel.say.contents import ASKING, answer_by_places
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.leave import ask_leave, label_of, mark
@@ -206,8 +206,10 @@ class Room:
             return await self._lessons.run(heard.request, brief, heard.language, heard.say)
 
     async def _look_inside(self, heard: Heard) -> Answer | None:
-        """Answer a sentence about a file or folder that it names."""
-        return await answer_by_files(self._mind, self._doors, heard, self._use_skill, _which)
+        """Answer a sentence about a file, folder or page that it names."""
+        return await answer_by_places(
+            self._mind, self._doors, heard, self._use_skill, self._ask_which
+        )
 
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form

@@ -41,7 +41,7 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     """Grant what ``body.what`` names to a new object."""
     driver, scope = await _driver_of(mind, request)
     asked, about = request.body["name"], read_terms(driver, scope, request)
-    name = object_name(asked or driver.short_name(scope) or driver.name)
+    name = object_name(asked or driver.short_name(scope) or driver.name, driver.name)
 
     def work(root: Root) -> dict[str, Any]:
         if request.body["once"]:
@@ -57,7 +57,7 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Grant a part of what an object may reach to a new one."""
     driver, scope = await _driver_of(mind, request)
-    name = object_name(request.body["name"] or driver.short_name(scope))
+    name = object_name(request.body["name"] or driver.short_name(scope), driver.name)
     about = read_terms(driver, scope, request)
 
     def work(root: Root) -> dict[str, Any]:
@@ -152,13 +152,14 @@ async def _driver_of(mind: KernelContext, request: Request) -> tuple[Driver, dic
     return driver, await asyncio.to_thread(find_scope, what)
 
 
-def object_name(said: str) -> str:
+def object_name(said: str, kind: str = "tools") -> str:
     """Return the name of the object for what a person has named.
 
     Raises:
         ArgumentsError: No object can have it.
     """
     plain = _LEAVES_OUT.sub("_", said).strip("_").lower()
+    plain = f"{kind}_{plain}" if plain[:1].isdigit() else plain  # "2026", "127.0.0.1"
     if not plain:
         raise ArgumentsError(f"no object can be named after {said!r}; say --as NAME")
     return plain if plain.endswith("_obj") else f"{plain}_obj"

@@ -1,0 +1,363 @@
+"""Places that a sentence names: files and folders, pages of the web; and the leave to look there.
+
+    "what does todo.md in ~/notes say?"  >  ~/notes/todo.md  >  the grant that reaches it, or none
+
+What is not granted is asked for, once for all that the sentence names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from bat_os.core.answer import Answer
+from bat_os.errors import BatError
+from bat_os.image import grants
+from bat_os.sentence.forms import read_form
+from bat_os.sentence.reading import read_sentence
+from bat_os.sentence.texts import text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bat_os.image.grants import Grant
+    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.heard import Heard
+    from bat_os.ports import Driver
+    from bat_os.sentence.forms import Form
+    from bat_os.sentence.reading import Sentence
+    from bat_os.sentence.values import Value
+
+GRANT, REVOKE = "files_obj.grant", "files_obj.revoke"
+ONCE, ALWAYS, WIDER, NO = "once", "always", "folder", "no"
+# Said of the address itself, not of the page: "what is the domain of https://example.org/x?"
+_OF_ITSELF: Final = re.compile(
+    r"\b(?:ur[il]s?|(?:sub)?domains?|dom[aä]ine?n?|dominios?|host ?names?|(?:en|de|kodier)cod\w+"
+    r"|codifi\w+|valid|gültig|valide|válid[ao])\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file, folder or page that a sentence names."""
+
+    value: Value
+    kind: Kind
+    what: str  # an absolute path, or a URL
+    grant: Grant | None  # that reaches it
+    about: Mapping[str, Any] = field(default_factory=dict)  # the driver's facts, once they are read
+
+    @property
+    def is_folder(self) -> bool:
+        """True if it holds files."""
+        return self.about.get("kind") == "folder"
+
+
+class Kind(Protocol):
+    """What places of one driver have in common."""
+
+    driver: str
+    source: str  # kind of the source that an answer names
+    reads: frozenset[str]  # operations that a grant must have
+    read: str  # the operation that answers a text
+    short: str  # stands for a place where the form of a sentence is looked for
+
+    def is_named(self, value: Value) -> bool:
+        """Return whether a value of a sentence names such a place."""
+
+    async def locate(
+        self,
+        driver: Driver,
+        value: Value,
+        named: Sequence[Value],
+        granted: Sequence[Grant],
+        last: Mapping[str, Any],
+    ) -> Place | None:
+        """Return where a value lies; None if only a name was said, and no granted place has it.
+
+        ``named`` are all such values of the sentence, and ``last`` is the last answer.
+        """
+
+    def in_full(self, value: Value) -> str:
+        """Return what a driver is asked about for a value."""
+
+    def wider(self, wanted: str) -> str:
+        """Return what else could be granted: the folder of a file, the host of a page; or ""."""
+
+
+class Paths:
+    """Files and folders."""
+
+    driver = "files"
+    source = "file"
+    reads = frozenset({"read", "names", "facts"})
+    read = "read"
+    short = ""
+
+    def is_named(self, value: Value) -> bool:
+        """Return whether it is a path."""
+        return value.kind == "path"
+
+    async def locate(
+        self,
+        driver: Driver,
+        value: Value,
+        named: Sequence[Value],
+        granted: Sequence[Grant],
+        last: Mapping[str, Any],
+    ) -> Place | None:
+        """Return where a path lies."""
+        said = _path(value)
+        folders = [_path(each) for each in named if _path(each).is_absolute()]
+        if said.is_absolute():
+            tried = [said]
+        elif folders:  # "todo.md in ~/notes"
+            tried = [(folder.parent if folder.suffix else folder) / said for folder in folders]
+        else:  # "and feb.csv?": beside what was looked at last, else in what was granted
+            before = [PurePath(path).parent for path in last.get("files", ())]
+            roots = [PurePath(each.scope["path"]) for each in granted]
+            tried = [folder / said for folder in (*before, *roots)]
+        is_said = said.is_absolute() or bool(folders)
+        for path in tried:
+            for grant in granted:
+                reached = driver.contains(grant.scope, {"path": str(path)})
+                if reached and (is_said or await _is_there(driver, grant, path)):
+                    return Place(value, self, str(path), grant)
+        return Place(value, self, str(tried[0]), None) if is_said else None
+
+    def in_full(self, value: Value) -> str:
+        """Return the path, with the home of the person."""
+        return str(_path(value))
+
+    def wider(self, wanted: str) -> str:
+        """Return the folder of a file."""
+        path = Path(wanted)
+        return str(path.parent) if path.is_file() else ""
+
+
+class Pages:
+    """Pages of the web."""
+
+    driver = "web"
+    source = "page"
+    reads = frozenset({"fetch", "facts"})
+    read = "fetch"
+    short = "~/page.html"
+
+    def is_named(self, value: Value) -> bool:
+        """Return whether it is the address of a page."""
+        return value.kind == "address" and "@" not in value.value and "ftp:" not in value.value
+
+    async def locate(
+        self,
+        driver: Driver,
+        value: Value,
+        named: Sequence[Value],
+        granted: Sequence[Grant],
+        last: Mapping[str, Any],
+    ) -> Place | None:
+        """Return the URL of an address."""
+        url = self.in_full(value)
+        try:
+            scope = driver.scope(url)
+        except BatError:
+            return Place(value, self, url, None)
+        held = (each for each in granted if driver.contains(each.scope, scope))
+        return Place(value, self, url, next(held, None))
+
+    def in_full(self, value: Value) -> str:
+        """Return the URL."""
+        said = str(value.value)
+        return said if "://" in said else f"https://{said}"
+
+    def wider(self, wanted: str) -> str:
+        """Return the host of a page."""
+        parts = urlsplit(wanted)
+        return f"{parts.scheme}://{parts.netloc}" if parts.path.strip("/") else ""
+
+
+KINDS: Final[tuple[Kind, ...]] = (Paths(), Pages())
+
+
+def find_named(mind: KernelContext, sentence: Sentence) -> list[tuple[Value, Kind]]:
+    """Return the values of a sentence that name places, in order, each with its kind."""
+    kinds = [kind for kind in KINDS if kind.driver in mind.drivers]
+    named = [(v, kind) for v in sentence.values for kind in kinds if kind.is_named(v)]
+    words = sentence.text
+    for value, _ in reversed(named):
+        words = words[: value.start] + words[value.end :]
+    if _OF_ITSELF.search(words):
+        return [(value, kind) for value, kind in named if kind.driver != Pages.driver]
+    return named
+
+
+def form_of(heard: Heard, sentence: Sentence, named: Sequence[tuple[Value, Kind]]) -> Form | None:
+    """Return the form of the sentence with short paths: a form takes so many words, and no more."""
+    said = sentence.text
+    for value, kind in reversed(named):
+        name = PurePath(value.value).name or "root"
+        short = kind.short or (name if PurePath(name).suffix else f"~/{name}")
+        said = f"{said[: value.start]}{short}{said[value.end :]}"
+    return read_form(read_sentence(said, heard.now, heard.language))
+
+
+async def locate(
+    mind: KernelContext, heard: Heard, named: Sequence[tuple[Value, Kind]]
+) -> list[Place]:
+    """Return the places that are meant: of "todo.md in ~/notes" the file alone."""
+    granted = await mind.image.transact(
+        lambda root: {each.driver: grants.live(root, time.time(), each.driver) for each in KINDS},
+        note="look for grants",
+    )
+    found = list[Place]()
+    for value, kind in named:
+        held = [each for each in granted[kind.driver] if kind.reads <= set(each.operations)]
+        alike = [each for each, other in named if other is kind]
+        place = await kind.locate(
+            mind.drivers[kind.driver], value, alike, held, heard.conversation.last
+        )
+        found += [place] if place is not None else []
+    paths = [place for place in found if place.kind.driver == Paths.driver]
+    inside = {
+        other.what
+        for place in paths
+        for other in paths
+        if place is not other and PurePath(place.what).parent == PurePath(other.what)
+    }
+    return [place for place in found if place.what not in inside]
+
+
+def _path(value: Value) -> PurePath:
+    said = Path(value.value)
+    return said.expanduser() if value.value.startswith("~") else said
+
+
+async def _is_there(driver: Driver, grant: Grant, path: PurePath) -> bool:
+    try:
+        await asyncio.to_thread(driver.perform, grant.scope, "facts", (str(path),))
+    except BatError:
+        return False
+    return True
+
+
+async def ask_for(mind: KernelContext, heard: Heard, lacking: Sequence[Place]) -> Answer:
+    """Return the question for a grant of what the sentence names."""
+    language, first = heard.language, lacking[0]
+    driver = mind.drivers[first.kind.driver]
+    wanted = []
+    try:
+        for place in lacking:
+            scope = await asyncio.to_thread(mind.drivers[place.kind.driver].scope, place.what)
+            wanted.append(str(scope["path"]) if place.kind.driver == Paths.driver else place.what)
+    except BatError:
+        return missing(heard, lacking)
+    wider = await asyncio.to_thread(first.kind.wider, wanted[0])
+    ways = [ONCE, ALWAYS, *([WIDER] if wider else []), NO]
+    names = [
+        driver.describe(await asyncio.to_thread(driver.scope, what)) if what else ""
+        for what in (wanted[0], wider)
+    ]
+    shown = {"path": names[0], "folder": names[1]}
+    choices = tuple(text(language, f"files.{way}", **shown) for way in ways)
+    question = {"what": wanted, "folder": wider, "ways": ways}
+    return Answer(
+        "asked", text(language, "files.ask", what=shown["path"]), needs="grant", choices=choices,
+        language=language, memory={"grant": question},
+    )  # fmt: skip
+
+
+def missing(heard: Heard, places: Sequence[Place]) -> Answer:
+    """Return the answer that some places do not exist."""
+    names = ", ".join(place.value.text for place in places)
+    said = text(heard.language, "files.missing", name=names)
+    return Answer("unable", said, language=heard.language)
+
+
+async def grant_and_answer(
+    heard: Heard,
+    question: Mapping[str, Any],
+    at: int,
+    *,
+    again: Callable[[Heard, str], Awaitable[Answer | None]],
+    call_verb: Callable[..., Awaitable[dict[str, Any]]],
+) -> Answer | None:
+    """Grant what was asked for in the way ``at``, and answer the sentence that wanted it.
+
+    Args:
+        heard: What was said to the question.
+        question: The open question.
+        at: Index of the choice.
+        again: Answers a sentence.
+        call_verb: Calls a verb of the kernel as who asks.
+    """
+    wanted = question["grant"]
+    way = wanted["ways"][at]
+    if way == NO:
+        return Answer("said", text(heard.language, "talk.cancelled"), language=heard.language)
+    once = way == ONCE
+    given = [
+        (await call_verb(heard, "grant", body={"what": what, "once": once}))["object"]
+        for what in ([wanted["folder"]] if way == WIDER else wanted["what"])
+    ]
+    try:
+        return await again(heard, question["sentence"])
+    finally:
+        for name in given if once else ():
+            await call_verb(heard, "revoke", target=name)
+
+
+async def change_leave(
+    mind: KernelContext,
+    heard: Heard,
+    *,
+    again: Callable[[Heard, str], Awaitable[Answer | None]],
+    call_verb: Callable[..., Awaitable[dict[str, Any]]],
+) -> Answer | None:
+    """Carry out "you may read ~/notes" and "stop reading ~/notes"; None if it is neither.
+
+    A sentence that waits for this leave is answered.
+    """
+    language = heard.language
+    named = find_named(mind, heard.sentence)
+    form = form_of(heard, heard.sentence, named) if named else None
+    if form is None or form.name not in (GRANT, REVOKE):
+        return None
+    value, kind = named[0]
+    driver, wanted = mind.drivers[kind.driver], kind.in_full(value)
+    try:
+        scope = await asyncio.to_thread(driver.scope, wanted)
+    except BatError:
+        said = text(language, "files.where", name=value.value)
+        return Answer("asked", said, needs="clarification", language=language)
+    what, changes = driver.describe(scope), bool(form.values.get("change"))
+    granted = await mind.image.transact(
+        lambda root: grants.live(root, time.time(), kind.driver), note="look for grants"
+    )
+    if form.name == REVOKE:
+        ended = [each.name or each.oid for each in granted if driver.contains(scope, each.scope)]
+        for name in ended:
+            await call_verb(heard, "revoke", target=name)
+        said = text(language, "files.ended" if ended else "files.no_leave", what=what)
+        return Answer("acted" if ended else "unable", said, language=language)
+    needed = set(driver.operations(scope) if changes else kind.reads)
+    given = [
+        each.oid
+        for each in granted
+        if needed <= set(each.operations) and driver.contains(each.scope, scope)
+    ]
+    if not given:
+        body = {"what": wanted, "write": changes}
+        given = [(await call_verb(heard, "grant", body=body))["object"]]
+    if "grant" in heard.conversation.question and (
+        answer := await again(heard, heard.conversation.question["sentence"])
+    ):
+        return answer
+    said = text(language, "files.granted_all" if changes else "files.granted", what=what)
+    memory = {"granted": given[0]}
+    return Answer("acted", said, undo="undo that", language=language, memory=memory)
