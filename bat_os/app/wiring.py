@@ -32,6 +32,7 @@ from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.roster import Roster
 from bat_os.world.files import Files
 from bat_os.world.mcp.driver import Mcp
+from bat_os.world.shell import Shell
 from bat_os.world.web import Web
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
 
 def _drivers(settings: Settings) -> dict[str, Driver]:
     """Return the ways into the world; files come last, for they claim what no other does."""
-    every: tuple[Driver, ...] = (Web(cache_seconds=settings.web_cache_seconds), Mcp(), Files())
+    web = Web(cache_seconds=settings.web_cache_seconds)
+    every: tuple[Driver, ...] = (web, Mcp(), Shell(), Files())
     return {driver.name: driver for driver in every}
 
 

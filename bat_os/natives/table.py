@@ -126,6 +126,10 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
         "mcp_obj": NativeObject(
             "servers of tools that you granted: batos grant-mcp NAME -- PROGRAM", {}
         ),
+        "shell_obj": NativeObject(
+            "programs that you granted: batos grant 'shell:git,wc FOLDER'",
+            {"shell": ("run",)},
+        ),
     }
 )  # fmt: skip
 
@@ -156,7 +160,7 @@ SUBSYSTEMS: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
     }
 )
-_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj", SERVERS})
+_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj", "shell_obj", SERVERS})
 _ALIASED: Final = frozenset({"does_not_understand"})  # known by another name only
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from bat_os.world.confined import holds
 from bat_os.world.files import Files
+from bat_os.world.shell import Shell
 from bat_os.world.web import Web
 from tests.world import hosts
 from tests.world.contract import *  # noqa: F403
@@ -44,6 +46,24 @@ def web(host):
     )  # fmt: skip
 
 
+def shell(folder):
+    if not holds():
+        pytest.skip("this system has no cage")
+    for name in ("work/deep/er", "beside"):
+        (folder / name).mkdir(parents=True)
+    (folder / "work" / "a.txt").write_text("milk\n")
+    return Case(
+        Shell(), f"shell:wc,cat {folder}/work", f"shell:wc {folder}/work/deep",
+        f"shell:wc {folder}/beside", "cat",
+        deeper=f"shell:wc {folder}/work/deep/er",
+        refused=(
+            "shell:", f"shell: {folder}", "shell:wc", f"shell:no-such-program {folder}",
+            f"shell:wc {folder}/none", "shell:wc relative", "shell:wc /",
+        ),
+        outside=(("run", ("sh", ["-c", "id"])), ("run", ("/bin/cat", ["a.txt"]))),
+    )  # fmt: skip
+
+
 def scripted():
     boxes = {"/a": "milk", "/a/b": "bread", "/a/b/c": "salt", "/z": "SECRET"}
     return Case(
@@ -54,10 +74,12 @@ def scripted():
     )  # fmt: skip
 
 
-@pytest.fixture(params=["files", "web", "scripted"])
+@pytest.fixture(params=["files", "web", "shell", "scripted"])
 def case(request, tmp_path):
     if request.param == "files":
         yield files(tmp_path)
+    elif request.param == "shell":
+        yield shell(tmp_path)
     elif request.param == "scripted":
         yield scripted()
     else:
