@@ -81,7 +81,8 @@ class Translated:
     kwargs: dict[str, Any]  # values given by name, ``radius=2``
     text: str  # the request with words in place of literals, for the writer of the method
     examples: list[dict[str, Any]]  # ``{"args": [5], "result": 120}`` for each "5 gives 120"
-    sampled: bool = False  # the sentence has no values; these are samples of what it speaks of
+    # If the sentence has no values, and these are samples of what it speaks of: it with those.
+    sampled: str = ""
 
 
 def translate(sentence: str, *, sampled: bool = False) -> Translated:
@@ -141,10 +142,9 @@ def _translate(tokens: list[Token], shown: Shown | None, *, sampled: bool = Fals
     selector = _as_selector(name or _selector_words(tokens))
     if not tokens:  # only a name was given
         told = [Token("word", word) for word in name or selector.split("_")]
+    said = " ".join(token.text for token in tokens) if sampled and args else ""
     text = _describe(told, lead=frame.lead)
-    return Translated(
-        target or DEFAULT_TARGET, selector, args, kwargs, text, examples, sampled and bool(args)
-    )
+    return Translated(target or DEFAULT_TARGET, selector, args, kwargs, text, examples, said)
 
 
 def sample_of(noun: str) -> Any:

@@ -72,6 +72,12 @@ def say_learned(answer: Answer, brief: Brief, language: str) -> Answer:
     return replace(answer, text=said)
 
 
+def say_known(answer: Answer) -> Answer:
+    """Return the answer to an order for a method that there is, tried with values of our own."""
+    said = text(answer.language, "lesson.known", reading=answer.reading, value=answer.text)
+    return replace(answer, text=said)
+
+
 def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:
     """Return what a follow-up may need of a message and its answer."""
     call = {"target": brief.target, "selector": brief.selector, "args": list(brief.args)}

@@ -43,7 +43,7 @@ from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.tokens import parse_call
-from bat_os.sentence.translate import DEFAULT_TARGET
+from bat_os.sentence.translate import DEFAULT_TARGET, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -257,6 +257,10 @@ class Room:
             return await self._shown.answer(
                 heard, form.values["shown"], ordered=form.values["ordered"]
             )
+        sampled = translate(heard.typed.text, sampled=True).sampled
+        known = await self._again(heard, sampled, sure=True)
+        if known is not None and known.kind == "computed":
+            return replies.say_known(known)
         return await self._lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=True
         )

@@ -71,7 +71,7 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         raise ModelOutputError(f"{first} found no whole sentence in {TRIES} tries; ask otherwise")
     said = first, " ".join(opening.sentences)
     prompt = discussion.ask_second(mind.cast.personas[second], question, texts, said, limits)
-    reply = await draw.answer(second, prompt, opening.sentences)
+    reply = await draw.answer(second, prompt, opening.sentences, texts)
     spoken = [opening, reply] if reply.sentences else [opening]
     answers = [await _marked(mind, said, texts) for said in spoken]
     cited = {number for answer in answers for number in answer["cites"]}
@@ -109,13 +109,16 @@ class Drawing:
         self._seed = seed
         self._limits = mind.profile.limits
 
-    async def answer(self, persona: str, prompt: Prompt, before: Sequence[str]) -> Said:
+    async def answer(
+        self, persona: str, prompt: Prompt, before: Sequence[str], notes: Sequence[str] = ()
+    ) -> Said:
         """Return what a persona says, without what was said before; perhaps no sentence.
 
         An answer to what was ``before`` has to build on it. What only repeats the persona's own
-        prompt does not count.
+        prompt, or these ``notes``, does not count.
         """
         tokens, own = 0, discussion.as_own_words(self._mind.cast.personas[persona])
+        own += [line for note in notes for line in discussion.split(" ".join(note.split()))]
         for attempt in range(TRIES):
             if attempt:
                 self._say({"persona": persona, "text": "", "again": attempt})

@@ -124,6 +124,12 @@ async def test_a_persona_that_repeats_its_own_prompt_has_not_answered(talk, form
     assert [one["persona"] for one in told["answers"]] == ["BRICK"]
 
 
+async def test_one_who_only_reads_a_passage_out_has_not_built_on_the_first(talk):
+    told, _, _ = await talk(QUESTION, ["They hear how walls give echoes back."], [FACT])
+    assert [one["persona"] for one in told["answers"]] == ["BRICK"]
+    assert told["note"].endswith("ROBIN had nothing to add.")
+
+
 async def test_who_is_wanted_answers_first(talk):
     told, _, _ = await talk(
         "How do bats fly?", ["They eat insects."], ["They hear insects."], persona_id="ROBIN"
