@@ -105,18 +105,19 @@ class Talk:
     async def _within(self, work: Awaitable[T]) -> T:
         """Return the result of ``work`` if it comes in what is left of the deadline."""
         clock = asyncio.get_running_loop().time
-        start = clock()
-        late = CellError(f"took longer than {self._call.deadline:g} s", kind="deadline")
+        start, found = clock(), list[T]()
         try:
             async with asyncio.timeout(self._left):
-                result = await work
-        except TimeoutError as error:
-            raise late from error
+                found.append(await work)
+        except TimeoutError:  # not the cause of ours: it holds the task that ours ends
+            pass
         finally:
             self._left -= clock() - start
-        if self._left <= 0:  # work that never waits cannot be interrupted
-            raise late
-        return result
+            del work  # a task's error holds this frame
+        if not found or self._left <= 0:  # work that never waits cannot be interrupted
+            # In no variable: an error that its own frame holds keeps all that the child has sent.
+            raise CellError(f"took longer than {self._call.deadline:g} s", kind="deadline")
+        return found[0]
 
     def _count_message(self) -> None:
         self.messages += 1

@@ -153,6 +153,7 @@ class MontyCell:
             raise CellError("the cell was closed", kind="died") from error
         finally:
             self._running.discard(work)
+            del work  # its error holds this frame
             await _leave(talk.session)
             self._spares.fill_later()
 

@@ -144,6 +144,9 @@ class MontyTalk(Talk):
             raise
         except RuntimeError as error:  # how Monty reports a session that was ended
             raise CellError("the session was ended", kind="died") from error
+        finally:
+            self._turn = None  # its error holds this frame, and so this conversation
+            del work
 
     async def _serve(self, shot: pm.AsyncFunctionSnapshot) -> pm.AsyncSnapshot:
         """Return where the session stops after what it asks of the system: it may sleep."""
@@ -249,8 +252,8 @@ class MontyTalk(Talk):
         elif self._heard_size > MAX_FRAME:
             self._over = f"answered more than {MAX_FRAME >> 20} MB"
         if self._over:
-            if self._turn is not None:  # Monty would go on printing for a while
-                self._loop.call_soon_threadsafe(self._turn.cancel)
+            if (turn := self._turn) is not None:  # Monty would go on printing for a while
+                self._loop.call_soon_threadsafe(turn.cancel)
             raise RuntimeError(self._over)
 
     def _listen(self) -> Sent | Done | Refused:
