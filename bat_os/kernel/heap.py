@@ -53,7 +53,7 @@ async def keep_trimming(every: float = EVERY) -> None:
 
 
 class _Info(ctypes.Structure):
-    """``struct mallinfo2`` of malloc.h: ten sizes, of which the ninth is what is free."""
+    """``struct mallinfo2`` of malloc.h: ten sizes; the ninth is what is free."""
 
     _fields_ = (("before", ctypes.c_size_t * 8), ("free", ctypes.c_size_t),
                 ("top", ctypes.c_size_t))  # fmt: skip
