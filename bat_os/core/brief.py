@@ -38,6 +38,9 @@ class Brief:
     tentative: bool = False
     persona: str = ""  # who writes it: a persona or one of its facets; "" for the target's own
     label: tuple[str, ...] = ()  # oids of the grants that had a say in it; never from the wire
+    # what a person lets it do, and nothing else: ("flow", source, sink), ("grant", asked, given),
+    # all oids; a mission has it from its events
+    once: tuple[tuple[str, str, str], ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -45,6 +48,7 @@ class Brief:
         data = {name: getattr(self, name) for name in _FIELDS}
         if not self.mode:  # as it was stored, and hashed, before there were modes
             del data["mode"]
+        del data["once"]
         for name in ("tentative", "persona", "label"):
             if not data[name]:
                 del data[name]

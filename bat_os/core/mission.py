@@ -151,6 +151,13 @@ class MissionResumed(Event):
     more: bool = False  # as many batches as before may be drawn in addition
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveGiven(MissionResumed):
+    """A person lets a mission do what it had to ask for, for its own runs or for all."""
+
+    once: tuple[tuple[str, str, str], ...] = ()  # as ``Brief.once``
+
+
 _EVENTS: Final[dict[str, Callable[..., Event]]] = {
     kind.__name__: kind
     for kind in (
@@ -164,6 +171,7 @@ _EVENTS: Final[dict[str, Callable[..., Event]]] = {
         MethodRejected,
         MissionFailed,
         MissionResumed,
+        LeaveGiven,
     )
 }
 
@@ -277,7 +285,10 @@ class Mission:
         Raises:
             TransitionError: The current state does not accept the event.
         """
-        return replace(self, state=self._next_state(event), events=(*self.events, event))
+        state, brief = self._next_state(event), self.brief
+        if isinstance(event, LeaveGiven):
+            brief = replace(brief, once=(*brief.once, *((a, b, c) for a, b, c in event.once)))
+        return replace(self, brief=brief, state=state, events=(*self.events, event))
 
     def _next_state(self, event: Event) -> State:
         if isinstance(event, MissionFailed) and not self.state.is_final:

@@ -187,10 +187,13 @@ KNOWLEDGE_VERBS: Final = (
         on="wire", seconds=60),
 )
 MISSION_VERBS: Final = (
-    Verb("missions", "list missions, the newest first; have one go on that failed", (
+    Verb("missions", "list missions, the newest first; have one go on", (
         Field("action", "text", "resume ID: go on in the state in which it failed, with all that "
-              "was drawn", "action?", place="client", shown="ACTION", choices=("", "resume")),
+              "was drawn; once, always or no ID: answer what it asks leave for", "action?",
+              place="client", shown="ACTION", choices=("", "resume", "once", "always", "no")),
         Field("id", "text", "of the mission", "id?", place="client", shown="ID"),
+        Field("what", "path", "once, always: what may be reached, if not what it asks for",
+              "--what", place="client"),
         Field("more", "flag", "resume: as many batches as before may be drawn in addition",
               "--more", place="client"),
         Field("limit", "whole", "how many", "-n --limit", 50, usual=20, least=1, most=200),
@@ -202,10 +205,22 @@ MISSION_VERBS: Final = (
         prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
                "problem label?:texts] before? result?:any printed? status? learned?:flag "
                "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
-               "seconds?:num brief_id? why? label?:texts",
+               "seconds?:num brief_id? why? label?:texts refused?:flag",
         note='`before`, for the next page, or "".',
-        examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more"),
+        examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more",
+                  "once 01a1ff61d73cd6d845301288"),
         access="reads"),
+    Verb("missions.leave", "answer what a mission asks leave for; it then goes on", (
+        KEY, _BRIEF_ID,
+        Field("way", "text", "for this mission alone, from now on, or not", required=True,
+              choices=("once", "always", "no")),
+        Field("what", "path", "the scope, if it is not the one that it asks for")),
+        reply="refused?:flag brief_id? result?:any printed? status? learned?:flag "
+              "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
+              "seconds?:num why? label?:texts",
+        note="A mission that ended in `GRANT_WANTED` waits for it. With `no`, `refused` and "
+             "`brief_id` alone; the same is not asked again for 30 days.",
+        on="wire"),
     Verb("missions.resume", "have a mission go on that failed", (
         KEY, _BRIEF_ID,
         Field("more", "flag", "as many batches as before may be drawn in addition")),

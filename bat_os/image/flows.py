@@ -62,7 +62,10 @@ def every(root: Mapping[str, Any]) -> Iterator[Flow]:
 
 
 def lacking(
-    root: Mapping[str, Any], label: Iterable[str], sink: str, once: Collection[tuple[str, str]] = ()
+    root: Mapping[str, Any],
+    label: Iterable[str],
+    sink: str,
+    once: Collection[tuple[str, str, str]] = (),
 ) -> list[str]:
     """Return the grants of a label that nothing lets through to a sink.
 
@@ -70,7 +73,7 @@ def lacking(
         root: Of the image.
         label: Oids of grants.
         sink: Oid of an object with a grant, or of a persona.
-        once: Pairs of source and sink that a person has let through for this run.
+        once: What a person lets this run do: ``Brief.once``.
     """
     held = root.get(FLOWS, {})
     open_to = {sink, *_outer(root, sink)}
@@ -78,7 +81,7 @@ def lacking(
     return sorted(
         source
         for source in label
-        if (source, sink) not in once and not open_to & {source, *_outer(root, source)}
+        if ("flow", source, sink) not in once and not open_to & {source, *_outer(root, source)}
     )
 
 

@@ -33,6 +33,7 @@ from bat_os.core.digest import digest
 from bat_os.core.mission import Mission, MissionResumed, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
+from bat_os.image import grants
 from bat_os.image.objects import UvmObject
 
 if TYPE_CHECKING:
@@ -146,8 +147,16 @@ def let_go(root: Mapping[str, Any], mission_id: str) -> None:
         root["keys"][key.removeprefix(_KEY)] = waiting.pop(key)
 
 
-def resume(root: Mapping[str, Any], mission_id: str, *, more: bool) -> Record:
+def resume(
+    root: MutableMapping[str, Any],
+    mission_id: str,
+    *,
+    more: bool = False,
+    leave: Callable[[MutableMapping[str, Any], Record], MissionResumed] | None = None,
+) -> Record:
     """Have a mission that failed run again, from the state in which it failed; return it.
+
+    ``leave`` returns the event for one that has to be let do something.
 
     Its key is its own again, unless another mission has it by now.
 
@@ -155,7 +164,8 @@ def resume(root: Mapping[str, Any], mission_id: str, *, more: bool) -> Record:
         TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
         DamagedError: Its brief is not what was accepted.
     """
-    after = check(root, mission_id).mission.advance(MissionResumed(more))
+    record = check(root, mission_id)
+    after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
     obj = stored(root, mission_id)
     root["unfinished"][mission_id] = root["missions"].pop(mission_id)
     key = obj.slots["key"]
@@ -183,7 +193,7 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
 
 
 def write(
-    root: Mapping[str, Any],
+    root: MutableMapping[str, Any],
     mission_id: str,
     mission: Mission,
     answer: Mapping[str, Any] | None = None,
@@ -202,6 +212,9 @@ def write(
     obj.parents = (root["objects"][state_name(mission.state)],)
     if mission.state.is_final:
         let_go(root, mission_id)
+        for kind, _, oid in mission.brief.once:  # what was given for this mission ends with it
+            if kind == "grant" and (answer or {}).get("body", {}).get("code") != "GRANT_WANTED":
+                grants.revoke(root, oid, time.time())
 
 
 def take_up(root: Mapping[str, Any], mission_id: str) -> bool:

@@ -112,7 +112,7 @@ class TurnReach:
         self._performer = reach.orchestrator.performer if reach else None
         self._home = reach.home_id if reach else ""
         self.staged: list[Effect] = []
-        self._label = label
+        self._label, self._once = label, once
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
         self.kernel = TurnKernel(reach, label) if reach else None
@@ -150,8 +150,16 @@ class TurnReach:
         if driver is None:
             text = "the world is as it is now; the past, forks on trial and replays do not reach it"
             raise NotGrantedError(text)
+        stands_in = [oid for kind, asked, oid in self._once if (kind, asked) == ("grant", ref.oid)]
         links = await self._image.transact(
-            lambda root: grants.chain(root, ref.oid, time.time()), note="read a grant"
+            lambda root: next(
+                filter(
+                    None,
+                    (grants.chain(root, oid, time.time()) for oid in (ref.oid, *stands_in[::-1])),
+                ),
+                [],
+            ),
+            note="read a grant",
         )
         if not links:
             await self._refuse(ref, driver, operation, args)

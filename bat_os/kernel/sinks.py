@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bat_os.ports import Driver, Operation
 
     Root = MutableMapping[str, Any]
-    Once = Collection[tuple[str, str]]
+    Once = Collection[tuple[str, str, str]]
 
 
 QUOTED: Final = 40  # characters of a literal, from which it is text and not a word

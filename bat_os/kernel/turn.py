@@ -198,7 +198,6 @@ class Turn:
         candidate: Candidate | None = None,
         reach: Reach | None = None,
         answers: Answers | None = None,
-        once: Once = (),
     ) -> None:
         self._image = image
         self._cell = cell
@@ -210,7 +209,8 @@ class Turn:
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
-        self._reach, self._answers, self._once = reach, answers, once
+        self._reach, self._answers = reach, answers
+        self._once: Once = ()
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
@@ -246,6 +246,7 @@ class Turn:
             kwargs = dict(zip(kwargs, values, strict=True))
         self._top = ref.oid
         self.label.update(brief.label)
+        self._once = brief.once
         message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS) as self._limit:
@@ -441,7 +442,6 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     commit_reads: bool = True,
     reach: Reach | None = None,
     run: str = "",
-    once: Once = (),
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -460,11 +460,10 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             read was checked once more.
         reach: Memory and the world. A message that runs again gets the world's same answers.
         run: Names the message, where a killed kernel may have begun with it; else it is new.
-        once: Pairs of source and sink that a person lets through for this message.
     """
     answers = Answers(run=run or mission) if run or mission else Answers()
     for left in reversed(range(TRIES)):
-        turn = Turn(image, cell, candidate, reach, answers, once)
+        turn = Turn(image, cell, candidate, reach, answers)
         try:
             answer = await turn.run(brief)
 

@@ -33,21 +33,23 @@ _MISSIONS: Final[Columns] = {
 async def _missions(ask: Ask) -> Mapping[str, Any]:
     """List missions, or have one go on."""
     options = ask.options
-    if options.action != "resume":
-        if options.id or options.more:
+    if not options.action:
+        if options.id or options.more or options.what:
             raise ArgumentsError("write: missions resume ID [--more]")
         return await ask.request()
     if not options.id:
         raise ArgumentsError("name the mission; missions --state failed lists those that failed")
-    return await ask.kernel.request(
-        "missions.resume",
-        timeout=None,
-        on_event=show_states(ask.screen),
-        body={"brief_id": options.id, "more": options.more},
-    )
+    verb, body = "missions.resume", {"brief_id": options.id, "more": options.more}
+    if options.action != "resume":
+        verb = "missions.leave"
+        body = {"brief_id": options.id, "way": options.action, "what": options.what or ""}
+    return await ask.kernel.request(verb, timeout=None, on_event=show_states(ask.screen), body=body)
 
 
 def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
+    if body.get("refused"):
+        screen.answer("refused; it is not asked again for 30 days")
+        return
     show = table_of("missions", _MISSIONS, "no missions")
     (show if "missions" in body else show_result)(body, screen)
 

@@ -32,11 +32,12 @@ from bat_os.core.digest import digest
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import STOP, read_method
 from bat_os.core.values import to_wire
-from bat_os.errors import NotFoundError, TransitionError
+from bat_os.errors import GrantWantedError, NotFoundError, TransitionError
 from bat_os.failpoints import cross
 from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
+from bat_os.kernel.learning import leave
 from bat_os.kernel.learning.target import find_replaced
 from bat_os.kernel.learning.trial import (
     ITS_FAULT,
@@ -157,6 +158,7 @@ class Validation:
         self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
         self._answers = Answers()  # one world for all candidates
+        self._wanted: list[GrantWantedError] = []  # by candidates
         shown = record.mission.last(PassagesFound)
         self._outside = [p["text"] for p in shown.passages if p.get("label")] if shown else []
         self._ability = context.ability_of(target.persona)
@@ -170,6 +172,8 @@ class Validation:
             CellUnavailableError: No learned code can run on this machine.
         """
         verdicts = await self._judge_all()
+        if self._wanted and all(verdict.problem for verdict in verdicts):
+            raise await leave.question(self._context, self._brief, self._wanted)
         agreement = self._ability.agreement
         choice = choose(tuple(verdicts), len(self._examples), agreement)
         if self._examples and choice.chosen is None:
@@ -274,6 +278,8 @@ class Validation:
                 passed += outcome.is_right
             answer = await self._run(brief, trial)
         except ITS_FAULT as error:
+            if isinstance(error, GrantWantedError):
+                self._wanted.append(error)
             lacks = str(error.details.get("feature", ""))
             said = READ if "label" in error.details else str(error)  # a prompt may say it
             return replace(verdict, problem=said, passed=passed, lacks=lacks)

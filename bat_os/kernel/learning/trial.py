@@ -27,6 +27,7 @@ from bat_os.errors import (
     CellError,
     ConflictError,
     DraftsError,
+    GrantWantedError,
     ModelOutputError,
     NotFoundError,
     NotUnderstoodError,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 # Any other error (a full disk, a cell that cannot be had) is not the candidate's fault, and ends
 # the step.
-ITS_FAULT: Final = (CellError, ProtocolError)
+ITS_FAULT: Final = (CellError, ProtocolError, GrantWantedError)
 SEED: Final = 1  # one for all, so that candidates that mean the same answer the same
 SHORT_SECONDS: Final = 0.5  # for a trial of which there are many
 MAX_MENDS: Final = 320

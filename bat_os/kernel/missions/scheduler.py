@@ -156,8 +156,12 @@ class Scheduler:
         job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
         job.task.add_done_callback(lambda task: self._forget(record.id, task))
 
-    async def resume_failed(self, mission_id: str, *, more: bool) -> None:
+    async def resume_failed(
+        self, mission_id: str, *, more: bool = False, leave: Any = None
+    ) -> None:
         """Have a mission that failed go on, from the state in which it failed.
+
+        ``leave`` is as ``bat_os.image.missions.resume`` takes it.
 
         Raises:
             ArgumentsError: It did not fail, or needs ``more`` batches to go on.
@@ -166,7 +170,7 @@ class Scheduler:
         with self.room(""):
             try:
                 record = await self._context.image.transact(
-                    lambda root: missions.resume(root, mission_id, more=more),
+                    lambda root: missions.resume(root, mission_id, more=more, leave=leave),
                     note="resume a mission that failed",
                     mission=mission_id,
                 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import RemoteError
 from bat_os.image import missions
+from bat_os.kernel.learning import leave
 from bat_os.kernel.say.leave import labelled
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
-    from bat_os.kernel.context import Handler, Say
+    from bat_os.kernel.context import Handler, KernelContext, Say
     from bat_os.kernel.missions.acceptance import Intake
     from bat_os.kernel.missions.scheduler import Scheduler
 
@@ -56,6 +57,14 @@ class Doors:
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):
             return record.answer or await self.scheduler.result(record.id, say)
+
+    async def answer_mission(
+        self, mind: KernelContext, mission_id: str, way: str, caller: str, say: Say
+    ) -> Mapping[str, Any] | None:
+        """Answer what a mission asks leave for; return its last reply, None after a no."""
+        if not await leave.answer(mind, self.scheduler, mission_id, way, by=caller):
+            return None
+        return await self.scheduler.result(mission_id, say)
 
     async def stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:
         """Return what was done under the key of a request, once it has ended; None if nothing."""

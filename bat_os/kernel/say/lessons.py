@@ -17,6 +17,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.discussion import find_voice
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
+from bat_os.kernel.say.leave import ask_for_mission
 from bat_os.sentence.translate import translate
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Lessons:
             return replies.guess(brief, value, language, waits=True, **spent)
         if code == "EXAMPLE_WANTED":
             return replies.ask_example(brief, details.get("choices", ()), language, **spent)
+        if code == "GRANT_WANTED" and "brief_id" in body:
+            return ask_for_mission(brief, body, language, **spent)
         if needs := ASKED_BY_CODE.get(code):
             return replies.ask(needs, brief, str(body.get("message", "")), language, **spent)
         return replies.failed(brief, body, language, **spent)

@@ -15,7 +15,7 @@ from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, places, replies
 from bat_os.kernel.say.acts import act
-from bat_os.kernel.say.leave import take_leave
+from bat_os.kernel.say.leave import Leaves
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
@@ -63,6 +63,8 @@ class Talk:
         self._again = again
         self._send = send
         self.references = References(mind, again, send)
+        more = {"again": again, "call_verb": self._call_verb}
+        self._leaves = Leaves(mind, doors, lessons, places.grant_and_answer, **more)
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
@@ -87,7 +89,9 @@ class Talk:
         if name == "yes":
             return await self._agree(heard, question)
         if name in ("no", "cancel"):
-            return self._said(heard, "talk.cancelled")
+            last = len(question["choices"]) - 1
+            refused = await self._choose(heard, question, last) if "waits_for" in question else None
+            return refused or self._said(heard, "talk.cancelled")
         if question["needs"] == "example" and "brief" in question:
             return await self._take_example(heard, question)
         return None
@@ -280,9 +284,8 @@ class Talk:
             return await self._lessons.correct(
                 heard.request, question, question["results"][at], heard.language, heard.say
             )
-        if {"grant", "flow"} & set(question):
-            settle = take_leave if "flow" in question else places.grant_and_answer
-            return await settle(heard, question, at, again=self._again, call_verb=self._call_verb)
+        if self._leaves.asked(question):
+            return await self._leaves.settle(heard, question, at)
         if forms := question.get("forms"):
             form = Form(forms[at]["name"], forms[at]["values"])
             talked = await self.talk(heard, form) if form.name.startswith("self_obj.") else None
@@ -305,7 +308,7 @@ class Talk:
             return await self._act(heard, form)
         if question["needs"] == "confirmation" and "brief" in question:
             return await self._lessons.approve(heard.request, question, heard.language)
-        if len(question["choices"]) == 1 or {"grant", "flow"} & set(question):
+        if len(question["choices"]) == 1 or self._leaves.asked(question):
             return await self._choose(heard, question, 0)
         return None
 

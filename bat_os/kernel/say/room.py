@@ -348,8 +348,13 @@ class Room:
         return in_own_words(decision, heard.language)
 
     async def _send(self, heard: Heard, brief: Brief) -> Answer:
-        with watch_commits() as commits:
-            body = await self._doors.act(heard.request, brief)
+        try:
+            with watch_commits() as commits:
+                body = await self._doors.act(heard.request, brief)
+        except GrantWantedError as wanted:  # a mission waits for the yes, and then answers
+            if "flow" in wanted.details:
+                raise
+            return await self._lessons.run(heard.request, brief, heard.language, heard.say)
         answer = replies.from_turn(brief, body, heard.language)
         if not commits:
             return answer

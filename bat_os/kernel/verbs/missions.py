@@ -12,6 +12,7 @@ from bat_os.core.protocol import Reply
 from bat_os.errors import BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.kernel import views
+from bat_os.kernel.learning import leave
 from bat_os.kernel.missions.feed import replay
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class MissionVerbs:
             "cancel": self._cancel,
             "missions": self._list,
             "missions.resume": self._resume,
+            "missions.leave": self._leave,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
         }
@@ -97,6 +99,22 @@ class MissionVerbs:
         """Have a mission that failed go on, and answer as it does; each state is an event."""
         brief_id = await self._read(lambda root: _brief_id(root, request))
         await self._scheduler.resume_failed(brief_id, more=request.body["more"])
+
+        def tell(event: Mapping[str, Any]) -> None:
+            send(Reply("event", request.id, event))
+
+        answer = await self._scheduler.result(brief_id, tell)
+        return Reply(answer["type"], request.id, answer["body"])
+
+    async def _leave(self, request: Request, send: Send) -> Reply:
+        """Answer what a mission asks leave for; it then goes on, and answers as it does."""
+        brief_id = await self._read(lambda root: _brief_id(root, request))
+        way, what = request.body["way"], request.body["what"]
+        goes_on = await leave.answer(
+            self._mind, self._scheduler, brief_id, way, what, request.caller
+        )
+        if not goes_on:
+            return Reply("result", request.id, {"refused": True, "brief_id": brief_id})
 
         def tell(event: Mapping[str, Any]) -> None:
             send(Reply("event", request.id, event))
