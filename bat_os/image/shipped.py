@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# genesis_obj gets a slot for each, once: without a grant, a message there ends in GRANT_WANTED.
+DOORS: Final = frozenset({"files", "web", "shell"})
 LIBRARY: Final = "library"
 SHIPPED: Final = "shipped"
 
@@ -83,7 +85,12 @@ def install_library(root: Root, shelf: Sequence[ShippedObject], stamp: str, vers
         wanted = {method.selector for method in shipped.methods}
         changed += sum(_put(obj, method, version) for method in shipped.methods)
         changed += sum(_retire(obj, name) for name in _own(obj) if name not in wanted)
-    root[LIBRARY] = {"stamp": stamp, "objects": sorted(ours)}
+    doors = set(root.get(LIBRARY, {}).get("doors", ()))
+    for name in DOORS - doors:
+        if f"{name}_obj" in ours and root["objects"]["genesis_obj"].lookup(name) is None:
+            root["objects"]["genesis_obj"].set_slot(name, root["objects"][f"{name}_obj"])
+            doors.add(name)
+    root[LIBRARY] = {"stamp": stamp, "objects": sorted(ours), "doors": sorted(doors)}
     return changed
 
 

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 NEAREST: Final = 3  # skills that are looked at
 JUDGED: Final = "judged_pairs"  # in the root: digest of judge and pair -> yes, no or ask
 MAX_JUDGED: Final = 10_000
+DOOR_WORDS: Final = {
+    "files": {"file", "files", "folder", "path"},
+    "web": {"web", "page", "url", "site"},
+    "shell": {"shell", "command", "program"},
+}
 MAX_REACH: Final = 8  # calls that a writer is shown
 SAME_TOKENS: Final = 16
 # What every object, or every persona, inherits from: models write nothing there.
@@ -129,6 +134,8 @@ def _reach(target: UvmObject, wish: str) -> tuple[str, ...]:
     for slot, held in target.slots.items():
         if type(held) is not UvmObject or slot.startswith("_"):
             continue
+        if held.name == f"{slot}_obj" and not words & DOOR_WORDS.get(slot, words):
+            continue  # a way into the world that nobody speaks of
         for selector in snapshot_of(held, {}).selectors:
             method = held.slots.get(selector)  # what all objects inherit is no news
             if isinstance(method, Method) and not selector.startswith("_"):

@@ -63,15 +63,13 @@ class Talk:
         self._again = again
         self._send = send
         self.references = References(mind, again, send)
-        more = {"again": again, "call_verb": self._call_verb}
-        self._leaves = Leaves(mind, doors, lessons, places.grant_and_answer, **more)
+        self._asking: dict[str, Any] = {"again": again, "call_verb": self._call_verb}
+        self._leaves = Leaves(mind, doors, lessons, places.grant_and_answer, **self._asking)
 
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
         last, name = heard.conversation.last, _name(heard, "talk")
-        if answer := await places.change_leave(
-            self._mind, heard, again=self._again, call_verb=self._call_verb
-        ):
+        if answer := await places.change_leave(self._mind, heard, **self._asking):
             return answer
         if heard.conversation.question and (answer := await self._settle_question(heard, name)):
             return answer
