@@ -37,7 +37,7 @@ from bat_os.failpoints import cross
 from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
-from bat_os.kernel.learning import leave
+from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import find_replaced
 from bat_os.kernel.learning.trial import (
     ITS_FAULT,
@@ -173,7 +173,7 @@ class Validation:
         """
         verdicts = await self._judge_all()
         if self._wanted and all(verdict.problem for verdict in verdicts):
-            raise await leave.question(self._context, self._brief, self._wanted)
+            raise await asking.question(self._context, self._brief, self._wanted)
         agreement = self._ability.agreement
         choice = choose(tuple(verdicts), len(self._examples), agreement)
         if self._examples and choice.chosen is None:

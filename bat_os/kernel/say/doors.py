@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.errors import RemoteError
 from bat_os.image import missions
-from bat_os.kernel.learning import leave
+from bat_os.kernel.learning import asking
 from bat_os.kernel.say.leave import labelled
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Doors:
         self, mind: KernelContext, mission_id: str, way: str, caller: str, say: Say
     ) -> Mapping[str, Any] | None:
         """Answer what a mission asks leave for; return its last reply, None after a no."""
-        if not await leave.answer(mind, self.scheduler, mission_id, way, by=caller):
+        if not await asking.answer(mind, self.scheduler, mission_id, way, by=caller):
             return None
         return await self.scheduler.result(mission_id, say)
 

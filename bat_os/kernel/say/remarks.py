@@ -15,7 +15,7 @@ from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, places, replies
 from bat_os.kernel.say.acts import act
-from bat_os.kernel.say.leave import Leaves
+from bat_os.kernel.say.consents import Leaves
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates

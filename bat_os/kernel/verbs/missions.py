@@ -12,7 +12,7 @@ from bat_os.core.protocol import Reply
 from bat_os.errors import BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.kernel import views
-from bat_os.kernel.learning import leave
+from bat_os.kernel.learning import asking
 from bat_os.kernel.missions.feed import replay
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class MissionVerbs:
         """Answer what a mission asks leave for; it then goes on, and answers as it does."""
         brief_id = await self._read(lambda root: _brief_id(root, request))
         way, what = request.body["way"], request.body["what"]
-        goes_on = await leave.answer(
+        goes_on = await asking.answer(
             self._mind, self._scheduler, brief_id, way, what, request.caller
         )
         if not goes_on:

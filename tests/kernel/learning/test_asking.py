@@ -12,7 +12,7 @@ from bat_os.core.mission import State
 from bat_os.errors import ArgumentsError, GrantWantedError, NotFoundError
 from bat_os.image import grants
 from bat_os.image.objects import find
-from bat_os.kernel.learning import leave
+from bat_os.kernel.learning import asking
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.turn import take_turn
 from tests.kernel.minds import make_mind, open_mission, read, script
@@ -83,7 +83,7 @@ async def test_candidates_that_want_the_same_make_one_question_and_hold_nothing(
 async def test_once_is_for_this_mission_alone(mind, begin, scheduler, driver):
     mission, _ = await begin()
     calls = (await read(mind.image, mission)).mission.model_calls
-    assert await leave.answer(mind, scheduler, mission, "once")
+    assert await asking.answer(mind, scheduler, mission, "once")
     answer = await scheduler.result(mission)
     assert (answer["type"], answer["body"]["result"]) == ("result", 7)
     record = await read(mind.image, mission)
@@ -95,7 +95,7 @@ async def test_once_is_for_this_mission_alone(mind, begin, scheduler, driver):
 
 async def test_always_puts_the_object_into_the_slot(mind, begin, scheduler):
     mission, _ = await begin()
-    await leave.answer(mind, scheduler, mission, "always")
+    await asking.answer(mind, scheduler, mission, "always")
     assert (await scheduler.result(mission))["body"]["result"] == 7
     assert await live(mind) == ["notes_obj"]
     assert await ask_again(mind) == 7
@@ -107,11 +107,11 @@ async def test_always_puts_the_object_into_the_slot(mind, begin, scheduler):
 
 async def test_no_is_kept_and_not_asked_again(mind, begin, scheduler, monkeypatch):
     mission, _ = await begin()
-    assert not await leave.answer(mind, scheduler, mission, "no")
+    assert not await asking.answer(mind, scheduler, mission, "no")
     _, answer = await begin(key="two")
     assert answer["body"]["code"] == "NOT_GRANTED"
     assert "you refused that on" in answer["body"]["message"]
-    monkeypatch.setattr(leave, "KEPT", -1.0)  # the thirty days are over
+    monkeypatch.setattr(asking, "KEPT", -1.0)  # the thirty days are over
     _, answer = await begin(key="three")
     assert answer["body"]["code"] == "GRANT_WANTED"
 
@@ -124,8 +124,8 @@ async def test_a_path_that_the_person_did_not_say_is_no_scope(mind, begin, sched
     assert answer["body"]["details"]["scope"] == ""
     assert "/other" not in answer["body"]["message"]
     with pytest.raises(ArgumentsError, match="say what may be reached"):
-        await leave.answer(mind, scheduler, mission, "once")
-    await leave.answer(mind, scheduler, mission, "once", "/other")
+        await asking.answer(mind, scheduler, mission, "once")
+    await asking.answer(mind, scheduler, mission, "once", "/other")
     assert (await scheduler.result(mission))["body"]["result"] == len("x/notes")
 
 
@@ -145,13 +145,13 @@ async def test_an_answer_counts_once_also_late_and_by_another_kernel(mind, begin
     later.open()
     try:
         answers = await asyncio.gather(
-            *(leave.answer(mind, later, mission, "once", by=who) for who in ("ann", "bob")),
+            *(asking.answer(mind, later, mission, "once", by=who) for who in ("ann", "bob")),
             return_exceptions=True,
         )
         assert {type(one) for one in answers} == {bool, ArgumentsError}
         assert (await later.result(mission))["body"]["result"] == 7
         with pytest.raises(ArgumentsError, match="asks for nothing"):
-            await leave.answer(mind, later, mission, "always")
+            await asking.answer(mind, later, mission, "always")
         assert await live(mind) == []
     finally:
         await later.close()
@@ -161,4 +161,4 @@ async def test_a_question_whose_mission_was_pruned_is_told(mind, begin, schedule
     mission, _ = await begin()
     await mind.image.transact(lambda root: root["missions"].pop(mission) and None, note="prune")
     with pytest.raises(NotFoundError):
-        await leave.answer(mind, scheduler, mission, "once")
+        await asking.answer(mind, scheduler, mission, "once")

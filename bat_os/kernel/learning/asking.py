@@ -5,7 +5,7 @@
       no           > kept for KEPT seconds, and not asked again
 
 What waits is a record in the image: no cell, thread or model is held. The scope of a grant is what
-the person has said. A path that only a method, or something that was read, has named is no scope.
+the person has said; a path that only a method, or something that was read, has named is not.
 """
 
 from __future__ import annotations
