@@ -20,7 +20,8 @@ _GRANTED: Final = (
     Field("hours", "number", "it ends after so many hours", "--hours", least=0),
 )
 _GRANT: Final = (
-    "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by"
+    "object driver what state:live|ended|revoked operations:texts given:num until:num part_of by "
+    "used:{count:count last:num}"
 )
 _PAIR: Final = (
     Field("source", "text", "what it was read through: an object with a grant, or its oid",

@@ -16,18 +16,21 @@ from BTrees.OOBTree import OOBTree
 
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, NotFoundError
-from bat_os.image.objects import UvmObject, find, ref_of
+from bat_os.image.objects import UvmObject, find, ref_of, tree_of
 from bat_os.ports import STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Collection, Iterator, Mapping, MutableMapping
 
+    from bat_os.image.store import Tally
     from bat_os.ports import Driver
 
     Root = MutableMapping[str, Any]
 
 GRANTS: Final = "grants"
 MAX_LINKS: Final = 16
+GRANT_USES: Final = "grant_uses"  # oid -> how often, and when last, something was asked through it
+USE: Final = "(grant)"  # stands for the caller where uses of a grant are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,36 @@ def renew(
     _put(root, renewed)
     find(root, oid).set_slot("about", f"{driver.name}: {driver.describe(scope)}")
     return renewed
+
+
+def count_use(root: Root, oid: str, operation: str, tally: Tally) -> None:
+    """Add to how often, and when last, something was asked through a grant."""
+    held = tree_of(root, GRANT_USES)
+    known = held.get(oid, {"count": 0, "last": 0.0, "operations": {}})
+    counts = {**known["operations"]}
+    counts[operation] = counts.get(operation, 0) + tally.count
+    last = max(known["last"], tally.last)
+    held[oid] = {"count": known["count"] + tally.count, "last": last, "operations": counts}
+
+
+def uses_of(
+    root: Mapping[str, Any], oid: str, waiting: Mapping[tuple[str, str, str], Tally]
+) -> dict[str, Any]:
+    """Return ``count`` and ``last``, with what is not written yet."""
+    known = root.get(GRANT_USES, {}).get(oid, {"count": 0, "last": 0.0})
+    more = [tally for call, tally in waiting.items() if (call[0], call[2]) == (oid, USE)]
+    return {
+        "count": known["count"] + sum(tally.count for tally in more),
+        "last": max([known["last"], *(tally.last for tally in more)]),
+    }
+
+
+def in_reach(root: Mapping[str, Any], target: UvmObject, names: Collection[str]) -> list[Grant]:
+    """Return the grants of what some slots of an object, by name, refer to."""
+    found = [target.lookup(name) for name in sorted(names)]
+    held = [each[1] for each in found if each is not None and type(each[1]) is UvmObject]
+    known = root.get(GRANTS, {})
+    return [_read(oid, known[oid]) for oid in (ref_of(obj).oid for obj in held) if oid in known]
 
 
 def rename(root: Root, oid: str, name: str) -> None:

@@ -171,6 +171,7 @@ class TurnReach:
         if operation not in kinds:
             raise NotGrantedError(f"{driver.name} has no {operation} any more")
         await self._sinks.admit(grant.oid, kinds[operation])
+        self._image.uses.record([(grant.oid, operation, grants.USE)])
         if kinds[operation].kind == STAGE:
             return self._stage(ref, driver, kinds[operation], Deed(grant.scope, operation, args))
         if kinds[operation].kind == AWAIT:

@@ -337,6 +337,7 @@ _GRANTS: Final[Columns] = {
     "STATE": "state",
     "GIVEN": lambda one: show_time(one["given"]),
     "UNTIL": lambda one: show_time(one["until"]),
+    "LAST USED": lambda one: show_time(one["used"]["last"]),
 }
 _FLOWS: Final[Columns] = {
     "WHAT IS READ FROM": "read",

@@ -29,6 +29,7 @@ from persistent.mapping import PersistentMapping
 
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, BatError
+from bat_os.image import grants
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
 if TYPE_CHECKING:
@@ -183,6 +184,9 @@ async def flush(image: ImageStore) -> int:
 
     def add_calls(root: Root) -> None:
         for (target, selector, caller), tally in counted.items():
+            if caller == grants.USE:
+                grants.count_use(root, target, selector, tally)
+                continue
             answering = _find_answering(root, target, selector)
             if answering is not None:
                 record = record_of(root, USES, answering[1])

@@ -212,6 +212,7 @@ def show_grant(mind: KernelContext, root: Root, given: Grant) -> dict[str, Any]:
         "object": given.name or given.oid, "driver": given.driver, "what": what, "state": state,
         "operations": list(given.operations), "given": given.given, "until": given.until,
         "part_of": given.of, "by": given.by,
+        "used": grants.uses_of(root, given.oid, mind.image.uses.waiting()),
     }  # fmt: skip
 
 

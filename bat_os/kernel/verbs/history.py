@@ -9,6 +9,7 @@ between that run and the commit, the commit is refused.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from types import MappingProxyType
@@ -28,11 +29,13 @@ from bat_os.errors import (
     NotFoundError,
     ProtocolError,
 )
+from bat_os.image import grants
 from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples
 from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.sinks import describe
 from bat_os.kernel.turn import Candidate
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.mutate import make_variants
@@ -47,16 +50,31 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
+_OWN_SLOT: Final = re.compile(r"\bself\.(\w+)")
 FENCE: Final = "```python\n"  # what a prompt's prefill has before the method begins
 
 
 async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Return all that is known of a method; ``body.version`` names another than the current."""
     number, waiting = request.body["version"], mind.image.uses.waiting()
-    return await mind.image.transact(
-        lambda root: explain(root, find(root, request.target), request.selector, number, waiting),
-        note=f"why {request.selector}"[:70],
-    )
+
+    def look(root: Root) -> dict[str, Any]:
+        target, now = find(root, request.target), time.time()
+        body = explain(root, target, request.selector, number, waiting)
+        named = set(_OWN_SLOT.findall(body["source"]))
+        return body | {
+            "grants": [
+                {
+                    "object": one.name or one.oid,
+                    "what": describe(root, mind.drivers, one.oid),
+                    "state": "live" if grants.chain(root, one.oid, now) else "ended",
+                    "used": grants.uses_of(root, one.oid, waiting),
+                }
+                for one in grants.in_reach(root, target, named)
+            ]
+        }
+
+    return await mind.image.transact(look, note=f"why {request.selector}"[:70])
 
 
 async def list_versions(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:

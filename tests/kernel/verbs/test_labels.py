@@ -9,6 +9,7 @@ from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.core.brief import Brief
 from bat_os.errors import BatError, GrantWantedError
 from bat_os.image import grants
+from bat_os.image.history.marks import flush
 from bat_os.image.objects import find
 from bat_os.kernel.turn import take_turn
 from tests.kernel.minds import make_mind, script
@@ -277,3 +278,34 @@ async def test_a_grant_that_is_part_of_another_one_is_a_source_of_its_own(
         lambda root: [one.name for one in grants.links(root, next(iter(answer.label)))], note="look"
     )
     assert chain == ["new_obj", "notes_obj"]
+
+
+async def test_grants_say_when_they_were_used_last_and_why_names_them(
+    granted, taught, run, ask, mind
+):
+    await taught(READ, "def plain(self):\n    return 1")
+    before = {one["object"]: one["used"] for one in (await ask("grants"))["grants"]}
+    assert before["notes_obj"] == {"count": 0, "last": 0.0}
+    await run("read_it")
+    await run("read_it")
+    waiting = {one["object"]: one["used"] for one in (await ask("grants"))["grants"]}
+    await flush(mind.image)
+    written = {one["object"]: one["used"] for one in (await ask("grants"))["grants"]}
+    assert waiting == written
+    assert (written["notes_obj"]["count"], written["diary_obj"]["count"]) == (2, 0)
+    (reached,) = (await ask("why", "read_it"))["grants"]
+    assert (reached["object"], reached["what"], reached["state"]) == ("notes_obj", "/notes", "live")
+    assert reached["used"]["count"] == 2
+    assert (await ask("why", "plain"))["grants"] == []
+
+
+async def test_a_part_is_not_shown_as_live_once_the_whole_has_ended(granted, ask, driver, mind):
+    driver.boxes["/notes/2026"] = "new"
+    await ask("narrow", target="notes_obj", what="/notes/2026", name="new")
+    oid = await mind.image.transact(lambda root: grants.named(root, "notes_obj").oid, note="look")
+    await mind.image.transact(
+        lambda root: root[grants.GRANTS].update({oid: {**root[grants.GRANTS][oid], "until": 1.0}}),
+        note="end",
+    )
+    states = {one["object"]: one["state"] for one in (await ask("grants"))["grants"]}
+    assert (states["notes_obj"], states["new_obj"]) == ("ended", "ended")
