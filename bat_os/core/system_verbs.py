@@ -192,7 +192,7 @@ MISSION_VERBS: Final = (
               "was drawn; once, always or no ID: answer what it asks leave for", "action?",
               place="client", shown="ACTION", choices=("", "resume", "once", "always", "no")),
         Field("id", "text", "of the mission", "id?", place="client", shown="ID"),
-        Field("what", "path", "once, always: what may be reached, if not what it asks for",
+        Field("what", "text", "once, always: what may be reached, if not what it asks for",
               "--what", place="client"),
         Field("more", "flag", "resume: as many batches as before may be drawn in addition",
               "--more", place="client"),
@@ -214,7 +214,7 @@ MISSION_VERBS: Final = (
         KEY, _BRIEF_ID,
         Field("way", "text", "for this mission alone, from now on, or not", required=True,
               choices=("once", "always", "no")),
-        Field("what", "path", "the scope, if it is not the one that it asks for")),
+        Field("what", "text", "the scope, if it is not the one that it asks for")),
         reply="refused?:flag brief_id? result?:any printed? status? learned?:flag "
               "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
               "seconds?:num why? label?:texts",
