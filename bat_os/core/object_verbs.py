@@ -193,8 +193,9 @@ HISTORY_VERBS: Final = (
               "tokens:count rounds:count} candidates:list examples:list passages:list "
               "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
               "versions:map callers:map} through:list moves:list faults:list failing:map "
-              "changes:list",
-        note="`through`: the minds that it came through; its origin is then what they said.",
+              "changes:list grants:[object what state:live|ended used:{count:count last:num}]",
+        note="`grants`: of the objects that it names. `through`: the minds that it came through; "
+             "its origin is then what they said.",
         examples=("genesis_obj double",), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (
         *_METHOD, _VERSION),
