@@ -62,6 +62,9 @@ class Settings:
         threads: Threads of the model engines; 0 takes cores - 1.
         locale: Language of answers where the sentence does not show one: ``en``, ``de``, ``fr`` or
             ``es``; "" takes English.
+        place: Where you are, a city: ``context_obj`` answers for it.
+        zone: Its time zone, such as ``Europe/Berlin``, where the city alone does not say it.
+        country: Whose public holidays count, such as ``Germany`` or ``DE-BY``.
         web_cache_seconds: How long a page of the web that was read is not read again; 0 reads it
             each time.
         lora_staging_dir: Folder from which LoRA adapters come into the image at each start; "":
@@ -102,6 +105,9 @@ class Settings:
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0
     locale: Annotated[str, text(2, pattern="[a-z]{2}|", takes="a language code such as de")] = ""
+    place: Annotated[str, text(100)] = ""
+    zone: Annotated[str, text(100)] = ""
+    country: Annotated[str, text(100)] = ""
     web_cache_seconds: Annotated[float, number(0, 86_400)] = 300.0
     lora_staging_dir: str = ""
     persona_codex_file: str = ""

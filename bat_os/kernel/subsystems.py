@@ -66,6 +66,14 @@ class ReachedKernel:
         """The object that got the message."""
         return self.seen.ref
 
+    def person(self) -> dict[str, Any]:
+        """Return where the person is: slots of the receiver, else the settings."""
+        said, options = self.seen.slots, self.turn.mind.options
+        known = {"place": options.place, "zone": options.zone, "country": options.country}
+        return {name: said.get(name) or value for name, value in known.items()} | {
+            "language": options.locale or "en"
+        }
+
     async def search(self, query: str, top_k: int, kind: str) -> list[dict[str, Any]]:
         """Return passages of the catalog, best first."""
         if kind not in _KINDS:

@@ -126,6 +126,10 @@ NATIVES: Final[Mapping[str, NativeObject]] = MappingProxyType(
         "mcp_obj": NativeObject(
             "servers of tools that you granted: batos grant-mcp NAME -- PROGRAM", {}
         ),
+        "context_obj": NativeObject(
+            "where you are: the time there, and its public holidays",
+            {"context": ("facts", "local_time", "next_holiday", "holidays_in", "is_holiday")},
+        ),
         "shell_obj": NativeObject(
             "programs that you granted: batos grant 'shell:git,wc FOLDER'",
             {"shell": ("run",)},
@@ -160,7 +164,9 @@ SUBSYSTEMS: Final[Mapping[str, NativeObject]] = MappingProxyType(
         ),
     }
 )
-_REACHING: Final = frozenset({"memory_obj", "files_obj", "web_obj", "shell_obj", SERVERS})
+_REACHING: Final = frozenset(
+    {"memory_obj", "files_obj", "web_obj", "shell_obj", "context_obj", SERVERS}
+)
 _ALIASED: Final = frozenset({"does_not_understand"})  # known by another name only
 
 

@@ -202,3 +202,16 @@ async def test_every_object_keeps_its_primitives_when_the_library_is_installed(k
     selectors = await kernel.mind.image.transact(look, note="look")
     assert {"_doesNotUnderstand_", "clone", "setSlot", "slotNames"} <= set(selectors)
     assert "does_not_understand" not in selectors
+
+
+async def test_the_context_of_the_person_comes_from_settings_and_from_its_slots(send):
+    told = {"place": "", "zone": "", "country": "", "language": "en"}
+    assert await send("context_obj", "facts") == told
+    assert (await refused(send, "context_obj", "next_holiday")).code == "INVALID_ARGS"
+    await send("context_obj", "setSlot", "country", "Germany")
+    await send("context_obj", "setSlot", "place", "Tokyo")
+    assert await send("context_obj", "facts") == told | {"place": "Tokyo", "country": "Germany"}
+    assert await send("context_obj", "is_holiday", "2026-10-03") is True
+    assert await send("context_obj", "is_holiday", "2026-10-02") is False
+    assert "2026-10-03" in await send("context_obj", "holidays_in", 2026)
+    assert (await send("context_obj", "local_time")).endswith("+09:00")
