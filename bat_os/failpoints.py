@@ -27,6 +27,9 @@ NAMES: Final = (
     "accept.before",  # briefs have come, and are not stored
     "accept.stored",  # stored; their askers do not know it yet
     "accept.told",  # the acknowledgement is on its way
+    "schedule.before",  # a moment is due, and is not taken
+    "schedule.taken",  # taken: what it runs is accepted, or what it says is laid down
+    "schedule.ran",  # a run has ended, and nobody was told
     "decomposing",  # right after the mission's transition was committed
     "delegating",
     "synthesizing",

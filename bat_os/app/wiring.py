@@ -30,6 +30,7 @@ from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.roster import Roster
+from bat_os.world import desktop
 from bat_os.world.files import Files
 from bat_os.world.mcp.driver import Mcp
 from bat_os.world.shell import Shell
@@ -99,6 +100,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         drivers=_drivers(settings),
         home_id="" if home.trial else home.read_id(),
         adopt=None if script else models.adopt,
+        notify=lambda title, text: not scripted and desktop.show(title, text),
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     verbs = {**VERBS, **make_model_verbs(models, examiner)}

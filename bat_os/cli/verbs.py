@@ -28,7 +28,17 @@ from bat_os.cli.connection import (
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, find_home, find_name, require
 from bat_os.cli.parser import Parser
-from bat_os.cli.show import files, history, knowledge, missions, models, objects, personas, system
+from bat_os.cli.show import (
+    files,
+    history,
+    knowledge,
+    missions,
+    models,
+    objects,
+    personas,
+    schedules,
+    system,
+)
 from bat_os.cli.show.command import Ask, Command
 from bat_os.core.fields import AT, Field
 from bat_os.core.object_verbs import WHEN
@@ -43,8 +53,8 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    background, completion, files, history, knowledge, missions, models, objects, personas, system,
-    upgrade,
+    background, completion, files, history, knowledge, missions, models, objects, personas,
+    schedules, system, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

@@ -2,6 +2,7 @@
 
     one event ──> STATE_TRANSITION, and what came of it: ARTIFACT_GENERATED, RESEARCH_COMPLETE,
                   VALIDATION_SUCCESS, VALIDATION_FAILURE, FINAL_OUTCOME
+    what is due ──> DUE
 
 Each line has ``timestamp``, ``cycle_id``, ``mission_brief_hash``, ``event_type`` and
 ``current_state``, and data of its type; docs/operations.md has the table. The line of the
@@ -45,6 +46,14 @@ def write_journal(event: Mapping[str, Any], mission: Mission) -> list[dict[str, 
     moved = {**event, **common, "event_type": "STATE_TRANSITION"}
     moved["transition_to"] = common["current_state"]
     return [moved, *({**common, **line} for line in _came_of_it(mission))]
+
+
+def write_due(event: Mapping[str, Any], line: str) -> dict[str, Any]:
+    """Return the line about a moment that was due: what clients hear of it, and its words."""
+    moment = dt.datetime.fromtimestamp(event["at"], dt.UTC)
+    about = {"cycle_id": "", "mission_brief_hash": "", "current_state": str(State.IDLE).upper()}
+    told = {"timestamp": moment.isoformat(timespec="milliseconds"), "event_type": "DUE"}
+    return {**event, **about, **told, "text": line}
 
 
 def _came_of_it(mission: Mission) -> Iterator[dict[str, Any]]:

@@ -36,6 +36,7 @@ class Orchestrator:
     performer: Any = None  # ``bat_os.kernel.effects.performer.Performer``
     intake: Any = None  # ``bat_os.kernel.missions.acceptance.Intake``
     verbs: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
+    wake: Callable[[], None] = lambda: None  # has the alarm look at the schedules again
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class KernelContext:
     # makes a model known that is in the image, or on a server, and not in the profile
     adopt: Callable[[str], Awaitable[None]] | None = None
     orchestrator: Orchestrator = field(default_factory=Orchestrator)  # once the kernel serves
+    # shows a title and a text on the desktop; False where that cannot be done
+    notify: Callable[[str, str], bool] = lambda title, text: False
     cast: Cast = field(init=False)  # the personas as the image has them, once refreshed
 
     def __post_init__(self) -> None:

@@ -31,10 +31,12 @@ from bat_os.kernel.effects.performer import Performer
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.heap import keep_trimming
 from bat_os.kernel.listeners import Endpoint
+from bat_os.kernel.missions.alarm import Alarm
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.primitives import PRIMITIVES
+from bat_os.kernel.say.reminders import say_due
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.missions import MissionVerbs
@@ -75,6 +77,7 @@ class Kernel:
         journal: Gets every event of every mission; may count those that it ``dropped``.
         verbs: Requests besides messages, by name.
         wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
+        alarm: Rings when a schedule is due.
         examiner: Measures what the models can do, while nothing else is wanted.
         asked: Set once it has to go down.
         on_trouble: Hears why nothing can be stored, and "" once it can again.
@@ -99,6 +102,7 @@ class Kernel:
         self.examiner = examiner or Examiner(context)
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
+        self.alarm = Alarm(context, self._scheduler, say_due)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
         self.asked = asyncio.Event()
@@ -138,9 +142,7 @@ class Kernel:
         self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
-        context.orchestrator.intake = dispatcher.intake
-        performer = context.orchestrator.performer = Performer(context, self._journal)
-        context.orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
+        performer = self._introduce(dispatcher)
         authenticator = start_authenticator(zmq_context, self.endpoints)
         servers: list[Server] = []
         try:
@@ -185,6 +187,7 @@ class Kernel:
         image = self.context.image
         work = {
             "prepare": self._prepare(),
+            "ring": self.alarm.keep(),
             "try commits": keep_trying(image, self._note_trouble),
             "count uses": keep_flushing(image),
             "perform effects": performer.keep(),
@@ -194,6 +197,16 @@ class Kernel:
             "examine the models": self._examine(),
         }
         return [asyncio.create_task(each, name=name) for name, each in work.items()]
+
+    def _introduce(self, dispatcher: Dispatcher) -> Performer:
+        """Let those know of the dispatcher who were there before it; return who performs."""
+        context, orchestrator = self.context, self.context.orchestrator
+        orchestrator.intake = dispatcher.intake
+        orchestrator.performer = performer = Performer(context, self._journal)
+        orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
+        orchestrator.wake = self.alarm.wake
+        self.alarm.say_it = dispatcher.room.say_it
+        return performer
 
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""
@@ -264,6 +277,7 @@ class Kernel:
             log.warning("what the models can do is not known: %s", error)
         self._scheduler.awakening = ""
         self._scheduler.open()
+        self.alarm.open()
         for step in self.ahead:  # the request that needs it will say what is wrong
             await _take(step, self._note_loading)
             self._scheduler.loading = ""

@@ -29,6 +29,8 @@ async def undo_transaction(mind: KernelContext, tid: str) -> list[str]:
     told = {key: [text] for key, text in revived(changes).items()}
     told |= {key: summary.passages for key, summary in returned.items()}
     vectors = {key: await mind.catalog.embed(texts) for key, texts in told.items()}
-    return await mind.image.transact(
+    undone = await mind.image.transact(
         lambda root: take_back(root, changes, vectors, returned), note="undo"
     )
+    mind.orchestrator.wake()
+    return undone

@@ -35,10 +35,13 @@ WORKS = {
 WATCHDOG = ("status.written", "status.renamed")
 STATUSES = 2  # that a watchdog writes until its kernel serves
 UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
+# tests/system/test_schedules.py kills kernels there: something has to be due.
+SCHEDULES = tuple(name for name in NAMES if name.startswith("schedule."))
 KERNEL = tuple(
     name
     for name in NAMES
-    if name not in (*WATCHDOG, *(point for points in WORKS.values() for point in points))
+    if name
+    not in (*WATCHDOG, *SCHEDULES, *(point for points in WORKS.values() for point in points))
     and not name.startswith(("upgrade.", "journal.", "program."))
 )
 STATES = ("decomposing", "delegating", "synthesizing", "validating", "complete", "failed")

@@ -64,6 +64,10 @@ flows
 disallow bats_obj one_obj
 revoke bats_obj
 grant-mcp adder {python} {server} --see {server}
+schedule "every weekday at 8" send genesis_obj double 21
+schedule "tomorrow at 9" call Ann
+schedules
+unschedule {schedule[number]}
 learn {tmp}/bats.md
 documents
 search "upside down"

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application.current import set_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -91,6 +93,15 @@ class Editor:
         """Draw the screen again, with what the toolbar says now."""
         self._session.app.invalidate()
 
+    async def beside(self, write: Callable[[], None]) -> None:
+        """Write lines above the one that is being typed."""
+        app = self._session.app
+        if not app.is_running:
+            write()
+            return
+        with set_app(app):
+            await run_in_terminal(write)
+
     async def read(self) -> str:
         """Return what was typed, without surrounding space.
 
@@ -113,6 +124,10 @@ class PlainEditor:
 
     def redraw(self) -> None:
         """Do nothing: this one has no toolbar."""
+
+    async def beside(self, write: Callable[[], None]) -> None:
+        """Write lines; what is being typed stays where it is."""
+        write()
 
     async def read(self) -> str:
         """Return what was typed, without surrounding space.
@@ -288,6 +303,7 @@ class LiveNames:
         reachable: Whether a kernel answered the last request; None before that.
         loading: What the kernel still prepares or loads, in words; "" for nothing.
         on_news: Called after each request, answered or not.
+        on_due: Called when something may be due: now and then, and when the kernel says so.
     """
 
     def __init__(self, connect: Callable[[], KernelClient]) -> None:
@@ -298,6 +314,7 @@ class LiveNames:
         self.reachable: bool | None = None
         self.loading = ""
         self.on_news: Callable[[], None] = lambda: None
+        self.on_due: Callable[[], None] = lambda: None
 
     @property
     def objects(self) -> list[str]:
@@ -360,6 +377,8 @@ class LiveNames:
         def hear(_kind: str, event: Mapping[str, Any]) -> None:
             if event.get("state") in _ENDED:
                 self.refresh()
+            if (event.get("detail") or {}).get("due"):
+                self.on_due()
 
         async with self._connect() as kernel:
             while True:

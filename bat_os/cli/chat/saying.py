@@ -18,6 +18,7 @@ from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.environment import watchdog_command
 from bat_os.cli.show.command import read_input
+from bat_os.cli.show.schedules import show_due
 from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError
 from bat_os.supervisor.home import Home
 
@@ -98,6 +99,8 @@ async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int
             fields = as_fields(sentence, **how)
             async with connect(home) as kernel:
                 body = await say(kernel, screen, fields)
+                if not screen.as_json:
+                    await show_due(kernel, screen)
         except KernelUnreachableError as error:
             if not offer_start(home, screen):
                 return refuse(screen, error)

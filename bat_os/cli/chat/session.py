@@ -26,6 +26,7 @@ from bat_os.cli.chat.slash import SlashVerbs
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.show.choice import ask_once
 from bat_os.cli.show.command import Ask
+from bat_os.cli.show.schedules import show_due
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.supervisor.home import Home, is_held
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 WELCOME: Final = "BAT OS. Say what you want; /help helps, Ctrl-D leaves."
 LEAVING: Final = ("/quit", "/exit", "quit", "exit")
+LOOK_AGAIN: Final = 60.0  # seconds: a kernel that was started anew has nothing to say to us yet
 _SWITCH: Final = {"on": True, "off": False}
 
 
@@ -67,6 +69,7 @@ async def converse(home: Path, screen: Screen, session: str = "", *, plain: bool
             editor = Editor(home, completer, lambda: _toolbar(talk, names))
         names.on_news = editor.redraw
         fresh = asyncio.create_task(names.run())
+        telling = asyncio.create_task(_tell_due(home, screen, editor, names))
         try:
             with _Interrupts() as interrupts:
                 options = argparse.Namespace(verb="models", action="choose", name="", json=False)
@@ -74,10 +77,25 @@ async def converse(home: Path, screen: Screen, session: str = "", *, plain: bool
                 while (line := await _read(editor, names, screen)).lower() not in LEAVING:
                     await interrupts.run(talk.take(line), screen)
         finally:
-            fresh.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await fresh
+            for task in (fresh, telling):
+                task.cancel()
+            await asyncio.gather(fresh, telling, return_exceptions=True)
     return 0
+
+
+async def _tell_due(
+    home: Path, screen: Screen, editor: Editor | PlainEditor, names: LiveNames
+) -> None:
+    """Write what is due when the chat opens, and while it is open."""
+    news = asyncio.Event()
+    names.on_due = news.set
+    async with connect(home) as kernel:
+        while True:
+            await show_due(kernel, screen, editor.beside)
+            news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await news.wait()
 
 
 def _is_expected(home: Path) -> bool:

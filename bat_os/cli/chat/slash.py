@@ -71,6 +71,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "verify-method rehearse",
     "objects": "derive parents rename delete",
     "files": "grant grant-mcp grants narrow revoke flows allow disallow",
+    "times": "schedule schedules unschedule",
     "history": "why versions history undo diff diff-method bisect recall",
     "documents": "learn search documents forget reindex discuss talks",
     "requests": "missions watch cancel experience",

@@ -4,8 +4,9 @@
 
 The three are merged like the branches of a text: an item that was added to a list goes, one that
 was removed comes back to its place, and what others have changed beside it stays. A fact that was
-kept is hidden again. Parents and names are what they were, a deleted object is there again, and a
-new one that has a name is deleted. Methods stay as they are; ``unlearn`` is for these.
+kept is hidden again, a schedule is cancelled. Parents and names are what they were, a deleted
+object is there again, and a new one that has a name is deleted. Methods stay as they are;
+``unlearn`` is for these.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.utils import p64, u64
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image import family, memory, missions
+from bat_os.image import family, memory, missions, schedules
 from bat_os.image.history import entries, marks
 from bat_os.image.history.moments import read_at
 from bat_os.image.objects import (
@@ -66,6 +67,7 @@ class Change:
     was: str = ""  # its name before
     parents: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # oids before and after
     labels: Mapping[str, Any] = field(default_factory=dict)  # of the slots before
+    schedule: int = 0  # number of the schedule that it is, or 0
 
     @property
     def is_deleted(self) -> bool:
@@ -96,11 +98,12 @@ async def read_changes(image: ImageStore, tid: str) -> list[Change]:
     before = await read_at(image, earlier, lambda root: _look(root, touched))
     after = await read_at(image, tid, lambda root: _look(root, touched))
     facts = await read_at(image, tid, lambda root: _facts(root, set(after)))
+    numbers = await read_at(image, tid, lambda root: _schedules(root, set(after)))
     nothing: _Seen = ("", {}, (), {})
     return [
         Change(
             oid, name, facts.get(oid, ""), oid not in before, old[1], slots, tid, old[0],
-            (old[2], line), old[3],
+            (old[2], line), old[3], numbers.get(oid, 0),
         )
         for oid, (name, slots, line, _) in sorted(after.items())
         for old in (before.get(oid, nothing),)
@@ -135,7 +138,7 @@ def take_back(
     vectors: Mapping[str, NDArray[np.float32]],
     returned: Mapping[str, entries.Summary] = MappingProxyType({}),
 ) -> list[str]:
-    """Undo changes, inside ``transact``; return the names of the objects, "" for a fact.
+    """Undo changes, inside ``transact``; return the names, "" for a fact or a schedule.
 
     Args:
         root: Of the image.
@@ -152,10 +155,15 @@ def take_back(
         obj = object_of(root, change.oid)
         if obj is None and change.is_deleted:
             raise NotFoundError(f"{change.was} was packed since; restore a backup")
-        if obj is None or (change.is_new and not change.fact and not change.name):
+        kept = change.fact or change.schedule
+        if obj is None or (change.is_new and not kept and not change.name):
             continue
-        if change.is_new and not change.fact:
+        if change.is_new and not kept:
             undone.append(_unmake(root, change, obj))
+            continue
+        if change.is_new and change.schedule:
+            schedules.change(root, change.schedule, live=False)
+            undone.append("")
             continue
         _put_back(root, change, obj)
         for key, summary in returned.items():
@@ -338,6 +346,13 @@ def _look(root: Root, oids: set[bytes]) -> dict[str, _Seen]:
 def _slots_of(obj: UvmObject) -> dict[str, Any]:
     obj._p_activate()
     return {key: freeze(each) for key, each in obj.slots.items() if not isinstance(each, Method)}
+
+
+def _schedules(root: Root, oids: set[str]) -> dict[str, int]:
+    """Return oid -> number of those objects that are schedules."""
+    kept = root.get(schedules.SCHEDULES)
+    found = ((ref_of(obj).oid, number) for number, obj in kept.items()) if kept else ()
+    return {oid: number for oid, number in found if oid in oids}
 
 
 def _facts(root: Root, oids: set[str]) -> dict[str, str]:

@@ -141,6 +141,17 @@ class Feed:
             listening.offer(whole)
         return whole
 
+    def tell(self, does: str, detail: Mapping[str, Any]) -> Notice:
+        """Send what is about no mission to all who listen to everything; return it."""
+        self.number += 1
+        about = {"brief_id": "", "seq": 0, "state": "", "persona": "", "does": does, "pct": 0}
+        whole = {**about, "detail": dict(detail), "target": "", "selector": ""}
+        whole |= {"n": self.number, "at": time.time()}
+        self._kept.append(whole)
+        for listening in list(self._listening.values()):
+            listening.offer(whole)
+        return whole
+
     async def follow(
         self,
         key: tuple[str, str],

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.journal import write_journal
+from bat_os.core.journal import write_due, write_journal
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -383,6 +383,11 @@ class Scheduler:
             listener(event)
         self._write_down(self.feed.publish(event, mission), mission)
         cross(mission.state.value)
+
+    def tell(self, due: Mapping[str, Any], line: str) -> None:
+        """Publish that something is due; only the journal gets its words."""
+        event = self.feed.tell("something is due", {"due": due["key"]})
+        self._journal(write_due(event, line))
 
     def _write_down(self, event: Mapping[str, Any], mission: Mission) -> None:
         for line in write_journal(event, mission):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
-from bat_os.kernel.say import recall, tallies
+from bat_os.kernel.say import recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
 from bat_os.kernel.say.tallies import COUNTERS, bases_of, count_up
 from bat_os.sentence.periods import find_period
@@ -55,7 +55,8 @@ async def act(
     """
     values = any(value.kind not in ("date", "name") for value in sentence.values)
     one = Act(
-        mind, form.name, form.values, sentence.language, now, values, form.certain, send=send
+        mind, form.name, form.values, sentence.language, now, values, form.certain, caller,
+        send=send,
     )  # fmt: skip
     carry_out = ACTS.get(form.name)
     return None if carry_out is None else await carry_out(one)
@@ -295,20 +296,11 @@ async def _rename(one: Act) -> Answer:
 
 
 async def _remind(one: Act) -> Answer | None:
-    """Say that nothing can ring yet: that takes a person's leave to run at a moment."""
-    if one.values.get("keep"):  # without a moment it is a thing to do
-        values = {"items": [one.slot("text")], "list": "to-do"}
-        return await _add(replace(one, name="lists_obj.add", values=values))
-    wanted = " ".join(part for part in (one.slot("text"), one.slot("when")) if part)
-    key = {"timer": "timer", "alarm": "alarm"}.get(one.name.partition(".")[2], "grant")
-    return Answer(
-        "asked", one.say(f"reminders.{key}", text=wanted or "..."), needs="grant",
-        language=one.language,
-    )  # fmt: skip
-
-
-async def _reminders(one: Act) -> Answer:
-    return one.answer("recalled", "reminders.none", [])
+    """Set a reminder; without a moment, what must not be forgotten is a thing to do."""
+    if (answer := await reminders.remind(one)) is not None or not one.values.get("keep"):
+        return answer
+    values = {"items": [one.slot("text")], "list": "to-do"}
+    return await _add(replace(one, name="lists_obj.add", values=values))
 
 
 ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
@@ -329,9 +321,6 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     **tallies.ACTS,
     **recall.ACTS,
     "memory_obj.pending": _pending,
+    **reminders.ACTS,
     "reminders_obj.remind": _remind,
-    "reminders_obj.timer": _remind,
-    "reminders_obj.alarm": _remind,
-    "reminders_obj.list": _reminders,
-    "reminders_obj.cancel": _reminders,
 }

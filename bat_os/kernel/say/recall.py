@@ -47,6 +47,7 @@ class Asked:
     now: dt.datetime
     has_values: bool = False  # the sentence names a number or the like
     certain: bool = True
+    caller: str = ""  # who says it
 
     def slot(self, name: str) -> str:
         """Return what was said in a slot, or ""."""

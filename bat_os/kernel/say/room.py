@@ -17,6 +17,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, checked
+from bat_os.core.protocol import Request
+from bat_os.core.schema import replace as replace_fields
+from bat_os.core.verbs import check
 from bat_os.errors import (
     ArgumentsError,
     CellError,
@@ -36,6 +39,7 @@ from bat_os.kernel.say.leave import ask_leave, label_of, mark
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
+from bat_os.kernel.say.reminders import is_question, read_repeated, speaks_of
 from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bat_os.core.answer import Answer
-    from bat_os.core.protocol import Request
+    from bat_os.image.schedules import Schedule
     from bat_os.kernel.context import KernelContext, Say
     from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.skills import Candidate
@@ -96,6 +100,11 @@ class Room:
         done = answer.as_body(time.monotonic() - started)
         await self._note(heard, answer, done)
         return done
+
+    async def say_it(self, one: Schedule, key: str) -> dict[str, Any]:
+        """Return the answer to the sentence of a schedule; under one key nothing is done twice."""
+        request = check(Request("say", key=key, body={"text": one.text, "once": True}))
+        return await self.answer(replace_fields(request, caller=one.caller), lambda event: None)
 
     async def close(self) -> None:
         """Write what conversations are waiting. Idempotent."""
@@ -168,9 +177,9 @@ class Room:
 
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
-            self._call, self._talk.settle, self._talk.follow_up, self._talk.speak_of,
-            self._look_inside, self._act, self._use_skill,
-            self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
+            self._call, self._speak_of_reminder, self._talk.settle, self._talk.follow_up,
+            self._talk.speak_of, self._look_inside, self._act, self._use_skill, self._act_in_doubt,
+            self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
         refers = {self._talk.settle, self._talk.follow_up, self._talk.refer}
         of_last = mark(heard, label_of(heard.conversation.last))
@@ -205,6 +214,13 @@ class Room:
         except NotUnderstoodError:
             return await self._lessons.run(heard.request, brief, heard.language, heard.say)
 
+    async def _speak_of_reminder(self, heard: Heard) -> Answer | None:
+        """Answer a moment that was asked for, and "move it to 10" of the last reminder."""
+        talked = heard.conversation
+        form = speaks_of(heard.form, heard.typed.text, talked.question, talked.last)
+        form = form or read_repeated(heard.typed.text, heard.now, heard.language)
+        return await self._keep(heard, form) if form is not None else None
+
     async def _look_inside(self, heard: Heard) -> Answer | None:
         """Answer a sentence about a file, folder or page that it names."""
         return await answer_by_places(
@@ -227,9 +243,10 @@ class Room:
             return await self._teach(heard, form, wanted)
         if form.name == "web_obj.prices" and _is_reckoned(heard.sentence):
             return None  # "the price of 80 euros with 19% tax"
-        if room in OUTSIDE:
-            return await lacking(self._mind, heard, form)
-        return await self._keep(heard, form)
+        meant = form.values.get("meant")  # what stands in a calendar is a reminder
+        if room in OUTSIDE and not meant:
+            return await self._by_reminder(heard) or await lacking(self._mind, heard, form)
+        return await self._keep(heard, replace(form, name=meant or form.name))
 
     async def _keep(self, heard: Heard, form: Form) -> Answer | None:
         """Carry out what a form wants of memory, lists or counters."""
@@ -247,7 +264,19 @@ class Room:
         """Answer by what was said or taught, if that surely answers the sentence."""
         if heard.request.body["fresh"]:
             return None
+        asked = Form("reminders_obj.recall", {"text": heard.typed.text}, certain=False)
+        if is_question(heard.typed.text, heard.language) and (
+            told := await self._keep(heard, asked)
+        ):
+            return told
         return await recall_anything(self._mind, heard.readings, now=heard.now)
+
+    async def _by_reminder(self, heard: Heard) -> Answer | None:
+        """Answer a question by the reminder that has its words."""
+        if not is_question(heard.typed.text, heard.language):
+            return None
+        asked = Form("reminders_obj.recall", {"text": heard.typed.text}, certain=False)
+        return await self._keep(heard, asked)
 
     async def _teach(self, heard: Heard, form: Form, wanted: str) -> Answer | None:
         """Answer an order to learn, or a sentence with an example."""

@@ -28,6 +28,7 @@ from bat_os.kernel.verbs import (
     moments,
     objects,
     personas,
+    schedules,
     servers,
     talk,
 )
@@ -50,6 +51,7 @@ VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
             moments,
             objects,
             personas,
+            schedules,
             servers,
             talk,
         )

@@ -151,11 +151,14 @@ async def test_a_counter_is_reset_and_that_is_taken_back(knowing):
     assert (await do(knowing, "counters_obj.names")).value == {"push-ups": 15}
 
 
-async def test_a_reminder_asks_for_leave_and_promises_nothing(knowing):
-    for name in ("reminders_obj.remind", "reminders_obj.timer", "reminders_obj.alarm"):
-        answer = await do(knowing, name, text="call Bob", when="at 5")
-        assert (answer.kind, answer.needs) == ("asked", "grant")
-    assert (await do(knowing, "reminders_obj.list")).value == []
+async def test_a_reminder_a_timer_and_an_alarm_are_set(knowing):
+    said = {"remind": {"text": "call Bob", "when": "at 5 pm"}, "timer": {"duration": "5 minutes"},
+            "alarm": {"time": "6:30"}}  # fmt: skip
+    for name, values in said.items():
+        done = await do(knowing, f"reminders_obj.{name}", **values)
+        assert (done.kind, done.undo) == ("acted", "undo that")
+    assert len((await do(knowing, "reminders_obj.list")).value) == 3
+    assert (await do(knowing, "reminders_obj.cancel")).needs == "clarification"
 
 
 async def test_a_fact_is_recalled_as_it_was_told(knowing):

@@ -1,0 +1,124 @@
+"""Real kernels: what is due rings once, whatever happens to the process meanwhile."""
+
+import asyncio
+import shutil
+import signal
+import time
+
+import pytest
+
+from bat_os.image import schedules
+from bat_os.image.schedules import Schedule
+from bat_os.image.store import ImageStore
+from bat_os.supervisor.home import Home
+from tests.kernels import KernelProcess
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+POINTS = ("schedule.before", "schedule.taken", "schedule.ran", "commit.written", "accept.told")
+
+
+async def send(kernel, selector, *args, **fields):
+    return await kernel.request(
+        "send", timeout=60, target="genesis_obj", selector=selector, args=list(args), **fields
+    )
+
+
+async def add(kernel_process, *many):
+    """Put schedules into the image of a kernel that does not run."""
+    image = ImageStore.open(kernel_process.home / "live_image.fs")
+    home = Home(kernel_process.home).read_id()
+
+    def work(root):
+        for one in many:
+            schedules.add(root, Schedule(**one, zone="UTC", home=home))
+
+    await image.transact(work, note="schedule")
+    await image.close()
+
+
+async def rest(kernel):
+    """Wait until nothing is due or runs; return what people are to see."""
+    while True:
+        listed = (await kernel.request("schedules", timeout=60))["schedules"]
+        due = (await kernel.request("due", timeout=60))["due"]
+        if all(one["next"] > time.time() and one["state"] == "live" for one in listed) and due:
+            return due
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("round_", range(2))
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_kernel_killed_at_the_due_moment_runs_it_once(kernel_process, point, round_):
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        assert (await send(kernel, "remember", "nothing", ik="first"))["result"] == ["nothing"]
+    kernel_process.stop()
+    brief = {"target": "genesis_obj", "selector": "remember", "args": ["milk"], "kwargs": {}}
+    past = time.time() - 1
+    await add(
+        kernel_process,
+        {"kind": "send", "text": "milk", "rule": {"at": past}, "next": past,
+         "brief": {**brief, "text": "", "examples": [], "fresh": False, "mode": "", "persona": ""}},
+        {"kind": "remind", "text": "call Ann", "rule": {"at": past}, "next": past},
+    )  # fmt: skip
+    count = 1 + round_
+    kernel_process.start(failpoint=f"{point}:{count}:kill" if count > 1 else f"{point}:kill")
+    ended = await asyncio.to_thread(kernel_process.process.wait, 60) if _dies(point, count) else 0
+    if ended:
+        assert ended == -signal.SIGKILL
+        kernel_process.process.stdin.close()
+        kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        due = await rest(kernel)
+        assert sorted(each["text"] for each in due) == ["call Ann", "milk"]
+        assert (await send(kernel, "notes"))["result"] == ["nothing", "milk"]
+
+
+def _dies(point, count):
+    """Return whether a kernel that has two things to do crosses a point so often."""
+    return (point, count) not in {("schedule.ran", 2), ("accept.told", 2)}
+
+
+async def test_what_was_missed_while_nobody_ran_is_made_up_for_once(kernel_process):
+    kernel_process.start()
+    await kernel_process.until_ready()
+    kernel_process.stop()
+    start = time.time() - 5 * 3600 - 30
+    rule = {"every": 3600, "start": start - 3600}
+    await add(kernel_process, {"kind": "remind", "text": "drink", "rule": rule, "next": start})
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        (told,) = await rest(kernel)
+    assert told["line"].startswith("drink")
+    assert told["line"].endswith("5 more were missed.")
+
+
+async def test_a_copy_of_the_image_in_another_home_stays_silent_until_it_is_woken(
+    kernel_process, tmp_path
+):
+    kernel_process.start()
+    await kernel_process.until_ready()
+    kernel_process.stop()
+    past = time.time() - 1
+    await add(
+        kernel_process, {"kind": "remind", "text": "call", "rule": {"at": past}, "next": past}
+    )
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    for path in kernel_process.home.glob("live_image.fs*"):
+        copy = shutil.copytree if path.is_dir() else shutil.copy2
+        copy(path, other / path.name)
+    copy_of = KernelProcess(other, kernel_process.script).start()
+    try:
+        await copy_of.until_ready()
+        async with copy_of.client() as kernel:
+            (one,) = (await kernel.request("schedules"))["schedules"]
+            assert one["state"] == "asleep"
+            assert (await kernel.request("due"))["due"] == []
+            assert (await kernel.request("schedules", body={"wake": True}))["woken"] == 1
+            assert [each["text"] for each in await rest(kernel)] == ["call"]
+    finally:
+        copy_of.stop()
