@@ -75,7 +75,6 @@ class Settings:
         sentence_transformer_model: What finds methods and passages by meaning: the name of a
             stored model, or a folder, of the form of the default.
         blob_dir: Folder of the weights and other large files of the image; "": beside it.
-        zone: Time zone of a person, ``Europe/Berlin``; "" is the machine's own.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
@@ -115,7 +114,6 @@ class Settings:
     metacognition_log_file: str = "metacognition.jsonl"
     sentence_transformer_model: Annotated[str, text(300, filled=True)] = "all-MiniLM-L6-v2"
     blob_dir: str = ""
-    zone: Annotated[str, text(60, pattern=r"[\w+/-]*", takes="a zone such as Europe/Berlin")] = ""
     lean: bool = False
     failpoint: str = ""
 
