@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core import syntax
 from bat_os.errors import GrantWantedError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, object_of, ref_of
@@ -146,7 +147,7 @@ def quotes(source: str, texts: Collection[str]) -> bool:
     """Return whether a long literal of a method stands in one of some texts from outside."""
     literals = (
         " ".join(node.value.split())
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(syntax.parse(source))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
     plain = [" ".join(text.split()) for text in texts]

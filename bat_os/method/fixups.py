@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core import syntax
 from bat_os.method.allowed import KNOWN_NAMES, SAFE_MODULES, is_public
 from bat_os.method.text import (
     BUILTINS,
@@ -264,7 +265,7 @@ def _import_missing(draft: _Draft) -> bool:
     missing = sorted(uses.keys() - get_bound(tree))
     imports = [line for name in missing if (line := _get_import(name, uses[name]))]
     after = 1 if ast.get_docstring(tree) is not None else 0
-    tree.body[after:after] = ast.parse("\n".join(imports)).body
+    tree.body[after:after] = syntax.parse("\n".join(imports)).body
     return bool(imports)
 
 
@@ -313,7 +314,7 @@ def _printed(node: ast.AST) -> ast.expr | None:
     if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
         return node.args[0]
     values = unparse(ast.Tuple(node.args, ast.Load())).strip()
-    return ast.parse(f"' '.join(map(str, {values}))", mode="eval").body if values else None
+    return syntax.parse(f"' '.join(map(str, {values}))", "eval").body if values else None
 
 
 def _answers(method: ast.FunctionDef) -> bool:

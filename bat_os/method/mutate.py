@@ -11,6 +11,7 @@ import ast
 import copy
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core import syntax
 from bat_os.method.text import find_method, parse_method
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _fill(form: str, answer: ast.AST, name: str) -> ast.AST:
                 return copy.deepcopy(answer)
             return ast.Name(name, ast.Load()) if node.id == "P" else node
 
-    filled: ast.AST = Filler().visit(ast.parse(form, mode="eval")).body
+    filled: ast.AST = Filler().visit(syntax.parse(form, "eval")).body
     return filled
 
 

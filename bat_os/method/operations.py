@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core import syntax
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -228,7 +230,7 @@ class Operation:
 
     def write(self, names: Mapping[str, ast.expr]) -> ast.expr:
         """Return the expression with these in place of X, Y, K and M."""
-        tree: ast.expr = _Filler(names).visit(ast.parse(self.text, mode="eval")).body
+        tree: ast.expr = _Filler(names).visit(syntax.parse(self.text, "eval")).body
         return tree
 
 

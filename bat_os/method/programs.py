@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bat_os.core import syntax
+
 if TYPE_CHECKING:
     from bat_os.method.operations import Operation
 
@@ -80,7 +82,7 @@ def _write_each(way: str, leaf: Node, part: Node) -> ast.expr:
     cut = ".split(' ')" if way == "word" else ""
     items = f"[{inner} for part in {whole}{cut}]"
     joined = {"word": f"' '.join({items})", "letter": f"''.join({items})"}.get(way, items)
-    return ast.parse(joined, mode="eval").body
+    return syntax.parse(joined, "eval").body
 
 
 def _write_part(part: Node | str) -> ast.expr:

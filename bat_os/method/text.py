@@ -17,6 +17,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core import syntax
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -59,7 +61,7 @@ def parse(source: str) -> ast.Module | Flaw:
     try:
         with warnings.catch_warnings():  # '\d' in a text is odd, not wrong
             warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+            tree = syntax.parse(source)
     except SyntaxError as exc:
         return Flaw(exc.lineno or 0, "syntax", f"{exc.msg}")
     except (ValueError, OverflowError) as exc:  # NUL bytes, lone surrogates

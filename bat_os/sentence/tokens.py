@@ -15,6 +15,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from bat_os.core import syntax
 from bat_os.core.values import check
 from bat_os.errors import NotPlainError
 from bat_os.method.text import words as word_set
@@ -122,7 +123,7 @@ def parse_call(sentence: str) -> tuple[str, str, list[Any], dict[str, Any]] | No
     head = _CALL_HEAD.match(sentence)
     if not head or not _is_shallow(sentence[head.end() :]):
         return None
-    call = _quietly(lambda: ast.parse(sentence.strip(), mode="eval").body)
+    call = _quietly(lambda: syntax.parse(sentence.strip(), "eval").body)
     if not isinstance(call, ast.Call):
         return None
     target, selector = "", ""
@@ -185,7 +186,7 @@ def read_bracketed(
         part = sentence[start : end + 1]
         if not _is_shallow(part):
             continue
-        value = _quietly(lambda part=part: ast.literal_eval(part))
+        value = _quietly(lambda part=part: syntax.parse_literal(part))
         if isinstance(value, list | dict) and _is_plain([value]):
             return value, end + 1
     return None

@@ -16,7 +16,6 @@ kernel gives them, and some questions show similar methods first.
 
 from __future__ import annotations
 
-import ast
 import random
 import re
 import textwrap
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from bat_os.core import syntax
 from bat_os.core.brief import Brief, goal, parameters, signature
 from bat_os.core.choosing import meaning
 from bat_os.core.personas import ALFRED, BABS, BRICK, ROBIN
@@ -198,7 +198,7 @@ def _read_case(case: _Case, count: int, number: int) -> Case:
 
 def _literal(text: str, kind: type, number: int) -> Any:
     try:
-        value = ast.literal_eval(text)
+        value = syntax.parse_literal(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise _complain(number, f"{text[:60]} is not a Python literal") from error
     if not isinstance(value, kind):

@@ -31,6 +31,7 @@ from bat_os.cells import codec
 from bat_os.cells.call_protocol import Talk, answer_checks, check_slot, make_nested, raised
 from bat_os.cells.codec import MAX_FRAME, MAX_PARTS, NESTED, PRINT_LIMIT, READERS, clean
 from bat_os.cells.monty.dialect import MODULES, Program
+from bat_os.core import syntax
 from bat_os.core.schema import Record, convert
 from bat_os.core.values import MAX_INT_BITS, TOUCH, Ref, check
 from bat_os.errors import BatError, CellError, FrameError
@@ -330,7 +331,7 @@ class MontyTalk(Talk):
 def _reads(match: re.Match[str]) -> bool:
     """Return whether what was read last is what ``match`` names, as in ``json.loads(x)``."""
     try:
-        last = ast.parse(match.string.strip(), mode="eval").body
+        last = syntax.parse(match.string.strip(), "eval").body
     except (SyntaxError, ValueError):  # part of an expression over several lines
         return True
     if isinstance(last, ast.Call):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import datetime as dt
 import json
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from bat_os.core import syntax
 from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError
 
@@ -242,7 +242,7 @@ def _read_quoted(text: str) -> Any:
     if value != text or "'" not in text or len(text) > MAX_LITERAL:
         return value
     try:
-        literal = ast.literal_eval(text)
+        literal = syntax.parse_literal(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
     # A tuple, say, is not what JSON has: it stays the text that it is.
