@@ -224,7 +224,8 @@ HISTORY_VERBS: Final = (
         reply=RESULT,
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
     Verb("unlearn", "remove a learned method (redo brings it back)", _METHOD,
-        reply=f"{_MOVED} {_NAMES}",
+        reply=f"{_MOVED} {_NAMES} effects:count",
+        note="`effects`: how many that it had wanted were done outside of the image. They stay.",
         examples=("genesis_obj double",), seconds=MINUTES),
     Verb("redo", "bring back an unlearned method, or go to another version", (
         *_METHOD, _VERSION),

@@ -24,7 +24,7 @@ _HELLO: Final = "version protocol:list boot image_id limits:map"
 RESULT: Final = (
     "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
     "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
-    "why? label?:texts reused?:{holder:any selector:any wish:any similarity:any}"
+    "effects?:list why? label?:texts reused?:{holder:any selector:any wish:any similarity:any}"
 )
 _WHERE: Final = Field(
     "filters",
@@ -92,9 +92,10 @@ FAMILY_VERBS: Final = (
     Verb("undo", "take back what one transaction changed in objects", (
         Field("transaction", "text", "its id, as derive, delete and diff name it", "transaction",
               required=True),),
-        reply="objects:texts transaction",
+        reply="objects:texts transaction outside:texts left:texts",
         note="Slots, parents, names; a new object that has a name is deleted. Methods stay: "
-             "`unlearn`, `redo`. Undone again, it is done.",
+             "`unlearn`, `redo`. Undone again, it is done. `outside`: effects that are taken back, "
+             "too; `left`: those that cannot be.",
         examples=("03f1a2b3c4d5e6f7",), seconds=60),
 )
 KNOWLEDGE_VERBS: Final = (

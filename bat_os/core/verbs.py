@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from bat_os.core.object_verbs import HISTORY_VERBS, OBJECT_VERBS
 from bat_os.core.schedule_verbs import SCHEDULE_VERBS
 from bat_os.core.system_verbs import FAMILY_VERBS, KNOWLEDGE_VERBS, MISSION_VERBS, SYSTEM_VERBS
-from bat_os.core.world_verbs import GRANT_VERBS
+from bat_os.core.world_verbs import WORLD_VERBS
 from bat_os.errors import UnknownTypeError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bat_os.core.protocol import Request
 
 VERBS: Final[tuple[Verb, ...]] = (
-    *(*OBJECT_VERBS, *FAMILY_VERBS, *HISTORY_VERBS, *KNOWLEDGE_VERBS, *MISSION_VERBS, *GRANT_VERBS),
+    *(*OBJECT_VERBS, *FAMILY_VERBS, *HISTORY_VERBS, *KNOWLEDGE_VERBS, *MISSION_VERBS, *WORLD_VERBS),
     *SCHEDULE_VERBS,
     *SYSTEM_VERBS,
 )

@@ -11,6 +11,13 @@ from typing import Final
 from bat_os.core.fields import Field, Verb
 from bat_os.core.system_verbs import MINUTES
 
+
+def _optional(part: str) -> str:
+    """Return a part of a reply as one that may be missing."""
+    name, colon, kind = part.partition(":")
+    return f"{name}?{colon}{kind}"
+
+
 # fmt: off
 _WHAT: Final = Field("what", "path", "a folder, or a file", "what", required=True)
 _GRANTED: Final = (
@@ -94,4 +101,31 @@ GRANT_VERBS: Final = (
         note="From the next message on. What was sent stays sent.",
         examples=("notes_obj outbox_obj",)),
 )
+_EFFECT: Final = (
+    "number:count what state:staged|performing|done|failed|unknown|held|dropped object by at:num "
+    "ended:num attempts:count due:num error undoes:count unused:flag can_undo:flag"
+)
+_NUMBER: Final = (Field("number", "whole", "of the effect", least=1, required=True),)
+EFFECT_VERBS: Final = (
+    Verb("effects", "list what is yet to be done outside of the image; redo, drop or undo it", (
+        Field("action", "text", "redo, drop or undo ID", "action?", place="client",
+              shown="ACTION", choices=("", "redo", "drop", "undo")),
+        Field("id", "text", "of the effect", "id?", place="client", shown="ID"),
+        Field("all", "flag", "what was done or dropped, too", "--all"),
+        Field("limit", "whole", "at most so many", "-n --limit", 100, least=1, most=1000)),
+        reply=f"effects:[{_EFFECT}]",
+        prints=f"effects?:[{_EFFECT}] "
+               + " ".join(_optional(part) for part in _EFFECT.split()),
+        note="Newest first. `unknown`: the kernel was killed while it did it. `held`: it is from "
+             "another home, or its grant has ended. Neither is done before a `redo`.",
+        examples=("", "--all", "redo 7", "drop 7", "undo 7"), access="reads"),
+    Verb("effects.redo", "have an effect done that failed, is held or is not known", _NUMBER,
+        reply=_EFFECT, on="wire"),
+    Verb("effects.drop", "give up an effect that is not done", _NUMBER,
+        reply=_EFFECT, on="wire"),
+    Verb("effects.undo", "take back an effect that was done, by another one", _NUMBER,
+        reply=_EFFECT, on="wire",
+        note="A file gets what it held, if nobody changed it since."),
+)
 # fmt: on
+WORLD_VERBS: Final = (*GRANT_VERBS, *EFFECT_VERBS)

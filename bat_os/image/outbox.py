@@ -25,7 +25,7 @@ from bat_os.image import grants
 from bat_os.ports import STAGE, Deed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, MutableMapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 
     Root = MutableMapping[str, Any]
 
@@ -52,6 +52,7 @@ class Effect:
     args: tuple[Any, ...]
     text: str  # what it does, for a person
     run: str  # id of the message or mission that wants it
+    by: str  # that message, as genesis_obj.shop
     at: float  # Unix time at which it was wanted
     kind: str = STAGE
     repeatable: bool = False
@@ -69,7 +70,6 @@ class Effect:
     error: str = ""  # what went wrong, for a person
     before: Mapping[str, Any] | None = None  # what the driver saw before it began
     undoes: int = 0  # number of the effect that it takes back
-    right: str = ""  # what the grant must allow, if that is not the operation
     unused: bool = False  # an AWAIT that was done, and that the message did not ask for again
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -148,10 +148,20 @@ def of_run(root: Mapping[str, Any], run: str) -> list[Effect]:
     return sorted(found, key=lambda effect: effect.number)
 
 
+def count_of(root: Mapping[str, Any], by: str) -> int:
+    """Return how many effects that a message, as genesis_obj.shop, had wanted were done."""
+    return sum(stored["by"] == by and stored["state"] == DONE for stored in _ended(root))
+
+
+def numbers_at(root: Mapping[str, Any], oids: Collection[bytes]) -> list[int]:
+    """Return the effects whose records have one of the oids of the database."""
+    return [number for tree in _trees(root) for number, kept in tree.items() if kept._p_oid in oids]
+
+
 def has_right(root: Mapping[str, Any], effect: Effect, now: float) -> bool:
-    """Return whether the grant of an effect still lets it be done."""
+    """Return whether the grant of an effect still lets it be done; what undoes needs none."""
     links = grants.chain(root, effect.oid, now)
-    return bool(links) and (effect.right or effect.operation) in links[0].operations
+    return bool(effect.undoes or (links and effect.operation in links[0].operations))
 
 
 def hold_foreign(root: Root, home: str, boot: str) -> list[Effect]:
@@ -205,6 +215,10 @@ def prune(root: Root, before: float, at_once: int) -> int:
     for number in old:
         del tree[number]
     return len(old)
+
+
+def _ended(root: Mapping[str, Any]) -> Iterable[Any]:
+    return root[ENDED].values() if ENDED in root else ()
 
 
 def _trees(root: Mapping[str, Any]) -> list[Any]:

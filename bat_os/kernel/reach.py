@@ -60,6 +60,7 @@ class Answers:
     by_key: dict[str, Any] = field(default_factory=dict)
     size: int = 0  # bytes
     run: str = field(default_factory=partial(secrets.token_hex, 8))  # id of the message
+    by: str = ""  # the message, for a person
 
     def find(self, key: str) -> tuple[bool, Any]:
         """Return whether the question was asked before, and the answer; an error is raised again.
@@ -113,6 +114,7 @@ class TurnReach:
         self._home = reach.home_id if reach else ""
         self.staged: list[Effect] = []
         self._label, self._once = label, once
+        self.numbers: list[int] = []  # of the effects, once they are committed
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
         self.kernel = TurnKernel(reach, label) if reach else None
@@ -131,7 +133,8 @@ class TurnReach:
         if self.kernel is not None:
             self.kernel.apply(root)
         label = tuple(sorted(self._label))
-        outbox.put(root, [replace(each, label=label) for each in self.staged], self._home)
+        staged = [replace(each, label=label) for each in self.staged]
+        self.numbers = [each.number for each in outbox.put(root, staged, self._home)]
 
     def committed(self) -> None:
         """Have done what was staged; to be called after the commit."""
@@ -191,7 +194,8 @@ class TurnReach:
         effect = Effect(
             number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=deed.scope,
             operation=deed.operation, args=tuple(deed.args), text=driver.preview(deed),
-            run=self._answers.run, at=self._moment().timestamp(), repeatable=kind.repeatable,
+            run=self._answers.run, by=self._answers.by, at=self._moment().timestamp(),
+            repeatable=kind.repeatable,
         )  # fmt: skip
         self.staged.append(effect)
         return answer

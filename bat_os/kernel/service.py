@@ -203,6 +203,7 @@ class Kernel:
         context, orchestrator = self.context, self.context.orchestrator
         orchestrator.intake = dispatcher.intake
         orchestrator.performer = performer = Performer(context, self._journal)
+        performer.expect()
         orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
         orchestrator.wake = self.alarm.wake
         self.alarm.say_it = dispatcher.room.say_it

@@ -97,6 +97,7 @@ class Answer:
     writes: bool  # true when the image is to change
     label: frozenset[str] = frozenset()  # oids of the grants that had a say in it
     drawn: Sequence[int] = ()  # tokens of each answer of a model
+    effects: tuple[int, ...] = ()  # numbers of what is to be done in the world, in the commit
 
 
 class Activation:
@@ -292,9 +293,11 @@ class Turn:
         if self._reaches is not None:
             self._reaches.committed()
 
-    def settled(self, value: Any) -> Any:
-        """Return ``value`` with the references to objects made by this turn as committed."""
-        return thaw(value, lambda ref: self._created.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
+    def settle(self, answer: Answer) -> Answer:
+        """Return the answer as committed: references to new objects, numbers of effects."""
+        value = thaw(answer.value, lambda ref: self._created.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
+        effects = tuple(self._reaches.numbers) if self._reaches is not None else ()
+        return replace(answer, value=value, effects=effects)
 
     async def _activate(
         self, message: _Message, found: _Found, sender: Activation | None
@@ -461,7 +464,8 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         reach: Memory and the world. A message that runs again gets the world's same answers.
         run: Names the message, where a killed kernel may have begun with it; else it is new.
     """
-    answers = Answers(run=run or mission) if run or mission else Answers()
+    answers = Answers(by=f"{brief.target}.{brief.selector}")
+    answers.run = run or mission or answers.run
     for left in reversed(range(TRIES)):
         turn = Turn(image, cell, candidate, reach, answers)
         try:
@@ -469,7 +473,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
 
             def work(root: Root, turn: Turn = turn, answer: Answer = answer) -> Any:
                 turn.apply(root)
-                return settle(root, replace(answer, value=turn.settled(answer.value)))
+                return settle(root, turn.settle(answer))
 
             if answer.writes or (mission and commit_reads):
                 note = f"{brief.target} {brief.selector}"[:70]

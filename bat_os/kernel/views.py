@@ -60,6 +60,8 @@ def result(brief: Brief, answer: Answer, **about: Any) -> dict[str, Any]:
         "model_calls": len(answer.drawn),
         "tokens": sum(answer.drawn),
     }
+    if answer.effects:
+        body["effects"] = list(answer.effects)
     body |= asked(brief) | about
     if answer.label:
         body["label"] = sorted(answer.label)

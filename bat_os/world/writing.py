@@ -20,7 +20,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.errors import ArgumentsError, BatError, ConflictError, NotFoundError, NotGrantedError
+from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotGrantedError
 from bat_os.failpoints import cross
 from bat_os.world import reading
 from bat_os.world.paths import open_below, open_parent, parts_of
@@ -67,8 +67,7 @@ def perform(root: Path, operation: str, args: Sequence[Any], key: str) -> Any:
     Raises:
         NotGrantedError: A path leads out of the root, or over a link; or it may not be written.
         NotFoundError: The file, or its folder, is not there.
-        ArgumentsError: It is a folder, or too long.
-        ConflictError: What was to be put back was changed since.
+        ArgumentsError: It is a folder, or too long; what was to be put back was changed since.
         StorageFullError: The disk is full; the file is as it was.
     """
     path = args[0]
@@ -251,7 +250,7 @@ def _remove(root: Path, path: str) -> bool:
 def _put_back(root: Path, path: str, content: bytes | None, left: str | None, key: str) -> bool:
     now = _read(root, path)
     if (None if now is None else digest(now)) != left:
-        raise ConflictError(f"{path} was changed since")
+        raise ArgumentsError(f"{path} was changed since")
     if content is None:
         return _remove(root, path)
     _replace(root, path, content, key)

@@ -18,7 +18,9 @@ import psutil
 
 from tests.campaign.scenario import Settings, run_scenario
 
-MODULES = ("crash", "faults", "waits", "damage", "network", "fuzzing", "resources", "models")
+MODULES = (
+    "crash", "effects", "faults", "waits", "damage", "network", "fuzzing", "resources", "models",
+)  # fmt: skip
 COLUMNS = ("test", "target", "measured", "verdict", "seconds")
 
 

@@ -34,6 +34,7 @@ WORKS = {
 }
 WATCHDOG = ("status.written", "status.renamed")
 STATUSES = 2  # that a watchdog writes until its kernel serves
+EFFECTS = tuple(name for name in NAMES if name.startswith("effect."))
 UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
 # tests/system/test_schedules.py kills kernels there: something has to be due.
 SCHEDULES = tuple(name for name in NAMES if name.startswith("schedule."))
@@ -41,7 +42,7 @@ KERNEL = tuple(
     name
     for name in NAMES
     if name
-    not in (*WATCHDOG, *SCHEDULES, *(point for points in WORKS.values() for point in points))
+    not in (*WATCHDOG, *SCHEDULES, *EFFECTS, *(one for points in WORKS.values() for one in points))
     and not name.startswith(("upgrade.", "journal.", "program."))
 )
 STATES = ("decomposing", "delegating", "synthesizing", "validating", "complete", "failed")

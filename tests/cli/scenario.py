@@ -57,6 +57,10 @@ unlearn genesis_obj treble
 redo genesis_obj treble
 recall --model scripted
 grant {tmp}/bats.md --as bats
+grant {tmp}/treble.md --write --as treble
+send treble_obj write "" "three times"
+effects --all
+effects undo {effects[effects][0][number]}
 grants
 narrow bats_obj {tmp}/bats.md --as one --only read
 allow bats_obj one_obj

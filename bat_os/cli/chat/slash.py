@@ -70,7 +70,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "methods": "ask send find list inspect source teach approve relearn unlearn redo pin unpin "
     "verify-method rehearse",
     "objects": "derive parents rename delete",
-    "files": "grant grant-mcp grants narrow revoke flows allow disallow",
+    "files": "grant grant-mcp grants narrow revoke flows allow disallow effects",
     "times": "schedule schedules unschedule",
     "history": "why versions history undo diff diff-method bisect recall",
     "documents": "learn search documents forget reindex discuss talks",

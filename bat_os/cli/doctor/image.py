@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from ZODB.POSException import POSError, ReadOnlyError
@@ -21,6 +22,7 @@ from bat_os.image.files.ending import find_loss, losses, read_mark
 from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
+from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import show_size
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from bat_os.cli.doctor.outcome import Facts
 
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
+PATIENCE: Final = 60.0  # seconds
 _MAKE: Final = "./run.sh makes one at its first start"
 
 
@@ -50,16 +53,18 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         return None
     image, cut_off, has_blobs, lost = opened
     try:
-        about, objects = await image.transact(
-            lambda root: (dict(root.get("about", {})), len(root.get("objects", ()))),
-            note="look at the image",
-        )
+        about, objects, effects = await image.transact(_look, note="look at the image")
         models = await list_models(image) if has_blobs else []
     except BatError as error:
         return ImageFacts(trouble=str(error), advice=RESTORE)
     finally:
         await image.close()
-    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off, lost)
+    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off, lost, effects)
+
+
+def _look(root: Any) -> tuple[dict[str, Any], int, tuple[tuple[int, str, float, str], ...]]:
+    effects = tuple((each.number, each.state, each.at, each.text) for each in pending(root))
+    return dict(root.get("about", {})), len(root.get("objects", ())), effects
 
 
 def _open(path: Path | None) -> tuple[ImageStore, int, bool, tuple[str, ...]] | None:
@@ -177,6 +182,28 @@ def check_models(facts: Facts) -> list[Outcome]:
     size = show_size(sum(model["bytes"] for model in models))
     names = join([f"{model['name']} ({model['kind']})" for model in models])
     return [*outcomes, ok("models", f"{len(models)} in the image, {size}: {names}")]
+
+
+def check_effects(facts: Facts) -> list[Outcome]:
+    """Return what is yet to be done outside of the image, and waits for a person or for long."""
+    if facts.image is None or not facts.image.about.get("id"):
+        return []
+    asked = [each for each in facts.image.effects if each[1] in (FAILED, HELD, UNKNOWN)]
+    late = [
+        each
+        for each in facts.image.effects
+        if each not in asked and time.time() - each[2] > PATIENCE
+    ]
+    outcomes = []
+    if asked:
+        names = join([f"{number}, {state}: {text}" for number, state, _, text in asked], most=3)
+        advice = "look, then batos effects redo ID or batos effects drop ID"
+        outcomes.append(warning("effects", f"{len(asked)} wait for you: {names}", advice))
+    if late:
+        names = join([f"{number}: {text}" for number, _, _, text in late], most=3)
+        text = f"{len(late)} are not done for over a minute: {names}"
+        outcomes.append(warning("effects", text, "batos effects says why"))
+    return outcomes or [ok("effects", "all are done that were wanted outside of the image")]
 
 
 def _check_leftovers(path: Path, inside: ImageFacts) -> list[Outcome]:

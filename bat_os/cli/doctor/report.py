@@ -48,6 +48,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("blobs", image.check_beside),
     ("image lock", image.check_lock),
     ("models", image.check_models),
+    ("effects", image.check_effects),
     ("cell", software.check_cell),
     ("kernel", running.check_kernel),
     ("doors", running.check_doors),

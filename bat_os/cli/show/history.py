@@ -220,6 +220,8 @@ def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
     if names := body.get("names"):
         screen.note(f"so {'is its other name' if len(names) == 1 else 'are its other names'} "
                     f"{', '.join(names)}")  # fmt: skip
+    if count := body.get("effects"):
+        screen.note(f"what it did outside stays: {count} in batos effects --all")
 
 
 def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:

@@ -258,7 +258,12 @@ def _show_deleted(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_undone(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"undone in {', '.join(name or 'a fact' for name in body['objects'])}")
+    if body["objects"]:
+        screen.answer(f"undone in {', '.join(name or 'a fact' for name in body['objects'])}")
+    for text in body["outside"]:
+        screen.answer(text)
+    for text in body["left"]:
+        screen.answer(f"this cannot be taken back: {text}")
     _note_undo(body, screen)
 
 
@@ -350,6 +355,44 @@ _NO_FLOWS: Final = "nothing that is read through a grant may be sent; allow it: 
 _NO_GRANTS: Final = "nothing outside of the image; give something: batos grant FOLDER"
 
 
+_EFFECTS: Final[Columns] = {
+    "ID": "number",
+    "STATE": lambda one: "done, not used" if one["unused"] else one["state"],
+    "WANTED": lambda one: show_time(one["at"], "%m-%d %H:%M:%S"),
+    "BY": "by",
+    "WHAT": lambda one: cut(one["what"], 80),
+    "PROBLEM": lambda one: cut(one["error"], 100),
+}
+_ADVICE: Final[Mapping[str, str]] = {
+    "failed": "batos effects redo {0} tries it again; batos effects drop {0} gives it up",
+    "unknown": "look whether it was done; then batos effects redo {0}, or batos effects drop {0}",
+    "held": "batos effects redo {0} does it; batos effects drop {0} gives it up",
+}
+
+
+async def _effects(ask: Ask) -> Mapping[str, Any]:
+    """List effects, or do something about one."""
+    action, number = ask.options.action, ask.options.id
+    if not action:
+        return await ask.request()
+    if not number or not number.isascii() or not number.isdigit():
+        raise ArgumentsError(f"name the effect: batos effects {action} 7; batos effects lists them")
+    body = {"number": int(number)}
+    return await ask.kernel.request(f"effects.{action}", timeout=60.0, body=body)
+
+
+def _show_effects(body: Mapping[str, Any], screen: Screen) -> None:
+    if "effects" in body:
+        table_of("effects", _EFFECTS, "nothing waits to be done outside of the image")(body, screen)
+        for state in sorted({one["state"] for one in body["effects"]} & set(_ADVICE)):
+            first = next(one["number"] for one in body["effects"] if one["state"] == state)
+            screen.note(f"{state}: {_ADVICE[state].format(first)}")
+        return
+    screen.answer(f"{body['state']}: {body['what']}")
+    if body["error"]:
+        screen.note(body["error"])
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "send": Command(show_result, _send),
     "list": Command(_show_list, _list),
@@ -372,6 +415,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "grants": Command(table_of("grants", _GRANTS, _NO_GRANTS)),
     "narrow": Command(_show_grant),
     "revoke": Command(_show_revoked),
+    "effects": Command(_show_effects, _effects),
     "flows": Command(table_of("flows", _FLOWS, _NO_FLOWS)),
     "allow": Command(_show_flow),
     "disallow": Command(_show_stopped),

@@ -68,6 +68,12 @@ class Performer:
         self._idle.set()
         self._is_running = False
 
+    def expect(self) -> None:
+        """Note that ``keep`` is about to run: what is there from before is not done yet."""
+        if self.home:  # that of a kernel on trial does nothing
+            self._is_running = True
+            self._idle.clear()
+
     def wake(self) -> None:
         """Note that something was staged."""
         if self._is_running:
@@ -82,10 +88,9 @@ class Performer:
 
     async def keep(self) -> None:
         """Do what is staged, now and whenever something is; ends when it is cancelled."""
-        if not self.home:  # a kernel on trial: the home's own one does it
+        self.expect()
+        if not self._is_running:
             return
-        self._is_running = True
-        self._idle.clear()
         recovered = False
         while True:
             self._wake.clear()

@@ -11,6 +11,7 @@ from bat_os.image.facts import is_small
 from bat_os.image.history.entries import learned
 from bat_os.image.objects import Method, find
 from bat_os.image.store import watch_commits
+from bat_os.kernel.effects.account import numbers_of, take_back
 from bat_os.kernel.undoing import undo_transaction
 from bat_os.natives.table import describe
 from bat_os.sentence.periods import find_period
@@ -158,16 +159,22 @@ async def undo(mind: KernelContext, last: Mapping[str, Any], language: str) -> A
     """
     last = last.get("act") or last
     transaction = str(last.get("transaction") or "")
-    if not transaction:
-        return Answer("unable", text(language, "self.undo_nothing"), language=language)
+    undone: list[str] = []
     try:
         with watch_commits() as commits:
-            undone = await undo_transaction(mind, transaction)
+            if transaction:
+                undone = await undo_transaction(mind, transaction)
     except (ConflictError, NotFoundError):
         return Answer("unable", text(language, "self.undo_failed"), language=language)
-    if not undone:
+    outside = last.get("effects") or await numbers_of(mind, transaction)
+    taken = await take_back(mind, outside)
+    if not undone and not outside:
         return Answer("unable", text(language, "self.undo_nothing"), language=language)
-    noted = {"transaction": commits[-1] if commits else "", "undone": transaction}
+    if taken.left:
+        what = "; ".join(taken.left)
+        return Answer("unable", text(language, "self.undo_left", what=what), language=language)
+    tid = commits[-1] if commits and transaction else ""
+    noted = {"transaction": tid, "undone": transaction, "effects": taken.numbers}
     said = str(last.get("said") or last.get("text") or "")
     return Answer(
         "acted", text(language, "self.undone", text=said), undo="undo that", language=language,

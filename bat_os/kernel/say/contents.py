@@ -46,7 +46,14 @@ ASKING: Final = frozenset(
 )  # fmt: skip
 # Forms that would change a file, or that name none to look at.
 _OTHER: Final = frozenset(
-    {"files_obj.write", "files_obj.delete", "files_obj.rename", "files_obj.find"}
+    {
+        "files_obj.append",
+        "files_obj.delete",
+        "files_obj.find",
+        "files_obj.make_folder",
+        "files_obj.rename",
+        "files_obj.write",
+    }
 )
 _WORD: Final = re.compile(r"\w+")
 _SHOW: Final = frozenset({"files_obj.read", "web_obj.search"})  # "open https://example.org"

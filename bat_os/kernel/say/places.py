@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from bat_os.core.answer import Answer
 from bat_os.errors import BatError
 from bat_os.image import grants
+from bat_os.ports import StagingDriver
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
@@ -138,7 +139,7 @@ class Paths:
     def wider(self, wanted: str) -> str:
         """Return the folder of a file."""
         path = Path(wanted)
-        return str(path.parent) if path.is_file() else ""
+        return "" if path.is_dir() else str(path.parent)
 
 
 class Pages:
@@ -246,28 +247,36 @@ async def _is_there(driver: Driver, grant: Grant, path: PurePath) -> bool:
     return True
 
 
-async def ask_for(mind: KernelContext, heard: Heard, lacking: Sequence[Place]) -> Answer:
+async def ask_for(
+    mind: KernelContext, heard: Heard, lacking: Sequence[Place], *, write: bool = False
+) -> Answer:
     """Return the question for a grant of what the sentence names."""
     language, first = heard.language, lacking[0]
     driver = mind.drivers[first.kind.driver]
-    wanted = []
+    find, wanted = driver.scope, []
+    if write and isinstance(driver, StagingDriver):  # what is to be made is not there yet
+        find = driver.scope_to_change
     try:
         for place in lacking:
-            scope = await asyncio.to_thread(mind.drivers[place.kind.driver].scope, place.what)
+            same = place.kind.driver == driver.name
+            look = find if same else mind.drivers[place.kind.driver].scope
+            scope = await asyncio.to_thread(look, place.what)
             wanted.append(str(scope["path"]) if place.kind.driver == Paths.driver else place.what)
     except BatError:
         return missing(heard, lacking)
     wider = await asyncio.to_thread(first.kind.wider, wanted[0])
     ways = [ONCE, ALWAYS, *([WIDER] if wider else []), NO]
     names = [
-        driver.describe(await asyncio.to_thread(driver.scope, what)) if what else ""
+        driver.describe(await asyncio.to_thread(find, what)) if what else ""
         for what in (wanted[0], wider)
     ]
     shown = {"path": names[0], "folder": names[1]}
-    choices = tuple(text(language, f"files.{way}", **shown) for way in ways)
-    question = {"what": wanted, "folder": wider, "ways": ways}
+    said = {ONCE: "once_write"} if write else {}
+    choices = tuple(text(language, f"files.{said.get(way, way)}", **shown) for way in ways)
+    question = {"what": wanted, "folder": wider, "ways": ways, "write": write}
+    key = "files.ask_write" if write else "files.ask"
     return Answer(
-        "asked", text(language, "files.ask", what=shown["path"]), needs="grant", choices=choices,
+        "asked", text(language, key, what=shown["path"]), needs="grant", choices=choices,
         language=language, memory={"grant": question},
     )  # fmt: skip
 
@@ -300,11 +309,12 @@ async def grant_and_answer(
     way = wanted["ways"][at]
     if way == NO:
         return Answer("said", text(heard.language, "talk.cancelled"), language=heard.language)
-    once = way == ONCE
-    given = [
-        (await call_verb(heard, "grant", body={"what": what, "once": once}))["object"]
+    once, write = way == ONCE, bool(wanted.get("write"))
+    bodies = [
+        {"what": what, "once": once, "write": write}
         for what in ([wanted["folder"]] if way == WIDER else wanted["what"])
     ]
+    given = [(await call_verb(heard, "grant", body=body))["object"] for body in bodies]
     try:
         return await again(heard, question["sentence"])
     finally:

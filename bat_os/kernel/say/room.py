@@ -31,6 +31,7 @@ from bat_os.errors import (
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
+from bat_os.kernel.say.changes import change_file
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.contents import ASKING, answer_by_places
 from bat_os.kernel.say.conversation import Conversation, Conversations
@@ -157,14 +158,14 @@ class Room:
         if answer.kind == "unable" and refers:
             noted = {}  # a follow-up that fails leaves the last answer to the next one
         if noted or answer.kind not in ("asked", "unable", "said"):
-            act = {"transaction": noted.get("transaction"), "text": said}
+            made = {key: noted.get(key) for key in ("transaction", "effects")}
             talked.last = {
                 "text": said, "kind": answer.kind, "reading": answer.reading,
                 "language": answer.language, "value": answer.value,
                 "sources": [dict(source) for source in answer.sources],
                 "series": _series(talked.last, noted), **noted,
                 # of the last act, also if questions came between: what "undo that" takes back
-                "act": act if act["transaction"] else talked.last.get("act", {}),
+                "act": {**made, "text": said} if any(made.values()) else talked.last.get("act", {}),
             }  # fmt: skip
         talked.question = {}
         if answer.kind == "asked":
@@ -222,7 +223,9 @@ class Room:
         return await self._keep(heard, form) if form is not None else None
 
     async def _look_inside(self, heard: Heard) -> Answer | None:
-        """Answer a sentence about a file, folder or page that it names."""
+        """Answer a sentence about a file, folder or page that it names, or change the file."""
+        if (answer := await change_file(self._mind, self._doors, heard)) is not None:
+            return answer
         return await answer_by_places(
             self._mind, self._doors, heard, self._use_skill, self._ask_which
         )

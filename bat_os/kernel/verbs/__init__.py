@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.kernel.verbs import (
+    effects,
     erase,
     family,
     files,
@@ -42,6 +43,7 @@ VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         name: moments.in_time(name, handler)
         for module in (
+            effects,
             erase,
             family,
             files,

@@ -13,6 +13,7 @@ from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image import family
 from bat_os.image.objects import find, ref_of
 from bat_os.image.store import watch_commits
+from bat_os.kernel.effects.account import numbers_of, take_back
 from bat_os.kernel.portraits import called
 from bat_os.kernel.undoing import undo_transaction
 
@@ -106,9 +107,14 @@ async def undo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
     tid = request.body["transaction"]
     with watch_commits() as commits:
         undone = await undo_transaction(mind, tid)
-    if not undone:
+    transaction = commits[-1] if commits else ""
+    staged = await numbers_of(mind, tid)
+    if not undone and not staged:
         raise ArgumentsError(f"transaction {tid[:20]} changed no slot, parent or name of an object")
-    return {"objects": undone, "transaction": commits[-1] if commits else ""}
+    taken = await take_back(mind, staged)
+    return {
+        "objects": undone, "transaction": transaction, "outside": taken.texts, "left": taken.left
+    }  # fmt: skip
 
 
 VERBS: Final[Mapping[str, Handler]] = MappingProxyType(

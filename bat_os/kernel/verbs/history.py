@@ -29,7 +29,7 @@ from bat_os.errors import (
     NotFoundError,
     ProtocolError,
 )
-from bat_os.image import grants
+from bat_os.image import grants, outbox
 from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
@@ -114,7 +114,10 @@ async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         return number, names
 
     number, names = await mind.image.transact(work, note=f"unlearn {selector}"[:70])
-    return _moved(request, number, "unlearned") | {"names": names}
+    left = await mind.image.transact(
+        lambda root: outbox.count_of(root, f"{request.target}.{selector}"), note="look at effects"
+    )
+    return _moved(request, number, "unlearned") | {"names": names, "effects": left}
 
 
 async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""An outbox that is copied with its image: only the home that staged an effect does it."""
+
+import shutil
+
+import pytest
+
+from bat_os.app.library import load_library
+from bat_os.core.brief import Brief
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
+from bat_os.errors import NotGrantedError
+from bat_os.image import outbox
+from bat_os.image.files.backup import back_up
+from bat_os.image.files.fork import fork
+from bat_os.image.files.restore import restore
+from bat_os.kernel.turn import take_turn
+from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.moments import send_at
+from bat_os.supervisor.home import Home
+from bat_os.supervisor.upgrade.staging import put_back
+from tests.kernels import ThinkingKernel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def world(tmp_path):
+    folder = tmp_path / "world"
+    folder.mkdir()
+    return folder
+
+
+async def ask(mind, verb, **fields):
+    return await VERBS[verb](mind, check(Request(verb, **fields)), lambda _: None)
+
+
+@pytest.fixture
+async def home(tmp_path, world):
+    """A home that no kernel serves: three effects are staged, and the first one was begun."""
+    async with ThinkingKernel(tmp_path / "home") as kernel:
+        mind = kernel.mind
+        await load_library(mind)
+        mind.orchestrator.performer = None  # it sleeps, and nobody wakes it
+        await ask(mind, "grant", body={"what": str(world), "write": True, "name": "out"})
+        for number in range(3):
+            brief = Brief("out_obj", "append", ("log.txt", str(number)))
+            await take_turn(mind.image, mind.cell, brief, commit_reads=False, reach=mind)
+        before = {"there": False, "content": None}
+        await mind.image.transact(
+            lambda root: outbox.change(root, 1, state="performing", boot="x", before=before),
+            note="begin one",
+        )
+        await fork(mind.image, "trial")
+        await back_up(mind.image, tmp_path / "backup")
+    return tmp_path / "home"
+
+
+async def serve(home):
+    """Return the states of the outbox once a kernel has served a home in peace."""
+    async with ThinkingKernel(home) as kernel:
+        await kernel.mind.orchestrator.performer.settle(30)
+        return await kernel.mind.image.transact(
+            lambda root: [each.state for each in outbox.pending(root)], note="look"
+        )
+
+
+async def test_the_home_itself_does_what_it_has_staged(home, world):
+    assert await serve(home) == []
+    assert (world / "log.txt").read_text().split() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("way", ["fork", "restore", "copy", "upgrade taken back"])
+async def test_a_copy_holds_what_its_original_has_staged(home, world, tmp_path, way):
+    other = tmp_path / "other"
+    if way == "fork":
+        other = home / "forks" / "trial"
+    elif way == "restore":
+        restore(tmp_path / "backup", other)
+    elif way == "copy":
+        shutil.copytree(home, other, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+    else:
+        put_back(tmp_path / "backup", home / "live_image.fs", tmp_path / "side")
+        other = home
+    assert await serve(other) == ["held"] * 3
+    assert await serve(other) == ["held"] * 3, "the next start, too"
+    assert not (world / "log.txt").exists()
+    async with ThinkingKernel(other) as kernel:
+        for number in (1, 2):
+            told = await ask(kernel.mind, "effects.redo", body={"number": number})
+            assert told["state"] == "done"
+        await ask(kernel.mind, "effects.drop", body={"number": 3})
+    assert (world / "log.txt").read_text().split() == ["0", "1"]
+
+
+async def test_the_past_and_what_is_on_trial_change_nothing(home, world):
+    async with ThinkingKernel(home) as kernel:
+        mind = kernel.mind
+        await mind.orchestrator.performer.settle(30)
+        request = check(
+            Request(
+                "send", target="out_obj", selector="write", args=("b.txt", "x"), body={"at": "now"}
+            )
+        )
+        with pytest.raises(NotGrantedError, match="the past"):
+            await send_at(mind, request, lambda _: None)
+        before = {"target": "out_obj", "selector": "write", "args": ("b.txt", "x")}
+        told = await ask(mind, "rehearse", **before)
+        assert told["answer"]["body"]["code"] == "NOT_GRANTED"
+    assert [path.name for path in world.iterdir()] == ["log.txt"]
+
+
+async def test_an_id_stays_with_its_home_and_a_copy_gets_another(tmp_path):
+    home = Home(tmp_path / "home")
+    first = home.read_id()
+    assert home.read_id() == first
+    (tmp_path / "home").rename(tmp_path / "moved")
+    assert Home(tmp_path / "moved").read_id() == first, "it is the same files"
+    shutil.copytree(tmp_path / "moved", tmp_path / "copy")
+    assert Home(tmp_path / "copy").read_id() not in ("", first)
+    (tmp_path / "copy" / "home.json").write_text("{")
+    assert Home(tmp_path / "copy").read_id()
