@@ -46,6 +46,10 @@ NAMES: Final = (
     "effect.written",  # a file: its new text is beside it; one to be removed is gone
     "effect.done",  # done, and the result is not stored
     "effect.stored",  # the result is stored
+    "await.wanted",  # a message needs the answer of an effect; its intent is not stored
+    "await.begun",  # the intent is stored, and nothing is done
+    "await.done",  # done, and the answer is not stored
+    "await.stored",  # the answer is stored; the message runs again
     "pack.synced",  # the packed file is whole, and not in place
     "pack.switched",
     "erase.redacted",  # the image as it is now has the words no more; its history has

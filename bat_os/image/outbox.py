@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 OUTBOX: Final = "outbox"
 ENDED: Final = "effects"
+RUNS: Final = "runs"  # id -> what a message is given again: see ``bat_os.kernel.effects.journal``
 STAGED, PERFORMING, DONE, FAILED, UNKNOWN, HELD, DROPPED = (
     "staged", "performing", "done", "failed", "unknown", "held", "dropped"
 )  # fmt: skip
@@ -174,8 +175,28 @@ def hold_foreign(root: Root, home: str, boot: str) -> list[Effect]:
     return [change(root, each.number, state=HELD, boot=boot, error=why) for each in strange]
 
 
+def note_unused(root: Root) -> None:
+    """Mark what was done for messages that a killed kernel had not ended; one may come again."""
+    for run in root.get(RUNS, {}):
+        for effect in of_run(root, run):
+            if effect.kind != STAGE and effect.state == DONE and not effect.unused:
+                change(root, effect.number, unused=True)
+
+
+def end_run(root: Root, run: str, asked: Collection[str]) -> None:
+    """Forget what a message is given again, since it ends now; mark what it did not ask for."""
+    if run not in root.get(RUNS, {}):
+        return
+    del root[RUNS][run]
+    for effect in of_run(root, run):
+        if effect.kind != STAGE and effect.unused == (effect.question in asked):
+            change(root, effect.number, unused=effect.question not in asked)
+
+
 def redo(root: Root, number: int, home: str) -> Effect:
     """Let an effect that failed, is held or is not known be done once more.
+
+    One whose answer a message needs is done when that message is sent again.
 
     Raises:
         NotFoundError: There is no such effect.
@@ -184,8 +205,6 @@ def redo(root: Root, number: int, home: str) -> Effect:
     effect = get(root, number)
     if effect.state not in (FAILED, UNKNOWN, HELD):
         raise ArgumentsError(f"effect {number} is {effect.state}: it cannot be done again")
-    if effect.kind != STAGE:
-        raise ArgumentsError(f"effect {number} is done by its message alone: send that again")
     again = {"state": STAGED, "home": home, "attempts": 0, "due": 0.0, "error": "", "code": ""}
     return change(root, number, **again, before=None)
 
@@ -205,6 +224,9 @@ def drop(root: Root, number: int, now: float) -> Effect:
 
 def prune(root: Root, before: float, at_once: int) -> int:
     """Forget what ended before a moment, never the newest; return how many."""
+    runs = root.get(RUNS, {})
+    for run in [run for run, kept in runs.items() if kept["at"] < before][:at_once]:
+        del runs[run]
     tree = root.get(ENDED)
     if not tree:
         return 0

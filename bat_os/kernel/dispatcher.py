@@ -188,6 +188,7 @@ class Dispatcher:
                 mission=mission_id,
                 commit_reads=False,
                 reach=self.context,
+                run=request.key and f"key {request.key}",
             )
         if done is None:
             return {**body, "seconds": round(time.monotonic() - started, 4)}

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.core.values import Ref, check, to_wire
-from bat_os.errors import ArgumentsError, BatError, CellError, GrantWantedError, NotGrantedError
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    CellError,
+    EffectWantedError,
+    GrantWantedError,
+    NotGrantedError,
+)
 from bat_os.image import grants, outbox
 from bat_os.image.outbox import Effect
 from bat_os.kernel.memory import TurnMemory
@@ -59,8 +65,12 @@ class Answers:
 
     by_key: dict[str, Any] = field(default_factory=dict)
     size: int = 0  # bytes
-    run: str = field(default_factory=partial(secrets.token_hex, 8))  # id of the message
+    run: str = ""  # id of the message; "" for a trial, which does nothing in the world
     by: str = ""  # the message, for a person
+    # Of a message that needed the answer of an effect: all that it is given again.
+    seed: int | None = None
+    now: float | None = None
+    awaited: dict[str, int] = field(default_factory=dict)  # question -> number of the effect
 
     def find(self, key: str) -> tuple[bool, Any]:
         """Return whether the question was asked before, and the answer; an error is raised again.
@@ -112,6 +122,7 @@ class TurnReach:
         self._asked: Counter[str] = Counter()
         self._performer = reach.orchestrator.performer if reach else None
         self._home = reach.home_id if reach else ""
+        self._stopped: EffectWantedError | None = None  # nothing is reached after it
         self.staged: list[Effect] = []
         self._label, self._once = label, once
         self.numbers: list[int] = []  # of the effects, once they are committed
@@ -123,7 +134,9 @@ class TurnReach:
     def has_writes(self) -> bool:
         """True if the turn changes the memory or the catalog, or the world."""
         memory, kernel = self.memory, self.kernel
-        return bool(self.staged or (memory and memory.has_writes) or (kernel and kernel.works))
+        awaited = self._answers.awaited
+        writes = self.staged or (memory and memory.has_writes) or (kernel and kernel.works)
+        return bool(awaited or writes)
 
     def apply(self, root: Root) -> None:
         """Put what the turn writes into the image."""
@@ -132,6 +145,9 @@ class TurnReach:
             self.memory.apply(root)
         if self.kernel is not None:
             self.kernel.apply(root)
+        if self._answers.awaited:
+            asked = {f"{key}.{n}" for key, most in self._asked.items() for n in range(1, most + 1)}
+            outbox.end_run(root, self._answers.run, asked)
         label = tuple(sorted(self._label))
         staged = [replace(each, label=label) for each in self.staged]
         self.numbers = [each.number for each in outbox.put(root, staged, self._home)]
@@ -149,6 +165,8 @@ class TurnReach:
 
     async def perform(self, ref: Ref, driver_name: str, operation: str, args: Any) -> Any:
         """Return what the world answers to a message of an object."""
+        if self._stopped is not None:
+            raise self._stopped
         driver = self._drivers.get(driver_name)
         if driver is None:
             text = "the world is as it is now; the past, forks on trial and replays do not reach it"
@@ -175,14 +193,18 @@ class TurnReach:
             raise NotGrantedError(f"{driver.name} has no {operation} any more")
         await self._sinks.admit(grant.oid, kinds[operation])
         self._image.uses.record([(grant.oid, operation, grants.USE)])
-        if kinds[operation].kind == STAGE:
-            return self._stage(ref, driver, kinds[operation], Deed(grant.scope, operation, args))
-        if kinds[operation].kind == AWAIT:
-            who = ref.name or "the object"
-            text = f"{operation} of {who} may change something, and no message does that yet"
-            raise NotGrantedError(text)
+        kind, deed = kinds[operation], Deed(grant.scope, operation, args)
+        if kind.kind == STAGE:
+            return self._stage(ref, driver, kind, deed)
         self._label.add(grant.oid)  # an error says something, too
-        return await self._ask(driver, grant, operation, args)
+        key = self._question(driver, grant, deed)
+        known, answer = self._answers.find(key)
+        if known:
+            return answer
+        if kind.kind == AWAIT:
+            self._stopped = self._wanted(ref, driver, kind, deed, key)
+            raise self._stopped
+        return await self._ask(driver, deed, key)
 
     def _stage(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed) -> Any:
         """Note what is to be done after the commit; return its answer, which is known before."""
@@ -191,35 +213,50 @@ class TurnReach:
         if len(self.staged) >= MAX_STAGED:
             raise CellError(f"one message may change the world {MAX_STAGED} times", kind="limit")
         answer = driver.pretend(deed)
-        effect = Effect(
-            number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=deed.scope,
-            operation=deed.operation, args=tuple(deed.args), text=driver.preview(deed),
-            run=self._answers.run, by=self._answers.by, at=self._moment().timestamp(),
-            repeatable=kind.repeatable,
-        )  # fmt: skip
+        effect = self._effect(ref, driver, kind, deed, driver.preview(deed))
         self.staged.append(effect)
         return answer
 
-    async def _ask(
-        self, driver: Driver, grant: grants.Grant, operation: str, args: list[Any]
-    ) -> Any:
-        staged = [each.deed for each in self.staged if each.driver == driver.name]
-        asked = [grant.oid, operation, to_wire(args), len(staged)]
+    def _wanted(
+        self, ref: Ref, driver: Driver, kind: Operation, deed: Deed, key: str
+    ) -> EffectWantedError:
+        """Return the error that ends this try of a message: what it needs has to be done first."""
+        said = ", ".join(repr(arg)[:80] for arg in deed.args)
+        what = f"{driver.describe(deed.scope)}: {deed.operation}({said})"
+        error = EffectWantedError(f"this has to be done first: {what}", text=what)
+        if self._answers.run:
+            effect = self._effect(ref, driver, kind, deed, what)
+            label = tuple(sorted(self._label))
+            error.effect = replace(effect, kind=AWAIT, question=key, label=label)
+        return error
+
+    def _effect(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed, text: str) -> Effect:
+        return Effect(
+            number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=deed.scope,
+            operation=deed.operation, args=tuple(deed.args), text=text, run=self._answers.run,
+            by=self._answers.by, at=self._moment().timestamp(), repeatable=kind.repeatable,
+        )  # fmt: skip
+
+    def _question(self, driver: Driver, grant: grants.Grant, deed: Deed) -> str:
+        """Return what names a question, so that the same one gets the same answer."""
+        staged = sum(each.driver == driver.name for each in self.staged)
+        asked = [grant.oid, deed.operation, to_wire(list(deed.args)), staged]
         question = digest(json.dumps(asked, sort_keys=True))
         self._asked[question] += 1
-        key = f"{question}.{self._asked[question]}"
-        known, answer = self._answers.find(key)
-        if known:
-            return answer
+        return f"{question}.{self._asked[question]}"
+
+    async def _ask(self, driver: Driver, deed: Deed, key: str) -> Any:
+        staged = [each.deed for each in self.staged if each.driver == driver.name]
+        scope, operation, args = deed.scope, deed.operation, deed.args
         if self._performer is not None:  # what earlier messages have staged comes first
             await self._performer.settle(SETTLE_SECONDS)
-        seconds, ask = driver.operations(grant.scope)[operation].seconds, driver.perform
+        seconds, ask = driver.operations(scope)[operation].seconds, driver.perform
         if staged and isinstance(driver, StagingDriver):
             ask = partial(driver.overlay, staged=staged)
         try:
             async with asyncio.timeout(seconds):
                 answer = await asyncio.get_running_loop().run_in_executor(
-                    _threads(), ask, grant.scope, operation, args
+                    _threads(), ask, scope, operation, args
                 )
             check(answer, where=f"the answer of {operation}")
         except TimeoutError:

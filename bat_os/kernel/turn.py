@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from bat_os.errors import (
     BatError,
     CellError,
     ConflictError,
+    EffectWantedError,
     NotFoundError,
     NotGrantedError,
     NotUnderstoodError,
@@ -33,6 +35,7 @@ from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.preferences import note_entries
 from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.effects.journal import carry_out
 from bat_os.kernel.entries import ENTRIES
 from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.reach import Answers, TurnReach
@@ -210,7 +213,9 @@ class Turn:
         self._created: dict[str, Ref] = {}
         self._top = ""
         self._fault: BatError | None = None
-        self._reach, self._answers = reach, answers
+        self._reach, self._answers = reach, answers or Answers()
+        # Whose seed and clock are the same whenever the message runs.
+        self._fixed = candidate if candidate and candidate.seed is not None else self._answers
         self._once: Once = ()
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
@@ -334,8 +339,8 @@ class Turn:
             view=ObjectView(receiver.ref, running.held, receiver.selectors, bool(receiver.labels)),
             args=tuple(args),
             kwargs=kwargs,
-            seed=trial.seed if trial else None,
-            now=trial.now if trial else None,
+            seed=self._fixed.seed and self._fixed.seed + (0 if trial else self._sends),
+            now=self._fixed.now,
             deadline=trial.seconds if trial else SECONDS,
         )
         try:
@@ -369,8 +374,7 @@ class Turn:
 
     def _moment(self) -> dt.datetime:
         """Return the present moment, or that of the trial, with this machine's offset."""
-        trial = self._candidate
-        at = time.time() if trial is None or trial.now is None else trial.now
+        at = time.time() if self._fixed.now is None else self._fixed.now
         return dt.datetime.fromtimestamp(at, dt.UTC).astimezone()
 
     def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
@@ -464,9 +468,9 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         reach: Memory and the world. A message that runs again gets the world's same answers.
         run: Names the message, where a killed kernel may have begun with it; else it is new.
     """
-    answers = Answers(by=f"{brief.target}.{brief.selector}")
-    answers.run = run or mission or answers.run
-    for left in reversed(range(TRIES)):
+    answers = Answers(run=run or mission or secrets.token_hex(8))
+    answers.by, left = f"{brief.target}.{brief.selector}", TRIES
+    while True:
         turn = Turn(image, cell, candidate, reach, answers)
         try:
             answer = await turn.run(brief)
@@ -481,7 +485,10 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
                 turn.committed()
             else:
                 done = settle({}, answer)
+        except EffectWantedError as wanted:
+            await carry_out(reach, answers, wanted)
         except ConflictError as error:
+            left -= 1
             if not left:
                 text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
                 raise ConflictError(text) from error
@@ -490,4 +497,3 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             return done
         finally:
             await note_faults(image, turn.faults)
-    raise AssertionError("unreachable: the last try returns or raises")

@@ -6,16 +6,17 @@ added where nobody can look (must not be repeated). Lines in files are counted.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 
-from bat_os.errors import KernelUnreachableError
+from bat_os.errors import KernelUnreachableError, RemoteError
 from bat_os.image import outbox
 from bat_os.image.store import ImageStore
-from tests.campaign.crash import EFFECTS
+from tests.campaign.crash import AWAITED, EFFECTS
 from tests.campaign.scenario import Scenario
 from tests.kernels import ROOT, KernelProcess, write_script
 
@@ -34,8 +35,18 @@ SHOP = '''def shop(self, tag):
 '''
 
 
+BUY = '''def buy(self, tag):
+    """Have one thing done outside, and count it."""
+    self.blind.append("blind.txt", tag)
+    self.bought = getattr(self, "bought", 0) + 1
+    return self.bought
+'''
+
+
 class WorldKernel(KernelProcess):
     """The kernel of ``world_kernel``."""
+
+    awaits = ""
 
     def start(self, **settings):
         environ = {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(self.script)}
@@ -44,7 +55,8 @@ class WorldKernel(KernelProcess):
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.campaign.world_kernel", "serve", "--supervised",
                  "--home", self.home, "--tcp-port", "-1"],
-                cwd=ROOT, env=os.environ | environ, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                cwd=ROOT, env=os.environ | environ | {"CAMPAIGN_AWAIT": self.awaits},
+                stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         return self
 
@@ -70,7 +82,8 @@ class Shop:
             for name in ("seen", "blind", "pages"):
                 body = {"what": str(self.world), "write": True, "name": name}
                 await client.request("grant", body=body)
-            await client.request("teach", target="genesis_obj", body={"source": SHOP})
+            for source in (SHOP, BUY):
+                await client.request("teach", target="genesis_obj", body={"source": source})
         self.kernel.stop()
 
     async def ask(self, client, tag):
@@ -159,6 +172,45 @@ async def at_every_step(settings):
     return f"{kills} kills at {len(EFFECTS)} points: 0 lost, 0 twice, {unknown} asked"
 
 
+async def while_it_is_awaited(settings):
+    """Killed at each step of an effect that its message waits for, and asked again by its key."""
+    shop, asked = Shop(settings.folder), 0
+    shop.kernel.awaits = "yes"
+    await shop.prepare()
+    for turn in range(TIMES[settings.full]):
+        for name in AWAITED:
+            shop.kernel.start(failpoint=f"{name}:kill")
+            tag = f"t{turn}{name.partition('.')[2]}"
+            await shop.kernel.until_ready()
+            async with shop.kernel.client() as client:
+                with contextlib.suppress(KernelUnreachableError):
+                    await buy(client, tag)
+            status = await asyncio.to_thread(shop.kernel.process.wait, PATIENCE)
+            shop.kernel.process.stdin.close()
+            assert status == -signal.SIGKILL, f"{name}: {status}: {shop.kernel.log()[-2000:]}"
+            shop.kernel.start()
+            await shop.kernel.until_ready()
+            async with shop.kernel.client() as client:
+                code = ""
+                try:
+                    await buy(client, tag)
+                except RemoteError as error:
+                    code = error.body["code"]
+            shop.kernel.stop()
+            wanted = "EFFECT_UNKNOWN" if name in ("await.begun", "await.done") else ""
+            assert code == wanted, f"{name}: {code}"
+            count = lines(shop.world / "blind.txt").count(tag)
+            assert count == (name != "await.begun"), f"{name}: {count} times"
+            asked += bool(code)
+    return f"{len(AWAITED)} points x{turn + 1}: 0 lost, 0 twice, {asked} asked"
+
+
+async def buy(client, tag):
+    await client.request(
+        "send", timeout=PATIENCE, target="genesis_obj", selector="buy", args=[tag], ik=tag
+    )
+
+
 async def at_random(settings):
     shop, kills = Shop(settings.folder), 0
     moments = random.Random(settings.seed)  # noqa: S311 - moments to kill at, no secrets
@@ -184,5 +236,6 @@ async def at_random(settings):
 TARGET = "0 lost in silence, 0 twice that must not"
 SCENARIOS = (
     Scenario("effects, killed at each step", TARGET, at_every_step),
+    Scenario("effects, killed while awaited", TARGET, while_it_is_awaited),
     Scenario("effects, random SIGKILL", TARGET, at_random),
 )

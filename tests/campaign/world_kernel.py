@@ -3,13 +3,15 @@
     python -m tests.campaign.world_kernel serve --home HOME --supervised ...
 
 ``blind.txt`` gets its lines as a letter gets into a letter box: one more each time, and nobody can
-say afterwards whether it is in. All other files are those of the real driver.
+say afterwards whether it is in. All other files are those of the real driver. With CAMPAIGN_AWAIT
+set, the message waits for the answer of such a line.
 """
 
 import os
 import sys
 from pathlib import Path
 
+from bat_os.ports import AWAIT, Operation
 from bat_os.world.files import Files
 
 BLIND = "blind.txt"
@@ -26,6 +28,10 @@ class PartlyBlind(Files):
             stream.flush()
             os.fsync(stream.fileno())
         return len(args[1])
+
+    def operations(self, scope):
+        awaited = {"append": Operation(AWAIT)} if os.environ.get("CAMPAIGN_AWAIT") else {}
+        return {**super().operations(scope), **awaited}
 
     def was_done(self, deed, before):
         return None if deed.args[0] == BLIND else super().was_done(deed, before)

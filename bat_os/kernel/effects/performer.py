@@ -21,11 +21,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
-from bat_os.core.values import check
 from bat_os.errors import BatError, EffectUnknownError, NotUnderstoodError
 from bat_os.failpoints import cross
 from bat_os.image import outbox
 from bat_os.image.outbox import DONE, FAILED, HELD, PERFORMING, STAGED, UNKNOWN, Effect
+from bat_os.kernel.effects.deeds import FULL_PAUSE, perform, store
 from bat_os.kernel.turn import take_turn
 from bat_os.ports import STAGE, StagingDriver
 
@@ -33,17 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from bat_os.kernel.context import KernelContext
-    from bat_os.ports import Driver
 
     Root = MutableMapping[str, Any]
     Outcome = dict[str, Any]  # fields of the effect that change
 
 log = logging.getLogger(__name__)
 
-SECONDS: Final = 60.0  # for one deed
 PAUSES: Final = (1.0, 4.0, 15.0, 60.0, 300.0, 1800.0)  # seconds before it is tried again
 AT_ONCE: Final = 256  # effects that are looked at together
-FULL_PAUSE: Final = 1.0  # seconds until a commit that failed is tried again
 FAILING: Final = "effect_failed"  # the message to the object
 _GONE: Final = "its grant has ended, or does not allow it; grant it again, then redo it"
 
@@ -115,9 +112,11 @@ class Performer:
             begun = outbox.pending(root, {PERFORMING})
             return [effect for effect in begun if effect.boot != self.boot]
 
-        held = await self._image.transact(
-            lambda root: outbox.hold_foreign(root, self.home, self.boot), note="hold effects"
-        )
+        def settle(root: Root) -> list[Effect]:
+            outbox.note_unused(root)
+            return outbox.hold_foreign(root, self.home, self.boot)
+
+        held = await self._image.transact(settle, note="hold effects")
         begun = await self._image.transact(look, note="look for effects")
         found = {each.number: await self._judge(each) for each in begun}
         if found:
@@ -176,13 +175,8 @@ class Performer:
         outcomes = await asyncio.gather(*map(self._do, begun))
         found = {each.number: outcome for each, outcome in zip(begun, outcomes, strict=True)}
         cross("effect.done")
-        while found:
-            try:
-                await self._store(found, "store effects")
-                break
-            except BatError as error:  # they are done: what came of it must not be lost
-                log.warning("what came of effects is not stored yet: %s", error)
-                await asyncio.sleep(FULL_PAUSE)
+        if found:
+            await self._store(found, "store effects")
         cross("effect.stored")
         return {number for number, outcome in found.items() if outcome["state"] == STAGED}
 
@@ -230,7 +224,7 @@ class Performer:
         def work(root: Root) -> list[Effect]:
             return [outbox.change(root, number, **outcome) for number, outcome in found.items()]
 
-        for effect in await self._image.transact(work, note=note):
+        for effect in await store(self._image, work, note):
             if effect.state in (FAILED, UNKNOWN):
                 await self._report(effect)
 
@@ -255,27 +249,3 @@ class Performer:
             pass
         except BatError as error:
             log.warning("%s of %s: %s", FAILING, about["object"], error)
-
-
-async def perform(driver: Driver, effect: Effect) -> Any:
-    """Return the answer of a deed.
-
-    Raises:
-        BatError: It was not done.
-        EffectUnknownError: It may have been.
-    """
-    deed = effect.deed
-    try:
-        async with asyncio.timeout(SECONDS):
-            answer = await asyncio.to_thread(
-                driver.perform, deed.scope, deed.operation, deed.args, effect.key
-            )
-        check(answer, where=f"the answer of {deed.operation}")
-    except BatError:
-        raise
-    except TimeoutError:
-        raise EffectUnknownError(f"it took over {SECONDS:.0f} s") from None
-    except Exception as error:  # foreign code: a fault of a driver must not stop all effects
-        log.exception("effect %d", effect.number)
-        raise EffectUnknownError(f"it failed: {error}"[:300]) from error
-    return answer

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import BatError
-from bat_os.image import missions
+from bat_os.image import missions, outbox
 from bat_os.image.files.pack import clock_steady_for, pack_if_due
 from bat_os.image.history import experience
 
@@ -78,6 +78,11 @@ async def prune_answers(image: ImageStore, now: float) -> int:
             note="prune old missions",
         )
         pruned += more
+    old = now - outbox.KEEP_SECONDS
+    while await image.transact(
+        lambda root: outbox.prune(root, old, AT_ONCE), note="prune old effects"
+    ):
+        pass
     return pruned
 
 
