@@ -98,4 +98,6 @@ class Scripted:
         return None
 
     def _answer(self, operation, args):
+        if operation == "append" and len(args) < 2:
+            raise ArgumentsError("append(box, text)")
         return len(args[1]) if operation == "append" else []

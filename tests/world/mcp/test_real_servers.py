@@ -14,7 +14,7 @@ from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
-from bat_os.errors import NotGrantedError, ServerError
+from bat_os.errors import ServerError
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs import VERBS
 from bat_os.world.mcp.driver import Mcp
@@ -95,7 +95,7 @@ async def test_the_time_server(grant, send):
         await send("time_obj", "get_current_time", "Nowhere/City")
 
 
-async def test_the_git_server_reads_and_does_not_commit(grant, send, tmp_path):
+async def test_the_git_server_reads_adds_and_commits_once(grant, send, tmp_path):
     server, git = program("mcp-server-git"), shutil.which("git")
     if git is None:
         pytest.skip("git is not installed")
@@ -110,8 +110,15 @@ async def test_the_git_server_reads_and_does_not_commit(grant, send, tmp_path):
     assert (kinds["git_log"], kinds["git_commit"]) == ("read", "await")
     log = await send("git_obj", "git_log", str(tmp_path), max_count=1)
     assert "Begin" in json.dumps(log)
-    with pytest.raises(NotGrantedError, match="may change something"):
-        await send("git_obj", "git_commit", str(tmp_path), "no")
+    (tmp_path / "b.txt").write_text("more\n")
+    for key, mail in (("user.name", "Ann"), ("user.email", "ann@example.org")):
+        await asyncio.to_thread(
+            subprocess.run, [git, "-C", str(tmp_path), "config", key, mail], check=True, timeout=60
+        )
+    await send("git_obj", "git_add", str(tmp_path), ["b.txt"])
+    await send("git_obj", "git_commit", str(tmp_path), "Go on")
+    log = json.dumps(await send("git_obj", "git_log", str(tmp_path), max_count=9))
+    assert (log.count("Go on"), log.count("Begin")) == (1, 1)
 
 
 async def test_the_server_for_files_stays_in_its_folder(grant, send, tmp_path):
