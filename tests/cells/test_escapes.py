@@ -67,7 +67,7 @@ async def test_a_call_that_fails_keeps_nothing_in_memory(any_cell, body):
             await any_cell.run(call, refuse)
             pytest.fail("it answers")
         async with asyncio.timeout(10):
-            while any(isinstance(one, Talk) for one in gc.get_objects()):  # noqa: ASYNC110
+            while any(type(one) is Talk for one in gc.get_objects()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)  # its child ends
     finally:
         gc.enable()
