@@ -2,15 +2,18 @@
 
 CPython 3.11 counts how deep a tree is in a place that all threads share. If another thread runs
 while one makes its tree (a finalizer let go of the interpreter), both end in ``SystemError: AST
-constructor recursion depth mismatch`` (https://github.com/python/cpython/issues/106905).
+constructor recursion depth mismatch`` (https://github.com/python/cpython/issues/106905). A thread
+that formats a traceback makes a tree, too, without asking here: hence the second try.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import threading
 from typing import Any, Final, Literal, overload
 
+TRIES: Final = 3  # beside the last one
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
@@ -28,6 +31,9 @@ def parse(source: str, mode: str = "exec") -> ast.AST:
         MemoryError: The same, found by the parser.
     """
     with _ONE_AT_A_TIME:
+        for _ in range(TRIES):
+            with contextlib.suppress(SystemError):
+                return ast.parse(source, mode=mode)
         return ast.parse(source, mode=mode)
 
 

@@ -114,6 +114,6 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path):
 
 def test_variables_that_nothing_reads_are_named_with_the_one_that_is_meant():
     environ = {"BATOS_TRED": "3", "BATOS_HOME": "/x", "BATOS_THREADS": "2", "PATH": "/bin"}
-    assert list_unread(environ | {"BATOS_ZZZZZZ": ""}) == [
-        ("BATOS_TRED", "BATOS_THREADS"), ("BATOS_ZZZZZZ", "")
+    assert list_unread(environ | {"BATOS_XQXQXQ": ""}) == [
+        ("BATOS_TRED", "BATOS_THREADS"), ("BATOS_XQXQXQ", "")
     ]  # fmt: skip

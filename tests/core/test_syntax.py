@@ -35,6 +35,21 @@ def test_two_threads_never_build_a_tree_at_once(monkeypatch):
     assert values == [[1, "a"]] * 8
 
 
+def test_a_tree_that_another_thread_spoilt_is_built_again(monkeypatch):
+    real, broken = ast.parse, [SystemError("AST constructor recursion depth mismatch")] * 2
+
+    def spoilt(*args, **kwargs):
+        if broken:
+            raise broken.pop()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", spoilt)
+    assert ast.unparse(syntax.parse("a = 1")) == "a = 1"
+    broken += [SystemError("it stays")] * 9
+    with pytest.raises(SystemError, match="it stays"):
+        syntax.parse("a = 1")
+
+
 def test_nothing_else_in_the_program_builds_one():
     folder = Path(bat_os.__file__).parent
     found = [
