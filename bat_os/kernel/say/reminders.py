@@ -381,7 +381,7 @@ async def _recall(one: Act) -> Answer | None:
     found = [
         each
         for each in await _live(one)
-        if each.text and (own := _stems(each.text)) and len(own & wanted) >= max(1, len(own) / 2)
+        if each.text and (own := _stems(each.text)) and len(own & wanted) > len(own) / 2
     ]
     if not found:
         return None

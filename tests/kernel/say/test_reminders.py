@@ -144,3 +144,10 @@ def test_what_is_due_is_said_with_what_was_missed():
     assert say_due(run, 1.0) == "call Ann: milk"
     assert "too late" in say_due(run | {"passed": True}, 1.0)
     assert say_due(due | {"text": "", "kind": "timer", "missed": 0}, 1.0) == "The timer is over."
+
+
+async def test_a_question_that_shares_a_word_with_a_reminder_is_not_about_it(talk):
+    await talk("remind me every day at 8 to take my pills")
+    assert "08:00" in (await talk("when do I take my pills?"))["text"]
+    other = await talk("should I take an umbrella when I go out this afternoon?")
+    assert "pills" not in other["text"]
