@@ -164,41 +164,52 @@ async def _withdraw(
         return False
 
 
-async def interruptible(doing: Coroutine[Any, Any, T], screen: Screen) -> T:
-    """Return what ``doing`` returns; after Ctrl-C, say whether its mission was cancelled too."""
-    try:
+def run_interruptible(doing: Coroutine[Any, Any, T], screen: Screen) -> T:
+    """Return what ``doing`` returns; after Ctrl-C, say whether its mission was cancelled too.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+
+    async def run() -> T:
         with _between_steps():
             return await doing
+
+    try:
+        return asyncio.run(run())
     except asyncio.CancelledError as stopped:
         if screen.at_terminal:  # it has written ^C
             screen.note("")
         if WITHDRAWN in stopped.args:
             screen.note("cancelled")
-        raise
+        raise KeyboardInterrupt from None
 
 
 @contextlib.contextmanager
 def _between_steps() -> Iterator[None]:
-    """Let Ctrl-C cancel the main task between two steps of the running loop, not within one.
+    """Let Ctrl-C cancel this task between two steps of the running loop, not within one.
 
     ``asyncio.run`` cancels in the signal handler. That may strike between the look at a future and
-    its result, and who sets the result then fails: pyzmq as an answer arrives, for one. A second
-    Ctrl-C leaves at once.
+    its result, and who sets the result then fails: pyzmq as an answer arrives, for one. And once
+    the task has ended, it raises in the loop, which then cannot be closed. A second Ctrl-C leaves
+    at once.
     """
-    loop, cancel = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
-    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+    task = asyncio.current_task()
+    is_main = threading.current_thread() is threading.main_thread()
+    if task is None or not callable(before) or not is_main:
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.default_int_handler)
-        loop.call_soon_threadsafe(cancel, number, frame)
+        loop.call_soon_threadsafe(task.cancel)
 
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, cancel)
+        signal.signal(signal.SIGINT, before)
 
 
 def refuse(screen: Screen, error: BatError) -> int:

@@ -78,7 +78,7 @@ def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
 
 def _run_chat(arguments: list[str]) -> int:
     from bat_os.cli.chat.arguments import make_parser as make_chat_parser
-    from bat_os.cli.connection import interruptible
+    from bat_os.cli.connection import run_interruptible
     from bat_os.cli.console import Screen
     from bat_os.cli.environment import find_home, find_name
 
@@ -99,7 +99,7 @@ def _run_chat(arguments: list[str]) -> int:
     from bat_os.cli.chat.saying import say_once
 
     how = {"session": options.session, "fresh": options.fresh, "call": options.call or ""}
-    return asyncio.run(interruptible(say_once(home, screen, sentence, **how), screen))
+    return run_interruptible(say_once(home, screen, sentence, **how), screen)
 
 
 def _run_batos(arguments: list[str]) -> int:

@@ -6,7 +6,6 @@ Whatever goes wrong is one coded error that says what to do, with ``--json`` as 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from functools import partial
@@ -20,9 +19,9 @@ from bat_os.cli.answer import status_of
 from bat_os.cli.connection import (
     EXIT_INTERRUPTED,
     connect,
-    interruptible,
     may_come,
     refuse,
+    run_interruptible,
     suggest,
 )
 from bat_os.cli.console import Screen, to_json
@@ -108,7 +107,7 @@ def _carry_out(options: argparse.Namespace, screen: Screen) -> int:
     home = find_home(options.home).path
     if VERBS[options.verb].needs_home and not os.environ.get("BATOS_KEY_FILE"):
         require(home)
-    body = asyncio.run(interruptible(run(home, options, screen), screen))
+    body = run_interruptible(run(home, options, screen), screen)
     show(body, options, screen)
     return int(body.get("exit_status", 0)) or status_of(body)
 

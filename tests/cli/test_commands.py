@@ -10,6 +10,9 @@ import signal
 
 import pytest
 
+from bat_os.cli.connection import run_interruptible
+from bat_os.cli.console import Screen
+from bat_os.cli.show.command import read_input
 from bat_os.errors import RemoteError
 from tests.cli.clients import ENVIRON, finish, launch, verb
 from tests.forks import PYTHON
@@ -202,9 +205,26 @@ async def test_ctrl_c_ends_the_waiting_for_standard_input_at_once(thinking, pape
         while not (await kernel.request("documents"))["documents"]:
             pass  # until the first is in
     learning.send_signal(signal.SIGINT)
-    assert await learning.wait() == 130
+    status = await learning.wait()
     learning.stdin.close()
-    assert "Traceback" not in (await learning.stderr.read()).decode()
+    told = (await learning.stderr.read()).decode()
+    assert (status, "Traceback" in told) == (130, False), told
+
+
+def test_ctrl_c_just_before_standard_input_is_read_is_not_lost():
+    waited = []
+
+    async def answer_and_read():
+        os.kill(os.getpid(), signal.SIGINT)  # as the answer before it arrives
+        read_input(lambda: waited.append(True))
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_interruptible(answer_and_read(), Screen())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not waited
 
 
 async def test_among_several_files_one_that_is_not_there_stops_no_other(thinking, papers):

@@ -165,13 +165,28 @@ def read_input(read: Callable[[], T]) -> T:
     """Return what ``read`` takes from standard input, where Ctrl-C ends the waiting at once.
 
     In the event loop's thread: nothing else runs, and asyncio's own handler of Ctrl-C would only
-    run when the input has ended.
+    run when the input has ended. A loop whose handler is the default one already has had its
+    Ctrl-C (``run_interruptible``) and waits for the next step to cancel: that step would be this.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        asyncio.CancelledError: Ctrl-C just before.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if before is signal.default_int_handler and _in_loop():
+            raise asyncio.CancelledError
         return read()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def read_line(prompt: str) -> str:
