@@ -9,6 +9,7 @@
             UnknownTypeError         a verb that this kernel does not have
             ArgumentsError           the verb is known, its arguments are off
             NotPlainError            a value that is not plain data
+            HttpError                an error that HTTP has a status of its own for
         ImageError               the living image says no
             NotFoundError            no object, brief or model of that name
             NotGrantedError          no grant reaches that far
@@ -118,6 +119,20 @@ class NotPlainError(ProtocolError):
     """A value that is not plain data; see ``bat_os.core.values``."""
 
     code = "NOT_SERIALIZABLE"
+
+
+class HttpError(ProtocolError):
+    """An error that HTTP has a status of its own for: the gateway's, never on the wire.
+
+    Attributes:
+        status: As in RFC 9110.
+        error: What is wrong.
+    """
+
+    def __init__(self, status: int, error: BatError) -> None:
+        super().__init__(str(error))
+        self.status = status
+        self.error = error
 
 
 class ImageError(BatError):

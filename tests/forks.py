@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[1]
 IMPORTED = (
     "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.wiring", "bat_os.cli.chat.saying",
     "bat_os.cli.chat.session", "bat_os.cli.main", "bat_os.cli.verbs", "bat_os.cli.watchdog",
-    "bat_os.engines.scripted", "bat_os.image.files.pack", "bat_os.image.files.restore",
+    "bat_os.engines.scripted", "bat_os.gateway.running", "bat_os.image.files.pack",
+    "bat_os.image.files.restore",
     "bat_os.kernel.service", "cryptography.hazmat.primitives.asymmetric.ed25519", "pytest",
 )  # fmt: skip
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "OPENBLAS_", "OMP_")

@@ -181,7 +181,7 @@ def load(home: Path, environ: Mapping[str, str], /, **flags: Any) -> Resolved:
     return resolved
 
 
-def draft_setting(home: Path, name: str, value: str | bool) -> str:
+def draft_setting(home: Path, name: str, value: str | int) -> str:
     """Return the text of the settings file of a home with another value, checked.
 
     Args:

@@ -108,8 +108,10 @@ def _run_batos(arguments: list[str]) -> int:
         from bat_os.cli.verbs import make_parser as make_verbs
 
         answer(make_verbs())
-    if _means_the_kernel(arguments):
+    if _first_word(arguments) == "serve":
         return _start(arguments)
+    if _first_word(arguments) == "gateway":
+        return _open(arguments)
     from bat_os.cli.verbs import main as run_verb
 
     return run_verb(arguments)
@@ -143,12 +145,45 @@ def _give_reason(error: Exception, reason: object, status: int, *, supervised: b
     return EXIT_WAIT if supervised and can_pass(error) else status
 
 
-def _means_the_kernel(arguments: Sequence[str]) -> bool:
-    """Return True for ``serve``, also behind its options."""
+def _first_word(arguments: Sequence[str]) -> str:
+    """Return the first word that is neither an option nor the value of one."""
     words = list(arguments)
     while words and words[0].startswith("-"):
         del words[: 2 if words[0] in ("--home", "--tcp-port", "--profile") else 1]
-    return words[:1] == ["serve"]
+    return words[0] if words else ""
+
+
+def _open(arguments: Sequence[str]) -> int:
+    """Run the gateway until it is stopped; return its exit status."""
+    from bat_os.cli.environment import as_coded, find_home, load
+    from bat_os.cli.gateway import make_parser as make_gateway_parser
+    from bat_os.gateway.running import note
+
+    options = make_gateway_parser().parse_args(list(arguments))
+    home = find_home(options.home)
+    os.umask(0o077)
+    begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    faulthandler.enable()
+    try:
+        settings = load(home.path, os.environ).settings
+        home.prepare()
+        return asyncio.run(_serve_http(home, settings, supervised=options.supervised))
+    except (BatError, OSError) as error:
+        reason = error if isinstance(error, BatError) else as_coded(error)
+        note(home.path, {"problem": str(reason)})
+        print(f"batos: {reason}", file=sys.stderr)
+        return EXIT_PERMANENT if isinstance(error, SettingsError) else EXIT_WAIT
+
+
+async def _serve_http(home: Home, settings: Settings, *, supervised: bool) -> int:
+    from bat_os.gateway.running import serve as serve_http
+
+    asked = asyncio.Event()
+    _stop_on_signals(asked)
+    if supervised:
+        _stop_when_stdin_closes(asked)
+    await serve_http(home.path, settings, asked)
+    return EXIT_STOPPED
 
 
 def serve(home: Home, settings: Settings, *, supervised: bool) -> int:

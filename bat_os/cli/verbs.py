@@ -28,6 +28,7 @@ from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, find_home, find_name, require
 from bat_os.cli.parser import Parser
 from bat_os.cli.show import (
+    access,
     files,
     history,
     knowledge,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    background, completion, files, history, knowledge, missions, models, objects, personas,
+    access, background, completion, files, history, knowledge, missions, models, objects, personas,
     schedules, system, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {

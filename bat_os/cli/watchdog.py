@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 def run(home: Home, max_restarts: int) -> int:
     """Watch the kernel until it is stopped or given up; return the exit status."""
     from bat_os.cli.background import Background, Worker  # psutil; only here
+    from bat_os.cli.gateway import make_keeper
     from bat_os.cli.upgrade import make_site
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
@@ -136,7 +137,7 @@ def run(home: Home, max_restarts: int) -> int:
     except LockedError:
         print("The watchdog is already running.", file=sys.stderr)
         return EXIT_FAILED
-    with lock, Worker(Background(ROOT, home, os.environ)):
+    with lock, Worker(Background(ROOT, home, os.environ)), make_keeper(home, os.environ):
         environ = kernel_environ(os.environ)
         supervisor = Supervisor(
             home, kernel_command(home), environ=environ, policy=RestartPolicy(limit=max_restarts)

@@ -15,6 +15,7 @@ import asyncio
 import json
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import zmq
@@ -39,6 +40,42 @@ LOST_AFTER: Final = 15.0
 CONNECT_MS: Final = 1000
 REMOTE_MS: Final = 5000
 _WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a kernel listens, and how it is known there."""
+
+    endpoint: str
+    token: str = ""  # what each request has to carry, or ""
+    key: ClientKey | None = None  # for CURVE; None where it is not spoken
+    boot: str = ""  # of the kernel that wrote it; "" where none did
+
+
+def find_kernel(home: Path, file: str | Path = ENDPOINT_FILE) -> Address:
+    """Return where the kernel of a home listens.
+
+    Raises:
+        KernelUnreachableError: None serves it.
+    """
+    try:
+        data = json.loads((home / file).read_text(encoding="utf-8"))
+        ipc, tcp, key, boot = (str(data.get(part) or "") for part in ("ipc", "tcp", "key", "boot"))
+        if ipc or (tcp and not key):  # with neither, the key is refused
+            return Address(ipc or tcp, boot=boot)
+        token = (home / "run" / "token").read_text(encoding="utf-8").strip()
+        return Address(tcp, token, ClientKey(*make_pair(), check_key(key)), boot)
+    except (OSError, ValueError, AttributeError, SettingsError) as error:
+        raise KernelUnreachableError(
+            f"no daemon serves {home}; start one with ./run.sh (or batos-watchdog start)"
+        ) from error
+
+
+def set_curve(socket: zmq.Socket[Any], key: ClientKey) -> None:
+    """Have a socket prove its key, and accept no kernel but the one with the key's."""
+    socket.set(zmq.CURVE_SERVERKEY, key.server.encode())
+    socket.set(zmq.CURVE_PUBLICKEY, key.public.encode())
+    socket.set(zmq.CURVE_SECRETKEY, key.secret.encode())
 
 
 class KernelClient:
@@ -212,14 +249,15 @@ class KernelClient:
             self._disconnect()
         if self._socket is None or self._changes is None:
             if self._home is not None:
-                self._look_up(self._home)
+                there = find_kernel(self._home, self._file)
+                self._endpoint, self._token, self._key, self._boot = (
+                    there.endpoint, there.token, there.key, there.boot,
+                )  # fmt: skip
             self._socket = self._context.socket(zmq.DEALER)
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
             if self._key is not None:
-                self._socket.set(zmq.CURVE_SERVERKEY, self._key.server.encode())
-                self._socket.set(zmq.CURVE_PUBLICKEY, self._key.public.encode())
-                self._socket.set(zmq.CURVE_SECRETKEY, self._key.secret.encode())
+                set_curve(self._socket, self._key)
             self._changes = self._socket.get_monitor_socket(_WATCHED)
             self._socket.connect(self._endpoint)
             patience = CONNECT_MS if self._home is not None or self._key is None else REMOTE_MS
@@ -228,22 +266,6 @@ class KernelClient:
                     f"no daemon answers at {self._endpoint}{self._doubt()}"
                 )
         return self._socket, self._changes
-
-    def _look_up(self, home: Path) -> None:
-        """Read where the kernel of a home listens, and how it is known there."""
-        try:
-            data = json.loads((home / self._file).read_text(encoding="utf-8"))
-            ipc, tcp, key, boot = (
-                str(data.get(part) or "") for part in ("ipc", "tcp", "key", "boot")
-            )
-            self._endpoint, self._token, self._key, self._boot = ipc or tcp, "", None, boot
-            if not ipc and (key or not tcp):  # with neither, the key is refused
-                self._token = (home / "run" / "token").read_text(encoding="utf-8").strip()
-                self._key = ClientKey(*make_pair(), check_key(key))
-        except (OSError, ValueError, AttributeError, SettingsError) as error:
-            raise KernelUnreachableError(
-                f"no daemon serves {home}; start one with ./run.sh (or batos-watchdog start)"
-            ) from error
 
     def _disconnect(self) -> None:
         if self._socket is not None:

@@ -46,7 +46,7 @@ class ClientKey:
         Raises:
             SettingsError: It cannot be read, others can read it, or it is not a key file.
         """
-        data = _read(path)
+        data = read_owned(path)
         parts = ("public", "secret", "server")
         public, secret, server = (check_key(str(data.get(part, ""))) for part in parts)
         connect = data.get("connect", "")
@@ -68,8 +68,8 @@ class KeyRing:
         path = self.folder / "server.json"
         if not path.exists():
             public, secret = make_pair()
-            self._write("server.json", {"public": public, "secret": secret})
-        data = _read(path)
+            write_owned(self.folder / "server.json", {"public": public, "secret": secret})
+        data = read_owned(path)
         return check_key(str(data.get("public", ""))), check_key(str(data.get("secret", "")))
 
     def make(self, name: str, connect: str = "", server: str = "") -> Path:
@@ -85,13 +85,13 @@ class KeyRing:
             ArgumentsError: The name is invalid, or taken.
             SettingsError: The files cannot be used.
         """
-        path = self.folder / f"{_check_name(name)}.key"
+        path = self.folder / f"{check_name(name)}.key"
         if path.exists() or (not server and name in self.allowed()):
             raise ArgumentsError(f"a key {name} already exists; revoke it, or choose another name")
         public, secret = make_pair()
         known = check_key(server) if server else self.server()[0]
         data = {"public": public, "secret": secret, "server": known, "connect": connect}
-        self._write(path.name, data)
+        write_owned(path, data)
         if not server:
             self.allow(name, public)
         return path
@@ -104,11 +104,11 @@ class KeyRing:
             SettingsError: The key is invalid, or the list cannot be used.
         """
         allowed = self.allowed()
-        if allowed.get(_check_name(name), public) != public:
+        if allowed.get(check_name(name), public) != public:
             raise ArgumentsError(f"{name} names another key; revoke that first")
         if len(allowed) >= MAX_KEYS:
             raise ArgumentsError(f"{MAX_KEYS} keys are already authorised")
-        self._write("allowed.json", allowed | {name: check_key(public)})
+        write_owned(self.folder / "allowed.json", allowed | {name: check_key(public)})
 
     def revoke(self, name: str) -> None:
         """Revoke a key, and remove its file if it is still here."""
@@ -118,7 +118,7 @@ class KeyRing:
                 f"no key {name[:60]!r} is authorised; authorised keys: {list(allowed)}"
             )
         del allowed[name]
-        self._write("allowed.json", allowed)
+        write_owned(self.folder / "allowed.json", allowed)
         (self.folder / f"{name}.key").unlink(missing_ok=True)
 
     def allowed(self) -> dict[str, str]:
@@ -126,7 +126,7 @@ class KeyRing:
         path = self.folder / "allowed.json"
         if not path.exists():
             return {}
-        return {_check_name(name): check_key(str(key)) for name, key in _read(path).items()}
+        return {check_name(name): check_key(str(key)) for name, key in read_owned(path).items()}
 
     def allows(self, public: str) -> bool:
         """Return True if the key ``public`` is authorised now; never raises.
@@ -142,17 +142,6 @@ class KeyRing:
             self._seen = None
             return False
         return public in self._allowed
-
-    def _write(self, name: str, data: dict[str, Any]) -> None:
-        """Write a file for the owner only, whole or not at all."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self.folder / f".{name}.{secrets.token_hex(4)}"
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(json.dumps(data, indent=1) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self.folder / name)
 
 
 def make_pair() -> tuple[str, str]:
@@ -171,13 +160,31 @@ def check_key(text: str) -> str:
     raise SettingsError("that is not a key; a key has 40 characters, as batos keys list shows them")
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """Return ``name`` if it may name a key or a token."""
     if not _NAME.match(name):
         raise ArgumentsError(f"{name[:60]!r} cannot name a key; use letters, digits and ._-")
     return name
 
 
-def _read(path: Path) -> dict[str, Any]:
+def write_owned(path: Path, data: dict[str, Any]) -> None:
+    """Write a file for the owner only, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as stream:
+        stream.write(json.dumps(data, indent=1) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)
+
+
+def read_owned(path: Path) -> dict[str, Any]:
+    """Return what ``write_owned`` wrote.
+
+    Raises:
+        SettingsError: It cannot be read, or others can read it.
+    """
     try:
         with path.open("rb") as stream:
             if os.name != "nt" and os.fstat(stream.fileno()).st_mode & 0o077:

@@ -76,6 +76,11 @@ class Settings:
             stored model, or a folder, of the form of the default.
         blob_dir: Folder of the weights and other large files of the image; "": beside it.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
+        http_port: Port of the gateway (HTTP, ``batos open``); 0 takes any free one, -1 opens none.
+        http_address: Where the gateway listens instead of this machine alone; needs TLS or
+            ``http_behind``, and a token.
+        http_cert, http_key: Files of the certificate and its key, in PEM.
+        http_behind: ``https://NAME`` of the proxy in front of the gateway.
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
     """
@@ -115,6 +120,13 @@ class Settings:
     sentence_transformer_model: Annotated[str, text(300, filled=True)] = "all-MiniLM-L6-v2"
     blob_dir: str = ""
     lean: bool = False
+    http_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = -1
+    http_address: Annotated[str, text(100)] = ""
+    http_cert: str = ""
+    http_key: str = ""
+    http_behind: Annotated[
+        str, text(300, pattern=r"(https://[A-Za-z0-9.-]+(:\d{1,5})?)?", takes="https://NAME")
+    ] = ""
     failpoint: str = ""
 
     @property

@@ -87,7 +87,9 @@ forks
 rehearse genesis_obj double 4
 export genesis_obj.treble
 export genesis_obj {tmp}/treble.json
+keys token phone --may learn
 keys list
+open --close
 verify
 import {tmp}/treble.json --as other_obj
 teach genesis_obj {tmp}/seven.py

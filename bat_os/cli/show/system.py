@@ -22,7 +22,6 @@ from bat_os.cli.environment import ROOT, load, watchdog_command
 from bat_os.cli.show.command import Command, show_time
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
 from bat_os.cli.watchdog import stop as stop_watchdog
-from bat_os.client.keys import KeyRing
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import (
     ArgumentsError,
@@ -233,36 +232,6 @@ def describe_event(event: Mapping[str, Any]) -> str:
     return " ".join(text.splitlines()).rstrip()
 
 
-async def _keys(ask: Ask) -> Mapping[str, Any]:
-    options, ring = ask.options, KeyRing(ask.home)
-    if options.do == "list":
-        allowed = ring.allowed()
-        return {"server": ring.server()[0] if allowed else "", "allowed": allowed}
-    if not options.name:
-        raise ArgumentsError(f"batos keys {options.do} needs a NAME")
-    if options.do == "make":
-        path = ring.make(options.name, options.connect, options.server)
-        return {"made": options.name, "file": str(path), "allowed": not options.server}
-    if options.do == "allow":
-        ring.allow(options.name, options.key)
-        return {"allowed": options.name}
-    ring.revoke(options.name)
-    return {"revoked": options.name}
-
-
-def _show_keys(body: Mapping[str, Any], screen: Screen) -> None:
-    if "made" in body:
-        screen.answer(body["file"])
-        screen.note("Carry this file to the client's machine, and set BATOS_KEY_FILE to it there.")
-        if not body["allowed"]:
-            screen.note("The other daemon has to allow its public key: batos keys allow NAME KEY")
-    elif "server" in body:
-        screen.table(list(body["allowed"].items()), ("NAME", "PUBLIC KEY"))
-        screen.note(f"this daemon's public key: {body['server'] or 'none yet; batos keys make'}")
-    else:
-        screen.answer(" ".join(map(str, next(iter(body.items())))))
-
-
 _HEAD: Final = f"""\
 # Settings of BAT OS: {FILE} in the home directory. {PREFIX}NAME variables go over it, flags
 # over both. The kernel reads them when it starts; batos config show says what counts and
@@ -445,7 +414,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "status": Command(_show_status, _status),
     "stop": Command(_show_stop, _stop),
     "logs": Command(_show_logs, _logs),
-    "keys": Command(_show_keys, _keys),
     "config": Command(_show_config, _config),
     "service": Command(_show_service, _service),
 }

@@ -1,0 +1,87 @@
+"""How the gateway is started: by the watchdog, while a port is set for it.
+
+The setting is looked at again when its file changes, so ``batos open`` restarts nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import bat_os
+from bat_os.cli.environment import ROOT, kernel_command, kernel_environ, load
+from bat_os.core.settings import FILE, Settings
+from bat_os.errors import SettingsError
+from bat_os.supervisor.keeper import Keeper
+from bat_os.supervisor.program import read_program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bat_os.supervisor.home import Home
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``batos gateway``."""
+    parser = argparse.ArgumentParser(
+        prog="batos gateway",
+        description="HTTP for the daemon of a home. Usually the watchdog starts it: batos open.",
+        epilog="Exit status: 0 stopped, 74 a port is taken, 78 a person must act.",
+    )
+    parser.add_argument("verb", choices=["gateway"], help=argparse.SUPPRESS)
+    parser.add_argument("--home", help="folder of the image (default: $BATOS_HOME, or data)")
+    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
+    return parser
+
+
+def make_keeper(home: Home, environ: Mapping[str, str]) -> Keeper:
+    """Return what keeps the gateway of a home running while its settings want one."""
+    wish = _Wish(home, environ)
+
+    def command() -> list[str]:
+        words = kernel_command(home)
+        return [*words[: words.index("serve")], "gateway", *words[words.index("serve") + 1 :]]
+
+    return Keeper(
+        "gateway", command, wish.read, log_file=home.path / "log" / "gateway.log",
+        environ=kernel_environ(environ),
+    )  # fmt: skip
+
+
+class _Wish:
+    """What the settings say of the gateway, read again when their file changes."""
+
+    def __init__(self, home: Home, environ: Mapping[str, str]) -> None:
+        self._home = home
+        self._environ = environ
+        self._seen: object = None
+        self._wish = ""
+
+    def read(self) -> str:
+        """Return what the gateway is wanted for; "" for none."""
+        seen = [_facts(self._home.path / FILE), _facts(self._home.program)]
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                settings = load(self._home.path, self._environ).settings
+            except SettingsError:  # half written, or wrong: what runs goes on
+                return self._wish
+            self._wish = self._describe(settings)
+        return self._wish
+
+    def _describe(self, settings: Settings) -> str:
+        if settings.http_port < 0:
+            return ""
+        program = read_program(self._home, ROOT, bat_os.__version__)
+        own = [field.name for field in fields(Settings) if field.name.startswith("http_")]
+        return repr([str(program.tree), *(getattr(settings, name) for name in own)])
+
+
+def _facts(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size

@@ -1,0 +1,177 @@
+"""Tokens of HTTP clients, and the page's own cookies: kept as SHA-256, for the owner's eyes only.
+
+    keys/tokens.json     name -> digest, scope, when it ends
+    keys/pages.json      digest of a page's cookie -> when it ends
+    run/login.json       digest of a code that ``batos open`` wrote: good once, for a minute
+
+The files are looked at again when they change, so a token is made and revoked at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.client.keys import check_name, read_owned, write_owned
+from bat_os.core.scopes import PERSON, SCOPES
+from bat_os.errors import ArgumentsError, NotFoundError, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREFIX: Final = "bat_"
+MAX_TOKENS: Final = 1000
+DAY: Final = 86_400.0
+MAX_DAYS: Final = 3_650
+CODE_SECONDS: Final = 60.0
+PAGE_SECONDS: Final = 12 * 3600.0
+MAX_PAGES: Final = 100  # cookies that are good at a time; the oldest go first
+PAGE: Final = "page"  # the name that a page's requests come under; no token may have it
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request over HTTP."""
+
+    name: str
+    scope: str  # one of ``SCOPES``; ``person`` for the page
+
+    @property
+    def is_page(self) -> bool:
+        """Return True for the owner's own page, which a cookie proves."""
+        return self.scope == PERSON
+
+
+class TokenRing:
+    """The tokens of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self._tokens = home / "keys" / "tokens.json"
+        self._pages = home / "keys" / "pages.json"
+        self._code = home / "run" / "login.json"
+        self._seen: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+
+    def make(self, name: str, scope: str, days: float) -> str:
+        """Return a new token; nothing but its digest is kept.
+
+        Raises:
+            ArgumentsError: The name is invalid or taken, or there is no such scope.
+            SettingsError: The file cannot be used.
+        """
+        known = self._live()
+        if check_name(name) in known or name == PAGE:
+            raise ArgumentsError(f"{name} is taken by a token; revoke it, or choose another name")
+        if scope not in SCOPES:
+            raise ArgumentsError(f"no scope {scope[:60]!r}; there are: {', '.join(SCOPES)}")
+        if not 0 < days <= MAX_DAYS:
+            raise ArgumentsError(f"a token is good for up to {MAX_DAYS} days")
+        if len(known) >= MAX_TOKENS:
+            raise ArgumentsError(f"there are {MAX_TOKENS} tokens already; revoke some")
+        token = PREFIX + secrets.token_urlsafe(24)
+        until = time.time() + days * DAY
+        write_owned(
+            self._tokens, known | {name: {"sha256": _digest(token), "may": scope, "until": until}}
+        )
+        return token
+
+    def revoke(self, name: str) -> None:
+        """Revoke a token, from the next request on.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        known = self._live()
+        if name not in known:
+            raise NotFoundError(f"no token {name[:60]!r}; tokens: {list(known)}")
+        del known[name]
+        write_owned(self._tokens, known)
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """Return name -> scope and end of the tokens that are good."""
+        return {
+            name: {"may": row["may"], "until": row["until"]} for name, row in self._live().items()
+        }
+
+    def find(self, token: str) -> Caller | None:
+        """Return whose token it is; None if it is not good. Never raises."""
+        if not token.startswith(PREFIX):
+            return None
+        digest, now = _digest(token), time.time()
+        for name, row in self._read(self._tokens).items():
+            if row["sha256"] == digest and row["until"] > now and row["may"] in SCOPES:
+                return Caller(name, row["may"])
+        return None
+
+    def write_code(self) -> str:
+        """Return a code that lets one page in, once, within a minute."""
+        code = secrets.token_urlsafe(24)
+        write_owned(self._code, {"sha256": _digest(code), "until": time.time() + CODE_SECONDS})
+        return code
+
+    def redeem(self, code: str) -> str:
+        """Return the cookie for a page that has a code; "" if the code is not good."""
+        try:
+            kept = read_owned(self._code)
+            if kept["sha256"] != _digest(code):
+                return ""
+            self._code.unlink()
+            is_good = kept["until"] > time.time()
+        except (SettingsError, OSError, KeyError, TypeError):
+            return ""
+        if not is_good:
+            return ""
+        cookie, now = secrets.token_urlsafe(32), time.time()
+        good = {digest: until for digest, until in self._read(self._pages).items() if until > now}
+        newest = sorted(good.items(), key=lambda item: -item[1])[: MAX_PAGES - 1]
+        write_owned(self._pages, dict(newest) | {_digest(cookie): now + PAGE_SECONDS})
+        return cookie
+
+    def find_page(self, cookie: str) -> Caller | None:
+        """Return the owner at a page; None if the cookie is not good. Never raises."""
+        until = self._read(self._pages).get(_digest(cookie), 0.0) if cookie else 0.0
+        return Caller(PAGE, PERSON) if until > time.time() else None
+
+    def close_pages(self) -> None:
+        """Make the cookies of all pages useless."""
+        self._pages.unlink(missing_ok=True)
+
+    def _live(self) -> dict[str, Any]:
+        """Return the tokens that have not ended, as they are kept.
+
+        Raises:
+            SettingsError: The file cannot be used.
+        """
+        if not self._tokens.exists():
+            return {}
+        now = time.time()
+        return {name: row for name, row in read_owned(self._tokens).items() if row["until"] > now}
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """Return what a file holds; nothing if it cannot be used."""
+        try:
+            facts = path.stat()
+            seen = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            known = self._seen.get(path)
+            if known is None or known[0] != seen:  # it is replaced with every change
+                known = self._seen[path] = (seen, _checked(path, read_owned(path)))
+            return known[1]
+        except (OSError, SettingsError):
+            self._seen.pop(path, None)
+            return {}
+
+
+def _checked(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """Return data of one of the two files, if it has their form."""
+    rows = [row if isinstance(row, dict) else {"until": row} for row in data.values()]
+    for row in rows:
+        texts = [row.get("sha256", ""), row.get("may", "")]
+        if type(row.get("until")) not in (int, float) or {*map(type, texts)} != {str}:
+            raise SettingsError(f"{path} is not a file of tokens")
+    return data
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,300 @@
+"""The routes of the gateway, as a table; each asks the kernel one thing.
+
+    Guard > route > link.request(verb, ...) > JSON, or 202 and where the mission is
+
+``POST /message`` is the form that clients of AURA speak. Objects are resources; every verb that is
+safe from outside can be asked for by its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bat_os.core.scopes import SCOPE_OF, covers
+from bat_os.core.verbs import REQUESTS
+from bat_os.errors import (
+    ArgumentsError,
+    BatError,
+    HttpError,
+    NotFoundError,
+    UnauthorizedError,
+    UnknownTypeError,
+)
+from bat_os.gateway.guard import Guard
+from bat_os.gateway.requests import (
+    answer_error,
+    body_of,
+    caller_of,
+    demand,
+    key_of,
+    moment_of,
+    reply,
+    session_of,
+    tagged,
+    wait_of,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from bat_os.client.tokens import TokenRing
+    from bat_os.gateway.guard import App, Site
+    from bat_os.gateway.link import KernelLink
+
+PAGE: Final = Path(__file__).parent / "page"
+KINDS: Final[Mapping[str, str]] = {
+    ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}  # fmt: skip
+ROOTS: Final = ("genesis_obj", "system", "")  # names of AURA's first object, and none
+_ENVELOPE: Final = ("target", "selector", "args", "kwargs", "body")
+_BRIEF: Final = ("text", "examples", "mode", "persona_id", "fresh")
+_SLOTS: Final = {"PUT": "setSlot", "DELETE": "removeSlot"}
+
+
+class Gateway:
+    """The routes, over one link to a kernel.
+
+    Attributes:
+        link: Carries requests to the kernel.
+        ring: Who may come in.
+    """
+
+    def __init__(self, link: KernelLink, ring: TokenRing) -> None:
+        self.link = link
+        self.ring = ring
+
+    def routes(self) -> list[Route]:
+        """Return the table of routes."""
+        return [
+            Route("/", self.page, methods=["GET"]),
+            Route("/page/{name}", self.asset, methods=["GET"]),
+            Route("/login", self.login, methods=["POST"]),
+            Route("/logout", self.logout, methods=["POST"]),
+            Route("/healthz", self.alive, methods=["GET"]),
+            Route("/health", self.health, methods=["GET"]),
+            Route("/message", self.message, methods=["POST"]),
+            Route("/missions", self.missions, methods=["GET"]),
+            Route("/missions/{id}", self.mission, methods=["GET"]),
+            Route("/missions/{id}", self.cancel, methods=["DELETE"]),
+            Route("/objects", self.objects, methods=["GET"]),
+            Route("/objects/{name}", self.object, methods=["GET"]),
+            Route("/objects/{name}/methods/{selector}", self.why, methods=["GET"]),
+            Route("/objects/{name}/slots/{slot}", self.slot, methods=["PUT", "DELETE"]),
+            Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
+            Route("/verbs/{verb}", self.verb, methods=["POST"]),
+        ]
+
+    async def message(self, request: Request) -> Response:
+        """Accept a message in AURA's form; 202, or 200 within ``Prefer: wait=N`` seconds."""
+        demand(request, "learn")
+        said = await body_of(request)
+        target = str(said.get("target_object_id") or "").removeprefix("UvmObjects/")
+        selector = said.get("method_name") or said.get("selector")
+        if isinstance(selector, list) and selector:  # an original client sends all of its words
+            selector = selector[0]
+        kwargs = said.get("kwargs") or said.get("payload") or {}
+        fields = {
+            "target": ROOTS[0] if target in ROOTS else target,
+            "selector": selector,
+            "args": said.get("args") or [],
+            "kwargs": kwargs if isinstance(kwargs, dict) else {"text": kwargs},
+            "body": {name: said[name] for name in _BRIEF if name in said},
+        }
+        return await self._brief(request, fields)
+
+    async def _brief(self, request: Request, fields: Mapping[str, Any]) -> Response:
+        """Answer with the mission once it is stored, or with its result if that comes in time."""
+        accepted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def hear(kind: str, body: Mapping[str, Any]) -> None:
+            if kind == "accepted" and not accepted.done():
+                accepted.set_result(str(body["brief_id"]))
+
+        key = key_of(request) or f"http:{caller_of(request).name}:{secrets.token_hex(12)}"
+        asking = asyncio.ensure_future(
+            self.link.request("brief", hear, ik=key, session=session_of(request), **fields)
+        )
+        # The mission goes on if the client leaves, and somebody has to hear how it ends.
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait((asking, accepted), return_when=asyncio.FIRST_COMPLETED)
+        wait = wait_of(request)
+        if wait and not asking.done():
+            await asyncio.wait((asking,), timeout=wait)
+        if not accepted.done() or (wait and asking.done()):
+            body, headers = await asking, {"preference-applied": f"wait={wait:g}"} if wait else {}
+            return reply(request, body, headers=headers)
+        mission = accepted.result()
+        place = f"/missions/{mission}"
+        body = {
+            "status": "Message accepted for processing.", "brief_id": mission, "mission": place,
+            "events": f"{place}/events",
+        }  # fmt: skip
+        return reply(request, body, 202, {"location": place})
+
+    async def missions(self, request: Request) -> Response:
+        """List missions, the newest first."""
+        demand(request, "read")
+        query = request.query_params
+        body = {name: query[name] for name in ("state", "before") if name in query}
+        limit = whole(request, "limit", 50, least=1, most=200)
+        return reply(request, await self.ask(request, "missions", body=body | {"limit": limit}))
+
+    async def mission(self, request: Request) -> Response:
+        """Return one mission; its version is how far it has come."""
+        demand(request, "read")
+        told = await self.ask(request, "brief.get", body={"brief_id": request.path_params["id"]})
+        done = told["answer"] is not None
+        tag = f"{told['brief_id']}.{told['seq']}.{int(done)}"
+        return tagged(request, told | {"done": done}, tag)
+
+    async def cancel(self, request: Request) -> Response:
+        """Withdraw a mission."""
+        demand(request, "learn")
+        body = {"brief_id": request.path_params["id"]}
+        return reply(request, await self.ask(request, "cancel", body=body))
+
+    async def objects(self, request: Request) -> Response:
+        """List the objects."""
+        demand(request, "read")
+        return reply(request, await self.ask(request, "list", body=moment_of(request)))
+
+    async def object(self, request: Request) -> Response:
+        """Return one object."""
+        demand(request, "read")
+        fields = {"target": request.path_params["name"], "body": moment_of(request)}
+        return reply(request, await self.ask(request, "inspect", **fields))
+
+    async def why(self, request: Request) -> Response:
+        """Return a method: its source, and where it comes from."""
+        demand(request, "read")
+        number = whole(request, "version", 0)
+        path = request.path_params
+        body = moment_of(request) | ({"version": number} if number else {})
+        fields = {"target": path["name"], "selector": path["selector"], "body": body}
+        return reply(request, await self.ask(request, "why", **fields))
+
+    async def slot(self, request: Request) -> Response:
+        """Set a slot to ``value``, or remove it."""
+        demand(request, "teach")
+        path = request.path_params
+        args = [path["slot"]]
+        if request.method == "PUT":
+            body = await body_of(request)
+            if "value" not in body:
+                raise ArgumentsError('the body is {"value": ...}')
+            args.append(body["value"])
+        fields = {"target": path["name"], "selector": _SLOTS[request.method], "args": args}
+        return reply(request, await self.ask(request, "send", **fields))
+
+    async def send(self, request: Request) -> Response:
+        """Answer a message; with an idempotency key, at most once."""
+        demand(request, "learn")
+        said, path = await body_of(request), request.path_params
+        known = {"args", "kwargs", "at", *_BRIEF}
+        if unknown := sorted(said.keys() - known):
+            raise ArgumentsError(f"{unknown[0][:60]!r} is not known here; {sorted(known)} are")
+        fields = {
+            "target": path["name"], "selector": path["selector"], "args": said.get("args"),
+            "kwargs": said.get("kwargs"),
+            "body": {name: said[name] for name in ("at", *_BRIEF) if name in said},
+        }  # fmt: skip
+        return reply(request, await self.ask(request, "send", **fields))
+
+    async def verb(self, request: Request) -> Response:
+        """Ask for a verb by its name, with the fields of the wire's envelope."""
+        verb = REQUESTS.get(request.path_params["verb"])
+        scope = None if verb is None else SCOPE_OF.get(verb.name)
+        if verb is None or scope is None:
+            shown = request.path_params["verb"][:60]
+            raise UnknownTypeError(f"{shown!r} cannot be asked for from here; see batos --help")
+        caller = caller_of(request)
+        if scope == "person" and not covers(caller.scope, scope):
+            raise HttpError(
+                403,
+                UnauthorizedError(
+                    f"only the owner may do this, at the daemon's machine: batos {verb.name} ..."
+                ),
+            )
+        demand(request, "learn" if verb.name in ("send", "say") else scope)
+        said = await body_of(request)
+        if unknown := sorted(said.keys() - {*_ENVELOPE}):
+            raise ArgumentsError(f"{unknown[0][:60]!r} is not a field; there are {list(_ENVELOPE)}")
+        return reply(request, await self.ask(request, verb.name, **said))
+
+    async def health(self, request: Request) -> Response:
+        """Return the kernel's report of itself."""
+        demand(request, "read")
+        return reply(request, await self.ask(request, "health"))
+
+    async def alive(self, request: Request) -> Response:
+        """Say that this process lives, and nothing else."""
+        return reply(request, {"ok": True})
+
+    async def login(self, request: Request) -> Response:
+        """Give the page that has a code its cookie."""
+        code = (await body_of(request)).get("code")
+        cookie = self.ring.redeem(code) if isinstance(code, str) else ""
+        if not cookie:
+            raise HttpError(401, UnauthorizedError("this code is used up; run batos open again"))
+        answer = reply(request, {"ok": True})
+        self._set_cookie(request, answer, cookie, 12 * 3600)
+        return answer
+
+    async def logout(self, request: Request) -> Response:
+        """Make the cookies of all pages useless."""
+        demand(request, "person")
+        self.ring.close_pages()
+        answer = reply(request, {"ok": True})
+        self._set_cookie(request, answer, "", 0)
+        return answer
+
+    @staticmethod
+    def _set_cookie(request: Request, answer: Response, value: str, seconds: int) -> None:
+        site: Site = request.scope["state"]["site"]
+        answer.set_cookie(
+            site.cookie, value, max_age=seconds, path="/", secure=site.secure, httponly=True,
+            samesite="strict",
+        )  # fmt: skip
+
+    async def page(self, request: Request) -> Response:
+        """Return the page."""
+        return await _file("index.html")
+
+    async def asset(self, request: Request) -> Response:
+        """Return a file of the page."""
+        return await _file(request.path_params["name"])
+
+    async def ask(self, request: Request, kind: str, **fields: Any) -> dict[str, Any]:
+        """Ask the kernel for a verb, in the caller's session and with its key."""
+        if key := key_of(request):
+            fields["ik"] = key
+        return await self.link.request(kind, session=session_of(request), **fields)
+
+
+async def _file(name: str) -> Response:
+    path = PAGE / name
+    kind = KINDS.get(path.suffix)
+    known = {each.name for each in PAGE.iterdir()}
+    if kind is None or name not in known:
+        raise NotFoundError(f"no file {name[:60]!r}")
+    return Response(await asyncio.to_thread(path.read_bytes), media_type=kind)
+
+
+def build(link: KernelLink, ring: TokenRing, site: Site, guard: Callable[..., App] = Guard) -> App:
+    """Return the application behind its guard."""
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, BatError, Exception), answer_error)
+    inner = Starlette(routes=Gateway(link, ring).routes(), exception_handlers=handlers)
+    inner.router.redirect_slashes = False
+    return guard(inner, site, ring)

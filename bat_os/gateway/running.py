@@ -1,0 +1,171 @@
+"""The gateway as a process: which address it takes, and how it starts and ends.
+
+    settings > a site and its sockets > uvicorn > run/gateway.json says where
+
+Another address than this machine's own is refused without tokens and TLS: no setting lets anybody
+in without a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from bat_os.client.client import find_kernel
+from bat_os.client.keys import write_owned
+from bat_os.client.tokens import TokenRing
+from bat_os.errors import SettingsError, StorageError
+from bat_os.gateway.application import build
+from bat_os.gateway.guard import Site
+from bat_os.gateway.link import KernelLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bat_os.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FILE: Final = "run/gateway.json"
+LOOPBACK: Final = ("127.0.0.1", "::1")
+BACKLOG: Final = 128
+KEEP_ALIVE: Final = 75  # seconds; clients that keep a connection get a broken pipe before that
+CONNECTIONS: Final = 256
+STOPPING: Final = 2  # seconds for what is being answered when it stops
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where the gateway listens."""
+
+    site: Site
+    sockets: Sequence[socket.socket]
+    url: str  # of the page
+
+
+class _Server(uvicorn.Server):
+    """A server in a process whose signals are handled already."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
+
+
+def bind(settings: Settings, ring: TokenRing) -> Binding:
+    """Take the sockets that the settings name.
+
+    Raises:
+        SettingsError: They name an address of others without TLS, a proxy or a token.
+        StorageError: A port is taken.
+    """
+    _check(settings, ring)
+    tls, address = bool(settings.http_cert), settings.http_address
+    first = _listen(LOOPBACK[0], settings.http_port)
+    port = int(first.getsockname()[1])
+    sockets = [first]
+    for other in {LOOPBACK[1], address} - {"", LOOPBACK[0]}:
+        try:
+            sockets.append(_listen(other, port))
+        except OSError as error:
+            if other != LOOPBACK[1]:  # a machine may have no IPv6
+                for each in sockets:
+                    each.close()
+                raise StorageError(f"{other} cannot be bound: {error.strerror}") from error
+    site = Site.local(port, tls=tls)
+    if address and address not in LOOPBACK:
+        site = site.with_host(address, port)
+    if settings.http_behind:
+        site = site.with_public(settings.http_behind)
+    scheme = "https" if tls else "http"
+    return Binding(site, sockets, settings.http_behind or f"{scheme}://127.0.0.1:{port}")
+
+
+def _check(settings: Settings, ring: TokenRing) -> None:
+    if bool(settings.http_cert) != bool(settings.http_key):
+        raise SettingsError("http_cert and http_key go together")
+    address = settings.http_address
+    if not address or address in LOOPBACK:
+        return
+    if not settings.http_cert and not settings.http_behind:
+        raise SettingsError(
+            f"http_address={address!r} is for other machines: it needs http_cert and http_key, "
+            "or http_behind=https://NAME of a proxy"
+        )
+    if not ring.listed():
+        raise SettingsError(
+            f"http_address={address!r} is for other machines, and there is no token yet; make "
+            "one: batos keys token NAME"
+        )
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name != "nt":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE and address == LOOPBACK[0]:
+            raise StorageError(f"port {port} is taken; set another one: http_port") from error
+        raise
+    listening.setblocking(False)
+    return listening
+
+
+async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
+    """Serve until ``asked`` is set.
+
+    Raises:
+        SettingsError: The settings cannot be used.
+        StorageError: A port is taken.
+    """
+    ring = TokenRing(home)
+    binding = bind(settings, ring)
+    link = KernelLink(lambda: find_kernel(home))
+    config = uvicorn.Config(
+        build(link, ring, binding.site), http="httptools", ws="none", lifespan="off",
+        interface="asgi3", log_config=None, access_log=False, server_header=False,
+        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=STOPPING, **_tls(settings),
+    )  # fmt: skip
+    server = _Server(config)
+    note(home, {"url": binding.url})
+    serving = asyncio.create_task(server.serve(sockets=list(binding.sockets)))
+    stopping = asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        link.close()
+        for each in binding.sockets:
+            each.close()
+        (home / FILE).unlink(missing_ok=True)
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    if not settings.http_cert:
+        return {}
+    return {"ssl_certfile": settings.http_cert, "ssl_keyfile": settings.http_key}
+
+
+def note(home: Path, facts: dict[str, Any]) -> None:
+    """Write where the gateway is, or why it is not, for the one who opens it."""
+    with contextlib.suppress(OSError):
+        write_owned(home / FILE, {"pid": os.getpid(), **facts})

@@ -1,0 +1,124 @@
+"""The routes: what they ask of the kernel, and how its answers look."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from bat_os.gateway.problems import STATUS
+from tests.gateway.conftest import opened
+from tests.kernels import ThinkingKernel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ROOT = Path(__file__).parents[2]
+
+
+async def test_a_message_is_accepted_where_it_can_be_looked_at(http):
+    message = {"target_object_id": "UvmObjects/system", "method_name": "give_seven"}
+    answer = await http.ask("POST", "/message", message)
+    assert answer.status == 202
+    assert answer.headers["location"] == f"/missions/{answer.json['brief_id']}"
+    mission = await http.until_done(answer.headers["location"])
+    assert mission.json["answer"]["body"]["result"] == 7
+
+
+async def test_who_waits_gets_the_result(http):
+    message = {"method_name": "double", "payload": {"number": 21}}
+    answer = await http.ask("POST", "/message", message, headers={"prefer": "wait=60"})
+    assert answer.status == 200
+    assert answer.json["result"] == 42
+    assert answer.headers["preference-applied"] == "wait=60"
+
+
+async def test_one_key_is_one_mission_and_another_body_is_refused(http):
+    key = {"idempotency-key": '"abc"'}
+    message = {"method_name": "remember", "args": ["milk"]}
+    one = await http.ask("POST", "/message", message, headers=key)
+    two = await http.ask("POST", "/message", message, headers=key)
+    assert one.json["brief_id"] == two.json["brief_id"]
+    other = await http.ask("POST", "/message", {**message, "args": ["tea"]}, headers=key)
+    assert (other.status, other.json["code"]) == (422, "KEY_REUSED")
+    theirs = await http.ask("POST", "/message", message, headers=key, scope="teach")
+    assert theirs.json["brief_id"] != one.json["brief_id"]
+
+
+async def test_a_mission_that_has_not_changed_is_not_sent_again(http):
+    answer = await http.ask("POST", "/message", {"method_name": "give_seven"})
+    place = answer.headers["location"]
+    seen = await http.until_done(place)
+    again = await http.ask("GET", place, headers={"if-none-match": seen.headers["etag"]})
+    assert (again.status, again.raw) == (304, b"")
+
+
+async def test_objects_are_listed_and_looked_at(http):
+    listed = (await http.ask("GET", "/objects")).json["objects"]
+    assert "genesis_obj" in [each["name"] for each in listed]
+    one = (await http.ask("GET", "/objects/genesis_obj")).json
+    assert one["slots"]["about"].startswith("the first object")
+    assert (await http.ask("GET", "/objects/nobody_obj")).status == 404
+
+
+async def test_a_slot_is_set_and_a_message_sent(http):
+    put = await http.ask("PUT", "/objects/genesis_obj/slots/colour", {"value": "red"})
+    assert put.status == 200
+    sent = await http.ask("POST", "/objects/genesis_obj/getSlot", {"args": ["colour"]})
+    assert sent.json["result"] == "red"
+    gone = await http.ask("DELETE", "/objects/genesis_obj/slots/colour")
+    assert gone.status == 200
+
+
+async def test_a_verb_is_asked_for_by_its_name(http):
+    body = {"body": {"text": "genesis_obj.getSlot('about')"}}
+    answer = await http.ask("POST", "/verbs/say", body)
+    assert answer.json["value"].startswith("the first object")
+    wrong = await http.ask("POST", "/verbs/find", {"body": {"limit": "many"}})
+    assert (wrong.status, wrong.json["code"]) == (422, "INVALID_ARGS")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"{", b"[]", b"\xff", b'{"a": NaN}', b"[" * 5000, b'{"args": ' + b"[" * 60 + b"]" * 60 + b"}"],
+)
+async def test_what_is_not_json_is_refused(http, raw):
+    answer = await http.ask("POST", "/message", raw)
+    assert answer.status == 400
+
+
+async def test_bytes_go_both_ways(http):
+    put = await http.ask("PUT", "/objects/genesis_obj/slots/raw", {"value": {"$bytes": "AAH/"}})
+    assert put.status == 200
+    sent = await http.ask("POST", "/objects/genesis_obj/getSlot", {"args": ["raw"]})
+    assert sent.json["result"] == {"$bytes": "AAH/"}
+
+
+async def test_big_numbers_are_texts_for_who_would_round_them(http):
+    value = 2**60 + 1
+    await http.ask("PUT", "/objects/genesis_obj/slots/big", {"value": value})
+    asked = ("POST", "/objects/genesis_obj/getSlot", {"args": ["big"]})
+    assert (await http.ask(*asked)).json["result"] == value
+    page = {"accept": "application/json; big=text"}
+    assert (await http.ask(*asked, headers=page)).json["result"] == str(value)
+
+
+async def test_every_code_of_the_wire_has_its_status():
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    codes = re.findall(r"^\| `([A-Z_]+)` \| (?:no|yes|either)", text, re.MULTILINE)
+    assert len(codes) > 25
+    assert set(codes) == set(STATUS)
+
+
+async def test_a_kernel_that_went_away_is_a_problem_and_the_next_one_answers(tmp_path):
+    home = tmp_path / "home"
+    async with ThinkingKernel(home) as first:
+        first.gate.set()
+        async with opened(first) as http:
+            assert (await http.ask("GET", "/objects")).status == 200
+            first.kernel.stop()
+            await first.task
+            first.home.endpoint.unlink()
+            lost = await http.ask("POST", "/objects/genesis_obj/getSlot", {"args": ["about"]})
+            assert (lost.status, lost.json["code"]) == (503, "UNREACHABLE")
+            waiting = asyncio.create_task(http.ask("GET", "/objects"))
+            async with ThinkingKernel(home):
+                assert (await waiting).status == 200
