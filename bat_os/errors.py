@@ -270,11 +270,13 @@ class GrantWantedError(MissionError):
 class EffectWantedError(MissionError):
     """A method needs the answer of something that has to be done in the world first.
 
-    ``details`` has ``text``, what it is, for a person. Inside the kernel ``effect`` has all.
+    ``details`` has ``text``, what it is, for a person. Inside the kernel ``effect`` has all, and
+    ``wanted`` what a trial wants up to here, this included.
     """
 
     code = "EFFECT_WANTED"
     effect: Any = None
+    wanted: tuple[Any, ...] = ()
 
 
 class EffectUnknownError(MissionError):

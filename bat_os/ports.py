@@ -334,6 +334,9 @@ class StagingDriver(Driver, Protocol):
     def preview(self, deed: Deed) -> str:
         """Return what a deed does, for a person: ``writes ~/notes/shopping.txt: milk``."""
 
+    def canonical(self, deed: Deed) -> tuple[str, Any]:
+        """Return what a deed is done to, and what it does: equal for deeds that do the same."""
+
     def overlay(
         self, scope: Mapping[str, Any], operation: str, args: Sequence[Any], staged: Sequence[Deed]
     ) -> Any:

@@ -30,7 +30,7 @@ class Brief:
     args: tuple[Any, ...] = ()  # positional arguments, plain data
     kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments, plain data
     text: str = ""  # the wish in words, without the literal arguments; may be ""
-    # maps with args, kwargs and result that the method has to reproduce
+    # maps with args, kwargs and result that the method has to reproduce, and maybe effects
     examples: tuple[Mapping[str, Any], ...] = ()
     fresh: bool = False  # write a new method even where a known skill would serve
     mode: str = ""  # ``cascade`` sends it through all personas as well; else ""

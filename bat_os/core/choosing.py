@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.ability import USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bat_os.core.ability import Agreement
 
@@ -46,6 +46,10 @@ class Verdict:
     # The answer is text or a moment. Of answers that mean the same, such as the present moment as a
     # text and as seconds since 1970, people want the first.
     readable: bool = False
+    # what it wants done in the world: ``bat_os.kernel.effects.wants``; it is in ``meaning``, too
+    effects: tuple[Mapping[str, Any], ...] = ()
+    # It needs the answer of the last of them, which no trial has: nobody knows what it answers.
+    stops: bool = False
     passed: int = 0  # examples and tests that it reproduces
     probed: str = ""  # key of its answers to other arguments of the same kind
     # why its answers say nothing or hardly fit the wish, in one line; such a candidate has no vote
@@ -80,8 +84,17 @@ class Choice:
     rivals: tuple[Verdict, ...] = ()
 
 
-def choose(verdicts: tuple[Verdict, ...], examples: int, agreement: Agreement = USUAL) -> Choice:
-    """Return the best candidate of a batch; earlier ones win ties."""
+def choose(
+    verdicts: tuple[Verdict, ...],
+    examples: int,
+    agreement: Agreement = USUAL,
+    *,
+    effects_shown: bool = False,
+) -> Choice:
+    """Return the best candidate of a batch; earlier ones win ties.
+
+    Examples speak for what a method does in the world only if ``effects_shown``: they state it.
+    """
     if not examples:  # words alone do not show that a function for another wish serves
         verdicts = tuple(
             replace(v, problem="was written for another wish")
@@ -99,7 +112,7 @@ def choose(verdicts: tuple[Verdict, ...], examples: int, agreement: Agreement = 
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
     if examples:
-        return _choose_by_examples(ranked, counted, examples)
+        return _choose_by_examples(ranked, counted, examples, effects_shown=effects_shown)
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
     if agreement.is_strict(written) and best.agree and best.same_on_probes < best.agree:
@@ -130,7 +143,7 @@ def is_settled(verdicts: Sequence[Verdict], examples: int, *, telling: bool) -> 
 
 
 def _choose_by_examples(
-    ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int
+    ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int, *, effects_shown: bool
 ) -> Choice:
     best = ranked[0]
     if best.ignores:  # the next example, with another argument, decides
@@ -138,6 +151,13 @@ def _choose_by_examples(
         return Choice(None, "unsure", reason, counted, ranked[:RIVALS])
     if MENDED in best.fixups:  # it was fitted to them: they do not speak for it
         return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
+    if best.effects and not effects_shown:
+        said = f"{_count(examples)}, which do{'es' * (examples == 1)} not say what it does outside"
+        meant = [v for v in ranked if not _is_unrelated(v)]
+        if len({tuple(sorted(each["key"] for each in v.effects)) for v in meant}) > 1:
+            reason = f"candidates that do different things outside reproduce {said}"
+            return Choice(None, "unsure", reason, counted, ranked[:RIVALS])
+        return Choice(best, "provisional", f"reproduces {said}", counted)
     return Choice(best, "verified", f"reproduces {_count(examples)}", counted)
 
 

@@ -43,7 +43,23 @@ _JSON: Final[Mapping[type, str]] = {
 _EXAMPLE: Final = {
     "type": "object",
     "required": ["result"],
-    "properties": {"args": {"type": "array"}, "kwargs": {"type": "object"}, "result": {}},
+    "properties": {
+        "args": {"type": "array"},
+        "kwargs": {"type": "object"},
+        "result": {},
+        "effects": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["target", "selector", "args"],
+                "properties": {
+                    "target": {"type": "string"},
+                    "selector": {"type": "string"},
+                    "args": {"type": "array"},
+                },
+            },
+        },
+    },
 }
 _REPLY_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "any": {},
@@ -250,7 +266,22 @@ def _read_example(example: Any) -> dict[str, Any]:
         raise ArgumentsError('an example has the form {"args": [...], "result": value}')
     if not all(type(name) is str for name in kwargs):
         raise ArgumentsError("kwargs must be a map with text keys")
-    return {"args": args, "kwargs": kwargs, "result": example["result"]}
+    stated = {"args": args, "kwargs": kwargs, "result": example["result"]}
+    if example.get("effects") is not None:
+        stated["effects"] = _read_effects(example["effects"])
+    return stated
+
+
+def _read_effects(effects: Any) -> list[dict[str, Any]]:
+    """Return the messages to objects with a grant that an example states."""
+    parts = ("target", "selector", "args")
+    types = (str, str, list)
+    if type(effects) is not list or len(effects) > MAX_EXAMPLES:
+        raise ArgumentsError(f"effects are a list of at most {MAX_EXAMPLES} messages")
+    for each in effects:
+        if type(each) is not dict or [type(each.get(part)) for part in parts] != [*types]:
+            raise ArgumentsError('an effect has the form {"target", "selector", "args": [...]}')
+    return [{part: each[part] for part in parts} for each in effects]
 
 
 def schema_of(reply: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from bat_os.errors import (
 )
 from bat_os.image import grants, outbox
 from bat_os.image.outbox import Effect
+from bat_os.kernel.effects.wants import Wanted, wanted
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.sinks import Sinks
 from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
@@ -41,7 +42,7 @@ from bat_os.ports import AWAIT, STAGE, Deed, StagingDriver
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
@@ -124,11 +125,17 @@ class TurnReach:
         self._home = reach.home_id if reach else ""
         self._stopped: EffectWantedError | None = None  # nothing is reached after it
         self.staged: list[Effect] = []
+        self.wanted: list[Wanted] = []  # the same, as trials compare it
         self._label, self._once = label, once
         self.numbers: list[int] = []  # of the effects, once they are committed
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
         self.kernel = TurnKernel(reach, label) if reach else None
+
+    @property
+    def drawn(self) -> Sequence[int]:
+        """Tokens of each answer of a model."""
+        return self.kernel.drawn if self.kernel is not None else ()
 
     @property
     def has_writes(self) -> bool:
@@ -212,9 +219,9 @@ class TurnReach:
             raise NotGrantedError(f"{driver.name} cannot {deed.operation} after a commit")
         if len(self.staged) >= MAX_STAGED:
             raise CellError(f"one message may change the world {MAX_STAGED} times", kind="limit")
-        answer = driver.pretend(deed)
-        effect = self._effect(ref, driver, kind, deed, driver.preview(deed))
-        self.staged.append(effect)
+        answer, text = driver.pretend(deed), driver.preview(deed)
+        self.staged.append(self._effect(ref, driver, kind, deed, text))
+        self.wanted.append(wanted(driver, deed, ref.name, text))
         return answer
 
     def _wanted(
@@ -224,6 +231,7 @@ class TurnReach:
         said = ", ".join(repr(arg)[:80] for arg in deed.args)
         what = f"{driver.describe(deed.scope)}: {deed.operation}({said})"
         error = EffectWantedError(f"this has to be done first: {what}", text=what)
+        error.wanted = (*self.wanted, wanted(driver, deed, ref.name, what))
         if self._answers.run:
             effect = self._effect(ref, driver, kind, deed, what)
             label = tuple(sorted(self._label))

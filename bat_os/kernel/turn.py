@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
+    from bat_os.kernel.effects.wants import Wanted
     from bat_os.kernel.reach import Reach
     from bat_os.kernel.sinks import Once
     from bat_os.kernel.snapshot import Fetched
@@ -100,7 +101,8 @@ class Answer:
     writes: bool  # true when the image is to change
     label: frozenset[str] = frozenset()  # oids of the grants that had a say in it
     drawn: Sequence[int] = ()  # tokens of each answer of a model
-    effects: tuple[int, ...] = ()  # numbers of what is to be done in the world, in the commit
+    wanted: tuple[Wanted, ...] = ()  # what it does in the world, once it is committed
+    effects: tuple[int, ...] = ()  # the numbers of that, in the commit
 
 
 class Activation:
@@ -266,11 +268,10 @@ class Turn:
             raise self._fault from error
         if self._fault is not None:
             raise self._fault
-        writes = self._reads.has_writes or (self._reaches is not None and self._reaches.has_writes)
-        printed = "".join(self._printed)[:MAX_PRINTED]
-        kernel = self._reaches and self._reaches.kernel
-        drawn = kernel.drawn if kernel else ()
-        return Answer(value, printed, status, writes, frozenset(self.label), drawn)
+        reaches, printed = self._reaches, "".join(self._printed)[:MAX_PRINTED]
+        writes = self._reads.has_writes or (reaches is not None and reaches.has_writes)
+        drawn, wanted = (reaches.drawn, tuple(reaches.wanted)) if reaches else ((), ())
+        return Answer(value, printed, status, writes, frozenset(self.label), drawn, wanted)
 
     def apply(self, root: Root) -> None:
         """Put the turn's writes into the image; to be called inside ``transact``.

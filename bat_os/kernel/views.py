@@ -10,12 +10,13 @@ from bat_os.core.choosing import PREVIEW
 from bat_os.core.protocol import MAX_FRAME, Reply, pack
 from bat_os.core.values import Counted, to_wire
 from bat_os.errors import ExampleWantedError, TooLargeError
+from bat_os.kernel.effects.wants import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bat_os.core.brief import Brief
-    from bat_os.core.choosing import Choice
+    from bat_os.core.choosing import Choice, Verdict
     from bat_os.core.mission import Mission
     from bat_os.core.protocol import Request
     from bat_os.image.missions import Record
@@ -108,14 +109,20 @@ def mission(record: Record) -> dict[str, Any]:
 
 def table(verdicts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what people want to know of each candidate."""
-    return [{k: v[k] for k in ("draft", "problem", "preview", "agree")} for v in verdicts]
+    return [
+        {k: v[k] for k in ("draft", "problem", "preview", "agree")}
+        | ({"effects": said} if (said := sentence(v.get("effects", ()))) else {})
+        for v in verdicts
+    ]
 
 
 def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
     """Return the question for an example, with the different answers to choose from."""
+    any_does = any(rival.effects for rival in choice.rivals)
     choices: list[dict[str, Any]] = [
-        {"result": rival.value, "shown": rival.preview, "source": rival.source,
-         "agree": rival.agree}
+        {"result": rival.value, "shown": _shown(rival) if any_does else rival.preview,
+         "source": rival.source,
+         "agree": rival.agree, **({"effects": [*rival.effects]} if any_does else {})}
         for rival in choice.rivals
     ]  # fmt: skip
     shown = " or ".join(choice["shown"] for choice in choices)
@@ -126,6 +133,10 @@ def ask_example(brief: Brief, choice: Choice) -> ExampleWantedError:
         choices=choices,
         candidates=table(v.to_plain() for v in choice.verdicts),
     )
+
+
+def _shown(rival: Verdict) -> str:
+    return f"{rival.preview} (and it {sentence(rival.effects) or 'does nothing outside'})"
 
 
 def progress(line: str) -> dict[str, Any]:

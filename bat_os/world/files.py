@@ -122,6 +122,12 @@ class Files:
         full = Path(deed.scope["path"]).joinpath(*parts_of(Path(deed.scope["path"]), deed.args[0]))
         return writing.preview(self.describe({"path": str(full)}), deed.operation, deed.args)
 
+    def canonical(self, deed: Deed) -> tuple[str, Any]:
+        """Return the full path of the file, and what a deed does to it."""
+        root = Path(deed.scope["path"])
+        path = str(root.joinpath(*parts_of(root, deed.args[0])))
+        return path, writing.canonical(deed.operation, deed.args)
+
     def overlay(
         self, scope: Scope, operation: str, args: Sequence[Any], staged: Sequence[Deed]
     ) -> Any:

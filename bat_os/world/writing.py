@@ -61,6 +61,16 @@ def preview(path: str, operation: str, args: Sequence[Any]) -> str:
     return f"{_SAYS[operation]} {path}: {short}"
 
 
+def canonical(operation: str, args: Sequence[Any]) -> list[str]:
+    """Return what a deed does to its file, in a form that deeds share which leave it the same."""
+    if operation not in (WRITE, APPEND):
+        return [operation, *map(str, args[1:])]
+    content = _bytes(args[1])
+    if operation == APPEND:  # it ends its line, whether or not the text does
+        content = content.removesuffix(b"\n")
+    return [operation, digest(content)]
+
+
 def perform(root: Path, operation: str, args: Sequence[Any], key: str) -> Any:
     """Do a deed and return its answer.
 

@@ -85,6 +85,9 @@ class Scripted:
     def preview(self, deed):
         return f"{deed.operation} {deed.args}"
 
+    def canonical(self, deed):
+        return deed.args[0], [deed.operation, *deed.args[1:]]
+
     def overlay(self, scope, operation, args, staged):
         return self.perform(scope, operation, args)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import datetime as dt
 import json
@@ -19,7 +20,7 @@ from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from bat_os.cli.console import Screen
     from bat_os.client.client import KernelClient, Listener
@@ -230,13 +231,20 @@ _CALL: Final = re.compile(r"\s*[A-Za-z_]\w*\(.*\)\s*\Z", re.DOTALL)
 def read_example(text: str) -> dict[str, Any]:
     """Return an example from ``ARGS gives RESULT``, as people write it in sentences.
 
+    ``and does OBJECT.MESSAGE(ARGS)`` states an effect, ``and does nothing`` that there is none.
+
     >>> read_example("5 gives 120")
     {'args': [5], 'kwargs': {}, 'result': 120}
     >>> read_example('"a", [1, 2] -> "b"')
     {'args': ['a', [1, 2]], 'kwargs': {}, 'result': 'b'}
     >>> read_example("'Ann' gives 'Hello, Ann!'")
     {'args': ['Ann'], 'kwargs': {}, 'result': 'Hello, Ann!'}
+    >>> read_example("'milk' gives 4 and does notes_obj.append('a.txt', 'milk')")["effects"]
+    [{'target': 'notes_obj', 'selector': 'append', 'args': ['a.txt', 'milk']}]
     """
+    text, does, said = text.partition(" and does ")
+    if does:
+        return read_example(text) | {"effects": [*_read_effects(said)]}
     for word in (" gives ", " -> ", " => "):
         given, middle, result = text.partition(word)
         if middle:
@@ -249,6 +257,25 @@ def read_example(text: str) -> dict[str, Any]:
     raise ArgumentsError(
         f"{text!r} is not an example; write it as: 5 gives 120 (or: 10, 50 gives 5)"
     )
+
+
+def _read_effects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield what an example does, from ``OBJECT.MESSAGE(ARGS)`` with ``;`` between them."""
+    wrong = f"{text[:80]!r} is not done; write it as: notes_obj.append('a.txt', 'milk'), or nothing"
+    if text.strip() == "nothing":
+        return
+    try:
+        for line in syntax.parse(text.strip()).body:
+            match line:
+                case ast.Expr(
+                    ast.Call(ast.Attribute(ast.Name(target), selector), args, keywords=[])
+                ):
+                    said = [ast.literal_eval(arg) for arg in args]
+                    yield {"target": target, "selector": selector, "args": said}
+                case _:
+                    raise ArgumentsError(wrong)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ArgumentsError(wrong) from error
 
 
 def _read_quoted(text: str) -> Any:

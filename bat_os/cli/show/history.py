@@ -86,6 +86,7 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "written", show_time((through[0] if through else origin).get("created"))
     yield "brought", _passage(through[-1]) if through else ""
     yield "chosen", cut(origin.get("why", ""))
+    yield "in the world", cut("; ".join(each["text"] for each in origin.get("effects", ())))
     yield "drawn with", _drawing(origin)
     yield "mended", ", ".join(origin.get("fixups", ()))
     yield "tried in", origin.get("cell", "")
@@ -115,17 +116,30 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "SHA-256", body["sha256"]
 
 
+def _does(about: Mapping[str, Any]) -> list[str]:
+    """Return what a candidate does in the world, or what an example states of it."""
+    if about.get("effects") == []:
+        return ["nothing in the world"] if "result" in about else []
+    return [
+        str(each.get("text") or f"{each['target']}.{as_call(each)}")
+        for each in about.get("effects", ())
+    ]
+
+
 def _tables(
     body: Mapping[str, Any],
 ) -> Iterator[tuple[str, list[tuple[Any, ...]], tuple[str, ...]]]:
     rows: list[tuple[Any, ...]] = [
         ("*" if draft["chosen"] else "", draft["draft"], draft["agree"], draft["passed"],
-         cut(draft["problem"] or draft["preview"]))
+         cut(draft["problem"] or "; ".join((draft["preview"], *_does(draft)))))
         for draft in body["candidates"]
     ]  # fmt: skip
     yield "candidates", rows, ("", "NR", "AGREE", "PASSED", "ANSWER OR PROBLEM")
     rows = [
-        (cut(as_call({"selector": body["selector"], **example})), cut(render(example["result"])))
+        (
+            cut(as_call({"selector": body["selector"], **example})),
+            cut("; ".join((render(example["result"]), *_does(example)))),
+        )
         for example in body["examples"]
     ]
     yield "examples", rows, ("MESSAGE", "ANSWER")

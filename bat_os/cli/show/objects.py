@@ -153,6 +153,7 @@ _WAITING: Final[Columns] = {
     "METHOD": lambda row: f"{row['object']}.{row['selector']}",
     "VERSION": "version",
     "MISSION": "mission",
+    "IN THE WORLD IT": lambda row: cut(row.get("effects", "")),
 }
 
 

@@ -259,7 +259,7 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
             "args": encode(list(one["args"]), method.selector),
             "kwargs": encode(dict(one["kwargs"]), method.selector),
             "result": encode(one["result"], method.selector),
-        }
+        }  # what one states of effects is about grants, and they stay here
         for one in kept_examples(obj, method.selector)
     ]
     origin = lineage.carried(version.provenance, _encode_past)

@@ -55,7 +55,9 @@ MAX_PAGE: Final = 500_000
 _LOOKED_AT: Final = 2_000  # missions that one page goes through
 _DRAFT: Final = ("persona", "model", "digest", "adapter", "temperature", "seed", "prompt", "text",
                  "from", "weight")  # fmt: skip
-_VERDICT: Final = ("source", "fixups", "problem", "preview", "passed", "agree", "votes", "dull")
+_VERDICT: Final = (
+    "source", "fixups", "problem", "preview", "effects", "passed", "agree", "votes", "dull",
+)  # fmt: skip
 
 
 def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) -> dict[str, Any]:

@@ -204,9 +204,10 @@ ORIGINS: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
 
 _ORIGIN: Final = (
     "goal", "persona", "model", "model_digest", "adapter", "adapted_from", "prompt_sha256",
-    "temperature", "seed", "why", "cell", "fixups", "draft", "created", "mission", "rehearsed",
+    "temperature", "seed", "why", "effects", "cell", "fixups", "draft", "created", "mission",
+    "rehearsed",
 )  # fmt: skip
-_VERDICT: Final = ("draft", "problem", "preview", "passed", "agree", "fixups")
+_VERDICT: Final = ("draft", "problem", "preview", "effects", "passed", "agree", "fixups")
 
 
 def explain(

@@ -61,6 +61,8 @@ class Picked:
     sha256: str
     examples: tuple[Mapping[str, Any], ...]  # what it has to reproduce
     summary: Summary
+    # the message that it was tried on if that had effects: ``brief``, ``effects``, ``tried``
+    trial: Mapping[str, Any]
     seen: tuple[int, int, int]  # state of the method when it was read; ``make_current`` compares it
 
 
@@ -296,6 +298,7 @@ def unchanged(holder: UvmObject, picked: Picked) -> Method:
 def _picked(obj: UvmObject, method: Method, version: MethodVersion) -> Picked:
     if not version.is_whole:
         raise ArgumentsError(f"the source of version {version.number} is not what was committed")
+    origin = version.provenance
     return Picked(
         ref_of(obj).oid,
         method.selector,
@@ -304,8 +307,10 @@ def _picked(obj: UvmObject, method: Method, version: MethodVersion) -> Picked:
         version.sha256,
         kept_examples(obj, method.selector),
         entries.summary_of(method.selector, version),
+        {key: origin.get(key) for key in ("brief", "effects", "tried")} if origin.get("effects")
+        else {},
         _state(method),
-    )
+    )  # fmt: skip
 
 
 def _state(method: Method) -> tuple[int, int, int]:

@@ -47,6 +47,7 @@ from bat_os.image import missions
 from bat_os.image.history import versions
 from bat_os.image.objects import find
 from bat_os.kernel import views
+from bat_os.kernel.effects.wants import sentence
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
@@ -288,7 +289,9 @@ class CognitiveCycle:
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, **validation.spent)
         install = await validation.prepare(choice)
-        unsaid = record.mission.brief.tentative and choice.status == "provisional"
+        # What it answers once its effects are done, nobody has seen.
+        unseen = record.mission.brief.tentative or choice.chosen.stops
+        unsaid = unseen and choice.status == "provisional"
         if self.context.options.approve or unsaid:
             await self._hold(record, install, choice)
             return None
@@ -302,8 +305,9 @@ class CognitiveCycle:
 
     async def _hold(self, record: Record, installation: Installation, choice: Choice) -> None:
         """End the mission with a version that waits for approval; the first call has no effect."""
-        skill, now = installation.skill, time.time()
-        shown = choice.chosen.preview if choice.chosen is not None else ""
+        skill, chosen, now = installation.skill, choice.chosen, time.time()
+        if chosen is None:
+            raise NotFoundError("no candidate was chosen")
 
         def work(root: Root) -> None:
             installation.check(root)
@@ -311,9 +315,13 @@ class CognitiveCycle:
             if waiting_version(root, target, skill.selector) and not installation.replaces:
                 raise TransitionError(f"{skill.selector} waits for approval already")
             number = versions.hold(root, target, skill, at=now, mission=record.id)
-            error = Waiting(record.mission.brief.target, number).wanted(skill.selector)
-            error.details |= {"source": skill.source, "shown": shown, "status": skill.status}
-            error.details |= {"value": choice.chosen.value if choice.chosen is not None else None}
+            waiting = Waiting(record.mission.brief.target, number)
+            error = waiting.wanted(skill.selector, sentence(chosen.effects))
+            error.details |= {"source": skill.source, "shown": chosen.preview}
+            error.details |= {"status": skill.status, "value": chosen.value}
+            if chosen.effects:
+                error.details["effects"] = [str(each["text"]) for each in chosen.effects]
+                error.details["stops"] = chosen.stops
             body = error_body(error) | views.facts(record, installation.mission)
             missions.write(root, record.id, installation.mission, {"type": "error", "body": body})
 

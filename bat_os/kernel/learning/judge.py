@@ -32,11 +32,12 @@ from bat_os.core.digest import digest
 from bat_os.core.mission import MethodDrafted, MethodRejected, MethodVerified, PassagesFound
 from bat_os.core.prompts import STOP, read_method
 from bat_os.core.values import to_wire
-from bat_os.errors import GrantWantedError, NotFoundError, TransitionError
+from bat_os.errors import EffectWantedError, GrantWantedError, NotFoundError, TransitionError
 from bat_os.failpoints import cross
 from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
+from bat_os.kernel.effects import wants
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import find_replaced
 from bat_os.kernel.learning.trial import (
@@ -68,6 +69,7 @@ from bat_os.method.plausibility import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
+    from bat_os.core.ability import Agreement
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.core.mission import Draft, Mission
@@ -175,15 +177,21 @@ class Validation:
         if self._wanted and all(verdict.problem for verdict in verdicts):
             raise await asking.question(self._context, self._brief, self._wanted)
         agreement = self._ability.agreement
-        choice = choose(tuple(verdicts), len(self._examples), agreement)
+        choice = self._choose(verdicts, agreement)
         if self._examples and choice.chosen is None:
-            choice = choose(tuple(await self._mended(verdicts)), len(self._examples), agreement)
+            choice = self._choose(await self._mended(verdicts), agreement)
         if are_tests_written(self._context) and not self._examples:
             self.tested = await weigh_by_tests(
                 self._context, self._brief, choice, self._now.timestamp(), agreement
             )
             choice = self.tested.choice
         return choice
+
+    def _choose(self, verdicts: Sequence[Verdict], agreement: Agreement) -> Choice:
+        shown = any("effects" in example for example in self._examples)
+        return choose(
+            tuple(verdicts), len(self._examples), agreement, effects_shown=shown
+        )  # fmt: skip
 
     async def settles(self) -> bool:
         """Return True if the candidates, known functions, decide: then no model has to write."""
@@ -274,9 +282,13 @@ class Validation:
         brief, passed = self._brief, 0
         trial = self._trial(verdict.source)
         try:
-            async for outcome in try_examples(self._context, brief, trial, self._examples):
+            async for outcome in try_examples(
+                self._context, brief, trial, self._examples, self._answers
+            ):
                 passed += outcome.is_right
             answer = await self._run(brief, trial)
+        except EffectWantedError as error:
+            return self._stopped(verdict, error)
         except ITS_FAULT as error:
             if isinstance(error, GrantWantedError):
                 self._wanted.append(error)
@@ -286,6 +298,7 @@ class Validation:
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
+        key += wants.key_of(answer.wanted)
         verdict = replace(
             verdict,
             preview=shown,
@@ -293,11 +306,26 @@ class Validation:
             passed=passed,
             meaning=key,
             readable=isinstance(answer.value, str | dt.datetime),
+            effects=tuple(each.to_plain() for each in answer.wanted),
             returns_argument=any(
                 type(own) is type(answer.value) and own == answer.value for own in brief.args
             ),
         )
         return await self._with_doubt(verdict, answer)
+
+    def _stopped(self, verdict: Verdict, error: EffectWantedError) -> Verdict:
+        """Return the verdict on a candidate that waits for what no trial does in the world.
+
+        It is judged by what it wants. Whether it gives the result of an example is not known.
+        """
+        if self._examples:
+            return replace(verdict, problem=str(error))
+        effects = tuple(each.to_plain() for each in error.wanted)
+        found = replace(verdict, effects=effects, stops=True, preview="not known before")
+        found = replace(found, meaning=f"stops {wants.key_of(error.wanted)}")
+        if ignores := self._ignored(verdict.source):
+            return replace(found, doubt=f"ignores its argument {ignores!r}", ignores=ignores)
+        return found
 
     async def _with_doubt(self, found: Verdict, answer: Answer) -> Verdict:
         """Return the verdict with the first reason to doubt it.
@@ -373,8 +401,10 @@ class Validation:
         for args in perturb(self._brief.args):
             try:
                 answer = await self._run(replace(self._brief, args=args), trial)
-                keys.append(await self._key(answer))
+                keys.append(await self._key(answer) + wants.key_of(answer.wanted))
                 answered.append((args, answer.value))
+            except EffectWantedError as error:
+                keys.append(wants.key_of(error.wanted))
             except ITS_FAULT as error:
                 keys.append(f"error {error.details.get('type', '')}")
         return digest(repr(keys)), find_uninformative(self._brief.args, value, answered)
@@ -418,6 +448,8 @@ class Validation:
             "seed": draft.seed,
             "drawn": self._drawn(draft),
             "why": choice.reason,
+            "effects": list(chosen.effects),
+            "tried": self._now.timestamp(),
             "cell": self._context.cell.stats().get("kind", ""),
             "fixups": list(chosen.fixups),
             "draft": chosen.draft,

@@ -63,10 +63,12 @@ class Waiting(NamedTuple):
         if self.number:
             raise self.wanted(selector)
 
-    def wanted(self, selector: str) -> ApprovalWantedError:
+    def wanted(self, selector: str, does: str = "") -> ApprovalWantedError:
         """Return what is said to people who send the message before that."""
+        wants = f"; in the world it {does}" if does else ""
         return ApprovalWantedError(
-            f"{selector} waits for the Architect's yes: batos approve {self.holder} {selector}",
+            f"{selector} waits for the Architect's yes: batos approve {self.holder} {selector}"
+            f"{wants}",
             object=self.holder,
             selector=selector,
             version=self.number,

@@ -27,12 +27,14 @@ from bat_os.errors import (
     CellError,
     ConflictError,
     DraftsError,
+    EffectWantedError,
     GrantWantedError,
     ModelOutputError,
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
 )
+from bat_os.kernel.effects import wants
 from bat_os.kernel.turn import TRIES, Candidate, Turn
 from bat_os.method.mutate import make_variants
 from bat_os.method.programs import equal
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from bat_os.core.choosing import Choice, Verdict
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.effects.wants import Wanted
     from bat_os.kernel.reach import Answers, Reach
     from bat_os.kernel.turn import Answer
     from bat_os.ports import Cell
@@ -53,8 +56,9 @@ if TYPE_CHECKING:
 
 # Any other error (a full disk, a cell that cannot be had) is not the candidate's fault, and ends
 # the step.
-ITS_FAULT: Final = (CellError, ProtocolError, GrantWantedError)
+ITS_FAULT: Final = (CellError, ProtocolError, GrantWantedError, EffectWantedError)
 SEED: Final = 1  # one for all, so that candidates that mean the same answer the same
+MAX_SAID: Final = 300  # characters of what effects do
 SHORT_SECONDS: Final = 0.5  # for a trial of which there are many
 MAX_MENDS: Final = 320
 ENOUGH_MENDED: Final = 3
@@ -79,23 +83,30 @@ async def try_turn(
 
 
 class Outcome(NamedTuple):
-    """What a source answered to one example."""
+    """What a source answered to one example, and what it wants done in the world."""
 
     example: Example
     value: Any
-    is_right: bool
+    wanted: tuple[Wanted, ...]
+    is_right: bool  # the value and, if the example states any, the effects
 
 
 async def try_examples(
-    context: KernelContext, brief: Brief, trial: Candidate | None, examples: Iterable[Example]
+    context: KernelContext,
+    brief: Brief,
+    trial: Candidate | None,
+    examples: Iterable[Example],
+    answers: Answers | None = None,
 ) -> AsyncIterator[Outcome]:
     """Yield what ``trial``, or the method that is installed, answers to each example."""
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
-        answer = await try_turn(context.image, context.cell, call, trial, context)
+        answer = await try_turn(context.image, context.cell, call, trial, context, answers)
         is_right = await asyncio.to_thread(same, answer.value, example["result"])
-        yield Outcome(example, answer.value, is_right)
+        effects = await wants.stated(context, example)
+        is_right &= effects in (None, wants.key_of(answer.wanted))
+        yield Outcome(example, answer.value, answer.wanted, is_right)
 
 
 async def check_examples(
@@ -108,10 +119,41 @@ async def check_examples(
             given = [*map(repr, outcome.example["args"]), *(f"{n}={v!r}" for n, v in named)]
             call = f"{brief.selector}({', '.join(given)})"
             gives, wanted = preview(outcome.value), preview(outcome.example["result"])
+            if gives == wanted or "effects" in outcome.example:
+                gives += f" and {_does(outcome.wanted)}"
+                wanted += f" and {_does(outcome.example.get('effects', ()))}"
             raise DraftsError(
                 f"{call} gives {gives}, not {wanted}; nothing was changed: correct the function or "
                 "the example"
             )
+
+
+async def check_effects(
+    context: KernelContext, brief: Brief, trial: Candidate, recorded: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise an error for a person if a message wants other effects than it did when it was tried.
+
+    ``recorded`` are those of then.
+    """
+    try:
+        found = (await try_turn(context.image, context.cell, brief, trial, context)).wanted
+    except EffectWantedError as error:
+        found = error.wanted
+    if wants.key_of(found) != wants.key_of(recorded):
+        raise DraftsError(
+            f"{brief.selector} {_does(found)}, and when it was tried it {_does(recorded)}; "
+            "nothing was changed: give an example that states what it does"
+        )
+
+
+def _does(effects: Iterable[Wanted | Mapping[str, Any]]) -> str:
+    """Return what effects do, in words: those of a trial, or those that an example states."""
+    said = [
+        each.text if isinstance(each, wants.Wanted) else each.get("text")
+        or f"{each['target']}.{each['selector']}({', '.join(map(repr, each['args']))})"
+        for each in effects
+    ]  # fmt: skip
+    return "; ".join(said)[:MAX_SAID] if said else "does nothing outside"
 
 
 async def reproduces(
@@ -127,7 +169,10 @@ async def serves(context: KernelContext, brief: Brief, examples: Iterable[Exampl
     """Return True if the method that is installed gives exactly the result of every example."""
     try:
         async for outcome in try_examples(context, brief, None, examples):
-            if not equal(outcome.value, outcome.example["result"]):
+            # What an example says nothing of is not done because of it.
+            surplus = outcome.wanted and outcome.example.get("effects") is None
+            is_right = outcome.is_right and not surplus
+            if not (is_right and equal(outcome.value, outcome.example["result"])):
                 return False
     except (*ITS_FAULT, ArgumentsError, NotFoundError, NotUnderstoodError):
         return False

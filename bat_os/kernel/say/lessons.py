@@ -21,7 +21,7 @@ from bat_os.kernel.say.leave import ask_for_mission
 from bat_os.sentence.translate import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bat_os.core.answer import Answer
     from bat_os.core.protocol import Request
@@ -83,8 +83,11 @@ class Lessons:
         spent = {"model_calls": int(body.get("model_calls") or 0)}
         guessed = code == "APPROVAL_WANTED" and brief.tentative and "value" in details
         if guessed:
-            value = details["value"] if details["value"] is not None else details["shown"]
-            return replies.guess(brief, value, language, waits=True, **spent)
+            value = details["value"]
+            if value is None and not details.get("stops"):
+                value = details["shown"]
+            does = "; ".join(details.get("effects", ()))
+            return replies.guess(brief, value, language, waits=True, does=does, **spent)
         if code == "EXAMPLE_WANTED":
             return replies.ask_example(brief, details.get("choices", ()), language, **spent)
         if code == "GRANT_WANTED" and "brief_id" in body:
@@ -111,13 +114,19 @@ class Lessons:
         await self._doors.verbs["approve"](self._mind, asked, _silent)
 
     async def correct(
-        self, request: Request, last: Mapping[str, Any], value: Any, language: str, say: Say
-    ) -> Answer:
-        """Answer "no, it is VALUE": an example, with which the search goes on."""
+        self, request: Request, last: Mapping[str, Any], value: Any, language: str, say: Say,
+        does: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Answer:  # fmt: skip
+        """Answer "no, it is VALUE": an example, with which the search goes on.
+
+        ``does`` are the effects of a draft that was chosen; None says nothing of effects.
+        """
         brief = Brief.from_plain(last["brief"])
         if last.get("waits"):
             await self.turn_down(request, last)
         example = {"args": list(brief.args), "kwargs": dict(brief.kwargs), "result": value}
+        if does is not None:
+            example["effects"] = list(does)
         wanted = replace(
             brief, examples=(*brief.examples, example), fresh=not last.get("waits"),
             tentative=False,

@@ -280,8 +280,9 @@ class Talk:
         """Answer by the choice that a person has made, and remember the words for it."""
         if "results" in question:  # of an example: the answer that a draft gave
             return await self._lessons.correct(
-                heard.request, question, question["results"][at], heard.language, heard.say
-            )
+                heard.request, question, question["results"][at], heard.language, heard.say,
+                question.get("does", {at: None})[at],
+            )  # fmt: skip
         if self._leaves.asked(question):
             return await self._leaves.settle(heard, question, at)
         if forms := question.get("forms"):

@@ -84,9 +84,14 @@ def memory_of(brief: Brief, value: Any, **more: Any) -> dict[str, Any]:
     return {"call": call, "brief": brief.to_plain(), "value": value, **more}
 
 
-def guess(brief: Brief, value: Any, language: str, *, waits: bool, **about: Any) -> Answer:
+def guess(
+    brief: Brief, value: Any, language: str, *, waits: bool, does: str = "", **about: Any
+) -> Answer:
     """Return what only drafts of a model say; it ``waits`` if nothing is installed."""
     said = text(language, "guess.value", value=show_value(value, language))
+    if does:  # without a value, that is not known before
+        key = "guess.first" if value is None else "guess.does"
+        said = text(language, key, value=show_value(value, language), does=does)
     noted = memory_of(brief, value, waits=waits, guess=True)
     return Answer(
         "guess", said, value, reading_of(brief), language=language, memory=noted, **about
@@ -104,7 +109,8 @@ def ask_example(
     """Return the question for an example; the answers of the drafts are choices."""
     shown = tuple(str(choice["shown"]) for choice in choices)
     results = [choice["result"] for choice in choices]
-    noted = memory_of(brief, None, results=results)
+    does = [choice.get("effects") for choice in choices]  # what is chosen is meant with it
+    noted = memory_of(brief, None, results=results, does=does)
     return Answer(
         "asked", text(language, "asked.example_short"),
         reading=reading_of(brief), needs="example", choices=shown, language=language,

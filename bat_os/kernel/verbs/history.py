@@ -34,7 +34,7 @@ from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples
-from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.learning.trial import SEED, check_effects, check_examples
 from bat_os.kernel.sinks import describe
 from bat_os.kernel.turn import Candidate
 from bat_os.method.fixups import apply_fixups
@@ -176,6 +176,8 @@ async def unpin(mind: KernelContext, request: Request, say: Say) -> dict[str, An
 async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Run a method's examples, and those in ``body.examples``; clear its taint if all pass.
 
+    If no example states effects, and the method had some when it was tried, that is tried again.
+
     New examples are kept with the method, and make it verified.
     """
     given = request.body["examples"]
@@ -187,6 +189,11 @@ async def verify_method(mind: KernelContext, request: Request, say: Say) -> dict
     if not examples:
         raise ArgumentsError(f"{request.selector} has no example to run; give one")
     await _check(mind, picked, examples)
+    if picked.trial and not any("effects" in example for example in examples):
+        tried = Candidate(picked.selector, picked.source, SEED, picked.trial["tried"])
+        asked = Brief.from_plain(picked.trial["brief"])
+        brief = Brief(picked.oid, picked.selector, asked.args, asked.kwargs)
+        await check_effects(mind, brief, tried, picked.trial["effects"])
 
     def clear(root: Root) -> str:
         method = versions.unchanged(find(root, picked.oid), picked)

@@ -20,6 +20,7 @@ from bat_os.image.history.entries import summary_of_taught, wishes_of
 from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
 from bat_os.kernel import portraits
+from bat_os.kernel.effects.wants import sentence
 from bat_os.kernel.learning.trial import check_examples
 from bat_os.kernel.say import wordings
 from bat_os.kernel.say.conversation import PREFIX, find_conversation
@@ -93,8 +94,7 @@ async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     """
     examples, target, selector = request.body["examples"], request.target, request.selector
     if not selector:
-        listed = await mind.image.transact(marks.all_waiting, note="list what waits")
-        return {"waiting": listed}
+        return {"waiting": await mind.image.transact(_list_waiting, note="list what waits")}
     if request.body["no"]:
         return await _turn_down(mind, request)
     waits = await mind.image.transact(lambda root: _waits(root, request), note="look what waits")
@@ -118,6 +118,17 @@ async def approve(mind: KernelContext, request: Request, say: Say) -> dict[str, 
 
     status = await mind.image.transact(settle, note=f"approve {selector}"[:70])
     return {"target": target, "selector": selector, "version": number, "status": status}
+
+
+def _list_waiting(root: Root) -> list[dict[str, Any]]:
+    """Return what waits for approval, with what it does in the world in words."""
+    rows = marks.all_waiting(root)
+    for row in rows:
+        method = find(root, row["object"]).slots.get(row["selector"])
+        if isinstance(method, Method) and row["version"] <= len(method.versions):
+            wanted = method.versions[row["version"] - 1].provenance.get("effects", ())
+            row["effects"] = sentence(wanted)
+    return rows
 
 
 async def _turn_down(mind: KernelContext, request: Request) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def send(mind):
 def ask(mind):
     """Return a function that calls a verb by its name on the wire."""
 
-    async def run(verb, target="genesis_obj", **body):
-        request = check(Request(verb, target=target, body=body))
+    async def run(verb, target="genesis_obj", selector="", **body):
+        request = check(Request(verb, target=target, selector=selector, body=body))
         return await VERBS[verb](mind, request, lambda _: None)
 
     return run
