@@ -85,15 +85,12 @@ class Choice:
 
 
 def choose(
-    verdicts: tuple[Verdict, ...],
-    examples: int,
-    agreement: Agreement = USUAL,
-    *,
-    effects_shown: bool = False,
-) -> Choice:
+    verdicts: tuple[Verdict, ...], examples: int, agreement: Agreement = USUAL, *,
+    shown: bool = False,
+) -> Choice:  # fmt: skip
     """Return the best candidate of a batch; earlier ones win ties.
 
-    Examples speak for what a method does in the world only if ``effects_shown``: they state it.
+    Examples speak for what a method does in the world only if it is ``shown`` in them.
     """
     if not examples:  # words alone do not show that a function for another wish serves
         verdicts = tuple(
@@ -112,7 +109,7 @@ def choose(
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
     if examples:
-        return _choose_by_examples(ranked, counted, examples, effects_shown=effects_shown)
+        return _choose_by_examples(ranked, counted, examples, shown=shown)
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
     if agreement.is_strict(written) and best.agree and best.same_on_probes < best.agree:
@@ -143,7 +140,7 @@ def is_settled(verdicts: Sequence[Verdict], examples: int, *, telling: bool) -> 
 
 
 def _choose_by_examples(
-    ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int, *, effects_shown: bool
+    ranked: tuple[Verdict, ...], counted: tuple[Verdict, ...], examples: int, *, shown: bool
 ) -> Choice:
     best = ranked[0]
     if best.ignores:  # the next example, with another argument, decides
@@ -151,7 +148,7 @@ def _choose_by_examples(
         return Choice(None, "unsure", reason, counted, ranked[:RIVALS])
     if MENDED in best.fixups:  # it was fitted to them: they do not speak for it
         return Choice(best, "provisional", f"was changed to reproduce {_count(examples)}", counted)
-    if best.effects and not effects_shown:
+    if best.effects and not shown:
         said = f"{_count(examples)}, which do{'es' * (examples == 1)} not say what it does outside"
         meant = [v for v in ranked if not _is_unrelated(v)]
         if len({tuple(sorted(each["key"] for each in v.effects)) for v in meant}) > 1:

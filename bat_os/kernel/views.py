@@ -111,7 +111,7 @@ def table(verdicts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what people want to know of each candidate."""
     return [
         {k: v[k] for k in ("draft", "problem", "preview", "agree")}
-        | ({"effects": said} if (said := sentence(v.get("effects", ()))) else {})
+        | ({"effects": sentence(v["effects"])} if v.get("effects") else {})
         for v in verdicts
     ]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bat_os.ports import Driver
 
 SHORT: Final = 2_000  # characters of arguments that a record keeps
+MAX_SAID: Final = 300  # characters of what effects do
 SHOWN: Final = 3  # effects that one line names
 
 
@@ -64,6 +65,16 @@ def sentence(effects: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join([*texts, *([f"and {more} more"] if more else [])])
 
 
+def in_words(effects: Iterable[Wanted | Mapping[str, Any]]) -> str:
+    """Return what effects do: those of a trial, of a record, or those that an example states."""
+    said = [
+        each.text if isinstance(each, Wanted) else each.get("text")
+        or f"{each['target']}.{each['selector']}({', '.join(map(repr, each['args']))})"
+        for each in effects
+    ]  # fmt: skip
+    return "; ".join(map(str, said))[:MAX_SAID] or "does nothing outside"
+
+
 def key_of(effects: Iterable[Mapping[str, Any] | Wanted]) -> str:
     """Return a key that lists of effects share which do the same; "" for none."""
     forms = [
@@ -73,16 +84,14 @@ def key_of(effects: Iterable[Mapping[str, Any] | Wanted]) -> str:
     return digest(repr(sorted(forms, key=lambda form: form[0]))) if forms else ""
 
 
-async def stated(mind: KernelContext, example: Mapping[str, Any]) -> str | None:
-    """Return the key of the effects that an example states; None if it says nothing of them.
+async def stated(mind: KernelContext, example: Mapping[str, Any]) -> str:
+    """Return the key of the effects that an example states.
 
     Raises:
         NotFoundError: It names an object that is not there.
         NotGrantedError: An object that it names reaches nothing.
     """
-    effects = example.get("effects")
-    if effects is None:
-        return None
+    effects = example["effects"]
     asked = {each["target"] for each in effects if "key" not in each}
     reached = await mind.image.transact(
         lambda root: {target: _reached(root, mind, target) for target in asked}, note="read grants"

@@ -15,6 +15,7 @@ import datetime as dt
 import re
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal, kinds, parameters
@@ -49,8 +50,8 @@ from bat_os.kernel.learning.trial import (
     tells_enough,
     try_examples,
     try_turn,
-    weigh_by_tests,
 )
+from bat_os.kernel.learning.weighing import weigh_by_tests
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.sinks import quotes
 from bat_os.kernel.snapshot import runnable_of
@@ -69,14 +70,13 @@ from bat_os.method.plausibility import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    from bat_os.core.ability import Agreement
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.core.mission import Draft, Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.learning.target import Target
-    from bat_os.kernel.learning.trial import Tested
+    from bat_os.kernel.learning.weighing import Tested
     from bat_os.kernel.turn import Answer
 
 _CHANCE: Final = re.compile(r"\b(random|secrets|uuid)\b")
@@ -177,21 +177,17 @@ class Validation:
         if self._wanted and all(verdict.problem for verdict in verdicts):
             raise await asking.question(self._context, self._brief, self._wanted)
         agreement = self._ability.agreement
-        choice = self._choose(verdicts, agreement)
+        shown = any("effects" in example for example in self._examples)
+        decide = partial(choose, examples=len(self._examples), agreement=agreement, shown=shown)
+        choice = decide(tuple(verdicts))
         if self._examples and choice.chosen is None:
-            choice = self._choose(await self._mended(verdicts), agreement)
+            choice = decide(tuple(await self._mended(verdicts)))
         if are_tests_written(self._context) and not self._examples:
             self.tested = await weigh_by_tests(
                 self._context, self._brief, choice, self._now.timestamp(), agreement
             )
             choice = self.tested.choice
         return choice
-
-    def _choose(self, verdicts: Sequence[Verdict], agreement: Agreement) -> Choice:
-        shown = any("effects" in example for example in self._examples)
-        return choose(
-            tuple(verdicts), len(self._examples), agreement, effects_shown=shown
-        )  # fmt: skip
 
     async def settles(self) -> bool:
         """Return True if the candidates, known functions, decide: then no model has to write."""
@@ -298,7 +294,6 @@ class Validation:
         shown = preview(answer.value)
         value = to_wire(answer.value) if len(shown) < PREVIEW else None
         key = await self._key_of_chance(verdict.source, answer) or await self._key(answer)
-        key += wants.key_of(answer.wanted)
         verdict = replace(
             verdict,
             preview=shown,
@@ -401,7 +396,7 @@ class Validation:
         for args in perturb(self._brief.args):
             try:
                 answer = await self._run(replace(self._brief, args=args), trial)
-                keys.append(await self._key(answer) + wants.key_of(answer.wanted))
+                keys.append(await self._key(answer))
                 answered.append((args, answer.value))
             except EffectWantedError as error:
                 keys.append(wants.key_of(error.wanted))
@@ -415,12 +410,16 @@ class Validation:
             return ""
         with contextlib.suppress(*ITS_FAULT):
             again = await self._run(self._brief, replace(self._trial(source), seed=SEED + 1))
-            return "" if again.value == answer.value else form(answer.value)
+            key = "" if again.value == answer.value else form(answer.value)
+            return key and key + self._does(answer)
         return ""
 
     async def _key(self, answer: Answer) -> str:
         key = await asyncio.to_thread(meaning, answer.value, self._now)
-        return key if len(key) <= MAX_MEANING else digest(key)
+        return (key if len(key) <= MAX_MEANING else digest(key)) + self._does(answer)
+
+    def _does(self, answer: Answer) -> str:
+        return wants.key_of(answer.wanted) if answer.wanted else ""
 
     def _trial(self, source: str) -> Candidate:
         return Candidate(self._brief.selector, source, SEED, self._now.timestamp())

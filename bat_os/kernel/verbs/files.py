@@ -43,7 +43,7 @@ from bat_os.image.objects import (
     ref_of,
 )
 from bat_os.kernel import views
-from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.learning.proof import check_examples
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.erase import erase
 

@@ -34,7 +34,8 @@ from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples
-from bat_os.kernel.learning.trial import SEED, check_effects, check_examples
+from bat_os.kernel.learning.proof import check_effects, check_examples
+from bat_os.kernel.learning.trial import SEED
 from bat_os.kernel.sinks import describe
 from bat_os.kernel.turn import Candidate
 from bat_os.method.fixups import apply_fixups

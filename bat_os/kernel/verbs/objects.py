@@ -21,7 +21,7 @@ from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
 from bat_os.kernel import portraits
 from bat_os.kernel.effects.wants import sentence
-from bat_os.kernel.learning.trial import check_examples
+from bat_os.kernel.learning.proof import check_examples
 from bat_os.kernel.say import wordings
 from bat_os.kernel.say.conversation import PREFIX, find_conversation
 from bat_os.kernel.say.skills import search_library
