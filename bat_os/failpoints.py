@@ -30,6 +30,8 @@ NAMES: Final = (
     "schedule.before",  # a moment is due, and is not taken
     "schedule.taken",  # taken: what it runs is accepted, or what it says is laid down
     "schedule.ran",  # a run has ended, and nobody was told
+    "watch.before",  # a file has changed and come to rest, and is not taken
+    "watch.taken",  # taken, with what it runs or what it says
     "decomposing",  # right after the mission's transition was committed
     "delegating",
     "synthesizing",

@@ -352,6 +352,33 @@ class StagingDriver(Driver, Protocol):
         """Return the deed that takes one back; None if it cannot be taken back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is in a scope at one moment."""
+
+    # path relative to the scope, "" for the scope itself -> size, time of change in ns, inode
+    files: Mapping[str, tuple[int, int, int]]
+    unseen: tuple[str, ...] = ()  # beginnings of paths that could not be looked at
+    folder: tuple[int, int] = (0, 0)  # device and inode of the scope, if it is a folder
+
+
+@runtime_checkable
+class WatchedDriver(Driver, Protocol):
+    """A driver of places whose files change by themselves, and can be watched."""
+
+    def survey(self, scope: Mapping[str, Any]) -> Survey:
+        """Return what is there now. Blocks.
+
+        Raises:
+            ArgumentsError: It is too much to be watched.
+            NotFoundError: The place is not there now.
+            NotGrantedError: It cannot be looked at.
+        """
+
+    def load(self, scope: Mapping[str, Any], path: str, most: int) -> bytes:
+        """Return all bytes of a file, at most ``most``. Blocks. Raises as ``perform``."""
+
+
 @runtime_checkable
 class ServerDriver(Driver, Protocol):
     """A driver of servers: programs with messages of their own, which a person agrees to.

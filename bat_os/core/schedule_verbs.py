@@ -10,19 +10,19 @@ from typing import Final
 from bat_os.core.fields import MAX_TEXT, Field, Verb
 
 _ONE: Final = (
-    "number:count kind:remind|timer|alarm|say|send text rule when next:num last:num missed zone "
-    "state:live|asleep|running why"
+    "number:count kind:remind|timer|alarm|say|send|learn text rule when next:num last:num missed "
+    "zone state:live|asleep|running why"
 )
 
 SCHEDULE_VERBS: Final = (
     Verb(
         "schedule",
-        "have something happen at a time, once or again and again",
+        "have something happen at a time, or when files change",
         (
             Field(
                 "when",
                 "text",
-                "in words, or a cron line of five fields",
+                "in words, or a cron line of five fields; or what happens to a file or folder",
                 "when",
                 required=True,
                 most=200,
@@ -30,12 +30,13 @@ SCHEDULE_VERBS: Final = (
             Field(
                 "what",
                 "list",
-                "`send OBJECT MESSAGE ARGS`, `say SENTENCE`, or the text of a reminder",
+                "`send OBJECT MESSAGE ARGS`, `say SENTENCE`, `learn`, or the text of a reminder; "
+                "{file} as an argument is the file that has changed",
                 "what*",
                 place="client",
                 shown="WHAT",
             ),
-            Field("kind", "text", choices=("remind", "say", "send"), default="remind"),
+            Field("kind", "text", choices=("remind", "say", "send", "learn"), default="remind"),
             Field("text", "text", "of the reminder, or the sentence", most=MAX_TEXT),
             Field(
                 "missed",
@@ -65,6 +66,8 @@ SCHEDULE_VERBS: Final = (
             '"tomorrow at 9" call Ann',
             '"every weekday at 8" say what is on my to-do list',
             '"0 8 * * 1-5" send genesis_obj double 21',
+            '"when a PDF appears in ~/inbox"',
+            '"when ~/notes changes" learn',
         ),
     ),
     Verb(

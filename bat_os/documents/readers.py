@@ -14,7 +14,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.documents.extract import extract
@@ -117,7 +117,6 @@ def resolve(path: str | Path) -> Path:
 
 def read_file(path: Path) -> list[Document]:
     """Return the documents in a file; all formats of today give one."""
-    suffix = path.suffix.lower()
     try:
         if not path.is_file():
             gone = NotFoundError if not path.exists() else ArgumentsError
@@ -129,11 +128,29 @@ def read_file(path: Path) -> list[Document]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArgumentsError(f"{path}: it cannot be read ({reason})") from error
-    if suffix == ".pdf":
-        extracted = extract(data, "pdf", str(path))
+    return [read_bytes(data, str(path))]
+
+
+def read_bytes(data: bytes, path: str) -> Document:
+    """Return the document that the bytes of a file are.
+
+    Raises:
+        ArgumentsError: It is no text that can be learned.
+    """
+    if PurePath(path).suffix.lower() == ".pdf":
+        extracted = extract(data, "pdf", path)
         meta = {"form": "text", "format": "pdf", "pages": extracted.pages}
-        return [Document(extracted.title or path.name, extracted.text, str(path), meta=meta)]
-    return [_document(_decoded(data, str(path)), path)]
+        title = extracted.title or PurePath(path).name
+        return Document(title, extracted.text, path, meta=meta)
+    return _document(_decoded(data, path), PurePath(path))
+
+
+def is_learned(path: str) -> bool:
+    """Return whether a folder that is learned includes a file, by its relative path."""
+    *folders, name = PurePath(path).parts or ("",)
+    if any(_folder_reason(folder, ()) for folder in folders):
+        return False
+    return not name.startswith(".") and not _matches(name, IGNORED_FILES)
 
 
 def read_stdin() -> Document:
@@ -176,7 +193,7 @@ def walk(folder: Path) -> Iterator[Path | Skipped]:
         yield Skipped(str(folder), reason, number)
 
 
-def _document(text: str, path: Path) -> Document:
+def _document(text: str, path: PurePath) -> Document:
     suffix, source = path.suffix.lower(), str(path)
     if suffix in _HTML:
         extracted = extract(text.encode("utf-8", "replace"), "html", source)

@@ -11,19 +11,21 @@ until a person wakes it. All functions work on the root inside ``ImageStore.tran
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
 from bat_os.core.brief import Brief
 from bat_os.errors import BatError, BusyError, NotFoundError
-from bat_os.image import missions
-from bat_os.image.objects import UvmObject, find, ref_of
+from bat_os.image import missions, outbox
+from bat_os.image.objects import UvmObject, ref_of
+from bat_os.image.objects import find as find_object
 from bat_os.natives.recurrence import moments_between, next_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     Root = MutableMapping[str, Any]
 
@@ -36,6 +38,9 @@ MAX_ALL: Final = 10  # missed moments that ``all`` makes up for
 LATE: Final = 90.0  # seconds after which a moment was missed: the timer looks every 60
 GRACE: Final = 12 * 3_600.0  # seconds until a missed run is not worth it any more
 MAX_FAILURES: Final = 3  # in a row; then it sleeps
+MAX_UNSEEN: Final = 5  # notices of one watch that wait to be seen; earlier ones are counted
+MAX_OWN: Final = 100
+FILE: Final = "{file}"  # in a message of a watch: the path of the file that has changed
 POLICIES: Final = ("once", "skip", "all")
 
 
@@ -43,7 +48,7 @@ POLICIES: Final = ("once", "skip", "all")
 class Schedule:
     """What is due, and when."""
 
-    kind: str  # remind, timer, alarm, say (a sentence) or send (a message)
+    kind: str  # remind, timer, alarm, say (a sentence), send (a message) or learn (documents)
     text: str  # of the reminder, or the sentence
     rule: Mapping[str, Any]  # as ``bat_os.natives.recurrence`` has them
     zone: str
@@ -61,6 +66,11 @@ class Schedule:
     skipped: int = 0  # moments that were missed before the one that runs
     failures: int = 0  # in a row
     asleep: str = ""  # why it sleeps, or ""
+    # Of a watch (``bat_os.image.watches``): what its last run is about, and how many that are
+    changes: Sequence[Sequence[str]] = ()  # [event, path]
+    changed: int = 0
+    own: Sequence[str] = ()  # paths that its runs have changed themselves
+    hour: Sequence[float] = (0.0, 0)  # since when its runs are counted, and how many there were
     number: int = field(default=0, kw_only=True)
 
 
@@ -85,7 +95,7 @@ def add(root: Root, one: Schedule) -> Schedule:
     if SCHEDULES not in root:
         root[SCHEDULES] = OOBTree()
     if one.brief is not None:
-        find(root, Brief.from_plain(one.brief).target)
+        find_object(root, Brief.from_plain(one.brief).target)
     kept = root[SCHEDULES]
     ended = [number for number, obj in kept.items() if not obj.slots["live"]]
     if len(kept) - len(ended) >= MAX_LIVE:
@@ -106,6 +116,12 @@ def read(number: int, obj: UvmObject) -> Schedule:
     """Return a schedule out of its object."""
     known = {name: obj.slots[name] for name in Schedule.__dataclass_fields__ if name in obj.slots}
     return Schedule(**known, number=number)
+
+
+def find(root: Mapping[str, Any], number: int) -> Schedule | None:
+    """Return the schedule with a number, or None."""
+    obj = root.get(SCHEDULES, {}).get(number)
+    return None if obj is None else read(number, obj)
 
 
 def every(root: Mapping[str, Any]) -> Iterator[Schedule]:
@@ -192,7 +208,7 @@ def take(root: Root, number: int, now: float, home: str, mission_id: str) -> Tak
         notice = tell(root, one, moment, now, missed=gone + 1, passed=True)
         _end(root, one)
         return Taken(one, moment, key, notice=notice)
-    return _start(root, one, moment, now, (key, mission_id), gone)
+    return start(root, one, moment, now, mission_id, gone)
 
 
 def key_of(root: Mapping[str, Any], number: int, moment: float) -> str:
@@ -204,16 +220,17 @@ def _repeats(one: Schedule) -> bool:
     return "at" not in one.rule
 
 
-def _start(
-    root: Root, one: Schedule, moment: float, now: float, ids: tuple[str, str], gone: int
+def start(
+    root: Root, one: Schedule, moment: float, now: float, mission_id: str, gone: int = 0
 ) -> Taken:
-    """Accept what a schedule runs, under a key of schedule and moment."""
-    key, mission_id = ids
-    record = None
+    """Accept what a schedule runs, under a key of schedule and moment; a reminder is laid down."""
+    key, record = key_of(root, one.number, moment), None
+    if one.kind == "remind":
+        return Taken(one, moment, key, notice=tell(root, one, moment, now))
     if one.brief is not None:
-        brief = Brief.from_plain(one.brief)
+        brief = _brief_of(one)
         try:
-            find(root, brief.target)
+            find_object(root, brief.target)
         except BatError as error:
             notice = settle(root, one.number, moment, now, "", failed=f"{error.code} {error}")
             return Taken(one, moment, key, notice=notice)
@@ -223,10 +240,30 @@ def _start(
     return Taken(change(root, one.number, running=running, skipped=gone), moment, key, record)
 
 
+def _brief_of(one: Schedule) -> Brief:
+    """Return the message of a schedule; of a watch, with the file that it is about."""
+    brief = Brief.from_plain(one.brief or {})
+    if not one.changes:
+        return brief
+    file = file_of(one)
+    args = tuple(file if arg == FILE else arg for arg in brief.args)
+    kwargs = {name: file if arg == FILE else arg for name, arg in brief.kwargs.items()}
+    label = tuple(sorted({*brief.label, str(one.rule["grant"])}))  # a name says something, too
+    return replace(brief, args=args, kwargs=kwargs, label=label)
+
+
+def file_of(one: Schedule) -> str:
+    """Return the path of the file that the run of a watch is about; "" of any other schedule."""
+    return str(PurePath(one.rule["watch"], one.changes[0][1])) if one.changes else ""
+
+
 def settle(
     root: Root, number: int, moment: float, now: float, answer: str, *, failed: str = ""
 ) -> str:
     """Note how a run has ended and lay down what a person is to hear of it; return its key."""
+    if (one := find(root, number)) is not None and one.changes:
+        own = {*one.own, *_own_paths(root, one, key_of(root, number, moment))}
+        change(root, number, own=sorted(own)[-MAX_OWN:])
     one = change(root, number, running="")
     failures = one.failures + 1 if failed else 0
     asleep = failed if failures >= MAX_FAILURES and _repeats(one) else ""
@@ -244,9 +281,18 @@ def settle(
     )
 
 
+def _own_paths(root: Root, one: Schedule, key: str) -> list[str]:
+    """Return the paths below a watch that its last run has changed: they are no news to it."""
+    recent = [*outbox.pending(root), *outbox.ended(root, MAX_OWN)]
+    done = (each for each in recent if each.run == one.running or each.run.startswith(f"key {key}"))
+    paths = [PurePath(each.scope["path"], each.args[0]) for each in done if "path" in each.scope]
+    inside = [path for path in paths if path.is_relative_to(one.rule["watch"])]
+    return [str(path.relative_to(one.rule["watch"])).removeprefix(".") for path in inside]
+
+
 def _end(root: Root, one: Schedule) -> None:
-    """End a schedule that has no moment left."""
-    if one.next is None and not one.running:
+    """End a schedule that has no moment left; a watch has none, and goes on."""
+    if one.next is None and not one.running and "watch" not in one.rule:
         change(root, one.number, live=False)
 
 
@@ -267,7 +313,32 @@ def tell(root: Root, one: Schedule, moment: float, now: float, **about: Any) -> 
         "asleep": False,
         **about,
     }  # fmt: skip
+    if one.changes or "ended" in about:
+        told = {name: one.rule[name] for name in ("watch", "shown")}
+        changes = [list(each) for each in one.changes]
+        waiting[key] |= {**told, "changes": changes, "changed": one.changed, "more": 0, **about}
+        _merge(waiting, waiting[key])
     return key
+
+
+def _merge(waiting: Any, told: dict[str, Any]) -> None:
+    """Put into what a person is to hear of a watch what is not seen of it yet, if that is much."""
+    number, key = told["number"], told["key"]
+    unseen = [
+        each
+        for each in waiting.values()
+        if each["number"] == number and not each["seen"] and each["key"] != key
+    ]
+    if told["kind"] == "remind" and not told.get("ended"):
+        for each in unseen:
+            names = [*each["changes"], *told["changes"]]
+            told["changes"] = [list(pair) for pair in dict.fromkeys(map(tuple, names))][:MAX_UNSEEN]
+            told["changed"] += each["changed"]
+            del waiting[each["key"]]
+    elif len(unseen) >= MAX_UNSEEN:
+        told["more"] = unseen[0]["more"] + 1
+        del waiting[unseen[0]["key"]]
+    waiting[key] = told
 
 
 def waiting(root: Mapping[str, Any], caller: str) -> list[dict[str, Any]]:

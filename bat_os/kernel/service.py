@@ -35,6 +35,7 @@ from bat_os.kernel.missions.alarm import Alarm
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
+from bat_os.kernel.missions.watcher import Watcher
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.say.reminders import say_due
 from bat_os.kernel.server import Server
@@ -78,6 +79,7 @@ class Kernel:
         verbs: Requests besides messages, by name.
         wants_restart: A new kernel has to follow it: the image file failed, or a client asked.
         alarm: Rings when a schedule is due.
+        watcher: Notices when files change that a schedule is due for.
         examiner: Measures what the models can do, while nothing else is wanted.
         asked: Set once it has to go down.
         on_trouble: Hears why nothing can be stored, and "" once it can again.
@@ -103,6 +105,7 @@ class Kernel:
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
         self.alarm = Alarm(context, self._scheduler, say_due)
+        self.watcher = Watcher(context, self.alarm)
         self._boot = secrets.token_hex(8)
         self._started = time.monotonic()
         self.asked = asyncio.Event()
@@ -188,6 +191,7 @@ class Kernel:
         work = {
             "prepare": self._prepare(),
             "ring": self.alarm.keep(),
+            "watch files": self.watcher.keep(),
             "try commits": keep_trying(image, self._note_trouble),
             "count uses": keep_flushing(image),
             "perform effects": performer.keep(),
@@ -205,9 +209,13 @@ class Kernel:
         orchestrator.performer = performer = Performer(context, self._journal)
         performer.expect()
         orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
-        orchestrator.wake = self.alarm.wake
+        orchestrator.wake = self._wake
         self.alarm.say_it = dispatcher.room.say_it
         return performer
+
+    def _wake(self) -> None:
+        self.alarm.wake()
+        self.watcher.wake()
 
     def about(self) -> dict[str, Any]:
         """Return the facts of ``health``."""

@@ -92,6 +92,8 @@ def local_time(moment: float, zone: str) -> dt.datetime:
 
 def next_after(rule: Rule, zone: str, moment: float) -> float | None:
     """Return the first moment of a rule that is later than ``moment``; None if none is."""
+    if "watch" in rule:
+        return None
     if "at" in rule:
         return float(rule["at"]) if rule["at"] > moment else None
     if "every" in rule:

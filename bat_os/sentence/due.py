@@ -268,6 +268,8 @@ def say_span(seconds: float, language: str) -> str:
 
 def say_rule(rule: Mapping[str, Any], zone: str, language: str) -> str:
     """Return a repetition in words: "every Monday at 18:00"; "" for a single moment."""
+    if "watch" in rule:
+        return _say_watch(rule, language)
     if "at" in rule:
         return ""
     if "every" in rule:
@@ -280,6 +282,16 @@ def say_rule(rule: Mapping[str, Any], zone: str, language: str) -> str:
     found = _CRON.fullmatch(str(rule["cron"]))
     key, words = _words_of(found.groups(), language) if found else ("", {})
     return text(language, key, **words) if key else str(rule["cron"])
+
+
+def _say_watch(rule: Mapping[str, Any], language: str) -> str:
+    """Return when a watch is due: "when a file appears in ~/inbox"."""
+    event = rule["on"][0] if len(rule["on"]) == 1 else "change"
+    where = "in" if rule["inside"] and len(rule["on"]) == 1 else "of"
+    said = text(language, f"watches.when_{where}_{event}", what=rule["shown"])
+    if not rule.get("pattern"):
+        return said
+    return text(language, "watches.only", when=said, pattern=rule["pattern"].replace(" ", ", "))
 
 
 def _words_of(fields: Sequence[str], language: str) -> tuple[str, dict[str, Any]]:

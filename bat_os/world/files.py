@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError, NotFoundError
-from bat_os.ports import READ, STAGE, Deed, Operation
+from bat_os.ports import READ, STAGE, Deed, Operation, Survey
 from bat_os.world import writing
 from bat_os.world.paths import MAX_PATH, parts_of
 from bat_os.world.reading import MAX_BYTES as MAX_BYTES
-from bat_os.world.reading import facts, find, names, read, search
+from bat_os.world.reading import facts, find, load, names, read, search, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,6 +112,18 @@ class Files:
             if not Path(folder).is_dir() or os.path.lexists(Path(folder) / name):
                 raise  # a link to nothing, a pipe
             return {"path": str(Path(folder) / name)}
+
+    def survey(self, scope: Scope) -> Survey:
+        """Return the version of each file in the scope. Blocks. Raises as ``perform``."""
+        return survey(Path(scope["path"]))
+
+    def load(self, scope: Scope, path: str, most: int) -> bytes:
+        """Return all bytes of a file in the scope. Blocks. Raises as ``perform``.
+
+        Raises:
+            TooLargeError: It has more than ``most``.
+        """
+        return load(Path(scope["path"]), path, most)
 
     def pretend(self, deed: Deed) -> Any:
         """Return the answer to a deed; raises as the deed, as far as that is known before."""

@@ -70,6 +70,18 @@ def open_below(root: Path, path: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def open_inside(folder: int, name: str) -> Iterator[int]:
+    """Open a folder that stands in an open one, over no link."""
+    with _coded(name, Path(name)):
+        handle = os.open(name, _READ | _FOLDER, dir_fd=folder)
+    try:
+        with _coded(name, Path(name)):
+            yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def open_parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
     """Open the folder of a path below the root, which may be missing itself.
 

@@ -10,8 +10,9 @@ import stat
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError
-from bat_os.world.paths import MAX_PATH, open_below, parts_of
+from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, TooLargeError
+from bat_os.ports import Survey
+from bat_os.world.paths import MAX_PATH, open_below, open_inside, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,10 @@ MAX_BYTES: Final = 1 << 20  # of one answer
 MAX_NAMES: Final = 10_000  # of one folder
 MAX_WALKED: Final = 20_000  # names that one search looks at
 MAX_FOUND: Final = 200
+MAX_WATCHED: Final = 10_000  # files below one path whose changes are noticed
+MAX_DEEP: Final = 40  # folders inside of one another
+# What programs write beside a file until it is whole.
+_DRAFTS: Final = (".part", ".partial", ".crdownload", ".download", ".tmp", ".swp", "~")
 
 
 def read(root: Path, path: str = "", start: int = 0) -> str:
@@ -99,6 +104,80 @@ def lines_with(text: str, path: str, content: str) -> list[dict[str, Any]]:
         for number, line in enumerate(content.splitlines(), 1)
         if text.casefold() in line.casefold()
     ]
+
+
+def load(root: Path, path: str, most: int) -> bytes:
+    """Return all bytes of a file.
+
+    Raises:
+        TooLargeError: It has more than ``most``.
+    """
+    with open_below(root, path) as handle:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ArgumentsError(f"{path or root.name} is not a file")
+        with open(handle, "rb", closefd=False) as stream:
+            data = stream.read(most + 1)
+    if len(data) > most:
+        raise TooLargeError(f"{path or root.name} has more than {most / 1e6:.0f} MB")
+    return data
+
+
+def survey(root: Path) -> Survey:
+    """Return the version of each file below a folder, or of the one file, over no link.
+
+    Hidden files and drafts are left out, unless the root itself is one. A file that is missing
+    while its folder is there has no version.
+
+    Raises:
+        ArgumentsError: There are more than MAX_WATCHED.
+        NotFoundError: The folder is not there now; its disk may be away.
+        NotGrantedError: It cannot be looked at.
+    """
+    try:
+        with open_below(root, "") as handle:
+            facts = os.fstat(handle)
+            if not stat.S_ISDIR(facts.st_mode):
+                return Survey({"": _version(facts)} if stat.S_ISREG(facts.st_mode) else {})
+            found, unseen = dict[str, tuple[int, int, int]](), list[str]()
+            _survey(handle, "", found, unseen)
+            return Survey(found, tuple(unseen), (facts.st_dev, facts.st_ino))
+    except NotFoundError:
+        with open_below(root.parent, ""):
+            return Survey({})
+
+
+def _survey(
+    handle: int, above: str, found: dict[str, tuple[int, int, int]], unseen: list[str]
+) -> None:
+    """Add what is in an open folder to ``found``, and folders that cannot be read to ``unseen``."""
+    folders = list[str]()
+    with os.scandir(handle) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name.endswith(_DRAFTS):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+            elif entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):  # it went meanwhile
+                    found[above + name] = _version(entry.stat(follow_symlinks=False))
+            if len(found) + len(folders) > MAX_WATCHED:
+                raise ArgumentsError(f"more than {MAX_WATCHED} files; watch its parts")
+    for name in folders:
+        inner = f"{above}{name}/"
+        if inner.count("/") > MAX_DEEP:
+            continue
+        try:
+            with open_inside(handle, name) as there:
+                _survey(there, inner, found, unseen)
+        except NotFoundError:
+            continue
+        except NotGrantedError:
+            unseen.append(inner)
+
+
+def _version(facts: os.stat_result) -> tuple[int, int, int]:
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 def check_text(value: Any, name: str) -> None:

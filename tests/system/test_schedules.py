@@ -122,3 +122,43 @@ async def test_a_copy_of_the_image_in_another_home_stays_silent_until_it_is_woke
             assert [each["text"] for each in await rest(kernel)] == ["call"]
     finally:
         copy_of.stop()
+
+
+WATCHED = ("watch.before", "watch.taken", "schedule.ran", "commit.written")
+
+
+@pytest.mark.parametrize("round_", range(2))
+@pytest.mark.parametrize("point", WATCHED)
+async def test_a_kernel_killed_when_a_file_has_come_runs_it_once(
+    kernel_process, tmp_path, point, round_
+):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    kernel_process.start()
+    await kernel_process.until_ready()
+    source = "def note(self, file):\n    self.noted = getattr(self, 'noted', []) + [file]\n"
+    async with kernel_process.client() as kernel:
+        await kernel.request("teach", target="genesis_obj", body={"source": source})
+        await kernel.request("grant", body={"what": str(inbox)})
+        await kernel.request(
+            "schedule", target="genesis_obj", selector="note", args=["{file}"],
+            body={"when": f"when a file appears in {inbox}", "kind": "send"},
+        )  # fmt: skip
+    kernel_process.stop()
+    names = ["a.txt", "b.txt"]
+    for name in names:  # while no kernel runs
+        (inbox / name).write_text(name)
+    count = 1 + round_
+    kernel_process.start(failpoint=f"{point}:{count}:kill" if count > 1 else f"{point}:kill")
+    assert await asyncio.to_thread(kernel_process.process.wait, 60) == -signal.SIGKILL
+    kernel_process.process.stdin.close()
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        due = []
+        while len(due) < len(names):
+            await asyncio.sleep(0.1)
+            due = (await kernel.request("due", timeout=60))["due"]
+        shown = await kernel.request("inspect", target="genesis_obj")
+    assert shown["slots"]["noted"] == [f"{inbox}/{name}" for name in names]
+    assert [each["line"].partition(" ")[0] for each in due] == names

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Beside = Callable[[Callable[[], None]], Awaitable[None]]
 
 PATIENCE: Final = 2.0  # seconds: what is due may wait for the next time
-_WORDS: Final = ("send", "say", "remind")
+_WORDS: Final = ("send", "say", "learn", "remind")
 
 
 async def _schedule(ask: Ask) -> Mapping[str, Any]:
@@ -63,7 +63,8 @@ async def show_due(kernel: KernelClient, screen: Screen, beside: Beside | None =
 
 def _show_one(body: Mapping[str, Any], screen: Screen) -> None:
     what = f": {body['text']}" if body["text"] else ""
-    rule = f"{body['rule']}, next {body['when']}" if body["rule"] else body["when"]
+    both = body["rule"] and body["when"]
+    rule = f"{body['rule']}, next {body['when']}" if both else body["rule"] or body["when"]
     screen.answer(f"{body['number']}  {rule}{what}")
     screen.note(f"to cancel it: batos unschedule {body['number']}")
 

@@ -131,6 +131,10 @@ class Alarm:
             note=f"schedule {number} is due",
         )
         cross("schedule.taken")
+        await self.begin(taken)
+
+    async def begin(self, taken: Taken | None) -> None:
+        """Run what was taken, or tell of it; None was nothing."""
         if taken is None:
             return
         if taken.notice:
@@ -171,6 +175,7 @@ class Alarm:
             return
         await self.tell(notice)
         self.wake()
+        self._mind.orchestrator.wake()  # a watch goes on
 
     async def _answer(self, one: Schedule, key: str) -> str:
         await self._open.wait()

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
+from bat_os.core.readable import show_value
 from bat_os.image.outbox import DONE, FAILED
 from bat_os.kernel.effects.account import settled
+from bat_os.kernel.say.followups import is_pronoun
+from bat_os.kernel.say.leave import label_of, mark
 from bat_os.kernel.say.places import Paths, ask_for, find_named, form_of, locate, missing
 from bat_os.kernel.say.recall import UNDO
 from bat_os.ports import StagingDriver
@@ -34,7 +37,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-class _ToChange(Paths):
+class ToChange(Paths):
     """Files that a grant lets be changed."""
 
     def __init__(self, operation: str) -> None:
@@ -54,7 +57,7 @@ async def change_file(mind: KernelContext, doors: Doors, heard: Heard) -> Answer
 
 
 async def _carry_out(mind: KernelContext, doors: Doors, heard: Heard, form: Form) -> Answer:
-    kind = _ToChange(OPERATIONS[form.name])
+    kind = ToChange(OPERATIONS[form.name])
     values = [value for value, _ in find_named(mind, heard.core) if kind.is_named(value)]
     places = await locate(mind, heard, [(value, kind) for value in values])
     if not places:
@@ -72,13 +75,21 @@ async def _change(
 ) -> Answer:
     operation, args = OPERATIONS[form.name], [place.what]
     if operation != "remove":
-        said = str(form.values.get("text") or "")
+        heard, said = _meant(heard, str(form.values.get("text") or ""))
         args.append(f"{said}\n" if said and not said.endswith("\n") else said)
     brief = Brief(place.grant.oid if place.grant else "", operation, tuple(args))
     body = await doors.act(heard.request, brief)
     effects = await settled(mind, body.get("effects", ()))
     shown = mind.drivers[Paths.driver].describe({"path": place.what})
     return _say(heard, place, shown, effects)
+
+
+def _meant(heard: Heard, said: str) -> tuple[Heard, str]:
+    """Return what is to be written: of "that", the last answer, and all that had a say in it."""
+    last, language = heard.conversation.last, heard.language
+    if last.get("value") is None or not is_pronoun(said, language):
+        return heard, said
+    return mark(heard, label_of(last)), show_value(last["value"], language)
 
 
 def _say(heard: Heard, place: Place, shown: str, effects: list[Effect]) -> Answer:

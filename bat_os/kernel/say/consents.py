@@ -35,7 +35,7 @@ async def take_leave(
 
     Once is for this sentence alone, and for this pair.
     """
-    flow, way = question["flow"], WAYS[at]
+    flow, way = question["flow"], (question.get("ways") or WAYS)[at]
     pair = "flow", flow["source"], flow["sink"]
     heard.conversation.last = dict(question["before"])  # what the sentence refers to
     if way == NO:

@@ -116,6 +116,12 @@ def say_with(last: Mapping[str, Any], words: str, language: str) -> str:
     return pattern.sub(lambda _: literal, words, count=1) if literal else ""
 
 
+def is_pronoun(words: str, language: str) -> bool:
+    """Return whether some words are a pronoun, or several in any case: "that", "das Ergebnis"."""
+    pattern = _pronouns(language)
+    return pattern is not None and pattern.fullmatch(words.strip()) is not None
+
+
 def say_of(subject: str, words: str, language: str) -> str:
     """Return ``words`` with the person who was spoken of for "she" or "her", or "".
 

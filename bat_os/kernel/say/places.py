@@ -248,13 +248,21 @@ async def _is_there(driver: Driver, grant: Grant, path: PurePath) -> bool:
 
 
 async def ask_for(
-    mind: KernelContext, heard: Heard, lacking: Sequence[Place], *, write: bool = False
+    mind: KernelContext,
+    heard: Heard,
+    lacking: Sequence[Place],
+    *,
+    write: bool = False,
+    lasting: bool = False,
 ) -> Answer:
-    """Return the question for a grant of what the sentence names."""
+    """Return the question for a grant of what the sentence names.
+
+    A ``lasting`` one is for what goes on when the answer is given: once would not do.
+    """
     language, first = heard.language, lacking[0]
     driver = mind.drivers[first.kind.driver]
     find, wanted = driver.scope, []
-    if write and isinstance(driver, StagingDriver):  # what is to be made is not there yet
+    if (write or lasting) and isinstance(driver, StagingDriver):  # it may not be there yet
         find = driver.scope_to_change
     try:
         for place in lacking:
@@ -265,7 +273,7 @@ async def ask_for(
     except BatError:
         return missing(heard, lacking)
     wider = await asyncio.to_thread(first.kind.wider, wanted[0])
-    ways = [ONCE, ALWAYS, *([WIDER] if wider else []), NO]
+    ways = [*([] if lasting else [ONCE]), ALWAYS, *([WIDER] if wider else []), NO]
     names = [
         driver.describe(await asyncio.to_thread(find, what)) if what else ""
         for what in (wanted[0], wider)
@@ -277,7 +285,8 @@ async def ask_for(
     key = "files.ask_write" if write else "files.ask"
     return Answer(
         "asked", text(language, key, what=shown["path"]), needs="grant", choices=choices,
-        language=language, memory={"grant": question},
+        language=language,
+        memory={"grant": question, "before": dict(heard.conversation.last)},
     )  # fmt: skip
 
 
@@ -307,6 +316,7 @@ async def grant_and_answer(
     """
     wanted = question["grant"]
     way = wanted["ways"][at]
+    heard.conversation.last = dict(question["before"])  # what the sentence refers to
     if way == NO:
         return Answer("said", text(heard.language, "talk.cancelled"), language=heard.language)
     once, write = way == ONCE, bool(wanted.get("write"))

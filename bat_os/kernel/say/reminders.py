@@ -19,6 +19,8 @@ from bat_os.image.facts import words_of
 from bat_os.image.quotes import ask
 from bat_os.image.schedules import Schedule
 from bat_os.image.store import watch_commits
+from bat_os.image.watches import is_watch
+from bat_os.kernel.say.watches import line_of, say_watched
 from bat_os.natives.recurrence import local_time, next_after
 from bat_os.sentence.due import Plan, is_over, plan, say_moment, say_rule, say_span
 from bat_os.sentence.forms import Form, find_core
@@ -168,9 +170,10 @@ async def _commit(one: Act, work: Callable[[Any], Any], note: str) -> Any:
 
 
 async def _live(one: Act) -> list[Schedule]:
-    return await one.mind.image.transact(
+    found = await one.mind.image.transact(
         lambda root: schedules.live(root, one.caller), note="look at the reminders"
     )
+    return [each for each in found if is_watch(each) == bool(one.values.get("watch"))]
 
 
 async def _list(one: Act) -> Answer:
@@ -245,8 +248,12 @@ async def _cancel(one: Act) -> Answer:
             schedules.change(root, number, live=False)
 
     await _commit(one, work, "cancel reminders")
-    said = "; ".join(_line(one, each) for each in found[:LISTED])
-    told = one.say("reminders.cancelled", count=len(found), text=said)
+    is_watched = bool(one.values.get("watch"))
+    lines = [
+        line_of(each, one.language) if is_watched else _line(one, each) for each in found[:LISTED]
+    ]
+    key = "watches.stopped" if is_watched else "reminders.cancelled"
+    told = one.say(key, count=len(found), text="; ".join(lines))
     return one.done(told, one.commits, numbers)
 
 
@@ -392,6 +399,8 @@ async def _recall(one: Act) -> Answer | None:
 def say_due(due: Mapping[str, Any], now: float) -> str:
     """Return in words that something is due."""
     language, said = str(due["language"]), str(due["text"])
+    if "watch" in due:
+        return say_watched(due)
     line = said or text(language, f"reminders.over_{due['kind']}")
     if due["kind"] in ("say", "send"):
         line = text(language, "due.answer", text=said, answer=due["answer"] or due["failed"])

@@ -44,11 +44,13 @@ from bat_os.kernel.say.reminders import is_question, read_repeated, speaks_of
 from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
+from bat_os.kernel.say.watches import EXAMPLE, MEANT, answer_watching, put_in, told_of
 from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
+from bat_os.sentence.watching import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +89,12 @@ class Room:
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
+        return await self._answer_in(await self._open(request), request, say)
+
+    async def _answer_in(
+        self, conversation: Conversation, request: Request, say: Say
+    ) -> dict[str, Any]:
         started, body = time.monotonic(), request.body
-        conversation = await self._open(request)
         if conversation.answered and request.key and conversation.answered[0] == request.key:
             return conversation.answered[1]
         heard = await self._hear(request, body["text"], conversation, say)
@@ -103,9 +109,21 @@ class Room:
         return done
 
     async def say_it(self, one: Schedule, key: str) -> dict[str, Any]:
-        """Return the answer to the sentence of a schedule; under one key nothing is done twice."""
-        request = check(Request("say", key=key, body={"text": one.text, "once": True}))
-        return await self.answer(replace_fields(request, caller=one.caller), lambda event: None)
+        """Return the answer to the sentence of a schedule; under one key nothing is done twice.
+
+        The orders of a watch are said one after the other, the last answer being "that" for each.
+        """
+        talked, more = Conversation("", at=time.time()), told_of(one)
+        steps = steps_of(one.text, EXAMPLE, one.language) if one.changes else [one.text]
+        answer: dict[str, Any] = {}
+        for at, step in enumerate(steps):
+            step_key = f"{key} {at}" if at else key
+            request = check(Request("say", key=step_key, body={"text": step, "once": True}))
+            request = replace_fields(request, caller=one.caller, body={**request.body, **more})
+            answer = await self._answer_in(talked, request, lambda event: None)
+            if answer["kind"] in ("asked", "unable"):
+                return {**answer, "kind": "unable"} if one.changes else answer
+        return answer
 
     async def close(self) -> None:
         """Write what conversations are waiting. Idempotent."""
@@ -126,6 +144,8 @@ class Room:
         # In a thread: the words of a language are read with its first sentence.
         sentence, typed = await asyncio.to_thread(read_spelt, text, now, hint)
         core = read_core(sentence, now)
+        if meant := request.body.get(MEANT):
+            core, sentence, typed = (put_in(each, meant) for each in (core, sentence, typed))
         form = read_form(sentence) if len(text) <= MAX_COMMAND else None
         if form is not None:
             sentence = replace(sentence, language=form.language)
@@ -147,8 +167,6 @@ class Room:
 
     async def _note(self, heard: Heard, answer: Answer, body: dict[str, Any]) -> None:
         """Keep what follow-ups need."""
-        if heard.request.body["once"]:
-            return
         talked = heard.conversation
         talked.language = answer.language
         talked.note(heard.typed.text, answer.kind, answer.text)
@@ -170,17 +188,18 @@ class Room:
         talked.question = {}
         if answer.kind == "asked":
             talked.question = {
-                "needs": answer.needs, "sentence": heard.core.text,
+                "needs": answer.needs, "sentence": answer.memory.get("said") or heard.core.text,
                 "choices": list(answer.choices), **noted,
             }  # fmt: skip
         talked.answered = (heard.request.key, body) if heard.request.key else None
-        await self._conversations.keep(heard.request.caller, talked)
+        if not heard.request.body["once"]:
+            await self._conversations.keep(heard.request.caller, talked)
 
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
-            self._call, self._speak_of_reminder, self._talk.settle, self._talk.follow_up,
-            self._talk.speak_of, self._look_inside, self._act, self._use_skill, self._act_in_doubt,
-            self._talk.refer, self._recall, self._ask_which,
+            self._call, self._speak_of_reminder, self._watch, self._talk.settle,
+            self._talk.follow_up, self._talk.speak_of, self._look_inside, self._act,
+            self._use_skill, self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
         )  # fmt: skip
         refers = {self._talk.settle, self._talk.follow_up, self._talk.refer}
         of_last = mark(heard, label_of(heard.conversation.last))
@@ -221,6 +240,14 @@ class Room:
         form = speaks_of(heard.form, heard.typed.text, talked.question, talked.last)
         form = form or read_repeated(heard.typed.text, heard.now, heard.language)
         return await self._keep(heard, form) if form is not None else None
+
+    async def _watch(self, heard: Heard) -> Answer | None:
+        """Answer a sentence about files that are watched."""
+
+        async def hear(said: str) -> Heard:
+            return await self._hear(heard.request, said, Conversation(""), heard.say)
+
+        return await answer_watching(self._mind, heard, hear)
 
     async def _look_inside(self, heard: Heard) -> Answer | None:
         """Answer a sentence about a file, folder or page that it names, or change the file."""

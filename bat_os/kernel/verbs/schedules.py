@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 import time
 from types import MappingProxyType
@@ -11,19 +12,23 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, checked
 from bat_os.errors import ArgumentsError
 from bat_os.image import schedules
-from bat_os.image.schedules import Schedule
+from bat_os.image.schedules import FILE, Schedule
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say.reminders import say_due
+from bat_os.kernel.watching import LEARN, Wanted, find_grant, keep_watch
 from bat_os.natives.recurrence import check_rule, local_time, next_after
 from bat_os.sentence.due import Plan, plan, say_moment, say_rule
 from bat_os.sentence.language import find_language, languages
+from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.timing import read_timing
+from bat_os.sentence.watching import read_event, speaks_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.sentence.watching import Watching
 
     Root = MutableMapping[str, Any]
 
@@ -34,6 +39,10 @@ _FIELD: Final = re.compile(r"[\d*/,\-A-Za-z#L]+")
 async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Keep what ``body.when`` says: a reminder, a sentence or a message."""
     body, now = request.body, time.time()
+    if (event := await asyncio.to_thread(_read_event, body["when"])) is not None:
+        return await _watch(mind, request, event)
+    if body["kind"] == LEARN:
+        raise ArgumentsError('say what to learn: batos schedule "when ~/notes changes" learn')
     zone = body["zone"] or mind.options.zone
     check_rule({"at": 0.0}, zone)  # the zone
     language = find_language(body["when"], mind.options.locale)
@@ -53,6 +62,32 @@ async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str,
     kept = await mind.image.transact(lambda root: schedules.add(root, one), note=f"schedule {kind}")
     mind.orchestrator.wake()
     return _show(mind, kept, now)
+
+
+def _read_event(when: str) -> Watching | None:
+    return read_event(read_sentence(when, dt.datetime.now().astimezone()))
+
+
+async def _watch(mind: KernelContext, request: Request, found: Watching) -> dict[str, Any]:
+    """Keep what is due when files change."""
+    kind, said = request.body["kind"], (request.body["text"] or "").strip()
+    brief, each = None, False
+    if kind == "send":
+        brief = checked(Brief(request.target, request.selector, request.args, request.kwargs))
+        said = said or f"{brief.target} {brief.selector}"
+        each = FILE in (*brief.args, *brief.kwargs.values())
+    elif kind == "say":
+        if not said:
+            raise ArgumentsError("say what: batos schedule WHEN say SENTENCE")
+        each = speaks_of_file(said, found.language)
+    path = found.path.value if found.path else ""
+    grant = await find_grant(mind, path, learns=kind in (LEARN, "say"))
+    wanted = Wanted(
+        kind, said, found.on, found.pattern, each, brief.to_plain() if brief else None,
+        caller=request.caller, language=mind.options.locale or found.language,
+    )  # fmt: skip
+    kept, _, _ = await keep_watch(mind, path, grant, wanted)
+    return _show(mind, kept, time.time())
 
 
 def _plan(when: str, now: float, zone: str, language: str) -> Plan:
