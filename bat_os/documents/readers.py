@@ -135,7 +135,7 @@ def read_bytes(data: bytes, path: str) -> Document:
     """Return the document that the bytes of a file are.
 
     Raises:
-        ArgumentsError: It is no text that can be learned.
+        ArgumentsError: It cannot be learned as text.
     """
     if PurePath(path).suffix.lower() == ".pdf":
         extracted = extract(data, "pdf", path)

@@ -92,7 +92,7 @@ def add(root: Root, one: Schedule, seen: Mapping[str, Version]) -> Schedule:
 
 
 def versions_of(survey: Survey, *, files: bool = True) -> dict[str, Version]:
-    """Return what ``add`` is told of a survey: its files, or only the place itself."""
+    """Return a survey as ``add`` takes it: its files, or only the place itself."""
     place = {PLACE: (*survey.folder, 0)} if survey.folder != (0, 0) else {}
     return {**(survey.files if files else {}), **place}
 

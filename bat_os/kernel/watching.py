@@ -2,7 +2,7 @@
 
     "when a file appears in ~/inbox"  >  the grant of ~/inbox  >  what is there now  >  one schedule
 
-What is there at the start is no change, except for documents: all of them are to be learned.
+What is there at the start has not changed, except for documents: all of them are to be learned.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def find_grant(mind: KernelContext, path: str, *, learns: bool) -> Grant:
     """Return the grant through which a path may be watched, the one that reaches least far.
 
     Raises:
-        ArgumentsError, NotFoundError: It is no path of a file or folder.
+        ArgumentsError, NotFoundError: It does not name a file or folder.
         GrantWantedError: None reaches it.
     """
     driver, needed = driver_of(mind), READS if learns else LOOKS

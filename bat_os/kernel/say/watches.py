@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 500
 LISTED: Final = 20
 EXAMPLE: Final = "~/watched.txt"  # stands for the file in an order
-MEANT: Final = "meant"  # in the body of a request: what values of the sentence stand for
+MEANT: Final = "meant"  # in the body of a request: what values of the sentence mean
 _CONTENT: Final = "one\ntwo\n"
 _KINDS: Final[Mapping[str, str]] = {"tell": "remind", "remind": "remind", "do": "say"}
 _CANNOT: Final = (ArgumentsError, BusyError, NotFoundError, TooLargeError)
@@ -277,7 +277,7 @@ def told_of(one: Schedule) -> dict[str, Any]:
 
 
 def put_in(sentence: Sentence, meant: Mapping[str, str]) -> Sentence:
-    """Return a sentence with the values that some of its own stand for."""
+    """Return a sentence with some of its values replaced by what they mean."""
     values = tuple(
         replace(v, value=meant[v.value]) if isinstance(v.value, str) and v.value in meant else v
         for v in sentence.values
