@@ -20,6 +20,7 @@ import collections
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import os
 import uuid
 from decimal import Decimal
@@ -90,6 +91,9 @@ class Codec:
         Raises:
             NotPlainError: It cannot be packed; the message says which part and why.
         """
+        if type(value) is Ref:  # most slots of most objects
+            self.given[value.oid] = value
+            return _pack_ref(value)
         writer = _Writer(self, where, friendly)
         try:
             return ormsgpack.packb(value, writer.default, _OPTIONS)
@@ -217,6 +221,11 @@ class _Writer:
         kind = type(value).__name__
         text = f"{self.where} cannot be a {kind}; allowed are {_ALLOWED}{_hint(value)}"
         raise NotPlainError(text)
+
+
+@functools.lru_cache(maxsize=1024)  # an object goes to the cell with the same few, time and again
+def _pack_ref(ref: Ref) -> bytes:
+    return ormsgpack.packb(ormsgpack.Ext(REF, ormsgpack.packb([ref.oid, ref.name])))
 
 
 def _hint(value: Any) -> str:

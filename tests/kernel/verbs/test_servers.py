@@ -118,10 +118,16 @@ async def test_a_failing_tool_is_an_error_that_learned_code_may_catch(granted, t
     assert "no such page" in await send("genesis_obj", "careful")
 
 
-async def test_a_tool_that_may_change_something_is_not_done_by_a_message(granted, send):
+async def test_a_tool_that_may_change_something_is_done_once_as_an_effect(
+    granted, taught, send, ask, driver
+):
     await granted()
-    with pytest.raises(NotGrantedError, match="may change something"):
-        await send("adder_obj", "echo", "x")
+    await taught("def twice(self, text):\n    return [self.adder.echo(text) for _ in range(2)]")
+    driver.asked.clear()
+    assert await send("genesis_obj", "twice", "x") == ["x", "x"]
+    assert driver.asked.count("echo") == 2
+    done = (await ask("effects", all=True))["effects"]
+    assert [(each["state"], each["object"]) for each in done] == [("done", "adder_obj")] * 2
 
 
 async def test_the_writer_sees_names_and_never_what_a_server_says(granted, mind, driver, brief):
