@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ZODB.blob import BushyLayout
+from ZODB.blob import LAYOUT_MARKER, BushyLayout
 from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_TOP: Final = "0x00"  # in the bushy layout, of every object below 2**56
 
 
 def blob_files(layers: Sequence[FileStorage]) -> Iterator[tuple[FileStorage, bytes, bytes, Path]]:
@@ -44,7 +46,7 @@ def link_blob_folder(path: Path, folder: Path) -> None:
             f"blob_dir is {folder}, but the blobs of this image are in {place.resolve()}: stop the "
             f"daemon, move that folder to {folder}, remove {place}, and start again"
         )
-    if not path.exists() and (folder / ".layout").exists():
+    if not path.exists() and (folder / LAYOUT_MARKER).exists():
         raise SettingsError(f"blob_dir: {folder} has the blobs of another image; name another one")
     if not path.exists():  # ZODB removes a blob folder that is there before its file
         FileStorage(str(path)).close()
@@ -56,8 +58,24 @@ def make_blob_folder(path: Path) -> Path:
     """Return the blob folder of the new image file at ``path``, as ZODB would make it."""
     folder = Path(f"{path}.blob")
     (folder / "tmp").mkdir(mode=0o700, parents=True)
-    (folder / ".layout").write_text("bushy", encoding="ascii")
+    (folder / LAYOUT_MARKER).write_text("bushy", encoding="ascii")
     return folder
+
+
+def mend_layout(path: Path) -> None:
+    """Complete the mark of a blob folder whose maker was killed; to be called before ZODB opens it.
+
+    ZODB refuses an empty mark, and takes a folder without one for its older layout.
+    """
+    folder = Path(f"{path}.blob")
+    mark = folder / LAYOUT_MARKER
+    if not (path.exists() and folder.is_dir()) or (mark.exists() and mark.stat().st_size):
+        return
+    names = {place.name for place in folder.iterdir() if not place.name.startswith(".")}
+    if names <= {"tmp", _TOP}:
+        draft = folder / f"{LAYOUT_MARKER}.new"
+        draft.write_text("bushy", encoding="ascii")
+        draft.replace(mark)
 
 
 def place_blob(folder: Path, oid: bytes, tid: bytes) -> Path:

@@ -42,6 +42,7 @@ from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import guard_pickles
+from bat_os.image.files.blob_folder import mend_layout
 from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
 
@@ -274,6 +275,7 @@ class LiveFile(FileStorage):
         """Open the file at ``path``, made where there is none."""
         self.on_loss: Callable[[], object] = lambda: None
         self._ending = Ending(path)
+        mend_layout(path)
         try:
             super().__init__(
                 str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably

@@ -283,3 +283,26 @@ async def test_a_mark_that_cannot_be_read_says_nothing_and_is_renewed(tmp_path, 
     assert await _lost(path) == []
     os.truncate(path, sizes[3])
     assert len(await _lost(path)) == 1
+
+
+@pytest.mark.parametrize("made", [(), ("tmp",), ("tmp", ".layout")], ids=str)
+async def test_an_image_whose_maker_was_killed_gets_the_usual_blob_folder(tmp_path, made):
+    path, folder = tmp_path / "image.fs", tmp_path / "image.fs.blob"
+    FileStorage(str(path)).close()
+    folder.mkdir()
+    for name in made:
+        (folder / name).touch() if name == ".layout" else (folder / name).mkdir()
+    image = ImageStore.open(path)
+    assert image.storage.fshelper.layout_name == "bushy"
+    await image.transact(put(1), note="one")
+    await image.close()
+    assert (folder / ".layout").read_text() == "bushy"
+
+
+def test_the_older_layout_of_a_blob_folder_is_kept(tmp_path):
+    path, folder = tmp_path / "image.fs", tmp_path / "image.fs.blob"
+    FileStorage(str(path)).close()
+    (folder / "0x1c").mkdir(parents=True)
+    storage = LiveFile(path)
+    assert storage.fshelper.layout_name == "lawn"
+    storage.close()
