@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # genesis_obj gets a slot for each, once: without a grant, a message there ends in GRANT_WANTED.
-DOORS: Final = frozenset({"files", "web", "shell"})
+# ``context``, which says where the person is, needs none.
+DOORS: Final = frozenset({"files", "web", "shell", "context"})
 LIBRARY: Final = "library"
 SHIPPED: Final = "shipped"
 

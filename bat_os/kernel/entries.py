@@ -20,9 +20,10 @@ from bat_os.core.prompts import ASK_FORM, ASK_PLAN, ORDER
 from bat_os.core.schema import Record, convert, describe, field, number, text
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.models.residency import Assignment
+from bat_os.natives import context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from bat_os.core.personas import Persona
     from bat_os.core.settings import Settings
@@ -128,6 +129,11 @@ _STATES: Final[Mapping[str, Mapping[str, Entry]]] = MappingProxyType(
 )
 ENTRIES: Final[Mapping[str, Mapping[str, Entry]]] = MappingProxyType(
     {f"{name.lower()}_obj": _PERSONA for name in PERSONAS} | dict(_STATES)
+)
+
+# Slots that only a person changes: entries, and what they say of themselves.
+OF_A_PERSON: Final[Mapping[str, Collection[str]]] = MappingProxyType(
+    {**ENTRIES, context.NAME: frozenset(context.SLOTS)}
 )
 
 

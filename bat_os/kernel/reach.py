@@ -71,6 +71,7 @@ class Answers:
     # Of a message that needed the answer of an effect: all that it is given again.
     seed: int | None = None
     now: float | None = None
+    here: dict[str, Any] = field(default_factory=dict)  # what it was told of where the person is
     awaited: dict[str, int] = field(default_factory=dict)  # question -> number of the effect
 
     def find(self, key: str) -> tuple[bool, Any]:
@@ -130,7 +131,7 @@ class TurnReach:
         self.numbers: list[int] = []  # of the effects, once they are committed
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
-        self.kernel = TurnKernel(reach, label) if reach else None
+        self.kernel = TurnKernel(reach, label, self._answers) if reach else None
 
     @property
     def drawn(self) -> Sequence[int]:

@@ -13,7 +13,7 @@ from bat_os.errors import ArgumentsError, CellError, ConflictError, NotUnderstoo
 from bat_os.image.missions import RECORD
 from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 from bat_os.image.shipped import SHIPPED
-from bat_os.kernel.entries import ENTRIES
+from bat_os.kernel.entries import OF_A_PERSON
 from bat_os.kernel.labels import labels_of
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ObjectSnapshot:
             self.removed.add(name)
 
     def _check_open(self, name: str) -> None:
-        if not self.by_person and name in ENTRIES.get(self.ref.name, ()):
+        if not self.by_person and name in OF_A_PERSON.get(self.ref.name, ()):
             text = f"{name!r} of {self.ref.name} changes by a person's word only"
             raise CellError(text, kind="refused")
         if self.ref.name.startswith(RECORD):

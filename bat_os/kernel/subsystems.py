@@ -24,12 +24,15 @@ from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import document_id, missing_document
 from bat_os.image.history.moments import PastImage
+from bat_os.kernel import whereabouts
+from bat_os.natives.context import SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from bat_os.core.values import Ref
     from bat_os.kernel.context import KernelContext, Orchestrator
+    from bat_os.kernel.reach import Answers
     from bat_os.kernel.snapshot import ObjectSnapshot
 
     Root = MutableMapping[str, Any]
@@ -41,8 +44,9 @@ _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 class TurnKernel:
     """What one turn does with the kernel's own subsystems."""
 
-    def __init__(self, mind: KernelContext, label: set[str]) -> None:
+    def __init__(self, mind: KernelContext, label: set[str], answers: Answers) -> None:
         self.mind = mind
+        self.answers = answers
         self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
         self.drawn: list[int] = []  # tokens of each answer of a model
@@ -66,13 +70,17 @@ class ReachedKernel:
         """The object that got the message."""
         return self.seen.ref
 
-    def person(self) -> dict[str, Any]:
-        """Return where the person is: slots of the receiver, else the settings."""
-        said, options = self.seen.slots, self.turn.mind.options
-        known = {"place": options.place, "zone": options.zone, "country": options.country}
-        return {name: said.get(name) or value for name, value in known.items()} | {
-            "language": options.locale or "en"
-        }
+    async def person(self) -> dict[str, str]:
+        """Return where the person is: slots of the receiver, else the settings.
+
+        The answer is labelled with the receiver, so it goes nowhere without a flow.
+        """
+        oid, here = self.seen.ref.oid, self.turn.answers.here
+        if oid not in here:
+            here[oid] = whereabouts.told_by(self.seen.slots, self.turn.mind.options)
+        held = (self.seen.labels.get(name, ()) for name in SLOTS)
+        self.turn.label.update({oid}, *held)
+        return dict(here[oid])
 
     async def search(self, query: str, top_k: int, kind: str) -> list[dict[str, Any]]:
         """Return passages of the catalog, best first."""

@@ -40,6 +40,7 @@ from bat_os.kernel.entries import ENTRIES
 from bat_os.kernel.primitives import run_primitive
 from bat_os.kernel.reach import Answers, TurnReach
 from bat_os.kernel.snapshot import ObjectSnapshot, ReadSet, Runnable, bind, refers, slot_value
+from bat_os.kernel.whereabouts import find_zone
 from bat_os.method.text import head_of
 from bat_os.natives import table as natives
 from bat_os.ports import Call, NestedReply, ObjectView
@@ -316,14 +317,14 @@ class Turn:
         if runnable is None:
             self._reads.touch(receiver, message.selector)
             return "slot", slot_value(receiver, message.selector, args or kwargs)
-        if runnable.status == SHIPPED and runnable.primitive:
-            name, moment = runnable.primitive, self._moment()
+        if runnable.status == SHIPPED and (name := runnable.primitive):
+            zone = await find_zone(self._image, self._reach, self._answers)
+            moment = self._moment().astimezone(zone)
             if natives.reaches(name):
                 given = self._reached(receiver, name, by_method=sender is not None)
                 return SHIPPED, await natives.run(name, args, kwargs, moment, given)
             return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
-        if runnable.primitive:
-            name = runnable.primitive
+        if name := runnable.primitive:
             outside = sender is not None and sender.receiver.ref.oid != message.ref.oid
             answer = run_primitive(
                 name, self._reads, receiver, (args, kwargs),

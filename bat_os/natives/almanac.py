@@ -12,6 +12,8 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
+from functools import partial
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
@@ -27,6 +29,11 @@ _SIGNS: Final = (
     (621, "Gemini"), (723, "Cancer"), (823, "Leo"), (923, "Virgo"), (1023, "Libra"),
     (1122, "Scorpio"), (1222, "Sagittarius"), (1232, "Capricorn"),
 )  # fmt: skip
+_SHOWN: Final = {
+    "GB": "United Kingdom",
+    "KP": "North Korea",
+    "KR": "South Korea",
+}  # where the table has another name
 _COUNTRIES: Final = {
     "america": "US", "britain": "GB", "england": "GB-ENG", "great britain": "GB", "holland": "NL",
     "northern ireland": "GB-NIR", "scotland": "GB-SCT", "south korea": "KR",
@@ -145,22 +152,58 @@ def is_holiday(date: Date, country: str, *, now: dt.datetime) -> bool:
     return day.isoformat() in _holidays(country, day.year)
 
 
-def _holidays(country: str, year: int) -> dict[str, str]:
-    # Here: it has the rules of some two hundred countries.
-    import holidays
-    from holidays.registry import COUNTRIES
+def code_of(country: str) -> str:
+    """Return the code of a country, with its region if one is meant; "" if it is neither.
+
+    >>> code_of("Austria"), code_of("the US"), code_of("Wales"), code_of("Springfield")
+    ('AT', 'US', 'GB-WLS', '')
+    """
+    from holidays.registry import COUNTRIES  # here: see below
 
     name = " ".join(str(country)[:60].lower().replace(".", "").split())
     named = COUNTRIES.get(name.removeprefix("the ").replace(" ", "_"))
-    code, _, region = (_COUNTRIES.get(name) or (named[1] if named else name)).upper().partition("-")
+    return _COUNTRIES.get(name) or (named[1] if named else "")
+
+
+def name_of(code: str) -> str:
+    """Return the name of a country in English; the code itself if it is none.
+
+    >>> name_of("AT"), name_of("DE-BY"), name_of("US")
+    ('Austria', 'Germany (BY)', 'United States')
+    """
+    country, _, region = code.partition("-")
+    table = resources.files("tzdata") / "zoneinfo" / "iso3166.tab"
+    rows = (row.split("\t") for row in table.read_text(encoding="utf-8").splitlines())
+    found = next((row[1] for row in rows if row[0] == country), country)
+    name = _SHOWN.get(country, found)
+    return f"{name} ({region})" if region else name
+
+
+def holidays_of(country: str, year: int, language: str = "en") -> dict[dt.date, str]:
+    """Return the public holidays of a country in a year, named in a language if that is known.
+
+    Raises:
+        ArgumentsError: It is no country or region.
+    """
+    # Here: it has the rules of some two hundred countries.
+    import holidays
+
+    code, _, region = (code_of(country) or str(country)[:60].strip().upper()).partition("-")
+    find = partial(holidays.country_holidays, code, region or None, year)
     try:
-        found = holidays.country_holidays(code, subdiv=region or None, years=year, language="en_US")
+        found = find(language="en_US")
+        if language in found.supported_languages:
+            found = find(language=language)
     except NotImplementedError as error:
         raise ArgumentsError(
             f"{str(country)[:40]!r} is not a country or region that I know; write Germany, DE, "
             "US or US-CA"
         ) from error
-    return {day.isoformat(): name for day, name in sorted(found.items())}
+    return dict(sorted(found.items()))
+
+
+def _holidays(country: str, year: int) -> dict[str, str]:
+    return {day.isoformat(): name for day, name in holidays_of(country, year).items()}
 
 
 def _nth(which: int | str, weekday: int, month: int, year: int) -> dt.date:

@@ -158,9 +158,7 @@ def _zone_of_country(name: str) -> str | None:
     code = names("countries").get(name)
     if code is None:
         return None
-    table = resources.files("tzdata") / "zoneinfo" / "zone.tab"
-    rows = (row.split("\t") for row in table.read_text(encoding="utf-8").splitlines())
-    keys = [row[2] for row in rows if row[0] == code]
+    keys = [key for key, country in _countries().items() if country == code]
     days = [dt.datetime(2026, month, 15, tzinfo=dt.UTC) for month in (1, 7)]
     shown = {
         tuple(day.astimezone(zoneinfo.ZoneInfo(key)).utcoffset() for day in days) for key in keys
@@ -189,6 +187,23 @@ def read_time(time: Time) -> dt.time:
     except (ValueError, OverflowError) as error:
         raise ArgumentsError(f"{str(time)[:40]!r} is not a time of day") from error
     return read.time()
+
+
+def country_of_zone(key: str) -> str:
+    """Return the two-letter code of the country that a zone is named for; "" if it is of none.
+
+    >>> country_of_zone("Europe/Vienna"), country_of_zone("UTC")
+    ('AT', '')
+    """
+    return _countries().get(key, "")
+
+
+@cache
+def _countries() -> Mapping[str, str]:
+    """Return the country of each zone that is named for a place in one."""
+    table = resources.files("tzdata") / "zoneinfo" / "zone.tab"
+    rows = (row.split("\t") for row in table.read_text(encoding="utf-8").splitlines())
+    return {row[2]: row[0] for row in rows if not row[0].startswith("#")}
 
 
 def _next(clock: dt.time, now: dt.datetime) -> dt.datetime:

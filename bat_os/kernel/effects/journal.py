@@ -77,6 +77,7 @@ async def _fix(mind: KernelContext, answers: Answers) -> None:
     answers.seed = kept.get("seed", secrets.randbits(31))
     answers.now = kept.get("now", time.time())
     answers.by_key |= kept.get("answers", {})
+    answers.here |= kept.get("here", {})
 
 
 async def _begin(mind: KernelContext, answers: Answers, wanted: Effect) -> Effect:
@@ -85,8 +86,8 @@ async def _begin(mind: KernelContext, answers: Answers, wanted: Effect) -> Effec
     told = {k: each for k, each in answers.by_key.items() if not isinstance(each, BatError)}
 
     def work(root: Root) -> Effect:
-        record = {"seed": answers.seed, "now": answers.now, "answers": told, "at": time.time()}
-        tree_of(root, RUNS)[answers.run] = PersistentMapping(record)
+        given = {"seed": answers.seed, "now": answers.now, "answers": told, "here": answers.here}
+        tree_of(root, RUNS)[answers.run] = PersistentMapping({**given, "at": time.time()})
         known = [each for each in outbox.of_run(root, answers.run) if each.kind == AWAIT]
         same = [each for each in known if each.question == wanted.question]
         effect = same[0] if same else outbox.put(root, [wanted], mind.home_id)[0]

@@ -36,6 +36,7 @@ DOOR_WORDS: Final = {
     "files": {"file", "files", "folder", "path"},
     "web": {"web", "page", "url", "site"},
     "shell": {"shell", "command", "program"},
+    "context": {"here", "holiday", "holidays", "today", "place", "city", "country", "zone"},
 }
 MAX_REACH: Final = 8  # calls that a writer is shown
 SAME_TOKENS: Final = 16

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
-from bat_os.kernel.say import recall, reminders, tallies
+from bat_os.kernel.say import here, recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
 from bat_os.kernel.say.tallies import COUNTERS, bases_of, count_up
 from bat_os.sentence.periods import find_period
@@ -322,5 +322,6 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     **recall.ACTS,
     "memory_obj.pending": _pending,
     **reminders.ACTS,
+    **here.ACTS,
     "reminders_obj.remind": _remind,
 }

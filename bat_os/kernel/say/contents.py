@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 MAX_SHOWN: Final = 4_000  # characters of a file in an answer
 # Forms that ask for something: what they do not find may stand in a document or a file.
 ASKING: Final = frozenset(
-    {"counters_obj.total", "lists_obj.check", "lists_obj.count", "lists_obj.show",
-     "memory_obj.recall", "memory_obj.recall_when"}
+    {"context_obj.where", "counters_obj.total", "lists_obj.check", "lists_obj.count",
+     "lists_obj.show", "memory_obj.recall", "memory_obj.recall_when"}
 )  # fmt: skip
 # Forms that would change a file, or that name none to look at.
 _OTHER: Final = frozenset(

@@ -21,6 +21,8 @@ from bat_os.image.schedules import Schedule
 from bat_os.image.store import watch_commits
 from bat_os.image.watches import is_watch
 from bat_os.kernel.say.watches import line_of, say_watched
+from bat_os.kernel.whereabouts import find_here
+from bat_os.natives.context import ZONE
 from bat_os.natives.recurrence import local_time, next_after
 from bat_os.sentence.due import Plan, is_over, plan, say_moment, say_rule, say_span
 from bat_os.sentence.forms import Form, find_core
@@ -124,7 +126,7 @@ def split_alarm(one: Act) -> tuple[Timing, str]:
 
 async def _set(one: Act, kind: str, timing: Timing, said: str) -> Answer | None:
     """Keep a schedule; ask for its moment if that is not clear."""
-    zone, now = one.mind.options.zone, one.now.timestamp()
+    zone, now = (await find_here(one.mind))[ZONE], one.now.timestamp()
     found = plan(timing, now, zone, early=kind == "alarm")
     if found is None:
         over = is_over(timing, now, zone)

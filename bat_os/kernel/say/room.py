@@ -36,6 +36,7 @@ from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.contents import ASKING, answer_by_places
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
+from bat_os.kernel.say.here import source_of
 from bat_os.kernel.say.leave import ask_leave, label_of, mark
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
@@ -45,9 +46,12 @@ from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
 from bat_os.kernel.say.watches import EXAMPLE, MEANT, answer_watching, put_in, told_of
+from bat_os.kernel.whereabouts import find_here
+from bat_os.natives.context import LANGUAGE, zone_in
 from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.spelling import read_spelt
+from bat_os.sentence.texts import text
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
 from bat_os.sentence.watching import steps_of
@@ -139,8 +143,9 @@ class Room:
     ) -> Heard:
         if not text.strip():
             raise ArgumentsError("the sentence is empty; say what you want")
-        now = dt.datetime.now().astimezone()
-        hint = conversation.language or self._mind.options.locale
+        here = await find_here(self._mind)
+        now = dt.datetime.now(dt.UTC).astimezone(zone_in(here))
+        hint = conversation.language or here[LANGUAGE]
         # In a thread: the words of a language are read with its first sentence.
         sentence, typed = await asyncio.to_thread(read_spelt, text, now, hint)
         core = read_core(sentence, now)
@@ -275,7 +280,8 @@ class Room:
             return None  # "the price of 80 euros with 19% tax"
         meant = form.values.get("meant")  # what stands in a calendar is a reminder
         if room in OUTSIDE and not meant:
-            return await self._by_reminder(heard) or await lacking(self._mind, heard, form)
+            told = await self._by_reminder(heard) or await self._by_source(heard, form)
+            return told or await lacking(self._mind, heard, form)
         return await self._keep(heard, replace(form, name=meant or form.name))
 
     async def _keep(self, heard: Heard, form: Form) -> Answer | None:
@@ -307,6 +313,15 @@ class Room:
             return None
         asked = Form("reminders_obj.recall", {"text": heard.typed.text}, certain=False)
         return await self._keep(heard, asked)
+
+    async def _by_source(self, heard: Heard, form: Form) -> Answer | None:
+        """Answer by the page that a person named for the weather, the news or the like."""
+        page = await source_of(self._mind, form.name.removeprefix("web_obj."))
+        return (
+            await self._again(heard, text(heard.language, "here.read_page", page=page))
+            if page
+            else None
+        )
 
     async def _teach(self, heard: Heard, form: Form, wanted: str) -> Answer | None:
         """Answer an order to learn, or a sentence with an example."""

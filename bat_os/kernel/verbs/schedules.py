@@ -16,6 +16,8 @@ from bat_os.image.schedules import FILE, Schedule
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say.reminders import say_due
 from bat_os.kernel.watching import LEARN, Wanted, find_grant, keep_watch
+from bat_os.kernel.whereabouts import find_here
+from bat_os.natives.context import ZONE
 from bat_os.natives.recurrence import check_rule, local_time, next_after
 from bat_os.sentence.due import Plan, plan, say_moment, say_rule
 from bat_os.sentence.language import find_language, languages
@@ -44,6 +46,7 @@ async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str,
     if body["kind"] == LEARN:
         raise ArgumentsError('say what to learn: batos schedule "when ~/notes changes" learn')
     zone = body["zone"] or mind.options.zone
+    zone = body["zone"] or (await find_here(mind))[ZONE]
     check_rule({"at": 0.0}, zone)  # the zone
     language = find_language(body["when"], mind.options.locale)
     found = await asyncio.to_thread(_plan, body["when"], now, zone, language)
