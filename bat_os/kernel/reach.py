@@ -131,7 +131,7 @@ class TurnReach:
         self.numbers: list[int] = []  # of the effects, once they are committed
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
-        self.kernel = TurnKernel(reach, label, self._answers) if reach else None
+        self.kernel = TurnKernel(reach, label, self._answers.here) if reach else None
 
     @property
     def drawn(self) -> Sequence[int]:

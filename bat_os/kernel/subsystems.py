@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from bat_os.core.values import Ref
     from bat_os.kernel.context import KernelContext, Orchestrator
-    from bat_os.kernel.reach import Answers
     from bat_os.kernel.snapshot import ObjectSnapshot
 
     Root = MutableMapping[str, Any]
@@ -44,9 +43,9 @@ _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 class TurnKernel:
     """What one turn does with the kernel's own subsystems."""
 
-    def __init__(self, mind: KernelContext, label: set[str], answers: Answers) -> None:
+    def __init__(self, mind: KernelContext, label: set[str], here: dict[str, Any]) -> None:
         self.mind = mind
-        self.answers = answers
+        self.here = here  # what the turn was told of where the person is
         self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
         self.drawn: list[int] = []  # tokens of each answer of a model
@@ -75,7 +74,7 @@ class ReachedKernel:
 
         The answer is labelled with the receiver, so it goes nowhere without a flow.
         """
-        oid, here = self.seen.ref.oid, self.turn.answers.here
+        oid, here = self.seen.ref.oid, self.turn.here
         if oid not in here:
             here[oid] = whereabouts.told_by(self.seen.slots, self.turn.mind.options)
         held = (self.seen.labels.get(name, ()) for name in SLOTS)

@@ -318,7 +318,7 @@ class Turn:
             self._reads.touch(receiver, message.selector)
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.status == SHIPPED and (name := runnable.primitive):
-            zone = await find_zone(self._image, self._reach, self._answers)
+            zone = await find_zone(self._image, self._reach, self._answers.here)
             moment = self._moment().astimezone(zone)
             if natives.reaches(name):
                 given = self._reached(receiver, name, by_method=sender is not None)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bat_os.core.settings import Settings
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.reach import Answers
 
     Root = MutableMapping[str, Any]
 
@@ -50,14 +49,14 @@ async def zone_here(mind: KernelContext) -> dt.tzinfo | None:
 
 
 async def find_zone(
-    image: ImageStore, mind: KernelContext | None, answers: Answers
+    image: ImageStore, mind: KernelContext | None, told: MutableMapping[str, Any]
 ) -> dt.tzinfo | None:
-    """Return the time zone that a turn counts in; the same whenever it runs again."""
+    """Return the time zone that a turn counts in; ``told`` keeps it for when it runs again."""
     if mind is None:
         return None
-    if KEY not in answers.here:
-        answers.here[KEY] = await _read(image, mind.options)
-    return context.zone_in(answers.here[KEY])
+    if KEY not in told:
+        told[KEY] = await _read(image, mind.options)
+    return context.zone_in(told[KEY])
 
 
 async def say_here(mind: KernelContext) -> str:
