@@ -234,7 +234,7 @@ async def _set(one: Act, slots: Mapping[str, Any]) -> None:
 
 
 async def _remember(one: Act) -> Answer | None:
-    """Keep a sentence that names no known place as a fact, if it says to whom that belongs."""
+    """Keep a sentence that names no known place as a fact, if it is one."""
     if not one.values.get("keep"):
         return None
     fact = recall.Act(
