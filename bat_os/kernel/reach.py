@@ -71,7 +71,7 @@ class Answers:
     # Of a message that needed the answer of an effect: all that it is given again.
     seed: int | None = None
     now: float | None = None
-    here: dict[str, Any] = field(default_factory=dict)  # what it was told of where the person is
+    here: dict[str, Any] = field(default_factory=dict)  # what it has read of where the person is
     awaited: dict[str, int] = field(default_factory=dict)  # question -> number of the effect
 
     def find(self, key: str) -> tuple[bool, Any]:

@@ -45,7 +45,7 @@ class TurnKernel:
 
     def __init__(self, mind: KernelContext, label: set[str], here: dict[str, Any]) -> None:
         self.mind = mind
-        self.here = here  # what the turn was told of where the person is
+        self.here = here  # what the turn has read of where the person is
         self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
         self.drawn: list[int] = []  # tokens of each answer of a model
@@ -76,7 +76,7 @@ class ReachedKernel:
         """
         oid, here = self.seen.ref.oid, self.turn.here
         if oid not in here:
-            here[oid] = whereabouts.told_by(self.seen.slots, self.turn.mind.options)
+            here[oid] = whereabouts.settled_by(self.seen.slots, self.turn.mind.options)
         held = (self.seen.labels.get(name, ()) for name in SLOTS)
         self.turn.label.update({oid}, *held)
         return dict(here[oid])

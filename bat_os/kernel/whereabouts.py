@@ -2,9 +2,9 @@
 
     batos.toml  <  slots of context_obj  >  settle (a place brings its zone)  >  place, zone, ...
 
-What a turn was told is kept with its answers of the world, so a message that runs again, and each
-candidate of a mission, is told the same. A slot that learned code or a text from outside had a say
-in tells nothing about the person.
+What a turn has read of it is kept with its answers of the world, so a message that runs again, and
+each candidate of a mission, reads the same. A slot that a text from outside had a say in says
+nothing about the person.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KEY: Final = "context"
 
 
-def told_by(said: Mapping[str, Any], options: Settings) -> dict[str, str]:
+def settled_by(said: Mapping[str, Any], options: Settings) -> dict[str, str]:
     """Return what slots say of the person, else the settings, with what follows from it."""
     usual = {
         context.PLACE: options.place, context.ZONE: options.zone,
@@ -49,14 +49,14 @@ async def zone_here(mind: KernelContext) -> dt.tzinfo | None:
 
 
 async def find_zone(
-    image: ImageStore, mind: KernelContext | None, told: MutableMapping[str, Any]
+    image: ImageStore, mind: KernelContext | None, known: MutableMapping[str, Any]
 ) -> dt.tzinfo | None:
-    """Return the time zone that a turn counts in; ``told`` keeps it for when it runs again."""
+    """Return the time zone that a turn counts in; ``known`` keeps it for when it runs again."""
     if mind is None:
         return None
-    if KEY not in told:
-        told[KEY] = await _read(image, mind.options)
-    return context.zone_in(told[KEY])
+    if KEY not in known:
+        known[KEY] = await _read(image, mind.options)
+    return context.zone_in(known[KEY])
 
 
 async def say_here(mind: KernelContext) -> str:
@@ -76,6 +76,6 @@ async def _read(image: ImageStore, options: Settings) -> dict[str, str]:
         obj = root["objects"].get(context.NAME)
         slots, labels = (obj.slots, getattr(obj, "labels", {})) if obj is not None else ({}, {})
         said = {name: slots.get(name) for name in context.SLOTS if name not in labels}
-        return told_by({k: v for k, v in said.items() if isinstance(v, str)}, options)
+        return settled_by({k: v for k, v in said.items() if isinstance(v, str)}, options)
 
     return await image.read((KEY,), look, note="look where the person is")
