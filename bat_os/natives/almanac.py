@@ -183,7 +183,7 @@ def holidays_of(country: str, year: int, language: str = "en") -> dict[dt.date, 
     """Return the public holidays of a country in a year, named in a language if that is known.
 
     Raises:
-        ArgumentsError: It is no country or region.
+        ArgumentsError: It is not a country or region.
     """
     # Here: it has the rules of some two hundred countries.
     import holidays
