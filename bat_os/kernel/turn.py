@@ -318,8 +318,7 @@ class Turn:
             self._reads.touch(receiver, message.selector)
             return "slot", slot_value(receiver, message.selector, args or kwargs)
         if runnable.status == SHIPPED and (name := runnable.primitive):
-            zone = await find_zone(self._image, self._reach, self._answers.here)
-            moment = self._moment().astimezone(zone)
+            moment = self._moment(await find_zone(self._image, self._reach, self._answers.here))
             if natives.reaches(name):
                 given = self._reached(receiver, name, by_method=sender is not None)
                 return SHIPPED, await natives.run(name, args, kwargs, moment, given)
@@ -374,10 +373,10 @@ class Turn:
             self._limit.reschedule(None)
         return self._reaches.given_to(seen, name, by_method=by_method)
 
-    def _moment(self) -> dt.datetime:
-        """Return the present moment, or that of the trial, with this machine's offset."""
+    def _moment(self, zone: dt.tzinfo | None = None) -> dt.datetime:
+        """Return the present moment, or that of the trial, in a zone or that of this machine."""
         at = time.time() if self._fixed.now is None else self._fixed.now
-        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone()
+        return dt.datetime.fromtimestamp(at, dt.UTC).astimezone(zone)
 
     def _check_home(self, runnable: Runnable, message: _Message, error: CellError) -> None:
         """Treat a method learned in another cell, and unsupported here, as missing."""
