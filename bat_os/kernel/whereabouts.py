@@ -59,12 +59,12 @@ async def find_zone(
     return context.zone_in(known[KEY])
 
 
-async def say_here(mind: KernelContext) -> str:
+def say_here(root: Root, options: Settings) -> str:
     """Return one line about the person for those who write methods; "" if nothing is known.
 
     What a person typed stands in quotes, since it is a fact and no order.
     """
-    known = {name: value for name, value in (await find_here(mind)).items() if value}
+    known = {name: value for name, value in _look(root, options).items() if value}
     if not known:
         return ""
     facts = ", ".join(f"{name} {json.dumps(value)}" for name, value in known.items())
@@ -72,10 +72,11 @@ async def say_here(mind: KernelContext) -> str:
 
 
 async def _read(image: ImageStore, options: Settings) -> dict[str, str]:
-    def look(root: Root) -> dict[str, str]:
-        obj = root["objects"].get(context.NAME)
-        slots, labels = (obj.slots, getattr(obj, "labels", {})) if obj is not None else ({}, {})
-        said = {name: slots.get(name) for name in context.SLOTS if name not in labels}
-        return settled_by({k: v for k, v in said.items() if isinstance(v, str)}, options)
+    return await image.read((KEY,), lambda root: _look(root, options), note="look where they are")
 
-    return await image.read((KEY,), look, note="look where the person is")
+
+def _look(root: Root, options: Settings) -> dict[str, str]:
+    obj = root["objects"].get(context.NAME)
+    slots, labels = (obj.slots, getattr(obj, "labels", {})) if obj is not None else ({}, {})
+    said = {name: slots.get(name) for name in context.SLOTS if name not in labels}
+    return settled_by({k: v for k, v in said.items() if isinstance(v, str)}, options)

@@ -38,7 +38,6 @@ from bat_os.errors import ModelOutputError
 from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
-from bat_os.kernel.whereabouts import say_here
 from bat_os.method.adapt import adapt, rebind_arguments
 from bat_os.method.induction import decides, induce, write_method
 from bat_os.sentence.examples import name_operations
@@ -106,7 +105,6 @@ class Synthesis:
         self._brief = record.mission.brief
         planned = record.mission.last(QueriesPlanned)
         self._plan = Plan(**planned.plan) if planned.plan else Plan(planned.queries)
-        self._here = ""  # about the person, for the writer
 
     async def recall(self) -> list[Draft]:
         """Return known functions as candidates, in the first round; no model is asked."""
@@ -140,7 +138,6 @@ class Synthesis:
         again = f" {replaced.number}" if replaced.number else ""
         seed = int(digest(f"{goal(self._brief)}{mission.rounds}{again}")[:8], 16)
         calls = tokens = 0
-        self._here = await say_here(self._context)
         for batch in self._batches(await self._find_similar(), seed):
             completions = await self._draw(batch)
             drafts += self._as_drafts(batch, completions)
@@ -160,7 +157,7 @@ class Synthesis:
         system = self._context.cast.personas[persona].system_prompt
         entry = self._context.cast.entries["synthesizing"]
         said = " ".join(filter(None, (system, self._plan.system, entry["advice"])))
-        system, form = said + self._without() + self._reach() + self._here, entry["form"]
+        system, form = said + self._without() + self._reach() + self.target.here, entry["form"]
         ask = partial(ask_method, self._brief, system, order=entry["order"], form=form)
         ability = self._context.ability_of(persona)
         count = self._plan.candidates or ability.draws(entry["candidates"])

@@ -16,14 +16,17 @@ from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_e
 from bat_os.image.shipped import library_names
 from bat_os.kernel.learning.likeness import OPEN, REUSE, Written, weigh
 from bat_os.kernel.snapshot import snapshot_of
+from bat_os.kernel.whereabouts import say_here
 from bat_os.method.adapt import Form
 from bat_os.method.text import parse_method
+from bat_os.natives.context import SLOTS
 from bat_os.natives.table import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
     from bat_os.core.brief import Brief
+    from bat_os.core.settings import Settings
     from bat_os.image.catalog import Passage
     from bat_os.kernel.context import KernelContext
 
@@ -90,6 +93,7 @@ class Target:
     waiting: Waiting  # a version of the wanted method that waits for approval
     # calls of objects that its slots refer to: ``self.units.convert(number, unit, to)``
     reach: tuple[str, ...] = ()
+    here: str = ""  # about the person, for the writer
 
     def form_for(self, brief: Brief) -> Form:
         """Return what a method for this brief has to look like."""
@@ -125,9 +129,17 @@ async def read_target(context: KernelContext, brief: Brief) -> Target:
             find_replaced(root, brief),
             _find_waiting(root, target, brief),
             _reach(target, goal(brief)),
+            say_here(root, context.options) if knows_person(root, context.options) else "",
         )
 
     return await context.image.transact(read, note="read the target")
+
+
+def knows_person(root: Root, options: Settings) -> bool:
+    """Return whether a person has said anything of where they are."""
+    obj = root["objects"].get("context_obj")
+    said = obj is not None and not obj.slots.keys().isdisjoint(SLOTS)
+    return said or bool(options.place or options.zone or options.country or options.locale)
 
 
 def _reach(target: UvmObject, wish: str) -> tuple[str, ...]:
