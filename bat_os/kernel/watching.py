@@ -119,8 +119,9 @@ async def keep_watch(
         "pattern": wanted.pattern, "each": wanted.each, "shown": driver.describe(scope),
         "inside": survey.folder != (0, 0),
     }  # fmt: skip
+    zone = (await find_here(mind))[ZONE]
     one = Schedule(
-        wanted.kind, wanted.text, rule, mind.options.zone, None, wanted.brief, missed="once",
+        wanted.kind, wanted.text, rule, zone, None, wanted.brief, missed="once",
         home=mind.home_id, made=time.time(), caller=wanted.caller, language=wanted.language,
     )  # fmt: skip
     seen = watches.versions_of(survey, files=not learns)

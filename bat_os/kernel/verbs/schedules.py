@@ -45,7 +45,6 @@ async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str,
         return await _watch(mind, request, event)
     if body["kind"] == LEARN:
         raise ArgumentsError('say what to learn: batos schedule "when ~/notes changes" learn')
-    zone = body["zone"] or mind.options.zone
     zone = body["zone"] or (await find_here(mind))[ZONE]
     check_rule({"at": 0.0}, zone)  # the zone
     language = find_language(body["when"], mind.options.locale)
