@@ -18,6 +18,8 @@ from bat_os.errors import ArgumentsError, GrantWantedError, TooLargeError
 from bat_os.image import grants, watches
 from bat_os.image.schedules import Schedule
 from bat_os.image.store import watch_commits
+from bat_os.kernel.whereabouts import find_here
+from bat_os.natives.context import ZONE
 from bat_os.ports import StagingDriver, Survey, WatchedDriver
 
 if TYPE_CHECKING:
