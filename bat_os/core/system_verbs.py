@@ -106,12 +106,14 @@ KNOWLEDGE_VERBS: Final = (
         Field("files", "list", "files or folders: text, Markdown, HTML, PDF, source; - for stdin",
               "files+", place="client"),
         Field("meta", "map", "to keep with each document", "--meta",
-              shown="KEY=VALUE")),
+              shown="KEY=VALUE"),
+        Field("watch", "flag", "let the daemon read them, and again whenever they change",
+              "--watch", place="client")),
         reply="doc_id passages:count changed:flag",
         prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
-               "count:any] exit_status:count",
+               "count:any] watched?:[path number:count granted] exit_status:count",
         note="Before it, an `event` with `text` now and then.",
-        examples=("notes.md", "~/papers", "-"), seconds=LONG),
+        examples=("notes.md", "~/papers", "~/notes --watch", "-"), seconds=LONG),
     Verb("search", "search the knowledge catalog", (
         Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),

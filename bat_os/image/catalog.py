@@ -146,6 +146,10 @@ class KnowledgeCatalog(Persistent):
         """Note which grants had a say in a document."""
         self._documents[doc_id].label = tuple(sorted(label))
 
+    def set_lines(self, doc_id: str, lines: Iterable[tuple[int, ...]]) -> None:
+        """Note where the lines of its file begin in the passages of a document."""
+        self._documents[doc_id].lines = tuple(lines)
+
     def rename(self, doc_id: str, new_id: str, title: str, meta: Mapping[str, Any]) -> None:
         """Give a document another id, title and meta data; passages and vectors stay."""
         document = self._documents.pop(doc_id)

@@ -23,7 +23,13 @@ import numpy as np
 
 from bat_os.core.digest import digest
 from bat_os.core.values import Counted, check, ignore_progress
-from bat_os.documents.chunking import assemble, join_sentences, split_blocks, split_sentences
+from bat_os.documents.chunking import (
+    assemble,
+    find_lines,
+    join_sentences,
+    split_blocks,
+    split_sentences,
+)
 from bat_os.errors import ArgumentsError, ImageError, NotFoundError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 READ_META: Final = frozenset({"form", "format", "language", "pages", "sha256"})
+UNLINED: Final = frozenset({"pdf", "html"})  # their text has other lines than the file
 Item: TypeAlias = "tuple[str, list[str], dict[str, Any]]"  # title, passages, meta data
 log = logging.getLogger(__name__)
 
@@ -139,11 +146,15 @@ class CatalogService:
         vectors = await self.embed(
             [c.embedded() for c in chunks], _counted(progress, title, "passages")
         )
-        now = time.time()
+        now, lines = time.time(), list[tuple[int, ...]]()
+        if source and about.get("format") not in UNLINED:
+            lines = await asyncio.to_thread(find_lines, text, [chunk.text for chunk in chunks])
 
         def add(root: Root) -> int:
             mark_dependants(root, doc_id, at=now)
-            return catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
+            count = catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
+            catalog_in(root).set_lines(doc_id, lines)
+            return count
 
         return {"doc_id": doc_id, "passages": len(chunks), "changed": True}, add
 
@@ -153,6 +164,10 @@ class CatalogService:
         Methods whose model was shown it are marked as to be verified again.
         """
         return await self._write(self.removal(doc_id, time.time()), f"forget {doc_id[:60]}")
+
+    async def change(self, work: Callable[[Root], T], note: str) -> T:
+        """Change the catalog, and what belongs to it, in one transaction."""
+        return await self._write(work, note)
 
     def removal(self, doc_id: str, at: float) -> Callable[[Root], bool]:
         """Return the work that removes a document; it returns False when there is none."""

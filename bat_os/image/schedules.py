@@ -313,7 +313,7 @@ def tell(root: Root, one: Schedule, moment: float, now: float, **about: Any) -> 
         "asleep": False,
         **about,
     }  # fmt: skip
-    if one.changes or "ended" in about:
+    if "watch" in one.rule:
         told = {name: one.rule[name] for name in ("watch", "shown")}
         changes = [list(each) for each in one.changes]
         waiting[key] |= {**told, "changes": changes, "changed": one.changed, "more": 0, **about}

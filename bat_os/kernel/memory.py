@@ -9,12 +9,14 @@ passage of a document.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import secrets
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bat_os.documents.chunking import split_sentences
+from bat_os.documents.chunking import line_of, split_sentences
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
 from bat_os.image.facts import (
@@ -219,6 +221,18 @@ class Found:
     title: str
     doc_id: str
     score: float
+    line: int = 0  # of the file; 0 if it is not known
+    label: tuple[str, ...] = ()  # oids of the grants that it was read through
+
+    @property
+    def path(self) -> str:
+        """The file that it stands in; "" if it is not from one."""
+        path = PurePath(self.doc_id.removeprefix("document:"))
+        if not path.is_absolute():
+            return ""
+        with contextlib.suppress(ValueError, RuntimeError):
+            path = PurePath("~", path.relative_to(Path.home()))
+        return str(path)
 
 
 async def recall_documents(mind: Mind, question: str, *, language: str = "en") -> Found | None:
@@ -250,7 +264,9 @@ async def recall_documents(mind: Mind, question: str, *, language: str = "en") -
             continue
         score = cosine + 2 * found.whole + found.own / 2
         if best is None or score > best.score:
-            best = Found(line.text, hit.text, hit.title, hit.doc_id, round(score, 4))
+            at = line_of(hit.lines, hit.text, line.text)
+            found_at = hit.doc_id, round(score, 4), at, hit.label
+            best = Found(line.text, hit.text, hit.title, *found_at)
     return best
 
 

@@ -54,7 +54,7 @@ class Watching:
 def read_watching(sentence: Sentence) -> Watching | None:
     """Return what a sentence wants of a watch; None if it wants nothing of the kind."""
     text = sentence.text
-    paths = [value for value in sentence.values if value.kind == "path"]
+    paths = [value for value in sentence.values if _is_path(value)]
     if len(text) > MAX_CHARS or not (paths or len(text.split()) <= SHORT):
         return None
     for language in _languages(sentence.language):
@@ -70,7 +70,7 @@ def read_watching(sentence: Sentence) -> Watching | None:
 
 def read_event(sentence: Sentence) -> Watching | None:
     """Return the event of "when a file appears in ~/inbox", if a text says nothing else."""
-    paths = [value for value in sentence.values if value.kind == "path"]
+    paths = [value for value in sentence.values if _is_path(value)]
     if len(paths) != 1 or len(sentence.text) > MAX_CHARS:
         return None
     said = _plain(_mask(sentence.text, paths)[0]).strip(_EDGES)
@@ -79,6 +79,12 @@ def read_event(sentence: Sentence) -> Watching | None:
             if match := pattern.fullmatch(said):
                 return Watching("", paths[0], on, _pattern_of(match), language=language)
     return None
+
+
+def _is_path(value: Value) -> bool:
+    """Return whether a value names a file or folder; one with blanks is quoted."""
+    quoted = value.kind == "text" and str(value.value).startswith(("~/", "/"))
+    return value.kind == "path" or quoted
 
 
 def _languages(first: str) -> list[str]:

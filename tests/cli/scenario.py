@@ -73,6 +73,8 @@ schedule "tomorrow at 9" call Ann
 schedules
 unschedule {schedule[number]}
 learn {tmp}/bats.md
+learn {tmp}/bats.md --watch
+schedule "when '{tmp}/bats.md' changes" remind look at it
 documents
 search "upside down"
 reindex

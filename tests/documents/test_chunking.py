@@ -14,6 +14,8 @@ from bat_os.documents.chunking import (
     Chunk,
     assemble,
     cut_lines,
+    find_lines,
+    line_of,
     semantic_chunks,
     split_blocks,
     split_sentences,
@@ -274,3 +276,14 @@ def test_each_block_of_prose_is_cut_by_its_own_sentences():
     chunks = assemble(blocks, [["One.", "Two."], ["Three."]], same_subject(3))
     assert chunks == [Chunk("One. Two.", "A"), Chunk("Three.", "B")]
     assert chunks[0].embedded() == "A\nOne. Two."
+
+
+def test_the_lines_of_passages_are_found_whatever_blanks_were_joined():
+    text = "one two\n\nthree\nfour\n\n\nfive six\nseven"
+    passages = ["one two three", "four", "nowhere", "five  six\nseven"]
+    lines = find_lines(text, passages)
+    assert lines == [(0, 1, 6, 3), (0, 4), (), (0, 7, 7, 8)]
+    found = [line_of(lines[0], passages[0], part) for part in ("one two", "two three", "three")]
+    assert found == [1, 1, 3]
+    assert line_of(lines[3], passages[3], "seven") == 8
+    assert line_of((), "nowhere", "now") == 0

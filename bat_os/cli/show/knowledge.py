@@ -16,7 +16,7 @@ from bat_os.cli.chat.saying import show as show_said
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, read_input, read_pairs, show_time, table_of
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
-from bat_os.errors import BatError, RemoteError
+from bat_os.errors import ArgumentsError, BatError, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -30,6 +30,8 @@ PREVIEW: Final = 300
 
 async def _learn(ask: Ask) -> Mapping[str, Any]:
     """Learn document after document; after an interruption, what was learned stays."""
+    if ask.options.watch:
+        return await _learn_and_watch(ask)
     learned: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     given, files = read_pairs(ask.options.meta), ask.options.files
@@ -56,6 +58,26 @@ async def _learn(ask: Ask) -> Mapping[str, Any]:
         raise
     failed = bool(skipped) and not learned
     return {"learned": learned, "skipped": skipped, "exit_status": 1 if failed else 0}
+
+
+async def _learn_and_watch(ask: Ask) -> Mapping[str, Any]:
+    """Have the daemon learn files and folders and keep them current, with a grant for each."""
+    watched = []
+    for path in ask.options.files:
+        if path == STDIN:
+            raise ArgumentsError("standard input cannot be watched; name a file or folder")
+        place, granted = str(resolve(path)), ""
+        mark = "'" if "'" not in place else '"'
+        body = {"when": f"when {mark}{place}{mark} changes", "kind": "learn"}
+        try:
+            kept = await ask.request("schedule", body=body)
+        except RemoteError as error:
+            if error.body.get("code") != "GRANT_WANTED":
+                raise
+            granted = (await ask.request("grant", body={"what": place}))["object"]
+            kept = await ask.request("schedule", body=body)
+        watched.append({"path": place, "number": kept["number"], "granted": granted})
+    return {"learned": [], "skipped": [], "watched": watched, "exit_status": 0}
 
 
 def _count(paths: Sequence[str]) -> int:
@@ -122,6 +144,13 @@ def _show_learned(body: Mapping[str, Any], screen: Screen) -> None:
         count = row["passages"]
         how = f"{count} passage{'s' * (count != 1)}" if row["changed"] else "known already"
         screen.answer(f"{row['title']}: {how}")
+    for row in body.get("watched", ()):
+        screen.answer(f"{row['path']} is learned, and kept current from now on")
+        if row["granted"]:
+            screen.note(
+                f"{row['granted']} may read it; to take that back: batos revoke {row['granted']}"
+            )
+        screen.note(f"to stop it: batos unschedule {row['number']}")
     for row in body["skipped"]:
         screen.note(f"skipped {row['path']}: {row['reason']}", style="yellow")
 

@@ -49,6 +49,7 @@ class Passage:
     similarity: float
     position: int
     label: tuple[str, ...] = ()  # of its document
+    lines: tuple[int, ...] = ()  # as ``bat_os.documents.chunking.find_lines`` has them
 
     @property
     def wish(self) -> str:
@@ -72,10 +73,12 @@ class Document(Persistent):
         meta: Plain data; ``words`` of a method are indexed, and in no passage.
         digest: SHA-256 of title, sections and passages.
         label: Oids of the grants that had a say in it.
+        lines: Of each passage, where the lines of the file begin in it; () if that is not known.
     """
 
     sections: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    lines: tuple[tuple[int, ...], ...] = ()
 
     def __init__(
         self, doc_id: str, title: str, kind: Kind, passages: Sequence[str | Chunk], first: int
@@ -95,7 +98,7 @@ class Document(Persistent):
         """Pass title, headings, passages and meta data through ``change``."""
         self.title = change(self.title)
         self.sections = change(self.sections)
-        self.passages = change(self.passages)
+        self.passages, self.lines = change(self.passages), ()
         # What it was learned from is no longer what it holds: learned again, it is another one.
         self.meta = {key: item for key, item in change(self.meta).items() if key != "sha256"}
         self.digest = self.sha256()
@@ -138,7 +141,7 @@ class Document(Persistent):
         title = " > ".join(filter(None, ("" if repeats else self.title, section)))
         text = self.passages[position]
         found = self.doc_id, title, self.kind, text, score, similarity, position
-        return Passage(*found, self.label)
+        return Passage(*found, self.label, self.lines[position] if self.lines else ())
 
     def about(self) -> dict[str, Any]:
         """Return plain facts for people and clients."""

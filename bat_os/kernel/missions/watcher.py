@@ -22,6 +22,8 @@ from bat_os.failpoints import cross
 from bat_os.image import schedules, watches
 from bat_os.image.watches import WATCHED, Watch, compare
 from bat_os.kernel.missions.acceptance import new_mission_id
+from bat_os.kernel.missions.keeper import Keeper, documents_below
+from bat_os.kernel.watching import LEARN
 from bat_os.ports import WatchedDriver
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Watcher:
     def __init__(self, mind: KernelContext, alarm: Alarm) -> None:
         self._mind = mind
         self._alarm = alarm
+        self._keeper = Keeper(mind, alarm, self.wake)
         self._woken = asyncio.Event()
         # of each watch: change -> since when it is as it is, on the clock that never jumps
         self._resting: dict[int, dict[Change, float]] = {}
@@ -56,6 +59,12 @@ class Watcher:
 
     async def keep(self) -> None:
         """Look until cancelled."""
+        try:
+            await self._keep()
+        finally:
+            await self._keeper.close()
+
+    async def _keep(self) -> None:
         while True:
             self._woken.clear()
             began = time.monotonic()
@@ -79,9 +88,11 @@ class Watcher:
         for gone in self._resting.keys() - {each.schedule.number for each in found}:
             del self._resting[gone]
         for each in found:
+            number = each.schedule.number
             if not each.may_look(now):
+                await self._keeper.stop(number)
                 await self._end(each)
-            elif not each.schedule.running:
+            elif not each.schedule.running and not self._keeper.is_busy(number):
                 await self._look_at(each)
         return bool(found)
 
@@ -101,7 +112,10 @@ class Watcher:
             (WATCHED, str(number)), partial(watches.known, number=number), note="look at a watch"
         )
         changes = compare(taken, survey, moves=watch.schedule.kind == "learn")
-        if settled := self._settle(number, changes):
+        settled = self._settle(number, changes)
+        if watch.schedule.kind == LEARN:
+            self._keeper.begin(watch, settled, survey, is_all=len(settled) == len(changes))
+        elif settled:
             await self._take(watch, settled)
 
     def _settle(self, number: int, changes: list[Change]) -> list[Change]:
@@ -124,7 +138,13 @@ class Watcher:
 
     async def _end(self, watch: Watch) -> None:
         now = self._alarm.clock.now()
-        await self._tell(lambda root: watches.end(root, watch.schedule.number, now), "end a watch")
+
+        def work(root: Any) -> str:
+            one = watch.schedule
+            kept = len(documents_below(root, watch.path)) if one.kind == LEARN else 0
+            return watches.end(root, one.number, now, count=kept)
+
+        await self._tell(work, "end a watch")
 
     async def _sleep(self, number: int, why: str) -> None:
         """Let a watch sleep that cannot be looked at any more, and say why."""
@@ -132,7 +152,9 @@ class Watcher:
 
         def work(root: Any) -> str:
             one = schedules.change(root, number, asleep=why)
-            return schedules.tell(root, one, max(now, one.last + 0.001), now, failed=why, ended="")
+            return schedules.tell(
+                root, one, max(now, one.last + 0.001), now, failed=why, asleep=True
+            )
 
         await self._tell(work, "let a watch sleep")
 

@@ -317,8 +317,12 @@ def _told(asked: Asked, found: list[Recalled]) -> Answer:
 
 
 def _quoted(found: memory.Found, language: str) -> Answer:
-    said = text(language, "memory.document", text=found.sentence, title=found.title)
-    source = {"kind": "document", "title": found.title, "text": found.passage}
+    title = found.title
+    if found.line and found.path:
+        title = text(language, "memory.place", path=found.path, line=str(found.line))
+    said = text(language, "memory.document", text=found.sentence, title=title)
+    source = {"kind": "document", "title": title, "text": found.passage}
+    source |= {"label": " ".join(found.label)} if found.label else {}
     return Answer(
         "recalled", said, found.sentence, sources=(source,), language=language,
         memory={"doc_id": found.doc_id},

@@ -119,3 +119,24 @@ async def test_that_is_the_last_answer_where_it_is_written(ask, notes):  # noqa:
     assert "send something read from" in asked["text"]
     assert (await ask("2"))["kind"] == "acted"
     assert (notes / "log.txt").read_text() == "3\n"
+
+
+async def test_a_folder_is_learned_by_a_sentence(ask, mind, notes):  # noqa: F811
+    kept = await ask(f"learn the folder {notes} and keep it current", "1")
+    assert kept["text"] == (f"I learn 4 files of {notes}, and keep them current from now on.")
+    (one,) = await live(mind)
+    assert one.kind == "learn"
+    assert (await ask("what do you watch?"))["value"] == [f"I learn what changes in {notes}"]
+    await ask(f"stop watching {notes}")
+
+
+async def test_an_answer_out_of_a_file_names_file_and_line(ask, mind, notes):  # noqa: F811
+    text = "# Home\n\nThe stove is old.\n\n## Repairs\n\nNothing leaks now.\n"
+    text += "The plumber comes on 4 December. He is kind.\n"
+    await mind.catalog.learn(
+        "Home", text, source=f"{notes}/home.md", meta={"form": "markdown", "format": "markdown"}
+    )
+    told = await ask("when does the plumber come?")
+    assert told["kind"] == "recalled"
+    assert told["text"].endswith(f"(from {notes}/home.md, line 8)")
+    assert told["sources"][0]["title"] == f"{notes}/home.md, line 8"
