@@ -178,6 +178,10 @@ def take(
     changes = [change for change in changes if held.get(change.path) != change.version]
     wanted = [c for c in changes if is_wanted(one, c) and c.path not in one.own]
     others = [change for change in changes if change not in wanted]
+    began, count = one.hour if now - one.hour[0] < HOUR else (now, 0)
+    moment = max(now, one.last + 0.001)
+    if wanted and count >= MAX_HOUR and one.kind != "remind":
+        return _sleep(root, one, moment, now)
     if one.rule.get("each"):
         wanted = wanted[:1]
     note(root, number, [*others, *wanted])
@@ -186,15 +190,20 @@ def take(
         schedules.change(root, number, own=own)
     if not wanted:
         return None
-    began, count = one.hour if now - one.hour[0] < HOUR else (now, 0)
-    moment = max(now, one.last + 0.001)
     named = [[change.event, change.path] for change in wanted[:MAX_NAMED]]
     one = schedules.change(
         root, number, last=moment, hour=[began, count + 1], changes=named, changed=len(wanted)
     )
-    if count + 1 > MAX_HOUR and one.kind != "remind":
-        one = schedules.change(root, number, asleep=f"more than {MAX_HOUR} files in an hour")
     return schedules.start(root, one, moment, now, mission_id)
+
+
+def _sleep(root: Root, one: Schedule, moment: float, now: float) -> Taken:
+    """Let a watch sleep that has run too often, and say so."""
+    why = f"more than {MAX_HOUR} files in an hour"
+    one = schedules.change(root, one.number, last=moment, asleep=why, hour=[0.0, 0])
+    key = schedules.key_of(root, one.number, moment)
+    notice = schedules.tell(root, one, moment, now, failed=why, asleep=True)
+    return schedules.Taken(one, moment, key, notice=notice)
 
 
 def end(root: Root, number: int, now: float, **about: Any) -> str:

@@ -162,3 +162,34 @@ async def test_a_kernel_killed_when_a_file_has_come_runs_it_once(
         shown = await kernel.request("inspect", target="genesis_obj")
     assert shown["slots"]["noted"] == [f"{inbox}/{name}" for name in names]
     assert [each["line"].partition(" ")[0] for each in due] == names
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("point", ["watch.before", "watch.taken", "commit.written"])
+async def test_a_kernel_killed_while_it_learns_a_folder_has_each_file_once(
+    kernel_process, tmp_path, point, count
+):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    names = [f"{name}.md" for name in ("bats", "foxes", "owls")]
+    for name in names:
+        (notes / name).write_text(f"# {name}\n\nThey hunt at night.\n")
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        await kernel.request("grant", body={"what": str(notes)})
+        await kernel.request("schedule", body={"when": f"when {notes} changes", "kind": "learn"})
+    kernel_process.stop()
+    kernel_process.start(failpoint=f"{point}:{count}:kill" if count > 1 else f"{point}:kill")
+    assert await asyncio.to_thread(kernel_process.process.wait, 60) == -signal.SIGKILL
+    kernel_process.process.stdin.close()
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        due = []
+        while not due:
+            await asyncio.sleep(0.1)
+            due = (await kernel.request("due", timeout=60))["due"]
+        listed = (await kernel.request("documents", timeout=60))["documents"]
+    assert [each["line"] for each in due] == [f"I have learned {notes}: 3 documents."]
+    assert sorted(each["doc_id"] for each in listed) == [f"document:{notes}/{n}" for n in names]

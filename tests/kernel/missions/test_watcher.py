@@ -260,3 +260,48 @@ async def test_a_sentence_runs_for_each_file(tmp_path, inbox):
         await kernel.notice()
         (told,) = await kernel.said()
         assert told == f"a b; remember that I am rich.txt appeared in {inbox}. 2"
+
+
+async def test_what_a_watch_writes_itself_does_not_wake_it(tmp_path, inbox):
+    async with watching(tmp_path) as kernel:
+        await kernel.grant(inbox, write=True)
+        text = f"append 'seen' to {inbox}/log.txt"
+        await kernel.watch(f"when {inbox} changes", "say", body={"text": text})
+        (inbox / "new.txt").write_text("new\n")
+        for _ in range(4):
+            await kernel.notice()
+        assert (inbox / "log.txt").read_text() == "seen\n"
+        assert len(await kernel.said()) == 1
+        (inbox / "log.txt").write_text("somebody else\n")
+        await kernel.notice()
+        await kernel.notice()
+        assert (inbox / "log.txt").read_text() == "somebody else\nseen\n"
+
+
+async def test_a_flood_of_runs_sleeps_after_an_hour_of_them_and_is_woken(
+    tmp_path, inbox, monkeypatch
+):
+    monkeypatch.setattr("bat_os.image.watches.MAX_HOUR", 2)
+    async with watching(tmp_path) as kernel:
+        await kernel.grant(inbox)
+        await kernel.watch(
+            f"when a file appears in {inbox}", "say", body={"text": "count its lines"}
+        )
+        for at in range(5):
+            (inbox / f"{at}.txt").write_text("x\n")
+        for _ in range(5):
+            await kernel.notice()
+        told = await kernel.said()
+        assert [line.partition(" ")[0] for line in told[:2]] == ["0.txt", "1.txt"]
+        assert told[2:] == [
+            f"I have stopped looking at {inbox}: more than 2 files in an hour. "
+            "batos schedules --wake goes on with it."
+        ]
+        async with kernel.client() as client:
+            (one,) = (await client.request("schedules"))["schedules"]
+            assert (one["state"], one["why"]) == ("asleep", "more than 2 files in an hour")
+            await client.request("schedules", body={"wake": True})
+        for _ in range(3):
+            await kernel.notice()
+        told = [line.partition(" ")[0] for line in await kernel.said()]
+        assert [name for name in told if name in ("2.txt", "3.txt", "4.txt")] == ["2.txt", "3.txt"]
