@@ -35,6 +35,7 @@ NAMES: Final = (
     "decomposing",  # right after the mission's transition was committed
     "delegating",
     "synthesizing",
+    "acting",
     "validating",
     "install.before",  # in the transaction that installs the method
     "complete",

@@ -265,6 +265,7 @@ def _detail(body: Mapping[str, Any]) -> str:
             f"found {len(found)} passage{'s' * (len(found) != 1)}; writes candidates"
         ),
         "reason": str,
+        "step": str,
         "candidates": lambda count: f"checks and tests {count} candidates",
         "goal": str,
     }

@@ -65,7 +65,7 @@ class Ability:
     tests: float | None = None  # written tests that accept the right body and refuse a wrong one
     plans: float | None = None  # searches that bring the right passage with its queries
     form: float | None = None  # answers that have the form that was asked for, unforced
-    tools: float | None = None  # nothing measures this yet
+    tools: float | None = None  # requests for which it decided on the right step
 
     @property
     def agreement(self) -> Agreement:

@@ -18,6 +18,7 @@ from bat_os.errors import ArgumentsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+TOOLS: Final = "tools"
 _NOUNS: Final = {bool: "flag", int: "number", float: "number", str: "text", dict: "data"}
 
 
@@ -33,7 +34,7 @@ class Brief:
     # maps with args, kwargs and result that the method has to reproduce, and maybe effects
     examples: tuple[Mapping[str, Any], ...] = ()
     fresh: bool = False  # write a new method even where a known skill would serve
-    mode: str = ""  # ``cascade`` sends it through all personas as well; else ""
+    mode: str = ""  # ``cascade``: through all personas as well; TOOLS: step by step; or ""
     # nobody ordered a method: one that only drafts speak for waits for a yes
     tentative: bool = False
     persona: str = ""  # who writes it: a persona or one of its facets; "" for the target's own

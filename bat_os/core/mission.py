@@ -6,7 +6,8 @@ restart replays the stored ones.
 
     IDLE > DECOMPOSING > DELEGATING > SYNTHESIZING > VALIDATING > COMPLETE
       |                                     ^______________|  rejected, tries left
-      '---------- understood after all, or a known skill ----> COMPLETE
+      |---------- understood after all, or a known skill ----> COMPLETE
+      '---------- with tools ----> ACTING (a step, a step, an answer) > VALIDATING
 
 Any state that is not final goes to FAILED on ``MissionFailed``. From there a person may have it go
 on (``MissionResumed``): in the state in which it failed, as RESUMPTIONS says.
@@ -19,7 +20,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core import steps
 from bat_os.core.brief import Brief
+from bat_os.core.steps import Event as Event
 from bat_os.errors import TransitionError
 
 if TYPE_CHECKING:
@@ -63,15 +66,6 @@ _STORED: Final = {"known": "from"}
 _FIELDS: Final = {"from": "known"}
 _OF_WRITTEN: Final = frozenset({"batch", "sampling", "asked"})
 _OF_KNOWN: Final = frozenset({"source", "from", "weight"})
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of the things that can happen to a mission."""
-
-    # batches that a language model ran to bring this about
-    model_calls: int = field(default=0, kw_only=True)
-    tokens: int = field(default=0, kw_only=True)  # new tokens that it drew
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +163,7 @@ _EVENTS: Final[dict[str, Callable[..., Event]]] = {
         MethodDrafted,
         MethodVerified,
         MethodRejected,
+        *steps.EVENTS,
         MissionFailed,
         MissionResumed,
         LeaveGiven,
@@ -205,6 +200,7 @@ class State(StrEnum):
     DECOMPOSING = "decomposing"
     DELEGATING = "delegating"
     SYNTHESIZING = "synthesizing"
+    ACTING = "acting"
     VALIDATING = "validating"
     COMPLETE = "complete"
     FAILED = "failed"
@@ -221,12 +217,20 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyTy
             BriefAccepted: State.DECOMPOSING,
             MessageUnderstood: State.COMPLETE,
             SkillReused: State.COMPLETE,
+            steps.ToolsOffered: State.ACTING,
         },
         State.DECOMPOSING: {QueriesPlanned: State.DELEGATING},
         State.DELEGATING: {PassagesFound: State.SYNTHESIZING},
         State.SYNTHESIZING: {MethodDrafted: State.VALIDATING},
+        State.ACTING: {
+            steps.ToolChosen: State.ACTING,
+            steps.StepTaken: State.ACTING,
+            steps.AnswerGiven: State.VALIDATING,
+        },
         State.VALIDATING: {
             MethodVerified: State.COMPLETE,
+            steps.MethodDistilled: State.COMPLETE,
+            steps.AnswerKept: State.COMPLETE,
             MethodRejected: State.SYNTHESIZING,
             MessageUnderstood: State.COMPLETE,
         },
@@ -241,6 +245,7 @@ RESUMPTIONS: Final[Mapping[State, tuple[State, State]]] = MappingProxyType(
         State.DECOMPOSING: (State.DECOMPOSING, State.DECOMPOSING),
         State.DELEGATING: (State.DELEGATING, State.DELEGATING),
         State.SYNTHESIZING: (State.SYNTHESIZING, State.SYNTHESIZING),
+        State.ACTING: (State.ACTING, State.ACTING),
         State.VALIDATING: (State.VALIDATING, State.SYNTHESIZING),
     }
 )

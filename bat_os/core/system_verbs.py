@@ -22,9 +22,10 @@ _PROFILES: Final = (
 )
 _HELLO: Final = "version protocol:list boot image_id limits:map"
 RESULT: Final = (
-    "result:any printed status:verified|provisional|taught|shipped|primitive|slot learned:flag "
-    "model_calls:count tokens:count target selector args:list kwargs:map seconds:num brief_id? "
-    "effects?:list why? label?:texts reused?:{holder:any selector:any wish:any similarity:any}"
+    "result:any printed status:verified|provisional|taught|shipped|primitive|slot|tools|said "
+    "learned:flag model_calls:count tokens:count target selector args:list kwargs:map seconds:num "
+    "brief_id? effects?:list why? steps?:texts label?:texts "
+    "reused?:{holder:any selector:any wish:any similarity:any}"
 )
 _WHERE: Final = Field(
     "filters",
@@ -34,8 +35,8 @@ _WHERE: Final = Field(
     shown="KEY=VALUE",
 )
 
-STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "validating",
-                 "complete", "failed")  # fmt: skip
+STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "acting",
+                 "validating", "complete", "failed")  # fmt: skip
 _BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
 _AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
 

@@ -59,6 +59,9 @@ def awaken(
         if not isinstance(traits, UvmObject):
             raise DamagedError("the image has lost traits_obj; restore a backup (batos restore)")
         _grant(traits, primitives)
+        for state in make_states(traits):  # an older program knew fewer
+            if state.name not in root["objects"]:
+                root["objects"][state.name] = state
         return False
     root["about"] = {"format": FORMAT, "id": image_id, "created": created}
     for name in _TREES:

@@ -54,6 +54,7 @@ WHO: Final[dict[State, tuple[str, str]]] = {
     State.DECOMPOSING: ("BRICK", "takes the brief apart into one to three search queries"),
     State.DELEGATING: ("BABS", "searches the knowledge catalog and the learned methods"),
     State.SYNTHESIZING: ("TARGET", "the target's persona writes candidates for the method"),
+    State.ACTING: ("TARGET", "works step by step with the tools that were granted"),
     State.VALIDATING: ("ALFRED", "audits every candidate and tries it in the cell"),
     State.COMPLETE: ("ORCHESTRATOR", "installed the method and answered, in one transaction"),
     State.FAILED: ("ORCHESTRATOR", "nothing was changed; the record is kept"),
@@ -296,7 +297,7 @@ def state_name(state: State) -> str:
 
 
 def make_states(traits: UvmObject) -> list[UvmObject]:
-    """Return the seven prototypes."""
+    """Return the prototypes, one for each state."""
     prototypes = []
     for state, (who, does) in WHO.items():
         prototype = UvmObject(state_name(state), (traits,))

@@ -67,6 +67,7 @@ class Answers:
     by_key: dict[str, Any] = field(default_factory=dict)
     size: int = 0  # bytes
     run: str = ""  # id of the message; "" for a trial, which does nothing in the world
+    closed: bool = False  # nothing else is asked: what is not in the record ends the message
     by: str = ""  # the message, for a person
     # Of a message that needed the answer of an effect: all that it is given again.
     seed: int | None = None
@@ -98,6 +99,11 @@ class Answers:
             text = f"one message may ask the world {MAX_ENTRIES} times, for {MAX_BYTES >> 20} MB"
             raise CellError(text, kind="limit")
         self.by_key[key] = answer
+
+
+def question_of(oid: str, operation: str, args: Sequence[Any], staged: int) -> str:
+    """Return what names a question to the world: behind ``staged`` deeds it is another one."""
+    return digest(json.dumps([oid, operation, to_wire(list(args)), staged], sort_keys=True))
 
 
 @cache
@@ -209,6 +215,9 @@ class TurnReach:
         known, answer = self._answers.find(key)
         if known:
             return answer
+        if self._answers.closed:
+            self._stopped = EffectWantedError(f"{operation} was not asked before")
+            raise self._stopped
         if kind.kind == AWAIT:
             self._stopped = self._wanted(ref, driver, kind, deed, key)
             raise self._stopped
@@ -249,8 +258,7 @@ class TurnReach:
     def _question(self, driver: Driver, grant: grants.Grant, deed: Deed) -> str:
         """Return what names a question, so that the same one gets the same answer."""
         staged = sum(each.driver == driver.name for each in self.staged)
-        asked = [grant.oid, deed.operation, to_wire(list(deed.args)), staged]
-        question = digest(json.dumps(asked, sort_keys=True))
+        question = question_of(grant.oid, deed.operation, deed.args, staged)
         self._asked[question] += 1
         return f"{question}.{self._asked[question]}"
 

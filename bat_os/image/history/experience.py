@@ -29,6 +29,7 @@ from bat_os.core.mission import (
     SkillReused,
 )
 from bat_os.core.protocol import MAX_FRAME, pack, unpack
+from bat_os.core.steps import MethodDistilled
 from bat_os.core.values import to_wire
 from bat_os.errors import BatError, NotPlainError, TooLargeError
 from bat_os.image import missions
@@ -202,7 +203,7 @@ def _outcome(record: Record) -> dict[str, Any]:
         return {"kind": "failed", "code": code, "reason": last.reason}
     if isinstance(last, SkillReused):
         return {"kind": "reused", "object": last.holder, "selector": last.selector}
-    if isinstance(last, MethodVerified):
+    if isinstance(last, MethodVerified | MethodDistilled):
         kind = "learned" if answer.get("type") == "result" else "waiting"
         return {"kind": kind, "status": last.status, "reason": body.get("why", "")}
     return {"kind": "understood"}

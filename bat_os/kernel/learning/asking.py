@@ -97,11 +97,13 @@ async def answer(
         lambda root: missions.read(root, mission_id), note="read a mission"
     )
     details = _asked(record)
+    if way == NO and "effect" in details:
+        return False
     if way == NO:
         await mind.image.transact(lambda root: _refuse(root, details), note="refuse a grant")
         return False
     scope: dict[str, Any] = {}
-    if "flow" not in details:
+    if "flow" not in details and "effect" not in details:
         driver = mind.drivers.get(str(details.get("driver")))
         what = what or str(details.get("scope", ""))
         if driver is None or not what:
@@ -110,6 +112,8 @@ async def answer(
 
     def leave(root: Root, record: Record) -> LeaveGiven:
         details = _asked(record)  # as it is now: it may have been answered meanwhile
+        if "effect" in details:
+            return LeaveGiven(once=(("effect", details["effect"]["key"], ""),))
         if "flow" in details:
             return _let_through(root, details["flow"], way, by)
         return _grant(mind, root, record, details["driver"], scope, way, by)

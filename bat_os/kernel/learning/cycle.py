@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import goal
+from bat_os.core.brief import TOOLS, goal
 from bat_os.core.mission import (
     BriefAccepted,
     MessageUnderstood,
@@ -33,12 +33,14 @@ from bat_os.core.mission import (
 )
 from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
+from bat_os.core.steps import ToolsOffered
 from bat_os.errors import (
     BatError,
     CellError,
     DraftsError,
     ModelOutputError,
     NotFoundError,
+    NotGrantedError,
     NotUnderstoodError,
     ProtocolError,
     TransitionError,
@@ -47,6 +49,8 @@ from bat_os.image import missions
 from bat_os.image.history import versions
 from bat_os.image.objects import find
 from bat_os.kernel import views
+from bat_os.kernel.agent.acting import Acting
+from bat_os.kernel.agent.finishing import finish
 from bat_os.kernel.effects.wants import sentence
 from bat_os.kernel.learning.candidates import Synthesis
 from bat_os.kernel.learning.judge import Validation
@@ -73,7 +77,7 @@ if TYPE_CHECKING:
     Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
 # A known skill that fails on these arguments is no answer: a method is written for them.
-_DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
+_UNFIT: Final = (CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError)
 
 
 class CognitiveCycle:
@@ -96,7 +100,8 @@ class CognitiveCycle:
             State.DECOMPOSING: self._make_plan,
             State.DELEGATING: self._find_passages,
             State.SYNTHESIZING: self._write_candidates,
-            State.VALIDATING: self._choose_and_install,
+            State.ACTING: lambda record: Acting(self.context, record, self.emit).go_on(),
+            State.VALIDATING: self._judge,
         }
 
     async def run(self, mission_id: str) -> dict[str, Any]:
@@ -142,6 +147,8 @@ class CognitiveCycle:
         self.emit(record.id, after, say)
 
     async def _answer_or_begin(self, record: Record) -> Outcome:
+        if record.mission.brief.mode == TOOLS:
+            return await self._answer_or_offer_tools(record)
         if (target := await self._answer_if_understood(record)) is None:
             return None
         looks = self.context.cast.entries["idle"]["step"] != "begin"
@@ -150,6 +157,12 @@ class CognitiveCycle:
         if (brief := record.mission.brief).label:
             await admit_prompt(self.context, brief, target.persona)
         return BriefAccepted(), {"goal": goal(brief)}
+
+    async def _answer_or_offer_tools(self, record: Record) -> Outcome:
+        with contextlib.suppress(*_UNFIT):  # a method for another folder, say
+            if await self._answer_if_understood(record) is None:
+                return None
+        return ToolsOffered(), {"goal": goal(record.mission.brief)}
 
     async def _answer_if_understood(self, record: Record) -> Target | None:
         """Answer a message that is understood, and return None; else return the receiver."""
@@ -175,7 +188,7 @@ class CognitiveCycle:
             return False
         try:
             await self._end_by_turn(record, done, {"reused": asdict(known)}, call=call)
-        except _DOES_NOT_SERVE:
+        except _UNFIT:
             return False
         return True
 
@@ -275,6 +288,11 @@ class CognitiveCycle:
         if not await Validation(self.context, record, target, known).settles():
             event = await synthesis.write(known)
         return event, {"candidates": len(event.drafts)}
+
+    async def _judge(self, record: Record) -> Outcome:
+        if record.mission.last(MethodDrafted) is None:
+            return await finish(self.context, self.emit, record)
+        return await self._choose_and_install(record)
 
     async def _choose_and_install(self, record: Record) -> Outcome:
         target = await self._answer_if_understood(record)

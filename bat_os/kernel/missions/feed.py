@@ -40,6 +40,7 @@ _PERCENT: Final = {
     State.DECOMPOSING: 10,
     State.DELEGATING: 30,
     State.SYNTHESIZING: 40,
+    State.ACTING: 40,
     State.VALIDATING: 80,
     State.COMPLETE: 100,
     State.FAILED: 100,

@@ -10,6 +10,7 @@ from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
 from bat_os.core.schema import replace as with_fields
 from bat_os.kernel.say.leave import ALWAYS, LET_THROUGH, NO, WAYS
+from bat_os.kernel.say.stepwise import settle_tool
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Leaves:
             "waits_for": partial(answer_mission, mind, doors, lessons),
             "flow": take_leave,
             "grant": to_read,
+            "tools": partial(settle_tool, mind),
         }
         self._more = more
 

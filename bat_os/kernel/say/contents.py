@@ -101,6 +101,12 @@ def _may_read(form: Form) -> bool:
     return adds or form.name in ASKING or not form.certain
 
 
+def lacks_skill(answer: Answer) -> bool:
+    """Return whether places were read, and no skill surely answers what was asked about them."""
+    unsure = answer.kind == "asked" and answer.needs == "clarification" and bool(answer.choices)
+    return unsure or (answer.kind == "unable" and "files" in answer.memory)
+
+
 class _Reader:
     """Reads what a sentence names, through the objects that were granted it."""
 

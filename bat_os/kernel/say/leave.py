@@ -71,9 +71,13 @@ def ask_for_mission(
     details = body["details"]
     if flow := details.get("flow"):
         asked = text(language, "flows.ask", read=flow["read"], sent=flow["sent"])
+    elif effect := details.get("effect"):
+        asked = text(language, "tools.ask_effect", what=effect["text"])
     else:
         asked = text(language, "files.ask", what=details.get("scope") or details["driver"])
-    ways = WAYS if flow or details.get("scope") else (NO,)
+    ways: tuple[str, ...] = WAYS if flow or details.get("scope") else (NO,)
+    if "effect" in details:
+        ways = (ONCE, NO)
     return Answer(
         "asked", asked, needs="grant",
         choices=tuple(text(language, f"flows.{way}") for way in ways), language=language,

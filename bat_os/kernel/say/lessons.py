@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import Brief
+from bat_os.core.brief import TOOLS, Brief
 from bat_os.core.discussion import find_voice
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
@@ -94,7 +94,8 @@ class Lessons:
             return ask_for_mission(brief, body, language, **spent)
         if needs := ASKED_BY_CODE.get(code):
             return replies.ask(needs, brief, str(body.get("message", "")), language, **spent)
-        return replies.failed(brief, body, language, **spent)
+        fail = replies.not_done if brief.mode == TOOLS else replies.failed
+        return fail(brief, body, language, **spent)
 
     async def approve(self, request: Request, last: Mapping[str, Any], language: str) -> Answer:
         """Answer "yes": the guess becomes a method, and a person stands behind it."""

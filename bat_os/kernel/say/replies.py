@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.core.brief import Brief
+from bat_os.core.brief import TOOLS, Brief
 from bat_os.core.choosing import meaning
 from bat_os.core.readable import show_value
 from bat_os.sentence.texts import text
@@ -47,7 +47,18 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
     reused = body.get("reused") or {}
     status, value, label = str(body["status"]), body["result"], body.get("label")
     learned, calls = bool(body.get("learned")), int(body.get("model_calls") or 0)
-    if status not in VOUCHED and not reused:
+    steps = body.get("steps", ())
+    if status == "said":  # in a persona's own words, after steps
+        return Answer(
+            "said",
+            show_value(value, language),
+            value,
+            "; ".join(steps)[:MAX_READING],
+            model_calls=calls,
+            language=language,
+            memory=memory_of(brief, value),
+        )
+    if status not in VOUCHED and not reused and brief.mode != TOOLS:
         return guess(brief, value, language, waits=False, learned=learned, model_calls=calls)
     printed = str(body.get("printed") or "").rstrip()
     shown = "\n".join(part for part in (printed, show_value(value, language)) if part)
@@ -55,7 +66,8 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
     return Answer(
         "acted" if done else "computed",
         text(language, "acted.done") if done else shown,
-        value, reading_of(brief), learned=learned, model_calls=calls, language=language,
+        value, "; ".join(steps)[:MAX_READING] or reading_of(brief), learned=learned,
+        model_calls=calls, language=language,
         memory=memory_of(brief, value, **({"label": label} if label else {})),
     )  # fmt: skip
 
@@ -136,6 +148,15 @@ def failed(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -
     return Answer(
         "unable", text(language, "lesson.failed", example=text(language, "unable.example")),
         reading=reading_of(brief), language=language, memory=memory_of(brief, None), **about,
+    )  # fmt: skip
+
+
+def not_done(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -> Answer:
+    """Return that a step with a tool failed, and what the tool said."""
+    said = text(language, "tools.failed", error=str(body.get("message", "")))
+    return Answer(
+        "unable", said, reading=reading_of(brief), language=language,
+        memory=memory_of(brief, None), **about,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.changes import change_file
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
-from bat_os.kernel.say.contents import ASKING, answer_by_places
+from bat_os.kernel.say.contents import ASKING, answer_by_places, lacks_skill
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.here import source_of
@@ -44,6 +44,7 @@ from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.reminders import is_question, read_repeated, speaks_of
 from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
+from bat_os.kernel.say.stepwise import by_tools
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
 from bat_os.kernel.say.watches import EXAMPLE, MEANT, answer_watching, put_in, told_of
 from bat_os.kernel.whereabouts import find_here
@@ -205,6 +206,7 @@ class Room:
             self._call, self._speak_of_reminder, self._watch, self._talk.settle,
             self._talk.follow_up, self._talk.speak_of, self._look_inside, self._act,
             self._use_skill, self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
+            self._by_tools,
         )  # fmt: skip
         refers = {self._talk.settle, self._talk.follow_up, self._talk.refer}
         of_last = mark(heard, label_of(heard.conversation.last))
@@ -258,9 +260,17 @@ class Room:
         """Answer a sentence about a file, folder or page that it names, or change the file."""
         if (answer := await change_file(self._mind, self._doors, heard)) is not None:
             return answer
-        return await answer_by_places(
+        answer = await answer_by_places(
             self._mind, self._doors, heard, self._use_skill, self._ask_which
         )
+        if answer is not None and lacks_skill(answer):
+            told = await self._by_tools(heard)
+            return answer if told is None or told.kind == answer.kind else told
+        return answer
+
+    async def _by_tools(self, heard: Heard) -> Answer | None:
+        """Answer by the tools that were granted."""
+        return await by_tools(self._mind, self._doors, self._lessons, heard)
 
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form
@@ -281,6 +291,7 @@ class Room:
         meant = form.values.get("meant")  # what stands in a calendar is a reminder
         if room in OUTSIDE and not meant:
             told = await self._by_reminder(heard) or await self._by_source(heard, form)
+            told = told or await self._by_tools(heard)
             return told or await lacking(self._mind, heard, form)
         return await self._keep(heard, replace(form, name=meant or form.name))
 

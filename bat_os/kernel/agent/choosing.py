@@ -1,0 +1,224 @@
+"""Which tool a request is for: a ranking, and how far the first one leads.
+
+    "what time is it in Tokyo"  >  time.get_current_time 0.71, files.facts 0.24, ...
+
+A small model that is asked to name a tool is not far from guessing. So no model names one here: a
+tool is as near as the nearest of what it does and of the requests that it served, by meaning and by
+words; and what the request names (a file, an address, an expression) has to be what the tool takes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from bat_os.sentence.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bat_os.sentence.reading import Sentence
+
+    Floats = NDArray[np.float32]
+
+# A lead from which the first tool is taken without a question: docs/agent.md has the figures.
+SURE: Final = 0.12
+LEAST: Final = 0.25  # below, a request is like no tool
+WORDS: Final = 0.35  # what shared words count for, beside a cosine
+FITS: Final = 0.15  # what a value counts for that the tool takes
+LACKS: Final = 0.12  # one that it needs, and the request does not name
+ALIEN: Final = 0.25  # a file or an address that it cannot take
+NAMED: Final = 0.15  # its name, said
+ASKS: Final = 0.12  # a question, for a tool that only reads; an order, for one that does more
+# Name of a parameter, or a part of it -> kinds of values that are meant for it.
+_MEANT: Final[Mapping[str, tuple[str, ...]]] = {
+    "path": ("file", "path"), "file": ("file", "path"), "filename": ("file", "path"),
+    "folder": ("path", "name"), "directory": ("path", "name"), "dir": ("path", "name"),
+    "url": ("page",), "uri": ("page",),
+    "address": ("page", "person"), "link": ("page",), "page": ("page",), "expression": ("sum",),
+    "formula": ("sum",), "pattern": ("pattern",), "place": ("name",), "city": ("name",),
+    "timezone": ("name", "zone"), "zone": ("name", "zone"), "country": ("name",),
+    "when": ("moment",), "date": ("moment",), "time": ("moment",), "at": ("moment",),
+    "to": ("person", "name"), "recipient": ("person", "name"), "person": ("person", "name"),
+    "email": ("person",), "name": ("name",), "text": ("text",), "query": ("text",),
+}  # fmt: skip
+# What only a tool for it can take; a tool without such a parameter is not meant.
+_OUTSIDE: Final = frozenset({"file", "path", "page", "person", "sum"})
+_SAID: Final[Mapping[str, str]] = {
+    "file": "the file", "path": "the path", "page": "the web page", "person": "the person",
+    "sum": "an expression", "pattern": "the files",
+}  # fmt: skip
+_FILE: Final = re.compile(
+    r"(?<![\w.@/])[\w~-][\w./~-]*\.[a-z][a-z0-9]{1,4}(?![\w/])", re.IGNORECASE
+)
+_WORD: Final = re.compile(r"[a-z][a-z']+")
+_IDLE: Final = frozenset(
+    {
+        *("the", "an", "is", "are", "was", "in", "of", "to", "and", "that", "it", "at", "on"),
+        *("for", "with", "from", "my", "me", "your", "you", "do", "does", "did", "what", "which"),
+        *("how", "please", "can", "could", "tell", "show", "give", "return", "there", "some"),
+        *("text", "this"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool as the ranking sees it."""
+
+    name: str  # "files.read"
+    needs: tuple[str, ...]  # names of the parameters without which it cannot be called
+    takes: tuple[str, ...]  # names of all its parameters
+    said: tuple[str, ...]  # what it does, in words, then requests that it served
+    vectors: Floats  # a row for each of ``said``
+    changes: bool = False  # it does more than read
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A tool, and how near the request is to it."""
+
+    name: str
+    score: float
+
+
+def things_in(sentence: Sentence) -> tuple[Value, ...]:
+    """Return the values of a sentence, with names of files that are read as words elsewhere."""
+    values = [*sentence.values]
+    for match in _FILE.finditer(sentence.text):
+        first, end = match.span()
+        if all(value.end <= first or value.start >= end for value in values):
+            values.append(Value("path", match[0], first, end, match[0]))
+    return tuple(sorted(values, key=lambda value: value.start))
+
+
+def kind_of(value: Value) -> str:
+    """Return what kind of thing a value of a sentence names, as parameters are meant for it."""
+    if value.kind == "path":
+        if "*" in value.text:
+            return "pattern"
+        return "file" if PurePath(str(value.value)).suffix else "path"
+    if value.kind == "address":
+        return "person" if "@" in value.text else "page"
+    known = {"expression": "sum", "name": "name", "date": "moment", "time": "moment"}
+    return known.get(value.kind, value.kind)
+
+
+def meant_for(parameter: str) -> tuple[str, ...]:
+    """Return the kinds of values that a parameter of this name is meant for; () if it is open.
+
+    >>> meant_for("file_path"), meant_for("fact")
+    (('file', 'path'), ())
+    """
+    for word in (parameter, *reversed(parameter.casefold().split("_"))):
+        if word in _MEANT:
+            return _MEANT[word]
+    return ()
+
+
+def plain(text: str, values: Sequence[Value]) -> str:
+    """Return the words of a request, with a noun in the place of what it names.
+
+    >>> plain("read x", ())
+    'read x'
+    """
+    for value in sorted(values, key=lambda one: -one.start):
+        noun = _SAID.get(kind_of(value))
+        if noun is not None:
+            text = f"{text[: value.start]}{noun}{text[value.end :]}"
+    return text
+
+
+def rank(
+    text: str,
+    vector: Floats,
+    values: Sequence[Value],
+    offers: Sequence[Offer],
+    *,
+    is_question: bool,
+) -> list[Ranked]:
+    """Return the tools, the nearest to a request first.
+
+    Args:
+        text: ``plain`` of the request.
+        vector: Of that text.
+        values: What the request names.
+        offers: The tools.
+        is_question: Nobody asks a question to have something changed.
+    """
+    kinds = [kind_of(value) for value in values]
+    words = [_words(" ".join(offer.said)) | _words(offer.name) for offer in offers]
+    weights = _weights(words)
+    asked = _words(text)
+    found = [
+        Ranked(
+            offer.name,
+            float((offer.vectors @ vector).max())
+            + WORDS * _shared(asked, own, weights)
+            + NAMED * _named(asked, offer.name)
+            + _fit(kinds, offer)
+            - ASKS * (offer.changes and is_question),
+        )
+        for offer, own in zip(offers, words, strict=True)
+    ]
+    return sorted(found, key=lambda one: (-one.score, one.name))
+
+
+def lead(ranked: Sequence[Ranked]) -> float:
+    """Return how far the first tool is before the second; a single one leads by its score."""
+    if not ranked:
+        return 0.0
+    return ranked[0].score - (ranked[1].score if len(ranked) > 1 else LEAST)
+
+
+def _fit(kinds: Sequence[str], offer: Offer) -> float:
+    """Return what the values of a request say for a tool, or against it."""
+    left, score = list(kinds), 0.0
+    for name in offer.takes:
+        meant = meant_for(name)
+        kind = next((kind for kind in left if kind in meant), None)
+        if kind is not None:
+            left.remove(kind)
+            score += FITS
+        elif name in offer.needs and meant and not {"text", "person"} & set(meant):
+            score -= LACKS
+    return score - ALIEN * len(_OUTSIDE.intersection(left))
+
+
+def _named(asked: frozenset[str], name: str) -> float:
+    """Return the share of the words of a tool's name that a request has."""
+    own = _words(name.rpartition(".")[2])
+    return len(own & asked) / len(own) if own else 0.0
+
+
+def _words(text: str) -> frozenset[str]:
+    found = _WORD.findall(text.casefold().replace("_", " ").replace("e-mail", "email"))
+    return frozenset(_stem(word) for word in found if word not in _IDLE)
+
+
+def _stem(word: str) -> str:
+    word = word.replace("email", "mail")
+    for end in ("'s", "ing", "ed", "es", "s"):
+        if word.endswith(end) and len(word) - len(end) > 2:
+            return word.removesuffix(end)
+    return word
+
+
+def _weights(words: Collection[frozenset[str]]) -> dict[str, float]:
+    """Return what each word tells: one that few tools have tells more."""
+    counts: dict[str, int] = {}
+    for own in words:
+        for word in own:
+            counts[word] = counts.get(word, 0) + 1
+    return {word: 1.0 / count for word, count in counts.items()}
+
+
+def _shared(asked: frozenset[str], own: frozenset[str], weights: Mapping[str, float]) -> float:
+    """Return the share of the telling words of a request that are a tool's, from 0 to 1."""
+    total = sum(weights.get(word, 0.25) for word in asked)
+    return sum(weights[word] for word in asked & own) / total if total else 0.0

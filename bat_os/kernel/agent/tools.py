@@ -1,0 +1,262 @@
+"""The tools of the moment: what each live grant lets be done, as one thing to choose.
+
+    notes_obj may read ~/notes, work_obj may read ~/work   >   files.read(path), files.names(path)
+    time_obj is a server of tools                          >   time.get_current_time(timezone)
+
+Grants of one driver are one set of tools: which object a step goes to, its argument says. What a
+server says of a tool is compared with requests by meaning, and by words; no model reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from persistent.mapping import PersistentMapping
+
+from bat_os.errors import BatError
+from bat_os.image import grants
+from bat_os.image.objects import UvmObject, ref_of, tree_of
+from bat_os.kernel.agent.choosing import Offer, plain, rank, things_in
+from bat_os.natives import table as natives
+from bat_os.ports import READ, ServerDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+
+    from bat_os.image.grants import Grant
+    from bat_os.kernel.agent.choosing import Ranked
+    from bat_os.kernel.context import KernelContext
+    from bat_os.ports import Driver
+    from bat_os.sentence.reading import Sentence
+
+    Root = MutableMapping[str, Any]
+
+MAX_TOOLS: Final = 64
+EXAMPLES: Final = "tool_examples"  # in the root: name of a tool -> requests that it served
+MAX_EXAMPLES: Final = 20  # of one tool; the oldest goes
+MAX_EXAMPLE: Final = 300  # characters
+MAX_ABOUT: Final = 200  # characters of what a server says of a tool
+HOLDER: Final = "genesis_obj"
+# What the operations of our own drivers do, and requests for them.
+_SAID: Final[Mapping[str, tuple[str, ...]]] = {
+    "files.read": (
+        "read a text file and return what is in it", "what does the file say?",
+        "show me the contents of the file", "open the file", "what is written in the file?",
+    ),
+    "files.names": (
+        "list the names of the files in a folder", "which files are in the path?",
+        "what do I have in the folder?", "show the directory", "list everything in the path",
+    ),
+    "files.facts": (
+        "say when a file was changed last, how many bytes it has, whether it is a folder",
+        "when was the file changed?", "how large is the file?", "how many bytes has the file?",
+        "when did I edit the file last?", "is the path a folder or a file?",
+        "what is the size of the file?", "how old is the file?",
+    ),
+    "files.find": (
+        "find files by a pattern of their names", "find the files called the files in the path",
+        "which files in the path end in .txt?", "find all markdown files in the path",
+    ),
+    "files.search": (
+        "find the lines that contain a text in the files of a folder",
+        "which files mention a word?", "where in the path does it say a word?",
+        "search the path for a word",
+    ),
+    "files.write": ("write a text into a file", "write a text into the file"),
+    "files.append": ("add a line at the end of a file", "add a text to the file"),
+    "files.remove": ("delete a file", "delete the file"),
+    "web.fetch": (
+        "fetch a web page and return its text", "what does the web page say?", "get the web page",
+    ),
+    "web.links": ("list the links of a web page", "which links are on the web page?"),
+    "web.json": ("read the data of a web page in JSON", "what is the value at the web page?"),
+    "web.facts": (
+        "say what the title of a web page is, and how many bytes it has",
+        "what is the title of the web page?", "how large is the web page?",
+    ),
+}  # fmt: skip
+# Without which an operation of ours is not what was meant, although it could be called.
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "files.read": ("path",), "files.facts": ("path",), "web.fetch": ("url",),
+    "web.links": ("url",), "web.json": ("url",), "web.facts": ("url",),
+}  # fmt: skip
+_UNUSED: Final = frozenset({"start"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One thing that can be done, through one grant or several."""
+
+    name: str  # "files.read"
+    selector: str
+    takes: tuple[str, ...]  # names of the parameters, in order
+    needs: tuple[str, ...]  # those without which it is not called
+    said: tuple[str, ...]  # what it does, then requests that it served
+    changes: bool  # it does more than read
+    driver: str
+    grants: tuple[Grant, ...] = field(repr=False)
+    slots: Mapping[str, str] = field(default_factory=dict, repr=False)  # oid -> slot of HOLDER
+
+
+class Toolbox:
+    """The tools of one moment, and how near requests are to them."""
+
+    def __init__(self, mind: KernelContext, tools: Sequence[Tool]) -> None:
+        self._mind = mind
+        self.tools = {tool.name: tool for tool in tools}
+
+    async def rank(self, sentence: Sentence, *, is_question: bool) -> list[Ranked]:
+        """Return the tools, the nearest to a request first."""
+        values = things_in(sentence)
+        text = plain(sentence.text, values)
+        said = [*dict.fromkeys(each for tool in self.tools.values() for each in tool.said)]
+        rows = await self._mind.catalog.embed([text, *said])
+        row_of = dict(zip(said, rows[1:], strict=True))
+        offers = [
+            Offer(
+                tool.name, tool.needs, tool.takes, tool.said,
+                np.stack([row_of[each] for each in tool.said]), tool.changes,
+            )
+            for tool in self.tools.values()
+        ]  # fmt: skip
+        return rank(text, rows[0], values, offers, is_question=is_question)
+
+    async def step(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a step that calls a tool, through the grant that reaches what it names."""
+        grant = await asyncio.to_thread(self.grant_for, tool, given)
+        # Messages take their arguments in order: what stands before a given one is given, too.
+        last = max((tool.takes.index(each) for each in given), default=-1)
+        empty = None if tool.driver == "mcp" else ""
+        return {
+            "tool": tool.name, "oid": grant.oid, "slot": tool.slots.get(grant.oid, ""),
+            "selector": tool.selector, "changes": tool.changes,
+            "args": [given.get(each, empty) for each in tool.takes[: last + 1]],
+        }  # fmt: skip
+
+    def grant_for(self, tool: Tool, args: Mapping[str, Any]) -> Grant:
+        """Return the grant of the object that a call goes to: the one that reaches what it names.
+
+        Blocks: to be called in a thread.
+        """
+        driver = self._mind.drivers[tool.driver]
+        named = [value for value in args.values() if isinstance(value, str)]
+        for value in named:
+            for grant in tool.grants:
+                if _reaches(driver, grant, value):
+                    return grant
+        return tool.grants[0]
+
+
+async def open_toolbox(mind: KernelContext, once: Sequence[tuple[str, str, str]] = ()) -> Toolbox:
+    """Return the tools that the grants of this moment give, and those given for one request."""
+    stands_in = {oid for kind, _, oid in once if kind == "grant"}
+
+    def look(root: Root) -> list[Tool]:
+        now = time.time()
+        live = [g for g in grants.live(root, now) if g.name or g.oid in stands_in]
+        examples = root.get(EXAMPLES, {})
+        return list(_tools(mind.drivers, live, _slots(root), examples))[:MAX_TOOLS]
+
+    return Toolbox(mind, await mind.image.transact(look, note="look at the tools"))
+
+
+async def keep_example(mind: KernelContext, tool: str, sentence: Sentence) -> None:
+    """Keep a request as one that a tool is for: a person has said so."""
+    text = plain(sentence.text, things_in(sentence))[:MAX_EXAMPLE]
+
+    def work(root: Root) -> None:
+        tree = tree_of(root, EXAMPLES)
+        for name, kept in tree.items():
+            if name != tool and text in kept["texts"]:  # it was thought to be for another one
+                kept["texts"] = [one for one in kept["texts"] if one != text]
+        kept = tree.setdefault(tool, PersistentMapping({"texts": []}))
+        kept["texts"] = [*(one for one in kept["texts"] if one != text), text][-MAX_EXAMPLES:]
+
+    await mind.image.transact(work, note=f"keep an example of {tool}"[:70])
+
+
+def _tools(
+    drivers: Mapping[str, Driver],
+    live: Sequence[Grant],
+    slots: Mapping[str, str],
+    examples: Mapping[str, Any],
+) -> Iterator[Tool]:
+    groups: dict[tuple[str, str], list[Grant]] = defaultdict(list)
+    for grant in live:
+        if grant.driver in drivers:
+            server = isinstance(drivers[grant.driver], ServerDriver)
+            group = slots.get(grant.oid) or grant.name if server else grant.driver
+            groups[group, grant.driver].append(grant)
+    for (group, driver_name), held in groups.items():
+        driver = drivers[driver_name]
+        for selector in dict.fromkeys(each for grant in held for each in grant.operations):
+            mine = tuple(grant for grant in held if selector in grant.operations)
+            known = driver.operations(mine[0].scope).get(selector)
+            name = f"{group}.{selector}"
+            described = _describe(driver, mine[0], selector, name)
+            if known is None or described is None:
+                continue
+            takes, needs, said = described
+            kept = tuple(examples[name]["texts"]) if name in examples else ()
+            yield Tool(
+                name, selector, takes, needs, (*said, *kept), known.kind != READ, driver_name,
+                mine, {grant.oid: slots[grant.oid] for grant in mine if grant.oid in slots},
+            )  # fmt: skip
+
+
+def _describe(
+    driver: Driver, grant: Grant, selector: str, name: str
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None:
+    """Return what an operation takes, what it needs, and what it does, in words."""
+    if isinstance(driver, ServerDriver):
+        tool = grant.scope["tools"].get(selector)
+        if tool is None:
+            return None
+        listed = [(own, needed) for own, _, needed in tool["parameters"]]
+        words = selector.replace("_", " ")
+        about = str(tool["description"]).partition("\n")[0][:MAX_ABOUT]
+        said = (words, *([about] if about.strip() else ()))
+        return tuple(n for n, _ in listed), tuple(n for n, needed in listed if needed), said
+    if name not in _SAID:
+        return None
+    takes, needs = _parameters(f"{driver.name}_obj.{selector}")
+    return takes, (*needs, *(n for n in _NEEDED.get(name, ()) if n not in needs)), _SAID[name]
+
+
+@cache
+def _parameters(primitive: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    given = natives.signature_of(primitive).parameters.values()
+    takes = tuple(each.name for each in given if each.name not in _UNUSED)
+    return takes, tuple(each.name for each in given if each.default is each.empty)
+
+
+def _slots(root: Mapping[str, Any]) -> dict[str, str]:
+    """Return the slots of HOLDER by the oid of what they refer to."""
+    holder = root["objects"].get(HOLDER)
+    held = holder.slots.items() if holder is not None else ()
+    return {
+        ref_of(value).oid: name
+        for name, value in held
+        if type(value) is UvmObject and not name.startswith("_")
+    }
+
+
+def _reaches(driver: Driver, grant: Grant, value: str) -> bool:
+    """Return whether a grant reaches what a text names, and it is there."""
+    try:
+        if driver.name == "files":
+            path = Path(value).expanduser()
+            if path.is_absolute():
+                return driver.contains(grant.scope, {"path": str(path)})
+            driver.perform(grant.scope, "facts", (value,))
+            return True
+        return driver.contains(grant.scope, driver.scope(value))
+    except (BatError, OSError, RuntimeError):
+        return False

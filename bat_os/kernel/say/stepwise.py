@@ -1,0 +1,103 @@
+"""A sentence that no skill answers, for the tools that were granted.
+
+    "when was ~/notes/todo.md changed?"  >  files.facts, for sure  >  a mission that works with it
+                                         >  two tools as near      >  which of them?
+
+What a person answers is kept: from then on the request, and those like it, are for that tool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.answer import Answer
+from bat_os.core.brief import TOOLS, Brief
+from bat_os.kernel.agent.acting import asks, choose_call, plan_for, read_request
+from bat_os.kernel.agent.arguments import speaks_of_many, value_of
+from bat_os.kernel.agent.choosing import SURE, lead, plain, things_in
+from bat_os.kernel.agent.deciding import may_decide
+from bat_os.kernel.agent.showing import show_step
+from bat_os.kernel.agent.tools import keep_example, open_toolbox
+from bat_os.kernel.learning.target import STEWARD
+from bat_os.kernel.say.leave import labelled
+from bat_os.sentence.texts import text
+from bat_os.sentence.translate import DEFAULT_TARGET, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from bat_os.kernel.agent.choosing import Ranked
+    from bat_os.kernel.agent.tools import Toolbox
+    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.say.doors import Doors
+    from bat_os.kernel.say.heard import Heard
+    from bat_os.kernel.say.lessons import Lessons
+
+MAX_WORDS: Final = 300  # characters of a request
+WANTED: Final = 0.45  # a score from which a tool may be meant at all
+SHOWN: Final = 2  # tools that a person is asked about
+
+
+async def by_tools(
+    mind: KernelContext, doors: Doors, lessons: Lessons, heard: Heard
+) -> Answer | None:
+    """Answer a sentence by tools; None if it is like no tool that was granted."""
+    sentence, able = heard.core, may_decide(mind.ability_of(STEWARD))
+    if heard.request.body["fresh"] or len(sentence.text) > MAX_WORDS:
+        return None
+    plan, _ = plan_for(sentence)
+    if not able and plan is None and speaks_of_many(sentence.text):  # no single step answers that
+        return None
+    box = await open_toolbox(mind)
+    ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
+    if not ranked or (plan is None and ranked[0].score < WANTED):
+        return None
+    if not able and plan is None and (asked := await _ask_more(box, heard, ranked)):
+        return asked
+    brief = brief_for(heard)
+    reply = await doors.learn(heard.request, labelled(heard.request, brief), heard.say)
+    return lessons.answer(brief, reply, heard.language)
+
+
+async def _ask_more(box: Toolbox, heard: Heard, ranked: Sequence[Ranked]) -> Answer | None:
+    """Return a question for what the ranking leaves open; None if it leaves nothing."""
+    if lead(ranked) < SURE:
+        near = [one.name for one in ranked[:SHOWN] if one.score >= WANTED - SURE]
+        return await _ask_which(box, heard, near)
+    _, lacking = await choose_call(box, ranked[0].name, heard.core)
+    if not lacking:
+        return None
+    said = text(heard.language, "tools.lacking", name=lacking.replace("_", " "))
+    return Answer("asked", said, needs="clarification", language=heard.language)
+
+
+def brief_for(heard: Heard) -> Brief:
+    """Return the brief of a request for tools: what it names are its arguments."""
+    sentence = heard.core
+    values = things_in(sentence)
+    selector = translate(plain(sentence.text, values)).selector
+    args = tuple(map(value_of, values))
+    return Brief(DEFAULT_TARGET, selector, args, {}, sentence.text, mode=TOOLS)
+
+
+async def settle_tool(
+    mind: KernelContext,
+    heard: Heard,
+    question: Mapping[str, Any],
+    at: int,
+    *,
+    again: Callable[[Heard, str], Awaitable[Answer | None]],
+    **_: Any,
+) -> Answer | None:
+    """Keep which tool was meant, and answer the sentence with it."""
+    sentence = read_request(question["sentence"], heard.language)
+    await keep_example(mind, question["tools"][at], sentence)
+    return await again(heard, question["sentence"])
+
+
+async def _ask_which(box: Toolbox, heard: Heard, names: list[str]) -> Answer:
+    steps = [(await choose_call(box, name, heard.core))[0] for name in names]
+    return Answer(
+        "asked", text(heard.language, "tools.which"), needs="clarification",
+        choices=tuple(map(show_step, steps)), language=heard.language, memory={"tools": names},
+    )  # fmt: skip

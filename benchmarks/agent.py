@@ -1,0 +1,157 @@
+"""How often the right tool is chosen, its arguments filled, and a wish about files answered.
+
+python -m benchmarks.agent                   the ranking and the arguments: seconds, no daemon
+python -m benchmarks.agent --home HOME       also whole wishes, by the daemon of that home
+
+No language model takes part. ``KNOWN`` are the requests that the rules were made with, ``NEW`` were
+first looked at when the rules had their form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bat_os.client.client import KernelClient
+from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.image.quotes import ask
+from bat_os.kernel.agent.arguments import fill
+from bat_os.kernel.agent.choosing import SURE, Offer, lead, plain, rank, things_in
+from bat_os.sentence.reading import read_sentence
+from benchmarks.agent_cases import KNOWN, NEW, TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bat_os.sentence.reading import Sentence
+    from benchmarks.agent_cases import Request
+
+CHANGES: Final = frozenset({"remember", "write_file", "remind", "send_mail"})
+FILES: Final = {
+    "todo.md": "buy milk\ncall Ann at 5\nwater the plants\n", "plan.md": "milk and bread\n",
+    "jan.csv": "day,km\n1,5\n2,7\n", "card.txt": "name: Ann\nphone: 555 0199\n",
+    "index.txt": "plan.md\n", "sub/deep.txt": "a deep one\n",
+}  # fmt: skip
+# One step each; what the value of the answer has to be, or have.
+WISHES: Final[tuple[tuple[str, Any], ...]] = (
+    ("how large is {n}/todo.md?", 40), ("how many bytes has {n}/plan.md?", 15),
+    ("what is the size of {n}/card.txt?", 26), ("when was {n}/todo.md changed?", "202"),
+    ("when did I edit {n}/plan.md last?", "202"), ("how old is {n}/card.txt?", "202"),
+    ("find the files in {n} that end in .md", "plan.md"),
+    ("which files in {n} end in .csv?", "jan.csv"),
+    ("look for the word bread in {n}", "plan.md"), ("search {n} for 'Ann'", "card.txt"),
+    ("which files in {n} mention milk?", "todo.md"), ("where does {n} say 'plants'?", "todo.md"),
+    ("list the files in {n}", "todo.md"), ("what is in the folder {n}/sub?", "deep.txt"),
+    ("show me {n}/plan.md", "milk and bread"), ("what is written in {n}/card.txt?", "555 0199"),
+    ("open {n}/index.txt", "plan.md"), ("print the file {n}/todo.md", "water the plants"),
+    ("when was the file {n}/jan.csv modified?", "202"), ("name all files in {n}", "jan.csv"),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, help="of a daemon that runs")
+    options = parser.parse_args()
+    asyncio.run(choices())
+    if options.home:
+        asyncio.run(wishes(options.home))
+    return 0
+
+
+async def choices() -> None:
+    """Print how many of the requests get the right tool, and whole arguments."""
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW)}
+    said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in TOOLS.items()}
+    texts = [*(one for pair in said.values() for one in pair), *map(_plain, read.values())]
+
+    async def folder() -> Path:
+        return packaged_minilm()
+
+    embedder = MiniLmEmbedder(folder)
+    try:
+        rows = dict(zip(texts, await embedder.embed(texts), strict=True))
+    finally:
+        await embedder.close()
+    offers = [
+        Offer(
+            name, tuple(tool.parameters), tuple(tool.parameters), said[name],
+            np.stack([rows[one] for one in said[name]]), name in CHANGES,
+        )
+        for name, tool in TOOLS.items()
+    ]  # fmt: skip
+    for title, requests in (("known", KNOWN), ("new", NEW)):
+        _show(title, requests, read, rows, offers)
+
+
+def _show(
+    title: str, requests: Sequence[Request], read: dict[str, Sentence], rows: Any,
+    offers: Sequence[Offer],
+) -> None:  # fmt: skip
+    right = sure = sure_right = near = whole = 0
+    for each in requests:
+        sentence = read[each.text]
+        text = _plain(sentence)
+        question = ask(sentence.text, sentence.language).is_question
+        ranked = rank(text, rows[text], things_in(sentence), offers, is_question=question)
+        right += ranked[0].name == each.tool
+        near += each.tool in [one.name for one in ranked[:2]]
+        if lead(ranked) >= SURE:
+            sure, sure_right = sure + 1, sure_right + (ranked[0].name == each.tool)
+        names = tuple(TOOLS[each.tool].parameters)
+        given, _ = fill(sentence.text, things_in(sentence), names, names)
+        whole += {key: str(value) for key, value in given.items()} == each.arguments
+    count = len(requests)
+    print(f"{title}: right tool {right}/{count}, among the first two {near}/{count}")
+    print(f"  taken without a question {sure}, of these right {sure_right}; calls {whole}/{count}")
+
+
+async def wishes(home: Path) -> None:
+    """Print how many wishes about real files are answered, and how many become methods."""
+    with tempfile.TemporaryDirectory(prefix="batos-agent-") as name:
+        for path, text in FILES.items():
+            (Path(name) / path).parent.mkdir(exist_ok=True)
+            (Path(name) / path).write_text(text, encoding="utf-8")
+        async with KernelClient.at(home) as kernel:
+            given = await kernel.request("grant", body={"what": name}, timeout=60)
+            try:
+                await _ask_all(kernel, name)
+            finally:
+                await kernel.request("revoke", target=given["object"], timeout=60)
+
+
+async def _ask_all(kernel: KernelClient, folder: str) -> None:
+    right = learned = 0
+    for wish, wanted in WISHES:
+        body = {"text": wish.format(n=folder), "once": True}
+        told = await kernel.request("say", body=body, timeout=300)
+        ok = _holds(told, wanted)
+        right, learned = right + ok, learned + bool(told.get("learned"))
+        print(f"  {'right' if ok else 'WRONG'}  {wish}  {told['kind']}: {told['text'][:60]!r}")
+    print(f"wishes over files: {right}/{len(WISHES)} right, {learned} became methods just now")
+
+
+def _holds(told: dict[str, Any], wanted: Any) -> bool:
+    if told["kind"] not in ("computed", "recalled"):
+        return False
+    value = told["value"]
+    return bool(value == wanted) if isinstance(wanted, int) else str(wanted) in str(value)
+
+
+def _read(text: str) -> Sentence:
+    return read_sentence(text, dt.datetime.now().astimezone(), "en")
+
+
+def _plain(sentence: Sentence) -> str:
+    return plain(sentence.text, things_in(sentence))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Sentences that no skill answers: a tool that was granted does, and what a person says is kept."""
+
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from bat_os.app.library import load_library
+from bat_os.world.files import Files
+from tests.kernel.minds import make_mind
+
+pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def mind(image, cell, minilm, writes):
+    mind = make_mind(image, cell, writes, embedder=minilm)
+    mind = replace(mind, drivers={"files": Files()})
+    await load_library(mind)
+    return mind
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "todo.md").write_text("buy milk\ncall Ann at 5\nwater the plants\n")
+    (folder / "plan.md").write_text("milk and bread\n")
+    return folder
+
+
+async def test_a_tool_answers_what_no_skill_does(said, notes):
+    await said(f"you may read {notes}")
+    told = await said(f"when was {notes}/todo.md changed?")
+    assert (told["kind"], told["model_calls"]) == ("computed", 0)
+    assert told["value"].startswith("20")
+    assert told["reading"].startswith("files.facts(")
+    assert [one["detail"].get("step", "")[:12] for one in told["events"]].count("files.facts(") == 1
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["tell me a joke", "what is the capital of France?", "who won the match?", "I am tired",
+     "sing a song about rain", "how do I bake bread?", "when does the train leave?"],
+)  # fmt: skip
+async def test_what_is_like_no_tool_is_not_taken_for_one(said, notes, sentence):
+    await said(f"you may read {notes}")
+    told = await said(sentence)
+    assert told["kind"] in ("unable", "asked", "said")
+    assert not any(str(one).startswith("files.") for one in told["choices"])
+
+
+async def test_a_tool_that_a_person_chose_is_known_from_then_on(said, notes):
+    await said(f"you may read {notes}")
+    asked = await said(f"edit {notes}/todo.md")
+    assert (asked["kind"], asked["needs"]) == ("asked", "clarification")
+    assert [one.partition("(")[0] for one in asked["choices"]] == ["files.facts", "files.read"]
+    told = await said("2")
+    assert (told["kind"], told["value"][:8]) == ("computed", "buy milk")
+    again = await said(f"edit {notes}/plan.md")
+    assert (again["kind"], again["value"]) == ("computed", "milk and bread\n")
+
+
+async def test_what_no_single_step_answers_is_not_answered_by_one(said, notes):
+    await said(f"you may read {notes}")
+    assert (await said(f"which file in {notes} is the nicest of all?"))["kind"] in (
+        "unable",
+        "asked",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value", "other"),
+    [
+        ("which file in {notes} is the largest?", "todo.md", "b.txt"),
+        ("which is the smallest file in {notes}?", "plan.md", "a.txt"),
+        ("how many words are in all files of {notes} together?", 12, 3),
+    ],
+)
+async def test_several_steps_become_a_method_with_a_loop(said, notes, sentence, value, other):
+    await said(f"you may read {notes.parent}")
+    (notes / "sub").mkdir()
+    told = await said(sentence.format(notes=notes))
+    assert (told["kind"], told["value"], told["model_calls"]) == ("computed", value, 0)
+    assert told["learned"]
+    elsewhere = notes.parent / "papers"
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("x")
+    (elsewhere / "b.txt").write_text("x\ny")
+    again = await said(sentence.format(notes=elsewhere))
+    assert (again["value"], again["model_calls"]) == (other, 0)
+    assert not any(one.get("state") == "acting" for one in again["events"])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("how large is {notes}/todo.md?", 40),
+        ("how many bytes has {notes}/plan.md?", 15),
+        ("what is the size of {notes}/plan.md?", 15),
+        ("find the files in {notes} that end in .md", ["plan.md", "todo.md"]),
+        ("look for the word bread in {notes}",
+         [{"path": "plan.md", "line": 1, "text": "milk and bread"}]),
+    ],
+)  # fmt: skip
+async def test_arguments_are_parts_of_the_request(said, notes, sentence, value):
+    await said(f"you may read {notes}")
+    told = await said(sentence.format(notes=notes))
+    assert (told["kind"], told["value"]) == ("computed", value)
+
+
+async def test_a_file_that_is_not_there_is_said(said, notes):
+    await said(f"you may read {notes}")
+    told = await said(f"when was {notes}/none.md changed?")
+    assert told["kind"] == "unable"
+
+
+async def test_the_steps_become_a_method_that_the_next_request_runs(said, notes, mind):
+    await said(f"you may read {notes}")
+    first = await said(f"how large is {notes}/todo.md?")
+    assert (first["value"], first["learned"]) == (40, True)
+    again = await said(f"how large is {notes}/plan.md?")
+    assert (again["kind"], again["value"], again["model_calls"]) == ("computed", 15, 0)
+    assert not any(one.get("state") == "acting" for one in again["events"])
+    why = await mind.image.transact(
+        lambda root: root["objects"]["genesis_obj"].slots["how_large_is_file"].version, note="look"
+    )
+    assert "self.notes.facts(" in why.source
+    assert why.provenance["world"], "what the world answered is kept"
+
+
+async def test_a_method_for_one_folder_does_not_stand_in_the_way_of_another(said, notes, tmp_path):
+    await said(f"you may read {notes}")
+    assert (await said(f"how large is {notes}/todo.md?"))["value"] == 40
+    other = tmp_path / "papers"
+    other.mkdir()
+    (other / "x.md").write_text("12345")
+    await said(f"you may read {other}")
+    assert (await said(f"how large is {other}/x.md?"))["value"] == 5
