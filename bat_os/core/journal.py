@@ -59,20 +59,14 @@ def write_due(event: Mapping[str, Any], line: str) -> dict[str, Any]:
 def _came_of_it(mission: Mission) -> Iterator[dict[str, Any]]:
     last = mission.events[-1] if mission.events else None
     if isinstance(last, QueriesPlanned):
-        yield {
-            "event_type": "ARTIFACT_GENERATED",
-            "artifact_type": "research_plan",
-            "queries": list(last.queries),
-        }
+        about = {"artifact_type": "research_plan", "queries": list(last.queries)}
+        yield {"event_type": "ARTIFACT_GENERATED", **about}
     elif isinstance(last, PassagesFound):
         yield {"event_type": "RESEARCH_COMPLETE", "context_snippets": len(last.passages)}
     elif isinstance(last, MethodDrafted):
         found = [event for event in mission.events if isinstance(event, PassagesFound)]
-        yield {
-            "event_type": "ARTIFACT_GENERATED",
-            "artifact_type": "code",
-            "context_used": bool(found and found[-1].passages),
-        }
+        used = bool(found and found[-1].passages)
+        yield {"event_type": "ARTIFACT_GENERATED", "artifact_type": "code", "context_used": used}
     elif isinstance(last, MethodVerified):
         yield {"event_type": "VALIDATION_SUCCESS", "guardian": "passed"}
     elif isinstance(last, MethodRejected | MissionFailed):

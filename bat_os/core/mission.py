@@ -155,20 +155,10 @@ class LeaveGiven(MissionResumed):
 _EVENTS: Final[dict[str, Callable[..., Event]]] = {
     kind.__name__: kind
     for kind in (
-        BriefAccepted,
-        MessageUnderstood,
-        SkillReused,
-        QueriesPlanned,
-        PassagesFound,
-        MethodDrafted,
-        MethodVerified,
-        MethodRejected,
-        *steps.EVENTS,
-        MissionFailed,
-        MissionResumed,
-        LeaveGiven,
+        *steps.EVENTS, BriefAccepted, MessageUnderstood, SkillReused, QueriesPlanned, PassagesFound,
+        MethodDrafted, MethodVerified, MethodRejected, MissionFailed, MissionResumed, LeaveGiven,
     )
-}
+}  # fmt: skip
 
 
 def event_to_plain(event: Event) -> dict[str, Any]:
@@ -239,15 +229,10 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyTy
     }
 )
 # The state in which a mission failed -> where it goes on, without more batches and with them.
+_HERE: Final = (State.IDLE, State.DECOMPOSING, State.DELEGATING, State.SYNTHESIZING, State.ACTING)
 RESUMPTIONS: Final[Mapping[State, tuple[State, State]]] = MappingProxyType(
-    {
-        State.IDLE: (State.IDLE, State.IDLE),
-        State.DECOMPOSING: (State.DECOMPOSING, State.DECOMPOSING),
-        State.DELEGATING: (State.DELEGATING, State.DELEGATING),
-        State.SYNTHESIZING: (State.SYNTHESIZING, State.SYNTHESIZING),
-        State.ACTING: (State.ACTING, State.ACTING),
-        State.VALIDATING: (State.VALIDATING, State.SYNTHESIZING),
-    }
+    {state: (state, state) for state in _HERE}
+    | {State.VALIDATING: (State.VALIDATING, State.SYNTHESIZING)}
 )
 
 

@@ -10,15 +10,24 @@ further step, and no sink lets it through that a person has not joined to it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.brief import Brief
+from bat_os.core.brief import Brief, goal
 from bat_os.core.digest import digest
 from bat_os.core.mission import MAX_DRAFTS
-from bat_os.core.steps import AnswerGiven, StepTaken, ToolChosen, label, pending, taken
+from bat_os.core.steps import (
+    AnswerGiven,
+    StepTaken,
+    ToolChosen,
+    ToolsOffered,
+    label,
+    pending,
+    taken,
+)
 from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -28,6 +37,7 @@ from bat_os.errors import (
     NotFoundError,
     NotGrantedError,
     NotUnderstoodError,
+    ProtocolError,
     ServerError,
     WorldError,
 )
@@ -45,7 +55,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
     from bat_os.core.mission import Event, Mission
     from bat_os.image.missions import Record
@@ -70,6 +80,16 @@ ITS_OWN: Final = (
     ArgumentsError, CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ServerError,
     WorldError,
 )  # fmt: skip
+
+
+async def offer_tools(
+    record: Record, answer_if_understood: Callable[[Record], Awaitable[object]]
+) -> Outcome:
+    """Answer a message that a method serves by now, and return None; else offer the tools."""
+    with contextlib.suppress(ProtocolError, *ITS_OWN):  # a method for another folder, say
+        if await answer_if_understood(record) is None:
+            return None
+    return ToolsOffered(), {"goal": goal(record.mission.brief)}
 
 
 class Acting:

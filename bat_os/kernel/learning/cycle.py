@@ -33,14 +33,12 @@ from bat_os.core.mission import (
 )
 from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
-from bat_os.core.steps import ToolsOffered
 from bat_os.errors import (
     BatError,
     CellError,
     DraftsError,
     ModelOutputError,
     NotFoundError,
-    NotGrantedError,
     NotUnderstoodError,
     ProtocolError,
     TransitionError,
@@ -49,7 +47,7 @@ from bat_os.image import missions
 from bat_os.image.history import versions
 from bat_os.image.objects import find
 from bat_os.kernel import views
-from bat_os.kernel.agent.acting import Acting
+from bat_os.kernel.agent.acting import Acting, offer_tools
 from bat_os.kernel.agent.finishing import finish
 from bat_os.kernel.effects.wants import sentence
 from bat_os.kernel.learning.candidates import Synthesis
@@ -77,7 +75,7 @@ if TYPE_CHECKING:
     Outcome = tuple[Event, dict[str, Any]] | None  # None: the step has written the end itself
 
 # A known skill that fails on these arguments is no answer: a method is written for them.
-_UNFIT: Final = (CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError)
+_DOES_NOT_SERVE: Final = (CellError, NotFoundError, NotUnderstoodError, ProtocolError)
 
 
 class CognitiveCycle:
@@ -96,13 +94,11 @@ class CognitiveCycle:
         self.emit = emit
         self.text_feed = text_feed or TextFeed()
         self._steps = {
-            State.IDLE: self._answer_or_begin,
-            State.DECOMPOSING: self._make_plan,
-            State.DELEGATING: self._find_passages,
-            State.SYNTHESIZING: self._write_candidates,
-            State.ACTING: lambda record: Acting(self.context, record, self.emit).go_on(),
+            State.IDLE: self._answer_or_begin, State.DECOMPOSING: self._make_plan,
+            State.DELEGATING: self._find_passages, State.SYNTHESIZING: self._write_candidates,
+            State.ACTING: lambda record: Acting(context, record, emit).go_on(),
             State.VALIDATING: self._judge,
-        }
+        }  # fmt: skip
 
     async def run(self, mission_id: str) -> dict[str, Any]:
         """Return the body of the final reply: ``{"type": "result"|"error", "body": ...}``.
@@ -148,7 +144,7 @@ class CognitiveCycle:
 
     async def _answer_or_begin(self, record: Record) -> Outcome:
         if record.mission.brief.mode == TOOLS:
-            return await self._answer_or_offer_tools(record)
+            return await offer_tools(record, self._answer_if_understood)
         if (target := await self._answer_if_understood(record)) is None:
             return None
         looks = self.context.cast.entries["idle"]["step"] != "begin"
@@ -157,12 +153,6 @@ class CognitiveCycle:
         if (brief := record.mission.brief).label:
             await admit_prompt(self.context, brief, target.persona)
         return BriefAccepted(), {"goal": goal(brief)}
-
-    async def _answer_or_offer_tools(self, record: Record) -> Outcome:
-        with contextlib.suppress(*_UNFIT):  # a method for another folder, say
-            if await self._answer_if_understood(record) is None:
-                return None
-        return ToolsOffered(), {"goal": goal(record.mission.brief)}
 
     async def _answer_if_understood(self, record: Record) -> Target | None:
         """Answer a message that is understood, and return None; else return the receiver."""
@@ -188,7 +178,7 @@ class CognitiveCycle:
             return False
         try:
             await self._end_by_turn(record, done, {"reused": asdict(known)}, call=call)
-        except _UNFIT:
+        except _DOES_NOT_SERVE:
             return False
         return True
 

@@ -36,15 +36,9 @@ RATE: Final = 10.0
 MAX_SUBSCRIPTIONS: Final = 64
 MAX_SUBSCRIPTIONS_PER_SESSION: Final = 8
 _PERCENT: Final = {
-    State.IDLE: 0,
-    State.DECOMPOSING: 10,
-    State.DELEGATING: 30,
-    State.SYNTHESIZING: 40,
-    State.ACTING: 40,
-    State.VALIDATING: 80,
-    State.COMPLETE: 100,
-    State.FAILED: 100,
-}
+    State.IDLE: 0, State.DECOMPOSING: 10, State.DELEGATING: 30, State.SYNTHESIZING: 40,
+    State.ACTING: 40, State.VALIDATING: 80, State.COMPLETE: 100, State.FAILED: 100,
+}  # fmt: skip
 
 # How a mission came to its end without installing what it wrote.
 _ANSWERED: Final[Mapping[type[Event], str]] = MappingProxyType(
