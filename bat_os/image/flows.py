@@ -54,6 +54,14 @@ def disallow(root: Root, source: str, sink: str) -> None:
     root[FLOWS][sink] = held
 
 
+def forget(root: Root, oid: str) -> None:
+    """Take back all flows from and to a grant."""
+    held = root.get(FLOWS, {})
+    for sink, sources in [*held.items()]:
+        if sink == oid or oid in sources:
+            held[sink] = {} if sink == oid else {k: v for k, v in sources.items() if k != oid}
+
+
 def every(root: Mapping[str, Any]) -> Iterator[Flow]:
     """Yield all flows."""
     for sink, sources in root.get(FLOWS, {}).items():

@@ -9,6 +9,7 @@ grant that one is a part of; when that ends, so do all below it. Only the verbs 
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +58,8 @@ class Grant:
 def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **about: Any) -> Grant:
     """Make an object with a grant, a child of the driver's prototype.
 
+    An object of that name gets its grant again if that has ended, and was for the same.
+
     Args:
         root: Of the image.
         driver: What performs its messages.
@@ -71,7 +74,9 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
     if name:
         check_object_name(name)
         if name in root["objects"]:
-            raise ArgumentsError(f"there is already an object {name!r}; say --as NAME")
+            if not was_given(root, driver, scope, name, about.get("of", "")):
+                raise ArgumentsError(f"there is already an object {name!r}; say --as NAME")
+            return _give_again(root, driver, scope, name, about)
     prototype = find(root, prototype_of(driver))
     obj = UvmObject(name, (prototype,))
     obj.set_slot("about", f"{driver.name}: {driver.describe(scope)}")
@@ -80,6 +85,31 @@ def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **abou
         root["objects"][name] = obj
     operations = about.pop("operations", ()) or usual(driver, scope)
     grant = Grant(ref_of(obj).oid, name, driver.name, dict(scope), tuple(operations), **about)
+    _put(root, grant)
+    return grant
+
+
+def was_given(
+    root: Mapping[str, Any], driver: Driver, scope: Mapping[str, Any], name: str, of: str = ""
+) -> bool:
+    """Return whether the object of a name had a grant for the same, which has ended."""
+    obj = root["objects"].get(name)
+    oid = ref_of(obj).oid if type(obj) is UvmObject else ""
+    if oid not in root.get(GRANTS, {}):
+        return False
+    old = _read(oid, root[GRANTS][oid])
+    same = (old.driver, dict(old.scope), old.of) == (driver.name, dict(scope), of)
+    return same and not old.is_live(time.time())
+
+
+def _give_again(
+    root: Root, driver: Driver, scope: Mapping[str, Any], name: str, about: dict[str, Any]
+) -> Grant:
+    """Give an object the grant again that it had, and nothing to what was a part of that."""
+    oid = ref_of(find(root, name)).oid
+    revoke(root, oid, time.time())
+    operations = about.pop("operations", ()) or usual(driver, scope)
+    grant = Grant(oid, name, driver.name, dict(scope), tuple(operations), **about)
     _put(root, grant)
     return grant
 

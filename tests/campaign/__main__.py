@@ -19,7 +19,8 @@ import psutil
 from tests.campaign.scenario import Settings, run_scenario
 
 MODULES = (
-    "crash", "effects", "faults", "waits", "damage", "network", "fuzzing", "resources", "models",
+    "crash", "effects", "overtaken", "faults", "waits", "damage", "network", "fuzzing",
+    "resources", "models",
 )  # fmt: skip
 COLUMNS = ("test", "target", "measured", "verdict", "seconds")
 

@@ -6,7 +6,6 @@ added where nobody can look (must not be repeated). Lines in files are counted.
 """
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -47,6 +46,14 @@ class WorldKernel(KernelProcess):
     """The kernel of ``world_kernel``."""
 
     awaits = ""
+    without = ""
+
+    @property
+    def hold(self):
+        """The folder of files that deeds wait for."""
+        folder = self.home.parent / "hold"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def start(self, **settings):
         environ = {"BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(self.script)}
@@ -55,7 +62,11 @@ class WorldKernel(KernelProcess):
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.campaign.world_kernel", "serve", "--supervised",
                  "--home", self.home, "--tcp-port", "-1"],
-                cwd=ROOT, env=os.environ | environ | {"CAMPAIGN_AWAIT": self.awaits},
+                cwd=ROOT,
+                env=os.environ | environ | {
+                    "CAMPAIGN_AWAIT": self.awaits, "CAMPAIGN_HOLD": str(self.hold),
+                    "CAMPAIGN_WITHOUT": self.without,
+                },
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         return self
@@ -111,6 +122,16 @@ class Shop:
     async def _is_busy(self, client):
         listed = (await client.request("effects"))["effects"]
         return bool({"staged", "performing"} & {one["state"] for one in listed})
+
+    async def until_held(self):
+        """Wait until a deed waits."""
+        while not (self.kernel.hold / "waits").exists():  # noqa: ASYNC110 - its, not ours
+            await asyncio.sleep(LOOK)
+
+    def release(self, name):
+        """Let the deeds go on that wait for a file."""
+        for each in (name, "waits"):
+            (self.kernel.hold / each).unlink(missing_ok=True)
 
     async def check(self):
         """Return how many effects are not known; fail where one was lost, or done twice."""
@@ -183,9 +204,10 @@ async def while_it_is_awaited(settings):
             tag = f"t{turn}{name.partition('.')[2]}"
             await shop.kernel.until_ready()
             async with shop.kernel.client() as client:
-                with contextlib.suppress(KernelUnreachableError):
-                    await buy(client, tag)
-            status = await asyncio.to_thread(shop.kernel.process.wait, PATIENCE)
+                buying = asyncio.ensure_future(buy(client, tag))
+                status = await asyncio.to_thread(shop.kernel.process.wait, PATIENCE)
+                buying.cancel()
+                await asyncio.gather(buying, return_exceptions=True)
             shop.kernel.process.stdin.close()
             assert status == -signal.SIGKILL, f"{name}: {status}: {shop.kernel.log()[-2000:]}"
             shop.kernel.start()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bat_os.core.values import check
-from bat_os.errors import BatError, EffectUnknownError, ShuttingDownError
+from bat_os.errors import BatError, EffectUnknownError, NotGrantedError, ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -45,6 +45,8 @@ async def perform(driver: Driver, effect: Effect) -> Any:
         EffectUnknownError: It may have been.
     """
     deed, known = effect.deed, driver.operations(effect.scope).get(effect.operation)
+    if known is None and not effect.undoes:  # the driver is of another program than its grant
+        raise NotGrantedError(f"{driver.name} has no {effect.operation} any more")
     seconds = max(SECONDS, known.seconds if known is not None else 0.0)
     try:
         async with asyncio.timeout(seconds):

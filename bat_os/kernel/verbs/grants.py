@@ -48,7 +48,8 @@ async def grant(mind: KernelContext, request: Request, say: Say) -> dict[str, An
             ends = about["given"] + ONCE_SECONDS
             given = grants.give(root, driver, scope, "", **about | {"until": ends})
         else:
-            given = give_named(root, driver, scope, name if asked else _free(root, name), about)
+            again = asked or grants.was_given(root, driver, scope, name)
+            given = give_named(root, driver, scope, name if again else _free(root, name), about)
         return show_grant(mind, root, given)
 
     return await mind.image.transact(work, note=f"grant {name}"[:70])
@@ -195,6 +196,7 @@ def give_named(
 ) -> Grant:
     """Make an object with a grant, and let the methods of HOLDER reach it."""
     given = grants.give(root, driver, scope, name, **about)
+    flows.forget(root, given.oid)  # those of a grant of that object which had ended
     holder, slot = find(root, HOLDER), name.removesuffix("_obj")
     check_slot_name(slot)
     if holder.lookup(slot) is None:

@@ -256,3 +256,23 @@ async def test_names_that_are_taken_and_objects_without_a_grant_are_refused(ask,
         await ask("revoke", target="genesis_obj")
     with pytest.raises(ArgumentsError, match="it has read"):
         await ask("grant", what=str(notes), name="x", only="wipe")
+
+
+async def test_what_was_revoked_is_granted_again_to_the_same_object_and_nothing_else_with_it(
+    ask, mind, notes, tmp_path
+):
+    first = await ask("grant", what=str(notes))
+    (tmp_path / "out").mkdir()
+    await ask("grant", what=str(tmp_path / "out"))
+    await ask("narrow", target="notes_obj", what=str(notes / "a.txt"), name="part")
+    await ask("allow", source="notes_obj", sink="out_obj")
+    await ask("revoke", target="notes_obj")
+    other = tmp_path / "other" / "notes"
+    other.mkdir(parents=True)
+    with pytest.raises(ArgumentsError, match="--as NAME"):
+        await ask("grant", what=str(other), name="notes")
+    again = await ask("grant", what=str(notes))
+    assert (again["object"], again["state"]) == (first["object"], "live")
+    states = {one["object"]: one["state"] for one in (await ask("grants"))["grants"]}
+    assert states == {"notes_obj": "live", "part_obj": "revoked", "out_obj": "live"}
+    assert (await ask("flows"))["flows"] == []
