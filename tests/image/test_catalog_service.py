@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from bat_os.core.fields import MAX_TEXT
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import ArgumentsError, ImageError, ModelError, NotPlainError, TooLargeError
 from bat_os.image.catalog import catalog_in
@@ -401,3 +405,40 @@ async def test_others_run_between_two_batches_of_an_embedder_that_never_waits(im
     other.cancel()
     many = batches[-10:]
     assert all(one < two for one, two in pairwise(many))
+
+
+async def test_however_long_a_question_or_a_document_is_the_event_loop_works_on_none_of_it(image):
+    class Flat(HashEmbedder):
+        async def embed(self, texts):
+            return np.full((len(texts), 384), 384**-0.5, dtype=np.float32)
+
+    async def count_calls(work):
+        """Return how many functions ran in the thread of the loop."""
+        calls = 0
+
+        def count(frame, event, arg):
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            await work
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    service = CatalogService(image, Flat())
+    await service.learn("bees", LONG)
+    words = " ".join(f"word{number}" for number in range(2_000))  # some 18,000 characters
+    short = await count_calls(service.search(("bees dance",)))
+    assert await count_calls(service.search((words,))) < 2 * short
+    few = await count_calls(service.learn("short", words[:200]))
+    many = await count_calls(service.learn("long", " ".join(f"{words} {n}" for n in range(50))))
+    assert many < few + 900_000 / 100, "some calls for each batch of passages, none for each word"
+
+
+@pytest.mark.parametrize("verb", ["find", "search"])
+def test_a_question_is_at_most_as_long_as_a_wish(verb):
+    check(Request(verb, body={"text": "x" * MAX_TEXT}))
+    with pytest.raises(ArgumentsError, match="20000 characters"):
+        check(Request(verb, body={"text": "x" * (MAX_TEXT + 1)}))
