@@ -1,14 +1,16 @@
-"""The drivers that read: each passes the one contract suite."""
+"""The drivers: each passes the one contract suite."""
 
 import pytest
 
 from bat_os.world.confined import holds
 from bat_os.world.files import Files
+from bat_os.world.mcp.driver import Mcp
 from bat_os.world.shell import Shell
 from bat_os.world.web import Web
 from tests.world import hosts
 from tests.world.contract import *  # noqa: F403
 from tests.world.contract import Case
+from tests.world.mcp.servers import hostile
 from tests.world.scripted import Scripted
 
 
@@ -74,7 +76,29 @@ def scripted():
     )  # fmt: skip
 
 
-@pytest.fixture(params=["files", "web", "shell", "scripted"])
+def servers(driver):
+    met = driver.meet("hostile", hostile(reads=["get_sum", "echo", "image"]))
+
+    def part(*names):
+        return met | {"tools": {name: met["tools"][name] for name in names}}
+
+    return Case(
+        driver, "whole", "part", "beside", {"b": 2},
+        deeper="deeper",
+        asks={"get_sum": ({"b": 2},), "echo": ({"text": "milk"},), "image": ({"text": ""},)},
+        outside=(("hang", ({"text": ""},)), ("both", ({"text": ""},)), ("no_such_tool", ({},))),
+        met={
+            "whole": part("get_sum", "echo", "image", "both"), "part": part("get_sum", "echo"),
+            "deeper": part("get_sum"),
+            "beside": met | {"program": [*met["program"], "x"], "tools": part("image")["tools"]},
+        },
+    )  # fmt: skip
+
+
+MCP = pytest.param("mcp", marks=[pytest.mark.slow, pytest.mark.system])
+
+
+@pytest.fixture(params=["files", "web", "shell", "scripted", MCP])
 def case(request, tmp_path):
     if request.param == "files":
         yield files(tmp_path)
@@ -82,6 +106,11 @@ def case(request, tmp_path):
         yield shell(tmp_path)
     elif request.param == "scripted":
         yield scripted()
+    elif request.param == "mcp":
+        pytest.importorskip("mcp", reason="the package mcp is not installed")
+        driver = Mcp()
+        yield servers(driver)
+        driver.close()
     else:
         pages = {
             "/docs/a.html": hosts.PAGE, "/docs/v.json": hosts.answers_json({"v": 1}),
