@@ -28,7 +28,7 @@ from bat_os.errors import (
 from bat_os.failpoints import cross
 from bat_os.image import outbox
 from bat_os.image.objects import tree_of
-from bat_os.image.outbox import DONE, FAILED, PERFORMING, RUNS, STAGED, UNKNOWN
+from bat_os.image.outbox import DONE, DROPPED, FAILED, PERFORMING, RUNS, STAGED, UNKNOWN
 from bat_os.kernel.effects.deeds import perform, store
 from bat_os.ports import AWAIT
 
@@ -134,5 +134,7 @@ def answer_of(effect: Effect) -> Any:
         return effect.answer
     if effect.state == FAILED:
         return _ERRORS.get(effect.code, NotGrantedError)(effect.error)
+    if effect.state == DROPPED:
+        return NotGrantedError(f"effect {effect.number}, {effect.text}, was not done: dropped")
     text = f"effect {effect.number}, {effect.text}, is {effect.state}: look whether it was done"
     raise EffectUnknownError(f"{text}, then batos effects redo {effect.number}, or drop it")
