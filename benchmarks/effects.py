@@ -79,6 +79,13 @@ class Daemon:
         )
         return time.perf_counter() - started
 
+    async def send_alone(self, selector: str, arg: Any) -> None:
+        """Send one message on a connection of its own, beside others."""
+        async with KernelClient.at(self.home) as client:
+            await client.request(
+                "send", timeout=300, target="genesis_obj", selector=selector, args=[arg]
+            )
+
     async def end(self) -> None:
         """End it as its watchdog would."""
         self.client.close()
@@ -153,7 +160,7 @@ async def count_commits(folder: Path) -> None:
             await daemon.client.request("grant", body=body)
             for start in range(0, number, at_once):
                 texts = range(start, min(start + at_once, number))
-                await asyncio.gather(*(daemon.send("note", str(each)) for each in texts))
+                await asyncio.gather(*(daemon.send_alone("note", str(each)) for each in texts))
                 if at_once == 1:
                     await idle(daemon)
             await idle(daemon)
