@@ -123,6 +123,11 @@ class Shop:
         listed = (await client.request("effects"))["effects"]
         return bool({"staged", "performing"} & {one["state"] for one in listed})
 
+    def have_wait(self, name):
+        """Have the deeds that come wait for a file; one of before may have said that it waits."""
+        (self.kernel.hold / "waits").unlink(missing_ok=True)
+        (self.kernel.hold / name).touch()
+
     async def until_held(self):
         """Wait until a deed waits."""
         while not (self.kernel.hold / "waits").exists():  # noqa: ASYNC110 - its, not ours

@@ -47,7 +47,7 @@ class Overtaken(Shop):
 
     async def stage(self, client, selector, *args):
         """Send a message, and return the number of its effect, which waits before it begins."""
-        (self.kernel.hold / "look").touch()
+        self.have_wait("look")
         (number,) = await self.send(client, selector, *args)
         await self.until_held()
         return number
@@ -176,7 +176,7 @@ async def disk_full(settings):
             await shop.kernel.until_ready()
             kernel = shop.kernel.process
             async with shop.kernel.client() as client:
-                (shop.kernel.hold / "done").touch()
+                shop.have_wait("done")
                 await shop.ask(client, tag)
                 await shop.until_held()
                 size = (shop.kernel.home / "live_image.fs").stat().st_size
