@@ -8,13 +8,14 @@ from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
-from bat_os.errors import NotGrantedError
+from bat_os.errors import GrantWantedError, NotGrantedError
 from bat_os.image import outbox
 from bat_os.image.files.backup import back_up
 from bat_os.image.files.fork import fork
 from bat_os.image.files.restore import restore
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.files import WORKS
 from bat_os.kernel.verbs.moments import send_at
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.upgrade.staging import put_back
@@ -119,3 +120,41 @@ async def test_an_id_stays_with_its_home_and_a_copy_gets_another(tmp_path):
     assert Home(tmp_path / "copy").read_id() not in ("", first)
     (tmp_path / "copy" / "home.json").write_text("{")
     assert Home(tmp_path / "copy").read_id()
+
+
+@pytest.mark.parametrize("way", ["fork", "restore", "copy", "pack"])
+async def test_a_label_goes_where_the_image_goes(tmp_path, world, way):
+    (world / "a.txt").write_text("secret")
+    (tmp_path / "out").mkdir()
+    home, other = tmp_path / "home", tmp_path / "other"
+
+    async def send(mind, selector):
+        brief = Brief("genesis_obj", selector)
+        await take_turn(mind.image, mind.cell, brief, commit_reads=False, reach=mind)
+
+    async with ThinkingKernel(home) as kernel:
+        mind = kernel.mind
+        await load_library(mind)
+        for name, folder in (("notes", world), ("out", tmp_path / "out")):
+            await ask(mind, "grant", body={"what": str(folder), "write": True, "name": name})
+        for source in (
+            "def keep(self):\n    self.kept = self.notes.read('a.txt')\n",
+            "def tell(self):\n    self.out.append('b.txt', self.kept)\n",
+        ):
+            await ask(mind, "teach", target="genesis_obj", body={"source": source})
+        await send(mind, "keep")
+        if way == "pack":
+            await WORKS["pack"](mind.image, {"policy": None, "days": 0})
+            other = home
+        elif way == "fork":
+            await fork(mind.image, "trial")
+            other = home / "forks" / "trial"
+        elif way == "restore":
+            await back_up(mind.image, tmp_path / "backup")
+            restore(tmp_path / "backup", other)
+    if way == "copy":
+        shutil.copytree(home, other, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+    async with ThinkingKernel(other) as kernel:
+        with pytest.raises(GrantWantedError, match="would send something read from"):
+            await send(kernel.mind, "tell")
+    assert not (tmp_path / "out" / "b.txt").exists()
