@@ -15,6 +15,7 @@
             NotGrantedError          no grant reaches that far
             NotUnderstoodError       no method for the selector, and none may be learned
             ConflictError            the world moved five times in a row
+            ChangedError             an object is not as the asker saw it
             KeyReusedError           an idempotency key came back with another body
             ForbiddenClassError      a pickle names a class outside the allow-list
             LockedError              another process holds the image
@@ -122,12 +123,7 @@ class NotPlainError(ProtocolError):
 
 
 class HttpError(ProtocolError):
-    """An error that HTTP has a status of its own for: the gateway's, never on the wire.
-
-    Attributes:
-        status: As in RFC 9110.
-        error: What is wrong.
-    """
+    """An error that HTTP has a status of its own for: the gateway's, never on the wire."""
 
     def __init__(self, status: int, error: BatError) -> None:
         super().__init__(str(error))
@@ -164,6 +160,12 @@ class ConflictError(ImageError):
 
     code = "CONFLICT"
     retryable = True
+
+
+class ChangedError(ImageError):
+    """An object is not as the asker saw it; ``details`` has its present serial."""
+
+    code = "CONFLICT"
 
 
 class KeyReusedError(ImageError):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
+from bat_os.core.program_verbs import AFTER, IF_SERIAL, LIMIT
 from bat_os.core.system_verbs import KEY, LONG, MINUTES, RESULT
 
 MAX_SAID: Final = 64 << 10  # characters of a sentence
@@ -62,7 +63,7 @@ OBJECT_VERBS: Final = (
     Verb("send", "send a message to an object", (
         *_METHOD,
         replace(_ARGS, help="plain words (Ann 5 loud=true), or a JSON list and a JSON map"),
-        *(_KWARGS, KEY, *_BRIEF, _FRESH),
+        *(_KWARGS, KEY, *_BRIEF, _FRESH, IF_SERIAL),
         Field("cascade", "flag", "have all personas work on what has to be learned", "--cascade",
               place="client")),
         reply=RESULT,
@@ -107,13 +108,14 @@ OBJECT_VERBS: Final = (
     Verb("list", "list the root objects", (
         Field("tree", "flag", "each below its first parent", "--tree", place="client"),
         Field("stale", "flag", "the methods instead under which something has changed since they "
-              "were verified: callees, parents, documents", "--stale")),
-        reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] {_STALE}",
+              "were verified: callees, parents, documents", "--stale"), AFTER, LIMIT),
+        reply=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] next? {_STALE}",
+        note="By name, a page at a time; `next` is the `after` of the next page, or \"\".",
         prints=f"objects:[{_OBJECT} slots:count {_FLAGS} library?:flag] tree?:flag {_STALE}",
         examples=("", "--tree", "--stale"), access="past"),
     Verb("inspect", "show one object: slots, methods, parents", (
         _TARGET, _PERHAPS),
-        reply=f"{_OBJECT} line:texts slots:map {_FLAGS} methods:map inherited:map "
+        reply=f"{_OBJECT} serial line:texts slots:map {_FLAGS} methods:map inherited:map "
               "cut?:[part name why begins] left_out?:count",
         note="Over 20 methods come without provenance unless one is named; then slots are left "
              "out. What does not fit into a message is named in `cut`, up to 50 parts.",
@@ -126,7 +128,7 @@ OBJECT_VERBS: Final = (
         *(_TARGET, _PERHAPS),
         Field("source", "file", "Python file whose first def is the method", "file",
               required=True),
-        _EXAMPLES),
+        _EXAMPLES, IF_SERIAL),
         reply="target selector status version:count sha256:sha source",
         note="Without `selector` it is the first function; `source` has the covenant line.",
         examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60),
@@ -223,7 +225,8 @@ HISTORY_VERBS: Final = (
         Field("wish", "text", "what it should do, if other words are better", "--wish")),
         reply=RESULT,
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
-    Verb("unlearn", "remove a learned method (redo brings it back)", _METHOD,
+    Verb("unlearn", "remove a learned method (redo brings it back)", (
+        *_METHOD, IF_SERIAL),
         reply=f"{_MOVED} {_NAMES} effects:count",
         note="`effects`: how many that it had wanted were done outside of the image. They stay.",
         examples=("genesis_obj double",), seconds=MINUTES),

@@ -17,6 +17,7 @@ import ormsgpack
 
 from bat_os.core.brief import Brief
 from bat_os.core.schema import Meta, Record, convert, field, replace
+from bat_os.core.scopes import PERSON, Scope
 from bat_os.core.two_frames import MAX_NAME, Name, read_plain
 from bat_os.core.values import to_wire
 from bat_os.errors import (
@@ -63,6 +64,8 @@ class _Envelope(Record, frozen=True, forbid_unknown_fields=False):
     target: Name | None = None
     body: _Map | None = None
     token: Name | None = None
+    by: Name | None = None
+    may: Scope | None = None
 
     def __post_init__(self) -> None:
         if self.kwargs and not all(map(str.isidentifier, self.kwargs)):
@@ -83,7 +86,9 @@ class Request(Record, frozen=True):
     kwargs: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments
     body: Mapping[str, Any] = field(default_factory=dict)  # what else the verb takes
     token: str = ""  # proof of being allowed in, where the transport asks for one
-    caller: str = ""  # by which key or token it came in; "" from this machine's owner
+    by: str = ""  # for whom a client asks that serves others, or ""
+    may: str = PERSON  # what they may ask for
+    caller: str = ""  # by which key or token it came in, and ``by``; "" from this machine's owner
     plain: bool = False  # true for the two-frame form
     size: int = MAX_FRAME  # bytes of the frame that it came in
 
@@ -265,6 +270,8 @@ def read_request(data: Mapping[str, Any], frames: Sequence[bytes], peer: str) ->
         kwargs=sent.kwargs or {},
         body=sent.body or {},
         token=sent.token or "",
+        by=sent.by or "",
+        may=sent.may or PERSON,
         size=len(frames[-1]),
     )
 

@@ -2,47 +2,37 @@
 
     read < send < learn < teach < own < person
 
-A token has one of the first five. ``person`` is the owner in front of the chat,
-the one-shot client or the page, and the only one whose yes lets BAT OS reach or forget something.
-A verb that is missing here cannot be asked for from outside at all.
+A token has one of the first five. ``person`` is the owner in front of the chat, the one-shot client
+or the page, and the only one whose yes lets BAT OS reach or forget something. A client that asks
+for others says in ``may`` what they may; it can only lower what it may itself.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from bat_os.core.verbs import REQUESTS
+from bat_os.errors import UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Scope = Literal["read", "send", "learn", "teach", "own", "person"]
+
 SCOPES: Final = ("read", "send", "learn", "teach", "own")
 PERSON: Final = "person"
 _ORDER: Final = {name: rank for rank, name in enumerate((*SCOPES, PERSON))}
-# Verbs that read have the scope ``read``, but for those that hold a place as long as they last
-# or write where the kernel is.
-_WRITING: Final[Mapping[str, str]] = {
-    "send": "send say due",
-    "learn": "brief rehearse missions.resume cancel discuss",
-    "teach": "teach approve unlearn redo pin unpin verify-method replay bisect derive parents "
-    "rename undo import entry learn reindex schedule schedules unschedule",
-    "own": "delete recall models.pin models.unpin models.cancel models.exam revoke disallow "
-    "effects.drop verify",
-    PERSON: "grant grant-mcp narrow allow effects.redo effects.undo missions.leave forget erase",
+# Messages that do what a verb does, whoever receives them.
+_MESSAGES: Final[Mapping[str, str]] = {
+    "learn": "start_cognitive_cycle_for start_cognitive_cycle_for_ _doesNotUnderstand_ cancel",
+    "teach": "setSlot removeSlot clone derive addParent removeParent setParents rename "
+    "index_document index_document_",
+    "own": "delete",
+    PERSON: "forget",
 }
-_CLOSED: Final = frozenset({"subscribe", "unsubscribe"})
-
-
-def _table() -> dict[str, str]:
-    known = {name: scope for scope, names in _WRITING.items() for name in names.split()}
-    for verb in REQUESTS.values():
-        if verb.access != "writes" and verb.name not in _CLOSED:
-            known.setdefault(verb.name, "read")
-    return known
-
-
-SCOPE_OF: Final[Mapping[str, str]] = MappingProxyType(_table())
+_SCOPE_OF_MESSAGE: Final[Mapping[str, str]] = MappingProxyType(
+    {name: scope for scope, names in _MESSAGES.items() for name in names.split()}
+)
 
 
 def covers(has: str, needs: str) -> bool:
@@ -52,3 +42,23 @@ def covers(has: str, needs: str) -> bool:
     (True, False)
     """
     return _ORDER[has] >= _ORDER[needs]
+
+
+def demand(has: str, needs: str, what: str) -> None:
+    """Refuse ``what`` for a caller whose scope does not cover what it needs.
+
+    Raises:
+        UnauthorizedError: Its ``details`` have the scope that is missing, as ``needs``.
+    """
+    if not covers(has, needs):
+        missing = "the owner's own word" if needs == PERSON else f"the scope {needs}"
+        raise UnauthorizedError(f"{what} needs {missing}", needs=needs)
+
+
+def demand_message(has: str, selector: str) -> None:
+    """Refuse a message for a caller who may not send it.
+
+    Raises:
+        UnauthorizedError: They may not.
+    """
+    demand(has, _SCOPE_OF_MESSAGE.get(selector, "send"), f"the message {selector}")

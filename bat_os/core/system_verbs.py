@@ -248,9 +248,12 @@ MISSION_VERBS: Final = (
         examples=("01a1ff61d73cd6d845301288",)),
     Verb("subscribe", "send events of missions until they end", (
         *(KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),
-        Field("after", "whole", "of all missions: events after this number", least=0)),
+        Field("after", "whole", "of all missions: events after this number", least=0),
+        Field("about", "text", "what is committed instead, as `changes`",
+              choices=("missions", "changes"), default="missions")),
         reply="ended n:count",
-        note="Before it, an `event` per state. `ended`: why.",
+        note="Before it, an `event` per state, or per commit (`id`, `note`, `mission`, `by`, "
+             "`names` of objects, `selectors` of methods). `ended`: why.",
         on="wire", access="reads"),
     Verb("unsubscribe", "end a subscription of this session", (
         Field("id", "text", "of the subscription", required=True),),

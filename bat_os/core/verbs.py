@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.object_verbs import HISTORY_VERBS, OBJECT_VERBS
+from bat_os.core.program_verbs import PROGRAM_VERBS
 from bat_os.core.schedule_verbs import SCHEDULE_VERBS
 from bat_os.core.system_verbs import FAMILY_VERBS, KNOWLEDGE_VERBS, MISSION_VERBS, SYSTEM_VERBS
 from bat_os.core.world_verbs import WORLD_VERBS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 VERBS: Final[tuple[Verb, ...]] = (
     *(*OBJECT_VERBS, *FAMILY_VERBS, *HISTORY_VERBS, *KNOWLEDGE_VERBS, *MISSION_VERBS, *WORLD_VERBS),
     *SCHEDULE_VERBS,
+    *PROGRAM_VERBS,
     *SYSTEM_VERBS,
 )
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(

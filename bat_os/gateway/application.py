@@ -18,7 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bat_os.core.scopes import SCOPE_OF, covers
+from bat_os.core.digest import digest
+from bat_os.core.permissions import SCOPE_OF
+from bat_os.core.program_verbs import MAX_MOMENTS, MAX_PAGE
+from bat_os.core.scopes import covers
 from bat_os.core.verbs import REQUESTS
 from bat_os.errors import (
     ArgumentsError,
@@ -29,22 +32,25 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.gateway.guard import Guard
+from bat_os.gateway.problems import STATUS, to_json
 from bat_os.gateway.requests import (
     answer_error,
     body_of,
     caller_of,
     demand,
+    identity_of,
     key_of,
     moment_of,
     reply,
-    session_of,
+    serial_of,
     tagged,
     wait_of,
     whole,
 )
+from bat_os.gateway.streams import EventStream, Hub, Streams, follow_mission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
@@ -69,11 +75,15 @@ class Gateway:
     Attributes:
         link: Carries requests to the kernel.
         ring: Who may come in.
+        hub: What happens, for streams.
+        streams: How many are open.
     """
 
     def __init__(self, link: KernelLink, ring: TokenRing) -> None:
         self.link = link
         self.ring = ring
+        self.hub = Hub(link)
+        self.streams = Streams()
 
     def routes(self) -> list[Route]:
         """Return the table of routes."""
@@ -84,10 +94,16 @@ class Gateway:
             Route("/logout", self.logout, methods=["POST"]),
             Route("/healthz", self.alive, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+            Route("/errors", self.errors, methods=["GET"]),
             Route("/message", self.message, methods=["POST"]),
             Route("/missions", self.missions, methods=["GET"]),
             Route("/missions/{id}", self.mission, methods=["GET"]),
             Route("/missions/{id}", self.cancel, methods=["DELETE"]),
+            Route("/missions/{id}/events", self.mission_events, methods=["GET"]),
+            Route("/events", self.events, methods=["GET"]),
+            Route("/graph", self.graph, methods=["GET"]),
+            Route("/moments", self.moments, methods=["GET"]),
             Route("/objects", self.objects, methods=["GET"]),
             Route("/objects/{name}", self.object, methods=["GET"]),
             Route("/objects/{name}/methods/{selector}", self.why, methods=["GET"]),
@@ -97,8 +113,11 @@ class Gateway:
         ]
 
     async def message(self, request: Request) -> Response:
-        """Accept a message in AURA's form; 202, or 200 within ``Prefer: wait=N`` seconds."""
-        demand(request, "learn")
+        """Accept a message in AURA's form; 202, or 200 within ``Prefer: wait=N`` seconds.
+
+        For a caller who may have nothing learned it is a turn, and the answer comes at once.
+        """
+        may = demand(request, "send").scope
         said = await body_of(request)
         target = str(said.get("target_object_id") or "").removeprefix("UvmObjects/")
         selector = said.get("method_name") or said.get("selector")
@@ -112,6 +131,8 @@ class Gateway:
             "kwargs": kwargs if isinstance(kwargs, dict) else {"text": kwargs},
             "body": {name: said[name] for name in _BRIEF if name in said},
         }
+        if not covers(may, "learn"):
+            return reply(request, await self.ask(request, "send", **fields))
         return await self._brief(request, fields)
 
     async def _brief(self, request: Request, fields: Mapping[str, Any]) -> Response:
@@ -123,9 +144,8 @@ class Gateway:
                 accepted.set_result(str(body["brief_id"]))
 
         key = key_of(request) or f"http:{caller_of(request).name}:{secrets.token_hex(12)}"
-        asking = asyncio.ensure_future(
-            self.link.request("brief", hear, ik=key, session=session_of(request), **fields)
-        )
+        asked = self.link.request("brief", hear, ik=key, **identity_of(request), **fields)
+        asking = asyncio.ensure_future(asked)
         # The mission goes on if the client leaves, and somebody has to hear how it ends.
         asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.wait((asking, accepted), return_when=asyncio.FIRST_COMPLETED)
@@ -165,16 +185,50 @@ class Gateway:
         body = {"brief_id": request.path_params["id"]}
         return reply(request, await self.ask(request, "cancel", body=body))
 
+    async def mission_events(self, request: Request) -> Response:
+        """Send the events of one mission, from ``Last-Event-ID`` on, until it has ended."""
+        caller = demand(request, "read")
+        last = request.headers.get("last-event-id", "")
+        after = int(last) if last.isascii() and last.isdigit() and len(last) < 9 else 0
+        mission = request.path_params["id"]
+        await self.ask(request, "brief.get", body={"brief_id": mission})  # 404 before the stream
+        events = follow_mission(self.link, mission, after, f"http:{caller.name}:{mission}")
+        return EventStream(self.streams, caller.name, events)
+
+    async def events(self, request: Request) -> Response:
+        """Send what happens: missions and commits, from ``Last-Event-ID`` on."""
+        caller = demand(request, "read")
+        events = self.hub.read(request.headers.get("last-event-id", "")[:60])
+        return EventStream(self.streams, caller.name, events)
+
     async def objects(self, request: Request) -> Response:
-        """List the objects."""
+        """List the objects, a page at a time."""
+        return reply(request, await self._page(request, "list"))
+
+    async def graph(self, request: Request) -> Response:
+        """Return what refers to what, a page at a time; its version is what it says."""
+        page = await self._page(request, "graph")
+        return tagged(request, page, digest(to_json(page))[:16])
+
+    async def _page(self, request: Request, verb: str) -> dict[str, Any]:
         demand(request, "read")
-        return reply(request, await self.ask(request, "list", body=moment_of(request)))
+        limit = whole(request, "limit", 500, least=1, most=MAX_PAGE)
+        body = {"after": request.query_params.get("after", "")[:200], "limit": limit}
+        return await self.ask(request, verb, body=body | moment_of(request))
+
+    async def moments(self, request: Request) -> Response:
+        """List what was committed, the newest first."""
+        demand(request, "read")
+        limit = whole(request, "limit", 50, least=1, most=MAX_MOMENTS)
+        body = {"before": request.query_params.get("before", "")[:16], "limit": limit}
+        return reply(request, await self.ask(request, "moments", body=body))
 
     async def object(self, request: Request) -> Response:
-        """Return one object."""
+        """Return one object; its version is its serial."""
         demand(request, "read")
         fields = {"target": request.path_params["name"], "body": moment_of(request)}
-        return reply(request, await self.ask(request, "inspect", **fields))
+        found = await self.ask(request, "inspect", **fields)
+        return tagged(request, found, found["serial"])
 
     async def why(self, request: Request) -> Response:
         """Return a method: its source, and where it comes from."""
@@ -186,8 +240,12 @@ class Gateway:
         return reply(request, await self.ask(request, "why", **fields))
 
     async def slot(self, request: Request) -> Response:
-        """Set a slot to ``value``, or remove it."""
+        """Set a slot to ``value``, or remove it, if the object is as ``If-Match`` says.
+
+        Every change demands it, so that nobody overwrites what they have not seen; ``*`` means it.
+        """
         demand(request, "teach")
+        seen = serial_of(request)
         path = request.path_params
         args = [path["slot"]]
         if request.method == "PUT":
@@ -196,11 +254,13 @@ class Gateway:
                 raise ArgumentsError('the body is {"value": ...}')
             args.append(body["value"])
         fields = {"target": path["name"], "selector": _SLOTS[request.method], "args": args}
-        return reply(request, await self.ask(request, "send", **fields))
+        done = await self.ask(request, "send", body={"if_serial": seen} if seen else {}, **fields)
+        now = await self.ask(request, "inspect", target=path["name"], selector=path["slot"])
+        return reply(request, done, headers={"etag": f'"{now["serial"]}"'})
 
     async def send(self, request: Request) -> Response:
         """Answer a message; with an idempotency key, at most once."""
-        demand(request, "learn")
+        demand(request, "send")
         said, path = await body_of(request), request.path_params
         known = {"args", "kwargs", "at", *_BRIEF}
         if unknown := sorted(said.keys() - known):
@@ -227,7 +287,7 @@ class Gateway:
                     f"only the owner may do this, at the daemon's machine: batos {verb.name} ..."
                 ),
             )
-        demand(request, "learn" if verb.name in ("send", "say") else scope)
+        demand(request, scope)
         said = await body_of(request)
         if unknown := sorted(said.keys() - {*_ENVELOPE}):
             raise ArgumentsError(f"{unknown[0][:60]!r} is not a field; there are {list(_ENVELOPE)}")
@@ -237,6 +297,18 @@ class Gateway:
         """Return the kernel's report of itself."""
         demand(request, "read")
         return reply(request, await self.ask(request, "health"))
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the OpenAPI document."""
+        demand(request, "read")
+        from bat_os.gateway.openapi import document  # few ask for it
+
+        return reply(request, document(self.routes()))
+
+    async def errors(self, request: Request) -> Response:
+        """List the codes of problems; the page that their types point to."""
+        rows = [{"code": code, "status": status} for code, status in sorted(STATUS.items())]
+        return reply(request, {"errors": rows})
 
     async def alive(self, request: Request) -> Response:
         """Say that this process lives, and nothing else."""
@@ -280,7 +352,7 @@ class Gateway:
         """Ask the kernel for a verb, in the caller's session and with its key."""
         if key := key_of(request):
             fields["ik"] = key
-        return await self.link.request(kind, session=session_of(request), **fields)
+        return await self.link.request(kind, **identity_of(request), **fields)
 
 
 async def _file(name: str) -> Response:
@@ -292,9 +364,9 @@ async def _file(name: str) -> Response:
     return Response(await asyncio.to_thread(path.read_bytes), media_type=kind)
 
 
-def build(link: KernelLink, ring: TokenRing, site: Site, guard: Callable[..., App] = Guard) -> App:
+def build(gateway: Gateway, site: Site) -> App:
     """Return the application behind its guard."""
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, BatError, Exception), answer_error)
-    inner = Starlette(routes=Gateway(link, ring).routes(), exception_handlers=handlers)
+    inner = Starlette(routes=gateway.routes(), exception_handlers=handlers)
     inner.router.redirect_slashes = False
-    return guard(inner, site, ring)
+    return Guard(inner, site, gateway.ring)

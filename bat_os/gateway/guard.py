@@ -10,6 +10,7 @@ page of another origin reads nothing here.
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -175,10 +176,8 @@ class Guard:
 
     def _find(self, scope: Scope, headers: Mapping[bytes, str]) -> Caller:
         """Return who asks, by token or by cookie."""
-        kind, _, token = headers.get(b"authorization", "").partition(" ")
-        if kind:
-            caller = self._ring.find(token.strip()) if kind.lower() == "bearer" else None
-            return caller or self._refuse_token(scope)
+        if given := headers.get(b"authorization", ""):
+            return self._ring.find(_token_in(given)) or self._refuse_token(scope)
         own = f"{self._site.cookie}="
         cookies = [part.strip() for part in headers.get(b"cookie", "").split(";")]
         mine = [part.removeprefix(own) for part in cookies if part.startswith(own)]
@@ -203,6 +202,24 @@ class Guard:
                 429, BusyError("too many wrong tokens; wait a moment", int(wait * 1000) + 1)
             )
         raise HttpError(401, UnauthorizedError("this token is not valid; batos keys list shows"))
+
+
+def _token_in(given: str) -> str:
+    """Return the token of an Authorization header; "" without one.
+
+    It is a bearer's, or the password of a client that knows nothing but an address:
+    ``http://any:TOKEN@localhost:8000``.
+    """
+    kind, _, value = given.partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        pair = base64.b64decode(value.strip(), validate=True).decode("latin-1")
+    except ValueError:
+        return ""
+    return pair.rpartition(":")[2]
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
@@ -260,7 +277,7 @@ async def refuse(scope: Scope, send: Send, error: HttpError) -> None:
         raw, kind = openai_error(status, body), b"application/json"
     named = [(name.encode(), value.encode()) for name, value in headers.items()]
     named += [(b"content-type", kind), (b"content-length", str(len(raw)).encode())]
-    if status in (400, 408, 413):  # the rest of it is not read
+    if status not in (404, 409, 429):  # what may come of it is not read
         named.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": named})
     content = b"" if scope["method"] == "HEAD" else raw

@@ -57,6 +57,8 @@ def describe(error: BatError) -> tuple[int, dict[str, str], dict[str, Any]]:
     headers = {}
     if wait := body.get("retry_after_ms"):
         headers["retry-after"] = str(math.ceil(wait / 1000))
+    if "needs" in (body.get("details") or {}) and body["code"] == "UNAUTHORIZED":
+        status = 403  # the token is good, and its scope is too small
     status = status or status_of(body["code"])
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="batos"'

@@ -64,10 +64,15 @@ def demand(request: Request, scope: str) -> Caller:
     return caller
 
 
-def session_of(request: Request) -> str:
-    """Return the session that the kernel knows the caller by; a caller may have several."""
-    named = request.headers.get("batos-session", "")[:60]
-    return f"http:{caller_of(request).name}" + (f":{named}" if named else "")
+def identity_of(request: Request) -> dict[str, Any]:
+    """Return how the kernel knows who asks: session, author, and what they may.
+
+    A caller may have several sessions: each is a conversation of its own. The page is the owner's.
+    """
+    caller, named = caller_of(request), request.headers.get("batos-session", "")[:60]
+    session = f"http:{caller.name}" + (f":{named}" if named else "")
+    author = {} if caller.is_page else {"by": f"http:{caller.name}"}
+    return {"session": session, "may": caller.scope, **author}
 
 
 def key_of(request: Request) -> str:
@@ -139,6 +144,23 @@ def moment_of(request: Request) -> dict[str, Any]:
     """Return the ``at`` of the query as part of a request's body."""
     at = request.query_params.get("at")
     return {} if at is None else {"at": at}
+
+
+def serial_of(request: Request) -> str:
+    """Return the serial that ``If-Match`` names; "" for ``*``.
+
+    Raises:
+        HttpError: It is missing, or names none.
+    """
+    seen = request.headers.get("if-match")
+    if seen is None:
+        raise HttpError(
+            428, ArgumentsError("say with If-Match which version you have seen (its ETag), or *")
+        )
+    serial = seen.strip().removeprefix("W/").strip('"')
+    if serial != "*" and not (len(serial) == 16 and set(serial) <= set("0123456789abcdef")):
+        raise HttpError(412, ArgumentsError("If-Match names no version of an object"))
+    return "" if serial == "*" else serial
 
 
 def wait_of(request: Request) -> float:

@@ -277,6 +277,7 @@ class CheckingConnection(Connection):
     """
 
     committed = b""
+    written: Any = ()  # what it wrote; None for what is no longer in memory
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Connect as ZODB does; look at the keys of what other processes wrote."""
@@ -292,11 +293,13 @@ class CheckingConnection(Connection):
 
     def tpc_finish(self, transaction: Any) -> Any:
         """Finish a commit; as ``Connection.tpc_finish``."""
-        written = [self._cache.get(oid) for oid in (*self._modified, *self._creating)]
+        self.written = [self._cache.get(oid) for oid in (*self._modified, *self._creating)]
         serial = super().tpc_finish(transaction)
         self.db().state = object()
         # One that was merged with another writer's change has been dropped, and has no serial.
-        self.committed = max((obj._p_serial for obj in written if obj is not None), default=b"")
+        self.committed = max(
+            (obj._p_serial for obj in self.written if obj is not None), default=b""
+        )
         return serial
 
     def setstate(self, obj: Any) -> None:

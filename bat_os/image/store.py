@@ -55,6 +55,8 @@ MAX_COUNTED: Final = 10_000
 
 
 _WATCHED: Final[ContextVar[list[str] | None]] = ContextVar("watched", default=None)
+# For whom this task commits, where a client asks that serves others; kept with the transaction.
+AUTHOR: Final[ContextVar[str]] = ContextVar("author", default="")
 
 
 @contextmanager
@@ -128,9 +130,12 @@ class ImageStore:
     Attributes:
         uses: Calls of methods that are counted and not yet written.
         in_doubt: Whether anything can be stored, since a transaction failed.
+        on_commit: Called in the thread that committed, with each commit that changed objects:
+            ``id``, ``note``, ``mission``, ``by``, ``names`` of objects, ``selectors`` of methods.
     """
 
     in_doubt = False
+    on_commit: Callable[[dict[str, Any]], object] | None = None
 
     def __init__(self, db: Any, *, scratch: Path | None = None) -> None:
         self._db = db
@@ -192,7 +197,8 @@ class ImageStore:
         if self._closed:
             raise ShuttingDownError("the image is closed")
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        running = self._threads.submit(self._settle, outcome, work, (note, mission, _WATCHED.get()))
+        about = note, mission, _WATCHED.get(), AUTHOR.get()
+        running = self._threads.submit(self._settle, outcome, work, about)
         try:
             return await outcome
         except asyncio.CancelledError:
@@ -252,6 +258,16 @@ class ImageStore:
         # It is done already where whoever waited has gone.
         outcome.get_loop().call_soon_threadsafe(lambda: None if outcome.done() else settle(result))
 
+    @staticmethod
+    def _tell(tell: Callable[[dict[str, Any]], object], connection: Any, about: Any) -> None:
+        note, mission, _, author = about
+        names, selectors = _touched(connection)
+        connection.written = ()
+        if names or selectors:
+            about = {"id": connection.committed.hex(), "note": note, "mission": mission}
+            found = {"names": sorted(names), "selectors": sorted(selectors)}
+            tell({**about, "by": author, **found, "brief_id": ""})
+
     def _transact(self, work: Callable[[MutableMapping[str, Any]], T], about: Any) -> T:
         note = about[0]
         manager = transaction.TransactionManager(explicit=True)
@@ -259,11 +275,15 @@ class ImageStore:
         try:
             for left in reversed(range(TRIES)):
                 try:
-                    return _run_once(manager, connection, work, about)
+                    result = _run_once(manager, connection, work, about)
                 except TransientError as error:
                     if not left:
                         text = f"{note}: another writer won {TRIES} times"
                         raise ConflictError(text) from error
+                    continue
+                if connection.committed and self.on_commit is not None:
+                    self._tell(self.on_commit, connection, about)
+                return result
             raise AssertionError("unreachable: the last try returns or raises")
         except BatError:
             raise
@@ -281,16 +301,31 @@ class ImageStore:
             connection.close()
 
 
+def _touched(connection: Any) -> tuple[set[str], set[str]]:
+    """Return the names of the objects and methods that the last transaction has written."""
+    names, selectors = set(), set()
+    for obj in connection.written:
+        if obj is None or obj._p_changed is None:  # merged with what another writer wrote
+            continue
+        if isinstance(name := getattr(obj, "name", None), str) and hasattr(obj, "slots"):
+            names.add(name)
+        elif isinstance(selector := getattr(obj, "selector", None), str):
+            selectors.add(selector)
+    return {name for name in names if name and " " not in name}, selectors
+
+
 def _run_once(
     manager: Any, connection: Any, work: Callable[[MutableMapping[str, Any]], T], about: Any
 ) -> T:
-    note, mission, watched = about
-    current, connection.committed = manager.begin(), b""
+    note, mission, watched, author = about
+    current, connection.committed, connection.written = manager.begin(), b"", ()
     try:
         result = work(connection.root())
         current.note(note)
         if mission:
             current.setExtendedInfo("mission", mission)
+        if author:
+            current.user = author
         manager.commit()
     except BaseException:
         manager.abort()

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from bat_os.core.brief import checked
 from bat_os.core.mission import MessageUnderstood
 from bat_os.core.protocol import Reply
+from bat_os.core.scopes import demand, demand_message
 from bat_os.core.verbs import check
 from bat_os.errors import (
     CancelledError,
@@ -30,7 +31,8 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.image import missions
-from bat_os.kernel import views
+from bat_os.image.store import AUTHOR
+from bat_os.kernel import portraits, views
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
@@ -111,6 +113,8 @@ class Dispatcher:
             BatError: What is wrong, for the error reply.
         """
         request = check(request)
+        if request.by:
+            AUTHOR.set(request.by)
         handler = self._verbs.get(request.type)
         if handler is None:
             raise UnknownTypeError(f"this kernel has no {request.type}")
@@ -132,6 +136,8 @@ class Dispatcher:
             with contextlib.suppress(NotUnderstoodError):
                 body = await self._turn_once(request, brief)
         if body is None:
+            if request.body["if_serial"]:
+                raise NotUnderstoodError(f"{brief.target} does not understand {brief.selector}")
             if not brief.fresh:
                 await self.context.image.transact(
                     lambda root: refuse_misspelt(root, brief), note="look for a near name"
@@ -161,11 +167,14 @@ class Dispatcher:
 
     async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Answer by a turn; if it writes under a key, its commit holds the key and the answer."""
+        demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
         started, now = time.monotonic(), time.time()
         mission_id = new_mission_id(now) if request.key else ""
 
         def settle(root: Any, answer: Answer) -> tuple[dict[str, Any], Mission | None]:
+            if answer.writes:
+                portraits.check_serial(root, brief.target, request.body.get("if_serial", ""))
             if not (mission_id and answer.writes):
                 return views.result(brief, answer), None
             about = {"session": request.session, "accepted": now}
@@ -207,6 +216,8 @@ class Dispatcher:
 
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         self.last_message = time.monotonic()
+        demand(request.may, "learn", f"to learn {brief.selector}")
+        demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
         record = await self.intake.accept(brief, request.session, request.key)
         if not request.plain:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.protocol import MAX_FRAME, MAX_ITEMS, Room
 from bat_os.core.values import to_wire
-from bat_os.errors import DamagedError, NotPlainError, TooLargeError
+from bat_os.errors import ChangedError, DamagedError, NotPlainError, TooLargeError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, freeze
+from bat_os.image.objects import Method, UvmObject, find, freeze
 from bat_os.image.shipped import SHIPPED, library_names
 from bat_os.kernel.views import ENVELOPE
 from bat_os.method.text import find_forwarded
 from bat_os.natives import table as natives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from bat_os.image.catalog import Passage
-    from bat_os.image.objects import UvmObject
 
 MANY: Final = 20  # methods; a provenance has some ten thousand bytes
+MAX_REFERS: Final = 200  # references of one node
 MAX_CUT: Final = 50  # parts that a reply names because they do not fit into it
 _CUT_TEXT: Final = 200  # characters that it says of one, per field
 _CUT: Final = 4 * 4 * _CUT_TEXT  # bytes of one, at most
@@ -29,13 +30,96 @@ _LEVEL: Final = 3  # where the parts of an object lie in a reply
 _BRIEFLY: Final = reprlib.Repr()
 
 
-def objects(root: MutableMapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one map per root object: name, parents, how many slots, own selectors."""
+def objects(root: MutableMapping[str, Any], after: str, limit: int) -> dict[str, Any]:
+    """Return one page of root objects: name, parents, how many slots, own selectors."""
     shipped = library_names(root)
-    return [
-        _summary(obj) | ({"library": True} if obj.name in shipped else {})
-        for obj in root["objects"].values()
+
+    def show(obj: UvmObject) -> dict[str, Any]:
+        return _summary(obj) | ({"library": True} if obj.name in shipped else {})
+
+    return page(root, after, limit, show, "objects")
+
+
+def page(
+    root: MutableMapping[str, Any],
+    after: str,
+    limit: int,
+    show: Callable[[UvmObject], dict[str, Any]],
+    named: str,
+) -> dict[str, Any]:
+    """Return up to ``limit`` objects after the one called ``after``, by name, as ``show`` has them.
+
+    Fewer if more would not fit into a message. ``next`` is the ``after`` of the next page, or "".
+    """
+    room = Room(MAX_FRAME - 2 * ENVELOPE, MAX_ITEMS - 1000)
+    rows: list[dict[str, Any]] = []
+    for name, obj in root["objects"].items(after or None, excludemin=bool(after)):
+        if len(rows) == limit:
+            return {named: rows, "next": rows[-1]["name"]}
+        try:
+            room.take(row := show(obj), _LEVEL)
+        except TooLargeError:
+            if not rows:
+                raise
+            return {named: rows, "next": rows[-1]["name"]}
+        rows.append(row | {"name": name})
+    return {named: rows, "next": ""}
+
+
+def node(obj: UvmObject) -> dict[str, Any]:
+    """Return an object as a node of the graph."""
+    own = {n: m for n, m in obj.slots.items() if isinstance(m, Method)}
+    learned = [
+        [n, m.status_of(m.versions[m.current])]
+        for n, m in own.items()
+        if m.current >= 0 and not m.primitive
     ]
+    held = [value for name, value in obj.slots.items() if name not in own]
+    refers = {called(each) for each in _referred(held)} - {called(obj)}
+    return {
+        "name": obj.name, "parents": [called(each) for each in obj.parents], "slots": len(held),
+        "methods": learned, "refers": sorted(refers)[:MAX_REFERS], "serial": serial_of(obj),
+    }  # fmt: skip
+
+
+def _referred(value: Any) -> Iterator[UvmObject]:
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, UvmObject):
+            yield each
+        elif isinstance(each, Mapping):
+            stack.extend(each.values())
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            stack.extend(each)
+
+
+def serial_of(obj: UvmObject) -> str:
+    """Return when an object or a method of its own last changed: 16 hexadecimal digits."""
+    obj._p_activate()
+    serials = [obj._p_serial]
+    for value in obj.slots.values():
+        if isinstance(value, Method):
+            value._p_activate()
+            serials.append(value._p_serial)
+    return str(max(serials).hex())
+
+
+def check_serial(root: MutableMapping[str, Any], target: str, seen: str) -> None:
+    """Refuse to go on, inside a transaction, if an object has changed since ``seen``.
+
+    Raises:
+        ChangedError: It has; ``details.serial`` is the present one.
+    """
+    if not seen:
+        return
+    obj = find(root, target)
+    now = serial_of(obj)
+    if now != seen:
+        raise ChangedError(f"{called(obj)} has changed since; look at it again", serial=now)
+    jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
+    for each in (obj, *(value for value in obj.slots.values() if isinstance(value, Method))):
+        jar.readCurrent(each)
 
 
 def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
@@ -57,12 +141,13 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
         if not isinstance(value, Method) or value.is_understood
     }
     held = {n: v for n, v in obj.slots.items() if n not in own and selector in ("", n)}
-    page = _Page(_summary(obj) | {"line": [called(each) for each in line]})
-    page.add("methods", wanted, lambda m: _method(m, whole=len(wanted) <= MANY),
+    summary = _summary(obj) | {"serial": serial_of(obj), "line": [called(each) for each in line]}
+    shown = _Page(summary)
+    shown.add("methods", wanted, lambda m: _method(m, whole=len(wanted) <= MANY),
              lambda m: _method(m, whole=False))  # fmt: skip
-    page.add("slots", held, lambda value: to_wire(freeze(value)))
-    page.add("inherited", inherited, lambda name: name)
-    return page.body()
+    shown.add("slots", held, lambda value: to_wire(freeze(value)))
+    shown.add("inherited", inherited, lambda name: name)
+    return shown.body()
 
 
 class _Page:

@@ -118,7 +118,8 @@ class Server:
             refused = Request("", id=read_id(data), plain=len(frames) == 1)
             return self._send(identity, error_reply(refused, error))
         try:
-            request = replace(request, caller=self._check(request, caller))
+            caller = self._check(request, caller) + request.by
+            request = replace(request, caller=caller)
             self._peers.enter(identity)
         except BatError as error:
             return self._send(identity, error_reply(request, error))

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -141,6 +142,8 @@ class Kernel:
         loop, context = asyncio.get_running_loop(), self.context
         image = context.image
         when_lost(image.storage, lambda: loop.call_soon_threadsafe(self._lose))
+        tell: Callable[..., object] = loop.call_soon_threadsafe
+        image.on_commit = partial(tell, self._scheduler.changes.put)
         self._image_id = await self._awaken()
         self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -174,6 +177,7 @@ class Kernel:
             await asyncio.gather(*background, return_exceptions=True)
         finally:
             await dispatcher.room.close()
+            image.on_commit = None
             await self._scheduler.close()
             for server in servers:
                 await server.close()

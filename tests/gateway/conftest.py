@@ -33,9 +33,9 @@ class Answer:
 class Http:
     """A gateway, and the tokens to it."""
 
-    def __init__(self, kernel, port):
+    def __init__(self, kernel, port, home):
         self.kernel = kernel
-        self.home = kernel.home.path
+        self.home = home
         self.port = port
         self.me = f"127.0.0.1:{port}"
         self.ring = TokenRing(self.home)
@@ -115,7 +115,7 @@ async def opened(kernel, **settings):
         while not (url := read_json(home / FILE).get("url")):
             await asyncio.sleep(0.01)
             assert not serving.done(), serving
-        yield Http(kernel, int(url.rpartition(":")[2]))
+        yield Http(kernel, int(url.rpartition(":")[2]), home)
     finally:
         unhurried.undo()
         asked.set()

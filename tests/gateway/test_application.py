@@ -4,14 +4,26 @@ import asyncio
 import re
 from pathlib import Path
 
+import fastjsonschema
+import httpx2
 import pytest
 
+from bat_os.core.permissions import list_routed
 from bat_os.gateway.problems import STATUS
 from tests.gateway.conftest import opened
 from tests.kernels import ThinkingKernel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
+
+
+async def make(http, name):
+    """Make an object that no mission changes meanwhile; return its address."""
+    made = await http.ask(
+        "POST", "/verbs/derive", {"target": "genesis_obj", "body": {"name": name}}
+    )
+    assert made.status == 200, made
+    return f"/objects/{name}"
 
 
 async def test_a_message_is_accepted_where_it_can_be_looked_at(http):
@@ -29,6 +41,25 @@ async def test_who_waits_gets_the_result(http):
     assert answer.status == 200
     assert answer.json["result"] == 42
     assert answer.headers["preference-applied"] == "wait=60"
+
+
+async def test_clients_of_aura_need_nothing_but_another_address(http):
+    """They know an address alone, send a map or a text as payload, and read any answer of 2xx."""
+    token = http.token("learn")["authorization"].removeprefix("Bearer ")
+    address = f"http://localhost:{token}@localhost:{http.port}/message"
+    async with httpx2.AsyncClient(timeout=60) as client:
+        for message in (
+            {"method_name": "double", "payload": {"number": 21}},
+            {"method_name": ["remember", "milk"], "payload": {"text": "milk"}},
+            {"target_object_id": "UvmObjects/system", "method_name": "give_seven", "args": [],
+             "kwargs": {}},
+        ):  # fmt: skip
+            answer = await client.post(address, json=message)
+            answer.raise_for_status()
+            assert answer.status_code == 202
+            assert answer.json()["status"] == "Message accepted for processing."
+        wrong = await client.post(address.replace(token, f"{token}x"), json=message)
+        assert wrong.status_code == 401
 
 
 async def test_one_key_is_one_mission_and_another_body_is_refused(http):
@@ -60,12 +91,42 @@ async def test_objects_are_listed_and_looked_at(http):
 
 
 async def test_a_slot_is_set_and_a_message_sent(http):
-    put = await http.ask("PUT", "/objects/genesis_obj/slots/colour", {"value": "red"})
+    place, any_ = f"{await make(http, 'room_obj')}/slots/colour", {"if-match": "*"}
+    assert (await http.ask("PUT", place, {"value": "red"})).status == 428
+    put = await http.ask("PUT", place, {"value": "red"}, headers=any_)
     assert put.status == 200
-    sent = await http.ask("POST", "/objects/genesis_obj/getSlot", {"args": ["colour"]})
+    sent = await http.ask("POST", "/objects/room_obj/getSlot", {"args": ["colour"]})
     assert sent.json["result"] == "red"
-    gone = await http.ask("DELETE", "/objects/genesis_obj/slots/colour")
+    gone = await http.ask("DELETE", place, headers={"if-match": put.headers["etag"]})
     assert gone.status == 200
+    late = await http.ask("PUT", place, {"value": 1}, headers={"if-match": put.headers["etag"]})
+    assert (late.status, late.json["code"]) == (412, "CONFLICT")
+    assert f'"{late.json["details"]["serial"]}"' == gone.headers["etag"]
+
+
+async def test_of_two_who_saw_the_same_one_wins(http):
+    """The check is in the transaction that commits, so no interleaving lets both in."""
+    track = await make(http, "track_obj")
+    place = f"{track}/slots/race"
+    await http.ask("PUT", place, {"value": 0}, headers={"if-match": "*"})
+    for number in range(100):
+        seen = {"if-match": (await http.ask("GET", track)).headers["etag"]}
+        both = await asyncio.gather(
+            *(http.ask("PUT", place, {"value": [number, who]}, headers=seen) for who in (1, 2))
+        )
+        assert sorted(answer.status for answer in both) == [200, 412]
+
+
+async def test_an_object_that_has_not_changed_is_not_sent_again(http):
+    seen = await http.ask("GET", "/objects/traits_obj")
+    tag = {"if-none-match": seen.headers["etag"]}
+    assert (await http.ask("GET", "/objects/traits_obj", headers=tag)).status == 304
+    page = await http.ask("GET", "/graph?limit=3")
+    assert len(page.json["nodes"]) == 3
+    tag = {"if-none-match": page.headers["etag"]}
+    assert (await http.ask("GET", "/graph?limit=3", headers=tag)).status == 304
+    rest = (await http.ask("GET", f"/objects?after={page.json['next']}")).json
+    assert rest["objects"][0]["name"] > page.json["next"]
 
 
 async def test_a_verb_is_asked_for_by_its_name(http):
@@ -86,7 +147,8 @@ async def test_what_is_not_json_is_refused(http, raw):
 
 
 async def test_bytes_go_both_ways(http):
-    put = await http.ask("PUT", "/objects/genesis_obj/slots/raw", {"value": {"$bytes": "AAH/"}})
+    put = await http.ask("PUT", "/objects/genesis_obj/slots/raw", {"value": {"$bytes": "AAH/"}},
+                         headers={"if-match": "*"})  # fmt: skip
     assert put.status == 200
     sent = await http.ask("POST", "/objects/genesis_obj/getSlot", {"args": ["raw"]})
     assert sent.json["result"] == {"$bytes": "AAH/"}
@@ -94,11 +156,49 @@ async def test_bytes_go_both_ways(http):
 
 async def test_big_numbers_are_texts_for_who_would_round_them(http):
     value = 2**60 + 1
-    await http.ask("PUT", "/objects/genesis_obj/slots/big", {"value": value})
+    any_ = {"if-match": "*"}
+    await http.ask("PUT", "/objects/genesis_obj/slots/big", {"value": value}, headers=any_)
     asked = ("POST", "/objects/genesis_obj/getSlot", {"args": ["big"]})
     assert (await http.ask(*asked)).json["result"] == value
     page = {"accept": "application/json; big=text"}
     assert (await http.ask(*asked, headers=page)).json["result"] == str(value)
+
+
+async def test_every_route_and_every_verb_is_in_the_document(http):
+    made = (await http.ask("GET", "/openapi.json", scope="read")).json
+    paths = made["paths"]
+    assert set(list_routed()) == {
+        path.removeprefix("/verbs/") for path in paths if path.startswith("/verbs/")
+    }
+    assert {"/message", "/missions/{id}/events", "/objects/{name}", "/graph"} <= set(paths)
+    assert set(made["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(
+        STATUS
+    )
+    named = [each["operationId"] for path in paths.values() for each in path.values()]
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [("/objects", "/objects?limit=2"), ("/graph", "/graph?limit=2"), ("/moments", "/moments"),
+     ("/missions", "/missions"), ("/objects/{name}", "/objects/traits_obj"), ("/health", "/health"),
+     ("/verbs/personas", "POST"), ("/verbs/find", "POST")],
+)  # fmt: skip
+async def test_an_answer_is_as_the_document_says(http, path, asked):
+    made = (await http.ask("GET", "/openapi.json")).json
+    told = {"body": {"text": "double a number"}} if path == "/verbs/find" else {}
+    call = ("POST", path, told) if asked == "POST" else ("GET", asked)
+    answer = await http.ask(*call)
+    operation = made["paths"][path][call[0].lower()]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    fastjsonschema.compile(schema)(answer.json)
+
+
+async def test_what_a_problem_points_to_is_there_without_a_token(http):
+    wrong = await http.ask("GET", "/objects/nobody_obj")
+    place, _, code = wrong.json["type"].partition("#")
+    listed = (await http.rude("GET", place)).json["errors"]
+    assert [row["status"] for row in listed if row["code"] == code] == [404]
 
 
 async def test_every_code_of_the_wire_has_its_status():

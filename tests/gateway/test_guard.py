@@ -1,13 +1,16 @@
 """Who may come in: each row is a hole that another server had."""
 
 import asyncio
+import contextlib
 import json
+import random
 
 import pytest
 
 from bat_os.client.tokens import TokenRing
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError
+from bat_os.gateway import connection
 from bat_os.gateway.guard import MAX_BODY, Rates
 from bat_os.gateway.running import bind
 from tests.gateway.conftest import JSON
@@ -188,6 +191,53 @@ async def test_no_path_leads_out_of_the_page(http, path):
     assert (await http.rude("GET", path)).status in (400, 401, 404)
 
 
+async def test_a_head_that_does_not_end_is_cut_off(http):
+    begin = f"GET /healthz HTTP/1.1\r\nhost: {http.me}\r\n".encode()
+    for head in (
+        begin + b"x: " + b"y" * 70_000,
+        begin + b"x: y\r\n" * 9_000,
+        b"GET /" + b"a" * 70_000,
+    ):
+        answer = await http.bytes(head)
+        assert answer.status in (400, 431)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_head_has_to_come_in_time(http, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", http.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\n")
+    async with asyncio.timeout(30):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_body_has_to_come_in_time(http, monkeypatch):
+    monkeypatch.setattr("bat_os.gateway.guard.BODY_SECONDS", 0.05)
+    headers = [("content-length", "100"), *JSON.items(), *http.token().items()]
+    assert (await http.rude("POST", "/message", b"{", headers)).status == 408
+
+
+async def test_what_is_not_http_is_refused_and_the_next_one_served(http):
+    draw = random.Random(3)  # noqa: S311 - no secret
+    for _ in range(200):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            answer = await http.bytes(draw.randbytes(draw.randrange(1, 400)) + b"\r\n\r\n")
+            assert answer.status in (400, 421)
+    assert (await http.rude("GET", "/healthz")).status == 200
+
+
+async def test_no_token_and_no_code_is_in_a_log(http, caplog):
+    caplog.set_level(0)
+    secret = http.token()["authorization"].removeprefix("Bearer ")
+    page = await http.enter()
+    for path in ("/objects", "/nothing", "/objects/nobody_obj", f"/objects?token={secret}"):
+        await http.ask("GET", path)
+        await http.rude("GET", path, headers=page)
+    assert secret not in caplog.text
+    assert page[-1][1].partition("=")[2] not in caplog.text
+
+
 async def test_every_answer_has_the_policy(http):
     for answer in (
         await http.rude("GET", "/"), await http.ask("GET", "/objects"),
@@ -240,13 +290,16 @@ async def test_a_caller_has_so_many_requests_a_second_and_others_their_own():
     assert rates.take("b") == 0.0
 
 
-@pytest.mark.parametrize(("scope", "allowed"), [("read", 0), ("send", 0), ("teach", 1)])
-async def test_a_scope_is_held_at_each_route(http, scope, allowed):
-    put = await http.ask("PUT", "/objects/genesis_obj/slots/colour", {"value": 1}, scope=scope)
-    sent = await http.ask(
-        "POST", "/message", {"method_name": "getSlot", "args": ["about"]}, scope=scope
-    )
-    assert [put.status, sent.status] == ([200, 202] if allowed else [403, 403])
+@pytest.mark.parametrize(
+    ("scope", "statuses"),
+    [("read", [403, 403]), ("send", [403, 200]), ("learn", [403, 202]), ("teach", [200, 202])],
+)
+async def test_a_scope_is_held_at_each_route(http, scope, statuses):
+    place, any_ = "/objects/genesis_obj/slots/colour", {"if-match": "*"}
+    put = await http.ask("PUT", place, {"value": 1}, scope=scope, headers=any_)
+    message = {"method_name": "getSlot", "args": ["about"]}
+    sent = await http.ask("POST", "/message", message, scope=scope)
+    assert [put.status, sent.status] == statuses
     assert (await http.ask("GET", "/objects", scope=scope)).status == 200
 
 

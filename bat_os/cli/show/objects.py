@@ -73,7 +73,14 @@ def _show_objects(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 async def _list(ask: Ask) -> Mapping[str, Any]:
-    return await ask.request() | ({"tree": True} if ask.options.tree else {})
+    """Return all objects, page after page."""
+    fields = ask.fields()
+    listed = dict(await ask.request(**fields))
+    while after := listed.pop("next", ""):
+        page = await ask.request("list", body={**fields.get("body", {}), "after": after})
+        listed["objects"] += page["objects"]
+        listed["next"] = page.get("next", "")
+    return listed | ({"tree": True} if ask.options.tree else {})
 
 
 def _show_list(body: Mapping[str, Any], screen: Screen) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -36,11 +38,15 @@ if TYPE_CHECKING:
     from bat_os.core.moments import Moment
 
     Root = MutableMapping[str, Any]
+    _Step = tuple["Change", str, set[bytes]]  # what was committed, by which caller, which records
 
 T = TypeVar("T")
 
 MAX_ROWS: Final = 1_000
 _SHOWN: Final = 120
+# Seconds of the past that are looked through for a page of transactions; 0 is all of it.
+WINDOWS: Final = (600.0, 86_400.0, 30 * 86_400.0, 0.0)
+MAX_TOUCHED, MAX_NAMES = 1_000, 50  # records of a transaction that are looked at, names of one
 _ABSENT: Final = object()
 
 
@@ -375,3 +381,53 @@ def _change(step: Any) -> Change:
     note = step.description.decode(errors="replace")
     mission = str(step.extension.get("mission", ""))
     return Change(step.tid.hex(), TimeStamp(step.tid).timeTime(), note, mission)
+
+
+async def list_newest(image: ImageStore, before: str, limit: int) -> dict[str, Any]:
+    """Return up to ``limit`` transactions earlier than ``before`` ("": all), the newest first.
+
+    Found in windows that grow into the past: storages are read forwards only.
+    """
+    steps = await asyncio.to_thread(_newest, image, before, limit)
+
+    def name(root: Root) -> list[dict[str, Any]]:
+        return [
+            {"id": change.tid, "at": change.at, "note": change.note, "by": by,
+             "mission": change.mission, "names": _names_of(root, oids)}
+            for change, by, oids in steps
+        ]  # fmt: skip
+
+    rows = await image.transact(name, note="name what was changed")
+    return {"moments": rows, "before": rows[-1]["id"] if len(rows) == limit else ""}
+
+
+def _newest(image: ImageStore, before: str, limit: int) -> list[_Step]:
+    latest = image.storage.lastTransaction()
+    end = p64(max(u64(bytes.fromhex(before)) - 1, 0)) if before else latest
+    tids: deque[bytes] = deque(maxlen=limit)
+    for seconds in WINDOWS:
+        start = _earlier(end, seconds)
+        tids.clear()
+        tids.extend(step.tid for step in image.storage.iterator(start, end))
+        if len(tids) == limit or not seconds:
+            break
+    found: list[_Step] = []
+    for step in image.storage.iterator(tids[0], tids[-1]) if tids else ():
+        by = step.user.decode(errors="replace").strip("/ ")
+        found.append((_change(step), by, {record.oid for record in islice(step, MAX_TOUCHED)}))
+    return found[::-1]
+
+
+def _earlier(tid: bytes, seconds: float) -> bytes:
+    if not seconds:
+        return b"\0" * 7 + b"\1"
+    moment = dt.datetime.fromtimestamp(TimeStamp(tid).timeTime() - seconds, dt.UTC)
+    parts = (moment.year, moment.month, moment.day, moment.hour, moment.minute)
+    stamp = TimeStamp(*parts, moment.second + moment.microsecond / 1e6)
+    return bytes.fromhex(stamp.raw().hex())
+
+
+def _names_of(root: Root, oids: set[bytes]) -> list[str]:
+    named = root.get("objects", {})
+    found = {obj.name for oid in oids if isinstance(obj := _load(root, oid), UvmObject)}
+    return sorted(name for name in found if name in named)[:MAX_NAMES]

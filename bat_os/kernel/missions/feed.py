@@ -101,7 +101,7 @@ class _Subscription:
         if self.held is not None:
             self.held.append(event)
             return
-        self.seq = event["seq"]
+        self.seq = event.get("seq", 0)
         if self.tell(event) is False:
             self.end("gone")
         elif self.brief_id and State(event["state"]).is_final:
@@ -127,25 +127,20 @@ class Feed:
 
     def publish(self, event: Notice, mission: Mission) -> Notice:
         """Keep a notice, send it to all subscribers, and return it with what the journal wants."""
+        return self.put(event | {"target": (b := mission.brief).target, "selector": b.selector})
+
+    def put(self, event: Notice) -> Notice:
+        """Number an event, keep it, send it to all who listen to everything, and return it."""
         self.number += 1
-        brief = mission.brief
-        whole = event | {"n": self.number, "at": time.time()}
-        whole |= {"target": brief.target, "selector": brief.selector}
-        self._kept.append(whole)
+        self._kept.append(whole := event | {"n": self.number, "at": time.time()})
         for listening in list(self._listening.values()):
             listening.offer(whole)
         return whole
 
     def tell(self, does: str, detail: Mapping[str, Any]) -> Notice:
         """Send what is about no mission to all who listen to everything; return it."""
-        self.number += 1
         about = {"brief_id": "", "seq": 0, "state": "", "persona": "", "does": does, "pct": 0}
-        whole = {**about, "detail": dict(detail), "target": "", "selector": ""}
-        whole |= {"n": self.number, "at": time.time()}
-        self._kept.append(whole)
-        for listening in list(self._listening.values()):
-            listening.offer(whole)
-        return whole
+        return self.put({**about, "detail": dict(detail), "target": "", "selector": ""})
 
     async def follow(
         self,

@@ -78,7 +78,7 @@ class Scheduler:
     """Runs missions, RUNNING of them at a time, and tells listeners what happens.
 
     Attributes:
-        feed: Has the latest events of all missions, and tells those who subscribed.
+        feed, changes: Tell those who subscribed of all missions, and of what was committed.
         text_feed: Sends on the text that models write.
         ledger: Knows what runs, for the next kernel.
         awakening: What missions wait for before they run; "" once they do.
@@ -89,7 +89,7 @@ class Scheduler:
     loading = ""
 
     def __init__(self, context: KernelContext, journal: Listener) -> None:
-        self.feed = Feed()
+        self.feed, self.changes = Feed(), Feed()
         self._context = context
         self._journal = journal
         self.text_feed = TextFeed()
@@ -263,6 +263,7 @@ class Scheduler:
         """Stop all missions where they stand; the image knows where that is."""
         self._closing = True
         self.feed.close()
+        self.changes.close()
         jobs = dict(self._jobs)
         tasks = [job.task for job in jobs.values() if job.task is not None]
         for task in tasks:

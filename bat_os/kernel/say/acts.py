@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
+from bat_os.core.scopes import PERSON, demand
 from bat_os.kernel.say import here, recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
 from bat_os.kernel.say.tallies import COUNTERS, bases_of, count_up
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bat_os.core.protocol import Request
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.say.recall import Send
     from bat_os.sentence.forms import Form
@@ -40,7 +42,7 @@ async def act(
     sentence: Sentence,
     *,
     now: dt.datetime,
-    caller: str,
+    request: Request,
     send: Send | None = None,
 ) -> Answer | None:
     """Carry out a form; None if it is not one of these, or if it does not apply after all.
@@ -50,12 +52,14 @@ async def act(
         form: What is wanted.
         sentence: As it was read.
         now: The present moment with the person's zone.
-        caller: Who says it.
+        request: Says who says it, and what they may.
         send: How a message that changes something is sent; without it, as a turn of its own.
     """
+    if form.name == "memory_obj.forget":
+        demand(request.may, PERSON, "to forget something")
     values = any(value.kind not in ("date", "name") for value in sentence.values)
     one = Act(
-        mind, form.name, form.values, sentence.language, now, values, form.certain, caller,
+        mind, form.name, form.values, sentence.language, now, values, form.certain, request.caller,
         send=send,
     )  # fmt: skip
     carry_out = ACTS.get(form.name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
 from bat_os.core.schema import replace as with_fields
+from bat_os.core.scopes import PERSON, demand
 from bat_os.kernel.say.leave import ALWAYS, LET_THROUGH, NO, WAYS
 from bat_os.kernel.say.stepwise import settle_tool
 from bat_os.sentence.texts import text
@@ -84,5 +85,6 @@ class Leaves:
 
     async def settle(self, heard: Heard, question: Mapping[str, Any], at: int) -> Answer | None:
         """Answer such a question by choice ``at``."""
+        demand(heard.request.may, PERSON, "a yes to this question")
         kind = next(kind for kind in self._ways if kind in question)
         return await self._ways[kind](heard, question, at, **self._more)

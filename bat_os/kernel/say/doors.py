@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bat_os.core.scopes import demand, demand_message
 from bat_os.errors import RemoteError
 from bat_os.image import missions
 from bat_os.kernel.learning import asking
@@ -52,6 +53,8 @@ class Doors:
 
     async def learn(self, request: Request, brief: Brief, say: Say) -> Mapping[str, Any]:
         """Return the last reply of a mission: ``{"type": "result" | "error", "body": ...}``."""
+        demand(request.may, "learn", f"to learn {brief.selector}")
+        demand_message(request.may, brief.selector)
         brief = labelled(request, brief)
         record = await self.intake.accept(brief, request.session, request.key)
         hear = say if request.body.get("tokens") else None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import TOOLS, Brief
 from bat_os.core.discussion import find_voice
+from bat_os.core.scopes import demand
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.leave import ask_for_mission
@@ -99,6 +100,7 @@ class Lessons:
 
     async def approve(self, request: Request, last: Mapping[str, Any], language: str) -> Answer:
         """Answer "yes": the guess becomes a method, and a person stands behind it."""
+        demand(request.may, "teach", "to approve a method")
         if last.get("shown"):  # no method waits: what is confirmed is one more example
             return await self.correct(request, last, last["value"], language, _silent)
         brief = Brief.from_plain(last["brief"])
@@ -110,6 +112,7 @@ class Lessons:
 
     async def turn_down(self, request: Request, last: Mapping[str, Any]) -> None:
         """Forget a guess that a person has refused."""
+        demand(request.may, "teach", "to turn down a method")
         brief = Brief.from_plain(last["brief"])
         asked = replace_request(request, brief, {"examples": [], "no": True})
         await self._doors.verbs["approve"](self._mind, asked, _silent)

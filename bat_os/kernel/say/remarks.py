@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
+from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace as replace_fields
+from bat_os.core.scopes import covers, demand
 from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
@@ -180,15 +182,13 @@ class Talk:
                 needs=needs, choices=names, language=heard.language, memory={"forms": forms},
             )  # fmt: skip
         ((target, selector),) = found
-        await self._run_verb(heard, "unlearn", target, selector)
+        await self._call_verb(heard, "unlearn", target=target, selector=selector)
         said = text(heard.language, "self.unlearned", skill=f"{target}.{selector}")
         noted = {"unlearned": [target, selector]}
         return Answer("acted", said, undo="undo that", language=heard.language, memory=noted)
 
-    async def _run_verb(self, heard: Heard, verb: str, target: str, selector: str) -> None:
-        await self._call_verb(heard, verb, target=target, selector=selector)
-
     async def _call_verb(self, heard: Heard, verb: str, **fields: Any) -> dict[str, Any]:
+        demand(heard.request.may, SCOPE_OF[verb], verb)
         request = check(Request(verb, session=heard.request.session, **fields))
         request = replace_fields(request, caller=heard.request.caller)
         return await self._doors.verbs[verb](self._mind, request, heard.say)
@@ -197,7 +197,8 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
         if unlearned := last.get("unlearned"):
-            await self._run_verb(heard, "redo", *unlearned)
+            target, selector = unlearned
+            await self._call_verb(heard, "redo", target=target, selector=selector)
             said = text(heard.language, "self.undone", text=last["text"])
             return Answer("acted", said, language=heard.language)
         if granted := last.get("granted"):
@@ -211,9 +212,7 @@ class Talk:
     ) -> Answer | None:
         return await about.explain_last(self._mind, last, heard.language)
 
-    async def _deny(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
+    async def _deny(self, heard: Heard, last: Mapping[str, Any], *_: object) -> Answer | None:
         return await self._refuse(heard, last) if last["kind"] in ("computed", "guess") else None
 
     async def speak_of(self, heard: Heard) -> Answer | None:
@@ -271,6 +270,7 @@ class Talk:
         ]
         if not found or found[0].probability < 0.5:
             return None
+        demand(heard.request.may, "learn", "another wording")
         best, said = found[0], read_sentence(words, heard.now, heard.language)
         await add_wording(self._mind, best.target, best.selector, said, list(best.args))
         reply = text(heard.language, "lesson.means", words=words, meaning=best.reading)
@@ -295,7 +295,7 @@ class Talk:
         brief = Brief.from_plain(options[at])
         answer = await self._send(heard, brief)
         said = read_sentence(question["sentence"], heard.now, heard.language)
-        if question.get("remember"):
+        if question.get("remember") and covers(heard.request.may, "learn"):
             await add_wording(
                 self._mind, brief.target, brief.selector, said, [*brief.args], dict(brief.kwargs)
             )
@@ -313,7 +313,7 @@ class Talk:
 
     async def _act(self, heard: Heard, form: Form) -> Answer | None:
         return await act(
-            self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
+            self._mind, form, heard.sentence, now=heard.now, request=heard.request,
             send=lambda brief: self._doors.act(heard.request, brief),
         )  # fmt: skip
 

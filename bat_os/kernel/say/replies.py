@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,13 @@ def reading_of(brief: Brief) -> str:
 def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= MAX_VALUE else f"{shown[: MAX_VALUE - 1]}…"
+
+
+def refuse(language: str, sentence: str, why: str) -> Answer:
+    """Return the answer to a caller who may not have this done: what its owner can say instead."""
+    command = f"batos ask {shlex.quote(sentence)}"
+    said = text(language, "unable.not_allowed", why=why, command=command)
+    return Answer("unable", said, language=language)
 
 
 def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, checked
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace as replace_fields
+from bat_os.core.scopes import PERSON
 from bat_os.core.verbs import check
 from bat_os.errors import (
     ArgumentsError,
@@ -27,6 +28,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
+    UnauthorizedError,
 )
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 AGREEING: Final = 3  # skills whose answers are compared
 EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing else
 EVALUATE: Final = ("calculator_obj", "evaluate")
+OTHERS: Final = "http:"  # how the names of callers begin that a gateway lets in
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 MAX_SERIES: Final = 50  # answers in a row that are kept
@@ -120,11 +123,13 @@ class Room:
         """
         talked, more = Conversation("", at=time.time()), told_of(one)
         steps = steps_of(one.text, EXAMPLE, one.language) if one.changes else [one.text]
+        may = "send" if one.caller.startswith(OTHERS) else PERSON
         answer: dict[str, Any] = {}
         for at, step in enumerate(steps):
             step_key = f"{key} {at}" if at else key
             request = check(Request("say", key=step_key, body={"text": step, "once": True}))
-            request = replace_fields(request, caller=one.caller, body={**request.body, **more})
+            about = {"caller": one.caller, "may": may, "body": {**request.body, **more}}
+            request = replace_fields(request, **about)
             answer = await self._answer_in(talked, request, lambda event: None)
             if answer["kind"] in ("asked", "unable"):
                 return {**answer, "kind": "unable"} if one.changes else answer
@@ -219,6 +224,8 @@ class Room:
             if "flow" not in wanted.details:
                 raise
             return ask_leave(heard, wanted)
+        except UnauthorizedError as refused:
+            return replies.refuse(heard.language, _first(heard), str(refused))
 
     async def _call(self, heard: Heard) -> Answer | None:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
@@ -300,7 +307,7 @@ class Room:
         if form.name.startswith("lists_obj.") and is_file(heard, form.values.get("list", "")):
             return outside(heard)
         answer = await act(
-            self._mind, form, heard.sentence, now=heard.now, caller=heard.request.caller,
+            self._mind, form, heard.sentence, now=heard.now, request=heard.request,
             send=lambda brief: self._doors.act(heard.request, brief),
         )  # fmt: skip
         if answer is not None and answer.kind == "unable" and form.name in ASKING:
@@ -445,6 +452,11 @@ class Room:
             return answer
         noted = {**answer.memory, "transaction": commits[-1]}
         return replace(answer, undo=UNDO, memory=noted)
+
+
+def _first(heard: Heard) -> str:
+    """Return the sentence that a person would have to say, of a question what it is about."""
+    return str(heard.conversation.question.get("sentence") or heard.typed.text)
 
 
 def _is_reckoned(said: Sentence) -> bool:

@@ -34,6 +34,7 @@ from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples
+from bat_os.kernel import portraits
 from bat_os.kernel.learning.proof import check_effects, check_examples
 from bat_os.kernel.learning.trial import SEED
 from bat_os.kernel.sinks import describe
@@ -103,6 +104,7 @@ async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     now, selector = time.time(), request.selector
 
     def work(root: Root) -> tuple[int, list[str]]:
+        portraits.check_serial(root, request.target, request.body["if_serial"])
         holder = find(root, request.target)
         names = [
             name

@@ -124,13 +124,15 @@ class MissionVerbs:
 
     async def _subscribe(self, request: Request, send: Send) -> Reply:
         """Send events until it is over: of one mission, or of all."""
-        feed, key = self._scheduler.feed, (request.session, request.id)
+        about = request.body["about"]
+        feed = self._scheduler.changes if about == "changes" else self._scheduler.feed
+        key = (request.session, request.id)
         after, after_seq = request.body["after"], request.body["after_seq"]
 
         def tell(event: Mapping[str, Any]) -> bool | None:
             return send(Reply("event", request.id, event))
 
-        if request.key or request.body["brief_id"]:
+        if about != "changes" and (request.key or request.body["brief_id"]):
             brief_id = await self._read(lambda root: _brief_id(root, request))
 
             async def stored() -> Mission:
@@ -143,7 +145,8 @@ class MissionVerbs:
         return Reply("result", request.id, {"ended": why, "n": feed.number})
 
     async def _unsubscribe(self, request: Request, _: Send) -> Reply:
-        ended = self._scheduler.feed.stop((request.session, request.body["id"]))
+        key = (request.session, request.body["id"])
+        ended = self._scheduler.feed.stop(key) or self._scheduler.changes.stop(key)
         return Reply("result", request.id, {"unsubscribed": ended})
 
     async def _read(self, work: Callable[[Root], Any]) -> Any:

@@ -43,12 +43,17 @@ TEACHER: Final = "ARCHITECT"
 
 
 async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return ``{"objects": [...]}``: the root objects.
+    """Return ``{"objects": [...]}``: the root objects, a page at a time.
 
     With ``body.stale`` also ``stale``: the methods under which something has changed.
     """
-    image = mind.image  # asked for by every client, and as long as nothing is stored the same
-    listed = {"objects": await image.read(("list",), portraits.objects, note="list objects")}
+    after, limit = request.body["after"], request.body["limit"]
+
+    def read(root: Root) -> dict[str, Any]:
+        return portraits.objects(root, after, limit)
+
+    # Asked for by every client, and the same as long as nothing is stored.
+    listed = {**await mind.image.read(("list", after, str(limit)), read, note="list objects")}
     if request.body["stale"]:
         rows = await mind.image.transact(basis.stale, note="list stale methods")
         listed["stale"] = to_wire(rows)
@@ -187,6 +192,7 @@ async def teach(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     skill = Skill(selector, source, "taught", provenance, found_by.text, vector, found_by.kinds)
 
     def work(root: MutableMapping[str, Any]) -> int:
+        portraits.check_serial(root, request.target, request.body["if_serial"])
         target = find(root, request.target)
         known = target.slots.get(selector)
         if isinstance(known, Method) and known.current >= 0 and known.version.source == source:

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from bat_os.core.brief import Brief
+from bat_os.core.protocol import Request
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say.about import undo
 from bat_os.kernel.say.acts import act
@@ -14,13 +15,14 @@ from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+ASKED = Request("say", caller="me")
 NOW = dt.datetime(2026, 5, 6, 9, 30, tzinfo=dt.UTC)  # a Wednesday
 
 
 async def do(mind, name, *, now=NOW, certain=True, **values):
     said = " ".join(str(value) for value in values.values())
     sentence = read_sentence(said or name, now, "en")
-    return await act(mind, Form(name, values, certain), sentence, now=now, caller="me")
+    return await act(mind, Form(name, values, certain), sentence, now=now, request=ASKED)
 
 
 async def say_yes(mind, answer):

@@ -1,0 +1,57 @@
+"""The table of verbs, continued: what programs ask for, a page or a piece at a time.
+
+None of these is on the command line: there a person sees the same through ``list``, ``history``,
+``ask`` and ``find``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bat_os.core.fields import Field, Verb
+
+MAX_PAGE: Final = 2000  # objects of one page
+MAX_MOMENTS: Final = 200
+MAX_TEXTS: Final = 256  # of one request for vectors
+MAX_MESSAGES: Final = 100  # of one prompt
+
+AFTER: Final = Field("after", "text", "the page after this object", most=200)
+LIMIT: Final = Field("limit", "whole", "of one page", default=MAX_PAGE, least=1, most=MAX_PAGE)
+IF_SERIAL: Final = Field(
+    "if_serial", "text", "the `serial` that was seen; if it is another one by now, `CONFLICT`",
+    most=16,
+)  # fmt: skip
+
+# fmt: off
+PROGRAM_VERBS: Final = (
+    Verb("graph", "tell of all objects what refers to what, a page at a time", (AFTER, LIMIT),
+        reply="nodes:[name parents:texts slots:count methods:list refers:texts serial] next",
+        note="By name. `methods`: `[selector, status]` of each learned or taught one; `refers`: "
+             "names of the objects that its slots refer to; `next`: for `after`, or \"\".",
+        on="wire", access="past"),
+    Verb("moments", "list what was committed, the newest first", (
+        Field("before", "text", "the page before this transaction", most=16),
+        Field("limit", "whole", "of one page", default=50, least=1, most=MAX_MOMENTS)),
+        reply="moments:[id at:num note by mission names:texts] before",
+        note="`names`: of the objects that it changed, as they are called now; `by`: who asked, "
+             "where it came by HTTP. `before`: for the next page, or \"\".",
+        on="wire", access="reads", seconds=60),
+    Verb("generate", "have the model of a persona go on with a conversation; nothing is learned", (
+        Field("persona_id", "text", "a persona, or a facet as `BRICK:tamland`", default="ROBIN",
+              most=200),
+        Field("messages", "list", "`[role, text]` of each: system, user or assistant",
+              required=True),
+        Field("temperature", "number", default=0.7, least=0, most=2),
+        Field("top_p", "number", default=0.95, least=0, most=1),
+        Field("max_tokens", "whole", default=512, least=1, most=4096),
+        Field("seed", "whole", "another one gives another text", least=0, most=(1 << 31) - 1)),
+        reply="persona model text tokens:count read:count finished:flag seconds:num",
+        note="Before it, an `event` with `text` per piece. `read`: tokens of the prompt; "
+             "`finished`: it ended by itself. The oldest messages are left out if all do not fit.",
+        on="wire", seconds=300),
+    Verb("embed", "return the vectors of texts, as search by meaning has them", (
+        Field("input", "list", f"1 to {MAX_TEXTS} texts", required=True),),
+        reply="model vectors:list tokens:count",
+        on="wire", access="reads", seconds=60),
+)
+# fmt: on

@@ -1,0 +1,95 @@
+"""One HTTP connection: the server's own, with bounds where it has none.
+
+The parser keeps whatever comes until the head of a request is whole, for as long as that takes. So
+its bytes are counted, and it has some seconds. What cannot be parsed gets a problem, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bat_os.errors import FrameError, HttpError, TooLargeError
+from bat_os.gateway.problems import describe, problem
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEAD_BYTES: Final = 16 << 10  # of the first line and all headers
+HEAD_SECONDS: Final = 10.0  # until they are there
+_REASONS: Final = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose requests have heads of a bounded size, which come in time."""
+
+    _alarm: asyncio.TimerHandle | None = None
+    _head = 0  # bytes of the head that is being read
+    _in_head = True
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.access_log = False  # whatever the loggers say: an address may hold what is secret
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, unless the head of a request has become too large."""
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > HEAD_BYTES:
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """Begin with the head of a request."""
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+        self._wait()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self._head += len(name) + len(value)
+        if self._head > HEAD_BYTES:
+            raise TooLargeError("headers")  # the parser stops, and send_400_response follows
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Have the request answered."""
+        self._in_head, self._head = False, 0
+        self._rest()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be parsed."""
+        self._refuse(431 if self._head > HEAD_BYTES else 400)
+
+    def _refuse(self, status: int) -> None:
+        self._rest()
+        if self.transport.is_closing():
+            return
+        large = TooLargeError(f"headers have at most {HEAD_BYTES} bytes")
+        error = large if status == 431 else FrameError("this is not HTTP/1.1")
+        _, _, body = describe(HttpError(status, error))
+        raw = problem(status, body)
+        head = (
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+            b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        ) % (status, _REASONS[status], len(raw))
+        self.transport.write(head + raw)
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._rest()
+        self._alarm = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _rest(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None

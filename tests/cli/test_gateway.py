@@ -1,0 +1,67 @@
+"""How the gateway is opened: by a setting, which the watchdog looks at again and again."""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from bat_os.cli.gateway import make_keeper
+from bat_os.client.tokens import TokenRing
+from bat_os.supervisor.home import Home, read_json
+from tests.cli.clients import verb
+from tests.gateway.conftest import Http
+from tests.kernels import ANSWERS, KernelProcess, write_script
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+async def until(is_so):
+    give_up = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.05)
+
+
+async def test_the_setting_opens_http_and_closes_it_and_a_killed_gateway_comes_back(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    made = KernelProcess(home.path, write_script(tmp_path / "script.jsonl", ANSWERS)).start()
+    facts = home.path / "run" / "gateway.json"
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("BATOS_")}
+    try:
+        await made.until_ready()
+        with make_keeper(home, environ):
+            (home.path / "batos.toml").write_text("http_port = 0\n")
+            await until(lambda: read_json(facts).get("url"))
+            first = read_json(facts)
+            http = Http(None, int(first["url"].rpartition(":")[2]), home.path)
+            http.tokens["own"] = TokenRing(home.path).make("test", "own", 1)
+            assert (await http.ask("GET", "/objects")).status == 200
+            os.kill(first["pid"], 9)
+            await until(lambda: read_json(facts).get("pid") not in (None, first["pid"]))
+            (home.path / "batos.toml").write_text("http_port = -1\n")
+            await until(lambda: not facts.exists())
+            assert (await verb(home.path, "keys", "list", "--json")).json["tokens"]["test"]
+    finally:
+        made.stop()
+
+
+async def test_open_says_what_to_do_where_nothing_runs(tmp_path):
+    ended = await verb(tmp_path / "home", "open", "--print")
+    assert ended.status == 3
+    assert "./run.sh start" in ended.err
+
+
+async def test_a_token_is_shown_once_listed_and_revoked(tmp_path):
+    home = tmp_path / "home"
+    made = await verb(home, "keys", "token", "phone", "--may", "learn", "--days", "30", "--json")
+    token = made.json["token"]
+    assert TokenRing(home).find(token).scope == "learn"
+    again = await verb(home, "keys", "token", "phone")
+    assert again.status == 2
+    listed = await verb(home, "keys", "list", "--json")
+    assert listed.json["tokens"]["phone"]["may"] == "learn"
+    assert token not in listed.out
+    assert (await verb(home, "keys", "revoke", "phone")).status == 0
+    assert TokenRing(home).find(token) is None
