@@ -19,9 +19,8 @@ import ast
 import functools
 import re
 import warnings
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -44,7 +43,6 @@ _SENTENCE_END: Final = re.compile(r"[.!?:;\u2026][\"')\]\u201d\u00bb]*\Z")
 
 # Code and tables stay whole up to here; the embedding model reads about half of it.
 WHOLE_CHARS: Final = 2_000
-LINED_CHARS: Final = 2_000_000  # of a text whose lines are kept
 
 
 class Chunk(NamedTuple):
@@ -117,41 +115,6 @@ def join_sentences(parts: Sequence[Sequence[str]], most: int) -> list[list[str]]
     return [
         [" ".join(block[at : at + step]) for at in range(0, len(block), step)] for block in parts
     ]
-
-
-def find_lines(text: str, passages: Sequence[str]) -> list[tuple[int, ...]]:
-    """Return for each passage of a text where its lines begin; () for one that is not found.
-
-    A passage has (offset, line, offset, line, ...): from that offset on, blanks not counted, it is
-    from that line of the text, the first being 1.
-    """
-    if len(text) > LINED_CHARS:
-        return [()] * len(passages)
-    lines = ["".join(line.split()) for line in text.splitlines()]
-    starts = [0, *accumulate(map(len, lines))]
-    whole, cursor, found = "".join(lines), 0, list[tuple[int, ...]]()
-    for passage in passages:
-        bare = "".join(passage.split())
-        at = whole.find(bare, cursor)
-        if at < 0 or not bare:
-            found.append(())
-            continue
-        cursor = at + len(bare)
-        first, last = bisect_right(starts, at) - 1, bisect_left(starts, cursor)
-        pairs = ((max(starts[n] - at, 0), n + 1) for n in range(first, last) if lines[n])
-        found.append(tuple(chain.from_iterable(pairs)))
-    return found
-
-
-def line_of(lines: Sequence[int], passage: str, part: str) -> int:
-    """Return the line on which a part of a passage begins, as ``find_lines`` has it; 0 if unknown.
-
-    >>> line_of((0, 3, 5, 4), "first second", "second")
-    4
-    """
-    bare = "".join(part.split())
-    at = "".join(passage.split()).find(bare)
-    return next((lines[n + 1] for n in range(len(lines) - 2, -1, -2) if 0 <= lines[n] <= at), 0)
 
 
 def cut_lines(text: str, size: int) -> Iterator[str]:

@@ -12,8 +12,10 @@ import codecs
 import fnmatch
 import os
 import sys
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +24,11 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError, TooLargeError
 from bat_os.method.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_BYTES: Final = 10_000_000
 MAX_FILES: Final = 100_000
+LINED_CHARS: Final = 2_000_000  # of a text whose lines are kept
 STDIN: Final = "-"
 # Folders that hold what others made; hidden ones are left out anyway.
 IGNORED_FOLDERS: Final = words(
@@ -191,6 +194,41 @@ def walk(folder: Path) -> Iterator[Path | Skipped]:
             yield path
     for reason, number in sorted(left_out.items()):
         yield Skipped(str(folder), reason, number)
+
+
+def find_lines(text: str, passages: Sequence[str]) -> list[tuple[int, ...]]:
+    """Return for each passage of a text where its lines begin; () for one that is not found.
+
+    A passage has (offset, line, offset, line, ...): from that offset on, blanks not counted, it is
+    from that line of the text, the first being 1.
+    """
+    if len(text) > LINED_CHARS:
+        return [()] * len(passages)
+    lines = ["".join(line.split()) for line in text.splitlines()]
+    starts = [0, *accumulate(map(len, lines))]
+    whole, cursor, found = "".join(lines), 0, list[tuple[int, ...]]()
+    for passage in passages:
+        bare = "".join(passage.split())
+        at = whole.find(bare, cursor)
+        if at < 0 or not bare:
+            found.append(())
+            continue
+        cursor = at + len(bare)
+        first, last = bisect_right(starts, at) - 1, bisect_left(starts, cursor)
+        pairs = ((max(starts[n] - at, 0), n + 1) for n in range(first, last) if lines[n])
+        found.append(tuple(chain.from_iterable(pairs)))
+    return found
+
+
+def line_of(lines: Sequence[int], passage: str, part: str) -> int:
+    """Return the line on which a part of a passage begins, as ``find_lines`` has it; 0 if unknown.
+
+    >>> line_of((0, 3, 5, 4), "first second", "second")
+    4
+    """
+    bare = "".join(part.split())
+    at = "".join(passage.split()).find(bare)
+    return next((lines[n + 1] for n in range(len(lines) - 2, -1, -2) if 0 <= lines[n] <= at), 0)
 
 
 def _document(text: str, path: PurePath) -> Document:

@@ -99,7 +99,7 @@ class KnowledgeCatalog(Persistent):
         document = self.document(doc_id)
         return dict(document.meta) if document is not None else {}
 
-    def add(
+    def add(  # noqa: PLR0913 - a document, and what is known of it
         self,
         doc_id: str,
         title: str,
@@ -108,6 +108,7 @@ class KnowledgeCatalog(Persistent):
         *,
         kind: Kind = "document",
         meta: Mapping[str, Any] | None = None,
+        lines: Sequence[tuple[int, ...]] = (),
     ) -> int:
         """Add a document, or replace the one of that id; return its passage count.
 
@@ -119,7 +120,7 @@ class KnowledgeCatalog(Persistent):
         check(meta or {}, where="meta")
         self.remove(doc_id)
         document = Document(doc_id, title, kind, passages, start + self._next)
-        document.meta = dict(meta or {})
+        document.meta, document.lines = dict(meta or {}), tuple(lines)
         self.grow(len(passages))
         self._next += len(passages)
         self._documents[doc_id] = self._starts[document.first] = document
@@ -145,10 +146,6 @@ class KnowledgeCatalog(Persistent):
     def set_label(self, doc_id: str, label: Iterable[str]) -> None:
         """Note which grants had a say in a document."""
         self._documents[doc_id].label = tuple(sorted(label))
-
-    def set_lines(self, doc_id: str, lines: Iterable[tuple[int, ...]]) -> None:
-        """Note where the lines of its file begin in the passages of a document."""
-        self._documents[doc_id].lines = tuple(lines)
 
     def rename(self, doc_id: str, new_id: str, title: str, meta: Mapping[str, Any]) -> None:
         """Give a document another id, title and meta data; passages and vectors stay."""

@@ -23,13 +23,8 @@ import numpy as np
 
 from bat_os.core.digest import digest
 from bat_os.core.values import Counted, check, ignore_progress
-from bat_os.documents.chunking import (
-    assemble,
-    find_lines,
-    join_sentences,
-    split_blocks,
-    split_sentences,
-)
+from bat_os.documents.chunking import assemble, join_sentences, split_blocks, split_sentences
+from bat_os.documents.readers import find_lines
 from bat_os.errors import ArgumentsError, ImageError, NotFoundError, TooLargeError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history.provenance import mark_dependants
@@ -105,7 +100,7 @@ class CatalogService:
         """Add a document, or replace the earlier one from that source; see ``prepare``."""
         told, work = await self.prepare(title, text, **about)
         if work is not None:
-            await self._write(work, f"learn {title[:60]}")
+            await self.change(work, f"learn {title[:60]}")
         return told
 
     async def prepare(
@@ -146,15 +141,14 @@ class CatalogService:
         vectors = await self.embed(
             [c.embedded() for c in chunks], _counted(progress, title, "passages")
         )
-        now, lines = time.time(), list[tuple[int, ...]]()
-        if source and about.get("format") not in UNLINED:
-            lines = await asyncio.to_thread(find_lines, text, [chunk.text for chunk in chunks])
+        lined = text if source and about.get("format") not in UNLINED else ""
+        lines = await asyncio.to_thread(find_lines, lined, [chunk.text for chunk in chunks])
+        more: Any = {"kind": kind, "meta": about, "lines": lines}
+        now = time.time()
 
         def add(root: Root) -> int:
             mark_dependants(root, doc_id, at=now)
-            count = catalog_in(root).add(doc_id, title, chunks, vectors, kind=kind, meta=about)
-            catalog_in(root).set_lines(doc_id, lines)
-            return count
+            return catalog_in(root).add(doc_id, title, chunks, vectors, **more)
 
         return {"doc_id": doc_id, "passages": len(chunks), "changed": True}, add
 
@@ -163,11 +157,7 @@ class CatalogService:
 
         Methods whose model was shown it are marked as to be verified again.
         """
-        return await self._write(self.removal(doc_id, time.time()), f"forget {doc_id[:60]}")
-
-    async def change(self, work: Callable[[Root], T], note: str) -> T:
-        """Change the catalog, and what belongs to it, in one transaction."""
-        return await self._write(work, note)
+        return await self.change(self.removal(doc_id, time.time()), f"forget {doc_id[:60]}")
 
     def removal(self, doc_id: str, at: float) -> Callable[[Root], bool]:
         """Return the work that removes a document; it returns False when there is none."""
@@ -235,7 +225,7 @@ class CatalogService:
         vectors. If it is interrupted, the next call resumes it.
         """
         name, probe = self._embedder.name, await self._embedder.probe()
-        total = await self._write(
+        total = await self.change(
             lambda root: catalog_in(root).begin_reindex(name, probe), "begin to reindex"
         )
         self._embedder.trust()
@@ -250,7 +240,7 @@ class CatalogService:
                 for (first, sha256, _), rows in zip(taken, np.split(vectors, ends), strict=True):
                     catalog_in(root).put_vectors(first, sha256, rows)
 
-            await self._write(put, f"reindex {len(taken)} documents")
+            await self.change(put, f"reindex {len(taken)} documents")
             done += len(taken)
             _counted(progress, "reindexing", "documents")(done, total)
         return done
@@ -321,7 +311,7 @@ class CatalogService:
                 start = stop
             return len(new)
 
-        return await self._write(replace, f"replace what is {kind}")
+        return await self.change(replace, f"replace what is {kind}")
 
     def nbytes(self) -> int:
         """Return how much memory the indexes take between searches."""
@@ -336,7 +326,7 @@ class CatalogService:
     async def _transact(self, work: Callable[[Root], T], note: str) -> T:
         return await self._image.transact(work, note=note)
 
-    async def _write(self, work: Callable[[Root], T], note: str) -> T:
+    async def change(self, work: Callable[[Root], T], note: str) -> T:
         """Change the catalog, then merge what the change made ripe, step by step."""
         async with self._writing:
             result = await self._image.transact(work, note=note)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bat_os.documents.chunking import line_of, split_sentences
+from bat_os.documents.chunking import split_sentences
+from bat_os.documents.readers import line_of
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
 from bat_os.image.facts import (

@@ -14,12 +14,11 @@ from bat_os.documents.chunking import (
     Chunk,
     assemble,
     cut_lines,
-    find_lines,
-    line_of,
     semantic_chunks,
     split_blocks,
     split_sentences,
 )
+from bat_os.documents.readers import find_lines, line_of
 
 SPLITS = [
     ["Dr. Smith went home.", "He was tired."],

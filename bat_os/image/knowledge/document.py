@@ -49,7 +49,7 @@ class Passage:
     similarity: float
     position: int
     label: tuple[str, ...] = ()  # of its document
-    lines: tuple[int, ...] = ()  # as ``bat_os.documents.chunking.find_lines`` has them
+    lines: tuple[int, ...] = ()  # as ``bat_os.documents.readers.find_lines`` has them
 
     @property
     def wish(self) -> str:
