@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.readable import show_date, show_value, to_json
+from bat_os.core.readable import show_date, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +28,6 @@ FIELDS: Final = ("kind", "text", "value", "reading", "needs", "choices", "source
                  "learned", "seconds", "model_calls", "language")  # fmt: skip
 _IN_WORDS: Final = ("example", "clarification", "confirmation")  # what a sentence can settle
 LONGEST: Final = 300  # characters of a source that are shown
-_GUESS: Final[Mapping[str, str]] = {
-    "en": "guess", "de": "Vermutung", "fr": "supposition", "es": "suposición",
-}  # fmt: skip
 _SAID: Final = "a model's own words; nobody has checked them"
 
 
@@ -74,19 +71,6 @@ def status_of(body: Mapping[str, Any]) -> int:
 def as_line(body: Mapping[str, Any]) -> str:
     """Return an answer as one line of JSON: the fields that programs can rely on."""
     return to_json({name: body.get(name) for name in FIELDS})
-
-
-def show_answer(body: Mapping[str, Any]) -> str:
-    """Return what goes to standard output; a guess always has its mark."""
-    language, kind = str(body.get("language", "en")), body.get("kind")
-    text = str(body.get("text") or "") or show_value(body.get("value"), language)
-    if kind == "guess":
-        mark = _GUESS.get(language, _GUESS["en"])
-        text = text if mark.lower() in text.lower() else f"{text} ({mark})"
-    if kind not in ("asked", "unable"):
-        return text
-    choices = (f"  {number}  {each}" for number, each in enumerate(body.get("choices", ()), 1))
-    return "\n".join([text, *choices])
 
 
 def show_origin(body: Mapping[str, Any]) -> str:

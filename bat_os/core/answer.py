@@ -16,11 +16,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.readable import show_value
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KINDS: Final = ("computed", "recalled", "acted", "said", "guess", "asked", "unable")
 NEEDS: Final = ("grant", "example", "clarification", "confirmation", "model")
+
+_GUESS: Final[Mapping[str, str]] = {
+    "en": "guess", "de": "Vermutung", "fr": "supposition", "es": "suposición",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +54,16 @@ class Answer:
         del body["memory"]
         body["choices"], body["sources"] = list(self.choices), [dict(s) for s in self.sources]
         return {**body, "seconds": round(seconds, 4)}
+
+
+def show_answer(body: Mapping[str, Any]) -> str:
+    """Return the body of an answer as text; a guess always has its mark."""
+    language, kind = str(body.get("language", "en")), body.get("kind")
+    text = str(body.get("text") or "") or show_value(body.get("value"), language)
+    if kind == "guess":
+        mark = _GUESS.get(language, _GUESS["en"])
+        text = text if mark.lower() in text.lower() else f"{text} ({mark})"
+    if kind not in ("asked", "unable"):
+        return text
+    choices = (f"  {number}  {each}" for number, each in enumerate(body.get("choices", ()), 1))
+    return "\n".join([text, *choices])

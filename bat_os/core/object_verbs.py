@@ -88,7 +88,8 @@ OBJECT_VERBS: Final = (
         reply="kind:computed|recalled|acted|said|guess|asked|unable text value:any reading "
               "needs:|grant|example|clarification|confirmation|model choices:texts sources:list "
               "undo learned:flag model_calls:count language seconds:num",
-        note="`session` of the envelope names the conversation. Before it, an `event` with `text` "
+        note="`session` of the envelope names the conversation, and `target` who is meant if the "
+        "sentence names nobody. Before it, an `event` with `text` "
         "if a mission begins, and one per state of it.",
         on="wire", seconds=MINUTES),
     Verb("ask", "say what you want, in words", (

@@ -31,6 +31,7 @@ from bat_os.errors import (
     UnauthorizedError,
     UnknownTypeError,
 )
+from bat_os.gateway.completions import Completions
 from bat_os.gateway.guard import Guard
 from bat_os.gateway.problems import STATUS, to_json
 from bat_os.gateway.requests import (
@@ -110,6 +111,7 @@ class Gateway:
             Route("/objects/{name}/slots/{slot}", self.slot, methods=["PUT", "DELETE"]),
             Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
             Route("/verbs/{verb}", self.verb, methods=["POST"]),
+            *Completions(self.link, self.streams).routes(),
         ]
 
     async def message(self, request: Request) -> Response:

@@ -207,6 +207,9 @@ async def answer_error(request: Request, error: Exception) -> Response:
         error = BatError("internal error; the gateway's log has the details")
     status, more, body = describe(error)
     if request.url.path.startswith("/v1/"):
+        status = 400 if status == 422 else status  # as OpenAI has it
+        # Its clients ask again by themselves: one wish would be learned three times.
+        more["x-should-retry"] = "true" if body["retryable"] else "false"
         return Response(openai_error(status, body), status, {**headers, **more}, JSON)
     raw = problem(status, body)
     return Response(raw, status, {**headers, **more}, "application/problem+json")

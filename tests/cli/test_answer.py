@@ -4,16 +4,8 @@ import json
 
 import pytest
 
-from bat_os.cli.answer import (
-    IN_CHAT,
-    as_line,
-    notes_on,
-    place_of,
-    show_answer,
-    show_seconds,
-    status_of,
-)
-from bat_os.core.answer import KINDS, Answer
+from bat_os.cli.answer import IN_CHAT, as_line, notes_on, place_of, show_seconds, status_of
+from bat_os.core.answer import KINDS, Answer, show_answer
 
 
 def body_of(kind, seconds=0.012, **more):

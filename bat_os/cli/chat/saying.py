@@ -13,12 +13,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.answer import ALONE, as_line, notes_on, place_of, show_answer, status_of
+from bat_os.cli.answer import ALONE, as_line, notes_on, place_of, status_of
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.environment import watchdog_command
 from bat_os.cli.show.command import read_input
 from bat_os.cli.show.schedules import show_due
+from bat_os.core.answer import show_answer
 from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError
 from bat_os.supervisor.home import Home
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bat_os.core.scopes import demand, demand_message
@@ -10,6 +10,7 @@ from bat_os.errors import RemoteError
 from bat_os.image import missions
 from bat_os.kernel.learning import asking
 from bat_os.kernel.say.leave import labelled
+from bat_os.sentence.translate import DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
     # A turn: the body of its result, or None if the key of the request is stored.
     Turn = Callable[[Request, Brief], Awaitable[dict[str, Any] | None]]
+
+
+def addressed(request: Request, brief: Brief) -> Brief:
+    """Return a brief for the object that the sentence was said to, if it names none itself."""
+    if not request.target or brief.target != DEFAULT_TARGET:
+        return brief
+    return replace(brief, target=request.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Doors:
         Raises:
             BatError: The message is not understood, or its method failed.
         """
-        brief = labelled(request, brief)
+        brief = labelled(request, addressed(request, brief))
         body = await self.turn(request, brief)
         if body is None:  # it ran, and its answer is stored
             record = await self.intake.accept(brief, request.session, request.key)

@@ -18,6 +18,7 @@ from bat_os.core.discussion import find_voice
 from bat_os.core.scopes import demand
 from bat_os.errors import ArgumentsError
 from bat_os.kernel.say import replies
+from bat_os.kernel.say.doors import addressed
 from bat_os.kernel.say.leave import ask_for_mission
 from bat_os.sentence.translate import translate
 
@@ -64,6 +65,7 @@ class Lessons:
 
     async def run(self, request: Request, brief: Brief, language: str, say: Say) -> Answer:
         """Answer by a mission for a brief."""
+        brief = addressed(request, brief)
         expected = median(self._seconds) if self._seconds else EXPECTED_SECONDS
         say({"text": replies.announce(language, brief, expected), "expected": round(expected)})
         started = time.monotonic()

@@ -374,7 +374,7 @@ class Room:
         """Return the skills that may be meant: as it was typed, unless that is not sure."""
         found: list[Candidate] = []
         for sentence in heard.readings:
-            near = await self._look_for(sentence)
+            near = await self._look_for(sentence, heard.request.target)
             if decide(near) == "act":
                 return near
             if near and (not found or near[0].probability >= found[0].probability):
@@ -383,11 +383,11 @@ class Room:
         if asking is None:
             return found
         given = sum(value.kind not in ("unit", "name") for value in asking.values)
-        return agree(found, await self._look_for(asking), given)
+        return agree(found, await self._look_for(asking, heard.request.target), given)
 
-    async def _look_for(self, sentence: Sentence) -> list[Candidate]:
+    async def _look_for(self, sentence: Sentence, receiver: str) -> list[Candidate]:
         """Return the skills that a reading of the sentence may mean, the best first."""
-        found = await find_candidates(self._mind, sentence)
+        found = await find_candidates(self._mind, sentence, receiver=receiver)
         # A method that only drafts speak for serves nobody but who had it written.
         return [each for each in found if each.status in replies.VOUCHED]
 

@@ -95,7 +95,7 @@ def agree(whole: Sequence[Candidate], asking: Sequence[Candidate], given: int) -
 
 
 async def find_candidates(
-    mind: KernelContext, sentence: Sentence, vector: Floats | None = None
+    mind: KernelContext, sentence: Sentence, vector: Floats | None = None, receiver: str = ""
 ) -> list[Candidate]:
     """Return what a sentence may mean, best first, at most MOST.
 
@@ -103,6 +103,7 @@ async def find_candidates(
         mind: The kernel.
         sentence: As it was read.
         vector: Of ``as_embedded(sentence.masked)``, if it is there already.
+        receiver: Name of the object that has to understand it; "" for any.
     """
     asked = as_embedded(sentence.masked)
     if vector is None:
@@ -121,7 +122,7 @@ async def find_candidates(
         if all(value in match.filled.values() for value in outside)
     ]
     return await mind.image.transact(
-        lambda root: _check(root, ranked), note="look at the skills found"
+        lambda root: _check(root, ranked, receiver), note="look at the skills found"
     )
 
 
@@ -199,7 +200,7 @@ def _wordings_of(root: Root, hit: Passage) -> list[Wording]:
     return [Wording.make(skill, each, FIRST, slots, {}) for each in said]
 
 
-def _check(root: Root, ranked: Sequence[tuple[Match, float]]) -> list[Candidate]:
+def _check(root: Root, ranked: Sequence[tuple[Match, float]], receiver: str) -> list[Candidate]:
     """Return the candidates that the image understands, with the values that they take."""
     found: list[Candidate] = []
     for match, chance in ranked:
@@ -207,7 +208,8 @@ def _check(root: Root, ranked: Sequence[tuple[Match, float]]) -> list[Candidate]
             break
         skill = match.wording.skill
         needed = {each.name for each in skill.parameters if each.required}
-        about = _look_up(root, skill.target, skill.selector)
+        target = receiver or skill.target
+        about = _look_up(root, target, skill.selector)
         if about is None or needed - set(match.filled):
             continue
         status, changes = about
@@ -217,7 +219,7 @@ def _check(root: Root, ranked: Sequence[tuple[Match, float]]) -> list[Candidate]
         shown = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
         found.append(
             Candidate(
-                skill.target,
+                target,
                 skill.selector,
                 args,
                 kwargs,
