@@ -9,6 +9,8 @@ safe from outside can be asked for by its name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -56,8 +58,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from bat_os.client.tokens import TokenRing
-    from bat_os.gateway.guard import App, Site
+    from bat_os.gateway.guard import App, Receive, Scope, Send, Site
     from bat_os.gateway.link import KernelLink
+    from bat_os.gateway.mcp.server import HttpDoor
 
 PAGE: Final = Path(__file__).parent / "page"
 KINDS: Final[Mapping[str, str]] = {
@@ -78,6 +81,7 @@ class Gateway:
         ring: Who may come in.
         hub: What happens, for streams.
         streams: How many are open.
+        mcp: The Model Context Protocol.
     """
 
     def __init__(self, link: KernelLink, ring: TokenRing) -> None:
@@ -85,6 +89,7 @@ class Gateway:
         self.ring = ring
         self.hub = Hub(link)
         self.streams = Streams()
+        self.mcp = McpDoor(link, self.hub, self.streams)
 
     def routes(self) -> list[Route]:
         """Return the table of routes."""
@@ -112,7 +117,13 @@ class Gateway:
             Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
             Route("/verbs/{verb}", self.verb, methods=["POST"]),
             *Completions(self.link, self.streams).routes(),
+            Route("/mcp", self.mcp),
         ]
+
+    async def close(self) -> None:
+        """End all streams and sessions."""
+        await self.hub.close()
+        await self.mcp.close()
 
     async def message(self, request: Request) -> Response:
         """Accept a message in AURA's form; 202, or 200 within ``Prefer: wait=N`` seconds.
@@ -355,6 +366,44 @@ class Gateway:
         if key := key_of(request):
             fields["ik"] = key
         return await self.link.request(kind, **identity_of(request), **fields)
+
+
+class McpDoor:
+    """``/mcp``, whose package is imported with the first request: it is the largest of all."""
+
+    def __init__(self, link: KernelLink, hub: Hub, streams: Streams) -> None:
+        self._link = link
+        self._hub = hub
+        self._streams = streams
+        self._opening: asyncio.Task[HttpDoor] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(scope["state"]["site"]))
+        try:
+            door = await asyncio.shield(self._opening)
+        except ImportError:
+            self._opening = None
+            missing = "the package mcp is not installed; batos setup --all installs it"
+            raise HttpError(503, NotFoundError(missing)) from None
+        if scope["method"] != "GET":  # a standing stream of the older protocol
+            await door(scope, receive, send)
+            return
+        with self._streams.enter(scope["state"]["caller"].name):
+            await door(scope, receive, send)
+
+    async def close(self) -> None:
+        """End all sessions."""
+        if self._opening is not None and not self._opening.cancelled():
+            with contextlib.suppress(ImportError):
+                await (await self._opening).close()
+
+    async def _open(self, site: Site) -> HttpDoor:
+        module = await asyncio.to_thread(importlib.import_module, "bat_os.gateway.mcp.server")
+        door: HttpDoor = module.HttpDoor(self._link, self._hub, site)
+        await door.open()
+        return door
 
 
 async def _file(name: str) -> Response:

@@ -152,7 +152,7 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     stopping = asyncio.create_task(asked.wait())
     try:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        await gateway.hub.close()
+        await gateway.close()
         server.should_exit = True
         await serving
     finally:

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: learned methods as the tools of other programs."""
