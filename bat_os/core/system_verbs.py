@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from bat_os.core.fields import MAX_TEXT, Field, Verb
+from bat_os.core.scopes import SCOPES
 
 MINUTES: Final = 120.0  # examples run in the cell, and the embedder may have to be loaded
 KEY: Final = Field("ik", "text", "idempotency key", place="envelope")
@@ -467,7 +468,7 @@ SYSTEM_VERBS: Final = (
         Field("connect", "text", "make: the kernel's address", "--connect", shown="tcp://HOST:PORT"),
         Field("server", "text", "make: public key of a kernel elsewhere", "--server", shown="KEY"),
         Field("may", "text", "token: what it is good for, each with those before it", "--may",
-              "send", choices=("read", "send", "learn", "teach", "own"), shown="SCOPE"),
+              "send", choices=SCOPES, shown="SCOPE"),
         Field("days", "number", "token: how long it is good", "--days", 90, least=0, most=3650)),
         reply="server? allowed?:any tokens?:map token? name? may? days?:num",
         examples=("make ann --connect tcp://192.168.1.5:5556", "token phone --may learn --days 30",
@@ -480,12 +481,11 @@ SYSTEM_VERBS: Final = (
         note="The address of the page holds a code that is good once, for a minute.",
         examples=("", "--print", "--close"), on="command line", seconds=60),
     Verb("mcp", "serve tools by MCP on standard input, to the program that starts it", (
-        Field("print", "text", "print what that program has to be told", "--print",
-              choices=("claude", "claude-code", "cursor", "vscode", "http"), shown="HOST"),
+        Field("print", "text", "print what that program has to know", "--print", shown="HOST",
+              choices=("claude", "claude-code", "cursor", "vscode", "http")),
         Field("may", "text", "what its tools may do, each with those before it", "--may", "learn",
-              choices=("read", "send", "learn", "teach", "own"), shown="SCOPE")),
-        reply="host? told?",
-        examples=("--print claude-code", "--print vscode --may teach"), on="command line"),
+              choices=SCOPES, shown="SCOPE")),
+        reply="host? text?", examples=("--print claude-code",), on="command line"),
     Verb("service", "run the watchdog as a service of this user", (
         Field("action", "text",
               "write the file and start it; undo that; print what would be written", "action",

@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from bat_os.app.library import load_library
-from bat_os.cli.show.hosts import told
+from bat_os.cli.show.hosts import write_for
 from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import PERSON, covers
 from bat_os.gateway.mcp.toolbox import _VERBS, GENERAL, MAX_NAME, MAX_TEXT, clean, name_of
@@ -282,7 +282,7 @@ async def test_a_host_starts_it_itself(http, mode):
 
 @pytest.mark.parametrize("name", ["claude", "claude-code", "cursor", "vscode", "http"])
 async def test_a_host_is_told_how_to_start_it(tmp_path, name):
-    text = told(name, tmp_path, "learn")
+    text = write_for(name, tmp_path, "learn")
     if name == "claude-code":
         assert text.startswith("claude mcp add batos -- ")
         return

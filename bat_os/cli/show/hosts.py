@@ -1,4 +1,4 @@
-"""``batos mcp``: a server of tools for the host that starts it, and what a host has to be told.
+"""``batos mcp``: a server of tools for the host that starts it, and what a host has to know.
 
 Standard output is the protocol's: nothing else may be written there while it serves.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "batos"
 HOST: Final = "mcp"  # who asks, in the history of what was changed
-# Where each host keeps what it is told.
+# Where each host keeps what it has to know.
 FILES: Final[Mapping[str, str]] = {
     "claude": "claude_desktop_config.json (Settings, Developer, Edit Config)",
     "cursor": ".cursor/mcp.json in a project, or ~/.cursor/mcp.json",
@@ -36,7 +36,7 @@ FILES: Final[Mapping[str, str]] = {
 
 async def _mcp(ask: Ask) -> Mapping[str, Any]:
     if host := ask.options.print:
-        return {"host": host, "told": told(host, ask.home, ask.options.may)}
+        return {"host": host, "text": write_for(host, ask.home, ask.options.may)}
     if importlib.util.find_spec("mcp") is None:
         raise SettingsError("the package mcp is not installed; batos setup --all installs it")
     # These take a second, which only a host waits for.
@@ -53,8 +53,8 @@ async def _mcp(ask: Ask) -> Mapping[str, Any]:
     return {}
 
 
-def told(host: str, home: Path, may: str) -> str:
-    """Return what a host has to be told, in its own form."""
+def write_for(host: str, home: Path, may: str) -> str:
+    """Return what a host has to know, in its own form."""
     words = [str(ROOT / "batos.py"), "mcp", "--home", str(home), "--may", may]
     started = {"command": sys.executable, "args": words}
     if host == "claude-code":
@@ -71,7 +71,7 @@ def told(host: str, home: Path, may: str) -> str:
 def _show(body: Mapping[str, Any], screen: Screen) -> None:
     if not body:
         return
-    screen.answer(body["told"])
+    screen.answer(body["text"])
     if body["host"] in FILES:
         screen.note(f"Put this into {FILES[body['host']]}.")
     elif body["host"] == "http":

@@ -56,8 +56,8 @@ class Signature:
 def describe(source: str, selector: str, examples: Sequence[Mapping[str, Any]] = ()) -> Signature:
     r"""Return what a method's source and examples say of it.
 
-    >>> told = describe("def double(self, number: int) -> int:\n    return number * 2", "double")
-    >>> told.takes["properties"], told.takes["required"], told.reads
+    >>> about = describe("def double(self, number: int) -> int:\n    return number * 2", "double")
+    >>> about.takes["properties"], about.takes["required"], about.reads
     ({'number': {'type': 'integer'}}, ['number'], True)
     """
     parsed = parse_method(source, selector)

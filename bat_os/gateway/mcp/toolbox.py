@@ -45,7 +45,7 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as the kernel is told."""
+    """Who asks, as the kernel knows them."""
 
     name: str
     scope: str
@@ -239,7 +239,7 @@ class Toolbox:
         return told
 
     async def _ask_verb(self, name: str, given: Given, asker: Asker) -> dict[str, Any]:
-        """Ask for the verb that a general tool stands for."""
+        """Ask for the verb of a general tool."""
         verb, body = _VERBS[name]
         rest = {key: given[key] for key in body if key in given}
         fields: dict[str, Any] = {"body": rest} if body else {}
