@@ -1,6 +1,6 @@
 """The table of verbs, continued: what programs ask for, a page or a piece at a time.
 
-None of these is on the command line: there a person sees the same through ``list``, ``history``,
+But for ``mcp``, none of these is on the command line: there a person sees the same through ``list``, ``history``,
 ``ask`` and ``find``.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from bat_os.core.fields import Field, Verb
+from bat_os.core.scopes import SCOPES
 
 MAX_PAGE: Final = 2000  # objects of one page
 MAX_MOMENTS: Final = 200
@@ -53,5 +54,11 @@ PROGRAM_VERBS: Final = (
         Field("input", "list", f"1 to {MAX_TEXTS} texts", required=True),),
         reply="model vectors:list tokens:count",
         on="wire", access="reads", seconds=60),
+    Verb("mcp", "serve tools by MCP on standard input, to the program that starts it", (
+        Field("print", "text", "print what that program has to know", "--print", shown="HOST",
+              choices=("claude", "claude-code", "cursor", "vscode", "http")),
+        Field("may", "text", "what its tools may do, each with those before it", "--may", "learn",
+              choices=SCOPES, shown="SCOPE")),
+        reply="host? text?", examples=("--print claude-code",), on="command line"),
 )
 # fmt: on

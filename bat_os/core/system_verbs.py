@@ -480,12 +480,6 @@ SYSTEM_VERBS: Final = (
         reply="url page? closed?:flag",
         note="The address of the page holds a code that is good once, for a minute.",
         examples=("", "--print", "--close"), on="command line", seconds=60),
-    Verb("mcp", "serve tools by MCP on standard input, to the program that starts it", (
-        Field("print", "text", "print what that program has to know", "--print", shown="HOST",
-              choices=("claude", "claude-code", "cursor", "vscode", "http")),
-        Field("may", "text", "what its tools may do, each with those before it", "--may", "learn",
-              choices=SCOPES, shown="SCOPE")),
-        reply="host? text?", examples=("--print claude-code",), on="command line"),
     Verb("service", "run the watchdog as a service of this user", (
         Field("action", "text",
               "write the file and start it; undo that; print what would be written", "action",
