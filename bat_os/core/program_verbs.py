@@ -1,7 +1,7 @@
 """The table of verbs, continued: what programs ask for, a page or a piece at a time.
 
-But for ``mcp``, none of these is on the command line: there a person sees the same through ``list``, ``history``,
-``ask`` and ``find``.
+Of these, ``mcp`` alone is on the command line: there a person sees the same through ``list``,
+``history``, ``ask`` and ``find``.
 """
 
 from __future__ import annotations
