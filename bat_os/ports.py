@@ -400,6 +400,9 @@ class ServerDriver(Driver, Protocol):
             ServerError: It does not start, or says nothing of use.
         """
 
+    def part(self, scope: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
+        """Return what of a scope one operation needs: of the tools, its own."""
+
     def signatures(self, scope: Mapping[str, Any]) -> Mapping[str, str]:
         """Return how each message is sent: ``add`` -> ``add(a, by=None)``."""
 

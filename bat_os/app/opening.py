@@ -78,7 +78,8 @@ async def open_when_possible(
             log.warning("waiting: %s", reason)
             said = reason
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), EVERY)
+            async with asyncio.timeout(EVERY):
+                await asked.wait()
     return None
 
 

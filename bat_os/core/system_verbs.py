@@ -36,7 +36,7 @@ _WHERE: Final = Field(
     shown="KEY=VALUE",
 )
 
-STATES: Final = ("running", "idle", "decomposing", "delegating", "synthesizing", "acting",
+STATES: Final = ("running", "waiting", "idle", "decomposing", "delegating", "synthesizing", "acting",
                  "validating", "complete", "failed")  # fmt: skip
 _BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
 _AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
@@ -206,12 +206,13 @@ MISSION_VERBS: Final = (
               choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
-              "problem label?:texts] before",
+              "problem label?:texts waits?] before",
         prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
-               "problem label?:texts] before? result?:any printed? status? learned?:flag "
+               "problem label?:texts waits?] before? result?:any printed? status? learned?:flag "
                "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
                "seconds?:num brief_id? why? label?:texts refused?:flag",
-        note='`before`, for the next page, or "".',
+        note='`before`, for the next page, or "". `waits` is `leave` of one that goes on '
+             'after a yes.',
         examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more",
                   "once 01a1ff61d73cd6d845301288"),
         access="reads"),

@@ -41,6 +41,8 @@ _BLOCKS: Final = words(
 _MAIN: Final = frozenset({"main", "article"})
 _MIN_MAIN: Final = 200  # characters; a page with less in its main part says it elsewhere
 _MAX_LINKS: Final = 2_000
+MAX_TAGS: Final = 200_000  # of a page; Python's parser takes a second for so many
+MAX_OPEN: Final = 1_000  # "<" without a ">": the parser looks for it to the end, from each
 _HEADINGS: Final = {f"h{level}": "#" * level for level in range(1, 7)}
 _BLANK: Final = re.compile(r"\s+")
 _GAP: Final = re.compile(r"\n\s*\n\s*")
@@ -126,16 +128,32 @@ def _extract(form: str, data: bytes) -> dict[str, Any]:
         return {"problem": f"it cannot be read as {form.upper()} ({reason[:200]})"}
 
 
+def _refuse_endless(text: str) -> None:
+    """Refuse what the parser would need minutes for.
+
+    Raises:
+        ValueError: It has too many tags, or too many that never end.
+    """
+    tags = text.count("<")
+    if tags > MAX_TAGS:
+        raise ValueError(f"it has {tags:,} tags; at most {MAX_TAGS:,}")
+    if tags - text.count(">") > MAX_OPEN:
+        raise ValueError(f"{tags - text.count('>'):,} of its tags never end")
+
+
 def _read_page(data: bytes) -> dict[str, Any]:
-    title, text = read_html(data.decode("utf-8", "replace"))
+    page = data.decode("utf-8", "replace")
+    _refuse_endless(page)
+    title, text = read_html(page)
     if not text:
         return {"problem": "there is no text in this page"}
     return {"title": title, "text": text}
 
 
 def _read_site(data: bytes) -> dict[str, Any]:
-    reader = _Reader()
-    reader.feed(data.decode("utf-8", "replace"))
+    page, reader = data.decode("utf-8", "replace"), _Reader()
+    _refuse_endless(page)
+    reader.feed(page)
     reader.close()
     title = _BLANK.sub(" ", "".join(reader.title)).strip()
     links = [(where, _BLANK.sub(" ", "".join(said)).strip()[:500]) for where, said in reader.links]

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 GRANTS: Final = "grants"
 MAX_LINKS: Final = 16
 GRANT_USES: Final = "grant_uses"  # oid -> how often, and when last, something was asked through it
-USE: Final = "(grant)"  # stands for the caller where uses of a grant are counted
+USE: Final = "(grant)"  # begins the name of a caller where uses of a grant are counted
+MAX_METHODS: Final = 200  # that are kept of one grant; those that used it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +165,26 @@ def renew(
     return renewed
 
 
-def count_use(root: Root, oid: str, operation: str, tally: Tally) -> None:
-    """Add to how often, and when last, something was asked through a grant."""
+def count_use(root: Root, oid: str, operation: str, method: str, tally: Tally) -> None:
+    """Add to how often, and when last, something was asked through a grant, and by which method.
+
+    ``method`` is the oid of a receiver and a selector; "" for a client.
+    """
     held = tree_of(root, GRANT_USES)
     known = held.get(oid, {"count": 0, "last": 0.0, "operations": {}})
-    counts = {**known["operations"]}
+    counts, methods = {**known["operations"]}, {**known.get("methods", {})}
     counts[operation] = counts.get(operation, 0) + tally.count
+    if method:
+        methods[method] = {
+            "count": methods.get(method, {"count": 0})["count"] + tally.count, "last": tally.last,
+        }  # fmt: skip
+    if len(methods) > MAX_METHODS:
+        del methods[min(methods, key=lambda name: float(methods[name]["last"]))]
     last = max(known["last"], tally.last)
-    held[oid] = {"count": known["count"] + tally.count, "last": last, "operations": counts}
+    held[oid] = {
+        "count": known["count"] + tally.count, "last": last, "operations": counts,
+        "methods": methods,
+    }  # fmt: skip
 
 
 def uses_of(
@@ -179,19 +192,33 @@ def uses_of(
 ) -> dict[str, Any]:
     """Return ``count`` and ``last``, with what is not written yet."""
     known = root.get(GRANT_USES, {}).get(oid, {"count": 0, "last": 0.0})
-    more = [tally for call, tally in waiting.items() if (call[0], call[2]) == (oid, USE)]
+    return _with_waiting(known, [t for call, t in waiting.items()
+                                 if call[0] == oid and call[2].startswith(USE)])  # fmt: skip
+
+
+def used_by(
+    root: Mapping[str, Any], method: str, waiting: Mapping[tuple[str, str, str], Tally]
+) -> list[tuple[Grant, dict[str, Any]]]:
+    """Return the grants that a method has used, each with ``count`` and ``last`` of its own."""
+    recorded: Mapping[str, Any] = root.get(GRANT_USES, {})
+    oids = [oid for oid, held in recorded.items() if method in held.get("methods", {})]
+    fresh = [call[0] for call in waiting if call[2] == f"{USE}{method}"]
+    known, found = root.get(GRANTS, {}), list[tuple[Grant, dict[str, Any]]]()
+    for oid in dict.fromkeys([*oids, *fresh]):
+        if oid in known:
+            held = recorded.get(oid, {}).get("methods", {}).get(method, {"count": 0, "last": 0.0})
+            more = [
+                t for call, t in waiting.items() if (call[0], call[2]) == (oid, f"{USE}{method}")
+            ]
+            found.append((_read(oid, known[oid]), _with_waiting(held, more)))
+    return found
+
+
+def _with_waiting(known: Mapping[str, Any], more: Collection[Tally]) -> dict[str, Any]:
     return {
         "count": known["count"] + sum(tally.count for tally in more),
         "last": max([known["last"], *(tally.last for tally in more)]),
     }
-
-
-def in_reach(root: Mapping[str, Any], target: UvmObject, names: Collection[str]) -> list[Grant]:
-    """Return the grants of what some slots of an object, by name, refer to."""
-    found = [target.lookup(name) for name in sorted(names)]
-    held = [each[1] for each in found if each is not None and type(each[1]) is UvmObject]
-    known = root.get(GRANTS, {})
-    return [_read(oid, known[oid]) for oid in (ref_of(obj).oid for obj in held) if oid in known]
 
 
 def rename(root: Root, oid: str, name: str) -> None:

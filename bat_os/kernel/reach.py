@@ -31,6 +31,7 @@ from bat_os.errors import (
     EffectWantedError,
     GrantWantedError,
     NotGrantedError,
+    ProtocolError,
 )
 from bat_os.image import grants, outbox
 from bat_os.image.outbox import Effect
@@ -38,7 +39,7 @@ from bat_os.kernel.effects.wants import Wanted, wanted
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.sinks import Sinks
 from bat_os.kernel.subsystems import ReachedKernel, TurnKernel
-from bat_os.ports import AWAIT, STAGE, Deed, StagingDriver
+from bat_os.ports import AWAIT, STAGE, Deed, ServerDriver, StagingDriver
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -58,6 +59,11 @@ MAX_BYTES: Final = 4 << 20
 MAX_STAGED: Final = 100
 MAX_THREADS: Final = 16  # that wait for the world at once; the rest of the kernel has others
 SETTLE_SECONDS: Final = 2.0
+# How a person grants what an object lacks.
+_HOW: Final = {
+    "files": "grant ~/FOLDER", "mcp": "grant-mcp", "shell": "grant 'shell:PROGRAM ~/FOLDER'",
+    "web": "grant https://HOST",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -135,6 +141,7 @@ class TurnReach:
         self.wanted: list[Wanted] = []  # the same, as trials compare it
         self._label, self._once = label, once
         self.numbers: list[int] = []  # of the effects, once they are committed
+        self._failures: set[str] = set()  # texts of errors that the world has answered
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
         self.kernel = TurnKernel(reach, label, self._answers.here) if reach else None
@@ -171,14 +178,35 @@ class TurnReach:
         if self.staged and self._performer is not None:
             self._performer.wake()
 
-    def given_to(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
-        """Return what the kernel gives to a trusted function, by the names of its parameters."""
-        world = _World(self, seen.ref, name.partition("_obj.")[0])
-        kernel = self.kernel and ReachedKernel(self.kernel, seen, by_method)
+    def given_to(self, seen: ObjectSnapshot, name: str, method: str) -> dict[str, Any]:
+        """Return what the kernel gives to a trusted function, by the names of its parameters.
+
+        ``method`` names the learned method that sends the message; "" for a client.
+        """
+        world = _World(self, seen.ref, name.partition("_obj.")[0], method)
+        kernel = self.kernel and ReachedKernel(self.kernel, seen, bool(method))
         return {"memory": self.memory, "world": world, "kernel": kernel}
 
-    async def perform(self, ref: Ref, driver_name: str, operation: str, args: Any) -> Any:
-        """Return what the world answers to a message of an object."""
+    def caused(self, error: CellError) -> bool:
+        """Return whether a method failed of nothing but what the world has answered."""
+        text = str(error.details.get("text", ""))
+        return error.details.get("kind") == "raised" and text in self._failures
+
+    async def perform(
+        self, ref: Ref, driver_name: str, operation: str, args: Any, method: str = ""
+    ) -> Any:
+        """Return what the world answers to a message of an object, which a method may send."""
+        try:
+            return await self._perform(ref, driver_name, operation, args, method)
+        except (CellError, ProtocolError):  # what the method asked was off
+            raise
+        except BatError as error:
+            self._failures.add(str(error).encode("utf-8", "replace").decode())
+            raise
+
+    async def _perform(
+        self, ref: Ref, driver_name: str, operation: str, args: Any, method: str
+    ) -> Any:
         if self._stopped is not None:
             raise self._stopped
         driver = self._drivers.get(driver_name)
@@ -206,7 +234,7 @@ class TurnReach:
         if operation not in kinds:
             raise NotGrantedError(f"{driver.name} has no {operation} any more")
         await self._sinks.admit(grant.oid, kinds[operation])
-        self._image.uses.record([(grant.oid, operation, grants.USE)])
+        self._image.uses.record([(grant.oid, operation, f"{grants.USE}{method}")])
         kind, deed = kinds[operation], Deed(grant.scope, operation, args)
         if kind.kind == STAGE:
             return self._stage(ref, driver, kind, deed)
@@ -249,8 +277,11 @@ class TurnReach:
         return error
 
     def _effect(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed, text: str) -> Effect:
+        scope = deed.scope
+        if isinstance(driver, ServerDriver):  # not what the server says of all its other tools
+            scope = driver.part(scope, deed.operation)
         return Effect(
-            number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=deed.scope,
+            number=0, oid=ref.oid, name=ref.name, driver=driver.name, scope=scope,
             operation=deed.operation, args=tuple(deed.args), text=text, run=self._answers.run,
             by=self._answers.by, at=self._moment().timestamp(), repeatable=kind.repeatable,
         )  # fmt: skip
@@ -277,7 +308,7 @@ class TurnReach:
                 )
             check(answer, where=f"the answer of {operation}")
         except TimeoutError:
-            raise CellError(f"{operation} took over {seconds:.0f} s", kind="limit") from None
+            raise CellError(f"{operation} took over {seconds:.0f} s", kind="deadline") from None
         except TypeError as error:
             raise ArgumentsError(f"{operation}: {error}") from error
         except BatError as error:  # an answer, too: the next candidate gets the same
@@ -300,7 +331,7 @@ class TurnReach:
         if had:
             raise NotGrantedError(f"the grant of {name} has ended; batos grants shows it")
         said = [arg for arg in args if isinstance(arg, str) and arg]
-        how = "grant-mcp" if driver.name == "mcp" else "grant"
+        how = _HOW.get(driver.name, "grant")
         text = f"{name} has no grant for {driver.name}; batos {how} gives one"
         raise GrantWantedError(text, driver=driver.name, operation=operation, what=said[-1:])
 
@@ -312,9 +343,10 @@ class _World:
     turn: TurnReach
     ref: Ref
     driver: str
+    method: str
 
     async def perform(self, operation: str, *args: Any) -> Any:
-        return await self.turn.perform(self.ref, self.driver, operation, args)
+        return await self.turn.perform(self.ref, self.driver, operation, args, self.method)
 
 
 def _refuse_references(value: Any) -> None:

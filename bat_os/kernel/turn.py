@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.values import FLAT, TOUCH, Ref, check_slot_name
+from bat_os.core.values import TOUCH, Ref
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -35,6 +35,7 @@ from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.preferences import note_entries
 from bat_os.image.shipped import SHIPPED
+from bat_os.kernel.activation import Activation
 from bat_os.kernel.effects.journal import carry_out
 from bat_os.kernel.entries import ENTRIES
 from bat_os.kernel.primitives import run_primitive
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.reach import Reach
     from bat_os.kernel.sinks import Once
     from bat_os.kernel.snapshot import Fetched
-    from bat_os.ports import Cell, Delta, Nested
+    from bat_os.ports import Cell, Nested
 
     Root = MutableMapping[str, Any]
     _Found = tuple[ObjectSnapshot, Runnable | None]
@@ -104,90 +105,6 @@ class Answer:
     drawn: Sequence[int] = ()  # tokens of each answer of a model
     wanted: tuple[Wanted, ...] = ()  # what it does in the world, once it is committed
     effects: tuple[int, ...] = ()  # the numbers of that, in the commit
-
-
-class Activation:
-    """The kernel's side of one running method: what its child holds, and what it may reach.
-
-    Attributes:
-        receiver: The object as the turn sees it; other activations of the turn share it.
-        depth: How many sends lie above it.
-        reads: What the turn has read.
-        held: The slots that the child knows of, as it knows them.
-        reach: By oid, the objects that it may send to: its receiver, the parents, and all
-            that arguments, slots and answers refer to. A reference is the permission.
-    """
-
-    def __init__(
-        self, receiver: ObjectSnapshot, arguments: Any, depth: int, reads: ReadSet
-    ) -> None:
-        self.receiver = receiver
-        self.depth = depth
-        self.reads = reads
-        self.held = dict(receiver.visible(reads.label))
-        self.reach = {ref.oid: ref for ref in (receiver.ref, *receiver.parents)}
-        _collect([list(self.held.values()), arguments], self.reach)
-
-    def absorb(self, delta: Delta) -> None:
-        """Apply what the child has changed."""
-        for name, value in delta.changed.items():
-            try:
-                check_slot_name(name)
-            except ArgumentsError as error:
-                raise CellError(str(error), kind="refused") from error
-            self.receiver.write(name, value)
-            self.held[name] = value
-        for name in delta.removed:
-            self.receiver.remove(name)
-            self.held.pop(name, None)
-
-    def reachable(self, nested: Nested) -> Ref:
-        """Return the object that a nested send goes to.
-
-        Raises:
-            NotFoundError: The method holds no reference to it.
-            CellError: The message is private to another object.
-        """
-        wanted, own = nested.target, self.receiver.ref
-        if isinstance(wanted, str):
-            self.reads.touch(self.receiver, wanted)
-            slot = self.receiver.slots.get(wanted)
-            named = (ref for ref in self.reach.values() if ref.name == wanted)
-            target = slot if type(slot) is Ref else next(named, None)
-        else:
-            target = self.reach.get(wanted.oid)
-        if target is None:
-            text = wanted if isinstance(wanted, str) else wanted.name or wanted.oid
-            raise NotFoundError(
-                f"{own.name or 'the object'} holds no reference to {text[:100]!r}; a method "
-                "reaches its receiver, its arguments and what their slots refer to"
-            )
-        if target.oid != own.oid and nested.selector.startswith("_"):
-            text = f"{nested.selector[:100]!r} is private to its object"
-            raise CellError(text, kind="refused")
-        return target
-
-    def reload(self, value: Any) -> NestedReply:
-        """Return the answer of a nested send, with the slots that it changed."""
-        now, held = self.receiver.visible(self.reads.label), self.held
-        fresh = {k: v for k, v in now.items() if k not in held or held[k] is not v}
-        _collect([value, list(fresh.values())], self.reach)
-        gone = tuple(k for k in held if k not in now)
-        self.held = dict(now)
-        return NestedReply(value, fresh, gone)
-
-
-def _collect(value: Any, reach: dict[str, Ref]) -> None:
-    """Add every Ref inside ``value`` to ``reach``, by oid."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if type(item) is Ref:
-            reach[item.oid] = item
-        elif type(item) is dict:
-            stack.extend(item.values())
-        elif type(item) in (list, tuple, set, frozenset) and not FLAT.issuperset(map(type, item)):
-            stack.extend(item)
 
 
 class Turn:
@@ -320,7 +237,7 @@ class Turn:
         if runnable.status == SHIPPED and (name := runnable.primitive):
             moment = self._moment(await find_zone(self._image, self._reach, self._answers.here))
             if natives.reaches(name):
-                given = self._reached(receiver, name, by_method=sender is not None)
+                given = self._reached(receiver, name, sender)
                 return SHIPPED, await natives.run(name, args, kwargs, moment, given)
             return SHIPPED, await asyncio.to_thread(natives.run, name, args, kwargs, moment)
         if name := runnable.primitive:
@@ -332,7 +249,7 @@ class Turn:
             if callable(answer):  # it has to look at more of the image
                 answer = await self._image.transact(answer, note=f"{name} {message.ref.name}"[:70])
             return "primitive", answer
-        running = Activation(receiver, (args, kwargs), depth, self._reads)
+        running = Activation(receiver, message.selector, (args, kwargs), depth, self._reads)
         trial, known = self._candidate, len(self.faults)
         call = Call(
             source=runnable.source,
@@ -356,7 +273,8 @@ class Turn:
             fault = fault_of(
                 message.ref.oid, message.selector, runnable.source, (args, kwargs), error
             )
-            if fault and not trial and len(self.faults) == known:
+            by_world = self._fault or (self._reaches and self._reaches.caused(error))
+            if fault and not trial and not by_world and len(self.faults) == known:
                 self.faults.append(fault)
             raise
         self._printed.append(result.printed)
@@ -364,14 +282,16 @@ class Turn:
         self.calls.append((message.ref.oid, message.selector, by))
         return runnable.status, result.value
 
-    def _reached(self, seen: ObjectSnapshot, name: str, *, by_method: bool) -> dict[str, Any]:
+    def _reached(
+        self, seen: ObjectSnapshot, name: str, sender: Activation | None
+    ) -> dict[str, Any]:
         if self._reaches is None:
             self._reaches = TurnReach(
                 self._image, self._reach, self._answers, self._moment, self.label, self._once
             )
-        if not by_method:  # a client waits, and each of these has limits of its own
+        if sender is None:  # a client waits, and each of these has limits of its own
             self._limit.reschedule(None)
-        return self._reaches.given_to(seen, name, by_method=by_method)
+        return self._reaches.given_to(seen, name, sender.name if sender else "")
 
     def _moment(self, zone: dt.tzinfo | None = None) -> dt.datetime:
         """Return the present moment, or that of the trial, in a zone or that of this machine."""

@@ -44,6 +44,7 @@ CACHE_SECONDS: Final = 300.0
 MAX_CACHED: Final = 32  # pages
 PAUSE: Final = 0.5  # seconds between two requests to one host
 MAX_PAUSE: Final = 5.0  # that its robots.txt may ask for
+PARSE_SECONDS: Final = 4.0  # to take a page of HTML apart
 ROBOTS_SECONDS: Final = 3600.0
 MAX_ROBOTS: Final = 512 << 10
 MAX_HOSTS: Final = 256  # that rules and pauses are kept for
@@ -393,7 +394,8 @@ def _parts(page: Page, deadline: Deadline) -> Extract:
     if page.parts is None:
         if page.kind in _HTML:
             written = _decode(page.data, page.charset).encode("utf-8", "replace")
-            page.parts = extract(written, "page", page.url, seconds=deadline.left())
+            seconds = min(deadline.left(), PARSE_SECONDS)
+            page.parts = extract(written, "page", page.url, seconds=seconds)
         elif page.kind == "application/pdf":
             page.parts = extract(page.data, "pdf", page.url, seconds=deadline.left())
         elif page.kind.startswith("text/") or page.kind.endswith(("json", "xml")):

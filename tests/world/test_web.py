@@ -191,6 +191,9 @@ def test_a_hostile_page_is_taken_apart_in_time_or_refused(host):
     host.pages["/"] = "<a" * 500_000
     with pytest.raises(ArgumentsError):
         asking(Web(pause=0, seconds=3), host.url)("fetch")
+    host.pages["/many"] = "<div>" * 500_000
+    with pytest.raises(ArgumentsError, match="500,000 tags"):
+        asking(Web(pause=0), host.url)("fetch", "many")
 
 
 PRIVATE = [

@@ -371,7 +371,8 @@ class LiveNames:
                 self.on_news()
                 settled = self.reachable and not self.loading
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stale.wait(), None if settled else AGAIN)
+                    async with asyncio.timeout(None if settled else AGAIN):
+                        await self._stale.wait()
 
     async def _listen(self) -> None:
         def hear(_kind: str, event: Mapping[str, Any]) -> None:

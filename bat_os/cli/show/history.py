@@ -102,8 +102,8 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "waiting", f"version {waiting}, for a yes: batos approve" if waiting else ""
     yield "pinned", f"to version {body['pinned']}" if body["pinned"] else ""
     for one in body.get("grants", ()):
-        used = f", last used {show_time(one['used']['last'])}" if one["used"]["count"] else ""
-        yield "reaches", f"{one['what']} through {one['object']} ({one['state']}){used}"
+        used = f"{one['used']['count']} times, last {show_time(one['used']['last'])}"
+        yield "has used", f"{one['what']} through {one['object']} ({one['state']}): {used}"
     if taint := body["tainted"]:
         what = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
         if through := taint.get("through"):

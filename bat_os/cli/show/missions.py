@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from bat_os.cli.show.command import Ask, Columns
 
 
+def _problem(row: Mapping[str, Any]) -> str:
+    """Return what is wrong with a mission, or how a person lets it go on."""
+    problem = str(row.get("problem", ""))
+    return f"batos missions once {row['brief_id']}  ({problem})" if row.get("waits") else problem
+
+
 _MISSIONS: Final[Columns] = {
     "BRIEF": "brief_id",
-    "STATE": "state",
+    "STATE": lambda row: f"waits for {row['waits']}" if row.get("waits") else row["state"],
     "ACCEPTED": lambda row: show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
     "MESSAGE": lambda row: f"{row.get('target', '?')}.{row.get('selector', '?')}",
-    "PROBLEM": lambda row: cut(row.get("problem", ""), 80),
+    "PROBLEM": lambda row: cut(_problem(row), 160 if row.get("waits") else 80),
 }
 
 

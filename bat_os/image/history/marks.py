@@ -184,8 +184,9 @@ async def flush(image: ImageStore) -> int:
 
     def add_calls(root: Root) -> None:
         for (target, selector, caller), tally in counted.items():
-            if caller == grants.USE:
-                grants.count_use(root, target, selector, tally)
+            if caller.startswith(grants.USE):
+                method = caller.removeprefix(grants.USE)
+                grants.count_use(root, target, selector, method, tally)
                 continue
             answering = _find_answering(root, target, selector)
             if answering is not None:

@@ -130,6 +130,13 @@ def _asked(record: Record) -> Mapping[str, Any]:
     return details
 
 
+def is_open(root: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Return whether a mission that ended with this error still waits for leave."""
+    if body.get("code") != GrantWantedError.code:
+        return False
+    return bool(time.time() - root.get(REFUSED, {}).get(_key(body.get("details", {})), 0) >= KEPT)
+
+
 def _refuse(root: Root, details: Mapping[str, Any]) -> None:
     refused, now = tree_of(root, REFUSED), time.time()
     for key in [key for key, at in refused.items() if now - at >= KEPT]:

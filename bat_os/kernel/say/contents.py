@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import re
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -56,6 +57,8 @@ _OTHER: Final = frozenset(
     }
 )
 _WORD: Final = re.compile(r"\w+")
+MAX_LOOKED: Final = 500  # files whose facts are compared
+_OF_FACTS: Final = frozenset({"files_obj.changed", "files_obj.size"})
 _SHOW: Final = frozenset({"files_obj.read", "web_obj.search"})  # "open https://example.org"
 
 
@@ -141,13 +144,33 @@ class _Reader:
     ) -> Answer | None:
         form = self._heard.form
         name = form.name if form is not None else ""
-        if folders := [place for place in places if place.is_folder]:
+        folders = [place for place in places if place.is_folder]
+        if name in _OF_FACTS and places[0].kind.driver == Paths.driver:
+            return self._by_facts(places[0], name)
+        if folders and name == "files_obj.extreme":
+            return await self._by_extreme(folders[0])
+        if folders:
             return await self._by_folder(folders[0], name)
+        return await self._by_content(places, contents, name) or await self._by_words(
+            places, contents, use_skill, ask_which
+        )
+
+    async def _by_content(
+        self, places: list[Place], contents: Mapping[int, str], name: str
+    ) -> Answer | None:
+        """Answer by the form of the sentence, if it has one that asks for what is there."""
+        if name == "files_obj.lines":
+            return self._by_lines(places, contents)
         pages = [place for place in places if place.kind.driver == Pages.driver]
         if pages and name in ("files_obj.links", "files_obj.count_links"):
             return await self._by_links(pages[0], name)
         if name in _SHOW:
             return self._show(places, "\n".join(contents.values()))
+        return None
+
+    async def _by_words(
+        self, places: list[Place], contents: Mapping[int, str], use_skill: Skill, ask_which: Skill
+    ) -> Answer:
         answer = (
             self._by_key(places, contents)
             or await self._by_skill(places, contents, use_skill)
@@ -169,8 +192,8 @@ class _Reader:
     async def _by_folder(self, place: Place, name: str) -> Answer | None:
         heard = self._heard
         sought = [v for v in heard.core.values if v.kind == "text"]
-        if name == "files_obj.search" or (sought and not name):
-            wanted = str(sought[0].value if sought else heard.form and heard.form.values["text"])
+        if name in ("files_obj.search", "files_obj.lines") or (sought and not name):
+            wanted = self._sought()
             found = await self._send(place, "search", wanted)
             lines = [f"{one['path']}, {one['line']}: {one['text']}" for one in found]
             said = "\n".join(lines) or text(heard.language, "files.not_found", text=wanted)
@@ -185,6 +208,58 @@ class _Reader:
             said = "\n".join(names) or text(heard.language, "files.empty")
             return self._recalled([place], said, names)
         return None
+
+    def _sought(self) -> str:
+        """Return the text that the sentence looks for."""
+        quoted = [v for v in self._heard.core.values if v.kind == "text"]
+        form = self._heard.form
+        return str(quoted[0].value if quoted else form and form.values["text"])
+
+    def _by_lines(self, places: list[Place], contents: Mapping[int, str]) -> Answer:
+        """Return the lines of files that contain a text, with their numbers."""
+        wanted = self._sought()
+        found = [
+            (number, line.strip())
+            for place in places
+            for number, line in enumerate(contents[place.value.start].splitlines(), 1)
+            if wanted.casefold() in line.casefold()
+        ]
+        said = "\n".join(f"{number}: {line}" for number, line in found)[:MAX_SHOWN]
+        said = said or text(self._heard.language, "files.not_found", text=wanted)
+        return self._recalled(places, said, [number for number, _ in found])
+
+    def _by_facts(self, place: Place, name: str) -> Answer:
+        """Answer when a file or folder was changed, or how many bytes a file has."""
+        if name == "files_obj.size":
+            value: Any = int(place.about["bytes"])
+        else:
+            value = self._here(place.about["changed"])
+        said = text(self._heard.language, name.replace("_obj", ""), name=place.value.text,
+                    when=value, count=value)  # fmt: skip
+        shown = value if type(value) is int else value.isoformat()
+        return self._recalled([place], said, shown)
+
+    async def _by_extreme(self, place: Place) -> Answer | None:
+        """Return the biggest, smallest, newest or oldest file of a folder."""
+        names = [one for one in await self._send(place, "names") if not one.endswith("/")]
+        values, language = self._heard.form.values if self._heard.form else {}, self._heard.language
+        if len(names) > MAX_LOOKED:
+            said = text(language, "files.broken", name=place.value.text, error=f"> {MAX_LOOKED}")
+            return Answer("unable", said, language=language)
+        within = [replace(place, what=str(PurePath(place.what, one))) for one in names]
+        facts = [await self._send(each, "facts") for each in within]
+        held = [(about, one) for about, one in zip(facts, names, strict=True)]
+        if not held:
+            said = text(language, "files.no_files", name=place.value.text)
+            return self._recalled([place], said, None)
+        pick = max if values.get("last") else min
+        about, one = pick(held, key=lambda each: (each[0][values["by"]], each[1]))
+        when = self._here(about["changed"])
+        said = text(language, "files.extreme", name=one, count=int(about["bytes"]), when=when)
+        return self._recalled([place], said, one)
+
+    def _here(self, moment: dt.datetime) -> dt.datetime:
+        return moment.astimezone(self._heard.now.tzinfo)
 
     def _no_skill(self, places: list[Place]) -> Answer:
         language, names = self._heard.language, ", ".join(place.value.text for place in places)

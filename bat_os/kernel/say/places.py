@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from bat_os.core.answer import Answer
-from bat_os.errors import BatError
+from bat_os.errors import BatError, NotFoundError
 from bat_os.image import grants
-from bat_os.ports import StagingDriver
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
@@ -137,9 +136,9 @@ class Paths:
         return str(_path(value))
 
     def wider(self, wanted: str) -> str:
-        """Return the folder of a file."""
-        path = Path(wanted)
-        return "" if path.is_dir() else str(path.parent)
+        """Return the folder of what looks like a file."""
+        path = PurePath(wanted)
+        return str(path.parent) if path.suffix else ""
 
 
 class Pages:
@@ -257,27 +256,14 @@ async def ask_for(
 ) -> Answer:
     """Return the question for a grant of what the sentence names.
 
-    A ``lasting`` one is for what goes on when the answer is given: once would not do.
+    A ``lasting`` one is for what goes on when the answer is given: once would not do. The question
+    is the same whether that is there or not: without a grant, nothing of it is known.
     """
     language, first = heard.language, lacking[0]
     driver = mind.drivers[first.kind.driver]
-    find, wanted = driver.scope, []
-    if (write or lasting) and isinstance(driver, StagingDriver):  # it may not be there yet
-        find = driver.scope_to_change
-    try:
-        for place in lacking:
-            same = place.kind.driver == driver.name
-            look = find if same else mind.drivers[place.kind.driver].scope
-            scope = await asyncio.to_thread(look, place.what)
-            wanted.append(str(scope["path"]) if place.kind.driver == Paths.driver else place.what)
-    except BatError:
-        return missing(heard, lacking)
-    wider = await asyncio.to_thread(first.kind.wider, wanted[0])
+    wanted, wider = [place.what for place in lacking], first.kind.wider(first.what)
+    names = [_shown(driver, what) if what else "" for what in (first.what, wider)]
     ways = [*([] if lasting else [ONCE]), ALWAYS, *([WIDER] if wider else []), NO]
-    names = [
-        driver.describe(await asyncio.to_thread(find, what)) if what else ""
-        for what in (wanted[0], wider)
-    ]
     shown = {"path": names[0], "folder": names[1]}
     said = {ONCE: "once_write"} if write else {}
     choices = tuple(text(language, f"files.{said.get(way, way)}", **shown) for way in ways)
@@ -288,6 +274,16 @@ async def ask_for(
         language=language,
         memory={"grant": question, "before": dict(heard.conversation.last)},
     )  # fmt: skip
+
+
+def _shown(driver: Driver, what: str) -> str:
+    """Return a path or a URL as the driver shows it; the disk is not looked at."""
+    if driver.name == Paths.driver:
+        return driver.describe({"path": what})
+    try:
+        return driver.describe(driver.scope(what))
+    except BatError:  # not a URL that can be granted: the grant says so
+        return what
 
 
 def missing(heard: Heard, places: Sequence[Place]) -> Answer:
@@ -324,7 +320,13 @@ async def grant_and_answer(
         {"what": what, "once": once, "write": write}
         for what in ([wanted["folder"]] if way == WIDER else wanted["what"])
     ]
-    given = [(await call_verb(heard, "grant", body=body))["object"] for body in bodies]
+    given = list[str]()
+    try:
+        for body in bodies:
+            given += [(await call_verb(heard, "grant", body=body))["object"]]
+    except NotFoundError:  # only now may a person hear that
+        said = text(heard.language, "files.missing", name=", ".join(wanted["what"]))
+        return Answer("unable", said, language=heard.language)
     try:
         return await again(heard, question["sentence"])
     finally:

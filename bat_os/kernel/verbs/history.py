@@ -9,7 +9,6 @@ between that run and the commit, the commit is refused.
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import time
 from types import MappingProxyType
@@ -33,7 +32,7 @@ from bat_os.image import grants, outbox
 from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
-from bat_os.image.objects import find, merge_examples
+from bat_os.image.objects import find, merge_examples, ref_of
 from bat_os.kernel import portraits
 from bat_os.kernel.learning.proof import check_effects, check_examples
 from bat_os.kernel.learning.trial import SEED
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
-_OWN_SLOT: Final = re.compile(r"\bself\.(\w+)")
 FENCE: Final = "```python\n"  # what a prompt's prefill has before the method begins
 
 
@@ -63,16 +61,16 @@ async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     def look(root: Root) -> dict[str, Any]:
         target, now = find(root, request.target), time.time()
         body = explain(root, target, request.selector, number, waiting)
-        named = set(_OWN_SLOT.findall(body["source"]))
+        method = f"{ref_of(target).oid}.{request.selector}"
         return body | {
             "grants": [
                 {
                     "object": one.name or one.oid,
                     "what": describe(root, mind.drivers, one.oid),
                     "state": "live" if grants.chain(root, one.oid, now) else "ended",
-                    "used": grants.uses_of(root, one.oid, waiting),
+                    "used": used,
                 }
-                for one in grants.in_reach(root, target, named)
+                for one, used in grants.used_by(root, method, waiting)
             ]
         }
 

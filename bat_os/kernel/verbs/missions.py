@@ -199,10 +199,13 @@ def _listed(root: Root, brief_id: str) -> dict[str, Any]:
     failed = row["answer"] and row["answer"]["type"] == "error"
     label = (body.get("details", {}) if failed else body).get("label", ())
     told = {name: row[name] for name in _LISTED} | {"problem": body["message"] if failed else ""}
-    return told | ({"label": list(label)} if label else {})
+    waits = bool(failed) and asking.is_open(root, body)
+    return told | ({"label": list(label)} if label else {}) | ({"waits": "leave"} if waits else {})
 
 
 def _fits(row: Mapping[str, Any], state: str) -> bool:
+    if state == "waiting":
+        return "waits" in row
     if state == "running":
         return row["state"] not in (State.COMPLETE, State.FAILED, "damaged")
     return state in ("", row["state"])

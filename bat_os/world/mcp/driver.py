@@ -80,6 +80,10 @@ class Mcp:
             raise ArgumentsError(f"{name} has no {', '.join(sorted(unknown))}; it has {known}")
         return scope | {"tools": tools}
 
+    def part(self, scope: Scope, operation: str) -> Scope:
+        """Return a scope with one of its tools."""
+        return {**scope, "tools": {operation: scope["tools"][operation]}}
+
     def signatures(self, scope: Scope) -> Mapping[str, str]:
         """Return how each message is sent."""
         return {

@@ -9,12 +9,15 @@ import pytest_asyncio
 from bat_os.app.library import load_library
 from bat_os.core.brief import Brief
 from bat_os.core.mission import State
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, GrantWantedError, NotFoundError
 from bat_os.image import grants
 from bat_os.image.objects import find
 from bat_os.kernel.learning import asking
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.turn import take_turn
+from bat_os.kernel.verbs.missions import MissionVerbs
 from tests.kernel.minds import make_mind, open_mission, read, script
 from tests.world.scripted import Scripted
 
@@ -162,3 +165,20 @@ async def test_a_question_whose_mission_was_pruned_is_told(mind, begin, schedule
     await mind.image.transact(lambda root: root["missions"].pop(mission) and None, note="prune")
     with pytest.raises(NotFoundError):
         await asking.answer(mind, scheduler, mission, "once")
+
+
+async def test_missions_say_which_wait_for_leave_and_how_it_is_given(mind, begin, scheduler):
+    mission, _ = await begin()
+    verbs = MissionVerbs(mind, scheduler).table()
+
+    async def listed(state=""):
+        request = check(Request("missions", body={"state": state}))
+        body = (await verbs["missions"](request, lambda _: None)).body
+        return body["missions"]
+
+    (row,) = await listed("waiting")
+    assert (row["brief_id"], row["state"], row["waits"]) == (mission, "failed", "leave")
+    await asking.answer(mind, scheduler, mission, "no")
+    assert await listed("waiting") == []
+    (row,) = await listed("failed")
+    assert "waits" not in row

@@ -1,5 +1,6 @@
 """Sentences about files: asked for once, then read, and what is in them answers like a value."""
 
+import os
 import time
 from dataclasses import replace
 
@@ -96,13 +97,28 @@ async def test_it_is_asked_and_answered_in_four_languages(said, notes, sentence,
 
 
 async def test_what_is_missing_or_wants_to_change_a_file_is_said(said, notes):
-    assert (await said(f"what does {notes}/none.txt say?"))["kind"] == "unable"
+    assert (await said(f"what does {notes}/none.txt say?"))["needs"] == "grant"
+    assert (await said("1"))["kind"] == "unable"
     await said(f"list the files in {notes}")
     await said("2")
     assert (await said(f"what does {notes}/none.txt say?"))["kind"] == "unable"
     changed = await said(f"delete the file {notes}/todo.md")
     assert changed["kind"] in ("asked", "unable")
     assert (notes / "todo.md").exists()
+
+
+@pytest.mark.parametrize("sentence", ["what does {} say?", "append 'x' to {}", "delete {}"])
+async def test_without_leave_nothing_tells_whether_a_file_is_there(said, notes, sentence):
+    (notes / "deep.md").mkdir()
+    (notes / "link.md").symlink_to(notes / "todo.md")
+    answers = []
+    for name in ("todo.md", "none.md", "deep.md", "link.md", "todo.md/x.md"):
+        path = str(notes / name)
+        asked = await said(sentence.format(path))
+        shown = {key: asked[key] for key in ("kind", "needs", "text", "choices")}
+        folder = str((notes / name).parent)
+        answers.append(repr(shown).replace(path, "PATH").replace(folder, "FOLDER"))
+    assert len(set(answers)) == 1
 
 
 async def test_a_file_whose_name_is_nowhere_is_asked_for(said):
@@ -162,3 +178,48 @@ async def test_leave_given_in_words_is_undone(said, notes):
 async def test_leave_for_what_is_not_there_gives_nothing(said, notes):
     told = await said(f"you may read {notes}/nowhere")
     assert (told["kind"], told["needs"]) == ("asked", "clarification")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("which line of {}/todo.md mentions milk?", [1]),
+        ("welche Zeile von {}/todo.md enthält Ann?", [2]),
+        ("quelle ligne de {}/todo.md contient 'plants' ?", [3]),
+        ("¿qué línea de {}/todo.md menciona 'zebra'?", []),
+        ("find the lines with '12 June' in {}/fest.txt", [1]),
+        ("how big is {}/jan.csv?", 15),
+        ("wie groß ist {}/jan.csv?", 15),
+        ("what is the biggest file in {}?", "todo.md"),
+        ("welche ist die kleinste Datei in {}?", "jan.csv"),
+        ("quel est le plus gros fichier dans {} ?", "todo.md"),
+        ("¿cuál es el archivo más grande de {}?", "todo.md"),
+        ("which file in {} was changed last?", "feb.csv"),
+        ("how many words are in {}/todo.md?", 8),
+        ("wie viele Wörter sind in {}/todo.md?", 8),
+    ],
+)
+async def test_lines_sizes_and_moments_of_files_are_answered(said, notes, sentence, value):
+    for number, path in enumerate(sorted(notes.iterdir(), key=lambda path: path.name != "feb.csv")):
+        os.utime(path, (1_700_000_000 - number, 1_700_000_000 - number))
+    await said(f"you may read the folder {notes}")
+    answer = await said(sentence.format(notes))
+    assert answer["value"] == value, answer["text"]
+    assert answer["sources"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "when was {}/todo.md changed?",
+        "wann wurde {}/todo.md zuletzt geändert?",
+        "quand {}/todo.md a-t-il été modifié ?",
+        "¿cuándo se modificó {}/todo.md?",
+    ],
+)
+async def test_when_a_file_was_changed_is_said_in_the_time_of_the_person(said, notes, sentence):
+    os.utime(notes / "todo.md", (1_700_000_000, 1_700_000_000))  # 14 November 2023, 22:13 UTC
+    await said(f"you may read the folder {notes}")
+    await said("I live in Tokyo")
+    answer = await said(sentence.format(notes))
+    assert answer["value"] == "2023-11-15T07:13:20+09:00"

@@ -16,6 +16,7 @@ from bat_os.errors import (
     NotGrantedError,
 )
 from bat_os.image import grants
+from bat_os.image.history.marks import flush
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import Candidate, take_turn
@@ -276,3 +277,45 @@ async def test_what_was_revoked_is_granted_again_to_the_same_object_and_nothing_
     states = {one["object"]: one["state"] for one in (await ask("grants"))["grants"]}
     assert states == {"notes_obj": "live", "part_obj": "revoked", "out_obj": "live"}
     assert (await ask("flows"))["flows"] == []
+async def test_what_the_world_answers_is_no_fault_of_the_method(ask, taught, send, notes):
+    await ask("grant", what=str(notes))
+    await taught("def first(self, path):\n    return self.notes.read(path)[0]")
+    for path in ("gone.txt", "lost.txt", "missing.txt"):
+        with pytest.raises(CellError, match=path):
+            await send("genesis_obj", "first", path)
+    await ask("revoke", target="notes_obj")
+    with pytest.raises(CellError, match="has ended"):
+        await send("genesis_obj", "first", "a.txt")
+    why = await ask("why", "first")
+    assert (why["faults"], why["failing"]) == ([], {})
+
+
+async def test_what_a_method_makes_of_an_answer_is_its_own_fault(ask, taught, send, notes):
+    await ask("grant", what=str(notes))
+    await taught(
+        "def first(self, path):\n    try:\n        return self.notes.read(path)\n"
+        "    except Exception as error:\n        raise ValueError('I gave up') from error"
+    )
+    with pytest.raises(CellError, match="gave up"):
+        await send("genesis_obj", "first", "gone.txt")
+    assert len((await ask("why", "first"))["faults"]) == 1
+
+
+async def test_why_names_the_grants_that_a_method_has_used(ask, taught, send, notes, mind):
+    await ask("grant", what=str(notes))
+    await ask("grant", what=str(notes / "deep"), name="deep")
+    source = (
+        "def read_one(self, deep):\n"
+        "    return self.deep.read('b.txt') if deep else self.notes.read('a.txt')"
+    )
+    await taught(source)
+    assert (await ask("why", "read_one"))["grants"] == []
+    await send("genesis_obj", "read_one", False)
+    (used,) = (await ask("why", "read_one"))["grants"]
+    assert (used["object"], used["used"]["count"]) == ("notes_obj", 1)
+    await flush(mind.image)
+    assert (await ask("why", "read_one"))["grants"] == [used]
+    await send("genesis_obj", "read_one", True)
+    await send("notes_obj", "read", "a.txt")  # a person, and no method
+    both = {one["object"]: one["used"]["count"] for one in (await ask("why", "read_one"))["grants"]}
+    assert both == {"notes_obj": 1, "deep_obj": 1}

@@ -15,6 +15,7 @@ from bat_os.errors import (
     NotUnderstoodError,
     ServerError,
 )
+from bat_os.image import outbox
 from bat_os.kernel.learning.target import read_target
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.reach import Answers
@@ -234,3 +235,26 @@ async def test_a_sentence_finds_a_tool_that_reads_and_no_other(granted, mind):
     book = await confirmed(mind)
     found = {wording.skill.selector: wording.text for wording in book.wordings}
     assert found == {"get_sum": "get sum {b}", "fail": "fail {text}", "change": "change {text}"}
+
+
+async def test_an_uncaught_error_of_a_server_is_no_fault_of_the_method(granted, taught, send, ask):
+    await granted()
+    await taught("def ask_it(self, page):\n    return self.adder.fail(page)")
+    for page in ("one", "two", "three"):
+        with pytest.raises(CellError, match="no such page"):
+            await send("genesis_obj", "ask_it", page)
+    why = await ask("why", "ask_it")
+    assert (why["faults"], why["failing"]) == ([], {})
+    with pytest.raises(CellError):  # what it sends is its own doing
+        await send("genesis_obj", "ask_it", 1)
+    assert len((await ask("why", "ask_it"))["faults"]) == 1
+
+
+async def test_an_effect_keeps_of_a_server_what_it_needs(granted, mind):
+    granted_now = await granted()
+    assert len(granted_now["tools"]) > 2
+    brief = Brief("adder_obj", "echo", ("x",))
+    await take_turn(mind.image, mind.cell, brief, reach=mind, run="r")
+    (effect,) = await mind.image.transact(lambda root: outbox.of_run(root, "r"), note="look")
+    assert [*effect.scope["tools"]] == ["echo"]
+    assert effect.scope["server"] == "adder"
