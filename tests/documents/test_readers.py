@@ -171,7 +171,7 @@ def test_broken_pages_give_what_they_hold(page):
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (b"<a " * 100_000 + b">" * 100_000, "took more than 3 s"),
+        (b">" * 200_000 + b"<a " * 100_000, "took more than 3 s"),
         (b"<div>" * 500_000, "it has 500,000 tags; at most 200,000"),
         (b"<a" * 100_000, "100,000 of its tags never end"),
         (b"<![x[", "cannot be read as HTML"),

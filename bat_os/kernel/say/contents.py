@@ -258,8 +258,9 @@ class _Reader:
         said = text(language, "files.extreme", name=one, count=int(about["bytes"]), when=when)
         return self._recalled([place], said, one)
 
-    def _here(self, moment: dt.datetime) -> dt.datetime:
-        return moment.astimezone(self._heard.now.tzinfo)
+    def _here(self, moment: Any) -> dt.datetime:
+        """Return a moment of a driver's facts on the clock of the person."""
+        return dt.datetime.fromisoformat(str(moment)).astimezone(self._heard.now.tzinfo)
 
     def _no_skill(self, places: list[Place]) -> Answer:
         language, names = self._heard.language, ", ".join(place.value.text for place in places)
