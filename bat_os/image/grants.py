@@ -21,7 +21,7 @@ from bat_os.image.objects import UvmObject, find, ref_of, tree_of
 from bat_os.ports import STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, MutableMapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from bat_os.image.store import Tally
     from bat_os.ports import Driver
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 GRANTS: Final = "grants"
+ONLY: Final = "only"  # of ``Brief.once``: the run uses no other grants than those that it names
 MAX_LINKS: Final = 16
 GRANT_USES: Final = "grant_uses"  # oid -> how often, and when last, something was asked through it
 USE: Final = "(grant)"  # begins the name of a caller where uses of a grant are counted
@@ -219,6 +220,17 @@ def _with_waiting(known: Mapping[str, Any], more: Collection[Tally]) -> dict[str
         "count": known["count"] + sum(tally.count for tally in more),
         "last": max([known["last"], *(tally.last for tally in more)]),
     }
+
+
+def only(oids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
+    """Return what lets a run use these grants and no others: for ``Brief.once``."""
+    return ((ONLY, "", ""), *((ONLY, oid, "") for oid in sorted(oids)))
+
+
+def is_usable(link_oids: Collection[str], once: Iterable[Sequence[str]]) -> bool:
+    """Return whether a run may use a grant, of which the chain has these oids."""
+    fixed = {oid for kind, oid, _ in once if kind == ONLY}
+    return not fixed or not fixed.isdisjoint(link_oids)
 
 
 def rename(root: Root, oid: str, name: str) -> None:

@@ -11,6 +11,7 @@ until a person wakes it. All functions work on the root inside ``ImageStore.tran
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from BTrees.OOBTree import OOBTree
 
 from bat_os.core.brief import Brief
 from bat_os.errors import BatError, BusyError, NotFoundError
-from bat_os.image import missions, outbox
+from bat_os.image import grants, missions, outbox
 from bat_os.image.objects import UvmObject, ref_of
 from bat_os.image.objects import find as find_object
 from bat_os.natives.recurrence import moments_between, next_after
@@ -71,6 +72,9 @@ class Schedule:
     changed: int = 0
     own: Sequence[str] = ()  # paths that its runs have changed themselves
     hour: Sequence[float] = (0.0, 0)  # since when its runs are counted, and how many there were
+    # oids of the grants that its sentence may use: those that were live when it was made; of one
+    # that an older program has made, None: all
+    grants: Sequence[str] | None = None
     number: int = field(default=0, kw_only=True)
 
 
@@ -96,6 +100,8 @@ def add(root: Root, one: Schedule) -> Schedule:
         root[SCHEDULES] = OOBTree()
     if one.brief is not None:
         find_object(root, Brief.from_plain(one.brief).target)
+    if one.kind == "say" and one.grants is None:
+        one = replace(one, grants=[each.oid for each in grants.live(root, time.time())])
     kept = root[SCHEDULES]
     ended = [number for number, obj in kept.items() if not obj.slots["live"]]
     if len(kept) - len(ended) >= MAX_LIVE:

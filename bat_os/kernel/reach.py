@@ -226,6 +226,11 @@ class TurnReach:
         )
         if not links:
             await self._refuse(ref, driver, operation, args)
+        if not grants.is_usable([each.oid for each in links], self._once):
+            raise NotGrantedError(
+                f"{ref.name or 'the object'} was granted after this schedule was made; make it "
+                "anew to have it use that"
+            )
         grant, args = links[0], list(args)
         _refuse_references(args)
         if operation not in grant.operations:

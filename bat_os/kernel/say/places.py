@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from bat_os.core.answer import Answer
 from bat_os.errors import BatError, NotFoundError
 from bat_os.image import grants
+from bat_os.kernel.say.leave import LET_THROUGH
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
@@ -215,9 +216,13 @@ async def locate(
         lambda root: {each.driver: grants.live(root, time.time(), each.driver) for each in KINDS},
         note="look for grants",
     )
-    found = list[Place]()
+    found, once = list[Place](), heard.request.body.get(LET_THROUGH, ())
     for value, kind in named:
-        held = [each for each in granted[kind.driver] if kind.reads <= set(each.operations)]
+        held = [
+            each
+            for each in granted[kind.driver]
+            if kind.reads <= set(each.operations) and grants.is_usable([each.oid], once)
+        ]
         alike = [each for each, other in named if other is kind]
         place = await kind.locate(
             mind.drivers[kind.driver], value, alike, held, heard.conversation.last

@@ -30,6 +30,7 @@ from bat_os.errors import (
     ProtocolError,
     UnauthorizedError,
 )
+from bat_os.image import grants
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
@@ -39,7 +40,7 @@ from bat_os.kernel.say.contents import ASKING, answer_by_places, lacks_skill
 from bat_os.kernel.say.conversation import Conversation, Conversations
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.here import source_of
-from bat_os.kernel.say.leave import ask_leave, label_of, mark
+from bat_os.kernel.say.leave import LET_THROUGH, ask_leave, label_of, mark
 from bat_os.kernel.say.lessons import Lessons
 from bat_os.kernel.say.recall import UNDO, recall_anything
 from bat_os.kernel.say.remarks import Talk
@@ -122,6 +123,8 @@ class Room:
         The orders of a watch are said one after the other, the last answer being "that" for each.
         """
         talked, more = Conversation("", at=time.time()), told_of(one)
+        if one.grants is not None:
+            more[LET_THROUGH] = grants.only(one.grants)
         steps = steps_of(one.text, EXAMPLE, one.language) if one.changes else [one.text]
         may = "send" if one.caller.startswith(OTHERS) else PERSON
         answer: dict[str, Any] = {}

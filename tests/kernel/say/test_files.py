@@ -8,7 +8,12 @@ import pytest
 import pytest_asyncio
 
 from bat_os.app.library import load_library
-from bat_os.image import grants
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
+from bat_os.errors import CellError
+from bat_os.image import grants, schedules
+from bat_os.image.schedules import Schedule
+from bat_os.kernel.verbs.objects import teach
 from bat_os.world.files import Files
 from tests.kernel.minds import make_mind
 
@@ -223,3 +228,30 @@ async def test_when_a_file_was_changed_is_said_in_the_time_of_the_person(said, n
     await said("I live in Tokyo")
     answer = await said(sentence.format(notes))
     assert answer["value"] == "2023-11-15T07:13:20+09:00"
+
+
+async def test_a_scheduled_sentence_uses_only_what_was_granted_when_it_was_made(
+    said, mind, notes, dispatcher
+):
+    async def made(text):
+        one = Schedule("say", text, {"at": 2e9}, "", 2e9)
+        return await mind.image.transact(lambda root: schedules.add(root, one), note="add")
+
+    async def run(one, key):
+        return await dispatcher.room.say_it(one, key)
+
+    early = await made(f"what does {notes}/todo.md say?")
+    await said(f"you may read the folder {notes}")
+    late = await made(f"what does {notes}/todo.md say?")
+    request = Request("teach", target="genesis_obj", body={
+        "source": "def first_line(self):\n    return self.notes.read('todo.md').splitlines()[0]"
+    })  # fmt: skip
+    await teach(mind, check(request), lambda told: None)
+    before = replace(early, text="first_line()")
+    assert (await run(early, "one"))["needs"] == "grant"
+    assert (await run(late, "two"))["kind"] == "recalled"
+    with pytest.raises(CellError, match="granted after this schedule was made"):
+        await run(before, "three")
+    assert (await run(replace(late, text="first_line()"), "four"))["value"] == "buy milk"
+    await said(f"stop reading {notes}")
+    assert (await run(late, "five"))["needs"] == "grant"
