@@ -228,7 +228,7 @@ def only(oids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
 
 
 def is_usable(link_oids: Collection[str], once: Iterable[Sequence[str]]) -> bool:
-    """Return whether a run may use a grant, of which the chain has these oids."""
+    """Return whether a run may use a grant whose chain has these oids."""
     fixed = {oid for kind, oid, _ in once if kind == ONLY}
     return not fixed or not fixed.isdisjoint(link_oids)
 

@@ -17,10 +17,12 @@ from bat_os.errors import (
 )
 from bat_os.image import grants
 from bat_os.image.history.marks import flush
+from bat_os.image.objects import find
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import Candidate, take_turn
 from bat_os.kernel.verbs.moments import send_at
+from bat_os.ports import READ, Operation
 from bat_os.world.files import Files
 from tests.kernel.minds import make_mind, script
 
@@ -319,3 +321,55 @@ async def test_why_names_the_grants_that_a_method_has_used(ask, taught, send, no
     await send("notes_obj", "read", "a.txt")  # a person, and no method
     both = {one["object"]: one["used"]["count"] for one in (await ask("why", "read_one"))["grants"]}
     assert both == {"notes_obj": 1, "deep_obj": 1}
+
+
+class Outside:
+    """A driver of pages or of programs that answers what it was asked."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def claims(self, what):
+        return False
+
+    def describe(self, scope):
+        return scope["path"]
+
+    def operations(self, scope):
+        return {"fetch": Operation(READ), "run": Operation(READ)}
+
+    def contains(self, outer, inner):
+        return outer == inner
+
+    def perform(self, scope, operation, args):
+        return {"status": 0, "output": str(args)} if operation == "run" else f"page {args[0]}"
+
+
+@pytest.mark.parametrize(
+    ("slot", "call", "command", "answer"),
+    [
+        ("web", "fetch('a.html')", "batos grant https://HOST", "page a.html"),
+        ("shell", "run('wc')['output']", "batos grant 'shell:PROGRAM", "['wc', [], '']"),
+    ],
+)
+async def test_learned_code_reaches_pages_and_programs_once_they_are_granted(
+    mind, taught, slot, call, command, answer
+):
+    driver = Outside(slot)
+    mind = replace(mind, drivers={slot: driver})
+    await taught(f"def look(self):\n    return self.{slot}.{call}")
+
+    async def look():
+        brief = Brief("genesis_obj", "look")
+        return (await take_turn(mind.image, mind.cell, brief, reach=mind)).value
+
+    with pytest.raises(GrantWantedError, match=command):
+        await look()
+
+    def grant(root):
+        about = {"given": 1.0, "operations": ("fetch", "run")}
+        grants.give(root, driver, {"path": "/x"}, "x_obj", **about)
+        find(root, "genesis_obj").set_slot(slot, find(root, "x_obj"))
+
+    await mind.image.transact(grant, note="grant")
+    assert await look() == answer
