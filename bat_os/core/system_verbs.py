@@ -36,8 +36,8 @@ _WHERE: Final = Field(
     shown="KEY=VALUE",
 )
 
-STATES: Final = ("running", "waiting", "idle", "decomposing", "delegating", "synthesizing", "acting",
-                 "validating", "complete", "failed")  # fmt: skip
+STATES: Final = ("running", "waiting", "idle", "decomposing", "delegating", "synthesizing",
+                 "acting", "validating", "complete", "failed")  # fmt: skip
 _BRIEF_ID: Final = Field("brief_id", "text", "else the one of `ik`")
 _AFTER_SEQ: Final = Field("after_seq", "whole", "events after this number", least=0)
 

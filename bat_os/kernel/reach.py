@@ -213,24 +213,7 @@ class TurnReach:
         if driver is None:
             text = "the world is as it is now; the past, forks on trial and replays do not reach it"
             raise NotGrantedError(text)
-        stands_in = [oid for kind, asked, oid in self._once if (kind, asked) == ("grant", ref.oid)]
-        links = await self._image.transact(
-            lambda root: next(
-                filter(
-                    None,
-                    (grants.chain(root, oid, time.time()) for oid in (ref.oid, *stands_in[::-1])),
-                ),
-                [],
-            ),
-            note="read a grant",
-        )
-        if not links:
-            await self._refuse(ref, driver, operation, args)
-        if not grants.is_usable([each.oid for each in links], self._once):
-            raise NotGrantedError(
-                f"{ref.name or 'the object'} was granted after this schedule was made; make it "
-                "anew to have it use that"
-            )
+        links = await self._links_of(ref, driver, operation, args)
         grant, args = links[0], list(args)
         _refuse_references(args)
         if operation not in grant.operations:
@@ -255,6 +238,35 @@ class TurnReach:
             self._stopped = self._wanted(ref, driver, kind, deed, key)
             raise self._stopped
         return await self._ask(driver, deed, key)
+
+    async def _links_of(
+        self, ref: Ref, driver: Driver, operation: str, args: Any
+    ) -> list[grants.Grant]:
+        """Return the grant of an object, and those that it is a part of.
+
+        Raises:
+            GrantWantedError: It never had one.
+            NotGrantedError: It has ended, or this run may not use it.
+        """
+        stands_in = [oid for kind, asked, oid in self._once if (kind, asked) == ("grant", ref.oid)]
+        links = await self._image.transact(
+            lambda root: next(
+                filter(
+                    None,
+                    (grants.chain(root, oid, time.time()) for oid in (ref.oid, *stands_in[::-1])),
+                ),
+                [],
+            ),
+            note="read a grant",
+        )
+        if not links:
+            await self._refuse(ref, driver, operation, args)
+        if not grants.is_usable([each.oid for each in links], self._once):
+            raise NotGrantedError(
+                f"{ref.name or 'the object'} was granted after this schedule was made; make it "
+                "anew to have it use that"
+            )
+        return links
 
     def _stage(self, ref: Ref, driver: Driver, kind: Operation, deed: Deed) -> Any:
         """Note what is to be done after the commit; return its answer, which is known before."""
