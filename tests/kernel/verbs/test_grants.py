@@ -279,6 +279,8 @@ async def test_what_was_revoked_is_granted_again_to_the_same_object_and_nothing_
     states = {one["object"]: one["state"] for one in (await ask("grants"))["grants"]}
     assert states == {"notes_obj": "live", "part_obj": "revoked", "out_obj": "live"}
     assert (await ask("flows"))["flows"] == []
+
+
 async def test_what_the_world_answers_is_no_fault_of_the_method(ask, taught, send, notes):
     await ask("grant", what=str(notes))
     await taught("def first(self, path):\n    return self.notes.read(path)[0]")
