@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
 from bat_os.image import outbox
-from bat_os.image.outbox import DONE, DROPPED, FAILED, HELD, STAGED, Effect
+from bat_os.image.outbox import DONE, DROPPED, FAILED, HELD, PERFORMING, STAGED, Effect
 from bat_os.ports import STAGE, StagingDriver
 
 if TYPE_CHECKING:
@@ -67,21 +68,17 @@ async def take_back(mind: KernelContext, numbers: Iterable[int]) -> Taken:
     if not wanted:
         return taken
 
-    def work(root: Any) -> tuple[list[Effect], list[Effect], list[str]]:
-        dropped, undoing, left, now = list[Effect](), list[Effect](), list[str](), time.time()
-        for number in wanted:
-            effect = outbox.get(root, number)
-            if effect.state in (STAGED, HELD) and not effect.attempts:
-                dropped.append(outbox.drop(root, number, now))
-            elif effect.state in (FAILED, DROPPED):
-                continue  # it left nothing
-            elif (back := _undoing(mind, effect, now)) is not None:
-                undoing.append(back)
-            else:
-                left.append(effect.text)
-        return dropped, outbox.put(root, undoing, mind.home_id), left
+    def work(root: Any, *, wait: bool) -> tuple[list[Effect], list[Effect], list[str]] | None:
+        found = [outbox.get(root, number) for number in wanted]
+        if wait and any(effect.state == PERFORMING for effect in found):
+            return None
+        return _take(root, mind, found)
 
-    dropped, undoing, taken.left = await mind.image.transact(work, note="take effects back")
+    took = await mind.image.transact(partial(work, wait=True), note="take effects back")
+    if took is None:  # until what was begun is done, nobody knows what to take back
+        await settled(mind, wanted)
+        took = await mind.image.transact(partial(work, wait=False), note="take effects back")
+    dropped, undoing, taken.left = took or ([], [], [])
     taken.texts = [each.text for each in dropped]
     if mind.orchestrator.performer is not None:
         mind.orchestrator.performer.wake()
@@ -92,6 +89,23 @@ async def take_back(mind: KernelContext, numbers: Iterable[int]) -> Taken:
         else:
             taken.left.append(f"{effect.text}: {effect.error}")
     return taken
+
+
+def _take(
+    root: Any, mind: KernelContext, found: Iterable[Effect]
+) -> tuple[list[Effect], list[Effect], list[str]]:
+    """Return what is dropped, what takes the rest back, and the texts of what stays."""
+    dropped, undoing, left, now = list[Effect](), list[Effect](), list[str](), time.time()
+    for effect in found:
+        if effect.state in (STAGED, HELD) and not effect.attempts:
+            dropped.append(outbox.drop(root, effect.number, now))
+        elif effect.state in (FAILED, DROPPED):
+            continue  # it left nothing
+        elif (back := _undoing(mind, effect, now)) is not None:
+            undoing.append(back)
+        else:
+            left.append(effect.text)
+    return dropped, outbox.put(root, undoing, mind.home_id), left
 
 
 async def undo_effect(mind: KernelContext, number: int) -> Effect:

@@ -1,5 +1,8 @@
 """What became of effects: listed, redone, dropped, taken back; also with their transaction."""
 
+import asyncio
+import threading
+
 import pytest
 
 from bat_os.errors import ArgumentsError, NotFoundError
@@ -35,6 +38,29 @@ async def test_effects_are_listed_and_undone_by_their_number(ask, shop, send, no
         with pytest.raises(ArgumentsError, match="changed since"):
             await ask("effects.undo", number=back["number"])
         assert (notes / "a.txt").read_text() == "another"
+
+
+async def test_what_is_just_being_done_is_taken_back_once_it_is_done(
+    ask, shop, send, notes, performing, driver, monkeypatch
+):
+    begun, going, perform = threading.Event(), threading.Event(), driver.perform
+
+    def wait(*args, **kwargs):
+        begun.set()
+        going.wait(10)
+        return perform(*args, **kwargs)
+
+    monkeypatch.setattr(driver, "perform", wait)
+    async with performing():
+        await send("genesis_obj", "shop", "milk")
+        await asyncio.to_thread(begun.wait, 10)
+        (one,) = (await ask("effects"))["effects"]
+        assert one["state"] == "performing"
+        undoing = asyncio.create_task(ask("effects.undo", number=one["number"]))
+        await asyncio.wait([undoing], timeout=0.2)
+        going.set()
+        assert (await undoing)["state"] == "done"
+    assert (notes / "a.txt").read_text() == "one\n"
 
 
 async def test_what_failed_is_redone_or_dropped(ask, shop, send, notes, performing, pending):
