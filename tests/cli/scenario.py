@@ -111,6 +111,7 @@ archive {tmp}/archive.tar.gz --reason "to have one"
 fork second
 diff --with second
 cherry-pick second genesis_obj.treble
+mcp --print claude
 chronicle
 pack
 doctor --quick

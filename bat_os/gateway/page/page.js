@@ -40,9 +40,12 @@ async function look() {
 async function list() {
   const { objects } = await ask("/objects?limit=200");
   find("objects").replaceChildren();
-  for (const one of objects) {
+  const shipped = objects.filter((one) => one.library);
+  for (const one of objects.filter((each) => !each.library)) {
     add(find("objects"), "tr", ["td", one.name], ["td", one.slots], ["td", one.selectors.join(", ")]);
   }
+  find("shipped").textContent = `The library: ${shipped.length} objects`;
+  find("library").textContent = shipped.map((one) => one.name).join(", ");
 }
 
 find("say").addEventListener("submit", async (event) => {

@@ -359,6 +359,9 @@ async def change_leave(
     driver, wanted = mind.drivers[kind.driver], kind.in_full(value)
     try:
         scope = await asyncio.to_thread(driver.scope, wanted)
+    except NotFoundError:
+        said = text(language, "files.missing", name=value.value)
+        return Answer("unable", said, language=language)
     except BatError:
         said = text(language, "files.where", name=value.value)
         return Answer("asked", said, needs="clarification", language=language)

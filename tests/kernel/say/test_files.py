@@ -182,6 +182,8 @@ async def test_leave_given_in_words_is_undone(said, notes):
 
 async def test_leave_for_what_is_not_there_gives_nothing(said, notes):
     told = await said(f"you may read {notes}/nowhere")
+    assert (told["kind"], told["text"]) == ("unable", f"There is no {notes}/nowhere.")
+    told = await said("you may read nowhere.txt")
     assert (told["kind"], told["needs"]) == ("asked", "clarification")
 
 
