@@ -359,12 +359,11 @@ async def change_leave(
     driver, wanted = mind.drivers[kind.driver], kind.in_full(value)
     try:
         scope = await asyncio.to_thread(driver.scope, wanted)
-    except NotFoundError:
-        said = text(language, "files.missing", name=value.value)
-        return Answer("unable", said, language=language)
-    except BatError:
-        said = text(language, "files.where", name=value.value)
-        return Answer("asked", said, needs="clarification", language=language)
+    except BatError as error:
+        is_named = isinstance(error, NotFoundError)  # as a whole, and there is no such place
+        said = text(language, "files.missing" if is_named else "files.where", name=value.value)
+        kind_of_answer, needs = ("unable", "") if is_named else ("asked", "clarification")
+        return Answer(kind_of_answer, said, needs=needs, language=language)
     what, changes = driver.describe(scope), bool(form.values.get("change"))
     granted = await mind.image.transact(
         lambda root: grants.live(root, time.time(), kind.driver), note="look for grants"
