@@ -257,3 +257,10 @@ async def test_a_scheduled_sentence_uses_only_what_was_granted_when_it_was_made(
     assert (await run(replace(late, text="first_line()"), "four"))["value"] == "buy milk"
     await said(f"stop reading {notes}")
     assert (await run(late, "five"))["needs"] == "grant"
+
+
+@pytest.mark.parametrize("what", ["file in {}", "line of {}/todo.md"])
+async def test_what_has_the_most_of_something_is_no_text_to_look_for(said, notes, what):
+    await said(f"you may read the folder {notes}")
+    told = await said(f"which {what.format(notes)} has the most words?")
+    assert "most words" not in told["text"]
