@@ -7,6 +7,7 @@ heavy: the watchdog and every verb start with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import errno
 import json
@@ -113,15 +114,19 @@ def _find_stranger(home: Path) -> str:
     closed = False  # to all others: what is inside cannot be reached, whatever its mode
     for name in _TRUSTED:
         path = home / name
-        try:
-            about = path.lstat()
-        except OSError:
+        found = []  # a link, and what it leads to
+        with contextlib.suppress(OSError):
+            found = [path.lstat()]
+            found.append(path.stat())
+        if not found:
             continue
+        about = found[-1]
         if not name:
             closed = not about.st_mode & 0o077
-        if about.st_uid not in (os.getuid(), 0):
-            whose, mine = _name_user(about.st_uid), _name_user(os.getuid())
-            return f"{path} belongs to {whose}, and you are {mine}; {ELSEWHERE}"
+        for owner in (each.st_uid for each in found):
+            if owner not in (os.getuid(), 0):
+                whose, mine = _name_user(owner), _name_user(os.getuid())
+                return f"{path} belongs to {whose}, and you are {mine}; {ELSEWHERE}"
         if about.st_mode & 0o022 and not closed and not stat.S_ISLNK(about.st_mode):
             shown = f"mode {stat.S_IMODE(about.st_mode):04o}"
             advice = f"chmod go-w {path} if everything in it is yours, or {ELSEWHERE}"

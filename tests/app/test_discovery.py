@@ -88,6 +88,24 @@ async def test_servers_that_stall_flood_refuse_or_talk_nonsense_are_not_there(st
     assert time.monotonic() - started < 3 * discovery.SECONDS
 
 
+async def test_no_key_is_sent_and_no_redirect_is_followed(start):
+    heard = []
+    elsewhere = Listing({"/v1/models": {"data": [{"id": "org/Llama-3.1-8B"}]}})
+
+    def send_away(handler, body):
+        heard.append({name.lower() for name in handler.headers})
+        handler.refuse(302, Location=f"{elsewhere.endpoint}/v1/models")
+
+    start(elsewhere)
+    assert await find_servers({}, ports={"vllm": elsewhere.server_port})
+    elsewhere.asked.clear()
+    ports = {"vllm": start(Listing({"/v1/models": send_away}))}
+    assert await find_servers({}, ports=ports) == []
+    assert elsewhere.asked == []
+    assert len(heard) == 1
+    assert not {"authorization", "cookie"} & heard[0]
+
+
 async def test_a_machine_elsewhere_is_not_asked():
     assert await find_servers({"OLLAMA_HOST": "192.0.2.7:11434"}, ports={}) == []
 

@@ -42,6 +42,10 @@ nothing that it wanted; every other entry says how the cell ended it. Whether an
 wants (a file, an environment variable, a secret of the kernel or of another object, a connection,
 processes, memory, a slot of persistence) is checked from outside the cell.
 
+The tests run every attack in both cells and compare the rows and the guardian's verdicts. How a
+cell ended an attack is from one run: which limit ends one that only wastes time or memory depends
+on the machine.
+
 `python -m tests.cells.attack_table > docs/attacks.md` makes this page. The attacks are in
 `tests/cases/escapes`, the checks in `tests/cells/attack_table.py`.
 

@@ -1,6 +1,12 @@
 """What the machine refuses to a confined child, and the filter that says so."""
 
 import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +179,44 @@ async def test_a_child_does_not_know_where_the_program_lies(cell):
     found = (await run(cell, walk.read_text(encoding="utf-8"), deadline=60.0)).value
     assert len(found) > 20  # it did look
     assert not [text for text in found if any(place in text for place in PLACES)]
+
+
+@pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is of Linux")
+def test_landlock_alone_denies_files_and_what_else_the_system_supports(tmp_path):
+    (tmp_path / "own.txt").write_text("own")
+    script = """
+import json, os, socket, sys
+from bat_os.cells.zygote import confine
+folder, port, other = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+acts = {
+    "read": lambda: open(f"{folder}/own.txt").read(),
+    "write": lambda: open(f"{folder}/new.txt", "w"),
+    "list": lambda: os.listdir(folder),
+    "remove": lambda: os.remove(f"{folder}/own.txt"),
+    "connect": lambda: socket.create_connection(("127.0.0.1", port), 5).close(),
+    "signal": lambda: os.kill(other, 0),
+}
+def refused():
+    found = []
+    for name, act in acts.items():
+        try:
+            act()
+        except PermissionError:
+            found.append(name)
+    return found
+before = [acts["read"](), acts["list"](), acts["connect"](), acts["signal"]()]
+print(json.dumps([confine.deny_files(), refused()]))
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        arguments = (tmp_path, server.getsockname()[1], os.getpid())
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            cwd=Path(__file__).parents[2], capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
+    version, refused = json.loads(done.stdout)
+    expected = ["read", "write", "list", "remove"]
+    expected += ["connect"] if version >= 4 else []
+    expected += ["signal"] if version >= 6 else []
+    assert version >= 1
+    assert refused == expected

@@ -66,6 +66,29 @@ def test_a_home_that_others_can_write_to_is_refused_with_the_command_that_closes
     assert find_fault(home.path) == ""
 
 
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="needs root, to give files away")
+@pytest.mark.parametrize("name", ["", "run", "batos.toml"])
+def test_what_a_link_leads_to_is_not_trusted_either(home, tmp_path, name):
+    (home.path / "batos.toml").write_text("")
+    (home.path / name).rename(tmp_path / "elsewhere")
+    (home.path / name).symlink_to(tmp_path / "elsewhere")
+    assert find_fault(home.path) == ""
+    os.chown(tmp_path / "elsewhere", 12345, 12345)
+    assert "belongs to user 12345" in find_fault(home.path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_a_home_behind_a_link_is_as_open_as_what_it_leads_to(home, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(home.path)
+    home.path.chmod(0o775)
+    assert f"chmod go-w {link}" in find_fault(link)
+    home.path.chmod(0o700)
+    (home.path / "batos.toml").write_text("")
+    (home.path / "batos.toml").chmod(0o664)
+    assert find_fault(link) == ""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
 def test_modes_inside_a_closed_home_do_not_matter(home):
     home.prepare()

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
 from bat_os.client.tokens import TokenRing
 from bat_os.core.settings import Settings
-from bat_os.errors import SettingsError
+from bat_os.errors import SettingsError, StorageError
 from bat_os.gateway import connection
 from bat_os.gateway.guard import MAX_BODY, Rates
 from bat_os.gateway.running import bind
@@ -271,6 +272,16 @@ async def test_another_address_needs_tls_or_a_proxy_and_a_token(tmp_path, settin
     wanted = Settings(home=str(tmp_path), http_port=0, **settings)
     with pytest.raises(SettingsError):
         bind(wanted, TokenRing(tmp_path))
+
+
+async def test_a_token_alone_does_not_open_another_address(tmp_path):
+    ring = TokenRing(tmp_path)
+    ring.make("phone", "read", 1.0)
+    wanted = Settings(home=str(tmp_path), http_port=0, http_address="198.51.100.1")
+    with pytest.raises(SettingsError, match="http_behind"):
+        bind(wanted, ring)
+    with pytest.raises(StorageError, match="cannot be bound"):  # no machine has it, else it would
+        bind(replace(wanted, http_behind="https://bats.example"), ring)
 
 
 async def test_behind_a_proxy_its_name_is_ours_and_the_cookie_needs_tls(tmp_path):

@@ -287,10 +287,16 @@ async def test_a_cancelled_call_kills_its_child(cell):
     source = "def m(self):\n    self.send('x', 'y')"
     task = asyncio.create_task(cell.run(make_call(source, deadline=60), wait))
     await entered.wait()
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    child = next(one for one in cell._running if one in cell._held)
+    handle = os.dup(child.handle)
+    try:
+        assert select.select([handle], [], [], 0) == ([], [], [])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await asyncio.to_thread(select.select, [handle], [], [], 10))[0] == [handle]
+    finally:
+        os.close(handle)
     assert (await run(cell, BENIGN)).value == 42
 
 
@@ -373,8 +379,7 @@ async def test_a_time_zone_can_be_given():
 async def test_an_ordinary_user_gets_the_same_confinement():
     script = textwrap.dedent("""
         import asyncio
-        from bat_os.cells import zygote
-from bat_os.cells.zygote.zygote_cell import ZygoteCell
+        from bat_os.cells.zygote.zygote_cell import ZygoteCell
         async def main():
             cell = ZygoteCell()
             report = await cell.self_test()
@@ -384,7 +389,7 @@ from bat_os.cells.zygote.zygote_cell import ZygoteCell
     """)
     python = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script),
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         user=65534,
         group=65534,
         extra_groups=[],
