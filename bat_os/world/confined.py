@@ -58,6 +58,11 @@ def holds() -> bool:
     return sys.platform == "linux" and platform.machine() in _CALLS and _landlock() > 0
 
 
+def limits_ports() -> bool:
+    """Return whether a program that is given some ports reaches no others; from Linux 6.7 on."""
+    return holds() and _landlock() >= 4
+
+
 def command(
     program: Sequence[str],
     *,
@@ -75,8 +80,8 @@ def command(
         program: Its name or path, and its arguments.
         read: Files and folders that it may read and run, besides the system's.
         write: Files and folders that it may change as well.
-        ports: TCP ports that it may connect to, on any host; none at all, no network. None: the
-            whole network.
+        ports: TCP ports that it may connect to, on any host, and with them UDP; none at all, no
+            network. None: the whole network, as with some ports where ``limits_ports`` is false.
         memory: Bytes of address space; 0 sets no limit (node reserves far more than it uses).
     """
     found = shutil.which(program[0]) or program[0]

@@ -104,9 +104,7 @@ class Mcp:
             return f"the MCP server {program}; this program may do what you may do on this machine"
         parts = [f"changes {path}" for path in scope["write"]]
         parts += [f"reads {path}" for path in ("its own code", *scope["read"])]
-        ports = ", ".join(map(str, scope["ports"]))
-        parts += [f"reaches port{'s' * (len(scope['ports']) > 1)} {ports} of any host" if ports
-                  else "no network"]  # fmt: skip
+        parts.append(_network(scope["ports"]))
         return f"the MCP server {program} ({'; '.join(parts)})"
 
     def short_name(self, scope: Scope) -> str:
@@ -272,6 +270,15 @@ def _existing(path: Any) -> str:
     except (OSError, RuntimeError, ValueError):
         pass
     raise ArgumentsError(f"{str(path)[:200]!r} is neither a folder nor a file; say its whole path")
+
+
+def _network(ports: Sequence[int]) -> str:
+    if not ports:
+        return "no network"
+    if not confined.limits_ports():
+        return "reaches every port of any host"
+    named = ", ".join(map(str, ports))
+    return f"reaches port{'s' * (len(ports) > 1)} {named} of any host, and UDP"
 
 
 def _port(net: Any) -> int:

@@ -114,7 +114,14 @@ def test_a_caged_server_touches_only_what_it_was_given(driver, met, tmp_path):
         described = driver.describe(scope)
         assert f"reads {tmp_path}; " in described
         assert f"reaches port {port} of any host" in described
+        assert "and UDP" in described
     assert "no network" in driver.describe(met)
+
+
+def test_where_ports_cannot_be_limited_the_grant_says_so(driver, monkeypatch):
+    monkeypatch.setattr(confined, "_landlock", lambda: 3)
+    scope = driver.meet("wide", hostile(reads=["connect"], net=["127.0.0.1:443"]))
+    assert "reaches every port of any host" in driver.describe(scope)
 
 
 def test_what_it_writes_to_standard_error_is_kept_up_to_a_bound(driver, met):
