@@ -28,6 +28,9 @@ def make_endpoints(home: Home, settings: Settings) -> list[Endpoint]:
     """Return the listeners that the settings ask for: IPC, TCP on loopback, TCP with keys."""
     endpoints = []
     if hasattr(os, "fork"):  # Windows has no IPC transport
+        run = home.socket.parent
+        if run.stat().st_mode & 0o077:  # a copied home may have lost its modes
+            run.chmod(0o700)
         endpoints.append(Endpoint(f"ipc://{_socket_path(home)}"))
     if settings.tcp_port >= 0:
         port = str(settings.tcp_port) if settings.tcp_port else "*"

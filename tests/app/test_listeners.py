@@ -1,5 +1,6 @@
 """bat_os.app.listeners: where a kernel listens, by its settings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,11 @@ def test_the_socket_of_a_home_with_a_long_path_is_elsewhere_and_goes_with_the_ke
     remove_socket_folder(home)
     assert not folder.exists()
     remove_socket_folder(home)  # nothing is left to do
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_the_folder_of_the_socket_is_closed_to_others_also_in_a_copied_home(home):
+    run = home.socket.parent
+    run.chmod(0o755)
+    doors(home)
+    assert run.stat().st_mode & 0o777 == 0o700
