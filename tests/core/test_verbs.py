@@ -27,7 +27,7 @@ def test_a_verb_says_what_it_answers(verb):
 
 
 def test_the_states_to_ask_for_are_those_of_a_mission():
-    assert set(STATES) == {"running", *map(str, State)}
+    assert set(STATES) == {"running", "waiting", *map(str, State)}
 
 
 def test_an_alias_is_the_verb_itself():
