@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import threading
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
@@ -48,6 +49,8 @@ __all__ = [
     "parse_json", "read_json", "read_toml", "replace", "text",
 ]  # fmt: skip
 T = TypeVar("T")
+_KNOWN: Final = set[Any]()  # kinds whose fields were looked up
+_FIRST: Final = threading.RLock()
 _SHOWN: Final = 60  # characters of a wrong value or key in a message
 _KINDS: Final[Mapping[Any, str]] = {
     str: "a text",
@@ -141,11 +144,26 @@ def convert(
         path: Of the value itself.
     """
     try:
-        return msgspec.convert(value, kind, dec_hook=_parse)
+        return _read(value, kind)
     # Half of a surrogate pair, which JSON can escape, is a UnicodeEncodeError and so a ValueError.
     except (msgspec.ValidationError, ValueError) as cause:
         problem = _explain(value, kind, path, cause)
         raise error(f"{where}: {problem}" if where else problem) from cause
+
+
+def _read(value: Any, kind: type[T]) -> T:
+    """Return ``value`` as ``kind``; the first time of a kind, in one thread alone.
+
+    msgspec looks the fields of a Record up at its first use. A second thread that uses the Record
+    meanwhile finds them half made, and the process crashes (msgspec 0.22).
+    """
+    if kind in _KNOWN:
+        return msgspec.convert(value, kind, dec_hook=_parse)
+    with _FIRST:
+        try:
+            return msgspec.convert(value, kind, dec_hook=_parse)
+        finally:
+            _KNOWN.add(kind)
 
 
 def object_schema(**properties: Any) -> dict[str, Any]:
@@ -218,7 +236,7 @@ def _explain(value: Any, hint: Any, path: str, cause: Exception) -> str:
         return problem
     for part, rule, step in _parts(value, kind, path):
         try:
-            msgspec.convert(part, rule, dec_hook=_parse)
+            _read(part, rule)
         except (msgspec.ValidationError, ValueError) as inner:
             return _explain(part, rule, step, inner)
     if is_record:  # its parts are right, so its own check speaks

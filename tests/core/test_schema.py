@@ -1,5 +1,7 @@
 """The schema layer: strict types, bounds, and messages that say where and what."""
 
+import subprocess
+import sys
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -18,6 +20,7 @@ from bat_os.core.schema import (
     text,
 )
 from bat_os.errors import ArgumentsError, SettingsError
+from tests.kernels import ROOT
 
 
 class Inner(Record, frozen=True):
@@ -183,3 +186,34 @@ def test_any_value_is_read_or_refused_with_a_short_message(value):
         assert 0 < len(messages[0]) < 300
     else:
         assert set(value) <= set(Outer.__struct_fields__)
+
+
+FIRST_USES = """
+import sys, threading
+from typing import Annotated
+from bat_os.core.schema import Meta, Record, convert
+from bat_os.errors import ArgumentsError
+
+def make(name, letter, kind):
+    fields = {f"{letter}{number}": kind for number in range(20)}
+    return type(name, (Record,), {"__annotations__": fields, "__module__": __name__}, frozen=True)
+
+sys.setswitchinterval(1e-6)
+part = {f"a{number}": number for number in range(20)}
+whole = {f"b{number}": part for number in range(20)}
+for turn in range(40):
+    kind = make(f"Whole{turn}", "b", make(f"Part{turn}", "a", Annotated[int, Meta(ge=0)]))
+    gate = threading.Barrier(8)
+    def work():
+        gate.wait()
+        convert(whole, kind, ArgumentsError)
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+"""
+
+
+def test_many_threads_may_be_the_first_to_use_a_record():
+    subprocess.run([sys.executable, "-c", FIRST_USES], check=True, cwd=ROOT)  # it crashed
