@@ -55,7 +55,7 @@ async def test_lines_of_an_earlier_conversation_come_back_with_the_arrow(home):
         await terminal.say(UP, end="")
         await terminal.until(r"genesis_obj\.double\(21\)")
         terminal.press("\r")
-        await terminal.until(r"double\(21\), \d+ ms")
+        await terminal.until(r"double\(21\), [\d.]+ m?s")
         await leave(terminal)
 
 
@@ -175,7 +175,7 @@ async def test_what_was_misread_is_corrected_by_as(home):
         await terminal.say("hello")
         await terminal.say("/as twice(21)")
         await terminal.answers("42")
-        await terminal.until(r"twice\(21\), \d+ ms")
+        await terminal.until(r"twice\(21\), [\d.]+ m?s")
         await terminal.say("/as no message")
         await terminal.until("is not a message")
         await leave(terminal)
