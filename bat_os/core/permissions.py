@@ -20,10 +20,12 @@ _NEEDED: Final[Mapping[str, str]] = {
     "send": "send say due generate embed discuss",
     "learn": "brief rehearse missions.resume cancel",
     "teach": "teach approve unlearn redo pin unpin verify-method replay bisect derive parents "
-    "rename undo import entry learn reindex schedule schedules unschedule",
+    "rename import entry learn reindex schedule schedules unschedule",
     "own": "delete recall models.pin models.unpin models.cancel models.exam revoke disallow "
     "effects.drop verify",
-    PERSON: "grant grant-mcp narrow allow effects.redo effects.undo missions.leave forget erase",
+    # ``undo`` takes back whatever was committed, a revoked grant, too.
+    PERSON: "grant grant-mcp narrow allow effects.redo effects.undo missions.leave forget erase "
+    "undo",
 }
 # Streams, which have routes of their own.
 _STREAMS: Final = frozenset({"subscribe", "unsubscribe"})

@@ -25,8 +25,10 @@ class Connection(HttpToolsProtocol):
     """A connection whose requests have heads of a bounded size, which come in time."""
 
     _alarm: asyncio.TimerHandle | None = None
-    _head = 0  # bytes of the head that is being read
+    _head = 0  # bytes of the head that is being read, as far as it is parsed
+    _came = 0  # bytes that came for it, with the line that is not whole yet
     _in_head = True
+    _has_ended = False  # the request before it, with the bytes that are being parsed
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -41,28 +43,42 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless the head of a request has become too large."""
+        self._has_ended = False
         super().data_received(data)
-        if self._in_head:
-            self._head += len(data)
-            if self._head > HEAD_BYTES:
+        if self._in_head and not self._has_ended:
+            self._came += len(data)
+            if self._came > HEAD_BYTES:
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
         """Begin with the head of a request."""
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._came = True, 0, 0
         self._wait()
+
+    def on_message_complete(self) -> None:
+        """End a request; with the same bytes the head of the next one may begin."""
+        self._has_ended = True
+        super().on_message_complete()
+
+    def on_url(self, url: bytes) -> None:
+        """Keep a piece of the address."""
+        self._count(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
-        self._head += len(name) + len(value)
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._head += size
         if self._head > HEAD_BYTES:
             raise TooLargeError("headers")  # the parser stops, and send_400_response follows
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Have the request answered."""
-        self._in_head, self._head = False, 0
+        self._in_head, self._head, self._came = False, 0, 0
         self._rest()
         super().on_headers_complete()
 

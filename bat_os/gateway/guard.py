@@ -130,7 +130,16 @@ class Guard:
         if scope["type"] != "http":
             return
 
+        headers: Mapping[bytes, str] = {}
+        is_over = False
+
         async def safely(message: Message) -> None:
+            nonlocal is_over
+            if is_over:
+                return
+            if message.get("more_body") and not self._is_known(scope, headers):
+                is_over = True  # a stream ends with the right to ask for it
+                message = {"type": "http.response.body", "body": b""}
             if message["type"] == "http.response.start":
                 known = {name.lower() for name, _ in message["headers"]}
                 kept = [header for header in _SAFE if header[0] not in known]
@@ -138,7 +147,8 @@ class Guard:
             await send(message)
 
         try:
-            caller = self._check(scope, _headers(scope["headers"]))
+            headers = _headers(scope["headers"])
+            caller = self._check(scope, headers)
         except HttpError as error:
             await refuse(scope, safely, error)
             return
@@ -148,8 +158,7 @@ class Guard:
     def _check(self, scope: Scope, headers: Mapping[bytes, str]) -> Caller:
         _check_form(headers)
         self._check_place(scope, headers)
-        path = scope["path"]
-        if path in OPEN or path.startswith(OPEN_BELOW):
+        if _is_open(scope["path"]):
             return _NOBODY
         caller = self._find(scope, headers)
         if wait := self._rates.take(caller.name):
@@ -176,12 +185,9 @@ class Guard:
 
     def _find(self, scope: Scope, headers: Mapping[bytes, str]) -> Caller:
         """Return who asks, by token or by cookie."""
-        if given := headers.get(b"authorization", ""):
-            return self._ring.find(_token_in(given)) or self._refuse_token(scope)
-        own = f"{self._site.cookie}="
-        cookies = [part.strip() for part in headers.get(b"cookie", "").split(";")]
-        mine = [part.removeprefix(own) for part in cookies if part.startswith(own)]
-        caller = self._ring.find_page(mine[0]) if len(mine) == 1 else None
+        caller = self._known(headers)
+        if headers.get(b"authorization"):
+            return caller or self._refuse_token(scope)
         if caller is None:
             raise HttpError(
                 401, UnauthorizedError("no valid token; make one: batos keys token NAME")
@@ -195,6 +201,18 @@ class Guard:
             )
         return caller
 
+    def _known(self, headers: Mapping[bytes, str]) -> Caller | None:
+        if given := headers.get(b"authorization", ""):
+            return self._ring.find(_token_in(given))
+        own = f"{self._site.cookie}="
+        cookies = [part.strip() for part in headers.get(b"cookie", "").split(";")]
+        mine = [part.removeprefix(own) for part in cookies if part.startswith(own)]
+        return self._ring.find_page(mine[0]) if len(mine) == 1 else None
+
+    def _is_known(self, scope: Scope, headers: Mapping[bytes, str]) -> bool:
+        """Return whether who asks may still do so: tokens are revoked, and end."""
+        return _is_open(scope["path"]) or self._known(headers) is not None
+
     def _refuse_token(self, scope: Scope) -> Caller:
         address = (scope.get("client") or ("",))[0]
         if wait := self._wrong.take(address):
@@ -202,6 +220,10 @@ class Guard:
                 429, BusyError("too many wrong tokens; wait a moment", int(wait * 1000) + 1)
             )
         raise HttpError(401, UnauthorizedError("this token is not valid; batos keys list shows"))
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_BELOW)
 
 
 def _token_in(given: str) -> str:

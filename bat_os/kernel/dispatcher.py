@@ -167,7 +167,7 @@ class Dispatcher:
 
     async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Answer by a turn; if it writes under a key, its commit holds the key and the answer."""
-        demand_message(request.may, brief.selector)
+        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
         await check_message(self.context, brief)
         started, now = time.monotonic(), time.time()
         mission_id = new_mission_id(now) if request.key else ""
@@ -188,7 +188,7 @@ class Dispatcher:
             missions.write(root, mission_id, done, {"type": "result", "body": body})
             return body, done
 
-        async with self._turns.enter(request.session):
+        async with self._turns.enter(request.by or request.session):
             body, done = await take_turn(
                 self.context.image,
                 self.context.cell,
@@ -217,9 +217,9 @@ class Dispatcher:
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         self.last_message = time.monotonic()
         demand(request.may, "learn", f"to learn {brief.selector}")
-        demand_message(request.may, brief.selector)
+        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
         await check_message(self.context, brief)
-        record = await self.intake.accept(brief, request.session, request.key)
+        record = await self.intake.accept(brief, request.by or request.session, request.key)
         if not request.plain:
             awaited = self.scheduler.awakening or self.scheduler.loading
             body = {"brief_id": record.id, "position": self.scheduler.queued}
@@ -243,7 +243,7 @@ class Dispatcher:
 
     async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
         gate = self._looks if request.type in _QUICK else self._turns
-        async with gate.enter(request.session):
+        async with gate.enter(request.by or request.session):
             body = await handler(self.context, request, _events(request, send))
         return Reply("result", request.id, body)
 

@@ -23,6 +23,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
+from bat_os.core.scopes import demand_by_method
 from bat_os.core.values import Ref, check, to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -182,7 +183,12 @@ class TurnReach:
         """Return what the kernel gives to a trusted function, by the names of its parameters.
 
         ``method`` names the learned method that sends the message; "" for a client.
+
+        Raises:
+            CellError: A method sends what only the owner may.
         """
+        if method:
+            demand_by_method(name.rpartition(".")[2])
         world = _World(self, seen.ref, name.partition("_obj.")[0], method)
         kernel = self.kernel and ReachedKernel(self.kernel, seen, bool(method))
         return {"memory": self.memory, "world": world, "kernel": kernel}

@@ -14,7 +14,7 @@ from bat_os.errors import SettingsError, StorageError
 from bat_os.gateway import connection
 from bat_os.gateway.guard import MAX_BODY, Rates
 from bat_os.gateway.running import bind
-from tests.gateway.conftest import JSON
+from tests.gateway.conftest import JSON, read_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -202,6 +202,32 @@ async def test_a_head_that_does_not_end_is_cut_off(http):
         answer = await http.bytes(head)
         assert answer.status in (400, 431)
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_head_within_the_bound_may_come_in_parts(http):
+    begin = f"GET /healthz HTTP/1.1\r\nhost: {http.me}\r\nx: {'y' * 10_000}\r\n".encode()
+    body = b'{"args": ["' + b"y" * 20_000 + b'"]}'
+    token = http.token()["authorization"]
+    before = (
+        f"POST /objects/genesis_obj/respondsTo HTTP/1.1\r\nhost: {http.me}\r\n"
+        f"authorization: {token}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    for parts, replies in (
+        ([begin, b"z: 1\r\n", b"connection: close\r\n\r\n"], [200]),
+        ([before + b"GET /heal", f"thz HTTP/1.1\r\nhost: {http.me}\r\n\r\n".encode()], [200, 200]),
+        ([b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n"], [431]),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.port)
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)  # so that it comes as a part
+        async with asyncio.timeout(60):
+            found = [(await read_answer(reader)).status for _ in replies]
+        writer.close()
+        await writer.wait_closed()
+        assert found == replies, parts[0][:30]
 
 
 async def test_a_head_has_to_come_in_time(http, monkeypatch):

@@ -52,7 +52,7 @@ class Doors:
         brief = labelled(request, addressed(request, brief))
         body = await self.turn(request, brief)
         if body is None:  # it ran, and its answer is stored
-            record = await self.intake.accept(brief, request.session, request.key)
+            record = await self.intake.accept(brief, request.by or request.session, request.key)
             answer = record.answer or await self.scheduler.result(record.id)
             body = dict(answer["body"])
             if answer["type"] == "error":
@@ -62,9 +62,9 @@ class Doors:
     async def learn(self, request: Request, brief: Brief, say: Say) -> Mapping[str, Any]:
         """Return the last reply of a mission: ``{"type": "result" | "error", "body": ...}``."""
         demand(request.may, "learn", f"to learn {brief.selector}")
-        demand_message(request.may, brief.selector)
+        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
         brief = labelled(request, brief)
-        record = await self.intake.accept(brief, request.session, request.key)
+        record = await self.intake.accept(brief, request.by or request.session, request.key)
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):
             return record.answer or await self.scheduler.result(record.id, say)

@@ -435,9 +435,9 @@ class Talk:
             except BatError:
                 continue
             if replies.means_same(answer.value, value):
-                await add_wording(
-                    self._mind, found.target, found.selector, sentence, list(found.args)
-                )
+                if covers(heard.request.may, "learn"):
+                    said, args = sentence, list(found.args)
+                    await add_wording(self._mind, found.target, found.selector, said, args)
                 return _as_said(answer, last["text"])
         return None
 

@@ -126,7 +126,7 @@ class Room:
         if one.grants is not None:
             more[LET_THROUGH] = grants.only(one.grants)
         steps = steps_of(one.text, EXAMPLE, one.language) if one.changes else [one.text]
-        may = "send" if one.caller.startswith(OTHERS) else PERSON
+        may = "send" if OTHERS in one.caller else PERSON  # by TCP a digest is before it
         answer: dict[str, Any] = {}
         for at, step in enumerate(steps):
             step_key = f"{key} {at}" if at else key

@@ -15,6 +15,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
+from bat_os.core.permissions import SCOPE_OF
+from bat_os.core.scopes import demand
 from bat_os.errors import ArgumentsError, BusyError, GrantWantedError, NotFoundError, TooLargeError
 from bat_os.image import flows, schedules, watches
 from bat_os.image.store import watch_commits
@@ -115,6 +117,8 @@ class _Watches:
     async def _keep(self, path: str, grant: Grant) -> Answer:
         found, language = self.found, self.heard.language
         kind = LEARN if found.act == "learn" else _KINDS[found.act]
+        if kind == LEARN:
+            demand(self.heard.request.may, SCOPE_OF["learn"], "to keep a folder learned")
         each = kind == "say" and speaks_of_file(found.words, found.language)
         wanted = Wanted(
             kind, found.words[:MAX_TEXT], found.on, found.pattern, each,

@@ -24,6 +24,8 @@ from bat_os.core.brief import checked
 from bat_os.core.choosing import preview, same
 from bat_os.core.mission import State
 from bat_os.core.moments import parse_when
+from bat_os.core.permissions import SCOPE_OF
+from bat_os.core.scopes import demand, demand_message
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import REQUESTS
 from bat_os.errors import (
@@ -44,6 +46,7 @@ from bat_os.image.history.moments import PastImage, bisect, list_changes
 from bat_os.image.missions import WHO
 from bat_os.image.objects import Method, MethodVersion, find
 from bat_os.kernel import views
+from bat_os.kernel.context import Orchestrator
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.turn import Turn, take_turn
 from bat_os.kernel.verbs.files import prove, put_in
@@ -176,13 +179,17 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         ``kept``: {} or, of the message as it was sent here, the body of its result.
     """
     brief = checked(request.brief())
+    demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+    if request.body["keep"]:
+        demand(request.may, SCOPE_OF["approve"], "to keep what was rehearsed")
     await mind.image.transact(lambda root: find(root, brief.target).name, note="look for it")
     started = time.monotonic()
     async with forks.scratch(mind.image) as image:
         # A person looks at the rehearsal before anything is kept: that is the approval.
         options = replace(mind.options, approve=False)
         catalog = CatalogService(image, mind.embedder)
-        there = replace(mind, image=image, catalog=catalog, options=options, drivers={})
+        there = replace(mind, image=image, catalog=catalog, options=options, drivers={},
+                        orchestrator=Orchestrator())  # fmt: skip
         begin = await _last(image)
         answer = await _run(there, brief, say)
         diff = await moments.changes(image, begin, await _last(image))

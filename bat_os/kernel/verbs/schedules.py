@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, checked
+from bat_os.core.scopes import demand_message
 from bat_os.errors import ArgumentsError
 from bat_os.image import schedules
 from bat_os.image.schedules import FILE, Schedule
@@ -52,7 +53,7 @@ async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str,
     kind, said = body["kind"], (body["text"] or "").strip()
     brief = None
     if kind == "send":
-        brief = checked(Brief(request.target, request.selector, request.args, request.kwargs))
+        brief = _message(request)
         said = said or f"{brief.target} {brief.selector}"
     elif kind == "say" and not said:
         raise ArgumentsError("say what: batos schedule WHEN say SENTENCE")
@@ -66,6 +67,17 @@ async def schedule(mind: KernelContext, request: Request, say: Say) -> dict[str,
     return _show(mind, kept, now)
 
 
+def _message(request: Request) -> Brief:
+    """Return the message to keep, if who asks may send it now: nobody is asked when it is due.
+
+    Raises:
+        UnauthorizedError: They may not.
+    """
+    brief = checked(Brief(request.target, request.selector, request.args, request.kwargs))
+    demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+    return brief
+
+
 def _read_event(when: str) -> Watching | None:
     return read_event(read_sentence(when, dt.datetime.now().astimezone()))
 
@@ -75,7 +87,7 @@ async def _watch(mind: KernelContext, request: Request, found: Watching) -> dict
     kind, said = request.body["kind"], (request.body["text"] or "").strip()
     brief, each = None, False
     if kind == "send":
-        brief = checked(Brief(request.target, request.selector, request.args, request.kwargs))
+        brief = _message(request)
         said = said or f"{brief.target} {brief.selector}"
         each = FILE in (*brief.args, *brief.kwargs.values())
     elif kind == "say":
