@@ -58,7 +58,7 @@ class TokenRing:
         """Return a new token; nothing but its digest is kept.
 
         Raises:
-            ArgumentsError: The name is invalid or taken, or there is no such scope.
+            ArgumentsError: The name is invalid or taken, or the scope is unknown.
             SettingsError: The file cannot be used.
         """
         known = self._live()

@@ -22,7 +22,7 @@ Scope = Literal["read", "send", "learn", "teach", "own", "person"]
 SCOPES: Final = ("read", "send", "learn", "teach", "own")
 PERSON: Final = "person"
 _ORDER: Final = {name: rank for rank, name in enumerate((*SCOPES, PERSON))}
-# Messages that do what a verb does, whoever receives them.
+# Messages that do the work of a verb, to any receiver.
 _MESSAGES: Final[Mapping[str, str]] = {
     "learn": "start_cognitive_cycle_for start_cognitive_cycle_for_ _doesNotUnderstand_ cancel",
     "teach": "setSlot removeSlot clone derive addParent removeParent setParents rename "

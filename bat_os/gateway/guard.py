@@ -36,7 +36,7 @@ MAX_BODY: Final = 1 << 20
 BODY_SECONDS: Final = 30.0  # for the whole body of a request
 RATE, BURST = 20.0, 100.0  # requests a second of one caller
 WRONG_RATE, WRONG_BURST = 10.0 / 60, 10.0  # wrong tokens of one address
-MAX_CALLERS: Final = 10_000  # of which a rate is known
+MAX_CALLERS: Final = 10_000  # whose rates are kept
 # These answer without a token, and say nothing but what everyone may know.
 OPEN: Final = frozenset({"/", "/login", "/healthz", "/favicon.ico", "/errors"})
 OPEN_BELOW: Final = "/page/"
@@ -192,7 +192,7 @@ class Guard:
             raise HttpError(
                 401, UnauthorizedError("no valid token; make one: batos keys token NAME")
             )
-        # A browser sends a cookie whoever asks, so what changes something proves its page, too.
+        # A browser sends the cookie with any page's request, so a change must show its page.
         if scope["method"] not in ("GET", "HEAD") and not (
             b"origin" in headers or headers.get(b"sec-fetch-site") == "same-origin"
         ):

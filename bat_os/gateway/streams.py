@@ -57,7 +57,7 @@ class Reader:
     lost: bool = False
 
     def put(self, event: bytes | None) -> None:
-        """Add an event; None ends the stream. If there is no room, the reader has lost it."""
+        """Add an event; None ends the stream. A full queue marks the reader as having lost it."""
         try:
             self.waiting.put_nowait(event)
         except asyncio.QueueFull:

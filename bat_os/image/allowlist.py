@@ -277,7 +277,7 @@ class CheckingConnection(Connection):
     """
 
     committed = b""
-    written: Any = ()  # what it wrote; None for what is no longer in memory
+    written: Any = ()  # objects it wrote; None for one that has left memory
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Connect as ZODB does; look at the keys of what other processes wrote."""

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bat_os.app.library import load_library
-from tests.gateway.test_consent import AGREED, SAID, held
+from tests.gateway.test_consent import AGREED, SAID, furnish, held
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROMPTS = Path(__file__).parent / "prompts"
@@ -219,12 +219,7 @@ async def test_texts_become_vectors(client):
 
 async def test_no_yes_of_a_chat_is_consent(http, tmp_path):
     """Grants, flows and facts stay as they are, whatever is said in whatever order."""
-    (tmp_path / "todo.md").write_text("call Ann\n")
-    names = {"folder": tmp_path, "file": tmp_path / "todo.md"}
-    page = await http.enter()
-    for fact in ("the key is under the mat", "Ann was born in May"):
-        asked = {"body": {"text": f"remember that {fact}"}}
-        assert (await http.rude("POST", "/verbs/say", asked, page)).json["kind"] == "acted"
+    names = await furnish(http, tmp_path)
     draw, before = random.Random(7), await held(http)  # noqa: S311 - no secret
     async with client_of(http, "own") as client:
         messages = []

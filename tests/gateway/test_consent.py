@@ -38,6 +38,16 @@ async def _library(http):
     await load_library(http.kernel.mind)
 
 
+async def furnish(http, folder):
+    """Lay down a file, and facts that the owner has said; return the names that SAID has."""
+    (folder / "todo.md").write_text("call Ann\n")
+    page = await http.enter()
+    for fact in ("the key is under the mat", "Ann was born in May"):
+        asked = {"body": {"text": f"remember that {fact}"}}
+        assert (await http.rude("POST", "/verbs/say", asked, page)).json["kind"] == "acted"
+    return {"folder": folder, "file": folder / "todo.md"}
+
+
 async def held(http):
     """Return what only the owner's yes may change."""
 
@@ -55,13 +65,8 @@ async def test_no_yes_of_a_token_is_consent(http, tmp_path, scope):
     """Whatever is said, in whatever order: grants, flows and forgotten facts stay as they are."""
     folder = tmp_path / "notes"
     folder.mkdir()
-    (folder / "todo.md").write_text("call Ann\n")
     draw = random.Random(scope)  # noqa: S311 - no secret
-    names = {"folder": folder, "file": folder / "todo.md"}
-    page = await http.enter()
-    for fact in ("the key is under the mat", "Ann was born in May"):
-        asked = {"body": {"text": f"remember that {fact}"}}
-        assert (await http.rude("POST", "/verbs/say", asked, page)).json["kind"] == "acted"
+    names = await furnish(http, folder)
     before = await held(http)
     for _ in range(60):
         await say(http, draw.choice(SAID).format(**names), scope)

@@ -20,7 +20,7 @@ from bat_os.cli.show.hosts import write_for
 from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import PERSON, covers
 from bat_os.gateway.mcp.toolbox import _VERBS, GENERAL, MAX_NAME, MAX_TEXT, clean, name_of
-from tests.gateway.test_consent import AGREED, SAID, held
+from tests.gateway.test_consent import AGREED, SAID, furnish, held
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -239,12 +239,7 @@ async def test_no_tool_stands_for_what_only_the_owner_may():
 
 
 async def test_no_yes_of_a_host_is_consent(http, tmp_path):
-    (tmp_path / "todo.md").write_text("call Ann\n")
-    names = {"folder": tmp_path, "file": tmp_path / "todo.md"}
-    page = await http.enter()
-    for fact in ("the key is under the mat", "Ann was born in May"):
-        said = {"body": {"text": f"remember that {fact}"}}
-        assert (await http.rude("POST", "/verbs/say", said, page)).json["kind"] == "acted"
+    names = await furnish(http, tmp_path)
     draw, before = random.Random(11), await held(http)  # noqa: S311 - no secret
     async with host(http, "own") as client:
         for _ in range(30):

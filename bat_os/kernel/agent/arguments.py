@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.kernel.agent.choosing import kind_of, meant_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bat_os.sentence.values import Value
 
-MAX_SPANS: Final = 400
 # Words before a text: "search ~/notes for milk", "add the line buy bread to ...".
 _INTRODUCES: Final = re.compile(
     r"\b(?:saying|says?|that|mentions?|contains?|containing|for|about|called|named|the words?"
@@ -109,20 +108,6 @@ def _without(text: str, values: Sequence[Value]) -> str:
     for value in sorted(values, key=lambda one: -one.start):
         text = f"{text[: value.start].rstrip()} in {text[value.end :].lstrip()}"
     return text
-
-
-def spans(text: str) -> Iterator[str]:
-    """Yield the spans of whole words of a text, the longest first."""
-    words = [match.span() for match in re.finditer(r"\S+", text)]
-    count = 0
-    for length in range(len(words), 0, -1):
-        for first in range(len(words) - length + 1):
-            span = text[words[first][0] : words[first + length - 1][1]].strip(_EDGE)
-            if span:
-                yield span
-                count += 1
-            if count >= MAX_SPANS:
-                return
 
 
 def comes_from(value: Any, texts: Sequence[str], known: Sequence[Any]) -> bool:

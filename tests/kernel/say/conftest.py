@@ -1,6 +1,7 @@
 """A real image with the shipped library, the real embedding model, and a model with a script."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -20,9 +21,15 @@ def writes():
     return script(" return None")
 
 
+@pytest.fixture
+def drivers():
+    """Return what reaches outside the image: nothing. Tests override it."""
+    return {}
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, minilm, writes):
-    mind = make_mind(image, cell, writes, embedder=minilm)
+async def mind(image, cell, minilm, writes, drivers):
+    mind = replace(make_mind(image, cell, writes, embedder=minilm), drivers=drivers)
     await load_library(mind)
     return mind
 

@@ -5,9 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
-from bat_os.app.library import load_library
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.errors import CellError
@@ -15,17 +13,13 @@ from bat_os.image import grants, schedules
 from bat_os.image.schedules import Schedule
 from bat_os.kernel.verbs.objects import teach
 from bat_os.world.files import Files
-from tests.kernel.minds import make_mind
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, minilm, writes):
-    mind = make_mind(image, cell, writes, embedder=minilm)
-    mind = replace(mind, drivers={"files": Files()})
-    await load_library(mind)
-    return mind
+@pytest.fixture
+def drivers():
+    return {"files": Files()}
 
 
 @pytest.fixture

@@ -1,23 +1,15 @@
 """Sentences that no skill answers: a tool that was granted does, and what a person says is kept."""
 
-from dataclasses import replace
-
 import pytest
-import pytest_asyncio
 
-from bat_os.app.library import load_library
 from bat_os.world.files import Files
-from tests.kernel.minds import make_mind
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, minilm, writes):
-    mind = make_mind(image, cell, writes, embedder=minilm)
-    mind = replace(mind, drivers={"files": Files()})
-    await load_library(mind)
-    return mind
+@pytest.fixture
+def drivers():
+    return {"files": Files()}
 
 
 @pytest.fixture
