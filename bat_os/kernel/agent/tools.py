@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from persistent.mapping import PersistentMapping
 
 from bat_os.errors import BatError
@@ -116,17 +115,16 @@ class Toolbox:
         """Return the tools, the nearest to a request first."""
         values = things_in(sentence)
         text = plain(sentence.text, values)
-        said = [*dict.fromkeys(each for tool in self.tools.values() for each in tool.said)]
-        rows = await self._mind.catalog.embed([text, *said])
-        row_of = dict(zip(said, rows[1:], strict=True))
+        (row,) = await self._mind.catalog.embed([text])
         offers = [
             Offer(
                 tool.name, tool.needs, tool.takes, tool.said,
-                np.stack([row_of[each] for each in tool.said]), tool.changes,
+                # A tool at a time: the catalog remembers the vectors of so few texts.
+                await self._mind.catalog.embed(tool.said), tool.changes,
             )
             for tool in self.tools.values()
         ]  # fmt: skip
-        return rank(text, rows[0], values, offers, is_question=is_question)
+        return rank(text, row, values, offers, is_question=is_question)
 
     async def step(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a step that calls a tool, through the grant that reaches what it names."""
