@@ -57,7 +57,7 @@ async def test_missions_shows_what_runs_and_what_has_ended(thinking):
 async def test_a_state_that_is_none_gets_the_list_of_states(thinking):
     ended = await verb(thinking.home.path, "missions", "--state", "runing")
     assert ended.status == 1
-    assert "running, idle, decomposing" in ended.err
+    assert "running, waiting, idle, decomposing" in ended.err
 
 
 async def test_watch_follows_one_mission_to_its_end(thinking):

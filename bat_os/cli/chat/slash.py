@@ -78,7 +78,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "models": "models personas states",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",
-    "system": "status doctor logs config open keys service setup upgrade stop completion",
+    "system": "status doctor logs config open mcp keys service setup upgrade stop completion",
 }
 
 
