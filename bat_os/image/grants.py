@@ -222,15 +222,29 @@ def _with_waiting(known: Mapping[str, Any], more: Collection[Tally]) -> dict[str
     }
 
 
-def only(oids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
-    """Return what lets a run use these grants and no others: for ``Brief.once``."""
-    return ((ONLY, "", ""), *((ONLY, oid, "") for oid in sorted(oids)))
+def pin(grant: Grant) -> str:
+    """Return what means a grant and no later one of the same object."""
+    return f"{grant.oid} {grant.given!r}"
 
 
-def is_usable(link_oids: Collection[str], once: Iterable[Sequence[str]]) -> bool:
-    """Return whether a run may use a grant whose chain has these oids."""
-    fixed = {oid for kind, oid, _ in once if kind == ONLY}
-    return not fixed or not fixed.isdisjoint(link_oids)
+def only(pins: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
+    """Return what lets a run use these grants and no others: for ``Brief.once``.
+
+    An oid alone, as older programs have kept it, means whatever grant its object has.
+    """
+    return ((ONLY, "", ""), *((ONLY, *_parted(each)) for each in sorted(pins)))
+
+
+def is_usable(links: Sequence[Grant], once: Iterable[Sequence[str]]) -> bool:
+    """Return whether a run may use a grant whose chain this is."""
+    fixed = {(oid, given) for kind, oid, given in once if kind == ONLY}
+    held = {pair for each in links for pair in ((each.oid, ""), _parted(pin(each)))}
+    return not fixed or not fixed.isdisjoint(held)
+
+
+def _parted(pinned: str) -> tuple[str, str]:
+    oid, _, given = pinned.partition(" ")
+    return oid, given
 
 
 def rename(root: Root, oid: str, name: str) -> None:

@@ -72,8 +72,8 @@ class Schedule:
     changed: int = 0
     own: Sequence[str] = ()  # paths that its runs have changed themselves
     hour: Sequence[float] = (0.0, 0)  # since when its runs are counted, and how many there were
-    # oids of the grants that its sentence may use: those that were live when it was made; of one
-    # that an older program has made, None: all
+    # The grants that its sentence may use, as ``grants.pin`` names them: those that were live when
+    # it was made; of one that an older program has made, oids, or None: all
     grants: Sequence[str] | None = None
     number: int = field(default=0, kw_only=True)
 
@@ -101,7 +101,7 @@ def add(root: Root, one: Schedule) -> Schedule:
     if one.brief is not None:
         find_object(root, Brief.from_plain(one.brief).target)
     if one.kind == "say" and one.grants is None:
-        one = replace(one, grants=[each.oid for each in grants.live(root, time.time())])
+        one = replace(one, grants=[*map(grants.pin, grants.live(root, time.time()))])
     kept = root[SCHEDULES]
     ended = [number for number, obj in kept.items() if not obj.slots["live"]]
     if len(kept) - len(ended) >= MAX_LIVE:

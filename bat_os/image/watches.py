@@ -1,6 +1,7 @@
 """Watches in the image: schedules that are due when files change, and what they have seen.
 
-    {"watch": "/home/ann/inbox", "grant": oid, "on": ["appear"], "pattern": "*.pdf", "each": True}
+    {"watch": "/home/ann/inbox", "grant": oid, "given": 1763895600.0, "on": ["appear"],
+     "pattern": "*.pdf", "each": True}
 
     watched    number of a schedule -> path -> size, time of change and inode, as they were taken
 
@@ -70,6 +71,12 @@ class Watch:
         return bool(self.links) and all(link.is_live(now) for link in self.links)
 
 
+def links_of(root: Mapping[str, Any], one: Schedule) -> tuple[Grant, ...]:
+    """Return the grants that a watch looks through; none if its object has a later one."""
+    links = tuple(grants.links(root, str(one.rule["grant"])))
+    return links if links and one.rule.get("given", links[0].given) == links[0].given else ()
+
+
 def is_watch(one: Schedule) -> bool:
     """Return whether a schedule is due when files change, and not at a time."""
     return "watch" in one.rule
@@ -100,7 +107,7 @@ def versions_of(survey: Survey, *, files: bool = True) -> dict[str, Version]:
 def live(root: Mapping[str, Any], home: str) -> list[Watch]:
     """Return the watches of a home that are awake."""
     return [
-        Watch(one, tuple(grants.links(root, str(one.rule["grant"]))))
+        Watch(one, links_of(root, one))
         for one in schedules.live(root)
         if is_watch(one) and one.home == home and not one.asleep
     ]
@@ -172,7 +179,7 @@ def take(
     one = schedules.find(root, number)
     if one is None or not one.live or one.home != home or one.asleep or one.running:
         return None
-    if not grants.chain(root, str(one.rule["grant"]), now):
+    if not Watch(one, links_of(root, one)).may_look(now):
         return None
     held = root[WATCHED][number]
     changes = [change for change in changes if held.get(change.path) != change.version]

@@ -267,7 +267,7 @@ class TurnReach:
         )
         if not links:
             await self._refuse(ref, driver, operation, args)
-        if not grants.is_usable([each.oid for each in links], self._once):
+        if not grants.is_usable(links, self._once):
             raise NotGrantedError(
                 f"{ref.name or 'the object'} was granted after this schedule was made; make it "
                 "anew to have it use that"

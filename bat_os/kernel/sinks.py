@@ -116,29 +116,35 @@ async def admit_prompt(mind: KernelContext, brief: Brief, persona: str) -> None:
     """
 
     def look(root: Root) -> None:
-        for reader in _readers(mind, brief, persona):
+        for reader in readers_of(mind, brief, persona):
             check(root, mind.drivers, brief.label, sink_of(root, reader))
 
     await mind.image.transact(look, note="look at flows")
 
 
 async def let_through(
-    mind: KernelContext, found: Sequence[Passage], brief: Brief, persona: str
-) -> list[Passage]:
-    """Return the passages that may stand in the prompts of a mission."""
+    mind: KernelContext, found: Sequence[Passage], readers: Collection[str]
+) -> tuple[list[Passage], list[tuple[str, str]]]:
+    """Return the passages that may stand in prompts of all these personas, and what lacks a flow.
 
-    def look(root: Root) -> list[Passage]:
-        readers = [sink_of(root, reader) for reader in _readers(mind, brief, persona)]
-        return [
-            one
-            for one in found
-            if not any(flows.lacking(root, one.label, sink) for sink in readers)
-        ]
+    That is pairs of what was read and a persona, as ``batos allow`` takes them.
+    """
+    if not any(one.label for one in found):
+        return [*found], []
+
+    def look(root: Root) -> tuple[list[Passage], list[tuple[str, str]]]:
+        sinks, allowed, wanting = [sink_of(root, each) for each in sorted(readers)], [], []
+        for one in found:
+            lacking = [(source, sink) for sink in sinks
+                       for source in flows.lacking(root, one.label, sink)]  # fmt: skip
+            allowed += [] if lacking else [one]
+            wanting += [(name_of(root, source), name_of(root, sink)) for source, sink in lacking]
+        return allowed, [*dict.fromkeys(wanting)]
 
     return await mind.image.transact(look, note="look at flows")
 
 
-def _readers(mind: KernelContext, brief: Brief, persona: str) -> set[str]:
+def readers_of(mind: KernelContext, brief: Brief, persona: str) -> set[str]:
     """Return who reads what a mission asks: who plans, who writes, in a cascade all."""
     return {persona, "BRICK", *(mind.personas if brief.mode else ())}
 

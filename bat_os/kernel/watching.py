@@ -117,8 +117,8 @@ async def keep_watch(
     if learns:
         count = _count_to_learn(survey, driver.describe(scope))
     rule = {
-        "watch": str(scope["path"]), "grant": grant.oid, "on": list(wanted.on),
-        "pattern": wanted.pattern, "each": wanted.each, "shown": driver.describe(scope),
+        "watch": str(scope["path"]), "grant": grant.oid, "given": grant.given,
+        "on": list(wanted.on), "pattern": wanted.pattern, "each": wanted.each, "shown": driver.describe(scope),
         "inside": survey.folder != (0, 0),
     }  # fmt: skip
     zone = (await find_here(mind))[ZONE]

@@ -55,7 +55,7 @@ from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
 from bat_os.kernel.learning.trial import serves
 from bat_os.kernel.missions.feed import TextFeed
-from bat_os.kernel.sinks import admit_prompt, let_through
+from bat_os.kernel.sinks import admit_prompt, let_through, readers_of
 from bat_os.kernel.turn import Candidate, take_turn
 
 if TYPE_CHECKING:
@@ -256,8 +256,8 @@ class CognitiveCycle:
         looks = queries if entry["step"] == "search" else ()
         documents = await catalog.search(looks, top_k=entry["passages"]) if looks else []
         persona = (await read_target(self.context, record.mission.brief)).persona
-        if any(one.label for one in documents):
-            documents = await let_through(self.context, documents, record.mission.brief, persona)
+        readers = readers_of(self.context, record.mission.brief, persona)
+        documents, _ = await let_through(self.context, documents, readers)
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()

@@ -27,7 +27,7 @@ from bat_os.errors import (
     TooLargeError,
 )
 from bat_os.failpoints import cross
-from bat_os.image import grants, schedules, watches
+from bat_os.image import schedules, watches
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import document_id
 from bat_os.image.watches import GO, MOVE
@@ -130,7 +130,8 @@ class Keeper:
             work = self._forgetting(path, change, watch)
 
         def take(root: Root) -> None:
-            if not grants.chain(root, grant, time.time()):
+            now = watches.Watch(watch.schedule, watches.links_of(root, watch.schedule))
+            if not now.may_look(time.time()):
                 raise NotGrantedError("the grant has ended")
             if work is not None:
                 work(root)

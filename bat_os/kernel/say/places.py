@@ -221,7 +221,7 @@ async def locate(
         held = [
             each
             for each in granted[kind.driver]
-            if kind.reads <= set(each.operations) and grants.is_usable([each.oid], once)
+            if kind.reads <= set(each.operations) and grants.is_usable([each], once)
         ]
         alike = [each for each, other in named if other is kind]
         place = await kind.locate(

@@ -63,7 +63,9 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
     def work(root: Root) -> dict[str, Any]:
         outer = grants.named(root, request.target)
-        return show_grant(mind, root, grants.narrow(root, driver, outer, scope, name, **about))
+        given = grants.narrow(root, driver, outer, scope, name, **about)
+        flows.forget(root, given.oid)
+        return show_grant(mind, root, given)
 
     return await mind.image.transact(work, note=f"narrow {request.target}"[:70])
 

@@ -19,6 +19,7 @@ from bat_os.core import discussion
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, ModelOutputError
 from bat_os.image.history.experience import keep_talk, newest_talks
+from bat_os.kernel.sinks import let_through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,8 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
     question, seed = " ".join(request.body["text"].split()), request.body["seed"]
     started, limits = time.time(), mind.profile.limits
     await mind.refresh()
-    passages = await _passages(mind, question)
+    near = await _passages(mind, question)
+    passages, wanting = await let_through(mind, near, ("ROBIN", "BRICK"))
     texts = [passage.text for passage in passages]
     wanted = request.body["persona_id"]
     if wanted and wanted not in mind.cast.personas:
@@ -83,7 +85,7 @@ async def discuss(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         "answers": answers,
         "passages": _numbered(passages, cited),
         "grounded": bool(cited),
-        "note": _note(passages, cited, "" if reply.sentences else second),
+        "note": _note(passages, cited, "" if reply.sentences else second, wanting),
         "tokens": opening.tokens + reply.tokens,
         "asked": started,
         "seconds": round(time.time() - started, 3),
@@ -190,10 +192,15 @@ def _numbered(passages: Sequence[Passage], cited: set[int]) -> list[dict[str, An
     ]  # fmt: skip
 
 
-def _note(passages: Sequence[Passage], cited: set[int], silent: str) -> str:
+def _note(
+    passages: Sequence[Passage], cited: set[int], silent: str, wanting: Sequence[tuple[str, str]]
+) -> str:
     notes = [f"{silent} had nothing to add."] if silent else []
     if not cited:
         notes.insert(0, discussion.UNCITED if passages else discussion.NOT_GROUNDED)
+    if wanting:
+        ways = "; ".join(f"batos allow {source} {sink}" for source, sink in wanting)
+        notes.append(f"They were not shown what you may not want them to see; to allow it: {ways}")
     return " ".join(notes)
 
 

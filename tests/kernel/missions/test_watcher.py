@@ -186,6 +186,29 @@ async def test_a_watch_ends_with_its_grant_and_says_so(tmp_path, inbox):
         ]
 
 
+async def test_a_later_grant_of_the_same_object_wakes_no_watch_and_no_sentence(tmp_path, inbox):
+    async with watching(tmp_path) as kernel:
+        await kernel.grant(inbox)
+        await kernel.watch(f"when {inbox} changes")
+        asked = f"how many lines are in {inbox}/old.txt?"
+        await kernel.add("say", asked)
+        async with kernel.client() as client:
+            await client.request("revoke", target="inbox_obj")
+            again = await kernel.grant(inbox)
+            assert again["object"] == "inbox_obj"
+            (inbox / "new.txt").write_text("unseen\n")
+            await kernel.notice()
+            await kernel.notice()
+            await kernel.glance(11)
+            await kernel.look()
+            assert (await client.request("schedules"))["schedules"] == []
+            (told, refused) = sorted(await kernel.said())
+            assert told == f"I do not watch {inbox} any more: my leave to read it has ended."
+            assert "which I may not do yet" in refused
+            fresh = {"body": {"text": asked}}
+            assert (await client.request("say", **fresh))["text"] == "1"  # a person may use it
+
+
 async def test_nothing_is_watched_without_a_grant_or_beyond_a_bound(tmp_path, inbox, monkeypatch):
     async with watching(tmp_path) as kernel:
         with pytest.raises(RemoteError) as wanted:
