@@ -8,6 +8,7 @@ What is not granted is asked for, once for all that the sentence names.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -361,19 +362,16 @@ async def change_leave(
         scope = await asyncio.to_thread(driver.scope, wanted)
     except BatError as error:
         is_named = isinstance(error, NotFoundError)  # as a whole, and there is no such place
+        if is_named and form.name == REVOKE:  # what has gone since is taken back, too
+            path = await asyncio.to_thread(os.path.realpath, wanted)
+            return await _take_back(mind, heard, kind, {"path": path}, call_verb)
         said = text(language, "files.missing" if is_named else "files.where", name=value.value)
         kind_of_answer, needs = ("unable", "") if is_named else ("asked", "clarification")
         return Answer(kind_of_answer, said, needs=needs, language=language)
-    what, changes = driver.describe(scope), bool(form.values.get("change"))
-    granted = await mind.image.transact(
-        lambda root: grants.live(root, time.time(), kind.driver), note="look for grants"
-    )
     if form.name == REVOKE:
-        ended = [each.name or each.oid for each in granted if driver.contains(scope, each.scope)]
-        for name in ended:
-            await call_verb(heard, "revoke", target=name)
-        said = text(language, "files.ended" if ended else "files.no_leave", what=what)
-        return Answer("acted" if ended else "unable", said, language=language)
+        return await _take_back(mind, heard, kind, scope, call_verb)
+    what, changes = driver.describe(scope), bool(form.values.get("change"))
+    granted = await _live(mind, kind)
     needed = set(driver.operations(scope) if changes else kind.reads)
     given = [
         each.oid
@@ -390,3 +388,27 @@ async def change_leave(
     said = text(language, "files.granted_all" if changes else "files.granted", what=what)
     memory = {"granted": given[0]}
     return Answer("acted", said, undo="undo that", language=language, memory=memory)
+
+
+async def _take_back(
+    mind: KernelContext,
+    heard: Heard,
+    kind: Kind,
+    scope: Mapping[str, Any],
+    call_verb: Callable[..., Awaitable[dict[str, Any]]],
+) -> Answer:
+    """End all grants within a scope."""
+    driver, granted = mind.drivers[kind.driver], await _live(mind, kind)
+    ended = [each.name or each.oid for each in granted if driver.contains(scope, each.scope)]
+    for name in ended:
+        await call_verb(heard, "revoke", target=name)
+    outer = [driver.describe(each.scope) for each in granted if driver.contains(each.scope, scope)]
+    key = "files.ended" if ended else "files.wider_leave" if outer else "files.no_leave"
+    said = text(heard.language, key, what=driver.describe(scope), wider="".join(outer[:1]))
+    return Answer("acted" if ended else "unable", said, language=heard.language)
+
+
+async def _live(mind: KernelContext, kind: Kind) -> list[Grant]:
+    return await mind.image.transact(
+        lambda root: grants.live(root, time.time(), kind.driver), note="look for grants"
+    )

@@ -253,6 +253,18 @@ async def test_a_scheduled_sentence_uses_only_what_was_granted_when_it_was_made(
     assert (await run(late, "five"))["needs"] == "grant"
 
 
+async def test_leave_for_a_folder_that_has_gone_is_taken_back_too(said, mind, notes):
+    await said(f"you may read {notes}")
+    kept = (await said(f"stop reading {notes}/todo.md"))["text"]
+    assert (f"stop reading {notes}" in kept, "may read all" in kept) == (True, True)
+    notes.rename(notes.with_name("elsewhere"))
+    told = await said(f"stop reading {notes}")
+    assert (told["kind"], told["text"]) == ("acted", f"I may not read {notes} any more.")
+    live = await mind.image.transact(lambda root: grants.live(root, time.time()), note="look")
+    assert live == []
+    assert (await said(f"stop reading {notes}"))["kind"] == "unable"
+
+
 @pytest.mark.parametrize("what", ["file in {}", "line of {}/todo.md"])
 async def test_what_has_the_most_of_something_is_no_text_to_look_for(said, notes, what):
     await said(f"you may read the folder {notes}")
