@@ -118,8 +118,8 @@ async def keep_watch(
         count = _count_to_learn(survey, driver.describe(scope))
     rule = {
         "watch": str(scope["path"]), "grant": grant.oid, "given": grant.given,
-        "on": list(wanted.on), "pattern": wanted.pattern, "each": wanted.each, "shown": driver.describe(scope),
-        "inside": survey.folder != (0, 0),
+        "on": list(wanted.on), "pattern": wanted.pattern, "each": wanted.each,
+        "shown": driver.describe(scope), "inside": survey.folder != (0, 0),
     }  # fmt: skip
     zone = (await find_here(mind))[ZONE]
     one = Schedule(

@@ -12,6 +12,7 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -358,13 +359,11 @@ async def change_leave(
         return None
     value, kind = named[0]
     driver, wanted = mind.drivers[kind.driver], kind.in_full(value)
+    find_scope = driver.scope if form.name == GRANT else partial(_scope_to_end, driver)
     try:
-        scope = await asyncio.to_thread(driver.scope, wanted)
+        scope = await asyncio.to_thread(find_scope, wanted)
     except BatError as error:
         is_named = isinstance(error, NotFoundError)  # as a whole, and there is no such place
-        if is_named and form.name == REVOKE:  # what has gone since is taken back, too
-            path = await asyncio.to_thread(os.path.realpath, wanted)
-            return await _take_back(mind, heard, kind, {"path": path}, call_verb)
         said = text(language, "files.missing" if is_named else "files.where", name=value.value)
         kind_of_answer, needs = ("unable", "") if is_named else ("asked", "clarification")
         return Answer(kind_of_answer, said, needs=needs, language=language)
@@ -388,6 +387,14 @@ async def change_leave(
     said = text(language, "files.granted_all" if changes else "files.granted", what=what)
     memory = {"granted": given[0]}
     return Answer("acted", said, undo="undo that", language=language, memory=memory)
+
+
+def _scope_to_end(driver: Driver, wanted: str) -> Mapping[str, Any]:
+    """Return the scope of a place, of one that has gone since, too."""
+    try:
+        return driver.scope(wanted)
+    except NotFoundError:
+        return {"path": os.path.realpath(wanted)}
 
 
 async def _take_back(
