@@ -12,12 +12,11 @@ import asyncio
 import contextlib
 import importlib
 import secrets
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.routing import Route
 
 from bat_os.core.digest import digest
@@ -33,6 +32,7 @@ from bat_os.errors import (
     UnauthorizedError,
     UnknownTypeError,
 )
+from bat_os.gateway.assets import Assets
 from bat_os.gateway.completions import Completions
 from bat_os.gateway.guard import Guard
 from bat_os.gateway.problems import STATUS, to_json
@@ -50,23 +50,19 @@ from bat_os.gateway.requests import (
     wait_of,
     whole,
 )
-from bat_os.gateway.streams import EventStream, Hub, Streams, follow_mission
+from bat_os.gateway.streams import EventStream, Hub, Streams, follow_mission, follow_verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from bat_os.client.tokens import TokenRing
     from bat_os.gateway.guard import App, Receive, Scope, Send, Site
     from bat_os.gateway.link import KernelLink
     from bat_os.gateway.mcp.server import HttpDoor
 
-PAGE: Final = Path(__file__).parent / "page"
-KINDS: Final[Mapping[str, str]] = {
-    ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
-}  # fmt: skip
 ROOTS: Final = ("genesis_obj", "system", "")  # names of AURA's first object, and none
 _ENVELOPE: Final = ("target", "selector", "args", "kwargs", "body")
 _BRIEF: Final = ("text", "examples", "mode", "persona_id", "fresh")
@@ -89,13 +85,14 @@ class Gateway:
         self.ring = ring
         self.hub = Hub(link)
         self.streams = Streams()
+        self.assets = Assets()
         self.mcp = McpDoor(link, self.hub, self.streams)
 
     def routes(self) -> list[Route]:
         """Return the table of routes."""
         return [
-            Route("/", self.page, methods=["GET"]),
-            Route("/page/{name}", self.asset, methods=["GET"]),
+            Route("/", self.assets.page, methods=["GET"]),
+            Route("/page/{name:path}", self.assets.asset, methods=["GET"]),
             Route("/login", self.login, methods=["POST"]),
             Route("/logout", self.logout, methods=["POST"]),
             Route("/healthz", self.alive, methods=["GET"]),
@@ -286,7 +283,10 @@ class Gateway:
         return reply(request, await self.ask(request, "send", **fields))
 
     async def verb(self, request: Request) -> Response:
-        """Ask for a verb by its name, with the fields of the wire's envelope."""
+        """Ask for a verb by its name, with the fields of the wire's envelope.
+
+        A caller who accepts events gets what it reports while it works, and then ``result``.
+        """
         verb = REQUESTS.get(request.path_params["verb"])
         scope = None if verb is None else SCOPE_OF.get(verb.name)
         if verb is None or scope is None:
@@ -304,7 +304,10 @@ class Gateway:
         said = await body_of(request)
         if unknown := sorted(said.keys() - {*_ENVELOPE}):
             raise ArgumentsError(f"{unknown[0][:60]!r} is not a field; there are {list(_ENVELOPE)}")
-        return reply(request, await self.ask(request, verb.name, **said))
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            return reply(request, await self.ask(request, verb.name, **said))
+        events = follow_verb(partial(self.link.request, verb.name, **_sent(request, said)))
+        return EventStream(self.streams, caller.name, events)
 
     async def health(self, request: Request) -> Response:
         """Return the kernel's report of itself."""
@@ -353,19 +356,15 @@ class Gateway:
             samesite="strict",
         )  # fmt: skip
 
-    async def page(self, request: Request) -> Response:
-        """Return the page."""
-        return await _file("index.html")
-
-    async def asset(self, request: Request) -> Response:
-        """Return a file of the page."""
-        return await _file(request.path_params["name"])
-
     async def ask(self, request: Request, kind: str, **fields: Any) -> dict[str, Any]:
         """Ask the kernel for a verb, in the caller's session and with its key."""
-        if key := key_of(request):
-            fields["ik"] = key
-        return await self.link.request(kind, **identity_of(request), **fields)
+        return await self.link.request(kind, **_sent(request, fields))
+
+
+def _sent(request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the kernel gets: the fields of a verb, who asks, and their key."""
+    key = key_of(request)
+    return {**identity_of(request), **fields, **({"ik": key} if key else {})}
 
 
 class McpDoor:
@@ -404,15 +403,6 @@ class McpDoor:
         door: HttpDoor = module.HttpDoor(self._link, self._hub, site)
         await door.open()
         return door
-
-
-async def _file(name: str) -> Response:
-    path = PAGE / name
-    kind = KINDS.get(path.suffix)
-    known = {each.name for each in PAGE.iterdir()}
-    if kind is None or name not in known:
-        raise NotFoundError(f"no file {name[:60]!r}")
-    return Response(await asyncio.to_thread(path.read_bytes), media_type=kind)
 
 
 def build(gateway: Gateway, site: Site) -> App:

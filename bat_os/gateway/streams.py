@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import StreamingResponse
 
-from bat_os.errors import BusyError, KernelUnreachableError, RemoteError
-from bat_os.gateway.problems import to_json
+from bat_os.errors import BatError, BusyError, KernelUnreachableError, RemoteError
+from bat_os.gateway.problems import describe, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 
-    from bat_os.gateway.link import KernelLink
+    from bat_os.gateway.link import KernelLink, Listener
 
 KEPT: Final = 2_000  # events that a reader who comes back may have missed
 WAITING: Final = 1_000  # of one reader, who has not read them
@@ -36,17 +36,22 @@ AT_ONCE: Final = 64 << 10  # bytes of one write, of what came together
 AGAIN: Final = 0.5  # seconds until a kernel that went away is asked again
 HEADERS: Final = {"x-accel-buffering": "no", "cache-control": "no-store"}
 OPENING: Final = b": open\nretry: 1000\n\n"
+_AT_WORK: Final[set[asyncio.Task[None]]] = set()  # the loop keeps weak references alone
 GAP: Final = b"event: gap\ndata: {}\n\n"
 
 
-def encode(name: str, body: Mapping[str, Any], mark: str = "") -> bytes:
+def encode(
+    name: str, body: Mapping[str, Any], mark: str = "", *, big_as_text: bool = False
+) -> bytes:
     r"""Return one event.
 
     >>> encode("change", {"n": 1}, "b.1")
     b'id: b.1\nevent: change\ndata: {"n":1}\n\n'
     """
     begin = f"id: {mark}\n" if mark else ""
-    return f"{begin}event: {name}\ndata: ".encode() + to_json(body) + b"\n\n"
+    return (
+        f"{begin}event: {name}\ndata: ".encode() + to_json(body, big_as_text=big_as_text) + b"\n\n"
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -236,6 +241,31 @@ async def follow_mission(
         asking.cancel()
         with contextlib.suppress(KernelUnreachableError, RemoteError, asyncio.CancelledError):
             await link.request("unsubscribe", session=session, body={"id": named}, patience=0.0)
+
+
+async def follow_verb(
+    ask: Callable[[Listener], Awaitable[Mapping[str, Any]]],
+) -> AsyncGenerator[bytes]:
+    """Yield what a verb reports while it works, then its ``result``, or the ``problem``.
+
+    It goes on if its reader leaves: a sentence that was said is said.
+    """
+    reader = Reader()
+
+    async def work() -> None:
+        try:
+            done = await ask(lambda kind, body: reader.put(encode(kind, body)))
+            reader.put(encode("result", done, big_as_text=True))
+        except BatError as error:
+            reader.put(encode("problem", describe(error)[2]))
+        finally:
+            reader.put(None)
+
+    working = asyncio.create_task(work())
+    _AT_WORK.add(working)
+    working.add_done_callback(_AT_WORK.discard)
+    async for text in reader.read():
+        yield text
 
 
 class EventStream(StreamingResponse):

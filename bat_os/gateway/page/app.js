@@ -1,0 +1,101 @@
+// The shell: views at the side, the talk in the middle, the inspector, time below.
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { Inspector } from "./inspector.js";
+import { Image, Graph } from "./image.js";
+import { Palette } from "./palette.js";
+import { Icon, IconButton, Toasts, Waiting } from "./parts.js";
+import { choose, go, put, state, switchTheme, use, VIEWS } from "./store.js";
+import { Talk } from "./talk.js";
+import { Log } from "./log.js";
+import { Timeline, Banner } from "./timeline.js";
+import { t } from "./words.js";
+
+// What is not needed at first is loaded when it is opened.
+const LATER = {};
+
+function Later({ view }) {
+  const [View, setView] = useState(null);
+  useEffect(() => {
+    let is = true;
+    setView(null);
+    LATER[view]().then((module) => is && setView(() => module.default));
+    return () => (is = false);
+  }, [view]);
+  return View ? html`<${View} />` : html`<${Waiting} />`;
+}
+
+function Status() {
+  const { health, online, nodes } = use("health", "online", "nodes");
+  const isAwake = health?.ready;
+  const text = !online ? t("status.offline") : !health ? t("status.connecting") : isAwake ? t("status.ready") : health.awakening || health.problem || t("status.starting");
+  const tone = !online ? "bad" : isAwake ? "good" : "warn";
+  const own = nodes.filter((one) => !one.library).reduce((n, one) => n + one.methods.length, 0);
+  return html`<span class=${`pill ${tone}`} role="status"><i aria-hidden="true"></i>${text}</span>
+    ${health && html`<span class="fact wide-only">${t("head.objects", { n: nodes.length })}</span>
+      <span class="fact wide-only">${t("head.learned", { n: own })}</span>`}`;
+}
+
+function Header() {
+  return html`<header class="top">
+    <a class="skip" href="#main">${t("skip")}</a>
+    <img src="/page/icon.svg" width="30" height="30" alt="" /><h1>BAT OS</h1>
+    <${Status} />
+    <button type="button" class="find" aria-label=${t("palette.open")} onClick=${() => put({ palette: "all" })} aria-keyshortcuts="Control+K">
+      <${Icon} name="search" size=${16} /><span>${t("palette.open")}</span><kbd>Ctrl K</kbd></button>
+    <${IconButton} name="sun" label=${t("theme")} onClick=${switchTheme} />
+  </header>`;
+}
+
+function Rail() {
+  const { view, running, due } = use("view", "running", "due");
+  const marks = { thoughts: running.size, world: due.length };
+  return html`<nav class="rail" aria-label=${t("views")}>${VIEWS.map(
+    (name) => html`<button type="button" class=${view === name ? "on" : ""} aria-current=${view === name ? "page" : null} onClick=${() => go(name, state.chosen)}>
+      <${Icon} name=${name} size=${20} /><span>${t(`view.${name}`)}</span>
+      ${marks[name] > 0 && html`<b class="count" aria-label=${t("count.open", { n: marks[name] })}>${marks[name]}</b>`}</button>`,
+  )}</nav>`;
+}
+
+function Side() {
+  const { view, chosen, selector } = use("view", "chosen", "selector");
+  if (chosen) return html`<${Inspector} key=${chosen} name=${chosen} selector=${selector} close=${() => choose("")} />`;
+  if (view !== "talk") return null;
+  return html`<aside class="side live" aria-label=${t("live")}>
+    <${Graph} small />
+    <${Log} small />
+  </aside>`;
+}
+
+function keys(event) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    put({ palette: state.palette ? "" : "all" });
+  } else if (event.altKey && !event.ctrlKey && /^[1-6]$/.test(event.key)) {
+    event.preventDefault();
+    go(VIEWS[event.key - 1], state.chosen);
+  } else if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName) && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    go("talk", state.chosen);
+    setTimeout(() => document.getElementById("sentence")?.focus(), 30);
+  } else if (event.key === "Escape" && !event.defaultPrevented && state.chosen && !document.querySelector("dialog[open]")) {
+    if (!/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName)) choose("");
+  }
+}
+
+export function App() {
+  const { view, chosen, palette } = use("view", "chosen", "palette");
+  useEffect(() => {
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, []);
+  const known = VIEWS.includes(view) ? view : "talk";
+  const main = known === "image" ? html`<${Image} />` : known === "talk" ? null : html`<${Later} view=${known} />`;
+  return html`<${Header} /><${Rail} />
+    <div class=${`stage view-${known} ${chosen ? "inspecting" : ""}`}>
+      <main id="main" tabindex="-1"><${Banner} />
+        <div class="pane" hidden=${known !== "talk"}><${Talk} /></div>
+        ${main && html`<div class="pane">${main}</div>`}</main>
+      <${Side} />
+    </div>
+    <${Timeline} /><${Toasts} />${palette && html`<${Palette} />`}`;
+}

@@ -1,0 +1,166 @@
+// One stream of events: missions and commits as they happen. A hidden window closes it, since a
+// browser has few connections to one host; when it shows again, all is asked anew.
+import { ask, verb, pages } from "./ask.js";
+import { markGranted, OVER } from "./kinds.js";
+import { put, state } from "./store.js";
+
+const TOGETHER = 120; // milliseconds: what comes within them is shown in one go
+const KEPT = 400;
+const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|store file)/;
+const MANY = 800;
+const FEW = 10; // names that are asked for one by one in a large image
+const heard = new Set();
+let source = null;
+let lines = [];
+let touched = new Set();
+let planned = 0;
+let loading = null;
+let wanted = false;
+
+/** Hear of commits at once, as the graph does. */
+export function onPulse(tell) {
+  heard.add(tell);
+  return () => heard.delete(tell);
+}
+
+/** Load the image, now or as of a moment. */
+export async function loadImage(at = state.at) {
+  if (loading) {
+    wanted = true;
+    return loading;
+  }
+  loading = load(at).finally(() => {
+    loading = null;
+    if (wanted) {
+      wanted = false;
+      loadImage().catch(() => {});
+    }
+  });
+  return loading;
+}
+
+async function load(at) {
+  if (at) {
+    const first = await ask(`/objects?limit=1&at=${encodeURIComponent(at)}`);
+    const objects = await pages("/objects", "objects", null, at);
+    const nodes = objects.map((one) => ({ ...one, refers: [], methods: one.selectors.map((s) => [s, ""]) }));
+    put({ nodes, past: first.at || null, tick: state.tick + 1 });
+    return;
+  }
+  const library = new Map(state.nodes.map((one) => [one.name, one.library]));
+  const shipped = pages("/objects", "objects");
+  const show = (nodes) => nodes.map((one) => ({ ...one, library: library.get(one.name) }));
+  const seen = (all) => state.nodes.length < all.length && put({ nodes: show(all) });
+  const nodes = await pages("/graph", "nodes", seen);
+  for (const one of await shipped) library.set(one.name, { library: one.library, selectors: one.selectors, tainted: one.tainted, failing: one.failing });
+  const merged = nodes.map((one) => ({ ...one, ...library.get(one.name) }));
+  put({ nodes: merged, past: null, tick: state.tick + 1 });
+}
+
+async function patch(names) {
+  const nodes = state.nodes.slice();
+  for (const name of names) {
+    const i = nodes.findIndex((one) => one.name === name);
+    const before = i > 0 ? nodes[i - 1].name : "";
+    const [told] = (await ask(`/graph?limit=1&after=${encodeURIComponent(before)}`)).nodes;
+    if (told?.name === name) nodes[i] = { ...nodes[i], ...told };
+  }
+  put({ nodes, tick: state.tick + 1 });
+}
+
+/** Ask for health, what is granted, and what is due. */
+export async function look() {
+  try {
+    put({ health: await ask("/health"), online: true });
+  } catch (error) {
+    if (error.status === 401) put({ closed: true });
+    else put({ online: false });
+  }
+}
+
+async function lookAround() {
+  const asked = [verb("grants"), ask("/missions?state=running&limit=50"), verb("due", { body: {} })];
+  const [grants, missions, due] = await Promise.allSettled(asked);
+  if (grants.value) markGranted(grants.value.grants.map((one) => one.object));
+  if (missions.value) {
+    put({ running: new Map(missions.value.missions.map((one) => [one.brief_id, one])) });
+  }
+  if (due.value) put({ due: due.value.due });
+}
+
+/** Load everything, and listen from now on. */
+export async function begin() {
+  await Promise.all([look(), lookAround()]);
+  listen();
+  setInterval(() => document.hidden || look(), 10000);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) hush();
+    else listen();
+  });
+}
+
+function hush() {
+  source?.close();
+  source = null;
+}
+
+function listen() {
+  if (source) return;
+  source = new EventSource("/events");
+  source.onopen = () => {
+    put({ online: true });
+    anew();
+  };
+  source.onerror = () => {
+    put({ online: false });
+    if (source?.readyState === EventSource.CLOSED) {
+      hush();
+      setTimeout(() => document.hidden || listen(), 1000);
+    }
+  };
+  source.addEventListener("gap", anew);
+  source.addEventListener("mission", (event) => hearMission(JSON.parse(event.data)));
+  source.addEventListener("change", (event) => hearChange(JSON.parse(event.data)));
+}
+
+function anew() {
+  look();
+  lookAround();
+  if (!state.at) loadImage().catch(() => {});
+}
+
+function hearMission(told) {
+  if (told.detail?.due) lookAround();
+  const over = OVER.has(told.state);
+  const running = new Map(state.running);
+  if (over) running.delete(told.brief_id);
+  else running.set(told.brief_id, { ...running.get(told.brief_id), ...told });
+  for (const tell of heard) tell("mission", [told.target], over ? told.state : "thinking");
+  put({ running });
+  lines.push({ ...told, kind: "mission" });
+  later();
+}
+
+function hearChange(told) {
+  for (const tell of heard) tell("change", told.names);
+  for (const name of told.names) if (touched.size < 500) touched.add(name);
+  if (!HOUSEKEEPING.test(told.note)) lines.push({ ...told, kind: "change" });
+  later();
+}
+
+function later() {
+  planned ||= setTimeout(flush, TOGETHER);
+}
+
+function flush() {
+  planned = 0;
+  if (lines.length) put({ log: [...state.log, ...lines.splice(0)].slice(-KEPT) });
+  const names = [...touched].filter((name) => !name.includes(":"));
+  touched = new Set();
+  if (!names.length || state.at) return;
+  const known = new Set(state.nodes.map((one) => one.name));
+  const isSmall = state.nodes.length <= MANY;
+  if (isSmall || names.some((name) => !known.has(name))) loadImage().catch(() => {});
+  else if (names.length <= FEW) patch(names).catch(() => {});
+  else put({ tick: state.tick + 1 });
+}

@@ -1,0 +1,93 @@
+// Time: a slider over what was committed, for the whole page.
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { ask } from "./ask.js";
+import { loadImage } from "./live.js";
+import { Icon, IconButton } from "./parts.js";
+import { put, state, toast, use } from "./store.js";
+import { clock, moment, t } from "./words.js";
+import { line } from "./safe.js";
+
+const PAGES = 5; // of 200 moments each: what the slider reaches
+
+/** Look at the image as of a moment, or at now. */
+export async function travel(at) {
+  put({ at, past: at ? state.past : null });
+  try {
+    await loadImage(at);
+  } catch (error) {
+    toast(error.message, null, "bad");
+    put({ at: "", past: null });
+    await loadImage("").catch(() => {});
+  }
+}
+
+async function moments() {
+  const all = [];
+  let before = "";
+  for (let i = 0; i < PAGES; i++) {
+    const told = await ask(`/moments?limit=200&before=${before}`);
+    all.push(...told.moments);
+    before = told.before;
+    if (!before) break;
+  }
+  return all.reverse();
+}
+
+/** Says that another time is shown, and leads back. */
+export function Banner() {
+  const { at, past } = use("at", "past");
+  if (!at) return null;
+  return html`<div class="banner" role="status"><${Icon} name="clock" /><span>${past ? t("time.past", { when: moment(past.time) }) : t("loading")}</span><span class="dim wide-only">${t("time.only")}</span>
+    <button type="button" class="chip solid" onClick=${() => travel("")}>${t("time.back")}</button></div>`;
+}
+
+export function Timeline() {
+  const { at, log, nodes } = use("at", "log", "nodes");
+  const [all, setAll] = useState([]);
+  const [open, setOpen] = useState(false);
+  const timer = useRef(0);
+  const marks = useRef(null);
+  useEffect(() => {
+    let is = true;
+    if (!nodes.length) return;
+    const wait = setTimeout(() => moments().then((told) => is && setAll(told)).catch(() => {}), all.length ? 1500 : 300);
+    return () => {
+      is = false;
+      clearTimeout(wait);
+    };
+  }, [log.length, nodes.length > 0]);
+  useEffect(() => drawMarks(marks.current, all), [all, open]);
+  const last = all.length;
+  const value = at ? Math.max(0, all.findIndex((one) => one.id === at)) : last;
+  const move = (to) => {
+    clearTimeout(timer.current);
+    put({ at: to >= last ? "" : all[to].id });
+    timer.current = setTimeout(() => travel(to >= last ? "" : all[to].id), 160);
+  };
+  const here = at ? all[value] : null;
+  const name = here ? `${moment(here.at)}, ${line(here.note, 80)}` : t("time.now");
+  return html`<footer class=${`time ${at ? "past" : ""} ${open ? "open" : ""}`}>
+    <${IconButton} name="clock" label=${t("time")} aria-expanded=${open} onClick=${() => setOpen(!open)} />
+    <time class="wide-only">${all.length ? clock(all[0].at) : ""}</time>
+    <div class="track"><canvas ref=${marks} height="14" aria-hidden="true"></canvas>
+      <input type="range" min="0" max=${last} value=${value} disabled=${!all.length} aria-label=${t("time.slider")} aria-valuetext=${name} onInput=${(e) => move(Number(e.target.value))} /></div>
+    <span class="moment">${here ? html`<b>${clock(here.at)}</b> <span class="cut">${line(here.note, 60)}</span>` : html`<b class="now">${t("time.now")}</b>`}</span></footer>`;
+}
+
+/** Draw a mark for each moment: a commit of a mission is higher than others. */
+function drawMarks(canvas, all) {
+  if (!canvas) return;
+  const wide = canvas.clientWidth;
+  canvas.width = wide * 2;
+  canvas.height = 28;
+  const pen = canvas.getContext("2d");
+  const css = getComputedStyle(document.documentElement);
+  const tones = { mission: css.getPropertyValue("--verified"), other: css.getPropertyValue("--dim") };
+  all.forEach((one, i) => {
+    const isMission = Boolean(one.mission);
+    pen.fillStyle = isMission ? tones.mission : tones.other;
+    pen.globalAlpha = isMission ? 0.9 : one.names.length ? 0.65 : 0.25;
+    const high = isMission ? 24 : one.names.length ? 16 : 8;
+    pen.fillRect(((i + 0.5) / (all.length + 1)) * wide * 2, 28 - high, 2, high);
+  });
+}

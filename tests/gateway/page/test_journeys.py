@@ -1,0 +1,209 @@
+"""What a person does on the page: talk, look at objects, change them, take it back."""
+
+import re
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from tests.gateway.page.conftest import window
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+expect.set_options(timeout=60_000)
+SOURCE = """def litres(self, plants: int) -> float:
+    '''Return the litres.'''
+    return plants * 0.5
+"""
+
+
+@pytest_asyncio.fixture(autouse=True, scope="module", loop_scope="module")
+async def _garden(stocked):
+    made = await stocked.ask(
+        "POST", "/verbs/derive", {"target": "genesis_obj", "body": {"name": "garden_obj"}}
+    )
+    assert made.status == 200, made
+    taught = {"target": "garden_obj", "body": {"source": SOURCE}}
+    assert (await stocked.ask("POST", "/verbs/teach", taught)).status == 200
+    put = await stocked.ask("PUT", "/objects/garden_obj/slots/rain", {"value": 14.5},
+                            headers={"if-match": "*"})  # fmt: skip
+    assert put.status == 200
+
+
+async def test_an_answer_has_its_reading_which_leads_to_the_method(screen):
+    reply = await screen.say("what is 17% of 340?")
+    await expect(reply.locator(".text")).to_have_text("57.8")
+    await expect(reply.locator(".badge").first).to_have_text("computed")
+    await reply.get_by_role("button", name="percent_of(17, 340)").click()
+    method = screen.page.locator(".inspector .method.open")
+    await expect(method).to_contain_text("percent_of")
+    await method.get_by_label("Arguments, with commas").fill("10, 50")
+    await method.get_by_role("button", name="Run").click()
+    await expect(method.locator(".answer")).to_contain_text("5")
+
+
+async def test_a_guess_is_confirmed_by_one_key(screen):
+    reply = await screen.say("4 gives 8. And 21?")
+    await expect(reply.locator(".badge").first).to_have_text("guess")
+    await screen.page.press("#sentence", "Enter")
+    answer = screen.page.locator(".turn").nth(1).locator(".facts .badge").first
+    await expect(answer).not_to_have_text("guess")
+    await expect(screen.page.locator(".turn").nth(1).locator(".said")).to_contain_text("yes")
+
+
+async def test_choices_are_buttons(screen):
+    reply = await screen.say("first 10 primes")
+    choices = reply.get_by_role("group", name="Choices").get_by_role("button")
+    await choices.first.click()
+    await expect(screen.page.locator(".turn").nth(1).locator(".badge").first).to_have_text(
+        re.compile("computed|guess|not known")
+    )
+    await expect(choices.first).to_be_disabled()
+
+
+async def test_a_consent_is_a_card_whose_no_reads_nothing(screen, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the crown jewels are under the stairs")
+    reply = await screen.say(f"read the file {secret}")
+    card = reply.get_by_role("group", name="Your permission is needed")
+    assert await card.get_by_role("button").count() >= 3
+    await screen.page.press("#sentence", "Enter")  # no key gives a permission by mistake
+    await expect(screen.page.locator(".turn")).to_have_count(1)
+    await card.get_by_role("button", name="no", exact=True).click()
+    await screen.page.locator(".turn").nth(1).locator(".facts").wait_for()
+    await expect(screen.page.locator(".turns")).not_to_contain_text("crown jewels")
+
+
+async def test_a_change_in_the_talk_is_taken_back_by_its_button(screen):
+    reply = await screen.say("remember that my bike is blue")
+    await expect(reply.locator(".badge").first).to_have_text("done")
+    await reply.get_by_role("button", name="Undo").click()
+    await expect(screen.page.locator(".turn").nth(1).locator(".badge").first).to_have_text("done")
+
+
+async def test_a_file_that_is_dropped_is_learned(screen):
+    await screen.page.set_input_files("input[type=file]", files=[
+        {"name": "minutes.txt", "mimeType": "text/plain",
+         "buffer": b"The regatta is on Sunday in Kiel."}])  # fmt: skip
+    await expect(screen.page.locator(".toast")).to_contain_text("Learned minutes.txt")
+    found = await screen.http.ask("POST", "/verbs/documents", {})
+    assert "minutes.txt" in {one["title"] for one in found.json["documents"]}
+
+
+async def test_the_list_finds_an_object_and_the_inspector_shows_it(screen):
+    page = screen.page
+    await page.get_by_role("button", name="Image").click()
+    await page.get_by_role("searchbox", name="Find an object").fill("litres")
+    await page.get_by_role("option", name=re.compile("^garden")).click()
+    inspector = page.get_by_role("complementary", name="Inspector of garden")
+    await expect(inspector.get_by_text("rain")).to_be_visible()
+    await inspector.get_by_role("button", name=re.compile("^litres")).click()
+    await inspector.get_by_label("Arguments, with commas").fill("18")
+    await inspector.get_by_role("button", name="Run").click()
+    await expect(inspector.locator(".answer")).to_contain_text("9")
+
+
+async def test_a_slot_is_changed_and_the_change_taken_back(screen):
+    page, http = screen.page, screen.http
+    await screen.enter("#/image/garden_obj")
+    await page.get_by_role("button", name="Change rain").click()
+    await page.get_by_label("Change rain").fill("20")
+    await page.get_by_label("Change rain").press("Enter")
+    await expect(page.locator(".toast")).to_contain_text("rain is set")
+    assert (await http.ask("GET", "/objects/garden_obj")).json["slots"]["rain"] == 20
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("button", name="Change rain")).to_have_text("14.5")
+
+
+async def test_a_slot_that_others_have_changed_is_not_overwritten(screen):
+    page, http = screen.page, screen.http
+    await screen.enter("#/image/garden_obj")
+    await page.get_by_role("button", name="Change rain").click()
+    await page.route("**/objects/garden_obj", lambda route: route.abort())  # it hears of nothing
+    await http.ask("PUT", "/objects/garden_obj/slots/rain", {"value": 99},
+                   headers={"if-match": "*"})  # fmt: skip
+    await page.get_by_label("Change rain").fill("1")
+    await page.get_by_label("Change rain").press("Enter")
+    await expect(page.locator(".toast.bad")).to_contain_text("changed in the meantime")
+    assert (await http.ask("GET", "/objects/garden_obj")).json["slots"]["rain"] == 99
+    screen.may_fail = True
+
+
+async def test_a_method_is_unlearned_and_comes_back(screen):
+    page = screen.page
+    await screen.enter("#/image/garden_obj/litres")
+    await page.get_by_role("button", name="Unlearn").click()
+    await expect(page.locator(".toast")).to_contain_text("Unlearned litres")
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(page.locator(".method .badge").first).to_have_text("taught")
+
+
+async def test_a_method_is_taught_in_the_editor_with_its_examples(screen):
+    page = screen.page
+    await screen.enter("#/image/garden_obj")
+    await page.get_by_role("button", name="Teach a method").click()
+    await page.locator(".cm-content").wait_for()
+    await page.get_by_label("Arguments of example 1").fill('"Ann"')
+    await page.get_by_label("Result of example 1").fill("Good day")
+    await page.get_by_role("button", name="Teach", exact=True).click()
+    await expect(page.locator("dialog .trouble")).to_be_visible()  # it answers otherwise
+    await page.get_by_label("Result of example 1").fill("Hello, Ann!")
+    await page.get_by_role("button", name="Teach", exact=True).click()
+    await expect(page.locator(".toast")).to_contain_text("Taught greet")
+    await expect(page.get_by_role("button", name=re.compile("^greet"))).to_be_visible()
+    screen.may_fail = True
+
+
+async def test_everything_is_reached_by_the_keyboard_alone(screen):
+    page = screen.page
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("litres")
+    await page.get_by_role("option", name="litres").wait_for()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".inspector .source")).to_contain_text("def litres")
+    await page.locator(".inspector").focus()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".inspector")).to_have_count(0)
+    await page.keyboard.press("Alt+2")
+    await page.get_by_role("listbox", name="Objects").focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator(".inspector")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("wide", [1360, 390])
+async def test_axe_finds_nothing_serious(chromium, stocked, scheme, wide):
+    size = {"width": wide, "height": 800}
+    async with window(chromium, stocked, viewport=size, color_scheme=scheme) as screen:
+        await screen.enter()
+        assert await screen.audit() == []
+        await screen.say("4 gives 8. And 21?")
+        await screen.say("what is 17% of 340?")
+        assert await screen.audit() == []
+        await screen.page.evaluate("location.hash = '#/image/garden_obj/litres'")
+        await screen.page.locator(".source").wait_for()
+        assert await screen.audit() == []
+
+
+async def test_a_narrow_page_has_no_bar_across(chromium, stocked):
+    async with window(chromium, stocked, viewport={"width": 320, "height": 640}) as screen:
+        await screen.enter()
+        for place in ("#/talk", "#/image", "#/image/garden_obj/litres"):
+            await screen.page.evaluate("(to) => { location.hash = to }", place)
+            over = await screen.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert over == 0, place
+
+
+async def test_the_page_speaks_german(chromium, stocked):
+    async with window(chromium, stocked, locale="de-DE") as screen:
+        await screen.page.goto(f"http://{stocked.me}/#code={stocked.ring.write_code()}")
+        await expect(screen.page.get_by_role("heading", name="Was kann ich")).to_be_visible()
+
+
+async def test_without_a_code_the_page_says_how_to_open_it(chromium, stocked):
+    async with window(chromium, stocked) as screen:
+        await screen.page.goto(f"http://{stocked.me}/")
+        await expect(screen.page.locator("pre")).to_have_text("batos open")
+        assert await screen.audit() == []
+        screen.may_fail = True
