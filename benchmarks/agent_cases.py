@@ -1,12 +1,13 @@
 """What the agent is measured with: ten tools, and requests for them.
 
-``KNOWN`` are the requests that the rules were made with. ``NEW`` were written before anything was
-measured on them, and no rule was made for them: four for each tool.
+Four for each tool: ``KNOWN`` are the requests that the rules were made with. ``NEW`` were new once;
+what they showed was put right. ``FRESH``, in other words, were written before anything was measured
+on them, and no rule was made for them; docs/agent.md has the first look.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Tool(NamedTuple):
@@ -184,3 +185,61 @@ send_mail | email my sister that I will be there at 5 | to=my sister; text=I wil
 send_mail | write an e-mail to eva@example.org saying thank you | to=eva@example.org; text=thank you
 send_mail | let Tom know by mail that dinner is at 7 | to=Tom; text=dinner is at 7
 """)
+
+FRESH: Final = _read("""
+read_file | could you quote chapter1.txt to me | path=chapter1.txt
+read_file | have a look at /srv/app/settings.yaml and tell me its text | path=/srv/app/settings.yaml
+read_file | display ~/notes/ideas.md | path=~/notes/ideas.md
+read_file | what did I put in packing.txt | path=packing.txt
+fetch_page | grab https://shop.example.com/prices for me | url=https://shop.example.com/prices
+fetch_page | what is on the front page of http://lemonde.fr | url=http://lemonde.fr
+fetch_page | pull up www.python.org/about | url=www.python.org/about
+fetch_page | I want to read https://arxiv.org/abs/1234 | url=https://arxiv.org/abs/1234
+tell_time | do you know the time in Nairobi | place=Nairobi
+tell_time | what does the clock say in Lisbon | place=Lisbon
+tell_time | is it past midnight in Seoul yet | place=Seoul
+tell_time | today's date in Honolulu | place=Honolulu
+remember | make a note: Eva's shoe size is 38 | fact=Eva's shoe size is 38
+remember | the alarm code is 4471, please remember it | fact=the alarm code is 4471
+remember | you should know that I am allergic to nuts | fact=I am allergic to nuts
+remember | save this for me: my passport expires in June | fact=my passport expires in June
+compute | give me 144 / 12 | expression=144 / 12
+compute | what do you get for 7 * (8 - 3) | expression=7 * (8 - 3)
+compute | 250 - 75 + 10 equals what | expression=250 - 75 + 10
+compute | solve 3.5 + 2.25 | expression=3.5 + 2.25
+list_folder | what have I got under ~/videos | folder=~/videos
+list_folder | give me an overview of the folder taxes | folder=taxes
+list_folder | contents of the directory /opt/data please | folder=/opt/data
+list_folder | which documents are stored in my folder school | folder=school
+write_file | note down call the plumber in chores.txt | path=chores.txt; text=call the plumber
+write_file | put 'closed on Sunday' in sign.txt | path=sign.txt; text=closed on Sunday
+write_file | I need a file names.txt containing Anna and Ben | path=names.txt; text=Anna and Ben
+write_file | overwrite draft.md with start again | path=draft.md; text=start again
+recall | what size are Eva's shoes | question=size are Eva's shoes
+recall | when does my passport run out | question=my passport run out
+recall | what am I allergic to | question=am I allergic to
+recall | can you tell me the alarm code | question=the alarm code
+remind | in two hours tell me to turn off the oven | when=in two hours; what=turn off the oven
+remind | don't let me forget the dentist on Thursday | when=on Thursday; what=the dentist
+remind | set an alarm for 6:30 to go running | when=6:30; what=go running
+remind | nudge me every Sunday to call mum | when=every Sunday; what=call mum
+send_mail | drop Julia a line that the meeting is moved | to=Julia; text=the meeting is moved
+send_mail | mail to max@firm.de: the invoice is paid | to=max@firm.de; text=the invoice is paid
+send_mail | can you write Peter an email that says good luck | to=Peter; text=good luck
+send_mail | forward happy new year to my aunt by email | to=my aunt; text=happy new year
+""")
+
+# Several steps each, over the files of ``FILES``; what the answer has to be, or to have. Written
+# before any of them was tried.
+LONGER: Final[tuple[tuple[str, Any], ...]] = (
+    ("which file in {n} is the longest?", "todo.md"),
+    ("how many words are in all files of {n} together?", 19),
+    ("which file in {n} has the fewest lines?", "plan.md"),
+    ("how large are all files in {n} together?", 102),
+    ("what does the file say that {n}/index.txt names?", "milk and bread"),
+    ("how many lines do {n}/todo.md and {n}/jan.csv have together?", 6),
+    ("which is larger, {n}/todo.md or {n}/plan.md?", "todo.md"),
+    ("find the file in {n} that mentions bread and show me what it says", "milk and bread"),
+    ("what is the phone number in the file of {n} that mentions Ann's name?", "555 0199"),
+    ("what is the first line of the largest file in {n}?", "buy milk"),
+)
