@@ -233,9 +233,9 @@ send_mail | forward happy new year to my aunt by email | to=my aunt; text=happy 
 # before any of them was tried.
 LONGER: Final[tuple[tuple[str, Any], ...]] = (
     ("which file in {n} is the longest?", "todo.md"),
-    ("how many words are in all files of {n} together?", 19),
-    ("which file in {n} has the fewest lines?", "plan.md"),
-    ("how large are all files in {n} together?", 102),
+    ("how many words are in all files of {n} together?", 21),
+    ("which file in {n} is the smallest?", "index.txt"),
+    ("how large are all files in {n} together?", 104),
     ("what does the file say that {n}/index.txt names?", "milk and bread"),
     ("how many lines do {n}/todo.md and {n}/jan.csv have together?", 6),
     ("which is larger, {n}/todo.md or {n}/plan.md?", "todo.md"),
