@@ -36,6 +36,9 @@ class Sampling:
     # and what follows are cut off.
     stop: str = ""
     schema: Mapping[str, Any] | None = None  # a JSON Schema that the text is constrained to
+    # This text is written, however unlikely it is; ``Completion.likelihood`` says how likely it
+    # was. Only for an engine that ``scores``; nothing else here counts but ``seconds``.
+    given: str = ""
     seconds: float = 0.0  # wall clock for the whole call, loading included; 0 sets no limit
 
 
@@ -48,6 +51,7 @@ class Completion:
     finished: bool  # True if it ended by itself or at ``stop``, False if it was cut off
     read: int = 0  # tokens of the prompt
     reused: int = 0  # how many of those were in the prompt cache and not read again
+    likelihood: float = 0.0  # of ``Sampling.given``: natural logarithm of its probability
 
 
 class ModelEngine(Protocol):
@@ -56,6 +60,10 @@ class ModelEngine(Protocol):
     @property
     def digest(self) -> str:
         """SHA-256 of the model's files; "" before they are known."""
+
+    @property
+    def scores(self) -> bool:
+        """Whether it says how likely a given text is (``Sampling.given``)."""
 
     async def load(self) -> None:
         """Bring the model to where it can draw at once. Idempotent.
@@ -88,7 +96,7 @@ class ModelEngine(Protocol):
         drawn so far is returned unfinished.
 
         Args:
-            prompts: What is asked.
+            prompts: What is asked; one without messages is its prefill, as it stands.
             sampling: How to draw.
             adapter: Name of one of ``adapters``; "" draws from the model as it is.
             cancel: Set it to stop.
@@ -96,7 +104,8 @@ class ModelEngine(Protocol):
                 is drawn; all pieces of a prompt together are its ``text``.
 
         Raises:
-            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed.
+            ArgumentsError: ``sampling.stop`` or ``sampling.schema`` cannot be followed, or
+                ``sampling.given`` by an engine that does not score.
             ModelError: The model, or the adapter, cannot be had.
             ModelMemoryError: It does not fit.
         """

@@ -68,7 +68,7 @@ _PLANS: Final[tuple[tuple[str, list[str], dict[str, Any]], ...]] = (
 class Prompt:
     """One question to a model."""
 
-    # (role, text) pairs; role is ``system``, ``user`` or ``assistant``
+    # (role, text) pairs; role is ``system``, ``user`` or ``assistant``; () for a text to go on with
     messages: tuple[tuple[str, str], ...]
     # how the answer begins; the model goes on from there, and the completion's text does not repeat
     # it

@@ -19,7 +19,6 @@ import math
 import os
 import re
 import shutil
-import sys
 import threading
 import time
 from collections import deque
@@ -32,12 +31,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import regex  # type: ignore[import-untyped]  # it ships no types
 
-import bat_os
 from bat_os.errors import ArgumentsError, ImageError, ModelError
 from bat_os.ports import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from bat_os.ports import Sampling
 
@@ -142,50 +140,6 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-async def run_module(module: str, arguments: Sequence[str], hear: Callable[[str], None]) -> int:
-    """Run ``python -m module`` and return its exit status; cancelling kills it."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert child.stdout is not None, "a pipe was asked for"  # noqa: S101 - for the type checker
-    try:
-        async for raw in child.stdout:
-            hear(raw.decode(errors="replace").strip())
-        return await child.wait()
-    except BaseException:  # cancelled, or the listener failed: nothing waits for the child
-        child.kill()
-        await child.wait()
-        raise
-
-
-async def run_step(
-    module: str, arguments: Sequence[str], progress: Callable[[str], None], failure: str
-) -> None:
-    """Run a module that prints its progress; see ``run_module``."""
-    last = ""
-
-    def hear(line: str) -> None:
-        nonlocal last
-        last = line
-        progress(line)
-
-    if status := await run_module(module, arguments, hear):
-        raise ModelError(last or f"{failure} with status {status}")
-
-
-def say_line(line: str) -> None:
-    """Write a line for the process that runs this module (``run_module``)."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def first_line(error: Exception) -> str:
     """Return what an error says in short."""
     return (str(error).splitlines() or ["no reason is given"])[0]
@@ -205,8 +159,11 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_sampling(sampling: Sampling) -> None:
+def check_sampling(sampling: Sampling, *, scores: bool = False) -> None:
     """Refuse what no engine can follow; takes half a millisecond if there is a schema."""
+    if sampling.given and not scores:
+        text = "this engine cannot say how likely a text is; run the model with llama.cpp"
+        raise ArgumentsError(text, field="given")
     try:
         re.compile(sampling.stop)
     except (re.error, RecursionError) as error:
@@ -308,6 +265,7 @@ class Row:
         self.ended = False  # nothing is added any more
         self.read = 0  # tokens of the prompt
         self.reused = 0  # how many of them came out of a cache
+        self.likelihood = 0.0
         self._stop = re.compile(stop) if stop else None
         try:
             self._open = regex.compile(stop) if stop else None
@@ -340,7 +298,8 @@ class Row:
 
     def completion(self) -> Completion:
         """Return what the row has so far."""
-        return Completion(self.text, self.tokens, self.finished, self.read, self.reused)
+        counts = self.tokens, self.finished, self.read, self.reused
+        return Completion(self.text, *counts, self.likelihood)
 
     def _certain(self) -> int:
         if self._stop is None:
@@ -366,6 +325,7 @@ class EngineBase:
 
     kind: ClassVar[str]  # as ``stats`` has it
     place: ClassVar[str] = ""  # where the model runs, in a message that refuses an adapter
+    scores = False  # see ``ports.ModelEngine``
 
     def __init__(self, name: str) -> None:
         self._name = name

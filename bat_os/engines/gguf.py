@@ -18,14 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.engines.base import (
-    default_threads,
-    package_folder,
-    prepare,
-    run_step,
-    say_line,
-    written_whole,
-)
+from bat_os.engines.base import default_threads, package_folder, prepare, written_whole
+from bat_os.engines.child_module import run_step, say_line
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from bat_os.core.digest import digest
-from bat_os.engines.base import first_line, run_module, say_line
+from bat_os.engines.base import first_line
+from bat_os.engines.child_module import run_module, say_line
 from bat_os.errors import ArgumentsError, ModelError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,6 +90,7 @@ class LlamaCppEngine(WorkerEngine):
     """
 
     kind = "llama.cpp"
+    scores = True
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class LlamaCppEngine(WorkerEngine):
         on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
         """Return one completion per prompt; see ``ports.ModelEngine``."""
-        check_sampling(sampling)
+        check_sampling(sampling, scores=True)
         self._check_adapter(adapter)
         if not prompts:
             return []
@@ -239,12 +240,16 @@ class LlamaCppEngine(WorkerEngine):
             return False
         texts = {prompt: server.render(prompt.messages) + prompt.prefill for prompt in call.prompts}
         sizes = {prompt: server.count(text) for prompt, text in texts.items()}
+        given = server.tokens(call.sampling.given) if call.sampling.given else []
+        if given:
+            call = replace(call, sampling=replace(call.sampling, max_tokens=len(given)))
         if self._grew(_need(call, sizes)):
             return False
         for request in _plan(call.prompts, sizes, call.sampling.max_tokens, self._context):
             if call.over.is_set() or self._closed.is_set():
                 break
             body = _body(call.sampling, request, [texts[prompt] for prompt in request.prompts])
+            body |= _follow(given) if given else {}
             body["lora"] = [
                 {"id": number, "scale": float(name == call.adapter)}
                 for number, name in enumerate(server.adapters)
@@ -301,11 +306,14 @@ class _Call:
                 for index in request.rows[first : first + request.copies]:
                     self.rows[index].read = progress["total"]
                     self.rows[index].reused = progress["cache"]
+            for token in (choice.get("logprobs") or {}).get("content", ()):
+                row.likelihood += token["logprob"]
             if choice["text"]:
                 drawn = piece.get("timings", {}).get("predicted_n", row.tokens + 1)
                 row.add(choice["text"], max(1, drawn - row.tokens))
             if choice["finish_reason"] is not None:
-                row.end(finished=choice["finish_reason"] == "stop")
+                whole = choice["finish_reason"] == "stop" or bool(self.sampling.given)
+                row.end(finished=whole)
 
 
 def _need(call: _Call, sizes: Mapping[Prompt, int]) -> int:
@@ -368,6 +376,12 @@ def _body(sampling: Sampling, request: _Request, texts: list[str]) -> dict[str, 
         schema = json.dumps({**sampling.schema, "x-guidance": JSON_STYLE})
         body["grammar"] = f"%llguidance {{}}\nstart: %json {schema}"
     return body
+
+
+def _follow(tokens: Sequence[int]) -> dict[str, Any]:
+    """Return the fields that have these tokens written, and say how likely each was."""
+    grammar = " ".join(f"<[{token}]>" for token in tokens)
+    return {"grammar": f"%llguidance {{}}\nstart: {grammar}", "logprobs": 1, "temperature": 0.0}
 
 
 def _failure(error: Any) -> ModelError:

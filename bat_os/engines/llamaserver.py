@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from bat_os.engines.base import run_module
+from bat_os.engines.child_module import run_module
 from bat_os.errors import ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ class LlamaServer:
         )
 
     def render(self, messages: Sequence[tuple[str, str]]) -> str:
-        """Return the chat as the model's own template writes it, up to the answer."""
+        """Return the chat as the model's own template writes it, up to the answer; "" for none."""
+        if not messages:
+            return ""
         chat = [{"role": role, "content": text} for role, text in messages]
         text = self._ask("/apply-template", {"messages": chat}).get("prompt")
         if not isinstance(text, str):
@@ -109,8 +111,12 @@ class LlamaServer:
 
     def count(self, text: str) -> int:
         """Return how many tokens a rendered prompt has."""
-        reply = self._ask("/tokenize", {"content": text, "add_special": True})
-        return len(reply.get("tokens", ()))
+        return len(self.tokens(text, special=True))
+
+    def tokens(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the tokens of a text; of a prompt, with the ``special`` one before it."""
+        reply = self._ask("/tokenize", {"content": text, "add_special": special})
+        return list(reply.get("tokens", ()))
 
     def complete(self, body: Mapping[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
         """Draw; ``take`` gets each piece of the stream, and returns True to end it."""

@@ -185,6 +185,10 @@ class Roster:
             log.warning("model %s has no adapter %s and goes without it", model.name, name)
         return ""
 
+    def scores(self, persona: str) -> bool:
+        """Return True if the persona's model can say how likely a given text is."""
+        return self._model(persona).engine.scores
+
     def is_remote(self, model: str) -> bool:
         """Return True if a server thinks."""
         return self._memory.get(model).is_remote

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bat_os.errors import ArgumentsError, ModelError
-from bat_os.ports import Prompt
+from bat_os.ports import Prompt, Sampling
 
 PROMPTS = [
     Prompt((("user", "Tell me a long story about a fox."),)),
@@ -101,6 +101,21 @@ class EngineContract:
 
         assert (caught.value.code, caught.value.details) == ("INVALID_ARGS", {"field": field})
         assert completion.tokens == 2, "the engine goes on"
+
+    async def test_a_given_text_is_written_and_its_likelihood_said_or_refused(self, engine):
+        asked = [Prompt((), "The capital of France is"), Prompt((), "Seven, eight, nine,")]
+        given = Sampling(given=" Paris")
+        if not engine.scores:
+            with pytest.raises(ArgumentsError, match="how likely") as caught:
+                await engine.generate(asked, given)
+            assert caught.value.details == {"field": "given"}
+            return
+        france, nine = await engine.generate(asked, given)
+        [rome] = await engine.generate(asked[:1], Sampling(given=" Rome"))
+
+        assert [france.text, nine.text, rome.text] == [" Paris", " Paris", " Rome"]
+        assert nine.likelihood < rome.likelihood < france.likelihood < 0
+        assert france.finished
 
     async def test_the_pieces_of_a_prompt_add_up_to_its_text(self, engine, talkative):
         listen = Listener()

@@ -150,6 +150,24 @@ async def test_a_batch_larger_than_the_slots_is_drawn_in_parts(engine):
     assert [c.tokens for c in completions] == [3] * 10
 
 
+async def test_the_likelihood_of_a_text_is_that_of_its_parts(engine):
+    start = "Requests for the clock:\n- What is the time in Lima?\n-"
+    first, rest = " what time is it", " in Tokyo"
+    [whole] = await engine.generate([Prompt((), start)], Sampling(given=first + rest))
+    [one] = await engine.generate([Prompt((), start)], Sampling(given=first))
+    [two] = await engine.generate([Prompt((), start + first)], Sampling(given=rest))
+
+    assert whole.text == first + rest
+    assert whole.likelihood == pytest.approx(one.likelihood + two.likelihood, abs=0.5)
+
+
+async def test_a_likelihood_that_takes_too_long_is_not_said(engine):
+    prompts = [Prompt((), f"{number}. A fox went out") for number in range(8)]
+    drawn = await engine.generate(prompts, Sampling(given=" and" * 60, seconds=0.001))
+
+    assert not any(one.finished for one in drawn)
+
+
 async def test_a_schema_holds_every_text_to_valid_json(engine):
     prompt = Prompt((("user", "Who plans a method that reports the time? Answer in JSON."),))
     sampling = Sampling(temperature=1.2, max_tokens=60, schema=PLAN)

@@ -23,15 +23,8 @@ import psutil
 from safetensors import SafetensorError, safe_open
 
 from bat_os.core.forms import NF4, SPARE_BYTES, Device, Form, Stored, form_to_store
-from bat_os.engines.base import (
-    default_threads,
-    first_line,
-    prepare,
-    run_step,
-    say_line,
-    weight_files,
-    written_whole,
-)
+from bat_os.engines.base import default_threads, first_line, prepare, weight_files, written_whole
+from bat_os.engines.child_module import run_step, say_line
 from bat_os.errors import BatError, ModelError, ModelMemoryError
 
 if TYPE_CHECKING:
