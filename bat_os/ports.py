@@ -295,6 +295,12 @@ class Driver(Protocol):
     def contains(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
         """Return whether a scope is a part of another one."""
 
+    def reaches(self, scope: Mapping[str, Any], what: str) -> bool:
+        """Return whether a person who says this names something in the scope. Blocks.
+
+        Of several grants it says which is meant. What is not there need not be reached.
+        """
+
     def perform(
         self, scope: Mapping[str, Any], operation: str, args: Sequence[Any], key: str = ""
     ) -> Any:

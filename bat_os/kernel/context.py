@@ -54,6 +54,8 @@ class KernelContext:
     options: Settings  # the owner's settings
     # what the model of each persona can do; filled when that is known
     abilities: dict[str, Ability] = field(default_factory=dict)
+    # how likely the last requests were, given tools, by a digest of both
+    likelihoods: dict[str, list[float]] = field(default_factory=dict)
     # the ways into the world, by name; {} where nothing may reach it
     drivers: Mapping[str, Driver] = field(default_factory=dict)
     # id of the home that may change the world; "" for a kernel on trial

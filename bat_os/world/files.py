@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.ports import READ, STAGE, Deed, Operation, Survey
 from bat_os.world import writing
 from bat_os.world.paths import MAX_PATH, parts_of
@@ -86,6 +86,16 @@ class Files:
     def contains(self, outer: Scope, inner: Scope) -> bool:
         """Return whether a scope is a part of another one."""
         return PurePath(inner["path"]).is_relative_to(outer["path"])
+
+    def reaches(self, scope: Scope, what: str) -> bool:
+        """Return whether a path leads into the scope; one without a beginning, to what is there."""
+        try:
+            path = Path(what).expanduser()
+            if path.is_absolute():
+                return self.contains(scope, {"path": str(path)})
+            return bool(what) and bool(self.perform(scope, "facts", (what,)))
+        except (BatError, OSError, RuntimeError, ValueError):
+            return False
 
     def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Do it, and return its answer. Blocks: to be called in a thread.

@@ -83,6 +83,10 @@ class Shell:
         fewer = set(inner["programs"].items()) <= set(outer["programs"].items())
         return fewer and PurePath(inner["path"]).is_relative_to(outer["path"])
 
+    def reaches(self, scope: Scope, what: str) -> bool:
+        """Return whether it is the name of one of the programs."""
+        return what in scope["programs"]
+
     def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Run a program, and return how it ended. Blocks: to be called in a thread.
 

@@ -146,6 +146,13 @@ class Web:
         above = str(outer["path"]).rstrip("/")
         return above in ("", inner["path"]) or str(inner["path"]).startswith(f"{above}/")
 
+    def reaches(self, scope: Scope, what: str) -> bool:
+        """Return whether it is the address of a page in the scope."""
+        try:
+            return self.contains(scope, self.scope(what))
+        except BatError:
+            return False
+
     def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Do it, and return its answer. Blocks: to be called in a thread.
 

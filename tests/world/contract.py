@@ -22,6 +22,7 @@ __all__ = [
     "test_a_scope_survives_json",
     "test_arguments_that_do_not_fit_have_a_code",
     "test_it_claims_what_it_takes",
+    "test_it_reaches_what_is_named_in_a_scope_and_nothing_beside",
     "test_its_operations_say_what_they_do",
     "test_perform_stays_in_the_scope",
     "test_what_cannot_be_granted_has_a_code",
@@ -45,6 +46,7 @@ class Case:
     part: str  # a thing in it
     beside: str  # a thing of its kind that is not in it
     inside: str  # a thing in ``what``, as the first argument of an operation names it
+    named: tuple = ()  # what a person says for something in ``what``
     deeper: str = ""  # a thing in ``part``, if there can be one
     claimed: tuple = ()  # more that a person may say for a thing of this driver
     refused: tuple = ("",)  # what cannot be granted
@@ -95,6 +97,15 @@ def test_a_scope_is_a_part_of_itself_and_parts_of_parts_are_parts(case):
     assert not contains(whole, beside)
     assert not contains(beside, whole)
     assert not contains(part, beside)
+
+
+def test_it_reaches_what_is_named_in_a_scope_and_nothing_beside(case):
+    reaches, whole = case.driver.reaches, case.scope()
+    for named in case.named:
+        assert reaches(whole, named)
+        assert not reaches(case.scope(case.beside), named)
+    for strange in (case.beside, "", "\0", "x" * 100_000, "../..", "~nobody/x", "http://[", "none"):
+        assert not reaches(whole, strange)
 
 
 def test_its_operations_say_what_they_do(case):

@@ -65,6 +65,9 @@ class Scripted:
     def contains(self, outer, inner):
         return f"{inner['path']}/".startswith(f"{outer['path']}/")
 
+    def reaches(self, scope, what):
+        return self.contains(scope, {"path": what})
+
     def perform(self, scope, operation, args, key=""):
         box = scope["path"]
         self.asked.append((box, operation, *args))

@@ -21,7 +21,7 @@ def files(folder):
     (folder / "beside").mkdir()
     return Case(
         Files(), str(notes), str(notes / "deep"), str(folder / "beside"), "a.txt",
-        deeper=str(notes / "deep" / "er"),
+        deeper=str(notes / "deep" / "er"), named=(str(notes / "a.txt"), "a.txt"),
         refused=(str(folder / "none"), "relative/path"),
         asks={
             "read": ("a.txt",), "names": (), "facts": ("a.txt",), "find": ("*.txt",),
@@ -35,7 +35,7 @@ def files(folder):
 def web(host):
     return Case(
         Web(pause=0), f"{host.url}/docs", f"{host.url}/docs/deep", f"{host.url}/other", "a.html",
-        deeper=f"{host.url}/docs/deep/er",
+        deeper=f"{host.url}/docs/deep/er", named=(f"{host.url}/docs/a.html",),
         claimed=("HTTPS://EXAMPLE.ORG", "http://10.0.0.1"),
         refused=("ftp://example.org", "https://a:b@example.org"),
         asks={
@@ -70,7 +70,7 @@ def scripted():
     boxes = {"/a": "milk", "/a/b": "bread", "/a/b/c": "salt", "/z": "SECRET"}
     return Case(
         Scripted(boxes), "/a", "/a/b", "/z", "/a/b",
-        deeper="/a/b/c", refused=("a", "/none"),
+        deeper="/a/b/c", named=("/a/b/c",), refused=("a", "/none"),
         asks={"read": ("/a/b",), "facts": ("/a/b",)},
         outside=(("read", ("/z",)), ("facts", ("/",))), missing=(("read", ("/a/none",)),),
     )  # fmt: skip

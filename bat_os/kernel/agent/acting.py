@@ -178,6 +178,7 @@ class Acting:
 
     async def _rank(self, box: Toolbox, ranked: Sequence[Ranked], sentence: Sentence) -> ToolChosen:
         """Return the step that the ranking leads to; no model is asked."""
+        ranked = await box.weigh(self._persona, sentence, ranked)
         if not ranked or ranked[0].score < LEAST or lead(ranked) < SURE:
             near = ", ".join(one.name for one in ranked[:2]) or "no tool is granted"
             raise ArgumentsError(f"it is not clear which tool is meant: {near}")

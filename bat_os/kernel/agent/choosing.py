@@ -5,6 +5,8 @@
 A small model that is asked to name a tool is not far from guessing. So no model names one here: a
 tool is as near as the nearest of what it does and of the requests that it served, by meaning and by
 words; and what the request names (a file, an address, an expression) has to be what the tool takes.
+Where none leads, a model says how likely the request is, were it one for each of the nearest tools;
+it writes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 # A lead from which the first tool is taken without a question: docs/agent.md has the figures.
-SURE: Final = 0.12
+SURE: Final = 0.15
+NEAR: Final = 3  # tools that are weighed by likelihood
+LIKELY: Final = 0.05  # what a unit of it counts for (a natural logarithm), beside a cosine
+MAX_SHOTS: Final = 2  # requests that a tool served, beside what it does
 LEAST: Final = 0.25  # below, a request is like no tool
 WORDS: Final = 0.35  # what shared words count for, beside a cosine
 FITS: Final = 0.15  # what a value counts for that the tool takes
@@ -167,6 +172,28 @@ def rank(
         for offer, own in zip(offers, words, strict=True)
     ]
     return sorted(found, key=lambda one: (-one.score, one.name))
+
+
+def context_of(offer: Offer, vector: Floats) -> str:
+    """Return a text that a request for a tool would go on from: what it does, requests like it."""
+    about, *served = offer.said
+    nearest = sorted(range(len(served)), key=lambda at: -float(offer.vectors[at + 1] @ vector))
+    shots = "".join(f"- {served[at]}\n" for at in reversed(nearest[:MAX_SHOTS]))
+    return f"{about}\nRequests for this:\n{shots}-"
+
+
+def weigh(ranked: Sequence[Ranked], likelihoods: Sequence[float]) -> list[Ranked]:
+    """Return the first tools, with the likelihood of the request given each, the nearest first.
+
+    >>> weigh([Ranked("a", 0.5), Ranked("b", 0.4)], [-30.0, -20.0])
+    [Ranked(name='b', score=0.4), Ranked(name='a', score=0.0)]
+    """
+    most = max(likelihoods, default=0.0)
+    weighed = [
+        Ranked(one.name, one.score + LIKELY * (likely - most))
+        for one, likely in zip(ranked, likelihoods, strict=False)
+    ]
+    return sorted(weighed, key=lambda one: (-one.score, one.name))
 
 
 def lead(ranked: Sequence[Ranked]) -> float:

@@ -10,21 +10,32 @@ server says of a tool is compared with requests by meaning, and by words; no mod
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from persistent.mapping import PersistentMapping
 
-from bat_os.errors import BatError
+from bat_os.core.digest import digest
+from bat_os.errors import BatError, ModelError
 from bat_os.image import grants
 from bat_os.image.objects import UvmObject, ref_of, tree_of
-from bat_os.kernel.agent.choosing import Offer, plain, rank, things_in
+from bat_os.kernel.agent.choosing import (
+    NEAR,
+    SURE,
+    Offer,
+    context_of,
+    lead,
+    plain,
+    rank,
+    things_in,
+    weigh,
+)
 from bat_os.natives import table as natives
-from bat_os.ports import READ, ServerDriver
+from bat_os.ports import READ, Prompt, Sampling, ServerDriver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -37,7 +48,11 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
+log = logging.getLogger(__name__)
+
 MAX_TOOLS: Final = 64
+SECONDS: Final = 10.0  # for the likelihoods of a request; loading the model is in it
+MAX_REMEMBERED: Final = 64  # requests
 EXAMPLES: Final = "tool_examples"  # in the root: name of a tool -> requests that it served
 MAX_EXAMPLES: Final = 20  # of one tool; the oldest goes
 MAX_EXAMPLE: Final = 300  # characters
@@ -116,15 +131,45 @@ class Toolbox:
         values = things_in(sentence)
         text = plain(sentence.text, values)
         (row,) = await self._mind.catalog.embed([text])
-        offers = [
-            Offer(
-                tool.name, tool.needs, tool.takes, tool.said,
-                # A tool at a time: the catalog remembers the vectors of so few texts.
-                await self._mind.catalog.embed(tool.said), tool.changes,
-            )
-            for tool in self.tools.values()
-        ]  # fmt: skip
+        offers = [await self._offer(tool) for tool in self.tools.values()]
         return rank(text, row, values, offers, is_question=is_question)
+
+    async def weigh(
+        self, persona: str, sentence: Sentence, ranked: Sequence[Ranked]
+    ) -> list[Ranked]:
+        """Return the nearest tools again, weighed by the persona's model where none leads.
+
+        They are as they were if the model cannot say how likely a text is, or not in time.
+        """
+        mind, near = self._mind, ranked[:NEAR]
+        if lead(ranked) >= SURE or len(near) < 2 or not _may_weigh(mind, persona):
+            return [*ranked]
+        text = plain(sentence.text, things_in(sentence))
+        (row,) = await mind.catalog.embed([text])
+        offers = [await self._offer(self.tools[one.name]) for one in near]
+        prompts = [Prompt((), context_of(offer, row)) for offer in offers]
+        # The mission that follows asks the same once more.
+        key = digest("\0".join([text, *(prompt.prefill for prompt in prompts)]))
+        if key not in mind.likelihoods:
+            how = Sampling(given=f" {text}", seconds=SECONDS)
+            try:
+                drawn = await mind.roster.generate(persona, prompts, how)
+            except BatError as error:  # no model: then the person is asked
+                log.info("no likelihoods: %s", error)
+                return [*ranked]
+            if not all(one.finished for one in drawn):
+                return [*ranked]
+            while len(mind.likelihoods) >= MAX_REMEMBERED:
+                del mind.likelihoods[next(iter(mind.likelihoods))]
+            mind.likelihoods[key] = [one.likelihood for one in drawn]
+        return weigh(near, mind.likelihoods[key])
+
+    async def _offer(self, tool: Tool) -> Offer:
+        return Offer(
+            tool.name, tool.needs, tool.takes, tool.said,
+            # A tool at a time: the catalog remembers the vectors of so few texts.
+            await self._mind.catalog.embed(tool.said), tool.changes,
+        )  # fmt: skip
 
     async def step(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a step that calls a tool, through the grant that reaches what it names."""
@@ -147,9 +192,16 @@ class Toolbox:
         named = [value for value in args.values() if isinstance(value, str)]
         for value in named:
             for grant in tool.grants:
-                if _reaches(driver, grant, value):
+                if driver.reaches(grant.scope, value):
                     return grant
         return tool.grants[0]
+
+
+def _may_weigh(mind: KernelContext, persona: str) -> bool:
+    try:
+        return mind.roster.scores(persona)
+    except ModelError:  # it has none
+        return False
 
 
 async def open_toolbox(mind: KernelContext, once: Sequence[tuple[str, str, str]] = ()) -> Toolbox:
@@ -244,17 +296,3 @@ def _slots(root: Mapping[str, Any]) -> dict[str, str]:
         for name, value in held
         if type(value) is UvmObject and not name.startswith("_")
     }
-
-
-def _reaches(driver: Driver, grant: Grant, value: str) -> bool:
-    """Return whether a grant reaches what a text names, and it is there."""
-    try:
-        if driver.name == "files":
-            path = Path(value).expanduser()
-            if path.is_absolute():
-                return driver.contains(grant.scope, {"path": str(path)})
-            driver.perform(grant.scope, "facts", (value,))
-            return True
-        return driver.contains(grant.scope, driver.scope(value))
-    except (BatError, OSError, RuntimeError):
-        return False

@@ -61,6 +61,7 @@ async def by_tools(
 
 async def _ask_more(box: Toolbox, heard: Heard, ranked: Sequence[Ranked]) -> Answer | None:
     """Return a question for what the ranking leaves open; None if it leaves nothing."""
+    ranked = await box.weigh(STEWARD, heard.core, ranked)
     if lead(ranked) < SURE:
         near = [one.name for one in ranked[:SHOWN] if one.score >= WANTED - SURE]
         return await _ask_which(box, heard, near)

@@ -126,6 +126,11 @@ class Mcp:
         pins = {key: tool["sha256"] for key, tool in outer["tools"].items()}
         return same and all(pins.get(key) == tool["sha256"] for key, tool in inner["tools"].items())
 
+    def reaches(self, scope: Scope, what: str) -> bool:
+        """Return False: what a server can reach, only the server knows."""
+        del scope, what
+        return False
+
     def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Send a message to the server and return its answer. Blocks: to be called in a thread.
 
