@@ -1,10 +1,10 @@
 """How often the right tool is chosen, its arguments filled, and a wish about files answered.
 
-python -m benchmarks.agent                   the ranking and the arguments: seconds, no daemon
+python -m benchmarks.agent                   the choice of the tool, and the arguments: minutes
 python -m benchmarks.agent --home HOME       also whole wishes, by the daemon of that home
 
-No language model takes part. ``KNOWN`` are the requests that the rules were made with, ``NEW`` were
-first looked at when the rules had their form.
+Tools are ranked by MiniLM; where none leads, the default model says how likely the request is.
+``benchmarks/agent_cases.py`` says what each set of requests is.
 """
 
 from __future__ import annotations
@@ -20,16 +20,30 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bat_os.client.client import KernelClient
+from bat_os.engines.gguf import packaged_gguf
+from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
 from bat_os.image.quotes import ask
 from bat_os.kernel.agent.arguments import fill
-from bat_os.kernel.agent.choosing import SURE, Offer, lead, plain, rank, things_in
+from bat_os.kernel.agent.choosing import (
+    NEAR,
+    SURE,
+    Offer,
+    context_of,
+    lead,
+    plain,
+    rank,
+    things_in,
+    weigh,
+)
+from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import KNOWN, NEW, TOOLS
+from benchmarks.agent_cases import FRESH, KNOWN, NEW, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bat_os.kernel.agent.choosing import Ranked
     from bat_os.sentence.reading import Sentence
     from benchmarks.agent_cases import Request
 
@@ -68,18 +82,22 @@ def main() -> int:
 
 async def choices() -> None:
     """Print how many of the requests get the right tool, and whole arguments."""
-    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW)}
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH)}
     said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in TOOLS.items()}
     texts = [*(one for pair in said.values() for one in pair), *map(_plain, read.values())]
 
     async def folder() -> Path:
         return packaged_minilm()
 
+    async def model() -> Path:
+        return packaged_gguf()
+
     embedder = MiniLmEmbedder(folder)
     try:
         rows = dict(zip(texts, await embedder.embed(texts), strict=True))
     finally:
         await embedder.close()
+    engine = LlamaCppEngine("smollm2", model)
     offers = [
         Offer(
             name, tuple(tool.parameters), tuple(tool.parameters), said[name],
@@ -87,13 +105,29 @@ async def choices() -> None:
         )
         for name, tool in TOOLS.items()
     ]  # fmt: skip
-    for title, requests in (("known", KNOWN), ("new", NEW)):
-        _show(title, requests, read, rows, offers)
+    try:
+        for title, requests in (("known", KNOWN), ("new", NEW), ("fresh", FRESH)):
+            for how, scorer in (("ranked", None), ("weighed", engine)):
+                await _show(f"{title}, {how}", requests, read, rows, offers, scorer)
+    finally:
+        await engine.close()
 
 
-def _show(
+async def _weighed(
+    engine: LlamaCppEngine, text: str, row: Any, ranked: list[Ranked], offers: Sequence[Offer]
+) -> list[Ranked]:
+    """Return a ranking as ``Toolbox.weigh`` leaves it."""
+    if lead(ranked) >= SURE:
+        return ranked
+    by_name = {offer.name: offer for offer in offers}
+    near = [Prompt((), context_of(by_name[one.name], row)) for one in ranked[:NEAR]]
+    drawn = await engine.generate(near, Sampling(given=f" {text}"))
+    return weigh(ranked, [one.likelihood for one in drawn])
+
+
+async def _show(
     title: str, requests: Sequence[Request], read: dict[str, Sentence], rows: Any,
-    offers: Sequence[Offer],
+    offers: Sequence[Offer], engine: LlamaCppEngine | None,
 ) -> None:  # fmt: skip
     right = sure = sure_right = near = whole = 0
     for each in requests:
@@ -101,6 +135,8 @@ def _show(
         text = _plain(sentence)
         question = ask(sentence.text, sentence.language).is_question
         ranked = rank(text, rows[text], things_in(sentence), offers, is_question=question)
+        if engine is not None:
+            ranked = await _weighed(engine, text, rows[text], ranked, offers)
         right += ranked[0].name == each.tool
         near += each.tool in [one.name for one in ranked[:2]]
         if lead(ranked) >= SURE:

@@ -4,7 +4,8 @@
     time_obj is a server of tools                          >   time.get_current_time(timezone)
 
 Grants of one driver are one set of tools: which object a step goes to, its argument says. What a
-server says of a tool is compared with requests by meaning, and by words; no model reads it.
+server says of a tool is compared with requests by meaning, by words, and by how likely a model
+finds the request after it; no model is asked to follow it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TOOLS: Final = 64
-SECONDS: Final = 10.0  # for the likelihoods of a request; loading the model is in it
+SECONDS: Final = 20.0  # for the likelihoods of a request; loading the model is in it
 MAX_REMEMBERED: Final = 64  # requests
 EXAMPLES: Final = "tool_examples"  # in the root: name of a tool -> requests that it served
 MAX_EXAMPLES: Final = 20  # of one tool; the oldest goes
