@@ -30,7 +30,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.mission import Mission, MissionResumed, State
+from bat_os.core.mission import Mission, MissionFailed, MissionResumed, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import grants
@@ -128,8 +128,11 @@ def id_of(root: Mapping[str, Any], key: str) -> str:
 
 
 def unfinished(root: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the missions that are to be run, the oldest first."""
-    return list(root["unfinished"].keys(min=_IDS))
+    """Return the ids of the missions that are to be run, the oldest first.
+
+    A mission runs its errands itself; their ids are its own with a dot and a number behind it.
+    """
+    return [one for one in root["unfinished"].keys(min=_IDS) if "." not in one]
 
 
 def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
@@ -213,7 +216,12 @@ def write(
     obj.parents = (root["objects"][state_name(mission.state)],)
     if mission.state.is_final:
         let_go(root, mission_id)
+        for one in [*root["unfinished"].keys(f"{mission_id}.", f"{mission_id}/")]:  # its errands
+            ended = read(root, one).mission.advance(MissionFailed("CANCELLED", "nobody waits"))
+            write(root, one, ended, {"type": "error", "body": {"code": "CANCELLED"}})
         for kind, _, oid in mission.brief.once:  # what was given for this mission ends with it
+            if "." in mission_id:
+                break
             if kind == "grant" and (answer or {}).get("body", {}).get("code") != "GRANT_WANTED":
                 grants.revoke(root, oid, time.time())
 

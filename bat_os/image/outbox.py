@@ -138,13 +138,13 @@ def ended(root: Mapping[str, Any], limit: int) -> list[Effect]:
     return [_read(number, stored) for number, stored in islice(newest, limit)]
 
 
-def of_run(root: Mapping[str, Any], run: str) -> list[Effect]:
-    """Return the effects of a message or mission, in order."""
+def of_run(root: Mapping[str, Any], run: str, *, steps: bool = False) -> list[Effect]:
+    """Return the effects of a message or mission, in order; with ``steps``, those of its steps."""
     found = [
         _read(number, stored)
         for tree in _trees(root)
         for number, stored in tree.items()
-        if stored["run"] == run
+        if stored["run"] == run or (steps and stored["run"].startswith(f"{run}."))
     ]
     return sorted(found, key=lambda effect: effect.number)
 

@@ -37,6 +37,13 @@ _Name = Annotated[str, text(200)]
 _FacetName = Annotated[
     str, text(40, pattern=r"[a-z][a-z0-9_-]*", takes="a name in small letters, such as tamland")
 ]
+_Touched = Annotated[
+    str, text(100, pattern=r"[A-Za-z0-9_.*?-]+", takes="reads, changes, forge, wish or files.*")
+]
+# BRICK plans, BABS gathers, ALFRED writes; ROBIN only says whether an answer serves who asks.
+_TOUCHES: Final = MappingProxyType(
+    {"ALFRED": ["reads", "changes", "forge", "wish"], "BRICK": ["wish"], "BABS": ["reads"]}
+)
 _HINTS: Final = get_type_hints(Assignment, include_extras=True)
 
 
@@ -78,6 +85,10 @@ _PERSONA: Final[Mapping[str, Entry]] = MappingProxyType(
         "model": Entry(Annotated[str, text(200, filled=True)], "name of its model"),
         "adapter": Entry(_Name, "LoRA adapter that it always speaks through"),
         "writing": Entry(_Name, "the adapter that it writes methods through"),
+        "touches": Entry(
+            list[_Touched],
+            "what it may do in steps: reads, changes, forge, wish, or tools as files.*",
+        ),
         "facets": Entry(dict[_FacetName, Facet], "other models, adapters and prompts, by name"),
         **{
             name: Entry(_HINTS[name], about)
@@ -189,6 +200,7 @@ def find_defaults(
         about = {"core_identity": persona.core_identity, "voice": persona.voice, "pillars": []}
         thinks = {key: getattr(assigned, key) for key in _PERSONA if hasattr(assigned, key)}
         found[f"{name.lower()}_obj"] = {
-            "role": persona.role, "codex": about, "system_prompt": "", "facets": {}, **thinks,
+            "role": persona.role, "codex": about, "system_prompt": "", "facets": {},
+            "touches": [*_TOUCHES.get(name, ())], **thinks,
         }  # fmt: skip
     return found

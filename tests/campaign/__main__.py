@@ -19,7 +19,7 @@ import psutil
 from tests.campaign.scenario import Settings, run_scenario
 
 MODULES = (
-    "crash", "effects", "overtaken", "faults", "waits", "damage", "network", "fuzzing",
+    "crash", "effects", "overtaken", "faults", "steps", "waits", "damage", "network", "fuzzing",
     "resources", "models",
 )  # fmt: skip
 COLUMNS = ("test", "target", "measured", "verdict", "seconds")

@@ -39,7 +39,7 @@ AWAITED = tuple(name for name in NAMES if name.startswith("await."))
 UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
 # tests/system/test_schedules.py kills kernels there: something has to be due, or has to change.
 SCHEDULES = tuple(name for name in NAMES if name.startswith(("schedule.", "watch.")))
-ACTING = ("acting",)  # tests/kernel/agent/test_acting.py ends there: something has to be granted
+ACTING = ("acting",)  # tests/campaign/steps.py kills kernels there: something has to be granted
 _IN_WORKS = tuple(name for points in WORKS.values() for name in points)
 KERNEL = tuple(
     name

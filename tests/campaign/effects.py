@@ -47,6 +47,7 @@ class WorldKernel(KernelProcess):
 
     awaits = ""
     without = ""
+    steps = ""
 
     @property
     def hold(self):
@@ -65,7 +66,7 @@ class WorldKernel(KernelProcess):
                 cwd=ROOT,
                 env=os.environ | environ | {
                     "CAMPAIGN_AWAIT": self.awaits, "CAMPAIGN_HOLD": str(self.hold),
-                    "CAMPAIGN_WITHOUT": self.without,
+                    "CAMPAIGN_WITHOUT": self.without, "CAMPAIGN_STEPS": self.steps,
                 },
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip

@@ -9,12 +9,12 @@ from bat_os import failpoints
 from bat_os.core.mission import State
 from bat_os.errors import SettingsError
 from bat_os.supervisor.upgrade.journal import Stage
-from tests.campaign import crash, damage, effects, faults, waits
+from tests.campaign import crash, damage, effects, faults, steps, waits
 from tests.campaign.checker import Told, find_faults
 from tests.campaign.scenario import Settings
 
 PACKAGE = Path(failpoints.__file__).parent
-THEMES = (crash, effects, faults, waits, damage)
+THEMES = (crash, effects, faults, steps, waits, damage)
 SCENARIOS = [scenario for theme in THEMES for scenario in theme.SCENARIOS]
 
 

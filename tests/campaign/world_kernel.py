@@ -9,9 +9,12 @@ set, the message waits for the answer of such a line.
 CAMPAIGN_HOLD names a folder. While it has a file ``look``, deeds wait there before they begin, and
 while it has a file ``done``, they wait before anybody hears that they are done; ``waits`` says that
 one does. CAMPAIGN_WITHOUT names an operation that this version of the program does not have.
+With CAMPAIGN_STEPS, all personas think with a model that decides on steps, as ``decide`` does.
 """
 
+import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -36,7 +39,7 @@ class PartlyBlind(Files):
         return answer
 
     def _perform(self, scope, operation, args, key):
-        if operation != "append" or args[0] != BLIND:
+        if operation != "append" or Path(args[0]).name != BLIND:
             return super().perform(scope, operation, args, key)
         with (Path(scope["path"]) / BLIND).open("a") as stream:
             stream.write(f"{args[1]}\n")
@@ -51,7 +54,7 @@ class PartlyBlind(Files):
         return known
 
     def was_done(self, deed, before):
-        return None if deed.args[0] == BLIND else super().was_done(deed, before)
+        return None if Path(deed.args[0]).name == BLIND else super().was_done(deed, before)
 
 
 def hold(name):
@@ -61,10 +64,36 @@ def hold(name):
         time.sleep(0.01)
 
 
+def decide(prompt, *_):
+    """Return the next of five decisions: two files are read, two are changed, and that is all."""
+    asked = prompt.messages[-1][1]
+    steps = len(re.findall(r"^Step \d+:", asked, re.MULTILINE))
+    request = re.search(r"^Request: (.*)$", asked, re.MULTILINE)[1]
+    paths, word = re.findall(r"/\S+\.txt", request), re.search(r"word (\w+)", request)[1]
+    if steps == 2 * len(paths):
+        return json.dumps({"answer": "all is done"})
+    text = {"text": word} if steps >= len(paths) else {}
+    tool = "files.append" if text else "files.read"
+    return json.dumps({"tool": tool, "args": {"path": paths[steps % len(paths)], **text}})
+
+
+def take_steps(wiring):
+    """Have an able model and the real embedding model in a kernel without any."""
+    from bat_os.core.ability import Ability
+    from bat_os.engines.minilm import packaged_embedder
+    from bat_os.kernel.context import KernelContext
+
+    wiring.HashEmbedder = packaged_embedder
+    wiring.read_script = lambda path: decide
+    KernelContext.ability_of = lambda self, persona: Ability(tools=1.0)
+
+
 def main(argv):
     from bat_os.app import wiring
 
     wiring.Files = PartlyBlind
+    if os.environ.get("CAMPAIGN_STEPS"):
+        take_steps(wiring)
     from bat_os.cli import main as kernel
 
     return kernel.main(argv)

@@ -5,7 +5,8 @@
 A step is a run of its own, ``MISSION.N``: killed in between, the next kernel takes the step that
 was chosen, and what an effect has done already is not done again. What is to be changed outside of
 the image waits for a yes. What the steps have read is the label of the mission: it goes with each
-further step, and no sink lets it through that a person has not joined to it.
+further step, and no sink lets it through that a person has not joined to it. A step may be a
+mission of its own (``errands``); what all of them may spend is one budget (``budget``).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import contextlib
 import datetime as dt
 import json
 import time
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, goal
 from bat_os.core.digest import digest
-from bat_os.core.mission import MAX_DRAFTS
 from bat_os.core.steps import (
     AnswerGiven,
     StepTaken,
@@ -44,8 +45,10 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.quotes import ask
 from bat_os.kernel.agent.arguments import fill, pick, value_of
+from bat_os.kernel.agent.budget import check_budget
 from bat_os.kernel.agent.choosing import LEAST, SURE, kind_of, lead, things_in
 from bat_os.kernel.agent.deciding import Decider, may_decide
+from bat_os.kernel.agent.errands import do_errand, inherited, offer_errands
 from bat_os.kernel.agent.planning import make_plan
 from bat_os.kernel.agent.showing import show_step, show_value
 from bat_os.kernel.agent.tools import open_toolbox
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
     from bat_os.image.missions import Record
     from bat_os.kernel.agent.choosing import Ranked
     from bat_os.kernel.agent.planning import Plan
-    from bat_os.kernel.agent.tools import Toolbox
+    from bat_os.kernel.agent.tools import Tool, Toolbox
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.turn import Answer
     from bat_os.sentence.reading import Sentence
@@ -70,9 +73,6 @@ if TYPE_CHECKING:
     Emit = Callable[[str, Mission, dict[str, Any]], None]
     Outcome = tuple[Event, dict[str, Any]] | None
 
-STEPS: Final = 8
-TOKENS: Final = 1_500
-SECONDS: Final = 120.0
 SAME: Final = 3  # the same call for so many times goes round in circles
 MAX_VALUE: Final = 64 << 10  # characters of an answer that is kept with the mission
 # What a tool may answer; another error is not the step's, and ends the mission.
@@ -95,8 +95,15 @@ async def offer_tools(
 class Acting:
     """Brings a mission on by one event."""
 
-    def __init__(self, context: KernelContext, record: Record, emit: Emit) -> None:
+    def __init__(
+        self,
+        context: KernelContext,
+        record: Record,
+        emit: Emit,
+        run: Callable[[str], Awaitable[dict[str, Any]]],
+    ) -> None:
         self._context = context
+        self._run = run  # brings another mission to its end
         self._record = record
         self._mission = record.mission
         self._steps = taken(record.mission.events)
@@ -113,26 +120,14 @@ class Acting:
         """
         if (step := pending(self._mission.events)) is not None:
             return await self._take(step)
-        self._check_budget()
+        await self._context.image.transact(
+            lambda root: check_budget(root, self._record.id), note="look at the budget"
+        )
         event = await self._decide()
         if isinstance(event, ToolChosen):
             self._check_circles(event.step)
             return event, {"step": show_step(event.step), "persona": self._persona}
         return event, {"reason": "has an answer"}
-
-    def _check_budget(self) -> None:
-        mission, allowed = self._mission, self._mission.rounds_allowed // MAX_DRAFTS
-        steps = self._steps
-        spent = sum(float(result.get("seconds", 0.0)) for _, result in steps)
-        for used, most, what in (
-            (len(steps), STEPS, "steps"), (mission.tokens, TOKENS, "tokens"),
-            (spent, SECONDS, "seconds"),
-        ):  # fmt: skip
-            if used >= most * allowed:
-                raise DeadlineError(
-                    f"gave up after {used:.0f} of {most * allowed:.0f} {what}; "
-                    f"batos missions resume {self._record.id} --more allows as many again"
-                )
 
     def _check_circles(self, step: Mapping[str, Any]) -> None:
         same = sum(_call_of(each) == _call_of(step) for each, _ in self._steps)
@@ -143,11 +138,20 @@ class Acting:
         """Return the next step, or the answer."""
         sentence = read_request(self._mission.brief.text)
         box = await open_toolbox(self._context, self._mission.brief.once)
+        await self._context.refresh()
+        touches = touched_by(self._context, self._persona)
+        box.tools = {name: tool for name, tool in box.tools.items() if may_touch(touches, tool)}
         ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
         if may_decide(self._context.ability_of(self._persona)):
-            await self._context.refresh()
-            decider = Decider(self._context, self._persona, self._mission.brief, self._label)
-            return await decider.decide(box, [one.name for one in ranked], self._steps)
+            found = await self._context.image.transact(
+                lambda root: inherited(root, self._record.id), note="look what was found"
+            )
+            decider = Decider(
+                self._context, self._persona, self._mission.brief, self._label,
+                await offer_errands(self._context, self._record, touches),
+            )  # fmt: skip
+            names = [one.name for one in ranked]
+            return await decider.decide(box, names, (*found, *self._steps))
         plan, folder = plan_for(sentence)
         if plan is not None:
             return await self._plan(box, plan, folder)
@@ -189,6 +193,8 @@ class Acting:
 
     async def _take(self, step: Mapping[str, Any]) -> Outcome:
         context, mission, record = self._context, self._mission, self._record
+        if "wish" in step:
+            return await do_errand(context, record, step, self._label, self._run)
         if step["changes"]:
             self._ask_first(step)
         brief = Brief(
@@ -239,6 +245,19 @@ class Acting:
             raise GrantWantedError(
                 f"this would do {show_step(step)}", effect={"key": key, "text": show_step(step)}
             )
+
+
+def touched_by(context: KernelContext, persona: str) -> list[str]:
+    """Return what a persona may touch, as the image has it."""
+    entries = context.cast.entries[persona.partition(":")[0].lower()]
+    touches: list[str] = entries["touches"]
+    return touches
+
+
+def may_touch(touches: Sequence[str], tool: Tool) -> bool:
+    """Return whether a tool is one that a persona may touch."""
+    sort = "changes" if tool.changes else "reads"
+    return sort in touches or any(fnmatchcase(tool.name, one) for one in touches)
 
 
 async def choose_call(box: Toolbox, name: str, sentence: Sentence) -> tuple[dict[str, Any], str]:

@@ -22,6 +22,7 @@ from bat_os.core.steps import AnswerGiven, ToolChosen
 from bat_os.core.values import to_wire
 from bat_os.errors import GrantWantedError, ModelOutputError
 from bat_os.kernel.agent.arguments import comes_from
+from bat_os.kernel.agent.errands import errand_ways, make_errand, say_errands
 from bat_os.kernel.agent.showing import show_step
 from bat_os.kernel.learning import asking
 from bat_os.kernel.sinks import check, sink_of
@@ -60,12 +61,18 @@ class Decider:
     """Asks one persona; for one decision."""
 
     def __init__(
-        self, context: KernelContext, persona: str, brief: Brief, label: Sequence[str]
+        self,
+        context: KernelContext,
+        persona: str,
+        brief: Brief,
+        label: Sequence[str],
+        errands: Mapping[str, Sequence[str]],
     ) -> None:
         self._context = context
         self._persona = persona
         self._brief = brief
         self._label = label
+        self._errands = errands  # what it may have others do
 
     async def decide(
         self, box: Toolbox, names: Sequence[str], steps: Sequence[tuple[Step, Result]]
@@ -87,7 +94,10 @@ class Decider:
                 said = read_decision(text)
                 if "answer" in said:
                     return AnswerGiven({"value": said["answer"], "by": self._persona}, **spent)
-                step = await make_step(box, said, self._brief.text, steps)
+                if "tool" not in said:
+                    step = await make_errand(self._context, self._brief, said, self._errands, steps)
+                else:
+                    step = await make_step(box, said, self._brief.text, steps)
                 return ToolChosen(step, **spent)
             except ModelOutputError as error:
                 problem = str(error)
@@ -107,14 +117,16 @@ class Decider:
         self, offered: Sequence[Tool], steps: Sequence[tuple[Step, Result]], problem: str, seed: int
     ) -> tuple[str, int]:
         context = self._context
-        system = f"{context.cast.personas[self._persona].system_prompt}\n\n{_ASK}"
+        order = "\n".join([_ASK, *say_errands(self._errands)])
+        system = f"{context.cast.personas[self._persona].system_prompt}\n\n{order}"
         prompt = Prompt(
             (("system", system), ("user", ask(offered, self._brief.text, steps, problem)))
         )
         usual = context.cast.assigned[self._persona].sampling
         sampling = replace(
             usual, temperature=0.0 if seed == 0 else usual.temperature, seed=seed, stop="",
-            max_tokens=TOKENS, schema=schema_of(offered), seconds=SECONDS,
+            max_tokens=TOKENS, schema=schema_of(offered, errand_ways(self._errands)),
+            seconds=SECONDS,
         )  # fmt: skip
         (drawn,) = await context.roster.generate(self._persona, [prompt], sampling)
         return drawn.text, drawn.tokens
@@ -143,7 +155,7 @@ def _about(tool: Tool) -> str:
     return "" if tool.driver == "mcp" else f": {tool.said[0]}"
 
 
-def schema_of(offered: Sequence[Tool]) -> dict[str, Any]:
+def schema_of(offered: Sequence[Tool], errands: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Return the JSON Schema of a decision."""
     value = {"type": ["string", "number", "boolean", "array"]}
     ways: list[dict[str, Any]] = [
@@ -163,7 +175,7 @@ def schema_of(offered: Sequence[Tool]) -> dict[str, Any]:
         {"type": "object", "required": ["answer"], "additionalProperties": False,
          "properties": {"answer": value}}
     )  # fmt: skip
-    return {"anyOf": ways}
+    return {"anyOf": [*ways, *errands]}
 
 
 def read_decision(text: str) -> dict[str, Any]:
@@ -190,6 +202,8 @@ def read_decision(text: str) -> dict[str, Any]:
         return {"tool": said["tool"], "args": said.get("args", {})}
     if "answer" in said and _is_plain(said["answer"]):
         return {"answer": said["answer"]}
+    if isinstance(said.get("write", said.get("wish")), str):
+        return said
     raise ModelOutputError('it is neither {"tool": ..., "args": ...} nor {"answer": ...}')
 
 

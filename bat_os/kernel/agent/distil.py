@@ -37,10 +37,15 @@ _NAMES: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "sevent
 class Taken:
     """One step of a trace."""
 
-    slot: str  # of the object that the method belongs to
+    slot: str  # of the object that the method belongs to; "" for a message to that object
     selector: str
     args: tuple[Any, ...]
     value: Any
+
+    @property
+    def message(self) -> str:
+        """What a method sends."""
+        return f"self.{self.slot}.{self.selector}" if self.slot else f"self.{self.selector}"
 
 
 @dataclass(slots=True)
@@ -172,7 +177,7 @@ def distil(
             continue
         step = steps[at]
         args = ", ".join(flow.find(arg) or repr(arg) for arg in step.args)
-        lines.append(f"    {name} = self.{step.slot}.{step.selector}({args})")
+        lines.append(f"    {name} = {step.message}({args})")
         flow.known.append((name, step.value))
         at += 1
     expression = flow.find(answer)
@@ -220,7 +225,7 @@ def _same_call(flow: _Flow, run: Sequence[Taken], items: Sequence[Any]) -> str |
             varies = True
         else:
             return None
-    return f"self.{first.slot}.{first.selector}({', '.join(args)})" if varies else None
+    return f"{first.message}({', '.join(args)})" if varies else None
 
 
 def _around(flow: _Flow, values: Sequence[Any], items: Sequence[Any]) -> str | None:

@@ -14,6 +14,7 @@ import datetime as dt
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core import steps as stepwise
@@ -29,6 +30,7 @@ from bat_os.kernel import views
 from bat_os.kernel.agent.acting import read_request
 from bat_os.kernel.agent.choosing import plain, things_in
 from bat_os.kernel.agent.distil import Taken, distil
+from bat_os.kernel.agent.errands import is_own
 from bat_os.kernel.agent.parts import vary
 from bat_os.kernel.agent.showing import show_step
 from bat_os.kernel.learning.target import STEWARD
@@ -113,7 +115,7 @@ async def make_method(context: KernelContext, mission: Mission) -> Made:
     if reason := _lacks(brief, steps):
         return Made(reason=reason, follows=True)
     source = context.guardian.repair(found.source, brief.selector)
-    asked = await _recorded(context, steps)
+    asked = await _recorded(context, await _flat(context, steps))
     findings = context.guardian.audit(source, brief.selector).lines()
     if not findings and (unused := find_unused(source, brief.selector)):
         findings = (f"nothing that was done depends on {unused}",)
@@ -125,8 +127,12 @@ async def make_method(context: KernelContext, mission: Mission) -> Made:
 
 def _lacks(brief: Brief, steps: list[tuple[Step, Mapping[str, Any]]]) -> str:
     """Return why steps cannot become a method, without a try; "" if they may."""
-    if not steps or not all(step["slot"] for step, _ in steps):
-        return f"{brief.target} has no slot for a tool that was used"
+    if strange := [step for step, _ in steps if not step["slot"] and not is_own(step)]:
+        return f"{brief.target} has no slot for what {show_step(strange[0])} was sent to"
+    if not steps:
+        return "nothing was done"
+    if bare := [step for step, result in steps if not result.get("kept", True)]:
+        return f"what {bare[0]['of']} has done became no method"
     if any(result.get("cut") for _, result in steps):
         return "an answer was too long to be kept whole"
     return ""
@@ -157,6 +163,22 @@ async def _doubt(
         if to_wire(other) != to_wire(value):
             return ""
     return "the answer does not depend on what the tools gave" if asked else ""
+
+
+async def _flat(
+    context: KernelContext, steps: list[tuple[Step, Mapping[str, Any]]]
+) -> list[tuple[Step, Mapping[str, Any]]]:
+    """Return the steps with tools, those of errands in their places."""
+    flat: list[tuple[Step, Mapping[str, Any]]] = []
+    for step, result in steps:
+        if not (errand := result.get("errand")):
+            flat.append((step, result))
+            continue
+        done = await context.image.transact(
+            partial(missions.read, mission_id=errand), note="read an errand"
+        )
+        flat += await _flat(context, [*stepwise.taken(done.mission.events)])
+    return [(step, result) for step, result in flat if "error" not in result]
 
 
 class _Listener:

@@ -14,7 +14,9 @@ MAX_SHOWN: Final = 160  # characters
 
 def show_step(step: Mapping[str, Any]) -> str:
     """Return a step for people: ``files.facts('~/notes/todo.md')``."""
-    return _cut(f"{step['tool']}({', '.join(map(repr, step['args']))})")
+    said = [step["wish"], step["of"]] if "wish" in step else []
+    args = [*filter(None, said), *([] if step.get("of") else step["args"])]
+    return _cut(f"{step['tool']}({', '.join(map(repr, args))})")
 
 
 def show_value(value: Any) -> str:

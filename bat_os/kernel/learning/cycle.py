@@ -96,7 +96,7 @@ class CognitiveCycle:
         self._steps = {
             State.IDLE: self._answer_or_begin, State.DECOMPOSING: self._make_plan,
             State.DELEGATING: self._find_passages, State.SYNTHESIZING: self._write_candidates,
-            State.ACTING: lambda record: Acting(context, record, emit).go_on(),
+            State.ACTING: lambda record: Acting(context, record, emit, self.run).go_on(),
             State.VALIDATING: self._judge,
         }  # fmt: skip
 

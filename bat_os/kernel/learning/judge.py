@@ -182,7 +182,7 @@ class Validation:
         choice = decide(tuple(verdicts))
         if self._examples and choice.chosen is None:
             choice = decide(tuple(await self._mended(verdicts)))
-        if are_tests_written(self._context) and not self._examples:
+        if self._tests_are_written() and not self._examples:
             self.tested = await weigh_by_tests(
                 self._context, self._brief, choice, self._now.timestamp(), agreement
             )
@@ -191,11 +191,14 @@ class Validation:
 
     async def settles(self) -> bool:
         """Return True if the candidates, known functions, decide: then no model has to write."""
-        tested = are_tests_written(self._context) and not self._examples
+        tested = self._tests_are_written() and not self._examples
         if self._brief.mode or tested or not self._drafts:
             return False
         telling = tells_enough(self._examples)
         return is_settled(await self._judge_all(), len(self._examples), telling=telling)
+
+    def _tests_are_written(self) -> bool:  # for an errand always: no person sees what it gave
+        return "." in self._record.id or are_tests_written(self._context)
 
     async def _judge_all(self) -> list[Verdict]:
         verdicts: list[Verdict] = []

@@ -379,7 +379,7 @@ class Scheduler:
     def announce(self, mission_id: str, mission: Mission, detail: dict[str, Any]) -> None:
         """Publish a mission's new state, which is committed."""
         event = notice(mission_id, mission, detail)
-        job = self._jobs.get(mission_id)
+        job = self._jobs.get(mission_id.partition(".")[0])  # what an errand does, too
         for listener in list(job.listeners) if job else ():
             listener(event)
         self._write_down(self.feed.publish(event, mission), mission)

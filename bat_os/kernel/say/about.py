@@ -171,8 +171,11 @@ async def undo(mind: KernelContext, last: Mapping[str, Any], language: str) -> A
     if not undone and not outside:
         return Answer("unable", text(language, "self.undo_nothing"), language=language)
     if taken.left:
-        what = "; ".join(taken.left)
-        return Answer("unable", text(language, "self.undo_left", what=what), language=language)
+        told = text(language, "self.undo_left", what="; ".join(taken.left))
+        if taken.texts:  # some steps of a request could be taken back, and others not
+            back = text(language, "self.undone", text="; ".join(taken.texts))
+            told = f"{back} {told}"
+        return Answer("unable", told, language=language)
     tid = commits[-1] if commits and transaction else ""
     noted = {"transaction": tid, "undone": transaction, "effects": taken.numbers}
     said = str(last.get("said") or last.get("text") or "")

@@ -11,7 +11,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.schema import replace as with_fields
 from bat_os.core.scopes import PERSON, demand
 from bat_os.kernel.say.leave import ALWAYS, LET_THROUGH, NO, WAYS
-from bat_os.kernel.say.stepwise import settle_tool
+from bat_os.kernel.say.stepwise import settle_tool, with_undo
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ async def answer_mission(
     )
     if reply is None:
         return Answer("said", text(heard.language, "talk.cancelled"), language=heard.language)
-    return lessons.answer(Brief.from_plain(question["brief"]), reply, heard.language)
+    answer = lessons.answer(Brief.from_plain(question["brief"]), reply, heard.language)
+    return await with_undo(mind, reply, answer)
 
 
 class Leaves:

@@ -8,18 +8,22 @@ What a person answers is kept: from then on the request, and those like it, are 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import TOOLS, Brief
+from bat_os.image import outbox
 from bat_os.kernel.agent.acting import asks, choose_call, plan_for, read_request
 from bat_os.kernel.agent.arguments import speaks_of_many, value_of
 from bat_os.kernel.agent.choosing import SURE, lead, plain, things_in
 from bat_os.kernel.agent.deciding import may_decide
 from bat_os.kernel.agent.showing import show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
+from bat_os.kernel.effects.account import settled
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.say.leave import labelled
+from bat_os.kernel.say.recall import UNDO
 from bat_os.sentence.texts import text
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
 
@@ -56,7 +60,20 @@ async def by_tools(
         return asked
     brief = brief_for(heard)
     reply = await doors.learn(heard.request, labelled(heard.request, brief), heard.say)
-    return lessons.answer(brief, reply, heard.language)
+    return await with_undo(mind, reply, lessons.answer(brief, reply, heard.language))
+
+
+async def with_undo(mind: KernelContext, reply: Mapping[str, Any], answer: Answer) -> Answer:
+    """Return the answer of a mission with what its steps have done outside, for ``undo``."""
+    mission_id = str(reply["body"].get("brief_id", ""))
+    done = await mind.image.transact(
+        lambda root: [each.number for each in outbox.of_run(root, mission_id, steps=True)],
+        note="look at effects",
+    )
+    if not done or answer.kind == "asked":
+        return answer
+    await settled(mind, done)
+    return replace(answer, undo=UNDO, memory={**answer.memory, "effects": done})
 
 
 async def _ask_more(box: Toolbox, heard: Heard, ranked: Sequence[Ranked]) -> Answer | None:

@@ -1,7 +1,14 @@
 """Sentences that no skill answers: a tool that was granted does, and what a person says is kept."""
 
-import pytest
+import asyncio
+import json
+from dataclasses import replace
 
+import pytest
+import pytest_asyncio
+
+from bat_os.core.ability import Ability
+from bat_os.kernel.effects.performer import Performer
 from bat_os.world.files import Files
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
@@ -129,3 +136,55 @@ async def test_a_method_for_one_folder_does_not_stand_in_the_way_of_another(said
     (other / "x.md").write_text("12345")
     await said(f"you may read {other}")
     assert (await said(f"how large is {other}/x.md?"))["value"] == 5
+
+
+class Lines:
+    """A model that says one line after the other, then the last one for ever."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, prompt, sampling, index):
+        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
+        return json.dumps(line)
+
+
+class TestAbleModels:
+    """Requests with several steps that change files."""
+
+    @pytest.fixture
+    def writes(self):
+        return Lines()
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def mind(self, mind):
+        mind = replace(mind, home_id="home")
+        mind.orchestrator.performer = performer = Performer(mind, lambda line: None)
+        task = asyncio.create_task(performer.keep())
+        yield mind
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def test_undo_takes_back_the_steps_that_it_can_and_names_the_others(
+        self, said, notes, mind, writes
+    ):
+        mind.abilities["ALFRED"] = Ability(tools=1.0)
+        await said(f"you may change {notes}")
+        writes.lines = [
+            {"tool": "files.append", "args": {"path": f"{notes}/{name}", "text": "eggs"}}
+            for name in ("todo.md", "plan.md")
+        ]
+        writes.lines.append({"answer": "eggs"})
+        told = await said(f"both {notes}/todo.md and {notes}/plan.md lack the word eggs, see to it")
+        assert (told["kind"], told["needs"]) == ("asked", "grant"), told
+        told = await said("1")
+        assert (told["kind"], told["needs"]) == ("asked", "grant"), told
+        told = await said("1")
+        assert told["undo"] == "undo that", told
+        assert (notes / "todo.md").read_text().endswith("eggs\n")
+        (notes / "plan.md").write_text("someone else was here\n")
+        back = await said("undo that")
+        assert back["kind"] == "unable"
+        assert not (notes / "todo.md").read_text().endswith("eggs\n")
+        assert "plan.md" in back["text"].partition("cannot")[2]
+        assert (notes / "plan.md").read_text() == "someone else was here\n"

@@ -1,0 +1,76 @@
+"""What a request that takes steps may spend, it and all that it has others do for it.
+
+    MISSION          steps, tokens, seconds, calls of the world
+    MISSION.2        what its third step had an object or a persona do spends of the same
+    MISSION.2.0      and so does what that one had done; DEPTH levels at most
+
+What an errand has spent stands in the result of the step that it was, so the sum over the line of
+those that wait for each other is the whole. A person allows as much again with ``resume --more``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.core.mission import MAX_DRAFTS
+from bat_os.core.steps import taken
+from bat_os.errors import DeadlineError
+from bat_os.image import missions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bat_os.core.mission import Mission
+
+    Root = Mapping[str, Any]
+
+STEPS: Final = 8
+TOKENS: Final = 1_500
+SECONDS: Final = 120.0
+CALLS: Final = 20  # of the world
+DEPTH: Final = 3
+LIMITS: Final[Mapping[str, float]] = {
+    "steps": STEPS, "tokens": TOKENS, "seconds": SECONDS, "calls of the world": CALLS,
+}  # fmt: skip
+
+
+def depth_of(mission_id: str) -> int:
+    """Return how many others wait for a mission: 0 for one that a person has asked for."""
+    return mission_id.count(".")
+
+
+def line_of(mission_id: str) -> list[str]:
+    """Return the missions that wait for one, the first one first, and the mission itself."""
+    parts = mission_id.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def spent_by(mission: Mission) -> dict[str, float]:
+    """Return what a mission has spent, with what its ended errands have."""
+    results = [result for _, result in taken(mission.events)]
+    errands = [result["spent"] for result in results if "spent" in result]
+    own = [result for result in results if "spent" not in result]
+    return {
+        "steps": len(results) + sum(each["steps"] for each in errands),
+        "tokens": mission.tokens,  # an errand's are those of the step that it was
+        "seconds": sum(float(result.get("seconds", 0.0)) for result in results),
+        "calls of the world": sum(int(result.get("calls", 1)) for result in own)
+        + sum(each["calls of the world"] for each in errands),
+    }
+
+
+def check_budget(root: Root, mission_id: str) -> None:
+    """Refuse one more step to a mission that has spent what all of its line may.
+
+    Raises:
+        DeadlineError: It has.
+    """
+    line = [missions.read(root, each).mission for each in line_of(mission_id)]
+    allowed = line[0].rounds_allowed // MAX_DRAFTS
+    for what, most in LIMITS.items():
+        used = sum(spent_by(each)[what] for each in line)
+        if used >= most * allowed:
+            raise DeadlineError(
+                f"gave up after {used:.0f} of {most * allowed:.0f} {what}; "
+                f"batos missions resume {line_of(mission_id)[0]} --more allows as many again"
+            )
