@@ -12,7 +12,6 @@ mission of its own (``errands``); what all of them may spend is one budget (``bu
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
 import time
 from fnmatch import fnmatchcase
@@ -50,12 +49,11 @@ from bat_os.kernel.agent.choosing import LEAST, SURE, kind_of, lead, things_in
 from bat_os.kernel.agent.deciding import Decider, may_decide
 from bat_os.kernel.agent.errands import do_errand, inherited, offer_errands
 from bat_os.kernel.agent.planning import make_plan
-from bat_os.kernel.agent.showing import show_step, show_value
+from bat_os.kernel.agent.showing import read_request, show_step, show_value
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.turn import take_turn
-from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -272,11 +270,6 @@ def plan_for(sentence: Sentence) -> tuple[Plan | None, str]:
     named = [one for one in things_in(sentence) if kind_of(one) == "path"]
     plan = make_plan(sentence.text) if len(named) == 1 else None
     return plan, str(value_of(named[0])) if named else ""
-
-
-def read_request(text: str, language: str = "") -> Sentence:
-    """Return a request as a sentence."""
-    return read_sentence(text, dt.datetime.now().astimezone(), language)
 
 
 def asks(sentence: Sentence) -> bool:

@@ -33,7 +33,7 @@ from bat_os.image.shipped import library_names
 from bat_os.kernel.agent.arguments import comes_from, value_of
 from bat_os.kernel.agent.budget import DEPTH, depth_of, line_of, spent_by
 from bat_os.kernel.agent.choosing import plain, things_in
-from bat_os.kernel.agent.showing import show_step
+from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.sentence.translate import translate
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from bat_os.core.steps import Result, Step
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
-    from bat_os.sentence.reading import Sentence
 
     Root = MutableMapping[str, Any]
     Run = Callable[[str], Awaitable[dict[str, Any]]]
@@ -144,7 +143,7 @@ async def _step_of(
     target = brief.target if persona or not who else who
     try:
         if persona:
-            sentence = _read(text)
+            sentence = read_request(text)
             things = things_in(sentence)
             selector = translate(plain(sentence.text, things)).selector
             args = [*map(value_of, things)]
@@ -167,12 +166,6 @@ async def _step_of(
         "args": args, "changes": False, "wish": text, "of": who, "persona": persona,
         "target": target,
     }  # fmt: skip
-
-
-def _read(text: str) -> Sentence:
-    from bat_os.kernel.agent.acting import read_request  # which has errands done
-
-    return read_request(text)
 
 
 def brief_of(brief: Brief, step: Step, label: Sequence[str]) -> Brief:

@@ -27,12 +27,11 @@ from bat_os.image.history.entries import summary_of_brief
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
 from bat_os.kernel import views
-from bat_os.kernel.agent.acting import read_request
 from bat_os.kernel.agent.choosing import plain, things_in
 from bat_os.kernel.agent.distil import Taken, distil
 from bat_os.kernel.agent.errands import is_own
 from bat_os.kernel.agent.parts import vary
-from bat_os.kernel.agent.showing import show_step
+from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import SEED, try_turn
 from bat_os.kernel.reach import Answers, question_of

@@ -1,15 +1,24 @@
-"""Steps as people, and the prompts of personas, see them: cut to one line."""
+"""Requests as they are read; steps as people, and the prompts of personas, see them: one line."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.values import to_wire
+from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bat_os.sentence.reading import Sentence
+
 MAX_SHOWN: Final = 160  # characters
+
+
+def read_request(text: str, language: str = "") -> Sentence:
+    """Return a request as a sentence."""
+    return read_sentence(text, dt.datetime.now().astimezone(), language)
 
 
 def show_step(step: Mapping[str, Any]) -> str:

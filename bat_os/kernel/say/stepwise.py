@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.answer import Answer
 from bat_os.core.brief import TOOLS, Brief
 from bat_os.image import outbox
-from bat_os.kernel.agent.acting import asks, choose_call, plan_for, read_request
+from bat_os.kernel.agent.acting import asks, choose_call, plan_for
 from bat_os.kernel.agent.arguments import speaks_of_many, value_of
 from bat_os.kernel.agent.choosing import SURE, lead, plain, things_in
 from bat_os.kernel.agent.deciding import may_decide
-from bat_os.kernel.agent.showing import show_step
+from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
 from bat_os.kernel.effects.account import settled
 from bat_os.kernel.learning.target import STEWARD
