@@ -80,7 +80,7 @@ async def offer_errands(
     if "forge" in touches:
         offered["write"] = []
     if "wish" in touches:
-        named = await context.image.transact(look, note="look whom to ask")
+        named = await context.image.transact(look, note="look who can be asked")
         offered["wish"] = [*(name for name in PERSONAS if name != own), *named]
     return offered
 
@@ -128,7 +128,7 @@ async def make_errand(
     if kind not in offered or (kind == "wish" and who not in offered["wish"]):
         raise ModelOutputError(f"nothing lets you have that done by {who[:60] or 'a new method'}")
     if not isinstance(args, list) or len(args) > MAX_ARGS:
-        raise ModelOutputError("args is no list")
+        raise ModelOutputError("args has to be a list")
     known = [result["value"] for _, result in steps if "error" not in result]
     for value in args:
         if not comes_from(value, [brief.text], known):
@@ -160,7 +160,7 @@ async def _step_of(
         slots = (name for name in held if held[name] is obj and not name.startswith("_"))
         return ref_of(obj).oid, next(slots, "")
 
-    oid, slot = await context.image.transact(look, note="look whom to ask")
+    oid, slot = await context.image.transact(look, note="look who can be asked")
     return {
         "tool": WISH if who else FORGE, "oid": oid, "slot": slot, "selector": selector,
         "args": args, "changes": False, "wish": text, "of": who, "persona": persona,
