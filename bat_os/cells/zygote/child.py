@@ -10,8 +10,10 @@ process. It is there so that ordinary code works, and so that errors say where t
 from __future__ import annotations
 
 import builtins
+import contextlib
 import datetime as dt
 import io
+import os
 import random
 import sys
 import time
@@ -28,27 +30,44 @@ if TYPE_CHECKING:
 
 _monotonic = time.monotonic
 _SOURCE: Final = "<method>"
+_NOBODY: Final = -1  # no descriptor
+_OTHERS, _MESSAGES = 24, 80  # of the object that a call is rehearsed with
 _NO_BUILTINS: Final = frozenset(
     ("open", "input", "breakpoint", "exit", "quit", "help", "copyright", "credits", "license")
 )
 
 
 class Rehearsal(Channel):
-    """A channel without a kernel, with one call in it."""
+    """A channel with one call in it, as large as that of an object with much in it.
+
+    It has the kernel's socket only to read and write nothing there: a child's first use of
+    these functions copies pages, too.
+    """
 
     def __init__(self) -> None:
-        super().__init__(-1)
+        super().__init__(_NOBODY)
         codec = Codec()
-        slots, rest = {"a": codec.pack([1])}, codec.pack([[1], {}, None, None, False])
+        refs = (Ref(f"{number:016x}", f"other_{number}_obj") for number in range(_OTHERS))
+        slots = {ref.name: codec.pack(ref) for ref in refs} | {"a": codec.pack([1])}
+        names = [f"message_{number}" for number in range(_MESSAGES)]
+        rest = codec.pack([[1], {}, None, None, False])
         source = "def m(self, a):\n    self.a.append(a)\n    return a"
-        self._frame = pack_frame(["call", source, "m", slots, codec.pack(Ref("")), [], rest])
+        self._frame = pack_frame(["call", source, "m", slots, codec.pack(Ref("")), names, rest])
+
+    def connect(self, fd: int) -> None:
+        """Read and write nothing at the socket ``fd`` from now on."""
+        self._fd = fd
 
     def send(self, parts: list[Any]) -> None:
         """Pack the frame and forget it."""
         pack_frame(parts)
+        with contextlib.suppress(OSError):
+            os.write(self._fd, b"")
 
     def _read(self) -> bytes:
-        return self._frame
+        with contextlib.suppress(OSError):
+            os.read(self._fd, 0)
+        return bytes(bytearray(self._frame))  # a copy, in memory of its own
 
 
 class _Output(io.TextIOBase):
@@ -75,7 +94,8 @@ class Stage:
 
     Calls are rehearsed while nobody waits. Before the forks, Python tunes its bytecode to what
     it does, so that no child has to. After one, copying the pages that every call writes to
-    takes longer than a short method does.
+    takes longer than a short method does. A second round finds memory as the first has left it,
+    and so will the call.
     """
 
     def __init__(self, modules: frozenset[str]) -> None:
@@ -94,7 +114,8 @@ class Stage:
     def run_call(self, fd: int) -> None:
         """Read one call from the socket ``fd``, run it, write how it ended."""
         random.seed()  # each child is a copy of the same process
-        self.rehearse()
+        self._rehearsal.connect(fd)
+        self.rehearse(2)
         self._run(Channel(fd))
 
     def _run(self, channel: Channel) -> None:
