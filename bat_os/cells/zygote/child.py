@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _monotonic = time.monotonic
 _SOURCE: Final = "<method>"
 _NOBODY: Final = -1  # no descriptor
-_OTHERS, _MESSAGES = 24, 80  # of the object that a call is rehearsed with
+_OTHERS, _MESSAGES = 48, 160  # of the object that a call is rehearsed with
 _NO_BUILTINS: Final = frozenset(
     ("open", "input", "breakpoint", "exit", "quit", "help", "copyright", "credits", "license")
 )
