@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -183,14 +184,14 @@ class Conversation(Talk):
         """Return the frame that opens the call."""
         call, codec = self._call, self._codec
         slots = {
-            name: codec.pack(value, where=f"slot {name!r}")
+            name: codec.pack(value, where="" if type(value) is Ref else f"slot {name!r}")
             for name, value in call.view.slots.items()
         }
         rest = [list(call.args), dict(call.kwargs), call.seed, call.now, call.view.more]
         return pack_frame(
             [
                 *("call", call.source, call.selector, slots, codec.pack(call.view.ref)),
-                *(sorted(call.view.selectors), codec.pack(rest, where="argument")),
+                *(_in_order(call.view.selectors), codec.pack(rest, where="argument")),
             ]
         )
 
@@ -267,6 +268,11 @@ class Conversation(Talk):
         if not part:
             raise EOFError
         self._data += part
+
+
+@functools.lru_cache(maxsize=64)  # those of an object seldom change
+def _in_order(names: frozenset[str]) -> list[str]:
+    return sorted(names)
 
 
 def make_nested(to: Any, selector: Any, row: Any, named: Any, delta: Delta) -> Nested:

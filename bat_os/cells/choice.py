@@ -41,7 +41,7 @@ class ChosenCell:
 
     async def run(self, call: Call, send: Sender) -> RunResult:
         """Run one method in the chosen cell; see ``ports.Cell.run``."""
-        return await (await self._choose()).run(call, send)
+        return await (self._chosen or await self._choose()).run(call, send)
 
     async def self_test(self) -> dict[str, Any]:
         """Return the outcome of the cell that was chosen."""

@@ -209,13 +209,16 @@ class Verb:
     access: Literal["writes", "reads", "past"] = "writes"
     needs_home: bool = True  # on the command line it needs a home directory that can be used
     seconds: float = 10.0  # how long a client waits for the answer
-    # the fields of a request's body by name
+    # the fields of a request's body by name, and what those are that need not be given
     body: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+    usual: Mapping[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Look up the fields of a request's body once: each request needs them."""
         own = {item.name: item for item in self.fields if item.place == "body"}
         object.__setattr__(self, "body", own | ({"at": AT} if self.access == "past" else {}))
+        usual = {name: _usual(item) for name, item in own.items() if not item.required}
+        object.__setattr__(self, "usual", usual)
 
     def read_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body of a request, checked, with a default for what it does not have.
@@ -227,19 +230,17 @@ class Verb:
             ArgumentsError: A field is unknown, missing or wrong.
         """
         known = self.body
-        for name in body:
-            if name not in known:
+        checked = {name: [] if value == [] else value for name, value in self.usual.items()}
+        for name, value in body.items():
+            item = known.get(name)
+            if item is None:
                 raise ArgumentsError(f"{self.name} {self._refuse(name, known)}")
-        checked: dict[str, Any] = {}
-        for name, item in known.items():
-            value = body.get(name)
-            if value is not None or (name in body and item.kind == "moment"):
+            if value is not None or item.kind == "moment":
                 checked[name] = item.read(value)
-            elif item.required:
+        for name, item in known.items():
+            if item.required and name not in checked:
                 what = f" ({item.help})" if item.help else ""
                 raise ArgumentsError(f"{self.name} needs {name} in its body{what}")
-            elif item is not AT:
-                checked[name] = item.default if item.default is not None else _empty(item)
         return checked
 
     def _refuse(self, name: str, known: Mapping[str, Field]) -> str:
@@ -252,8 +253,10 @@ class Verb:
         return f"has no field {name[:60]!r}; {takes}"
 
 
-def _empty(item: Field) -> Any:
-    """Return the value of a field that was not given: "", False or [], else None."""
+def _usual(item: Field) -> Any:
+    """Return the value of a field that was not given: its default, else "", False, [] or None."""
+    if item.default is not None:
+        return item.default
     kind = _TYPES.get(item.kind, (dict,))[0]
     return kind() if kind in (str, bool, list) else None
 

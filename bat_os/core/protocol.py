@@ -105,11 +105,12 @@ class Request(Record, frozen=True):
         """
         if not self.target or not self.selector:
             raise ArgumentsError("the message is empty; write it as: batos send OBJECT MESSAGE")
-        names = ("text", "examples", "fresh", "mode")
-        body = {name: self.body[name] for name in names if name in self.body}
-        body |= {"examples": tuple(body.get("examples", ()))}
-        body["persona"] = self.body.get("persona_id", "")
-        brief = Brief(self.target, self.selector, self.args, self.kwargs, **body)
+        told = self.body.get
+        brief = Brief(
+            self.target, self.selector, self.args, self.kwargs, told("text", ""),
+            tuple(told("examples", ())), told("fresh", False), told("mode", ""),
+            persona=told("persona_id", ""),
+        )  # fmt: skip
         if self.size > MAX_BRIEF - _BRIEF_EXTRA:
             size = len(ormsgpack.packb(brief.to_plain(), option=_PACK))
             if size > MAX_BRIEF:

@@ -66,6 +66,8 @@ def demand_message(has: str, selector: str, args: Any = (), kwargs: Any = None) 
     Raises:
         UnauthorizedError: They may not.
     """
+    if has == PERSON:
+        return
     named = [selector, *(_texts_in([args, kwargs]) if selector in _STARTING else ())]
     for each in named:
         demand(has, _SCOPE_OF_MESSAGE.get(each, "send"), f"the message {each[:60]}")

@@ -118,6 +118,8 @@ class Dispatcher:
         handler = self._verbs.get(request.type)
         if handler is None:
             raise UnknownTypeError(f"this kernel has no {request.type}")
+        if request.ttl is None:
+            return await handler(request, send)
         try:
             async with asyncio.timeout(request.ttl):
                 return await handler(request, send)

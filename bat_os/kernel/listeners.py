@@ -27,6 +27,9 @@ AT_ONCE: Final = 8  # messages that are read before the event loop runs again
 MAX_PARTS: Final = 4  # frames of a message, the peer's not counted
 # A client that connects and says nothing holds a descriptor for this long.
 HANDSHAKE_MS: Final = 10_000
+# Plain numbers: the library's own make a new object of an enumeration with each operation.
+_READABLE: Final = int(zmq.POLLIN)
+_NOW: Final = int(zmq.NOBLOCK)
 _USER: Final = "User-Id"  # ZeroMQ's name; the authenticator puts the key of the peer there
 
 
@@ -78,7 +81,7 @@ def receive(socket: Socket, curve: Curve | None) -> tuple[bytes, list[bytes], st
     The key of a CURVE peer is looked up with every message, so a key that was revoked is refused
     at once, and so is one that the authenticator has not seen.
     """
-    if socket.closed or not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+    if socket.closed or not int(socket.get(zmq.EVENTS)) & _READABLE:
         return None
     try:
         if curve is None or curve.allows is None:
@@ -100,7 +103,7 @@ def _read_parts(socket: Socket, *, copy: bool) -> list[Any]:
 
     ZeroMQ limits the size of a frame, not of a message, which it gathers as a whole.
     """
-    parts: list[Any] = [socket.recv(zmq.NOBLOCK, copy=copy)]
+    parts: list[Any] = [socket.recv(_NOW, copy=copy)]
     while socket.get(zmq.RCVMORE):
         part = socket.recv(copy=copy)
         if len(parts) < MAX_PARTS + 2:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -67,6 +68,8 @@ MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
 SECONDS: Final = 3.0
 MAX_PRINTED: Final = 64 << 10
+_BOOT: Final = secrets.token_hex(8)  # runs of another process have other names
+_RUNS: Final = itertools.count()
 # What learned code may catch. Another error (stale, a full disk) is not its fault: the turn ends.
 _ITS_OWN: Final = (
     *(CellError, NotFoundError, NotGrantedError, NotUnderstoodError, ProtocolError),
@@ -219,6 +222,8 @@ class Turn:
 
     def settle(self, answer: Answer) -> Answer:
         """Return the answer as committed: references to new objects, numbers of effects."""
+        if not self._created and self._reaches is None:
+            return answer
         value = thaw(answer.value, lambda ref: self._created.get(ref.oid, ref))  # type: ignore[arg-type,return-value] # a Ref for a Ref
         effects = tuple(self._reaches.numbers) if self._reaches is not None else ()
         return replace(answer, value=value, effects=effects)
@@ -389,7 +394,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         reach: Memory and the world. A message that runs again gets the world's same answers.
         run: Names the message, where a killed kernel may have begun with it; else it is new.
     """
-    answers = Answers(run=run or mission or secrets.token_hex(8))
+    answers = Answers(run=run or mission or f"{_BOOT}.{next(_RUNS)}")
     answers.by, left = f"{brief.target}.{brief.selector}", TRIES
     while True:
         turn = Turn(image, cell, candidate, reach, answers)

@@ -136,7 +136,9 @@ class ZygoteCell:
 
     async def _attempt(self, call: Call, send: Sender) -> RunResult | None:
         """Return the result; None when the zygote died before the method did anything."""
-        zygote = await self._ensure()
+        zygote = self._zygote
+        if zygote is None or zygote.gone or self._starting.locked():
+            zygote = await self._ensure()
         try:
             child = self._spares.take() or await zygote.fork()
         except ConnectionError:

@@ -7,12 +7,8 @@ session b: 6 7              1 6 2 7 3 4 5
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from typing import Final
 
 MOST_REST: Final = 0.05  # seconds
 
@@ -32,30 +28,31 @@ class FairGate:
         # The first lane is the next to be served. While anyone waits, nothing is free.
         self._lanes: dict[str, deque[asyncio.Future[None]]] = {}
 
-    @contextlib.asynccontextmanager
-    async def enter(self, session: str) -> AsyncIterator[None]:
-        """Hold a place; waits until it is this session's turn."""
+    def enter(self, session: str) -> _Place:
+        """Return a context that holds a place; it waits until it is this session's turn."""
+        return _Place(self, session)
+
+    async def take(self, session: str) -> None:
+        """Wait for a place."""
         if self._free:
             self._free -= 1
-        else:
-            turn = asyncio.get_running_loop().create_future()
-            self._lanes.setdefault(session, deque()).append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it got the place in the same moment
-                    self._pass_on()
-                raise
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._lanes.setdefault(session, deque()).append(turn)
         try:
-            yield
-        finally:
-            if self._rest:
-                rest = min(self._rest * (loop.time() - started), MOST_REST)
-                loop.call_later(rest, self._pass_on)
-            else:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it got the place in the same moment
                 self._pass_on()
+            raise
+
+    def leave(self, started: float) -> None:
+        """Give a place back that was taken at ``started``, in the event loop's seconds."""
+        if not self._rest:
+            self._pass_on()
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(self._rest * (loop.time() - started), MOST_REST), self._pass_on)
 
     def _pass_on(self) -> None:
         while self._lanes:
@@ -69,3 +66,19 @@ class FairGate:
                     self._lanes[session] = lane  # behind the others
                 return
         self._free += 1
+
+
+class _Place:
+    """A place in the gate; a class, since each message passes here and a generator takes longer."""
+
+    __slots__ = ("_gate", "_session", "_started")
+
+    def __init__(self, gate: FairGate, session: str) -> None:
+        self._gate, self._session = gate, session
+
+    async def __aenter__(self) -> None:
+        await self._gate.take(self._session)
+        self._started = asyncio.get_running_loop().time()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.leave(self._started)
