@@ -256,8 +256,9 @@ class CognitiveCycle:
         looks = queries if entry["step"] == "search" else ()
         documents = await catalog.search(looks, top_k=entry["passages"]) if looks else []
         persona = (await read_target(self.context, record.mission.brief)).persona
-        readers = readers_of(self.context, record.mission.brief, persona)
-        documents, _ = await let_through(self.context, documents, readers)
+        if any(passage.label for passage in documents):
+            readers = readers_of(self.context, record.mission.brief, persona)
+            documents, _ = await let_through(self.context, documents, readers)
         methods = await catalog.search((wish,), top_k=known, kind="method")
         seeds = await catalog.search((wish,), top_k=known, kind="seed")
         found = {(p.doc_id, p.position): p for p in (*documents, *methods, *seeds)}.values()
