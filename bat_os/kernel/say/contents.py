@@ -57,6 +57,7 @@ _OTHER: Final = frozenset(
     }
 )
 _WORD: Final = re.compile(r"\w+")
+_PLACES: Final = frozenset({"path", "address"})
 MAX_LOOKED: Final = 500  # files whose facts are compared
 _OF_FACTS: Final = frozenset({"files_obj.changed", "files_obj.size"})
 _SHOW: Final = frozenset({"files_obj.read", "web_obj.search"})  # "open https://example.org"
@@ -127,7 +128,7 @@ class _Reader:
         try:
             places = [replace(place, about=await self._send(place, "facts")) for place in places]
             contents = {
-                place.value.start: str(await self._send(place, place.kind.read))
+                place.value.value: str(await self._send(place, place.kind.read))
                 for place in places
                 if not place.is_folder
             }
@@ -140,7 +141,7 @@ class _Reader:
         return await self._answer(places, contents, use_skill, ask_which)
 
     async def _answer(
-        self, places: list[Place], contents: Mapping[int, str], use_skill: Skill, ask_which: Skill
+        self, places: list[Place], contents: Mapping[Any, str], use_skill: Skill, ask_which: Skill
     ) -> Answer | None:
         form = self._heard.form
         name = form.name if form is not None else ""
@@ -156,7 +157,7 @@ class _Reader:
         )
 
     async def _by_content(
-        self, places: list[Place], contents: Mapping[int, str], name: str
+        self, places: list[Place], contents: Mapping[Any, str], name: str
     ) -> Answer | None:
         """Answer by the form of the sentence, if it has one that asks for what is there."""
         if name == "files_obj.lines":
@@ -169,7 +170,7 @@ class _Reader:
         return None
 
     async def _by_words(
-        self, places: list[Place], contents: Mapping[int, str], use_skill: Skill, ask_which: Skill
+        self, places: list[Place], contents: Mapping[Any, str], use_skill: Skill, ask_which: Skill
     ) -> Answer:
         answer = (
             self._by_key(places, contents)
@@ -180,11 +181,13 @@ class _Reader:
         return answer or self._no_skill(places)
 
     async def _by_skill(
-        self, places: list[Place], contents: Mapping[int, str], answer_by: Skill
+        self, places: list[Place], contents: Mapping[Any, str], answer_by: Skill
     ) -> Answer | None:
-        filled = _fill(self._heard.core, contents)
+        said, core = self._heard.typed, self._heard.core
+        filled = _fill(core, contents)
+        typed = filled if said is core else _fill(said, contents)
         inner = replace(
-            self._heard, sentence=filled, typed=filled, core=filled, form=None, found=self._found
+            self._heard, sentence=filled, typed=typed, core=filled, form=None, found=self._found
         )
         answer = await answer_by(mark(inner, self._label))
         return answer and self._from(places, answer)
@@ -215,13 +218,13 @@ class _Reader:
         form = self._heard.form
         return str(quoted[0].value if quoted else form and form.values["text"])
 
-    def _by_lines(self, places: list[Place], contents: Mapping[int, str]) -> Answer:
+    def _by_lines(self, places: list[Place], contents: Mapping[Any, str]) -> Answer:
         """Return the lines of files that contain a text, with their numbers."""
         wanted = self._sought()
         found = [
             (number, line.strip())
             for place in places
-            for number, line in enumerate(contents[place.value.start].splitlines(), 1)
+            for number, line in enumerate(contents[place.value.value].splitlines(), 1)
             if wanted.casefold() in line.casefold()
         ]
         said = "\n".join(f"{number}: {line}" for number, line in found)[:MAX_SHOWN]
@@ -290,13 +293,13 @@ class _Reader:
             shown = text(self._heard.language, "files.empty")
         return self._recalled(places, shown, content)
 
-    def _by_key(self, places: list[Place], contents: Mapping[int, str]) -> Answer | None:
+    def _by_key(self, places: list[Place], contents: Mapping[Any, str]) -> Answer | None:
         """Answer by what a map in JSON has under the one key that the sentence names."""
         heard = self._heard
         quoted = [str(value.value) for value in heard.core.values if value.kind == "text"]
         said = quoted or [word.casefold() for word in _WORD.findall(heard.core.text)]
         for place in places if heard.form is None or not heard.form.certain else ():
-            held = _read_map(contents[place.value.start])
+            held = _read_map(contents[place.value.value])
             keys = [key for key in held if (key if quoted else key.casefold()) in said]
             if len(keys) == 1:
                 value = held[keys[0]]
@@ -304,7 +307,7 @@ class _Reader:
                 return self._recalled([place], shown[:MAX_SHOWN], value)
         return None
 
-    def _quote(self, places: list[Place], contents: Mapping[int, str]) -> Answer | None:
+    def _quote(self, places: list[Place], contents: Mapping[Any, str]) -> Answer | None:
         """Answer by the one sentence of the places that surely answers the question."""
         heard = self._heard
         asked = heard.core.text
@@ -312,7 +315,7 @@ class _Reader:
             asked = asked[: place.value.start] + asked[place.value.end :]
         question = ask(asked, heard.language)
         for place in places:
-            content = contents[place.value.start][:100_000]
+            content = contents[place.value.value][:100_000]
             lines = list(lines_of("", content, split_sentences(content)))
             weights = weigh(question, lines)
             found = [
@@ -363,14 +366,14 @@ def _read_map(content: str) -> Mapping[str, Any]:
         return {}
 
 
-def _fill(sentence: Sentence, contents: Mapping[int, str]) -> Sentence:
+def _fill(sentence: Sentence, contents: Mapping[Any, str]) -> Sentence:
     """Return the sentence with the contents of places as values instead of their names."""
     values = tuple(
         replace(
-            value, kind="text", value=contents[value.start], text=contents[value.start],
+            value, kind="text", value=contents[value.value], text=contents[value.value],
             start=before_file(sentence.text, value.start, sentence.language),
         )
-        if value.start in contents
+        if value.kind in _PLACES and value.value in contents
         else value
         for value in sentence.values
     )  # fmt: skip

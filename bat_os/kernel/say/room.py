@@ -14,6 +14,7 @@ import asyncio
 import datetime as dt
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, checked
@@ -49,7 +50,7 @@ from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.stepwise import by_tools
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
-from bat_os.kernel.say.watches import EXAMPLE, MEANT, answer_watching, put_in, told_of
+from bat_os.kernel.say.watches import EXAMPLE, MEANT, THEN, answer_watching, put_in, told_of
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import LANGUAGE, zone_in
 from bat_os.sentence.clauses import read_clauses
@@ -112,10 +113,18 @@ class Room:
         ) is not None:  # it was done, and is not again
             answer = self._lessons.answer(*stored, heard.language)
         else:
-            answer = await self._answer(heard)
+            answer = await self._go_on(heard, await self._answer(heard))
         done = answer.as_body(time.monotonic() - started)
         await self._note(heard, answer, done)
         return done
+
+    async def _go_on(self, heard: Heard, answer: Answer) -> Answer:
+        """Return the answer to a sentence that has waited for what was just learned."""
+        last, made = heard.conversation.last, answer.memory.get("call") or {}
+        waited_for = (last.get("brief") or {}).get("selector")
+        if THEN not in last or answer.kind != "computed" or made.get("selector") != waited_for:
+            return answer
+        return await self._again(heard, last[THEN]) or answer
 
     async def say_it(self, one: Schedule, key: str) -> dict[str, Any]:
         """Return the answer to the sentence of a schedule; under one key nothing is done twice.
@@ -264,7 +273,8 @@ class Room:
         async def hear(said: str) -> Heard:
             return await self._hear(heard.request, said, Conversation(""), heard.say)
 
-        return await answer_watching(self._mind, heard, hear)
+        learn = partial(unable, self._mind, lessons=self._lessons)
+        return await answer_watching(self._mind, heard, hear, learn)
 
     async def _look_inside(self, heard: Heard) -> Answer | None:
         """Answer a sentence about a file, folder or page that it names, or change the file."""

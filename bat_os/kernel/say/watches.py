@@ -4,7 +4,8 @@
         > leave to read ~/inbox, to change ~/log.txt, and to send one to the other: asked for now
         > one schedule; nobody is there to be asked when it runs
 
-What is to be done has to be understood before it is kept.
+What is to be done has to be understood before it is kept: an order that no skill does is learned
+first, with a text in the file's place, as if it were said alone.
 """
 
 from __future__ import annotations
@@ -44,31 +45,36 @@ if TYPE_CHECKING:
     from bat_os.sentence.values import Value
 
     Hear = Callable[[str], Awaitable[Heard]]
+    Learn = Callable[[Heard], Awaitable[Answer]]
 
 MAX_TEXT: Final = 500
 LISTED: Final = 20
 EXAMPLE: Final = "~/watched.txt"  # stands for the file in an order
 MEANT: Final = "meant"  # in the body of a request: what values of the sentence mean
 _CONTENT: Final = "one\ntwo\n"
+THEN: Final = "then"  # of an answer: the sentence that waits for what is learned
 _KINDS: Final[Mapping[str, str]] = {"tell": "remind", "remind": "remind", "do": "say"}
 _CANNOT: Final = (ArgumentsError, BusyError, NotFoundError, TooLargeError)
 
 
-async def answer_watching(mind: KernelContext, heard: Heard, hear: Hear) -> Answer | None:
+async def answer_watching(
+    mind: KernelContext, heard: Heard, hear: Hear, learn: Learn
+) -> Answer | None:
     """Answer a sentence about what is watched; None if it is about nothing of the kind.
 
     Args:
         mind: The kernel.
         heard: The sentence.
         hear: Reads another sentence as if it were said alone.
+        learn: Answers a sentence that no skill fits.
     """
     if not isinstance(mind.drivers.get(DRIVER), WatchedDriver) or heard.request.body["fresh"]:
         return None
     found = await asyncio.to_thread(_read, heard)
     if found is None:
         return None
-    answer = await _Watches(mind, heard, hear, found).answer()
-    if answer is None or answer.kind != "asked":
+    answer = await _Watches(mind, heard, hear, learn, found).answer()
+    if answer is None or answer.kind != "asked" or THEN in answer.memory:
         return answer
     return replace(answer, memory={**answer.memory, "said": heard.typed.text})
 
@@ -84,6 +90,7 @@ class _Watches:
     mind: KernelContext
     heard: Heard
     hear: Hear
+    learn: Learn
     found: Watching
 
     def say(self, key: str, **values: Any) -> str:
@@ -153,10 +160,25 @@ class _Watches:
                 answer = await self._look_at_reading(inner, paths, path)
                 is_known = (form is not None and form.certain) or await self._is_skill(inner)
                 if answer is None and not is_known:
-                    answer = self._unable("unknown", text=step.replace(EXAMPLE, path))
+                    answer = await self._learn_first(step, path)
             if answer is not None:
                 return answer
         return None
+
+    async def _learn_first(self, step: str, path: str) -> Answer | None:
+        """Have an order learned; return what a person has to say to that, None if it is known.
+
+        It is learned with a text of ours: no model sees what is in a file.
+        """
+        told = await self.learn(await self.hear(step.replace(EXAMPLE, f"'{_CONTENT}'")))
+        if told.kind == "computed":
+            return None
+        shown = step.replace(EXAMPLE, path)
+        if told.kind not in ("guess", "asked"):
+            return self._unable("unknown", text=shown)
+        said = self.say("learn_first", text=shown, answer=told.text)
+        memory = {**told.memory, THEN: self.heard.typed.text, "said": told.memory.get("said", step)}
+        return replace(told, text=said, memory=memory)
 
     async def _look_at_change(
         self, inner: Heard, paths: Sequence[Any], operation: str, watched: tuple[str, Grant]
@@ -199,14 +221,8 @@ class _Watches:
 
     async def _is_skill(self, inner: Heard) -> bool:
         """Return whether an order is understood, with the text of a file in the file's place."""
-        values = tuple(
-            replace(value, kind="text", value=_CONTENT, text=_CONTENT)
-            if value.kind == "path"
-            else value
-            for value in inner.core.values
-        )
-        filled = replace(inner.core, values=values, masked=mask(inner.core.text, values))
-        return decide(await find_candidates(self.mind, filled)) == "act"
+        readings = [_filled(each) for each in inner.readings]
+        return any([decide(await find_candidates(self.mind, each)) == "act" for each in readings])
 
     async def tell(self) -> Answer:
         """Say what is watched."""
@@ -258,6 +274,17 @@ class _Watches:
 
     def _unable(self, key: str, **values: Any) -> Answer:
         return Answer("unable", self.say(key, **values), language=self.heard.language)
+
+
+def _filled(said: Sentence) -> Sentence:
+    """Return a sentence with the text of a file in the place of its paths."""
+    values = tuple(
+        replace(value, kind="text", value=_CONTENT, text=_CONTENT)
+        if value.kind == "path"
+        else value
+        for value in said.values
+    )
+    return replace(said, values=values, masked=mask(said.text, values))
 
 
 def _whole(named: Value) -> Path:

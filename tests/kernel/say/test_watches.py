@@ -4,6 +4,7 @@ import pytest
 import pytest_asyncio
 
 from bat_os.image import schedules
+from tests.kernel.minds import script
 from tests.kernel.say.test_changes import mind  # noqa: F401 - the fixture: files that can be written
 from tests.kernel.say.test_files import notes  # noqa: F401
 
@@ -69,6 +70,34 @@ async def test_an_order_that_is_not_understood_is_not_kept(ask, mind, notes):  #
     told = await ask(f"when a file appears in {notes}, frobnicate it", "1")
     assert (told["kind"], "frobnicate" in told["text"]) == ("unable", True)
     assert await live(mind) == []
+
+
+class TestAnOrderThatNobodyHasTaught:
+    @pytest.fixture
+    def writes(self):
+        return script("\n    return text.splitlines()[0].upper() + '!!'")
+
+    async def test_is_learned_first_with_a_text_of_ours(self, ask, mind, notes):  # noqa: F811
+        sentence = f"when a file appears in {notes}, exclaim its first line in capitals"
+        guess = await ask(sentence, "1")
+        assert guess["kind"] == "guess"
+        assert "exclaim" in guess["text"]
+        assert "ONE!!" in guess["text"]
+        assert await live(mind) == []
+        kept = await ask("yes")
+        assert (kept["kind"], kept["text"]) == (
+            "acted",
+            f"I will do this when a file appears in {notes}: exclaim its first line in capitals.",
+        )
+        assert len(await live(mind)) == 1
+        told = await ask(f"exclaim the first line of {notes}/todo.md in capitals")
+        assert told["text"] == "BUY MILK!!", told
+
+    async def test_is_not_kept_when_the_guess_is_refused(self, ask, mind, notes):  # noqa: F811
+        sentence = f"when a file appears in {notes}, exclaim its first line in capitals"
+        refused = await ask(sentence, "1", "no")
+        assert refused["kind"] != "acted"
+        assert await live(mind) == []
 
 
 async def test_of_several_it_is_asked_which_to_stop(ask, mind, notes):  # noqa: F811
