@@ -99,6 +99,18 @@ def ask(text: str, language: str = "en") -> Question:
     return Question(words, frozenset(names), asks, counted, language, asking)
 
 
+def chosen_by(text: str) -> str:
+    """Return what a question chooses things by, its last word; "" if it chooses none.
+
+    >>> chosen_by("Which of them are still unpaid?"), chosen_by("How many are unpaid?")
+    ('unpaid', '')
+    """
+    said = _WORD.findall(text)
+    if len(said) < 2 or said[0].casefold() not in _set("choosing") or is_small(said[-1]):
+        return ""
+    return str(said[-1])
+
+
 def _is_misspelt(word: str) -> bool:
     """Return whether the first word of a question is a question word with one error."""
     known = (w for data in _asks().values() for phrase in data["words"] for w in phrase.split()[:1])

@@ -182,3 +182,27 @@ def test_politeness_around_a_sentence_is_left_out(text, language, core):
 def test_an_indirect_question_is_asked(text, masked):
     core = read_core(read_sentence(text, NOW, "en"), NOW)
     assert core.masked == masked
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("will I need a scarf in Tromsø tomorrow?", "web_obj.weather"),
+        ("should we pack gloves when we go to the mountains?", "web_obj.weather"),
+        ("whether forecast for Leeds tomorrow", "web_obj.weather"),  # a typing error of "weather"
+        ("will it be warm enough to swim?", "web_obj.weather"),
+        ("what are the headlines this evening?", "web_obj.news"),
+        ("move ~/a.txt to ~/old/a.txt", "files_obj.rename"),
+        ("copy ~/a.txt as b.txt", "files_obj.rename"),
+    ],
+)
+def test_what_lies_outside_is_known_in_more_words(said, name):
+    form = read(said)
+    assert form is not None
+    assert form.name == name
+
+
+@pytest.mark.parametrize("said", ["move the meeting to 10", "copy that to my list", "rename it"])
+def test_only_what_looks_like_a_file_is_renamed(said):
+    form = read(said)
+    assert form is None or form.name != "files_obj.rename"

@@ -19,12 +19,13 @@ from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
 from bat_os.documents.chunking import split_sentences
 from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, WorldError
-from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
+from bat_os.image.quotes import ask, chosen_by, has_answer, is_answer, lines_of, match, weigh
 from bat_os.kernel.say.leave import mark
 from bat_os.kernel.say.places import Pages, Paths, ask_for, find_named, form_of, locate, missing
 from bat_os.sentence.language import before_file
 from bat_os.sentence.reading import mask
 from bat_os.sentence.texts import text
+from bat_os.sentence.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -57,6 +58,8 @@ _OTHER: Final = frozenset(
     }
 )
 _WORD: Final = re.compile(r"\w+")
+_END: Final = " .?!\u00bf"
+_CLAUSE: Final = re.compile(r"[.?!:;,]\s+\u00bf?")
 _PLACES: Final = frozenset({"path", "address"})
 MAX_LOOKED: Final = 500  # files whose facts are compared
 _OF_FACTS: Final = frozenset({"files_obj.changed", "files_obj.size"})
@@ -206,11 +209,27 @@ class _Reader:
             files = [each for each in names if not each.endswith("/")]
             return self._recalled([place], str(len(files)), len(files))
         if not name and ask(heard.core.text, heard.language).is_question:
-            return self._no_skill([place])
+            return await self._by_word_in(place, names) or self._no_skill([place])
         if name in ("", "files_obj.list", "files_obj.read"):
             said = "\n".join(names) or text(heard.language, "files.empty")
             return self._recalled([place], said, names)
         return None
+
+    async def _by_word_in(self, place: Place, names: Sequence[str]) -> Answer | None:
+        """Answer "I keep my bills there. Which are unpaid?" by the files that have the word.
+
+        None if all of them have it, or none: then it says nothing of what is in a file.
+        """
+        clauses = _CLAUSE.split(_apart(self._heard.core.text, [place]).rstrip(_END))
+        wanted = chosen_by(clauses[-1])
+        whole = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)", re.IGNORECASE)
+        found = await self._send(place, "search", wanted) if wanted else []
+        lines = [one for one in found if whole.search(one["text"])]
+        files = list(dict.fromkeys(one["path"] for one in lines))
+        if not files or len(files) == len(names):
+            return None
+        shown = "\n".join(f"{one['path']}, {one['line']}: {one['text']}" for one in lines)
+        return self._recalled([place], shown[:MAX_SHOWN], files)
 
     def _sought(self) -> str:
         """Return the text that the sentence looks for."""
@@ -310,10 +329,7 @@ class _Reader:
     def _quote(self, places: list[Place], contents: Mapping[Any, str]) -> Answer | None:
         """Answer by the one sentence of the places that surely answers the question."""
         heard = self._heard
-        asked = heard.core.text
-        for place in sorted(places, key=lambda place: -place.value.start):
-            asked = asked[: place.value.start] + asked[place.value.end :]
-        question = ask(asked, heard.language)
+        question = ask(_apart(heard.core.text, places), heard.language)
         for place in places:
             content = contents[place.value.value][:100_000]
             lines = list(lines_of("", content, split_sentences(content)))
@@ -352,6 +368,13 @@ class _Reader:
         return {"kind": place.kind.source, "title": shown, "text": ""}
 
 
+def _apart(said: str, places: Sequence[Place]) -> str:
+    """Return a sentence without the places that it names."""
+    for place in sorted(places, key=lambda place: -place.value.start):
+        said = said[: place.value.start] + said[place.value.end :]
+    return said
+
+
 def _noted(places: Sequence[Place]) -> dict[str, Any]:
     return {"files": [place.what for place in places if place.kind.driver == Paths.driver]}
 
@@ -367,8 +390,11 @@ def _read_map(content: str) -> Mapping[str, Any]:
 
 
 def _fill(sentence: Sentence, contents: Mapping[Any, str]) -> Sentence:
-    """Return the sentence with the contents of places as values instead of their names."""
-    values = tuple(
+    """Return the sentence with the contents of places as values instead of their names.
+
+    What is the name of a column there is a value, too: the "km" of "add up the km".
+    """
+    held = tuple(
         replace(
             value, kind="text", value=contents[value.value], text=contents[value.value],
             start=before_file(sentence.text, value.start, sentence.language),
@@ -377,4 +403,21 @@ def _fill(sentence: Sentence, contents: Mapping[Any, str]) -> Sentence:
         else value
         for value in sentence.values
     )  # fmt: skip
+    columns = {name for content in contents.values() for name in _columns_of(content)}
+    named = [
+        Value("text", word[0], word.start(), word.end(), word[0])
+        for word in _WORD.finditer(sentence.text)
+        if word[0].casefold() in columns
+        and all(v.kind == "unit" or v.end <= word.start() or word.end() <= v.start for v in held)
+    ]
+    rest = [v for v in held if not any(v.start < one.end and one.start < v.end for one in named)]
+    values = tuple(sorted((*rest, *named), key=lambda value: value.start))
     return replace(sentence, values=values, masked=mask(sentence.text, values))
+
+
+def _columns_of(content: str) -> set[str]:
+    """Return the names of the columns of a table, in lower case; {} of what is none."""
+    lines = content.splitlines()[:2]
+    names = [name.strip().casefold() for name in lines[0].split(",")] if lines else []
+    is_table = len(lines) == 2 and len(names) > 1 and lines[1].count(",") == len(names) - 1
+    return {*names} if is_table and all(map(_WORD.fullmatch, names)) else set()

@@ -117,3 +117,37 @@ async def test_it_is_understood_in_other_languages(said, notes, sentence, held):
     assert (await said(sentence.format(notes)))["needs"] == "grant"
     assert (await said("1"))["kind"] == "acted"
     assert (notes / "e.txt").read_text() == held
+
+
+@pytest.mark.parametrize(
+    ("sentence", "stays"),
+    [
+        ("rename {}/todo.md to done.md", False),
+        ("copy {}/todo.md to done.md", True),
+        ("Benenne {}/todo.md in done.md um", False),
+        ("copie {}/todo.md vers done.md", True),
+        ("mueve {}/todo.md a done.md", False),
+    ],
+)
+async def test_a_file_gets_another_name(said, notes, sentence, stays):
+    said_so = sentence.format(notes)
+    assert (await said(said_so))["needs"] == "grant"
+    told = await said("3")
+    assert (told["kind"], told["undo"] != "") == ("acted", True), told["text"]
+    assert (notes / "done.md").read_text() == "buy milk\ncall Ann"
+    assert (notes / "todo.md").exists() is stays
+    again = await said(said_so)
+    assert again["kind"] == "unable"
+    assert (await said("undo that"))["kind"] == "acted"
+    assert [path.name for path in notes.iterdir()] == ["todo.md"]
+    assert (notes / "todo.md").read_text() == "buy milk\ncall Ann"
+
+
+async def test_a_file_is_moved_into_a_folder_and_over_no_other_file(said, notes):
+    (notes / "old").mkdir()
+    (notes / "b.md").write_text("other")
+    await said(f"you may read and change {notes}")
+    moved = await said(f"move {notes}/todo.md to {notes}/old")
+    assert (moved["kind"], (notes / "old" / "todo.md").exists()) == ("acted", True)
+    kept = await said(f"rename {notes}/b.md to {notes}/old/todo.md")
+    assert (kept["kind"], (notes / "b.md").read_text()) == ("unable", "other")

@@ -253,6 +253,13 @@ async def test_a_scheduled_sentence_uses_only_what_was_granted_when_it_was_made(
     assert (await run(late, "five"))["needs"] == "grant"
 
 
+@pytest.mark.parametrize("asked", ["add up the km in {}", "total of the km in {}"])
+async def test_a_word_that_names_a_column_is_that_column(said, notes, asked):
+    await said(f"you may read {notes}")
+    assert (await said(asked.format(f"{notes}/jan.csv")))["value"] == 12
+    assert (await said("and in feb.csv?"))["value"] == 20
+
+
 async def test_leave_for_a_folder_that_has_gone_is_taken_back_too(said, mind, notes):
     await said(f"you may read {notes}")
     kept = (await said(f"stop reading {notes}/todo.md"))["text"]
@@ -263,6 +270,22 @@ async def test_leave_for_a_folder_that_has_gone_is_taken_back_too(said, mind, no
     live = await mind.image.transact(lambda root: grants.live(root, time.time()), note="look")
     assert live == []
     assert (await said(f"stop reading {notes}"))["kind"] == "unable"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "I keep my bills in {}. Which ones are unpaid?",
+        "Meine Rechnungen liegen in {}. Welche sind unpaid?",
+        "which of the files in {} are unpaid?",
+    ],
+)
+async def test_a_folder_answers_which_of_its_files_have_a_word(said, notes, asked):
+    await said(f"you may read {notes}")
+    (notes / "a.txt").write_text("unpaid\n")
+    (notes / "b.txt").write_text("paid\n")
+    told = await said(asked.format(notes))
+    assert (told["kind"], told["value"]) == ("recalled", ["a.txt"]), told["text"]
 
 
 @pytest.mark.parametrize("what", ["file in {}", "line of {}/todo.md"])
