@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _monotonic = time.monotonic
 _SOURCE: Final = "<method>"
 _NOBODY: Final = -1  # no descriptor
+_SMALL, _EACH = 480, 24  # bytes up to which Python keeps memory for objects, and how many of a size
 _OTHERS, _MESSAGES = 48, 160  # of the object that a call is rehearsed with
 _NO_BUILTINS: Final = frozenset(
     ("open", "input", "breakpoint", "exit", "quit", "help", "copyright", "credits", "license")
@@ -116,6 +117,7 @@ class Stage:
         random.seed()  # each child is a copy of the same process
         self._rehearsal.connect(fd)
         self.rehearse(2)
+        _touch_memory()
         self._run(Channel(fd))
 
     def _run(self, channel: Channel) -> None:
@@ -131,6 +133,12 @@ class Stage:
             return _define(source, selector, self._names)(world.receiver, *args, **kwargs)
 
         perform(channel, world, work, output.text)
+
+
+def _touch_memory() -> None:
+    """Write to memory that the call will take for its small objects: Python keeps it for them."""
+    held = [bytes(size) for size in range(1, _SMALL, 16) for _ in range(_EACH)]
+    del held
 
 
 def open_call(channel: Channel) -> tuple[str, str, World, list[Any]]:
