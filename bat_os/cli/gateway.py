@@ -13,14 +13,13 @@ import bat_os
 from bat_os.cli.environment import ROOT, kernel_command, kernel_environ, load
 from bat_os.core.settings import FILE, Settings
 from bat_os.errors import SettingsError
-from bat_os.supervisor.keeper import Keeper
-from bat_os.supervisor.program import read_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from bat_os.supervisor.home import Home
+    from bat_os.supervisor.keeper import Keeper
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -38,6 +37,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def make_keeper(home: Home, environ: Mapping[str, str]) -> Keeper:
     """Return what keeps the gateway of a home running while its settings want one."""
+    from bat_os.supervisor.keeper import Keeper  # psutil; the gateway itself needs none
+
     wish = _Wish(home, environ)
 
     def command() -> list[str]:
@@ -74,6 +75,8 @@ class _Wish:
     def _describe(self, settings: Settings) -> str:
         if settings.http_port < 0:
             return ""
+        from bat_os.supervisor.program import read_program  # as above
+
         program = read_program(self._home, ROOT, bat_os.__version__)
         own = [field.name for field in fields(Settings) if field.name.startswith("http_")]
         return repr([str(program.tree), *(getattr(settings, name) for name in own)])

@@ -32,7 +32,7 @@ from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
-from bat_os.supervisor.home import FileLock, is_held
+from bat_os.supervisor.home import FileLock, is_held, read_json
 from bat_os.supervisor.report import Status, read_status, rotate, tail
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 
@@ -348,6 +348,11 @@ def _await_end(home: Home, patience: float) -> bool:
     return True
 
 
+def where_http(home: Home) -> str:
+    """Return where the gateway of a home is open, or ""."""
+    return str(read_json(home.path / "run" / "gateway.json").get("url") or "")
+
+
 def show_status(home: Home) -> int:
     """Print what runs; return 0 if the watchdog does, else 3."""
     status = read_status(home)
@@ -363,6 +368,8 @@ def show_status(home: Home) -> int:
         if status.reason:
             kind = {"waiting": "waits", "running": "trouble", "suspect": "trouble"}
             print(f"  {kind.get(status.state, 'last'):<8} {status.reason}")
+    if running and (url := where_http(home)):
+        print(f"  http     {url}")
     print(f"  home     {home.path}")
     print(f"  log      {home.kernel_log}")
     from bat_os.cli.background import Background, describe  # psutil; not for every command

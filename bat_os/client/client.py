@@ -12,10 +12,12 @@ and the keys identify both sides.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import zmq
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Listener = Callable[[str, Mapping[str, Any]], None]
+    _Said = tuple[str, str, dict[str, Any]]  # of a reply: type, re and body
 
 ENDPOINT_FILE: Final = "run/endpoint.json"
 # A killed kernel is usually back within a second: short steps at first, longer ones later.
@@ -39,6 +42,7 @@ PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
 CONNECT_MS: Final = 1000
 REMOTE_MS: Final = 5000
+_NEWS: Final[_Said] = ("", "", {})  # nothing for the one who reads; the daemon lives
 _WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
@@ -78,8 +82,18 @@ def set_curve(socket: zmq.Socket[Any], key: ClientKey) -> None:
     socket.set(zmq.CURVE_SECRETKEY, key.secret.encode())
 
 
+@dataclass(slots=True, eq=False)
+class _Inbox:
+    """What came for one request while another one was reading."""
+
+    replies: deque[_Said] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)  # look again
+
+
 class KernelClient:
     """One connection to one kernel; use as an async context manager.
+
+    Several requests may wait at once: one of them reads, and hands the others what is theirs.
 
     Attributes:
         session: Identifies this client to the kernel, across reconnections.
@@ -106,6 +120,9 @@ class KernelClient:
         self._socket: zmq.asyncio.Socket | None = None
         self._changes: zmq.asyncio.Socket | None = None
         self._boot = ""
+        self._connecting = asyncio.Lock()
+        self._inboxes: dict[str, _Inbox] = {}
+        self._is_read = False
 
     @classmethod
     def remote(cls, key: ClientKey, connect: str = "") -> KernelClient:
@@ -170,8 +187,9 @@ class KernelClient:
             try:
                 return await self._ask(envelope, end, on_event)
             except KernelUnreachableError:
-                self._disconnect()
                 left = None if end is None else end - time.monotonic()
+                if left is None or left > 0 or not self._inboxes:  # else others wait, who have time
+                    self._disconnect()
                 if delay is None or not (again and self._expects()):
                     raise
                 if left is not None and left <= delay:
@@ -184,34 +202,69 @@ class KernelClient:
     async def _ask(
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
     ) -> dict[str, Any]:
-        socket, changes = await self._connect()
-        await self._deliver(socket, envelope)
-        heard = time.monotonic()
-        while True:
-            now = time.monotonic()
-            if end is not None and now >= end:
-                raise KernelUnreachableError("the daemon did not answer in time")
-            if now - heard > LOST_AFTER:
-                raise KernelUnreachableError("the daemon has stopped answering")
-            wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
-            socket.set(zmq.RCVTIMEO, int(wait * 1000) + 1)
-            try:
-                frames = await socket.recv_multipart()
-            except zmq.Again:
-                await self._ping(socket, changes)
-                continue
+        async with self._connecting:
+            socket, changes = await self._connect()
+        inbox = self._inboxes[str(envelope["id"])] = _Inbox()
+        try:
+            await self._deliver(socket, envelope)
             heard = time.monotonic()
-            kind, re, body = decode_reply(frames)
-            if kind == "pong":
-                self._check_boot(str(body.get("boot")))
-            if re != envelope["id"] and not (kind == "error" and not re):
-                continue
-            if kind == "error":
-                raise RemoteError(body)
-            if kind not in ("accepted", "event"):
-                return body
-            if on_event is not None:
-                on_event(kind, body)
+            while True:
+                now = time.monotonic()
+                if end is not None and now >= end:
+                    raise KernelUnreachableError("the daemon did not answer in time")
+                if now - heard > LOST_AFTER:
+                    raise KernelUnreachableError("the daemon has stopped answering")
+                wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
+                reply = await self._next(socket, inbox, wait)
+                if reply is None:
+                    await self._ping(socket, changes)
+                    continue
+                heard = time.monotonic()
+                kind, re, body = reply
+                if kind == "pong":
+                    self._check_boot(str(body.get("boot")))
+                if re != envelope["id"] and not (kind == "error" and not re):
+                    continue
+                if kind == "error":
+                    raise RemoteError(body)
+                if kind not in ("accepted", "event"):
+                    return body
+                if on_event is not None:
+                    on_event(kind, body)
+        finally:
+            del self._inboxes[str(envelope["id"])]
+
+    async def _next(self, socket: zmq.asyncio.Socket, inbox: _Inbox, wait: float) -> _Said | None:
+        """Return the next reply for one request, or one for nobody; None if none came in time."""
+        if inbox.replies:
+            return inbox.replies.popleft()
+        if socket is not self._socket:
+            raise KernelUnreachableError("the daemon has gone")
+        if self._is_read:
+            return await _hear_of(inbox, wait)
+        self._is_read = True
+        try:
+            socket.set(zmq.RCVTIMEO, int(wait * 1000) + 1)
+            reply = decode_reply(await socket.recv_multipart())
+        except zmq.Again:
+            return None
+        except asyncio.CancelledError:
+            if socket.closed and not _is_cancelled():  # another request has dropped the connection
+                raise KernelUnreachableError("the daemon has gone") from None
+            raise
+        finally:
+            self._is_read = False
+            self._wake()
+        owner = self._inboxes.get(reply[1])
+        if owner is None or owner is inbox:
+            return reply
+        owner.replies.append(reply)
+        return _NEWS
+
+    def _wake(self) -> None:
+        """Have those who wait look again: for what came, and whether to read themselves."""
+        for each in self._inboxes.values():
+            each.news.set()
 
     async def _ping(self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket) -> None:
         # In this order: its last message arrives before the news that it has gone.
@@ -275,6 +328,22 @@ class KernelClient:
             self._changes.close(0)
         self._socket = self._changes = None
         self._boot = ""
+        self._wake()
+
+
+async def _hear_of(inbox: _Inbox, wait: float) -> _Said | None:
+    """Wait for the one who reads; None if nothing came in time."""
+    inbox.news.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait):
+            await inbox.news.wait()
+            return _NEWS
+    return None
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _has_gone(changes: zmq.asyncio.Socket) -> bool:

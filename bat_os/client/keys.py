@@ -168,12 +168,17 @@ def check_name(name: str) -> str:
 
 
 def write_owned(path: Path, data: dict[str, Any]) -> None:
-    """Write a file for the owner only, whole or not at all."""
+    """Write a map for the owner only, whole or not at all."""
+    write_private(path, json.dumps(data, indent=1) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a text in ASCII for the owner only, whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(json.dumps(data, indent=1) + "\n")
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(path)

@@ -3,6 +3,7 @@
     keys/tokens.json     name -> digest, scope, when it ends
     keys/pages.json      digest of a page's cookie -> when it ends
     run/login.json       digest of a code that ``batos open`` wrote: good once, for a minute
+    run/open.html        leads a browser to the page with that code, so no command line has it
 
 The files are looked at again when they change, so a token is made and revoked at once.
 """
@@ -10,12 +11,13 @@ The files are looked at again when they change, so a token is made and revoked a
 from __future__ import annotations
 
 import hashlib
+import html
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.client.keys import check_name, read_owned, write_owned
+from bat_os.client.keys import check_name, read_owned, write_owned, write_private
 from bat_os.core.scopes import PERSON, SCOPES
 from bat_os.errors import ArgumentsError, NotFoundError, SettingsError
 
@@ -52,7 +54,10 @@ class TokenRing:
         self._tokens = home / "keys" / "tokens.json"
         self._pages = home / "keys" / "pages.json"
         self._code = home / "run" / "login.json"
+        self._way = home / "run" / "open.html"
         self._seen: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        # The tokens as they were read last, and their names by digest: a stream asks per line.
+        self._indexed: tuple[dict[str, Any], dict[str, str]] = ({}, {})
 
     def make(self, name: str, scope: str, days: float) -> str:
         """Return a new token; nothing but its digest is kept.
@@ -99,17 +104,26 @@ class TokenRing:
         """Return whose token it is; None if it is not good. Never raises."""
         if not token.startswith(PREFIX):
             return None
-        digest, now = _digest(token), time.time()
-        for name, row in self._read(self._tokens).items():
-            if row["sha256"] == digest and row["until"] > now and row["may"] in SCOPES:
-                return Caller(name, row["may"])
-        return None
+        kept = self._read(self._tokens)
+        if kept is not self._indexed[0]:
+            self._indexed = kept, {row["sha256"]: name for name, row in kept.items()}
+        name = self._indexed[1].get(_digest(token), "")
+        row = kept.get(name)
+        if row is None or row["until"] <= time.time() or row["may"] not in SCOPES:
+            return None
+        return Caller(name, row["may"])
 
     def write_code(self) -> str:
         """Return a code that lets one page in, once, within a minute."""
         code = secrets.token_urlsafe(24)
         write_owned(self._code, {"sha256": _digest(code), "until": time.time() + CODE_SECONDS})
         return code
+
+    def write_way(self, page: str) -> Path:
+        """Return a file that leads a browser to ``page``; any user can see command lines."""
+        lead = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(page)}">\n'
+        write_private(self._way, lead)
+        return self._way
 
     def redeem(self, code: str) -> str:
         """Return the cookie for a page that has a code; "" if the code is not good."""
@@ -118,6 +132,7 @@ class TokenRing:
             if kept["sha256"] != _digest(code):
                 return ""
             self._code.unlink()
+            self._way.unlink(missing_ok=True)
             is_good = kept["until"] > time.time()
         except (SettingsError, OSError, KeyError, TypeError):
             return ""

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.scopes import PERSON
 from bat_os.core.values import check_selector, check_slot_name
 from bat_os.errors import ArgumentsError
 
@@ -42,6 +43,7 @@ class Brief:
     # what a person lets it do, and nothing else: ("flow", source, sink), ("grant", asked, given),
     # all oids; a mission has it from its events
     once: tuple[tuple[str, str, str], ...] = ()
+    may: str = PERSON  # the scope of who asks: what it sends needs no more
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data that ``from_plain`` reads back."""
@@ -50,8 +52,8 @@ class Brief:
         if not self.mode:  # as it was stored, and hashed, before there were modes
             del data["mode"]
         del data["once"]
-        for name in ("tentative", "persona", "label"):
-            if not data[name]:
+        for name, usual in (("tentative", False), ("persona", ""), ("label", ()), ("may", PERSON)):
+            if data[name] == usual:
                 del data[name]
         return data
 
@@ -70,6 +72,7 @@ class Brief:
             bool(data.get("tentative")),
             str(data.get("persona", "")),
             tuple(data.get("label", ())),
+            may=str(data.get("may", PERSON)),
         )
 
 

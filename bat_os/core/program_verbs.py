@@ -45,7 +45,8 @@ PROGRAM_VERBS: Final = (
         Field("temperature", "number", default=0.7, least=0, most=2),
         Field("top_p", "number", default=0.95, least=0, most=1),
         Field("max_tokens", "whole", default=512, least=1, most=4096),
-        Field("seed", "whole", "another one gives another text", least=0, most=(1 << 31) - 1)),
+        Field("seed", "whole", "another one gives another text", least=0, most=(1 << 31) - 1),
+        Field("schema", "map", "JSON Schema that the text follows")),
         reply="persona model text tokens:count read:count finished:flag seconds:num",
         note="Before it, an `event` with `text` per piece. `read`: tokens of the prompt; "
              "`finished`: it ended by itself. The oldest messages are left out if all do not fit.",

@@ -109,7 +109,7 @@ class Request(Record, frozen=True):
         brief = Brief(
             self.target, self.selector, self.args, self.kwargs, told("text", ""),
             tuple(told("examples", ())), told("fresh", False), told("mode", ""),
-            persona=told("persona_id", ""),
+            persona=told("persona_id", ""), may=self.may,
         )  # fmt: skip
         if self.size > MAX_BRIEF - _BRIEF_EXTRA:
             size = len(ormsgpack.packb(brief.to_plain(), option=_PACK))

@@ -10,12 +10,12 @@ for others says in ``may`` what they may; it can only lower what it may itself.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from bat_os.errors import CellError, UnauthorizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 Scope = Literal["read", "send", "learn", "teach", "own", "person"]
 
@@ -30,8 +30,6 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "own": "delete",
     PERSON: "forget",
 }
-# A mission begun by one of these sends a message of its own, and nobody is asked again.
-_STARTING: Final = frozenset(_MESSAGES["learn"].split()) - {"cancel"}
 _SCOPE_OF_MESSAGE: Final[Mapping[str, str]] = MappingProxyType(
     {name: scope for scope, names in _MESSAGES.items() for name in names.split()}
 )
@@ -57,37 +55,26 @@ def demand(has: str, needs: str, what: str) -> None:
         raise UnauthorizedError(f"{what} needs {missing}", needs=needs)
 
 
-def demand_message(has: str, selector: str, args: Any = (), kwargs: Any = None) -> None:
+def demand_message(has: str, selector: str) -> None:
     """Refuse a message for a caller who may not send it.
-
-    One that starts a mission needs what the mission's own message does. It may be nested, so each
-    text in the arguments counts that names a message which needs more.
 
     Raises:
         UnauthorizedError: They may not.
     """
-    if has == PERSON:
-        return
-    named = [selector, *(_texts_in([args, kwargs]) if selector in _STARTING else ())]
-    for each in named:
-        demand(has, _SCOPE_OF_MESSAGE.get(each, "send"), f"the message {each[:60]}")
+    if has != PERSON:
+        demand(has, _SCOPE_OF_MESSAGE.get(selector, "send"), f"the message {selector[:60]}")
 
 
-def demand_by_method(selector: str) -> None:
-    """Refuse a message that a method sends, if only the owner may send it.
+def demand_by_method(has: str, selector: str) -> None:
+    """Refuse a message that a method sends, if who asked for the method may not send it.
 
-    A method does not know who asked for it.
+    What only the owner may, no method does. What a method does to slots is what it is for.
 
     Raises:
-        CellError: Only the owner may.
+        CellError: They may not.
     """
-    if _SCOPE_OF_MESSAGE.get(selector) == PERSON:
+    needs = _SCOPE_OF_MESSAGE.get(selector, "send")
+    if needs == PERSON:
         raise CellError(f"a method cannot send {selector}; a person can", kind="refused")
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts_in(each)
+    if needs != "teach" and not covers(has, needs):
+        raise CellError(f"{selector} needs the scope {needs}", kind="refused")

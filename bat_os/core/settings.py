@@ -81,6 +81,8 @@ class Settings:
             ``http_behind``, and a token.
         http_cert, http_key: Files of the certificate and its key, in PEM.
         http_behind: ``https://NAME`` of the proxy in front of the gateway.
+        http_socket: File of a Unix socket of the gateway, for a proxy; empty: none.
+        http_a2a: Whether other agents may ask there (A2A).
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
     """
@@ -127,6 +129,8 @@ class Settings:
     http_behind: Annotated[
         str, text(300, pattern=r"(https://[A-Za-z0-9.-]+(:\d{1,5})?)?", takes="https://NAME")
     ] = ""
+    http_socket: Annotated[str, text(100)] = ""
+    http_a2a: bool = False
     failpoint: str = ""
 
     @property

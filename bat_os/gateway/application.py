@@ -51,6 +51,7 @@ from bat_os.gateway.requests import (
     whole,
 )
 from bat_os.gateway.streams import EventStream, Hub, Streams, follow_mission, follow_verb
+from bat_os.gateway.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,9 +81,11 @@ class Gateway:
         mcp: The Model Context Protocol.
     """
 
-    def __init__(self, link: KernelLink, ring: TokenRing) -> None:
+    def __init__(self, link: KernelLink, ring: TokenRing, *, with_agents: bool = False) -> None:
+        """Serve; ``with_agents`` adds the door for other agents (A2A)."""
         self.link = link
         self.ring = ring
+        self.with_agents = with_agents
         self.hub = Hub(link)
         self.streams = Streams()
         self.assets = Assets()
@@ -114,8 +117,17 @@ class Gateway:
             Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
             Route("/verbs/{verb}", self.verb, methods=["POST"]),
             *Completions(self.link, self.streams).routes(),
+            Route("/uploads", Uploads(self.link).take, methods=["POST"], name="uploads"),
             Route("/mcp", self.mcp),
+            *self._agents(),
         ]
+
+    def _agents(self) -> list[Route]:
+        if not self.with_agents:
+            return []
+        from bat_os.gateway.a2a import Agent  # few open it
+
+        return Agent(self.link, self.streams).routes()
 
     async def close(self) -> None:
         """End all streams and sessions."""

@@ -117,8 +117,26 @@ class Chat:
         }  # fmt: skip
         first = [each for each in self.said[:1] if each[0] == "system"]
         rest = self.said[len(first) :][len(first) - MAX_MESSAGES :]
-        body = {"persona_id": persona, "messages": [list(each) for each in (*first, *rest)]}
-        return body | {key: value for key, value in given.items() if value is not None}
+        said = [list(each) for each in (*first, *rest)]
+        body: dict[str, Any] = {"persona_id": persona, "messages": said}
+        body |= {key: value for key, value in given.items() if value is not None}
+        schema = _schema_of(asked.response_format or {})
+        return body if schema is None else body | {"schema": schema}
+
+
+def _schema_of(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the JSON Schema that an answer has to follow; None if it is text.
+
+    Raises:
+        ArgumentsError: The form is not known, or has no schema.
+    """
+    kind = form.get("type", "text")
+    if kind == "json_object":
+        return {"type": "object"}
+    schema = (form.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    if kind != "text" and not isinstance(schema, dict):
+        raise ArgumentsError("response_format is text, json_object or json_schema with a schema")
+    return schema
 
 
 def read_chat(body: Mapping[str, Any]) -> Chat:

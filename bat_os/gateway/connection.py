@@ -6,8 +6,10 @@ its bytes are counted, and it has some seconds. What cannot be parsed gets a pro
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+import uvicorn.server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bat_os.errors import FrameError, HttpError, TooLargeError
@@ -15,10 +17,20 @@ from bat_os.gateway.problems import describe, problem
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
 HEAD_BYTES: Final = 16 << 10  # of the first line and all headers
 HEAD_SECONDS: Final = 10.0  # until they are there
 _REASONS: Final = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+
+
+class Server(uvicorn.server.Server):
+    """A server in a process whose signals are handled already."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
 
 
 class Connection(HttpToolsProtocol):

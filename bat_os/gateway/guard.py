@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 1 << 20
 BODY_SECONDS: Final = 30.0  # for the whole body of a request
+# A document is larger, and takes longer.
+UPLOADS: Final = "/uploads"
+MAX_UPLOAD: Final = 64 << 20
+UPLOAD_SECONDS: Final = 300.0
 RATE, BURST = 20.0, 100.0  # requests a second of one caller
 WRONG_RATE, WRONG_BURST = 10.0 / 60, 10.0  # wrong tokens of one address
 MAX_CALLERS: Final = 10_000  # whose rates are kept
 # These answer without a token, and say nothing but what everyone may know.
-OPEN: Final = frozenset({"/", "/login", "/healthz", "/favicon.ico", "/errors"})
+OPEN: Final = frozenset(
+    {"/", "/login", "/healthz", "/favicon.ico", "/errors", "/.well-known/agent-card.json"}
+)
 OPEN_BELOW: Final = "/page/"
 _ONCE: Final = (
     b"host", b"origin", b"authorization", b"content-length", b"content-type", b"transfer-encoding",
@@ -85,6 +91,10 @@ class Site:
         return replace(
             self, hosts=self.hosts | {host.lower()}, origins=self.origins | {f"{scheme}://{host}"}
         )
+
+    def with_socket(self) -> Site:
+        """Return the site with the name that clients of a Unix socket send."""
+        return replace(self, hosts=self.hosts | {"localhost"})
 
     def with_public(self, url: str) -> Site:
         """Return the site with the name that a proxy in front of it has."""
@@ -153,10 +163,10 @@ class Guard:
             await refuse(scope, safely, error)
             return
         scope["state"] = {"caller": caller, "site": self._site}
-        await self._app(scope, bounded(receive), safely)
+        await self._app(scope, bounded(receive, scope["path"] == UPLOADS), safely)
 
     def _check(self, scope: Scope, headers: Mapping[bytes, str]) -> Caller:
-        _check_form(headers)
+        _check_form(headers, MAX_UPLOAD if scope["path"] == UPLOADS else MAX_BODY)
         self._check_place(scope, headers)
         if _is_open(scope["path"]):
             return _NOBODY
@@ -255,7 +265,7 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
     return headers
 
 
-def _check_form(headers: Mapping[bytes, str]) -> None:
+def _check_form(headers: Mapping[bytes, str], most: int) -> None:
     """Refuse what no client of ours sends, by its headers alone."""
     if b"upgrade" in headers:
         raise HttpError(400, ArgumentsError("no other protocol is spoken here"))
@@ -264,13 +274,14 @@ def _check_form(headers: Mapping[bytes, str]) -> None:
     length = headers.get(b"content-length", "0")
     if not (length.isascii() and length.isdigit()):
         raise HttpError(400, ArgumentsError("content-length is not a number"))
-    if len(length) > 10 or int(length) > MAX_BODY:
-        raise HttpError(413, TooLargeError(f"a body has at most {MAX_BODY} bytes"))
+    if len(length) > 10 or int(length) > most:
+        raise HttpError(413, TooLargeError(f"a body has at most {most} bytes"))
 
 
-def bounded(receive: Receive) -> Receive:
+def bounded(receive: Receive, is_upload: bool = False) -> Receive:
     """Return ``receive`` for a body that is counted, and not believed; it also has to come."""
-    size, until = 0, time.monotonic() + BODY_SECONDS
+    size, most = 0, MAX_UPLOAD if is_upload else MAX_BODY
+    until = time.monotonic() + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
     ended = False
 
     async def take() -> Message:
@@ -284,8 +295,8 @@ def bounded(receive: Receive) -> Receive:
             raise HttpError(408, ArgumentsError("the body did not come in time")) from None
         size += len(message.get("body", b""))
         ended = not message.get("more_body", False)
-        if size > MAX_BODY:
-            raise HttpError(413, TooLargeError(f"a body has at most {MAX_BODY} bytes"))
+        if size > most:
+            raise HttpError(413, TooLargeError(f"a body has at most {most} bytes"))
         return message
 
     return take

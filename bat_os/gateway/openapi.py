@@ -47,11 +47,12 @@ _ROUTES: Final[dict[str, tuple[str, dict[str, Any] | None]]] = {
     "send": ("send", {"type": "object", "properties": {
         "args": _ENVELOPE["args"], "kwargs": _ENVELOPE["kwargs"]}}),
     "health": ("health", None),
+    "uploads": ("learn", None),
 }  # fmt: skip
 _QUERY: Final = {
     "missions": ("limit", "state", "before"), "objects": ("after", "limit", "at"),
     "graph": ("after", "limit", "at"), "moments": ("before", "limit"), "object": ("at",),
-    "why": ("version", "at"),
+    "why": ("version", "at"), "uploads": ("name",),
 }  # fmt: skip
 _HEADERS: Final = {
     "message": ("Idempotency-Key", "Prefer"), "send": ("Idempotency-Key", "Batos-Session"),
@@ -111,6 +112,9 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if name.endswith("events"):
         stream = {"text/event-stream": {"schema": {"type": "string"}}}
         made["responses"]["200"] = {"description": "events", "content": stream}
+    if name == "uploads":
+        made["parameters"][0]["required"] = True
+        made["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     if body is not None and method != "DELETE":
         made["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
     return made

@@ -14,23 +14,23 @@ import errno
 import logging
 import os
 import socket
+import sys
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
-
-import uvicorn
 
 from bat_os.client.client import find_kernel
 from bat_os.client.keys import write_owned
 from bat_os.client.tokens import TokenRing
 from bat_os.errors import SettingsError, StorageError
 from bat_os.gateway.application import Gateway, build
-from bat_os.gateway.connection import Connection
 from bat_os.gateway.guard import Site
 from bat_os.gateway.link import KernelLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from bat_os.core.settings import Settings
 
@@ -51,15 +51,6 @@ class Binding:
     site: Site
     sockets: Sequence[socket.socket]
     url: str  # of the page
-
-
-class _Server(uvicorn.Server):
-    """A server in a process whose signals are handled already."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals as they are."""
-        yield
 
 
 def bind(settings: Settings, ring: TokenRing) -> Binding:
@@ -87,6 +78,14 @@ def bind(settings: Settings, ring: TokenRing) -> Binding:
         site = site.with_host(address, port)
     if settings.http_behind:
         site = site.with_public(settings.http_behind)
+    if settings.http_socket:
+        try:
+            sockets.append(_listen_here(Path(settings.home) / settings.http_socket))
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            raise StorageError(f"http_socket cannot be bound: {error.strerror}") from error
+        site = site.with_socket()
     scheme = "https" if tls else "http"
     return Binding(site, sockets, settings.http_behind or f"{scheme}://127.0.0.1:{port}")
 
@@ -129,6 +128,45 @@ def _listen(address: str, port: int) -> socket.socket:
     return listening
 
 
+def _listen_here(path: Path) -> socket.socket:
+    """Return a Unix socket that only this user can open, in place of one that was left."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise SettingsError("http_socket: there are no Unix sockets here")
+    if path.is_socket():
+        path.unlink()
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    listening.setblocking(False)
+    return listening
+
+
+def import_server() -> None:
+    """Import uvicorn, if nobody has, without its command line.
+
+    That brings click and what watches files: a sixth of the gateway's memory. It is imported when
+    it is asked for.
+    """
+    if "uvicorn" in sys.modules:
+        return
+    command_line = "uvicorn.main"
+    names = ("Server", "main", "run")
+    sys.modules[command_line] = ModuleType(command_line)
+    vars(sys.modules[command_line]).update(dict.fromkeys(names))
+    try:
+        package = import_module("uvicorn")
+    finally:
+        del sys.modules[command_line]
+    for name in names:
+        delattr(package, name)
+    vars(package)["__getattr__"] = lambda name: getattr(import_module(command_line), name)
+
+
 async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     """Serve until ``asked`` is set.
 
@@ -136,17 +174,22 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
         SettingsError: The settings cannot be used.
         StorageError: A port is taken.
     """
+    import_server()
+    from uvicorn.config import Config  # as import_server has left it
+
+    from bat_os.gateway.connection import Connection, Server  # likewise
+
     ring = TokenRing(home)
     binding = bind(settings, ring)
     link = KernelLink(lambda: find_kernel(home))
-    gateway = Gateway(link, ring)
-    config = uvicorn.Config(
+    gateway = Gateway(link, ring, with_agents=settings.http_a2a)
+    config = Config(
         build(gateway, binding.site), http=Connection, ws="none", lifespan="off",
         interface="asgi3", log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
         limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=STOPPING, **_tls(settings),
     )  # fmt: skip
-    server = _Server(config)
+    server = Server(config)
     note(home, {"url": binding.url})
     serving = asyncio.create_task(server.serve(sockets=list(binding.sockets)))
     stopping = asyncio.create_task(asked.wait())
@@ -160,6 +203,8 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
         link.close()
         for each in binding.sockets:
             each.close()
+        if settings.http_socket:
+            (Path(settings.home) / settings.http_socket).unlink(missing_ok=True)
         (home / FILE).unlink(missing_ok=True)
 
 

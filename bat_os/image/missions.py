@@ -25,12 +25,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.core.mission import Mission, MissionFailed, MissionResumed, State
+from bat_os.core.scopes import PERSON
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import grants
@@ -74,8 +75,9 @@ class Record:
 
 
 def brief_digest(brief: Brief) -> str:
-    """Return the SHA-256 of what is asked, whatever the order of its keys."""
-    return digest(json.dumps(to_wire(brief.to_plain()), sort_keys=True, default=repr))
+    """Return the SHA-256 of what is asked, in any order of its keys, for any scope."""
+    plain = replace(brief, may=PERSON).to_plain()
+    return digest(json.dumps(to_wire(plain), sort_keys=True, default=repr))
 
 
 def open_brief(

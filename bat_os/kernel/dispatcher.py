@@ -169,7 +169,6 @@ class Dispatcher:
 
     async def _turn(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Answer by a turn; if it writes under a key, its commit holds the key and the answer."""
-        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
         await check_message(self.context, brief)
         started, now = time.monotonic(), time.time()
         mission_id = new_mission_id(now) if request.key else ""
@@ -219,7 +218,7 @@ class Dispatcher:
     async def _accept(self, request: Request, brief: Brief, send: Send) -> Reply:
         self.last_message = time.monotonic()
         demand(request.may, "learn", f"to learn {brief.selector}")
-        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+        demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
         record = await self.intake.accept(brief, request.by or request.session, request.key)
         if not request.plain:

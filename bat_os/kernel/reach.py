@@ -23,7 +23,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.scopes import demand_by_method
 from bat_os.core.values import Ref, check, to_wire
 from bat_os.errors import (
     ArgumentsError,
@@ -179,18 +178,14 @@ class TurnReach:
         if self.staged and self._performer is not None:
             self._performer.wake()
 
-    def given_to(self, seen: ObjectSnapshot, name: str, method: str) -> dict[str, Any]:
+    def given_to(self, seen: ObjectSnapshot, name: str, method: str, may: str) -> dict[str, Any]:
         """Return what the kernel gives to a trusted function, by the names of its parameters.
 
-        ``method`` names the learned method that sends the message; "" for a client.
-
-        Raises:
-            CellError: A method sends what only the owner may.
+        ``method`` names the learned method that sends the message, "" for a client; ``may`` is
+        the scope of who asked for all of it.
         """
-        if method:
-            demand_by_method(name.rpartition(".")[2])
         world = _World(self, seen.ref, name.partition("_obj.")[0], method)
-        kernel = self.kernel and ReachedKernel(self.kernel, seen, bool(method))
+        kernel = self.kernel and ReachedKernel(self.kernel, seen, bool(method), may)
         return {"memory": self.memory, "world": world, "kernel": kernel}
 
     def caused(self, error: CellError) -> bool:

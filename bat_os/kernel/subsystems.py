@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.digest import digest
 from bat_os.core.prompts import Prompt
 from bat_os.core.protocol import Request
+from bat_os.core.scopes import demand_message
 from bat_os.core.two_frames import COMMAND, read_plain
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
@@ -63,6 +64,7 @@ class ReachedKernel:
     turn: TurnKernel
     seen: ObjectSnapshot
     by_method: bool  # learned code sends it, and no client
+    may: str  # the scope of who asked for it
 
     @property
     def receiver(self) -> Ref:
@@ -145,8 +147,9 @@ class ReachedKernel:
         self._ask_leave("a mission")
         intake = self._orchestrator().intake
         data = {"command": COMMAND, "target_oid": target or "genesis_obj", "mission_brief": brief}
-        request = check(Request("brief", **read_plain(data, "")))
-        record = await intake.accept(request.brief(), "", "")
+        begun = check(Request("brief", may=self.may, **read_plain(data, ""))).brief()
+        demand_message(self.may, begun.selector)
+        record = await intake.accept(begun, "", "")
         return {"brief_id": record.id, "state": str(record.mission.state)}
 
     async def missions(self, limit: int) -> list[dict[str, Any]]:

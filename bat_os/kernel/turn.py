@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.scopes import demand_by_method, demand_message
 from bat_os.core.values import TOUCH, Ref
 from bat_os.errors import (
     ArgumentsError,
@@ -140,6 +141,7 @@ class Turn:
         # Whose seed and clock are the same whenever the message runs.
         self._fixed = candidate if candidate and candidate.seed is not None else self._answers
         self._once: Once = ()
+        self._may = ""
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.faults: list[Fault] = []
@@ -161,6 +163,9 @@ class Turn:
             raise
 
     async def _run(self, brief: Brief) -> Answer:
+        self._may, self._once = brief.may, brief.once
+        demand_message(self._may, brief.selector)
+
         def read(root: Root) -> tuple[Ref, Fetched]:
             ref = ref_of(find(root, brief.target))
             return ref, ReadSet().fetch(root, ref, brief.selector)
@@ -175,7 +180,6 @@ class Turn:
             kwargs = dict(zip(kwargs, values, strict=True))
         self._top = ref.oid
         self.label.update(brief.label)
-        self._once = brief.once
         message = _Message(ref, brief.selector, args, kwargs)
         try:
             async with asyncio.timeout(TURN_SECONDS) as self._limit:
@@ -296,7 +300,7 @@ class Turn:
             )
         if sender is None:  # a client waits, and each of these has limits of its own
             self._limit.reschedule(None)
-        return self._reaches.given_to(seen, name, sender.name if sender else "")
+        return self._reaches.given_to(seen, name, sender.name if sender else "", self._may)
 
     def _moment(self, zone: dt.tzinfo | None = None) -> dt.datetime:
         """Return the present moment, or that of the trial, in a zone or that of this machine."""
@@ -326,7 +330,10 @@ class Turn:
                 lambda root: self._reads.fetch(root, target, message.selector),
                 note=f"read {target.name or target.oid}",
             )
-            _, value = await self._activate(message, self._add(message, fetched), sender)
+            found = self._add(message, fetched)
+            if found[1] is not None and found[1].primitive:
+                demand_by_method(self._may, found[1].primitive.rpartition(".")[2])
+            _, value = await self._activate(message, found, sender)
         except BatError as error:
             if not isinstance(error, _ITS_OWN):
                 self._fault = error

@@ -63,6 +63,34 @@ async def test_what_no_kernel_would_take_is_refused_before_it_is_sent(thinking, 
         assert (await kernel.request("ping"))["boot"]
 
 
+async def test_requests_of_one_client_that_wait_together_get_each_its_own_answer(thinking):
+    async with thinking.client() as kernel:
+        learned = asyncio.create_task(kernel.request("send", **DOUBLE))
+        for n in range(40):
+            await kernel.request(
+                "send", target="genesis_obj", selector="setSlot", args=[f"n{n}", n]
+            )
+        asked = [
+            kernel.request("send", target="genesis_obj", selector="getSlot", args=[f"n{n}"])
+            for n in range(40)
+        ]  # fmt: skip
+        answers = await asyncio.gather(*asked)
+        thinking.gate.set()
+        assert [answer["result"] for answer in answers] == [*range(40)]
+        assert (await learned)["result"] == 42
+
+
+async def test_a_request_that_is_given_up_leaves_the_others_their_answers(thinking):
+    async with thinking.client() as kernel:
+        learned = asyncio.create_task(kernel.request("send", **DOUBLE))
+        dropped = asyncio.create_task(kernel.request("send", **DOUBLE | {"ik": "other"}))
+        assert (await kernel.request("ping"))["boot"]
+        dropped.cancel()
+        await asyncio.wait((dropped,))
+        thinking.gate.set()
+        assert (await learned)["result"] == 42
+
+
 @pytest.mark.slow
 async def test_a_request_that_takes_too_long_ends_for_the_client_only(thinking):
     async with thinking.client() as kernel:

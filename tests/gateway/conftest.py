@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -74,6 +74,8 @@ class Http:
                 return await read_answer(reader)
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def until_done(self, place):
         """Return a mission once it has ended."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import html
 import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -129,6 +131,16 @@ async def test_a_code_is_good_for_a_minute_and_for_nobody_who_guesses(http, monk
     for wrong in ("", "x", None, 7, ["a"]):
         answer = await http.rude("POST", "/login", {"code": wrong}, [*JSON.items()])
         assert answer.status == 401
+
+
+async def test_the_file_that_leads_a_browser_in_is_the_owners_and_goes_with_the_code(http):
+    code = http.ring.write_code()
+    way = http.ring.write_way(f"http://{http.me}/#code={code}")
+    assert way.stat().st_mode & 0o077 == 0
+    page = re.search(r'content="0; url=([^"]+)"', way.read_text())[1]
+    assert html.unescape(page) == f"http://{http.me}/#code={code}"
+    assert (await http.rude("POST", "/login", {"code": code}, [*JSON.items()])).status == 200
+    assert not way.exists()
 
 
 @pytest.mark.parametrize(

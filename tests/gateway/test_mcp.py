@@ -19,6 +19,7 @@ from bat_os.app.library import load_library
 from bat_os.cli.show.hosts import write_for
 from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import PERSON, covers
+from bat_os.gateway.mcp.server import MAX_PER_TOKEN
 from bat_os.gateway.mcp.toolbox import _VERBS, GENERAL, MAX_NAME, MAX_TEXT, clean, name_of
 from tests.gateway.test_consent import AGREED, SAID, furnish, held
 
@@ -228,6 +229,32 @@ async def test_a_session_belongs_to_the_token_that_began_it(http):
     asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     other = await http.rude("POST", "/mcp", asked, [*raw, named, *http.token("send").items()])
     assert other.status == 404
+
+
+async def test_a_token_has_so_many_sessions_and_a_new_one_ends_the_oldest(http):
+    raw = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
+    about = {"protocolVersion": "2025-11-25", "capabilities": {},
+             "clientInfo": {"name": "t", "version": "1"}}  # fmt: skip
+    begin = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+    async def began(scope):
+        answer = await http.rude("POST", "/mcp", begin, [*raw, *http.token(scope).items()])
+        return ("mcp-session-id", answer.headers["mcp-session-id"])
+
+    async def lives(session, scope):
+        headers = [*raw, session, *http.token(scope).items()]
+        return (await http.rude("POST", "/mcp", asked, headers)).status != 404
+
+    other = await began("learn")
+    first, second = await began("send"), await began("send")
+    for _ in range(MAX_PER_TOKEN - 2):
+        await began("send")
+    assert await lives(first, "send")
+    await began("send")
+    assert await lives(first, "send"), "it was used"
+    assert not await lives(second, "send")
+    assert await lives(other, "learn"), "each token has its own"
 
 
 async def test_no_tool_stands_for_what_only_the_owner_may():

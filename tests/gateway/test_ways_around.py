@@ -1,12 +1,14 @@
 """Ways around a scope: missions, methods, schedules, other sessions; each was one once."""
 
 import asyncio
+import itertools
+import random
 
 import pytest
 import pytest_asyncio
 
 from bat_os.app.library import load_library
-from bat_os.image import memory
+from bat_os.image import memory, missions
 from bat_os.image.objects import find
 from bat_os.image.schedules import Schedule
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION
@@ -46,7 +48,8 @@ async def remember(http):
 @pytest.mark.parametrize(
     ("target", "selector", "args"),
     [("orchestrator_obj", START, [BRIEF, "memory_obj"]),
-     ("orchestrator_obj", START, [{"selector": START, "args": [BRIEF, "memory_obj"]}]),
+     ("orchestrator_obj", START,
+      [{"selector": START, "args": [BRIEF, "memory_obj"]}, "orchestrator_obj"]),
      ("memory_obj", FAIL, ["forget", "safe code"]),
      ("memory_obj", FAIL, [FAIL, "forget", "safe code"]),
      ("orchestrator_obj", FAIL, [START, BRIEF, "memory_obj"])],
@@ -57,10 +60,80 @@ async def test_a_mission_needs_what_its_message_does(http, way, target, selector
     fields = {"target": target, "selector": selector, "args": args}
     body = {"fresh": {"fresh": True}, "schedule": {"when": "in 1 second", "kind": "send"}}.get(way)
     fields |= {"body": body} if body else {}
-    verb = "send" if way == "fresh" else way
+    verb, before = "send" if way == "fresh" else way, await refused(http)
     answer = await http.ask("POST", f"/verbs/{verb}", fields)
-    assert (answer.status, answer.json["code"]) == (403, "UNAUTHORIZED"), answer
+    if answer.status == 200 and way == "rehearse":
+        assert answer.json["answer"]["type"] == "error"
+    elif answer.status == 200:  # what was begun, or is due later, may not send its message
+        async with asyncio.timeout(60):
+            while await refused(http) == before:  # noqa: ASYNC110 - the image has no event
+                await asyncio.sleep(0.05)
+    else:
+        assert (answer.status, answer.json["code"]) == (403, "UNAUTHORIZED"), answer
     assert await sees_fact(http)
+
+
+async def refused(http):
+    """Return how many missions have ended because they may not send their message."""
+
+    def count(root):
+        found = [missions.read(root, name).answer for name in root["missions"]]
+        return sum(bool(one) and one["body"].get("code") == "UNAUTHORIZED" for one in found)
+
+    return await http.kernel.mind.image.transact(count, note="look")
+
+
+WRAPPERS = (START, START.rstrip("_"), FAIL)
+HARMS = (
+    ("own", "memory_obj", "forget", ["safe code"]),
+    ("teach", "harmed_obj", "delete", [True]),
+    ("learn", "harmed_obj", "setSlot", ["harm", 1]),
+    ("learn", "harmed_obj", "clone", ["harmed_twin_obj"]),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+async def test_no_chain_of_missions_sends_more_than_its_caller_may(http):
+    """Each mission keeps the scope of who began the first one, however deep it lies."""
+    await remember(http)
+    await http.ask("POST", "/objects/genesis_obj/clone", {"args": ["harmed_obj"]})
+    chains = [chain for depth in (1, 2, 3) for chain in itertools.product(WRAPPERS, repeat=depth)]
+    draw = random.Random(11)  # noqa: S311 - no secret
+    drawn = draw.sample([(h, c) for h in HARMS for c in chains], 40)
+    for (scope, target, selector, args), chain in drawn:
+        brief, holder = {"selector": selector, "args": args}, target
+        for wrapper in chain:
+            if wrapper == FAIL:
+                brief = {"selector": FAIL, "args": [brief["selector"], *brief["args"]]}
+            else:
+                brief = {"selector": wrapper, "args": [brief, holder]}
+                holder = "orchestrator_obj"
+        path, sent = f"/objects/{holder}/{brief['selector']}", {"args": brief["args"]}
+        answer = await http.ask("POST", path, sent, scope=scope)
+        assert answer.status in (200, 403), answer
+    assert await sees_fact(http)
+    assert await http.kernel.mind.image.transact(is_unharmed, note="look")
+
+
+def is_unharmed(root):
+    return "harm" not in find(root, "harmed_obj").slots and "harmed_twin_obj" not in root["objects"]
+
+
+async def test_a_mission_keeps_the_scope_of_its_caller_over_a_restart(tmp_path):
+    home = tmp_path / "home"
+    async with ThinkingKernel(home) as kernel, opened(kernel) as http:
+        begun = await http.ask(
+            "POST", "/message", {"method_name": "slow_one", "args": [1]}, scope="learn"
+        )
+        assert begun.status == 202, begun
+    async with ThinkingKernel(home) as kernel:
+        record = await kernel.mind.image.transact(
+            lambda root: missions.read(root, begun.json["brief_id"]), note="look"
+        )
+        assert record.mission.brief.may == "learn"
+        kernel.gate.set()
+        async with kernel.client() as client:
+            await client.request("ping")
 
 
 async def test_a_rehearsal_begins_no_mission_and_is_kept_by_who_may_teach(http):

@@ -85,9 +85,10 @@ async def _open(ask: Ask) -> Mapping[str, Any]:
     if load(ask.home, os.environ).settings.http_port < 0:
         await asyncio.to_thread(_set_port, ask.home, _free_port())
     url = await _await_gateway(ask.home)
-    page = f"{url}/#code={TokenRing(ask.home).write_code()}"
+    ring = TokenRing(ask.home)
+    page = f"{url}/#code={ring.write_code()}"
     if not ask.options.print and not ask.options.json and _has_screen():
-        await asyncio.to_thread(webbrowser.open, page)
+        await asyncio.to_thread(webbrowser.open, ring.write_way(page).resolve().as_uri())
     return {"url": url, "page": page}
 
 

@@ -20,7 +20,7 @@ from bat_os.cli.background import Background
 from bat_os.cli.console import to_json
 from bat_os.cli.environment import ROOT, load, watchdog_command
 from bat_os.cli.show.command import Command, show_time
-from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
+from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status, where_http
 from bat_os.cli.watchdog import stop as stop_watchdog
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import (
@@ -71,6 +71,7 @@ async def _status(ask: Ask) -> Mapping[str, Any]:
         "trouble": kernel.trouble,
         "home": str(home.path),
         "log": str(home.kernel_log),
+        "http": where_http(home) if held else "",
         "exit_status": 0 if held or kernel.health else EXIT_NOT_RUNNING,
     }
 

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
@@ -59,6 +59,7 @@ logging.getLogger("mcp").setLevel(logging.WARNING)  # it logs the names of sessi
 OBJECTS, DOCUMENTS = "batos://objects/", "batos://documents/"
 PAGE: Final = 200  # resources of one answer
 MAX_SESSIONS: Final = 64
+MAX_PER_TOKEN: Final = 8  # sessions; one more ends the one that was not used for longest
 IDLE: Final = 1800.0  # seconds until a session that nobody uses ends
 MAX_BODY: Final = 1 << 20
 TOGETHER: Final = 0.1  # seconds in which many commits are one notice
@@ -67,6 +68,7 @@ INSTRUCTIONS: Final = (
     "anything in words, `find` before you teach. What needs leave, its owner allows elsewhere: "
     "pass the command on that the answer names."
 )
+_SESSION: Final = b"mcp-session-id"
 _CHANGES: Final = NotificationOptions(tools_changed=True, resources_changed=True)
 
 
@@ -283,6 +285,7 @@ class HttpDoor:
                 allowed_origins=sorted(site.origins),
             ),
         )  # fmt: skip
+        self._sessions: OrderedDict[str, str] = OrderedDict()  # name -> token's, the last used last
         self._ending = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -310,9 +313,43 @@ class HttpDoor:
         caller = scope["state"]["caller"]
         # A session belongs to the token that began it.
         proof = AccessToken(token="", client_id=caller.name, scopes=[caller.scope])
-        await self._manager.handle_request(
-            {**scope, "user": AuthenticatedUser(proof)}, receive, send
-        )
+        scope = {**scope, "user": AuthenticatedUser(proof)}
+        named = dict(scope["headers"]).get(_SESSION, b"").decode("latin-1")
+        if named in self._sessions:
+            self._sessions.move_to_end(named)
+        begun: list[str] = []
+
+        async def hear(message: Any) -> None:
+            if message["type"] == "http.response.start" and not named:
+                found = dict(message["headers"]).get(_SESSION, b"").decode("latin-1")
+                begun[:] = [found] if found else []
+            await send(message)
+
+        await self._manager.handle_request(scope, receive, hear)
+        if scope["method"] == "DELETE":
+            self._sessions.pop(named, None)
+        for each in begun:
+            await self._admit(each, caller.name, scope)
+
+    async def _admit(self, session: str, owner: str, scope: Scope) -> None:
+        """Note a new session; end those of the same token that nobody used for longest."""
+        self._sessions[session] = owner
+        own = [name for name, whose in self._sessions.items() if whose == owner]
+        for name in own[:-MAX_PER_TOKEN]:
+            del self._sessions[name]
+            headers = [pair for pair in scope["headers"] if pair[0] in (b"host", b"origin")]
+            headers.append((_SESSION, name.encode("latin-1")))
+            ending = {**scope, "method": "DELETE", "headers": headers}
+            with contextlib.suppress(BatError):
+                await self._manager.handle_request(ending, _nothing, _unheard)
+
+
+async def _nothing() -> Any:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _unheard(_: Any) -> None:
+    """Send nothing."""
 
 
 def _who_asks(ctx: Context) -> Asker:

@@ -12,12 +12,14 @@ ArgumentsError: what is read has another form, or is longer than a method's past
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.brief import Brief, checked
 from bat_os.core.digest import digest
 from bat_os.core.prompts import FENCE_STOP, STOP, Prompt
 from bat_os.core.schema import Meta, Record, convert, field, number, one_of, text
+from bat_os.core.scopes import PERSON
 from bat_os.core.values import Ref, check
 from bat_os.errors import ArgumentsError
 
@@ -161,7 +163,7 @@ def taken(origin: Mapping[str, Any], selector: str, decode: Callable[[Any], Any]
         brief = checked(Brief.from_plain(held["brief"]))
         if brief.selector != selector:
             raise ArgumentsError("the origin of a method is a request for another message")
-        held["brief"] = brief.to_plain()
+        held["brief"] = replace(brief, may=PERSON).to_plain()  # scopes are those of this home
     if "drawn" in held and not _is_drawn(held):
         del held["drawn"]  # it could not be drawn again
     return held

@@ -197,7 +197,7 @@ class Acting:
             self._ask_first(step)
         brief = Brief(
             step["oid"], step["selector"], tuple(step["args"]), label=self._label,
-            once=mission.brief.once,
+            once=mission.brief.once, may=mission.brief.may,
         )  # fmt: skip
         begun = time.monotonic()
         done: list[tuple[Mission, str]] = []

@@ -62,7 +62,7 @@ class Doors:
     async def learn(self, request: Request, brief: Brief, say: Say) -> Mapping[str, Any]:
         """Return the last reply of a mission: ``{"type": "result" | "error", "body": ...}``."""
         demand(request.may, "learn", f"to learn {brief.selector}")
-        demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+        demand_message(request.may, brief.selector)
         brief = labelled(request, brief)
         record = await self.intake.accept(brief, request.by or request.session, request.key)
         hear = say if request.body.get("tokens") else None

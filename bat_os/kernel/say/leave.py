@@ -45,12 +45,13 @@ def mark(heard: Heard, label: Iterable[str]) -> Heard:
 
 
 def labelled(request: Request, brief: Brief) -> Brief:
-    """Return a brief with the label of the request that it is for."""
+    """Return a brief with the label of the request that it is for, and what its caller may."""
     label = {*brief.label, *request.body.get(LABEL, ())}
     once = request.body.get(LET_THROUGH, ())
-    if not label and not once:
+    if not label and not once and brief.may == request.may:
         return brief
-    return replace(brief, label=tuple(sorted(label)), once=(*brief.once, *once))
+    once = (*brief.once, *once)
+    return replace(brief, label=tuple(sorted(label)), once=once, may=request.may)
 
 
 def ask_leave(heard: Heard, wanted: GrantWantedError) -> Answer:

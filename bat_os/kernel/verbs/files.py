@@ -13,6 +13,7 @@ import asyncio
 import datetime as dt
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -166,20 +167,21 @@ async def take(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
     """
     content = await asyncio.to_thread(export.read, request.body["text"])
     if content["kind"] == "method":
-        return await _take_method(mind, content, request.target or str(content["object"]))
+        target = request.target or str(content["object"])
+        return await _take_method(mind, content, target, request.by)
     name = request.body["as"] or content["name"]
     check_object_name(name)
-    return await _take_object(mind, content, name)
+    return await _take_object(mind, content, name, request.by)
 
 
 async def _take_method(
-    mind: KernelContext, content: Mapping[str, Any], target: str
+    mind: KernelContext, content: Mapping[str, Any], target: str, by: str
 ) -> dict[str, Any]:
     selector = str(content["selector"])
     kept = await mind.image.transact(
         lambda root: kept_examples(find(root, target), selector), note="read examples"
     )
-    skill = await _tried(mind, content, target, kept, content.get("mind", {}))
+    skill = _doubted(await _tried(mind, content, target, kept, content.get("mind", {})), by)
     version = await mind.image.transact(
         lambda root: put_in(root, find(root, target), skill), note=f"import {selector}"[:70]
     )
@@ -187,7 +189,7 @@ async def _take_method(
 
 
 async def _take_object(
-    mind: KernelContext, content: Mapping[str, Any], name: str
+    mind: KernelContext, content: Mapping[str, Any], name: str, by: str
 ) -> dict[str, Any]:
     # Without a name it is out of reach for all others, and the next pack forgets it: what
     # is tried here and fails, or is killed, leaves nothing behind.
@@ -195,7 +197,8 @@ async def _take_object(
         lambda root: _stage(root, content, name), note=f"stage the import of {name}"[:70]
     )
     source, held = content.get("mind", {}), {"object": content["name"]}
-    skills = [await _tried(mind, held | method, oid, (), source) for method in content["methods"]]
+    tried = [await _tried(mind, held | method, oid, (), source) for method in content["methods"]]
+    skills = [_doubted(skill, by) for skill in tried]
 
     def work(root: Root) -> list[int]:
         _check_new(root, name)
@@ -256,6 +259,13 @@ async def _tried(
     status = "verified" if examples else "provisional"
     version = MethodVersion(1, content["source"], status, provenance)
     return await prove(mind, target, str(content["selector"]), version)
+
+
+def _doubted(skill: Skill, by: str) -> Skill:
+    """Return a skill that a client sent for others; without examples it is tainted."""
+    if not by or skill.provenance["examples"]:
+        return skill
+    return replace(skill, provenance={"tainted": by, **skill.provenance})
 
 
 async def prove(mind: KernelContext, target: str, selector: str, version: MethodVersion) -> Skill:

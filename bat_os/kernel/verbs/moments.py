@@ -179,7 +179,7 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         ``kept``: {} or, of the message as it was sent here, the body of its result.
     """
     brief = checked(request.brief())
-    demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+    demand_message(request.may, brief.selector)
     if request.body["keep"]:
         demand(request.may, SCOPE_OF["approve"], "to keep what was rehearsed")
     await mind.image.transact(lambda root: find(root, brief.target).name, note="look for it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from itertools import islice
@@ -28,6 +29,7 @@ SECONDS: Final = 240.0  # for one text, loading included
 MAX_CHARACTERS: Final = 200_000  # of all messages together
 # A word has some four characters, and a model at least so many tokens of context.
 CONTEXT: Final = 6_000
+MAX_SCHEMA: Final = 10_000  # characters, as JSON
 MAX_SEED: Final = (1 << 31) - 1
 
 
@@ -61,6 +63,7 @@ async def generate(mind: KernelContext, request: Request, say: Say) -> dict[str,
         # Below 0.1 a model takes the most likely token.
         temperature=body["temperature"] if body["temperature"] >= 0.1 else 0.0,
         top_p=max(body["top_p"], 0.01), max_tokens=body["max_tokens"], seed=seed, seconds=SECONDS,
+        schema=_bounded(body["schema"]),
     )  # fmt: skip
     prompt = Prompt(_fitting(_read_messages(body["messages"])))
 
@@ -74,6 +77,12 @@ async def generate(mind: KernelContext, request: Request, say: Say) -> dict[str,
         "tokens": written.tokens, "read": written.read + written.reused,
         "finished": written.finished, "seconds": round(time.monotonic() - started, 3),
     }  # fmt: skip
+
+
+def _bounded(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if schema is not None and len(json.dumps(schema, default=str)) > MAX_SCHEMA:
+        raise ArgumentsError(f"a schema has at most {MAX_SCHEMA} characters as JSON")
+    return schema
 
 
 def _read_messages(given: list[Any]) -> list[tuple[str, str]]:

@@ -73,8 +73,8 @@ def _message(request: Request) -> Brief:
     Raises:
         UnauthorizedError: They may not.
     """
-    brief = checked(Brief(request.target, request.selector, request.args, request.kwargs))
-    demand_message(request.may, brief.selector, brief.args, brief.kwargs)
+    brief = Brief(request.target, request.selector, request.args, request.kwargs, may=request.may)
+    demand_message(request.may, checked(brief).selector)
     return brief
 
 
