@@ -150,20 +150,19 @@ class Acting:
             )  # fmt: skip
             names = [one.name for one in ranked]
             return await decider.decide(box, names, (*found, *self._steps))
-        plan, folder = plan_for(sentence)
-        if plan is not None:
-            return await self._plan(box, plan, folder)
+        if (plan := plan_for(sentence)) is not None:
+            return await self._plan(box, plan)
         if self._steps:
             return self._answer()
         return await self._rank(box, ranked, sentence)
 
-    async def _plan(self, box: Toolbox, plan: Plan, folder: str) -> ToolChosen | AnswerGiven:
+    async def _plan(self, box: Toolbox, plan: Plan) -> ToolChosen | AnswerGiven:
         """Return the next step of a plan, or what all of it comes to."""
         step, result = self._steps[-1] if self._steps else ({}, {})
         if "error" in result:
             raise NotFoundError(f"{show_step(step)}: {result['error']}")
         values = [each["value"] for _, each in self._steps]
-        following = plan.next(folder, values)
+        following = plan.next(values)
         if following is None:
             return AnswerGiven({"value": plan.answer(values), "by": ""})
         operation, path = following
@@ -265,11 +264,14 @@ async def choose_call(box: Toolbox, name: str, sentence: Sentence) -> tuple[dict
     return await box.step(tool, given), lacking
 
 
-def plan_for(sentence: Sentence) -> tuple[Plan | None, str]:
-    """Return the plan for a request about all files of a folder, and the folder."""
-    named = [one for one in things_in(sentence) if kind_of(one) == "path"]
-    plan = make_plan(sentence.text) if len(named) == 1 else None
-    return plan, str(value_of(named[0])) if named else ""
+def plan_for(sentence: Sentence) -> Plan | None:
+    """Return the plan for a request about all files of a folder, or about several files."""
+    named = [one for one in things_in(sentence) if kind_of(one) in ("path", "file")]
+    kinds = {kind_of(one) for one in named}
+    if kinds == ({"file"} if len(named) > 1 else {"path"}):
+        paths = [str(value_of(one)) for one in named]
+        return make_plan(sentence.text, sentence.language, paths)
+    return None
 
 
 def asks(sentence: Sentence) -> bool:

@@ -30,12 +30,6 @@ _INTRODUCES: Final = re.compile(
 _CLOSES: Final = re.compile(
     r"\s+(?:in|into|to|at|on|from|of|anywhere|somewhere)\b.*$", re.IGNORECASE
 )
-# What is asked of several things at once, no single step answers.
-_MANY: Final = re.compile(
-    r"\b(?:(?:larg|bigg|small|new|old|lat|long|short|fir)(?:est)|most|least|fewest|all|each|every"
-    r"|both|total|together|average|altogether)\b",
-    re.IGNORECASE,
-)
 _WORDS: Final = re.compile(r"^(?:the )?(?:words?|text|line|phrase) ", re.IGNORECASE)
 _ENDING: Final = re.compile(r"(?<![\w/.])\.[a-z][a-z0-9]{0,5}\b", re.IGNORECASE)
 _EDGE: Final = " \t.,;:!?'\"()"
@@ -64,15 +58,6 @@ def fill(
             given[name] = span
     lacking = next((name for name in needs if name not in given), "")
     return {name: given[name] for name in takes if name in given}, lacking
-
-
-def speaks_of_many(text: str) -> bool:
-    """Return whether a request compares several things, or puts them together.
-
-    >>> speaks_of_many("which file is the largest?"), speaks_of_many("how large is a.txt?")
-    (True, False)
-    """
-    return _MANY.search(text) is not None
 
 
 def value_of(value: Value) -> Any:

@@ -38,6 +38,7 @@ from bat_os.kernel.reach import Answers, question_of
 from bat_os.kernel.turn import Answer, Candidate
 from bat_os.method.plausibility import find_unused
 from bat_os.natives import table as natives
+from bat_os.sentence.measures import in_english
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -108,7 +109,8 @@ async def make_method(context: KernelContext, mission: Mission) -> Made:
     ]
     params = [*zip(parameters(brief), brief.args, strict=False)]
     taken = [Taken(s["slot"], s["selector"], tuple(s["args"]), r["value"]) for s, r in steps]
-    found = distil(brief.selector, params, taken, given["value"], brief.text)
+    said = in_english(brief.text, read_request(brief.text).language)
+    found = distil(brief.selector, params, taken, given["value"], said)
     if not found.source:
         return Made(reason=found.reason)
     if reason := _lacks(brief, steps):

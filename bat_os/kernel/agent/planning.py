@@ -1,26 +1,29 @@
-"""Requests about all files of a folder, step by step, without a model.
+"""Requests about all files of a folder, or about some of them, step by step, without a model.
 
     "which file in ~/notes is the newest?"     >  names, facts of each  >  the one changed last
     "how many words are in all files of ~/x?"  >  names, read each      >  a sum
+    "which is larger, ~/a.md or ~/b.md?"       >  facts of each         >  the larger one
 
-What the words of a request leave open is not planned. The method that the steps become has a loop,
-so it serves folders of any size. Pure.
+What the words of a request leave open is not planned; which words say it in a language is data
+(``bat_os.sentence.measures``). The method that the steps become has a loop, so it serves folders of
+any size. Pure.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.kernel.agent.parts import COUNTS, LEAST, MOST, SUMS
+from bat_os.sentence.measures import measures_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_NEW: Final = frozenset({"newest", "latest", "oldest", "earliest"})
-_LARGE: Final = frozenset({"largest", "biggest", "smallest"})
-_EVERY: Final = SUMS | {"every", "each", "both"}
+_MOST: Final = frozenset({"longest", "largest", "newest", "most"})
+_LEAST: Final = frozenset({"shortest", "smallest", "oldest", "fewest"})
+_NEW: Final = frozenset({"newest", "oldest"})
+_LARGE: Final = frozenset({"largest", "smallest"})
+_LONG: Final = frozenset({"longest", "shortest"})
 _SIZES: Final[Mapping[str, Callable[[str], int]]] = {
     "line": lambda text: len(text.splitlines()), "word": lambda text: len(text.split()),
     "character": len,
@@ -29,25 +32,31 @@ _SIZES: Final[Mapping[str, Callable[[str], int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of each file of a folder, and what all of it comes to."""
+    """What is asked of each file, and what all of it comes to."""
 
     operation: str  # of each file: facts or read
     measure: str  # a key of facts, or one of _SIZES
     how: str  # max, min or sum
+    paths: tuple[str, ...] = ()  # one folder, or the files
 
-    def next(self, folder: str, values: Sequence[Any]) -> tuple[str, str] | None:
+    def next(self, values: Sequence[Any]) -> tuple[str, str] | None:
         """Return the next operation and its path; None once all has been asked.
 
         ``values`` is what the steps gave so far.
         """
+        if len(self.paths) > 1:
+            left = self.paths[len(values) :]
+            return (self.operation, left[0]) if left else None
         if not values:
-            return "names", folder
-        left = files_of(values[0])[len(values) - 1 :]
-        return (self.operation, f"{folder.rstrip('/')}/{left[0]}") if left else None
+            return "names", self.paths[0]
+        left = tuple(files_of(values[0])[len(values) - 1 :])
+        return (self.operation, f"{self.paths[0].rstrip('/')}/{left[0]}") if left else None
 
     def answer(self, values: Sequence[Any]) -> Any:
         """Return what all steps come to; None for a folder without files."""
-        names, measured = files_of(values[0]), [*map(self._measure, values[1:])]
+        several = len(self.paths) > 1
+        names = [*self.paths] if several else files_of(values[0])
+        measured = [*map(self._measure, values if several else values[1:])]
         if not names:
             return None
         if self.how == "sum":
@@ -63,23 +72,40 @@ def files_of(names: Sequence[str]) -> list[str]:
     return [name for name in names if not name.endswith("/")]
 
 
-def make_plan(request: str) -> Plan | None:
-    """Return the plan for a request about all files of a folder; None if it is none.
+def make_plan(request: str, language: str, paths: Sequence[str]) -> Plan | None:
+    """Return the plan for a request about the files of a folder; None if it is none.
 
-    >>> make_plan("which file in ~/notes is the oldest?")
-    Plan(operation='facts', measure='changed', how='min')
+    >>> make_plan("which file in ~/notes is the oldest?", "en", ["~/notes"])
+    Plan(operation='facts', measure='changed', how='min', paths=('~/notes',))
     """
-    words = frozenset(re.findall(r"[a-z]+", request.casefold()))
-    if not words & {"file", "files", "note", "notes", "text", "texts"}:
+    words, named = measures_in(request, language), tuple(paths)
+    if not named or (len(named) == 1 and "file" not in words):
         return None
-    how = "max" if words & MOST else "min" if words & LEAST else "sum" if words & _EVERY else ""
-    said = next((name for name in _SIZES if words & {name, f"{name}s"}), "")
+    how = "max" if words & _MOST else "min" if words & _LEAST else ""
+    how = how or ("sum" if words & {"together"} else "")
+    said = next((name for name in _SIZES if name in words), "")
+    if how in ("max", "min") and len(named) > 1 and "which" not in words:
+        return None  # "is a.md larger than b.md?"
     if words & (_NEW | _LARGE):
-        return Plan("facts", "changed" if words & _NEW else "bytes", how)
-    if how in ("max", "min"):
-        return (
-            Plan("read", said or "character", how)
-            if said or words & {"longest", "shortest"}
-            else None
-        )
-    return Plan("read", said, how) if how and said and words & COUNTS else None
+        measured = ("facts", "changed" if words & _NEW else "bytes")
+    elif how in ("max", "min") and (said or words & _LONG):
+        measured = ("read", said or "character")
+    elif how == "sum" and said and "many" in words:
+        measured = ("read", said)
+    elif how == "sum" and not said and "size" in words:
+        measured = ("facts", "bytes")
+    else:
+        return None
+    return Plan(*measured, how, named)
+
+
+def speaks_of_many(text: str, language: str) -> bool:
+    """Return whether a request compares several things, or puts them together.
+
+    >>> speaks_of_many("which file is the largest?", "en"), speaks_of_many("how large is a?", "en")
+    (True, False)
+    """
+    words = measures_in(text, language)
+    counted = words & {"file", "line", "word", "character"}
+    vague = {"most", "fewest"}
+    return bool(words & ((_MOST | _LEAST | {"together"}) - vague) or (counted and words & vague))

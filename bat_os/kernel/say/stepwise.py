@@ -15,9 +15,10 @@ from bat_os.core.answer import Answer
 from bat_os.core.brief import TOOLS, Brief
 from bat_os.image import outbox
 from bat_os.kernel.agent.acting import asks, choose_call, plan_for
-from bat_os.kernel.agent.arguments import speaks_of_many, value_of
+from bat_os.kernel.agent.arguments import value_of
 from bat_os.kernel.agent.choosing import SURE, lead, plain, things_in
 from bat_os.kernel.agent.deciding import may_decide
+from bat_os.kernel.agent.planning import speaks_of_many
 from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
 from bat_os.kernel.effects.account import settled
@@ -49,9 +50,9 @@ async def by_tools(
     sentence, able = heard.core, may_decide(mind.ability_of(STEWARD))
     if heard.request.body["fresh"] or len(sentence.text) > MAX_WORDS:
         return None
-    plan, _ = plan_for(sentence)
-    if not able and plan is None and speaks_of_many(sentence.text):  # no single step answers that
-        return None
+    plan = plan_for(sentence)
+    if not able and plan is None and speaks_of_many(sentence.text, sentence.language):
+        return None  # no single step answers that
     box = await open_toolbox(mind)
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
     if not ranked or (plan is None and ranked[0].score < WANTED):
