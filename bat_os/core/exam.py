@@ -1,6 +1,6 @@
 """The questions of an exam, and how its answers become figures. Pure; reads no file.
 
-The three papers are package data beside ``bat_os/kernel/exam``. None of their wishes is near one
+The papers are package data beside ``bat_os/kernel/exam``. None of their wishes is near one
 of the seed library or of the test cases: the exam must not ask what a model was trained or tested
 with here.
 """
@@ -66,6 +66,16 @@ class Text(Record, frozen=True):
         return Brief("exam", "find", text=self.wish)
 
 
+class Decision(Record, frozen=True):
+    """A request, what the steps so far have given, and what is right to do now."""
+
+    request: str
+    given: list[tuple[str, list[Any], Any]]  # tool, arguments, value of each step
+    tool: str = ""  # of the right step; "" if it is time to answer
+    args: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    answer: str = ""  # what the right answer has to have in it
+
+
 @dataclass(frozen=True, slots=True)
 class Paper:
     """All questions."""
@@ -73,6 +83,7 @@ class Paper:
     tasks: tuple[Task, ...]
     pairs: tuple[Pair, ...]
     texts: tuple[Text, ...]
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def sample(self) -> tuple[Task, ...]:
@@ -86,13 +97,14 @@ class Paper:
         return tuple(text for text in self.texts if text.wish)
 
 
-def parse_paper(tasks: str, pairs: str, texts: str) -> Paper:
-    """Return the questions in three texts of JSON lines.
+def parse_paper(tasks: str, pairs: str, texts: str, decisions: str = "") -> Paper:
+    """Return the questions in texts of JSON lines.
 
     Raises:
         ArgumentsError: A line cannot be read; names it.
     """
-    return Paper(_parse(tasks, Task), _parse(pairs, Pair), _parse(texts, Text))
+    lines = _parse(tasks, Task), _parse(pairs, Pair), _parse(texts, Text)
+    return Paper(*lines, _parse(decisions, Decision))
 
 
 def share(right: Iterable[bool]) -> float | None:

@@ -117,8 +117,8 @@ class Decider:
         self, offered: Sequence[Tool], steps: Sequence[tuple[Step, Result]], problem: str, seed: int
     ) -> tuple[str, int]:
         context = self._context
-        order = "\n".join([_ASK, *say_errands(self._errands)])
-        system = f"{context.cast.personas[self._persona].system_prompt}\n\n{order}"
+        own = context.cast.personas[self._persona].system_prompt
+        system = order(own, say_errands(self._errands))
         prompt = Prompt(
             (("system", system), ("user", ask(offered, self._brief.text, steps, problem)))
         )
@@ -130,6 +130,11 @@ class Decider:
         )  # fmt: skip
         (drawn,) = await context.roster.generate(self._persona, [prompt], sampling)
         return drawn.text, drawn.tokens
+
+
+def order(system: str, errands: Sequence[str] = ()) -> str:
+    """Return the system message: who is asked, and how a decision is written."""
+    return "\n".join([f"{system}\n\n{_ASK}", *errands])
 
 
 def ask(

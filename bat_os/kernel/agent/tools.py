@@ -275,9 +275,13 @@ def _describe(
         about = str(tool["description"]).partition("\n")[0][:MAX_ABOUT]
         said = (words, *([about] if about.strip() else ()))
         return tuple(n for n, _ in listed), tuple(n for n, needed in listed if needed), said
-    if name not in _SAID:
-        return None
-    takes, needs = _parameters(f"{driver.name}_obj.{selector}")
+    return describe_own(f"{driver.name}.{selector}") if name in _SAID else None
+
+
+def describe_own(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return what an operation of ours takes, what it needs, and what it does, in words."""
+    driver, _, selector = name.partition(".")
+    takes, needs = _parameters(f"{driver}_obj.{selector}")
     return takes, (*needs, *(n for n in _NEEDED.get(name, ()) if n not in needs)), _SAID[name]
 
 

@@ -4,6 +4,7 @@
     writes   60 tasks, the first draft: does it pass, in the cell?
     tests    20 tasks: do the tests that it writes accept the right body and refuse the wrong one?
     plans    20 wishes: do its queries, beside the wish, bring the right one of 40 passages?
+    tools    20 requests, some with steps that were taken: does it decide on the right next one?
     judges   200 pairs of requests: one or two? ends when too many were wrongly called one
 
 What a model writes runs in the cell and nowhere else. Nothing touches the image: a task with
@@ -38,6 +39,7 @@ from bat_os.core.values import Ref
 from bat_os.errors import CellError, ModelOutputError, NotUnderstoodError, ProtocolError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
+from bat_os.kernel.exam import stepping
 from bat_os.kernel.learning.target import SAME_TOKENS
 from bat_os.method.fixups import apply_fixups
 from bat_os.ports import Call, ObjectView
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     # Draws one batch; gives way to everything else that the model is needed for.
     Ask = Callable[[Sequence[Prompt], Sampling, bool], Awaitable[Sequence[Completion]]]
 
-PARTS: Final = ("form", "writes", "tests", "plans", "judges")
+PARTS: Final = ("form", "writes", "tests", "plans", "tools", "judges")
 BATCH: Final = 8
 # Wall clock; the small model takes some minutes. A part that would begin later is left out, and
 # its figure is unknown.
@@ -66,7 +68,7 @@ TRY_SECONDS: Final = 1.0
 def read_paper() -> Paper:
     """Return the shipped questions; the files are read once."""
     folder = resources.files("bat_os.kernel.exam")
-    names = ("briefs", "pairs", "passages")
+    names = ("briefs", "pairs", "passages", "steps")
     return parse_paper(*((folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in names))
 
 
@@ -90,6 +92,7 @@ class Sitting:
             "writes": len(paper.tasks),
             "tests": len(paper.sample),
             "plans": len(paper.wishes),
+            "tools": len(paper.decisions),
             "judges": len(paper.pairs),
         }
 
@@ -187,6 +190,15 @@ class Sitting:
             return share(found)
         finally:
             await shelf.close()
+
+    async def _tools(self, _: Ability) -> float | None:
+        system = self._context.cast.personas[self._persona].system_prompt
+        asked = self._drawn(
+            self._paper.decisions,
+            lambda one: stepping.prompt_of(one, system),
+            stepping.sampling_for(self._own),
+        )
+        return share([stepping.is_right(one, answer.text) async for one, answer in asked])
 
     async def _judges(self, _: Ability) -> float | None:
         system = self._context.cast.personas[self._persona].system_prompt

@@ -14,6 +14,8 @@ WISHES = {goal(task): text for text in PAPER.wishes for task in [text.to_brief()
 def able(prompt, sampling, _index=0):
     """Return the right answer, in the form that was asked for."""
     asked = prompt.messages[-1][1]
+    if sampling.schema is not None and "anyOf" in sampling.schema:
+        return json.dumps(_decide(asked))
     if sampling.schema is not None:
         return json.dumps(_form(asked, sampling.schema["properties"]))
     task = next((task for wish, task in TASKS.items() if wish in asked), None)
@@ -24,6 +26,11 @@ def able(prompt, sampling, _index=0):
         renamed = "".join(f"{own} = {given}\n    " for own, given in names)
         return " " + renamed + task.right.split("\n", 1)[1].strip()
     return f"```python\n{task.right}```\n"
+
+
+def _decide(asked):
+    one = max((one for one in PAPER.decisions if f"Request: {one.request}\n" in asked), key=str)
+    return {"tool": one.tool, "args": one.args} if one.tool else {"answer": one.answer}
 
 
 def _form(asked, properties):
@@ -41,6 +48,8 @@ def bad(_prompt, sampling, _index=0):
     """Return something that is never right."""
     if sampling.schema is None:
         return "I am not sure what you mean."
+    if "anyOf" in sampling.schema:
+        return '{"tool": "files.read", "args": {"path": "elsewhere"}}'
     if "answer" in sampling.schema["properties"]:
         return '{"answer": "yes"}'
     return '{"queries": ["zzz"]}' if "queries" in sampling.schema["properties"] else "{}"

@@ -108,7 +108,7 @@ async def test_a_cancelled_exam_leaves_no_figures_and_does_not_begin_again_unask
     examiner, mind = await hold(gate=gate)
     examiner.start(MODEL)
     await until(lambda: "part" in examiner.facts())
-    assert examiner.facts() == {"name": MODEL, "part": "form", "parts": 5, "done": 0, "of": 10}
+    assert examiner.facts() == {"name": MODEL, "part": "form", "parts": 6, "done": 0, "of": 10}
     assert await examiner.cancel(MODEL)
     assert not await examiner.cancel(MODEL)
 

@@ -41,6 +41,8 @@ def test_the_paper_is_whole_and_balanced():
     assert (len(paper.tasks), len(paper.sample), len(paper.wishes)) == (60, 20, 20)
     assert len({task.selector for task in paper.tasks}) == 60
     assert len({(pair.one, pair.other) for pair in paper.pairs}) == 200
+    assert len({one.request for one in paper.decisions}) == len(paper.decisions) == 20
+    assert all(bool(one.tool) != bool(one.answer) for one in paper.decisions)
     assert all(len(one.args) == len(task.params) for task in paper.tasks for one in task.tests)
 
 
@@ -53,6 +55,7 @@ def test_a_line_that_cannot_be_read_is_named():
 async def test_no_question_is_near_what_the_models_saw_here(minilm):
     paper = read_paper()
     asked = [task.brief for task in paper.tasks]
+    asked += [one.request for one in paper.decisions]
     asked += [text for pair in paper.pairs for text in (pair.one, pair.other)]
     mine, cases = await embed(minilm, asked), await embed(minilm, known_texts())
     shipped, has = read_vectors().find(texts_of_library())
