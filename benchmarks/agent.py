@@ -168,16 +168,18 @@ async def _ask_all(kernel: KernelClient, folder: str) -> None:
     for wish, wanted in WISHES:
         body = {"text": wish.format(n=folder), "once": True}
         told = await kernel.request("say", body=body, timeout=300)
-        ok = _holds(told, wanted)
+        ok = _answers(told, wanted)
         right, learned = right + ok, learned + bool(told.get("learned"))
         print(f"  {'right' if ok else 'WRONG'}  {wish}  {told['kind']}: {told['text'][:60]!r}")
     print(f"wishes over files: {right}/{len(WISHES)} right, {learned} became methods just now")
 
 
-def _holds(told: dict[str, Any], wanted: Any) -> bool:
-    if told["kind"] not in ("computed", "recalled"):
-        return False
-    value = told["value"]
+def _answers(told: dict[str, Any], wanted: Any) -> bool:
+    return told["kind"] in ("computed", "recalled") and holds(told["value"], wanted)
+
+
+def holds(value: Any, wanted: Any) -> bool:
+    """Return whether an answer is the wanted number, or has the wanted text."""
     return bool(value == wanted) if isinstance(wanted, int) else str(wanted) in str(value)
 
 

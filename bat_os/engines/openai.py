@@ -9,7 +9,7 @@ the server refuses it:
 
     prefill:  llama-server's own template and the raw prompt, which is exact; else a last
               message of the assistant that is to be continued; else an instruction
-    schema:   ``response_format``; else the parameters of the one tool that has to be called;
+    schema:   ``response_format``; else the parameters of the tools of which one has to be called;
               else nothing holds the model to it, and who reads the answer checks it
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from bat_os.errors import ModelError, ModelOutputError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     import httpx2
 
@@ -45,6 +46,8 @@ _NO_TEMPLATES: Final = frozenset({400, 403, 404, 405, 422, 500, 501})
 _SEEDS: Final = 2**31 - 1
 _FORMS: Final = ("format", "tool", "free")  # ways to hold an answer to a schema, the surest first
 _TOOL: Final = "answer"
+_ABOUT: Final = "Give the answer."
+_NOT_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")  # in the name of a function
 _CONTINUE: Final = "\n\nBegin your answer with exactly this text, and go on from there:\n"
 
 
@@ -252,7 +255,8 @@ class _Call:
         if len(rows) > 1:
             body["n"] = len(rows)
         answer = _Answer(rows, prompt.prefill if path == "/chat/completions" else "")
-        answer.is_called = "tools" in body
+        if "tools" in body:
+            answer.offered = {name: tool for name, tool, _ in calls_of(self.sampling.schema or {})}
         most = (1 << 16) + 4 * len(prompt.prefill) * len(rows)
         most += BYTES_PER_TOKEN * self.sampling.max_tokens * len(rows)
         async with (
@@ -314,10 +318,33 @@ def _constrain(schema: dict[str, Any], form: str) -> dict[str, Any]:
         named = {"name": _TOOL, "strict": True, "schema": schema}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
     if form == "tool":
-        tool = {"name": _TOOL, "description": "Give the answer.", "parameters": schema}
-        forced = {"type": "function", "function": {"name": _TOOL}}
-        return {"tools": [{"type": "function", "function": tool}], "tool_choice": forced}
+        calls = [
+            {"name": name, "description": tool or _ABOUT, "parameters": parameters}
+            for name, tool, parameters in calls_of(schema)
+        ]
+        forced: Any = {"type": "function", "function": {"name": _TOOL}}
+        several = {"tool_choice": "required", "parallel_tool_calls": False}
+        tools = [{"type": "function", "function": call} for call in calls]
+        return {"tools": tools} | (several if len(calls) > 1 else {"tool_choice": forced})
     return {}
+
+
+def calls_of(schema: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return what a server is offered for a schema: a name, the tool behind it, its parameters.
+
+    A schema that leaves the choice between ``{"tool": NAME, "args": {...}}`` of several tools and
+    other objects offers each tool as one; any other one is the parameters of a tool ``answer``.
+    """
+    found, ways = [], schema.get("anyOf", [schema])
+    for way in ways if len(ways) > 1 else [schema]:
+        parts = way.get("properties", {})
+        if parts.keys() == {"tool", "args"} and "const" in parts["tool"]:
+            tool = str(parts["tool"]["const"])
+            found.append((_NOT_NAME.sub("__", tool)[:64], tool, parts["args"]))
+        else:
+            found.append((_TOOL, "", way))
+    names = {name for name, _, _ in found}
+    return found if len(names) == len(found) else [(_TOOL, "", schema)]
 
 
 @contextmanager
@@ -340,7 +367,8 @@ class _Answer:
         self._open = set(range(len(rows)))
         self._said = [""] * len(rows)  # beside the call of a tool, which is what counts
         self._calls = [""] * len(rows)  # the arguments of that tool
-        self.is_called = False  # a tool has to be called
+        self._names = [""] * len(rows)  # as it is offered
+        self.offered: dict[str, str] = {}  # of the tools of which one has to be called; or none
 
     @property
     def is_cut(self) -> bool:
@@ -364,7 +392,7 @@ class _Answer:
             raise ModelOutputError("the model server sent an answer that was not asked for")
         row, echo = self._rows[at], self._echoes[at]
         self._heard.add(at)
-        text = echo.pass_on(self._take_call(at, choice) if self.is_called else choice.new_text)
+        text = echo.pass_on(self._take_call(at, choice) if self.offered else choice.new_text)
         if choice.finish_reason:
             text += echo.rest()
             self._open.discard(at)
@@ -378,12 +406,18 @@ class _Answer:
         self._said[at] += choice.new_text
         if choice.called is not None:
             name, given = choice.called
-            if name not in ("", _TOOL):
+            if name and name not in self.offered:
                 raise ModelOutputError(
                     f"the model called {printable(name)!r}, which it was not offered"
                 )
+            self._names[at] = self._names[at] or name
             self._calls[at] += given
-        return (self._calls[at] or self._said[at]) if choice.finish_reason else ""
+        if not choice.finish_reason:
+            return ""
+        tool, given = self.offered.get(self._names[at], ""), self._calls[at]
+        if tool:
+            return f'{{"tool": {json.dumps(tool)}, "args": {given or "{}"}}}'
+        return given or self._said[at]
 
     def check(self) -> None:
         """Raise an error if the stream is over and an answer is not."""

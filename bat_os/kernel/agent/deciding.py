@@ -87,10 +87,10 @@ class Decider:
         offered = [box.tools[name] for name in names[:OFFERED]]
         problem, tokens = "", 0
         for seed in range(TRIES):
-            text, drawn = await self._ask(offered, steps, problem, seed)
-            tokens += drawn
-            spent = {"model_calls": seed + 1, "tokens": tokens}
             try:
+                text, drawn = await self._ask(offered, steps, problem, seed)
+                tokens += drawn
+                spent = {"model_calls": seed + 1, "tokens": tokens}
                 said = read_decision(text)
                 if "answer" in said:
                     return AnswerGiven({"value": said["answer"], "by": self._persona}, **spent)
