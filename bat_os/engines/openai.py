@@ -9,7 +9,7 @@ the server refuses it:
 
     prefill:  llama-server's own template and the raw prompt, which is exact; else a last
               message of the assistant that is to be continued; else an instruction
-    schema:   ``response_format``; else the parameters of the tools of which one has to be called;
+    schema:   ``response_format``; else the parameters of the tools, and one has to be called;
               else nothing holds the model to it, and who reads the answer checks it
 """
 
@@ -368,7 +368,7 @@ class _Answer:
         self._said = [""] * len(rows)  # beside the call of a tool, which is what counts
         self._calls = [""] * len(rows)  # the arguments of that tool
         self._names = [""] * len(rows)  # as it is offered
-        self.offered: dict[str, str] = {}  # of the tools of which one has to be called; or none
+        self.offered: dict[str, str] = {}  # of the tools; one has to be called, if there are any
 
     @property
     def is_cut(self) -> bool:
