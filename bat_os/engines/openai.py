@@ -333,7 +333,8 @@ def calls_of(schema: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any
     """Return what a server is offered for a schema: a name, the tool behind it, its parameters.
 
     A schema that leaves the choice between ``{"tool": NAME, "args": {...}}`` of several tools and
-    other objects offers each tool as one; any other one is the parameters of a tool ``answer``.
+    other objects offers each as one, other objects by the first field that they have to have. Any
+    other schema is the parameters of a tool ``answer``.
     """
     found, ways = [], schema.get("anyOf", [schema])
     for way in ways if len(ways) > 1 else [schema]:
@@ -342,7 +343,8 @@ def calls_of(schema: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any
             tool = str(parts["tool"]["const"])
             found.append((_NOT_NAME.sub("__", tool)[:64], tool, parts["args"]))
         else:
-            found.append((_TOOL, "", way))
+            needed = way.get("required") or [_TOOL]
+            found.append((str(needed[0]) if way is not schema else _TOOL, "", way))
     names = {name for name, _, _ in found}
     return found if len(names) == len(found) else [(_TOOL, "", schema)]
 
