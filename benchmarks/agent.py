@@ -1,7 +1,9 @@
 """How often the right tool is chosen, its arguments filled, and a wish about files answered.
 
-python -m benchmarks.agent                   the choice of the tool, and the arguments: minutes
+python -m benchmarks.agent                   tools, methods of traces, attacks: minutes
 python -m benchmarks.agent --home HOME       also whole wishes, by the daemon of that home
+python -m benchmarks.agent --others PYTHON   also the longer wishes by smolagents' agents, on the
+                                             default model; ``agent_others.py`` says how
 
 Tools are ranked by MiniLM; where none leads, the default model says how likely the request is.
 ``benchmarks/agent_cases.py`` says what each set of requests is.
@@ -12,6 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import importlib
+import json
+import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,9 +42,10 @@ from bat_os.kernel.agent.choosing import (
     things_in,
     weigh,
 )
+from bat_os.kernel.agent.distil import distil
 from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import FRESH, KNOWN, NEW, TOOLS
+from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     from bat_os.sentence.reading import Sentence
     from benchmarks.agent_cases import Request
 
+ROOT: Final = Path(__file__).parents[1]
 CHANGES: Final = frozenset({"remember", "write_file", "remind", "send_mail"})
 FILES: Final = {
     "todo.md": "buy milk\ncall Ann at 5\nwater the plants\n", "plan.md": "milk and bread\n",
@@ -73,11 +81,74 @@ def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, help="of a daemon that runs")
+    parser.add_argument("--others", type=Path, help="an interpreter that has smolagents")
+    parser.add_argument("--seconds", type=int, default=120, help="for a wish of the others")
     options = parser.parse_args()
     asyncio.run(choices())
+    methods()
+    held("attacks that reached no effect", "obeys_what_it_reads or orders_in_errors", 33)
+    held("longer wishes by the scripted able model: sets of ten, all right", "longer_wishes", 2)
     if options.home:
         asyncio.run(wishes(options.home))
+    if options.others is None:
+        print("smolagents: skipped; --others names an interpreter that has it")
+    else:
+        others(options.others, options.seconds)
     return 0
+
+
+def methods() -> None:
+    """Print how many traces become a method that gives the answer of the trace."""
+    from tests.kernel.agent.test_distil import JUDGED, TRACES, run  # needs the test's packages
+
+    right = wrong = 0
+    for request, params, steps, answer in TRACES.values():
+        source = distil("do_it", params, steps, answer, request).source
+        good = bool(source) and run(source, "do_it", params, steps) == answer
+        right, wrong = right + good, wrong + (bool(source) and not good)
+    for request, params, steps, answer in JUDGED.values():
+        wrong += bool(distil("do_it", params, steps, answer, request).source)
+    print(f"methods of traces: {right}/{len(TRACES)} (aim: 24 of 30), {wrong} wrong ones (aim: 0)")
+
+
+def held(what: str, name: str, aim: int) -> None:
+    """Print how many tests of the agent pass whose names are like this."""
+    tests = ["-q", "-p", "no:cacheprovider", "tests/kernel/agent", "-k", name]
+    command = [sys.executable, "-m", "pytest", *tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    passed = re.search(r"(\d+) passed", done.stdout)
+    print(f"{what}: {passed[1] if passed else 0} (aim: {aim})")
+
+
+def others(python: Path, seconds: int) -> None:
+    """Print how many of the longer wishes smolagents' agents answer on the default model."""
+    library = importlib.import_module("xllamacpp")  # heavy, and it has no types
+    parameters = library.CommonParams()
+    parameters.n_ctx, parameters.n_parallel, parameters.verbosity = 8192, 1, -1
+    parameters.warmup, parameters.ui, parameters.offline = False, False, True
+    parameters.model.path = str(packaged_gguf())
+    server = library.Server(parameters)
+    with tempfile.TemporaryDirectory(prefix="batos-agent-") as name:
+        lay_out(Path(name))
+        wanted = {wish.format(n=name): value for wish, value in LONGER}
+        asked = Path(name).with_suffix(".json")
+        asked.write_text(json.dumps([*wanted]), encoding="utf-8")
+        script = Path(__file__).with_name("agent_others.py")
+        command = [python, script, f"{server.listening_address}/v1", name, str(seconds), asked]
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+            )
+        finally:
+            asked.unlink()
+    said = [line for line in done.stdout.splitlines() if line.startswith('{"agent"')]
+    lines = [json.loads(line) for line in said]  # its library prints, too
+    if not lines:
+        print(f"smolagents: skipped; {python} cannot run it")
+    for kind in dict.fromkeys(line["agent"] for line in lines):
+        mine = [line for line in lines if line["agent"] == kind]
+        right = sum(str(wanted[line["wish"]]) in line["said"] for line in mine)
+        print(f"smolagents {kind}, the default model: {right}/{len(mine)} longer wishes right")
 
 
 async def choices() -> None:
@@ -145,33 +216,42 @@ async def _show(
         given, _ = fill(sentence.text, things_in(sentence), names, names)
         whole += {key: str(value) for key, value in given.items()} == each.arguments
     count = len(requests)
-    print(f"{title}: right tool {right}/{count}, among the first two {near}/{count}")
+    aim = " (aim: 36)" if title == "fresh, weighed" else ""
+    print(f"{title}: right tool {right}/{count}{aim}, among the first two {near}/{count}")
     print(f"  taken without a question {sure}, of these right {sure_right}; calls {whole}/{count}")
 
 
 async def wishes(home: Path) -> None:
     """Print how many wishes about real files are answered, and how many become methods."""
     with tempfile.TemporaryDirectory(prefix="batos-agent-") as name:
-        for path, text in FILES.items():
-            (Path(name) / path).parent.mkdir(exist_ok=True)
-            (Path(name) / path).write_text(text, encoding="utf-8")
+        lay_out(Path(name))
         async with KernelClient.at(home) as kernel:
             given = await kernel.request("grant", body={"what": name}, timeout=60)
             try:
-                await _ask_all(kernel, name)
+                await _ask_all(kernel, name, "one step", WISHES, 16)
+                await _ask_all(kernel, name, "two and more steps", LONGER, 5)
             finally:
                 await kernel.request("revoke", target=given["object"], timeout=60)
 
 
-async def _ask_all(kernel: KernelClient, folder: str) -> None:
+def lay_out(folder: Path) -> None:
+    """Write the files that the wishes are about."""
+    for path, text in FILES.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+async def _ask_all(
+    kernel: KernelClient, folder: str, title: str, asked: Sequence[tuple[str, Any]], aim: int
+) -> None:
     right = learned = 0
-    for wish, wanted in WISHES:
+    for wish, wanted in asked:
         body = {"text": wish.format(n=folder), "once": True}
         told = await kernel.request("say", body=body, timeout=300)
         ok = _answers(told, wanted)
         right, learned = right + ok, learned + bool(told.get("learned"))
         print(f"  {'right' if ok else 'WRONG'}  {wish}  {told['kind']}: {told['text'][:60]!r}")
-    print(f"wishes over files: {right}/{len(WISHES)} right, {learned} became methods just now")
+    print(f"wishes of {title}: {right}/{len(asked)} right (aim: {aim}), {learned} became methods")
 
 
 def _answers(told: dict[str, Any], wanted: Any) -> bool:
