@@ -1,27 +1,43 @@
 // The shell: views at the side, the talk in the middle, the inspector, time below.
-import { html, useEffect, useState } from "./vendor/preact.js";
-import { Inspector } from "./inspector.js";
-import { Image, Graph } from "./image.js";
-import { Palette } from "./palette.js";
-import { Icon, IconButton, Toasts, Waiting } from "./parts.js";
+import { html, useEffect, useErrorBoundary, useState } from "./vendor/preact.js";
+import { label } from "./kinds.js";
+import { Graph } from "./picture.js";
+import { Icon, IconButton, Toasts, Trouble, Waiting } from "./parts.js";
 import { choose, go, put, state, switchTheme, use, VIEWS } from "./store.js";
 import { Talk } from "./talk.js";
 import { Log } from "./log.js";
-import { Timeline, Banner } from "./timeline.js";
+import { Banner, Due, Timeline } from "./timeline.js";
 import { t } from "./words.js";
 
 // What is not needed at first is loaded when it is opened.
-const LATER = {};
+const LATER = {
+  image: () => import("./image.js"),
+  thoughts: () => import("./thoughts.js"),
+  knowledge: () => import("./knowledge.js"),
+  world: () => import("./world.js"),
+  settings: () => import("./settings.js"),
+  inspector: () => import("./inspector.js"),
+  palette: () => import("./palette.js"),
+};
 
-function Later({ view }) {
-  const [View, setView] = useState(null);
+function Later({ part, ...more }) {
+  const [shown, setShown] = useState({});
+  const [round, setRound] = useState(0);
+  const [broken, mend] = useErrorBoundary();
   useEffect(() => {
     let is = true;
-    setView(null);
-    LATER[view]().then((module) => is && setView(() => module.default));
+    setShown({});
+    const failed = (error) => is && setShown({ error });
+    LATER[part]().then((module) => is && setShown({ View: module.default }), failed);
     return () => (is = false);
-  }, [view]);
-  return View ? html`<${View} />` : html`<${Waiting} />`;
+  }, [part, round]);
+  const again = () => {
+    mend();
+    setRound(round + 1);
+  };
+  const error = broken || (shown.error && { status: 0 });
+  if (error) return html`<div class="pad"><${Trouble} error=${error} again=${again} /></div>`;
+  return shown.View ? html`<${shown.View} ...${more} />` : html`<${Waiting} />`;
 }
 
 function Status() {
@@ -58,9 +74,9 @@ function Rail() {
 
 function Side() {
   const { view, chosen, selector } = use("view", "chosen", "selector");
-  if (chosen) return html`<${Inspector} key=${chosen} name=${chosen} selector=${selector} close=${() => choose("")} />`;
+  if (chosen) return html`<aside class="side" aria-label=${t("inspect.of", { name: label(chosen) })}><${Later} part="inspector" key=${chosen} name=${chosen} selector=${selector} close=${() => choose("")} /></aside>`;
   if (view !== "talk") return null;
-  return html`<aside class="side live" aria-label=${t("live")}>
+  return html`<aside class="side beside" aria-label=${t("live")}>
     <${Graph} small />
     <${Log} small />
   </aside>`;
@@ -89,13 +105,13 @@ export function App() {
     return () => removeEventListener("keydown", keys);
   }, []);
   const known = VIEWS.includes(view) ? view : "talk";
-  const main = known === "image" ? html`<${Image} />` : known === "talk" ? null : html`<${Later} view=${known} />`;
+  const main = known === "talk" ? null : html`<${Later} part=${known} />`;
   return html`<${Header} /><${Rail} />
     <div class=${`stage view-${known} ${chosen ? "inspecting" : ""}`}>
-      <main id="main" tabindex="-1"><${Banner} />
+      <main id="main" tabindex="-1"><${Banner} /><${Due} />
         <div class="pane" hidden=${known !== "talk"}><${Talk} /></div>
         ${main && html`<div class="pane">${main}</div>`}</main>
       <${Side} />
     </div>
-    <${Timeline} /><${Toasts} />${palette && html`<${Palette} />`}`;
+    <${Timeline} /><${Toasts} />${palette && html`<${Later} part="palette" />`}`;
 }

@@ -1,53 +1,13 @@
 // The image, as a graph and as a list of the same objects, in groups that fold.
-import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
+import { html, useMemo, useRef, useState } from "./vendor/preact.js";
 import { verb } from "./ask.js";
-import { Canvas } from "./graph.js";
+import { fold, folded, Graph } from "./picture.js";
 import { groupOf, GROUPS, label, tally } from "./kinds.js";
-import { onPulse } from "./live.js";
-import { act, Dialog, Empty, Icon, IconButton, Waiting } from "./parts.js";
-import { choose, put, state, use } from "./store.js";
+import { act, Dialog, Empty, Icon, IconButton } from "./parts.js";
+import { choose, state, use } from "./store.js";
 import { t } from "./words.js";
 
 const SHOWN = 400; // rows; the search finds the rest
-let folded = new Set(JSON.parse(localStorage.getItem("batos-folded") || '["library","missions"]'));
-
-function fold(group) {
-  folded = new Set(folded);
-  if (!folded.delete(group)) folded.add(group);
-  localStorage.setItem("batos-folded", JSON.stringify([...folded]));
-  put({ folded });
-}
-
-/** The graph; the list says the same to those who do not see it. */
-export function Graph({ small = false }) {
-  const { nodes, chosen, theme, running, at } = use("nodes", "chosen", "folded", "theme", "running", "at");
-  const canvas = useRef(null);
-  const graph = useRef(null);
-  useEffect(() => {
-    graph.current = new Canvas(canvas.current, (name) => (name.startsWith("group:") ? fold(name.slice(6)) : choose(name)));
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const turn = () => graph.current.theme();
-    dark.addEventListener("change", turn);
-    const stop = onPulse((kind, names, what) => names.forEach((name) => graph.current.pulse(name, what || kind)));
-    return () => {
-      stop();
-      dark.removeEventListener("change", turn);
-      graph.current.destroy();
-    };
-  }, []);
-  useEffect(() => graph.current.set(nodes, folded, groupOf), [nodes, folded]);
-  useEffect(() => graph.current.choose(chosen), [chosen]);
-  useEffect(() => graph.current.busy(new Set([...running.values()].map((one) => one.target))), [running]);
-  useEffect(() => graph.current.theme(), [theme]);
-  return html`<div class=${`graph ${small ? "small" : ""}`}>
-    <canvas ref=${canvas} role="img" aria-label=${t("image.canvas", { n: nodes.length })}></canvas>
-    ${!nodes.length && html`<${Waiting} />`}
-    ${!small && html`<div class="graph-tools"><${IconButton} name="plus" label=${t("image.closer")} onClick=${() => graph.current.closer(1.4)} />
-      <button type="button" class="quiet icon-button" aria-label=${t("image.further")} title=${t("image.further")} onClick=${() => graph.current.closer(0.7)}>−</button>
-      <button type="button" class="quiet icon-button" aria-label=${t("image.fit")} title=${t("image.fit")} onClick=${() => graph.current.whole()}>⤢</button></div>`}
-    ${!small && !at && html`<ul class="legend" aria-hidden="true">${["verified", "taught", "provisional"].map((s) => html`<li><i class=${s}></i>${t(`status.${s}`)}</li>`)}<li><s></s>${t("image.refers")}</li></ul>`}
-  </div>`;
-}
 
 function fits(node, text) {
   return !text || node.name.toLowerCase().includes(text) || label(node.name).includes(text) || (node.selectors || []).some((one) => one.includes(text)) || node.methods.some(([one]) => one.includes(text));
@@ -119,7 +79,7 @@ function NewObject({ close }) {
 }
 
 /** The view: the list beside the graph; on a phone one of the two. */
-export function Image() {
+export default function Image() {
   const [shows, setShows] = useState(localStorage.getItem("batos-shows") || "graph");
   const show = (what) => {
     localStorage.setItem("batos-shows", what);

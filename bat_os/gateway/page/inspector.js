@@ -10,7 +10,7 @@ import { Teach } from "./teach.js";
 import { Cell, isRich, Value } from "./values.js";
 import { t } from "./words.js";
 
-export function Inspector({ name, selector, close }) {
+export default function Inspector({ name, selector, close }) {
   const { at, tick } = use("at", "tick");
   const told = useAsked(() => ask(place(name, "", at)), [name, at, tick]);
   const [teaching, setTeaching] = useState(false);
@@ -20,7 +20,7 @@ export function Inspector({ name, selector, close }) {
   }, []);
   const one = told.value;
   const isGone = told.error?.status === 404;
-  return html`<aside class="side inspector" aria-label=${t("inspect.of", { name: label(name) })} ref=${box} tabindex="-1" onKeyDown=${(e) => e.key === "Escape" && !e.defaultPrevented && !/^(INPUT|TEXTAREA)$/.test(e.target.tagName) && (e.stopPropagation(), close())}>
+  return html`<div class="inspector" ref=${box} tabindex="-1" onKeyDown=${(e) => e.key === "Escape" && !e.defaultPrevented && !/^(INPUT|TEXTAREA)$/.test(e.target.tagName) && (e.stopPropagation(), close())}>
     <header><i class=${`dot big ${groupOf({ name, library: state.nodes.find((n) => n.name === name)?.library })}`} aria-hidden="true"></i>
       <div class="grow"><h2>${label(name)}</h2><code class="dim">${clean(name, 120)}</code></div>
       <${IconButton} name="close" label=${t("close")} onClick=${close} /></header>
@@ -34,7 +34,7 @@ export function Inspector({ name, selector, close }) {
         <${More} one=${one} at=${at} close=${close} />`}
     </div>
     ${teaching && html`<${Teach} target=${name} close=${() => setTeaching(false)} done=${told.again} />`}
-  </aside>`;
+  </div>`;
 }
 
 function Parents({ one, at, again }) {

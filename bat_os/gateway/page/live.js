@@ -8,6 +8,7 @@ const TOGETHER = 120; // milliseconds: what comes within them is shown in one go
 const KEPT = 400;
 const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|store file)/;
 const MANY = 800;
+const SELDOM = 5000; // milliseconds between two whole readings of a large image
 const FEW = 10; // names that are asked for one by one in a large image
 const heard = new Set();
 let source = null;
@@ -15,6 +16,7 @@ let lines = [];
 let touched = new Set();
 let planned = 0;
 let loading = null;
+let loaded = 0; // when the image was read last
 let wanted = false;
 
 /** Hear of commits at once, as the graph does. */
@@ -40,6 +42,7 @@ export async function loadImage(at = state.at) {
 }
 
 async function load(at) {
+  loaded = Date.now();
   if (at) {
     const first = await ask(`/objects?limit=1&at=${encodeURIComponent(at)}`);
     const objects = await pages("/objects", "objects", null, at);
@@ -88,9 +91,16 @@ async function lookAround() {
   if (due.value) put({ due: due.value.due });
 }
 
+/** Begin the log with what was committed before the page was opened. */
+async function lookBack() {
+  const told = await ask("/moments?limit=100").catch(() => ({ moments: [] }));
+  const before = told.moments.filter((one) => one.names.length && !HOUSEKEEPING.test(one.note));
+  put({ log: [...before.slice(0, 40).reverse().map((one) => ({ ...one, n: one.id, kind: "change" })), ...state.log] });
+}
+
 /** Load everything, and listen from now on. */
 export async function begin() {
-  await Promise.all([look(), lookAround()]);
+  await Promise.all([look(), lookAround(), lookBack()]);
   listen();
   setInterval(() => document.hidden || look(), 10000);
   document.addEventListener("visibilitychange", () => {
@@ -119,14 +129,21 @@ function listen() {
     }
   };
   source.addEventListener("gap", anew);
-  source.addEventListener("mission", (event) => hearMission(JSON.parse(event.data)));
-  source.addEventListener("change", (event) => hearChange(JSON.parse(event.data)));
+  for (const kind of ["mission", "change"]) {
+    source.addEventListener(kind, (event) => hear(kind, JSON.parse(event.data)));
+  }
 }
 
 function anew() {
   look();
   lookAround();
   if (!state.at) loadImage().catch(() => {});
+}
+
+/** Take in one event. */
+export function hear(kind, told) {
+  if (kind === "mission") hearMission(told);
+  else hearChange(told);
 }
 
 function hearMission(told) {
@@ -160,7 +177,8 @@ function flush() {
   if (!names.length || state.at) return;
   const known = new Set(state.nodes.map((one) => one.name));
   const isSmall = state.nodes.length <= MANY;
-  if (isSmall || names.some((name) => !known.has(name))) loadImage().catch(() => {});
+  const isDue = Date.now() - loaded > (isSmall ? 0 : SELDOM);
+  if (isDue && (isSmall || names.some((name) => !known.has(name)))) loadImage().catch(() => {});
   else if (names.length <= FEW) patch(names).catch(() => {});
   else put({ tick: state.tick + 1 });
 }

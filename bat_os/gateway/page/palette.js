@@ -50,7 +50,7 @@ function rank(one, parts) {
   return sum;
 }
 
-export function Palette() {
+export default function Palette() {
   const { nodes } = use("nodes");
   const isSaid = state.palette === "said";
   const [text, setText] = useState("");

@@ -39,7 +39,7 @@ export const IconButton = ({ name, label, children, ...more }) =>
 
 /** A status in words, with a colour beside it. */
 export const Badge = ({ status, children }) =>
-  html`<span class=${`badge ${status}`}>${children || (knows(`status.${status}`) ? t(`status.${status}`) : status)}</span>`;
+  html`<span class=${`badge ${status}`}>${children || (knows(`status.${status}`) ? t(`status.${status}`) : clean(status, 40))}</span>`;
 
 /** What a list shows that has nothing. */
 export const Empty = ({ icon, title, children }) =>

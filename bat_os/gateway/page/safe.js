@@ -22,7 +22,9 @@ export function spell(value, indent = 0) {
   if (typeof value === "string") return value;
   if (typeof value === "object" && typeof value.ref === "string") return value.ref;
   try {
-    return JSON.stringify(value, null, indent) ?? "";
+    if (indent) return JSON.stringify(value, null, indent);
+    const spaced = JSON.stringify(value, null, 1) ?? "";
+    return spaced.replace(/\n\s*/g, " ").replace(/([[{]) /g, "$1").replace(/ ([\]}])/g, "$1");
   } catch {
     return String(value);
   }

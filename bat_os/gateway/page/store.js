@@ -1,7 +1,7 @@
 // What the page knows for now: one plain object, and who wants to hear of changes to it.
 import { useEffect, useReducer } from "./vendor/preact.js";
 
-export const VIEWS = ["talk", "image"];
+export const VIEWS = ["talk", "image", "thoughts", "knowledge", "world", "settings"];
 export const state = {
   view: "talk", // which view is shown
   chosen: "", // the object in the inspector

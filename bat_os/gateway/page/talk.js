@@ -1,7 +1,6 @@
 // The talk: one sentence in, one answer out, with what happens in between.
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { conversation, follow, verb } from "./ask.js";
-import { learnFiles } from "./files.js";
 import { Icon, IconButton } from "./parts.js";
 import { Reply } from "./reply.js";
 import { clean } from "./safe.js";
@@ -12,6 +11,7 @@ const KEPT = 60; // turns that a reload shows again
 const YES = { en: ["yes", "no"], de: ["ja", "nein"], fr: ["oui", "non"], es: ["s\u00ed", "no"] };
 const EXAMPLES = ["talk.try.percent", "talk.try.remember", "talk.try.convert", "talk.try.learn"];
 let say = () => {};
+const learn = async (files) => (await import("./files.js")).learnFiles([...files]);
 
 /** Say a sentence from elsewhere on the page. */
 export const sayHere = (text) => say(text);
@@ -105,7 +105,7 @@ export function Talk() {
   const drop = (event) => {
     event.preventDefault();
     setOver(false);
-    if (event.dataTransfer.files.length) learnFiles([...event.dataTransfer.files]);
+    if (event.dataTransfer.files.length) learn(event.dataTransfer.files);
   };
   const clear = () => {
     conversation(true);
@@ -172,11 +172,11 @@ function Composer({ say, last, confirm, clear, online }) {
       put({ palette: "said" });
     }
   };
-  const waiting = isWaiting ? t("talk.waiting") : t("talk.placeholder");
+  const waiting = isWaiting && matchMedia("(pointer: fine)").matches ? t("talk.waiting") : t("talk.placeholder");
   return html`<form class="composer" onSubmit=${(e) => { e.preventDefault(); submit(); }}>
     <label class="hidden" for="sentence">${t("talk.placeholder")}</label>
     <${IconButton} name="attach" label=${t("talk.attach")} onClick=${() => file.current.click()} />
-    <input type="file" multiple hidden ref=${file} onChange=${(e) => { learnFiles([...e.target.files]); e.target.value = ""; }} />
+    <input type="file" multiple hidden ref=${file} onChange=${(e) => { learn([...e.target.files]); e.target.value = ""; }} />
     <textarea id="sentence" ref=${box} rows="1" maxlength="2000" placeholder=${waiting} value=${text} onInput=${(e) => setText(e.target.value)} onKeyDown=${keys}></textarea>
     ${clear && html`<${IconButton} name="plus" label=${t("talk.new")} onClick=${clear} />`}
     <button class="go" aria-label=${t("talk.say")} disabled=${!online || (!text.trim() && !isWaiting)}><${Icon} name="send" /></button>

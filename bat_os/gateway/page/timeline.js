@@ -1,11 +1,11 @@
 // Time: a slider over what was committed, for the whole page.
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
-import { ask } from "./ask.js";
+import { ask, verb } from "./ask.js";
 import { loadImage } from "./live.js";
 import { Icon, IconButton } from "./parts.js";
 import { put, state, toast, use } from "./store.js";
 import { clock, moment, t } from "./words.js";
-import { line } from "./safe.js";
+import { clean, line } from "./safe.js";
 
 const PAGES = 5; // of 200 moments each: what the slider reaches
 
@@ -30,15 +30,33 @@ async function moments() {
     before = told.before;
     if (!before) break;
   }
-  return all.reverse();
+  return all.filter((one) => one.mission || one.names.some((name) => !name.includes(":"))).reverse();
 }
 
 /** Says that another time is shown, and leads back. */
 export function Banner() {
   const { at, past } = use("at", "past");
+  const [Compare, setCompare] = useState(null);
+  const [open, setOpen] = useState(false);
   if (!at) return null;
+  const compare = async () => {
+    const module = await import("./past.js");
+    setCompare(() => module.Compare);
+    setOpen(true);
+  };
   return html`<div class="banner" role="status"><${Icon} name="clock" /><span>${past ? t("time.past", { when: moment(past.time) }) : t("loading")}</span><span class="dim wide-only">${t("time.only")}</span>
-    <button type="button" class="chip solid" onClick=${() => travel("")}>${t("time.back")}</button></div>`;
+    <button type="button" class="chip" onClick=${compare}>${t("past.compare")}</button><button type="button" class="chip solid" onClick=${() => travel("")}>${t("time.back")}</button></div>
+    ${open && Compare && html`<${Compare} from=${at} close=${() => setOpen(false)} />`}`;
+}
+
+/** Reminders that are due; each is shown until it is seen. */
+export function Due() {
+  const { due } = use("due");
+  const seen = (one) => {
+    verb("due", { body: { seen: [one.key] } }).catch(() => {});
+    put({ due: due.filter((each) => each.key !== one.key) });
+  };
+  return html`${due.slice(0, 5).map((one) => html`<div class="banner" role="alert" key=${one.key}><${Icon} name="clock" /><span>${clean(one.line || one.text, 300)}</span><button type="button" class="chip solid" onClick=${() => seen(one)}>${t("time.seen")}</button></div>`)}`;
 }
 
 export function Timeline() {

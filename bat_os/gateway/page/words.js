@@ -47,7 +47,7 @@ export const number = (value) =>
   typeof value === "number" ? value.toLocaleString(language, { maximumFractionDigits: 12 }) : String(value);
 
 /** Return a size in bytes for people. */
-export function size(bytes) {
+export function size(bytes = 0) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let at = 0;
   for (; bytes >= 1000 && at < units.length - 1; at++) bytes /= 1000;
@@ -55,7 +55,7 @@ export function size(bytes) {
 }
 
 /** Return a length of time in seconds for people. */
-export function lasting(seconds) {
+export function lasting(seconds = 0) {
   if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 90) return `${seconds.toLocaleString(language, { maximumFractionDigits: 1 })} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;

@@ -1,0 +1,152 @@
+"""Thoughts, knowledge, world, settings and time: what they show, change and take back."""
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.gateway.page.conftest import window
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+expect.set_options(timeout=60_000)
+
+
+async def show(screen, view):
+    await screen.page.evaluate("(to) => { location.hash = to }", f"#/{view}")
+    return screen.page.locator(".pane:not([hidden])")
+
+
+async def test_a_mission_shows_its_steps_and_can_be_stopped(screen):
+    http, page = screen.http, screen.page
+    http.kernel.gate.clear()
+    pane = await show(screen, "thoughts")
+    sent = {"method_name": "slow_one", "args": []}
+    accepted = await http.ask("POST", "/message", sent)
+    assert accepted.status == 202
+    row = pane.get_by_role("listitem").filter(has_text="slow one")
+    await expect(row.get_by_role("progressbar")).to_be_visible()
+    await expect(page.locator(".rail .count")).to_have_text("1")
+    await row.get_by_role("button", name="Stop").click()
+    await expect(row.locator(".badge")).to_have_text("failed")
+    http.kernel.gate.set()
+    sent = {"method_name": "give_seven", "args": []}
+    done = await http.ask("POST", "/message", sent, headers={"prefer": "wait=60"})
+    assert done.status == 200, done
+    await page.get_by_role("button", name="give seven").first.click()
+    dialog = page.get_by_role("dialog", name="give seven")
+    await expect(dialog.locator("dd").filter(has_text=re.compile("^7$"))).to_be_visible()
+    await expect(dialog.get_by_role("listitem").first).to_be_visible()
+
+
+async def test_a_document_is_added_found_and_forgotten(screen):
+    page = screen.page
+    pane = await show(screen, "knowledge")
+    await pane.get_by_role("button", name="Add a text").click()
+    await page.get_by_label("Title").fill("Sails")
+    await page.get_by_role("textbox", name="Text").fill("The spinnaker is in the blue bag.")
+    await page.get_by_role("button", name="Learn it").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await pane.get_by_role("searchbox").fill("Where is the spinnaker?")
+    await pane.get_by_role("button", name="Search").click()
+    await expect(pane.locator(".passage").first).to_contain_text("blue bag")
+    row = pane.get_by_role("listitem").filter(has_text="Sails").filter(has_text="1 passage")
+    await row.get_by_role("button", name="Forget").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Forget").click()
+    await expect(row).to_have_count(0)
+
+
+async def test_a_fact_is_shown_with_its_time_and_forgotten(screen):
+    await screen.say("remember that the anchor weighs nine kilos")
+    pane = await show(screen, "knowledge")
+    row = pane.get_by_role("listitem").filter(has_text="anchor")
+    await expect(row).to_contain_text("told")
+    await row.get_by_role("button", name="Forget").click()
+    await expect(row).to_have_count(0)
+    await screen.page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(pane.get_by_role("listitem").filter(has_text="anchor")).to_have_count(1)
+
+
+async def test_a_permission_is_given_after_its_path_is_shown_again(screen, tmp_path):
+    page = screen.page
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    pane = await show(screen, "world")
+    await pane.get_by_role("button", name="Give a permission").click()
+    await page.get_by_label("Folder or file").fill(str(folder))
+    await page.get_by_role("button", name="Next").click()
+    await expect(page.locator("dialog .consent")).to_contain_text(str(folder))
+    assert (await screen.http.ask("POST", "/verbs/grants", {})).json["grants"] == []
+    await page.get_by_role("button", name="Yes, give it").click()
+    row = pane.get_by_role("listitem").filter(has_text=str(folder))
+    await expect(row).to_contain_text("never used")
+    await row.get_by_role("button", name="Take back").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    await expect(row.get_by_role("button", name="Take back")).to_have_count(0)
+
+
+async def test_something_is_planned_cancelled_and_planned_again(screen):
+    page = screen.page
+    pane = await show(screen, "world")
+    await pane.get_by_role("button", name="Plan something").click()
+    await page.get_by_label("When").fill("tomorrow at 8")
+    await page.get_by_label("Text").fill("oil the winch")
+    await page.get_by_role("dialog").get_by_role("button", name="Plan something").click()
+    row = pane.get_by_role("listitem").filter(has_text="oil the winch")
+    await row.get_by_role("button", name="Cancel").click()
+    await expect(row).to_have_count(0)
+    toast = page.locator(".toast").filter(has_text="cancelled")
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(row).to_have_count(1)
+
+
+async def test_the_image_is_verified_from_the_settings(screen):
+    pane = await show(screen, "settings")
+    await pane.get_by_role("button", name="Verify the image").click()
+    await expect(pane.locator(".notice").last).to_contain_text("as they were committed")
+    await expect(pane.locator(".findings .bad")).to_have_count(0)
+
+
+async def test_the_whole_page_shows_an_earlier_moment_and_what_changed_since(screen):
+    http, page = screen.http, screen.page
+    made = {"target": "genesis_obj", "body": {"name": "later_obj"}}
+    assert (await http.ask("POST", "/verbs/derive", made)).status == 200
+    pane = await show(screen, "image")
+    await pane.get_by_role("option", name=re.compile("^later")).wait_for()
+    slider = page.get_by_role("slider", name="Look at an earlier moment")
+    await expect(slider).to_be_enabled()
+    await slider.press("Home")
+    await expect(page.locator(".banner")).to_contain_text("nothing can be changed")
+    await expect(pane.get_by_role("option", name=re.compile("^later"))).to_have_count(0)
+    await expect(pane.get_by_role("button", name="New object")).to_have_count(0)
+    await page.get_by_role("button", name="What changed since").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("later")
+    await page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    await page.get_by_role("button", name="Back to now").click()
+    await pane.get_by_role("option", name=re.compile("^later")).wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+async def test_axe_finds_nothing_serious_in_any_view(chromium, stocked, scheme):
+    async with window(chromium, stocked, color_scheme=scheme) as screen:
+        await screen.enter()
+        for view in ("thoughts", "knowledge", "world", "settings"):
+            pane = await show(screen, view)
+            await pane.locator("h3").first.wait_for()
+            assert await screen.audit() == [], view
+        await screen.page.keyboard.press("Control+k")
+        await screen.page.get_by_role("dialog").wait_for()
+        assert await screen.audit() == [], "palette"
+
+
+async def test_each_view_fits_a_phone_in_german(chromium, stocked):
+    size = {"width": 320, "height": 640}
+    async with window(chromium, stocked, viewport=size, locale="de-DE") as screen:
+        await screen.page.goto(f"http://{stocked.me}/#code={stocked.ring.write_code()}")
+        await screen.page.get_by_text("Bereit", exact=True).wait_for()
+        for view in ("thoughts", "knowledge", "world", "settings"):
+            pane = await show(screen, view)
+            await pane.locator("h3").first.wait_for()
+            over = await screen.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert over == 0, view
