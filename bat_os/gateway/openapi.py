@@ -59,6 +59,13 @@ _HEADERS: Final = {
     "slot": ("If-Match",), "mission": ("If-None-Match",), "object": ("If-None-Match",),
     "mission_events": ("Last-Event-ID",), "events": ("Last-Event-ID",),
 }  # fmt: skip
+_OPENAI_ERROR: Final[dict[str, Any]] = {
+    "type": "object", "required": ["error"],
+    "properties": {"error": {
+        "type": "object", "required": ["message", "type", "param", "code"],
+        "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
+    }},
+}  # fmt: skip
 _HIDDEN: Final = frozenset({"page", "asset", "login", "logout", "verb", "openapi", "errors"})
 
 
@@ -69,7 +76,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         if route.name in _HIDDEN:
             continue
         methods = sorted((route.methods or set()) - {"HEAD"})
-        paths.setdefault(route.path, {}).update(
+        paths.setdefault(_plain_path(route), {}).update(
             {method.lower(): _operation(route, method) for method in methods}
         )
     for name in list_routed():
@@ -92,7 +99,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     name = route.name
     verb, body = _ROUTES.get(name, ("", None))
     words = (route.endpoint.__doc__ or "").strip().splitlines()
-    named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    named = [part[1:-1] for part in _plain_path(route).split("/") if part.startswith("{")]
     parameters = [_parameter(each, "path") for each in named]
     parameters += [_parameter(each, "query") for each in _QUERY.get(name, ())]
     parameters += [_parameter(each, "header") for each in _HEADERS.get(name, ())]
@@ -103,6 +110,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         "parameters": parameters,
         "responses": _answers(schema_of(REQUESTS[verb].reply) if verb else _PLAIN),
     }  # fmt: skip
+    if route.path.startswith("/v1/"):  # whose clients read OpenAI's errors, and no others
+        made["responses"]["default"] = {
+            "description": "what is wrong", "content": {JSON: {"schema": _OPENAI_ERROR}},
+        }  # fmt: skip
     if name == "message":
         made["responses"]["202"] = {
             "description": "stored; its mission is at Location",
@@ -118,6 +129,11 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if body is not None and method != "DELETE":
         made["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
     return made
+
+
+def _plain_path(route: Route) -> str:
+    """Return a route's path as the document has it: ``{id}`` for ``{id:path}``."""
+    return route.path.replace(":path}", "}")
 
 
 def _verb(verb: Verb) -> dict[str, Any]:
