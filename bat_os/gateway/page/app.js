@@ -45,10 +45,10 @@ function Status() {
   const isAwake = health?.ready;
   const text = !online ? t("status.offline") : !health ? t("status.connecting") : isAwake ? t("status.ready") : health.awakening || health.problem || t("status.starting");
   const tone = !online ? "bad" : isAwake ? "good" : "warn";
-  const own = nodes.filter((one) => !one.library).reduce((n, one) => n + one.methods.length, 0);
+  const own = nodes.filter((one) => !one.library).reduce((n, one) => n + one.methods.filter(([, status]) => status).length, 0);
   return html`<span class=${`pill ${tone}`} role="status"><i aria-hidden="true"></i>${text}</span>
     ${health && html`<span class="fact wide-only">${t("head.objects", { n: nodes.length })}</span>
-      <span class="fact wide-only">${t("head.learned", { n: own })}</span>`}`;
+      ${own > 0 && html`<span class="fact wide-only">${t("head.learned", { n: own })}</span>`}`}`;
 }
 
 function Header() {

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from playwright.async_api import expect
 
 from tests.gateway.page.conftest import window
 
+expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 EVIL = "<img src=x onerror=window.ran.push(1)><script>window.ran.push(2)</script>"
 MORE = ("javascript:window.ran.push(3)", "{{constructor.constructor('window.ran.push(4)')()}}",

@@ -8,7 +8,6 @@ import signal
 import subprocess
 
 import pytest
-from playwright.async_api import expect
 
 from bat_os.client.tokens import TokenRing
 from bat_os.gateway.assets import PAGE, Assets
@@ -18,6 +17,7 @@ from tests.forks import PYTHON
 from tests.gateway.page.conftest import Screen, window
 from tests.kernels import ROOT
 
+expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 BEFORE_USE = 60_000  # bytes, compressed, without the editor
 MANY = 10_000

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.async_api import expect
 
 from tests.gateway.page.conftest import window
 
+expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 expect.set_options(timeout=60_000)
 
