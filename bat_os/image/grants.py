@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 GRANTS: Final = "grants"
+HOME: Final = "grants_home"  # id of the home that its grants were given in
 ONLY: Final = "only"  # of ``Brief.once``: the run uses no other grants than those that it names
 MAX_LINKS: Final = 16
 GRANT_USES: Final = "grant_uses"  # oid -> how often, and when last, something was asked through it
@@ -50,11 +51,32 @@ class Grant:
     of: str = ""  # oid of the grant that it is a part of
     until: float = 0.0  # Unix time from which it has ended; 0 never
     revoked: float = 0.0  # Unix time
+    asleep: bool = False  # given in another home; this is a copy of its image
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def is_live(self, now: float) -> bool:
         """Return whether it counts by itself, whatever it is a part of."""
-        return not self.revoked and (not self.until or now < self.until)
+        return not self.asleep and not self.has_ended(now)
+
+    def has_ended(self, now: float) -> bool:
+        """Return whether it was taken back, or its time is over."""
+        return bool(self.revoked) or 0 < self.until <= now
+
+
+def settle(root: Root, home: str) -> int:
+    """Put the grants to sleep that another home's image brought; return how many.
+
+    To be called before a kernel serves. A fork, a restored backup or a copy does nothing in the
+    world until a person gives it leave there.
+    """
+    given_in = root.get(HOME)
+    if given_in == home:
+        return 0
+    root[HOME] = home
+    awake = [each for each in every(root) if given_in and each.is_live(time.time())]
+    for each in awake:
+        _put(root, replace(each, asleep=True))
+    return len(awake)
 
 
 def give(root: Root, driver: Driver, scope: Mapping[str, Any], name: str, **about: Any) -> Grant:
@@ -146,7 +168,7 @@ def revoke(root: Root, name: str, now: float) -> list[Grant]:
     """
     first = named(root, name)
     ended = [each for each in every(root) if first.oid in map(_oid, links(root, each.oid))]
-    live = [each for each in ended if each.is_live(now)]
+    live = [each for each in ended if not each.has_ended(now)]
     for each in live:
         _put(root, replace(each, revoked=now))
     return live
@@ -254,9 +276,9 @@ def rename(root: Root, oid: str, name: str) -> None:
 
 
 def chain(root: Mapping[str, Any], oid: str, now: float) -> list[Grant]:
-    """Return the grant of an object and those it is a part of; [] if one of them has ended."""
+    """Return the grant of an object and those it is a part of; [] if one of them does not count."""
     found = links(root, oid)
-    return found if found and all(link.is_live(now) for link in found) else []
+    return found if all(link.is_live(now) for link in found) else []
 
 
 def live(root: Mapping[str, Any], now: float, driver: str = "") -> list[Grant]:

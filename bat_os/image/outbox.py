@@ -160,9 +160,13 @@ def numbers_at(root: Mapping[str, Any], oids: Collection[bytes]) -> list[int]:
 
 
 def has_right(root: Mapping[str, Any], effect: Effect, now: float) -> bool:
-    """Return whether the grant of an effect still lets it be done; what undoes needs none."""
-    links = grants.chain(root, effect.oid, now)
-    return bool(effect.undoes or (links and effect.operation in links[0].operations))
+    """Return whether the grant of an effect still lets it be done; what undoes needs none.
+
+    Nor does its grant have to be awake: in a copy of the image only what a person redoes is done.
+    """
+    links = grants.links(root, effect.oid)
+    counts = links and not any(link.has_ended(now) for link in links)
+    return bool(effect.undoes or (counts and effect.operation in links[0].operations))
 
 
 def hold_foreign(root: Root, home: str, boot: str) -> list[Effect]:

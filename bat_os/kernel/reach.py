@@ -342,10 +342,14 @@ class TurnReach:
             GrantWantedError: It never had one: a person can give it.
             NotGrantedError: It has ended.
         """
-        had = await self._image.transact(
-            lambda root: ref.oid in root.get(grants.GRANTS, {}), note="read a grant"
+        now, name = time.time(), ref.name or "the object"
+        had, held = await self._image.transact(
+            lambda root: (ref.oid in root.get(grants.GRANTS, {}), grants.links(root, ref.oid)),
+            note="read a grant",
         )
-        name = ref.name or "the object"
+        if held and not any(link.has_ended(now) for link in held):
+            text = f"{name} was granted in another home, and this is a copy of it"
+            raise NotGrantedError(f"{text}; batos grants shows it, batos grant gives it again")
         if had:
             raise NotGrantedError(f"the grant of {name} has ended; batos grants shows it")
         said = [arg for arg in args if isinstance(arg, str) and arg]

@@ -19,7 +19,7 @@ import zmq
 from bat_os import __version__
 from bat_os.core import protocol
 from bat_os.errors import BatError, StorageFullError
-from bat_os.image import missions
+from bat_os.image import grants, missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.storage import when_lost
@@ -253,7 +253,7 @@ class Kernel:
     async def _awaken(self) -> str:
         fresh, now = secrets.token_hex(8), time.time()
 
-        def work(root: Any) -> tuple[bool, str]:
+        def work(root: Any) -> tuple[bool, str, int]:
             new = awaken(
                 root,
                 image_id=fresh,
@@ -262,10 +262,13 @@ class Kernel:
                 primitives=PRIMITIVES,
             )
             lay_defaults(root, self.context.cast.defaults)
-            return new, root["about"]["id"]
+            asleep = grants.settle(root, home) if (home := self.context.home_id) else 0
+            return new, root["about"]["id"], asleep
 
-        new, image_id = await self.context.image.transact(work, note="awaken")
+        new, image_id, asleep = await self.context.image.transact(work, note="awaken")
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
+        if asleep:
+            log.warning("%d grants of another home sleep: batos grants", asleep)
         await self.context.refresh()
         return image_id
 

@@ -212,6 +212,8 @@ def show_grant(mind: KernelContext, root: Root, given: Grant) -> dict[str, Any]:
     what = driver.describe(given.scope) if driver else str(dict(given.scope))
     is_live = grants.chain(root, given.oid, now)  # with what it is a part of
     state = "live" if is_live else "revoked" if given.revoked else "ended"
+    if given.asleep and not given.has_ended(now):
+        state = "asleep"
     return {
         "object": given.name or given.oid, "driver": given.driver, "what": what, "state": state,
         "operations": list(given.operations), "given": given.given, "until": given.until,

@@ -93,6 +93,50 @@ async def test_a_copy_holds_what_its_original_has_staged(home, world, tmp_path, 
     assert (world / "log.txt").read_text().split() == ["0", "1"]
 
 
+@pytest.mark.parametrize("way", ["fork", "restore", "copy"])
+async def test_a_copy_reaches_nothing_until_it_is_granted_there(home, world, tmp_path, way):
+    (world / "a.txt").write_text("secret")
+    other = tmp_path / "other"
+    if way == "fork":
+        other = home / "forks" / "trial"
+    elif way == "restore":
+        restore(tmp_path / "backup", other)
+    else:
+        shutil.copytree(home, other, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+
+    async def send(mind, selector, *args):
+        brief = Brief("out_obj", selector, args)
+        await take_turn(mind.image, mind.cell, brief, commit_reads=False, reach=mind)
+        await mind.orchestrator.performer.settle(30)
+
+    for _ in range(2):  # the next start, too
+        async with ThinkingKernel(other) as kernel:
+            for message in (("read", "a.txt"), ("write", "a.txt", "x")):
+                with pytest.raises(NotGrantedError, match="another home, and this is a copy"):
+                    await send(kernel.mind, *message)
+            listed = await ask(kernel.mind, "grants")
+            assert [one["state"] for one in listed["grants"]] == ["asleep"]
+    assert (world / "a.txt").read_text() == "secret"
+    async with ThinkingKernel(other) as kernel:
+        await ask(kernel.mind, "grant", body={"what": str(world), "write": True, "name": "out"})
+        await send(kernel.mind, "write", "a.txt", "x")
+    assert (world / "a.txt").read_text() == "x"
+    async with ThinkingKernel(other) as kernel:
+        await send(kernel.mind, "write", "a.txt", "y")
+    async with ThinkingKernel(home) as kernel:
+        await send(kernel.mind, "append", "a.txt", "z")
+    assert (world / "a.txt").read_text().startswith("y")
+    assert "z" in (world / "a.txt").read_text(), "at home nothing has changed"
+
+
+async def test_a_grant_that_sleeps_can_be_taken_back(home):
+    async with ThinkingKernel(home / "forks" / "trial") as kernel:
+        told = await ask(kernel.mind, "revoke", target="out_obj")
+        assert told["revoked"] == ["out_obj"]
+        listed = await ask(kernel.mind, "grants")
+        assert [one["state"] for one in listed["grants"]] == ["revoked"]
+
+
 async def test_the_past_and_what_is_on_trial_change_nothing(home, world):
     async with ThinkingKernel(home) as kernel:
         mind = kernel.mind
@@ -155,6 +199,10 @@ async def test_a_label_goes_where_the_image_goes(tmp_path, world, way):
     if way == "copy":
         shutil.copytree(home, other, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
     async with ThinkingKernel(other) as kernel:
+        if way != "pack":  # its grants sleep, until a person gives them again
+            for name, folder in (("notes", world), ("out", tmp_path / "out")):
+                body = {"what": str(folder), "write": True, "name": name}
+                await ask(kernel.mind, "grant", body=body)
         with pytest.raises(GrantWantedError, match="would send something read from"):
             await send(kernel.mind, "tell")
     assert not (tmp_path / "out" / "b.txt").exists()
