@@ -222,6 +222,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[Event], State]]] = MappingProxyTy
             steps.MethodDistilled: State.COMPLETE,
             steps.AnswerKept: State.COMPLETE,
             MethodRejected: State.SYNTHESIZING,
+            steps.ToolsOffered: State.ACTING,  # no method could be written
             MessageUnderstood: State.COMPLETE,
         },
         State.COMPLETE: {},

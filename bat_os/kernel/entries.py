@@ -37,6 +37,7 @@ _Name = Annotated[str, text(200)]
 _FacetName = Annotated[
     str, text(40, pattern=r"[a-z][a-z0-9_-]*", takes="a name in small letters, such as tamland")
 ]
+_Who = Literal["", "ALFRED", "BRICK", "ROBIN", "BABS"]
 _Touched = Annotated[
     str, text(100, pattern=r"[A-Za-z0-9_.*?-]+", takes="reads, changes, forge, wish or files.*")
 ]
@@ -128,6 +129,13 @@ _STATES: Final[Mapping[str, Mapping[str, Entry]]] = MappingProxyType(
             "advice": Entry(_Text, "said to the writer behind the persona's prompt"),
             "candidates": Entry(Annotated[int, number(1, 32)], "methods to draw per batch"),
         },
+        "state_acting_obj": {
+            "step": Entry(Literal["alone", "divided"], "does one persona do all of it?"),
+            "plans": Entry(_Who, 'divided: who takes the request apart; "" for nobody'),
+            "gathers": Entry(_Who, 'who finds what it needs; "" for nobody'),
+            "writes": Entry(_Who, "who answers"),
+            "checks": Entry(_Who, 'who says whether that serves who asks; "" for nobody'),
+        },
         "state_validating_obj": {
             "step": Entry(
                 Literal["auto", "none", "written"], "are tests written? see the setting tests"
@@ -192,6 +200,10 @@ def find_defaults(
         "state_synthesizing_obj": {
             "step": "recall_or_write", "order": ORDER, "form": ASK_FORM, "advice": "",
             "candidates": options.candidates,
+        },
+        "state_acting_obj": {
+            "step": "alone", "plans": "BRICK", "gathers": "BABS", "writes": "ALFRED",
+            "checks": "ROBIN",
         },
         "state_validating_obj": {"step": options.tests, "unsure_rounds": UNSURE_ROUNDS},
     }  # fmt: skip

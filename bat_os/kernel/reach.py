@@ -14,7 +14,6 @@ later is answered as if it were done.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.core.digest import digest
-from bat_os.core.values import Ref, check, to_wire
+from bat_os.core.values import Ref, check
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -35,6 +33,7 @@ from bat_os.errors import (
 )
 from bat_os.image import grants, outbox
 from bat_os.image.outbox import Effect
+from bat_os.kernel.effects.deeds import question_of
 from bat_os.kernel.effects.wants import Wanted, wanted
 from bat_os.kernel.memory import TurnMemory
 from bat_os.kernel.sinks import Sinks
@@ -107,11 +106,6 @@ class Answers:
         self.by_key[key] = answer
 
 
-def question_of(oid: str, operation: str, args: Sequence[Any], staged: int) -> str:
-    """Return what names a question to the world: behind ``staged`` deeds it is another one."""
-    return digest(json.dumps([oid, operation, to_wire(list(args)), staged], sort_keys=True))
-
-
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="world")
@@ -144,7 +138,7 @@ class TurnReach:
         self._failures: set[str] = set()  # texts of errors that the world has answered
         self._sinks = Sinks(image, self._drivers, label, once)
         self.memory = TurnMemory(image, reach.catalog, moment, label) if reach else None
-        self.kernel = TurnKernel(reach, label, self._answers.here) if reach else None
+        self.kernel = TurnKernel(reach, label, self._answers) if reach else None
 
     @property
     def drawn(self) -> Sequence[int]:
@@ -185,7 +179,7 @@ class TurnReach:
         the scope of who asked for all of it.
         """
         world = _World(self, seen.ref, name.partition("_obj.")[0], method)
-        kernel = self.kernel and ReachedKernel(self.kernel, seen, bool(method), may)
+        kernel = self.kernel and ReachedKernel(self.kernel, seen, method, may)
         return {"memory": self.memory, "world": world, "kernel": kernel}
 
     def caused(self, error: CellError) -> bool:

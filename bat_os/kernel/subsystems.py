@@ -2,7 +2,8 @@
 
     client --infer--> brick_obj > its model         no transaction is open meanwhile
     learned code --search--> knowledge_catalog_obj  it has to hold a reference
-                 --infer--> GRANT_WANTED            a model costs time, which a person grants
+                 --infer--> GRANT_WANTED            a model costs time, which a person grants;
+                                                    a method in root["askers"] may (agent/judgement)
 
 What is written to the catalog is collected, and comes with the turn's one commit. It is not seen
 before that, and a turn that only tries a candidate leaves nothing behind.
@@ -11,6 +12,7 @@ before that, and a turn that only tries a candidate leaves nothing behind.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +27,11 @@ from bat_os.errors import ArgumentsError, GrantWantedError, ModelOutputError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import document_id, missing_document
 from bat_os.image.history.moments import PastImage
+from bat_os.image.objects import Method, object_of
 from bat_os.kernel import whereabouts
+from bat_os.kernel.effects.deeds import question_of
+from bat_os.kernel.sinks import check as check_flows
+from bat_os.kernel.sinks import sink_of
 from bat_os.natives.context import SLOTS
 
 if TYPE_CHECKING:
@@ -33,10 +39,13 @@ if TYPE_CHECKING:
 
     from bat_os.core.values import Ref
     from bat_os.kernel.context import KernelContext, Orchestrator
+    from bat_os.kernel.reach import Answers
     from bat_os.kernel.snapshot import ObjectSnapshot
 
     Root = MutableMapping[str, Any]
 
+ASK: Final = "infer"
+ASKERS: Final = "askers"  # in the root: OID.SELECTOR -> sha256 of the source, persona
 INFER_SECONDS: Final = 120.0  # loading the model included
 _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 
@@ -44,9 +53,11 @@ _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 class TurnKernel:
     """What one turn does with the kernel's own subsystems."""
 
-    def __init__(self, mind: KernelContext, label: set[str], here: dict[str, Any]) -> None:
+    def __init__(self, mind: KernelContext, label: set[str], answers: Answers) -> None:
         self.mind = mind
-        self.here = here  # what the turn has read of where the person is
+        self.answers = answers
+        self.here = answers.here  # what the turn has read of where the person is
+        self.asked: Counter[str] = Counter()
         self.label = label  # of the turn: documents keep it, and bring it
         self.works: list[Callable[[Root], Any]] = []
         self.drawn: list[int] = []  # tokens of each answer of a model
@@ -63,8 +74,13 @@ class ReachedKernel:
 
     turn: TurnKernel
     seen: ObjectSnapshot
-    by_method: bool  # learned code sends it, and no client
+    method: str  # the learned method that sends it, as OID.SELECTOR; "" for a client
     may: str  # the scope of who asked for it
+
+    @property
+    def by_method(self) -> bool:
+        """True if learned code sends it."""
+        return bool(self.method)
 
     @property
     def receiver(self) -> Ref:
@@ -122,10 +138,21 @@ class ReachedKernel:
         self, prompt: str, who: str, adapter: str, tokens: int, temperature: float | None
     ) -> str:
         """Return what the model of a persona answers."""
-        mind = self.turn.mind
-        self._ask_leave("a model")
+        mind, answers = self.turn.mind, self.turn.answers
+        asked = question_of(self.seen.ref.oid, ASK, [prompt], 0)
+        self.turn.asked[asked] += 1
+        key = f"{asked}.{self.turn.asked[asked]}"
+        known, said = answers.find(key)
+        if known:
+            return str(said)
         cast = await mind.refresh()
         speaker = _speaker(cast.assigned, who or str(self.seen.slots.get("persona", "")), adapter)
+        if not self.by_method or answers.closed or not answers.run:
+            self._ask_leave("a model")
+        else:
+            await mind.image.transact(
+                lambda root: self._admit_asker(root, speaker), note="look who may ask a model"
+            )
         sampling = replace(
             cast.assigned[speaker].sampling,
             max_tokens=tokens or mind.profile.limits.answer_tokens,
@@ -140,7 +167,28 @@ class ReachedKernel:
         self.turn.drawn.append(answer.tokens)
         if not answer.text.strip():
             raise ModelOutputError(f"the model of {speaker} said nothing; ask otherwise")
+        answers.keep(key, answer.text.strip())
         return answer.text.strip()
+
+    def _admit_asker(self, root: Root, speaker: str) -> None:
+        """Let a method ask a model that was made for that, with what may go there.
+
+        Raises:
+            GrantWantedError: It was not, its source is another one, or a flow is lacking.
+        """
+        oid, _, selector = self.method.partition(".")
+        holder = object_of(root, oid)
+        found = holder.lookup(selector) if holder is not None else None
+        method = found[1] if found is not None else None
+        allowed = root.get(ASKERS, {}).get(self.method, {})
+        is_same = (
+            isinstance(method, Method)
+            and method.current >= 0
+            and (allowed == {"sha256": method.version.sha256, "persona": speaker})
+        )
+        if not is_same:
+            self._ask_leave("a model")
+        check_flows(root, self.turn.mind.drivers, self.turn.label, sink_of(root, speaker))
 
     async def start(self, brief: Mapping[str, Any], target: str) -> dict[str, Any]:
         """Store a brief, start its mission and return its id."""

@@ -261,6 +261,7 @@ def _method(obj: UvmObject, method: Method) -> dict[str, Any]:
             "result": encode(one["result"], method.selector),
         }  # what one states of effects is about grants, and they stay here
         for one in kept_examples(obj, method.selector)
+        if "world" not in one  # what was read of the world stays here
     ]
     origin = lineage.carried(version.provenance, _encode_past)
     if tainted := marks.flags(method).get("tainted"):

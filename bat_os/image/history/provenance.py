@@ -240,7 +240,10 @@ def explain(
         "brief": origin.get("brief"),
         "candidates": _candidates(origin),
         "through": list(origin.get("through", ())),
-        "examples": list(examples_of(method, version)),
+        "examples": [
+            {key: value for key, value in one.items() if key != "world"}
+            for one in examples_of(method, version)
+        ],
         "approval": dict(method.approvals.get(version.number, {})),
         "moves": list(marks.moves(root, method)),
         "faults": list(faults_of(root, method, version.number)),

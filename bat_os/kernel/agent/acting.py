@@ -14,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, goal
 from bat_os.core.digest import digest
+from bat_os.core.mission import MethodRejected
 from bat_os.core.steps import (
     AnswerGiven,
     StepTaken,
@@ -44,12 +46,13 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.quotes import ask
 from bat_os.kernel.agent.arguments import fill, pick, value_of
-from bat_os.kernel.agent.budget import check_budget
+from bat_os.kernel.agent.budget import check_budget, depth_of
 from bat_os.kernel.agent.choosing import LEAST, SURE, kind_of, lead, things_in
 from bat_os.kernel.agent.deciding import Decider, may_decide
+from bat_os.kernel.agent.division import Division
 from bat_os.kernel.agent.errands import do_errand, inherited, offer_errands
 from bat_os.kernel.agent.planning import make_plan
-from bat_os.kernel.agent.showing import read_request, show_step, show_value
+from bat_os.kernel.agent.showing import read_request, request_of, show_step, show_value
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import STEWARD
@@ -90,6 +93,30 @@ async def offer_tools(
     return ToolsOffered(), {"goal": goal(record.mission.brief)}
 
 
+async def fall_over(context: KernelContext, record: Record, outcome: Any) -> Outcome:
+    """Return that a mission goes on with tools, for which no method could be written.
+
+    It stays the failure that it is where no tool that was granted is clearly meant.
+    """
+    event, said = outcome
+    brief, kept = record.mission.brief, (event, said)
+    if brief.mode or brief.examples or brief.fresh or not isinstance(event, MethodRejected):
+        return kept
+    sentence = read_request(request_of(brief))
+    box = await open_toolbox(context, brief.once)
+    ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
+    persona = brief.persona or STEWARD
+    if not may_decide(context.ability_of(persona)) and plan_for(sentence) is None:
+        ranked = await box.weigh(persona, sentence, ranked) if ranked else []
+        clear = ranked and ranked[0].score >= LEAST and lead(ranked) >= SURE
+        if not clear or (await choose_call(box, ranked[0].name, sentence))[1]:
+            return kept
+    elif not ranked or ranked[0].score < LEAST:
+        return kept
+    spent = {"model_calls": event.model_calls, "tokens": event.tokens}
+    return ToolsOffered(event.reason, **spent), {"reason": f"no method: {event.reason}"}
+
+
 class Acting:
     """Brings a mission on by one event."""
 
@@ -108,6 +135,7 @@ class Acting:
         self._label = label(record.mission.brief, record.mission.events)
         self._emit = emit
         self._persona = record.mission.brief.persona or STEWARD
+        self._request = request_of(record.mission.brief)
 
     async def go_on(self) -> Outcome:
         """Return the event that happened; None if it is written already.
@@ -134,27 +162,42 @@ class Acting:
 
     async def _decide(self) -> ToolChosen | AnswerGiven:
         """Return the next step, or the answer."""
-        sentence = read_request(self._mission.brief.text)
-        box = await open_toolbox(self._context, self._mission.brief.once)
-        await self._context.refresh()
-        touches = touched_by(self._context, self._persona)
-        box.tools = {name: tool for name, tool in box.tools.items() if may_touch(touches, tool)}
+        context, mission = self._context, self._mission
+        await context.refresh()
+        if may_decide(context.ability_of(self._persona)):
+            divided = context.cast.entries["acting"]["step"] == "divided"
+            if not divided or depth_of(self._record.id):
+                return await self._have_decide(self._persona)
+            division = Division(context, mission.brief, self._label, self._steps)
+            return await division.decide(self._have_decide)
+        sentence = read_request(self._request)
+        box, _ = await self._open_box(self._persona)
         ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
-        if may_decide(self._context.ability_of(self._persona)):
-            found = await self._context.image.transact(
-                lambda root: inherited(root, self._record.id), note="look what was found"
-            )
-            decider = Decider(
-                self._context, self._persona, self._mission.brief, self._label,
-                await offer_errands(self._context, self._record, touches),
-            )  # fmt: skip
-            names = [one.name for one in ranked]
-            return await decider.decide(box, names, (*found, *self._steps))
         if (plan := plan_for(sentence)) is not None:
             return await self._plan(box, plan)
         if self._steps:
             return self._answer()
         return await self._rank(box, ranked, sentence)
+
+    async def _open_box(self, persona: str) -> tuple[Toolbox, list[str]]:
+        """Return the tools that a persona may touch, and what that is."""
+        box = await open_toolbox(self._context, self._mission.brief.once)
+        touches = touched_by(self._context, persona)
+        box.tools = {name: tool for name, tool in box.tools.items() if may_touch(touches, tool)}
+        return box, touches
+
+    async def _have_decide(self, persona: str) -> ToolChosen | AnswerGiven:
+        """Have a persona decide on the next step, or answer."""
+        context, sentence = self._context, read_request(self._request)
+        box, touches = await self._open_box(persona)
+        ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
+        found = await context.image.transact(
+            lambda root: inherited(root, self._record.id), note="look what was found"
+        )
+        errands = await offer_errands(context, self._record, touches)
+        brief = replace(self._mission.brief, text=self._request)
+        decider = Decider(context, persona, brief, self._label, errands)
+        return await decider.decide(box, [one.name for one in ranked], (*found, *self._steps))
 
     async def _plan(self, box: Toolbox, plan: Plan) -> ToolChosen | AnswerGiven:
         """Return the next step of a plan, or what all of it comes to."""
@@ -174,7 +217,7 @@ class Acting:
         step, result = self._steps[-1]
         if "error" in result:
             raise NotFoundError(f"{show_step(step)}: {result['error']}")
-        value, _ = pick(result["value"], self._mission.brief.text)
+        value, _ = pick(result["value"], self._request)
         return AnswerGiven({"value": value, "by": ""})
 
     async def _rank(self, box: Toolbox, ranked: Sequence[Ranked], sentence: Sentence) -> ToolChosen:
@@ -190,6 +233,10 @@ class Acting:
 
     async def _take(self, step: Mapping[str, Any]) -> Outcome:
         context, mission, record = self._context, self._mission, self._record
+        if "role" in step:  # what a persona said
+            said = {"value": step["said"], "label": list(self._label), "said": True}
+            shown = f"{show_step(step)} gave {show_value(step['said'])}"
+            return StepTaken(said), {"reason": shown, "persona": step["by"]}
         if "wish" in step:
             return await do_errand(context, record, step, self._label, self._run)
         if step["changes"]:

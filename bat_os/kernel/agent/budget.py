@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.mission import MAX_DRAFTS
-from bat_os.core.steps import taken
+from bat_os.core.steps import ToolsOffered, taken
 from bat_os.errors import DeadlineError
 from bat_os.image import missions
 
@@ -47,16 +47,22 @@ def line_of(mission_id: str) -> list[str]:
 
 def spent_by(mission: Mission) -> dict[str, float]:
     """Return what a mission has spent, with what its ended errands have."""
-    results = [result for _, result in taken(mission.events)]
+    results = [result for _, result in taken(mission.events) if "said" not in result]
     errands = [result["spent"] for result in results if "spent" in result]
     own = [result for result in results if "spent" not in result]
     return {
         "steps": len(results) + sum(each["steps"] for each in errands),
-        "tokens": mission.tokens,  # an errand's are those of the step that it was
+        # since it takes steps; an errand's are those of the step that it was
+        "tokens": sum(event.tokens for event in mission.events[_begun(mission) :]),
         "seconds": sum(float(result.get("seconds", 0.0)) for result in results),
         "calls of the world": sum(int(result.get("calls", 1)) for result in own)
         + sum(each["calls of the world"] for each in errands),
     }
+
+
+def _begun(mission: Mission) -> int:
+    kinds = [type(event) for event in mission.events]
+    return kinds.index(ToolsOffered) if ToolsOffered in kinds else 0
 
 
 def check_budget(root: Root, mission_id: str) -> None:

@@ -83,7 +83,7 @@ class Decider:
             GrantWantedError: A person has not let the persona read what the steps gave.
             ModelOutputError: Nothing that it said could be used.
         """
-        await self._admit()
+        await admit(self._context, self._persona, self._brief, self._label)
         offered = [box.tools[name] for name in names[:OFFERED]]
         problem, tokens = "", 0
         for seed in range(TRIES):
@@ -102,16 +102,6 @@ class Decider:
             except ModelOutputError as error:
                 problem = str(error)
         raise ModelOutputError(f"{self._persona} gave no usable step {TRIES} times: {problem}")
-
-    async def _admit(self) -> None:
-        def look(root: Any) -> None:
-            sink = sink_of(root, self._persona)
-            check(root, self._context.drivers, self._label, sink, self._brief.once)
-
-        try:
-            await self._context.image.transact(look, note="look at flows")
-        except GrantWantedError as error:
-            raise await asking.question(self._context, self._brief, [error]) from error
 
     async def _ask(
         self, offered: Sequence[Tool], steps: Sequence[tuple[Step, Result]], problem: str, seed: int
@@ -135,6 +125,22 @@ class Decider:
 def order(system: str, errands: Sequence[str] = ()) -> str:
     """Return the system message: who is asked, and how a decision is written."""
     return "\n".join([f"{system}\n\n{_ASK}", *errands])
+
+
+async def admit(context: KernelContext, persona: str, brief: Brief, label: Sequence[str]) -> None:
+    """Let a persona read what the steps gave.
+
+    Raises:
+        GrantWantedError: A person has not let it through.
+    """
+
+    def look(root: Any) -> None:
+        check(root, context.drivers, label, sink_of(root, persona), brief.once)
+
+    try:
+        await context.image.transact(look, note="look at flows")
+    except GrantWantedError as error:
+        raise await asking.question(context, brief, [error]) from error
 
 
 def ask(

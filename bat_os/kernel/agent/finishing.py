@@ -30,11 +30,13 @@ from bat_os.kernel import views
 from bat_os.kernel.agent.choosing import plain, things_in
 from bat_os.kernel.agent.distil import Taken, distil
 from bat_os.kernel.agent.errands import is_own
+from bat_os.kernel.agent.judgement import Judgement, let_ask
 from bat_os.kernel.agent.parts import vary
 from bat_os.kernel.agent.showing import read_request, show_step
+from bat_os.kernel.effects.deeds import question_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import SEED, try_turn
-from bat_os.kernel.reach import Answers, question_of
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import Answer, Candidate
 from bat_os.method.plausibility import find_unused
 from bat_os.natives import table as natives
@@ -78,9 +80,13 @@ async def finish(context: KernelContext, emit: Emit, record: Record) -> Outcome:
         installs = skill is not None and target.lookup(skill.selector) is None
         if skill is not None and installs:
             install(root, target, skill)
+            if made.asks:
+                let_ask(root, target, skill, made.asks)
         event = MethodDistilled(STATUS) if installs else AnswerKept(reason or "it is understood")
         done = mission.advance(event)
         about = views.facts(record, done) | {"learned": installs}
+        if made.asks and installs:
+            about["asks"] = made.asks
         about["steps"] = [show_step(step) for step, _ in stepwise.taken(mission.events)]
         body = views.result(mission.brief, answer, **about)
         missions.write(root, record.id, done, {"type": "result", "body": body})
@@ -98,6 +104,7 @@ class Made:
     source: str = ""
     reason: str = ""
     follows: bool = False  # the answer follows from what the steps gave
+    asks: str = ""  # the persona whose model the method asks
     record: dict[str, Any] = field(default_factory=dict)  # what the world answered, by question
 
 
@@ -105,25 +112,38 @@ async def make_method(context: KernelContext, mission: Mission) -> Made:
     """Return the method that the steps of a mission become, tried; nothing is committed."""
     brief, given = mission.brief, mission.last(AnswerGiven).answer
     steps = [
-        (step, result) for step, result in stepwise.taken(mission.events) if "error" not in result
+        (step, result)
+        for step, result in stepwise.taken(mission.events)
+        if "error" not in result and "role" not in step
     ]
     params = [*zip(parameters(brief), brief.args, strict=False)]
     taken = [Taken(s["slot"], s["selector"], tuple(s["args"]), r["value"]) for s, r in steps]
     said = in_english(brief.text, read_request(brief.text).language)
-    found = distil(brief.selector, params, taken, given["value"], said)
+    judged, value = None, given["value"]
+    found = distil(brief.selector, params, taken, value, said)
+    follows = bool(found.source)
+    if not follows and given["by"] and isinstance(value, str) and not _changes(steps):
+        label = stepwise.label(brief, mission.events)
+        judged = Judgement(context, replace(brief, label=label), given["by"], value)
+        found, value = await judged.distil(params, taken), judged.said
     if not found.source:
         return Made(reason=found.reason)
     if reason := _lacks(brief, steps):
-        return Made(reason=reason, follows=True)
+        return Made(reason=reason, follows=follows)
     source = context.guardian.repair(found.source, brief.selector)
     asked = await _recorded(context, await _flat(context, steps))
+    if judged is not None:
+        asked |= judged.record
     findings = context.guardian.audit(source, brief.selector).lines()
     if not findings and (unused := find_unused(source, brief.selector)):
         findings = (f"nothing that was done depends on {unused}",)
-    reason = (
-        findings[0] if findings else await _doubt(context, brief, source, given["value"], asked)
-    )
-    return Made("" if reason else source, reason, follows=True, record=asked)
+    reason = findings[0] if findings else await _doubt(context, brief, source, value, asked)
+    asks = judged.persona if judged is not None and not reason else ""
+    return Made("" if reason else source, reason, follows=follows, record=asked, asks=asks)
+
+
+def _changes(steps: list[tuple[Step, Mapping[str, Any]]]) -> bool:
+    return any(step["changes"] or "wish" in step for step, _ in steps)
 
 
 def _lacks(brief: Brief, steps: list[tuple[Step, Mapping[str, Any]]]) -> str:
@@ -226,13 +246,17 @@ async def _skill(context: KernelContext, record: Record, made: Made) -> Skill:
     summary = summary_of_brief(wish)
     vector = await context.catalog.embed([summary.text])
     kept = made.record if len(repr(made.record)) <= MAX_RECORD else {}
+    value, examples = mission.last(AnswerGiven).answer["value"], []
+    if kept and not made.asks:  # a later version is judged on this world, and touches no other
+        examples = [{"args": [*brief.args], "kwargs": {}, "result": value, "world": kept}]
     provenance = {
-        "mission": record.id, "brief": brief.to_plain(), "examples": [], "goal": goal(wish),
+        "mission": record.id, "brief": brief.to_plain(), "examples": examples, "goal": goal(wish),
         "persona": brief.persona or STEWARD, "model": "", "model_digest": "", "adapter": "",
         "adapted_from": "steps", "drawn": {},
         "why": "; ".join(show_step(step) for step, _ in stepwise.taken(mission.events))[:2000],
         "cell": context.cell.stats().get("kind", ""), "fixups": [], "draft": 0, "candidates": [],
         "written_tests": [], "passages": [], "created": time.time(), "world": kept,
+        "asks": made.asks,
     }  # fmt: skip
     return Skill(
         brief.selector, made.source, STATUS, provenance, summary.text, vector, summary.kinds

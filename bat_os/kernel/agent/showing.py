@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.brief import goal
 from bat_os.core.values import to_wire
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bat_os.core.brief import Brief
     from bat_os.sentence.reading import Sentence
 
 MAX_SHOWN: Final = 160  # characters
@@ -19,6 +21,12 @@ MAX_SHOWN: Final = 160  # characters
 def read_request(text: str, language: str = "") -> Sentence:
     """Return a request as a sentence."""
     return read_sentence(text, dt.datetime.now().astimezone(), language)
+
+
+def request_of(brief: Brief) -> str:
+    """Return the words of a request, and behind them what it is about that they do not name."""
+    about = [one for one in brief.args if isinstance(one, str) and one not in brief.text]
+    return ": ".join(filter(None, (brief.text or goal(brief), ", ".join(about))))
 
 
 def show_step(step: Mapping[str, Any]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.core.values import check
+from bat_os.core.digest import digest
+from bat_os.core.values import check, to_wire
 from bat_os.errors import BatError, EffectUnknownError, NotGrantedError, ShuttingDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from bat_os.image.outbox import Effect
     from bat_os.image.store import ImageStore
@@ -62,3 +64,8 @@ async def perform(driver: Driver, effect: Effect) -> Any:
         log.exception("effect %d", effect.number)
         raise EffectUnknownError(f"it failed: {error}"[:300]) from error
     return answer
+
+
+def question_of(oid: str, operation: str, args: Sequence[Any], staged: int) -> str:
+    """Return what names a question to the world: behind ``staged`` deeds it is another one."""
+    return digest(json.dumps([oid, operation, to_wire(list(args)), staged], sort_keys=True))

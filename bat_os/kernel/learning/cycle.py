@@ -33,6 +33,7 @@ from bat_os.core.mission import (
 )
 from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
+from bat_os.core.steps import AnswerGiven
 from bat_os.errors import (
     BatError,
     CellError,
@@ -47,7 +48,7 @@ from bat_os.image import missions
 from bat_os.image.history import versions
 from bat_os.image.objects import find
 from bat_os.kernel import views
-from bat_os.kernel.agent.acting import Acting, offer_tools
+from bat_os.kernel.agent.acting import Acting, fall_over, offer_tools
 from bat_os.kernel.agent.finishing import finish
 from bat_os.kernel.effects.wants import sentence
 from bat_os.kernel.learning.candidates import Synthesis
@@ -281,9 +282,12 @@ class CognitiveCycle:
         return event, {"candidates": len(event.drafts)}
 
     async def _judge(self, record: Record) -> Outcome:
-        if record.mission.last(MethodDrafted) is None:
+        if record.mission.last(AnswerGiven) is not None:
             return await finish(self.context, self.emit, record)
-        return await self._choose_and_install(record)
+        outcome = await self._choose_and_install(record)
+        if outcome and record.mission.advance(outcome[0]).state is State.FAILED:
+            return await fall_over(self.context, record, outcome)
+        return outcome
 
     async def _choose_and_install(self, record: Record) -> Outcome:
         target = await self._answer_if_understood(record)

@@ -47,6 +47,7 @@ from bat_os.kernel.learning.trial import (
     SHORT_SECONDS,
     are_tests_written,
     mend,
+    recorded,
     tells_enough,
     try_examples,
     try_turn,
@@ -159,7 +160,8 @@ class Validation:
         self._brief = record.mission.brief
         self._drafts = _drafts_of(record.mission) if drafts is None else drafts
         self._examples = target.examples
-        self._answers = Answers()  # one world for all candidates
+        # one world for all candidates; if one was kept, that
+        self._answers = recorded(self._examples, self._brief) or Answers()
         self._wanted: list[GrantWantedError] = []  # by candidates
         shown = record.mission.last(PassagesFound)
         self._outside = [p["text"] for p in shown.passages if p.get("label")] if shown else []
@@ -287,6 +289,8 @@ class Validation:
                 passed += outcome.is_right
             answer = await self._run(brief, trial)
         except EffectWantedError as error:
+            if self._answers.closed:
+                return replace(verdict, problem=str(error), passed=passed)
             return self._stopped(verdict, error)
         except ITS_FAULT as error:
             if isinstance(error, GrantWantedError):

@@ -28,6 +28,7 @@ from bat_os.errors import (
     ProtocolError,
 )
 from bat_os.kernel.effects import wants
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import TRIES, Candidate, Turn
 from bat_os.method.mutate import make_variants
 from bat_os.method.programs import equal
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.effects.wants import Wanted
-    from bat_os.kernel.reach import Answers, Reach
+    from bat_os.kernel.reach import Reach
     from bat_os.kernel.turn import Answer
     from bat_os.ports import Cell
 
@@ -93,11 +94,20 @@ async def try_examples(
     for example in examples:
         args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
         call = replace(brief, args=args, kwargs=kwargs)
-        answer = await try_turn(context.image, context.cell, call, trial, context, answers)
+        given = recorded([example], call) if "world" in example else answers
+        answer = await try_turn(context.image, context.cell, call, trial, context, given)
         is_right = await asyncio.to_thread(same, answer.value, example["result"])
         if example.get("effects") is not None:
             is_right &= await wants.stated(context, example) == wants.key_of(answer.wanted)
         yield Outcome(example, answer.value, answer.wanted, is_right)
+
+
+def recorded(examples: Iterable[Example], brief: Brief) -> Answers | None:
+    """Return the world that was kept with an example for this call; it is asked nothing else."""
+    for one in examples:
+        if "world" in one and tuple(one["args"]) == brief.args and one["kwargs"] == brief.kwargs:
+            return Answers(dict(one["world"]), closed=True)
+    return None
 
 
 async def reproduces(

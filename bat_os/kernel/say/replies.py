@@ -56,17 +56,19 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
     status, value, label = str(body["status"]), body["result"], body.get("label")
     learned, calls = bool(body.get("learned")), int(body.get("model_calls") or 0)
     steps = body.get("steps", ())
-    if status == "said":  # in a persona's own words, after steps
+    asked = brief.mode == TOOLS and calls and not steps  # by a method that asks a model
+    if status == "said" or asked:  # in a persona's own words
         return Answer(
             "said",
-            show_value(value, language),
+            "\n".join([show_value(value, language), *_say_asks(body, language)]),
             value,
-            "; ".join(steps)[:MAX_READING],
+            "; ".join(steps)[:MAX_READING] or reading_of(brief),
+            learned=learned,
             model_calls=calls,
             language=language,
             memory=memory_of(brief, value),
         )
-    if status not in VOUCHED and not reused and brief.mode != TOOLS:
+    if status not in VOUCHED and not reused and not (brief.mode == TOOLS or steps):
         return guess(brief, value, language, waits=False, learned=learned, model_calls=calls)
     printed = str(body.get("printed") or "").rstrip()
     shown = "\n".join(part for part in (printed, show_value(value, language)) if part)
@@ -78,6 +80,11 @@ def from_turn(brief: Brief, body: Mapping[str, Any], language: str) -> Answer:
         model_calls=calls, language=language,
         memory=memory_of(brief, value, **({"label": label} if label else {})),
     )  # fmt: skip
+
+
+def _say_asks(body: Mapping[str, Any], language: str) -> list[str]:
+    """Return what a person hears of a method that asks a model, once it is made."""
+    return [text(language, "tools.asks", who=str(body["asks"]))] if body.get("asks") else []
 
 
 def say_learned(answer: Answer, brief: Brief, language: str) -> Answer:
