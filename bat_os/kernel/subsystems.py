@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from bat_os.core.values import Ref
     from bat_os.kernel.context import KernelContext, Orchestrator
-    from bat_os.kernel.reach import Answers
     from bat_os.kernel.snapshot import ObjectSnapshot
 
     Root = MutableMapping[str, Any]
@@ -53,9 +52,9 @@ _KINDS: Final = ("", "document", "method", "codex", "seed", "fact")
 class TurnKernel:
     """What one turn does with the kernel's own subsystems."""
 
-    def __init__(self, mind: KernelContext, label: set[str], answers: Answers) -> None:
+    def __init__(self, mind: KernelContext, label: set[str], answers: Any) -> None:
         self.mind = mind
-        self.answers = answers
+        self.answers = answers  # ``bat_os.kernel.reach.Answers``, which imports this
         self.here = answers.here  # what the turn has read of where the person is
         self.asked: Counter[str] = Counter()
         self.label = label  # of the turn: documents keep it, and bring it
