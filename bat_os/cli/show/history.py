@@ -77,11 +77,15 @@ def explain(body: Mapping[str, Any]) -> Iterator[str]:
         yield f"replayed with {again['model']} in {again['seconds']} s: {how}"
 
 
+def _asks(origin: Mapping[str, Any]) -> str:
+    return f"; asks the model of {origin['asks']} each time" if origin.get("asks") else ""
+
+
 def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     origin, mission, brief = body["origin"], body["mission"], body["brief"]
     yield "wish", origin.get("goal", "")
     yield "message", cut(as_call(brief)) if brief else ""
-    yield "written by", _writer(origin)
+    yield "written by", _writer(origin) + _asks(origin)
     through = body.get("through", ())
     yield "written", show_time((through[0] if through else origin).get("created"))
     yield "brought", _passage(through[-1]) if through else ""

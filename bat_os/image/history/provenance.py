@@ -205,7 +205,7 @@ ORIGINS: Final[Mapping[str, Callable[[Mapping[str, Any], str], bool]]] = {
 _ORIGIN: Final = (
     "goal", "persona", "model", "model_digest", "adapter", "adapted_from", "prompt_sha256",
     "temperature", "seed", "why", "effects", "cell", "fixups", "draft", "created", "mission",
-    "rehearsed",
+    "rehearsed", "asks",
 )  # fmt: skip
 _VERDICT: Final = ("draft", "problem", "preview", "effects", "passed", "agree", "fixups")
 

@@ -152,8 +152,11 @@ class Acting:
         event = await self._decide()
         if isinstance(event, ToolChosen):
             self._check_circles(event.step)
-            return event, {"step": show_step(event.step), "persona": self._persona}
+            return event, {"step": show_step(event.step), "persona": self._by(event.step)}
         return event, {"reason": "has an answer"}
+
+    def _by(self, step: Mapping[str, Any]) -> str:
+        return str(step.get("by") or self._persona)
 
     def _check_circles(self, step: Mapping[str, Any]) -> None:
         same = sum(_call_of(each) == _call_of(step) for each, _ in self._steps)
@@ -197,7 +200,11 @@ class Acting:
         errands = await offer_errands(context, self._record, touches)
         brief = replace(self._mission.brief, text=self._request)
         decider = Decider(context, persona, brief, self._label, errands)
-        return await decider.decide(box, [one.name for one in ranked], (*found, *self._steps))
+        names = [one.name for one in ranked]
+        event = await decider.decide(box, names, (*found, *self._steps))
+        if isinstance(event, ToolChosen):
+            return replace(event, step={**event.step, "by": persona})
+        return event
 
     async def _plan(self, box: Toolbox, plan: Plan) -> ToolChosen | AnswerGiven:
         """Return the next step of a plan, or what all of it comes to."""
@@ -274,7 +281,7 @@ class Acting:
             result |= {"seconds": seconds}
             return StepTaken(result), {"step": show_step(step), "reason": f"failed: {error}"}
         after, shown = done[0]
-        said = {"reason": f"{show_step(step)} gave {shown}", "persona": self._persona}
+        said = {"reason": f"{show_step(step)} gave {shown}", "persona": self._by(step)}
         self._emit(record.id, after, said)
         return None
 

@@ -66,7 +66,7 @@ class Judgement:
             oid = await self._ask(prompt)
         except BatError as error:
             return Distilled(reason=f"the answer is a judgement, and its model said: {error}")
-        if not _agree(self.said, self._value):
+        if self.said.startswith("{") or not _agree(self.said, self._value):
             return Distilled(reason=f"asked again, {self.persona} judges otherwise")
         self.record[f"{question_of(oid, ASK, [prompt], 0)}.1"] = self.said
         asked = Taken(self.slot, ASK, (prompt,), self.said)

@@ -15,9 +15,11 @@ from bat_os.core.brief import Brief
 from bat_os.errors import GrantWantedError
 from bat_os.image import flows, grants
 from bat_os.image.flows import Flow
+from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.effects.performer import Performer
 from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.sinks import sink_of
 from bat_os.kernel.turn import take_turn
 from tests.kernel.minds import make_mind, open_mission, read
@@ -109,6 +111,10 @@ async def test_a_judgement_becomes_a_method_that_asks_the_model(works, mind, mod
     again = await call(mind, "do_it", "/a")
     assert (again.value, again.status, len(again.drawn)) == ("cheerful", "provisional", 1)
     assert "hooray" in model.asked[-1][1]
+    why = await mind.image.transact(
+        lambda root: explain(root, find(root, "genesis_obj"), "do_it", 0, {}), note="why"
+    )
+    assert why["origin"]["asks"] == "ALFRED"
 
 
 async def test_a_model_that_judges_otherwise_when_asked_again_gives_no_method(works, model):
@@ -215,6 +221,9 @@ async def test_personas_divide_the_work(works, mind, model):
         "BRICK.plans", "files.read", "BABS.gathers", "ALFRED.writes", "ROBIN.checks"
     ]  # fmt: skip
     assert [who for who, _ in model.asked] == ["BRICK", "BABS", "BABS", "ALFRED", "ROBIN"]
+    assert [event.step["by"] for event in record.mission.events if hasattr(event, "step")] == [
+        "BRICK", "BABS", "BABS", "ALFRED", "ROBIN"
+    ]  # fmt: skip
     assert "say it" in model.asked[3][1]
     assert "see b" in model.asked[4][1]
 
@@ -235,3 +244,24 @@ async def test_a_person_says_who_does_what(works, mind, model):
     )
     await works("what does /a say?", {"answer": "see b"}, args=("/a",), ROBIN=parts()["BABS"])
     assert [who for who, _ in model.asked] == ["ROBIN", "ROBIN", "ALFRED"]
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+async def test_a_request_is_cancelled_between_any_two_steps(mind, model, driver, after):
+    model.lines = {"ALFRED": [READ, step("read", path="/b"), {"answer": "see b"}]}
+    mission_id = await open_mission(mind.image, "do_it", "/a", "/b", text="/a, /b", mode="tools")
+    scheduler, seen = Scheduler(mind, lambda event: None), []
+    scheduler.open()
+
+    def hear(event):
+        seen.append(event)
+        if len(seen) == after:
+            assert scheduler.cancel(mission_id)
+
+    scheduler.start(await read(mind.image, mission_id))
+    answer = await scheduler.result(mission_id, hear)
+    await scheduler.close()
+    assert answer["body"]["code"] == "CANCELLED"
+    assert len(driver.asked) == (after - 1) // 2
+    done = (await read(mind.image, mission_id)).mission
+    assert [type(event).__name__ for event in done.events][-1] == "MissionFailed"
