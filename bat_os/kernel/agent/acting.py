@@ -102,6 +102,8 @@ async def fall_over(context: KernelContext, record: Record, outcome: Any) -> Out
     brief, kept = record.mission.brief, (event, said)
     if brief.mode or brief.examples or brief.fresh or not isinstance(event, MethodRejected):
         return kept
+    if depth_of(record.id):  # that a method could not be written is what an errand answers
+        return kept
     sentence = read_request(request_of(brief))
     box = await open_toolbox(context, brief.once)
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
