@@ -156,6 +156,7 @@ async def test_a_method_is_taught_in_the_editor_with_its_examples(screen):
 async def test_everything_is_reached_by_the_keyboard_alone(screen):
     page = screen.page
     await page.keyboard.press("Control+k")
+    await page.get_by_role("combobox").wait_for()
     await page.keyboard.type("litres")
     await page.get_by_role("option", name="litres").wait_for()
     await page.keyboard.press("Enter")
