@@ -38,6 +38,7 @@ from bat_os.core.scopes import covers
 from bat_os.errors import BatError, NotFoundError, RemoteError, UnauthorizedError
 from bat_os.gateway.mcp.toolbox import Asker, Toolbox, clean
 from bat_os.gateway.problems import describe, to_json
+from bat_os.gateway.requests import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -354,9 +355,10 @@ async def _unheard(_: Any) -> None:
 
 def _who_asks(ctx: Context) -> Asker:
     caller = ctx.request.scope["state"]["caller"] if ctx.request is not None else None
-    if caller is None:
+    if caller is None or ctx.request is None:
         raise UnauthorizedError("nobody is known to ask")
-    return Asker(caller.name, "own" if covers(caller.scope, "own") else caller.scope)
+    scope = "own" if covers(caller.scope, "own") else caller.scope
+    return Asker(caller.name, scope, key_of(ctx.request))
 
 
 async def serve_stdio(link: KernelLink, hub: Hub, asker: Asker) -> None:

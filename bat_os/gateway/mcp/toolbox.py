@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import secrets
 import shlex
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -45,16 +46,22 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as the kernel knows them."""
+    """Who asks, as the kernel knows them, and the key under which the call is answered once."""
 
     name: str
     scope: str
+    key: str = ""
 
     def fields(self, may: str = "") -> dict[str, Any]:
-        """Return the envelope's part of it, perhaps with a smaller scope."""
+        """Return the envelope's part of who asks, perhaps with a smaller scope."""
         least = may if may and covers(self.scope, may) else self.scope
         own = "own" if covers(least, "own") else least  # the owner's yes is given elsewhere
         return {"session": f"mcp:{self.name}", "by": f"http:{self.name}", "may": own}
+
+    def once(self, may: str = "") -> dict[str, Any]:
+        """Return the same with the key: asked again, also of the next kernel, it is done once."""
+        key = self.key or f"http:{self.name}:{secrets.token_hex(12)}"
+        return self.fields(may) | {"ik": key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +213,7 @@ class Toolbox:
             target = str(kwargs.pop(_RECEIVER, target))
         # With this scope a method that is gone by now is not learned anew.
         told = await self.link.request(
-            "send", target=target, selector=tool.selector, kwargs=kwargs, **asker.fields("send")
+            "send", target=target, selector=tool.selector, kwargs=kwargs, **asker.once("send")
         )
         printed = {"printed": told["printed"]} if told.get("printed") else {}
         return {"result": told["result"], **printed}
@@ -220,7 +227,7 @@ class Toolbox:
             if "state" in body:
                 tell(float(body.get("pct", 0)), f"{body['state']}: {body['does']}")
 
-        fields = asker.fields()
+        fields = asker.once()
         if named := str(given.get("conversation") or ""):
             fields["session"] += f":{named[:60]}"
         asking = asyncio.ensure_future(
@@ -246,7 +253,8 @@ class Toolbox:
         if "object" in given:
             fields["target"] = given["object"]
         fields |= {key: given[key] for key in ("selector", "args", "kwargs") if key in given}
-        told = await self.link.request(verb, **fields, **asker.fields())
+        who = asker.once() if name == "send" else asker.fields()
+        told = await self.link.request(verb, **fields, **who)
         return {key: told[key] for key in _TOLD_BY_WHY if key in told} if name == "why" else told
 
 
