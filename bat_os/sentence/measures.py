@@ -27,7 +27,7 @@ def measures_in(text: str, language: str) -> frozenset[str]:
     """Return the English words for what a request asks of many things.
 
     >>> sorted(measures_in("Quel est le plus long fichier de ~/notes ?", "fr"))
-    ['file', 'longest']
+    ['file', 'longest', 'which']
     """
     known = _read()
     words = known.get(language) or known[_FALLBACK]

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { label, words } from "./kinds.js";
 import { Badge, copy, Icon, IconButton } from "./parts.js";
 import { clean, line } from "./safe.js";
-import { choose, state } from "./store.js";
+import { choose, state, use } from "./store.js";
 import { isRich, Value } from "./values.js";
 import { clock, knows, lasting, t } from "./words.js";
 
@@ -64,6 +64,7 @@ function Confirm({ turn, confirm }) {
 
 function Facts({ turn, isLast, say }) {
   const { answer } = turn;
+  use("nodes"); // an answer may come before the objects are there
   const skill = skillOf(answer.reading);
   return html`<footer class="facts">
     <${Badge} status=${answer.kind}>${t(`kind.${answer.kind}`)}<//>
