@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import signal
+import weakref
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,4 +112,5 @@ def make_embed() -> Embed:
         known = dict(zip(wanted, rows, strict=True))
         return np.stack([known[text] for text in texts]) if texts else rows
 
+    weakref.finalize(embed, runner.close)  # its event loop ends with it
     return embed
