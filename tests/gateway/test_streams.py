@@ -28,8 +28,10 @@ class Events:
         lines += [f"last-event-id: {last}"] if last else []
         writer.write("\r\n".join([*lines, "", ""]).encode())
         head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in head.partition(b"\r\n")[0], head
-        assert b"text/event-stream" in head
+        is_stream = b" 200 " in head.partition(b"\r\n")[0] and b"text/event-stream" in head
+        if not is_stream:
+            writer.close()
+        assert is_stream, head
         opened = cls(reader, writer)
         assert await opened.line() == ": open"
         return opened

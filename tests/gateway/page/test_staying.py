@@ -115,7 +115,8 @@ async def test_ten_thousand_objects_stay_fluid_while_much_happens(chromium, stoc
             const nodes = Array.from({ length: many }, (_, i) => ({
                 name: name(i), parents: [i ? name(Math.floor(i / 9)) : "traits_obj"], slots: i % 7,
                 methods: i % 5 ? [] : [["go", "verified"]], refers: [], serial: "" }));
-            window.made = nodes;
+            window.made = { nodes };
+            window.put = put;
             put({ nodes });
             const frames = [];
             let last = performance.now(), isOn = true;
@@ -139,9 +140,7 @@ async def test_ten_thousand_objects_stay_fluid_while_much_happens(chromium, stoc
         )
         await page.get_by_role("searchbox", name="Find an object").fill("thing_09999")
         for _ in range(100):  # what was heard has the page load the image, which is another one
-            await page.evaluate(
-                "async () => (await import('/page/store.js')).put({ nodes: window.made })"
-            )
+            await page.evaluate("() => { window.put(window.made); }")
             if await page.get_by_role("option").count() == 1:
                 break
             await asyncio.sleep(0.1)
