@@ -144,17 +144,28 @@ async def test_a_pipe_gets_no_escape_codes(home):
         assert "\x1b" not in ended.out + ended.err
 
 
+async def until_stored(thinking, tree):
+    """Wait for a mission in ``unfinished`` or ``missions``; return the answers of that tree."""
+    while True:
+        found = await thinking.mind.image.transact(
+            lambda root: [one.slots["answer"] for key, one in root[tree].items() if key[0] != "#"],
+            note="look",
+        )
+        if found:
+            return found
+        await asyncio.sleep(0.02)
+
+
 async def test_ctrl_c_withdraws_the_mission_and_leaves_with_130(thinking):
     process = await launch("chat_client.py", thinking.home.path, "genesis_obj.double(21)")
     await until_says(process, "learn")
+    await until_stored(thinking, "unfinished")  # it is announced before that
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err.splitlines()[-1] == "cancelled"
-    root = await thinking.mind.image.transact(
-        lambda root: [(m.slots["answer"] or {}) for m in root["missions"].values()], note="look"
-    )
-    assert [answer["body"]["code"] for answer in root] == ["CANCELLED"]
+    answers = await until_stored(thinking, "missions")
+    assert [answer["body"]["code"] for answer in answers] == ["CANCELLED"]
 
 
 async def test_ctrl_c_leaves_with_130_when_the_kernel_has_gone_too(thinking):
