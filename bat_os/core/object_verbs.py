@@ -119,7 +119,8 @@ OBJECT_VERBS: Final = (
         reply=f"{_OBJECT} serial line:texts slots:map {_FLAGS} methods:map inherited:map "
               "cut?:[part name why begins] left_out?:count",
         note="Over 20 methods come without provenance unless one is named; then slots are left "
-             "out. What does not fit into a message is named in `cut`, up to 50 parts.",
+             "out. What does not fit into a message is named in `cut`, up to 50 parts. `serial`: "
+             "of the object, its methods and what it inherits from, the newest.",
         examples=("genesis_obj", 'genesis_obj --at "1 hour ago"'), access="past"),
     Verb("source", "show the source of a learned method", _METHOD,
         reply="object selector status:verified|provisional|taught|shipped version:count "

@@ -19,8 +19,8 @@ MAX_MESSAGES: Final = 100  # of one prompt
 AFTER: Final = Field("after", "text", "the page after this object", most=200)
 LIMIT: Final = Field("limit", "whole", "of one page", default=MAX_PAGE, least=1, most=MAX_PAGE)
 IF_SERIAL: Final = Field(
-    "if_serial", "text", "the `serial` that was seen; if it is another one by now, `CONFLICT`",
-    most=16,
+    "if_serial", "text",
+    "the `serial` that `inspect` has shown; if it is another one by now, `CONFLICT`", most=16,
 )  # fmt: skip
 
 # fmt: off
@@ -28,7 +28,8 @@ PROGRAM_VERBS: Final = (
     Verb("graph", "tell of all objects what refers to what, a page at a time", (AFTER, LIMIT),
         reply="nodes:[name parents:texts slots:count methods:list refers:texts serial] next",
         note="By name. `methods`: `[selector, status]` of each learned or taught one; `refers`: "
-             "names of the objects that its slots refer to; `next`: for `after`, or \"\".",
+             "names of the objects that its slots refer to; `serial`: of the object and its own "
+             "methods; `next`: for `after`, or \"\".",
         on="wire", access="past"),
     Verb("moments", "list what was committed, the newest first", (
         Field("before", "text", "the page before this transaction", most=16),

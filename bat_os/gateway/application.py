@@ -93,7 +93,9 @@ class Gateway:
 
     def routes(self) -> list[Route]:
         """Return the table of routes."""
-        return [
+        return [  # the router tries one after the other: what is asked most comes first
+            Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
+            Route("/verbs/{verb}", self.verb, methods=["POST"]),
             Route("/", self.assets.page, methods=["GET"]),
             Route("/page/{name:path}", self.assets.asset, methods=["GET"]),
             Route("/login", self.login, methods=["POST"]),
@@ -114,8 +116,6 @@ class Gateway:
             Route("/objects/{name}", self.object, methods=["GET"]),
             Route("/objects/{name}/methods/{selector}", self.why, methods=["GET"]),
             Route("/objects/{name}/slots/{slot}", self.slot, methods=["PUT", "DELETE"]),
-            Route("/objects/{name}/{selector}", self.send, methods=["POST"]),
-            Route("/verbs/{verb}", self.verb, methods=["POST"]),
             *Completions(self.link, self.streams).routes(),
             Route("/uploads", Uploads(self.link).take, methods=["POST"], name="uploads"),
             Route("/mcp", self.mcp),
@@ -246,11 +246,12 @@ class Gateway:
         return reply(request, await self.ask(request, "moments", body=body))
 
     async def object(self, request: Request) -> Response:
-        """Return one object; its version is its serial."""
+        """Return one object; its version is its serial, and what else the answer says."""
         demand(request, "read")
         fields = {"target": request.path_params["name"], "body": moment_of(request)}
         found = await self.ask(request, "inspect", **fields)
-        return tagged(request, found, found["serial"])
+        # Notes beside the methods, as that one fails, change without a new serial.
+        return tagged(request, found, f"{found['serial']}.{digest(to_json(found))[:8]}")
 
     async def why(self, request: Request) -> Response:
         """Return a method: its source, and where it comes from."""

@@ -1,12 +1,17 @@
 """One HTTP connection: the server's own, with bounds where it has none.
 
 The parser keeps whatever comes until the head of a request is whole, for as long as that takes. So
-its bytes are counted, and it has some seconds. What cannot be parsed gets a problem, too.
+its bytes are counted, and it has some seconds. What cannot be parsed gets a problem, too. Each such
+request would be a line of the log, so lines of one kind are counted as well.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
+import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn.server
@@ -16,11 +21,15 @@ from bat_os.errors import FrameError, HttpError, TooLargeError
 from bat_os.gateway.problems import describe, problem
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 HEAD_BYTES: Final = 16 << 10  # of the first line and all headers
 HEAD_SECONDS: Final = 10.0  # until they are there
+LINES: Final = 5  # of one kind that are written in a period
+PERIOD: Final = 60.0  # seconds
+MAX_KINDS: Final = 100
+# Who writes a line for what others send.
+LOGGERS: Final = ("uvicorn.error", "asyncio", "bat_os.gateway.requests")
 _REASONS: Final = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
@@ -31,6 +40,72 @@ class Server(uvicorn.server.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals as they are."""
         yield
+
+
+class Quota(logging.Filter):
+    """A few lines of one kind in a period; then how many more there were.
+
+    Anyone who reaches the port can have a line written, and the disk is not theirs to fill.
+    """
+
+    def __init__(self, lines: int = LINES, period: float = PERIOD) -> None:
+        super().__init__()
+        self._lines = lines
+        self._period = period
+        # When the period of a kind began, and its lines since, by logger, level and text.
+        self._kinds: OrderedDict[tuple[str, int, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is written; the last one of a period says that it is that."""
+        kind, now = (record.name, record.levelno, str(record.msg)), time.monotonic()
+        began, seen = self._kinds.pop(kind, (now, 0))
+        if now - began > self._period:
+            self._tell(kind, seen)
+            began, seen = now, 0
+        self._kinds[kind] = began, seen + 1
+        if len(self._kinds) > MAX_KINDS:
+            self._tell(*self._oldest())
+        if seen + 1 == self._lines:
+            record.msg = f"{record.getMessage()} (more of these are counted)"
+            record.args = ()
+        return seen < self._lines
+
+    async def keep_telling(self) -> None:
+        """Say of each kind how many lines were left out, once its period is over; for ever."""
+        while True:
+            await asyncio.sleep(self._period)
+            self.tell()
+
+    def tell(self) -> None:
+        """Say how many lines were left out, and begin anew."""
+        while self._kinds:
+            self._tell(*self._oldest())
+
+    def _oldest(self) -> tuple[tuple[str, int, str], int]:
+        kind, (_, seen) = self._kinds.popitem(last=False)
+        return kind, seen
+
+    def _tell(self, kind: tuple[str, int, str], seen: int) -> None:
+        name, level, text = kind
+        if seen > self._lines:
+            left = seen - self._lines
+            logging.getLogger(f"{name}.counted").log(level, "%d more: %s", left, text.strip())
+
+
+@contextlib.asynccontextmanager
+async def spare_log() -> AsyncIterator[None]:
+    """Hold to their quota those who write a line for what others send."""
+    quota = Quota()
+    telling = asyncio.create_task(quota.keep_telling())
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(quota)
+    try:
+        yield
+    finally:
+        telling.cancel()
+        for name in LOGGERS:
+            logging.getLogger(name).removeFilter(quota)
+        quota.tell()
 
 
 class Connection(HttpToolsProtocol):

@@ -149,6 +149,8 @@ def moment_of(request: Request) -> dict[str, Any]:
 def serial_of(request: Request) -> str:
     """Return the serial that ``If-Match`` names; "" for ``*``.
 
+    What follows a dot tells answers apart, not versions of the object.
+
     Raises:
         HttpError: It is missing, or names none.
     """
@@ -157,7 +159,7 @@ def serial_of(request: Request) -> str:
         raise HttpError(
             428, ArgumentsError("say with If-Match which version you have seen (its ETag), or *")
         )
-    serial = seen.strip().removeprefix("W/").strip('"')
+    serial = seen.strip().removeprefix("W/").strip('"').partition(".")[0]
     if serial != "*" and not (len(serial) == 16 and set(serial) <= set("0123456789abcdef")):
         raise HttpError(412, ArgumentsError("If-Match names no version of an object"))
     return "" if serial == "*" else serial

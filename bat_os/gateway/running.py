@@ -177,7 +177,7 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     import_server()
     from uvicorn.config import Config  # as import_server has left it
 
-    from bat_os.gateway.connection import Connection, Server  # likewise
+    from bat_os.gateway.connection import Connection, Server, spare_log  # likewise
 
     ring = TokenRing(home)
     binding = bind(settings, ring)
@@ -194,7 +194,8 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve(sockets=list(binding.sockets)))
     stopping = asyncio.create_task(asked.wait())
     try:
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        async with spare_log():
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         await gateway.close()
         server.should_exit = True
         await serving

@@ -17,7 +17,7 @@ from bat_os.method.text import find_forwarded
 from bat_os.natives import table as natives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
     from bat_os.image.catalog import Passage
 
@@ -94,31 +94,38 @@ def _referred(value: Any) -> Iterator[UvmObject]:
             stack.extend(each)
 
 
-def serial_of(obj: UvmObject) -> str:
-    """Return when an object or a method of its own last changed: 16 hexadecimal digits."""
-    obj._p_activate()
-    serials = [obj._p_serial]
-    for value in obj.slots.values():
-        if isinstance(value, Method):
-            value._p_activate()
-            serials.append(value._p_serial)
+def serial_of(*objects: UvmObject) -> str:
+    """Return when one of these objects or of their methods last changed: 16 hexadecimal digits."""
+    serials = []
+    for each in _records(objects):
+        each._p_activate()
+        serials.append(each._p_serial)
     return str(max(serials).hex())
+
+
+def _records(objects: Iterable[UvmObject]) -> Iterator[Any]:
+    for obj in objects:
+        yield obj
+        yield from (value for value in obj.slots.values() if isinstance(value, Method))
 
 
 def check_serial(root: MutableMapping[str, Any], target: str, seen: str) -> None:
     """Refuse to go on, inside a transaction, if an object has changed since ``seen``.
+
+    What it inherits from counts: an object is shown with what answers for it.
 
     Raises:
         ChangedError: It has; ``details.serial`` is the present one.
     """
     if not seen:
         return
-    obj = find(root, target)
-    now = serial_of(obj)
+    line = list(find(root, target).lineage())
+    now = serial_of(*line)
     if now != seen:
-        raise ChangedError(f"{called(obj)} has changed since; look at it again", serial=now)
+        text = f"{called(line[0])}, or what it inherits from, has changed since; look at it again"
+        raise ChangedError(text, serial=now)
     jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
-    for each in (obj, *(value for value in obj.slots.values() if isinstance(value, Method))):
+    for each in _records(line):
         jar.readCurrent(each)
 
 
@@ -141,7 +148,7 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
         if not isinstance(value, Method) or value.is_understood
     }
     held = {n: v for n, v in obj.slots.items() if n not in own and selector in ("", n)}
-    summary = _summary(obj) | {"serial": serial_of(obj), "line": [called(each) for each in line]}
+    summary = _summary(obj) | {"serial": serial_of(*line), "line": [called(each) for each in line]}
     shown = _Page(summary)
     shown.add("methods", wanted, lambda m: _method(m, whole=len(wanted) <= MANY),
              lambda m: _method(m, whole=False))  # fmt: skip

@@ -178,6 +178,37 @@ async def test_a_skill_that_was_changed_on_its_way_is_not_installed(agent, other
     )
 
 
+async def test_a_skill_whose_examples_fail_on_arrival_changes_nothing(agent, other):
+    """It is sound where it comes from: what it relies on there is another value here."""
+    source = 'def scaled(self, number):\n    """Scale."""\n    return number * self.factor\n'
+    for mind, factor in ((agent, 3), (other, 5)):
+        put = await mind.ask("PUT", "/objects/genesis_obj/slots/factor", {"value": factor},
+                             headers={"if-match": "*"})  # fmt: skip
+        assert put.status == 200, put
+    body = {"target": "genesis_obj", "body": {"source": source, "examples": EXAMPLES}}
+    assert (await agent.ask("POST", "/verbs/teach", body)).status == 200
+    before = await committed(other)
+    async with talking(agent) as here, talking(other, "teach") as there:
+        skill = data_of((await ask(here, data={"export": "genesis_obj.scaled"}))[0].task)
+        with pytest.raises(A2AError, match="10"):
+            await ask(there, data={"text": skill["text"], "into": "genesis_obj"})
+        parts = [{"data": {"text": skill["text"], "into": "genesis_obj"}}]
+        sent = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage",
+                "params": {"message": {"messageId": "again", "parts": parts}}}  # fmt: skip
+        told = await other.ask("POST", "/a2a", sent, scope="teach")
+        assert told.json["error"]["data"][0]["code"] == "SANDBOX_FAILED", told
+    assert await committed(other) == before
+    sent = await other.ask("POST", "/objects/genesis_obj/scaled", {"args": [2]}, scope="send")
+    assert sent.status == 403, "it is not known, and this caller has nothing learned"
+
+
+async def committed(http):
+    """Return what the image has: its newest transaction, and every method with its status."""
+    moments = (await http.ask("GET", "/moments?limit=1")).json["moments"]
+    nodes = (await http.ask("GET", "/graph")).json["nodes"]
+    return [one["id"] for one in moments], [(one["name"], one["methods"]) for one in nodes]
+
+
 async def test_the_card_is_for_everyone_and_names_no_skill(agent):
     answer = await agent.rude("GET", "/.well-known/agent-card.json")
     assert answer.status == 200

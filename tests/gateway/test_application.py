@@ -18,10 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 
 async def make(http, name):
-    """Make an object that no mission changes meanwhile; return its address."""
-    made = await http.ask(
-        "POST", "/verbs/derive", {"target": "genesis_obj", "body": {"name": name}}
-    )
+    """Make an object that no mission changes, nor what it inherits; return its address."""
+    made = await http.ask("POST", "/verbs/derive", {"target": "traits_obj", "body": {"name": name}})
     assert made.status == 200, made
     return f"/objects/{name}"
 
@@ -115,6 +113,51 @@ async def test_of_two_who_saw_the_same_one_wins(http):
             *(http.ask("PUT", place, {"value": [number, who]}, headers=seen) for who in (1, 2))
         )
         assert sorted(answer.status for answer in both) == [200, 412]
+
+
+async def test_what_an_object_inherits_belongs_to_what_was_seen(http):
+    """A method or a name that it inherits has changed, so the shown object is another one."""
+    base = await make(http, "base_obj")
+    made = {"target": "base_obj", "body": {"name": "leaf_obj"}}
+    assert (await http.ask("POST", "/verbs/derive", made)).status == 200
+    source = "def weigh(self):\n    return 1\n"
+    changes = (
+        ("POST", "/verbs/teach", {"target": "base_obj", "body": {"source": source}}),
+        ("POST", "/verbs/teach",
+         {"target": "base_obj", "body": {"source": source.replace("1", "2")}}),
+        ("POST", "/verbs/unlearn", {"target": "base_obj", "selector": "weigh"}),
+        ("PUT", f"{base}/slots/colour", {"value": "red"}),
+    )  # fmt: skip
+    for method, path, body in changes:
+        seen = await http.ask("GET", "/objects/leaf_obj")
+        done = await http.ask(method, path, body, headers={"if-match": "*"})
+        assert done.status == 200, done
+        tag = {"if-none-match": seen.headers["etag"]}
+        assert (await http.ask("GET", "/objects/leaf_obj", headers=tag)).status == 200, path
+        late = await http.ask("PUT", "/objects/leaf_obj/slots/size", {"value": 1},
+                              headers={"if-match": seen.headers["etag"]})  # fmt: skip
+        assert (late.status, late.json["code"]) == (412, "CONFLICT"), path
+    now = await http.ask("GET", "/objects/leaf_obj")
+    put = await http.ask("PUT", "/objects/leaf_obj/slots/size", {"value": 1},
+                         headers={"if-match": now.headers["etag"]})  # fmt: skip
+    assert put.status == 200
+
+
+async def test_what_is_noted_of_a_method_is_sent_again_and_hinders_no_change(http):
+    place = await make(http, "faulty_obj")
+    source = "def fail(self):\n    return 1 // 0\n"
+    body = {"target": "faulty_obj", "body": {"source": source}}
+    assert (await http.ask("POST", "/verbs/teach", body)).status == 200
+    seen = await http.ask("GET", place)
+    pinned = await http.ask("POST", "/verbs/pin", {"target": "faulty_obj", "selector": "fail"})
+    assert pinned.status == 200, pinned
+    tag = {"if-none-match": seen.headers["etag"]}
+    again = await http.ask("GET", place, headers=tag)
+    assert again.status == 200
+    assert again.json["methods"]["fail"]["pinned"]
+    put = await http.ask("PUT", f"{place}/slots/size", {"value": 1},
+                         headers={"if-match": seen.headers["etag"]})  # fmt: skip
+    assert put.status == 200, put
 
 
 async def test_an_object_that_has_not_changed_is_not_sent_again(http):
