@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import html
 import json
-import logging
 import random
 import re
 from dataclasses import replace
@@ -15,11 +14,9 @@ from bat_os.client.tokens import TokenRing
 from bat_os.core.settings import Settings
 from bat_os.errors import SettingsError, StorageError
 from bat_os.gateway import connection
-from bat_os.gateway.connection import LINES, MAX_KINDS, Quota
 from bat_os.gateway.guard import MAX_BODY, Rates
 from bat_os.gateway.running import bind
-from tests.gateway.conftest import JSON, opened, read_answer
-from tests.kernels import ThinkingKernel
+from tests.gateway.conftest import JSON, read_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -267,44 +264,6 @@ async def test_what_is_not_http_is_refused_and_the_next_one_served(http):
             answer = await http.bytes(draw.randbytes(draw.randrange(1, 400)) + b"\r\n\r\n")
             assert answer.status in (400, 421)
     assert (await http.rude("GET", "/healthz")).status == 200
-
-
-async def test_malformed_requests_do_not_fill_the_log(tmp_path, caplog):
-    """A few lines say what comes in; of the others the log has the number."""
-    caplog.set_level("INFO")
-    async with ThinkingKernel(tmp_path / "home") as kernel, opened(kernel) as http:
-        for _ in range(60):
-            assert (await http.bytes(b"\x00 this is not HTTP\r\n\r\n")).status == 400
-        lines = [each.getMessage() for each in caplog.records if "Invalid HTTP" in each.message]
-        assert len(lines) == LINES
-        assert "counted" in lines[-1]
-    told = [each.getMessage() for each in caplog.records if "more: Invalid" in each.message]
-    assert told == [f"{60 - LINES} more: Invalid HTTP request received."]
-
-
-@pytest.mark.parametrize(("period", "written"), [(1e9, 2), (-1.0, 6)])
-async def test_a_kind_of_line_has_a_quota_in_each_period(caplog, period, written):
-    log, quota = logging.getLogger("quota-test"), Quota(lines=2, period=period)
-    log.addFilter(quota)
-    try:
-        for number in range(6):
-            log.warning("one kind: %d", number)
-        log.warning("another kind")
-    finally:
-        log.removeFilter(quota)
-    lines = [each.getMessage() for each in caplog.records]
-    assert len([line for line in lines if line.startswith("one kind")]) == written
-    assert "another kind" in lines
-
-
-async def test_kinds_of_lines_without_end_are_not_kept(caplog):
-    quota = Quota()
-    for number in range(MAX_KINDS * 3):
-        for _ in range(LINES + 1):
-            line = {"name": "quota-test", "levelno": logging.WARNING, "msg": f"kind {number}"}
-            quota.filter(logging.makeLogRecord(line))
-    assert "1 more: kind 0" in [each.getMessage() for each in caplog.records]
-    assert len(quota._kinds) <= MAX_KINDS
 
 
 async def test_no_token_and_no_code_is_in_a_log(http, caplog):

@@ -22,6 +22,7 @@ from bat_os.core.scopes import PERSON, covers
 from bat_os.gateway.mcp.server import MAX_PER_TOKEN
 from bat_os.gateway.mcp.toolbox import _VERBS, GENERAL, MAX_NAME, MAX_TEXT, clean, name_of
 from tests.gateway.test_consent import AGREED, SAID, furnish, held
+from tests.node import node_program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -300,6 +301,36 @@ async def test_a_host_starts_it_itself(http, mode):
         assert called.structured_content == {"result": 4.0}
         told = await client.call_tool("ask", {"sentence": "what is 17% of 340"})
         assert told.content[0].text == "57.8"
+
+
+@pytest.mark.parametrize("by", ["http", "stdio"])
+async def test_the_inspector_of_npm_lists_and_calls(http, by):
+    if by == "http":
+        authorization = http.token()["authorization"]
+        words = [f"http://{http.me}/mcp", "--transport", "http"]
+        words += ["--header", f"Authorization: {authorization}"]
+    else:
+        words = [sys.executable, "-W", "ignore", str(ROOT / "batos.py"), "mcp"]
+        words += [f"--home={http.home}", "--may=teach"]
+    listed = await inspect(*words, "--method", "tools/list")
+    assert {"ask", "genesis_obj__litres"} <= {tool["name"] for tool in listed["tools"]}
+    called = await inspect(*words, "--method", "tools/call", "--tool-name", "genesis_obj__litres",
+                           "--tool-arg", "plants=2")  # fmt: skip
+    assert called["structuredContent"] == {"result": 4.0}
+    found = await inspect(*words, "--method", "resources/list")
+    assert "batos://objects/genesis_obj" in {one["uri"] for one in found["resources"]}
+
+
+async def inspect(*words):
+    """Return what the command line of the MCP project's inspector says."""
+    program = node_program("@modelcontextprotocol/inspector", "cli", "build", "cli.js")
+    command = [*program, "--cli", *words]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
 
 
 @pytest.mark.parametrize("name", ["claude", "claude-code", "cursor", "vscode", "http"])

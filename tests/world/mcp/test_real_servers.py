@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +18,7 @@ from bat_os.kernel.verbs import VERBS
 from bat_os.world.mcp.driver import Mcp
 from tests.kernel.conftest import cell, image, make  # noqa: F401 - fixtures
 from tests.kernel.minds import make_mind, script
+from tests.node import node_program
 from tests.world.mcp.servers import installed
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.system]
@@ -60,24 +59,6 @@ def program(name):
     if not found:
         pytest.skip(f"{name} is not installed; tests/requirements.txt has it")
     return found
-
-
-def node_server():
-    """Return the command of the server for files, which is a package of node."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    package = "@modelcontextprotocol/server-filesystem"
-    asked = [os.environ.get("NODE_PATH", "")]
-    if npm := shutil.which("npm"):
-        asked.append(subprocess.run(
-            [npm, "root", "-g"], capture_output=True, text=True, check=False
-        ).stdout.strip())  # fmt: skip
-    for folder in filter(None, asked):
-        script = Path(folder, package, "dist", "index.js")
-        if script.exists():
-            return node, script
-    pytest.skip(f"not installed: npm install -g {package}")
 
 
 async def test_the_time_server(grant, send):
@@ -122,7 +103,8 @@ async def test_the_git_server_reads_adds_and_commits_once(grant, send, tmp_path)
 
 
 async def test_the_server_for_files_stays_in_its_folder(grant, send, tmp_path):
-    node, server = node_server()
+    package = "@modelcontextprotocol/server-filesystem"
+    node, server = node_program(package, "dist", "index.js")
     box = tmp_path / "box"
     box.mkdir()
     (box / "a.txt").write_text("hello")
