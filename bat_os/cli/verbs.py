@@ -32,6 +32,7 @@ from bat_os.cli.show import (
     files,
     history,
     hosts,
+    idle,
     knowledge,
     missions,
     models,
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    access, background, completion, files, history, hosts, knowledge, missions, models, objects,
-    personas, schedules, system, upgrade,
+    access, background, completion, files, history, hosts, idle, knowledge, missions, models,
+    objects, personas, schedules, system, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -25,6 +25,7 @@ from transaction.interfaces import TransientError
 from zc.lockfile import LockError
 from ZODB.POSException import POSError
 
+from bat_os.core.digest import digest
 from bat_os.errors import (
     BatError,
     ConflictError,
@@ -52,6 +53,9 @@ CACHE_OBJECTS: Final = 50_000
 CACHE_BYTES: Final = 48 << 20  # of each of THREADS caches: an object may hold a megabyte
 # Messages not yet written; beyond it, calls of messages that are new are not counted.
 MAX_COUNTED: Final = 10_000
+SHOWN: Final = 5  # different calls of a version whose answers are kept
+LOOKED_AT: Final = 16  # calls between two writes that are looked at for that
+SHOWN_CHARS: Final = 500  # of a call with its answer; of a longer one, only that there was one
 
 
 _WATCHED: Final[ContextVar[list[str] | None]] = ContextVar("watched", default=None)
@@ -75,11 +79,15 @@ def watch_commits() -> Iterator[list[str]]:
 
 @dataclass(slots=True)
 class Tally:
-    """How often a message was answered, and when first and last (Unix time)."""
+    """How often a message was answered, when first and last (Unix time), and what for example.
+
+    ``shown`` has, by a digest of the arguments, (arguments, answer) as Python writes them.
+    """
 
     count: int
     first: float
     last: float
+    shown: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class CallCounter:
@@ -102,6 +110,15 @@ class CallCounter:
             elif len(self._counted) < MAX_COUNTED:
                 self._counted[call] = Tally(1, now, now)
 
+    def show(self, call: Call, arguments: Any, answer: Any, *, hidden: bool) -> None:
+        """Keep a recorded call with its answer; of a hidden one, that there was one."""
+        known = self._counted.get(call)
+        if known is None or known.count > LOOKED_AT or len(known.shown) >= SHOWN:
+            return
+        asked, told = repr(arguments), repr(answer)
+        is_short = len(asked) + len(told) <= SHOWN_CHARS and not hidden
+        known.shown.setdefault(digest(asked)[:16], (asked, told) if is_short else ("", ""))
+
     def waiting(self) -> dict[Call, Tally]:
         """Return what was counted and is not yet written."""
         return {call: replace(tally) for call, tally in self._counted.items()}
@@ -118,6 +135,7 @@ class CallCounter:
             if later is not tally:
                 later.count += tally.count
                 later.first = tally.first
+                later.shown = {**tally.shown, **later.shown}
 
 
 class ImageStore:

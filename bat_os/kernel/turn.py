@@ -116,6 +116,7 @@ class Turn:
 
     Attributes:
         calls: Learned methods that answered: oid of the receiver, selector, who sent it.
+        shown: The first of them with its arguments and its answer, once it has answered.
         faults: Learned methods that failed, without those that failed by another's failing.
     """
 
@@ -144,6 +145,7 @@ class Turn:
         self._may = ""
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
+        self.shown: tuple[tuple[str, str, str], Any, Any] | None = None
         self.faults: list[Fault] = []
 
     async def run(self, brief: Brief) -> Answer:
@@ -287,9 +289,15 @@ class Turn:
                 self.faults.append(fault)
             raise
         self._printed.append(result.printed)
-        by = (sender.receiver.ref.name or sender.receiver.ref.oid) if sender else CLIENT
-        self.calls.append((message.ref.oid, message.selector, by))
+        self._note_call(message, sender, None if runnable.status == SHIPPED else result.value)
         return runnable.status, result.value
+
+    def _note_call(self, message: _Message, sender: Activation | None, value: Any) -> None:
+        by = (sender.receiver.ref.name or sender.receiver.ref.oid) if sender else CLIENT
+        call = message.ref.oid, message.selector, by
+        self.calls.append(call)
+        if sender is None and value is not None:
+            self.shown = call, (tuple(message.args), message.kwargs), value
 
     def _reached(
         self, seen: ObjectSnapshot, name: str, sender: Activation | None
@@ -427,6 +435,8 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
                 raise ConflictError(text) from error
         else:
             image.uses.record(turn.calls)
+            if turn.shown is not None:
+                image.uses.show(*turn.shown, hidden=bool(turn.label))
             return done
         finally:
             await note_faults(image, turn.faults)

@@ -138,6 +138,16 @@ def parse_examples(source: str) -> tuple[Example, ...]:
     return tuple(_read(entry, number) for number, entry in enumerate(file.example, start=1))
 
 
+def read_golden(record: Mapping[str, Any]) -> Example:
+    """Return what a line of ``batos golden --jsonl`` shows, as an example; its kind is its cluster.
+
+    Raises:
+        ArgumentsError: It cannot be learned from: it has no case, say.
+    """
+    fields = {key: record[key] for key in ("wish", "call", "body", "cases")}
+    return _read({"kind": record["cluster"], **fields}, 1)
+
+
 def hold_out(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:

@@ -13,7 +13,13 @@ from bat_os.errors import ArgumentsError
 from bat_os.method.fixups import apply_fixups
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.training.evaluation import mark_answer
-from bat_os.training.examples import ask_plainly, hold_out, make_lessons, parse_examples
+from bat_os.training.examples import (
+    ask_plainly,
+    hold_out,
+    make_lessons,
+    parse_examples,
+    read_golden,
+)
 from bat_os.training.training import EXAMPLES
 
 SHIPPED = parse_examples(EXAMPLES.read_text(encoding="utf-8"))
@@ -152,3 +158,15 @@ def test_lessons_are_the_same_for_the_same_seed_and_come_in_both_forms():
     assert ask_plainly(SHIPPED[0]) in {
         lesson.prompt for lesson in make_lessons(SHIPPED[:1], count=20, seed=3)
     }
+
+
+def test_a_golden_record_is_read_as_an_example():
+    record = {
+        "wish": "add two numbers", "call": "add(a, b)", "body": "return a + b",
+        "cases": [{"args": "2, 3", "slots": "{}", "value": "5"}], "cluster": "m1",
+    }  # fmt: skip
+    example = read_golden(record)
+    assert (example.kind, example.selector, example.params) == ("m1", "add", ("a", "b"))
+    assert example.cases[0].accepts(5, {})
+    with pytest.raises(ArgumentsError):
+        read_golden(record | {"cases": []})

@@ -74,7 +74,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "times": "schedule schedules unschedule",
     "history": "why versions history undo diff diff-method bisect recall",
     "documents": "learn search documents forget reindex discuss talks",
-    "requests": "missions watch cancel experience",
+    "requests": "missions watch cancel experience golden",
     "models": "models personas states",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",

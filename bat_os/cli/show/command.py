@@ -10,9 +10,10 @@ import re
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from bat_os.core import syntax
 from bat_os.core.verbs import COMMANDS as VERBS
@@ -21,6 +22,7 @@ from bat_os.errors import ArgumentsError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bat_os.cli.console import Screen
     from bat_os.client.client import KernelClient, Listener
@@ -70,6 +72,11 @@ class Ask:
             on_event=on_event,
             **(fields or ({} if verb else self.fields())),
         )
+
+
+def opened(file: str) -> AbstractContextManager[TextIO]:
+    """Return a file to write text to; ``-`` is standard output."""
+    return nullcontext(sys.stdout) if file == "-" else Path(file).open("w", encoding="utf-8")
 
 
 async def _send_request(ask: Ask) -> Mapping[str, Any]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
-from bat_os.cli.show.command import Command, cut, show_result, show_states, show_time, table_of
+from bat_os.cli.show.command import (
+    Command,
+    cut,
+    opened,
+    show_result,
+    show_states,
+    show_time,
+    table_of,
+)
 from bat_os.errors import ArgumentsError, KernelUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from contextlib import AbstractContextManager
 
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask, Columns
@@ -109,16 +113,12 @@ async def _experience(ask: Ask) -> Mapping[str, Any]:
 async def _write(ask: Ask, file: str) -> int:
     """Write a JSON line per record and return how many; page by page, so few are in memory."""
     count = 0
-    with _opened(file) as out:
+    with opened(file) as out:
         async for page in _pages(ask):
             lines = "".join(f"{to_json(record)}\n" for record in page)
             await asyncio.to_thread(out.write, lines)
             count += len(page)
     return count
-
-
-def _opened(file: str) -> AbstractContextManager[TextIO]:
-    return nullcontext(sys.stdout) if file == "-" else Path(file).open("w", encoding="utf-8")
 
 
 async def _pages(ask: Ask) -> AsyncIterator[list[dict[str, Any]]]:

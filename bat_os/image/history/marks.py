@@ -4,7 +4,9 @@ Kept apart from the method itself, so that noting something never makes a runnin
 
     root["method_marks"]   oid of the method -> PersistentMapping of pinned, taint, waiting, moves
     root["method_uses"]    oid of the method -> PersistentMapping of count, first, last,
-                           versions (number -> count) and callers (name -> count)
+                           versions (number -> count) and callers (name -> count); ``shown``
+                           (number -> up to SHOWN different calls with their answers) and
+                           ``days`` (number -> the first and the last day, since 1970)
     root["method_faults"]  oid of the method -> PersistentMapping: number of the version -> its
                            first MAX_FAULTS different faults, oldest first
 
@@ -31,6 +33,7 @@ from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image import grants
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
+from bat_os.image.store import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -48,6 +51,7 @@ _SHELVED: Final = "shelved"  # what waited for approval when the object was dele
 _COPIED: Final = frozenset({"pinned", "taint", "moves"})
 USES: Final = "method_uses"
 EVERY: Final = 30.0  # seconds
+DAY: Final = 86_400.0
 MAX_CALLERS: Final = 20
 OTHERS: Final = "others"
 CLIENT: Final = "client"
@@ -192,6 +196,7 @@ async def flush(image: ImageStore) -> int:
             if answering is not None:
                 record = record_of(root, USES, answering[1])
                 record.update(_added({**_NONE, **record}, answering[1], caller, tally))
+                record.update(_shown(record, answering[1], tally))
 
     try:
         await image.transact(add_calls, note="count uses")
@@ -225,7 +230,8 @@ def uses_of(
 
     ``waiting`` are calls to add that are not yet written.
     """
-    uses = dict(root.get(USES, {}).get(method._p_oid.hex(), _NONE))
+    known = root.get(USES, {}).get(method._p_oid.hex(), _NONE)
+    uses = {name: known[name] for name in _NONE}
     for (target, selector, caller), tally in (waiting or {}).items():
         if selector != method.selector:
             continue
@@ -244,6 +250,17 @@ def _added(uses: Mapping[str, Any], method: Method, caller: str, tally: Tally) -
         "last": max(uses["last"], tally.last),
         "versions": _counted(uses["versions"], number, tally.count),
         "callers": _counted(callers, caller if known else OTHERS, tally.count),
+    }
+
+
+def _shown(record: Mapping[str, Any], method: Method, tally: Tally) -> dict[str, Any]:
+    number = method.versions[method.current].number
+    shown, days = record.get("shown", {}), record.get("days", {})
+    calls = {**shown.get(number, {}), **tally.shown}
+    begun = days.get(number, (int(tally.first // DAY),))
+    return {
+        "shown": {**shown, number: dict([*calls.items()][:SHOWN])},
+        "days": {**days, number: (begun[0], int(tally.last // DAY))},
     }
 
 

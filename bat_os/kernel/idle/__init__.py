@@ -1,0 +1,1 @@
+"""What the mind does for itself while nobody needs it."""
