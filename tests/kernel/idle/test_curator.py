@@ -18,12 +18,13 @@ from tests.kernel.minds import make_mind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TWO = ({"args": [1], "kwargs": {}, "result": 4}, {"args": [2], "kwargs": {}, "result": 8})
-WORDS = (
+_TEXT = (
     "apple bridge candle desert engine forest garden hammer island jungle kettle ladder magnet "
     "needle orange pencil quartz rocket saddle tunnel umbrella valley window yellow zebra anchor "
     "basket copper dragon eagle falcon glacier harbour insect jacket kitten lantern marble nectar "
     "oyster"
-).split()
+)
+WORDS = _TEXT.split()
 
 
 @pytest.fixture
