@@ -226,6 +226,12 @@ class Turn:
         if self._reaches is not None:
             self._reaches.committed()
 
+    def count(self) -> None:
+        """Count the calls that were answered; to be called once all went well."""
+        self._image.uses.record(self.calls)
+        if self.shown is not None:
+            self._image.uses.show(*self.shown, hidden=bool(self.label))
+
     def settle(self, answer: Answer) -> Answer:
         """Return the answer as committed: references to new objects, numbers of effects."""
         if not self._created and self._reaches is None:
@@ -434,9 +440,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
                 text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
                 raise ConflictError(text) from error
         else:
-            image.uses.record(turn.calls)
-            if turn.shown is not None:
-                image.uses.show(*turn.shown, hidden=bool(turn.label))
+            turn.count()
             return done
         finally:
             await note_faults(image, turn.faults)
