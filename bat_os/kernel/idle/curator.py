@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bat_os.kernel.context import KernelContext
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import Handler, KernelContext, Say
     from bat_os.ports import Nested, NestedReply
 
 MAX_PROBED: Final = 200  # methods that are called to see whether they are the same
@@ -58,13 +60,12 @@ async def curate(mind: KernelContext) -> list[dict[str, Any]]:
         for record in records:
             text = json.dumps(record, sort_keys=True, ensure_ascii=False)
             record["digest"] = digest(text)
-        return sorted(records, key=key_of)
+        return sorted(records, key=_key)
 
     return await asyncio.to_thread(write)
 
 
-def key_of(record: Mapping[str, Any]) -> str:
-    """Return what a record is sorted and found by."""
+def _key(record: Mapping[str, Any]) -> str:
     lineage = record["lineage"]
     return f"{lineage['mission']} {lineage['object']} {lineage['selector']}"
 
@@ -114,3 +115,24 @@ async def _answer(mind: KernelContext, known: golden.Known, given: Sequence[Any]
 
 async def _refuse(nested: Nested) -> NestedReply:
     raise NotFoundError(f"there is no object {nested.target}")
+
+
+async def list_golden(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Return a page of records of ``body.grade``, or of gold and silver.
+
+    ``after`` is "" once nothing is left; ``counts`` and ``digest`` are of the whole view.
+    """
+    records = await curate(mind)
+    body = request.body
+    wanted = facts.by_grade(records, body["grade"])
+    left = [record for record in wanted if _key(record) > body["after"]]
+    page = left[: body["limit"]]
+    return {
+        "golden": page,
+        "after": _key(page[-1]) if len(left) > len(page) else "",
+        "counts": golden.count_grades(records),
+        "digest": golden.digest_of(facts.by_grade(records, golden.GOLD)),
+    }
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType({"golden": list_golden})

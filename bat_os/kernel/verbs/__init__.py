@@ -18,6 +18,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from bat_os.kernel.idle import curator
 from bat_os.kernel.verbs import (
     effects,
     erase,
@@ -25,7 +26,6 @@ from bat_os.kernel.verbs import (
     files,
     grants,
     history,
-    idle,
     knowledge,
     moments,
     objects,
@@ -45,13 +45,13 @@ VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         name: moments.in_time(name, handler)
         for module in (
+            curator,
             effects,
             erase,
             family,
             files,
             grants,
             history,
-            idle,
             knowledge,
             moments,
             objects,
