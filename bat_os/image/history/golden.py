@@ -1,4 +1,4 @@
-"""What the image knows of each learned method that bears on whether to learn from it.
+"""What the image knows of each learned method that decides whether to learn from it.
 
 Reads versions, marks, uses and faults; keeps nothing. ``method.golden`` has the rules. All
 functions work on the root inside ``ImageStore.transact``.
