@@ -2,6 +2,7 @@
 
     keys/tokens.json     name -> digest, scope, when it ends
     keys/pages.json      digest of a page's cookie -> when it ends
+    run/tokens.json      name -> when it was used last, to the minute
     run/login.json       digest of a code that ``batos open`` wrote: good once, for a minute
     run/open.html        leads a browser to the page with that code, so no command line has it
 
@@ -10,6 +11,7 @@ The files are looked at again when they change, so a token is made and revoked a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import secrets
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX: Final = "bat_"
+MINUTE: Final = 60.0
 MAX_TOKENS: Final = 1000
 DAY: Final = 86_400.0
 MAX_DAYS: Final = 3_650
@@ -55,6 +58,7 @@ class TokenRing:
         self._pages = home / "keys" / "pages.json"
         self._code = home / "run" / "login.json"
         self._way = home / "run" / "open.html"
+        self._used = home / "run" / "tokens.json"
         self._seen: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
         # The tokens as they were read last, and their names by digest: a stream asks per line.
         self._indexed: tuple[dict[str, Any], dict[str, str]] = ({}, {})
@@ -95,9 +99,11 @@ class TokenRing:
         write_owned(self._tokens, known)
 
     def listed(self) -> dict[str, dict[str, Any]]:
-        """Return name -> scope and end of the tokens that are good."""
+        """Return name -> scope, end and last use (0: none) of the tokens that are good."""
+        used = self._read(self._used)
         return {
-            name: {"may": row["may"], "until": row["until"]} for name, row in self._live().items()
+            name: {"may": row["may"], "until": row["until"], "used": used.get(name, 0.0)}
+            for name, row in self._live().items()
         }
 
     def find(self, token: str) -> Caller | None:
@@ -111,7 +117,18 @@ class TokenRing:
         row = kept.get(name)
         if row is None or row["until"] <= time.time() or row["may"] not in SCOPES:
             return None
+        self._note_use(name)
         return Caller(name, row["may"])
+
+    def _note_use(self, name: str) -> None:
+        """Keep when a token was used, at most once a minute: it is asked for with each request."""
+        used, now = self._read(self._used), time.time()
+        if now - used.get(name, 0.0) > MINUTE:
+            with contextlib.suppress(OSError, SettingsError):
+                live = {
+                    known: at for known, at in used.items() if known in self._read(self._tokens)
+                }
+                write_owned(self._used, live | {name: now})
 
     def write_code(self) -> str:
         """Return a code that lets one page in, once, within a minute."""

@@ -35,6 +35,7 @@ from bat_os.errors import (
 from bat_os.gateway.assets import Assets
 from bat_os.gateway.completions import Completions
 from bat_os.gateway.guard import Guard
+from bat_os.gateway.owner import Owner
 from bat_os.gateway.problems import STATUS, to_json
 from bat_os.gateway.requests import (
     answer_error,
@@ -55,6 +56,7 @@ from bat_os.gateway.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -81,14 +83,17 @@ class Gateway:
         mcp: The Model Context Protocol.
     """
 
-    def __init__(self, link: KernelLink, ring: TokenRing, *, with_agents: bool = False) -> None:
-        """Serve; ``with_agents`` adds the door for other agents (A2A)."""
+    def __init__(
+        self, link: KernelLink, ring: TokenRing, home: Path, *, with_agents: bool = False
+    ) -> None:
+        """Serve a home; ``with_agents`` adds the door for other agents (A2A)."""
         self.link = link
         self.ring = ring
         self.with_agents = with_agents
         self.hub = Hub(link)
         self.streams = Streams()
         self.assets = Assets()
+        self.owner = Owner(link, ring, self.streams, home)
         self.mcp = McpDoor(link, self.hub, self.streams)
 
     def routes(self) -> list[Route]:
@@ -118,6 +123,7 @@ class Gateway:
             Route("/objects/{name}/slots/{slot}", self.slot, methods=["PUT", "DELETE"]),
             *Completions(self.link, self.streams).routes(),
             Route("/uploads", Uploads(self.link).take, methods=["POST"], name="uploads"),
+            Route("/owner/{deed}", self.owner.take, methods=["POST"], name="owner"),
             Route("/mcp", self.mcp),
             *self._agents(),
         ]
@@ -130,7 +136,8 @@ class Gateway:
         return Agent(self.link, self.streams).routes()
 
     async def close(self) -> None:
-        """End all streams and sessions."""
+        """End all streams and sessions, and the command that runs."""
+        self.owner.close()
         await self.hub.close()
         await self.mcp.close()
 

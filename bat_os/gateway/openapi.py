@@ -66,7 +66,9 @@ _OPENAI_ERROR: Final[dict[str, Any]] = {
         "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
     }},
 }  # fmt: skip
-_HIDDEN: Final = frozenset({"page", "asset", "login", "logout", "verb", "openapi", "errors"})
+_HIDDEN: Final = frozenset(
+    {"page", "asset", "login", "logout", "verb", "openapi", "errors", "owner"}
+)
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:

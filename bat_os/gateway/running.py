@@ -182,7 +182,7 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     ring = TokenRing(home)
     binding = bind(settings, ring)
     link = KernelLink(lambda: find_kernel(home))
-    gateway = Gateway(link, ring, with_agents=settings.http_a2a)
+    gateway = Gateway(link, ring, home, with_agents=settings.http_a2a)
     config = Config(
         build(gateway, binding.site), http=Connection, ws="none", lifespan="off",
         interface="asgi3", log_config=None, access_log=False, server_header=False,

@@ -68,8 +68,11 @@ def _show_keys(body: Mapping[str, Any], screen: Screen) -> None:
     elif "server" in body:
         screen.table(list(body["allowed"].items()), ("NAME", "PUBLIC KEY"))
         screen.note(f"this daemon's public key: {body['server'] or 'none yet; batos keys make'}")
-        rows = [(name, row["may"], show_time(row["until"])) for name, row in body["tokens"].items()]
-        screen.table(rows, ("TOKEN", "MAY", "UNTIL"))
+        rows = [
+            (name, row["may"], show_time(row["until"]), show_time(row["used"]) or "never")
+            for name, row in body["tokens"].items()
+        ]
+        screen.table(rows, ("TOKEN", "MAY", "UNTIL", "USED"))
     else:
         screen.answer(" ".join(map(str, next(iter(body.items())))))
 
