@@ -53,6 +53,7 @@ BACKUPS: Final = "backups"  # in the home; a name by the server each
 FORKS: Final = "forks"
 MAX_LINE: Final = 400  # characters of one line of a command that the page shows
 MAX_OUTPUT: Final = 16 << 20
+MAX_ASKED: Final = 3  # commands at a time: one runs, the others wait for it
 PATIENCE: Final = 600.0  # seconds for a command
 LONGEST: Final = 86_400.0  # for one that fetches a model
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}\Z", re.ASCII)
@@ -73,9 +74,12 @@ class Owner:
         self._ring = ring
         self._streams = streams
         self._home = home
+        self._turn = asyncio.Semaphore(1)
+        self._asked = 0
         self._running: subprocess.Popen[str] | None = None
         self._offered: frozenset[str] = frozenset()
         self._deeds: Mapping[str, Deed] = {
+            "home": self._describe,
             "tokens": self._tokens,
             "tokens.make": self._make_token,
             "tokens.revoke": self._revoke_token,
@@ -110,6 +114,10 @@ class Owner:
     def close(self) -> None:
         """End the command that runs."""
         self._interrupt()
+
+    async def _describe(self, _body: Body, _say: Listener) -> dict[str, Any]:
+        is_fork = self._home.parent.name == FORKS
+        return {"home": str(self._home), "fork": self._home.name if is_fork else ""}
 
     # ---- tokens
 
@@ -243,8 +251,19 @@ class Owner:
         self, words: tuple[str, ...], home: Path, hear: Callable[[str], None], seconds: float,
         errors: int,
     ) -> int:  # fmt: skip
-        if self._running is not None:
-            raise BusyError("another command of the page runs; wait a moment", 1000)
+        if self._asked >= MAX_ASKED:
+            raise BusyError("other commands of the page run; wait a moment", 1000)
+        self._asked += 1
+        try:
+            async with self._turn:
+                return await self._run_now(words, home, hear, seconds, errors)
+        finally:
+            self._asked -= 1
+
+    async def _run_now(
+        self, words: tuple[str, ...], home: Path, hear: Callable[[str], None], seconds: float,
+        errors: int,
+    ) -> int:  # fmt: skip
         code, *more = words
         environ = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
         if home != self._home:  # another daemon: neither our port nor our settings

@@ -97,8 +97,8 @@ async def test_a_page_names_things_and_no_path(http, page, name):
     assert (await page("forks.make", {"name": "x", "at": "--drop"})).status == 422
 
 
-async def test_the_doctor_says_what_it_found_and_only_one_command_runs(http, page):
+async def test_the_doctor_says_what_it_found_and_few_wait_their_turn(http, page):
     told = await page("doctor", {"quick": True})
     assert "python" in {check["name"] for check in told.json["checks"]}
-    both = await asyncio.gather(*(page("doctor", {"quick": True}) for _ in range(2)))
-    assert sorted(answer.status for answer in both) == [200, 429]
+    many = await asyncio.gather(*(page("doctor", {"quick": True}) for _ in range(4)))
+    assert sorted(answer.status for answer in many) == [200, 200, 200, 429]

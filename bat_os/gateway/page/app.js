@@ -41,13 +41,14 @@ function Later({ part, ...more }) {
 }
 
 function Status() {
-  const { health, online, nodes } = use("health", "online", "nodes");
+  const { health, online, nodes, fork } = use("health", "online", "nodes", "fork");
   const isAwake = health?.ready;
   const text = !online ? t("status.offline") : !health ? t("status.connecting") : isAwake ? t("status.ready") : health.awakening || health.problem || t("status.starting");
   const tone = !online ? "bad" : isAwake ? "good" : "warn";
   const own = nodes.filter((one) => !one.library).reduce((n, one) => n + one.methods.filter(([, status]) => status).length, 0);
   return html`<span class=${`pill ${tone}`} role="status"><i aria-hidden="true"></i>${text}</span>
-    ${health && html`<span class="fact wide-only">${t("head.objects", { n: nodes.length })}</span>
+    ${fork && html`<span class="pill fork">${t("head.fork", { name: fork })}</span>`}
+    ${health && nodes.length > 0 && html`<span class="fact wide-only">${t("head.objects", { n: nodes.length })}</span>
       ${own > 0 && html`<span class="fact wide-only">${t("head.learned", { n: own })}</span>`}`}`;
 }
 

@@ -47,14 +47,17 @@ export function verb(name, fields = {}, options = {}) {
   return ask(`/verbs/${name}`, { ...options, method: "POST", body: fields, headers });
 }
 
+/** Ask for what only the owner's page may: tokens, backups, forks, models, the doctor. */
+export const owner = (name, body = {}) => ask(`/owner/${name}`, { method: "POST", body });
+
 /** Ask for a verb and hear what it reports while it works; return its result. */
-export async function follow(name, fields, hear, { signal, key = "" } = {}) {
+export async function follow(name, fields, hear, { signal, key = "", path = "/verbs/" } = {}) {
   const headers = { ...JSON_KIND, accept: "text/event-stream", "batos-session": conversation() };
   if (key) headers["idempotency-key"] = key;
   const asked = { method: "POST", headers, body: JSON.stringify(fields), signal };
   let answer;
   try {
-    answer = await fetch(`/verbs/${name}`, asked);
+    answer = await fetch(`${path}${name}`, asked);
     if (!answer.ok) throw new Problem(await answer.json().catch(() => ({})), answer.status);
     for await (const [kind, body] of events(answer.body)) {
       if (kind === "result") return body;

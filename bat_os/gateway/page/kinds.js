@@ -28,7 +28,7 @@ export const label = (name) =>
   line(name, 60).replace(/_obj$/, "").replace(/^state_/, "").replaceAll("_", " ");
 
 /** Return a selector, or a note, in words. */
-export const words = (text) => line(text, 120).replaceAll("_", " ").trim();
+export const words = (text) => line(text, 120).replace(/_obj\b/g, "").replaceAll("_", " ").trim();
 
 const ORDER = ["verified", "taught", "provisional", "unlearned"];
 

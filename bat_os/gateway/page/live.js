@@ -1,6 +1,6 @@
 // One stream of events: missions and commits as they happen. A hidden window closes it, since a
 // browser has few connections to one host; when it shows again, all is asked anew.
-import { ask, verb, pages } from "./ask.js";
+import { ask, owner, pages, verb } from "./ask.js";
 import { markGranted, OVER } from "./kinds.js";
 import { put, state } from "./store.js";
 
@@ -91,6 +91,13 @@ async function lookAround() {
   if (due.value) put({ due: due.value.due });
 }
 
+/** Ask which mind this is: several may be open in one browser. */
+async function lookWhere() {
+  const told = await owner("home").catch(() => ({ fork: "" }));
+  if (told.fork) document.title = `${told.fork} \u00b7 BAT OS`;
+  put({ fork: told.fork });
+}
+
 /** Begin the log with what was committed before the page was opened. */
 async function lookBack() {
   const told = await ask("/moments?limit=100").catch(() => ({ moments: [] }));
@@ -100,7 +107,7 @@ async function lookBack() {
 
 /** Load everything, and listen from now on. */
 export async function begin() {
-  await Promise.all([look(), lookAround(), lookBack()]);
+  await Promise.all([look(), lookAround(), lookBack(), lookWhere()]);
   listen();
   setInterval(() => document.hidden || look(), 10000);
   document.addEventListener("visibilitychange", () => {

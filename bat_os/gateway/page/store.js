@@ -8,10 +8,12 @@ export const state = {
   selector: "", // its method that is open
   nodes: [], // the image: objects with what refers to what
   health: null,
+  fork: "", // the name of the fork that this is, if it is one
   online: true,
   log: [], // thoughts: missions and commits, the latest last
   running: new Map(), // missions at work, by id
   at: "", // the moment that is looked at; "" is now
+  moments: [], // what was committed, the earliest first, as far as the slider reaches
   past: null, // what the image told of that moment
   tick: 0, // counts changes that an open panel may show
   toasts: [],

@@ -35,7 +35,7 @@ async function moments() {
 
 /** Says that another time is shown, and leads back. */
 export function Banner() {
-  const { at, past } = use("at", "past");
+  const { at, past, moments: all } = use("at", "past", "moments");
   const [Compare, setCompare] = useState(null);
   const [open, setOpen] = useState(false);
   if (!at) return null;
@@ -46,7 +46,7 @@ export function Banner() {
   };
   return html`<div class="banner" role="status"><${Icon} name="clock" /><span>${past ? t("time.past", { when: moment(past.time) }) : t("loading")}</span><span class="dim wide-only">${t("time.only")}</span>
     <button type="button" class="chip" onClick=${compare}>${t("past.compare")}</button><button type="button" class="chip solid" onClick=${() => travel("")}>${t("time.back")}</button></div>
-    ${open && Compare && html`<${Compare} from=${at} close=${() => setOpen(false)} />`}`;
+    ${open && Compare && html`<${Compare} from=${at} all=${all} close=${() => setOpen(false)} />`}`;
 }
 
 /** Reminders that are due; each is shown until it is seen. */
@@ -68,7 +68,7 @@ export function Timeline() {
   useEffect(() => {
     let is = true;
     if (!nodes.length) return;
-    const wait = setTimeout(() => moments().then((told) => is && setAll(told)).catch(() => {}), all.length ? 1500 : 300);
+    const wait = setTimeout(() => moments().then((told) => is && (setAll(told), put({ moments: told }))).catch(() => {}), all.length ? 1500 : 300);
     return () => {
       is = false;
       clearTimeout(wait);
