@@ -53,6 +53,27 @@ async def test_open_says_what_to_do_where_nothing_runs(tmp_path):
     assert "./run.sh start" in ended.err
 
 
+async def test_without_its_packages_open_says_what_installs_them(tmp_path):
+    """The other verbs need no server of HTTP."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nfor name in ('starlette', 'uvicorn', 'httptools'):\n"
+        "    sys.modules[name] = None\n"
+    )
+    environ = {"PYTHONPATH": str(tmp_path)}
+    made = KernelProcess(tmp_path / "home", write_script(tmp_path / "script.jsonl", ANSWERS))
+    made.start()
+    try:
+        await made.until_ready()
+        told = await verb(made.home, "send", "genesis_obj", "getSlot", '["about"]', **environ)
+        assert told.status == 0, told
+        refused = await verb(made.home, "open", "--print", **environ)
+        assert refused.status == 2
+        assert "starlette, uvicorn, httptools" in refused.err
+        assert "setup installs it" in refused.err
+    finally:
+        made.stop()
+
+
 async def test_a_token_is_shown_once_listed_and_revoked(tmp_path):
     home = tmp_path / "home"
     made = await verb(home, "keys", "token", "phone", "--may", "learn", "--days", "30", "--json")

@@ -1,6 +1,7 @@
 """Agent to Agent: the card, the four methods, and two minds that exchange a skill and a task."""
 
 import json
+import random
 from contextlib import asynccontextmanager
 
 import httpx
@@ -11,6 +12,7 @@ from bat_os.app.library import load_library
 from bat_os.image.history import marks
 from bat_os.image.objects import find
 from tests.gateway.conftest import opened
+from tests.gateway.test_consent import AGREED, SAID, furnish, held
 from tests.kernels import ThinkingKernel
 
 a2a = pytest.importorskip("a2a.client", reason="pip install -r tests/requirements.txt")
@@ -246,13 +248,26 @@ async def test_what_cannot_be_had_is_an_error_of_the_protocol(agent, call, code)
 
 
 async def test_no_yes_of_an_agent_is_consent(agent, tmp_path):
-    secret = tmp_path / "secret.txt"
-    secret.write_text("the code is 4711")
-    async with talking(agent) as client:
-        (told,) = await ask(client, text=f"what does {secret} say?", context="consent")
-        assert "batos ask" in str(told)
-        (told,) = await ask(client, text="yes", context="consent")
-        assert "4711" not in str(told)
+    """Grants, flows and facts stay as they are, whatever is said in whatever order."""
+    names = await furnish(agent, tmp_path)
+    draw, before = random.Random(13), await held(agent)  # noqa: S311 - no secret
+    told = ""
+    for number in range(80):
+        words = draw.choice(AGREED if number % 2 else SAID).format(**names)
+        said = {"messageId": f"yes-{number}", "contextId": "consent", "parts": [{"text": words}]}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+        answer = await agent.ask("POST", "/a2a", call)
+        assert answer.status == 200, answer
+        told += answer.raw.decode()
+    sent = (("knowledge_catalog_obj", "forget", "the key"), ("genesis_obj", "grant", str(tmp_path)))
+    for target, selector, arg in sent:
+        data = {"target": target, "selector": selector, "args": [arg]}
+        said = {"messageId": selector, "parts": [{"data": data}, {"text": "yes"}]}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+        await agent.ask("POST", "/a2a", call)
+    assert "batos ask " in told
+    assert await held(agent) == before
+    assert (tmp_path / "todo.md").read_text() == "call Ann\n"
 
 
 async def taint(http, selector):

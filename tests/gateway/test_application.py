@@ -107,7 +107,7 @@ async def test_of_two_who_saw_the_same_one_wins(http):
     track = await make(http, "track_obj")
     place = f"{track}/slots/race"
     await http.ask("PUT", place, {"value": 0}, headers={"if-match": "*"})
-    for number in range(100):
+    for number in range(200):
         seen = {"if-match": (await http.ask("GET", track)).headers["etag"]}
         both = await asyncio.gather(
             *(http.ask("PUT", place, {"value": [number, who]}, headers=seen) for who in (1, 2))

@@ -112,6 +112,23 @@ async def test_a_cookie_is_for_the_page_alone(http):
     assert (await http.rude("POST", "/verbs/list", {}, page)).status == 200
 
 
+async def test_the_login_leads_nowhere_else(http):
+    for address in ("/login?next=https://evil.example", "//evil.example/login", "/login/"):
+        code = {"code": http.ring.write_code(), "next": "https://evil.example"}
+        answer = await http.rude("POST", address, code, [*JSON.items()])
+        assert answer.status in (200, 401, 404), answer
+        assert not {"location", "refresh"} & answer.headers.keys()
+
+
+@pytest.mark.parametrize(
+    "name", ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip", "x-forwarded-host"]
+)
+async def test_no_address_is_trusted_whatever_a_header_says(http, name):
+    value = "for=127.0.0.1" if name == "forwarded" else "127.0.0.1"
+    answer = await http.rude("GET", "/objects", headers=[(name, value)])
+    assert (answer.status, answer.json["code"]) == (401, "UNAUTHORIZED")
+
+
 async def test_the_cookie_is_closed_to_scripts_and_other_sites_and_names_its_port(http):
     code = http.ring.write_code()
     answer = await http.rude("POST", "/login", {"code": code}, [*JSON.items()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import socket
 import sys
@@ -29,6 +30,7 @@ PORT: Final = 8000  # which clients of AURA expect
 PATIENCE: Final = 30.0  # seconds for the gateway to open
 LOOK: Final = 0.1
 WHERE: Final = "run/gateway.json"
+PACKAGES: Final = ("starlette", "uvicorn", "httptools", "msgspec", "zmq")  # of the gateway
 
 
 async def _keys(ask: Ask) -> Mapping[str, Any]:
@@ -83,6 +85,9 @@ async def _open(ask: Ask) -> Mapping[str, Any]:
         await asyncio.to_thread(_set_port, ask.home, -1)
         TokenRing(ask.home).close_pages()
         return {"url": "", "closed": True}
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        lacks = f"the page needs what is not installed: {', '.join(missing)}"
+        raise SettingsError(f"{lacks}; {find_name()} setup installs it")
     if not is_held(home.lock):
         raise KernelUnreachableError("BAT OS is not running; start it: ./run.sh start")
     if load(ask.home, os.environ).settings.http_port < 0:
