@@ -99,11 +99,28 @@ function keys(event) {
   }
 }
 
+/** Keep what is typed for the palette while its module is on its way. */
+function keepEarly(event) {
+  if (!state.palette || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (event.key === "Escape") put({ palette: "", early: "" });
+  else if (event.key === "Backspace") put({ early: state.early.slice(0, -1) });
+  else if ([...event.key].length === 1) put({ early: state.early + event.key });
+}
+
 export function App() {
   const { view, chosen, palette } = use("view", "chosen", "palette");
   useEffect(() => {
     addEventListener("keydown", keys);
-    return () => removeEventListener("keydown", keys);
+    addEventListener("keydown", keepEarly, true);
+    const idle = window.requestIdleCallback || setTimeout; // Safari has none
+    idle(() => LATER.palette().catch(() => {}));
+    return () => {
+      removeEventListener("keydown", keys);
+      removeEventListener("keydown", keepEarly, true);
+    };
   }, []);
   const known = VIEWS.includes(view) ? view : "talk";
   const main = known === "talk" ? null : html`<${Later} part=${known} />`;

@@ -2,6 +2,7 @@
 // around an object while a mission works for it. Draws only when something has changed.
 import { arrange, settle } from "./layout.js";
 import { label } from "./kinds.js";
+import { colours } from "./store.js";
 
 const RIPPLE = 1400; // milliseconds
 const MANY = 800; // from here on bodies are plain, and the picture below the ripples is kept
@@ -31,9 +32,8 @@ export class Canvas {
   }
 
   theme() {
-    const css = getComputedStyle(document.documentElement);
-    this.colour = Object.fromEntries(COLOURS.map((name) => [name, css.getPropertyValue(`--${name}`).trim()]));
-    this.font = css.getPropertyValue("--sans").trim();
+    this.colour = colours(COLOURS);
+    this.font = getComputedStyle(document.body).fontFamily;
     this.wake();
   }
 

@@ -1,5 +1,5 @@
 // The command palette: every view, object, method and action, and what was said before.
-import { html, useMemo, useRef, useState } from "./vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
 import { groupOf, label } from "./kinds.js";
 import { Dialog, Empty, Icon } from "./parts.js";
 import { line } from "./safe.js";
@@ -53,7 +53,7 @@ function rank(one, parts) {
 export default function Palette() {
   const { nodes } = use("nodes");
   const isSaid = state.palette === "said";
-  const [text, setText] = useState("");
+  const [text, setText] = useState(state.early);
   const [at, setAt] = useState(0);
   const list = useRef(null);
   const all = useMemo(() => (isSaid ? said() : everything()), [isSaid, nodes]);
@@ -63,6 +63,7 @@ export default function Palette() {
     const ranked = all.map((one) => [rank(one, parts), one]).filter(([n]) => n);
     return ranked.sort((a, b) => b[0] - a[0]).slice(0, MOST).map(([, one]) => one);
   }, [all, text]);
+  useEffect(() => put({ early: "" }), []);
   const close = () => put({ palette: "" });
   const run = (one) => {
     close();

@@ -18,6 +18,7 @@ export const state = {
   tick: 0, // counts changes that an open panel may show
   toasts: [],
   palette: "", // the palette's mode, if it is open
+  early: "", // what was typed for it while it was on its way
   due: [], // reminders that are due
 };
 const listeners = new Set();
@@ -97,4 +98,16 @@ export function switchTheme() {
   root.dataset.theme = isDark ? "light" : "dark";
   localStorage.setItem("batos-theme", root.dataset.theme);
   put({ theme: root.dataset.theme });
+}
+
+/** Return colours of the style by name, as the theme has them: a canvas knows no variables. */
+export function colours(names) {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const read = (name) => {
+    probe.style.color = `var(--${name})`;
+    return [name, getComputedStyle(probe).color];
+  };
+  const found = Object.fromEntries(names.map(read));
+  probe.remove();
+  return found;
 }

@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, verb } from "./ask.js";
 import { loadImage } from "./live.js";
 import { Icon, IconButton } from "./parts.js";
-import { put, state, toast, use } from "./store.js";
+import { colours, put, state, toast, use } from "./store.js";
 import { clock, moment, t } from "./words.js";
 import { clean, line } from "./safe.js";
 
@@ -99,11 +99,10 @@ function drawMarks(canvas, all) {
   canvas.width = wide * 2;
   canvas.height = 28;
   const pen = canvas.getContext("2d");
-  const css = getComputedStyle(document.documentElement);
-  const tones = { mission: css.getPropertyValue("--verified"), other: css.getPropertyValue("--dim") };
+  const tones = colours(["verified", "dim"]);
   all.forEach((one, i) => {
     const isMission = Boolean(one.mission);
-    pen.fillStyle = isMission ? tones.mission : tones.other;
+    pen.fillStyle = isMission ? tones.verified : tones.dim;
     pen.globalAlpha = isMission ? 0.9 : one.names.length ? 0.65 : 0.25;
     const high = isMission ? 24 : one.names.length ? 16 : 8;
     pen.fillRect(((i + 0.5) / (all.length + 1)) * wide * 2, 28 - high, 2, high);

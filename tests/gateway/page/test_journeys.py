@@ -1,5 +1,6 @@
 """What a person does on the page: talk, look at objects, change them, take it back."""
 
+import asyncio
 import re
 
 import pytest
@@ -168,6 +169,67 @@ async def test_everything_is_reached_by_the_keyboard_alone(screen):
     await page.get_by_role("listbox", name="Objects").focus()
     await page.keyboard.press("ArrowDown")
     await expect(page.locator(".inspector")).to_be_visible()
+
+
+async def test_what_is_typed_while_the_palette_is_on_its_way_is_kept(chromium, stocked):
+    comes = asyncio.Event()
+
+    async def late(route):
+        await comes.wait()
+        await route.continue_()
+
+    async with window(chromium, stocked) as screen:
+        page = screen.page
+        await page.route("**/page/palette.js", late)
+        await screen.enter()
+        await page.focus("#sentence")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("litx")
+        await page.keyboard.press("Backspace")
+        await page.keyboard.press("Enter")  # chooses nothing that is not seen yet
+        await expect(page.locator("#sentence")).to_have_value("")
+        comes.set()
+        await expect(page.get_by_role("combobox")).to_have_value("lit")
+        await page.keyboard.type("res")
+        await expect(page.get_by_role("combobox")).to_have_value("litres")
+        await page.get_by_role("option", name="litres").wait_for()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".inspector .source")).to_contain_text("def litres")
+
+
+async def test_the_palette_is_there_before_it_is_asked_for(chromium, stocked):
+    async with (
+        window(chromium, stocked) as screen,
+        screen.page.expect_request("**/page/palette.js"),
+    ):
+        await screen.enter()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+async def test_the_theme_of_a_person_counts_more_than_the_systems(chromium, stocked, scheme):
+    """Both themes stand in one table; the graph, which is a canvas, has its colours, too."""
+    async with window(chromium, stocked, color_scheme=scheme) as screen:
+        await screen.enter()
+        seen = [await shades(screen.page)]
+        for _ in range(2):
+            await screen.page.get_by_role("button", name="Dark or light").click()
+            seen.append(await shades(screen.page))
+        assert seen[0] == seen[2] != seen[1]
+        assert (seen[0]["bg"] > seen[1]["bg"]) == (scheme == "light")
+        assert (seen[0]["dim"] < seen[1]["dim"]) == (scheme == "light")
+
+
+async def shades(page):
+    """Return how bright a few colours are, as a canvas is told them."""
+    return await page.evaluate(
+        """async () => {
+            const { colours } = await import("/page/store.js");
+            const found = Object.entries(colours(["bg", "dim", "own"]));
+            const bright = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number)
+                .reduce((a, b) => a + b);
+            return Object.fromEntries(found.map(([name, text]) => [name, bright(text)]));
+        }"""
+    )
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
