@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.agent_cases import LONGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 MODEL: Final = "scripted-7b"
 _STEP: Final = re.compile(r"^Step \d+: (.*?) (gave|failed), as data: (.*)$", re.MULTILINE)
@@ -59,19 +58,6 @@ class AbleServer(ThreadingHTTPServer):
         found = re.search(r"^Request: (.*)$", asked, re.MULTILINE)
         given = [_value(said) for _, how, said in _STEP.findall(asked) if how == "gave"]
         return habit, right_decision(found[1] if found else "", given, habit)
-
-
-@contextlib.contextmanager
-def serving(server: AbleServer) -> Iterator[AbleServer]:
-    """Serve in a thread for the block."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def right_decision(request: str, given: list[Any], habit: str = "") -> dict[str, Any]:

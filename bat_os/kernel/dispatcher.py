@@ -36,6 +36,7 @@ from bat_os.kernel import portraits, views
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.plain import answer_plainly, read_sentence_of, with_values
 from bat_os.kernel.say.room import Room
@@ -198,7 +199,7 @@ class Dispatcher:
                 mission=mission_id,
                 commit_reads=False,
                 reach=self.context,
-                run=request.key and f"key {request.key}",
+                answers=Answers(run=request.key and f"key {request.key}"),
             )
         if done is None:
             return {**body, "seconds": round(time.monotonic() - started, 4)}

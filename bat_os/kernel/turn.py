@@ -395,7 +395,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
     mission: str = "",
     commit_reads: bool = True,
     reach: Reach | None = None,
-    run: str = "",
+    answers: Answers | None = None,
 ) -> Any:
     """Run a message to its end and commit what it changes; run it again when it was stale.
 
@@ -413,9 +413,11 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
         reach: Memory and the world. A message that runs again gets the world's same answers.
-        run: Names the message, where a killed kernel may have begun with it; else it is new.
+        answers: What the world is asked is kept here. Its ``run`` names the message, where a killed
+            kernel may have begun with it; else it is new.
     """
-    answers = Answers(run=run or mission or f"{_BOOT}.{next(_RUNS)}")
+    answers = answers or Answers()
+    answers.run = answers.run or mission or f"{_BOOT}.{next(_RUNS)}"
     answers.by, left = f"{brief.target}.{brief.selector}", TRIES
     while True:
         turn = Turn(image, cell, candidate, reach, answers)

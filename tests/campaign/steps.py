@@ -19,7 +19,8 @@ COMMITS = ((3, 6), tuple(range(1, 12)))  # of a mission in ACTING: short, full
 POINTS = (
     ("effect.begun",),
     ("effect.staged", "effect.begun", "effect.done", "effect.stored", "commit.before",
-     "commit.voted", "commit.written", "commit.synced", "validating", "complete"),
+     "commit.voted", "commit.written", "commit.synced", "validating", "complete",
+     "effect.begun:2", "effect.done:2", "effect.stored:2"),  # of the one that nobody can look at
 )  # fmt: skip
 FILES = ("seen.txt", "blind.txt")
 LOOK = 0.05

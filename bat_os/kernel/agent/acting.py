@@ -46,7 +46,7 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.quotes import ask
 from bat_os.kernel.agent.arguments import fill, pick, value_of
-from bat_os.kernel.agent.budget import check_budget, depth_of
+from bat_os.kernel.agent.budget import TO_DECIDE, TO_TAKE, check_budget, depth_of
 from bat_os.kernel.agent.choosing import LEAST, SURE, kind_of, lead, things_in
 from bat_os.kernel.agent.deciding import Decider, may_decide
 from bat_os.kernel.agent.division import Division
@@ -56,6 +56,7 @@ from bat_os.kernel.agent.showing import read_request, request_of, show_step, sho
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import STEWARD
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import take_turn
 
 if TYPE_CHECKING:
@@ -148,14 +149,19 @@ class Acting:
         """
         if (step := pending(self._mission.events)) is not None:
             return await self._take(step)
-        await self._context.image.transact(
-            lambda root: check_budget(root, self._record.id), note="look at the budget"
-        )
+        await self._check_budget(TO_DECIDE)
         event = await self._decide()
         if isinstance(event, ToolChosen):
             self._check_circles(event.step)
+            if "role" not in event.step:  # what a persona says is no step
+                await self._check_budget(TO_TAKE)
             return event, {"step": show_step(event.step), "persona": self._by(event.step)}
         return event, {"reason": "has an answer"}
+
+    async def _check_budget(self, limits: Sequence[str]) -> None:
+        await self._context.image.transact(
+            lambda root: check_budget(root, self._record.id, limits), note="look at the budget"
+        )
 
     def _by(self, step: Mapping[str, Any]) -> str:
         return str(step.get("by") or self._persona)
@@ -254,13 +260,14 @@ class Acting:
             step["oid"], step["selector"], tuple(step["args"]), label=self._label,
             once=mission.brief.once, may=mission.brief.may,
         )  # fmt: skip
-        begun = time.monotonic()
+        begun, answers = time.monotonic(), Answers(run=f"{record.id}.{len(self._steps)}")
         done: list[tuple[Mission, str]] = []
 
         def settle(root: Root, answer: Answer) -> None:
             kept, is_cut = bounded(answer.value)
             result = {"value": kept, "label": sorted(answer.label), "effects": answer.effects}
             result |= {"seconds": round(time.monotonic() - begun, 3), "cut": is_cut}
+            result["calls"] = answers.calls + len(answer.effects)
             after = mission.advance(StepTaken(result))
             missions.write(root, record.id, after)
             done[:] = [(after, show_value(kept))]
@@ -268,7 +275,7 @@ class Acting:
         try:
             await take_turn(
                 context.image, context.cell, brief, settle=settle, mission=record.id,
-                reach=context, run=f"{record.id}.{len(self._steps)}",
+                reach=context, answers=answers,
             )  # fmt: skip
         except GrantWantedError as error:
             raise await asking.question(context, mission.brief, [error]) from error
@@ -280,7 +287,7 @@ class Acting:
                 "error": str(error)[:MAX_VALUE],
                 "label": said_by,
             }
-            result |= {"seconds": seconds}
+            result |= {"seconds": seconds, "calls": answers.calls}
             return StepTaken(result), {"step": show_step(step), "reason": f"failed: {error}"}
         after, shown = done[0]
         said = {"reason": f"{show_step(step)} gave {shown}", "persona": self._by(step)}

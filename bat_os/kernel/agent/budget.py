@@ -18,7 +18,7 @@ from bat_os.errors import DeadlineError
 from bat_os.image import missions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bat_os.core.mission import Mission
 
@@ -29,6 +29,8 @@ TOKENS: Final = 1_500
 SECONDS: Final = 120.0
 CALLS: Final = 20  # of the world
 DEPTH: Final = 3
+TO_DECIDE: Final = ("tokens", "seconds")
+TO_TAKE: Final = ("steps", "calls of the world")
 LIMITS: Final[Mapping[str, float]] = {
     "steps": STEPS, "tokens": TOKENS, "seconds": SECONDS, "calls of the world": CALLS,
 }  # fmt: skip
@@ -65,15 +67,18 @@ def _begun(mission: Mission) -> int:
     return kinds.index(ToolsOffered) if ToolsOffered in kinds else 0
 
 
-def check_budget(root: Root, mission_id: str) -> None:
-    """Refuse one more step to a mission that has spent what all of its line may.
+def check_budget(root: Root, mission_id: str, limits: Sequence[str]) -> None:
+    """Refuse to let a mission go on that has spent what all of its line may.
+
+    ``limits`` are names in LIMITS: an answer takes no step, and asks the world nothing.
 
     Raises:
         DeadlineError: It has.
     """
     line = [missions.read(root, each).mission for each in line_of(mission_id)]
     allowed = line[0].rounds_allowed // MAX_DRAFTS
-    for what, most in LIMITS.items():
+    for what in limits:
+        most = LIMITS[what]
         used = sum(spent_by(each)[what] for each in line)
         if used >= most * allowed:
             raise DeadlineError(

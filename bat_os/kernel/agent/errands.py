@@ -206,6 +206,8 @@ async def do_errand(
         raise DeadlineError(str(body["message"]))
     done = await context.image.transact(lambda root: missions.read(root, child), note="read")
     spent = spent_by(done.mission)
+    asked = (body.get("details") or body).get("world_calls", 0)  # by a method, and its trials
+    spent["calls of the world"] += asked
     result: dict[str, Any] = {
         "value": body.get("result"), "spent": spent, "errand": child,
         "label": sorted({*label, *body.get("label", ())}),

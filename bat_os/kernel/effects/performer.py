@@ -26,6 +26,7 @@ from bat_os.failpoints import cross
 from bat_os.image import outbox
 from bat_os.image.outbox import DONE, FAILED, HELD, PERFORMING, STAGED, UNKNOWN, Effect
 from bat_os.kernel.effects.deeds import FULL_PAUSE, perform, store
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import take_turn
 from bat_os.ports import STAGE, StagingDriver
 
@@ -242,9 +243,11 @@ class Performer:
             return  # what it wanted has failed, too: no end of messages about messages
         label = (*effect.label, effect.oid)  # what it says is from there, and of what it was to do
         mind, brief = self._mind, Brief(effect.oid, FAILING, (about,), label=label)
-        run = f"{FAILING} {effect.number}"
+        answers = Answers(run=f"{FAILING} {effect.number}")
         try:
-            await take_turn(mind.image, mind.cell, brief, commit_reads=False, reach=mind, run=run)
+            await take_turn(
+                mind.image, mind.cell, brief, commit_reads=False, reach=mind, answers=answers
+            )
         except NotUnderstoodError:
             pass
         except BatError as error:

@@ -56,6 +56,7 @@ from bat_os.kernel.learning.judge import Validation
 from bat_os.kernel.learning.target import Waiting, find_known, read_target, waiting_version
 from bat_os.kernel.learning.trial import serves
 from bat_os.kernel.missions.feed import TextFeed
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.sinks import admit_prompt, let_through, readers_of
 from bat_os.kernel.turn import Candidate, take_turn
 
@@ -191,14 +192,20 @@ class CognitiveCycle:
         *,
         call: Brief | None = None,
         install: Installation | None = None,
+        asked: int = 0,
     ) -> None:
-        """Answer by a turn whose one commit also ends the mission."""
-        brief = record.mission.brief
+        """Answer by a turn whose one commit also ends the mission.
+
+        ``asked`` says how often the world was asked before, by trials.
+        """
+        brief, answers = record.mission.brief, Answers()
 
         def settle(root: Root, answer: Answer) -> None:
             if install is not None:
                 install.into(root)
             about = views.facts(record, done) | {"learned": install is not None} | say
+            if calls := asked + answers.calls + len(answer.effects):
+                about["world_calls"] = calls
             body = views.result(brief, answer, **about)
             missions.write(root, record.id, done, {"type": "result", "body": body})
 
@@ -210,6 +217,7 @@ class CognitiveCycle:
             settle=settle,
             mission=record.id,
             reach=self.context,
+            answers=answers,
         )
         self.emit(record.id, done, say)
 
@@ -300,7 +308,7 @@ class CognitiveCycle:
         if choice.status == "unsure" and record.mission.rounds >= most:
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
-            return _rejected(target, choice.reason, verdicts, **validation.spent)
+            return _rejected(target, choice.reason, verdicts, validation)
         install = await validation.prepare(choice)
         # What it answers once its effects are done, nobody has seen.
         unseen = record.mission.brief.tentative or choice.chosen.stops
@@ -310,10 +318,11 @@ class CognitiveCycle:
             return None
         say = {"status": choice.status, "why": choice.reason}
         try:
-            await self._end_by_turn(record, install.mission, say, install=install)
+            asked = validation.asked
+            await self._end_by_turn(record, install.mission, say, install=install, asked=asked)
         except CellError as error:
             reason = f"the chosen candidate failed when it was to count: {error}"
-            return _rejected(target, reason, verdicts, **validation.spent)
+            return _rejected(target, reason, verdicts, validation)
         return None
 
     async def _hold(self, record: Record, installation: Installation, choice: Choice) -> None:
@@ -358,9 +367,11 @@ def is_planned(context: KernelContext) -> bool:
     return context.ability_of("BRICK").plans_ahead if plan == "auto" else plan != "none"
 
 
-def _rejected(target: Target, reason: str, verdicts: Any, **spent: int) -> Outcome:
+def _rejected(target: Target, reason: str, verdicts: Any, validation: Validation) -> Outcome:
     say = {"reason": reason, "verdicts": views.table(verdicts), "persona": target.persona}
-    return MethodRejected(reason, verdicts, **spent), say
+    if validation.asked:
+        say["world_calls"] = validation.asked
+    return MethodRejected(reason, verdicts, **validation.spent), say
 
 
 def _failed(error: BatError, **spent: int) -> tuple[MissionFailed, dict[str, Any]]:

@@ -186,7 +186,7 @@ class Validation:
             choice = decide(tuple(await self._mended(verdicts)))
         if self._tests_are_written() and not self._examples:
             self.tested = await weigh_by_tests(
-                self._context, self._brief, choice, self._now.timestamp(), agreement
+                self._context, self._brief, choice, self._now.timestamp(), agreement, self._answers
             )
             choice = self.tested.choice
         return choice
@@ -236,6 +236,11 @@ class Validation:
             if not new.problem and not new.doubt:
                 after[old.draft] = new
         return after
+
+    @property
+    def asked(self) -> int:
+        """How often the trials have asked the world itself."""
+        return 0 if self._answers.closed else self._answers.calls
 
     @property
     def spent(self) -> dict[str, int]:

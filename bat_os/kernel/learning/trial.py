@@ -184,11 +184,12 @@ async def passes(
     source: str,
     examples: Iterable[Example],
     now: float | None = None,
+    answers: Answers | None = None,
 ) -> bool:
     """Return True if a source gives the result of every example."""
     trial = Candidate(brief.selector, source, SEED, now, SHORT_SECONDS)
     try:
-        async for outcome in try_examples(context, brief, trial, examples):
+        async for outcome in try_examples(context, brief, trial, examples, answers):
             if not outcome.is_right:
                 return False
     except ITS_FAULT:

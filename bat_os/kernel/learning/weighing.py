@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bat_os.core.brief import Brief
     from bat_os.core.choosing import Choice
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.reach import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,17 @@ class Tested:
 
 
 async def weigh_by_tests(
-    context: KernelContext, brief: Brief, choice: Choice, now: float, agreement: Agreement = USUAL
+    context: KernelContext,
+    brief: Brief,
+    choice: Choice,
+    now: float,
+    agreement: Agreement = USUAL,
+    answers: Answers | None = None,
 ) -> Tested:
     """Have tests written, run the candidates on them, and weigh the choice.
 
     If the tests cannot be read, the candidates' agreement decides, as it would without them.
+    ``answers`` is the one world of all trials.
     """
     usable = [verdict for verdict in choice.verdicts if not verdict.problem]
     if not brief.args or len(usable) < 2:  # nothing to vary, or nothing to tell apart
@@ -61,7 +68,7 @@ async def weigh_by_tests(
         drafts.setdefault(verdict.source, set()).add(verdict.draft)
     passed: list[frozenset[int]] = []
     for test in tests:
-        sources = [s for s in drafts if await passes(context, brief, s, [test], now)]
+        sources = [s for s in drafts if await passes(context, brief, s, [test], now, answers)]
         passed.append(frozenset().union(*(drafts[source] for source in sources)))
     strong = written.find_strong(passed, frozenset(verdict.draft for verdict in usable))
     weighed = written.weigh(choice, [passed[number] for number in strong], agreement)

@@ -19,10 +19,11 @@ from bat_os.kernel.agent.choosing import things_in
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.sinks import sink_of
 from bat_os.world.files import Files
-from benchmarks.able_model import AbleServer, serving
+from benchmarks.able_model import AbleServer
 from benchmarks.agent import FILES, holds
 from benchmarks.agent_cases import LONGER
 from tests.kernel.minds import make_mind, open_mission, read
+from tests.model_servers import serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,99 +6,17 @@ all that left the machine is known; nothing may leave it, or change, without a y
 """
 
 import json
-from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
-from bat_os.app.library import load_library
-from bat_os.core.ability import Ability
 from bat_os.errors import GrantWantedError
-from bat_os.image import flows, grants, outbox
-from bat_os.image.flows import Flow
-from bat_os.image.objects import find, ref_of
-from bat_os.kernel.effects.performer import Performer
+from bat_os.image import missions, outbox
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.sinks import sink_of
-from tests.kernel.minds import make_mind, open_mission, read
-from tests.world.scripted import OPERATIONS, Scripted
+from tests.kernel.agent.conftest import Died, step
+from tests.kernel.minds import open_mission, read
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-BOXES = {"/a": "see b", "/b": "secret 42", "/x": ""}
-
-
-class Model:
-    """Says one line after the other, then the last one for ever."""
-
-    def __init__(self):
-        self.lines, self.asked = [], []
-
-    def __call__(self, prompt, sampling, index):
-        self.asked.append(prompt.messages[-1][1])
-        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
-        return line if isinstance(line, str) else json.dumps(line)
-
-
-@pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def driver():
-    return Scripted(BOXES)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, driver, model):
-    mind = replace(make_mind(image, cell, model), drivers={"files": driver}, home_id="home")
-    mind.abilities["ALFRED"] = Ability(tools=1.0)
-    mind.orchestrator.performer = Performer(mind, lambda line: None)
-    await load_library(mind)
-
-    def grant(root):
-        holder = find(root, "genesis_obj")
-        for box in ("a", "b", "x"):
-            given = grants.give(
-                root, driver, {"path": f"/{box}"}, f"{box}_obj", given=1.0, operations=[*OPERATIONS]
-            )
-            holder.set_slot(box, find(root, given.oid))
-
-    await image.transact(grant, note="grant")
-    return mind
-
-
-@pytest.fixture
-def let(mind):
-    """Return a function that lets what was read through grants go to a sink."""
-
-    async def allow(*names, sink=""):
-        def work(root):
-            to = sink_of(root, "ALFRED") if not sink else ref_of(find(root, sink)).oid
-            for name in names:
-                flows.allow(root, Flow(ref_of(find(root, name)).oid, to, 1.0))
-
-        await mind.image.transact(work, note="allow")
-
-    return allow
-
-
-@pytest.fixture
-def works(mind, model):
-    """Return a function that runs a request with what the model says; returns the record."""
-
-    async def run(text, *lines, args=()):
-        model.lines = list(lines)
-        mission_id = await open_mission(mind.image, "do_it", *args, text=text, mode="tools")
-        await CognitiveCycle(mind, lambda *_: None).run(mission_id)
-        return await read(mind.image, mission_id)
-
-    return run
-
-
-def step(tool, **args):
-    return {"tool": f"files.{tool}", "args": args}
 
 
 def states(record):
@@ -122,11 +40,12 @@ async def test_nothing_that_was_read_stands_in_a_prompt_before_a_yes(works, mode
     record = await works("read /a and /b", *READS_TWO, args=("/a", "/b"))
     assert record.answer["body"]["code"] == "GRANT_WANTED"
     assert "flow" in record.answer["body"]["details"]
-    assert not any("see b" in text for text in model.asked)
+    assert not any("see b" in text for text in model.texts)
 
 
-async def test_words_of_its_own_are_marked_as_that(works, let):
+async def test_words_of_its_own_are_marked_as_that(works, let, model):
     await let("a_obj")
+    model.says = "no idea"
     record = await works("what is the mood of /a?", step("read", path="/a"), {"answer": "curious"},
                          args=("/a",))  # fmt: skip
     body = record.answer["body"]
@@ -156,7 +75,7 @@ async def test_what_cannot_be_used_is_asked_for_again(works, let, model, driver,
     record = await works("read /a", line, step("read", path="/a"), {"answer": "see b"},
                          args=("/a",))  # fmt: skip
     assert record.answer["body"]["result"] == "see b"
-    assert "could not be used" in model.asked[1]
+    assert "could not be used" in model.texts[1]
     assert [one[1] for one in driver.asked] == ["read"]
 
 
@@ -186,15 +105,20 @@ async def test_a_budget_ends_it_and_more_of_it_goes_on(works, let, mind, model):
     record = await works("read /a and /b", *lines, step("names", path="/a"), args=("/a", "/b"))
     body = record.answer["body"]
     assert (body["code"], "of 8 steps" in body["message"]) == ("DEADLINE", True)
-    from bat_os.image import missions
-
     await mind.image.transact(
         lambda root: missions.resume(root, record.id, more=True), note="resume"
     )
-    model.lines = [{"answer": "see b"}]
+    model.lines = {"ALFRED": [{"answer": "see b"}]}
     await CognitiveCycle(mind, lambda *_: None).run(record.id)
     again = await read(mind.image, record.id)
     assert again.answer["body"]["result"] == "see b"
+
+
+async def test_the_last_step_of_a_budget_can_still_be_answered(works, let):
+    await let("a_obj", "b_obj")
+    lines = [step(op, path=f"/{box}") for op in ("read", "facts") for box in "ab"] * 2
+    record = await works("read /a and /b", *lines, {"answer": "see b"}, args=("/a", "/b"))
+    assert record.answer["body"].get("result") == "see b", record.answer
 
 
 async def test_a_failed_step_is_an_answer_too(works, let, model):
@@ -202,7 +126,7 @@ async def test_a_failed_step_is_an_answer_too(works, let, model):
     record = await works("read /a/none or /a", step("read", path="/a/none"),
                          step("read", path="/a"), {"answer": "see b"}, args=("/a",))  # fmt: skip
     assert record.answer["body"]["result"] == "see b"
-    assert "failed, as data" in model.asked[1]
+    assert "failed, as data" in model.texts[1]
 
 
 async def test_an_effect_waits_for_a_yes_to_exactly_that(works, mind, driver):
@@ -214,8 +138,6 @@ async def test_an_effect_waits_for_a_yes_to_exactly_that(works, mind, driver):
 
     class Resuming:
         async def resume_failed(self, mission_id, *, leave):
-            from bat_os.image import missions
-
             await mind.image.transact(
                 lambda root: missions.resume(root, mission_id, leave=leave), note="resume"
             )
@@ -274,16 +196,12 @@ async def test_orders_in_errors_names_and_maps_get_nothing_out(works, let, drive
     assert record.answer["body"]["code"] == GrantWantedError.code
 
 
-class Died(BaseException):
-    """Stands for SIGKILL: nothing of ours may catch it."""
-
-
 @pytest.mark.parametrize("after", range(1, 7))
 async def test_a_kernel_that_dies_after_any_commit_leaves_the_rest_to_the_next(
     works, let, mind, model, driver, after
 ):
     await let("a_obj", "b_obj")
-    model.lines = [*READS_TWO]
+    model.lines = {"ALFRED": [*READS_TWO]}
     mission_id = await open_mission(
         mind.image, "do_it", "/a", "/b", text="read /a and /b", mode="tools"
     )

@@ -3,101 +3,28 @@
 The model is scripted; image, cell, guardian and the learning of methods are the real ones.
 """
 
-import json
-from dataclasses import replace
-
 import pytest
-import pytest_asyncio
 
-from bat_os.app.library import load_library
-from bat_os.core.ability import Ability
 from bat_os.errors import CancelledError
-from bat_os.image import flows, grants, missions
-from bat_os.image.flows import Flow
+from bat_os.image import missions
 from bat_os.image.history.provenance import explain
 from bat_os.image.history.versions import unlearn
-from bat_os.image.objects import UvmObject, find, ref_of
-from bat_os.kernel.effects.performer import Performer
+from bat_os.image.objects import Method, find
+from bat_os.kernel.agent.budget import CALLS
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.sinks import sink_of
-from tests.kernel.minds import make_mind, open_mission, read
-from tests.world.scripted import OPERATIONS, Scripted
+from tests.kernel.agent.conftest import READ, Died, step
+from tests.kernel.minds import open_mission, read
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("trusting")]
 VOWELS = " return sum(letter in 'aeiou' for letter in text)"
 WRITE = {"write": "count the vowels in a text", "args": ["see b"]}
 
 
-class Model:
-    """Decides line by line, each persona with lines of its own; writes methods and tests."""
-
-    def __init__(self):
-        self.lines, self.bodies, self.asked = {}, VOWELS, []
-        self.tests = [{"args": ["banana"], "result": 3}, {"args": ["xyz"], "result": 0}]
-
-    def __call__(self, prompt, sampling, index):
-        system, asked = prompt.messages[0][1], prompt.messages[-1][1]
-        if not asked.startswith("Tools:"):
-            return self.bodies if sampling.schema is None else json.dumps({"tests": self.tests})
-        who = system.partition(",")[0].removeprefix("You are ")
-        self.asked.append((who, asked))
-        lines = self.lines[who]
-        line = lines.pop(0) if len(lines) > 1 else lines[0]
-        return json.dumps(line)
-
-
 @pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def driver():
-    return Scripted({"/a": "see b", "/b": "secret 42"})
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, driver, model):
-    mind = replace(make_mind(image, cell, model), drivers={"files": driver}, home_id="home")
-    mind.abilities.update(dict.fromkeys(mind.personas, Ability(tools=1.0)))
-    mind.orchestrator.performer = Performer(mind, lambda line: None)
-    await load_library(mind)
-
-    def prepare(root):
-        for box in ("a", "b"):
-            given = grants.give(
-                root, driver, {"path": f"/{box}"}, f"{box}_obj", given=1.0, operations=[*OPERATIONS]
-            )
-            obj = find(root, given.oid)
-            find(root, "genesis_obj").set_slot(box, obj)
-            for persona in mind.personas:
-                flows.allow(root, Flow(ref_of(obj).oid, sink_of(root, persona), 1.0))
-        robot = UvmObject("robot_obj", (root["objects"]["traits_obj"],))
-        root["objects"]["robot_obj"] = robot
-
-    await image.transact(prepare, note="prepare")
-    return mind
-
-
-@pytest.fixture
-def works(mind, model):
-    """Return a function that runs a request with what ALFRED, and others, decide."""
-
-    async def run(text, *lines, args=(), emit=lambda *_: None, **others):
-        model.lines = {"ALFRED": [*lines], **others}
-        mission_id = await open_mission(mind.image, "do_it", *args, text=text, mode="tools")
-        await CognitiveCycle(mind, emit).run(mission_id)
-        return await read(mind.image, mission_id)
-
-    return run
-
-
-def step(tool, **args):
-    return {"tool": f"files.{tool}", "args": args}
-
-
-READ = step("read", path="/a")
+def model(model):
+    model.bodies = VOWELS
+    return model
 
 
 async def test_a_method_is_written_as_a_step_and_is_a_learned_method(works, mind):
@@ -263,10 +190,6 @@ async def test_a_yes_to_what_an_errand_wants_is_asked_by_the_mission(works, mind
     assert done.answer["body"].get("effects"), done.answer
 
 
-class Died(BaseException):
-    """Stands for SIGKILL: nothing of ours may catch it."""
-
-
 @pytest.mark.parametrize("after", range(2, 12))
 async def test_a_kernel_that_dies_in_an_errand_leaves_the_rest_to_the_next(
     mind, model, driver, after
@@ -311,3 +234,39 @@ async def test_a_mission_that_is_cancelled_ends_its_errands(mind, model):
         lambda root: [one for one in root["unfinished"] if one.startswith(mission_id)], note="look"
     )
     assert left == []
+
+
+LOOKS = 9  # of each message below; three of them are more than a mission may look
+
+
+async def test_what_a_method_reads_counts_for_the_mission_that_sent_it(works, mind, driver):
+    def teach(root):
+        robot = find(root, "robot_obj")
+        robot.set_slot("a", find(root, "a_obj"))
+        for name in ("weigh", "measure", "count"):
+            method = Method(name)
+            read = f"self.a.read('/a') for _ in range({LOOKS})"
+            source = f"def {name}(self, text):\n    return len([{read}])\n"
+            method.add_version(source, "taught", {})
+            robot.set_slot(name, method)
+
+    await mind.image.transact(teach, note="teach")
+    wishes = [{"wish": f'{name} "see b"', "of": "robot_obj"} for name in ("weigh", "measure")]
+    record = await works("what is in /a?", READ, *wishes, {"answer": LOOKS}, args=("/a",))
+    assert record.answer["body"].get("result") == LOOKS, record.answer
+    more = {"wish": 'count "see b"', "of": "robot_obj"}
+    record = await works("what is in it, in /a?", READ, *wishes, more, READ, args=("/a",))
+    body = record.answer["body"]
+    assert body["code"] == "DEADLINE", body
+    assert f"{3 * LOOKS + 1} of {CALLS} calls of the world" in body["message"]
+    assert len(driver.asked) == 2 * (2 * LOOKS + 1) + LOOKS
+
+
+async def test_what_a_method_reads_while_it_is_written_counts_too(works, mind, model, driver):
+    model.bodies = f" return max(len(self.a.read('/a') + text) for _ in range({LOOKS}))"
+    model.tests = [{"args": ["see b"], "result": 10}, {"args": ["xyz"], "result": 8}]
+    write = [{"write": f"measure the {what} with it", "args": ["see b"]} for what in ("a", "b")]
+    record = await works("how long is /a?", READ, *write, READ, args=("/a",))
+    body = record.answer["body"]
+    assert "calls of the world" in body["message"], body
+    assert f"{len(driver.asked)} of {CALLS} calls of the world" in body["message"]

@@ -3,99 +3,21 @@
 The model is scripted; image, cell, guardian and the learning of methods are the real ones.
 """
 
-import json
-from dataclasses import replace
-
 import pytest
-import pytest_asyncio
 
-from bat_os.app.library import load_library
-from bat_os.core.ability import Ability
 from bat_os.core.brief import Brief
 from bat_os.errors import GrantWantedError
 from bat_os.image import flows, grants
-from bat_os.image.flows import Flow
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, ref_of
-from bat_os.kernel.effects.performer import Performer
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.sinks import sink_of
 from bat_os.kernel.turn import take_turn
-from tests.kernel.minds import make_mind, open_mission, read
-from tests.world.scripted import OPERATIONS, Scripted
+from tests.kernel.agent.conftest import READ, step
+from tests.kernel.minds import open_mission, read
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Model:
-    """Decides line by line, each persona with lines of its own; writes methods and tests."""
-
-    def __init__(self):
-        self.lines, self.bodies, self.asked, self.says = {}, " return None", [], "curious"
-
-    def __call__(self, prompt, sampling, index):
-        system, asked = prompt.messages[0][1], prompt.messages[-1][1]
-        who = system.partition(",")[0].removeprefix("You are ")
-        if "def " in asked or prompt.prefill:
-            return self.bodies
-        self.asked.append((who, asked))
-        if sampling.schema is None:
-            return self.says
-        lines = self.lines[who]
-        line = lines.pop(0) if len(lines) > 1 else lines[0]
-        return json.dumps(line)
-
-
-@pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def driver():
-    return Scripted({"/a": "see b", "/b": "secret 42"})
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def mind(image, cell, driver, model):
-    mind = replace(make_mind(image, cell, model), drivers={"files": driver}, home_id="home")
-    mind.abilities.update(dict.fromkeys(mind.personas, Ability(tools=1.0)))
-    mind.orchestrator.performer = Performer(mind, lambda line: None)
-    await load_library(mind)
-
-    def prepare(root):
-        for box in ("a", "b"):
-            given = grants.give(
-                root, driver, {"path": f"/{box}"}, f"{box}_obj", given=1.0, operations=[*OPERATIONS]
-            )
-            obj = find(root, given.oid)
-            find(root, "genesis_obj").set_slot(box, obj)
-            for persona in mind.personas:
-                flows.allow(root, Flow(ref_of(obj).oid, sink_of(root, persona), 1.0))
-
-    await image.transact(prepare, note="prepare")
-    return mind
-
-
-@pytest.fixture
-def works(mind, model):
-    """Return a function that runs a request with what ALFRED, and others, decide."""
-
-    async def run(text, *lines, args=(), emit=lambda *_: None, **others):
-        model.lines = {"ALFRED": [*lines], **others}
-        mission_id = await open_mission(mind.image, "do_it", *args, text=text, mode="tools")
-        await CognitiveCycle(mind, emit).run(mission_id)
-        return await read(mind.image, mission_id)
-
-    return run
-
-
-def step(tool, **args):
-    return {"tool": f"files.{tool}", "args": args}
-
-
-READ = step("read", path="/a")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("trusting")]
 
 
 async def call(mind, selector, *args):
@@ -185,7 +107,7 @@ async def test_a_mission_for_which_no_method_can_be_written_goes_on_with_tools(m
 
 async def test_without_tools_it_stays_a_failure(mind, model):
     def revoke(root):
-        for name in ("a_obj", "b_obj"):
+        for name in ("a_obj", "b_obj", "x_obj"):
             grants.revoke(root, ref_of(find(root, name)).oid, 2.0)
 
     await mind.image.transact(revoke, note="revoke")

@@ -125,7 +125,9 @@ async def test_one_that_a_killed_kernel_had_begun_is_asked_and_not_repeated(
     brief = Brief("genesis_obj", "buy", ("tea",))
 
     async def run():
-        return (await take_turn(mind.image, mind.cell, brief, reach=mind, run="key k")).value
+        return (
+            await take_turn(mind.image, mind.cell, brief, reach=mind, answers=Answers(run="key k"))
+        ).value
 
     real = Shop.perform
 

@@ -254,7 +254,7 @@ async def test_an_effect_keeps_of_a_server_what_it_needs(granted, mind):
     granted_now = await granted()
     assert len(granted_now["tools"]) > 2
     brief = Brief("adder_obj", "echo", ("x",))
-    await take_turn(mind.image, mind.cell, brief, reach=mind, run="r")
+    await take_turn(mind.image, mind.cell, brief, reach=mind, answers=Answers(run="r"))
     (effect,) = await mind.image.transact(lambda root: outbox.of_run(root, "r"), note="look")
     assert [*effect.scope["tools"]] == ["echo"]
     assert effect.scope["server"] == "adder"
