@@ -86,11 +86,12 @@ class Choice:
 
 def choose(
     verdicts: tuple[Verdict, ...], examples: int, agreement: Agreement = USUAL, *,
-    shown: bool = False,
+    shown: bool = False, traces: int = 0,
 ) -> Choice:  # fmt: skip
     """Return the best candidate of a batch; earlier ones win ties.
 
-    Examples speak for what a method does in the world only if it is ``shown`` in them.
+    Examples speak for what a method does in the world only if it is ``shown`` in them. ``traces``
+    of them were not given, but are what steps came to: a single one shows one way.
     """
     if not examples:  # words alone do not show that a function for another wish serves
         verdicts = tuple(
@@ -109,7 +110,9 @@ def choose(
     ranked = tuple(_best(group) for group in groups.values())
     best = ranked[0]
     if examples:
-        return _choose_by_examples(ranked, counted, examples, shown=shown)
+        choice = _choose_by_examples(ranked, counted, examples, shown=shown)
+        alone = choice.status == "verified" and traces == examples == 1
+        return replace(choice, status="provisional") if alone else choice
     written = sum(not v.known for v in counted)
     reason = _support(best, groups[best.meaning], written)
     if agreement.is_strict(written) and best.agree and best.same_on_probes < best.agree:

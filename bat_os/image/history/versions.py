@@ -63,6 +63,7 @@ class Picked:
     summary: Summary
     # the message that it was tried on if that had effects: ``brief``, ``effects``, ``tried``
     trial: Mapping[str, Any]
+    taught: bool  # a person wrote it
     seen: tuple[int, int, int]  # state of the method when it was read; ``make_current`` compares it
 
 
@@ -309,6 +310,7 @@ def _picked(obj: UvmObject, method: Method, version: MethodVersion) -> Picked:
         entries.summary_of(method.selector, version),
         {key: origin.get(key) for key in ("brief", "effects", "tried")} if origin.get("effects")
         else {},
+        version.status == "taught",
         _state(method),
     )  # fmt: skip
 

@@ -31,11 +31,10 @@ from bat_os.kernel.agent.choosing import plain, things_in
 from bat_os.kernel.agent.distil import Taken, distil
 from bat_os.kernel.agent.errands import is_own
 from bat_os.kernel.agent.judgement import Judgement, let_ask
-from bat_os.kernel.agent.parts import vary
 from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.effects.deeds import question_of
 from bat_os.kernel.learning.target import STEWARD
-from bat_os.kernel.learning.trial import SEED, try_turn
+from bat_os.kernel.learning.trial import SEED, find_deafness, try_turn
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import Answer, Candidate
 from bat_os.method.plausibility import find_unused
@@ -163,27 +162,16 @@ async def _doubt(
     context: KernelContext, brief: Brief, source: str, value: Any, asked: Mapping[str, Any]
 ) -> str:
     """Return why a method is not what the trace shows; "" if it is."""
-
-    async def run(record: Mapping[str, Any]) -> Any:
-        trial = Candidate(brief.selector, source, SEED, time.time())
-        answers = Answers(dict(record), closed=True)
-        call = replace(brief, mode="")
-        told = await try_turn(context.image, context.cell, call, trial, context, answers)
-        return told.value
-
+    trial, call = Candidate(brief.selector, source, SEED, time.time()), replace(brief, mode="")
+    answers = Answers(dict(asked), closed=True)
+    example = {"args": brief.args, "kwargs": brief.kwargs, "world": asked}
     try:
-        if to_wire(await run(asked)) != to_wire(value):
+        told = await try_turn(context.image, context.cell, call, trial, context, answers)
+        if to_wire(told.value) != to_wire(value):
             return "on what the steps gave, the method answers something else"
+        return await find_deafness(context, call, trial, [example])
     except BatError as error:
         return f"on what the steps gave, the method fails: {error}"
-    for key, known in asked.items():
-        try:
-            other = await run({**asked, key: vary(known)})
-        except BatError:  # another answer leads to another question
-            return ""
-        if to_wire(other) != to_wire(value):
-            return ""
-    return "the answer does not depend on what the tools gave" if asked else ""
 
 
 async def _flat(

@@ -6,6 +6,7 @@ counts: "how many lines" for the number of lines, "first" for the first of them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -155,15 +156,27 @@ def are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
 
 
+def variants(value: Any) -> Iterator[Any]:
+    """Yield values like this one, and yet others; of a text some that keep its form, too.
+
+    >>> [*variants("a: tea")][::2]
+    ['A: TEAx', 'a: teax']
+    """
+    yield vary(value)
+    if isinstance(value, str) and (words := re.findall(r"[^\W\d_]+", value)):
+        yield f"{value}\n{(value.splitlines() or [value])[-1]}"
+        longest = max(words, key=len)
+        yield value.replace(longest, f"{longest}x")
+
+
 def vary(value: Any) -> Any:
     """Return a value like this one, and yet another: what a method has to notice.
 
-    >>> vary("call 5"), vary([1]), vary("tea")
-    ('call 6', [8, 8], 'TEAx')
+    >>> vary("call 5"), vary([1]), vary("tea"), vary("2026-02-28T10:15")
+    ('call 6', [8, 8], 'TEAx', '2026-03-01T10:15')
     """
     if isinstance(value, str):
-        other = re.sub(r"\d", lambda match: str((int(match[0]) + 1) % 10), value)
-        return other if other != value else f"{value.swapcase()}x"
+        return _vary_text(value)
     if isinstance(value, list | tuple):
         return [*map(vary, value), *map(vary, value[:1])]
     if isinstance(value, dict):
@@ -172,3 +185,11 @@ def vary(value: Any) -> Any:
         return not value
     more = {int: 7, float: 7.0, dt.datetime: dt.timedelta(days=1)}.get(type(value))
     return value if more is None else value + more
+
+
+def _vary_text(text: str) -> str:
+    with contextlib.suppress(ValueError, OverflowError):
+        if text[4:5] == "-":
+            return f"{dt.date.fromisoformat(text[:10]) + dt.timedelta(days=1)}{text[10:]}"
+    other = re.sub(r"\d", lambda match: str((int(match[0]) + 1) % 10), text)
+    return other if other != text else f"{text.swapcase()}x"

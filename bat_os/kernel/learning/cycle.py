@@ -368,7 +368,9 @@ def is_planned(context: KernelContext) -> bool:
 
 
 def _rejected(target: Target, reason: str, verdicts: Any, validation: Validation) -> Outcome:
-    say = {"reason": reason, "verdicts": views.table(verdicts), "persona": target.persona}
+    say: dict[str, Any] = {
+        "reason": reason, "verdicts": views.table(verdicts), "persona": target.persona
+    }  # fmt: skip
     if validation.asked:
         say["world_calls"] = validation.asked
     return MethodRejected(reason, verdicts, **validation.spent), say

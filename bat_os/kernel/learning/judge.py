@@ -46,6 +46,7 @@ from bat_os.kernel.learning.trial import (
     SEED,
     SHORT_SECONDS,
     are_tests_written,
+    find_deafness,
     mend,
     recorded,
     tells_enough,
@@ -180,7 +181,10 @@ class Validation:
             raise await asking.question(self._context, self._brief, self._wanted)
         agreement = self._ability.agreement
         shown = any("effects" in example for example in self._examples)
-        decide = partial(choose, examples=len(self._examples), agreement=agreement, shown=shown)
+        decide = partial(
+            choose, examples=len(self._examples), agreement=agreement, shown=shown,
+            traces=sum("world" in example for example in self._examples),
+        )  # fmt: skip
         choice = decide(tuple(verdicts))
         if self._examples and choice.chosen is None:
             choice = decide(tuple(await self._mended(verdicts)))
@@ -292,6 +296,8 @@ class Validation:
                 self._context, brief, trial, self._examples, self._answers
             ):
                 passed += outcome.is_right
+            if deaf := await find_deafness(self._context, brief, trial, self._examples):
+                return replace(verdict, problem=deaf, passed=passed)
             answer = await self._run(brief, trial)
         except EffectWantedError as error:
             if self._answers.closed:

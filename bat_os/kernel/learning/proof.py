@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.choosing import preview
 from bat_os.errors import DraftsError, EffectWantedError
 from bat_os.kernel.effects.wants import in_words, key_of
-from bat_os.kernel.learning.trial import try_examples, try_turn
+from bat_os.kernel.learning.trial import find_deafness, try_examples, try_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +35,14 @@ async def check_examples(
                 f"{call} gives {gives}, not {wanted}; nothing was changed: correct the function or "
                 "the example"
             )
+
+
+async def check_hears(
+    context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
+) -> None:
+    """Raise an error for a person if ``trial`` only repeats what the world of an example said."""
+    if deaf := await find_deafness(context, brief, trial, examples):
+        raise DraftsError(f"{brief.selector}: {deaf}; nothing was changed")
 
 
 async def check_effects(

@@ -34,7 +34,7 @@ from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, merge_examples, ref_of
 from bat_os.kernel import portraits
-from bat_os.kernel.learning.proof import check_effects, check_examples
+from bat_os.kernel.learning.proof import check_effects, check_examples, check_hears
 from bat_os.kernel.learning.trial import SEED
 from bat_os.kernel.sinks import describe
 from bat_os.kernel.turn import Candidate
@@ -325,6 +325,8 @@ async def _check(
     call = Candidate(picked.selector, picked.source)
     try:
         await check_examples(mind, Brief(picked.oid, picked.selector), call, examples)
+        if not picked.taught:  # what a person has written may be a constant
+            await check_hears(mind, Brief(picked.oid, picked.selector), call, examples)
     except CellError as error:
         text = f"version {picked.number} fails on an example: {error}; nothing was changed"
         raise DraftsError(text) from error

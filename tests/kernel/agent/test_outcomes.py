@@ -6,7 +6,9 @@ The model is scripted; image, cell, guardian and the learning of methods are the
 import pytest
 
 from bat_os.core.brief import Brief
-from bat_os.errors import GrantWantedError
+from bat_os.core.protocol import Request
+from bat_os.core.schema import replace
+from bat_os.errors import DraftsError, GrantWantedError
 from bat_os.image import flows, grants
 from bat_os.image.history.provenance import explain
 from bat_os.image.objects import find, ref_of
@@ -14,6 +16,7 @@ from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.sinks import sink_of
 from bat_os.kernel.turn import take_turn
+from bat_os.kernel.verbs.history import redo, verify_method
 from tests.kernel.agent.conftest import READ, step
 from tests.kernel.minds import open_mission, read
 
@@ -90,6 +93,55 @@ async def test_a_later_version_that_asks_for_more_than_was_kept_is_refused(
     await CognitiveCycle(mind, lambda *_: None).run(mission_id)
     done = await read(mind.image, mission_id)
     assert (done.answer["type"], driver.asked) == ("error", [])
+
+
+CHEATS = {
+    "constant": " return 5",
+    "reads and ignores": " return 5 if self.a.read(text) else 5",
+    "table": " return {'see b': 5}[self.a.read(text)]",
+    "insists": " assert self.a.read(text) == 'see b'\n    return 5",
+}
+
+
+async def relearn(mind, model, body):
+    model.bodies = body
+    mission_id = await open_mission(mind.image, "do_it", "/a", text="how long is /a?", fresh=True)
+    await CognitiveCycle(mind, lambda *_: None).run(mission_id)
+    return await read(mind.image, mission_id)
+
+
+@pytest.mark.parametrize("body", CHEATS.values(), ids=CHEATS)
+async def test_a_later_version_that_only_repeats_the_one_trace_is_refused(works, mind, model, body):
+    await works("how long is /a?", READ, {"answer": 5}, args=("/a",))
+    done = await relearn(mind, model, body)
+    assert done.answer["type"] == "error", done.answer
+    problems = {verdict["problem"] for verdict in done.mission.events[-1].verdicts}
+    assert len(problems) == 1, problems
+    assert "does not depend on" in str(problems) or "fails on all but" in str(problems)
+
+
+async def test_one_trace_makes_no_later_version_verified(works, mind, model):
+    await works("how long is /a?", READ, {"answer": 5}, args=("/a",))
+    done = await relearn(mind, model, " return sum(1 for letter in self.a.read(text))")
+    assert done.answer["body"]["status"] == "provisional", done.answer
+
+
+async def test_what_only_repeats_the_kept_world_does_not_come_back(works, mind):
+    """Verify and redo try a version on the world that was kept, and on others."""
+    await works("how long is /a?", READ, {"answer": 5}, args=("/a",))
+
+    def work(root):
+        method = find(root, "genesis_obj").slots["do_it"]
+        method.add_version(f"def do_it(self, text):\n   {CHEATS['table']}\n", "verified", {})
+
+    await mind.image.transact(work, note="an older program let it in")
+    asked = Request("", target="genesis_obj", selector="do_it", body={"examples": (), "version": 2})
+    first = replace(asked, body={"version": 1})
+    with pytest.raises(DraftsError, match="fails on all but"):
+        await verify_method(mind, asked, lambda line: None)
+    assert (await redo(mind, first, lambda line: None))["version"] == 1
+    with pytest.raises(DraftsError, match="fails on all but"):
+        await redo(mind, asked, lambda line: None)
 
 
 async def test_a_mission_for_which_no_method_can_be_written_goes_on_with_tools(mind, model, driver):
