@@ -406,15 +406,14 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         cell: Where learned code runs.
         brief: The message.
         candidate: A method to use as if it were installed on the target.
-        settle: More to do in the same transaction, with the answer: install the candidate,
-            store the mission's end. What it raises undoes all. For a turn that needs no
-            transaction the root is an empty map.
+        settle: More to do in the same transaction, with the answer; what it raises undoes all.
+            For a turn that needs no transaction the root is an empty map.
         mission: Id of the mission that it belongs to, if any.
         commit_reads: A turn of a mission is committed even if it writes nothing, after what it
             read was checked once more.
-        reach: Memory and the world. A message that runs again gets the world's same answers.
-        answers: What the world is asked is kept here. Its ``run`` names the message, where a killed
-            kernel may have begun with it; else it is new.
+        reach: Memory and the world, whose answers a message that runs again gets again.
+        answers: Keeps what the world is asked. Its ``run`` names the message, where a killed kernel
+            may have begun with it; else it is new.
     """
     answers = answers or Answers()
     answers.run = answers.run or mission or f"{_BOOT}.{next(_RUNS)}"
