@@ -6,7 +6,7 @@ Every trial is a turn that commits nothing. Values are compared by meaning.
     passes            the same, as yes or no
     reproduces        the same, after the guardian's audit
     serves            the same for a method that is installed
-    find_deafness     why what a source answers is no answer to what it read
+    find_deafness     why a source does not go by what it read
     mend              small changes to candidates that ran, until one reproduces every example
 """
 
@@ -142,7 +142,7 @@ async def serves(context: KernelContext, brief: Brief, examples: Iterable[Exampl
 async def find_deafness(
     context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
 ) -> str:
-    """Return why a source does not answer to what the world of an example says; "" if it does.
+    """Return why a source does not go by what the world of an example says; "" if it does.
 
     One world is soon repeated. So it answers once more where the world had said something else:
     the answer, or the next question, has to be another one, and not always an error.
