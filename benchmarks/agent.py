@@ -45,7 +45,7 @@ from bat_os.kernel.agent.choosing import (
 from bat_os.kernel.agent.distil import distil
 from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, TOOLS
+from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, OTHER, OTHER_TOOLS, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,12 @@ if TYPE_CHECKING:
     from benchmarks.agent_cases import Request
 
 ROOT: Final = Path(__file__).parents[1]
-CHANGES: Final = frozenset({"remember", "write_file", "remind", "send_mail"})
+CHANGES: Final = frozenset(
+    {
+        *("remember", "write_file", "remind", "send_mail"),
+        *("add_event", "play_music", "set_light", "start_timer"),
+    }
+)
 FILES: Final = {
     "todo.md": "buy milk\ncall Ann at 5\nwater the plants\n", "plan.md": "milk and bread\n",
     "jan.csv": "day,km\n1,5\n2,7\n", "card.txt": "name: Ann\nphone: 555 0199\n",
@@ -153,8 +158,9 @@ def others(python: Path, seconds: int) -> None:
 
 async def choices() -> None:
     """Print how many of the requests get the right tool, and whole arguments."""
-    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH)}
-    said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in TOOLS.items()}
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER)}
+    every = TOOLS | OTHER_TOOLS
+    said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in every.items()}
     texts = [*(one for pair in said.values() for one in pair), *map(_plain, read.values())]
 
     async def folder() -> Path:
@@ -169,17 +175,19 @@ async def choices() -> None:
     finally:
         await embedder.close()
     engine = LlamaCppEngine("smollm2", model)
-    offers = [
-        Offer(
+    offers = {
+        name: Offer(
             name, tuple(tool.parameters), tuple(tool.parameters), said[name],
             np.stack([rows[one] for one in said[name]]), name in CHANGES,
         )
-        for name, tool in TOOLS.items()
-    ]  # fmt: skip
+        for name, tool in every.items()
+    }  # fmt: skip
+    sets = ("known", KNOWN, TOOLS), ("new", NEW, TOOLS), ("fresh", FRESH, TOOLS)
     try:
-        for title, requests in (("known", KNOWN), ("new", NEW), ("fresh", FRESH)):
+        for title, requests, tools in (*sets, ("other tools", OTHER, OTHER_TOOLS)):
+            offered = [offers[name] for name in tools]
             for how, scorer in (("ranked", None), ("weighed", engine)):
-                await _show(f"{title}, {how}", requests, read, rows, offers, scorer)
+                await _show(f"{title}, {how}", requests, read, rows, offered, scorer)
     finally:
         await engine.close()
 
@@ -212,7 +220,7 @@ async def _show(
         near += each.tool in [one.name for one in ranked[:2]]
         if lead(ranked) >= SURE:
             sure, sure_right = sure + 1, sure_right + (ranked[0].name == each.tool)
-        names = tuple(TOOLS[each.tool].parameters)
+        names = tuple((TOOLS | OTHER_TOOLS)[each.tool].parameters)
         given, _ = fill(sentence.text, things_in(sentence), names, names)
         whole += {key: str(value) for key, value in given.items()} == each.arguments
     count = len(requests)

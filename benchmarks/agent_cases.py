@@ -2,7 +2,8 @@
 
 Four for each tool: ``KNOWN`` are the requests that the rules were made with. ``NEW`` were new once;
 what they showed was put right. ``FRESH``, in other words, were written before anything was measured
-on them, and no rule was made for them; docs/agent.md has the first look.
+on them, and no rule was made for them; docs/agent.md has the first look. ``OTHER`` are requests for
+ten tools of other kinds (OTHER_TOOLS), written and kept in the same way.
 """
 
 from __future__ import annotations
@@ -227,6 +228,113 @@ send_mail | drop Julia a line that the meeting is moved | to=Julia; text=the mee
 send_mail | mail to max@firm.de: the invoice is paid | to=max@firm.de; text=the invoice is paid
 send_mail | can you write Peter an email that says good luck | to=Peter; text=good luck
 send_mail | forward happy new year to my aunt by email | to=my aunt; text=happy new year
+""")
+
+# Ten tools of other kinds, and four requests for each, written before any was measured.
+OTHER_TOOLS: Final = {
+    "get_weather": Tool(
+        "Get the weather forecast for a place.",
+        {"place": "the place"},
+        "What is the weather in Oslo?",
+        {"place": "Oslo"},
+    ),
+    "add_event": Tool(
+        "Add an event to the calendar.",
+        {"title": "what it is", "date": "the day"},
+        "Put the concert into my calendar for Friday",
+        {"title": "the concert", "date": "Friday"},
+    ),
+    "list_events": Tool(
+        "List the events of a day in the calendar.",
+        {"date": "the day"},
+        "What is on my calendar on Monday?",
+        {"date": "Monday"},
+    ),
+    "translate_text": Tool(
+        "Translate a text into another language.",
+        {"text": "the text", "language": "the other language"},
+        "How do you say good morning in Italian?",
+        {"text": "good morning", "language": "Italian"},
+    ),
+    "play_music": Tool(
+        "Play music by an artist, or a song.",
+        {"query": "artist or song"},
+        "Play something by Mozart",
+        {"query": "Mozart"},
+    ),
+    "set_light": Tool(
+        "Switch the lights of a room on or off, or dim them.",
+        {"room": "the room"},
+        "Turn on the light in the kitchen",
+        {"room": "the kitchen"},
+    ),
+    "get_route": Tool(
+        "Find the way from one place to another.",
+        {"start": "where from", "destination": "where to"},
+        "How do I get from Bonn to Kiel?",
+        {"start": "Bonn", "destination": "Kiel"},
+    ),
+    "convert_money": Tool(
+        "Convert an amount of money from one currency to another.",
+        {"amount": "how much, of which currency", "currency": "the other currency"},
+        "How many euros are 20 dollars?",
+        {"amount": "20 dollars", "currency": "euros"},
+    ),
+    "find_contact": Tool(
+        "Look up the phone number or the address of a person.",
+        {"name": "the person"},
+        "What is Anna's phone number?",
+        {"name": "Anna"},
+    ),
+    "start_timer": Tool(
+        "Start a timer for a length of time.",
+        {"duration": "how long"},
+        "Set a timer for ten minutes",
+        {"duration": "ten minutes"},
+    ),
+}
+
+OTHER: Final = _read("""
+get_weather | will it rain in Dublin tomorrow | place=Dublin
+get_weather | do I need a coat in Helsinki today | place=Helsinki
+get_weather | how hot is it going to be in Madrid | place=Madrid
+get_weather | is there any snow in Innsbruck at the moment | place=Innsbruck
+add_event | schedule lunch with Sam on Wednesday | title=lunch with Sam; date=on Wednesday
+add_event| block Tuesday afternoon for the tax return | title=the tax return; date=Tuesday afternoon
+add_event | I have a haircut on 4 March, enter it | title=a haircut; date=on 4 March
+add_event | new appointment: vet, 12 May | title=vet; date=12 May
+list_events | am I free on Saturday | date=on Saturday
+list_events | what have I got planned for tomorrow | date=tomorrow
+list_events | show my appointments of next Thursday | date=next Thursday
+list_events | do I have any meetings today | date=today
+translate_text | what does "merci beaucoup" mean in English | text=merci beaucoup; language=English
+translate_text|put "where is the station" into Spanish|text=where is the station; language=Spanish
+translate_text | say "I love you" in Japanese | text=I love you; language=Japanese
+translate_text| I need "the bill, please" in Portuguese | text=the bill, please; language=Portuguese
+play_music | put on some jazz | query=jazz
+play_music | I would like to hear Yesterday by the Beatles | query=Yesterday by the Beatles
+play_music | start my workout playlist | query=my workout playlist
+play_music | listen to Nina Simone | query=Nina Simone
+set_light | it is too dark in the hallway | room=the hallway
+set_light | switch off everything in the bedroom | room=the bedroom
+set_light | make the living room brighter | room=the living room
+set_light | lamps out in the study please | room=the study
+get_route | what is the quickest way from here to the airport | start=here; destination=the airport
+get_route | directions to the Central Park Zoo | destination=the Central Park Zoo
+get_route | how far is it from Leeds to York by car | start=Leeds; destination=York
+get_route | take me from the station to the museum | start=the station; destination=the museum
+convert_money | what is 50 pounds in yen | amount=50 pounds; currency=yen
+convert_money | exchange 300 kroner to euros | amount=300 kroner; currency=euros
+convert_money | how much is 99.90 dollars in francs | amount=99.90 dollars; currency=francs
+convert_money | 1200 rupees, what is that in dollars | amount=1200 rupees; currency=dollars
+find_contact | do you have an address for Mr. Lopez | name=Mr. Lopez
+find_contact | how can I reach my landlord | name=my landlord
+find_contact | look up the number of the pharmacy | name=the pharmacy
+find_contact | where does Julia live | name=Julia
+start_timer | wake me up after a 20 minute nap | duration=20 minute
+start_timer | count down five minutes | duration=five minutes
+start_timer | tell me when 45 seconds are over | duration=45 seconds
+start_timer | the eggs need six minutes | duration=six minutes
 """)
 
 # Several steps each, over the files of ``FILES``; what the answer has to be, or to have. Written

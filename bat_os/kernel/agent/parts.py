@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_ITEMS: Final = 40
 MAX_TEXT: Final = 100_000
 ORDINALS: Final = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
+_CLOCK: Final = re.compile(r"(\d\d):(\d\d)")
 COUNTS: Final = frozenset({"many", "number", "count", "long", "length"})
 SUMS: Final = frozenset({"sum", "total", "together", "altogether", "add", "all"})
 MOST: Final = frozenset(
@@ -173,7 +174,7 @@ def vary(value: Any) -> Any:
     """Return a value like this one, and yet another: what a method has to notice.
 
     >>> vary("call 5"), vary([1]), vary("tea"), vary("2026-02-28T10:15")
-    ('call 6', [8, 8], 'TEAx', '2026-03-01T10:15')
+    ('call 6', [8, 8], 'TEAx', '2026-03-01T11:16')
     """
     if isinstance(value, str):
         return _vary_text(value)
@@ -190,6 +191,11 @@ def vary(value: Any) -> Any:
 def _vary_text(text: str) -> str:
     with contextlib.suppress(ValueError, OverflowError):
         if text[4:5] == "-":
-            return f"{dt.date.fromisoformat(text[:10]) + dt.timedelta(days=1)}{text[10:]}"
+            day = dt.date.fromisoformat(text[:10]) + dt.timedelta(days=1)
+            return f"{day}{_CLOCK.sub(_a_bit_later, text[10:], count=1)}"
     other = re.sub(r"\d", lambda match: str((int(match[0]) + 1) % 10), text)
     return other if other != text else f"{text.swapcase()}x"
+
+
+def _a_bit_later(clock: re.Match[str]) -> str:
+    return f"{(int(clock[1]) + 1) % 24:02}:{(int(clock[2]) + 1) % 60:02}"
