@@ -29,6 +29,7 @@ NOT_THE_KERNEL = ("client/",)  # runs in the same process here
 ON_A_TIMER = (
     "image/files/ability.py",
     "kernel/heap.py",
+    "kernel/idle/",
 )  # every second, whether a message comes or not
 TABLES = ("known", "learned")
 PATIENCE = 300  # seconds: what is traced is slow, and more so on a busy machine

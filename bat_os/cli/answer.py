@@ -110,6 +110,8 @@ def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
         yield place.confirm
     elif body.get("choices") or body.get("needs") in _IN_WORDS:
         yield place.choose
+    if news := body.get("news"):
+        yield str(news)
 
 
 def _show_source(source: Mapping[str, Any]) -> str:

@@ -87,8 +87,9 @@ OBJECT_VERBS: Final = (
         replace(KEY, help="asked again with it, nothing is done twice")),
         reply="kind:computed|recalled|acted|said|guess|asked|unable text value:any reading "
               "needs:|grant|example|clarification|confirmation|model choices:texts sources:list "
-              "undo learned:flag model_calls:count language seconds:num",
-        note="`session` of the envelope names the conversation, and `target` who is meant if the "
+              "undo learned:flag model_calls:count language seconds:num news?",
+        note="`news`: what idle work found, at the first sentence after six hours. "
+        "`session` of the envelope names the conversation, and `target` who is meant if the "
         "sentence names nobody. Before it, an `event` with `text` "
         "if a mission begins, and one per state of it.",
         on="wire", seconds=MINUTES),

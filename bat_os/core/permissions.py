@@ -20,7 +20,7 @@ _NEEDED: Final[Mapping[str, str]] = {
     "send": "send say due generate embed discuss",
     "learn": "brief rehearse missions.resume cancel",
     "teach": "teach approve unlearn redo pin unpin verify-method replay bisect derive parents "
-    "rename import entry learn reindex schedule schedules unschedule",
+    "rename import entry learn reindex schedule schedules unschedule accept dismiss since",
     "own": "delete recall models.pin models.unpin models.cancel models.exam revoke disallow "
     "effects.drop verify",
     # ``undo`` takes back whatever was committed, a revoked grant, too.

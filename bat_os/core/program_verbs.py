@@ -1,7 +1,7 @@
 """The table of verbs, continued: what programs ask for, a page or a piece at a time.
 
-Of these, ``mcp`` and ``golden`` alone are on the command line: there a person sees what the others
-tell through ``list``, ``history``, ``ask`` and ``find``.
+Of these, ``mcp`` alone is on the command line: there a person sees the same through ``list``,
+``history``, ``ask`` and ``find``.
 """
 
 from __future__ import annotations
@@ -62,18 +62,5 @@ PROGRAM_VERBS: Final = (
         Field("may", "text", "what its tools may do, each with those before it", "--may", "learn",
               choices=SCOPES, shown="SCOPE")),
         reply="host? text?", examples=("--print claude-code",), on="command line"),
-    Verb("golden", "list the learned methods that are worth learning from", (
-        Field("grade", "text", "of this grade only (default: gold and silver)", "--grade",
-              choices=("", "gold", "silver", "none")),
-        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
-              place="client", shown="FILE"),
-        Field("after", "text", "the page after this one", most=400),
-        Field("limit", "whole", "of one page", default=200, least=1, most=200)),
-        reply="golden:list after counts:map digest",
-        prints="golden?:list counts:map digest file? records?:count",
-        note="Computed when it is asked for (docs/self-improvement.md). `counts`: of each grade; "
-             "`digest`: of all gold; `after`: for the next page, or \"\".",
-        examples=("", "--grade gold --jsonl gold.jsonl", "--grade none"),
-        access="reads", seconds=120),
 )
 # fmt: on

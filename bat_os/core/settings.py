@@ -57,6 +57,9 @@ class Settings:
         tests: ``written``: where no example is given, a persona writes tests; ``none``; or
             ``auto``: where its model was measured to write good ones.
         approve: A method that a model wrote waits for the Architect's yes before it answers.
+        idle: What is done while nobody needs the machine: ``propose`` practises what failed and
+            doubts what is provisional, and only proposes; ``install`` also installs what failed,
+            if two examples with different answers decide; or ``off``.
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
@@ -108,6 +111,7 @@ class Settings:
     plan: Literal["auto", "none", "fixed", "written"] = "auto"
     tests: Literal["auto", "none", "written"] = "auto"
     approve: bool = False
+    idle: Literal["off", "propose", "install"] = "propose"
     candidates: Annotated[int, number(1, 32)] = 8
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0

@@ -265,16 +265,6 @@ MISSION_VERBS: Final = (
         Field("brief", "text", "one brief (default: all)", "brief?"),),
         reply="ended n?:count",
         examples=("",), on="command line", access="reads"),
-    Verb("experience", "list what missions went through", (
-        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
-              place="client", shown="FILE"),
-        Field("after", "text", "only later ones than this", "--after", most=200, shown="MISSION"),
-        Field("limit", "whole", "of one page", default=50, least=1, most=200)),
-        reply="experience:list after",
-        prints="experience:list",
-        note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
-             'next page, or "".',
-        examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
 )
 SYSTEM_VERBS: Final = (
     Verb("backup", "back the image up, while it serves", (

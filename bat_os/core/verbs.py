@@ -11,6 +11,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from bat_os.core.idle_verbs import IDLE_VERBS
 from bat_os.core.object_verbs import HISTORY_VERBS, OBJECT_VERBS
 from bat_os.core.program_verbs import PROGRAM_VERBS
 from bat_os.core.schedule_verbs import SCHEDULE_VERBS
@@ -28,6 +29,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *(*OBJECT_VERBS, *FAMILY_VERBS, *HISTORY_VERBS, *KNOWLEDGE_VERBS, *MISSION_VERBS, *WORLD_VERBS),
     *SCHEDULE_VERBS,
     *PROGRAM_VERBS,
+    *IDLE_VERBS,
     *SYSTEM_VERBS,
 )
 COMMANDS: Final[Mapping[str, Verb]] = MappingProxyType(

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 # What stands in these trees is about what was said, and half of it would be about something else.
-WHOLE: Final = frozenset({"conversations", "experience", "facts", "schedules", "talks"})
+WHOLE: Final = frozenset(
+    {"conversations", "experience", "facts", "proposals", "schedules", "talks"}
+)
 GONE: Final = "# The text of this version was erased.\n"
 _SEGMENT: Final = "bat_os.image.knowledge.shelf.Segment"
 # The parts of a tree are objects of their own.

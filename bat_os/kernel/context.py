@@ -36,6 +36,7 @@ class Orchestrator:
     performer: Any = None  # ``bat_os.kernel.effects.performer.Performer``
     intake: Any = None  # ``bat_os.kernel.missions.acceptance.Intake``
     verbs: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
+    heartbeat: Any = None  # ``bat_os.kernel.idle.heartbeat.Heartbeat``
     wake: Callable[[], None] = lambda: None  # has the alarm look at the schedules again
 
 

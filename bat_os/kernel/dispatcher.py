@@ -33,6 +33,7 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.store import AUTHOR
 from bat_os.kernel import portraits, views
+from bat_os.kernel.idle.telling import MORNING_SECONDS, news
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
@@ -149,8 +150,11 @@ class Dispatcher:
         return Reply("result", request.id, body)
 
     async def _say(self, request: Request, send: Send) -> Reply:
-        self.last_message = time.monotonic()
-        return Reply("result", request.id, await self.room.answer(request, _events(request, send)))
+        quiet, self.last_message = time.monotonic() - self.last_message, time.monotonic()
+        body = await self.room.answer(request, _events(request, send))
+        if quiet >= MORNING_SECONDS:
+            body = body | {"news": (await news(self.context, time.time(), tell=True))["text"]}
+        return Reply("result", request.id, body)
 
     async def _turn_once(self, request: Request, brief: Brief) -> dict[str, Any] | None:
         """Answer by a turn that writes under its key at most once; None if the key is stored."""

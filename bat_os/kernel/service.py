@@ -31,6 +31,7 @@ from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.effects.performer import Performer
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.heap import keep_trimming
+from bat_os.kernel.idle.heartbeat import Heartbeat
 from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.alarm import Alarm
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
@@ -41,6 +42,7 @@ from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.say.reminders import say_due
 from bat_os.kernel.server import Server
 from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.idle import install
 from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.ports import ServerDriver
 
@@ -82,6 +84,7 @@ class Kernel:
         alarm: Rings when a schedule is due.
         watcher: Notices when files change that a schedule is due for.
         examiner: Measures what the models can do, while nothing else is wanted.
+        heartbeat: Works for the mind itself, while nothing else is wanted.
         asked: Set once it has to go down.
         on_trouble: Hears why nothing can be stored, and "" once it can again.
     """
@@ -103,6 +106,7 @@ class Kernel:
         self.steps = steps
         self.verbs = verbs
         self.examiner = examiner or Examiner(context)
+        self.heartbeat = context.orchestrator.heartbeat = Heartbeat(context, install)
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
         self.alarm = Alarm(context, self._scheduler, say_due)
@@ -168,8 +172,7 @@ class Kernel:
                     },
                 }
             )
-            self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
-            background = self._begin(performer)
+            background = self._begin(performer, dispatcher)
             await self.asked.wait()
             log.info("shutting down")
             for task in background:
@@ -189,8 +192,10 @@ class Kernel:
                 authenticator.stop()
             zmq_context.term()
 
-    def _begin(self, performer: Performer) -> list[asyncio.Task[None]]:
+    def _begin(self, performer: Performer, dispatcher: Dispatcher) -> list[asyncio.Task[None]]:
         """Begin what goes on while it serves."""
+        self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
+        self.heartbeat.around.is_quiet = self.examiner.is_quiet
         image = self.context.image
         work = {
             "prepare": self._prepare(),
@@ -203,6 +208,7 @@ class Kernel:
             "prune answers": keep_pruning(image),
             "trim the heap": keep_trimming(),
             "examine the models": self._examine(),
+            "idle work": self._idle(),
         }
         return [asyncio.create_task(each, name=name) for name, each in work.items()]
 
@@ -302,6 +308,10 @@ class Kernel:
     async def _examine(self) -> None:
         await self._awake.wait()
         await self.examiner.keep()
+
+    async def _idle(self) -> None:
+        await self._awake.wait()
+        await self.heartbeat.keep()
 
     def _is_quiet(self, dispatcher: Dispatcher, seconds: float) -> bool:
         """Return True if no mission runs, no model is waited for, and no message came lately."""

@@ -292,7 +292,7 @@ class Turn:
             )
             by_world = self._fault or (self._reaches and self._reaches.caused(error))
             if fault and not trial and not by_world and len(self.faults) == known:
-                self.faults.append(fault)
+                self.faults.append(replace(fault, asked="") if self.label else fault)
             raise
         self._printed.append(result.printed)
         self._note_call(message, sender, None if runnable.status == SHIPPED else result.value)

@@ -139,6 +139,7 @@ class Placed:
     why: str
     cluster: str  # the oldest mission in it
     split: str  # ``train`` or ``held_out``; "" for what is left out
+    twin: int = -1  # the place of the same method that counts instead
 
 
 def arrange(
@@ -169,7 +170,7 @@ def arrange(
     ranks = {GOLD: 0, SILVER: 1, NONE: 2}
     for at in sorted(order, key=lambda at: (ranks[graded[at][0]], -all_known[at].calls)):
         (given, why), cluster = graded[at], clusters[at]
-        others = kept.setdefault(cluster, [])
+        others, twin = kept.setdefault(cluster, []), None
         if given != NONE:
             twin = next((other for other in others if is_same(at, other)), None)
             if twin is not None:
@@ -180,7 +181,8 @@ def arrange(
                 given, why = NONE, "enough others like it"
             else:
                 others.append(at)
-        placed[at] = Placed(given, why, cluster, sides[cluster] if given != NONE else "")
+        side = sides[cluster] if given != NONE else ""
+        placed[at] = Placed(given, why, cluster, side, -1 if twin is None else twin)
     return [placed[at] for at in range(len(all_known))]
 
 

@@ -37,7 +37,9 @@ def test_an_alias_is_the_verb_itself():
 
 def test_a_verb_of_the_command_line_alone_is_unknown_on_the_wire():
     assert "doctor" in COMMANDS
-    with pytest.raises(UnknownTypeError, match="unknown type 'doctor'; known are: allow, approve"):
+    with pytest.raises(
+        UnknownTypeError, match="unknown type 'doctor'; known are: accept, allow, approve"
+    ):
         check(Request("doctor"))
 
 

@@ -1,4 +1,4 @@
-"""Verbs about what the mind learns from and does while nobody needs it: golden."""
+"""Verbs about what the mind learns from and does while nobody needs it."""
 
 from __future__ import annotations
 
@@ -60,4 +60,43 @@ def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return record["grade"], name, cut(record["wish"], _WISH), cut(record["why"], _WISH), side
 
 
-COMMANDS: Final[Mapping[str, Command]] = {"golden": Command(_show_golden, _golden)}
+def _show_proposals(body: Mapping[str, Any], screen: Screen) -> None:
+    for row in body["proposals"]:
+        screen.answer(f"{row['n']}  {row['what']}")
+        screen.note(f"   {row['kind']}: {row['why']}")
+        for number, shown in enumerate(row["choices"], 1):
+            more = "" if number == 1 else f" {number}"
+            screen.note(f"   accept {row['n']}{more}: {shown}")
+    if not body["proposals"]:
+        screen.note("nothing is proposed")
+    _show_budget(body, screen)
+
+
+def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
+    spent, budget = body["spent"] / 60, body["budget"] / 60
+    resting = f"; resting: {body['resting']}" if body["resting"] else ""
+    screen.note(f"worked {spent:.1f} of {budget:.0f} minutes today{resting}")
+
+
+def _show_accepted(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(f"done: {body['done']}")
+
+
+def _show_dismissed(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.note("dismissed; the same does not come again")
+    if body["quiet"]:
+        screen.note("of this kind nothing more is proposed for a month")
+
+
+def _show_since(body: Mapping[str, Any], screen: Screen) -> None:
+    screen.answer(body["text"] or "Nothing came of it.")
+    _show_budget(body, screen)
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "accept": Command(_show_accepted),
+    "dismiss": Command(_show_dismissed),
+    "golden": Command(_show_golden, _golden),
+    "proposals": Command(_show_proposals),
+    "since": Command(_show_since),
+}

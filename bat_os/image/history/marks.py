@@ -33,7 +33,7 @@ from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image import grants
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
-from bat_os.image.store import SHOWN
+from bat_os.image.store import SHOWN, SHOWN_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -278,6 +278,9 @@ class Fault:
     call: str  # digest of the message with its arguments; tells different ones apart
     kind: str
     text: str
+    asked: str = (
+        ""  # its arguments as Python writes them; "" where they are long, or not to be kept
+    )
 
 
 def fault_of(
@@ -289,7 +292,9 @@ def fault_of(
         return None
     call = digest(f"{target} {selector} {arguments!r}")[:16]
     text = " ".join(str(error).split())[:_SHOWN]
-    return Fault(target, selector, digest(source), call, kind, text)
+    asked = repr(arguments)
+    shown = asked if len(asked) <= SHOWN_CHARS else ""
+    return Fault(target, selector, digest(source), call, kind, text, shown)
 
 
 async def note_faults(image: ImageStore, faults: Sequence[Fault]) -> None:
@@ -325,6 +330,7 @@ def add_faults(root: Root, faults: Iterable[Fault], at: float) -> list[tuple[str
         if version.sha256 != fault.sha256 or known or len(kept) >= MAX_FAULTS:
             continue
         entry = {"at": at, "kind": fault.kind, "text": fault.text, "call": fault.call}
+        entry |= {"asked": fault.asked} if fault.asked else {}
         record_of(root, FAULTS, method)[version.number] = (*kept, entry)
         if len(kept) + 1 == FLAG_AT:
             flagged.append((holder.name or fault.target, fault.selector, FLAG_AT))

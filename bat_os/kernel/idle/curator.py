@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MAX_PROBED: Final = 200  # methods that are called to see whether they are the same
 SECONDS: Final = 0.5  # for one of those calls
+_NAMED: Final = ("object", "selector", "version")
 _NOBODY: Final = ObjectView(Ref("0" * 16), {})
 
 
@@ -57,7 +58,10 @@ async def curate(mind: KernelContext) -> list[dict[str, Any]]:
     def write() -> list[dict[str, Any]]:
         placed = golden.arrange(all_known, lambda a, b: bool(alike[a, b]), answers)
         records = [facts.write_record(*pair) for pair in zip(rows, placed, strict=True)]
-        for record in records:
+        for record, place in zip(records, placed, strict=True):
+            if place.twin >= 0:
+                lineage = rows[place.twin]["lineage"]
+                record["same_as"] = {key: lineage[key] for key in _NAMED}
             text = json.dumps(record, sort_keys=True, ensure_ascii=False)
             record["digest"] = digest(text)
         return sorted(records, key=_key)

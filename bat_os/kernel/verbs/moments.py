@@ -11,10 +11,11 @@ rehearsal is a real one, with models, cell, audit and commits; only the image is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import secrets
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,7 @@ from bat_os.kernel.turn import Turn, take_turn
 from bat_os.kernel.verbs.files import prove, put_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import AsyncIterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
     from bat_os.core.mission import Mission
@@ -184,16 +185,9 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         demand(request.may, SCOPE_OF["approve"], "to keep what was rehearsed")
     await mind.image.transact(lambda root: find(root, brief.target).name, note="look for it")
     started = time.monotonic()
-    async with forks.scratch(mind.image) as image:
-        # A person looks at the rehearsal before anything is kept: that is the approval.
-        options = replace(mind.options, approve=False)
-        catalog = CatalogService(image, mind.embedder)
-        there = replace(mind, image=image, catalog=catalog, options=options, drivers={},
-                        orchestrator=Orchestrator())  # fmt: skip
-        begin = await _last(image)
-        answer = await _run(there, brief, say)
-        diff = await moments.changes(image, begin, await _last(image))
-        learned = await image.transact(lambda root: _learned(root, brief, diff), note="read it")
+    # A person looks at the rehearsal before anything is kept: that is the approval.
+    told = await rehearse_brief(mind, brief, say)
+    answer, diff, learned = told.answer, told.diff, told.learned
     kept: dict[str, Any] = {}
     if request.body["keep"] and answer["type"] == "result":
         kept = await _keep(mind, brief, learned)
@@ -204,6 +198,38 @@ async def rehearse(mind: KernelContext, request: Request, say: Say) -> dict[str,
         "kept": kept,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What came of a brief on a fork."""
+
+    answer: dict[str, Any]  # ``type`` and ``body`` of the last reply
+    diff: dict[str, Any]  # what it changed there
+    # source, status and provenance of what it taught the target, or None
+    learned: tuple[str, str, dict[str, Any]] | None
+
+
+async def rehearse_brief(mind: KernelContext, brief: Brief, say: Say) -> Rehearsed:
+    """Run a brief on a throw-away fork, without approval and without ways into the world."""
+    async with on_a_fork(mind) as there:
+        begin = await _last(there.image)
+        answer = await _run(there, brief, say)
+        diff = await moments.changes(there.image, begin, await _last(there.image))
+        learned = await there.image.transact(
+            lambda root: _learned(root, brief, diff), note="read it"
+        )
+    return Rehearsed(answer, diff, learned)
+
+
+@contextlib.asynccontextmanager
+async def on_a_fork(mind: KernelContext) -> AsyncIterator[KernelContext]:
+    """Give a mind like this one on a fork of its image, which is then removed."""
+    async with forks.scratch(mind.image) as image:
+        catalog = CatalogService(image, mind.embedder)
+        options = replace(mind.options, approve=False)
+        yield replace(mind, image=image, catalog=catalog, options=options, drivers={},
+                      orchestrator=Orchestrator())  # fmt: skip
 
 
 async def _run(mind: KernelContext, brief: Brief, say: Say) -> dict[str, Any]:

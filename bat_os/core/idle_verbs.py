@@ -1,0 +1,62 @@
+"""The table of verbs, continued: what the mind learns from, and proposes, while nobody needs it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bat_os.core.fields import Field, Verb
+from bat_os.core.system_verbs import MINUTES
+
+_N: Final = Field("n", "whole", "number of the proposal", "number", required=True, least=1)
+_PROPOSALS: Final = (
+    "proposals:[n:count kind at:num what why evidence:map choices:texts command] spent:num "
+    "budget:num resting"
+)
+
+# fmt: off
+IDLE_VERBS: Final = (
+    Verb("experience", "list what missions went through", (
+        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
+              place="client", shown="FILE"),
+        Field("after", "text", "only later ones than this", "--after", most=200, shown="MISSION"),
+        Field("limit", "whole", "of one page", default=50, least=1, most=200)),
+        reply="experience:list after",
+        prints="experience:list",
+        note="A record per mission that ended, oldest first (docs/personas.md); `after` for the "
+             'next page, or "".',
+        examples=("", "--jsonl missions.jsonl"), access="reads", seconds=MINUTES),
+    Verb("golden", "list the learned methods that are worth learning from", (
+        Field("grade", "text", "of this grade only (default: gold and silver)", "--grade",
+              choices=("", "gold", "silver", "none")),
+        Field("jsonl", "text", "write one JSON object a line; - for standard output", "--jsonl",
+              place="client", shown="FILE"),
+        Field("after", "text", "the page after this one", most=400),
+        Field("limit", "whole", "of one page", default=200, least=1, most=200)),
+        reply="golden:list after counts:map digest",
+        prints="golden?:list counts:map digest file? records?:count",
+        note="Computed when it is asked for (docs/self-improvement.md). `counts`: of each grade; "
+             "`digest`: of all gold; `after`: for the next page, or \"\".",
+        examples=("", "--grade gold --jsonl gold.jsonl", "--grade none"),
+        access="reads", seconds=MINUTES),
+    Verb("proposals", "list what the mind found while nobody needed it",
+        reply=_PROPOSALS,
+        note="`choices`: what accepting may do, the first if no other is named; `spent` and "
+             "`budget`: seconds of processor time today; `resting`: why it does nothing just now.",
+        examples=("",), access="reads"),
+    Verb("accept", "take a proposal", (
+        _N,
+        Field("choice", "whole", "which of its choices", "choice?", default=1, least=1, most=9)),
+        reply="n:count what done result:map",
+        note="What is installed passes the audit, the cell and its examples first.",
+        examples=("3", "3 2"), seconds=MINUTES),
+    Verb("dismiss", "drop a proposal; the same does not come again", (_N,),
+        reply="n:count what quiet:flag",
+        note="`quiet`: of this kind nothing more comes for a month, since two of three were "
+             "dismissed.",
+        examples=("3",)),
+    Verb("since", "tell what the mind found since you last asked",
+        reply="text " + _PROPOSALS,
+        note="`text`: one paragraph, or \"\".",
+        examples=("",)),
+)
+# fmt: on

@@ -1,0 +1,227 @@
+"""The heartbeat: while nobody needs the machine, one work after the other, within a budget.
+
+    quiet for two minutes, on mains, others idle > agenda > a step on a fork > rest three times as
+    long > the next step > proposals, in one commit
+
+A message breaks off what runs, and is answered first. What was looked at is in memory alone; only
+a result is written. With the setting ``idle`` = "off" nothing is done; "propose" writes proposals;
+"install" also installs a wish that failed, where two examples with different answers decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from bat_os.errors import BatError
+from bat_os.image import proposals
+from bat_os.image.history import basis, marks
+from bat_os.image.objects import Method, find
+from bat_os.image.proposals import BUDGET
+from bat_os.kernel.idle.agenda import read_agenda
+from bat_os.models.machine import is_on_mains
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.idle.works import Work
+
+    Root = MutableMapping[str, Any]
+    Install = Callable[[KernelContext, Any], Awaitable[Any]]
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS: Final = 120.0
+
+REST: Final = 3.0  # times as long as the step took
+LOOK_SECONDS: Final = 30.0  # between two looks whether there is something to do
+POLL_SECONDS: Final = 0.05
+LOAD: Final = 0.5  # cores that others use
+MEMORY: Final = 1 << 30
+HOT: Final = 80.0  # degrees Celsius
+MAX_DONE: Final = 10_000
+
+
+def _processor_time() -> float:
+    """Return the seconds of processor time of this process and what it started."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def _why_busy() -> str:
+    """Return why the machine is better left alone, or ""."""
+    if not is_on_mains():
+        return "it runs on its battery"
+    used = psutil.cpu_percent(1.0) * (psutil.cpu_count() or 1) / 100
+    if used > LOAD:  # this process rests while it is asked
+        return "other programs are at work"
+    if psutil.virtual_memory().available < MEMORY:
+        return "little memory is free"
+    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    if any(one.current and one.current > HOT for each in sensors.values() for one in each):
+        return "the machine is hot"
+    return ""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What the heartbeat asks of the machine; a test has its own."""
+
+    # of a time in seconds: whether nobody has wanted anything for so long
+    is_quiet: Callable[[float], bool] = lambda seconds: False
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    spent: Callable[[], float] = _processor_time
+    busy: Callable[[], str] = _why_busy
+
+
+class Heartbeat:
+    """Does works, one at a time; belongs to one event loop.
+
+    Args:
+        context: Whose image it is.
+        install: Installs a method that a work is sure of, as a person's yes would.
+    """
+
+    def __init__(self, context: KernelContext, install: Install) -> None:
+        self._context = context
+        self._install = install
+        self.around = Surroundings()
+        self._done: dict[str, None] = {}
+        self._open: Work | None = None  # was broken off
+        self._spent: float | None = None  # of today; None: not read yet
+        self._day = ""
+        self.resting = ""  # why nothing is done just now
+
+    async def keep(self) -> None:
+        """Work while nobody else does, until cancelled."""
+        if self._context.options.idle == "off":
+            self.resting = "the setting idle is off"
+            return
+        while True:
+            try:
+                took = await self.beat()
+            except BatError as error:
+                log.warning("idle work has failed: %s", error)
+                took = 0.0
+            await self.around.sleep(max(REST * took, 0.0) or LOOK_SECONDS)
+
+    async def beat(self) -> float:
+        """Do one step, if it may be; return how many seconds it took, 0 for none."""
+        around = self.around
+        self.resting = await self._why_resting()
+        if self.resting:
+            return 0.0
+        work = self._open or await self._next()
+        if work is None:
+            self.resting = "nothing is left to do"
+            return 0.0
+        self._open, begun, before = work, around.clock(), around.spent()
+        is_done = await self._step(work)
+        self._spent = (self._spent or 0.0) + max(around.spent() - before, 0.0)
+        if is_done:
+            self._open = None
+            self._note_done(work.key)
+            await self._keep_results(work)
+        return max(around.clock() - begun, POLL_SECONDS)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of processor time of today."""
+        return self._spent or 0.0
+
+    async def _why_resting(self) -> str:
+        if not self.around.is_quiet(QUIET_SECONDS):
+            return "somebody was here a moment ago"
+        today = dt.datetime.fromtimestamp(self.around.now(), dt.UTC).date().isoformat()
+        if today != self._day:
+            self._day = today
+            self._spent = await self._context.image.transact(
+                lambda root: proposals.spent_on(root, today), note="read the budget"
+            )
+        if self.spent >= BUDGET:
+            return "the budget of today is used up"
+        return await asyncio.to_thread(self.around.busy)
+
+    async def _next(self) -> Work | None:
+        now = self.around.now()
+        agenda = await self._context.image.transact(
+            lambda root: read_agenda(root, now, self._is_done), note="look for idle work"
+        )
+        return agenda[0] if agenda else None
+
+    def _key(self, key: str) -> str:
+        """Return what a work is remembered by: another model may do it better."""
+        roster, personas = self._context.roster, self._context.profile.personas
+        return f"{key} {' '.join(sorted({roster.digest_of(one) for one in personas}))}"
+
+    def _is_done(self, key: str) -> bool:
+        return self._key(key) in self._done
+
+    def _note_done(self, key: str) -> None:
+        self._done[self._key(key)] = None
+        while len(self._done) > MAX_DONE:
+            del self._done[next(iter(self._done))]
+
+    async def _step(self, work: Work) -> bool:
+        """Do one step of a work; False if it is not done, or was broken off."""
+        begun = time.monotonic()
+        task = asyncio.create_task(work.step(self._context, work), name=f"idle {work.kind}")
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=POLL_SECONDS)
+                if not task.done() and not self.around.is_quiet(time.monotonic() - begun):
+                    return False
+            return task.result()
+        except BatError as error:
+            log.info("idle work %s came to nothing: %s", work.key, error)
+            return True
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep_results(self, work: Work) -> None:
+        now, context = self.around.now(), self._context
+        may_install = context.options.idle == "install" and not context.options.approve
+        if work.sure is not None and may_install:
+            await self._install(context, work.sure)
+            log.info("installed by itself: %s.%s", work.sure["target"], work.sure["selector"])
+        if not work.found and work.settle is None:
+            return
+
+        def write(root: Root) -> list[int]:
+            proposals.note_spent(root, self._day, self.spent)
+            if work.settle is not None:
+                _settle(root, work.settle, now)
+            return proposals.put(root, work.found, at=now)
+
+        numbers = await context.image.transact(write, note=f"propose {work.kind}")
+        for number in numbers:
+            log.info("proposal %d: %s", number, work.what)
+
+
+def _settle(root: Root, found: Any, at: float) -> None:
+    """Note that a method was verified again, or that it does not hold any more."""
+    holder = find(root, found["object"])
+    method = holder.slots.get(found["selector"])
+    if not isinstance(method, Method) or method.current + 1 != found["version"]:
+        return
+    broken = {"at": at, "version": found["version"], "why": found["why"]} if found["why"] else {}
+    marks.set_mark(root, "broken", method, broken)
+    if not broken:
+        basis.note(root, holder, method)

@@ -1,0 +1,67 @@
+"""What an idle mind tells a person: one paragraph, at the first message after a long rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.image import proposals
+from bat_os.image.proposals import BUDGET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from bat_os.kernel.context import KernelContext
+
+    Root = MutableMapping[str, Any]
+
+MORNING_SECONDS: Final = 6 * 3600.0
+SHOWN: Final = 3  # proposals that are told in full
+_BEGIN: Final = {True: "While you were away I worked {minutes} of {budget} minutes.",
+                 False: "While you were away I found something."}  # fmt: skip
+
+
+def describe(rows: Sequence[Mapping[str, Any]], spent: float, budget: float) -> str:
+    """Return the paragraph on proposals, the questions first; "" without any."""
+    if not rows:
+        return ""
+    ordered = sorted(rows, key=lambda row: ("?" not in row["what"], -row["n"]))
+    minutes = max(round(spent / 60), 1)
+    parts = [_BEGIN[spent > 0].format(minutes=minutes, budget=round(budget / 60))]
+    parts += [f"{_ended(row['what'])} `batos accept {row['n']}`." for row in ordered[:SHOWN]]
+    left = len(ordered) - SHOWN
+    if left > 0:
+        parts.append(f"There {'is' if left == 1 else 'are'} {left} more: `batos proposals`.")
+    parts.append("Nothing was changed.")
+    return " ".join(parts)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
+async def news(mind: KernelContext, now: float, *, tell: bool) -> dict[str, Any]:
+    """Return what came of idle work since somebody heard of it last.
+
+    ``text`` is the paragraph, "" if nothing came of it; ``proposals`` are the new ones. With
+    ``tell``, it counts as heard.
+    """
+    heartbeat = mind.orchestrator.heartbeat
+
+    def read(root: Root) -> list[dict[str, Any]]:
+        since = proposals.heard_at(root)
+        return [row for row in proposals.standing(root) if row["at"] > since]
+
+    rows = await mind.image.transact(read, note="look for news")
+    if tell and rows:
+        await mind.image.transact(
+            lambda root: proposals.note_heard(root, now), note="tell the news"
+        )
+    spent = heartbeat.spent if heartbeat is not None else 0.0
+    resting = heartbeat.resting if heartbeat is not None else ""
+    return {
+        "text": describe(rows, spent, BUDGET),
+        "proposals": rows,
+        "spent": round(spent, 1),
+        "budget": BUDGET,
+        "resting": resting,
+    }
