@@ -106,7 +106,7 @@ class Kernel:
         self.steps = steps
         self.verbs = verbs
         self.examiner = examiner or Examiner(context)
-        self.heartbeat = context.orchestrator.heartbeat = Heartbeat(context, install)
+        self.heartbeat = Heartbeat(context, install)
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
         self.alarm = Alarm(context, self._scheduler, say_due)
@@ -216,6 +216,7 @@ class Kernel:
         """Let those know of the dispatcher who were there before it; return who performs."""
         context, orchestrator = self.context, self.context.orchestrator
         orchestrator.intake = dispatcher.intake
+        orchestrator.heartbeat = self.heartbeat
         orchestrator.performer = performer = Performer(context, self._journal)
         performer.expect()
         orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
