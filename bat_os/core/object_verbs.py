@@ -45,8 +45,9 @@ _VERSION: Final = Field(
 _OBJECT: Final = "name oid:oid parents:texts"
 _FLAGS: Final = "selectors:texts tainted:list failing:list"
 _STALE: Final = (
-    "stale?:[object selector version:count changes:[what:callee|parents|passage name change] "
-    "tainted:map failing:map]"
+    "stale?:[object selector version:count "
+    "changes:[what:callee|parents|passage|record|library|grant name change] "
+    "tainted:map failing:map broken]"
 )
 _MOVED: Final = "target selector version:count status"
 _NAMES: Final = "names:texts"  # other names of the skill, which went or came with it

@@ -89,6 +89,7 @@ class Dispatcher:
         self._pong = {"boot": about()["boot"]}
         self.stop = stop
         self.last_message = time.monotonic()  # when somebody wanted something of an object
+        self.last_look = self.last_message  # when a client, or a page, looked at something
         self._turns = FairGate(TURNS)
         self._looks = FairGate(LOOKS, rest=REST)
         self.intake = Intake(context, scheduler)
@@ -248,6 +249,7 @@ class Dispatcher:
         return Reply("pong", request.id, self._pong)
 
     async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
+        self.last_look = time.monotonic()
         gate = self._looks if request.type in _QUICK else self._turns
         async with gate.enter(request.by or request.session):
             body = await handler(self.context, request, _events(request, send))

@@ -195,7 +195,9 @@ class Kernel:
     def _begin(self, performer: Performer, dispatcher: Dispatcher) -> list[asyncio.Task[None]]:
         """Begin what goes on while it serves."""
         self.examiner.is_quiet = lambda seconds: self._is_quiet(dispatcher, seconds)
-        self.heartbeat.around.is_quiet = self.examiner.is_quiet
+        self.heartbeat.around.is_quiet = lambda seconds: (
+            self.examiner.is_quiet(seconds) and time.monotonic() - dispatcher.last_look >= seconds
+        )
         image = self.context.image
         work = {
             "prepare": self._prepare(),

@@ -174,6 +174,8 @@ _STALE: Final[Columns] = {
 def _reasons(row: Mapping[str, Any]) -> list[str]:
     """Return why a method should be looked at again."""
     changes = [f"{one['what']} {one['name']}: {one['change']}" for one in row["changes"]]
+    if row.get("broken"):
+        changes.insert(0, f"no longer holds: {row['broken']}")
     if row["tainted"]:
         changes.append(f"tainted by {row['tainted']['document']}")
     return changes + ([f"failing: {row['failing']['text']}"] if row["failing"] else [])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import entries, marks
 from bat_os.image.objects import Method, ref_of
+from bat_os.image.shipped import library_stamp
 from bat_os.method.text import parse_method
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def note(root: Root, holder: UvmObject, method: Method) -> None:
         "version": version.number,
         "parents": [ref_of(parent).oid for parent in holder.parents],
         "calls": {name: answer for name, answer in calls.items() if answer},
+        "library": library_stamp(root),
         "passages": {doc_id: _digest_of(root, doc_id) for doc_id in _documents_of(version)},
     }
     marks.set_mark(root, BASIS, method, basis)
@@ -66,25 +68,6 @@ def changes(root: Root, holder: UvmObject, method: Method) -> list[dict[str, Any
         change = "" if now == before else "changed" if now else "forgotten"
         found.append({"what": "passage", "name": doc_id, "change": change})
     return [one for one in found if one["change"]]
-
-
-def stale(root: Root) -> list[dict[str, Any]]:
-    """Return the methods to look at again: something changed under them, or a mark says so.
-
-    Each has ``object``, ``selector``, ``version``, ``changes``, and ``tainted`` and ``failing`` as
-    ``marks`` has them.
-    """
-    rows = []
-    for holder, method in entries.learned(root):
-        beneath = changes(root, holder, method)
-        tainted, failing = marks.taint(root, method), marks.failing(root, method)
-        if beneath or tainted or failing:
-            rows.append({
-                "object": holder.name or ref_of(holder).oid, "selector": method.selector,
-                "version": method.current + 1, "changes": beneath, "tainted": tainted,
-                "failing": failing,
-            })  # fmt: skip
-    return rows
 
 
 def _calls_of(version: MethodVersion, selector: str) -> list[str]:

@@ -28,6 +28,7 @@ from BTrees.OOBTree import OOTreeSet
 
 from bat_os.core.brief import Brief, goal, kinds, signature
 from bat_os.image.catalog import catalog_in
+from bat_os.image.history import marks
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, ref_of, tree_of
 from bat_os.method.text import is_pure, parse_method
 
@@ -262,6 +263,12 @@ def _of_entry(root: Root, doc_id: str) -> tuple[UvmObject | None, Method | None]
     holder = object_of(root, oid)
     method = holder.slots.get(selector) if holder is not None else None
     return holder, method if isinstance(method, Method) else None
+
+
+def is_sound(root: Root, doc_id: str) -> bool:
+    """Return whether nothing speaks against a known function: no taint, and no faults in use."""
+    method = _of_entry(root, doc_id)[1] if doc_id.startswith(f"{PREFIX}:") else None
+    return method is None or marks.flags(method).keys().isdisjoint({"tainted", "failing"})
 
 
 def is_indexed(doc_id: str) -> bool:

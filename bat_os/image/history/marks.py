@@ -88,6 +88,11 @@ def basis(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     return dict(_read(root, method).get("basis", {}))
 
 
+def noted(root: Mapping[str, Any], method: Method, name: str) -> dict[str, Any]:
+    """Return the mark of that name, whatever it is, or {}."""
+    return dict(_read(root, method).get(name) or {})
+
+
 def waiting(root: Mapping[str, Any], method: Method) -> dict[str, Any]:
     """Return which version waits for the Architect's approval, or {}.
 

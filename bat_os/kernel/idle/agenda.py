@@ -9,7 +9,7 @@ from bat_os.core.brief import Brief, goal
 from bat_os.core.syntax import parse_literal
 from bat_os.errors import BatError, DraftsError, ExampleWantedError
 from bat_os.image import missions
-from bat_os.image.history import basis, entries, marks
+from bat_os.image.history import entries, marks, staleness
 from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.objects import Method, UvmObject, examples_of, find, ref_of
 from bat_os.image.proposals import is_quiet
@@ -52,7 +52,7 @@ def read_agenda(root: Root, now: float, done: Callable[[str], bool]) -> list[Wor
             "duplicate",
             iter([look_round(int(now // (LOOK_DAYS * DAY)), _unused(root, skills, now))]),
         ),
-        ("stale", _stale(root)),
+        ("stale", _stale(root, now)),
     )
     works: list[Work] = []
     for kind, found in kinds:
@@ -152,8 +152,8 @@ def _unused(root: Root, skills: list[tuple[Method, Skill]], now: float) -> list[
     ]
 
 
-def _stale(root: Root) -> Iterator[Work]:
-    for row in basis.stale(root):
+def _stale(root: Root, now: float) -> Iterator[Work]:
+    for row in staleness.stale(root, now):
         if row["tainted"] or not row["changes"]:
             continue  # a person has to look at what is tainted
         holder = find(root, row["object"])

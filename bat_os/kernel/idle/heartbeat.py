@@ -21,7 +21,7 @@ import psutil
 
 from bat_os.errors import BatError
 from bat_os.image import proposals
-from bat_os.image.history import basis, marks
+from bat_os.image.history import staleness
 from bat_os.image.objects import Method, find
 from bat_os.image.proposals import BUDGET
 from bat_os.kernel.idle.agenda import read_agenda
@@ -42,6 +42,7 @@ QUIET_SECONDS: Final = 120.0
 
 REST: Final = 3.0  # times as long as the step took
 LOOK_SECONDS: Final = 30.0  # between two looks whether there is something to do
+LOOK_AGAIN: Final = 3600.0  # seconds after which it is looked again, though nothing was stored
 POLL_SECONDS: Final = 0.05
 LOAD: Final = 0.5  # cores that others use
 MEMORY: Final = 1 << 30
@@ -88,6 +89,7 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     spent: Callable[[], float] = _processor_time
     busy: Callable[[], str] = _why_busy
+    budget: float = BUDGET  # seconds of processor time a day
 
 
 class Heartbeat:
@@ -106,6 +108,7 @@ class Heartbeat:
         self._open: Work | None = None  # was broken off
         self._spent: float | None = None  # of today; None: not read yet
         self._day = ""
+        self._nothing: tuple[Any, float] = (None, 0.0)  # state of the image with nothing to do
         self.resting = ""  # why nothing is done just now
 
     async def keep(self) -> None:
@@ -134,6 +137,9 @@ class Heartbeat:
         self._open, begun, before = work, around.clock(), around.spent()
         is_done = await self._step(work)
         self._spent = (self._spent or 0.0) + max(around.spent() - before, 0.0)
+        if is_done is None:
+            self.resting = "somebody came"
+            return 0.0
         if is_done:
             self._open = None
             self._note_done(work.key)
@@ -154,15 +160,19 @@ class Heartbeat:
             self._spent = await self._context.image.transact(
                 lambda root: proposals.spent_on(root, today), note="read the budget"
             )
-        if self.spent >= BUDGET:
+        if self.spent >= self.around.budget:
             return "the budget of today is used up"
         return await asyncio.to_thread(self.around.busy)
 
     async def _next(self) -> Work | None:
-        now = self.around.now()
+        now, state = self.around.now(), self._context.image.database.lastTransaction()
+        seen, at = self._nothing
+        if seen == state and now - at < LOOK_AGAIN:
+            return None
         agenda = await self._context.image.transact(
             lambda root: read_agenda(root, now, self._is_done), note="look for idle work"
         )
+        self._nothing = (None if agenda else state, now)
         return agenda[0] if agenda else None
 
     def _key(self, key: str) -> str:
@@ -178,15 +188,15 @@ class Heartbeat:
         while len(self._done) > MAX_DONE:
             del self._done[next(iter(self._done))]
 
-    async def _step(self, work: Work) -> bool:
-        """Do one step of a work; False if it is not done, or was broken off."""
+    async def _step(self, work: Work) -> bool | None:
+        """Do one step of a work; return whether it is done, None if it was broken off."""
         begun = time.monotonic()
         task = asyncio.create_task(work.step(self._context, work), name=f"idle {work.kind}")
         try:
             while not task.done():
                 await asyncio.wait([task], timeout=POLL_SECONDS)
                 if not task.done() and not self.around.is_quiet(time.monotonic() - begun):
-                    return False
+                    return None
             return task.result()
         except BatError as error:
             log.info("idle work %s came to nothing: %s", work.key, error)
@@ -221,7 +231,4 @@ def _settle(root: Root, found: Any, at: float) -> None:
     method = holder.slots.get(found["selector"])
     if not isinstance(method, Method) or method.current + 1 != found["version"]:
         return
-    broken = {"at": at, "version": found["version"], "why": found["why"]} if found["why"] else {}
-    marks.set_mark(root, "broken", method, broken)
-    if not broken:
-        basis.note(root, holder, method)
+    staleness.settle(root, holder, method, found["why"], at=at)

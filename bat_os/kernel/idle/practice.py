@@ -20,7 +20,7 @@ from bat_os.core.prompts import STOP, ask_method, read_method
 from bat_os.errors import GrantWantedError
 from bat_os.kernel.learning.candidates import Batch, draft_of, read_functions
 from bat_os.kernel.learning.target import read_target
-from bat_os.kernel.learning.trial import ITS_FAULT, SEED, SHORT_SECONDS, passes, try_turn
+from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_examples, try_turn
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.moments import on_a_fork
 from bat_os.method.fixups import apply_fixups
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 BATCH: Final = 8
 SHOTS: Final = 3
 POOL: Final = 8
+SECONDS: Final = 3.0  # for one trial: nobody waits, and a busy machine is no fault of a draft
 FAILED: Final = "it fails"
 
 
@@ -144,7 +145,7 @@ class Practice:
         brief, (source, fixups) = self.brief, written
         if mind.guardian.audit(source, brief.selector).lines():
             return ""
-        if not await passes(mind, brief, source, target.examples):
+        if not await _reproduces(mind, brief, source, target.examples):
             return ""
         answers = await answers_of(mind, brief, source)
         if answers is None:
@@ -158,6 +159,19 @@ class Practice:
         return key
 
 
+async def _reproduces(
+    mind: KernelContext, brief: Brief, source: str, examples: Sequence[Mapping[str, Any]]
+) -> bool:
+    trial = Candidate(brief.selector, source, SEED, 0.0, SECONDS)
+    try:
+        async for outcome in try_examples(mind, brief, trial, examples):
+            if not outcome.is_right:
+                return False
+    except ITS_FAULT:
+        return False
+    return True
+
+
 async def answers_of(
     mind: KernelContext, brief: Brief, source: str
 ) -> dict[str, tuple[tuple[Any, ...], Any]] | None:
@@ -168,7 +182,7 @@ async def answers_of(
     found: dict[str, tuple[tuple[Any, ...], Any]] = {}
     for args in [tuple(brief.args), *perturb(brief.args)]:
         call = replace(brief, args=args)
-        trial = Candidate(brief.selector, source, SEED, 0.0, SHORT_SECONDS)
+        trial = Candidate(brief.selector, source, SEED, 0.0, SECONDS)
         try:
             value = (await try_turn(mind.image, mind.cell, call, trial, mind)).value
         except ITS_FAULT as error:

@@ -22,6 +22,7 @@ from bat_os.errors import BatError, CellError, DraftsError, NotFoundError
 from bat_os.image.proposals import Proposal
 from bat_os.kernel.idle.curator import curate
 from bat_os.kernel.idle.practice import (
+    SECONDS,
     Behaviour,
     Practice,
     Way,
@@ -31,7 +32,7 @@ from bat_os.kernel.idle.practice import (
     show_call,
 )
 from bat_os.kernel.learning.proof import check_examples
-from bat_os.kernel.learning.trial import ITS_FAULT, SEED, SHORT_SECONDS, try_turn
+from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_turn
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.moments import on_a_fork, rehearse_brief
 from bat_os.method.laws import find_broken
@@ -194,7 +195,7 @@ async def _broken_law(mind: KernelContext, skill: Skill, brief: Brief) -> str:
         return ""
 
     async def ask(value: Any) -> Any:
-        trial = Candidate(skill.selector, skill.source, SEED, 0.0, SHORT_SECONDS)
+        trial = Candidate(skill.selector, skill.source, SEED, 0.0, SECONDS)
         call = replace(brief, args=(value,))
         return (await try_turn(mind.image, mind.cell, call, trial, mind)).value
 
@@ -282,7 +283,7 @@ def mend(skill: Skill, brief: Brief, calls: Sequence[tuple[Any, Any]]) -> Work:
 
 async def _answers(mind: KernelContext, brief: Brief, source: str, call: tuple[Any, Any]) -> bool:
     args, kwargs = call
-    trial = Candidate(brief.selector, source, SEED, None, SHORT_SECONDS)
+    trial = Candidate(brief.selector, source, SEED, None, SECONDS)
     asked = replace(brief, args=tuple(args), kwargs=kwargs)
     try:
         await try_turn(mind.image, mind.cell, asked, trial, mind)

@@ -35,6 +35,7 @@ from bat_os.core.mission import Draft, MethodDrafted, MethodRejected, PassagesFo
 from bat_os.core.packet import CognitiveStatePacket, Stage
 from bat_os.core.prompts import FENCE_STOP, STOP, Plan, ask_again, ask_method, read_method
 from bat_os.errors import ModelOutputError
+from bat_os.image.history.entries import is_sound
 from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
@@ -290,14 +291,17 @@ async def read_functions(
 ) -> list[Similar]:
     """Return the functions in passages of the kinds ``method`` and ``seed``, the likest first."""
     metas = await context.image.transact(
-        lambda root: [root["knowledge_catalog"].meta(p["doc_id"]) for p in known],
+        lambda root: [
+            root["knowledge_catalog"].meta(p["doc_id"]) | {"sound": is_sound(root, p["doc_id"])}
+            for p in known
+        ],
         note="read similar methods",
     )
     similar = []
     for passage, meta, like in zip(known, metas, likeness, strict=True):
         if len(meta["source"]) <= context.profile.limits.shot_chars:
             wish, _, line = passage["text"].partition("\n")
-            pure, source = bool(meta.get("pure")), meta["source"].rstrip()
+            pure, source = bool(meta.get("pure")) and meta["sound"], meta["source"].rstrip()
             similar.append(
                 Similar(
                     passage["doc_id"], wish, line, meta["selector"], source, pure, round(like, 4)

@@ -15,7 +15,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.digest import digest
 from bat_os.core.values import check_taught, to_wire
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
-from bat_os.image.history import basis, marks
+from bat_os.image.history import basis, marks, staleness
 from bat_os.image.history.entries import summary_of_taught, wishes_of
 from bat_os.image.history.versions import Skill, install, turn_down
 from bat_os.image.objects import Method, UvmObject, find, kept_examples, merge_examples
@@ -55,7 +55,9 @@ async def list_objects(mind: KernelContext, request: Request, say: Say) -> dict[
     # Asked for by every client, and the same as long as nothing is stored.
     listed = {**await mind.image.read(("list", after, str(limit)), read, note="list objects")}
     if request.body["stale"]:
-        rows = await mind.image.transact(basis.stale, note="list stale methods")
+        rows = await mind.image.transact(
+            lambda root: staleness.stale(root, time.time()), note="list stale methods"
+        )
         listed["stale"] = to_wire(rows)
     return listed
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bat_os.image.catalog import catalog_in
-from bat_os.image.history import basis, marks
+from bat_os.image.history import basis, marks, staleness
 from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import UvmObject
 from tests.image.history.conftest import VECTOR
@@ -28,7 +28,7 @@ def changed(root, _robot=None):
 
 async def test_nothing_is_stale_at_first(change, total):
     assert await change(changed) == []
-    assert await change(lambda root, _: basis.stale(root)) == []
+    assert await change(lambda root, _: staleness.stale(root, 1.0)) == []
 
 
 async def test_a_callee_that_has_another_version_or_is_gone_is_named(
@@ -79,7 +79,7 @@ async def test_the_list_has_the_marks_too(change, total, learn):
     def mark(root, robot):
         taint = {"at": 1.0, "document": "document:y", "what": "changed", "version": 2}
         marks.set_mark(root, "taint", robot.slots["add"], taint)
-        return basis.stale(root)
+        return staleness.stale(root, 1.0)
 
     rows = {row["selector"]: row for row in await change(mark)}
     assert rows["total"]["changes"][0]["name"] == "add"
@@ -94,5 +94,5 @@ async def test_of_a_method_without_a_record_it_says_that_nothing_is_known(change
 
     await change(forget)
     assert await change(changed) == [("record", "of what it stands on", "not known")]
-    (row,) = await change(lambda root, _: basis.stale(root))
+    (row,) = await change(lambda root, _: staleness.stale(root, 1.0))
     assert row["selector"] == "total"
