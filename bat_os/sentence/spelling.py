@@ -29,6 +29,7 @@ from bat_os.method.wordings import read_wordings
 from bat_os.sentence.forms import find_core, short_forms, words_of, write_out
 from bat_os.sentence.language import DEFAULT, fold, languages, speak
 from bat_os.sentence.literals import find_rest
+from bat_os.sentence.measures import measures_in
 from bat_os.sentence.reading import MAX_READ, Slip, read_sentence
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def correct(word: str, language: str) -> str:
     ('tomorrow', 'the', 'sister')
     """
     low, own = fold(word), vocabulary(language)
-    if low in own or low in known_words(language) or len(low) > 20:
+    if low in own or low in known_words(language) or len(low) > 20 or measures_in(low, language):
         return word
     if len(low) >= SHORT and any(low in speak(code).vocabulary for code in languages()):
         return word

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
 from bat_os.core.values import to_wire
+from bat_os.kernel.agent.arguments import value_of
+from bat_os.kernel.agent.choosing import things_in
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -25,7 +27,12 @@ def read_request(text: str, language: str = "") -> Sentence:
 
 def request_of(brief: Brief) -> str:
     """Return the words of a request, and behind them what it is about that they do not name."""
-    about = [one for one in brief.args if isinstance(one, str) and one not in brief.text]
+    named = {value_of(one) for one in things_in(read_request(brief.text))} if brief.text else ()
+    about = [
+        one
+        for one in brief.args
+        if isinstance(one, str) and one not in brief.text and one not in named  # "~/a.md"
+    ]
     return ": ".join(filter(None, (brief.text or goal(brief), ", ".join(about))))
 
 

@@ -193,7 +193,18 @@ class _Reader:
             self._heard, sentence=filled, typed=typed, core=filled, form=None, found=self._found
         )
         answer = await answer_by(mark(inner, self._label))
-        return answer and self._from(places, answer)
+        return answer and self._from(places, self._as_place(places, contents, answer))
+
+    def _as_place(self, places: list[Place], contents: Mapping[Any, str], answer: Answer) -> Answer:
+        """Return what a skill picked of several texts as the place that has it.
+
+        Asked which of two files is longer, people want its name and not what is in it.
+        """
+        picked = [place for place in places if contents[place.value.value] == answer.value]
+        if answer.kind != "computed" or len(places) < 2 or len(picked) != 1:
+            return answer
+        name = self._source(picked[0])["title"]
+        return replace(answer, text=name, value=name)
 
     async def _by_folder(self, place: Place, name: str) -> Answer | None:
         heard = self._heard

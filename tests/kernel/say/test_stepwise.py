@@ -105,6 +105,28 @@ async def test_arguments_are_parts_of_the_request(said, notes, sentence, value):
     assert (told["kind"], told["value"]) == ("computed", value)
 
 
+COMPARED = [
+    "which is larger, {} or {}?", "which is longer, {} or {}?", "is {} longer than {}?",
+    "which one of {} and {} is bigger?", "which of {} and {} has more words?",
+    "compare the length of {} and {}", "was ist größer, {} oder {}?", "was ist länger, {} oder {}?",
+    "welche Datei ist größer, {} oder {}?", "welche von {} und {} hat mehr Wörter?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "~/notes/", "{notes}/"], ids=["name", "home", "whole"])
+async def test_files_that_are_compared_are_files_and_no_texts(said, notes, monkeypatch, before):
+    monkeypatch.setenv("HOME", str(notes.parent))
+    await said(f"you may read {notes}")
+    (notes / "much-longer-name.md").write_text("x")
+    folder = before.format(notes=notes)
+    paths = f"{folder}much-longer-name.md", f"{folder}todo.md"
+    for sentence in COMPARED:
+        told = await said(sentence.format(*paths), session=sentence)
+        assert told["kind"] == "computed", (sentence, told["text"])
+        assert told["value"].endswith("todo.md"), (sentence, told["value"])
+        assert told["reading"].count("files.") in (0, 2), told["reading"]
+
+
 async def test_a_file_that_is_not_there_is_said(said, notes):
     await said(f"you may read {notes}")
     told = await said(f"when was {notes}/none.md changed?")
