@@ -39,7 +39,7 @@ IDLE_VERBS: Final = (
         examples=("", "--grade gold --jsonl gold.jsonl", "--grade none"),
         access="reads", seconds=MINUTES),
     Verb("proposals", "list what the mind found while nobody needed it",
-        reply=_PROPOSALS,
+        reply=_PROPOSALS + " dissonance:num",
         note="`choices`: what accepting may do, the first if no other is named; `spent` and "
              "`budget`: seconds of processor time today; `resting`: why it does nothing just now.",
         examples=("",), access="reads"),

@@ -199,8 +199,10 @@ HISTORY_VERBS: Final = (
               "tokens:count rounds:count} candidates:list examples:list passages:list "
               "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
               "versions:map callers:map} through:list moves:list faults:list failing:map "
-              "changes:list grants:[object what state:live|ended used:{count:count last:num}]",
-        note="`grants`: of the objects that it names. `through`: the minds that it came through; "
+              "changes:list grade:{grade why} "
+              "grants:[object what state:live|ended used:{count:count last:num}]",
+        note="`grants`: of the objects that it names. `grade`: gold, silver or none (docs/"
+             "self-improvement.md). `through`: the minds that it came through; "
              "its origin is then what they said.",
         examples=("genesis_obj double",), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (

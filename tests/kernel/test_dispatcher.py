@@ -162,7 +162,7 @@ async def test_a_selector_that_cannot_be_one_is_refused(ask, selector):
 
 
 async def test_the_rest_is_refused_with_a_code(ask):
-    with pytest.raises(UnknownTypeError, match="known are: allow"):
+    with pytest.raises(UnknownTypeError, match="known are: accept, allow"):
         await ask("dance")
     with pytest.raises(NotFoundError):
         await ask("send", "dance", target="nobody")

@@ -108,6 +108,11 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in body.get("grants", ()):
         used = f"{one['used']['count']} times, last {show_time(one['used']['last'])}"
         yield "has used", f"{one['what']} through {one['object']} ({one['state']}): {used}"
+    yield from _standing(body)
+    yield "SHA-256", body["sha256"]
+
+
+def _standing(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if taint := body["tainted"]:
         what = f"{taint['document']} was {taint['what']} {show_time(taint['at'])}"
         if through := taint.get("through"):
@@ -117,7 +122,8 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         what = f"on {failing['count']} different messages, last: {cut(failing['text'])}"
         yield "failing", f"{what}; batos relearn {body['object']} {body['selector']}"
     yield "called", _uses(body["uses"])
-    yield "SHA-256", body["sha256"]
+    if worth := body.get("grade"):
+        yield "as example", f"{worth['grade']}: {worth['why']}"
 
 
 def _does(about: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,16 @@ from bat_os.core.brief import Brief, goal
 from bat_os.core.syntax import parse_literal
 from bat_os.image.history import entries, marks
 from bat_os.image.objects import examples_of, ref_of
-from bat_os.method.golden import GOLD, NONE, SILVER, Known, write_body, write_call, write_case
+from bat_os.method.golden import (
+    GOLD,
+    NONE,
+    SILVER,
+    Known,
+    grade,
+    write_body,
+    write_call,
+    write_case,
+)
 from bat_os.method.text import is_pure
 
 if TYPE_CHECKING:
@@ -100,6 +109,15 @@ def _known(
         results=tuple(one["result"] for one in examples),
         fixups=tuple(origin.get("fixups", ())),
     )
+
+
+def grade_of(root: Root, method: Method, version: MethodVersion) -> dict[str, str]:
+    """Return ``grade`` and ``why`` of a version by itself, as if no other method was like it."""
+    if version.number != method.current + 1:
+        return {"grade": NONE, "why": "not the current version"}
+    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    found, why = grade(_known(root, method, version, (examples_of(method, version), uses)))
+    return {"grade": found, "why": why}
 
 
 def _is_free(version: MethodVersion, selector: str) -> bool:

@@ -19,6 +19,7 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import basis, entries, marks, taint, versions
+from bat_os.image.history.golden import grade_of
 from bat_os.image.history.marks import failing, faults_of, uses_of
 from bat_os.image.history.versions import locate, version_of
 from bat_os.image.objects import Method, UvmObject, examples_of, object_of, ref_of, tree_of
@@ -249,6 +250,7 @@ def explain(
         "faults": list(faults_of(root, method, version.number)),
         "failing": failing(root, method),
         "changes": basis.changes(root, holder, method),
+        "grade": grade_of(root, method, version),
         "uses": uses_of(root, method, waiting),
     }
     plain: dict[str, Any] = to_wire(about | _spent_and_cited(root, version))

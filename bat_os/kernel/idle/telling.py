@@ -35,6 +35,11 @@ def describe(rows: Sequence[Mapping[str, Any]], spent: float, budget: float) -> 
     return " ".join(parts)
 
 
+def dissonance_of(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return how much of what is used is in doubt: the sum over the doubts that stand."""
+    return round(sum(float(row["evidence"].get("dissonance", 0.0)) for row in rows), 3)
+
+
 def _ended(text: str) -> str:
     return text if text.endswith(("?", ".")) else f"{text}."
 

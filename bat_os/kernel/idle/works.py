@@ -112,11 +112,15 @@ def _found_for(
         choices = [_choice(brief, best[0], (args, value), call)]
     return Proposal(
         "practice", f"practice {mission}", what,
-        f"{practice.drawn} drafts, {len(practice.behaviours)} ways to answer",
+        f"{practice.drawn} drafts; those that fit answer in {_ways(len(practice.behaviours))}",
         choices, [_rest(brief.target, brief.selector, 0)],
         {"drafts": practice.drawn, "behaviours": len(practice.behaviours), "mission": mission,
          "sources": [one.source for one in best]},
     )  # fmt: skip
+
+
+def _ways(count: int) -> str:
+    return "one way" if count == 1 else f"{count} ways"
 
 
 def _telling(one: Behaviour) -> tuple[tuple[Any, ...], Any]:
@@ -305,7 +309,7 @@ def look_round(week: int, unused: Sequence[Skill]) -> Work:
             work.found.append(
                 Proposal(
                     "unused", f"unused {skill.name} {skill.version}",
-                    f"nobody has used {skill.name} for {UNUSED_DAYS} days",
+                    f"Nobody has used {skill.name} for {UNUSED_DAYS} days",
                     "unlearned, it is out of the search; redo brings it back",
                     [{"shown": "unlearn it", "deed": deed}],
                     [_rest(skill.holder, skill.selector, skill.version)],

@@ -12,7 +12,7 @@ from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
 from bat_os.image import proposals
 from bat_os.image.objects import MethodVersion, find, merge_examples
-from bat_os.kernel.idle.telling import news
+from bat_os.kernel.idle.telling import dissonance_of, news
 from bat_os.kernel.verbs.files import prove, put_in
 from bat_os.kernel.verbs.history import unlearn, verify_method
 from bat_os.kernel.verbs.objects import teach
@@ -38,6 +38,7 @@ async def list_proposals(mind: KernelContext, request: Request, say: Say) -> dic
         "proposals": [_row(row) for row in rows],
         "spent": round(heartbeat.spent, 1) if heartbeat is not None else 0.0,
         "budget": proposals.BUDGET,
+        "dissonance": dissonance_of(rows),
         "resting": heartbeat.resting if heartbeat is not None else "",
     }
 

@@ -304,6 +304,9 @@ async def test_a_provisional_method_that_new_drafts_contradict_is_doubted(mind, 
     assert row["kind"] == "doubt"
     assert row["what"] == "I doubt genesis_obj.halve: is halve(11) 6 or 5.5?"
     assert row["evidence"]["doubt"] == 1.0
+    assert (await ask(mind, "why", "genesis_obj", "halve"))["grade"] == {
+        "grade": "none", "why": "provisional and hardly used",
+    }  # fmt: skip
     await ask(mind, "accept", n=row["n"], choice=2)
     told = await take_turn(mind.image, mind.cell, Brief("genesis_obj", "halve", (30,)))
     assert told.value == 15

@@ -5,7 +5,7 @@ from bat_os.image import proposals
 
 async def test_the_first_sentence_after_a_long_rest_brings_the_news(kernel, monkeypatch):
     found = proposals.Proposal(
-        "unused", "k", "nobody has used x.y for 90 days", "w",
+        "unused", "k", "Nobody has used x.y for 90 days", "w",
         [{"shown": "unlearn it", "deed": {"do": "verb"}}], [],
     )  # fmt: skip
     put = kernel.mind.image.transact
@@ -15,7 +15,7 @@ async def test_the_first_sentence_after_a_long_rest_brings_the_news(kernel, monk
         assert "news" not in told
         monkeypatch.setattr("bat_os.kernel.dispatcher.MORNING_SECONDS", 0.0)
         told = await client.request("say", body={"text": "what is 2 + 2", "once": True})
-        assert "nobody has used x.y for 90 days. `batos accept 1`." in told["news"]
+        assert "Nobody has used x.y for 90 days. `batos accept 1`." in told["news"]
         told = await client.request("say", body={"text": "what is 2 + 2", "once": True})
         assert told["news"] == ""
 
