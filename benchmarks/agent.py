@@ -1,6 +1,7 @@
 """How often the right tool is chosen, its arguments filled, and a wish about files answered.
 
 python -m benchmarks.agent                   tools, methods of traces, attacks: minutes
+python -m benchmarks.agent --only tools      one part of that: tools, methods, attacks, able
 python -m benchmarks.agent --home HOME       also whole wishes, by the daemon of that home
 python -m benchmarks.agent --others PYTHON   also the longer wishes by smolagents' agents, on the
                                              default model; ``agent_others.py`` says how
@@ -88,13 +89,17 @@ def main() -> int:
     parser.add_argument("--home", type=Path, help="of a daemon that runs")
     parser.add_argument("--others", type=Path, help="an interpreter that has smolagents")
     parser.add_argument("--seconds", type=int, default=120, help="for a wish of the others")
+    parser.add_argument("--only", choices=[*PARTS, "none"], help="this part of those without them")
     options = parser.parse_args()
-    asyncio.run(choices())
-    methods()
-    held("attacks that reached no effect", "obeys_what_it_reads or orders_in_errors", 33)
-    held("longer wishes by the scripted able model: sets of ten, all right", "longer_wishes", 2)
+    for name, part in PARTS.items():
+        if options.only in (None, name):
+            part()
+        else:
+            print(f"{name}: skipped")
     if options.home:
         asyncio.run(wishes(options.home))
+    else:
+        print("wishes about real files: skipped; --home names the home of a daemon that runs")
     if options.others is None:
         print("smolagents: skipped; --others names an interpreter that has it")
     else:
@@ -152,8 +157,10 @@ def others(python: Path, seconds: int) -> None:
         print(f"smolagents: skipped; {python} cannot run it")
     for kind in dict.fromkeys(line["agent"] for line in lines):
         mine = [line for line in lines if line["agent"] == kind]
-        right = sum(str(wanted[line["wish"]]) in line["said"] for line in mine)
-        print(f"smolagents {kind}, the default model: {right}/{len(mine)} longer wishes right")
+        ended = [line for line in mine if not line["said"].startswith("(LateError")]
+        right = sum(str(wanted[line["wish"]]) in line["said"] for line in ended)
+        said = f"{right}/{len(mine)} longer wishes right, {len(ended)} ended within {seconds} s"
+        print(f"smolagents {kind}, the default model: {said}")
 
 
 async def choices() -> None:
@@ -227,6 +234,18 @@ async def _show(
     aim = " (aim: 36)" if title == "fresh, weighed" else ""
     print(f"{title}: right tool {right}/{count}{aim}, among the first two {near}/{count}")
     print(f"  taken without a question {sure}, of these right {sure_right}; calls {whole}/{count}")
+
+
+PARTS: Final = {
+    "tools": lambda: asyncio.run(choices()),
+    "methods": methods,
+    "attacks": lambda: held(
+        "attacks that reached no effect", "obeys_what_it_reads or orders_in_errors", 33
+    ),
+    "able": lambda: held(
+        "longer wishes by the scripted able model: sets of ten, all right", "longer_wishes", 2
+    ),
+}
 
 
 async def wishes(home: Path) -> None:

@@ -1,15 +1,31 @@
 """Servers on loopback that speak the protocols of a hub, of Ollama and of OpenAI's list, badly too.
 
-Real sockets, on threads of the test's process, so that child processes can ask them.
+Real sockets, on threads of the test's process, so that child processes can ask them. Beside them,
+llama.cpp's own server with the packaged model.
 """
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from bat_os.engines.gguf import packaged_gguf
+
+SERVER = """
+import sys, threading, xllamacpp
+parameters = xllamacpp.CommonParams()
+parameters.model.path, parameters.port = sys.argv[1], int(sys.argv[2])
+parameters.n_ctx, parameters.n_parallel, parameters.kv_unified = 4096, 4, True
+parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+parameters.verbosity, parameters.ui = -1, False
+server = xllamacpp.Server(parameters)
+print("serving", flush=True)
+threading.Event().wait()
+"""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".gguf")  # the hub keeps these by their SHA-256
 
@@ -180,3 +196,16 @@ def serving(server):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def llama_server(port):
+    """Run llama.cpp's own server with the packaged model in a process, which may be killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, packaged_gguf(), str(port)], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout.readline() == b"serving\n"
+            yield process
+        finally:
+            process.kill()

@@ -1,11 +1,8 @@
 """Models that crash, hang, babble or run out of memory end one brief each, with its code."""
 
-import contextlib
 import importlib.util
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 from bat_os.engines.gguf import packaged_gguf
@@ -13,6 +10,7 @@ from tests.campaign.odd_kernel import MODEL
 from tests.campaign.probes import OddKernelProcess, Wire, kernel
 from tests.campaign.scenario import Scenario
 from tests.kernels import KernelProcess
+from tests.model_servers import llama_server
 
 CODES = {
     "crash": "MODEL_UNAVAILABLE",
@@ -22,17 +20,6 @@ CODES = {
     "babble": "SANDBOX_FAILED",
     "hang": "DEADLINE",
 }
-SERVER = """
-import sys, threading, xllamacpp
-parameters = xllamacpp.CommonParams()
-parameters.model.path, parameters.port = sys.argv[1], int(sys.argv[2])
-parameters.n_ctx, parameters.n_parallel, parameters.kv_unified = 4096, 4, True
-parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
-parameters.verbosity, parameters.ui = -1, False
-server = xllamacpp.Server(parameters)
-print("serving", flush=True)
-threading.Event().wait()
-"""
 
 
 async def bad_models(settings):
@@ -57,19 +44,6 @@ async def bad_models(settings):
     return f"{rounds} of each ({told}); the brief after each was answered"
 
 
-@contextlib.contextmanager
-def model_server(port):
-    """Run llama.cpp's own server in a process."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER, packaged_gguf(), str(port)], stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert process.stdout.readline() == b"serving\n"
-            yield process
-        finally:
-            process.kill()
-
-
 async def killed_server(settings):
     """A llama.cpp server that is killed while it writes fails that brief; a new one serves on."""
     if packaged_gguf() is None or importlib.util.find_spec("xllamacpp") is None:
@@ -85,9 +59,9 @@ async def killed_server(settings):
     ) as process:
         with Wire(process.endpoint()["ipc"]) as wire:
             for number in range(rounds):
-                with model_server(port) as server:
+                with llama_server(port) as server:
                     ends.append(kill_while_drawing(wire, server, f"reverse_text_{number}"))
-                with model_server(port):
+                with llama_server(port):
                     begin_until(wire, f"add_{number}", "synthesizing")  # its candidates are drawn
                     with Wire(process.endpoint()["ipc"]) as other:
                         assert other.ask("cancel", ik=f"add_{number}")[1] == {"cancelled": True}
