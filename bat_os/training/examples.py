@@ -99,6 +99,7 @@ class Example:
     params: tuple[str, ...]  # names of the parameters after ``self``
     body: str  # the lines of the method, not indented
     cases: tuple[Case, ...]  # at least one
+    cluster: str = ""  # of what a mind has learned itself: of these much alike
 
     def to_brief(self, params: Sequence[str] | None = None) -> Brief:
         """Return what the kernel would be asked, with the parameters named like that."""
@@ -145,7 +146,7 @@ def read_golden(record: Mapping[str, Any]) -> Example:
         ArgumentsError: It cannot be learned from: it has no case, say.
     """
     fields = {key: record[key] for key in ("wish", "call", "body", "cases")}
-    return _read({"kind": record["cluster"], **fields}, 1)
+    return replace(_read({"kind": record["cluster"], **fields}, 1), cluster=record["cluster"])
 
 
 def hold_out(
@@ -231,6 +232,7 @@ class Lesson:
 
     prompt: Prompt
     answer: str
+    cluster: str = ""  # a batch has few of one; "" is no cluster
 
 
 def make_lessons(examples: Sequence[Example], *, count: int, seed: int) -> list[Lesson]:
@@ -263,7 +265,7 @@ def _make_lesson(example: Example, others: Sequence[Example], draw: random.Rando
     prompt = ask_method(brief, draw.choice(_ASKERS).system_prompt, shots)
     # The prompt ends within the indentation of the first line of the body.
     body = textwrap.indent(example.rename(params), "    ")
-    return Lesson(prompt, body.removeprefix("   ") + _FENCE)
+    return Lesson(prompt, body.removeprefix("   ") + _FENCE, example.cluster)
 
 
 def _pick_shots(

@@ -3,7 +3,11 @@
     lessons -> tokens -> batches of similar length -> loss on the answers alone -> AdamW
 
 The base model stays as it is; only the adapter's matrices learn. The same lessons, recipe,
-number of threads and libraries give the same adapter. Import it after ``engines.base.prepare``.
+number of threads and libraries give the same adapter, also if the training was interrupted and
+went on from a checkpoint. Import it after ``engines.base.prepare``.
+
+On a GPU the same steps run there; with ``nf4`` the base is quantized to 4 bits (QLoRA, Dettmers
+et al. 2023, arXiv 2305.14314), for models that do not fit otherwise.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ import math
 import random
 import tempfile
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import peft
 import torch
@@ -25,7 +30,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bat_os.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bat_os.training.examples import Lesson
 
@@ -33,7 +38,11 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 TARGETS: Final = (*("q_proj", "k_proj", "v_proj", "o_proj"), *("gate_proj", "up_proj", "down_proj"))
 _WARM_UP: Final = 10
+_SHORT: Final = 50  # steps; fewer have only a short time to warm up in
+_SHORT_WARM_UP: Final = 2
 _POOL: Final = 6  # batches whose lessons are sorted by length together
+_MOST_OF_A_CLUSTER: Final = 0.25  # of a batch
+_MOMENTS: Final = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
 _UNLABELLED: Final = -100  # the label that cross entropy leaves out
 
 
@@ -47,14 +56,24 @@ class Recipe:
     rate: float = 5e-4  # highest learning rate; it rises for ten steps and then falls to a tenth
     seed: int = 1  # for the first weights and the order
     # ``float32``, or ``bfloat16`` for the products: twice as fast on a processor with AVX512-BF16
-    # or AMX, and slower on others
+    # or AMX, and slower on others; ``nf4``, on a GPU, also packs the base into 4 bits
     precision: str = "float32"
+    device: str = "cpu"  # or ``cuda``
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         done = step / max(1, self.steps - 1)
         fall = 0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2
-        return self.rate * min(1.0, (step + 1) / _WARM_UP) * fall
+        rise = _WARM_UP if self.steps >= _SHORT else _SHORT_WARM_UP
+        return self.rate * min(1.0, (step + 1) / rise) * fall
+
+
+class _Encoded(NamedTuple):
+    """A lesson as the model sees it."""
+
+    tokens: list[int]
+    start: int  # where the answer begins
+    cluster: str = ""
 
 
 class Apprentice:
@@ -81,39 +100,91 @@ class Apprentice:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(base, **safe)
             net: Any = AutoModelForCausalLM.from_pretrained(
-                base, dtype=torch.float32, use_safetensors=True, **safe
+                base, dtype=torch.float32, use_safetensors=True, **safe, **_placed(recipe)
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
+                if recipe.precision == "nf4":
+                    net = peft.prepare_model_for_kbit_training(net)  # type: ignore[no-untyped-call]
                 self._net: Any = peft.get_peft_model(net, config)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             raise ModelError(f"{base} is not a model that can be trained: {error}") from error
+        self._trained = {
+            name: weight for name, weight in self._net.named_parameters() if weight.requires_grad
+        }
+        self._optimizer = torch.optim.AdamW(
+            self._trained.values(), lr=recipe.rate, weight_decay=0.01
+        )
+        self.step = 0  # how many are done
         self._end: int = self._tokenizer.eos_token_id
         if self._tokenizer.chat_template is None or self._end is None:
             raise ModelError(f"{base}: its tokenizer has no chat template or no end token")
 
-    def learn(self, lessons: Sequence[Lesson], tell: Callable[[int, float], None]) -> None:
+    def learn(
+        self,
+        lessons: Sequence[Lesson],
+        tell: Callable[[int, float], None],
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Train on the lessons, each once; ``steps`` times ``batch`` of them are needed.
+
+        Begins after the step that ``take_up`` gave. Asks ``goes_on`` after each step, and returns
+        False if that ends it before the last one.
 
         Raises:
             ModelError: The loss is not finite; a lower rate may help.
         """
-        trained = [weight for weight in self._net.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self._recipe.rate, weight_decay=0.01)
-        mixed = self._recipe.precision == "bfloat16"
+        recipe = self._recipe
         self._net.train()
-        for step, batch in enumerate(self._batches(lessons)):
-            for group in optimizer.param_groups:
-                group["lr"] = self._recipe.rate_at(step)
-            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        for batch in self._batches(lessons)[self.step :]:
+            for group in self._optimizer.param_groups:
+                group["lr"] = recipe.rate_at(self.step)
+            mixed = recipe.precision != "float32"
+            with torch.autocast(recipe.device, torch.bfloat16, enabled=mixed):
                 loss = self._loss(batch)
             if not math.isfinite(loss.item()):
-                raise ModelError(f"the loss of step {step + 1} is {loss.item()}; lower the rate")
+                raise ModelError(
+                    f"the loss of step {self.step + 1} is {loss.item()}; lower the rate"
+                )
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            tell(step + 1, loss.item())
+            torch.nn.utils.clip_grad_norm_(self._trained.values(), 1.0)
+            self._optimizer.step()
+            self._optimizer.zero_grad()
+            self.step += 1
+            tell(self.step, loss.item())
+            if self.step < recipe.steps and not goes_on():
+                return False
+        return True
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all that a training needs to go on: the adapter, and AdamW's two moments."""
+        kept = {f"weight/{name}": weight.detach() for name, weight in self._trained.items()}
+        for name, weight in self._trained.items():
+            state = self._optimizer.state[weight]
+            kept |= {f"{moment}/{name}": state[moment] for moment in _MOMENTS if moment in state}
+        return {name: tensor.contiguous() for name, tensor in kept.items()}
+
+    def take_up(self, step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on after ``step``, with what ``tensors`` gave then.
+
+        Raises:
+            ModelError: They are those of another model or recipe.
+        """
+        moments = _MOMENTS if step else ()
+        wanted = {f"{kind}/{name}" for name in self._trained for kind in ("weight", *moments)}
+        if wanted != tensors.keys() or any(
+            tensors[f"weight/{name}"].shape != weight.shape
+            for name, weight in self._trained.items()
+        ):
+            raise ModelError("the checkpoint belongs to another model or another recipe")
+        for name, weight in self._trained.items():
+            with torch.no_grad():
+                weight.copy_(tensors[f"weight/{name}"])
+            if moments:
+                own = {kind: tensors[f"{kind}/{name}"].clone() for kind in _MOMENTS[1:]}
+                own = {kind: tensor.to(weight.device) for kind, tensor in own.items()}
+                self._optimizer.state[weight] = {"step": tensors[f"step/{name}"].clone(), **own}
+        self.step = step
 
     def save(self, folder: Path, *, base: str, card: str) -> None:
         """Write the adapter; the folder appears whole or not at all, and replaces an old one."""
@@ -136,8 +207,8 @@ class Apprentice:
                 folder.rename(Path(work) / "old")
             partial.rename(folder)
 
-    def _batches(self, lessons: Sequence[Lesson]) -> list[list[tuple[list[int], int]]]:
-        """Return ``steps`` batches of (tokens, where the answer begins)."""
+    def _batches(self, lessons: Sequence[Lesson]) -> list[list[_Encoded]]:
+        """Return ``steps`` batches."""
         size, steps = self._recipe.batch, self._recipe.steps
         if len(lessons) < size * steps:
             raise ModelError(f"{len(lessons)} lessons are too few for {steps} steps of {size}")
@@ -145,13 +216,12 @@ class Apprentice:
         draw = random.Random(self._recipe.seed)  # noqa: S311 - an order, no secret
         batches = []
         for first in range(0, len(encoded), size * _POOL):
-            pool = sorted(encoded[first : first + size * _POOL], key=lambda one: len(one[0]))
-            some = [pool[at : at + size] for at in range(0, len(pool), size)]
+            some = divide(encoded[first : first + size * _POOL], size)
             draw.shuffle(some)
             batches += some
         return batches
 
-    def _encode(self, lesson: Lesson) -> tuple[list[int], int]:
+    def _encode(self, lesson: Lesson) -> _Encoded:
         messages = [{"role": role, "content": text} for role, text in lesson.prompt.messages]
         chat = self._tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
@@ -160,15 +230,18 @@ class Apprentice:
         asked = self._tokenizer(chat + lesson.prompt.prefill, add_special_tokens=False)
         answer = self._tokenizer(lesson.answer, add_special_tokens=False)
         tokens: list[int] = asked["input_ids"]
-        return tokens + answer["input_ids"] + [self._end], len(tokens)
+        whole = tokens + answer["input_ids"] + [self._end]
+        return _Encoded(whole, len(tokens), lesson.cluster)
 
-    def _loss(self, batch: list[tuple[list[int], int]]) -> torch.Tensor:
+    def _loss(self, batch: Sequence[_Encoded]) -> torch.Tensor:
         """Return the mean cross entropy of the answers' tokens."""
-        longest = max(len(tokens) for tokens, _ in batch)
-        inputs = torch.full((len(batch), longest), self._end)
-        seen = torch.zeros((len(batch), longest), dtype=torch.long)
-        labels = torch.full((len(batch), longest), _UNLABELLED)
-        for row, (tokens, start) in enumerate(batch):
+        longest = max(len(one.tokens) for one in batch)
+        place = self._recipe.device
+        inputs = torch.full((len(batch), longest), self._end, device=place)
+        seen = torch.zeros((len(batch), longest), dtype=torch.long, device=place)
+        labels = torch.full((len(batch), longest), _UNLABELLED, device=place)
+        for row, one in enumerate(batch):
+            tokens, start = one.tokens, one.start
             inputs[row, : len(tokens)] = torch.tensor(tokens)
             seen[row, : len(tokens)] = 1
             labels[row, start : len(tokens)] = torch.tensor(tokens[start:])
@@ -178,3 +251,39 @@ class Apprentice:
         learnt = labels[:, 1:] != _UNLABELLED
         scores = inner.lm_head(states[:, :-1][learnt])
         return torch.nn.functional.cross_entropy(scores.float(), labels[:, 1:][learnt])
+
+
+def divide(pool: Iterable[_Encoded], size: int) -> list[list[_Encoded]]:
+    """Return batches of lessons of similar length, few of one cluster in each where that can be."""
+    left = sorted(pool, key=lambda one: len(one.tokens))
+    batches = []
+    while left:
+        batch: list[_Encoded] = []
+        later: list[_Encoded] = []
+        count = Counter[str]()
+        for one in left:
+            is_full = len(batch) == size
+            if is_full or (one.cluster and count[one.cluster] >= _MOST_OF_A_CLUSTER * size):
+                later.append(one)
+            else:
+                batch.append(one)
+                count[one.cluster] += 1
+        rest = batch + later
+        batches.append(rest[:size])
+        left = rest[size:]
+    return batches
+
+
+def _placed(recipe: Recipe) -> dict[str, Any]:
+    """Return how ``from_pretrained`` has to place and pack the base."""
+    if recipe.precision != "nf4":
+        return {} if recipe.device == "cpu" else {"device_map": recipe.device}
+    from transformers import BitsAndBytesConfig  # of use on a GPU only
+
+    packed = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # nor has this
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"device_map": recipe.device, "quantization_config": packed}
