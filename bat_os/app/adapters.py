@@ -147,7 +147,7 @@ class AdapterStore:
             except ImageError as error:  # only this base; the adapter may be for another
                 log.warning("adapters are not tried on %s: %s", name, error)
             else:
-                places[name] = await asyncio.to_thread(_first_gguf, folder)
+                places[name] = await asyncio.to_thread(first_gguf, folder)
         return places
 
     async def _derive(self, adapter: AdapterFiles, base: str) -> dict[str, Path]:
@@ -156,7 +156,7 @@ class AdapterStore:
             return {}
         file = self._scratch / adapter.name / ADAPTER_GGUF
         await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-        place = await asyncio.to_thread(_first_gguf, await self._links(base))
+        place = await asyncio.to_thread(first_gguf, await self._links(base))
         await asyncio.to_thread(convert_adapter, adapter, place, file)
         return {ADAPTER_GGUF: file}
 
@@ -173,7 +173,7 @@ def _still_there(bases: Mapping[str, str], rows: Rows) -> dict[str, str]:
     }
 
 
-def _first_gguf(folder: Path) -> Path:
+def first_gguf(folder: Path) -> Path:
     """Return the GGUF file in ``folder``, of several parts the first; ``folder`` without one."""
     return min(folder.glob("*.gguf"), default=folder)
 

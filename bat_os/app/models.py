@@ -14,21 +14,23 @@ import asyncio
 import logging
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from bat_os.app.adapters import AdapterStore
+from bat_os.app.adapters import AdapterStore, first_gguf
 from bat_os.core.digest import digest
 from bat_os.core.forms import NF4
 from bat_os.core.schema import convert
+from bat_os.engines.adapters import ADAPTER_GGUF, read_adapter
 from bat_os.engines.adapters import CONFIG as ADAPTER_CONFIG
 from bat_os.engines.base import need_packages, prepare
 from bat_os.engines.gguf import check_header, convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.loragguf import convert_adapter
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu, pack_in_child
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
@@ -36,6 +38,7 @@ from bat_os.image.blobs import Verified
 from bat_os.image.files.disk import coded
 from bat_os.image.models import (
     check_name,
+    ingest_adapter,
     ingest_file,
     ingest_folder,
     link_file,
@@ -208,6 +211,32 @@ class Models:
         for base in row["bases"]:
             await self._give(name, base)
         return row
+
+    def check_training(self) -> None:
+        """Raise ModelError if what trains is not installed."""
+        need_packages("training")
+
+    async def weights(self, name: str) -> Path:
+        """Return the GGUF file of a stored model, or the folder of its safetensors."""
+        return await asyncio.to_thread(first_gguf, await self._links(name))
+
+    async def try_adapter(self, name: str, folder: Path, base: str) -> None:
+        """Make an adapter known to the engine of ``base`` without storing it."""
+        adapter = replace(await asyncio.to_thread(read_adapter, folder), name=name)
+        place = await self.weights(base)
+        if place.is_file():
+            await asyncio.to_thread(convert_adapter, adapter, place, folder / ADAPTER_GGUF)
+        await self._engines[base].add_adapter(name, folder)
+
+    async def keep_adapter(
+        self, name: str, folder: Path, base: str, also: Callable[[Any], None]
+    ) -> None:
+        """Store an adapter that was tried; ``also`` is done in the transaction that enters it."""
+        made = {ADAPTER_GGUF: folder / ADAPTER_GGUF}
+        derived = {file: path for file, path in made.items() if path.is_file()}
+        async with self._intake:
+            await ingest_adapter(self._image, name, folder, [base], derived=derived, also=also)
+        await self._give(name, base)
 
     async def discard(self, name: str) -> None:
         """Remove what an intake that its asker withdrew has left, downloads too."""

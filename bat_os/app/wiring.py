@@ -25,6 +25,7 @@ from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.exam.examiner import Examiner
+from bat_os.kernel.forge.smithy import Smithy, make_forge_verbs
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.models import make_model_verbs
@@ -70,6 +71,7 @@ class Parts:
     steps: Sequence[Step]  # what must be done once, in order, before missions can run
     verbs: Mapping[str, Handler]  # the wire verbs besides messages
     examiner: Examiner  # measures what the models can do
+    smithy: Smithy  # trains adapters
     ahead: Sequence[Step]  # what the next requests will need; no mission waits for these
 
 
@@ -103,8 +105,9 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         notify=lambda title, text: not scripted and desktop.show(title, text),
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
-    verbs = {**VERBS, **make_model_verbs(models, examiner)}
-    return Parts(mind, _steps(mind, models), verbs, examiner, _ahead(mind, home))
+    smithy = Smithy(mind, models, examiner, home.path / "forge")
+    verbs = {**VERBS, **make_model_verbs(models, examiner), **make_forge_verbs(smithy)}
+    return Parts(mind, _steps(mind, models), verbs, examiner, smithy, _ahead(mind, home))
 
 
 def _drivers(settings: Settings) -> dict[str, Driver]:

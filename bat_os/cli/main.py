@@ -226,7 +226,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         parts = assemble(home, settings, opened.image)
         journal = Journal(home.path / settings.metacognition_log_file)
         kernel = Kernel(parts.mind, opened.doors, parts.steps, journal, parts.verbs, parts.examiner)
-        kernel.ahead, kernel.asked = parts.ahead, asked
+        kernel.ahead, kernel.asked, kernel.smithy = parts.ahead, asked, parts.smithy
         is_theirs = os.environ.pop(BEFORE, "") != OUTSIDE
         kernel.keep_ledger(Ledger(home.path / "run" / "missions.json", is_theirs))
         kernel.on_trouble = lambda trouble: heart.say("storing", trouble)

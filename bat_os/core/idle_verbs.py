@@ -58,5 +58,16 @@ IDLE_VERBS: Final = (
         reply="text " + _PROPOSALS,
         note="`text`: one paragraph, or \"\".",
         examples=("",)),
+    Verb("forge", "train an adapter from what the mind has learned, and see what came of it", (
+        Field("do", "text", "status, start, stop, runs or undo", "do?", default="status",
+              choices=("status", "start", "stop", "runs", "undo")),
+        Field("run", "whole", "undo: number of the run", "run?", default=0, least=0,
+              most=1_000_000),
+        Field("anyway", "flag", "start: even if little is new", "--anyway")),
+        reply="forge?:map stopped?:flag runs?:list undone?:map written?:texts",
+        note="`forge`: `state` is idle, training, trying or stopped, and what is missing for the "
+             "next run, or how far this one is. `runs`: the newest first, with what each gate "
+             "found. `written`: methods that were written through the adapter that is undone.",
+        examples=("", "start", "stop", "runs", "undo 3"), seconds=MINUTES),
 )
 # fmt: on

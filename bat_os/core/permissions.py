@@ -22,7 +22,7 @@ _NEEDED: Final[Mapping[str, str]] = {
     "teach": "teach approve unlearn redo pin unpin verify-method replay bisect derive parents "
     "rename import entry learn reindex schedule schedules unschedule accept dismiss since",
     "own": "delete recall models.pin models.unpin models.cancel models.exam revoke disallow "
-    "effects.drop verify",
+    "effects.drop verify forge",
     # ``undo`` takes back whatever was committed, a revoked grant, too.
     PERSON: "grant grant-mcp narrow allow effects.redo effects.undo missions.leave forget erase "
     "undo",

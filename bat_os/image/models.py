@@ -10,11 +10,11 @@ missing or damaged, or a source cannot be read; the message says which, and how 
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import shlex
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bat_os.image.store import ImageStore
 
     Progress = Callable[[str], None]
+    Also = Callable[[MutableMapping[str, Any]], None]
 
 MAX_FILES: Final = 2_000
 KINDS: Final = ("transformers", "gguf", "adapter", "embedder")
@@ -86,7 +87,7 @@ async def ingest_file(
     return await ingest_files(image, name, {path.name: path}, meta=known, progress=progress)
 
 
-async def ingest_adapter(
+async def ingest_adapter(  # noqa: PLR0913 - a model, and what is known of it
     image: ImageStore,
     name: str,
     folder: Path,
@@ -94,6 +95,7 @@ async def ingest_adapter(
     *,
     derived: Mapping[str, Path] | None = None,
     meta: Mapping[str, Any] | None = None,
+    also: Also | None = None,
 ) -> str:
     """Add the LoRA adapter in ``folder`` for the models ``bases``; return its digest.
 
@@ -110,10 +112,10 @@ async def ingest_adapter(
     known |= {"kind": "adapter", "derived": sorted(made)}
     known["bases"] = {base: await model_digest(image, base) for base in bases}
     known["base"] = next(iter(known["bases"]), "")  # older programs know this one
-    return await ingest_files(image, name, found | made, meta=known)
+    return await ingest_files(image, name, found | made, meta=known, also=also)
 
 
-async def ingest_files(
+async def ingest_files(  # noqa: PLR0913 - a model, and what is known of it
     image: ImageStore,
     name: str,
     found: Mapping[str, Path],
@@ -121,6 +123,7 @@ async def ingest_files(
     meta: Mapping[str, Any] | None = None,
     consume: bool = False,
     progress: Progress = values.ignore_progress,
+    also: Also | None = None,
 ) -> str:
     """Add files as model ``name``; return the model's digest.
 
@@ -137,6 +140,7 @@ async def ingest_files(
         consume: Remove the sources once the whole model is committed. On the file system of
             the image they are then moved, which takes the time of reading them once.
         progress: Called with one line per file.
+        also: Called in the transaction that makes the model known.
     """
     _check_names(name, found)
     known = dict(meta or {})
@@ -147,9 +151,9 @@ async def ingest_files(
     for _ in range(_TRIES):
         files, size = await _store_all(image, name, found, consume, progress)
         facts = blank | known | {"bytes": size, "added": time.time()}
-        enter = functools.partial(_enter, name=name, files=files, meta=facts)
+        enter = partial(_enter, name=name, files=files, meta=facts)
         cross("model.before")
-        if await image.transact(enter, note=f"add model {name}"):
+        if await image.transact(partial(_enter_and, enter, also), note=f"add model {name}"):
             cross("model.committed")
             break
     else:
@@ -352,6 +356,17 @@ async def _store_all(
         files[file_name] = sha256 = await blobs.store_file(image, path, file_name, consume)
         sizes[sha256] = size
     return files, sum(sizes.values())
+
+
+def _enter_and(
+    enter: Callable[[MutableMapping[str, Any]], bool],
+    also: Also | None,
+    root: MutableMapping[str, Any],
+) -> bool:
+    entered = enter(root)
+    if entered and also is not None:
+        also(root)
+    return entered
 
 
 def _enter(

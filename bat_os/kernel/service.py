@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.kernel.context import Handler, KernelContext
+    from bat_os.kernel.forge.smithy import Smithy
     from bat_os.kernel.missions.ledger import Ledger
 
     Step = Callable[[Callable[[str], None]], Awaitable[None]]
@@ -85,12 +86,14 @@ class Kernel:
         watcher: Notices when files change that a schedule is due for.
         examiner: Measures what the models can do, while nothing else is wanted.
         heartbeat: Works for the mind itself, while nothing else is wanted.
+        smithy: Trains adapters, while nothing else is wanted.
         asked: Set once it has to go down.
         on_trouble: Hears why nothing can be stored, and "" once it can again.
     """
 
     wants_restart = False
     ahead: Sequence[Step] = ()
+    smithy: Smithy | None = None
 
     def __init__(
         self,
@@ -211,6 +214,7 @@ class Kernel:
             "trim the heap": keep_trimming(),
             "examine the models": self._examine(),
             "idle work": self._idle(),
+            "forge": self._forge(),
         }
         return [asyncio.create_task(each, name=name) for name, each in work.items()]
 
@@ -315,6 +319,11 @@ class Kernel:
     async def _idle(self) -> None:
         await self._awake.wait()
         await self.heartbeat.keep()
+
+    async def _forge(self) -> None:
+        await self._awake.wait()
+        if self.smithy is not None:
+            await self.smithy.keep()
 
     def _is_quiet(self, dispatcher: Dispatcher, seconds: float) -> bool:
         """Return True if no mission runs, no model is waited for, and no message came lately."""

@@ -82,13 +82,14 @@ class Roster:
             name: KnownModel(name, engine, sizes.get(name, 0)) for name, engine in models.items()
         }
 
-    async def generate(
+    async def generate(  # noqa: PLR0913 - a request, and how it is drawn
         self,
         persona: str,
         prompts: Sequence[Prompt],
         sampling: Sampling,
         *,
         writing: bool = False,
+        through: str | None = None,
         cancel: threading.Event | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> list[Completion]:
@@ -96,7 +97,7 @@ class Roster:
 
         Waiting and loading count towards ``sampling.seconds``. Raising ``cancel`` while the
         request waits returns at once, with nothing drawn. ``writing`` says that a method is to be
-        written, with the persona's adapter for that.
+        written, with the persona's adapter for that; ``through`` names another adapter, "" none.
 
         Raises:
             ModelError: The persona has no model, or it cannot be had.
@@ -104,7 +105,8 @@ class Roster:
             BusyError: MAX_WAITING requests wait already.
             ShuttingDownError: The roster is closed, or closes.
         """
-        adapter = self.adapter_of(persona, writing=writing)
+        own = self.adapter_of(persona, writing=writing)
+        adapter = own if through is None else through
         if self._closing:
             raise ShuttingDownError(_CLOSED)
         if len(self._waiting) >= MAX_WAITING:

@@ -93,9 +93,58 @@ def _show_since(body: Mapping[str, Any], screen: Screen) -> None:
     _show_budget(body, screen)
 
 
+def _show_forge(body: Mapping[str, Any], screen: Screen) -> None:
+    if "runs" in body:
+        screen.table([_run_row(run) for run in body["runs"]], ("RUN", "CAME OF IT", "LEARNED FROM"))
+        for run in body["runs"][:1]:
+            for gate in run["gates"]:
+                word = "passed" if gate["passed"] else "refused"
+                screen.note(f"  {gate['gate']}: {word}; {gate['why']}")
+        if not body["runs"]:
+            screen.note("the forge has made nothing yet")
+        return
+    if "undone" in body:
+        screen.note(f"run {body['undone']['run']} is undone: {', '.join(body['undone']['before'])}")
+        if body["written"]:
+            screen.note(f"written through it, and kept: {', '.join(body['written'])}")
+        return
+    if body.get("stopped") is False:
+        screen.note("nothing went on")
+    _show_forging(body["forge"], screen)
+
+
+def _run_row(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    skills = run["skills"]
+    more = f" and {len(skills) - 3} more" if len(skills) > 3 else ""
+    return run["run"], run["outcome"], f"{', '.join(skills[:3])}{more}" or "the shipped examples"
+
+
+def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
+    state = forge["state"]
+    if state == "idle":
+        ready = "ready: batos forge start"
+        wants = f"missing for a run: {forge['missing']} (--anyway starts without)"
+        screen.answer(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
+        screen.note(wants if forge["missing"] else ready)
+    else:
+        done = ""
+        if "step" in forge:
+            done = (
+                f", step {forge['step']} of {forge['of']}, {forge['left'] // 60 + 1} minutes left"
+            )
+        elif "tried" in forge:
+            done = f", {forge['tried']} of {forge['of']} wishes"
+        screen.answer(f"run {forge['run']} is {state}{done}")
+        if state == "stopped":
+            screen.note("batos forge start goes on with it")
+    if "fault" in forge:
+        screen.note(f"it has failed: {forge['fault']}")
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "accept": Command(_show_accepted),
     "dismiss": Command(_show_dismissed),
+    "forge": Command(_show_forge),
     "golden": Command(_show_golden, _golden),
     "proposals": Command(_show_proposals),
     "since": Command(_show_since),

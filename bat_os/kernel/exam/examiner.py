@@ -214,7 +214,7 @@ class Examiner:
         async def ask(
             prompts: Sequence[Prompt], sampling: Sampling, writing: bool
         ) -> Sequence[Completion]:
-            return await self._draw(one.persona, prompts, sampling, writing)
+            return await self.draw(one.persona, prompts, sampling, writing)
 
         log.info("the exam of %s begins", one.model)
         self._current = one
@@ -229,10 +229,14 @@ class Examiner:
         self._entries[one.key] = entry
         self._publish()
 
-    async def _draw(
-        self, persona: str, prompts: Sequence[Prompt], sampling: Sampling, writing: bool
-    ) -> Sequence[Completion]:
-        """Return one completion per prompt, drawn while nothing else is wanted."""
+    async def draw(
+        self, persona: str, prompts: Sequence[Prompt], sampling: Sampling, writing: bool,
+        through: str | None = None,
+    ) -> Sequence[Completion]:  # fmt: skip
+        """Return one completion per prompt, drawn while nothing else is wanted.
+
+        A message breaks it off, and it is drawn anew later. ``through`` is as in ``generate``.
+        """
         while True:
             while not self.is_quiet(QUIET_SECONDS):  # noqa: ASYNC110 - many things end a rest
                 await asyncio.sleep(POLL_SECONDS)
@@ -240,7 +244,7 @@ class Examiner:
             watch = asyncio.create_task(self._give_way(cancel), name="exam gives way")
             try:
                 drawn = await self._context.roster.generate(
-                    persona, prompts, sampling, writing=writing, cancel=cancel
+                    persona, prompts, sampling, writing=writing, through=through, cancel=cancel
                 )
                 if not cancel.is_set():
                     return drawn
@@ -291,7 +295,7 @@ class Examiner:
         if model not in self._served and may_ask:
             sampling = Sampling(max_tokens=_FIXED_TOKENS)
             try:
-                [answer] = await self._draw(persona, [_FIXED], sampling, False)
+                [answer] = await self.draw(persona, [_FIXED], sampling, False)
             except BatError as error:
                 log.info("the server of %s does not say which model it has: %s", model, error)
                 if model in self._wanted:

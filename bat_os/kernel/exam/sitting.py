@@ -36,7 +36,13 @@ from bat_os.core.prompts import (
     read_same,
 )
 from bat_os.core.values import Ref
-from bat_os.errors import CellError, ModelOutputError, NotUnderstoodError, ProtocolError
+from bat_os.errors import (
+    CellError,
+    CellUnavailableError,
+    ModelOutputError,
+    NotUnderstoodError,
+    ProtocolError,
+)
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
 from bat_os.kernel.exam import stepping
@@ -251,27 +257,41 @@ class Sitting:
 async def passes(
     cell: Cell, task: Task, source: str, calls: Sequence[tuple[Sequence[Any], Any]]
 ) -> bool:
-    """Return True if ``source`` returns what each of the calls wants, in order, on one object.
+    """Return True if ``source`` returns what each of the calls wants; see ``answers``."""
+    values = await answers(cell, task, source, [args for args, _ in calls])
+    if values is None:
+        return False
+    return all(same(value, wanted) for value, (_, wanted) in zip(values, calls, strict=True))
+
+
+async def answers(
+    cell: Cell, task: Task, source: str, calls: Sequence[Sequence[Any]]
+) -> list[Any] | None:
+    """Return what ``source`` returns for each of the calls, in order, on one object.
+
+    None if one of them fails.
 
     Raises:
         CellUnavailableError: No learned code can run on this machine.
     """
     slots: dict[str, Any] = dict(task.state)
-    for args, wanted in calls:
+    values = []
+    for args in calls:
         view = ObjectView(Ref("0" * 16, "exam"), slots, frozenset({task.selector}))
         call = Call(source, task.selector, view, tuple(args), seed=1, deadline=TRY_SECONDS)
         try:
             result = await cell.run(call, _refuse)
-            if not same(result.value, wanted):
-                return False
+        except CellUnavailableError:
+            raise
         except (CellError, ProtocolError):
-            return False
+            return None
+        values.append(result.value)
         slots = {
             name: value
             for name, value in (slots | dict(result.delta.changed)).items()
             if name not in result.delta.removed
         }
-    return True
+    return values
 
 
 async def _refuse(nested: Nested) -> NestedReply:

@@ -1,0 +1,97 @@
+"""Runs of the forge in the image: what each learned from, what the gates found, what came of it.
+
+    root["forge"]    number of the run -> plain data
+
+The record of a promotion is written with the adapter and the pointers of the personas, in one
+transaction, and an undo puts the pointers back in one. All functions work on the root inside
+``ImageStore.transact``. No words of a person are in a record: methods stand by their names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.image.history.entries import learned
+from bat_os.image.objects import find, tree_of
+from bat_os.image.preferences import set_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    Root = MutableMapping[str, Any]
+
+RUNS: Final = "forge"
+REFUSED, WAITS, PROMOTED, UNDONE = "refused", "waits", "promoted", "undone"
+_WRITING: Final = "writing"  # entry of a persona: the adapter that it writes methods through
+
+
+def adapter_of(number: int) -> str:
+    """Return the name of the adapter of a run.
+
+    >>> adapter_of(3)
+    'forge-3'
+    """
+    return f"forge-{number}"
+
+
+def next_number(root: Root) -> int:
+    """Return the number that the next run gets."""
+    return max(root.get(RUNS, {}), default=0) + 1
+
+
+def note(root: Root, number: int, record: Mapping[str, Any]) -> None:
+    """Write the record of a run that came to nothing, or waits for a yes."""
+    tree_of(root, RUNS)[number] = dict(record)
+
+
+def promote(
+    root: Root, number: int, record: Mapping[str, Any], personas: Sequence[str], *, at: float
+) -> None:
+    """Have these personas write through the run's adapter, and note it."""
+    before = {}
+    for persona in personas:
+        name = f"{persona.lower()}_obj"
+        before[name] = find(root, name).slots.get(_WRITING, "")
+        set_entry(root, name, _WRITING, adapter_of(number), at=at)
+    note(root, number, {**record, "outcome": PROMOTED, "before": before})
+
+
+def undo(root: Root, number: int, *, at: float) -> dict[str, Any]:
+    """Put the pointers back that a promotion has set; return the record of the run.
+
+    Raises:
+        NotFoundError: Of that number is none.
+        ArgumentsError: It was not promoted, or another adapter has its place.
+    """
+    record = root.get(RUNS, {}).get(number)
+    if record is None:
+        raise NotFoundError(f"the forge has no run {number} (batos forge runs lists them)")
+    if record["outcome"] != PROMOTED:
+        raise ArgumentsError(f"run {number} is {record['outcome']}; only a promoted one is undone")
+    mine = adapter_of(number)
+    for name, before in record["before"].items():
+        if find(root, name).slots.get(_WRITING) != mine:
+            raise ArgumentsError(
+                f"{name} does not write through {mine} any more; see: batos entry {name} writing"
+            )
+        set_entry(root, name, _WRITING, before, at=at)
+    changed = {**record, "outcome": UNDONE}
+    note(root, number, changed)
+    return {"run": number, **changed}
+
+
+def read(root: Root) -> list[dict[str, Any]]:
+    """Return the records of all runs, the newest first."""
+    runs = root.get(RUNS, {})
+    return [{"run": number, **runs[number]} for number in sorted(runs, reverse=True)]
+
+
+def written_through(root: Root, number: int) -> list[str]:
+    """Return the methods that were written through the adapter of a run."""
+    mine = adapter_of(number)
+    return sorted(
+        f"{holder.name}.{method.selector}"
+        for holder, method in learned(root)
+        if method.versions[method.current].provenance.get("adapter") == mine
+    )

@@ -1,0 +1,100 @@
+"""The child process of a run of the forge: stopped while somebody waits, paused if they stay.
+
+quiet ──→ it trains       a message ──→ SIGSTOP at once       still not quiet ──→ a pause: it
+writes a checkpoint, ends, and its memory is free
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bat_os
+from bat_os.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODULE: Final = "bat_os.training.forge"
+PAUSED: Final = 75
+PATIENCE_SECONDS: Final = 30.0  # that it keeps its memory while others work
+POLL_SECONDS: Final = 0.05
+
+
+class Child:
+    """One process that trains.
+
+    Attributes:
+        said: What it said last: ``step``, ``of``, ``loss``, ``left``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopped = False
+        self.said: dict[str, Any] = {}
+
+    async def run(self, is_quiet: Callable[[float], bool]) -> bool:
+        """Train until the end or a pause; return True at the end.
+
+        Raises:
+            ModelError: It cannot train; says why.
+        """
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", MODULE, str(self._folder),
+            cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        watch = asyncio.create_task(self._give_way(is_quiet), name="the forge gives way")
+        try:
+            assert process.stdout is not None, "a pipe was asked for"  # noqa: S101 - for mypy
+            async for line in process.stdout:
+                with contextlib.suppress(ValueError):
+                    self.said = json.loads(line)
+            status = await process.wait()
+        finally:
+            watch.cancel()
+            self._process = None
+            if process.returncode is None:  # cancelled: the next start goes on from a checkpoint
+                process.kill()
+                await process.wait()
+        if status not in (0, PAUSED):
+            raise ModelError(str(self.said.get("error") or f"the training ended with {status}"))
+        return status == 0
+
+    def pause(self) -> None:
+        """Have it end the step, write a checkpoint and end."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.is_closing():
+            return
+        process.stdin.close()
+        self._send("SIGCONT")
+
+    async def _give_way(self, is_quiet: Callable[[float], bool]) -> None:
+        stopped_at = 0.0
+        begun = time.monotonic()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if is_quiet(min(time.monotonic() - begun, 2.0)):
+                if self._stopped:
+                    self._send("SIGCONT")
+                    self._stopped = False
+            elif not self._stopped:
+                self._send("SIGSTOP")
+                self._stopped, stopped_at = True, time.monotonic()
+            elif time.monotonic() - stopped_at > PATIENCE_SECONDS:
+                self.pause()
+                return
+
+    def _send(self, name: str) -> None:
+        """Send a signal, where the system has it: Windows has neither, and trains on."""
+        number = getattr(signal, name, None)
+        if number is not None and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)

@@ -1,0 +1,319 @@
+"""The smithy: trains an adapter from gold in a child process, tries it, and puts it in its place.
+
+    start ──→ FOLDER: order.json, records.jsonl, about.json ──→ training (child) ──→ FOLDER/adapter
+          ──→ trial ──→ gates ──→ one transaction: adapter, record, pointers of the personas
+                          └─ the first no: the adapter is thrown away, its figures are kept
+
+It works only while nobody else does: a message stops the child at once, and after a while has it
+write a checkpoint and give its memory back. A run outlives the daemon: its folder is taken up at
+the next start, and nothing is in the image before the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import psutil
+
+from bat_os.core.gate import Gate, judge
+from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
+from bat_os.image import runs
+from bat_os.kernel.forge.child import Child
+from bat_os.kernel.forge.trial import Trial, find_tasks
+from bat_os.kernel.idle.curator import curate
+from bat_os.method.golden import GOLD, TRAIN, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+    from pathlib import Path
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import Handler, KernelContext, Say
+    from bat_os.kernel.exam.examiner import Examiner
+
+log = logging.getLogger(__name__)
+
+LEAST_GOLD: Final = 50  # new records, in LEAST_CLUSTERS, before a run is worth its time
+LEAST_CLUSTERS: Final = 20
+MEMORY: Final = 3 << 30  # bytes that have to be free
+# 130 to 250 steps of 8 lessons: 15 to 30 minutes of two quiet cores for a model of 135M.
+RECIPE: Final = {"rank": 16, "rate": 5e-4, "epochs": 4}
+QUIET_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.1
+_ABOUT, _STOPPED = "about.json", "stopped"
+
+
+class Models(Protocol):
+    """What knows the engines and the weights, which the kernel does not."""
+
+    def check_training(self) -> None:
+        """Raise ModelError if what trains is not installed."""
+
+    async def weights(self, name: str) -> Path:
+        """Return the GGUF file of a stored model, or the folder of its safetensors."""
+
+    async def try_adapter(self, name: str, folder: Path, base: str) -> None:
+        """Make an adapter known to the engine of ``base`` without storing it."""
+
+    async def keep_adapter(
+        self, name: str, folder: Path, base: str, also: Callable[[Any], None]
+    ) -> None:
+        """Store an adapter that was tried; ``also`` is done in the transaction that enters it."""
+
+
+class Smithy:
+    """Makes one adapter at a time; belongs to one event loop.
+
+    Args:
+        context: Whose image it is.
+        models: Knows the engines.
+        examiner: Draws while nothing else is wanted.
+        folder: Where a run is kept while it goes on; it may not be there.
+    """
+
+    def __init__(
+        self, context: KernelContext, models: Models, examiner: Examiner, folder: Path
+    ) -> None:
+        self._context = context
+        self._models = models
+        self._examiner = examiner
+        self._folder = folder
+        self._wake = asyncio.Event()
+        self._child: Child | None = None
+        self._trial: Trial | None = None
+        self._fault = ""
+
+    async def start(self, *, anyway: bool = False) -> dict[str, Any]:
+        """Begin a run, or go on with the one that was stopped; return what ``status`` does.
+
+        Raises:
+            BusyError: One goes on.
+            ArgumentsError: Too little was learned since the last one, and not ``anyway``.
+            ModelError: What trains is not installed, or the model runs on a server.
+            ResourceError: Too little memory is free.
+        """
+        if (stopped := self._folder / _STOPPED).exists():
+            stopped.unlink()
+        elif self._about():
+            raise BusyError("a run goes on already; see: batos forge status")
+        else:
+            await self._prepare(anyway=anyway)
+        self._fault = ""
+        self._wake.set()
+        return await self.status()
+
+    async def stop(self) -> bool:
+        """Stop the run that goes on; ``start`` goes on with it. Return False if there is none."""
+        if not self._about() or (self._folder / _STOPPED).exists():
+            return False
+        (self._folder / _STOPPED).touch()
+        if self._child is not None:
+            self._child.pause()
+        return True
+
+    async def status(self) -> dict[str, Any]:
+        """Return what goes on, and what is missing for the next run."""
+        state = "idle"
+        facts: dict[str, Any] = {}
+        if about := self._about():
+            stopped = (self._folder / _STOPPED).exists()
+            state = "stopped" if stopped else "trying" if self._trial else "training"
+            facts = {"run": about["run"], "records": len(about["records"])}
+            if self._child is not None:
+                facts |= self._child.said
+            if self._trial is not None:
+                facts |= {"tried": self._trial.done, "of": self._trial.of}
+        else:
+            facts = await self._missing()
+        return {"state": state, **facts, **({"fault": self._fault} if self._fault else {})}
+
+    async def keep(self) -> None:
+        """Go on with what is begun, until cancelled."""
+        while True:
+            if self._about() and not (self._folder / _STOPPED).exists() and not self._fault:
+                try:
+                    await self._go_on()
+                except (BatError, OSError) as error:
+                    self._fault = str(error)
+                    log.warning("the forge has failed: %s", error)
+                continue
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _prepare(self, *, anyway: bool) -> None:
+        context = self._context
+        self._models.check_training()
+        if psutil.virtual_memory().available < MEMORY:
+            raise ResourceError("training needs 3 GB of free memory; try again later")
+        model, personas = self._writers()
+        if context.roster.is_remote(model):
+            raise ModelError(f"model {model} runs on a server; the forge trains those in the image")
+        missing = await self._missing()
+        if missing["missing"] and not anyway:
+            raise ArgumentsError(f"too little to learn from yet: {missing['missing']}")
+        records = await self._gold()
+        about = {
+            "run": await context.image.transact(runs.next_number, note="look for runs"),
+            "persona": personas[0], "personas": personas, "model": model,
+            "before": context.roster.adapter_of(personas[0], writing=True),
+            "dataset": digest_of(records), "records": [record["digest"] for record in records],
+            "skills": sorted({name_of(record) for record in records}), "begun": time.time(),
+        }  # fmt: skip
+        order = {"base": str(await self._models.weights(model)), "base_name": model, **RECIPE}
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+
+        def write() -> None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(parents=True)
+            (self._folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
+            (self._folder / "records.jsonl").write_text(lines, encoding="utf-8")
+            # Last: without it there is no run.
+            (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+        await asyncio.to_thread(write)
+
+    def _writers(self) -> tuple[str, list[str]]:
+        """Return the model that ALFRED writes methods with, and all personas that do so, too."""
+        roster = self._context.roster
+        model, adapter = roster.model_of("ALFRED"), roster.adapter_of("ALFRED", writing=True)
+        alike = [
+            persona
+            for persona in self._context.profile.personas
+            if roster.model_of(persona) == model
+            and roster.adapter_of(persona, writing=True) == adapter
+        ]
+        return model, ["ALFRED", *(persona for persona in alike if persona != "ALFRED")]
+
+    async def _gold(self) -> list[dict[str, Any]]:
+        records = await curate(self._context)
+        return [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
+
+    async def _missing(self) -> dict[str, Any]:
+        """Return how much there is to learn from, and what is missing for a run."""
+        known = await self._context.image.transact(runs.read, note="look for runs")
+        seen = {record for run in known for record in run["records"]}
+        new = [one for one in await self._gold() if one["digest"] not in seen]
+        clusters = len({one["cluster"] for one in new})
+        wants = []
+        if len(new) < LEAST_GOLD:
+            wants.append(f"{LEAST_GOLD - len(new)} more gold records")
+        if clusters < LEAST_CLUSTERS:
+            wants.append(f"{LEAST_CLUSTERS - clusters} more clusters of them")
+        return {"new": len(new), "clusters": clusters, "missing": " and ".join(wants)}
+
+    async def _go_on(self) -> None:
+        about = self._about()
+        if not (self._folder / "adapter").is_dir() and not await self._train():
+            return
+        await self._try(about)
+        await asyncio.to_thread(shutil.rmtree, self._folder)
+
+    async def _train(self) -> bool:
+        """Train while it is quiet; return True once the adapter is there."""
+        is_quiet = self._examiner.is_quiet
+        while not is_quiet(QUIET_SECONDS):
+            await asyncio.sleep(POLL_SECONDS)
+            if (self._folder / _STOPPED).exists():
+                return False
+        self._child = Child(self._folder)
+        try:
+            status = await self._child.run(is_quiet)
+        finally:
+            self._child = None
+        return status
+
+    async def _try(self, about: Mapping[str, Any]) -> None:
+        """Let the gates decide, and do what they say."""
+        number, name = about["run"], runs.adapter_of(about["run"])
+        folder, base = self._folder / "adapter", about["model"]
+        record = {
+            **{key: about[key] for key in ("model", "dataset", "records", "skills", "begun")},
+            "ended": time.time(),
+        }
+        try:
+            await self._models.try_adapter(name, folder, base)
+        except ModelError as error:
+            gates = [Gate("whole", False, {}, str(error))]
+        else:
+            gates = await self._judge(about, name)
+        record["gates"] = [
+            {"gate": gate.name, "passed": gate.passed, "figures": gate.figures, "why": gate.why}
+            for gate in gates
+        ]
+        image = self._context.image
+        if not gates[-1].passed:
+            entry = {**record, "outcome": runs.REFUSED}
+            await image.transact(
+                lambda root: runs.note(root, number, entry), note=f"forge run {number} is refused"
+            )
+            log.info("forge run %d is refused at the gate %s", number, gates[-1].name)
+            return
+        waits = self._context.options.approve
+
+        def also(root: MutableMapping[str, Any]) -> None:
+            if waits:
+                runs.note(root, number, {**record, "outcome": runs.WAITS})
+            else:
+                runs.promote(root, number, record, about["personas"], at=time.time())
+
+        await self._models.keep_adapter(name, folder, base, also)
+        await self._context.refresh()
+        log.info("forge run %d %s", number, "waits for a yes" if waits else "is promoted")
+
+    async def _judge(self, about: Mapping[str, Any], name: str) -> list[Gate]:
+        draw = self._examiner.draw
+        persona = about["persona"]
+        self._trial = Trial(
+            self._context,
+            persona,
+            lambda prompts, sampling, through: draw(persona, prompts, sampling, True, through),
+        )
+        try:
+            tasks = find_tasks(await curate(self._context))
+            return judge(await self._trial.compare(tasks, about["before"], name))
+        finally:
+            self._trial = None
+
+    def _about(self) -> dict[str, Any]:
+        """Return what the run that is begun is about; {} if there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+            return dict(found)
+        return {}
+
+
+def name_of(record: Mapping[str, Any]) -> str:
+    """Return the name of the method that a record is about."""
+    return f"{record['lineage']['object']}.{record['lineage']['selector']}"
+
+
+def make_forge_verbs(smithy: Smithy) -> Mapping[str, Handler]:
+    """Return the verb ``forge`` over a smithy."""
+
+    async def forge(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+        do, number = request.body["do"], request.body["run"]
+        if do == "start":
+            return {"forge": await smithy.start(anyway=request.body["anyway"])}
+        if do == "stop":
+            return {"stopped": await smithy.stop(), "forge": await smithy.status()}
+        if do == "undo":
+            done = await mind.image.transact(
+                partial(runs.undo, number=number, at=time.time()), note=f"undo forge run {number}"
+            )
+            await mind.refresh()
+            through = await mind.image.transact(
+                partial(runs.written_through, number=number), note="look what it wrote"
+            )
+            return {"undone": done, "written": through}
+        if do == "runs":
+            return {"runs": await mind.image.transact(runs.read, note="list the forge's runs")}
+        return {"forge": await smithy.status()}
+
+    return {"forge": forge}
