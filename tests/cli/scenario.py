@@ -84,6 +84,7 @@ models fit
 missions
 talks
 experience
+forge
 space
 forks
 rehearse genesis_obj double 4
