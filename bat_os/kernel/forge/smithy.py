@@ -26,7 +26,7 @@ from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
 from bat_os.kernel.forge.child import Child
-from bat_os.kernel.forge.trial import Trial, find_tasks
+from bat_os.kernel.forge.comparing import Trial, find_tasks
 from bat_os.kernel.idle.curator import curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 

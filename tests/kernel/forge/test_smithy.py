@@ -14,8 +14,8 @@ from bat_os.image.objects import find
 from bat_os.kernel.exam import examiner as examiner_module
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.exam.sitting import read_paper
+from bat_os.kernel.forge import comparing
 from bat_os.kernel.forge import smithy as module
-from bat_os.kernel.forge import trial
 from bat_os.kernel.forge.smithy import Smithy
 from tests.kernel.exam.minds import able
 from tests.kernel.minds import TINY, make_mind
@@ -56,7 +56,7 @@ def base(tmp_path_factory):
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(image, cell, base, tmp_path, monkeypatch):
     """Return a function that makes a smithy whose new adapter has so many of 8 drafts right."""
-    monkeypatch.setattr(trial, "read_paper", lambda: type(PAPER)(PAPER.tasks[:8], (), ()))
+    monkeypatch.setattr(comparing, "read_paper", lambda: type(PAPER)(PAPER.tasks[:8], (), ()))
     monkeypatch.setattr(module, "RECIPE", {"rate": 5e-4, "epochs": 1, "rank": 2})
     monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(examiner_module, "QUIET_SECONDS", 0.0)
