@@ -16,6 +16,7 @@ from bat_os.core.mission import BriefAccepted, Mission
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import REQUESTS
 from bat_os.kernel.dispatcher import Dispatcher
+from bat_os.kernel.forge.smithy import make_forge_verbs
 from bat_os.kernel.missions.feed import notice
 from bat_os.kernel.service import Kernel
 from bat_os.kernel.verbs import VERBS, missions
@@ -48,6 +49,7 @@ async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
     verbs = {
         **VERBS,
         **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)), SimpleNamespace()),
+        **make_forge_verbs(SimpleNamespace()),
     }
     mind = SimpleNamespace(image=None, on_erase=[])
     dispatcher = Dispatcher(mind, None, lambda: {"boot": "b"}, lambda: None, verbs)
