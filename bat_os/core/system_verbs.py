@@ -29,12 +29,9 @@ RESULT: Final = (
     "reused?:{holder:any selector:any wish:any similarity:any}"
 )
 _WHERE: Final = Field(
-    "filters",
-    "map",
-    "documents with this meta data only, as format=pdf",
-    "--where",
+    "filters", "map", "documents with this meta data only, as format=pdf", "--where",
     shown="KEY=VALUE",
-)
+)  # fmt: skip
 
 STATES: Final = ("running", "waiting", "idle", "decomposing", "delegating", "synthesizing",
                  "acting", "validating", "complete", "failed")  # fmt: skip
@@ -50,15 +47,9 @@ _CHANGE: Final = (
 )  # fmt: skip
 _ENTRY: Final = (
     Field("key", "text", "the entry", "key?", place="client"),
-    Field(
-        "value",
-        "words",
-        "its value; a list, a map or a number as JSON",
-        "value*",
-        place="client",
-        shown="VALUE",
-    ),
-)
+    Field("value", "words", "its value; a list, a map or a number as JSON", "value*",
+          place="client", shown="VALUE"),
+)  # fmt: skip
 _ENTRIES: Final = (
     "target? entries?:[key value:any default:any version:count takes about versions:list]"
 )
@@ -132,10 +123,11 @@ KNOWLEDGE_VERBS: Final = (
         examples=("",), access="past", seconds=60),
     Verb("forget", "take a document out again", (
         Field("doc_id", "text", required=True),
+        Field("back", "text", "`transaction` of a `forget`, to have the document back", most=16),
         Field("document", "text",
               "an id, as batos documents lists it; or the file or folder it came from", "document",
               place="client")),
-        reply="doc_id forgotten:flag",
+        reply="doc_id forgotten:flag transaction?",
         prints="forgotten:texts",
         examples=("notes.md",), seconds=60),
     Verb("reindex", "make all vectors anew, after a change of the embedding model",
@@ -237,9 +229,10 @@ MISSION_VERBS: Final = (
     Verb("brief.get", "tell of one mission", (
         KEY, _BRIEF_ID, _AFTER_SEQ),
         reply="brief_id state seq:count target selector accepted:num attempts:count "
-              "model_calls:count tokens:count answer:optional-map events?:list",
+              "model_calls:count tokens:count answer:optional-map events?:list "
+              "acted?:[step gave? error? seconds:num] budget?:map",
         note='`answer`: null, or `{"type", "body"}` of the last reply; `events` with `after_seq` '
-             "only.",
+             "only, as is what one that takes steps did, what that gave, and what it may spend.",
         on="wire", access="reads"),
     Verb("cancel", "withdraw a mission", (
         KEY,
@@ -255,7 +248,8 @@ MISSION_VERBS: Final = (
               choices=("missions", "changes"), default="missions")),
         reply="ended n:count",
         note="Before it, an `event` per state, or per commit (`id`, `note`, `mission`, `by`, "
-             "`names` of objects, `selectors` of methods). `ended`: why.",
+             "`names` of objects, `selectors` of methods; neither, of a fact, a schedule or a "
+             "document). `ended`: why.",
         on="wire", access="reads"),
     Verb("unsubscribe", "end a subscription of this session", (
         Field("id", "text", "of the subscription", required=True),),

@@ -1,6 +1,6 @@
 """``POST /uploads?name=NAME``: the bytes of a document, which become passages of the catalog.
 
-    bytes, counted by the guard > extracted by a confined child > the verb ``learn``
+    bytes, counted by the guard > extracted by a confined child > the verb ``learn``, in parts
 
 Nothing is written to a file, and no path or address of the caller's is opened. One upload is read
 at a time: it may take as much memory as all the rest.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "application/octet-stream"  # no form of another site can say so
 MAX_NAME: Final = 200
+MAX_PART: Final = 600_000  # bytes of one document: a message to the kernel has at most a megabyte
 
 
 class Uploads:
@@ -52,9 +53,39 @@ class Uploads:
             except ClientDisconnect:
                 raise HttpError(400, FrameError("the body was not sent")) from None
             found = await asyncio.to_thread(read_bytes, data, name)
-            # Two callers may have files of one name.
-            body = {"title": found.title, "text": found.text, "meta": dict(found.meta),
-                    "source": f"upload:{caller.name}/{name}"}  # fmt: skip
-            who = identity_of(request) | ({"ik": key} if (key := key_of(request)) else {})
-            kept = await self._link.request("learn", body=body, **who)
-        return reply(request, {"title": found.title, **kept})
+            source = f"upload:{caller.name}/{name}"  # two callers may have files of one name
+            who, key = identity_of(request), key_of(request)
+            kept, parts = [], cut(found.text, MAX_PART)
+            for number, text in enumerate(parts, 1):
+                more = "" if len(parts) == 1 else f" ({number} of {len(parts)})"
+                body = {"title": f"{found.title}{more}", "text": text, "meta": dict(found.meta),
+                        "source": f"{source}{more}"}  # fmt: skip
+                asked = who | ({"ik": f"{key}{more}"} if key else {})
+                kept.append(await self._link.request("learn", body=body, **asked))
+        whole = {
+            "title": found.title, "doc_id": kept[0]["doc_id"],
+            "doc_ids": [part["doc_id"] for part in kept],
+            "passages": sum(part["passages"] for part in kept),
+            "changed": any(part["changed"] for part in kept),
+        }  # fmt: skip
+        return reply(request, whole)
+
+
+def cut(text: str, most: int) -> list[str]:
+    """Return a text in parts of at most ``most`` bytes, cut between lines or words if possible.
+
+    >>> cut("one two three", 8)
+    ['one two ', 'three']
+    """
+    data, parts, start = text.encode("utf-8", "replace"), [], 0
+    while len(data) - start > most:
+        end = start + most
+        for mark in (b"\n\n", b"\n", b" "):
+            if (found := data.rfind(mark, start + most // 2, end)) >= 0:
+                end = found + len(mark)
+                break
+        while end > start + 1 and data[end] & 0xC0 == 0x80:  # not within a character
+            end -= 1
+        parts.append(data[start:end].decode())
+        start = end
+    return [*parts, data[start:].decode()]

@@ -149,7 +149,8 @@ class ImageStore:
         uses: Calls of methods that are counted and not yet written.
         in_doubt: Whether anything can be stored, since a transaction failed.
         on_commit: Called in the thread that committed, with each commit that changed objects:
-            ``id``, ``note``, ``mission``, ``by``, ``names`` of objects, ``selectors`` of methods.
+            ``id``, ``note``, ``mission``, ``by``, ``names`` of objects, ``selectors`` of methods;
+            neither, if it was a fact, a schedule or a document.
     """
 
     in_doubt = False
@@ -283,7 +284,7 @@ class ImageStore:
         connection.written = ()
         if names or selectors:
             about = {"id": connection.committed.hex(), "note": note, "mission": mission}
-            found = {"names": sorted(names), "selectors": sorted(selectors)}
+            found = {"names": sorted(names - {""}), "selectors": sorted(selectors)}
             tell({**about, "by": author, **found, "brief_id": ""})
 
     def _transact(self, work: Callable[[MutableMapping[str, Any]], T], about: Any) -> T:
@@ -320,7 +321,10 @@ class ImageStore:
 
 
 def _touched(connection: Any) -> tuple[set[str], set[str]]:
-    """Return the names of the objects and methods that the last transaction has written."""
+    """Return the names of the objects and methods that the last transaction has written.
+
+    A fact, a schedule and a document have none: "".
+    """
     names, selectors = set(), set()
     for obj in connection.written:
         if obj is None or obj._p_changed is None:  # merged with what another writer wrote
@@ -329,7 +333,9 @@ def _touched(connection: Any) -> tuple[set[str], set[str]]:
             names.add(name)
         elif isinstance(selector := getattr(obj, "selector", None), str):
             selectors.add(selector)
-    return {name for name in names if name and " " not in name}, selectors
+        elif isinstance(getattr(obj, "doc_id", None), str):
+            names.add("")
+    return {name for name in names if " " not in name}, selectors
 
 
 def _run_once(

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from bat_os.gateway import guard
+from bat_os.gateway.uploads import cut
 from tests.gateway.conftest import opened
 from tests.kernels import ThinkingKernel
 
@@ -28,6 +29,25 @@ async def test_a_document_that_is_sent_is_found(http):
     assert "serviced in March" in str(found.json["passages"])
     again = await upload(http)
     assert (again.json["doc_id"], again.json["changed"]) == (answer.json["doc_id"], False)
+
+
+async def test_a_document_larger_than_a_message_is_stored_in_parts(http):
+    text = "".join(f"Line {n} of the log of the lighthouse: grüße.\n" for n in range(30_000))
+    answer = await upload(http, "log.txt", text.encode())
+    assert answer.status == 200, answer
+    assert len(answer.json["doc_ids"]) == 3
+    listed = (await http.ask("POST", "/verbs/documents", {})).json["documents"]
+    titles = [one["title"] for one in listed if one["title"].startswith("log.txt")]
+    assert titles == ["log.txt (1 of 3)", "log.txt (2 of 3)", "log.txt (3 of 3)"]
+    assert not (await upload(http, "log.txt", text.encode())).json["changed"]
+
+
+@pytest.mark.parametrize("most", range(2, 9))
+async def test_a_text_is_cut_without_loss(most):
+    text = "ab ü\n\nüüüü xyz € 12345678901\n"
+    parts = cut(text, most + 2)
+    assert "".join(parts) == text
+    assert max(len(part.encode()) for part in parts) <= most + 2
 
 
 async def test_two_callers_may_have_documents_of_one_name(http):

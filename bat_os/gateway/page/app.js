@@ -64,8 +64,8 @@ function Header() {
 }
 
 function Rail() {
-  const { view, running, due } = use("view", "running", "due");
-  const marks = { thoughts: running.size, world: due.length };
+  const { view, running, due, asking } = use("view", "running", "due", "asking");
+  const marks = { thoughts: running.size + asking.length, world: due.length };
   return html`<nav class="rail" aria-label=${t("views")}>${VIEWS.map(
     (name) => html`<button type="button" class=${view === name ? "on" : ""} aria-current=${view === name ? "page" : null} onClick=${() => go(name, state.chosen)}>
       <${Icon} name=${name} size=${20} /><span>${t(`view.${name}`)}</span>

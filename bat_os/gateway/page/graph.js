@@ -9,8 +9,8 @@ const MANY = 800; // from here on bodies are plain, and the picture below the ri
 const COLOURS = ["bg", "text", "dim", "line", "accent", "own", "personas", "world", "library", "missions", "kernel", "verified", "taught", "provisional", "bad"];
 
 export class Canvas {
-  constructor(canvas, pick) {
-    Object.assign(this, { canvas, pick, pen: canvas.getContext("2d"), bodies: [], threads: [], by: new Map(), ripples: [], at: { x: 0, y: 0, k: 1 }, chosen: "", over: null, working: new Set(), moved: false, drawn: 0, live: null });
+  constructor(canvas, pick, placed = () => {}) {
+    Object.assign(this, { canvas, pick, placed, places: {}, pen: canvas.getContext("2d"), bodies: [], threads: [], by: new Map(), ripples: [], at: { x: 0, y: 0, k: 1 }, chosen: "", over: null, working: new Set(), moved: false, drawn: 0, live: null });
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.frame = this.frame.bind(this);
     this.theme();
@@ -50,7 +50,7 @@ export class Canvas {
   /** Show these objects; a folded group is one body. */
   set(nodes, folded, groupOf) {
     const first = !this.bodies.length;
-    const made = arrange(nodes, folded, groupOf, this.by, this.wide / Math.max(1, this.high));
+    const made = arrange(nodes, folded, groupOf, this.by, this.wide / Math.max(1, this.high), this.places);
     Object.assign(this, made);
     for (const body of this.bodies) body.label ||= label(body.name);
     this.live = settle(this, first);
@@ -183,7 +183,10 @@ export class Canvas {
       fingers.delete(event.pointerId);
       pinch = 0;
       if (far <= 4 && event.type === "pointerup") this.pick(held ? held.name : "");
-      if (held) held.fx = held.fy = null;
+      if (held && far > 4) {
+        this.places = { ...this.places, [held.name]: [Math.round(held.x), Math.round(held.y)] };
+        this.placed(this.places);
+      }
       held = null;
       this.wake();
     };

@@ -49,6 +49,7 @@ export function List() {
   return html`<section class="list" aria-label=${t("image.list")}>
     <div class="list-head"><input type="search" class="field" placeholder=${t("image.search")} aria-label=${t("image.search")} value=${text} onInput=${(e) => setText(e.target.value)} onKeyDown=${(e) => e.key === "ArrowDown" && (e.preventDefault(), box.current.focus())} />
       ${!state.at && html`<${IconButton} name="plus" label=${t("image.new")} onClick=${() => setMaking(true)} />`}</div>
+    <details class="folds"><summary>${t("image.groups")}</summary><div class="chips" role="group" aria-label=${t("image.groups")}>${GROUPS.filter((name) => groups[name].length).map((name) => html`<button type="button" class="tag" aria-pressed=${!folded.has(name)} onClick=${() => fold(name)}>${t(`group.${name}`)}</button>`)}</div></details>
     <div class="scroll" role="listbox" aria-label=${t("image.objects")} tabindex="0" ref=${box} onKeyDown=${keys} aria-activedescendant=${chosen ? `row-${chosen}` : null}>
       ${open.map(([name, rows]) => html`<div role="group" aria-label=${t(`group.${name}`)}>
         <div class="group" aria-hidden=${text ? "true" : null} onClick=${() => fold(name)}><${Icon} name="down" size=${14} /><span class=${folded.has(name) && !text ? "shut" : ""}>${t(`group.${name}`)}</span><span class="dim">${groups[name].length}</span></div>

@@ -10,8 +10,8 @@ const GOLDEN = 2.39996;
 const HOME = { own: [0, 0], personas: [0.8, -0.1], world: [0.45, 0.75], library: [-0.8, 0.35], missions: [-0.75, -0.55], kernel: [0.1, -0.8] };
 const FAR = 260;
 
-/** Return bodies and threads for objects; `old` keeps where they stood. */
-export function arrange(nodes, folded, groupOf, old, ratio) {
+/** Return bodies and threads for objects; `old` keeps where they stood, `places` where they were put. */
+export function arrange(nodes, folded, groupOf, old, ratio, places = {}) {
   const groups = new Map(nodes.map((one) => [one.name, groupOf(one)]));
   const bodies = [];
   const by = new Map();
@@ -29,6 +29,8 @@ export function arrange(nodes, folded, groupOf, old, ratio) {
     const r = 26 * Math.sqrt(i % 97);
     body.x = was?.x ?? x * FAR * wide + Math.cos(i * GOLDEN) * r;
     body.y = was?.y ?? (y * FAR) / wide + Math.sin(i * GOLDEN) * r;
+    const put = places[body.name];
+    if (put) [body.x, body.y] = [body.fx, body.fy] = put;
     by.set(body.name, body);
   });
   const find = (name) => by.get(name) || by.get(`group:${groups.get(name)}`);
@@ -82,7 +84,7 @@ function sunflower(bodies) {
   const sorted = bodies.slice().sort((a, b) => (a.parents[0] || "").localeCompare(b.parents[0] || "") || (a.name < b.name ? -1 : 1));
   sorted.forEach((body, i) => {
     const r = 15 * Math.sqrt(i + 1);
-    body.x = r * Math.cos(i * GOLDEN) * 1.25;
-    body.y = r * Math.sin(i * GOLDEN);
+    body.x = body.fx ?? r * Math.cos(i * GOLDEN) * 1.25;
+    body.y = body.fy ?? r * Math.sin(i * GOLDEN);
   });
 }

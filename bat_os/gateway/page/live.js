@@ -14,6 +14,7 @@ const heard = new Set();
 let source = null;
 let lines = [];
 let touched = new Set();
+let others = false; // a fact, a schedule or a document was written
 let planned = 0;
 let loading = null;
 let loaded = 0; // when the image was read last
@@ -71,19 +72,22 @@ async function patch(names) {
   put({ nodes, tick: state.tick + 1 });
 }
 
-/** Ask for health, what is granted, and what is due. */
+/** Ask for health. */
 export async function look() {
   try {
-    put({ health: await ask("/health"), online: true });
+    const health = await ask("/health");
+    put({ health, image: health.image_id, online: true });
   } catch (error) {
     if (error.status === 401) put({ closed: true });
     else put({ online: false });
   }
 }
 
-async function lookAround() {
-  const asked = [verb("grants"), ask("/missions?state=running&limit=50"), verb("due", { body: {} })];
-  const [grants, missions, due] = await Promise.allSettled(asked);
+/** Ask what is granted, what runs, what waits for a yes, and what is due. */
+export async function lookAround() {
+  const asked = [verb("grants"), ask("/missions?state=running&limit=50"), verb("due", { body: {} }), ask("/missions?state=waiting&limit=20")];
+  const [grants, missions, due, asking] = await Promise.allSettled(asked);
+  if (asking.value) put({ asking: asking.value.missions });
   if (grants.value) markGranted(grants.value.grants.map((one) => one.object));
   if (missions.value) {
     put({ running: new Map(missions.value.missions.map((one) => [one.brief_id, one])) });
@@ -154,8 +158,8 @@ export function hear(kind, told) {
 }
 
 function hearMission(told) {
-  if (told.detail?.due) lookAround();
   const over = OVER.has(told.state);
+  if (told.detail?.due || told.state === "failed" || state.asking.some((one) => one.brief_id === told.brief_id)) lookAround();
   const running = new Map(state.running);
   if (over) running.delete(told.brief_id);
   else running.set(told.brief_id, { ...running.get(told.brief_id), ...told });
@@ -168,6 +172,7 @@ function hearMission(told) {
 function hearChange(told) {
   for (const tell of heard) tell("change", told.names);
   for (const name of told.names) if (touched.size < 500) touched.add(name);
+  if (!told.names.length) others = true;
   if (!HOUSEKEEPING.test(told.note)) lines.push({ ...told, kind: "change" });
   later();
 }
@@ -180,8 +185,12 @@ function flush() {
   planned = 0;
   if (lines.length) put({ log: [...state.log, ...lines.splice(0)].slice(-KEPT) });
   const names = [...touched].filter((name) => !name.includes(":"));
+  const unnamed = others;
   touched = new Set();
-  if (!names.length || state.at) return;
+  others = false;
+  if (state.at) return;
+  if (unnamed) put({ tick: state.tick + 1 }); // whatever becomes of loading the image
+  if (!names.length) return;
   const known = new Set(state.nodes.map((one) => one.name));
   const isSmall = state.nodes.length <= MANY;
   const isDue = Date.now() - loaded > (isSmall ? 0 : SELDOM);

@@ -113,14 +113,15 @@ export function Sure({ label, ask, onSure, tone = "bad" }) {
       <button type="button" class=${`chip solid ${tone}`} onClick=${yes}>${label}</button></p><//>`}`;
 }
 
-/** What was done lately, each with its way back. */
+/** What is on its way, and what was done lately, each with its way back. */
 export function Toasts() {
-  const { toasts } = use("toasts");
+  const { toasts, uploads } = use("toasts", "uploads");
   const back = async (one) => {
     dismiss(one.id);
     await act(one.undo, t("undone"));
   };
-  return html`<div class="toasts" role="status" aria-live="polite">${toasts.map(
+  return html`<div class="toasts" role="status" aria-live="polite">${uploads.map((one) => html`<div class="toast" key=${`u${one.id}`}><span>${t(`files.${one.step}`, { name: one.name })}<progress max="1" value=${one.step === "sending" ? one.part : null} aria-label=${one.name}></progress></span>
+      ${one.step === "sending" && html`<${IconButton} name="stop" label=${t("talk.stop")} onClick=${one.stop} />`}</div>`)}${toasts.map(
     (one) => html`<div class=${`toast ${one.tone}`} key=${one.id}><span>${clean(one.text, 400)}</span>
       ${one.undo && html`<button type="button" class="chip" onClick=${() => back(one)}>${t("undo")}</button>`}
       <${IconButton} name="close" label=${t("close")} onClick=${() => dismiss(one.id)} /></div>`,

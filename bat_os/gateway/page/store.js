@@ -8,6 +8,7 @@ export const state = {
   selector: "", // its method that is open
   nodes: [], // the image: objects with what refers to what
   health: null,
+  image: "", // the id of the image
   fork: "", // the name of the fork that this is, if it is one
   online: true,
   log: [], // thoughts: missions and commits, the latest last
@@ -17,8 +18,10 @@ export const state = {
   past: null, // what the image told of that moment
   tick: 0, // counts changes that an open panel may show
   toasts: [],
+  uploads: [], // files on their way
   palette: "", // the palette's mode, if it is open
   early: "", // what was typed for it while it was on its way
+  asking: [], // missions that wait for a yes
   due: [], // reminders that are due
 };
 const listeners = new Set();

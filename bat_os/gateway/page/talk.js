@@ -4,11 +4,12 @@ import { conversation, follow, verb } from "./ask.js";
 import { Icon, IconButton } from "./parts.js";
 import { Reply } from "./reply.js";
 import { clean } from "./safe.js";
-import { put, use } from "./store.js";
+import { put, state, use } from "./store.js";
 import { t } from "./words.js";
 
 const KEPT = 60; // turns that a reload shows again
 const YES = { en: ["yes", "no"], de: ["ja", "nein"], fr: ["oui", "non"], es: ["s\u00ed", "no"] };
+const CHANGES = new Set(["acted", "said"]); // answers after which lists may show something else
 const EXAMPLES = ["talk.try.percent", "talk.try.remember", "talk.try.convert", "talk.try.learn"];
 let say = () => {};
 const learn = async (files) => (await import("./files.js")).learnFiles([...files]);
@@ -92,6 +93,7 @@ export function Talk() {
       const fields = { body: { text, tokens: true } };
       const answer = await follow("say", fields, told, { key: id, signal: control.signal });
       alter(id, () => ({ answer, open: false, control: null }));
+      if (CHANGES.has(answer.kind)) put({ tick: state.tick + 1 });
     } catch (error) {
       const failed = error.name === "AbortError" ? { code: "CANCELLED", message: t("talk.stopped") } : { code: error.code, message: error.message, retryable: error.retryable };
       alter(id, () => ({ failed, open: false, control: null }));

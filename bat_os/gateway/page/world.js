@@ -1,6 +1,7 @@
 // The world outside: what may be reached, what waits to be done there, what happens at a time.
 import { html, useState } from "./vendor/preact.js";
 import { verb } from "./ask.js";
+import { Command } from "./copies.js";
 import { label } from "./kinds.js";
 import { act, Badge, Dialog, Empty, Icon, Sure, Trouble, useAsked, Waiting } from "./parts.js";
 import { clean, line } from "./safe.js";
@@ -10,7 +11,7 @@ import { clock, t } from "./words.js";
 const WAITS = new Set(["waiting", "unknown", "held", "failed", "due"]);
 
 export default function World() {
-  return html`<div class="columns"><div class="scroll column"><${Grants} /><${Servers} /></div><div class="scroll column"><${Effects} /><${Schedules} /></div></div>`;
+  return html`<div class="columns"><div class="scroll column"><${Grants} /><${Flows} /><${Servers} /></div><div class="scroll column"><${Effects} /><${Schedules} /></div></div>`;
 }
 
 function Grants() {
@@ -23,7 +24,7 @@ function Grants() {
   return html`<section class="block"><h3>${t("grants")}<span class="filters"><button type="button" class="chip" onClick=${() => setGiving({})}><${Icon} name="plus" size=${14} />${t("grant.give")}</button></span></h3>
     <p class="dim small">${t("grants.more")}</p><${Trouble} error=${told.error} again=${told.again} />${told.busy && !told.value && html`<${Waiting} />`}
     ${told.value && !all.length && html`<${Empty} icon="shield" title=${t("grants.empty")}>${t("grants.empty.more")}<//>`}
-    <ul class="rows">${shown.map((one) => html`<li class="item"><${Icon} name=${one.driver === "mcp" ? "bolt" : "file"} size=${16} /><div class="grow"><button type="button" class="link title" onClick=${() => choose(one.object)}>${label(one.object)}</button> <${Badge} status=${isLive(one) ? one.state : "idle"} />
+    <ul class="rows">${shown.slice(0, 60).map((one) => html`<li class=${`item ${isLive(one) ? "" : "over"}`}><${Icon} name=${one.driver === "mcp" ? "bolt" : "file"} size=${16} /><div class="grow"><button type="button" class="link title" onClick=${() => choose(one.object)}>${label(one.object)}</button> <${Badge} status=${isLive(one) ? one.state : "idle"} />
         <p class="small mono">${clean(one.what, 200)}</p><p class="small dim">${(one.operations || []).slice(0, 8).join(", ")} · ${one.used?.count ? t("grant.used", { n: one.used.count, when: clock(one.used.last) }) : t("grant.unused")}${one.until ? ` \u00b7 ${t("grant.until", { when: clock(one.until) })}` : ""}</p></div>
       ${isLive(one) && html`<span class="stack">${one.driver === "files" && html`<button type="button" class="chip" onClick=${() => setGiving(one)}>${t("grant.narrow")}</button>`}<${Sure} label=${t("grant.revoke")} ask=${t("grant.revoke.ask", { name: label(one.object) })} onSure=${() => revoke(one)} /></span>`}</li>`)}</ul>
     ${giving && html`<${Give} from=${giving.object ? giving : null} close=${() => setGiving(null)} done=${told.again} />`}</section>`;
@@ -62,11 +63,41 @@ function Give({ from, close, done }) {
       <p class="actions"><button type="button" class="chip" onClick=${() => setSure(null)}>${t("grant.back")}</button><button type="button" class="chip solid" onClick=${give}>${t("grant.yes")}</button></p></div></div>`}<//>`;
 }
 
+/** What may be sent on of what was read through a grant: nothing, until a flow is given. */
+function Flows() {
+  const { tick } = use("tick");
+  const told = useAsked(() => Promise.all([verb("flows"), verb("grants"), verb("personas")]), [tick]);
+  const [giving, setGiving] = useState(false);
+  const [flows, grants, personas] = told.value || [];
+  const live = (grants?.grants || []).filter(isLive);
+  const sinks = [...live.map((one) => one.object), ...(personas?.personas || []).filter((one) => !one.name.includes(":")).map((one) => `${one.name.toLowerCase()}_obj`)];
+  const set = (name, one) => verb(name, { body: { source: one.source, sink: one.sink } }).then(told.again);
+  const named = (one) => ({ source: label(one.source), sink: label(one.sink) });
+  const give = async (one) => {
+    const done = await act(() => set("allow", one), t("flow.given", named(one)), () => set("disallow", one));
+    if (done !== null) setGiving(false);
+  };
+  const revoke = (one) => act(() => set("disallow", one), t("flow.revoked", named(one)), () => set("allow", one));
+  return html`<section class="block" aria-label=${t("flows")}><h3>${t("flows")}<span class="filters"><button type="button" class="chip" disabled=${!live.length} onClick=${() => setGiving(true)}><${Icon} name="plus" size=${14} />${t("flow.give")}</button></span></h3>
+    <p class="dim small">${t("flows.more")}</p><${Trouble} error=${told.error} again=${told.again} />
+    ${flows && !flows.flows.length && html`<${Empty} icon="shield" title=${t("flows.empty")} />`}
+    <ul class="rows">${(flows?.flows || []).map((one) => html`<li class="item"><div class="grow"><b>${label(one.source)}</b> → <b>${label(one.sink)}</b><p class="small mono dim">${clean(one.read || "", 160)}${one.sent ? ` → ${clean(one.sent, 160)}` : ""}</p><p class="small dim">${one.given ? t("flow.since", { when: clock(one.given) }) : ""}</p></div>
+      <button type="button" class="chip bad" onClick=${() => revoke(one)}>${t("grant.revoke")}</button></li>`)}</ul>
+    ${giving && html`<${GiveFlow} sources=${live.map((one) => one.object)} sinks=${sinks} give=${give} close=${() => setGiving(false)} />`}</section>`;
+}
+
+function GiveFlow({ sources, sinks, give, close }) {
+  const [pair, setPair] = useState({ source: sources[0], sink: sinks.find((one) => one !== sources[0]) });
+  const choice = (name, all) => html`<label>${t(`flow.${name}`)}<select class="field" onChange=${(e) => setPair({ ...pair, [name]: e.target.value })}>${all.map((one) => html`<option value=${one} selected=${one === pair[name]}>${label(one)}</option>`)}</select></label>`;
+  return html`<${Dialog} title=${t("flow.give")} close=${close}><div class="form">${choice("source", sources)}${choice("sink", sinks)}
+    <div class="consent"><${Icon} name="shield" size=${26} /><div><p>${t("flow.sure", { source: label(pair.source), sink: label(pair.sink) })}</p></div></div>
+    <p class="actions"><button type="button" class="chip" onClick=${close}>${t("cancel")}</button><button type="button" class="chip solid" onClick=${() => give(pair)}>${t("grant.yes")}</button></p></div><//>`;
+}
+
 function Servers() {
   const { health } = use("health");
   const all = health?.servers || [];
-  if (!all.length) return null;
-  return html`<section class="block"><h3>${t("servers")}</h3><ul class="rows">${all.map((one) => html`<li class="item"><div class="grow"><b>${line(one.name, 60)}</b> <${Badge} status=${one.state === "running" || one.state === "ready" ? "verified" : one.state === "failed" ? "failed" : "idle"}>${line(one.state, 24)}<//>${one.said && html`<pre class="draft">${clean(one.said, 600)}</pre>`}</div></li>`)}</ul></section>`;
+  return html`<section class="block" aria-label=${t("servers")}><h3>${t("servers")}</h3>${!all.length && html`<p class="dim small">${t("servers.empty")}</p><${Command} text="batos grant-mcp NAME -- PROGRAM" />`}<ul class="rows">${all.map((one) => html`<li class="item"><div class="grow"><b>${line(one.name, 60)}</b> <${Badge} status=${one.state === "running" || one.state === "ready" ? "verified" : one.state === "failed" ? "failed" : "idle"}>${line(one.state, 24)}<//>${one.said && html`<p class="small dim">${t("servers.said")}</p><pre class="draft">${clean(one.said, 600)}</pre>`}</div></li>`)}</ul></section>`;
 }
 
 function Effects() {
@@ -77,7 +108,7 @@ function Effects() {
   const does = (one, how) => act(() => verb(`effects.${how}`, { body: { number: one.number } }), t(`effect.${how}.done`)).then(told.again);
   return html`<section class="block"><h3>${t("effects")}<span class="filters"><button type="button" class="tag" aria-pressed=${all} onClick=${() => setAll(!all)}>${t("effects.all")}</button></span></h3><${Trouble} error=${told.error} again=${told.again} />
     ${told.value && !rows.length && html`<${Empty} icon="check" title=${t("effects.empty")} />`}
-    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, 300)}</p><p class="small dim">${clock(one.at)}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${WAITS.has(one.state) ? "waiting-now" : one.state}>${line(one.state, 20)}<//>
+    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, 300)}</p><p class="small dim">${one.object ? `${label(one.object)} \u00b7 ` : ""}${clock(one.at)}${one.attempts > 1 ? ` \u00b7 ${t("effect.tries", { n: one.attempts })}` : ""}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${WAITS.has(one.state) ? "waiting-now" : one.state}>${line(one.state, 20)}<//>
       <span class="stack">${WAITS.has(one.state) && html`<button type="button" class="chip" onClick=${() => does(one, "redo")}>${t("effect.redo")}</button><button type="button" class="chip bad" onClick=${() => does(one, "drop")}>${t("effect.drop")}</button>`}
         ${one.can_undo && html`<button type="button" class="chip" onClick=${() => does(one, "undo")}><${Icon} name="undo" size=${14} />${t("undo")}</button>`}</span></li>`)}</ul></section>`;
 }

@@ -16,6 +16,7 @@ from bat_os.core.mission import MAX_DRAFTS
 from bat_os.core.steps import ToolsOffered, taken
 from bat_os.errors import DeadlineError
 from bat_os.image import missions
+from bat_os.kernel.agent.showing import show_step, show_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,27 @@ def spent_by(mission: Mission) -> dict[str, float]:
         "calls of the world": sum(int(result.get("calls", 1)) for result in own)
         + sum(each["calls of the world"] for each in errands),
     }
+
+
+def show_steps(mission: Mission) -> dict[str, Any]:
+    """Return the steps of a mission, what each gave, and its budget; {} if it takes none.
+
+    ``acted`` has ``step``, ``gave`` or ``error``, and ``seconds`` of each; ``budget`` has
+    ``spent`` and ``allowed`` by name.
+    """
+    if not any(type(event) is ToolsOffered for event in mission.events):
+        return {}
+    acted = []
+    for step, result in taken(mission.events):
+        error, gave = result.get("error", ""), show_value(result.get("value"))
+        told = {"error": str(error)} if error else {"gave": gave}
+        acted.append({"step": show_step(step), "seconds": result.get("seconds", 0.0), **told})
+    spent, more = spent_by(mission), max(1, mission.rounds_allowed // MAX_DRAFTS)
+    budget = {
+        name: {"spent": round(spent[name], 1), "allowed": most * more}
+        for name, most in LIMITS.items()
+    }
+    return {"acted": acted, "budget": budget}
 
 
 def _begun(mission: Mission) -> int:

@@ -12,6 +12,7 @@ from bat_os.core.protocol import Reply
 from bat_os.errors import BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.kernel import views
+from bat_os.kernel.agent.budget import show_steps
 from bat_os.kernel.learning import asking
 from bat_os.kernel.missions.feed import replay
 
@@ -60,7 +61,7 @@ class MissionVerbs:
                 return views.mission(record)
             waits = (record.answer or {}).get("type") == "error"
             events = replay(record.id, record.mission, after, waits=waits)
-            return views.mission(record) | {"events": events}
+            return views.mission(record) | {"events": events} | show_steps(record.mission)
 
         return Reply("result", request.id, await self._read(read))
 

@@ -169,6 +169,14 @@ async def test_everything_is_reached_by_the_keyboard_alone(screen):
     await page.get_by_role("listbox", name="Objects").focus()
     await page.keyboard.press("ArrowDown")
     await expect(page.locator(".inspector")).to_be_visible()
+    alfred = page.locator(".list").get_by_role("option", name=re.compile("^alfred"))
+    await expect(alfred).to_have_count(1)
+    await page.locator(".folds summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Personas").focus()
+    await page.keyboard.press("Space")
+    await expect(alfred).to_have_count(0)
+    assert await screen.audit() == []
 
 
 async def test_what_is_typed_while_the_palette_is_on_its_way_is_kept(chromium, stocked):

@@ -1,9 +1,12 @@
 """Thoughts, knowledge, world, settings and time: what they show, change and take back."""
 
+import base64
+import json
 import re
 
 import pytest
 
+from tests.documents.test_readers import make_pdf
 from tests.gateway.page.conftest import window
 
 expect = pytest.importorskip("playwright.async_api").expect
@@ -14,6 +17,22 @@ expect.set_options(timeout=60_000)
 async def show(screen, view):
     await screen.page.evaluate("(to) => { location.hash = to }", f"#/{view}")
     return screen.page.locator(".pane:not([hidden])")
+
+
+async def drop(page, selector, files):
+    """Drop files on a part of the page, as a person does from a file manager."""
+    told = [{"name": name, "text": base64.b64encode(data).decode()} for name, data in files]
+    dropped = await page.evaluate_handle(
+        """(files) => {
+            const data = new DataTransfer();
+            for (const { name, text } of files)
+                data.items.add(new File(
+                    [Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+            return data;
+        }""",
+        told,
+    )
+    await page.dispatch_event(selector, "drop", {"dataTransfer": dropped})
 
 
 async def test_a_mission_shows_its_steps_and_can_be_stopped(screen):
@@ -50,9 +69,63 @@ async def test_a_document_is_added_found_and_forgotten(screen):
     await pane.get_by_role("button", name="Search").click()
     await expect(pane.locator(".passage").first).to_contain_text("blue bag")
     row = pane.get_by_role("listitem").filter(has_text="Sails").filter(has_text="1 passage")
+    await row.get_by_role("button", name="Sails").click()
+    dialog = page.get_by_role("dialog", name="Sails")
+    await expect(dialog.locator(".passage")).to_contain_text("blue bag")
+    await expect(dialog).to_contain_text("No writer has been shown it")
+    await dialog.get_by_role("button", name="Close").click()
     await row.get_by_role("button", name="Forget").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Forget").click()
     await expect(row).to_have_count(0)
+    forgot = page.locator(".toast").filter(has_text="Forgot Sails")
+    await forgot.get_by_role("button", name="Undo").click()
+    await expect(row).to_have_count(1)
+
+
+async def test_a_pdf_and_a_large_file_are_dropped_into_the_knowledge_and_learned(screen):
+    page = screen.page
+    pane = await show(screen, "knowledge")
+    large = b"The lighthouse keeper counts the waves. " * 30_000
+    files = [("harbour.pdf", make_pdf("The quay is 40 metres long")), ("waves.txt", large),
+             ("broken.pdf", b"%PDF no more")]  # fmt: skip
+    assert len(large) > 1 << 20
+    screen.may_fail = True  # the broken one is refused
+    await drop(page, "section:has(> h3:text('Documents'))", files)
+    rows = pane.get_by_role("listitem")
+    await expect(rows.filter(has_text="harbour.pdf").filter(has_text="1 passage")).to_be_visible()
+    await expect(page.locator(".toast.bad")).to_contain_text("broken.pdf")
+    await expect(rows.filter(has_text="waves.txt").filter(has_text="passages")).to_have_count(2)
+    await expect(page.locator(".toast progress")).to_have_count(0)
+    learned = page.locator(".toast").filter(has_text="Learned waves.txt")
+    await learned.get_by_role("button", name="Undo").click()
+    await expect(rows.filter(has_text="waves.txt")).to_have_count(0)
+
+
+async def test_a_list_is_ticked_added_to_and_what_was_taken_off_comes_back(screen):
+    page = screen.page
+    await screen.say("add rope and paint to my boat list")
+    pane = await show(screen, "knowledge")
+    card = pane.locator("article").filter(has_text="paint")
+    await card.get_by_label("paint", exact=True).click()
+    await expect(card).to_contain_text("1 open")
+    await expect(card.get_by_label("paint", exact=True)).to_be_checked()
+    field = card.get_by_role("textbox")
+    await field.fill("varnish")
+    await field.press("Enter")
+    await expect(card).to_contain_text("2 open")
+    await card.get_by_role("button", name="Take rope off").click()
+    await expect(card).not_to_contain_text("rope")
+    toast = page.locator(".toast").filter(has_text="rope")
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(card.get_by_label("rope", exact=True)).not_to_be_checked()
+
+
+async def test_what_is_said_elsewhere_shows_up_by_itself(screen):
+    pane = await show(screen, "knowledge")
+    rows = pane.get_by_role("listitem")
+    await expect(pane.get_by_role("heading", name="What you have told")).to_be_visible()
+    said = {"body": {"text": "remember that the winch is from 1972"}}
+    assert (await screen.http.ask("POST", "/verbs/say", said)).status == 200
+    await expect(rows.filter(has_text="the winch is from 1972")).to_be_visible()
 
 
 async def test_a_fact_is_shown_with_its_time_and_forgotten(screen):
@@ -150,3 +223,49 @@ async def test_each_view_fits_a_phone_in_german(chromium, stocked):
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert over == 0, view
+
+
+@pytest.mark.parametrize("wide", [390, 1000])
+async def test_the_two_columns_of_a_view_do_not_cover_each_other(chromium, stocked, wide):
+    async with window(chromium, stocked, viewport={"width": wide, "height": 700}) as screen:
+        await screen.enter()
+        for view in ("knowledge", "world", "settings"):
+            pane = await show(screen, view)
+            await pane.locator("h3").first.wait_for()
+            left, right = [await pane.locator(".column").nth(i).bounding_box() for i in (0, 1)]
+            inner = await pane.locator(".column").first.evaluate("(box) => box.scrollHeight")
+            assert left["y"] + inner <= right["y"] + 1, view
+
+
+async def test_an_object_stays_where_it_was_put_until_all_is_arranged_anew(screen):
+    page = screen.page
+    pane = await show(screen, "image")
+    await pane.get_by_role("option", name=re.compile("^genesis")).wait_for()
+    canvas = pane.locator("canvas")
+    box = await canvas.bounding_box()
+    await page.wait_for_timeout(1500)  # until the bodies have come to rest
+    found = None
+    for x in range(40, int(box["width"]) - 40, 12):
+        for y in range(40, int(box["height"]) - 60, 12):
+            await page.mouse.move(box["x"] + x, box["y"] + y)
+            if await canvas.evaluate("(one) => one.style.cursor") == "pointer":
+                found = box["x"] + x, box["y"] + y
+                break
+        if found:
+            break
+    await page.mouse.move(*found)
+    await page.mouse.down()
+    await page.mouse.move(found[0] + 90, found[1] + 60, steps=6)
+    await page.mouse.up()
+    kept = "() => Object.entries(localStorage).filter(([key]) => key.startsWith('batos-places-'))"
+    ((key, places),) = await page.evaluate(kept)
+    image = (await screen.http.ask("GET", "/health")).json["image_id"]
+    assert key == f"batos-places-{image}"
+    assert len(json.loads(places)) == 1
+    await page.reload()
+    anew = pane.get_by_role("button", name="Arrange anew")
+    await anew.click()
+    assert await page.evaluate(kept) == []
+    toast = page.locator(".toast").filter(has_text="Arranged anew")
+    await toast.get_by_role("button", name="Undo").click()
+    assert await page.evaluate(kept) == [[key, places]]

@@ -11,6 +11,7 @@ import pytest
 
 from bat_os.errors import GrantWantedError
 from bat_os.image import missions, outbox
+from bat_os.kernel.agent.budget import show_steps
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from tests.kernel.agent.conftest import Died, step
@@ -34,6 +35,12 @@ async def test_steps_lead_to_an_answer_and_to_a_method(works, let, mind):
     assert body["steps"] == ["files.read('/a')", "files.read('/b')"]
     assert body["model_calls"] == 3
     assert states(record)[-2:] == ["AnswerGiven", "MethodDistilled"]
+    told = show_steps(record.mission)
+    assert [(one["step"], one["gave"]) for one in told["acted"]] == [
+        ("files.read('/a')", "'see b'"), ("files.read('/b')", "'secret 42'"),
+    ]  # fmt: skip
+    assert told["budget"]["steps"] == {"spent": 2, "allowed": 8}
+    assert told["budget"]["tokens"]["spent"] == body["tokens"]
 
 
 async def test_nothing_that_was_read_stands_in_a_prompt_before_a_yes(works, model):

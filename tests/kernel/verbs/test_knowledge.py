@@ -8,7 +8,7 @@ import pytest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.engines.scripted import HashEmbedder
-from bat_os.errors import ImageError, NotFoundError
+from bat_os.errors import ArgumentsError, ConflictError, ImageError, NotFoundError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.verbs import VERBS
@@ -54,6 +54,24 @@ async def test_a_document_is_learned_found_by_its_meta_data_and_forgotten(ask):
     with pytest.raises(NotFoundError):
         await ask("forget", doc_id="document:cats")
     assert [one["title"] for one in (await ask("documents"))["documents"]] == ["dogs"]
+
+
+async def test_a_forgotten_document_comes_back_as_it_was(ask):
+    told = await ask("learn", title="owls", text="# Owls\n\nThe owls hoot.", meta={"tags": ["n"]})
+    listed = (await ask("documents"))["documents"]
+    gone = await ask("forget", doc_id=told["doc_id"])
+    assert (await ask("documents"))["documents"] == []
+    back = await ask("forget", doc_id=told["doc_id"], back=gone["transaction"])
+    assert not back["forgotten"]
+    assert (await ask("documents"))["documents"] == listed
+    found = await ask("search", text="who hoots", filters={"tags": "n"})
+    assert "The owls hoot." in found["passages"][0]["text"]
+    with pytest.raises(ConflictError):
+        await ask("forget", doc_id=told["doc_id"], back=gone["transaction"])
+    with pytest.raises(NotFoundError):
+        await ask("forget", doc_id="document:none", back=gone["transaction"])
+    with pytest.raises(ArgumentsError):
+        await ask("forget", doc_id=told["doc_id"], back="yesterday")
 
 
 async def test_a_document_that_is_learned_again_keeps_the_meta_data_that_it_was_given(ask):
