@@ -37,6 +37,7 @@ AGAIN: Final = 0.5  # seconds until a kernel that went away is asked again
 HEADERS: Final = {"x-accel-buffering": "no", "cache-control": "no-store"}
 OPENING: Final = b": open\nretry: 1000\n\n"
 _AT_WORK: Final[set[asyncio.Task[None]]] = set()  # the loop keeps weak references alone
+ABOUT: Final = ("missions", "changes")
 GAP: Final = b"event: gap\ndata: {}\n\n"
 
 
@@ -131,12 +132,13 @@ class Hub:
         self._kept: deque[tuple[str, bytes]] = deque(maxlen=KEPT)
         self._asking: set[asyncio.Task[None]] = set()
         self._boot = ""
+        self._standing: set[str] = set()  # what is subscribed to
         self.on_change: list[Callable[[Mapping[str, Any]], object]] = []
 
     def listen(self) -> None:
         """Subscribe to the kernel, unless that is done already."""
         if not self._asking:
-            for about in ("missions", "changes"):
+            for about in ABOUT:
                 task = asyncio.create_task(self._follow(about))
                 self._asking.add(task)
 
@@ -169,25 +171,35 @@ class Hub:
     async def _follow(self, about: str) -> None:
         """Keep a subscription over restarts of the kernel."""
         while True:
-            try:
-                boot = (await self._link.request("ping", patience=0.0)).get("boot", "")
-                if self._boot and boot != self._boot:
-                    self._lose()
-                self._boot = str(boot)
-                await self._link.request(
-                    "subscribe", lambda _, body: self._hear(about, body), patience=0.0,
-                    session=self._session, id=f"{about}.{secrets.token_hex(4)}",
-                    body={"about": about},
-                )  # fmt: skip
-            except (KernelUnreachableError, RemoteError):
-                pass
+            with contextlib.suppress(KernelUnreachableError, RemoteError):
+                boot = str((await self._link.request("ping", patience=0.0)).get("boot", ""))
+                if boot != self._boot:
+                    self._kept.clear()
+                self._boot = boot
+                subscribed = asyncio.create_task(self._subscribe(about))
+                try:
+                    # It is answered after the subscription, which was sent before it, stands.
+                    await self._link.request("ping", patience=0.0)
+                    self._stand(about)
+                    await subscribed
+                finally:
+                    self._standing.discard(about)
+                    subscribed.cancel()
+                    await asyncio.gather(subscribed, return_exceptions=True)
             await asyncio.sleep(AGAIN)
 
-    def _lose(self) -> None:
-        """Have everyone ask anew: another kernel serves."""
-        self._kept.clear()
-        for reader in self._readers:
-            reader.put(GAP)
+    async def _subscribe(self, about: str) -> None:
+        await self._link.request(
+            "subscribe", lambda _, body: self._hear(about, body), patience=0.0,
+            session=self._session, id=f"{about}.{secrets.token_hex(4)}", body={"about": about},
+        )  # fmt: skip
+
+    def _stand(self, about: str) -> None:
+        """Have everyone ask anew once all is heard of again: until then, something was missed."""
+        self._standing.add(about)
+        if len(self._standing) == len(ABOUT):
+            for reader in self._readers:
+                reader.put(GAP)
 
     def _hear(self, about: str, body: Mapping[str, Any]) -> None:
         name = "change" if about == "changes" else "mission"

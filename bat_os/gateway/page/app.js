@@ -9,26 +9,30 @@ import { Log } from "./log.js";
 import { Banner, Due, Timeline } from "./timeline.js";
 import { t } from "./words.js";
 
-// What is not needed at first is loaded when it is opened.
-const LATER = {
-  image: () => import("./image.js"),
-  thoughts: () => import("./thoughts.js"),
-  knowledge: () => import("./knowledge.js"),
-  world: () => import("./world.js"),
-  settings: () => import("./settings.js"),
-  inspector: () => import("./inspector.js"),
-  palette: () => import("./palette.js"),
-};
+const idle = () => new Promise((done) => (window.requestIdleCallback || setTimeout)(done)); // Safari has none
+
+/**
+ * Load what is not needed at first, when it is opened. A browser never asks again for a module that
+ * it could not have, nor for what that one imports; so it asks for none while the gateway is away.
+ */
+async function load(part, round = 0) {
+  if (!(await fetch("/healthz")).ok) throw new Error(part);
+  return import(`./${part}.js${round ? `?${round}` : ""}`);
+}
 
 function Later({ part, ...more }) {
   const [shown, setShown] = useState({});
   const [round, setRound] = useState(0);
   const [broken, mend] = useErrorBoundary();
+  const { online } = use("online");
+  useEffect(() => {
+    if (online && shown.error) setRound(round + 1);
+  }, [online]);
   useEffect(() => {
     let is = true;
     setShown({});
     const failed = (error) => is && setShown({ error });
-    LATER[part]().then((module) => is && setShown({ View: module.default }), failed);
+    load(part, round).then((module) => is && setShown({ View: module.default }), failed);
     return () => (is = false);
   }, [part, round]);
   const again = () => {
@@ -115,8 +119,7 @@ export function App() {
   useEffect(() => {
     addEventListener("keydown", keys);
     addEventListener("keydown", keepEarly, true);
-    const idle = window.requestIdleCallback || setTimeout; // Safari has none
-    idle(() => LATER.palette().catch(() => {}));
+    idle().then(() => load("palette")).catch(() => {});
     return () => {
       removeEventListener("keydown", keys);
       removeEventListener("keydown", keepEarly, true);

@@ -23,9 +23,18 @@ export function groupOf(node) {
   return node.library ? "library" : "own";
 }
 
+const labels = new Map(); // a search asks for all of them with each letter
+
 /** Return the name of an object for people. */
-export const label = (name) =>
-  line(name, 60).replace(/_obj$/, "").replace(/^state_/, "").replaceAll("_", " ");
+export function label(name) {
+  let known = labels.get(name);
+  if (known === undefined) {
+    if (labels.size > 50000) labels.clear();
+    known = line(name, 60).replace(/_obj$/, "").replace(/^state_/, "").replaceAll("_", " ");
+    labels.set(name, known);
+  }
+  return known;
+}
 
 /** Return a selector, or a note, in words. */
 export const words = (text) => line(text, 120).replace(/_obj\b/g, "").replaceAll("_", " ").trim();

@@ -5,6 +5,7 @@ import { markGranted, OVER } from "./kinds.js";
 import { put, state } from "./store.js";
 
 const TOGETHER = 120; // milliseconds: what comes within them is shown in one go
+const ALONE = 20; // milliseconds for what comes after a pause
 const KEPT = 400;
 const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|store file)/;
 const MANY = 800;
@@ -16,9 +17,11 @@ let lines = [];
 let touched = new Set();
 let others = false; // a fact, a schedule or a document was written
 let planned = 0;
+let flushed = 0; // when events were shown last
 let loading = null;
 let loaded = 0; // when the image was read last
 let wanted = false;
+const waits = {}; // what is done in a second
 
 /** Hear of commits at once, as the graph does. */
 export function onPulse(tell) {
@@ -48,7 +51,7 @@ async function load(at) {
     const first = await ask(`/objects?limit=1&at=${encodeURIComponent(at)}`);
     const objects = await pages("/objects", "objects", null, at);
     const nodes = objects.map((one) => ({ ...one, refers: [], methods: one.selectors.map((s) => [s, ""]) }));
-    put({ nodes, past: first.at || null, tick: state.tick + 1 });
+    put({ nodes, past: first.at || null });
     return;
   }
   const library = new Map(state.nodes.map((one) => [one.name, one.library]));
@@ -58,29 +61,47 @@ async function load(at) {
   const nodes = await pages("/graph", "nodes", seen);
   for (const one of await shipped) library.set(one.name, { library: one.library, selectors: one.selectors, tainted: one.tainted, failing: one.failing });
   const merged = nodes.map((one) => ({ ...one, ...library.get(one.name) }));
-  put({ nodes: merged, past: null, tick: state.tick + 1 });
+  put({ nodes: merged, past: null });
 }
 
+/** Ask anew for a few objects; the picture is made anew only if it would be another one. */
 async function patch(names) {
   const nodes = state.nodes.slice();
+  let isOther = false;
   for (const name of names) {
     const i = nodes.findIndex((one) => one.name === name);
     const before = i > 0 ? nodes[i - 1].name : "";
     const [told] = (await ask(`/graph?limit=1&after=${encodeURIComponent(before)}`)).nodes;
-    if (told?.name === name) nodes[i] = { ...nodes[i], ...told };
+    if (told?.name !== name) continue;
+    isOther ||= shown(told) !== shown(nodes[i]);
+    nodes[i] = { ...nodes[i], ...told };
   }
-  put({ nodes, tick: state.tick + 1 });
+  if (isOther) put({ nodes });
 }
+
+const shown = (one) => JSON.stringify([one?.parents, one?.slots, one?.methods, one?.refers]);
 
 /** Ask for health. */
 export async function look() {
   try {
     const health = await ask("/health");
     put({ health, image: health.image_id, online: true });
+    if (!health.ready) soon("look", look);
   } catch (error) {
     if (error.status === 401) put({ closed: true });
     else put({ online: false });
   }
+}
+
+/** Load the image; if it cannot be had now, try again, since no event may follow that asks for it. */
+function reload() {
+  loadImage().catch(() => state.closed || state.at || soon("image", reload));
+}
+
+/** Do something in a second, once. */
+function soon(name, work) {
+  clearTimeout(waits[name]);
+  waits[name] = setTimeout(() => document.hidden || work(), 1000);
 }
 
 /** Ask what is granted, what runs, what waits for a yes, and what is due. */
@@ -146,9 +167,10 @@ function listen() {
 }
 
 function anew() {
+  put({ tick: state.tick + 1 });
   look();
   lookAround();
-  if (!state.at) loadImage().catch(() => {});
+  if (!state.at) reload();
 }
 
 /** Take in one event. */
@@ -178,23 +200,23 @@ function hearChange(told) {
 }
 
 function later() {
-  planned ||= setTimeout(flush, TOGETHER);
+  planned ||= setTimeout(flush, Date.now() - flushed > TOGETHER ? ALONE : TOGETHER);
 }
 
 function flush() {
   planned = 0;
+  flushed = Date.now();
   if (lines.length) put({ log: [...state.log, ...lines.splice(0)].slice(-KEPT) });
   const names = [...touched].filter((name) => !name.includes(":"));
   const unnamed = others;
   touched = new Set();
   others = false;
   if (state.at) return;
-  if (unnamed) put({ tick: state.tick + 1 }); // whatever becomes of loading the image
+  if (unnamed || names.length) put({ tick: state.tick + 1 }); // what is open asks at once; the list may come later
   if (!names.length) return;
   const known = new Set(state.nodes.map((one) => one.name));
   const isSmall = state.nodes.length <= MANY;
   const isDue = Date.now() - loaded > (isSmall ? 0 : SELDOM);
-  if (isDue && (isSmall || names.some((name) => !known.has(name)))) loadImage().catch(() => {});
+  if (isDue && (isSmall || names.some((name) => !known.has(name)))) reload();
   else if (names.length <= FEW) patch(names).catch(() => {});
-  else put({ tick: state.tick + 1 });
 }

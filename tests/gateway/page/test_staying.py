@@ -2,57 +2,18 @@
 
 import asyncio
 import gzip
-import os
 import re
-import signal
-import subprocess
 
 import pytest
 
-from bat_os.client.tokens import TokenRing
 from bat_os.gateway.assets import PAGE, Assets
-from bat_os.gateway.running import FILE
-from bat_os.supervisor.home import read_json
-from tests.forks import PYTHON
 from tests.gateway.page.conftest import Screen, window
-from tests.kernels import ROOT
+from tests.gateway.page.sites import IDLE, Site
 
 expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 BEFORE_USE = 60_000  # bytes, compressed, without the editor
 MANY = 10_000
-
-
-class Site:
-    """A gateway process on a port that stays, as the watchdog keeps it."""
-
-    def __init__(self, home):
-        self.home = home
-        self.ring = TokenRing(home)
-        self.port = 0
-        self.process = None
-
-    @property
-    def me(self):
-        return f"127.0.0.1:{self.port}"
-
-    async def start(self):
-        (self.home / FILE).unlink(missing_ok=True)
-        environ = os.environ | {"BATOS_HTTP_PORT": str(self.port)}
-        with (self.home.parent / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                [PYTHON, ROOT / "batos.py", "gateway", "--home", self.home, "--supervised"],
-                env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log,
-            )  # fmt: skip
-        while not (url := read_json(self.home / FILE).get("url")):
-            assert self.process.poll() is None, (self.home.parent / "gateway.log").read_text()
-            await asyncio.sleep(0.02)
-        self.port = int(url.rpartition(":")[2])
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-        self.process.stdin.close()
 
 
 async def test_an_open_page_goes_on_after_a_kill_of_either_process(chromium, kernel_process):
@@ -69,8 +30,11 @@ async def test_an_open_page_goes_on_after_a_kill_of_either_process(chromium, ker
         await expect(page.get_by_text("Ready", exact=True)).to_be_visible()
         site.kill()
         await expect(page.locator(".pill")).to_contain_text("No connection")
+        await page.get_by_role("button", name="World").click()  # a view that is not there yet
+        await expect(page.locator(".pane .trouble")).to_be_visible()
         await site.start()
         await expect(page.locator(".pill")).to_have_text("Ready")
+        await expect(page.locator(".view-world .pane h3").first).to_be_visible()
         kernel_process.kill()
         kernel_process.start()
         await kernel_process.until_ready()
@@ -97,6 +61,7 @@ async def test_what_is_loaded_before_the_first_use_is_small(chromium, stocked):
         names = {url.removeprefix(own) for url in screen.asked if url.startswith(own)}
     assert names <= files.keys()
     assert not {"vendor/codemirror.js", "settings.js", "world.js"} & names
+    names -= IDLE
     sizes = {name: len(gzip.compress((PAGE / name).read_bytes(), 9)) for name in names}
     assert sum(sizes.values()) <= BEFORE_USE, sizes
 
