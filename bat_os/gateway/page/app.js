@@ -20,6 +20,18 @@ async function load(part, round = 0) {
   return import(`./${part}.js${round ? `?${round}` : ""}`);
 }
 
+let dressed = null;
+
+/** Load the look of what is loaded later. */
+function dress() {
+  dressed ||= new Promise((done) => {
+    const again = () => done((dressed = null));
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/page/later.css", onload: done, onerror: again });
+    document.head.append(link);
+  });
+  return dressed;
+}
+
 function Later({ part, ...more }) {
   const [shown, setShown] = useState({});
   const [round, setRound] = useState(0);
@@ -32,7 +44,7 @@ function Later({ part, ...more }) {
     let is = true;
     setShown({});
     const failed = (error) => is && setShown({ error });
-    load(part, round).then((module) => is && setShown({ View: module.default }), failed);
+    Promise.all([load(part, round), dress()]).then(([module]) => is && setShown({ View: module.default }), failed);
     return () => (is = false);
   }, [part, round]);
   const again = () => {

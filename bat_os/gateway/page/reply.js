@@ -4,7 +4,6 @@ import { label, words } from "./kinds.js";
 import { Badge, copy, Icon, IconButton } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { choose, state, use } from "./store.js";
-import { isRich, Value } from "./values.js";
 import { clock, knows, lasting, t } from "./words.js";
 
 /** The object and selector that answered, as far as the reading names one that is known. */
@@ -33,6 +32,15 @@ function Steps({ turn }) {
       ${turn.open && last && html`<span class="dim">${last.pct ? `${last.pct} % \u00b7 ` : ""}${seconds} s</span>`}</summary>
     <ol>${turn.steps.map((one) => html`<li><b class="who">${line(one.persona || "", 20).toLowerCase()}</b><span>${clean(one.does || one.state, 300)}</span></li>`)}</ol>
     ${turn.draft && html`<pre class="draft">${clean(turn.draft, 4000)}</pre>`}</details>`;
+}
+
+/** A table or a plot of a value that has one; both are loaded with the first such value. */
+function Rich({ value }) {
+  const [part, setPart] = useState(null);
+  useEffect(() => {
+    if (value !== null && typeof value === "object") import("./values.js").then(setPart, () => {});
+  }, [value]);
+  return part?.isRich(value) ? html`<${part.Value} value=${value} />` : null;
 }
 
 function Sources({ sources }) {
@@ -93,7 +101,7 @@ export function Reply({ turn, isLast, say, confirm, stop }) {
   const similar = answer.kind === "unable" && answer.choices.length > 0;
   return html`<div class=${`reply ${answer.kind}`}><${Steps} turn=${turn} />
     ${isQuestion && !isGuess ? html`<${Question} turn=${turn} isLast=${isLast} say=${say} />` : html`<p class=${`text ${short ? "big" : ""}`}>${clean(answer.text)}</p>`}
-    ${isRich(answer.value) && html`<${Value} value=${answer.value} />`}
+    <${Rich} value=${answer.value} />
     ${similar && html`<p class="dim small">${t("talk.similar")}</p><div class="choices">${answer.choices.slice(0, 8).map((text) => html`<button type="button" class="chip" onClick=${() => say(text)}>${words(text)}</button>`)}</div>`}
     ${isGuess && isLast && html`<${Confirm} turn=${turn} confirm=${confirm} />`}
     ${answer.needs === "example" && isLast && html`<p class="hint dim">${t("talk.example")}</p>`}
