@@ -80,11 +80,6 @@ class Answers:
     here: dict[str, Any] = field(default_factory=dict)  # what it has read of where the person is
     awaited: dict[str, int] = field(default_factory=dict)  # question -> number of the effect
 
-    @property
-    def calls(self) -> int:
-        """How many questions the world was asked."""
-        return len(self.by_key)
-
     def find(self, key: str) -> tuple[bool, Any]:
         """Return whether the question was asked before, and the answer; an error is raised again.
 

@@ -105,8 +105,7 @@ class Roster:
             BusyError: MAX_WAITING requests wait already.
             ShuttingDownError: The roster is closed, or closes.
         """
-        own = self.adapter_of(persona, writing=writing)
-        adapter = own if through is None else through
+        adapter = self.adapter_of(persona, writing=writing) if through is None else through
         if self._closing:
             raise ShuttingDownError(_CLOSED)
         if len(self._waiting) >= MAX_WAITING:

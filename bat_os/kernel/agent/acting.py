@@ -267,7 +267,7 @@ class Acting:
             kept, is_cut = bounded(answer.value)
             result = {"value": kept, "label": sorted(answer.label), "effects": answer.effects}
             result |= {"seconds": round(time.monotonic() - begun, 3), "cut": is_cut}
-            result["calls"] = answers.calls + len(answer.effects)
+            result["calls"] = len(answers.by_key) + len(answer.effects)
             after = mission.advance(StepTaken(result))
             missions.write(root, record.id, after)
             done[:] = [(after, show_value(kept))]
@@ -287,7 +287,7 @@ class Acting:
                 "error": str(error)[:MAX_VALUE],
                 "label": said_by,
             }
-            result |= {"seconds": seconds, "calls": answers.calls}
+            result |= {"seconds": seconds, "calls": len(answers.by_key)}
             return StepTaken(result), {"step": show_step(step), "reason": f"failed: {error}"}
         after, shown = done[0]
         said = {"reason": f"{show_step(step)} gave {shown}", "persona": self._by(step)}

@@ -33,8 +33,9 @@ from bat_os.kernel.agent.errands import is_own
 from bat_os.kernel.agent.judgement import Judgement, let_ask
 from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.effects.deeds import question_of
+from bat_os.kernel.learning.proof import find_deafness
 from bat_os.kernel.learning.target import STEWARD
-from bat_os.kernel.learning.trial import SEED, find_deafness, try_turn
+from bat_os.kernel.learning.trial import SEED, try_turn
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import Answer, Candidate
 from bat_os.method.plausibility import find_unused

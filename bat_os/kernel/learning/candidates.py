@@ -13,8 +13,7 @@ With that adapter a small model writes from what it was trained on, without it f
 shown: the two fail on different wishes, so the second batch finds what the first does not.
 
 The words of a wish find what was written for words like them. An example finds more: whatever the
-library has that fits and gives the wanted result. Trying one is a turn in the cell that commits
-nothing and takes some milliseconds, so the nearest POOL are tried.
+library has that fits and gives the wanted result. A trial takes some milliseconds: POOL are tried.
 
 If the brief has the mode ``cascade``, it also goes through BRICK, ROBIN, BABS and ALFRED in the
 first round, and one more candidate comes out: at most four calls of a model.

@@ -194,17 +194,14 @@ class CognitiveCycle:
         install: Installation | None = None,
         asked: int = 0,
     ) -> None:
-        """Answer by a turn whose one commit also ends the mission.
-
-        ``asked`` says how often the world was asked before, by trials.
-        """
+        """Answer by a turn that also ends the mission; trials ``asked`` the world so often."""
         brief, answers = record.mission.brief, Answers()
 
         def settle(root: Root, answer: Answer) -> None:
             if install is not None:
                 install.into(root)
             about = views.facts(record, done) | {"learned": install is not None} | say
-            if calls := asked + answers.calls + len(answer.effects):
+            if calls := asked + len(answers.by_key) + len(answer.effects):
                 about["world_calls"] = calls
             body = views.result(brief, answer, **about)
             missions.write(root, record.id, done, {"type": "result", "body": body})
@@ -368,12 +365,9 @@ def is_planned(context: KernelContext) -> bool:
 
 
 def _rejected(target: Target, reason: str, verdicts: Any, validation: Validation) -> Outcome:
-    say: dict[str, Any] = {
-        "reason": reason, "verdicts": views.table(verdicts), "persona": target.persona
-    }  # fmt: skip
-    if validation.asked:
-        say["world_calls"] = validation.asked
-    return MethodRejected(reason, verdicts, **validation.spent), say
+    say = {"reason": reason, "verdicts": views.table(verdicts), "persona": target.persona}
+    asked = {"world_calls": validation.asked} if validation.asked else {}
+    return MethodRejected(reason, verdicts, **validation.spent), say | asked
 
 
 def _failed(error: BatError, **spent: int) -> tuple[MissionFailed, dict[str, Any]]:

@@ -40,13 +40,13 @@ from bat_os.image.history.versions import Skill, install
 from bat_os.image.objects import find
 from bat_os.kernel.effects import wants
 from bat_os.kernel.learning import asking
+from bat_os.kernel.learning.proof import find_deafness
 from bat_os.kernel.learning.target import find_replaced
 from bat_os.kernel.learning.trial import (
     ITS_FAULT,
     SEED,
     SHORT_SECONDS,
     are_tests_written,
-    find_deafness,
     mend,
     recorded,
     tells_enough,
@@ -244,7 +244,7 @@ class Validation:
     @property
     def asked(self) -> int:
         """How often the trials have asked the world itself."""
-        return 0 if self._answers.closed else self._answers.calls
+        return 0 if self._answers.closed else len(self._answers.by_key)
 
     @property
     def spent(self) -> dict[str, int]:
@@ -296,7 +296,8 @@ class Validation:
                 self._context, brief, trial, self._examples, self._answers
             ):
                 passed += outcome.is_right
-            if deaf := await find_deafness(self._context, brief, trial, self._examples):
+            traced = [example for example in self._examples if "world" in example]
+            if traced and (deaf := await find_deafness(self._context, brief, trial, traced)):
                 return replace(verdict, problem=deaf, passed=passed)
             answer = await self._run(brief, trial)
         except EffectWantedError as error:

@@ -1,28 +1,18 @@
 """Run a source that is not installed: on examples, on written tests, with small changes.
 
 Every trial is a turn that commits nothing. Values are compared by meaning.
-
-    try_examples      what a source answers to each example
-    passes            the same, as yes or no
-    reproduces        the same, after the guardian's audit
-    serves            the same for a method that is installed
-    find_deafness     why a source does not go by what it read
-    mend              small changes to candidates that ran, until one reproduces every example
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.core.choosing import same
-from bat_os.core.values import to_wire
 from bat_os.errors import (
     ArgumentsError,
-    BatError,
     CellError,
     ConflictError,
     EffectWantedError,
@@ -31,7 +21,6 @@ from bat_os.errors import (
     NotUnderstoodError,
     ProtocolError,
 )
-from bat_os.kernel.agent.parts import variants
 from bat_os.kernel.effects import wants
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.turn import TRIES, Candidate, Turn
@@ -58,7 +47,6 @@ ITS_FAULT: Final = (CellError, ProtocolError, GrantWantedError, EffectWantedErro
 SEED: Final = 1  # one for all, so that candidates that mean the same answer the same
 SHORT_SECONDS: Final = 0.5  # for a trial of which there are many
 MAX_MENDS: Final = 320
-MAX_WORLDS: Final = 30  # other ones that a source is tried on
 ENOUGH_MENDED: Final = 3
 TESTER: Final = "ALFRED"
 # So many answers of yes or no tell as much as one answer of another kind.
@@ -137,45 +125,6 @@ async def serves(context: KernelContext, brief: Brief, examples: Iterable[Exampl
     except (*ITS_FAULT, ArgumentsError, NotFoundError, NotUnderstoodError):
         return False
     return True
-
-
-async def find_deafness(
-    context: KernelContext, brief: Brief, trial: Candidate, examples: Iterable[Example]
-) -> str:
-    """Return why a source does not go by what the world of an example says; "" if it does.
-
-    One world is soon repeated. So it answers once more where the world had said something else:
-    the answer, or the next question, has to be another one, and not always an error.
-    """
-    for example in examples:
-        args, kwargs = tuple(example["args"]), dict(example.get("kwargs", brief.kwargs))
-        call = replace(brief, args=args, kwargs=kwargs)
-        if example.get("world") and (deaf := await _find_deafness(context, call, trial, example)):
-            return deaf
-    return ""
-
-
-async def _find_deafness(
-    context: KernelContext, call: Brief, trial: Candidate, example: Example
-) -> str:
-    async def run(world: Mapping[str, Any]) -> list[Any]:
-        answers = Answers(dict(world), closed=True)
-        told = await try_turn(context.image, context.cell, call, trial, context, answers)
-        return [to_wire(told.value), wants.key_of(told.wanted)]
-
-    world, usual = example["world"], await run(example["world"])
-    tries = ((key, other) for key, known in world.items() for other in variants(known))
-    why = "it fails on all but what was read once"
-    for key, other in itertools.islice(tries, MAX_WORLDS):
-        try:
-            if await run({**world, key: other}) != usual:
-                return ""
-            why = "the answer does not depend on what the tools gave"
-        except EffectWantedError:  # it asks for something else then
-            return ""
-        except BatError:
-            continue
-    return why
 
 
 def tells_enough(examples: Sequence[Example]) -> bool:
