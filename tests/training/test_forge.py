@@ -143,3 +143,16 @@ def test_what_cannot_be_learned_from_is_said(base, tmp_path):
     status, said = run.finish()
     assert status == 1
     assert "is not a model that can be trained" in said[-1]["error"]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_same_steps_run_with_the_base_in_four_bits(base, tmp_path):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA")
+    run = Run(tmp_path / "run", base, **FEW, device="cuda", precision="nf4")
+    status, said = run.finish()
+    assert status == 0
+    assert said[-1]["step"] == said[-1]["of"]
+    assert run.weights

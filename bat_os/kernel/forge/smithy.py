@@ -87,6 +87,7 @@ class Smithy:
         self._folder = folder
         self._wake = asyncio.Event()
         self._child: Child | None = None
+        self._task: asyncio.Task[None] | None = None
         self._trial: Trial | None = None
         self._fault = ""
 
@@ -116,6 +117,8 @@ class Smithy:
         (self._folder / _STOPPED).touch()
         if self._child is not None:
             self._child.pause()
+        elif self._task is not None:
+            self._task.cancel()  # what was tried is tried again
         return True
 
     async def status(self) -> dict[str, Any]:
@@ -138,11 +141,18 @@ class Smithy:
         """Go on with what is begun, until cancelled."""
         while True:
             if self._about() and not (self._folder / _STOPPED).exists() and not self._fault:
+                self._task = asyncio.create_task(self._go_on(), name="forge")
                 try:
-                    await self._go_on()
-                except (BatError, OSError) as error:
+                    await asyncio.wait([self._task])
+                finally:
+                    self._task.cancel()
+                    found = await asyncio.gather(self._task, return_exceptions=True)
+                    self._task = None
+                if isinstance(error := found[0], BatError | OSError):
                     self._fault = str(error)
                     log.warning("the forge has failed: %s", error)
+                elif isinstance(error, Exception):
+                    raise error
                 continue
             self._wake.clear()
             await self._wake.wait()
@@ -210,9 +220,11 @@ class Smithy:
 
     async def _go_on(self) -> None:
         about = self._about()
-        if not (self._folder / "adapter").is_dir() and not await self._train():
-            return
-        await self._try(about)
+        known = await self._context.image.transact(runs.read, note="look for runs")
+        if not any(run["run"] == about["run"] for run in known):  # else it ended just after that
+            if not (self._folder / "adapter").is_dir() and not await self._train():
+                return
+            await self._try(about)
         await asyncio.to_thread(shutil.rmtree, self._folder)
 
     async def _train(self) -> bool:

@@ -202,3 +202,24 @@ async def test_a_stopped_run_goes_on_when_it_is_started_again(world, image, tmp_
         await smithy.start()
         await until(smithy, lambda status: status["state"] == "idle")
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
+
+
+async def test_a_run_whose_end_is_in_the_image_is_not_tried_again(world, image, tmp_path):
+    smithy, _ = world()
+    forged(smithy, tmp_path)
+    record = {"outcome": "promoted", "before": {"alfred_obj": "older"}, "records": []}
+    await image.transact(lambda root: runs.note(root, 1, record), note="as it was promoted")
+    async with kept(smithy):
+        await until(smithy, lambda status: status["state"] == "idle")
+    assert (await seen(image))["runs"] == [{"run": 1, **record}]
+    assert not (tmp_path / "forge").exists()
+
+
+async def test_a_trial_that_is_stopped_decides_nothing(world, image, tmp_path):
+    smithy, mind = world()
+    forged(smithy, tmp_path)
+    async with kept(smithy):
+        await until(smithy, lambda status: status["state"] == "trying")
+        assert await smithy.stop()
+        assert (await until(smithy, lambda status: status["state"] == "stopped"))["run"] == 1
+    assert (await seen(image))["runs"] == []
