@@ -216,7 +216,7 @@ async def test_a_run_whose_end_is_in_the_image_is_not_tried_again(world, image, 
 
 
 async def test_a_trial_that_is_stopped_decides_nothing(world, image, tmp_path):
-    smithy, mind = world()
+    smithy, _ = world()
     forged(smithy, tmp_path)
     async with kept(smithy):
         await until(smithy, lambda status: status["state"] == "trying")
