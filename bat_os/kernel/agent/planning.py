@@ -24,6 +24,7 @@ _LEAST: Final = frozenset({"shortest", "smallest", "oldest", "fewest"})
 _NEW: Final = frozenset({"newest", "oldest"})
 _LARGE: Final = frozenset({"largest", "smallest"})
 _LONG: Final = frozenset({"longest", "shortest"})
+_COUNTED: Final = frozenset({"most", "fewest"})
 _SIZES: Final[Mapping[str, Callable[[str], int]]] = {
     "line": lambda text: len(text.splitlines()), "word": lambda text: len(text.split()),
     "character": len,
@@ -79,17 +80,22 @@ def make_plan(request: str, language: str, paths: Sequence[str]) -> Plan | None:
     Plan(operation='facts', measure='changed', how='min', paths=('~/notes',))
     """
     words, named = measures_in(request, language), tuple(paths)
-    if not named or (len(named) == 1 and "file" not in words):
+    if not named or (len(named) == 1 and "file" not in words) or "inside" in words:
         return None
     how = "max" if words & _MOST else "min" if words & _LEAST else ""
     how = how or ("sum" if words & {"together"} else "")
     said = next((name for name in _SIZES if name in words), "")
     if how in ("max", "min") and len(named) > 1 and "which" not in words:
         return None  # "is a.md larger than b.md?"
-    if words & (_NEW | _LARGE):
+    if how in ("max", "min") and said:
+        # "the largest number of lines", and not "lines of the largest file"
+        if not (words & _COUNTED or (words & _LARGE and {"many", "which"} <= words)):
+            return None
+        measured = ("read", said)
+    elif words & (_NEW | _LARGE):
         measured = ("facts", "changed" if words & _NEW else "bytes")
-    elif how in ("max", "min") and (said or words & _LONG):
-        measured = ("read", said or "character")
+    elif words & _LONG:
+        measured = ("read", "character")
     elif how == "sum" and said and "many" in words:
         measured = ("read", said)
     elif how == "sum" and not said and "size" in words:

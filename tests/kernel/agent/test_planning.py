@@ -28,6 +28,7 @@ SAME = {
     ],
     ("read", "line", "min"): [
         ("en", "which file in ~/n has the fewest lines?"),
+        ("en", "which file in ~/n has the smallest number of lines?"),
         ("de", "welche Datei in ~/n hat die wenigsten Zeilen?"),
         ("fr", "quel fichier de ~/n a le moins de lignes ?"),
         ("es", "¿qué archivo de ~/n tiene menos líneas?"),
@@ -66,6 +67,18 @@ def test_a_request_has_the_same_plan_in_every_language(wanted, language, request
         ("fr", "montre-moi le fichier de ~/n"),
         ("es", "muéstrame el archivo de ~/n"),
         ("en", "what is the oldest song in ~/n?"),
+        ("en", "what is the first line of the largest file in ~/n?"),
+        ("en", "how many lines are in the newest file of ~/n?"),
+        ("en", "what does the newest note in ~/n say?"),
+        ("en", "which file in ~/n has the longest line?"),
+        ("en", "delete the oldest file in ~/n"),
+        ("de", "was steht in der neuesten Datei in ~/n?"),
+        ("de", "wie viele Zeilen hat die größte Datei in ~/n?"),
+        ("de", "lösche die älteste Datei in ~/n"),
+        ("fr", "que dit le fichier le plus récent de ~/n ?"),
+        ("fr", "quelle est la première ligne du plus gros fichier de ~/n ?"),
+        ("es", "¿qué dice el archivo más reciente de ~/n?"),
+        ("es", "¿cuántas líneas tiene el archivo más grande de ~/n?"),
     ],
 )
 def test_what_its_words_leave_open_is_not_planned(language, request_text):
@@ -85,7 +98,7 @@ def test_named_files_are_compared_and_put_together():
 
 
 def test_words_of_a_path_are_names():
-    assert measures_in("read ~/newest/files.txt", "en") == frozenset()
+    assert measures_in("take ~/newest/files.txt", "en") == frozenset()
 
 
 def test_a_request_is_followed_by_the_english_words():
