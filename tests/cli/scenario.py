@@ -8,6 +8,7 @@ from bat_os.app.library import load_library
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.show.command import Ask
 from bat_os.cli.verbs import COMMANDS, make_parser
+from bat_os.image.proposals import Proposal, put
 from tests.world.mcp.servers import HOSTILE
 
 SOURCE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
@@ -51,6 +52,11 @@ history genesis_obj
 teach genesis_obj {tmp}/again.py
 diff-method genesis_obj treble 1 2
 verify-method genesis_obj treble
+golden
+proposals
+since
+accept 1
+dismiss 2
 pin genesis_obj treble
 unpin genesis_obj treble
 unlearn genesis_obj treble
@@ -124,6 +130,16 @@ stop
 """
 
 
+def propose(root):
+    """Leave two proposals, as the heartbeat does."""
+    deed = {"do": "verb", "verb": "verify-method", "target": "genesis_obj", "selector": "treble"}
+    choices = [{"shown": "verify it", "deed": deed | {"body": {}}}]
+    found = [
+        Proposal("doubt", key, f"treble is {key}", "so", choices, []) for key in ("one", "two")
+    ]
+    return put(root, found, at=5.0)
+
+
 async def run_verb(home, line):
     """Return what ``batos VERB ... --json`` writes, as its text."""
     options = make_parser().parse_args([*shlex.split(line), "--home", str(home.home.path)])
@@ -142,6 +158,7 @@ async def run_all(thinking, tmp_path):
     (tmp_path / "seven.py").write_text(SEVEN)
     (tmp_path / "update_instructions.json").write_text(json.dumps(INSTRUCTIONS))
     (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
+    await thinking.mind.image.transact(propose, note="propose")
     told = {}
     for step in STEPS.splitlines():
         line = step.format(tmp=tmp_path, python=sys.executable, server=HOSTILE, **told)
