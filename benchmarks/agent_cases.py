@@ -276,7 +276,7 @@ OTHER_TOOLS: Final = {
     ),
     "convert_money": Tool(
         "Convert an amount of money from one currency to another.",
-        {"amount": "how much, of which currency", "currency": "the other currency"},
+        {"amount": "the amount and its currency", "currency": "the currency to convert to"},
         "How many euros are 20 dollars?",
         {"amount": "20 dollars", "currency": "euros"},
     ),

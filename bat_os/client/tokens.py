@@ -125,9 +125,8 @@ class TokenRing:
         used, now = self._read(self._used), time.time()
         if now - used.get(name, 0.0) > MINUTE:
             with contextlib.suppress(OSError, SettingsError):
-                live = {
-                    known: at for known, at in used.items() if known in self._read(self._tokens)
-                }
+                tokens = self._read(self._tokens)
+                live = {known: at for known, at in used.items() if known in tokens}
                 write_owned(self._used, live | {name: now})
 
     def write_code(self) -> str:

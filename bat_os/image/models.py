@@ -151,9 +151,9 @@ async def ingest_files(  # noqa: PLR0913 - a model, and what is known of it
     for _ in range(_TRIES):
         files, size = await _store_all(image, name, found, consume, progress)
         facts = blank | known | {"bytes": size, "added": time.time()}
-        enter = partial(_enter, name=name, files=files, meta=facts)
+        enter = partial(_enter, name=name, files=files, meta=facts, also=also)
         cross("model.before")
-        if await image.transact(partial(_enter_and, enter, also), note=f"add model {name}"):
+        if await image.transact(enter, note=f"add model {name}"):
             cross("model.committed")
             break
     else:
@@ -358,20 +358,10 @@ async def _store_all(
     return files, sum(sizes.values())
 
 
-def _enter_and(
-    enter: Callable[[MutableMapping[str, Any]], bool],
-    also: Also | None,
-    root: MutableMapping[str, Any],
-) -> bool:
-    entered = enter(root)
-    if entered and also is not None:
-        also(root)
-    return entered
-
-
 def _enter(
-    root: MutableMapping[str, Any], name: str, files: Mapping[str, str], meta: Mapping[str, Any]
-) -> bool:
+    root: MutableMapping[str, Any], name: str, files: Mapping[str, str], meta: Mapping[str, Any],
+    also: Also | None,
+) -> bool:  # fmt: skip
     """Make the model known; return False where one of its files was removed meanwhile."""
     stored = root.get("files_by_sha256", {})
     if any(sha256 not in stored for sha256 in files.values()):
@@ -388,6 +378,8 @@ def _enter(
     tree_of(root, "models")[name] = model
     if before is not None:
         _forget_unnamed(root, before.files.values())
+    if also is not None:
+        also(root)
     return True
 
 

@@ -43,7 +43,7 @@ class Known:
     selector: str
     source: str
     status: str  # of the version
-    is_written: bool = True  # a model wrote it: it is no function that was known or found
+    is_written: bool = True  # a model wrote it; it was neither adapted nor found by a search
     is_tainted: bool = False
     is_approved: bool = False
     is_foreign: bool = False  # it comes from another mind, and its examples did not run here

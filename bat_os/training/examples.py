@@ -99,7 +99,7 @@ class Example:
     params: tuple[str, ...]  # names of the parameters after ``self``
     body: str  # the lines of the method, not indented
     cases: tuple[Case, ...]  # at least one
-    cluster: str = ""  # of what a mind has learned itself: of these much alike
+    cluster: str = ""  # the oldest mission of a golden record's cluster; "" if it was shipped
 
     def to_brief(self, params: Sequence[str] | None = None) -> Brief:
         """Return what the kernel would be asked, with the parameters named like that."""
@@ -232,7 +232,7 @@ class Lesson:
 
     prompt: Prompt
     answer: str
-    cluster: str = ""  # a batch has few of one; "" is no cluster
+    cluster: str = ""  # that of its example; a batch takes few lessons of the same one
 
 
 def make_lessons(examples: Sequence[Example], *, count: int, seed: int) -> list[Lesson]:

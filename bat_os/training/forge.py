@@ -30,6 +30,7 @@ from bat_os.engines.base import prepare, weight_files
 from bat_os.engines.gguf import convert_gguf
 from bat_os.errors import ArgumentsError, BatError, ModelError
 from bat_os.image.files.disk import hash_file
+from bat_os.kernel.forge.child import ADAPTER, ORDER, PAUSED, RECORDS
 from bat_os.training.examples import make_lessons, parse_examples, read_golden
 from bat_os.training.training import EXAMPLES
 
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from bat_os.training.examples import Example, Lesson
     from bat_os.training.learning import Apprentice
 
-ORDER, RECORDS, ADAPTER, BASE = "order.json", "records.jsonl", "adapter", "base"
-PAUSED: Final = 75  # exit status, EX_TEMPFAIL: start it again, and it goes on
+BASE: Final = "base"
 STEPS_APART, SECONDS_APART = 10, 60.0  # between two checkpoints, whichever comes first
 MAX_STEPS: Final = 250
 NICE: Final = 19

@@ -10,7 +10,7 @@ GATES = ["whole", "gain", "never lose", "vote", "replay"]
 
 
 def drafts(right, of=8, *, body="return n + {}", same=False):
-    """Return drafts of which so many are right; all are distinct unless they are the ``same``."""
+    """Return ``of`` drafts, ``right`` of them right; those are identical if ``same`` is set."""
     made = [Draft(True, "right", body.format(0 if same else at)) for at in range(right)]
     wrong = range(right, of)
     return tuple(made + [Draft(False, f"wrong {at}", body.format(at)) for at in wrong])

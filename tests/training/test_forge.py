@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bat_os.training.forge import ADAPTER, ORDER, PAUSED, RECORDS
+from bat_os.kernel.forge.child import ADAPTER, ORDER, PAUSED, RECORDS
 from tests.training.test_training import make_base
 
 ROOT = Path(__file__).parents[2]

@@ -70,7 +70,7 @@ def _read(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
     }
     call, names = write_call(version.source, method.selector)
     uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
-    shown = uses.get("shown", {}).get(version.number, {})
+    shown = shown_in(root, method, version.number)
     return {
         "known": _known(root, method, version, (examples, uses)),
         "wish": goal(Brief.from_plain(brief)) if brief is not None else "",
@@ -136,17 +136,34 @@ def _cases(
         for one in examples
         if not (one.get("world") or one.get("effects"))
     ]
-    for asked, told in shown.values():
-        try:
-            (args, kwargs), value = parse_literal(asked or "()"), parse_literal(told)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue  # too long to be kept, hidden, or it names an object
-        given.append(write_case(names, args, kwargs, value))
+    given += [write_case(names, *call) for call in calls_in(shown)]
     once: dict[str, dict[str, str]] = {}
     for case in given:
         if case is not None:
             once.setdefault(case["args"], case)
     return [*once.values()][: len(examples) + MAX_CASES]
+
+
+def calls_in(
+    shown: Mapping[str, tuple[str, str]],
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any], Any]]:
+    """Yield (args, kwargs, answer) of the calls that were kept with a version.
+
+    One is passed over that was too long to be kept, was hidden, or names an object.
+    """
+    for asked, answered in shown.values():
+        try:
+            (args, kwargs), value = parse_literal(asked or "()"), parse_literal(answered)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        yield args, kwargs, value
+
+
+def shown_in(root: Mapping[str, Any], method: Method, number: int) -> Mapping[str, Any]:
+    """Return the calls that were kept with a version, for ``calls_in``."""
+    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    kept: Mapping[str, Any] = uses.get("shown", {}).get(number, {})
+    return kept
 
 
 def write_record(row: Mapping[str, Any], placed: Placed) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class Acting:
         event = await self._decide()
         if isinstance(event, ToolChosen):
             self._check_circles(event.step)
-            if "role" not in event.step:  # what a persona says is no step
+            if "role" not in event.step:  # a remark of a persona takes nothing from the budget
                 await self._check_budget(TO_TAKE)
             return event, {"step": show_step(event.step), "persona": self._by(event.step)}
         return event, {"reason": "has an answer"}

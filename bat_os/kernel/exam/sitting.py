@@ -36,13 +36,7 @@ from bat_os.core.prompts import (
     read_same,
 )
 from bat_os.core.values import Ref
-from bat_os.errors import (
-    CellError,
-    CellUnavailableError,
-    ModelOutputError,
-    NotUnderstoodError,
-    ProtocolError,
-)
+from bat_os.errors import CellError, ModelOutputError, NotUnderstoodError, ProtocolError
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.store import ImageStore
 from bat_os.kernel.exam import stepping
@@ -281,8 +275,6 @@ async def answers(
         call = Call(source, task.selector, view, tuple(args), seed=1, deadline=TRY_SECONDS)
         try:
             result = await cell.run(call, _refuse)
-        except CellUnavailableError:
-            raise
         except (CellError, ProtocolError):
             return None
         values.append(result.value)

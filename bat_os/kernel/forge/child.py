@@ -1,7 +1,8 @@
 """The child process of a run of the forge: stopped while somebody waits, paused if they stay.
 
-quiet ──→ it trains       a message ──→ SIGSTOP at once       still not quiet ──→ a pause: it
-writes a checkpoint, ends, and its memory is free
+while it is quiet        it trains
+a message comes          it is stopped at once, and keeps its memory
+PATIENCE_SECONDS later   it writes a checkpoint and ends, and its memory is free
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODULE: Final = "bat_os.training.forge"
-PAUSED: Final = 75
+# Of the folder of a run: what to train, what to learn from, what comes of it.
+ORDER, RECORDS, ADAPTER = "order.json", "records.jsonl", "adapter"
+PAUSED: Final = 75  # exit status, EX_TEMPFAIL: start it again, and it goes on
+QUIET_SECONDS: Final = 2.0  # without a message, before it goes on
 PATIENCE_SECONDS: Final = 30.0  # that it keeps its memory while others work
 POLL_SECONDS: Final = 0.05
 
@@ -81,7 +85,7 @@ class Child:
         begun = time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            if is_quiet(min(time.monotonic() - begun, 2.0)):
+            if is_quiet(min(time.monotonic() - begun, QUIET_SECONDS)):
                 if self._stopped:
                     self._send("SIGCONT")
                     self._stopped = False

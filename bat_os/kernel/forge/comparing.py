@@ -8,7 +8,6 @@ image is not touched.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +17,9 @@ from bat_os.core.exam import Task, Try
 from bat_os.core.gate import DRAFTS, Draft, Wish
 from bat_os.core.prompts import STOP, ask_method, read_method
 from bat_os.core.syntax import parse_literal
-from bat_os.errors import ArgumentsError
 from bat_os.kernel.exam.sitting import answers, read_paper
 from bat_os.method.fixups import apply_fixups
-from bat_os.method.golden import HELD_OUT
+from bat_os.method.golden import GOLD, HELD_OUT, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,9 +43,9 @@ def find_tasks(records: Sequence[Mapping[str, Any]]) -> list[tuple[Task, bool]]:
     any grade but none are the mind's own.
     """
     tasks = [(task, False) for task in read_paper().tasks]
-    kept = [record for record in records if record["grade"] != "none" and record["cases"]]
+    kept = [record for record in records if record["grade"] != NONE and record["cases"]]
     for record in kept:
-        if (record["grade"], record["split"]) == ("gold", HELD_OUT):
+        if (record["grade"], record["split"]) == (GOLD, HELD_OUT):
             tasks += [(task, False) for task in as_task(record)]
     for record in sorted(kept, key=lambda one: str(one["lineage"]["mission"]))[-MAX_OWN:]:
         tasks += [(task, True) for task in as_task(record)]
@@ -101,7 +99,7 @@ class Trial:
     async def _drafts(self, task: Task, adapter: str) -> tuple[Draft, ...]:
         system = self._context.cast.personas[self._persona].system_prompt
         prompt = ask_method(task.to_brief(), system, None)
-        seed = int(hashlib.sha256(task.brief.encode()).hexdigest(), 16) % _LARGEST_SEED
+        seed = int(digest(task.brief), 16) % _LARGEST_SEED
         own = self._context.cast.assigned[self._persona].sampling
         sampling = replace(
             own, temperature=TEMPERATURE, seed=seed, max_tokens=TOKENS, stop=STOP, schema=None
@@ -121,11 +119,8 @@ class Trial:
 
     async def _run(self, task: Task, source: str) -> Draft:
         guardian = self._context.guardian
-        try:
-            source = guardian.repair(source, task.selector)
-            if guardian.audit(source, task.selector).lines():
-                return Draft(False, "", source)
-        except ArgumentsError:
+        source = guardian.repair(source, task.selector)
+        if guardian.audit(source, task.selector).lines():
             return Draft(False, "", source)
         values = await answers(self._context.cell, task, source, [one.args for one in task.tests])
         if values is None:

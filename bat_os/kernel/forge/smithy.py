@@ -25,13 +25,13 @@ import psutil
 from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
-from bat_os.kernel.forge.child import Child
+from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
 from bat_os.kernel.forge.comparing import Trial, find_tasks
 from bat_os.kernel.idle.curator import curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     from bat_os.core.protocol import Request
@@ -45,7 +45,6 @@ LEAST_CLUSTERS: Final = 20
 MEMORY: Final = 3 << 30  # bytes that have to be free
 # 130 to 250 steps of 8 lessons: 15 to 30 minutes of two quiet cores for a model of 135M.
 RECIPE: Final = {"rank": 16, "rate": 5e-4, "epochs": 4}
-QUIET_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.1
 _ABOUT, _STOPPED = "about.json", "stopped"
 
@@ -134,7 +133,7 @@ class Smithy:
             if self._trial is not None:
                 facts |= {"tried": self._trial.done, "of": self._trial.of}
         else:
-            facts = await self._missing()
+            facts = await self._missing(await self._gold())
         return {"state": state, **facts, **({"fault": self._fault} if self._fault else {})}
 
     async def keep(self) -> None:
@@ -165,10 +164,10 @@ class Smithy:
         model, personas = self._writers()
         if context.roster.is_remote(model):
             raise ModelError(f"model {model} runs on a server; the forge trains those in the image")
-        missing = await self._missing()
-        if missing["missing"] and not anyway:
-            raise ArgumentsError(f"too little to learn from yet: {missing['missing']}")
         records = await self._gold()
+        missing = (await self._missing(records))["missing"]
+        if missing and not anyway:
+            raise ArgumentsError(f"too little to learn from yet: {missing}")
         about = {
             "run": await context.image.transact(runs.next_number, note="look for runs"),
             "persona": personas[0], "personas": personas, "model": model,
@@ -182,9 +181,9 @@ class Smithy:
         def write() -> None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
-            (self._folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
-            (self._folder / "records.jsonl").write_text(lines, encoding="utf-8")
-            # Last: without it there is no run.
+            (self._folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
+            (self._folder / RECORDS).write_text(lines, encoding="utf-8")
+            # Written last: a folder without it is not a run.
             (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
         await asyncio.to_thread(write)
@@ -205,11 +204,11 @@ class Smithy:
         records = await curate(self._context)
         return [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
 
-    async def _missing(self) -> dict[str, Any]:
-        """Return how much there is to learn from, and what is missing for a run."""
+    async def _missing(self, gold: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return how much of the gold is new, and what is missing for a run."""
         known = await self._context.image.transact(runs.read, note="look for runs")
         seen = {record for run in known for record in run["records"]}
-        new = [one for one in await self._gold() if one["digest"] not in seen]
+        new = [one for one in gold if one["digest"] not in seen]
         clusters = len({one["cluster"] for one in new})
         wants = []
         if len(new) < LEAST_GOLD:
@@ -222,7 +221,7 @@ class Smithy:
         about = self._about()
         known = await self._context.image.transact(runs.read, note="look for runs")
         if not any(run["run"] == about["run"] for run in known):  # else it ended just after that
-            if not (self._folder / "adapter").is_dir() and not await self._train():
+            if not (self._folder / ADAPTER).is_dir() and not await self._train():
                 return
             await self._try(about)
         await asyncio.to_thread(shutil.rmtree, self._folder)
@@ -244,7 +243,7 @@ class Smithy:
     async def _try(self, about: Mapping[str, Any]) -> None:
         """Let the gates decide, and do what they say."""
         number, name = about["run"], runs.adapter_of(about["run"])
-        folder, base = self._folder / "adapter", about["model"]
+        folder, base = self._folder / ADAPTER, about["model"]
         record = {
             **{key: about[key] for key in ("model", "dataset", "records", "skills", "begun")},
             "ended": time.time(),

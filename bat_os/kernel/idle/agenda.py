@@ -11,6 +11,7 @@ from bat_os.errors import BatError, DraftsError, ExampleWantedError
 from bat_os.image import missions
 from bat_os.image.history import entries, marks, staleness
 from bat_os.image.history.entries import REHEARSAL
+from bat_os.image.history.golden import calls_in, shown_in
 from bat_os.image.objects import Method, UvmObject, examples_of, find, ref_of
 from bat_os.image.proposals import is_quiet
 from bat_os.kernel.idle.works import (
@@ -171,12 +172,7 @@ def _answered(root: Mapping[str, Any], method: Method) -> tuple[dict[str, Any], 
     version = method.versions[method.current]
     if not is_pure(version.source, method.selector):
         return ()
-    shown = root.get(marks.USES, {}).get(method._p_oid.hex(), {}).get("shown", {})
-    found = []
-    for asked, told in shown.get(version.number, {}).values():
-        try:
-            (args, kwargs), result = parse_literal(asked or "()"), parse_literal(told)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        found.append({"args": list(args), "kwargs": kwargs, "result": result})
-    return tuple(found)
+    return tuple(
+        {"args": list(args), "kwargs": kwargs, "result": result}
+        for args, kwargs, result in calls_in(shown_in(root, method, version.number))
+    )

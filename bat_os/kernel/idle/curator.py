@@ -118,7 +118,7 @@ async def _answer(mind: KernelContext, known: golden.Known, given: Sequence[Any]
 
 
 async def _refuse(nested: Nested) -> NestedReply:
-    raise NotFoundError(f"there is no object {nested.target}")
+    raise NotFoundError(f"a method that is compared cannot reach {nested.target}")
 
 
 async def list_golden(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 BATCH: Final = 8
 SHOTS: Final = 3
 POOL: Final = 8
-SECONDS: Final = 3.0  # for one trial: nobody waits, and a busy machine is no fault of a draft
+SECONDS: Final = 3.0  # for one trial; generous, since nobody waits and the machine may be busy
 FAILED: Final = "it fails"
 
 

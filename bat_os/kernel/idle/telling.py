@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
 
 MORNING_SECONDS: Final = 6 * 3600.0
-SHOWN: Final = 3  # proposals that are told in full
+SHOWN: Final = 3  # proposals in the paragraph; the rest are only counted
 _BEGIN: Final = {True: "While you were away I worked {minutes} of {budget} minutes.",
                  False: "While you were away I found something."}  # fmt: skip
 

@@ -151,6 +151,11 @@ def _install(brief: Brief, one: Behaviour, examples: Sequence[Mapping[str, Any]]
     }  # fmt: skip
 
 
+def _ask(verb: str, target: str, selector: str, **body: Any) -> dict[str, Any]:
+    """Return the deed of asking for a verb."""
+    return {"do": "verb", "verb": verb, "target": target, "selector": selector, "body": body}
+
+
 def _rest(target: str, selector: str, version: int, while_: str = "") -> dict[str, Any]:
     rest = {"object": target, "selector": selector, "version": version}
     return rest | ({"while": while_} if while_ else {})
@@ -250,8 +255,7 @@ def _doubts(
 def _confirm(skill: Skill, args: Sequence[Any], value: Any, call: str) -> dict[str, Any]:
     """Return the choice to keep a method, with its answer as an example."""
     example = {"args": list(args), "kwargs": {}, "result": value}
-    deed = {"do": "verb", "verb": "verify-method", "target": skill.holder,
-            "selector": skill.selector, "body": {"examples": [example]}}  # fmt: skip
+    deed = _ask("verify-method", skill.holder, skill.selector, examples=[example])
     return {"shown": f"{call} is {preview(value)}: keep it", "deed": deed}
 
 
@@ -304,8 +308,7 @@ def look_round(week: int, unused: Sequence[Skill]) -> Work:
             if twin := record.get("same_as"):
                 work.found += _duplicate(record, twin)
         for skill in unused:
-            deed = {"do": "verb", "verb": "unlearn", "target": skill.holder,
-                    "selector": skill.selector, "body": {}}  # fmt: skip
+            deed = _ask("unlearn", skill.holder, skill.selector)
             work.found.append(
                 Proposal(
                     "unused", f"unused {skill.name} {skill.version}",
@@ -328,8 +331,7 @@ def _duplicate(record: Mapping[str, Any], twin: Mapping[str, Any]) -> list[Propo
         return []
     params = record["call"].partition("(")[2].removesuffix(")")
     source = f"def {selector}(self{params and f', {params}'}):\n    return self.{other}({params})\n"
-    deed = {"do": "verb", "verb": "teach", "target": holder, "selector": "",
-            "body": {"source": source}}  # fmt: skip
+    deed = _ask("teach", holder, "", source=source)
     return [
         Proposal(
             "duplicate", f"duplicate {holder}.{selector} {other}",
@@ -357,8 +359,7 @@ def verify(skill: Skill, examples: Sequence[Mapping[str, Any]], changed: str) ->
         work.settle = {"object": skill.holder, "selector": skill.selector,
                        "version": skill.version, "why": why}  # fmt: skip
         if why:
-            deed = {"do": "verb", "verb": "unlearn", "target": skill.holder,
-                    "selector": skill.selector, "body": {}}  # fmt: skip
+            deed = _ask("unlearn", skill.holder, skill.selector)
             work.found.append(
                 Proposal(
                     "stale", f"stale {skill.name} {skill.version} {digest(changed)[:8]}",

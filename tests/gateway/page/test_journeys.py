@@ -228,7 +228,7 @@ async def test_the_theme_of_a_person_counts_more_than_the_systems(chromium, stoc
 
 
 async def shades(page):
-    """Return how bright a few colours are, as a canvas is told them."""
+    """Return the brightness of some of the colours that the canvases draw with."""
     return await page.evaluate(
         """async () => {
             const { colours } = await import("/page/store.js");
