@@ -52,7 +52,8 @@ SLOTS = {
     "ledger_obj": {"spent": {"seeds": 23.5, "twine": 4.2, "compost": 31, "tools": 64.9}},
 }
 NOTES = "The regatta is on Sunday at noon in Kiel. Bring the blue sail and three life jackets."
-SAY = ("what is 17% of 340?", "4 gives 8. And 21?", "read the file /etc/hostname")
+SAY = ("what is 17% of 340?", "what is on my shopping list?", "4 gives 8. And 21?")
+OUTSIDE = "read the file /etc/hostname"
 
 
 class Mind:
@@ -125,6 +126,19 @@ class Camera:
         await page.screenshot(path=self.folder / f"{name}.png")
 
 
+VIEWS = ("image", "thoughts", "knowledge", "world", "settings")
+
+
+async def take_fresh(camera):
+    """What a person sees who has just come: nothing is learned yet."""
+    page = await camera.open(scheme="light")
+    await camera.take(page, "fresh-talk")
+    for place in VIEWS:
+        await camera.go(page, f"#/{place}")
+        await camera.take(page, f"fresh-{place}")
+    await page.context.close()
+
+
 async def take_all(camera):
     for scheme in ("dark", "light"):
         page = await camera.open(scheme=scheme)
@@ -133,7 +147,10 @@ async def take_all(camera):
             await camera.say(page, sentence)
         await page.wait_for_timeout(600)
         await camera.take(page, f"talk-{scheme}")
-        for place in ("image", "thoughts", "knowledge", "world", "settings"):
+        await camera.say(page, OUTSIDE)
+        await page.wait_for_timeout(600)
+        await camera.take(page, f"consent-{scheme}")
+        for place in VIEWS:
             await camera.go(page, f"#/{place}")
             await camera.take(page, f"{place}-{scheme}")
         await camera.go(page, "#/image/garden_obj/litres")
@@ -156,6 +173,27 @@ async def take_all(camera):
         await page.context.close()
 
 
+async def take_troubles(camera):
+    """What a person sees when something goes wrong; at the end the daemon is stopped."""
+    page = await camera.open(scheme="light")
+    await camera.go(page, "#/image/garden_obj/litres")
+    await page.get_by_placeholder("Arguments, with commas").fill('"many"')
+    await page.get_by_role("button", name="Run").click()
+    await page.wait_for_timeout(2500)
+    await camera.take(page, "trouble-run")
+    await camera.go(page, "#/talk")
+    await camera.say(page, "quux the frobnicator of seven snarks")
+    await camera.take(page, "trouble-talk")
+    await asyncio.to_thread(camera.mind.run, "stop")
+    await page.wait_for_timeout(3000)
+    await camera.take(page, "trouble-away")
+    await page.fill("#sentence", "what is 2 + 2?")
+    await page.press("#sentence", "Enter")
+    await page.wait_for_timeout(2000)
+    await camera.take(page, "trouble-away-said")
+    await page.context.close()
+
+
 async def main():
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -167,13 +205,18 @@ async def main():
     mind = Mind(home)
     if not asked.home:
         mind.run("start")
-        mind.fill()
     try:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
-            await take_all(Camera(browser, mind, asked.folder))
+            camera = Camera(browser, mind, asked.folder)
+            if not asked.home:
+                await take_fresh(camera)
+                mind.fill()
+            await take_all(camera)
+            if not asked.home:
+                await take_troubles(camera)
             await browser.close()
     finally:
         if not asked.home:

@@ -73,7 +73,7 @@ export function settle(graph, first) {
     .force("charge", forceManyBody().strength(-260).distanceMax(460))
     .force("x", forceX(home(0)).strength(pull))
     .force("y", forceY(home(1)).strength(pull))
-    .force("collide", forceCollide((one) => Math.max(one.r + 18, (one.label || one.name).length * 4 + 6)));
+    .force("collide", forceCollide((one) => Math.max(one.r + 18, (one.label || one.name).length * (one.group === "own" ? 5.6 : 4.2) + 6)));
   if (!first) return forces.alpha(0.3);
   const until = performance.now() + 250;
   while (forces.alpha() > 0.03 && performance.now() < until) forces.tick();

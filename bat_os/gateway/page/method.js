@@ -1,5 +1,5 @@
 // One method: source, how to run it, where it comes from, its versions; and what can be done to it.
-import { html, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, place, verb } from "./ask.js";
 import { act, Badge, copy, Icon, IconButton, Trouble, useAsked, Waiting } from "./parts.js";
 import { clean, line, readList, spell } from "./safe.js";
@@ -65,11 +65,13 @@ function Run({ target, selector, one }) {
       setError(problem instanceof SyntaxError ? new Error(t("method.args.json")) : problem);
     }
   };
+  const end = useRef(null);
+  useEffect(() => { if (answer || error) end.current.scrollIntoView({ block: "nearest" }); }, [answer, error]);
   const takes = /def \w+\(self\s*\)/.test(one.source || "") ? t("method.args.none") : example ? t("method.args.as", { args: line(call(example), 60) }) : t("method.args");
   return html`<form class="inline run" onSubmit=${run}><input class="field mono" aria-label=${t("method.args")} placeholder=${takes} value=${args} onInput=${(e) => setArgs(e.target.value)} spellcheck="false" /><button class="chip solid"><${Icon} name="bolt" size=${14} />${t("method.run")}</button></form>
     ${answer && html`<output class="answer"><span>${clean(spell(answer.result), 2000) || "\u2013"}</span><small class="dim">${lasting(answer.seconds || 0)}</small></output>
       ${answer.printed && html`<pre class="draft">${clean(answer.printed, 4000)}</pre>`}${isRich(answer.result) && html`<${Value} value=${answer.result} />`}`}
-    <${Trouble} error=${error} />`;
+    <${Trouble} error=${error} /><i ref=${end}></i>`;
 }
 
 function Actions({ target, selector, one, told, again }) {

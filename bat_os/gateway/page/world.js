@@ -8,7 +8,8 @@ import { clean, line } from "./safe.js";
 import { choose, use } from "./store.js";
 import { clock, t } from "./words.js";
 
-const WAITS = new Set(["waiting", "unknown", "held", "failed", "due"]);
+const STUCK = new Set(["failed", "held", "unknown"]); // goes on only if a person says so
+const STATES = { staged: "missions.waiting", performing: "missions.running", failed: "missions.failed" };
 
 export default function World() {
   return html`<div class="columns"><div class="scroll column"><${Grants} /><${Flows} /><${Servers} /></div><div class="scroll column"><${Effects} /><${Schedules} /></div></div>`;
@@ -108,8 +109,8 @@ function Effects() {
   const does = (one, how) => act(() => verb(`effects.${how}`, { body: { number: one.number } }), t(`effect.${how}.done`)).then(told.again);
   return html`<section class="block"><h3>${t("effects")}<span class="filters"><button type="button" class="tag" aria-pressed=${all} onClick=${() => setAll(!all)}>${t("effects.all")}</button></span></h3><${Trouble} error=${told.error} again=${told.again} />
     ${told.value && !rows.length && html`<${Empty} icon="check" title=${t("effects.empty")} />`}
-    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, 300)}</p><p class="small dim">${one.object ? `${label(one.object)} \u00b7 ` : ""}${clock(one.at)}${one.attempts > 1 ? ` \u00b7 ${t("effect.tries", { n: one.attempts })}` : ""}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${WAITS.has(one.state) ? "waiting-now" : one.state}>${line(one.state, 20)}<//>
-      <span class="stack">${WAITS.has(one.state) && html`<button type="button" class="chip" onClick=${() => does(one, "redo")}>${t("effect.redo")}</button><button type="button" class="chip bad" onClick=${() => does(one, "drop")}>${t("effect.drop")}</button>`}
+    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, 300)}</p><p class="small dim">${one.object ? `${label(one.object)} \u00b7 ` : ""}${clock(one.at)}${one.attempts > 1 ? ` \u00b7 ${t("effect.tries", { n: one.attempts })}` : ""}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${one.state === "done" || one.state === "dropped" ? one.state : "waiting-now"}>${t(STATES[one.state] || `status.${one.state}`)}<//>
+      <span class="stack">${STUCK.has(one.state) && html`<button type="button" class="chip" onClick=${() => does(one, "redo")}>${t("effect.redo")}</button>`}${(STUCK.has(one.state) || one.state === "staged") && html`<button type="button" class="chip bad" onClick=${() => does(one, "drop")}>${t("effect.drop")}</button>`}
         ${one.can_undo && html`<button type="button" class="chip" onClick=${() => does(one, "undo")}><${Icon} name="undo" size=${14} />${t("undo")}</button>`}</span></li>`)}</ul></section>`;
 }
 

@@ -99,8 +99,13 @@ async def test_the_list_finds_an_object_and_the_inspector_shows_it(screen):
     await expect(inspector.get_by_text("rain")).to_be_visible()
     await inspector.get_by_role("button", name=re.compile("^litres")).click()
     await inspector.get_by_label("Arguments, with commas").fill("18")
+    await page.set_viewport_size({"width": 1280, "height": 560})
     await inspector.get_by_role("button", name="Run").click()
     await expect(inspector.locator(".answer")).to_contain_text("9")
+    await expect(inspector.locator(".answer")).to_be_in_viewport(ratio=1)
+    await inspector.get_by_label("Arguments, with commas").fill("'many'")
+    await inspector.get_by_role("button", name="Run").click()
+    await expect(inspector.locator(".trouble")).to_be_in_viewport(ratio=1)
 
 
 async def test_a_slot_is_changed_and_the_change_taken_back(screen):
