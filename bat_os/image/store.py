@@ -282,7 +282,8 @@ class ImageStore:
         note, mission, _, author = about
         names, selectors = _touched(connection)
         connection.written = ()
-        if names or selectors:
+        # A document that goes is not written itself: the note of its commit says so.
+        if names or selectors or note.startswith("forget "):
             about = {"id": connection.committed.hex(), "note": note, "mission": mission}
             found = {"names": sorted(names - {""}), "selectors": sorted(selectors)}
             tell({**about, "by": author, **found, "brief_id": ""})

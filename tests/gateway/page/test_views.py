@@ -128,6 +128,17 @@ async def test_what_is_said_elsewhere_shows_up_by_itself(screen):
     await expect(rows.filter(has_text="the winch is from 1972")).to_be_visible()
 
 
+async def test_what_is_forgotten_elsewhere_goes_by_itself(screen):
+    learned = {"title": "squall.txt", "text": "A squall came from the west."}
+    sent = await screen.http.ask("POST", "/verbs/learn", {"body": learned})
+    pane = await show(screen, "knowledge")
+    row = pane.get_by_role("listitem").filter(has_text="squall.txt")
+    await expect(row).to_be_visible()
+    async with screen.http.kernel.client() as client:
+        await client.request("forget", body={"doc_id": sent.json["doc_id"]})
+    await expect(row).to_have_count(0)
+
+
 async def test_a_fact_is_shown_with_its_time_and_forgotten(screen):
     await screen.say("remember that the anchor weighs nine kilos")
     pane = await show(screen, "knowledge")
