@@ -23,6 +23,7 @@ from bat_os.image.catalog_service import CatalogService
 from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.models import ingest_folder, link_folder, model_names
 from bat_os.image.store import ImageStore
+from bat_os.kernel.canary.verb import make_canary_verbs
 from bat_os.kernel.context import KernelContext
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.forge.smithy import Smithy, make_forge_verbs
@@ -106,7 +107,10 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
     )
     examiner = Examiner(mind, unasked=not scripted, paid=models.paid)
     smithy = Smithy(mind, models, examiner, home.path / "forge")
-    verbs = {**VERBS, **make_model_verbs(models, examiner), **make_forge_verbs(smithy)}
+    verbs = {
+        **VERBS, **make_model_verbs(models, examiner), **make_forge_verbs(smithy),
+        **make_canary_verbs(examiner),
+    }  # fmt: skip
     return Parts(mind, _steps(mind, models), verbs, examiner, smithy, _ahead(mind, home))
 
 

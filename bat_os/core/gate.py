@@ -24,6 +24,13 @@ HALF: Final = 4
 MAY_FALL: Final = 0.05  # of the sound wishes, those that may fall below HALF
 AGREED: Final = 5  # of DRAFTS with one behaviour: what a mission takes without an example
 VARIETY: Final = 0.8  # of the distinct drafts before
+# Entries of a persona, and of the state synthesizing, that have a part in how methods are written.
+WRITES: Final = frozenset(
+    {"codex", "system_prompt", "model", "adapter", "writing", "temperature", "top_p", "top_k",
+     "max_tokens"}
+)  # fmt: skip
+ASKS: Final = frozenset({"order", "advice"})
+BETTER, EQUAL, WORSE = "better", "equal", "worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,20 @@ class Gate:
     passed: bool
     figures: dict[str, Any]
     why: str  # in a sentence
+
+
+def weigh(before: bool, after: bool) -> str:
+    """Return whether what was right before, or not, has come out better, equal or worse.
+
+    >>> weigh(before=True, after=False), weigh(before=True, after=True)
+    ('worse', 'equal')
+    """
+    return EQUAL if before == after else BETTER if after else WORSE
+
+
+def outcome_of(wish: Wish) -> str:
+    """Return how a wish came out: it is granted where one draft at least is right."""
+    return weigh(bool(count(wish.before)), bool(count(wish.after)))
 
 
 def judge(wishes: Sequence[Wish]) -> list[Gate]:
@@ -93,9 +114,9 @@ def _gain(wishes: Sequence[Wish]) -> Gate:
 
 def _never_lose(wishes: Sequence[Wish]) -> Gate:
     """Return whether what was sound stays so."""
-    sound = [wish for wish in wishes if not wish.own and _count(wish.before) >= SOUND]
-    lost = [wish.name for wish in sound if not _count(wish.after)]
-    fallen = [wish.name for wish in sound if _count(wish.after) < HALF]
+    sound = [wish for wish in wishes if not wish.own and count(wish.before) >= SOUND]
+    lost = [wish.name for wish in sound if not count(wish.after)]
+    fallen = [wish.name for wish in sound if count(wish.after) < HALF]
     passed = not lost and len(fallen) <= MAY_FALL * len(sound)
     why = (
         f"of {len(sound)} wishes that were safe, {len(lost)} are lost and {len(fallen)} are unsure"
@@ -128,7 +149,7 @@ def _vote(wishes: Sequence[Wish]) -> Gate:
 def _replay(wishes: Sequence[Wish]) -> Gate:
     """Return whether each method that is installed would be found again."""
     own = [wish for wish in wishes if wish.own]
-    worse = [wish.name for wish in own if _count(wish.before) and not _count(wish.after)]
+    worse = [wish.name for wish in own if outcome_of(wish) == WORSE]
     why = f"of {len(own)} wishes of this mind, {len(worse)} would not be granted any more"
     return Gate("replay", not worse, {"wishes": len(own), "worse": worse}, why)
 
@@ -141,12 +162,13 @@ def _after(wish: Wish) -> tuple[Draft, ...]:
     return wish.after
 
 
-def _count(drafts: Sequence[Draft]) -> int:
+def count(drafts: Sequence[Draft]) -> int:
+    """Return how many drafts are right."""
     return sum(draft.right for draft in drafts)
 
 
 def _share(drafts: Sequence[Draft]) -> float:
-    return _count(drafts) / len(drafts) if drafts else 0.0
+    return count(drafts) / len(drafts) if drafts else 0.0
 
 
 def _agreements(wishes: Sequence[Wish], pick: Callable[[Wish], tuple[Draft, ...]]) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bat_os.core.fields import Field, Verb
-from bat_os.core.system_verbs import MINUTES
+from bat_os.core.system_verbs import LONG, MINUTES
 
 _N: Final = Field("n", "whole", "number of the proposal", "number", required=True, least=1)
 _PROPOSALS: Final = (
@@ -58,6 +58,17 @@ IDLE_VERBS: Final = (
         reply="text " + _PROPOSALS,
         note="`text`: one paragraph, or \"\".",
         examples=("",)),
+    Verb("canary", "replay what was done before, as it is now or with a change", (
+        Field("of", "list", "OBJECT SELECTOR VERSION, a model, an adapter, or a persona, its entry "
+              "and a value", "of*", shown="OF"),
+        Field("cancel", "flag", "end the one that runs", "--cancel")),
+        reply="better?:list worse?:list equal?:count replayed?:count take? leave? seconds?:num "
+              "cancelled?:flag",
+        note="Of the last 50 missions; nothing is changed. `better`, `worse`: `what`, `mission`, "
+             "`known` (what was answered), `before`, `after`. `take`, `leave`: the command that "
+             "has the change count, or takes it back.",
+        examples=("", "genesis_obj double 2", 'alfred voice "You are brief."'), access="reads",
+        seconds=LONG),
     Verb("forge", "train an adapter from what the mind has learned, and see what came of it", (
         Field("do", "text", "status, start, stop, runs or undo", "do?", default="status",
               choices=("status", "start", "stop", "runs", "undo")),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Verbs that read need ``read``, but for those that run code, or that last as long as they like.
 _NEEDED: Final[Mapping[str, str]] = {
     "send": "send say due generate embed discuss",
-    "learn": "brief rehearse missions.resume cancel",
+    "learn": "brief rehearse canary missions.resume cancel",
     "teach": "teach approve unlearn redo pin unpin verify-method replay bisect derive parents "
     "rename import entry learn reindex schedule schedules unschedule accept dismiss since",
     "own": "delete recall models.pin models.unpin models.cancel models.exam revoke disallow "

@@ -90,6 +90,7 @@ models fit
 missions
 talks
 experience
+canary
 forge
 space
 forks

@@ -75,7 +75,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "history": "why versions history undo diff diff-method bisect recall",
     "documents": "learn search documents forget reindex discuss talks",
     "requests": "missions watch cancel experience",
-    "idle": "proposals accept dismiss since golden forge",
+    "idle": "proposals accept dismiss since golden canary forge",
     "models": "models personas states",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",

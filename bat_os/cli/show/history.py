@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from bat_os.core.printable import show_count
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask, Columns
@@ -248,6 +249,16 @@ def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"what it did outside stays: {count} in batos effects --all")
 
 
+def offer_canary(show: Callable[[Mapping[str, Any], Screen], None]) -> Command:
+    """Return what shows that another version answers now, and what tells the difference."""
+
+    def run(body: Mapping[str, Any], screen: Screen) -> None:
+        show(body, screen)
+        screen.note("batos canary shows what is answered otherwise now")
+
+    return Command(run)
+
+
 def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
     if "recalls" in body:
         _show_recalls(body, screen)
@@ -436,9 +447,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "versions": Command(show_versions),
     "history": Command(_show_history, _history),
     "diff-method": Command(lambda body, screen: screen.answer(body["diff"] or "the same")),
-    "relearn": Command(show_result, _relearn),
+    "relearn": replace(offer_canary(show_result), run=_relearn),
     "unlearn": Command(show_moved),
-    "redo": Command(show_moved),
+    "redo": offer_canary(show_moved),
     "pin": Command(show_moved),
     "unpin": Command(show_moved),
     "verify-method": Command(show_moved),

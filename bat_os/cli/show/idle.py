@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
+from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, opened
 from bat_os.errors import ArgumentsError
 
@@ -16,6 +17,41 @@ if TYPE_CHECKING:
     from bat_os.cli.show.command import Ask
 
 _WISH: Final = 60
+_PATIENCE: Final = 10.0
+
+
+async def _canary(ask: Ask) -> Mapping[str, Any]:
+    """Have it replay, with progress; Ctrl-C ends it."""
+    try:
+        with Progress(ask.screen) as bar:
+            return await ask.request(on_event=bar.hear)
+    except asyncio.CancelledError:
+        cancel = ask.kernel.request("canary", timeout=_PATIENCE, body={"cancel": True})
+        await asyncio.shield(cancel)
+        raise
+
+
+def _show_canary(body: Mapping[str, Any], screen: Screen) -> None:
+    if "cancelled" in body:
+        screen.note("ended; nothing was changed" if body["cancelled"] else "none runs")
+        return
+    changes = body["take"] or body["leave"]
+    words = {"better": "better", "worse": "worse" if changes else "otherwise"}
+    for name, word in words.items():
+        for row in body[name]:
+            known = f" (known: {row['known']})" if changes and row["known"] else ""
+            what = cut(row["what"], _WISH)
+            screen.answer(f"{word}: {what}: {row['before']} > {row['after']}{known}")
+            if row["mission"]:
+                screen.note(f"  mission {row['mission']}")
+    counts = ", ".join(f"{len(body[name])} {word}" for name, word in words.items())
+    screen.note(
+        f"{body['replayed']} replayed: {counts}, {body['equal']} equal; nothing was changed"
+    )
+    if body["take"]:
+        screen.note(f"to take it: {body['take']}; to leave it, do nothing")
+    if body["leave"]:
+        screen.note(f"it counts already; to leave it: {body['leave']}")
 
 
 async def _golden(ask: Ask) -> Mapping[str, Any]:
@@ -133,7 +169,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
                 f", step {forge['step']} of {forge['of']}, {forge['left'] // 60 + 1} minutes left"
             )
         elif "tried" in forge:
-            done = f", {forge['tried']} of {forge['of']} wishes"
+            done = f", {forge['tried']} of {forge['of']} sets of drafts"
         screen.answer(f"run {forge['run']} is {state}{done}")
         if state == "stopped":
             screen.note("batos forge start goes on with it")
@@ -143,6 +179,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "accept": Command(_show_accepted),
+    "canary": Command(_show_canary, _canary),
     "dismiss": Command(_show_dismissed),
     "forge": Command(_show_forge),
     "golden": Command(_show_golden, _golden),

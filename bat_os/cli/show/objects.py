@@ -18,7 +18,7 @@ from bat_os.cli.show.command import (
     show_time,
     table_of,
 )
-from bat_os.cli.show.history import locate_mind, show_changes, show_moved
+from bat_os.cli.show.history import locate_mind, offer_canary, show_changes, show_moved
 from bat_os.core.readable import show_value
 from bat_os.core.system_verbs import LONG
 from bat_os.errors import ArgumentsError, KernelUnreachableError, NotFoundError
@@ -193,8 +193,10 @@ def _show_source(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
-    show = table_of("waiting", _WAITING, "nothing waits for a yes")
-    (show if "waiting" in body else show_moved)(body, screen)
+    if "waiting" in body:
+        table_of("waiting", _WAITING, "nothing waits for a yes")(body, screen)
+    else:
+        offer_canary(show_moved).show(body, screen)
 
 
 async def _export(ask: Ask) -> Mapping[str, Any]:

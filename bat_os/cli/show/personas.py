@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.show.command import Command, cut, read_json, show_time, table_of
+from bat_os.core.gate import ASKS, WRITES
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ async def _look_or_change(ask: Ask, verb: str, form: str) -> Mapping[str, Any]:
         body["value"] = read_json(text) if len(given) == 1 else text
     elif given:
         raise ArgumentsError(f"{given[0][:60]!r} is too much; batos {verb} --help shows how")
-    return await ask.kernel.request("entry", timeout=60.0, target=form.format(name), body=body)
+    told = await ask.kernel.request("entry", timeout=60.0, target=form.format(name), body=body)
+    if action and not facet and key.partition(".")[0] in WRITES | ASKS:
+        about = f"{name} {key.rpartition('.')[2]}"
+        ask.screen.note(f"batos canary {about} shows what comes out better and worse with it")
+    return told
 
 
 def _show(body: Mapping[str, Any], screen: Screen) -> None:

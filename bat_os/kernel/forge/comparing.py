@@ -1,14 +1,14 @@
-"""Draws and tries drafts through the present adapter and a new one: what the gates decide by.
+"""Draws and tries drafts in two ways, such as through two adapters: what gates and canary go by.
 
     the exam's tasks, the held-out records, the last missions ──→ 8 drafts each, twice ──→ cell
 
-The same prompts and seeds for both. What a model writes runs in the cell and nowhere else; the
+The same wishes and seeds for both. What a model writes runs in the cell and nowhere else; the
 image is not touched.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.choosing import meaning, same
@@ -24,15 +24,14 @@ from bat_os.method.golden import GOLD, HELD_OUT, NONE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from bat_os.kernel.cast import Cast
     from bat_os.kernel.context import KernelContext
     from bat_os.ports import Completion, Prompt, Sampling
 
-    # Draws a batch through an adapter; gives way to everything else that the model is needed for.
-    Draw = Callable[[Sequence[Prompt], Sampling, str], Awaitable[Sequence[Completion]]]
+    # Draws a batch; gives way to everything else that the model is needed for.
+    Draw = Callable[[Sequence[Prompt], Sampling], Awaitable[Sequence[Completion]]]
 
 MAX_OWN: Final = 50  # of the last methods that this mind has installed
-TEMPERATURE: Final = 0.7
-TOKENS: Final = 110
 _LARGEST_SEED: Final = 1 << 31
 
 
@@ -43,13 +42,16 @@ def find_tasks(records: Sequence[Mapping[str, Any]]) -> list[tuple[Task, bool]]:
     any grade but none are the mind's own.
     """
     tasks = [(task, False) for task in read_paper().tasks]
-    kept = [record for record in records if record["grade"] != NONE and record["cases"]]
-    for record in kept:
+    for record in records:
         if (record["grade"], record["split"]) == (GOLD, HELD_OUT):
             tasks += [(task, False) for task in as_task(record)]
-    for record in sorted(kept, key=lambda one: str(one["lineage"]["mission"]))[-MAX_OWN:]:
-        tasks += [(task, True) for task in as_task(record)]
-    return tasks
+    return tasks + [(task, True) for record in find_own(records) for task in as_task(record)]
+
+
+def find_own(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the records of the last methods of this mind that can be written again."""
+    kept = [record for record in records if record["grade"] != NONE and as_task(record)]
+    return sorted(kept, key=lambda one: str(one["lineage"]["mission"]))[-MAX_OWN:]
 
 
 def as_task(record: Mapping[str, Any]) -> list[Task]:
@@ -66,46 +68,63 @@ def as_task(record: Mapping[str, Any]) -> list[Task]:
     return [Task(record["wish"], selector, names, {}, tests, "", "")] if tests else []
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two ways in which a method is written."""
+
+    system: str  # what the writer is
+    order: str  # how a method is asked for
+    sampling: Sampling
+    draw: Draw
+
+
+def side_of(cast: Cast, persona: str, draw: Draw) -> Side:
+    """Return how a persona of a cast writes methods."""
+    entry = cast.entries["synthesizing"]
+    system = f"{cast.personas[persona].system_prompt} {entry['advice']}".rstrip()
+    return Side(system, entry["order"], cast.assigned[persona].sampling, draw)
+
+
 class Trial:
-    """One comparison of two adapters.
+    """One comparison of two ways to write.
 
     Attributes:
-        done, of: Wishes that were drawn for, and all of them.
+        done, of: Wishes that were drawn for, of both sides, and all of them.
     """
 
-    def __init__(self, context: KernelContext, persona: str, draw: Draw) -> None:
+    def __init__(
+        self, context: KernelContext, before: Side, after: Side,
+        tell: Callable[[int, int], None] = lambda done, of: None,
+    ) -> None:  # fmt: skip
         self._context = context
-        self._persona = persona
-        self._draw = draw
+        self._sides = before, after
+        self._tell = tell
         self.done = self.of = 0
 
-    async def compare(
-        self, tasks: Sequence[tuple[Task, bool]], before: str, after: str
-    ) -> list[Wish]:
-        """Return the drafts of both adapters for each task.
+    async def compare(self, tasks: Sequence[tuple[Task, bool]]) -> list[Wish]:
+        """Return the drafts of both sides for each task.
 
         Raises:
             ModelError: The model, or one of the adapters, cannot be had.
             CellUnavailableError: No learned code can run on this machine.
         """
-        self.done, self.of = 0, len(tasks)
-        wishes = []
-        for task, own in tasks:
-            drafts = [await self._drafts(task, adapter) for adapter in (before, after)]
-            wishes.append(Wish(task.brief, drafts[0], drafts[1], own))
-            self.done += 1
-        return wishes
+        self.done, self.of = 0, 2 * len(tasks)
+        # One side after the other: each may need a model of its own in memory.
+        drawn = [[await self._drafts(task, side) for task, _ in tasks] for side in self._sides]
+        return [
+            Wish(task.brief, before, after, own)
+            for (task, own), before, after in zip(tasks, *drawn, strict=True)
+        ]
 
-    async def _drafts(self, task: Task, adapter: str) -> tuple[Draft, ...]:
-        system = self._context.cast.personas[self._persona].system_prompt
-        prompt = ask_method(task.to_brief(), system, None)
+    async def _drafts(self, task: Task, side: Side) -> tuple[Draft, ...]:
+        prompt = ask_method(task.to_brief(), side.system, None, order=side.order)
         seed = int(digest(task.brief), 16) % _LARGEST_SEED
-        own = self._context.cast.assigned[self._persona].sampling
-        sampling = replace(
-            own, temperature=TEMPERATURE, seed=seed, max_tokens=TOKENS, stop=STOP, schema=None
-        )
-        drawn = await self._draw([prompt] * DRAFTS, sampling, adapter)
-        return tuple([await self._try(task, answer.text) for answer in drawn])
+        sampling = replace(side.sampling, seed=seed, stop=STOP, schema=None)
+        drawn = await side.draw([prompt] * DRAFTS, sampling)
+        found = tuple([await self._try(task, answer.text) for answer in drawn])
+        self.done += 1
+        self._tell(self.done, self.of)
+        return found
 
     async def _try(self, task: Task, text: str) -> Draft:
         """Return the draft as it stands, or as the fix-ups make it if only that is right."""

@@ -26,7 +26,7 @@ from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
-from bat_os.kernel.forge.comparing import Trial, find_tasks
+from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
 from bat_os.kernel.idle.curator import curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
@@ -279,16 +279,19 @@ class Smithy:
         log.info("forge run %d %s", number, "waits for a yes" if waits else "is promoted")
 
     async def _judge(self, about: Mapping[str, Any], name: str) -> list[Gate]:
-        draw = self._examiner.draw
-        persona = about["persona"]
-        self._trial = Trial(
-            self._context,
-            persona,
-            lambda prompts, sampling, through: draw(persona, prompts, sampling, True, through),
-        )
+        context, persona = self._context, about["persona"]
+
+        def through(adapter: str) -> Side:
+            return side_of(
+                context.cast, persona,
+                lambda prompts, sampling: self._examiner.draw(
+                    persona, prompts, sampling, True, adapter
+                ),
+            )  # fmt: skip
+
+        self._trial = Trial(context, through(about["before"]), through(name))
         try:
-            tasks = find_tasks(await curate(self._context))
-            return judge(await self._trial.compare(tasks, about["before"], name))
+            return judge(await self._trial.compare(find_tasks(await curate(context))))
         finally:
             self._trial = None
 

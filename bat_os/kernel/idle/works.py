@@ -12,6 +12,7 @@ run on throw-away forks. Nothing here writes to the image.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,9 @@ from bat_os.core.brief import Brief, goal
 from bat_os.core.choosing import meaning, preview
 from bat_os.core.digest import digest
 from bat_os.errors import BatError, CellError, DraftsError, NotFoundError
+from bat_os.image.objects import MethodVersion, find
 from bat_os.image.proposals import Proposal
+from bat_os.kernel.canary.replaying import replay, worse
 from bat_os.kernel.idle.curator import curate
 from bat_os.kernel.idle.practice import (
     SECONDS,
@@ -34,6 +37,7 @@ from bat_os.kernel.idle.practice import (
 from bat_os.kernel.learning.proof import check_examples
 from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_turn
 from bat_os.kernel.turn import Candidate
+from bat_os.kernel.verbs.files import prove, put_in
 from bat_os.kernel.verbs.moments import on_a_fork, rehearse_brief
 from bat_os.method.laws import find_broken
 
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bat_os.kernel.context import KernelContext
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 64  # drafts for a wish with an example
 MOST_BLIND: Final = 16  # without an example: nothing decides which is right
@@ -273,7 +279,7 @@ def mend(skill: Skill, brief: Brief, calls: Sequence[tuple[Any, Any]]) -> Work:
         shown = show_call(brief.selector, args)
         deed = {"do": "install", "target": skill.holder, "selector": skill.selector,
                 "source": source, "provenance": provenance, "examples": []}  # fmt: skip
-        if not left:
+        if not left and not await _makes_worse(mind, deed):
             work.found.append(
                 Proposal(
                     "mend", f"mend {skill.name} {skill.version}",
@@ -287,6 +293,22 @@ def mend(skill: Skill, brief: Brief, calls: Sequence[tuple[Any, Any]]) -> Work:
         return True
 
     return Work("mend", f"mend {skill.name} {skill.version}", skill.name, step)
+
+
+async def _makes_worse(mind: KernelContext, deed: Mapping[str, Any]) -> bool:
+    """Return whether something that was right would not be so with a method: it is not proposed."""
+
+    async def change(there: KernelContext) -> None:
+        version = MethodVersion(1, deed["source"], "provisional", deed["provenance"])
+        skill = await prove(there, deed["target"], deed["selector"], version)
+        await there.image.transact(
+            lambda root: put_in(root, find(root, deed["target"]), skill), note="try a new version"
+        )
+
+    found = worse(await replay(mind, change))
+    for one in found:
+        log.info("not proposed: %s", one.to_plain())
+    return bool(found)
 
 
 async def _answers(mind: KernelContext, brief: Brief, source: str, call: tuple[Any, Any]) -> bool:
@@ -306,7 +328,11 @@ def look_round(week: int, unused: Sequence[Skill]) -> Work:
     async def step(mind: KernelContext, work: Work) -> bool:
         for record in await curate(mind):
             if twin := record.get("same_as"):
-                work.found += _duplicate(record, twin)
+                for one in _duplicate(record, twin):
+                    deed = one.choices[0]["deed"]
+                    given = {"target": deed["target"], "selector": record["lineage"]["selector"]}
+                    if not await _makes_worse(mind, deed["body"] | given | {"provenance": {}}):
+                        work.found.append(one)
         for skill in unused:
             deed = _ask("unlearn", skill.holder, skill.selector)
             work.found.append(

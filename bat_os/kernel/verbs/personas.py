@@ -93,7 +93,7 @@ async def _set(mind: KernelContext, name: str, top: str, path: list[str], value:
         await _check_model(mind, value)
 
     def work(root: Root) -> int:
-        whole = _with_part(find(root, name).slots.get(top), path, value)
+        whole = with_part(find(root, name).slots.get(top), path, value)
         return set_entry(root, name, top, check_entry(name, top, whole), at=now)
 
     await mind.image.transact(work, note=f"set {name}.{top}"[:70])
@@ -123,14 +123,14 @@ async def check_message(mind: KernelContext, brief: Brief) -> None:
         await _check_model(mind, given["value"])
 
 
-def _with_part(held: Any, path: list[str], value: Any) -> Any:
+def with_part(held: Any, path: list[str], value: Any) -> Any:
     """Return a new value in which the part at ``path`` is another one, or gone for None."""
     if not path:
         return value
     if held is not None and type(held) is not dict:
         raise ArgumentsError(f"the entry is not a map; it has no part {path[0][:60]!r}")
     whole = dict(held or {})
-    part = _with_part(whole.get(path[0]), path[1:], value)
+    part = with_part(whole.get(path[0]), path[1:], value)
     if part is None:
         whole.pop(path[0], None)
     else:
