@@ -259,7 +259,7 @@ async def _version(mind: KernelContext, of: Sequence[str]) -> tuple[Change, tupl
     """Return what makes a version current on a fork, and the commands that do so here."""
     if len(of) not in (2, 3) or not (len(of) == 2 or of[2].isdecimal()):
         raise NotFoundError(
-            f"{of[0][:60]} is no model, adapter or persona; of a method: batos canary OBJECT "
+            f"found no model, adapter or persona {of[0][:60]!r}; of a method: batos canary OBJECT "
             "SELECTOR VERSION"
         )
     target, selector = of[0], of[1]

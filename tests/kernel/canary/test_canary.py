@@ -181,7 +181,7 @@ async def test_what_the_canary_cannot_tell_is_said(mind, model, canary):
         (("alfred",), ArgumentsError, "which entry"),
         (("alfred", "voice"), ArgumentsError, "is as the program has it"),
         (("alfred", "temperature", "hot"), ArgumentsError, "temperature"),
-        (("nobody",), NotFoundError, "no model, adapter or persona"),
+        (("nobody",), NotFoundError, "found no model, adapter or persona"),
         (("genesis_obj", "unheard_of", "2"), NotFoundError, "unheard_of"),
         (("genesis_obj", "double", "two"), NotFoundError, "SELECTOR VERSION"),
     ):
