@@ -20,7 +20,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 EXAMPLE = "double the number 21, e.g. 4 gives 8"
-LISTS = ("requirements-first.txt", "requirements.txt", "requirements-models.txt")
+LISTS = (
+    "requirements-first.txt",
+    "requirements.txt",
+    "requirements-models.txt",
+    "requirements-cluster.txt",
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -45,6 +50,12 @@ def test_every_requirement_is_pinned_exactly():
         lines = (ROOT / file).read_text().splitlines()
         wanted = [line for line in lines if line and not line.startswith(("#", "-r "))]
         assert all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted), file
+
+
+def test_the_tests_run_with_the_servers_packages_that_people_install():
+    wanted = (ROOT / "requirements-cluster.txt").read_text().splitlines()
+    pins = {line for line in wanted if "==" in line}
+    assert pins <= {*(ROOT / "tests" / "requirements.txt").read_text().splitlines()}
 
 
 def test_the_pins_agree_with_what_the_packages_require():

@@ -327,12 +327,12 @@ class AllowListDB(ZODB.DB):
 
     klass = CheckingConnection
     state = object()
-    opened: bytes
+    opened = b""
 
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""
         guard_pickles()
-        self.opened = storage.lastTransaction()
+        self.opened = max(self.opened, storage.lastTransaction())
         try:
             super().__init__(storage, **options)
         except BaseException:

@@ -1,8 +1,8 @@
 """The one way to read or change the image: ``ImageStore.transact``.
 
-A location is a path (FileStorage with a blob folder beside it) or a URI that zodburi
-understands (``zeo://``, ``postgres://``, ...). Which classes an image may name is decided
-in ``bat_os.image.allowlist``.
+A location is a path (FileStorage with a blob folder beside it) or a URI (``zeo://``,
+``postgres://``; see ``bat_os.image.servers``). Which classes an image may name is decided in
+``bat_os.image.allowlist``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import asyncio
 import errno
 import shutil
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import transaction
-import zodburi
 from transaction.interfaces import TransientError
 from zc.lockfile import LockError
 from ZODB.POSException import POSError
@@ -36,6 +36,7 @@ from bat_os.errors import (
 )
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.storage import is_in_files, open_storage
+from bat_os.image.servers import driver_errors, is_away, open_server, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS: Final = 4
-TRIES: Final = 5
+TRIES: Final = 12
 KNOWN: Final = 64  # what reads returned, kept while it holds
 # The hot set: every object that a busy hour touches should stay in memory.
 CACHE_OBJECTS: Final = 50_000
@@ -160,6 +161,8 @@ class ImageStore:
         self._db = db
         self._scratch = scratch
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
+        self._losers = threading.Lock()
+        self._away = driver_errors(db.storage)
         self._closed = False
         self._known: dict[tuple[str, ...], Any] = {}
         self._known_at = object()
@@ -174,9 +177,8 @@ class ImageStore:
             StorageError: The file is there but cannot be read as an image.
         """
         try:
-            storage, options = _storage(location)
             limits = {"cache_size": CACHE_OBJECTS, "cache_size_bytes": CACHE_BYTES}
-            return cls(AllowListDB(storage, **{"pool_size": 4 * THREADS} | limits | options))
+            return cls(_open(location, {"pool_size": 4 * THREADS} | limits))
         except LockError as error:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
@@ -231,20 +233,23 @@ class ImageStore:
         """Return what ``work`` returned for ``key`` before; run it if the image has changed since.
 
         For reading alone: ``work`` changes nothing, and nobody changes what it returns. Saves a
-        change of threads, a fifth of what a known message takes. A server's image, which others
-        may change, is read each time. Raises as ``transact``.
+        change of threads, a fifth of what a known message takes. An image of a database server
+        is read each time: what others change there has to be asked for. Raises as ``transact``.
         """
-        state = self._db.state
-        if self._known_at is not state:
+        state = self._state()
+        if self._known_at != state:
             self._known, self._known_at = {}, state
         if key not in self._known:
             found = await self.transact(work, note=note)
-            if self._db.state is not state or not is_in_files(self._db.storage):
+            if self._state() != state:
                 return found
             if len(self._known) >= KNOWN:
                 self._known.clear()
             self._known[key] = found
         return cast("T", self._known[key])
+
+    def _state(self) -> object:
+        return self._db.state if is_in_files(self._db.storage) else self._db.seen()
 
     @property
     def database(self) -> Any:
@@ -289,22 +294,11 @@ class ImageStore:
             tell({**about, "by": author, **found, "brief_id": ""})
 
     def _transact(self, work: Callable[[MutableMapping[str, Any]], T], about: Any) -> T:
-        note = about[0]
+        note, connection = about[0], None
         manager = transaction.TransactionManager(explicit=True)
-        connection = self._db.open(manager)
         try:
-            for left in reversed(range(TRIES)):
-                try:
-                    result = _run_once(manager, connection, work, about)
-                except TransientError as error:
-                    if not left:
-                        text = f"{note}: another writer won {TRIES} times"
-                        raise ConflictError(text) from error
-                    continue
-                if connection.committed and self.on_commit is not None:
-                    self._tell(self.on_commit, connection, about)
-                return result
-            raise AssertionError("unreachable: the last try returns or raises")
+            connection = self._db.open(manager)
+            result = self._run(manager, connection, work, about)
         except BatError:
             raise
         except OSError as error:
@@ -312,13 +306,35 @@ class ImageStore:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFullError("the disk is full; free some space and ask again") from error
             raise StorageError(f"{note}: {error}") from error
-        except POSError as error:
+        except (POSError, *self._away) as error:
             if isinstance(error.__cause__, BatError):  # loading a state refused a class
                 raise error.__cause__ from error
             self.in_doubt = True
             raise StorageError(f"{note}: {error}") from error
+        else:
+            if connection.committed and self.on_commit is not None:
+                self._tell(self.on_commit, connection, about)
+            return result
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
+
+    def _run(self, manager: Any, connection: Any, work: Callable[[Any], T], about: Any) -> T:
+        """Run a transaction until it wins; those of this process that lost once take turns."""
+        beaten: TransientError | None = None
+        with ExitStack() as turn:
+            for lost in range(TRIES):
+                try:
+                    return _run_once(manager, connection, work, about)
+                except TransientError as error:
+                    if is_away(error):
+                        raise
+                    beaten = error
+                if lost:
+                    time.sleep(pause(lost))
+                else:
+                    turn.enter_context(self._losers)
+        raise ConflictError(f"{about[0]}: another writer won {TRIES} times") from beaten
 
 
 def _touched(connection: Any) -> tuple[set[str], set[str]]:
@@ -360,12 +376,11 @@ def _run_once(
     return result
 
 
-def _storage(location: str | Path) -> tuple[Any, dict[str, Any]]:
+def _open(location: str | Path, limits: dict[str, Any]) -> Any:
     if isinstance(location, str) and "://" in location:
-        factory, options = zodburi.resolve_uri(location)
-        return factory(), options
+        return open_server(location, limits)
     path = Path(location)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size and not looks_like_image(path):
         raise ValueError("it is not a ZODB FileStorage")
-    return open_storage(path), {}
+    return AllowListDB(open_storage(path), **limits)

@@ -36,6 +36,7 @@ from bat_os.image import family
 from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.preferences import note_entries
+from bat_os.image.servers import pause
 from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.activation import Activation
 from bat_os.kernel.effects.journal import carry_out
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     Root = MutableMapping[str, Any]
     _Found = tuple[ObjectSnapshot, Runnable | None]
 
-TRIES: Final = 5
+TRIES: Final = 12
 MAX_DEPTH: Final = 16
 MAX_SENDS: Final = 1000
 TURN_SECONDS: Final = 30.0
@@ -440,6 +441,8 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             if not left:
                 text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
                 raise ConflictError(text) from error
+            if left < TRIES - 1:  # twice: others are at work
+                await asyncio.sleep(pause(TRIES - left))
         else:
             turn.count()
             return done

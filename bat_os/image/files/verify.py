@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ZODB.blob import Blob
 from ZODB.POSException import POSError, POSKeyError
-from ZODB.utils import p64, u64
 
 from bat_os.core.values import Counted
 from bat_os.errors import BatError, StorageError
@@ -207,8 +206,8 @@ def lost_ends(storage: Any) -> list[Damage]:
 
 
 def look_at_records(
-    root: Mapping[str, Any], after: int, limit: int
-) -> tuple[int, list[Damage], int | None]:
+    root: Mapping[str, Any], after: Any, limit: int
+) -> tuple[int, list[Damage], Any]:
     """Load up to ``limit`` objects and check the methods in them.
 
     What was committed since the transaction began cannot be loaded in it and counts as
@@ -218,7 +217,7 @@ def look_at_records(
         How many were loaded, what is damaged, and where to go on; None at the end.
     """
     jar = connection_of(root)
-    storage, cookie = jar.db().storage, p64(after) if after else None
+    storage, cookie = jar.db().storage, after or None  # each storage has cookies of its own kind
     found: list[Damage] = []
     for count in range(limit):
         try:
@@ -228,7 +227,7 @@ def look_at_records(
         found += _look_at(jar, oid, record)
         if cookie is None:
             return count + 1, found, None
-    return limit, found, u64(cookie)
+    return limit, found, cookie
 
 
 def look_again(root: Mapping[str, Any], found: list[Damage]) -> list[Damage]:

@@ -402,7 +402,7 @@ async def list_newest(image: ImageStore, before: str, limit: int) -> dict[str, A
 
 
 def _newest(image: ImageStore, before: str, limit: int) -> list[_Step]:
-    latest = image.storage.lastTransaction()
+    latest = image.database.lastTransaction()
     end = p64(max(u64(bytes.fromhex(before)) - 1, 0)) if before else latest
     tids: deque[bytes] = deque(maxlen=limit)
     for seconds in WINDOWS:

@@ -1,0 +1,94 @@
+"""Images that a server holds, for several kernels at once: ZEO, or RelStorage on a database.
+
+    zeo:///FOLDER/zeo.sock?storage=mind&wait_timeout=20&blob_dir=FOLDER/blobs&shared_blob_dir=1
+    postgres://USER@HOST:5432/mind?keep_history=1&blob_dir=FOLDER/blobs&shared_blob_dir=1
+
+zodburi reads the address. What differs from an image in a file of this process is here: others
+commit too, a server may be away, and writers of other processes are in the way.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import zodburi
+from ZODB.POSException import StorageError
+
+from bat_os.image.allowlist import AllowListDB
+from bat_os.image.files.storage import present
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAUSE: Final = 0.004  # seconds: about one commit of a server
+LONGEST: Final = 0.5
+_DRIVERS: Final = frozenset({"psycopg2", "psycopg2.errors", "pg8000.exceptions"})
+INSTALL: Final = "pip install -r requirements-cluster.txt installs what servers need"
+
+
+class ServerDB(AllowListDB):
+    """A database whose storage other processes write as well."""
+
+    opened = b"\xff" * 8  # records of any age may be those of another writer
+
+    def seen(self) -> object:
+        """Return another value after each commit that is known of here, own ones and others'.
+
+        ZEO's server tells of each. A database server does not, so the value is never the same.
+        """
+        if hasattr(self.storage, "poll_invalidations"):
+            return object()
+        return self.state, self.storage.lastTransaction()
+
+    def lastTransaction(self) -> Any:  # noqa: N802 - ZODB's name
+        """Return the id of the last transaction of any process.
+
+        A storage on a database server stays at the moment of its last look; ZODB has the storages
+        of its connections look again, and not this one.
+        """
+        with present(self.storage) as storage:
+            return storage.lastTransaction()
+
+
+def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
+    """Return the database at a URI, which may say more of it than ``limits``.
+
+    Raises:
+        ZODB's StorageError, OSError, ValueError, KeyError: It cannot be opened.
+    """
+    try:
+        factory, options = zodburi.resolve_uri(location)
+        return ServerDB(factory(), **{**limits, **options})
+    except (zodburi.NoResolverForScheme, ImportError) as error:
+        scheme = location.partition(":")[0]
+        raise StorageError(f"no package here opens {scheme}:// images; {INSTALL}") from error
+    except Exception as error:
+        if type(error).__module__ in _DRIVERS:
+            raise StorageError(f"its server does not answer: {error}") from error
+        raise
+
+
+def driver_errors(storage: Any) -> tuple[type[BaseException], ...]:
+    """Return what the driver of a database server raises, which is no error of ZODB's."""
+    driver = getattr(getattr(storage, "_adapter", None), "driver", None)
+    found = getattr(driver, "disconnected_exceptions", ()), getattr(driver, "lock_exceptions", ())
+    return tuple(dict.fromkeys((*found[0], *found[1])))
+
+
+def is_away(error: BaseException) -> bool:
+    """Return True if an error says that the server is away, and not that another writer won.
+
+    ZEO counts its ClientDisconnected among the conflicts that pass when one tries again at once;
+    by then it has waited for as long as its address says.
+    """
+    return any(kind.__name__ == "ClientDisconnected" for kind in type(error).__mro__)
+
+
+def pause(lost: int) -> float:
+    """Return how many seconds to wait before the next try, after ``lost`` others.
+
+    Writers of several processes that lost together would lose together again, so each waits by
+    chance, twice as long each time (IEEE 802.3's truncated binary exponential backoff).
+    """
+    return random.uniform(0, min(PAUSE * 2**lost, LONGEST))  # noqa: S311 - nothing secret
