@@ -327,8 +327,8 @@ class ImageStore:
                 try:
                     return _run_once(manager, connection, work, about)
                 except TransientError as error:
-                    if is_away(error):
-                        raise
+                    if is_away(error) and (lost or connection.written != ()):
+                        raise  # it has waited; or the commit may have ended
                     beaten = error
                 if lost:
                     time.sleep(pause(lost))
