@@ -111,8 +111,7 @@ class Postgres:
 
     def _end_sessions(self):
         self._ask(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-            self.name,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", self.name
         )
 
     def _ask(self, text, *values):
