@@ -70,7 +70,7 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
 
 
 def driver_errors(storage: Any) -> tuple[type[BaseException], ...]:
-    """Return what the driver of a database server raises, which is no error of ZODB's."""
+    """Return the errors of a database server's driver; they are none of ZODB's."""
     driver = getattr(getattr(storage, "_adapter", None), "driver", None)
     found = getattr(driver, "disconnected_exceptions", ()), getattr(driver, "lock_exceptions", ())
     return tuple(dict.fromkeys((*found[0], *found[1])))

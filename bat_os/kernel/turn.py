@@ -416,9 +416,9 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         answers: Keeps what the world is asked. Its ``run`` names the message, where a killed kernel
             may have begun with it; else it is new.
     """
-    answers = answers or Answers()
+    answers, left = answers or Answers(), TRIES
     answers.run = answers.run or mission or f"{_BOOT}.{next(_RUNS)}"
-    answers.by, left = f"{brief.target}.{brief.selector}", TRIES
+    answers.by = f"{brief.target}.{brief.selector}"
     while True:
         turn = Turn(image, cell, candidate, reach, answers)
         try:
@@ -437,12 +437,10 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
         except EffectWantedError as wanted:
             await carry_out(reach, answers, wanted)
         except ConflictError as error:
-            left -= 1
-            if not left:
-                text = f"{brief.target}.{brief.selector} was overtaken {TRIES} times; ask again"
+            if not (left := left - 1):
+                text = f"{answers.by} was overtaken {TRIES} times; ask again"
                 raise ConflictError(text) from error
-            if left < TRIES - 1:  # twice: others are at work
-                await asyncio.sleep(pause(TRIES - left))
+            await asyncio.sleep(pause(TRIES - left) if left < TRIES - 1 else 0)
         else:
             turn.count()
             return done

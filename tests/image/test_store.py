@@ -235,7 +235,7 @@ def test_a_scratch_image_leaves_nothing_behind():
 
 
 async def test_a_location_of_an_unknown_kind_is_refused():
-    with pytest.raises(StorageError, match="No resolver found"):
+    with pytest.raises(StorageError, match="no package here opens nonsense"):
         ImageStore.open("nonsense://x")
 
 
