@@ -70,15 +70,16 @@ IDLE_VERBS: Final = (
         examples=("", "genesis_obj double 2", 'alfred voice "You are brief."'), access="reads",
         seconds=LONG),
     Verb("forge", "train an adapter from what the mind has learned, and see what came of it", (
-        Field("do", "text", "status, start, stop, runs or undo", "do?", default="status",
-              choices=("status", "start", "stop", "runs", "undo")),
-        Field("run", "whole", "undo: number of the run", "run?", default=0, least=0,
+        Field("do", "text", "status, start, stop, runs, take or undo", "do?", default="status",
+              choices=("status", "start", "stop", "runs", "take", "undo")),
+        Field("run", "whole", "take, undo: number of the run", "run?", default=0, least=0,
               most=1_000_000),
         Field("anyway", "flag", "start: even if little is new", "--anyway")),
-        reply="forge?:map stopped?:flag runs?:list undone?:map written?:texts",
+        reply="forge?:map stopped?:flag runs?:list undone?:map taken?:map written?:texts",
         note="`forge`: `state` is idle, training, trying or stopped, and what is missing for the "
              "next run, or how far this one is. `runs`: the newest first, with what each gate "
-             "found. `written`: methods that were written through the adapter that is undone.",
-        examples=("", "start", "stop", "runs", "undo 3"), seconds=MINUTES),
+             "found. `taken`: one that waited for a yes. `written`: methods that were "
+             "written through the adapter that is undone.",
+        examples=("", "start", "stop", "runs", "take 3", "undo 3"), seconds=MINUTES),
 )
 # fmt: on

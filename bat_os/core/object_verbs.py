@@ -186,25 +186,28 @@ OBJECT_VERBS: Final = (
         examples=("genesis_obj double 21",), seconds=LONG),
 )
 HISTORY_VERBS: Final = (
-    Verb("why", "say where a method comes from, and what became of it", (
-        *(*_METHOD, _VERSION),
+    Verb("why", "say where a method or an adapter comes from, and what became of it", (
+        _TARGET, replace(_SELECTOR, word="selector?", required=False), _VERSION,
         Field("replay", "flag", "draw it again from its prompt and seed, and compare", "--replay",
               place="client")),
-        reply="object selector version:count versions:count current:flag status pinned:count "
-              "tainted:map waiting:count source sha256:sha whole:flag origin:map "
+        reply="object selector? version?:count versions?:count current?:flag status pinned?:count "
+              "tainted?:map waiting?:count source? sha256?:sha whole?:flag origin?:map "
               "drawn?:{prompts:[messages:list prefill] batch:list place:count "
               "sampling:{temperature:num top_p:num top_k:count max_tokens:count seed:count stop} "
               "slots:list selectors:list} brief?:{target selector args:list kwargs:map text "
               "examples:list fresh:flag} mission?:{id accepted:num seconds:num model_calls:count "
-              "tokens:count rounds:count} candidates:list examples:list passages:list "
-              "approval?:{at:num by examples:list} uses:{count:count first:num last:num "
-              "versions:map callers:map} through:list moves:list faults:list failing:map "
-              "changes:list grade:{grade why} "
-              "grants:[object what state:live|ended used:{count:count last:num}]",
+              "tokens:count rounds:count} candidates?:list examples?:list passages?:list "
+              "approval?:{at:num by examples:list} uses?:{count:count first:num last:num "
+              "versions:map callers:map} through?:list moves?:list faults?:list failing?:map "
+              "changes?:list grade?:{grade why} "
+              "grants?:[object what state:live|ended used:{count:count last:num}] "
+              "taught?:list learned_from?:list stale_by?:list run?:count",
         note="`grants`: of the objects that it names. `grade`: gold, silver or none (docs/"
              "self-improvement.md). `through`: the minds that it came through; "
-             "its origin is then what they said.",
-        examples=("genesis_obj double",), access="past", seconds=MINUTES),
+             "its origin is then what they said. `taught`: adapters "
+             "that learned from it. Without a selector, of an adapter of the forge: what it "
+             "`learned_from`, and `stale_by`, what of that counts no more.",
+        examples=("genesis_obj double", "forge-1"), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (
         *_METHOD, _VERSION),
         reply="target selector version:count same:flag sha256:sha replayed:sha source model "
@@ -233,8 +236,9 @@ HISTORY_VERBS: Final = (
         examples=('genesis_obj double --example "4 gives 8"',), on="command line", seconds=MINUTES),
     Verb("unlearn", "remove a learned method (redo brings it back)", (
         *_METHOD, IF_SERIAL),
-        reply=f"{_MOVED} {_NAMES} effects:count",
-        note="`effects`: how many that it had wanted were done outside of the image. They stay.",
+        reply=f"{_MOVED} {_NAMES} effects:count adapters:texts",
+        note="`effects`: how many that it had wanted were done outside of the image. They stay. "
+             "`adapters`: those that learned from it.",
         examples=("genesis_obj double",), seconds=MINUTES),
     Verb("redo", "bring back an unlearned method, or go to another version", (
         *_METHOD, _VERSION),

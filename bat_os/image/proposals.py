@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from persistent.mapping import PersistentMapping
 
 from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.image import runs
 from bat_os.image.history import marks
 from bat_os.image.objects import Method, object_of, tree_of
 
@@ -41,14 +42,16 @@ DECIDED: Final = 3  # before a kind can go quiet; then below one taken in three 
 class Proposal:
     """Something that a person may take."""
 
-    kind: str  # ``practice``, ``doubt``, ``mend``, ``duplicate``, ``unused`` or ``stale``
+    # ``practice``, ``doubt``, ``mend``, ``duplicate``, ``unused``, ``stale`` or ``forge``
+    kind: str
     key: str  # the same for the same finding, so that it comes once
     what: str  # in one sentence
     why: str
     # what ``accept`` may do; the first if nothing else is said. Of each ``shown``, for people, and
     # ``deed``: a method to install, or a verb with what it takes
     choices: Sequence[Mapping[str, Any]]
-    # maps with ``object``, ``selector``, ``version`` (0: not understood), and perhaps ``while``
+    # maps with ``object``, ``selector``, ``version`` (0: not understood), and perhaps ``while``;
+    # or with ``run``, a run of the forge that waits
     rests_on: Sequence[Mapping[str, Any]]
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
@@ -167,6 +170,8 @@ def _stands(root: Mapping[str, Any], rests_on: Sequence[Mapping[str, Any]]) -> b
 
 
 def _holds(root: Mapping[str, Any], rest: Mapping[str, Any]) -> bool:
+    if "run" in rest:
+        return runs.waits(root, rest["run"])
     obj = root["objects"].get(rest["object"]) or object_of(root, rest["object"])
     found = obj.lookup(rest["selector"]) if obj is not None else None
     if found is None or not isinstance(found[1], Method) or found[1].current < 0:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError, NotFoundError
+from bat_os.image.history import marks
 from bat_os.image.history.entries import learned
-from bat_os.image.objects import find, tree_of
+from bat_os.image.objects import Method, find, object_of, tree_of
 from bat_os.image.preferences import set_entry
 
 if TYPE_CHECKING:
@@ -57,6 +58,25 @@ def promote(
     note(root, number, {**record, "outcome": PROMOTED, "before": before})
 
 
+def take(root: Root, number: int, *, at: float) -> dict[str, Any]:
+    """Promote a run that waits for a yes; return its record.
+
+    Raises:
+        NotFoundError: Of that number is none.
+        ArgumentsError: It does not wait.
+    """
+    record = _record(root, number)
+    if record["outcome"] != WAITS:
+        raise ArgumentsError(f"run {number} is {record['outcome']}; only one that waits is taken")
+    promote(root, number, record, record["personas"], at=at)
+    return {"run": number, **root[RUNS][number]}
+
+
+def waits(root: Mapping[str, Any], number: int) -> bool:
+    """Return whether a run waits for a yes."""
+    return bool(root.get(RUNS, {}).get(number, {}).get("outcome") == WAITS)
+
+
 def undo(root: Root, number: int, *, at: float) -> dict[str, Any]:
     """Put the pointers back that a promotion has set; return the record of the run.
 
@@ -64,9 +84,7 @@ def undo(root: Root, number: int, *, at: float) -> dict[str, Any]:
         NotFoundError: Of that number is none.
         ArgumentsError: It was not promoted, or another adapter has its place.
     """
-    record = root.get(RUNS, {}).get(number)
-    if record is None:
-        raise NotFoundError(f"the forge has no run {number} (batos forge runs lists them)")
+    record = _record(root, number)
     if record["outcome"] != PROMOTED:
         raise ArgumentsError(f"run {number} is {record['outcome']}; only a promoted one is undone")
     mine = adapter_of(number)
@@ -81,10 +99,69 @@ def undo(root: Root, number: int, *, at: float) -> dict[str, Any]:
     return {"run": number, **changed}
 
 
+def _record(root: Root, number: int) -> dict[str, Any]:
+    record = root.get(RUNS, {}).get(number)
+    if record is None:
+        raise NotFoundError(f"the forge has no run {number} (batos forge runs lists them)")
+    return dict(record)
+
+
 def read(root: Root) -> list[dict[str, Any]]:
-    """Return the records of all runs, the newest first."""
+    """Return the records of all runs, the newest first; ``stale_by`` as of ``find_stale``."""
     runs = root.get(RUNS, {})
-    return [{"run": number, **runs[number]} for number in sorted(runs, reverse=True)]
+    return [
+        {"run": number, **runs[number], "stale_by": find_stale(root, runs[number])}
+        for number in sorted(runs, reverse=True)
+    ]
+
+
+def find_stale(root: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a run learned from and would not learn from now.
+
+    Each has ``object``, ``selector``, ``version``, ``mission``, and ``why``.
+    """
+    found = ((one, _why_stale(root, one)) for one in record.get("lineage", ()))
+    return [{**one, "why": why} for one, why in found if why]
+
+
+def explain(root: Root, adapter: str) -> dict[str, Any]:
+    """Return what an adapter of the forge comes from.
+
+    Raises:
+        NotFoundError: No run has made an adapter of that name.
+    """
+    for run in read(root):
+        if adapter_of(run["run"]) == adapter and run["outcome"] != REFUSED:
+            lineage = list(run.get("lineage", ()))
+            return {"object": adapter, "status": run["outcome"], "run": run["run"],
+                    "learned_from": lineage, "stale_by": run["stale_by"]}  # fmt: skip
+    raise NotFoundError(
+        f"the forge has made no adapter {adapter[:60]!r}; of a method: batos why OBJECT SELECTOR"
+    )
+
+
+def taught(root: Root, name: str, selector: str) -> list[dict[str, Any]]:
+    """Return the adapters that learned from a method: ``adapter``, ``outcome``, ``version``."""
+    return [
+        {"adapter": adapter_of(run["run"]), "outcome": run["outcome"], "version": one["version"]}
+        for run in read(root)
+        for one in run.get("lineage", ())
+        if run["outcome"] != REFUSED and (one["object"], one["selector"]) == (name, selector)
+    ]
+
+
+def _why_stale(root: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    """Return why nothing is learned from a version any more, or ""."""
+    holder = root["objects"].get(one["object"]) or object_of(root, one["object"])
+    method = None if holder is None else holder.slots.get(one["selector"])
+    if not isinstance(method, Method):
+        return "it is gone"
+    if method.current < 0:
+        last = marks.moves(root, method)[-1:]
+        return "it was recalled" if last and "recall" in last[0]["what"] else "it was unlearned"
+    if method.current + 1 == one["version"] and marks.taint(root, method):
+        return "it is tainted"
+    return "it failed in use" if marks.faults_of(root, method, one["version"]) else ""
 
 
 def written_through(root: Root, number: int) -> list[str]:

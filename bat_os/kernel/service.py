@@ -323,6 +323,7 @@ class Kernel:
     async def _forge(self) -> None:
         await self._awake.wait()
         if self.smithy is not None:
+            self.heartbeat.forge = self.smithy
             await self.smithy.keep()
 
     def _is_quiet(self, dispatcher: Dispatcher, seconds: float) -> bool:

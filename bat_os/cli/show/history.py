@@ -58,6 +58,9 @@ async def _relearn(ask: Ask) -> Mapping[str, Any]:
 
 def explain(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield what ``why`` answered as lines for people: facts, tables, the source at the end."""
+    if "learned_from" in body:
+        yield from _explain_adapter(body)
+        return
     state = "current" if body["current"] else "not current"
     which = f"version {body['version']} of {body['versions']}, {state}"
     yield f"{body['object']}.{body['selector']}: {body['status']}, {which}"
@@ -76,6 +79,21 @@ def explain(body: Mapping[str, Any]) -> Iterator[str]:
         how = "byte for byte the same" if again["same"] else "NOT THE SAME"
         yield ""
         yield f"replayed with {again['model']} in {again['seconds']} s: {how}"
+
+
+def _explain_adapter(body: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{body['object']}: {body['status']}, run {body['run']} of the forge"
+    stale = {(one["object"], one["selector"]): one["why"] for one in body["stale_by"]}
+    rows = [
+        (f"{one['object']}.{one['selector']}", one["version"], one["mission"],
+         stale.get((one["object"], one["selector"]), ""))
+        for one in body["learned_from"]
+    ]  # fmt: skip
+    yield from columns(rows, ("LEARNED FROM", "VERSION", "MISSION", "STALE"))
+    if not rows:
+        yield "it learned from the shipped examples alone"
+    if stale:
+        yield "the next run learns without what is stale: batos forge start"
 
 
 def _asks(origin: Mapping[str, Any]) -> str:
@@ -125,6 +143,7 @@ def _standing(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "called", _uses(body["uses"])
     if worth := body.get("grade"):
         yield "as example", f"{worth['grade']}: {worth['why']}"
+    yield "taught", ", ".join(sorted({one["adapter"] for one in body.get("taught", ())}))
 
 
 def _does(about: Mapping[str, Any]) -> list[str]:
@@ -247,6 +266,8 @@ def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
                     f"{', '.join(names)}")  # fmt: skip
     if count := body.get("effects"):
         screen.note(f"what it did outside stays: {count} in batos effects --all")
+    if adapters := body.get("adapters"):
+        screen.note(f"learned from it, and stale now: {', '.join(adapters)} (batos forge runs)")
 
 
 def offer_canary(show: Callable[[Mapping[str, Any], Screen], None]) -> Command:

@@ -131,7 +131,9 @@ def _show_since(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_forge(body: Mapping[str, Any], screen: Screen) -> None:
     if "runs" in body:
-        screen.table([_run_row(run) for run in body["runs"]], ("RUN", "CAME OF IT", "LEARNED FROM"))
+        screen.table(
+            [_run_row(run) for run in body["runs"]], ("RUN", "CAME OF IT", "LEARNED FROM", "STALE")
+        )
         for run in body["runs"][:1]:
             for gate in run["gates"]:
                 word = "passed" if gate["passed"] else "refused"
@@ -144,15 +146,21 @@ def _show_forge(body: Mapping[str, Any], screen: Screen) -> None:
         if body["written"]:
             screen.note(f"written through it, and kept: {', '.join(body['written'])}")
         return
+    if "taken" in body:
+        screen.note(
+            f"{', '.join(body['taken']['before'])}: writing by forge-{body['taken']['run']}"
+        )
+        return
     if body.get("stopped") is False:
         screen.note("nothing went on")
     _show_forging(body["forge"], screen)
 
 
 def _run_row(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    skills = run["skills"]
+    skills = [f"{one['object']}.{one['selector']}" for one in run.get("lineage", ())]
     more = f" and {len(skills) - 3} more" if len(skills) > 3 else ""
-    return run["run"], run["outcome"], f"{', '.join(skills[:3])}{more}" or "the shipped examples"
+    known = f"{', '.join(skills[:3])}{more}" or "the shipped examples"
+    return run["run"], run["outcome"], known, len(run["stale_by"]) or ""
 
 
 def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:

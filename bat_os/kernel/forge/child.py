@@ -3,6 +3,8 @@
 while it is quiet        it trains
 a message comes          it is stopped at once, and keeps its memory
 PATIENCE_SECONDS later   it writes a checkpoint and ends, and its memory is free
+
+One that nobody asked for is also stopped while it rests, and ends where the rest is a long one.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ ORDER, RECORDS, ADAPTER = "order.json", "records.jsonl", "adapter"
 PAUSED: Final = 75  # exit status, EX_TEMPFAIL: start it again, and it goes on
 QUIET_SECONDS: Final = 2.0  # without a message, before it goes on
 PATIENCE_SECONDS: Final = 30.0  # that it keeps its memory while others work
+REST_SECONDS: Final = 300.0  # that it keeps its memory while it rests
 POLL_SECONDS: Final = 0.05
 
 
@@ -44,8 +47,12 @@ class Child:
         self._stopped = False
         self.said: dict[str, Any] = {}
 
-    async def run(self, is_quiet: Callable[[float], bool]) -> bool:
+    async def run(
+        self, is_quiet: Callable[[float], bool], may_work: Callable[[], bool] = lambda: True
+    ) -> bool:
         """Train until the end or a pause; return True at the end.
+
+        Only while nobody has wanted anything for some seconds, and while it ``may_work``.
 
         Raises:
             ModelError: It cannot train; says why.
@@ -55,7 +62,7 @@ class Child:
             cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        watch = asyncio.create_task(self._give_way(is_quiet), name="the forge gives way")
+        watch = asyncio.create_task(self._give_way(is_quiet, may_work), name="the forge gives way")
         try:
             assert process.stdout is not None, "a pipe was asked for"  # noqa: S101 - for mypy
             async for line in process.stdout:
@@ -80,19 +87,23 @@ class Child:
         process.stdin.close()
         self._send("SIGCONT")
 
-    async def _give_way(self, is_quiet: Callable[[float], bool]) -> None:
+    async def _give_way(
+        self, is_quiet: Callable[[float], bool], may_work: Callable[[], bool]
+    ) -> None:
         stopped_at = 0.0
         begun = time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            if is_quiet(min(time.monotonic() - begun, QUIET_SECONDS)):
+            quiet = is_quiet(min(time.monotonic() - begun, QUIET_SECONDS))
+            patience = REST_SECONDS if quiet else PATIENCE_SECONDS
+            if quiet and may_work():
                 if self._stopped:
                     self._send("SIGCONT")
                     self._stopped = False
             elif not self._stopped:
                 self._send("SIGSTOP")
                 self._stopped, stopped_at = True, time.monotonic()
-            elif time.monotonic() - stopped_at > PATIENCE_SECONDS:
+            elif time.monotonic() - stopped_at > patience:
                 self.pause()
                 return
 

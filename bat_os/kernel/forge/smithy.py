@@ -4,6 +4,9 @@
           ──→ trial ──→ gates ──→ one transaction: adapter, record, pointers of the personas
                           └─ the first no: the adapter is thrown away, its figures are kept
 
+A person begins a run, or the heartbeat does, once enough was learned: then it works only in the
+heartbeat's steps, within its budget, and the adapter waits for a yes.
+
 It works only while nobody else does: a message stops the child at once, and after a while has it
 write a checkpoint and give its memory back. A run outlives the daemon: its folder is taken up at
 the next start, and nothing is in the image before the end.
@@ -18,6 +21,7 @@ import logging
 import shutil
 import time
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import psutil
@@ -25,6 +29,7 @@ import psutil
 from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
+from bat_os.image.history import entries
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
 from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
 from bat_os.kernel.idle.curator import curate
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import Handler, KernelContext, Say
     from bat_os.kernel.exam.examiner import Examiner
+    from bat_os.ports import Completion, Prompt, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,8 @@ MEMORY: Final = 3 << 30  # bytes that have to be free
 # 130 to 250 steps of 8 lessons: 15 to 30 minutes of two quiet cores for a model of 135M.
 RECIPE: Final = {"rank": 16, "rate": 5e-4, "epochs": 4}
 POLL_SECONDS: Final = 0.1
+_NAMED: Final = ("mission", "object", "selector", "version")
+_KEPT: Final = ("model", "dataset", "records", "lineage", "personas", "begun")
 _ABOUT, _STOPPED = "about.json", "stopped"
 
 
@@ -85,6 +93,7 @@ class Smithy:
         self._examiner = examiner
         self._folder = folder
         self._wake = asyncio.Event()
+        self._may_work = asyncio.Event()  # set during the steps of the heartbeat
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._trial: Trial | None = None
@@ -101,11 +110,14 @@ class Smithy:
         """
         if (stopped := self._folder / _STOPPED).exists():
             stopped.unlink()
-        elif self._about():
+        elif (about := self._about()) and not about.get("unasked"):
             raise BusyError("a run goes on already; see: batos forge status")
-        else:
+        elif not about:
             await self._prepare(anyway=anyway)
+        if (about := self._about()).pop("unasked", False):  # by a person's word from now on
+            self._note(about)
         self._fault = ""
+        self._may_work.set()
         self._wake.set()
         return await self.status()
 
@@ -136,10 +148,48 @@ class Smithy:
             facts = await self._missing(await self._gold())
         return {"state": state, **facts, **({"fault": self._fault} if self._fault else {})}
 
+    async def next_run(self) -> int:
+        """Return the number of the run that the heartbeat is to work on; 0 for none.
+
+        It is one that was begun unasked, or the next one where enough was learned.
+        """
+        if about := self._about():
+            return int(about["run"]) if about.get("unasked") and self._goes_on() else 0
+        learned = await self._context.image.transact(
+            lambda root: sum(1 for _ in islice(entries.learned(root), LEAST_GOLD)), note="count"
+        )
+        if learned < LEAST_GOLD or (await self._missing(await self._gold()))["missing"]:
+            return 0
+        return await self._context.image.transact(runs.next_number, note="look for runs")
+
+    async def work(self, seconds: float) -> bool:
+        """Go on for some seconds with the run of the heartbeat; return True at its end.
+
+        Raises:
+            ModelError, ResourceError, ArgumentsError: As ``start``.
+        """
+        if not self._about():
+            await self._prepare(anyway=False, unasked=True)
+        self._may_work.set()
+        self._wake.set()
+        try:
+            until = time.monotonic() + seconds
+            while self._goes_on() and time.monotonic() < until:  # noqa: ASYNC110 - much ends it
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self._may_work.clear()
+        return not self._goes_on()
+
+    def _goes_on(self) -> bool:
+        return bool(self._about()) and not (self._folder / _STOPPED).exists() and not self._fault
+
+    def _may(self) -> bool:
+        return self._may_work.is_set() or not self._about().get("unasked")
+
     async def keep(self) -> None:
         """Go on with what is begun, until cancelled."""
         while True:
-            if self._about() and not (self._folder / _STOPPED).exists() and not self._fault:
+            if self._goes_on() and self._may():
                 self._task = asyncio.create_task(self._go_on(), name="forge")
                 try:
                     await asyncio.wait([self._task])
@@ -156,7 +206,7 @@ class Smithy:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _prepare(self, *, anyway: bool) -> None:
+    async def _prepare(self, *, anyway: bool, unasked: bool = False) -> None:
         context = self._context
         self._models.check_training()
         if psutil.virtual_memory().available < MEMORY:
@@ -173,7 +223,8 @@ class Smithy:
             "persona": personas[0], "personas": personas, "model": model,
             "before": context.roster.adapter_of(personas[0], writing=True),
             "dataset": digest_of(records), "records": [record["digest"] for record in records],
-            "skills": sorted({name_of(record) for record in records}), "begun": time.time(),
+            "lineage": [{key: record["lineage"][key] for key in _NAMED} for record in records],
+            "begun": time.time(), "unasked": unasked,
         }  # fmt: skip
         order = {"base": str(await self._models.weights(model)), "base_name": model, **RECIPE}
         lines = "".join(json.dumps(record) + "\n" for record in records)
@@ -183,10 +234,12 @@ class Smithy:
             self._folder.mkdir(parents=True)
             (self._folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
             (self._folder / RECORDS).write_text(lines, encoding="utf-8")
-            # Written last: a folder without it is not a run.
-            (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+            self._note(about)  # last: a folder without it is not a run
 
         await asyncio.to_thread(write)
+
+    def _note(self, about: Mapping[str, Any]) -> None:
+        (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     def _writers(self) -> tuple[str, list[str]]:
         """Return the model that ALFRED writes methods with, and all personas that do so, too."""
@@ -229,13 +282,13 @@ class Smithy:
     async def _train(self) -> bool:
         """Train while it is quiet; return True once the adapter is there."""
         is_quiet = self._examiner.is_quiet
-        while not is_quiet(QUIET_SECONDS):
+        while not (is_quiet(QUIET_SECONDS) and self._may()):
             await asyncio.sleep(POLL_SECONDS)
             if (self._folder / _STOPPED).exists():
                 return False
         self._child = Child(self._folder)
         try:
-            status = await self._child.run(is_quiet)
+            status = await self._child.run(is_quiet, self._may)
         finally:
             self._child = None
         return status
@@ -244,10 +297,7 @@ class Smithy:
         """Let the gates decide, and do what they say."""
         number, name = about["run"], runs.adapter_of(about["run"])
         folder, base = self._folder / ADAPTER, about["model"]
-        record = {
-            **{key: about[key] for key in ("model", "dataset", "records", "skills", "begun")},
-            "ended": time.time(),
-        }
+        record = {**{key: about[key] for key in _KEPT}, "ended": time.time()}
         try:
             await self._models.try_adapter(name, folder, base)
         except ModelError as error:
@@ -266,7 +316,7 @@ class Smithy:
             )
             log.info("forge run %d is refused at the gate %s", number, gates[-1].name)
             return
-        waits = self._context.options.approve
+        waits = self._context.options.approve or about.get("unasked", False)
 
         def also(root: MutableMapping[str, Any]) -> None:
             if waits:
@@ -284,9 +334,7 @@ class Smithy:
         def through(adapter: str) -> Side:
             return side_of(
                 context.cast, persona,
-                lambda prompts, sampling: self._examiner.draw(
-                    persona, prompts, sampling, True, adapter
-                ),
+                lambda prompts, sampling: self._draw(persona, prompts, sampling, adapter),
             )  # fmt: skip
 
         self._trial = Trial(context, through(about["before"]), through(name))
@@ -294,6 +342,13 @@ class Smithy:
             return judge(await self._trial.compare(find_tasks(await curate(context))))
         finally:
             self._trial = None
+
+    async def _draw(
+        self, persona: str, prompts: Sequence[Prompt], sampling: Sampling, adapter: str
+    ) -> Sequence[Completion]:
+        if not self._may():
+            await self._may_work.wait()
+        return await self._examiner.draw(persona, prompts, sampling, True, adapter)
 
     def _about(self) -> dict[str, Any]:
         """Return what the run that is begun is about; {} if there is none."""
@@ -303,9 +358,19 @@ class Smithy:
         return {}
 
 
-def name_of(record: Mapping[str, Any]) -> str:
-    """Return the name of the method that a record is about."""
-    return f"{record['lineage']['object']}.{record['lineage']['selector']}"
+async def _move(mind: KernelContext, do: str, number: int) -> dict[str, Any]:
+    """Take a run that waits, or undo a promoted one."""
+    change = {"take": runs.take, "undo": runs.undo}[do]
+    done = await mind.image.transact(
+        partial(change, number=number, at=time.time()), note=f"{do} forge run {number}"
+    )
+    await mind.refresh()
+    if do == "take":
+        return {"taken": done}
+    through = await mind.image.transact(
+        partial(runs.written_through, number=number), note="look what it wrote"
+    )
+    return {"undone": done, "written": through}
 
 
 def make_forge_verbs(smithy: Smithy) -> Mapping[str, Handler]:
@@ -317,15 +382,8 @@ def make_forge_verbs(smithy: Smithy) -> Mapping[str, Handler]:
             return {"forge": await smithy.start(anyway=request.body["anyway"])}
         if do == "stop":
             return {"stopped": await smithy.stop(), "forge": await smithy.status()}
-        if do == "undo":
-            done = await mind.image.transact(
-                partial(runs.undo, number=number, at=time.time()), note=f"undo forge run {number}"
-            )
-            await mind.refresh()
-            through = await mind.image.transact(
-                partial(runs.written_through, number=number), note="look what it wrote"
-            )
-            return {"undone": done, "written": through}
+        if do in ("take", "undo"):
+            return await _move(mind, do, number)
         if do == "runs":
             return {"runs": await mind.image.transact(runs.read, note="list the forge's runs")}
         return {"forge": await smithy.status()}

@@ -25,12 +25,14 @@ from bat_os.image.history import staleness
 from bat_os.image.objects import Method, find
 from bat_os.image.proposals import BUDGET
 from bat_os.kernel.idle.agenda import read_agenda
+from bat_os.kernel.idle.works import forge
 from bat_os.models.machine import is_on_mains
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.forge.smithy import Smithy
     from bat_os.kernel.idle.works import Work
 
     Root = MutableMapping[str, Any]
@@ -104,6 +106,7 @@ class Heartbeat:
         self._context = context
         self._install = install
         self.around = Surroundings()
+        self.forge: Smithy | None = None
         self._done: dict[str, None] = {}
         self._open: Work | None = None  # was broken off
         self._spent: float | None = None  # of today; None: not read yet
@@ -172,8 +175,19 @@ class Heartbeat:
         agenda = await self._context.image.transact(
             lambda root: read_agenda(root, now, self._is_done), note="look for idle work"
         )
-        self._nothing = (None if agenda else state, now)
-        return agenda[0] if agenda else None
+        work = agenda[0] if agenda else await self._forge()
+        self._nothing = (None if work else state, now)
+        return work
+
+    async def _forge(self) -> Work | None:
+        """Return the work on the run of the forge that is due, or None."""
+        if self.forge is None or not (number := await self.forge.next_run()):
+            return None
+        work = forge(self.forge, number, self._day)
+        quiet = await self._context.image.transact(
+            lambda root: proposals.is_quiet(root, work.kind, self.around.now()), note="is it wanted"
+        )
+        return None if quiet or self._is_done(work.key) else work
 
     def _key(self, key: str) -> str:
         """Return what a work is remembered by: another model may do it better."""

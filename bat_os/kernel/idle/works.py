@@ -5,6 +5,7 @@
     mend         methods that failed in use: learned again with the call that failed
     look round   the same method twice, never used: no model
     verify       methods under which something changed: their examples again, on the recorded world
+    forge        an adapter from what was learned, once that is enough
 
 A work is done in steps, between which it rests, and begins a step again that was broken off. All
 run on throw-away forks. Nothing here writes to the image.
@@ -20,6 +21,7 @@ from bat_os.core.brief import Brief, goal
 from bat_os.core.choosing import meaning, preview
 from bat_os.core.digest import digest
 from bat_os.errors import BatError, CellError, DraftsError, NotFoundError
+from bat_os.image import runs
 from bat_os.image.objects import MethodVersion, find
 from bat_os.image.proposals import Proposal
 from bat_os.kernel.canary.replaying import replay, worse
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.forge.smithy import Smithy
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ LAW_BROKEN: Final = 0.5
 UNUSED_DAYS: Final = 90
 DAY: Final = 86_400.0
 LOOK_DAYS: Final = 7
+FORGE_SECONDS: Final = 15.0  # of one step
 
 
 @dataclass(slots=True)
@@ -399,3 +403,28 @@ def verify(skill: Skill, examples: Sequence[Mapping[str, Any]], changed: str) ->
         return True
 
     return Work("stale", f"verify {skill.name} {skill.version} {digest(changed)}", skill.name, step)
+
+
+def forge(smithy: Smithy, number: int, day: str) -> Work:
+    """Return the work on a run of the forge; its adapter waits for a yes."""
+
+    async def step(mind: KernelContext, work: Work) -> bool:
+        if not await smithy.work(FORGE_SECONDS):
+            return False
+        known = await mind.image.transact(runs.read, note="look for runs")
+        work.found += [_promote(run) for run in known if run["run"] == number
+                       and run["outcome"] == runs.WAITS]  # fmt: skip
+        return True
+
+    return Work("forge", f"forge {number} {day}", f"train the adapter {number}", step)
+
+
+def _promote(run: Mapping[str, Any]) -> Proposal:
+    number = run["run"]
+    return Proposal(
+        "forge", f"forge {number}",
+        f"An adapter that I trained on {len(run['records'])} of my methods writes better",
+        "; ".join(gate["why"] for gate in run["gates"]),
+        [{"shown": "write methods through it", "deed": {"do": "take", "run": number}}],
+        [{"run": number}], {gate["gate"]: gate["figures"] for gate in run["gates"]},
+    )  # fmt: skip

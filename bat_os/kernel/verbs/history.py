@@ -28,7 +28,7 @@ from bat_os.errors import (
     NotFoundError,
     ProtocolError,
 )
-from bat_os.image import grants, outbox
+from bat_os.image import grants, outbox, runs
 from bat_os.image.history import basis, experience, marks, versions
 from bat_os.image.history import provenance as recall
 from bat_os.image.history.provenance import explain
@@ -55,7 +55,14 @@ FENCE: Final = "```python\n"  # what a prompt's prefill has before the method be
 
 
 async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """Return all that is known of a method; ``body.version`` names another than the current."""
+    """Return all that is known of a method; ``body.version`` names another than the current.
+
+    Without a selector, of an adapter that the forge has made.
+    """
+    if not request.selector:
+        return await mind.image.transact(
+            lambda root: runs.explain(root, request.target), note="why an adapter"
+        )
     number, waiting = request.body["version"], mind.image.uses.waiting()
 
     def look(root: Root) -> dict[str, Any]:
@@ -63,6 +70,7 @@ async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
         body = explain(root, target, request.selector, number, waiting)
         method = f"{ref_of(target).oid}.{request.selector}"
         return body | {
+            "taught": runs.taught(root, body["object"], body["selector"]),
             "grants": [
                 {
                     "object": one.name or one.oid,
@@ -71,7 +79,7 @@ async def why(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
                     "used": used,
                 }
                 for one, used in grants.used_by(root, method, waiting)
-            ]
+            ],
         }
 
     return await mind.image.transact(look, note=f"why {request.selector}"[:70])
@@ -115,10 +123,16 @@ async def unlearn(mind: KernelContext, request: Request, say: Say) -> dict[str, 
         return number, names
 
     number, names = await mind.image.transact(work, note=f"unlearn {selector}"[:70])
-    left = await mind.image.transact(
-        lambda root: outbox.count_of(root, f"{request.target}.{selector}"), note="look at effects"
-    )
-    return _moved(request, number, "unlearned") | {"names": names, "effects": left}
+
+    def look(root: Root) -> dict[str, Any]:
+        taught = runs.taught(root, find(root, request.target).name, selector)
+        return {
+            "effects": outbox.count_of(root, f"{request.target}.{selector}"),
+            "adapters": sorted({one["adapter"] for one in taught}),
+        }
+
+    left = await mind.image.transact(look, note="look what it left")
+    return _moved(request, number, "unlearned") | {"names": names} | left
 
 
 async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from bat_os.core.protocol import Request
 from bat_os.core.schema import replace
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
-from bat_os.image import proposals
+from bat_os.image import proposals, runs
 from bat_os.image.objects import MethodVersion, find, merge_examples
 from bat_os.kernel.idle.telling import dissonance_of, news
 from bat_os.kernel.verbs.files import prove, put_in
@@ -65,6 +65,11 @@ async def accept(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     deed = chosen["deed"]
     if deed["do"] == "install":
         done = await install(mind, deed)
+    elif deed["do"] == "take":
+        done = await mind.image.transact(
+            lambda root: runs.take(root, deed["run"], at=time.time()), note="take an adapter"
+        )
+        await mind.refresh()
     else:
         about = {key: deed[key] for key in ("target", "selector")}
         asked = check(Request(deed["verb"], body=dict(deed["body"]), **about))

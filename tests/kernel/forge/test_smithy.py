@@ -7,8 +7,11 @@ import json
 import pytest
 import pytest_asyncio
 
+from bat_os.core.brief import Brief
+from bat_os.core.protocol import Request
+from bat_os.core.verbs import check
 from bat_os.engines.scripted import ScriptedEngine
-from bat_os.errors import ArgumentsError, BusyError, NotFoundError
+from bat_os.errors import ArgumentsError, BusyError, CellError, NotFoundError
 from bat_os.image import models, runs
 from bat_os.image.objects import find
 from bat_os.kernel.exam import examiner as examiner_module
@@ -17,13 +20,20 @@ from bat_os.kernel.exam.sitting import read_paper
 from bat_os.kernel.forge import comparing
 from bat_os.kernel.forge import smithy as module
 from bat_os.kernel.forge.smithy import Smithy
+from bat_os.kernel.idle import works
+from bat_os.kernel.idle.heartbeat import Heartbeat
+from bat_os.kernel.turn import take_turn
+from bat_os.kernel.verbs import VERBS
+from bat_os.kernel.verbs.idle import install
 from tests.kernel.exam.minds import able
+from tests.kernel.idle.test_heartbeat import Clock, beat_all
 from tests.kernel.minds import TINY, make_mind
 from tests.training.test_training import make_base
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 MODEL = TINY.personas["ALFRED"].model
 PAPER = read_paper()
+LINEAGE = [{"mission": "m1", "object": "genesis_obj", "selector": "treble", "version": 1}]
 
 
 class Bench:
@@ -94,7 +104,7 @@ async def until(smithy, so, seconds=120):
     return status
 
 
-def forged(smithy, folder):
+def forged(smithy, folder, **about):
     """Leave a run whose training has ended."""
     adapter = folder / "forge" / "adapter"
     adapter.mkdir(parents=True)
@@ -102,7 +112,8 @@ def forged(smithy, folder):
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
     about = {
         "run": 1, "persona": "ALFRED", "personas": ["ALFRED", "BRICK"], "model": MODEL,
-        "before": "", "dataset": "d", "records": ["r1"], "skills": ["self_obj.s"], "begun": 1.0,
+        "before": "", "dataset": "d", "records": ["r1"], "lineage": LINEAGE, "begun": 1.0,
+        **about,
     }  # fmt: skip
     (folder / "forge" / "about.json").write_text(json.dumps(about))
 
@@ -110,7 +121,7 @@ def forged(smithy, folder):
 async def seen(image):
     def work(root):
         return {
-            "runs": runs.read(root),
+            "runs": [{**run, "stale_by": []} for run in runs.read(root)],
             "models": sorted(root["models"]),
             "writing": {
                 name: find(root, f"{name}_obj").slots.get("writing") or ""
@@ -211,7 +222,7 @@ async def test_a_run_whose_end_is_in_the_image_is_not_tried_again(world, image, 
     await image.transact(lambda root: runs.note(root, 1, record), note="as it was promoted")
     async with kept(smithy):
         await until(smithy, lambda status: status["state"] == "idle")
-    assert (await seen(image))["runs"] == [{"run": 1, **record}]
+    assert (await seen(image))["runs"] == [{"run": 1, **record, "stale_by": []}]
     assert not (tmp_path / "forge").exists()
 
 
@@ -223,3 +234,86 @@ async def test_a_trial_that_is_stopped_decides_nothing(world, image, tmp_path):
         assert await smithy.stop()
         assert (await until(smithy, lambda status: status["state"] == "stopped"))["run"] == 1
     assert (await seen(image))["runs"] == []
+
+
+async def ask(mind, verb, target="", selector="", **body):
+    request = check(Request(verb, target=target, selector=selector, body=body))
+    return await VERBS[verb](mind, request, lambda told: None)
+
+
+async def test_lineage_stands_both_ways_and_what_was_unlearned_makes_it_stale(
+    world, image, tmp_path
+):
+    smithy, mind = world()
+    await ask(mind, "teach", "genesis_obj", source="def treble(self, n):\n    return n * 3\n")
+    forged(smithy, tmp_path)
+    async with kept(smithy):
+        await until(smithy, lambda status: status["state"] == "idle")
+    told = await ask(mind, "why", "forge-1")
+    assert (told["status"], told["learned_from"], told["stale_by"]) == ("promoted", LINEAGE, [])
+    why = await ask(mind, "why", "genesis_obj", "treble")
+    assert why["taught"] == [{"adapter": "forge-1", "outcome": "promoted", "version": 1}]
+    with pytest.raises(NotFoundError, match="the forge has made no adapter 'forge-2'"):
+        await ask(mind, "why", "forge-2")
+
+    told = await ask(mind, "unlearn", "genesis_obj", "treble")
+    assert told["adapters"] == ["forge-1"]
+    (stale,) = (await ask(mind, "why", "forge-1"))["stale_by"]
+    assert (stale["selector"], stale["why"]) == ("treble", "it was unlearned")
+    await ask(mind, "redo", "genesis_obj", "treble")
+    assert (await ask(mind, "why", "forge-1"))["stale_by"] == []
+    with contextlib.suppress(CellError):
+        await take_turn(image, mind.cell, Brief("genesis_obj", "treble", (None,)))
+    (stale,) = (await ask(mind, "why", "forge-1"))["stale_by"]
+    assert stale["why"] == "it failed in use"
+
+
+async def test_the_heartbeat_begins_a_run_and_what_comes_of_it_waits_for_a_yes(
+    world, image, monkeypatch, tmp_path
+):
+    smithy, mind = world()
+    clock, heart = Clock(), Heartbeat(mind, install)
+    heart.around, heart.forge = clock.around(), smithy
+    monkeypatch.setattr(works, "FORGE_SECONDS", 0.5)
+    async with kept(smithy):
+        await beat_all(heart)
+        assert (await smithy.status())["state"] == "idle"  # nothing was learned yet
+        monkeypatch.setattr(module, "LEAST_GOLD", 0)
+        monkeypatch.setattr(module, "LEAST_CLUSTERS", 0)
+        heart._nothing = (None, 0.0)
+        await heart.beat()
+        assert (await smithy.status())["state"] == "training"
+        assert not smithy._may()
+        clock.quiet = False
+        assert await heart.beat() == 0
+        clock.quiet = True
+        while (await smithy.status())["state"] != "idle":
+            assert await heart.beat() or heart.resting == "the budget of today is used up"
+            clock.time += 86_400  # what is left of the run is for the next day
+        assert not (tmp_path / "forge").exists()
+    after = await seen(image)
+    assert after["runs"][0]["outcome"] == "waits"
+    assert after["writing"]["alfred"] != "forge-1"
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    assert row["what"].startswith("An adapter that I trained on 0 of my methods writes better")
+    await ask(mind, "accept", n=row["n"])
+    after = await seen(image)
+    assert (after["runs"][0]["outcome"], after["writing"]["alfred"]) == ("promoted", "forge-1")
+    assert mind.cast.assigned["ALFRED"].writing == "forge-1"
+    with pytest.raises(ArgumentsError, match="only one that waits is taken"):
+        await image.transact(lambda root: runs.take(root, 1, at=2.0), note="take")
+
+
+async def test_a_run_that_was_begun_unasked_is_a_person_s_once_they_start_it(
+    world, image, tmp_path
+):
+    smithy, _ = world()
+    forged(smithy, tmp_path, unasked=True)
+    async with kept(smithy):
+        await asyncio.sleep(0.3)
+        assert (await smithy.status())["state"] == "training"
+        assert await smithy.next_run() == 1
+        await smithy.start()
+        assert await smithy.next_run() == 0
+        await until(smithy, lambda status: status["state"] == "idle")
+    assert (await seen(image))["runs"][0]["outcome"] == "promoted"
