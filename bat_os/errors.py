@@ -26,6 +26,7 @@
             DamagedError             what is stored is not what was committed
         MissionError             a mission cannot go on
             TransitionError          an event that the state does not accept
+            FencedError              another kernel runs the mission
             AuditError               source that the PersistenceGuardian refuses
             DraftsError              no candidate was good enough
             ExampleWantedError       candidates disagree, and only an example can decide
@@ -215,6 +216,13 @@ class MissionError(BatError):
 
 class TransitionError(MissionError):
     """An event that the mission's state does not accept."""
+
+
+class FencedError(MissionError):
+    """Another kernel runs the mission by now; no client sees this."""
+
+    code = "FENCED"
+    retryable = True
 
 
 class AuditError(MissionError):

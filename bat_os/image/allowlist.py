@@ -323,10 +323,12 @@ class AllowListDB(ZODB.DB):
         opened: The last transaction at that moment.
         state: Another object after each commit through it. Not a number: threads that count
             at once may count back, and a number that comes twice would hide a change.
+        kernel: Id of the kernel that writes through it, where several share the image; else "".
     """
 
     klass = CheckingConnection
     state = object()
+    kernel = ""
     opened = b""
 
     def __init__(self, storage: Any, **options: Any) -> None:

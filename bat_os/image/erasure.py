@@ -125,16 +125,14 @@ class _Eraser:
         if not obj.name.startswith(missions.RECORD):
             return
         mission_id = obj.name.removeprefix(missions.RECORD)
-        if mission_id in root["unfinished"]:
+        if missions.desk_with(root, mission_id):
             raise ConflictError(
                 f"the request {mission_id} holds the words and is being worked on; wait for its "
                 f"end, or cancel it: batos cancel {mission_id}"
             )
         if root["missions"].pop(mission_id, None) is not None:
             asked = str(obj.slots.get("record", {}).get("brief", {}).get("selector", ""))
-            key = obj.slots.get("key")
-            if root["keys"].get(key) == mission_id:
-                del root["keys"][key]
+            missions.forget_key(root, obj.slots.get("key"), mission_id)
             yield Place("request", f"{mission_id} ({words.erase(asked)})", "removed")
 
     def _object(self, obj: UvmObject) -> Iterator[Place]:

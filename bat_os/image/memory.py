@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOTreeSet
 
+from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.facts import Fact, is_yearly, names_of, words_of
 from bat_os.image.objects import UvmObject, tree_of
@@ -281,6 +282,6 @@ def _links(root: Root, text: str) -> dict[str, list[str]]:
             links.setdefault("objects", []).append(name)
         elif f"document:{name}" in catalog_in(root):
             links.setdefault("documents", []).append(f"document:{name}")
-        elif name in root.get("missions", {}) or name in root.get("unfinished", {}):
+        elif name in root.get("missions", {}) or missions.desk_with(root, name):
             links.setdefault("missions", []).append(name)
     return links

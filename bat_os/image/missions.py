@@ -5,19 +5,20 @@ mission's record is stored at each transition; what is not final is found again 
 what has ended is kept for KEEP_SECONDS. All functions here work on the root inside
 ``ImageStore.transact``.
 
-    unfinished   id -> mission, "#" + key -> id      written when a brief is accepted
+    unfinished   kernel -> its desk: id -> mission   written when a brief is accepted
       '--ended--> missions   id -> mission           written with the answer
-              '-> keys       key -> id
+    keys         shard -> key -> id                  written when a brief is accepted
 
-Acceptance is latency-critical, and the trees of many days have large nodes. So only
-``unfinished``, one small node as a rule, is written then.
+A mission has one owner, the kernel whose desk it lies on: only that one runs and writes it. A lone
+kernel is "". Kernels that share an image do not conflict: each writes a desk of its own, and keys
+are spread over SHARDS trees.
 
 A mission's parent is the prototype of its state, so what a state has to say (who acts, what
 they do) is inherited, and a transition is a change of parent. Which state follows which is
 decided in ``bat_os.core.mission`` alone.
 
 NotFoundError: there is no mission of that id. TransitionError: what is stored cannot be read, or
-has advanced since it was read.
+has advanced since it was read. FencedError: another kernel owns the mission.
 """
 
 from __future__ import annotations
@@ -33,22 +34,19 @@ from bat_os.core.digest import digest
 from bat_os.core.mission import Mission, MissionFailed, MissionResumed, State
 from bat_os.core.scopes import PERSON
 from bat_os.core.values import to_wire
-from bat_os.errors import DamagedError, KeyReusedError, NotFoundError, TransitionError
+from bat_os.errors import DamagedError, FencedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import grants
-from bat_os.image.objects import UvmObject
+from bat_os.image.objects import UvmObject, connection_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
 # An object's name that people give cannot begin like this.
 RECORD: Final = "mission "
-MAX_ATTEMPTS: Final = 3
 KEEP_SECONDS: Final = 7 * 86_400
-# Ids are hexadecimal; what begins so, in ``unfinished``, is a key, and sorts before them.
-_KEY: Final = "#"
-_IDS: Final = "$"
+SHARDS: Final = 64
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {
     State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
@@ -72,6 +70,7 @@ class Record:
     accepted: float  # unix time
     attempts: int  # how many kernels took it up after its first, and died or run it now
     answer: dict[str, Any] | None  # body of the final reply, once the mission has ended; else None
+    owner: str = ""  # the kernel that runs it
 
 
 def brief_digest(brief: Brief) -> str:
@@ -106,51 +105,67 @@ def open_brief(
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {"key": key, "sha256": sha256, **about, "attempts": 0, "answer": None}
-    root["unfinished"][mission_id] = obj
-    root["unfinished"][_KEY + key] = mission_id
+    owner = own(root, mission_id, obj)
+    tree_of(root["keys"], shard_of(key))[key] = mission_id
     mission = Mission(brief)
     write(root, mission_id, mission)
-    return Record(mission_id, mission, **about, attempts=0, answer=None)
+    return Record(mission_id, mission, **about, attempts=0, answer=None, owner=owner)
 
 
 def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
     """Return the object of a mission."""
     obj = root["missions"].get(mission_id)
-    if obj is None and mission_id >= _IDS and mission_id in root["unfinished"]:
-        obj = root["unfinished"][mission_id]
+    if obj is None:
+        obj = desk_with(root, mission_id).get(mission_id)
     if obj is None:
         raise NotFoundError(f"no request has the id {mission_id!r}; batos missions lists them")
     mission: UvmObject = obj
     return mission
 
 
+def desk_with(root: Mapping[str, Any], mission_id: str) -> MutableMapping[str, UvmObject]:
+    """Return the desk on which an unfinished mission lies; an empty map if none has it."""
+    return next((desk for desk in root["unfinished"].values() if mission_id in desk), {})
+
+
+def shard_of(key: str) -> str:
+    """Return the name of the tree that has the mission of a key."""
+    return f"{int(digest(key)[:2], 16) % SHARDS:02x}"
+
+
+def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
+    """Lay a mission on the desk of this kernel; return which kernel that is."""
+    me: str = connection_of(root).db().kernel
+    if me or "owner" in obj.slots:
+        obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
+        obj._p_changed = True
+    tree_of(root["unfinished"], me)[mission_id] = obj
+    return me
+
+
 def id_of(root: Mapping[str, Any], key: str) -> str:
     """Return the id of the mission that was asked for last with a key, or ""."""
-    return str(root["unfinished"].get(_KEY + key) or root["keys"].get(key, ""))
+    return str(root["keys"].get(shard_of(key), {}).get(key, ""))
 
 
 def unfinished(root: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the missions that are to be run, the oldest first.
+    """Return the ids of the missions that are to be run, by any kernel, the oldest first.
 
     A mission runs its errands itself; their ids are its own with a dot and a number behind it.
     """
-    return [one for one in root["unfinished"].keys(min=_IDS) if "." not in one]
+    return [one for one in merge(*root["unfinished"].values()) if "." not in one]
 
 
 def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
     """Yield the ids of all missions behind one, the oldest first; "" begins with the first."""
-    trees, first = (root["missions"], root["unfinished"]), max(after, _IDS)
-    return merge(*(tree.keys(min=first, excludemin=bool(after)) for tree in trees))
+    trees = (root["missions"], *root["unfinished"].values())
+    return merge(*(tree.keys(min=after, excludemin=bool(after)) for tree in trees))
 
 
 def let_go(root: Mapping[str, Any], mission_id: str) -> None:
-    """Move a mission, and its key, to those that are not run any more."""
-    waiting = root["unfinished"]
-    if mission_id not in waiting:
-        return
-    root["missions"][mission_id] = waiting.pop(mission_id)
-    for key in [key for key, known in waiting.items(max=_IDS) if known == mission_id]:
-        root["keys"][key.removeprefix(_KEY)] = waiting.pop(key)
+    """Move a mission to those that are not run any more."""
+    if desk := desk_with(root, mission_id):
+        root["missions"][mission_id] = desk.pop(mission_id)
 
 
 def resume(
@@ -164,19 +179,15 @@ def resume(
 
     ``leave`` returns the event for one that has to be let do something.
 
-    Its key is its own again, unless another mission has it by now.
-
     Raises:
         TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
         DamagedError: Its brief is not what was accepted.
     """
     record = check(root, mission_id)
     after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
-    obj = stored(root, mission_id)
-    root["unfinished"][mission_id] = root["missions"].pop(mission_id)
-    key = obj.slots["key"]
-    if root["keys"].get(key) == mission_id and _KEY + key not in root["unfinished"]:
-        root["unfinished"][_KEY + key] = root["keys"].pop(key)
+    obj = root["missions"].pop(mission_id)
+    own(root, mission_id, obj)
+    obj.slots.pop("withdrawn", None)
     obj.slots["attempts"] = 0
     write(root, mission_id, after)
     return read(root, mission_id)
@@ -193,6 +204,7 @@ def read(root: Mapping[str, Any], mission_id: str) -> Record:
             slots["accepted"],
             slots["attempts"],
             slots["answer"],
+            slots.get("owner", ""),
         )
     except (KeyError, TypeError) as error:
         raise TransitionError(f"the record of mission {mission_id} cannot be read") from error
@@ -206,6 +218,8 @@ def write(
 ) -> None:
     """Store a mission after its next event; a final state comes with the answer."""
     obj = stored(root, mission_id)
+    if (owner := obj.slots.get("owner", "")) != connection_of(root).db().kernel:
+        raise FencedError(f"the request {mission_id} is run by the kernel {owner or 'alone'}")
     before = obj.slots.get("record")
     if before is not None and len(before["events"]) + 1 != len(mission.events):
         raise TransitionError(f"the mission {mission_id} has advanced in the meantime")
@@ -217,8 +231,9 @@ def write(
     obj._p_changed = True
     obj.parents = (root["objects"][state_name(mission.state)],)
     if mission.state.is_final:
+        desk = desk_with(root, mission_id)
         let_go(root, mission_id)
-        for one in [*root["unfinished"].keys(f"{mission_id}.", f"{mission_id}/")]:  # its errands
+        for one in [one for one in desk if one.startswith(f"{mission_id}.")]:  # its errands
             ended = read(root, one).mission.advance(MissionFailed("CANCELLED", "nobody waits"))
             write(root, one, ended, {"type": "error", "body": {"code": "CANCELLED"}})
         for kind, _, oid in mission.brief.once:  # what was given for this mission ends with it
@@ -226,22 +241,6 @@ def write(
                 break
             if kind == "grant" and (answer or {}).get("body", {}).get("code") != "GRANT_WANTED":
                 grants.revoke(root, oid, time.time())
-
-
-def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
-    """Count that one more kernel runs the mission; return False when it may not any more.
-
-    A kernel that is stopped puts it down again, and so does the next one after a death that was not
-    the mission's own. One that MAX_ATTEMPTS kernels died of after a first is not run again.
-    """
-    return _count(root, mission_id, 1) <= MAX_ATTEMPTS
-
-
-def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
-    """Take back that these missions, as far as they have not ended, were taken up."""
-    for mission_id in mission_ids:
-        if mission_id in root["unfinished"]:
-            _count(root, mission_id, -1)
 
 
 def check(root: Mapping[str, Any], mission_id: str) -> Record:
@@ -256,32 +255,10 @@ def check(root: Mapping[str, Any], mission_id: str) -> Record:
     return record
 
 
-def prune(
-    root: MutableMapping[str, Any],
-    before: float,
-    after: str,
-    limit: int,
-    keep: Callable[[MutableMapping[str, Any], str], None] = lambda root, mission_id: None,
-) -> tuple[int, str | None]:
-    """Forget missions that ended before a moment, some at a time.
-
-    Up to ``limit`` missions behind the id ``after`` are looked at; "" begins with the oldest.
-    ``keep`` is called with the root and the id of each before it goes.
-
-    Returns:
-        How many are gone, and the id to go on behind; None when all were looked at.
-    """
-    kept = root["missions"]
-    # Ids begin with the time, so what came later need not be looked at.
-    ids = kept.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
-    looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
-    old = [one for one in looked if ended(kept[one]) < before]
-    for mission_id in old:
-        keep(root, mission_id)
-        key = kept.pop(mission_id).slots.get("key")
-        if root["keys"].get(key) == mission_id:
-            del root["keys"][key]
-    return len(old), looked[-1] if len(looked) == limit else None
+def forget_key(root: Mapping[str, Any], key: object, mission_id: str) -> None:
+    """Forget the key of a mission, unless another mission has it by now."""
+    if isinstance(key, str) and id_of(root, key) == mission_id:
+        del root["keys"][shard_of(key)][key]
 
 
 def ended(obj: UvmObject) -> float:
@@ -292,13 +269,6 @@ def ended(obj: UvmObject) -> float:
     body = answer.get("body")
     took = body.get("seconds") if type(body) is dict else None
     return accepted + took if isinstance(took, int | float) else accepted
-
-
-def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
-    obj = stored(root, mission_id)
-    obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
-    obj._p_changed = True
-    return int(obj.slots["attempts"])
 
 
 def state_name(state: State) -> str:

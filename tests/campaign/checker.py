@@ -103,19 +103,25 @@ def read_facts(path):
         root = root.get("data", root)
         if "missions" not in root:
             return {"missions": {}, "keys": {}, "unfinished": [], "objects": {}}
-        waiting = reader.tree(root["unfinished"])
-        keys = {name[1:]: one for name, one in waiting.items() if name.startswith("#")}
-        unfinished = {name: oid for name, oid in waiting.items() if not name.startswith("#")}
+        unfinished = _all_of(reader, root["unfinished"])
         missions = reader.tree(root["missions"]) | unfinished
         objects = reader.tree(root["objects"])
         return {
             "missions": {name: _mission(reader, oid) for name, oid in missions.items()},
-            "keys": reader.tree(root["keys"]) | keys,
+            "keys": _all_of(reader, root["keys"]),
             "unfinished": list(unfinished),
             "objects": {name: _slots(reader, oid) for name, oid in objects.items()},
         }
     finally:
         reader.close()
+
+
+def _all_of(reader, oid):
+    """Return the items of all trees of a tree of trees: desks, or shards of keys."""
+    items = {}
+    for tree in reader.tree(oid).values():
+        items |= reader.tree(tree)
+    return items
 
 
 def _mission(reader, oid):

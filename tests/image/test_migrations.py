@@ -296,3 +296,36 @@ def test_there_is_a_step_to_every_format_after_the_oldest():
 async def test_there_is_an_image_of_every_format_that_opens():
     names = await asyncio.to_thread(lambda: {path.name for path in IMAGES.glob("format-*.fs")})
     assert {f"format-{number}.fs" for number in range(OLDEST, FORMAT + 1)} <= names
+
+
+# --- an image of format 4 ---
+
+
+@pytest.fixture
+async def waiting(tmp_path):
+    """The present kernel on an image of format 4, with missions that ended and one that waits."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    shutil.copy(IMAGES / "format-4-waiting.fs", tmp_path / "home" / "live_image.fs")
+    async with ThinkingKernel(tmp_path / "home") as running, running.client() as kernel:
+        yield running, kernel.request
+
+
+async def test_what_waits_in_an_image_of_format_4_lies_on_a_desk_and_is_found_by_its_key(waiting):
+    running, ask = waiting
+
+    def look(root):
+        found = {key: missions.id_of(root, key) for key in ("ended", "turn", "failed", "waiting")}
+        desks = {kernel: list(desk) for kernel, desk in root["unfinished"].items()}
+        return found, desks, sum(map(len, root["keys"].values()))
+
+    found, desks, keys = await transact(running.mind.image, look)
+    assert desks == {"": [found["waiting"]]}
+    assert keys == 4
+    again = {"args": ["colour", "red"], "ik": "turn"}
+    turn = await ask("send", target="robot_obj", selector="setSlot", **again)
+    assert turn["brief_id"] == found["turn"]
+    running.gate.set()
+    body = {"text": "Give one."}
+    told = await ask("brief", target="robot_obj", selector="slow_one", ik="waiting", body=body)
+    assert (told["result"], told["brief_id"]) == (1, found["waiting"])
+    assert await transact(running.mind.image, missions.unfinished) == []

@@ -80,7 +80,7 @@ async def rewind(image, mission_id, events):
         mission = Mission(record.mission.brief)
         for event in record.mission.events[:events]:
             mission = mission.advance(event)
-        root["unfinished"][mission_id] = obj = missions.stored(root, mission_id)
+        root["unfinished"][""][mission_id] = obj = missions.stored(root, mission_id)
         root["missions"].pop(mission_id, None)
         obj.slots |= {"record": mission.to_plain(), "answer": None}
         obj._p_changed = True

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import FormatError, StorageError
-from bat_os.image.migrations import format_4
+from bat_os.image.migrations import format_4, format_5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Steps = Mapping[int, Callable[[MutableMapping[str, Any]], None]]
 
 OLDEST: Final = 3
-STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate})
+STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: format_5.migrate})
 FORMAT: Final = max(STEPS, default=OLDEST)
 
 

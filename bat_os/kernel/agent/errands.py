@@ -191,7 +191,7 @@ async def do_errand(
     begun = time.monotonic()
 
     def open_or_resume(root: Root) -> None:
-        if child not in root["unfinished"] and child not in root["missions"]:
+        if child not in root["missions"] and not missions.desk_with(root, child):
             about = {"session": record.session, "accepted": time.time()}
             missions.open_brief(root, brief, mission_id=child, key=child, about=about)
         elif (known := missions.read(root, child)).mission.state is State.FAILED:

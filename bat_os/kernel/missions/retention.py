@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError
 from bat_os.image import missions, outbox
@@ -18,6 +18,8 @@ from bat_os.image.files.pack import clock_steady_for, pack_if_due
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
     from bat_os.image.store import ImageStore
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ async def prune_answers(image: ImageStore, now: float) -> int:
     while after is not None:
         start = after
         more, after = await image.transact(
-            lambda root, start=start: missions.prune(  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            lambda root, start=start: prune(  # type: ignore[misc] # mypy cannot infer a lambda with a default
                 root, before, start, AT_ONCE, experience.keep
             ),
             note="prune old missions",
@@ -84,6 +86,32 @@ async def prune_answers(image: ImageStore, now: float) -> int:
     ):
         pass
     return pruned
+
+
+def prune(
+    root: MutableMapping[str, Any],
+    before: float,
+    after: str,
+    limit: int,
+    keep: Callable[[MutableMapping[str, Any], str], None] = lambda root, mission_id: None,
+) -> tuple[int, str | None]:
+    """Forget missions that ended before a moment, some at a time.
+
+    Up to ``limit`` missions behind the id ``after`` are looked at; "" begins with the oldest.
+    ``keep`` is called with the root and the id of each before it goes.
+
+    Returns:
+        How many are gone, and the id to go on behind; None when all were looked at.
+    """
+    kept = root["missions"]
+    # Ids begin with the time, so what came later need not be looked at.
+    ids = kept.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
+    looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
+    old = [one for one in looked if missions.ended(kept[one]) < before]
+    for mission_id in old:
+        keep(root, mission_id)
+        missions.forget_key(root, kept.pop(mission_id).slots.get("key"), mission_id)
+    return len(old), looked[-1] if len(looked) == limit else None
 
 
 async def _steady_seconds(image: ImageStore, now: float) -> float:

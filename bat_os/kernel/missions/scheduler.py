@@ -32,7 +32,7 @@ from bat_os.errors import (
     TransitionError,
 )
 from bat_os.failpoints import cross
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.feed import Feed, TextFeed, notice
@@ -273,7 +273,7 @@ class Scheduler:
         try:
             if counted:
                 await self._context.image.transact(
-                    lambda root: missions.put_down(root, counted), note="put missions down"
+                    lambda root: desks.put_down(root, counted), note="put missions down"
                 )
             self._counted.clear()
         except BatError:  # a full disk, or a lost file; the next kernel does it
@@ -322,7 +322,7 @@ class Scheduler:
             wanted = 1
             if self._suspects and mission_id in self._suspects:
                 record = await self._cycle.read(mission_id)
-                if record.attempts == missions.MAX_ATTEMPTS - 1:
+                if record.attempts == desks.MAX_ATTEMPTS - 1:
                     await asyncio.sleep(SERVE_FIRST)
                 await held.enter_async_context(self._one_suspect)
                 wanted = RUNNING
@@ -343,14 +343,14 @@ class Scheduler:
         """Count that this kernel runs what an earlier one left."""
         image = self._context.image
         if await image.transact(
-            lambda root: missions.take_up(root, mission_id), note="take up a mission"
+            lambda root: desks.take_up(root, mission_id), note="take up a mission"
         ):
             return
         await image.transact(  # it does not run: the kernels that died of it stay counted
-            lambda root: missions.put_down(root, [mission_id]), note="put a mission down"
+            lambda root: desks.put_down(root, [mission_id]), note="put a mission down"
         )
         raise CancelledError(
-            f"gave up after {missions.MAX_ATTEMPTS} kernel crashes, each while only this request "
+            f"gave up after {desks.MAX_ATTEMPTS} kernel crashes, each while only this request "
             "ran, again after an earlier one"
         )
 

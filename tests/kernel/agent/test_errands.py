@@ -231,7 +231,8 @@ async def test_a_mission_that_is_cancelled_ends_its_errands(mind, model):
         await CognitiveCycle(mind, die).run(mission_id)
     await CognitiveCycle(mind, lambda *_: None).fail(mission_id, CancelledError("cancelled"))
     left = await mind.image.transact(
-        lambda root: [one for one in root["unfinished"] if one.startswith(mission_id)], note="look"
+        lambda root: [one for one in root["unfinished"][""] if one.startswith(mission_id)],
+        note="look",
     )
     assert left == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from bat_os.core.mission import State
 from bat_os.errors import BusyError, ShuttingDownError
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.image.objects import find
 from bat_os.kernel.missions.ledger import Ledger
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
@@ -173,7 +173,7 @@ async def test_a_kernel_that_goes_down_in_order_leaves_its_missions_to_the_next(
 ):
     gate = asyncio.Event()
     mission_id = await open_mission(image, "double", 2)
-    for _ in range(2 * missions.MAX_ATTEMPTS):
+    for _ in range(2 * desks.MAX_ATTEMPTS):
         scheduler = scheduler_of(script(DOUBLE), gate=gate)
         assert await scheduler.resume() == 1
         heard = asyncio.Event()
@@ -195,8 +195,8 @@ async def test_a_mission_that_kernels_die_of_is_given_up_and_those_that_waited_g
 ):
     poison = await open_mission(image, "double", 2, key="a")
     waiting = await open_mission(image, "triple", 2, key="b")
-    for _ in range(missions.MAX_ATTEMPTS):
-        await image.transact(lambda root: missions.take_up(root, poison), note="take up")
+    for _ in range(desks.MAX_ATTEMPTS):
+        await image.transact(lambda root: desks.take_up(root, poison), note="take up")
     scheduler = scheduler_of(script(DOUBLE))
     assert await scheduler.resume() == 2
     answer = await scheduler.result(poison)
@@ -309,7 +309,7 @@ async def test_several_missions_think_side_by_side(image, scheduler_of):
 async def counted(image, *ids):
     """Count an attempt of each, as the kernel did that ran them again."""
     for mission_id in ids:
-        await image.transact(lambda root, one=mission_id: missions.take_up(root, one), note="count")
+        await image.transact(lambda root, one=mission_id: desks.take_up(root, one), note="count")
 
 
 async def attempts(image, mission_id):
@@ -318,7 +318,7 @@ async def attempts(image, mission_id):
 
 async def test_a_death_from_outside_counts_for_no_mission_that_ran(image, scheduler_of, tmp_path):
     mission_id = await open_mission(image, "double", 2)
-    for _ in range(2 * missions.MAX_ATTEMPTS):
+    for _ in range(2 * desks.MAX_ATTEMPTS):
         scheduler = scheduler_of(script(DOUBLE), gate=asyncio.Event())
         scheduler.ledger = Ledger(tmp_path / "missions.json", may_be_theirs=False)
         heard = asyncio.Event()
@@ -370,7 +370,7 @@ async def test_of_missions_that_ran_together_none_is_counted_and_each_runs_alone
 async def test_only_what_ran_alone_at_each_death_is_given_up(image, scheduler_of, tmp_path):
     alone = await open_mission(image, "double", 2, key="a")
     other = await open_mission(image, "triple", 2, key="b")
-    for _ in range(missions.MAX_ATTEMPTS):
+    for _ in range(desks.MAX_ATTEMPTS):
         await counted(image, alone, other)
     ledger = Ledger(tmp_path / "missions.json")
     ledger.write([alone], [alone, other])  # the other one waited
@@ -379,8 +379,8 @@ async def test_only_what_ran_alone_at_each_death_is_given_up(image, scheduler_of
     await scheduler.resume()
     answer = await scheduler.result(alone)
     assert answer["body"]["code"] == "CANCELLED"
-    assert f"{missions.MAX_ATTEMPTS} kernel crashes" in answer["body"]["message"]
-    assert await attempts(image, alone) == missions.MAX_ATTEMPTS
+    assert f"{desks.MAX_ATTEMPTS} kernel crashes" in answer["body"]["message"]
+    assert await attempts(image, alone) == desks.MAX_ATTEMPTS
     assert (await scheduler.result(other))["body"]["result"] == 4
 
 

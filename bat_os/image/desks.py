@@ -1,0 +1,98 @@
+"""Missions of several kernels on one image: whose they are, and how they change hands.
+
+    accept      it lies on the desk of the kernel that stored it    (``missions.open_brief``)
+    write       the owner only; FencedError for all others          (``missions.write``)
+    take over   a kernel is dead: its desk becomes mine             (``take_over``)
+    withdraw    by any kernel; the owner sees it, and cancels       (``withdraw``)
+
+Taking over and writing both change the mission's own object. So of two that happen at once, ZODB
+lets one win, and the other, run again, sees whose the mission is. Who is alive is no matter of the
+image, and no clock takes part: a kernel that is taken for dead and lives writes nothing.
+
+Work on the root inside ``ImageStore.transact``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.image import missions
+from bat_os.image.objects import connection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableMapping
+
+    Root = MutableMapping[str, Any]
+
+MAX_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """What is unfinished, by who runs it; errands, which are run with their mission, left out."""
+
+    own: tuple[str, ...]  # ids of missions of this kernel, the oldest first
+    withdrawn: frozenset[str]  # those among them that somebody has cancelled
+    counts: Mapping[str, int]  # kernel -> how many missions; those with an empty desk, too
+
+
+def look(root: Root) -> Desks:
+    """Return what lies on all desks."""
+    me, counts, own = connection_of(root).db().kernel, {}, dict[str, Any]()
+    for kernel, desk in root["unfinished"].items():
+        ids = [one for one in desk if "." not in one]
+        counts[kernel] = len(ids)
+        if kernel == me:
+            own = {one: desk[one] for one in ids}
+    withdrawn = frozenset(one for one, obj in own.items() if "withdrawn" in obj.slots)
+    return Desks(tuple(own), withdrawn, counts)
+
+
+def take_over(root: Root, kernel: str) -> list[str]:
+    """Make the missions of a dead kernel this one's; return their ids, errands left out.
+
+    Its desk stays, empty: what it stores meanwhile, if it lives after all, must not get lost.
+    """
+    desk = root["unfinished"].get(kernel, {})
+    if kernel == connection_of(root).db().kernel:
+        return []
+    taken = dict(desk)
+    for mission_id, obj in taken.items():
+        del desk[mission_id]  # one by one: a bucket that changes meanwhile is a conflict
+        missions.own(root, mission_id, obj)
+    return [one for one in taken if "." not in one]
+
+
+def withdraw(root: Root, mission_id: str) -> bool:
+    """Note that a mission of another kernel is cancelled; return False if there is none."""
+    obj = missions.desk_with(root, mission_id).get(mission_id)
+    if obj is None or obj.slots.get("owner", "") == connection_of(root).db().kernel:
+        return False
+    obj.slots["withdrawn"] = True
+    obj._p_changed = True
+    return True
+
+
+def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
+    """Count that one more kernel runs the mission; return False when it may not any more.
+
+    A kernel that is stopped puts it down again, and so does the next one after a death that was not
+    the mission's own. One that MAX_ATTEMPTS kernels died of after a first is not run again.
+    """
+    return _count(root, mission_id, 1) <= MAX_ATTEMPTS
+
+
+def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
+    """Take back that these missions, as far as they are on this desk, were taken up."""
+    desk = root["unfinished"].get(connection_of(root).db().kernel, ())
+    for mission_id in mission_ids:
+        if mission_id in desk:
+            _count(root, mission_id, -1)
+
+
+def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
+    obj = missions.stored(root, mission_id)
+    obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
+    obj._p_changed = True
+    return int(obj.slots["attempts"])
