@@ -1,8 +1,8 @@
 """What the kernel needs from the outside: protocols, and the values they exchange.
 
-Adapters live in ``engines/`` and ``cells/``; ``app/`` chooses among them. Each port has at
-least one real adapter and one shipped fake (``scripted.py``), and all of them pass the same
-contract tests.
+Adapters live in ``engines/``, ``cells/``, ``world/`` and ``cluster/``; ``app/`` chooses among them.
+Each port has at least one real adapter and one shipped fake (``scripted.py``), or two real ones,
+and all of them pass the same contract tests.
 """
 
 from __future__ import annotations
@@ -429,3 +429,29 @@ class ServerDriver(Driver, Protocol):
 
     def close(self) -> None:
         """End all servers; those that wait for them get an error. Idempotent."""
+
+
+class Cluster(Protocol):
+    """Which kernels share an image and live, and which of them holds what only one may do.
+
+    Beside the image, and it may be wrong: what counts is who owns a mission in the image. Calls
+    block; one at a time. Each raises ``StorageError`` while what it stands on is away.
+    """
+
+    def read_id(self) -> str:
+        """Return what the kernels of this cluster have in common: the home of all their grants."""
+
+    def join(self, kernel: str, about: Mapping[str, Any]) -> None:
+        """Live from now on, as ``kernel``; ``about`` is plain data for the others to read."""
+
+    def look(self) -> dict[str, dict[str, Any]]:
+        """Return what the living kernels said of themselves, by id; of this one, that it lives."""
+
+    def hold(self, name: str) -> bool:
+        """Return True if this kernel holds what goes by that name; it tries to take it."""
+
+    def release(self, name: str) -> None:
+        """Let go of what it may hold."""
+
+    def leave(self) -> None:
+        """Live no more. Idempotent."""

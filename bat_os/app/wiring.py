@@ -14,6 +14,8 @@ from bat_os.app.models import EMBEDDER, Models
 from bat_os.cells.choice import ChosenCell
 from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.cells.zygote.zygote_cell import ZygoteCell
+from bat_os.cluster.folder import FolderCluster
+from bat_os.cluster.postgres import PostgresCluster
 from bat_os.core.personas import PERSONAS, shorten_prompts
 from bat_os.core.settings import IMAGE
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from bat_os.core.settings import Settings
     from bat_os.kernel.context import Handler
     from bat_os.kernel.service import Step
-    from bat_os.ports import Cell, Driver, Embedder, Prompt, Sampling
+    from bat_os.ports import Cell, Cluster, Driver, Embedder, Prompt, Sampling
     from bat_os.supervisor.home import Home
 
     Report = Callable[[str], None]
@@ -88,7 +90,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
     scripted = settings.engine == "scripted"
     script = read_script(Path(settings.script)) if scripted else None
     image = image or ImageStore.open(settings.image or home.path / IMAGE)
-    models = Models(image, home.path / "run", settings)
+    models, cluster = Models(image, home.path / "run", settings), _cluster(home, settings)
     embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
     mind = KernelContext(
         image=image,
@@ -101,7 +103,9 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
         drivers=_drivers(settings),
-        home_id="" if home.trial else home.read_id(),
+        home_id="" if home.trial else (cluster or home).read_id(),
+        cluster=cluster,
+        kernel_id=home.read_id()[:12] if cluster else "",
         adopt=None if script else models.adopt,
         notify=lambda title, text: not scripted and desktop.show(title, text),
     )
@@ -112,6 +116,16 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         **make_canary_verbs(examiner),
     }  # fmt: skip
     return Parts(mind, _steps(mind, models), verbs, examiner, smithy, _ahead(mind, home))
+
+
+def _cluster(home: Home, settings: Settings) -> Cluster | None:
+    """Return where this kernel meets the others that serve its image; None if it is alone."""
+    where = settings.cluster
+    if not where or home.trial:
+        return None
+    if "://" in where or "=" in where:
+        return PostgresCluster(where, settings.cluster_seconds)
+    return FolderCluster(home.path / where)
 
 
 def _drivers(settings: Settings) -> dict[str, Driver]:

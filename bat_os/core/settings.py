@@ -36,6 +36,10 @@ class Settings:
     Attributes:
         home: Folder of the image, logs and sockets.
         image: URI of the image where it is not a file in ``home``.
+        cluster: Where the kernels that share an image see each other: a folder, for those of one
+            machine, or the address of a PostgreSQL, ``postgres://USER@HOST:PORT/NAME``. "": this
+            kernel is alone.
+        cluster_seconds: After which a kernel that is not heard of any more counts as dead.
         tcp_port: Loopback port of the TCP door; 0 takes any free one, -1 opens none.
         open_loopback: Let clients on the loopback interface in without the token.
         listen: One more door, ``tcp://ADDRESS:PORT``, for clients with a key (``batos keys``);
@@ -92,6 +96,8 @@ class Settings:
 
     home: str = "data"
     image: str = ""
+    cluster: str = ""
+    cluster_seconds: Annotated[float, number(2, 600)] = 6.0
     tcp_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = 5555
     open_loopback: bool = False
     listen: str = ""

@@ -6,8 +6,8 @@
     withdraw    by any kernel; the owner sees it, and cancels       (``withdraw``)
 
 Taking over and writing both change the mission's own object. So of two that happen at once, ZODB
-lets one win, and the other, run again, sees whose the mission is. Who is alive is no matter of the
-image, and no clock takes part: a kernel that is taken for dead and lives writes nothing.
+lets one win, and the other, run again, sees whose the mission is. The image does not know who is
+alive, and no clock takes part: a kernel that is taken for dead and lives writes nothing.
 
 Work on the root inside ``ImageStore.transact``.
 """
@@ -17,8 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from BTrees.OOBTree import OOBTree
+
 from bat_os.image import missions
-from bat_os.image.objects import connection_of
+from bat_os.image.objects import connection_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
@@ -96,3 +98,20 @@ def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
     obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
     obj._p_changed = True
     return int(obj.slots["attempts"])
+
+
+def migrate(root: Root) -> None:
+    """Bring an image to format 5: lay what is unfinished on a desk, and spread the keys.
+
+    Before, ``unfinished`` had the missions by id and their keys behind a "#", and ``keys`` those of
+    the missions that had ended. The desk is that of a lone kernel.
+    """
+    desk, keys = OOBTree(), OOBTree()
+    for key, mission_id in root["keys"].items():
+        tree_of(keys, missions.shard_of(key))[key] = mission_id
+    for name, value in root["unfinished"].items():
+        if name.startswith("#"):  # what waits has a key before what ended
+            tree_of(keys, missions.shard_of(name[1:]))[name[1:]] = value
+        else:
+            desk[name] = value
+    root["unfinished"], root["keys"] = OOBTree({"": desk}), keys

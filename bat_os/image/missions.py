@@ -9,9 +9,8 @@ what has ended is kept for KEEP_SECONDS. All functions here work on the root ins
       '--ended--> missions   id -> mission           written with the answer
     keys         shard -> key -> id                  written when a brief is accepted
 
-A mission has one owner, the kernel whose desk it lies on: only that one runs and writes it. A lone
-kernel is "". Kernels that share an image do not conflict: each writes a desk of its own, and keys
-are spread over SHARDS trees.
+Only the kernel whose desk a mission lies on runs and writes it; a lone kernel is "". Kernels that
+share an image do not conflict: each has its desk, and keys are spread over SHARDS trees.
 
 A mission's parent is the prototype of its state, so what a state has to say (who acts, what
 they do) is inherited, and a transition is a change of parent. Which state follows which is
@@ -114,13 +113,12 @@ def open_brief(
 
 def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
     """Return the object of a mission."""
-    obj = root["missions"].get(mission_id)
+    obj: UvmObject | None = root["missions"].get(mission_id)
     if obj is None:
         obj = desk_with(root, mission_id).get(mission_id)
     if obj is None:
         raise NotFoundError(f"no request has the id {mission_id!r}; batos missions lists them")
-    mission: UvmObject = obj
-    return mission
+    return obj
 
 
 def desk_with(root: Mapping[str, Any], mission_id: str) -> MutableMapping[str, UvmObject]:
@@ -158,7 +156,7 @@ def unfinished(root: Mapping[str, Any]) -> list[str]:
 
 def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
     """Yield the ids of all missions behind one, the oldest first; "" begins with the first."""
-    trees = (root["missions"], *root["unfinished"].values())
+    trees = root["missions"], *root["unfinished"].values()
     return merge(*(tree.keys(min=after, excludemin=bool(after)) for tree in trees))
 
 

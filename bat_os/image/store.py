@@ -251,6 +251,12 @@ class ImageStore:
     def _state(self) -> object:
         return self._db.state if is_in_files(self._db.storage) else self._db.seen()
 
+    async def catch_up(self) -> None:
+        """Wait until all is seen that any kernel had committed before; ZEO tells it later."""
+        ping = getattr(self.storage, "ping", None)
+        if ping is not None:
+            await asyncio.to_thread(ping)
+
     @property
     def database(self) -> Any:
         """The ZODB database, for what works on the whole image."""

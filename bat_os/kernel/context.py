@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bat_os.method.guardian import PersistenceGuardian
     from bat_os.models.profiles import Profile
     from bat_os.models.roster import Roster
-    from bat_os.ports import Cell, Driver, Embedder
+    from bat_os.ports import Cell, Cluster, Driver, Embedder
 
     # Tells who asked how far long work has come.
     Say = Callable[[Mapping[str, Any]], None]
@@ -61,6 +61,8 @@ class KernelContext:
     drivers: Mapping[str, Driver] = field(default_factory=dict)
     # id of the home that may change the world; "" for a kernel on trial
     home_id: str = ""
+    cluster: Cluster | None = None  # who else serves the image; None: nobody may
+    kernel_id: str = ""  # of this one among them; "" of a lone one
     # awaited before words are erased: they keep what was said in memory, and drop it
     on_erase: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

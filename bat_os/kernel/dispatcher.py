@@ -230,6 +230,8 @@ class Dispatcher:
         if not request.plain:
             awaited = self.scheduler.awakening or self.scheduler.loading
             body = {"brief_id": record.id, "position": self.scheduler.queued}
+            if record.answer is None and not self.scheduler.is_own(record):
+                body["moved"] = self.scheduler.endpoint_of(record.owner)
             send(Reply("accepted", request.id, body | {"awakening": awaited}))
         listener = None if request.plain else _events(request, send)
         hear = listener if request.body["tokens"] else None

@@ -7,11 +7,14 @@ awaken > bind endpoints (known messages are answered) > prepare models > run mis
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
+import socket
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -19,7 +22,7 @@ import zmq
 from bat_os import __version__
 from bat_os.core import protocol
 from bat_os.errors import BatError, StorageFullError
-from bat_os.image import grants, missions
+from bat_os.image import desks, grants, missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.storage import when_lost
@@ -37,6 +40,7 @@ from bat_os.kernel.missions.alarm import Alarm
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
 from bat_os.kernel.missions.retention import keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
+from bat_os.kernel.missions.tending import Tending
 from bat_os.kernel.missions.watcher import Watcher
 from bat_os.kernel.primitives import PRIMITIVES
 from bat_os.kernel.say.reminders import say_due
@@ -47,7 +51,7 @@ from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.ports import ServerDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.forge.smithy import Smithy
@@ -112,6 +116,10 @@ class Kernel:
         self.heartbeat = Heartbeat(context, install)
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
+        self._tending: Tending | None = None
+        if context.cluster is not None:
+            context.image.database.kernel = context.kernel_id
+            self._tending = Tending(context, context.cluster, self._scheduler)
         self.alarm = Alarm(context, self._scheduler, say_due)
         self.watcher = Watcher(context, self.alarm)
         self._boot = secrets.token_hex(8)
@@ -160,21 +168,12 @@ class Kernel:
         servers: list[Server] = []
         try:
             self._bind(zmq_context, servers)
+            if self._tending is not None:
+                await self._tending.join(self._introduction())
             await self._scheduler.resume()
             for server in servers:
                 server.serve(dispatcher)
-            on_serving(
-                {
-                    "boot": self._boot,
-                    "endpoints": [s.address for s in servers if not s.endpoint.is_remote],
-                    "remote": [s.address for s in servers if s.endpoint.is_remote],
-                    "keys": {
-                        s.address: s.endpoint.curve.public.decode()
-                        for s in servers
-                        if s.endpoint.curve is not None
-                    },
-                }
-            )
+            on_serving(_facts_to_find(self._boot, servers))
             background = self._begin(performer, dispatcher)
             await self.asked.wait()
             log.info("shutting down")
@@ -184,16 +183,23 @@ class Kernel:
         finally:
             await dispatcher.room.close()
             image.on_commit = None
-            await self._scheduler.close()
-            for server in servers:
-                await server.close()
-            for driver in self._servers():
-                await asyncio.to_thread(driver.close)
-            for port in (context.cell, context.roster, context.embedder, context.image):
-                await port.close()
+            await self._close(servers)
             if authenticator is not None:
                 authenticator.stop()
             zmq_context.term()
+
+    async def _close(self, servers: Sequence[Server]) -> None:
+        """Close all that the kernel works with, in order."""
+        context = self.context
+        await self._scheduler.close()
+        if self._tending is not None:
+            await self._tending.leave()
+        for server in servers:
+            await server.close()
+        for driver in self._servers():
+            await asyncio.to_thread(driver.close)
+        for port in (context.cell, context.roster, context.embedder, context.image):
+            await port.close()
 
     def _begin(self, performer: Performer, dispatcher: Dispatcher) -> list[asyncio.Task[None]]:
         """Begin what goes on while it serves."""
@@ -201,21 +207,29 @@ class Kernel:
         self.heartbeat.around.is_quiet = lambda seconds: (
             self.examiner.is_quiet(seconds) and time.monotonic() - dispatcher.last_look >= seconds
         )
-        image = self.context.image
-        work = {
+        image, tending = self.context.image, self._tending
+        work: dict[str, Coroutine[Any, Any, None]] = {
             "prepare": self._prepare(),
-            "ring": self.alarm.keep(),
-            "watch files": self.watcher.keep(),
             "try commits": keep_trying(image, self._note_trouble),
             "count uses": keep_flushing(image),
-            "perform effects": performer.keep(),
-            "pack the image": keep_packing(image),
-            "prune answers": keep_pruning(image),
             "trim the heap": keep_trimming(),
             "examine the models": self._examine(),
-            "idle work": self._idle(),
             "forge": self._forge(),
         }
+        for_all: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "ring": self.alarm.keep,
+            "watch files": self.watcher.keep,
+            "perform effects": performer.keep,
+            "pack the image": partial(keep_packing, image),
+            "prune answers": partial(keep_pruning, image),
+            "idle work": self._idle,
+        }
+        for name, keep in for_all.items():  # of several kernels, one does these
+            work[name] = keep() if tending is None else tending.while_leading(keep)
+        if tending is not None:
+            tending.wakes += [self._wake, performer.wake]
+            performer.others = tending.others
+            work["tend missions"] = tending.keep()
         return [asyncio.create_task(each, name=name) for name, each in work.items()]
 
     def _introduce(self, dispatcher: Dispatcher) -> Performer:
@@ -224,7 +238,8 @@ class Kernel:
         orchestrator.intake = dispatcher.intake
         orchestrator.heartbeat = self.heartbeat
         orchestrator.performer = performer = Performer(context, self._journal)
-        performer.expect()
+        if self._tending is None:
+            performer.expect()
         orchestrator.verbs = MissionVerbs(context, self._scheduler).table()
         orchestrator.wake = self._wake
         self.alarm.say_it = dispatcher.room.say_it
@@ -257,6 +272,19 @@ class Kernel:
             "models": self.context.roster.stats(),
             "cell": self.context.cell.stats(),
             "servers": [each for driver in self._servers() for each in driver.stats()],
+            "cluster": {"engine": type(self.context.image.storage).__name__}
+            | (self._tending.facts() if self._tending is not None else {}),
+        }
+
+    def _introduction(self) -> dict[str, Any]:
+        """Return what this kernel says of itself to the others."""
+        doors = sorted(self._addresses, key=lambda one: one.startswith("ipc:"))
+        return {
+            "endpoint": next(iter(doors), ""),
+            "host": socket.gethostname(),
+            "home": str(Path(self.context.options.home).absolute()),
+            "pid": os.getpid(),
+            "version": __version__,
         }
 
     def _servers(self) -> list[ServerDriver]:
@@ -264,6 +292,8 @@ class Kernel:
         return [driver for driver in drivers if isinstance(driver, ServerDriver)]
 
     async def _awaken(self) -> str:
+        if self._tending is not None:
+            await self._tending.check_alone()
         fresh, now = secrets.token_hex(8), time.time()
 
         def work(root: Any) -> tuple[bool, str, int]:
@@ -274,6 +304,9 @@ class Kernel:
                 personas=self.context.personas,
                 primitives=PRIMITIVES,
             )
+            if self._tending is None:  # what kernels of a cluster left is the lone one's
+                for kernel in list(root["unfinished"]):
+                    desks.take_over(root, kernel)
             lay_defaults(root, self.context.cast.defaults)
             asleep = grants.settle(root, home) if (home := self.context.home_id) else 0
             return new, root["about"]["id"], asleep
@@ -297,9 +330,11 @@ class Kernel:
         self._addresses = [server.address for server in servers]
 
     async def _prepare(self) -> None:
-        for step in self.steps:
-            fault = await _take(step, self._report)
-            self._problem = self._problem or fault
+        tending = self._tending
+        async with tending.preparing(self._report) if tending else contextlib.nullcontext():
+            for step in self.steps:
+                fault = await _take(step, self._report)
+                self._problem = self._problem or fault
         try:
             await self.examiner.recall()
         except BatError as error:
@@ -353,6 +388,20 @@ class Kernel:
     def _note_loading(self, text: str) -> None:
         log.info("%s", text)
         self._scheduler.loading = str(text)
+
+
+def _facts_to_find(boot: str, servers: Sequence[Server]) -> dict[str, Any]:
+    """Return what a client needs to find a kernel."""
+    return {
+        "boot": boot,
+        "endpoints": [s.address for s in servers if not s.endpoint.is_remote],
+        "remote": [s.address for s in servers if s.endpoint.is_remote],
+        "keys": {
+            s.address: s.endpoint.curve.public.decode()
+            for s in servers
+            if s.endpoint.curve is not None
+        },
+    }
 
 
 async def _take(step: Step, report: Callable[[str], None]) -> str:

@@ -74,6 +74,8 @@ def test_health_and_hello_have_the_fields_of_the_table_and_no_other():
         roster=SimpleNamespace(stats=dict),
         cell=SimpleNamespace(stats=dict),
         drivers={},
+        cluster=None,
+        image=SimpleNamespace(storage=None),
     )
     facts = Kernel(mind, [], [], lambda event: None).about()
     assert reply("health") == set(facts)

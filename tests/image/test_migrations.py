@@ -132,7 +132,8 @@ async def test_the_catalog_of_an_image_of_format_3_is_searched_and_added_to(serv
     assert "three lights" in passages["passages"][0]["text"]
     skills = await ask("find", body={"text": "double a number"})
     assert skills["skills"][0]["selector"] == "double"
-    await ask("learn", body={"title": "Tides", "text": "The tide turns twice a day."})
+    tides = {"title": "Tides", "text": "The tide turns twice a day."}
+    await ask("learn", body=tides, timeout=120)
     passages = await ask("search", body={"text": "when does the tide turn", "kind": "document"})
     assert passages["passages"][0]["title"] == "Tides"
     verified = await ask("verify", timeout=60)
@@ -142,7 +143,8 @@ async def test_the_catalog_of_an_image_of_format_3_is_searched_and_added_to(serv
 async def test_a_mission_of_an_image_of_format_3_is_resumed(served):
     ask, _ = served
     body = {"text": "Give one."}
-    told = await ask("brief", target="robot_obj", selector="slow_one", ik="waiting", body=body)
+    about = {"target": "robot_obj", "selector": "slow_one", "ik": "waiting"}
+    told = await ask("brief", body=body, timeout=120, **about)
     assert (told["result"], told["learned"]) == (1, True)
 
 

@@ -1,9 +1,9 @@
 """The format of an image, and the steps that bring an older one to the present.
 
-    about["format"] = OLDEST --format_4--> 4 --format_5--> ... --> FORMAT
+    about["format"] = OLDEST --format_4--> 4 --desks--> 5 --format_6--> ... --> FORMAT
 
-All steps run in the transaction that opens the image. A step is a function of the root, in a
-module ``format_N`` of this folder. What it needs of the program's past is in that module,
+All steps run in the transaction that opens the image. A step is a function of the root; a long one
+is in a module ``format_N`` of this folder. What it needs of the program's past is in that module,
 because classes change and stored images do not. Each step comes with a test on an image that
 the version before it wrote. Any other format is refused: this program would misread it, and
 write what the right program cannot read.
@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import FormatError, StorageError
-from bat_os.image.migrations import format_4, format_5
+from bat_os.image import desks
+from bat_os.image.migrations import format_4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Steps = Mapping[int, Callable[[MutableMapping[str, Any]], None]]
 
 OLDEST: Final = 3
-STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: format_5.migrate})
+STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: desks.migrate})
 FORMAT: Final = max(STEPS, default=OLDEST)
 
 

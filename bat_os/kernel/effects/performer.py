@@ -31,7 +31,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.ports import STAGE, StagingDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Mapping, MutableMapping
 
     from bat_os.kernel.context import KernelContext
 
@@ -51,13 +51,15 @@ class Performer:
 
     Attributes:
         home: Id of the home; what another one has staged is held.
-        boot: Id of this run of the kernel.
+        boot: Id of this run of the kernel; of one of several it begins with the kernel's id.
+        others: Returns the ids of the other kernels that live: what they do is not this one's.
         tell: Gets a line of the journal for each effect that fails.
     """
 
     def __init__(self, mind: KernelContext, tell: Callable[[Mapping[str, Any]], object]) -> None:
         self.home = mind.home_id
-        self.boot = secrets.token_hex(8)
+        self.boot = f"{mind.image.database.kernel}.{secrets.token_hex(8)}".lstrip(".")
+        self.others: Callable[[], Collection[str]] = tuple
         self.tell = tell
         self._mind = mind
         self._image = mind.image
@@ -87,15 +89,21 @@ class Performer:
     async def keep(self) -> None:
         """Do what is staged, now and whenever something is; ends when it is cancelled."""
         self.expect()
-        if not self._is_running:
-            return
+        try:
+            if self._is_running:
+                await self._keep()
+        finally:
+            self._is_running = False
+            self._idle.set()
+
+    async def _keep(self) -> None:
         recovered = False
         while True:
             self._wake.clear()
             try:
                 if not recovered:
                     await self._recover()
-                    recovered = True
+                    recovered = self._mind.cluster is None  # else a kernel may die at any time
                 pause = await self._sweep()
             except BatError as error:  # a full disk, say: nothing was begun that is not known
                 log.warning("effects wait: %s", error)
@@ -111,10 +119,12 @@ class Performer:
 
         def look(root: Root) -> list[Effect]:
             begun = outbox.pending(root, {PERFORMING})
-            return [effect for effect in begun if effect.boot != self.boot]
+            ours = (*self.others(), self.boot)
+            return [effect for effect in begun if not effect.boot.startswith(ours)]
 
         def settle(root: Root) -> list[Effect]:
-            outbox.note_unused(root)
+            if not self.others():
+                outbox.note_unused(root)
             return outbox.hold_foreign(root, self.home, self.boot)
 
         held = await self._image.transact(settle, note="hold effects")

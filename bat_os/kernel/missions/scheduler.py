@@ -27,6 +27,7 @@ from bat_os.errors import (
     BusyError,
     CancelledError,
     DeadlineError,
+    FencedError,
     NotFoundError,
     ShuttingDownError,
     TransitionError,
@@ -39,7 +40,7 @@ from bat_os.kernel.missions.feed import Feed, TextFeed, notice
 from bat_os.kernel.missions.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
@@ -81,12 +82,15 @@ class Scheduler:
         feed, changes: Tell those who subscribed of all missions, and of what was committed.
         text_feed: Sends on the text that models write.
         ledger: Knows what runs, for the next kernel.
+        elsewhere, endpoint_of: Wait for a mission of another kernel; say where that listens.
         awakening: What missions wait for before they run; "" once they do.
         loading: What is loaded ahead meanwhile, or "".
     """
 
     awakening = "waking up"
     loading = ""
+    elsewhere: Callable[[str, Listener | None], Awaitable[dict[str, Any]]] | None = None
+    endpoint_of: Callable[[str], str] = staticmethod(lambda kernel: "")
 
     def __init__(self, context: KernelContext, journal: Listener) -> None:
         self.feed, self.changes = Feed(), Feed()
@@ -141,12 +145,12 @@ class Scheduler:
             self._coming.remove(session)
 
     def start(self, record: Record, *, resumed: bool = False) -> None:
-        """Run a stored mission, unless it has ended or runs already.
+        """Run a stored mission, unless it has ended or runs already, here or elsewhere.
 
         Raises:
             ShuttingDownError: The kernel is going down; the next one will run it.
         """
-        if record.id in self._jobs or record.answer is not None:
+        if record.id in self._jobs or record.answer is not None or not self.is_own(record):
             return
         self._check_open()
         job = self._jobs[record.id] = _Job(record.session, resumed)
@@ -155,6 +159,10 @@ class Scheduler:
             self._write_down(first, record.mission)
         job.task = asyncio.create_task(self._run(record.id, job), name=f"mission {record.id}")
         job.task.add_done_callback(lambda task: self._forget(record.id, task))
+
+    def is_own(self, record: Record) -> bool:
+        """Return True if this kernel runs a mission."""
+        return record.owner == self._context.kernel_id
 
     async def resume_failed(
         self, mission_id: str, *, more: bool = False, leave: Any = None
@@ -184,11 +192,13 @@ class Scheduler:
         cross("accept.told")
         job = self._jobs.get(mission_id)
         if job is None or job.task is None:
-            return await self._stored(mission_id)
+            return await self._stored(mission_id, listener)
         if listener is not None:
             job.listeners.append(listener)
         try:
             return await asyncio.shield(job.task)
+        except FencedError:  # another kernel has it
+            return await self._stored(mission_id, listener)
         finally:
             if listener is not None:
                 job.listeners.remove(listener)
@@ -231,16 +241,24 @@ class Scheduler:
         image = self._context.image
         if is_first := self._suspects is None:
             self._suspects = self._find_suspects()
-        unfinished = await image.transact(missions.unfinished, note="look for unfinished missions")
-        for mission_id in unfinished:
+        unfinished = await image.transact(desks.look, note="look for unfinished missions")
+        await self.begin(unfinished.own, resumed=is_first)
+        return len(unfinished.own)
+
+    async def begin(
+        self, mission_ids: Iterable[str], *, resumed: bool = False, suspect: bool = False
+    ) -> None:
+        """Run stored missions that do not run; ``suspect``: alone, if a kernel died of them."""
+        for mission_id in [one for one in mission_ids if one not in self._jobs]:
             try:
-                record = await image.transact(
+                record = await self._context.image.transact(
                     partial(missions.check, mission_id=mission_id), note="check a mission"
                 )
-                self.start(record, resumed=is_first)
+                if suspect and record.attempts:
+                    self._suspects = (self._suspects or frozenset()) | {mission_id}
+                self.start(record, resumed=resumed)
             except BatError:  # one bad record must not keep the kernel down
                 log.exception("mission %s is left alone", mission_id)
-        return len(unfinished)
 
     def _find_suspects(self) -> frozenset[str]:
         """Return what may have killed the last kernel; what cannot have done so is not counted.
@@ -370,8 +388,10 @@ class Scheduler:
         if self._closing:
             raise ShuttingDownError("the daemon is shutting down; ask again in a moment")
 
-    async def _stored(self, mission_id: str) -> dict[str, Any]:
+    async def _stored(self, mission_id: str, listener: Listener | None = None) -> dict[str, Any]:
         record = await self._cycle.read(mission_id)
+        if record.answer is None and self.elsewhere is not None:
+            return await self.elsewhere(mission_id, listener)
         if record.answer is None:
             raise NotFoundError(f"the mission {mission_id} has not ended, and does not run")
         return record.answer

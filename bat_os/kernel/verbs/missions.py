@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.mission import State
 from bat_os.core.protocol import Reply
 from bat_os.errors import BatError, NotFoundError
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.kernel import views
 from bat_os.kernel.agent.budget import show_steps
 from bat_os.kernel.learning import asking
@@ -70,6 +70,10 @@ class MissionVerbs:
             return Reply("result", request.id, {"cancelled": True})
         brief_id = await self._read(lambda root: _brief_id(root, request))
         if self._scheduler.cancel(brief_id):
+            return Reply("result", request.id, {"cancelled": True})
+        if await self._mind.image.transact(
+            lambda root: desks.withdraw(root, brief_id), note="withdraw a mission"
+        ):  # its kernel sees it
             return Reply("result", request.id, {"cancelled": True})
 
         def read(root: Root) -> dict[str, Any]:
@@ -140,10 +144,26 @@ class MissionVerbs:
                 record: Record = await self._read(lambda root: missions.read(root, brief_id))
                 return record.mission
 
-            why = await feed.follow(key, after_seq, tell, brief_id, stored)
+            record = await self._read(lambda root: missions.read(root, brief_id))
+            if record.answer is None and not self._scheduler.is_own(record):
+                why = await self._watch_elsewhere(brief_id, after_seq, tell)
+            else:
+                why = await feed.follow(key, after_seq, tell, brief_id, stored)
         else:
             why = await feed.follow(key, feed.number if after is None else after, tell)
         return Reply("result", request.id, {"ended": why, "n": feed.number})
+
+    async def _watch_elsewhere(
+        self, brief_id: str, after: int, tell: Callable[[Mapping[str, Any]], object]
+    ) -> str:
+        """Send the events of a mission that another kernel runs, as the image has them."""
+
+        def hear(event: Mapping[str, Any]) -> None:
+            if event["seq"] > after:
+                tell(event)
+
+        await self._scheduler.result(brief_id, hear)
+        return "complete"
 
     async def _unsubscribe(self, request: Request, _: Send) -> Reply:
         key = (request.session, request.body["id"])

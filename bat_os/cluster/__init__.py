@@ -1,0 +1,1 @@
+"""Which kernels share an image and live: adapters of the port ``Cluster``."""

@@ -1,0 +1,310 @@
+"""bat_os.kernel.missions.tending: several kernels on one image of a server, with real sockets."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+
+from bat_os.errors import FormatError, RemoteError
+from bat_os.image import desks, missions
+from bat_os.image.store import ImageStore
+from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+PATIENCE = 300
+
+
+class Zeo:
+    """A ZEO server over a file image in a scratch folder."""
+
+    def __init__(self, folder):
+        pytest.importorskip("ZEO", reason="ZEO is missing: pip install -r requirements-cluster.txt")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (folder / "zeo.conf").write_text(
+            f"<zeo>\n  address 127.0.0.1:{port}\n  client-conflict-resolution true\n</zeo>\n"
+            f"<filestorage mind>\n  path {folder}/mind.fs\n  blob-dir {folder}/blobs\n"
+            "</filestorage>\n"
+        )
+        self.where = str(folder / "alive")
+        self.uri = (
+            f"zeo://127.0.0.1:{port}?storage=mind&blob_dir={folder}/blobs"
+            "&shared_blob_dir=1&wait_timeout=60"
+        )
+        with (folder / "zeo.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ZEO.runzeo", "-C", folder / "zeo.conf"],
+                stdout=log, stderr=log, cwd=folder,
+            )  # fmt: skip
+
+    def end(self):
+        self.process.kill()
+        self.process.wait(30)
+
+
+class Postgres:
+    """A database of its own on the server that BATOS_TEST_POSTGRES names."""
+
+    def __init__(self, folder):
+        for driver in ("psycopg2", "relstorage"):
+            pytest.importorskip(driver, reason="pip install -r requirements-cluster.txt")
+        if "BATOS_TEST_POSTGRES" not in os.environ:
+            pytest.skip("BATOS_TEST_POSTGRES names no PostgreSQL server")
+        self.server = urlsplit(os.environ["BATOS_TEST_POSTGRES"])
+        self.name = f"batos_{secrets.token_hex(6)}"
+        self.run(f"create database {self.name}")
+        self.where = f"postgres://{self.server.netloc}/{self.name}"
+        self.uri = f"{self.where}?keep_history=1&driver=psycopg2&blob_dir={folder}/blobs"
+
+    def run(self, text):
+        import psycopg2
+
+        connection = psycopg2.connect(f"postgres://{self.server.netloc}{self.server.path}")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(text)
+        connection.close()
+
+    def end(self):
+        self.run(f"drop database {self.name} with (force)")
+
+
+@pytest.fixture(params=[Zeo, Postgres], ids=["zeo", "postgres"])
+def engine(request, tmp_path):
+    server = request.param(tmp_path)
+    yield server
+    server.end()
+
+
+class Counting(ThinkingKernel):
+    """A kernel that counts how often its model answers."""
+
+    drawn = 0
+
+    def _answer(self, prompt, sampling, index):
+        self.drawn += 1
+        return ThinkingKernel._answer(prompt, sampling, index)
+
+
+@pytest.fixture
+async def make(engine, tmp_path):
+    """Return a function that starts one more kernel of the cluster, in this loop."""
+    async with contextlib.AsyncExitStack() as running:
+
+        async def start(number):
+            folder = tmp_path / f"home{number}"
+            kernel = Counting(folder)
+            kernel.options = {
+                "image": engine.uri, "cluster": engine.where, "idle": "off", "tcp_port": -1,
+                "cluster_seconds": 600.0,
+            }  # fmt: skip
+            await running.enter_async_context(kernel)
+            kernel.ask = (await running.enter_async_context(kernel.client())).request
+            return kernel
+
+        yield start
+
+
+async def until(condition):
+    while not await condition():  # noqa: ASYNC110 - it asks a process, or the image
+        await asyncio.sleep(0.05)
+
+
+def brief(kernel, selector="give_seven", key="k", **more):
+    return kernel.ask(
+        "brief", target="genesis_obj", selector=selector, ik=key, timeout=PATIENCE,
+        body={"text": "Give a number."}, **more,
+    )  # fmt: skip
+
+
+async def drawing(kernel):
+    """Wait until the model of a kernel is asked; its gate is closed."""
+
+    async def draws():
+        rows = (await kernel.ask("missions", timeout=PATIENCE))["missions"]
+        return any(row["state"] == "synthesizing" for row in rows)
+
+    await until(draws)
+
+
+async def cluster_of(kernel):
+    return (await kernel.ask("health", timeout=PATIENCE))["cluster"]
+
+
+async def knows(kernel, number):
+    """Return whether a kernel has seen so many living ones, and a leader."""
+    kernels = (await cluster_of(kernel)).get("kernels", [])
+    living = [one for one in kernels if one["living"]]
+    return len(living) == number and sum(one["leads"] for one in living) == 1
+
+
+async def test_a_mission_runs_once_however_many_kernels_start_meanwhile(make):
+    first = await make(0)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    others = [await make(number) for number in range(1, 5)]
+    await until(lambda: knows(others[-1], 5))
+    await until(lambda: knows(first, 5))
+    for kernel in (first, *others):
+        kernel.gate.set()
+    answer = await asking
+    row = await others[0].ask("brief.get", ik="k", timeout=PATIENCE)
+    assert (answer["result"], row["attempts"]) == (7, 0)
+    assert first.drawn
+    assert not any(kernel.drawn for kernel in others)
+
+
+async def test_one_key_at_three_kernels_is_one_mission_that_all_hear_of(make):
+    kernels = [await make(number) for number in range(3)]
+    heard = []
+    asking = [asyncio.create_task(brief(kernels[0]))]
+    await drawing(kernels[0])
+    for kernel in kernels[1:]:
+        await until(lambda kernel=kernel: knows(kernel, 3))
+    asking += [
+        asyncio.create_task(brief(kernel, on_event=lambda kind, body: heard.append((kind, body))))
+        for kernel in kernels[1:]
+    ]
+    await until(lambda: _has(heard, 2, "accepted"))
+    moved = {body["moved"] for kind, body in heard if kind == "accepted"}
+    assert moved == {kernels[0].door}
+    for kernel in kernels:
+        kernel.gate.set()
+    answers = await asyncio.gather(*asking)
+    assert len({answer["brief_id"] for answer in answers}) == 1
+    assert [answer["result"] for answer in answers] == [7, 7, 7]
+    assert not kernels[1].drawn + kernels[2].drawn
+    states = [body["state"] for kind, body in heard if kind == "event"]
+    assert states.count("complete") == 2  # each of the two that asked elsewhere
+
+
+async def _has(heard, count, kind):
+    return sum(one == kind for one, _ in heard) >= count
+
+
+async def test_a_mission_is_cancelled_and_watched_from_another_kernel(make):
+    first, second = await make(0), await make(1)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    seen = []
+    watching = asyncio.create_task(
+        second.ask("subscribe", ik="k", timeout=PATIENCE, body={"after_seq": 0},
+                   on_event=lambda _, body: seen.append(body["state"]))
+    )  # fmt: skip
+    told = await second.ask("cancel", ik="k", timeout=PATIENCE)
+    assert told["cancelled"] is True
+    with pytest.raises(RemoteError) as caught:
+        await asking
+    assert caught.value.body["code"] == "CANCELLED"
+    assert (await watching)["ended"] == "complete"
+    assert seen[-1] == "failed"
+    again = await second.ask("cancel", ik="k", timeout=PATIENCE)
+    assert (again["cancelled"], again["state"]) == (False, "failed")
+
+
+async def test_what_a_kernel_leaves_when_it_stops_the_others_end(make):
+    first, second = await make(0), await make(1)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    second.gate.set()
+    first.kernel.stop()
+    with pytest.raises(Exception, match=r"daemon|shutting"):
+        await asking
+    answer = await brief(second)
+    assert answer["result"] == 7
+    await until(lambda: knows(second, 1))
+    assert (await cluster_of(second))["leads"] is True
+
+
+async def test_a_fenced_kernel_waits_for_the_image_like_any_other(make):
+    first, second = await make(0), await make(1)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    owner = first.mind.image.database.kernel
+    taken = await second.mind.image.transact(lambda root: desks.take_over(root, owner), note="rob")
+    assert len(taken) == 1
+    first.gate.set()  # it draws, and its next write is refused
+    second.gate.set()
+    answer = await asking  # and the client hears nothing of it
+    assert answer["result"] == 7
+    slots = await second.mind.image.transact(
+        lambda root: dict(missions.stored(root, taken[0]).slots), note="look"
+    )
+    assert (slots["owner"], slots["epoch"]) == (second.mind.image.database.kernel, 1)
+
+
+async def test_no_format_changes_while_another_kernel_serves(make):
+    await make(0)
+
+    def age(root):
+        root["about"] = {**root["about"], "format": 4}
+
+    second = await make(1)
+    await second.mind.image.transact(age, note="age")
+    with pytest.raises(FormatError, match=r"stop them first: .*home0"):
+        await second.kernel._tending.check_alone()
+
+
+async def test_briefs_of_a_killed_kernel_are_done_though_nobody_asks_again(make, engine, tmp_path):
+    survivor = await make(0)
+    survivor.gate.set()
+    home = tmp_path / "killed" / "data"
+    home.mkdir(parents=True, mode=0o700)
+    script = write_script(tmp_path / "script.jsonl", ANSWERS)
+    victim = KernelProcess(home, script)
+    victim.start(tcp_port=-1, image=engine.uri, cluster=engine.where, idle="off")
+    try:
+        await victim.until_ready()
+        source = (
+            "def note(self, tag):\n    self.tags = (getattr(self, 'tags', None) or []) + [tag]\n"
+            "    return len(self.tags)\n"
+        )
+        await survivor.ask(
+            "teach",
+            target="genesis_obj",
+            selector="note",
+            body={"source": source},
+            timeout=PATIENCE,
+        )
+        for number in range(12):  # each has an object of its own
+            await survivor.ask("send", target="genesis_obj", selector="clone", args=[f"c{number}"])
+        accepted = []
+        async with victim.client() as kernel:
+            asking = [
+                asyncio.create_task(
+                    kernel.request("brief", target=f"c{number}", selector="note", args=[number],
+                                   ik=f"b{number}", timeout=None,
+                                   on_event=lambda kind, _: accepted.append(kind))
+                )
+                for number in range(12)
+            ]  # fmt: skip
+            await until(lambda: _has([(kind, 0) for kind in accepted], 12, "accepted"))
+            victim.kill()
+            for one in asking:
+                one.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+    finally:
+        victim.stop()
+
+    async def is_done():
+        return not await survivor.mind.image.transact(missions.unfinished, note="look")
+
+    await until(is_done)
+    tags = await survivor.mind.image.transact(
+        lambda root: [root["objects"][f"c{n}"].slots.get("tags") for n in range(12)], note="look"
+    )
+    assert tags == [[number] for number in range(12)]
+
+
+async def test_an_image_can_be_read_beside_the_cluster(make, engine):
+    await make(0)
+    image = await asyncio.to_thread(ImageStore.open, engine.uri)
+    assert "genesis_obj" in await image.transact(lambda root: list(root["objects"]), note="look")
+    await image.close()
