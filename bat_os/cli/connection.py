@@ -18,8 +18,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bat_os.cli.environment import require
-from bat_os.client.client import KernelClient
+from bat_os.cli.environment import load, require
+from bat_os.client.client import KernelClient, Places
 from bat_os.client.keys import ClientKey
 from bat_os.core.protocol import error_body
 from bat_os.errors import (
@@ -59,7 +59,8 @@ _HEAD: Final = re.compile(r"def \w+\(self(?:, *)?([^)]*)\)")
 def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClient:
     """Return a client that waits for a kernel only if one was killed or is starting.
 
-    With ``BATOS_KEY_FILE`` it is a client of the remote kernel that the key is for.
+    With ``BATOS_KEY_FILE`` it is a client of the remote kernel that the key is for. With several
+    places in ``BATOS_CONNECT``, or in the setting ``connect``, it is one of all these kernels.
 
     Args:
         home: Whose kernel is meant.
@@ -68,7 +69,10 @@ def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClie
     Raises:
         SettingsError: The key file, or ``BATOS_CONNECT``, cannot be used.
     """
-    file, elsewhere = os.environ.get("BATOS_KEY_FILE"), os.environ.get("BATOS_CONNECT", "")
+    file = os.environ.get("BATOS_KEY_FILE", "")
+    elsewhere = os.environ.get("BATOS_CONNECT", "") or load(home, {}).settings.connect
+    if "," in elsewhere + file:
+        return KernelClient("", places=Places.of(elsewhere, file, home))
     if file:
         return KernelClient.remote(ClientKey.read(Path(file)), elsewhere)
     if elsewhere:

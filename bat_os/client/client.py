@@ -18,6 +18,8 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import zmq
@@ -26,11 +28,10 @@ from zmq.utils.monitor import parse_monitor_message
 
 from bat_os.client.keys import ClientKey, check_key, make_pair
 from bat_os.core.protocol import decode_reply, encode_request
-from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError
+from bat_os.errors import KernelUnreachableError, RemoteError, SettingsError, ShuttingDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     Listener = Callable[[str, Mapping[str, Any]], None]
     _Said = tuple[str, str, dict[str, Any]]  # of a reply: type, re and body
@@ -40,6 +41,9 @@ ENDPOINT_FILE: Final = "run/endpoint.json"
 BACKOFF: Final = (0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
 LOST_AFTER: Final = 15.0
+# With several kernels: one that does not answer for so long is left, and asked again later.
+LEAVE_AFTER: Final = 5.0
+BACK_AFTER: Final = 60.0
 CONNECT_MS: Final = 1000
 REMOTE_MS: Final = 5000
 _NEWS: Final[_Said] = ("", "", {})  # nothing for the one who reads; the daemon lives
@@ -54,6 +58,68 @@ class Address:
     token: str = ""  # what each request has to carry, or ""
     key: ClientKey | None = None  # for CURVE; None where it is not spoken
     boot: str = ""  # of the kernel that wrote it; "" where none did
+
+
+class Places:
+    """Where the kernels of one image listen; one of them is asked, and the next if it has gone.
+
+    Attributes:
+        at: Which of them is asked.
+        moved: Whether it has yet to see what another one has answered.
+    """
+
+    def __init__(self, finds: Sequence[Callable[[], Address]]) -> None:
+        """Begin with the first; each of ``finds`` raises KernelUnreachableError where none is."""
+        self._finds = finds
+        self.at = 0
+        self._since = 0.0
+        self.moved = False
+
+    def find(self) -> Address:
+        """Return where to connect now: to the first again, BACK_AFTER seconds after it had gone."""
+        if self.at and time.monotonic() - self._since > BACK_AFTER:
+            self._move(0)
+        return self._finds[self.at]()
+
+    def leave(self, at: int) -> None:
+        """Ask the next one from now on, unless another request has left this one already."""
+        if at == self.at:
+            self._move((at + 1) % len(self._finds))
+
+    def _move(self, at: int) -> None:
+        self.moved = self.moved or at != self.at
+        self.at, self._since = at, time.monotonic()
+
+    @classmethod
+    def of(cls, where: str, keys: str, home: Path) -> Places:
+        """Return the places that settings name, apart by commas.
+
+        Args:
+            where: Homes on this machine, or ``tcp://HOST:PORT`` each; "" takes those of the keys.
+            keys: Key files, one for each ``tcp://`` in order.
+            home: A relative place is in its parent folder.
+
+        Raises:
+            SettingsError: An address or a key is missing, or cannot be used.
+        """
+        files = [ClientKey.read(Path(file.strip())) for file in filter(None, keys.split(","))]
+        named = [each.strip() for each in where.split(",") if each.strip()]
+        finds: list[Callable[[], Address]] = []
+        waiting = list(files)
+        for each in named or [key.connect for key in files]:
+            if "://" not in each and named:
+                finds.append(partial(find_kernel, home.parent / each))
+                continue
+            if not each.startswith("tcp://"):
+                raise SettingsError(f"BATOS_CONNECT={each!r} is invalid; write tcp://HOST:PORT")
+            if not waiting:
+                raise SettingsError(
+                    f"BATOS_CONNECT={each!r} needs a key: run `batos keys make NAME` on the "
+                    "daemon's machine, and set BATOS_KEY_FILE to the file it writes"
+                )
+            key = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            finds.append(lambda each=each, key=key: Address(each, "", key))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+        return cls(finds)
 
 
 def find_kernel(home: Path, file: str | Path = ENDPOINT_FILE) -> Address:
@@ -107,8 +173,12 @@ class KernelClient:
         file: str | Path = ENDPOINT_FILE,
         expects: Callable[[], bool] = lambda: True,
         key: ClientKey | None = None,
+        places: Places | None = None,
     ) -> None:
-        """Do not connect yet. While ``expects()``, wait for a kernel that is gone."""
+        """Do not connect yet. While ``expects()``, wait for a kernel that is gone.
+
+        With several ``places`` the next kernel is asked instead, with the same key.
+        """
         self.session = secrets.token_hex(8)
         self._endpoint = endpoint
         self._token = ""
@@ -116,6 +186,7 @@ class KernelClient:
         self._file = file
         self._expects = expects
         self._key = key
+        self._places = places
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._changes: zmq.asyncio.Socket | None = None
@@ -185,7 +256,7 @@ class KernelClient:
         again = "ik" in fields or kind in ("health", "hello", "ping", "list", "inspect")
         for delay in (*BACKOFF, None):
             try:
-                return await self._ask(envelope, end, on_event)
+                return await self._try(envelope, end, on_event)
             except KernelUnreachableError:
                 left = None if end is None else end - time.monotonic()
                 if left is None or left > 0 or not self._inboxes:  # else others wait, who have time
@@ -198,6 +269,27 @@ class KernelClient:
                     on_event("lost", {})
                 await asyncio.sleep(delay)
         raise KernelUnreachableError("no daemon answers")
+
+    async def _try(
+        self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
+    ) -> dict[str, Any]:
+        """Ask the kernel whose turn it is; leave it if it does not answer, or goes down."""
+        if (places := self._places) is None:
+            return await self._ask(envelope, end, on_event)
+        at = places.at
+        try:
+            # It first sees all that the last kernel has answered.
+            answer = await self._ask({**envelope, "catch_up": places.moved}, end, on_event)
+        except KernelUnreachableError:
+            places.leave(at)
+            raise
+        except RemoteError as error:
+            if error.body.get("code") != ShuttingDownError.code:
+                raise
+            places.leave(at)
+            raise KernelUnreachableError(str(error)) from error
+        places.moved = False
+        return answer
 
     async def _ask(
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None
@@ -212,7 +304,7 @@ class KernelClient:
                 now = time.monotonic()
                 if end is not None and now >= end:
                     raise KernelUnreachableError("the daemon did not answer in time")
-                if now - heard > LOST_AFTER:
+                if now - heard > (LOST_AFTER if self._places is None else LEAVE_AFTER):
                     raise KernelUnreachableError("the daemon has stopped answering")
                 wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
                 reply = await self._next(socket, inbox, wait)
@@ -301,8 +393,12 @@ class KernelClient:
         if self._changes is not None and await _has_gone(self._changes):
             self._disconnect()
         if self._socket is None or self._changes is None:
-            if self._home is not None:
-                there = find_kernel(self._home, self._file)
+            if self._places is not None or self._home is not None:
+                there = (
+                    self._places.find()
+                    if self._places is not None
+                    else find_kernel(self._home or Path(), self._file)
+                )
                 self._endpoint, self._token, self._key, self._boot = (
                     there.endpoint, there.token, there.key, there.boot,
                 )  # fmt: skip

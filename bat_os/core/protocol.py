@@ -66,6 +66,7 @@ class _Envelope(Record, frozen=True, forbid_unknown_fields=False):
     token: Name | None = None
     by: Name | None = None
     may: Scope | None = None
+    catch_up: bool | None = None
 
     def __post_init__(self) -> None:
         if self.kwargs and not all(map(str.isidentifier, self.kwargs)):
@@ -88,6 +89,7 @@ class Request(Record, frozen=True):
     token: str = ""  # proof of being allowed in, where the transport asks for one
     by: str = ""  # for whom a client asks that serves others, or ""
     may: str = PERSON  # what they may ask for
+    catch_up: bool = False  # it was at another kernel before: see all that was committed
     caller: str = ""  # by which key or token it came in, and ``by``; "" from this machine's owner
     plain: bool = False  # true for the two-frame form
     size: int = MAX_FRAME  # bytes of the frame that it came in
@@ -273,6 +275,7 @@ def read_request(data: Mapping[str, Any], frames: Sequence[bytes], peer: str) ->
         token=sent.token or "",
         by=sent.by or "",
         may=sent.may or PERSON,
+        catch_up=bool(sent.catch_up),
         size=len(frames[-1]),
     )
 

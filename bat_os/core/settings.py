@@ -40,6 +40,8 @@ class Settings:
             machine, or the address of a PostgreSQL, ``postgres://USER@HOST:PORT/NAME``. "": this
             kernel is alone.
         cluster_seconds: After which a kernel that is not heard of any more counts as dead.
+        connect: Which kernels clients and the gateway ask, apart by commas: homes on this machine,
+            or ``tcp://HOST:PORT``; "": the kernel of the home.
         tcp_port: Loopback port of the TCP door; 0 takes any free one, -1 opens none.
         open_loopback: Let clients on the loopback interface in without the token.
         listen: One more door, ``tcp://ADDRESS:PORT``, for clients with a key (``batos keys``);
@@ -98,6 +100,7 @@ class Settings:
     image: str = ""
     cluster: str = ""
     cluster_seconds: Annotated[float, number(2, 600)] = 6.0
+    connect: str = ""
     tcp_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = 5555
     open_loopback: bool = False
     listen: str = ""

@@ -26,7 +26,7 @@ from bat_os.errors import BatError, KernelUnreachableError, RemoteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bat_os.client.client import Address
+    from bat_os.client.client import Address, Places
 
     Listener = Callable[[str, Mapping[str, Any]], None]
     Waiting = tuple[asyncio.Future[dict[str, Any]], Listener | None]
@@ -48,9 +48,12 @@ class KernelLink:
         lost: How often the kernel has gone.
     """
 
-    def __init__(self, find: Callable[[], Address], patience: float = PATIENCE) -> None:
-        """Connect with the first request, to what ``find`` returns then."""
-        self._find = find
+    def __init__(
+        self, find: Callable[[], Address], patience: float = PATIENCE, places: Places | None = None
+    ) -> None:
+        """Connect with the first request, to what ``find`` or ``places`` return then."""
+        self._find = find if places is None else places.find
+        self._places = places
         self._patience = patience
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -88,11 +91,19 @@ class KernelLink:
         again = again or (verb is not None and verb.access == "past" and kind != "send")
         end = time.monotonic() + (self._patience if patience is None else patience)
         while True:
+            places = self._places
+            at, fields["catch_up"] = (places.at, places.moved) if places else (0, False)
             try:
-                return await self._ask(kind, fields, on_event)
+                answer = await self._ask(kind, fields, on_event)
             except KernelUnreachableError:
+                if places is not None:
+                    places.leave(at)
                 if not again or self._closed or time.monotonic() + LOOK > end:
                     raise
+            else:
+                if places is not None:
+                    places.moved = False
+                return answer
             await asyncio.sleep(LOOK)
 
     def close(self) -> None:

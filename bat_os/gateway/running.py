@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.client.client import find_kernel
+from bat_os.client.client import Places, find_kernel
 from bat_os.client.keys import write_owned
 from bat_os.client.tokens import TokenRing
 from bat_os.errors import SettingsError, StorageError
@@ -181,7 +181,9 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
 
     ring = TokenRing(home)
     binding = bind(settings, ring)
-    link = KernelLink(lambda: find_kernel(home))
+    keys = os.environ.get("BATOS_KEY_FILE", "")
+    places = Places.of(settings.connect, keys, home) if "," in settings.connect else None
+    link = KernelLink(lambda: find_kernel(home), places=places)
     gateway = Gateway(link, ring, home, with_agents=settings.http_a2a)
     config = Config(
         build(gateway, binding.site), http=Connection, ws="none", lifespan="off",

@@ -118,6 +118,8 @@ class Dispatcher:
         request = check(request)
         if request.by:
             AUTHOR.set(request.by)
+        if request.catch_up:
+            await self.context.image.catch_up()
         handler = self._verbs.get(request.type)
         if handler is None:
             raise UnknownTypeError(f"this kernel has no {request.type}")
