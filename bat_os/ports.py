@@ -52,6 +52,7 @@ class Completion:
     read: int = 0  # tokens of the prompt
     reused: int = 0  # how many of those were in the prompt cache and not read again
     likelihood: float = 0.0  # of ``Sampling.given``: natural logarithm of its probability
+    server: str = ""  # the address of the one of several servers that drew it
 
 
 class ModelEngine(Protocol):
@@ -123,7 +124,8 @@ class ModelEngine(Protocol):
         Among them ``name``, ``engine`` (its kind), ``state`` (``resident``, ``parked``: back
         at once, or ``unloaded``), ``device`` (``cpu``, ``cuda`` or ""), ``bytes`` (memory held,
         measured at the last load), ``load_seconds``, ``adapters`` (names), ``calls`` and
-        ``tokens``.
+        ``tokens``; of a model on servers that take more than one call each, also ``places`` (calls
+        at a time) and ``replicas`` (a map for each server).
         """
 
     async def close(self) -> None:

@@ -36,6 +36,7 @@ from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_g
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import Verified
 from bat_os.image.files.disk import coded
+from bat_os.image.knowledge.vectors import PROBE, is_same
 from bat_os.image.models import (
     check_name,
     ingest_adapter,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from bat_os.core.settings import Settings
     from bat_os.image.store import ImageStore
     from bat_os.models.profiles import Profile
-    from bat_os.ports import ModelEngine
+    from bat_os.ports import Embedder, ModelEngine
 
     Report = Callable[[str], None]
     # (source, folder, progress, wanted=form): whether folder has the model packed now.
@@ -104,7 +105,8 @@ class Models:
         self, image: ImageStore, run: Path, settings: Settings, pack: Pack | None = None
     ) -> None:
         """Make the engines; nothing is loaded."""
-        book = read_book(run.parent).as_wanted(
+        shipped = read_book(run.parent)
+        book = shipped.as_wanted(
             settings.profile, settings.persona_models, settings.server, settings.server_model
         )
         self.profile: Profile = book.profile(settings.profile)
@@ -113,6 +115,8 @@ class Models:
         self._run = run
         self._threads = settings.threads or None
         self._embedder = Path(settings.sentence_transformer_model).name
+        embedding = shipped.models.get(settings.sentence_transformer_model)
+        self._embedding = embedding if embedding and embedding.engine == "openai" else None
         self._verified = Verified()
         self._intake = asyncio.Lock()
         gpu = has_cuda_gpu()
@@ -140,6 +144,24 @@ class Models:
     def paid(self) -> tuple[str, ...]:
         """Names of the models whose server asks for a key."""
         return tuple(name for name in self._engines if self._sources[name].key)
+
+    @property
+    def embeds_elsewhere(self) -> bool:
+        """The embedding model is on servers."""
+        return self._embedding is not None
+
+    def make_embedder(self) -> Embedder | None:
+        """Return the embedding model of the settings if servers have it; None: the image has."""
+        source = self._embedding
+        if source is None:
+            return None
+        from bat_os.engines.served import ServedEmbedder  # as in ``_make``
+
+        key, urls = os.environ.get(source.key, ""), source.urls
+        return ServedEmbedder(
+            source.file, urls, PROBE, is_same, key=key, model=source.file,
+            places=source.requests,
+        )  # fmt: skip
 
     async def prepare(self, report: Report) -> None:
         """Store the models of the profile that the image lacks.
@@ -320,10 +342,15 @@ class Models:
         if engine == "openai":
             # Here: few people use one, and its library takes a tenth of the kernel's start.
             from bat_os.engines.openai import OpenAiEngine
+            from bat_os.engines.served import ServedEngine
 
-            # The key itself is nowhere stored, and read here alone.
-            key = os.environ.get(source.key, "")
-            return OpenAiEngine(name, source.source, key=key, model=source.file)
+            # The key itself is nowhere stored, and read here and for embeddings alone.
+            key, places = os.environ.get(source.key, ""), source.requests
+            if len(source.urls) == 1 and places == 1:
+                return OpenAiEngine(name, source.source, key=key, model=source.file)
+            return ServedEngine(
+                name, source.urls, key=key, model=source.file, places=places, hedge=source.hedge
+            )
         if engine == "llama.cpp":
             return LlamaCppEngine(
                 name,

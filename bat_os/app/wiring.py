@@ -91,7 +91,8 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
     script = read_script(Path(settings.script)) if scripted else None
     image = image or ImageStore.open(settings.image or home.path / IMAGE)
     models, cluster = Models(image, home.path / "run", settings), _cluster(home, settings)
-    embedder = HashEmbedder() if scripted else _embedder(image, home, settings)
+    served = models.make_embedder() or _embedder(image, home, settings)
+    embedder = HashEmbedder() if scripted else served
     mind = KernelContext(
         image=image,
         roster=_scripted_roster(script, models) if script else models.roster,
@@ -141,7 +142,8 @@ def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:
         await mind.cell.self_test()
 
     async def embedder(report: Report) -> None:
-        await _store_embedder(mind, report)
+        if not models.embeds_elsewhere:
+            await _store_embedder(mind, report)
 
     async def codex(report: Report) -> None:
         report("reading the persona codex into the knowledge catalog")

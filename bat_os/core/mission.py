@@ -42,11 +42,11 @@ class Draft:
     prompt: str = ""  # SHA-256 of the prompt
     model: str = ""  # its name
     digest: str = ""  # SHA-256 of the model
+    server: str = ""  # that drew it, where several have the model
     adapter: str = ""  # name of the adapter, or ""
     batch: str = ""  # drafts of one batch, which is drawn as a whole, have this in common
     sampling: Mapping[str, Any] | None = None  # all of the sampling; None for a known function
-    # the prompt, with the first draft of a mission that has it; it is long
-    asked: Mapping[str, Any] | None = None
+    asked: Mapping[str, Any] | None = None  # the prompt, long: with the first draft that has it
     known: str = ""  # document of the known function that it is; "" if a model wrote it
     weight: float = 0.0  # what a known function counts for, as a share of the written candidates
 

@@ -54,7 +54,7 @@ class Settings:
         alfred_model, brick_model, robin_model, babs_model: Name of the model of a persona instead
             of the profile's; the persona's own slot in the image counts more.
         server: Address of the models that a server runs, ``http://HOST:PORT/v1``, instead of the
-            one in ``profiles.toml``.
+            one in ``profiles.toml``; several that have the same models, with commas between.
         server_model: Name of the model there.
         plan: ``none``: what is looked up is the wish itself; ``fixed``: BRICK names queries;
             ``written``: it also plans temperature, number of candidates and a system prompt, and
@@ -82,7 +82,7 @@ class Settings:
             "": ``persona_codex.jsonl`` of the program.
         metacognition_log_file: The journal of thought.
         sentence_transformer_model: What finds methods and passages by meaning: the name of a
-            stored model, or a folder, of the form of the default.
+            stored model, or a folder, of the form of the default; or of a model that servers have.
         blob_dir: Folder of the weights and other large files of the image; "": beside it.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         http_port: Port of the gateway (HTTP, ``batos open``); 0 takes any free one, -1 opens none.
@@ -114,7 +114,7 @@ class Settings:
     babs_model: str = ""
     server: Annotated[
         str,
-        text(300, pattern=r"(https?://[^\s/]+(/\S*)?)?", takes="an address, http://HOST:PORT/v1"),
+        text(2000, pattern=r"(https?://[^\s/]+(/\S*)?)?", takes="an address, http://HOST:PORT/v1"),
     ] = ""
     server_model: str = ""
     plan: Literal["auto", "none", "fixed", "written"] = "auto"

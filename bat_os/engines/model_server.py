@@ -196,9 +196,7 @@ class Connection:
                     return reply
                 if last or reply.status_code not in _BUSY:
                     raise await self._refusal(reply)
-                asked = reply.headers.get("retry-after", "")
-                if asked.isascii() and asked.isdigit():
-                    wait = min(float(asked), MAX_WAIT)
+                wait = _read_wait(reply)
                 await reply.aclose()
             await asyncio.sleep(max(pause, wait))
             pause *= 2
@@ -217,6 +215,7 @@ class Connection:
             f"{_HINTS.get(status, 'look at its log')}",
             status=status,
             down=status >= 500 or status == 429,
+            wait=_read_wait(reply),
         )
 
     def _parse(self, raw: bytes) -> dict[str, Any]:
@@ -227,6 +226,12 @@ class Connection:
         if type(data) is not dict:
             raise _unreadable("it is not a JSON object")
         return data
+
+
+def _read_wait(reply: httpx2.Response) -> float:
+    """Return the seconds after which a busy server wants to be asked again; 0: not said."""
+    asked = reply.headers.get("retry-after", "")
+    return min(float(asked), MAX_WAIT) if asked.isascii() and asked.isdigit() else 0.0
 
 
 class _Part(Record, frozen=True, forbid_unknown_fields=False):

@@ -48,6 +48,8 @@ _FORMS: Final = ("format", "tool", "free")  # ways to hold an answer to a schema
 _TOOL: Final = "answer"
 _ABOUT: Final = "Give the answer."
 _NOT_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")  # in the name of a function
+_NO_HEALTH: Final = _NO_TEMPLATES - {500}  # vLLM says there whether its engine still lives
+_SIZES: Final = ("n_vocab", "n_embd", "n_params", "n_ctx_train", "size")  # of llama-server's file
 _CONTINUE: Final = "\n\nBegin your answer with exactly this text, and go on from there:\n"
 
 
@@ -98,6 +100,23 @@ class OpenAiEngine(EngineBase):
             async with self._connection.client() as client:
                 with self._watched():
                     await self._look_up(client)
+
+    @property
+    def url(self) -> str:
+        """Address of the server's API."""
+        return self._connection.url
+
+    async def look(self) -> str:
+        """Return what the server's model is known by, wherever the server is.
+
+        Raises:
+            ModelError: The server does not answer, or does not have the model.
+        """
+        async with self._connection.client() as client:
+            with _tolerating(_NO_HEALTH):
+                async with self._connection.stream(client, self._beside("/health"), None):
+                    pass
+            return await self._look_up(client)
 
     async def unload(self) -> None:
         """Wait for the running calls and forget the server; it keeps its own memory."""
@@ -166,7 +185,11 @@ class OpenAiEngine(EngineBase):
             raise
         self._breaker.succeed()
 
-    async def _look_up(self, client: httpx2.AsyncClient) -> None:
+    def _beside(self, path: str) -> str:
+        """Return the address of something that servers have beside the API."""
+        return self.url.removesuffix("/v1") + path
+
+    async def _look_up(self, client: httpx2.AsyncClient) -> str:
         started, server = time.monotonic(), self._connection
         answer = await server.fetch(client, f"{server.url}/models", None, MAX_LIST_BYTES)
         data = answer.get("data")
@@ -188,6 +211,20 @@ class OpenAiEngine(EngineBase):
         self._digest = digest(facts)
         self._load_seconds = time.monotonic() - started
         self._resident = True
+        return digest(json.dumps(await self._identify(client, entry), sort_keys=True))
+
+    async def _identify(self, client: httpx2.AsyncClient, entry: Mapping[str, Any]) -> list[Any]:
+        """Return what the same model has in common on any machine; folders may differ."""
+        names = [entry["id"], entry.get("root")]
+        known: list[Any] = [n.rsplit("/", 1)[-1] if str(n)[:1] == "/" else n for n in names]
+        meta = entry.get("meta")
+        known += [meta.get(key) for key in _SIZES] if type(meta) is dict else []
+        if entry.get("owned_by") == "library":  # Ollama, whose list of tags has digests
+            with suppress(ModelOutputError), _tolerating(_NO_TEMPLATES):
+                url = self._beside("/api/tags")
+                tags = (await self._connection.fetch(client, url, None, MAX_LIST_BYTES))["models"]
+                known += [tag["digest"] for tag in tags if tag["name"] == entry["id"]]
+        return known
 
     async def _answer(
         self,
@@ -426,7 +463,8 @@ class _Answer:
         if not self._heard:
             raise ModelOutputError("the model server sent no answer")
         if any(not self._rows[index].ended for index in self._heard):
-            raise ModelError("the model server broke off in the middle of an answer; ask again")
+            text = "the model server broke off in the middle of an answer; ask again"
+            raise ModelError(text, down=True)
 
 
 class _Echo:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMOTE: Final = "openai"  # the kind of engine whose work is done elsewhere
+REMOTE_WIDTH: Final = 4  # requests at a time for a server that says nothing else
 # An unload has worked when this share of what the load took has come back, within these waits.
 RECOVERED: Final = 0.5
 RECHECKS: Final = (0.0, 0.02, 0.08, 0.2, 0.4)  # seconds
@@ -63,6 +64,11 @@ class KnownModel:
     def is_remote(self) -> bool:
         """A server does the work."""
         return bool(self.engine.stats().get("engine") == REMOTE)
+
+    @property
+    def places(self) -> int:
+        """How many requests at a time the servers take that do the work."""
+        return int(self.engine.stats().get("places", REMOTE_WIDTH))
 
     @property
     def is_loaded(self) -> bool:

@@ -32,7 +32,8 @@ _SIZE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB)")
 _HUB_OR_PACKAGE: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*|package:[\w-]+", re.ASCII)
 _SOURCES: Final = "OWNER/NAME of a hub, or package:NAME, or the whole path of a GGUF file"
 _PATH: Final = re.compile(r"(/|[A-Za-z]:[\\/])[^\n]{1,190}\.gguf")
-_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+_URL: Final = re.compile(r"https?://[^\s/,]+(/[^\s,]*)?")
+_MOST_SERVERS: Final = 16
 _STORED: Final = ("revision", "parameters", "download", "form", "memory")
 _LOCAL: Final = ("form", "memory")  # what a file on this machine has to say of these
 _Text = Annotated[str, text(200, filled=True)]
@@ -66,13 +67,16 @@ class ModelSource(Record, frozen=True):
     """A model: where it comes from, and what it takes."""
 
     name: _Name  # in the image
-    source: _Text  # hub id, ``package:NAME``, a server's URL, or the path of a GGUF file
+    # Hub id, ``package:NAME``, the URLs of servers, with commas between, or path of a GGUF file.
+    source: Annotated[str, text(4000, filled=True)]
     engine: Literal["transformers", "llama.cpp", "openai"]
     licence: _Text
     context: Annotated[int, number(1, 10**8)]  # tokens of prompt and answer together
     revision: _Text = ""  # branch, tag or commit; of a package, its version
     file: _Text = ""  # GGUF file in the repository, or the model's name on the server
     key: _Variable = ""  # environment variable with the server's key, if it needs one
+    requests: Annotated[int, number(1, 1024)] = 1  # that each server takes at a time
+    hedge: bool = False  # if one server is late, a second one is asked, too
     parameters: Annotated[int, number(1, 10**13)] = 0  # 0 where only a server knows
     download: Size = Size(0)
     gated: bool = False  # the publisher wants an account that has accepted the licence
@@ -81,10 +85,11 @@ class ModelSource(Record, frozen=True):
 
     def __post_init__(self) -> None:
         served = self.engine == "openai"
-        fits = _URL.fullmatch(self.source) if served else _HUB_OR_PACKAGE.fullmatch(self.source)
-        if not (fits or self.is_local):
-            takes = "a URL, http://HOST:PORT/v1" if served else _SOURCES
-            raise ValueError(f"source must be {takes}, not {self.source!r}")
+        fits = all(map(_URL.fullmatch, self.urls)) and len(set(self.urls)) == len(self.urls)
+        fits = fits if served else bool(_HUB_OR_PACKAGE.fullmatch(self.source))
+        if not (fits or self.is_local) or len(self.urls) > _MOST_SERVERS:
+            takes = "a URL, http://HOST:PORT/v1, or a list of them" if served else _SOURCES
+            raise ValueError(f"source must be {takes}, not {self.source[:200]!r}")
         needed = _LOCAL if self.is_local else _STORED
         missing = [key for key in needed if not (served or getattr(self, key))]
         if missing:
@@ -93,6 +98,8 @@ class ModelSource(Record, frozen=True):
         checks = (
             ("file", not served or bool(self.file), "the model's name on the server"),
             ("key", served or not self.key, "left out; only a server needs one"),
+            ("requests", served or self.requests == 1, "left out; only a server has places"),
+            ("hedge", len(self.urls) > 1 or not self.hedge, "left out; it needs several servers"),
             ("file", self.engine != "llama.cpp" or self.file.endswith(".gguf"), "a .gguf file"),
             ("form", served or self.form in self.memory, forms),
         )
@@ -104,6 +111,11 @@ class ModelSource(Record, frozen=True):
     def is_local(self) -> bool:
         """It is a GGUF file on this machine."""
         return self.engine == "llama.cpp" and bool(_PATH.fullmatch(self.source))
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Addresses of the servers that have it; for any other model, its source."""
+        return tuple(url.strip() for url in self.source.split(","))
 
     @property
     def size(self) -> int:
@@ -338,6 +350,8 @@ def _read_tables(tables: Any) -> ProfileBook:
     models = {}
     for name, table in file.models.items():
         _refuse_key(table, "name", path := f"models.{name}")
+        if _is_list(table):
+            table = {**table, "source": ",".join(table["source"])}  # noqa: PLW2901 - as one text
         models[name] = convert({"name": name, **table}, ModelSource, SettingsError, path=path)
     _refuse_key(file.defaults, "model", "defaults")
     convert({"model": "any", **file.defaults}, Assignment, SettingsError, path="defaults")
@@ -349,6 +363,12 @@ def _read_tables(tables: Any) -> ProfileBook:
     for profile in profiles.values():
         _check_personas(profile, models)
     return ProfileBook(MappingProxyType(models), MappingProxyType(profiles))
+
+
+def _is_list(table: Any) -> bool:
+    """Return whether a model's table has a list of servers as its source."""
+    source = table.get("source") if isinstance(table, dict) else None
+    return isinstance(source, list) and bool(source) and all(isinstance(s, str) for s in source)
 
 
 def _read_profile(name: str, table: _Table, defaults: _Table) -> Profile:

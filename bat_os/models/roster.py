@@ -292,7 +292,8 @@ class Roster:
 
     def _start_next(self) -> None:
         for name in {ticket.device for ticket in self._waiting.values()}:
-            device = self._devices.setdefault(name, Device(REMOTE_WIDTH))
+            device = self._devices.get(name) or Device(self._memory.get(name).places)
+            self._devices[name] = device
             while device.running < device.width:
                 waiting = self._waiting.values()
                 ranks = [ticket.rank for ticket in waiting if ticket.device == name]
@@ -356,24 +357,19 @@ class Roster:
         stats = model.engine.stats()
         idle = None if model.last_use is None else round(self._clock() - model.last_use, 3)
         return {
-            "name": model.name,
-            "engine": stats.get("engine", ""),
-            "state": stats.get("state", ""),
+            "name": model.name, "engine": stats.get("engine", ""), "state": stats.get("state", ""),
             "device": "" if model.is_remote else self._memory.place_of(model),
             "bytes": max(model.size, int(stats.get("bytes", 0))) if model.is_loaded else 0,
-            "lost": model.lost,
-            "idle_seconds": idle,
-            "load_seconds": stats.get("load_seconds", 0.0),
-            "in_use": model.users,
-            "waiting": waiting,
-            "pinned": model.name in self._memory.pinned,
+            "lost": model.lost, "idle_seconds": idle,
+            "load_seconds": stats.get("load_seconds", 0.0), "in_use": model.users,
+            "waiting": waiting, "pinned": model.name in self._memory.pinned,
+            "replicas": stats.get("replicas", []), "hedged": stats.get("hedged", 0),
             "adapters": list(stats.get("adapters", ())),
             "personas": [name for name, own in self._assign.items() if own.model == model.name],
-        }
+        }  # fmt: skip
 
 
 HERE: Final = ""  # the name of this machine among the devices
-REMOTE_WIDTH: Final = 4
 LEAST_SECONDS: Final = 0.001
 
 

@@ -230,6 +230,47 @@ async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make
     assert all("Authorization: Bearer sesame\r\n" in head for head in server.heads)
 
 
+async def test_a_model_on_two_servers_is_one_model_with_the_places_of_both(make, monkeypatch):
+    shipped = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")
+    known = {"data": [{"id": "qwen2.5-coder:7b"}]}
+    reply = serving(say("yes", "stop"), event(b"[DONE]"), models=known)
+    async with Server(reply) as one, Server(reply) as two:
+        ours = f'source = ["{one.url}/v1", "{two.url}/v1"]\nrequests = 3\nhedge = true'
+        book = parse(shipped.replace('source = "http://127.0.0.1:11434/v1"', ours))
+        monkeypatch.setattr("bat_os.app.models.read_book", lambda _home: book)
+        models = make(settings={"profile": "server"})
+        text = await answer(models)
+        [row] = models.roster.stats()["models"]
+        await models.roster.close()
+
+    assert text == "yes"
+    assert [(part["state"], part["places"]) for part in row["replicas"]] == [("ready", 3)] * 2
+
+
+async def test_an_embedding_model_on_servers_is_asked_there_and_never_stored(make, monkeypatch):
+    shipped = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")
+    vectors = {"data": [{"index": 0, "embedding": [3.0, 4.0]}]}
+    async with Server(lambda _path, _body: (200, vectors)) as server:
+        mine = (
+            f'[models.far]\nsource = "{server.url}/v1"\nfile = "minilm"\nlicence = "MIT"\n'
+            'engine = "openai"\ncontext = 512\n'
+        )
+        monkeypatch.setattr("bat_os.app.models.read_book", lambda _home: parse(shipped, mine))
+        models = make(
+            settings={"sentence_transformer_model": "far", "server": "http://127.0.0.1:1"}
+        )
+        embedder = models.make_embedder()
+        [vector] = await embedder.embed(["x"])
+        await embedder.close()
+
+    assert models.embeds_elsewhere
+    assert [round(float(number), 3) for number in vector] == [0.6, 0.8]
+    assert server.asked[-1] == (
+        "/v1/embeddings", {"model": "minilm", "input": ["x"], "encoding_format": "float"}
+    )  # fmt: skip
+    assert make().make_embedder() is None
+
+
 async def test_with_a_gpu_a_gguf_file_is_converted_where_the_engine_wants_a_folder(
     make, image, tiny, tmp_path
 ):

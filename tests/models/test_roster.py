@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import BusyError, ModelError, ModelMemoryError, NotFoundError, ShuttingDownError
+from bat_os.models.memory import REMOTE_WIDTH
 from bat_os.models.residency import MAX_WAIT, Assignment
-from bat_os.models.roster import MAX_WAITING, REMOTE_WIDTH, Roster
+from bat_os.models.roster import MAX_WAITING, Roster
 from bat_os.ports import Completion, Prompt, Sampling
 
 MB = 10**6
@@ -706,6 +707,8 @@ async def test_the_facts_of_a_model_say_where_it_is_and_who_uses_it(bench, make)
         "waiting": 0,
         "pinned": False,
         "adapters": ["x"],
+        "replicas": [],
+        "hedged": 0,
         "personas": ["ALFRED"],
     }
     assert facts(roster, "B")["idle_seconds"] is None

@@ -391,6 +391,7 @@ def draft_of(
         prompt=digest(repr(prompt)),
         model=roster.model_of(persona),
         digest=roster.digest_of(persona),
+        server=completion.server,
         adapter=roster.adapter_of(persona, writing=drawn.adapted),
         batch=name,
         sampling={name: getattr(sampling, name) for name in _SAMPLING},

@@ -456,11 +456,8 @@ class Validation:
             "brief": self._brief.to_plain(),
             "examples": list(self._examples),
             "goal": goal(self._brief),
-            "persona": draft.persona,
-            "model": draft.model,
-            "model_digest": draft.digest,
-            "adapter": draft.adapter,
-            "adapted_from": draft.known,
+            "persona": draft.persona, "adapter": draft.adapter, "adapted_from": draft.known,
+            "model": draft.model, "model_server": draft.server, "model_digest": draft.digest,
             "prompt_sha256": draft.prompt,
             "temperature": draft.temperature,
             "seed": draft.seed,
@@ -475,7 +472,7 @@ class Validation:
             "written_tests": list(self.tested.tests) if self.tested is not None else [],
             "passages": [p["doc_id"] for p in passages.passages],
             "created": time.time(),
-        }
+        }  # fmt: skip
 
     def _drawn(self, draft: Draft) -> dict[str, Any]:
         """Return all that it takes to draw the draft again and fix it up; {} if none drew it.

@@ -1,6 +1,7 @@
 """bat_os.kernel.learning.cycle: every state of a mission, with the real image and the real cell."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -201,6 +202,18 @@ async def test_a_method_keeps_where_it_comes_from(image, think):
     assert len(told["prompt_sha256"]) == 64
     assert len(told["candidates"]) == 3
     assert {"temperature", "seed", "why", "passages", "created", "draft"} <= set(told)
+
+
+async def test_a_method_keeps_which_of_several_servers_drew_it(image, cell, think):
+    class Served(ScriptedEngine):
+        async def generate(self, prompts, sampling, **more):
+            drawn = await super().generate(prompts, sampling, **more)
+            return [replace(one, server="http://127.0.0.1:8001/v1") for one in drawn]
+
+    mind = make_mind(image, cell, [], engine=Served(script(DOUBLE)))
+    await think([], "double", 21, mind=mind, key="k")
+    told = (await stored_method(image, "double"))[1][0][2]
+    assert told["model_server"] == "http://127.0.0.1:8001/v1"
 
 
 async def test_a_mission_taken_up_by_another_kernel_knows_which_model_wrote_it(image, cell, think):
