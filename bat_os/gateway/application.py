@@ -35,6 +35,7 @@ from bat_os.errors import (
 from bat_os.gateway.assets import Assets
 from bat_os.gateway.completions import Completions
 from bat_os.gateway.guard import Guard
+from bat_os.gateway.metrics import Metrics
 from bat_os.gateway.owner import Owner
 from bat_os.gateway.problems import STATUS, to_json
 from bat_os.gateway.requests import (
@@ -81,6 +82,7 @@ class Gateway:
         hub: What happens, for streams.
         streams: How many are open.
         mcp: The Model Context Protocol.
+        metrics: What a monitor asks for.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Gateway:
         self.assets = Assets()
         self.owner = Owner(link, ring, self.streams, home)
         self.mcp = McpDoor(link, self.hub, self.streams)
+        self.metrics = Metrics(link)
 
     def routes(self) -> list[Route]:
         """Return the table of routes."""
@@ -107,6 +110,7 @@ class Gateway:
             Route("/logout", self.logout, methods=["POST"]),
             Route("/healthz", self.alive, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
+            Route("/metrics", self.metrics.answer, methods=["GET"], name="metrics"),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/errors", self.errors, methods=["GET"]),
             Route("/message", self.message, methods=["POST"]),

@@ -11,8 +11,10 @@ answers it. The socket is drained as the kernel drains its own, without the futu
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
@@ -35,6 +37,8 @@ AT_ONCE: Final = 64  # replies of one round, so that a flood does not starve the
 PATIENCE: Final = 30.0  # seconds that a request waits for the next kernel
 LOOK: Final = 0.1  # seconds between two looks whether it is there
 CONNECTING: Final = 5.0  # seconds for a handshake
+# Upper bounds of the histogram of how long requests took, in seconds.
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 # Of a connection to another machine, whose end nobody may announce.
 HEARTBEAT_MS: Final = 5_000
 _WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -46,6 +50,7 @@ class KernelLink:
 
     Attributes:
         lost: How often the kernel has gone.
+        latencies: How long requests took.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class KernelLink:
         self._drain_planned = False
         self._closed = False
         self.lost = 0
+        self.latencies = Latencies()
 
     async def request(
         self,
@@ -89,7 +95,21 @@ class KernelLink:
         verb = REQUESTS.get(kind)
         again = "ik" in fields or (verb is not None and verb.access == "reads")
         again = again or (verb is not None and verb.access == "past" and kind != "send")
-        end = time.monotonic() + (self._patience if patience is None else patience)
+        began, code = time.monotonic(), "ok"
+        end = began + (self._patience if patience is None else patience)
+        try:
+            return await self._ask_again(kind, fields, on_event, end if again else began)
+        except BatError as error:
+            code = str(getattr(error, "body", {}).get("code", error.code))
+            raise
+        finally:
+            if verb is not None:  # what others invent must not fill the memory
+                self.latencies.note(kind, time.monotonic() - began, code)
+
+    async def _ask_again(
+        self, kind: str, fields: dict[str, Any], on_event: Listener | None, end: float
+    ) -> dict[str, Any]:
+        """Ask until a kernel has answered, or until ``end`` while none does."""
         while True:
             places = self._places
             at, fields["catch_up"] = (places.at, places.moved) if places else (0, False)
@@ -98,7 +118,7 @@ class KernelLink:
             except KernelUnreachableError:
                 if places is not None:
                     places.leave(at)
-                if not again or self._closed or time.monotonic() + LOOK > end:
+                if self._closed or time.monotonic() + LOOK > end:
                     raise
             else:
                 if places is not None:
@@ -228,3 +248,25 @@ class KernelLink:
         for answer, _ in waiting.values():
             if not answer.done():
                 answer.set_exception(KernelUnreachableError(_GONE))
+
+
+class Latencies:
+    """How long requests to the kernel took, in seconds, by verb and by how they ended."""
+
+    def __init__(self) -> None:
+        self.sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._counts: defaultdict[tuple[str, str], Counter[float]] = defaultdict(Counter)
+
+    def note(self, verb: str, seconds: float, code: str) -> None:
+        """Count one request; ``code`` is that of its error, or ``ok``."""
+        bound = next((bound for bound in BUCKETS if seconds <= bound), math.inf)
+        self._counts[verb, code][bound] += 1
+        self.sums[verb, code] += seconds
+
+    def buckets(self, what: tuple[str, str]) -> list[tuple[str, float]]:
+        """Return (upper bound, how many took at most that), upwards."""
+        total, found = 0, []
+        for bound in (*BUCKETS, math.inf):
+            total += self._counts[what][bound]
+            found.append(("+Inf" if bound == math.inf else str(bound), float(total)))
+        return found

@@ -67,7 +67,7 @@ _OPENAI_ERROR: Final[dict[str, Any]] = {
     }},
 }  # fmt: skip
 _HIDDEN: Final = frozenset(
-    {"page", "asset", "login", "logout", "verb", "openapi", "errors", "owner"}
+    {"page", "asset", "login", "logout", "verb", "openapi", "errors", "owner", "metrics"}
 )
 
 

@@ -324,6 +324,7 @@ class AllowListDB(ZODB.DB):
         state: Another object after each commit through it. Not a number: threads that count
             at once may count back, and a number that comes twice would hide a change.
         kernel: Id of the kernel that writes through it, where several share the image; else "".
+        counted: ``commits`` that changed something, and ``conflicts``, for monitors.
     """
 
     klass = CheckingConnection
@@ -334,6 +335,7 @@ class AllowListDB(ZODB.DB):
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""
         guard_pickles()
+        self.counted = Counter[str]()
         self.opened = max(self.opened, storage.lastTransaction())
         try:
             super().__init__(storage, **options)

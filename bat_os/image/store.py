@@ -374,8 +374,10 @@ def _run_once(
         if author:
             current.user = author
         manager.commit()
-    except BaseException:
+        connection.db().counted["commits"] += connection.committed != b""
+    except BaseException as error:
         manager.abort()
+        connection.db().counted["conflicts"] += isinstance(error, TransientError)
         raise
     if watched is not None and connection.committed:
         watched.append(connection.committed.hex())

@@ -53,6 +53,7 @@ from bat_os.ports import ServerDriver
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+    from bat_os.image.store import ImageStore
     from bat_os.kernel.context import Handler, KernelContext
     from bat_os.kernel.forge.smithy import Smithy
     from bat_os.kernel.missions.ledger import Ledger
@@ -268,6 +269,7 @@ class Kernel:
             "queued": self._scheduler.queued,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
+            "image": _describe(self.context.image),
             "profile": self.context.profile.name,
             "models": self.context.roster.stats(),
             "cell": self.context.cell.stats(),
@@ -421,3 +423,10 @@ async def _take(step: Step, report: Callable[[str], None]) -> str:
     except Exception:  # one request: known messages must still be answered
         log.exception("awakening")
         return "preparing the models failed; the daemon's log has the details"
+
+
+def _describe(image: ImageStore) -> dict[str, Any]:
+    """Return what monitors ask of the image; its size where no server has to be asked for it."""
+    storage, counted = image.storage, image.database.counted
+    facts = {name: counted[name] for name in ("commits", "conflicts")}
+    return facts if hasattr(storage, "poll_invalidations") else facts | {"bytes": storage.getSize()}
