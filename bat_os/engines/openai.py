@@ -186,7 +186,6 @@ class OpenAiEngine(EngineBase):
         self._breaker.succeed()
 
     def _beside(self, path: str) -> str:
-        """Return the address of something that servers have beside the API."""
         return self.url.removesuffix("/v1") + path
 
     async def _look_up(self, client: httpx2.AsyncClient) -> str:
@@ -215,7 +214,7 @@ class OpenAiEngine(EngineBase):
 
     async def _identify(self, client: httpx2.AsyncClient, entry: Mapping[str, Any]) -> list[Any]:
         """Return what the same model has in common on any machine; folders may differ."""
-        names = [entry["id"], entry.get("root")]
+        names = entry["id"], entry.get("root")
         known: list[Any] = [n.rsplit("/", 1)[-1] if str(n)[:1] == "/" else n for n in names]
         meta = entry.get("meta")
         known += [meta.get(key) for key in _SIZES] if type(meta) is dict else []

@@ -45,7 +45,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Member(Protocol):
-    """What stands for one server."""
+    """The way to one server."""
 
     @property
     def url(self) -> str:
@@ -123,7 +123,7 @@ class ReplicaSet(Generic[_Member]):
 
     @property
     def members(self) -> list[_Member]:
-        """What stands for the servers, in their order."""
+        """The ways to the servers, in their order."""
         return [replica.member for replica in self._all]
 
     @property

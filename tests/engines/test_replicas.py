@@ -29,7 +29,7 @@ class TestContract(EngineContract):
     @pytest.fixture
     def engine(self, server):  # noqa: F811 - the fixture
         other = server.listening_address.replace("127.0.0.1", "localhost")
-        return ServedEngine("smollm2", [server.listening_address, other], key=KEY, places=2)
+        return ServedEngine("smollm2", [server.listening_address, other], key=KEY)
 
 
 def say(text):
