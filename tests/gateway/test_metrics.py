@@ -46,7 +46,7 @@ async def test_missions_models_and_the_image_are_there(http):
     message = {"method_name": "give_seven"}
     accepted = await http.ask("POST", "/message", message)
     await http.until_done(accepted.headers["location"])
-    while (samples := await read(http))["batos_missions_unfinished",]:
+    while (samples := await read(http))["batos_missions_unfinished",]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
     assert samples["batos_up",] == samples["batos_ready",] == 1
