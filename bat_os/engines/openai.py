@@ -215,7 +215,7 @@ class OpenAiEngine(EngineBase):
     async def _identify(self, client: httpx2.AsyncClient, entry: Mapping[str, Any]) -> list[Any]:
         """Return what the same model has in common on any machine; folders may differ."""
         names = entry["id"], entry.get("root")
-        known: list[Any] = [n.rsplit("/", 1)[-1] if str(n)[:1] == "/" else n for n in names]
+        known: list[Any] = [str(n).rsplit("/", 1)[-1] if str(n)[:1] == "/" else n for n in names]
         meta = entry.get("meta")
         known += [meta.get(key) for key in _SIZES] if type(meta) is dict else []
         if entry.get("owned_by") == "library":  # Ollama, whose list of tags has digests
