@@ -23,6 +23,7 @@ from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
+from bat_os.image.server_care import broken_promises, engine_of
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import show_size
 
@@ -91,8 +92,7 @@ def check_image(facts: Facts) -> list[Outcome]:
     """Return whether the image exists, can be read, and has a format that we know."""
     path = image_path(facts.home.path, facts.settings.image)
     if path is None:
-        text = f"at {_without_password(facts.settings.image)}; only the daemon opens it"
-        return [ok("image", text)]
+        return _judge_server(facts.settings.image)
     if not path.exists():
         if Path(f"{path}.blob").is_dir():
             text = f"{path} is missing, but its folder of blobs exists"
@@ -102,6 +102,24 @@ def check_image(facts: Facts) -> list[Outcome]:
         text = f"{path} is not an image of BAT OS"
         return [broken("image", text, f"move it away; then put a backup there, or {_MAKE}")]
     return _judge_inside(facts, path, facts.image or ImageFacts())
+
+
+def _judge_server(location: str) -> list[Outcome]:
+    """Return whether a server has the image, and keeps what the daemon promises."""
+    where = _without_password(location)
+    try:
+        image = ImageStore.open(location)
+        try:
+            found, engine = broken_promises(image), engine_of(image.storage)
+        finally:
+            asyncio.run(image.close())
+    except BatError as error:
+        return [broken("image", f"at {where}: {error}", "start its server, or correct the address")]
+    if found:
+        return [
+            broken("image", f"at {where}: {each}", "the daemon does not start") for each in found
+        ]
+    return [ok("image", f"at {where}, held by {engine}")]
 
 
 def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:

@@ -20,6 +20,7 @@ from ZODB.utils import z64
 from bat_os.errors import BatError, StorageFullError
 from bat_os.image.files.disk import coded
 from bat_os.image.files.storage import LiveFile, is_in_files, layers_of
+from bat_os.image.server_care import check_promises
 from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
@@ -38,13 +39,15 @@ def open_and_prove(location: str | Path) -> ImageStore:
     If it is only full, the image is served: what is known can be read.
 
     Raises:
-        BatError: As of ``ImageStore.open``; a StorageError too if the disk fails.
+        BatError: As of ``ImageStore.open``; a StorageError too if the disk fails; a
+            SettingsError if a server has a setting that breaks a promise.
     """
     gc.collect()  # an opening that failed may hold the image through its traceback
     image = ImageStore.open(location)
     try:
         with coded("the disk of the image"), contextlib.suppress(StorageFullError):
             _prove(live_of(image.storage))
+        check_promises(image)
     except BaseException:
         image.database.close()
         raise

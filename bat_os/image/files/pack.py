@@ -45,11 +45,13 @@ from bat_os.image.history.entries import forget_copies
 from bat_os.image.models import remove_strays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
     from ZODB.FileStorage import FileStorage
 
     from bat_os.image.store import ImageStore
+
+    Measure = Callable[[Any, Mapping[str, list[bytes]]], dict[str, Any]]
 
 KEEP_DAYS: Final = 30.0
 MAX_DAYS: Final = 36_500.0
@@ -163,8 +165,8 @@ async def pack_if_due(
     return await pack(image, days=policy.days)
 
 
-async def space(image: ImageStore) -> dict[str, Any]:
-    """Return what takes the room, while the image serves.
+async def space(image: ImageStore, measure: Measure | None = None) -> dict[str, Any]:
+    """Return what takes the room, while the image serves; ``measure`` looks at a server.
 
     Returns:
         ``file`` (bytes of the image file), ``kinds`` (objects, methods, catalog, models,
@@ -182,7 +184,7 @@ async def space(image: ImageStore) -> dict[str, Any]:
         return oids | {"other": [z64]}, policy_of(root)
 
     roots, policy = await image.transact(look, note="look where the room goes")
-    used = await asyncio.to_thread(_space, image.storage, roots)
+    used = await asyncio.to_thread(measure or _space, image.storage, roots)
     return used | {"policy": to_builtins(policy)}
 
 
@@ -224,7 +226,7 @@ def _blob_sizes(live: FileStorage) -> list[int]:
 def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
     with coded("space"):
         *frozen, live = layers_of(storage)
-        kinds = _count(storage, roots)
+        kinds = count_room(storage, roots)
         blobs = _blob_sizes(live)
         size = live.getSize()
         # Of a fork, most records are in the frozen files; its own history is not told apart.
@@ -240,7 +242,7 @@ def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
         }
 
 
-def _count(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict[str, Any]]:
+def count_room(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict[str, Any]]:
     """Return by kind how many ``objects``, their ``bytes`` in the file, and ``classes``."""
     kinds: dict[str, dict[str, Any]] = {
         kind: {"objects": 0, "bytes": 0, "classes": {}} for kind in ("objects", "methods", *roots)

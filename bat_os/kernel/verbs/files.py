@@ -23,12 +23,13 @@ from bat_os.core.digest import digest
 from bat_os.core.moments import parse_when
 from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
+from bat_os.image import server_care
 from bat_os.image.files import archive as tarball
 from bat_os.image.files import export, lineage
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
-from bat_os.image.files.storage import chronicle, path_of
+from bat_os.image.files.storage import chronicle, is_in_files, path_of
 from bat_os.image.files.verify import verify as verify_image
 from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of
@@ -64,11 +65,14 @@ IMPORTED: Final = "imported"
 
 async def backup(image: ImageStore, body: Body) -> dict[str, Any]:
     """Bring the backup in ``body.folder`` up to date; see ``back_up``."""
+    if not is_in_files(image.storage):
+        return await server_care.back_up(image, Path(body["folder"]))
     return await back_up(image, Path(body["folder"]), full=body["full"], copy=body["copy"])
 
 
 async def archive(image: ImageStore, body: Body) -> dict[str, Any]:
     """Write the image to ``body.file``, and ``body.reason`` into the chronicle."""
+    _need_files(image, "archive")
     return await tarball.archive(image, Path(body["file"]), body["reason"])
 
 
@@ -84,6 +88,7 @@ async def fork(image: ImageStore, body: Body) -> dict[str, Any]:
         ArgumentsError: The name or the moment cannot be used.
         NotFoundError: No such mission.
     """
+    _need_files(image, "fork")
     name, when = body["name"], body["at"]
     if when in ("", "now"):
         return await forks.fork(image, name)
@@ -94,12 +99,15 @@ async def fork(image: ImageStore, body: Body) -> dict[str, Any]:
 
 async def list_forks(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return ``{"forks": [...]}``: the forks of this image."""
+    if not is_in_files(image.storage):
+        return {"forks": []}
     path = path_of(image.storage)
     return {"forks": await asyncio.to_thread(forks.list_forks, path)}
 
 
 async def drop_fork(image: ImageStore, body: Body) -> dict[str, Any]:
     """Remove the fork ``body.name`` and all that it learned."""
+    _need_files(image, "fork")
     path = path_of(image.storage)
     return await asyncio.to_thread(forks.drop_fork, path, body["name"])
 
@@ -114,12 +122,20 @@ async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
         return await housekeeping.set_policy(image, body["policy"])
     days = body["days"]
     kept = housekeeping.KEEP_DAYS if days is None else days
+    if not is_in_files(image.storage):
+        return await server_care.pack(image, days=kept)
     return await housekeeping.clear_and_pack(image, days=kept)
 
 
 async def space(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return what takes the room."""
-    return await housekeeping.space(image)
+    at_server = not is_in_files(image.storage)
+    return await housekeeping.space(image, server_care.measure if at_server else None)
+
+
+def _need_files(image: ImageStore, verb: str) -> None:
+    if not is_in_files(image.storage):
+        raise server_care.refuse(image.storage, verb)
 
 
 WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]]]] = (
@@ -327,6 +343,7 @@ async def verify(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 async def keep_archive(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Do what ``archive`` does, and say every second how far it has come."""
     body = request.body
+    _need_files(mind.image, "archive")
     return await tarball.archive(
         mind.image, Path(body["file"]), body["reason"], lambda line: say(views.progress(line))
     )
