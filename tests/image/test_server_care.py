@@ -120,7 +120,9 @@ async def test_a_backup_of_postgres_is_a_dump_that_restores(postgres, tmp_path):
 async def test_a_backup_without_the_tools_names_the_command(postgres, tmp_path, monkeypatch):
     async with opened(postgres.uri()) as image:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(ArgumentsError, match=rf"PGDATABASE={postgres.name} .* pg_dump --format"):
+        with pytest.raises(
+            ArgumentsError, match=rf"PGDATABASE={postgres.name} .* pg_dump --format"
+        ):
             await do(image, "backup", folder=str(tmp_path / "kept"))
 
 
