@@ -147,3 +147,10 @@ def storage_of(kind):
         yield place
     finally:
         place.close()
+
+
+def where_of(place):
+    """Return where kernels that share such a storage see each other: the setting ``cluster``."""
+    if isinstance(place, Postgres):
+        return f"postgres://{place.server.netloc}/{place.name}"
+    return str(place.folder / "alive")

@@ -2,12 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
-import subprocess
-import sys
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,72 +9,16 @@ from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
 from bat_os.image.store import ImageStore
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
+from tests.storages import storage_of, where_of
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 PATIENCE = 300
 
 
-class Zeo:
-    """A ZEO server over a file image in a scratch folder."""
-
-    def __init__(self, folder):
-        pytest.importorskip("ZEO", reason="ZEO is missing: pip install -r requirements-cluster.txt")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        (folder / "zeo.conf").write_text(
-            f"<zeo>\n  address 127.0.0.1:{port}\n  client-conflict-resolution true\n</zeo>\n"
-            f"<filestorage mind>\n  path {folder}/mind.fs\n  blob-dir {folder}/blobs\n"
-            "</filestorage>\n"
-        )
-        self.where = str(folder / "alive")
-        self.uri = (
-            f"zeo://127.0.0.1:{port}?storage=mind&blob_dir={folder}/blobs"
-            "&shared_blob_dir=1&wait_timeout=60"
-        )
-        with (folder / "zeo.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ZEO.runzeo", "-C", folder / "zeo.conf"],
-                stdout=log, stderr=log, cwd=folder,
-            )  # fmt: skip
-
-    def end(self):
-        self.process.kill()
-        self.process.wait(30)
-
-
-class Postgres:
-    """A database of its own on the server that BATOS_TEST_POSTGRES names."""
-
-    def __init__(self, folder):
-        for driver in ("psycopg2", "relstorage"):
-            pytest.importorskip(driver, reason="pip install -r requirements-cluster.txt")
-        if "BATOS_TEST_POSTGRES" not in os.environ:
-            pytest.skip("BATOS_TEST_POSTGRES names no PostgreSQL server")
-        self.server = urlsplit(os.environ["BATOS_TEST_POSTGRES"])
-        self.name = f"batos_{secrets.token_hex(6)}"
-        self.run(f"create database {self.name}")
-        self.where = f"postgres://{self.server.netloc}/{self.name}"
-        self.uri = f"{self.where}?keep_history=1&driver=psycopg2&blob_dir={folder}/blobs"
-
-    def run(self, text):
-        import psycopg2
-
-        connection = psycopg2.connect(f"postgres://{self.server.netloc}{self.server.path}")
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(text)
-        connection.close()
-
-    def end(self):
-        self.run(f"drop database {self.name} with (force)")
-
-
-@pytest.fixture(params=[Zeo, Postgres], ids=["zeo", "postgres"])
-def engine(request, tmp_path):
-    server = request.param(tmp_path)
-    yield server
-    server.end()
+@pytest.fixture(params=["zeo", "postgres"])
+def engine(request):
+    with storage_of(request.param) as place:
+        yield place
 
 
 class Counting(ThinkingKernel):
@@ -102,7 +40,7 @@ async def make(engine, tmp_path):
             folder = tmp_path / f"home{number}"
             kernel = Counting(folder)
             kernel.options = {
-                "image": engine.uri, "cluster": engine.where, "idle": "off", "tcp_port": -1,
+                "image": engine.uri(60), "cluster": where_of(engine), "idle": "off", "tcp_port": -1,
                 "cluster_seconds": 600.0,
             }  # fmt: skip
             await running.enter_async_context(kernel)
@@ -259,7 +197,7 @@ async def test_briefs_of_a_killed_kernel_are_done_though_nobody_asks_again(make,
     home.mkdir(parents=True, mode=0o700)
     script = write_script(tmp_path / "script.jsonl", ANSWERS)
     victim = KernelProcess(home, script)
-    victim.start(tcp_port=-1, image=engine.uri, cluster=engine.where, idle="off")
+    victim.start(tcp_port=-1, image=engine.uri(60), cluster=where_of(engine), idle="off")
     try:
         await victim.until_ready()
         source = (
@@ -305,6 +243,6 @@ async def test_briefs_of_a_killed_kernel_are_done_though_nobody_asks_again(make,
 
 async def test_an_image_can_be_read_beside_the_cluster(make, engine):
     await make(0)
-    image = await asyncio.to_thread(ImageStore.open, engine.uri)
+    image = await asyncio.to_thread(ImageStore.open, engine.uri(60))
     assert "genesis_obj" in await image.transact(lambda root: list(root["objects"]), note="look")
     await image.close()
