@@ -23,6 +23,7 @@ from bat_os.cli.environment import (
     kernel_command,
     kernel_environ,
     list_unread,
+    load,
     prefer_sockets,
     require,
     watchdog_command,
@@ -368,6 +369,11 @@ def show_status(home: Home) -> int:
         if status.reason:
             kind = {"waiting": "waits", "running": "trouble", "suspect": "trouble"}
             print(f"  {kind.get(status.state, 'last'):<8} {status.reason}")
+    if running and load(home.path, os.environ).settings.cluster:
+        from bat_os.cli.doctor.running import show_cluster  # not for every command
+
+        for line in show_cluster(asyncio.run(_ask_health(home)).get("cluster", {})):
+            print(f"  cluster  {line}")
     if running and (url := where_http(home)):
         print(f"  http     {url}")
     print(f"  home     {home.path}")

@@ -53,6 +53,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("kernel", running.check_kernel),
     ("doors", running.check_doors),
     ("servers", running.check_servers),
+    ("cluster", running.check_cluster),
     ("watchdog", running.check_watchdog),
     ("crashes", running.check_crashes),
     ("logs", running.check_logs),

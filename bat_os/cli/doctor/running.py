@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
@@ -20,6 +20,8 @@ from bat_os.supervisor.home import is_held, read_json
 from bat_os.supervisor.report import read_status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bat_os.cli.doctor.outcome import Facts
     from bat_os.client.client import KernelClient
     from bat_os.supervisor.home import Home
@@ -31,6 +33,7 @@ SLACK: Final = 5.0  # seconds by which the clocks of processes and files may dif
 MUCH_LOG: Final = 200 * 10**6
 DAY: Final = dt.timedelta(days=1)
 _AGAIN: Final = "./run.sh stop, then ./run.sh"
+_SEEN_AGAIN: Final = "look at the folder or database that the setting cluster names"
 _WHY: Final = f"batos logs says more; after fixing it: {_AGAIN}"
 
 
@@ -77,6 +80,27 @@ def check_servers(facts: Facts) -> list[Outcome]:
         said = f", said last: {server['said']}" if server["said"] else ""
         outcomes.append(ok("servers", f"{server['name']}: {server['state']}{said}"))
     return outcomes
+
+
+def check_cluster(facts: Facts) -> list[Outcome]:
+    """Return how the kernels are that serve the same image."""
+    cluster = facts.kernel.health.get("cluster", {})
+    if trouble := cluster.get("trouble"):
+        return [warning("cluster", f"the others are not seen: {trouble}", _SEEN_AGAIN)]
+    return [ok("cluster", line) for line in show_cluster(cluster)]
+
+
+def show_cluster(cluster: Mapping[str, Any]) -> list[str]:
+    """Return a line for each kernel of a cluster, of what ``health`` says of it."""
+    lines = []
+    for one in cluster.get("kernels", ()):
+        state = "lives" if one["living"] else "is dead; its missions are being taken over"
+        leads = ", leads" if one["leads"] else ""
+        here = ", this one" if one["kernel"] == cluster["kernel"] else ""
+        place = f" on {one['host']} in {one['home']}" if one["host"] else ""
+        count = f"{one['missions']} {'request' if one['missions'] == 1 else 'requests'}"
+        lines.append(f"{one['kernel']}{place} {state}{leads}{here}: {count}, {cluster['engine']}")
+    return lines
 
 
 def check_watchdog(facts: Facts) -> list[Outcome]:

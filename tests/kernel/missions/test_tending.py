@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from bat_os.cli.doctor.running import show_cluster
 from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
 from bat_os.image.store import ImageStore
@@ -90,6 +91,10 @@ async def test_a_mission_runs_once_however_many_kernels_start_meanwhile(make):
     others = [await make(number) for number in range(1, 5)]
     await until(lambda: knows(others[-1], 5))
     await until(lambda: knows(first, 5))
+    lines = show_cluster(await cluster_of(first))
+    assert sum(" lives, leads" in line for line in lines) == 1
+    (own,) = [line for line in lines if ", this one: 1 request," in line]
+    assert str(first.home.path) in own
     for kernel in (first, *others):
         kernel.gate.set()
     answer = await asking
