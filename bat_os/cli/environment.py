@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from bat_os.core.settings import Resolved
 
 ROOT: Final = Path(bat_os.__file__).parents[1]
+# No library sends figures on its users: a general sign, and those of two that have their own.
+UNTRACKED: Final = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "OTEL_SDK_DISABLED": "true",
+}
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
 MAX_BYTES: Final = 256 << 10
 # Read by the scripts that start us, by clients and by tests.
@@ -249,4 +255,4 @@ def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:
     if environ.get(FAILPOINT, "").startswith("upgrade."):
         ours.add(FAILPOINT)
     kept = {key: text for key, text in environ.items() if key not in ours}
-    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **kept}
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **kept, **UNTRACKED}

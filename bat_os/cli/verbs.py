@@ -29,11 +29,13 @@ from bat_os.cli.environment import as_coded, find_home, find_name, require
 from bat_os.cli.parser import Parser
 from bat_os.cli.show import (
     access,
+    bundle,
     files,
     history,
     hosts,
     idle,
     knowledge,
+    leaving,
     missions,
     models,
     objects,
@@ -55,8 +57,8 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    access, background, completion, files, history, hosts, idle, knowledge, missions, models,
-    objects, personas, schedules, system, upgrade,
+    access, background, bundle, completion, files, history, hosts, idle, knowledge, leaving,
+    missions, models, objects, personas, schedules, system, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

@@ -153,20 +153,39 @@ OBJECT_VERBS: Final = (
         note="Without `selector` only `waiting`, what waits for a yes.",
         examples=("", 'genesis_obj double --example "4 gives 8"', "genesis_obj double --no"),
         seconds=60),
-    Verb("export", "write an object or method as JSON", (
-        replace(_TARGET, help="an object, or one method", word="what", shown="OBJECT[.SELECTOR]"),
+    Verb("export", "write an object or method as JSON, or with --all everything of yours", (
+        replace(_TARGET, help="an object, or one method", word="what?", shown="OBJECT[.SELECTOR]"),
         _PERHAPS,
-        Field("file", "text", "new file; - (the default) prints it", "file?", "-", place="client")),
+        Field("file", "text", "new file; - (the default) prints it", "file?", "-", place="client"),
+        Field("all", "text", "write all that you put in to a new folder, in open formats",
+              "--all", place="client", shown="FOLDER")),
         reply="name sha256:sha text",
-        prints="name sha256:sha text? file?",
-        examples=("robot_obj robot.json", "genesis_obj.double"), access="past", seconds=LONG),
+        prints="name? sha256?:sha text? file? folder? counts?:map left?:texts",
+        examples=("robot_obj robot.json", "genesis_obj.double", "--all ~/from-batos"),
+        access="past", seconds=LONG),
+    Verb("export.all", "write all that a person put in to a new folder, in open formats", (
+        Field("folder", "path", "a new folder", required=True),),
+        reply="folder counts:map left:texts",
+        note="`counts`: by kind; `left`: what stayed behind, and why.",
+        on="wire", seconds=LONG),
     Verb("import", "install what was exported", (
-        Field("text", "file", "what export wrote", "file", required=True),
+        Field("text", "file", "what export wrote", "file?", required=True),
+        Field("all", "text", "import what export --all wrote; what is here already stays",
+              "--all", place="client", shown="FOLDER"),
         Field("as", "text", "name for the object", "--as", shown="NAME"),
         replace(_TARGET, help="object for a single method", word="--into", required=False)),
         reply=_IMPORTED,
-        examples=("robot.json --as second_robot_obj", "double.json --into genesis_obj"),
+        prints="object? new?:flag methods?:[selector version:count status sha256] folder? "
+               "carried?:map left?:texts",
+        examples=("robot.json --as second_robot_obj", "double.json --into genesis_obj",
+                  "--all ~/from-batos"),
         seconds=LONG),
+    Verb("import.all", "import what export.all wrote; what is here already stays", (
+        Field("folder", "path", "that it wrote", required=True),),
+        reply="folder carried:map left:texts",
+        note="Before it, an `event` with `text` now and then. `carried`: how many, by kind; "
+             "`left`: what could not be carried, and why.",
+        on="wire", seconds=LONG),
     Verb("cherry-pick", "take a method over from another image", (
         Field("mind", "text", "home of another image, or name of a fork of this one", "mind"),
         Field("what", "text", "the method there", "what", shown="OBJECT.SELECTOR"),

@@ -1,7 +1,7 @@
 """The table of verbs, continued: what programs ask for, a page or a piece at a time.
 
-Of these, ``mcp`` alone is on the command line: there a person sees the same through ``list``,
-``history``, ``ask`` and ``find``.
+Those on the wire are not on the command line: there a person sees the same through ``list``,
+``history``, ``ask`` and ``find``. ``mcp``, ``uninstall`` and ``report`` are on it alone.
 """
 
 from __future__ import annotations
@@ -56,6 +56,16 @@ PROGRAM_VERBS: Final = (
         Field("input", "list", f"1 to {MAX_TEXTS} texts", required=True),),
         reply="model vectors:list tokens:count",
         on="wire", access="reads", seconds=60),
+    Verb("uninstall", "stop, remove the service, and say what stays and where", (
+        Field("data", "flag", "delete all data of the home, too; asks twice", "--data"),),
+        reply="stopped:flag service stays:[what where size:count remove] deleted:texts "
+              "exit_status:count",
+        examples=("", "--data"), on="command line"),
+    Verb("report", "show what a report of a bug needs, without anything of yours in it", (
+        Field("file", "text", "new file to write it to, once you have seen it and said yes",
+              "file?"),),
+        reply="text file", examples=("", "batos-report.txt"), on="command line",
+        access="reads", needs_home=False),
     Verb("mcp", "serve tools by MCP on standard input, to the program that starts it", (
         Field("print", "text", "print what that program has to know", "--print", shown="HOST",
               choices=("claude", "claude-code", "cursor", "vscode", "http")),

@@ -51,6 +51,11 @@ class Reference:
     slot: str = ""
 
 
+def is_of_program(root: Mapping[str, Any], name: str) -> bool:
+    """Return whether the program makes the object of that name in each image."""
+    return name in _FIRST or name in library_names(root)
+
+
 def clone(root: Root, origin: UvmObject, name: str = "") -> UvmObject:
     """Return a new stored object with copies of the slots and methods, and the same parents.
 
@@ -281,7 +286,7 @@ def _cut(root: Root, one: Reference, obj: UvmObject) -> None:
 
 
 def _check_own(root: Mapping[str, Any], name: str, what: str) -> None:
-    if name in _FIRST or name in library_names(root):
+    if is_of_program(root, name):
         raise ArgumentsError(f"{name} is an object of the program; it cannot be {what}")
     if name and root["objects"].get(name) is None:
         raise NotFoundError(f"{name[:100]!r} names nothing here")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import zoneinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ LONGEST: Final = 366 * 50  # days
 COUNTED: Final = 1_000  # missed moments beyond which nobody counts
 _MAX_CRON: Final = 100  # characters
 _DAY: Final = dt.timedelta(days=1)
+_DAYS: Final = ("SU", "MO", "TU", "WE", "TH", "FR", "SA")
 
 
 def check_rule(rule: Rule, zone: str) -> None:
@@ -60,6 +62,49 @@ def _check_cron(line: str) -> None:
         CronSim(line, dt.datetime(2026, 1, 1))  # noqa: DTZ001 - no moment is taken from it
     except CronSimError as error:
         raise ArgumentsError(f"{line[:60]!r} is not a cron line: {error}") from error
+
+
+def as_rrule(rule: Rule) -> dict[str, Any] | None:
+    """Return a rule as the parts of an RRULE of RFC 5545; None if that has no words for it.
+
+    >>> as_rrule({"cron": "30 8 * * 1-5"})["byday"]
+    ['MO', 'TU', 'WE', 'TH', 'FR']
+    """
+    if "every" in rule:
+        return {"freq": "SECONDLY", "interval": int(rule["every"])}
+    if "days" in rule:
+        return {"freq": "DAILY", "interval": int(rule["days"])}
+    if not re.fullmatch(r"[\d*,/ -]+", str(rule.get("cron", ""))):
+        return None
+    minute, hour, day, month, weekday = str(rule["cron"]).split()
+    if "*" not in (day, weekday):
+        return None  # of two, cron takes either, and RFC 5545 both
+    parts: dict[str, Any] = {"freq": "DAILY"}
+    for name, text, low, high in (
+        ("byminute", minute, 0, 59), ("byhour", hour, 0, 23), ("bymonthday", day, 1, 31),
+        ("bymonth", month, 1, 12), ("byday", weekday, 0, 7),
+    ):  # fmt: skip
+        if text != "*" or name in ("byminute", "byhour"):
+            parts[name] = _expand(text, low, high)
+    if "byday" in parts:
+        parts["byday"] = [_DAYS[one] for one in sorted({each % 7 for each in parts["byday"]})]
+    return parts
+
+
+def _expand(text: str, low: int, high: int) -> list[int]:
+    """Return the numbers of one field of a cron line.
+
+    >>> _expand("*/15", 0, 59), _expand("1-3,7", 0, 7)
+    ([0, 15, 30, 45], [1, 2, 3, 7])
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = span.partition("-")
+        start = low if span == "*" else int(first)
+        end = int(last) if dash else high if span == "*" or step else start
+        found.update(range(start, end + 1, int(step or 1)))
+    return sorted(found)
 
 
 def find_zone(zone: str) -> dt.tzinfo:

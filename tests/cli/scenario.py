@@ -97,6 +97,8 @@ forks
 rehearse genesis_obj double 4
 export genesis_obj.treble
 export genesis_obj {tmp}/treble.json
+export --all {tmp}/mine
+import --all {tmp}/mine
 keys token phone --may learn
 keys list
 open --close
@@ -125,9 +127,11 @@ pack
 doctor --quick
 setup
 logs
+report
 service show
 upgrade {tmp}/update_instructions.json --seal
 stop
+uninstall
 """
 
 

@@ -52,22 +52,22 @@ async def _restore(ask: Ask) -> Mapping[str, Any]:
 
 async def _fork(ask: Ask) -> Mapping[str, Any]:
     if ask.options.drop:
-        return await _ask(ask, "fork.drop", {"name": ask.options.name})
+        return await ask_or_open(ask, "fork.drop", {"name": ask.options.name})
     return await _run(ask)
 
 
 async def _pack(ask: Ask) -> Mapping[str, Any]:
     days = {} if ask.options.days is None else {"days": ask.options.days}
     if ask.options.auto:
-        return await _ask(ask, "pack", {"policy": {"auto": ask.options.auto == "on"} | days})
-    return await _ask(ask, "pack", days)
+        return await ask_or_open(ask, "pack", {"policy": {"auto": ask.options.auto == "on"} | days})
+    return await ask_or_open(ask, "pack", days)
 
 
 async def _run(ask: Ask) -> Mapping[str, Any]:
-    return await _ask(ask, ask.options.verb, ask.fields().get("body", {}))
+    return await ask_or_open(ask, ask.options.verb, ask.fields().get("body", {}))
 
 
-async def _ask(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+async def ask_or_open(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Ask the kernel; if none serves, do it here with the image of this home."""
     try:
         with Progress(ask.screen) as bar:

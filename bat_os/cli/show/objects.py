@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
 from bat_os.cli.parser import guess
+from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import (
     Command,
     cut,
@@ -18,6 +19,7 @@ from bat_os.cli.show.command import (
     show_time,
     table_of,
 )
+from bat_os.cli.show.files import ask_or_open
 from bat_os.cli.show.history import locate_mind, offer_canary, show_changes, show_moved
 from bat_os.core.readable import show_value
 from bat_os.core.system_verbs import LONG
@@ -200,12 +202,30 @@ def _show_approved(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 async def _export(ask: Ask) -> Mapping[str, Any]:
+    if bool(ask.options.all) == bool(ask.options.what):
+        raise ArgumentsError("say what: an OBJECT, OBJECT.SELECTOR, or --all FOLDER for everything")
+    if ask.options.all:
+        return await ask_or_open(ask, "export.all", {"folder": _folder(ask)})
     target, selector = _named(ask.options.what)
     export = await ask.request("export", target=target, selector=selector)
     if ask.options.file == "-":
         return export
     await asyncio.to_thread(_write_new, Path(ask.options.file), export["text"] + "\n")
     return {"name": export["name"], "sha256": export["sha256"], "file": ask.options.file}
+
+
+def _folder(ask: Ask) -> str:
+    return str(Path(ask.options.all).expanduser().absolute())
+
+
+async def _import(ask: Ask) -> Mapping[str, Any]:
+    if bool(ask.options.all) == bool(ask.options.file):
+        raise ArgumentsError("say what: a FILE that export wrote, or --all FOLDER")
+    if not ask.options.all:
+        return await ask.request()
+    with Progress(ask.screen) as bar:
+        body = {"folder": _folder(ask)}
+        return await ask.kernel.request("import.all", timeout=LONG, body=body, on_event=bar.hear)
 
 
 async def _cherry_pick(ask: Ask) -> Mapping[str, Any]:
@@ -252,7 +272,19 @@ def _write_new(path: Path, text: str) -> None:
         raise ArgumentsError(f"{path} cannot be written: {error}") from error
 
 
+def _show_all(body: Mapping[str, Any], screen: Screen) -> None:
+    """Write what went out, or came in, by kind; and what stayed behind."""
+    done = body.get("counts", body.get("carried", {}))
+    told = ", ".join(f"{count} {kind}" for kind, count in done.items() if count)
+    screen.answer(f"{body['folder']}: {told or 'nothing'}")
+    for line in body["left"]:
+        screen.note(f"not carried: {line}")
+
+
 def _show_export(body: Mapping[str, Any], screen: Screen) -> None:
+    if "counts" in body:
+        _show_all(body, screen)
+        return
     screen.answer(body["text"] if "text" in body else f"{body['file']}: {body['name']}")
 
 
@@ -285,6 +317,9 @@ def _note_undo(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_import(body: Mapping[str, Any], screen: Screen) -> None:
+    if "carried" in body:
+        _show_all(body, screen)
+        return
     made = "new" if body["new"] else "was there"
     screen.answer(f"{body['object']}: {made}")
     for row in body["methods"]:
@@ -419,7 +454,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "find": Command(table_of("skills", _SKILLS, "nothing has been learned yet")),
     "approve": Command(_show_approved),
     "export": Command(_show_export, _export),
-    "import": Command(_show_import),
+    "import": Command(_show_import, _import),
     "cherry-pick": Command(_show_import, _cherry_pick),
     "rehearse": Command(_show_rehearsal, _rehearse),
     "grant": Command(_show_grant),

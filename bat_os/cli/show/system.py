@@ -57,7 +57,8 @@ def _show_doctor(body: Mapping[str, Any], screen: Screen) -> None:
     show(body, screen)
 
 
-async def _status(ask: Ask) -> Mapping[str, Any]:
+async def tell_status(ask: Ask) -> Mapping[str, Any]:
+    """Return what runs; see the verb ``status``."""
     from bat_os.cli.doctor.running import ask_kernel  # psutil; only here
 
     home = Home(ask.home)
@@ -293,7 +294,8 @@ def _show_config(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note(f"{body['file']}{there}")
 
 
-async def _stop(ask: Ask) -> Mapping[str, Any]:
+async def stop(ask: Ask) -> Mapping[str, Any]:
+    """Stop the daemon of a home and its watchdog, if any runs."""
     home = Home(ask.home)
     if is_held(home.lock):
         status = await asyncio.to_thread(stop_watchdog, home)
@@ -316,7 +318,14 @@ PATIENCE: Final = 120.0  # seconds for a system command; enabling starts the wat
 
 
 async def _service(ask: Ask) -> Mapping[str, Any]:
-    home, folder = Home(ask.home), Path.home()
+    act = {"install": _install, "remove": remove_service, "show": _describe_service}
+    home = Home(ask.home)
+    return await asyncio.to_thread(act[ask.options.action], service_of(home), home)
+
+
+def service_of(home: Home) -> Service:
+    """Return the service that keeps a home running, whether it is registered or not."""
+    folder = Path.home()
     name, domain = getpass.getuser(), os.environ.get("USERDOMAIN", "")
     config = os.environ.get("XDG_CONFIG_HOME", "")
     place = Place(
@@ -327,9 +336,7 @@ async def _service(ask: Ask) -> Mapping[str, Any]:
         config=Path(config) if config.startswith("/") else folder / ".config",
         usual=home.path == ROOT / "data",
     )
-    service = describe(home, watchdog_command(home), ROOT, place)
-    act = {"install": _install, "remove": _remove, "show": _describe_service}[ask.options.action]
-    return await asyncio.to_thread(act, service, home)
+    return describe(home, watchdog_command(home), ROOT, place)
 
 
 def _describe_service(service: Service, _home: Home) -> dict[str, Any]:
@@ -358,7 +365,8 @@ def _install(service: Service, home: Home) -> dict[str, Any]:
     return _report(service, "installed", _run_all(service.enable))
 
 
-def _remove(service: Service, _home: Home) -> dict[str, Any]:
+def remove_service(service: Service, _home: Home) -> dict[str, Any]:
+    """Unregister a service and remove its file; ``done`` says what happened."""
     if not service.path.exists():
         return _report(service, "not installed", "")
     trouble = _run_all(service.disable)
@@ -412,8 +420,8 @@ def _show_service(body: Mapping[str, Any], screen: Screen) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "doctor": Command(_show_doctor, _doctor),
-    "status": Command(_show_status, _status),
-    "stop": Command(_show_stop, _stop),
+    "status": Command(_show_status, tell_status),
+    "stop": Command(_show_stop, stop),
     "logs": Command(_show_logs, _logs),
     "config": Command(_show_config, _config),
     "service": Command(_show_service, _service),

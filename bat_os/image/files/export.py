@@ -164,10 +164,10 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     return {MARK: FORMAT, "sha256": _digest(content), "content": dict(content)}
 
 
-def read(text: str) -> dict[str, Any]:
+def read(text: str, most: int = MAX_TEXT) -> dict[str, Any]:
     """Return the content of an export, checked: all that it says is of the right form."""
-    if len(text) > MAX_TEXT:
-        raise ArgumentsError(f"an export has at most {MAX_TEXT} characters")
+    if len(text) > most:
+        raise ArgumentsError(f"an export has at most {most} characters")
     try:
         envelope = read_json(text, ArgumentsError, "this file was not written by batos export")
         if envelope[MARK] != FORMAT:

@@ -55,7 +55,7 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
 
     ``work`` returns plain data and cannot change anything.
     """
-    return await image.transact(lambda _root: _at(image, tid, work), note="read the past")
+    return await image.transact(lambda _root: look_at(image, tid, work), note="read the past")
 
 
 def resolve(root: Root, moment: Moment) -> str:
@@ -95,7 +95,8 @@ async def changes(image: ImageStore, one: str, other: str) -> dict[str, Any]:
     )
 
 
-def _at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
+def look_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
+    """Do what ``read_at`` does, in this thread; for work that takes long."""
     manager = transaction.TransactionManager(explicit=True)
     try:
         connection = image.database.open(manager, at=bytes.fromhex(tid))
@@ -126,16 +127,16 @@ def _compare(image: ImageStore, before: str, after: str) -> dict[str, Any]:
     oids = touched | {
         oid
         for tid in (before, after)
-        for oid in _at(image, tid, lambda root: _holders(root, touched))
+        for oid in look_at(image, tid, lambda root: _holders(root, touched))
     }
 
     def held(tid: str, kind: type[Any]) -> dict[str, bytes]:
-        return _at(image, tid, lambda root: _held(root, touched, kind))
+        return look_at(image, tid, lambda root: _held(root, touched, kind))
 
     named = held(before, UvmObject), held(after, UvmObject)
     oids |= {oid for _, oid in named[0].items() ^ named[1].items()}
-    old = _at(image, before, lambda root: _look(root, oids))
-    new = _at(image, after, lambda root: _look(root, oids))
+    old = look_at(image, before, lambda root: _look(root, oids))
+    new = look_at(image, after, lambda root: _look(root, oids))
     renamed = _follow_names(old, new)
     return {
         "from": before,

@@ -25,7 +25,7 @@ from bat_os.core.values import check_object_name
 from bat_os.errors import ArgumentsError, AuditError, NotFoundError
 from bat_os.image import server_care
 from bat_os.image.files import archive as tarball
-from bat_os.image.files import export, lineage
+from bat_os.image.files import belongings, export, lineage
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
@@ -127,6 +127,11 @@ async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
     return await housekeeping.clear_and_pack(image, days=kept)
 
 
+async def export_all(image: ImageStore, body: Body) -> dict[str, Any]:
+    """Write all that a person has put in to the new folder ``body.folder``."""
+    return await belongings.export_all(image, Path(body["folder"]))
+
+
 async def space(image: ImageStore, body: Body) -> dict[str, Any]:
     """Return what takes the room."""
     at_server = not is_in_files(image.storage)
@@ -145,6 +150,7 @@ WORKS: Final[Mapping[str, Callable[[ImageStore, Body], Awaitable[dict[str, Any]]
             "backup": backup,
             "chronicle": tell_chronicle,
             "erase": erase,
+            "export.all": export_all,
             "fork": fork,
             "fork.drop": drop_fork,
             "forks": list_forks,
@@ -184,15 +190,16 @@ async def take(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
     content = await asyncio.to_thread(export.read, request.body["text"])
     if content["kind"] == "method":
         target = request.target or str(content["object"])
-        return await _take_method(mind, content, target, request.by)
+        return await take_method(mind, content, target, request.by)
     name = request.body["as"] or content["name"]
     check_object_name(name)
     return await _take_object(mind, content, name, request.by)
 
 
-async def _take_method(
+async def take_method(
     mind: KernelContext, content: Mapping[str, Any], target: str, by: str
 ) -> dict[str, Any]:
+    """Install a method of an export that was read, for the caller ``by``."""
     selector = str(content["selector"])
     kept = await mind.image.transact(
         lambda root: kept_examples(find(root, target), selector), note="read examples"

@@ -71,7 +71,7 @@ async def entry(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     if key or do or name not in ENTRIES:
         entry_of(name, top)
     if do == "set":
-        await _set(mind, name, top, path, request.body["value"])
+        await set_value(mind, name, top, path, request.body["value"])
     elif do:
         if path:
             raise ArgumentsError(f"{do} takes a whole entry: {top}")
@@ -86,7 +86,8 @@ async def entry(mind: KernelContext, request: Request, say: Say) -> dict[str, An
     )
 
 
-async def _set(mind: KernelContext, name: str, top: str, path: list[str], value: Any) -> None:
+async def set_value(mind: KernelContext, name: str, top: str, path: list[str], value: Any) -> None:
+    """Set an entry of an object, or the part of it at ``path``, if it can be that."""
     now = time.time()
     if top in _MODELS:
         check_entry(name, top, value)

@@ -1,0 +1,473 @@
+"""``import.all``: what ``export.all`` wrote, into this mind; what is here already stays as it is.
+
+    settings > objects > methods > facts > lists, counters > reminders > documents > talks
+        > what is set of personas and states
+
+Nothing in the folder is trusted: each part is checked for form and bounds, and each method goes the
+way of a single import. What cannot be carried is named, and the rest goes on; so a second run of
+one that was killed takes what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import datetime as dt
+import json
+import os
+import time
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from bat_os.core.brief import Brief, checked
+from bat_os.core.schema import Meta, Record, convert, field, number, one_of, read_json, text
+from bat_os.core.settings import FILE, PRIVATE, resolve
+from bat_os.core.values import Counted, check, check_slot_name
+from bat_os.errors import ArgumentsError, BatError, NotFoundError
+from bat_os.image import memory, schedules
+from bat_os.image.catalog import catalog_in
+from bat_os.image.facts import Fact
+from bat_os.image.files import belongings, export, lineage
+from bat_os.image.history.experience import TALKS, keep_talk
+from bat_os.image.objects import Method, UvmObject, find
+from bat_os.image.preferences import list_entries
+from bat_os.image.shipped import SHIPPED
+from bat_os.kernel import views
+from bat_os.kernel.verbs.files import take_method
+from bat_os.kernel.verbs.personas import set_value
+from bat_os.natives.recurrence import check_rule, next_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from bat_os.core.protocol import Request
+    from bat_os.kernel.context import Handler, KernelContext, Say
+
+    Root = MutableMapping[str, Any]
+
+MAX_ROWS: Final = 1_000_000  # of one table
+BATCH: Final = 64  # facts that are embedded and kept at once
+_SHORT: Final = text(300)
+_LONG: Final = text(100_000)
+_TIME: Final = number(0, 1 << 53)
+_Names = Annotated[list[Annotated[str, _SHORT]], Meta(max_length=1_000)]
+Report = tuple["Counter[str]", list[str]]
+
+
+class _Fact(Record, frozen=True, forbid_unknown_fields=False):
+    id: Annotated[str, text(40, least=12, pattern="[0-9a-f]+")]
+    text: Annotated[str, text(100_000, filled=True)]
+    told_at: Annotated[float, _TIME]
+    when: _Names = field(default_factory=list)
+    where: Annotated[str, _SHORT] = ""
+    about: Annotated[str, _SHORT] = ""
+    source: Annotated[str, _SHORT] = ""
+    label: Annotated[str, text(10_000)] = ""
+    replaces: _Names = field(default_factory=list)
+
+
+class _Item(Record, frozen=True, forbid_unknown_fields=False):
+    text: Annotated[str, _LONG]
+    done: bool = False
+    at: Annotated[str, _SHORT] = ""
+
+
+class _Document(Record, frozen=True, forbid_unknown_fields=False):
+    file: Annotated[str, text(200, pattern=r"[\w-][\w.-]*\.md")]
+    title: Annotated[str, text(1_000)]
+    label: _Names = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+class _Reminder(Record, frozen=True, forbid_unknown_fields=False):
+    kind: Annotated[str, one_of(("remind", "timer", "alarm", "say", "send", "learn"))]
+    text: Annotated[str, _LONG]
+    rule: dict[str, Any]
+    zone: Annotated[str, _SHORT] = ""
+    brief: dict[str, Any] | None = None
+    missed: Annotated[str, one_of(schedules.POLICIES)] = "once"
+    grace: Annotated[float, _TIME] = schedules.GRACE
+    made: Annotated[float, _TIME] = 0.0
+    language: Annotated[str, text(2, pattern="[a-z]{2}")] = "en"
+
+
+class _Mover:
+    """Takes one folder in; ``done`` counts what came, ``left`` says what did not, and why."""
+
+    def __init__(
+        self, mind: KernelContext, folder: belongings.Folder, request: Request, say: Say
+    ) -> None:
+        self.done: Counter[str] = Counter()
+        self.left: list[str] = []
+        self._mind = mind
+        self._folder = folder
+        self._request = request
+        self._say = say
+
+    async def run(self) -> dict[str, Any]:
+        """Import everything, kind by kind."""
+        steps = (
+            self._settings, self._objects, self._methods, self._facts, self._lists,
+            self._counters, self._reminders, self._documents, self._talks, self._personas,
+        )  # fmt: skip
+        for step in steps:
+            self._tell(step.__name__.strip("_"))
+            try:
+                await step()
+            except BatError as error:  # that file as a whole; the others have nothing to do with it
+                self._leave(step.__name__.strip("_"), error)
+        if await asyncio.to_thread(self._folder.names, "missions.jsonl"):
+            self._leave("missions, conversations", "what was asked there stays in the folder")
+        return {"carried": dict(self.done), "left": self.left[: belongings.MAX_LEFT]}
+
+    def _leave(self, what: str, why: object) -> None:
+        self.left.append(f"{what}: {why}"[:500])
+
+    def _tell(self, what: str, done: int = 0, total: int = 1) -> None:
+        self._say(views.progress(Counted(f"importing {what}: {done}", done, total)))
+
+    async def _json(self, name: str, default: Any, kind: Any) -> Any:
+        found = await asyncio.to_thread(self._folder.json, name, default)
+        return await asyncio.to_thread(convert, found, kind, ArgumentsError, name)
+
+    async def _transact(self, work: Callable[[Root], Any]) -> Any:
+        return await self._mind.image.transact(work, note="import everything")
+
+    async def _settings(self) -> None:
+        given = await asyncio.to_thread(self._folder.text, "settings.toml", "")
+        found = resolve(given, {}, {}, path="settings.toml")
+        names = {name for name, by in found.origins.items() if by.startswith(FILE)}
+        path = Path(self._mind.options.home) / FILE
+        if not names:
+            return
+        if names & PRIVATE or not path.is_absolute() or path.exists():
+            why = "it has such settings" if names & PRIVATE else "there are settings here already"
+            self._leave("settings.toml", f"{why}; take from it what you want into {path}")
+            return
+        await asyncio.to_thread(_write_settings, path, given)
+        self.done["settings"] += len(names)
+        self._leave("settings.toml", "taken over; they count from the next start of the daemon")
+
+    async def _objects(self) -> None:
+        contents = []
+        for name in await asyncio.to_thread(self._folder.names, "objects/*.json"):
+            try:
+                whole = await asyncio.to_thread(self._folder.text, name)
+                contents.append(await asyncio.to_thread(export.read, whole, belongings.MAX_FILE))
+            except BatError as error:
+                self._leave(name, error)
+        made, left = await self._transact(partial(_put_objects, contents=contents))
+        self.done["objects"] += made
+        self.left += left
+
+    async def _methods(self) -> None:
+        """Install methods; one that needs another one is tried again once that is there."""
+        waiting = await asyncio.to_thread(self._folder.names, "methods/*/*.json")
+        total, problems = len(waiting), dict[str, object]()
+        while waiting:
+            again = []
+            for name in waiting:
+                try:
+                    self.done["methods"] += await self._method(name)
+                except BatError as error:
+                    problems[name] = error
+                    again.append(name)
+                self._tell("methods", total - len(again), total)
+            if len(again) == len(waiting):
+                break
+            waiting = again
+        for name in waiting:
+            self._leave(name, problems[name])
+
+    async def _method(self, name: str) -> bool:
+        whole = await asyncio.to_thread(self._folder.json, name, {})
+        source = await asyncio.to_thread(self._folder.text, name.removesuffix("json") + "py")
+        if not isinstance(whole, dict):
+            raise ArgumentsError("this is not the provenance of a method")
+        sealed = json.dumps(export.seal({**whole, "source": source}))
+        content = await asyncio.to_thread(export.read, sealed, belongings.MAX_FILE)
+        target, selector = str(content["object"]), str(content["selector"])
+        held = await self._transact(lambda root: _source_in(root, target, selector))
+        if held == source:
+            return False
+        if held:
+            raise ArgumentsError("another version of it is here already, and stays")
+        await take_method(self._mind, content, target, self._request.by)
+        return True
+
+    async def _facts(self) -> None:
+        rows = await self._json("facts.json", [], list[_Fact])
+        here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
+        for at in range(0, len(rows), BATCH):
+            some = [self._fact(row, here) for row in rows[at : at + BATCH]]
+            vectors = await self._mind.catalog.embed([fact.text for fact in some])
+            put = partial(_put_facts, facts=some, vectors=vectors)
+            self.done["facts"] += await self._transact(put)
+            self._tell("facts", at, len(rows))
+
+    def _fact(self, row: _Fact, here: str) -> Fact:
+        label = " ".join(self._folder.label(row.label.split(), here))
+        return Fact(
+            row.id, row.text, row.told_at, tuple(row.when), row.where, row.about, row.source,
+            label, replaces=tuple(row.replaces),
+        )  # fmt: skip
+
+    async def _lists(self) -> None:
+        lists = await self._json("lists.json", {}, dict[Annotated[str, _SHORT], list[_Item]])
+        plain = {
+            name: [
+                {"text": one.text, "done": one.done, **({"at": one.at} if one.at else {})}
+                for one in items
+            ]
+            for name, items in lists.items()
+        }
+        await self._merge("lists", belongings.LISTS, "lists", plain)
+
+    async def _counters(self) -> None:
+        whole = await asyncio.to_thread(self._folder.text, "counters.csv", "")
+        logs, problems = await asyncio.to_thread(_read_counters, whole)
+        self.left += problems
+        await self._merge("counters", belongings.COUNTERS, "logs", logs)
+
+    async def _merge(self, kind: str, target: str, slot: str, new: dict[str, Any]) -> None:
+        """Put into a map in a slot what it does not have yet."""
+
+        def work(root: Root) -> list[str]:
+            obj = find(root, target)
+            held = obj.slots.get(slot)
+            held = dict(held) if isinstance(held, dict) else {}
+            fresh = {name: value for name, value in new.items() if name not in held}
+            if fresh:
+                check({**held, **fresh}, where=f"{target}.{slot}")
+                obj.set_slot(slot, {**held, **fresh})
+            return [name for name in new if name not in fresh and held[name] != new[name]]
+
+        other = await self._transact(work)
+        self.done[kind] += len(new) - len(other)
+        for name in other:
+            self._leave(f"{kind} {name}", "one of that name is here already, and stays")
+
+    async def _reminders(self) -> None:
+        rows = await self._json("reminders.json", [], list[_Reminder])
+        for row in rows:
+            try:
+                await self._reminder(row)
+            except BatError as error:
+                self._leave(f"reminder {row.text!r}", error)
+        self._mind.orchestrator.wake()
+
+    async def _reminder(self, row: _Reminder) -> None:
+        if "watch" in row.rule:
+            raise ArgumentsError("it looks at files; make it again once you have granted them")
+        check_rule(row.rule, row.zone)
+        follows = next_after(row.rule, row.zone, time.time())
+        if follows is None:
+            raise ArgumentsError("its moment is over")
+        if row.kind == "say":
+            self._leave(f"reminder {row.text!r}", "it came, but uses no grants of here")
+        brief = checked(Brief.from_plain(row.brief)).to_plain() if row.brief else None
+        one = schedules.Schedule(
+            row.kind, row.text, row.rule, row.zone, follows, brief, missed=row.missed,
+            grace=row.grace, home=self._mind.home_id, made=row.made, caller=self._request.caller,
+            language=row.language, grants=[],
+        )  # fmt: skip
+
+        def work(root: Root) -> bool:
+            same = (one.kind, one.text, dict(one.rule), one.made)
+            for each in schedules.live(root):
+                if (each.kind, each.text, dict(each.rule), each.made) == same:
+                    return False
+            schedules.add(root, one)
+            return True
+
+        self.done["reminders"] += await self._transact(work)
+
+    async def _documents(self) -> None:
+        rows = await self._json("documents/index.json", [], list[_Document])
+        here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
+        for at, row in enumerate(rows):
+            self._tell("documents", at, len(rows))
+            try:
+                await self._document(row, self._folder.label(row.label, here))
+            except BatError as error:
+                self._leave(f"document {row.title!r}", error)
+
+    async def _document(self, row: _Document, label: list[str]) -> None:
+        whole = await asyncio.to_thread(self._folder.text, f"documents/{row.file}")
+        meta = {key: value for key, value in row.meta.items() if key != "source"}
+        if meta.get("form") != "code":
+            meta["form"] = "markdown"
+        source = str(row.meta.get("source", ""))
+        catalog = self._mind.catalog
+        told, work = await catalog.prepare(row.title, whole, source=source, meta=meta)
+        if work is None:
+            return
+
+        def put(root: Root) -> bool:
+            if told["doc_id"] in catalog_in(root):
+                return False
+            work(root)
+            catalog_in(root).set_label(told["doc_id"], label)
+            return True
+
+        if not await catalog.change(put, f"import {row.title[:60]}"):
+            raise ArgumentsError("one from the same place is here already, and stays")
+        self.done["documents"] += 1
+
+    async def _talks(self) -> None:
+        whole = await asyncio.to_thread(self._folder.text, "talks.jsonl", "")
+        for number_of_line, line in enumerate(whole.splitlines(), start=1):
+            where = f"talks.jsonl, line {number_of_line}"
+            try:
+                talk = await asyncio.to_thread(read_json, line, ArgumentsError, where)
+                check(talk, where=where)
+                if not isinstance(talk, dict) or not isinstance(talk.get("talk"), str):
+                    raise ArgumentsError("this is not a talk")
+                self.done["talks"] += await self._transact(partial(_put_talk, talk=talk))
+            except BatError as error:
+                self._leave(where, error)
+
+    async def _personas(self) -> None:
+        found = await self._json("personas.json", {}, dict[str, dict[str, Any]])
+        for name, entries in found.items():
+            for key, value in entries.items():
+                try:
+                    self.done["entries"] += await self._entry(name, key, value)
+                except BatError as error:
+                    self._leave(f"{name}.{key}", error)
+        await self._mind.refresh()
+
+    async def _entry(self, name: str, key: str, value: Any) -> bool:
+        known = await self._transact(lambda root: list_entries(root, name).get(key))
+        if known and known["current"]:
+            if known["versions"][known["current"]]["value"] != value:
+                raise ArgumentsError("it is set here already, and stays")
+            return False
+        await set_value(self._mind, name, key, [], value)
+        return True
+
+
+def _write_settings(path: Path, text: str) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ArgumentsError(f"{path} cannot be written: {error}") from error
+
+
+def _source_in(root: Root, target: str, selector: str) -> str:
+    """Return the source of a method that a person has here; "" if the program's own runs."""
+    held = find(root, target).slots.get(selector)
+    if not isinstance(held, Method) or held.current < 0 or held.version.status == SHIPPED:
+        return ""
+    return str(held.version.source)
+
+
+def _put_objects(root: Root, contents: list[dict[str, Any]]) -> tuple[int, list[str]]:
+    """Make what is missing, all before the first reference; return how many, and what is left."""
+    left, made = [], dict[str, UvmObject]()
+    for content in contents:
+        if (name := content["name"]) not in root["objects"]:
+            made[name] = root["objects"][name] = UvmObject(name)
+            root._p_jar.add(made[name])  # type: ignore[attr-defined]  # ZODB: the connection
+    here, changed = lineage.mind_of(root), set(made)
+    for content in contents:
+        name, labels = content["name"], export.labels_of(content, here)
+        obj = root["objects"][name]
+        if name in made:
+            known = [one for one in content["parents"] if one in root["objects"]]
+            left += [f"{name}: its parent {one} is not here" for one in content["parents"]
+                     if one not in known]  # fmt: skip
+            obj.parents = tuple(find(root, one) for one in known)
+        for slot, value in content["slots"].items():
+            try:
+                changed |= {name} if _put_slot(root, obj, slot, value, labels) else set()
+            except BatError as error:
+                left.append(f"{name}.{slot}: {error}")
+    return len(changed), left
+
+
+def _put_slot(
+    root: Root, obj: UvmObject, slot: str, value: Any, labels: Mapping[str, list[str]]
+) -> bool:
+    """Set a slot that is empty; return whether it was.
+
+    Raises:
+        NotFoundError: It refers to an object that is not here.
+        ArgumentsError: It holds something else.
+    """
+    check_slot_name(slot)
+
+    def resolve_name(held: str) -> UvmObject:
+        if held not in root["objects"]:
+            raise NotFoundError(f"it refers to {held}, which is not here")
+        return find(root, held)
+
+    plain, there = export.decode(value, resolve_name), obj.slots.get(slot)
+    if slot in obj.slots and there == plain:
+        return False
+    if there not in (None, "", [], {}):
+        raise ArgumentsError("the slot holds something else here, and stays")
+    obj.set_slot(slot, plain, labels.get(slot, ()))
+    return True
+
+
+def _put_facts(root: Root, facts: list[Fact], vectors: Any) -> int:
+    known = {fact.text for fact in memory.facts_in(root)}
+    count = 0
+    for row, fact in enumerate(facts):
+        if memory.fact_of(root, fact.id) is None and fact.text not in known:
+            memory.keep(root, replace(fact, replaces=()), vectors[row : row + 1])
+            for old in fact.replaces:
+                memory.supersede(root, old, fact.id)
+            count += 1
+    return count
+
+
+def _put_talk(root: Root, talk: dict[str, Any]) -> bool:
+    if talk["talk"] in root.get(TALKS, {}):
+        return False
+    keep_talk(root, talk["talk"][:100], talk)
+    return True
+
+
+def _read_counters(whole: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the counters in a table, and what of it cannot be read."""
+    logs: dict[str, Any] = {}
+    problems: list[str] = []
+    for at, row in zip(range(MAX_ROWS), csv.reader(whole.splitlines()), strict=False):
+        if not at or not row:
+            continue
+        try:
+            name, unit, moment, amount = row
+            kept = logs.setdefault(name[:300], {"unit": unit[:100], "log": []})
+            if moment or amount:
+                when = dt.datetime.fromisoformat(moment).isoformat()
+                count = float(amount)
+                whole_one = int(count) if count.is_integer() and abs(count) < 1 << 53 else count
+                kept["log"].append({"at": when, "number": whole_one})
+        except (ValueError, OverflowError) as error:
+            problems.append(f"counters.csv, line {at + 1}: {error}"[:300])
+    return logs, problems
+
+
+async def take_all(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Import what ``body.folder`` holds; return how much was ``carried``, and what is ``left``."""
+    path = Path(request.body["folder"])
+    folder = await asyncio.to_thread(belongings.Folder, path)
+    return {"folder": str(path), **await _Mover(mind, folder, request, say).run()}
+
+
+async def give_all(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
+    """Write all that a person has put in to ``body.folder``, and say how far it is."""
+    path = Path(request.body["folder"])
+    return await belongings.export_all(mind.image, path, lambda line: say(views.progress(line)))
+
+
+VERBS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {"export.all": give_all, "import.all": take_all}
+)
