@@ -36,6 +36,7 @@ from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_g
 from bat_os.errors import ArgumentsError, ImageError, ModelError, ModelMemoryError
 from bat_os.image.blobs import Verified
 from bat_os.image.files.disk import coded
+from bat_os.image.history.weights import bring_back
 from bat_os.image.knowledge.vectors import PROBE, is_same
 from bat_os.image.models import (
     check_name,
@@ -70,6 +71,7 @@ log = logging.getLogger(__name__)
 SHARE: Final = 0.8
 GPU_SHARE: Final = 0.9
 PACKAGE: Final = "package:"
+THEN: Final = "at:"
 EMBEDDER: Final = "all-MiniLM-L6-v2"  # of every profile
 PACKAGES_SECONDS: Final = 2.0  # between two looks whether set-up has installed what is missing
 _ENGINE: Final = "the engine of model {name}, transformers,"
@@ -210,7 +212,10 @@ class Models:
                     await self._offer(row["name"], base, engine)
 
     async def add(self, name: str, source: str, report: Report) -> dict[str, Any]:
-        """Store a model: a folder, a GGUF file, a hub id, ``package:NAME``; or an adapter."""
+        """Store a model: a folder, a GGUF file, a hub id, ``package:NAME``; or an adapter.
+
+        ``at:WHEN`` is the model of that name at another moment.
+        """
         check_name(name)
         known = self._sources.get(name)
         if known is not None and known.engine == "openai":
@@ -219,7 +224,9 @@ class Models:
         async with self._intake:
             with coded(f"model {name}"):  # a source that the system cannot even look at
                 adapted = await asyncio.to_thread((place / ADAPTER_CONFIG).is_file)
-                if adapted:
+                if source.startswith(THEN):
+                    await bring_back(self._image, name, source.removeprefix(THEN), report)
+                elif adapted:
                     await self._adapters.store(name, place, report)
                 else:
                     whence = source or (known.source if known else "")

@@ -348,7 +348,8 @@ SYSTEM_VERBS: Final = (
               "action?", place="client", shown="ACTION",
               choices=("", "choose", "fit", "add", "remove", "pin", "unpin", "exam", "cancel")),
         replace(_MODEL, word="name?", required=False, place="client"),
-        Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME", "source?",
+        Field("source", "text", "folder, GGUF file, hub id (owner/name), package:NAME, "
+              "or at:WHEN, what it was then", "source?",
               place="client")),
         reply=_MODELS,
         prints="profile? name? models?:[name state? abilities?:list] exam?:map unused?:texts "
@@ -360,7 +361,7 @@ SYSTEM_VERBS: Final = (
         access="past", seconds=60),
     Verb("models.add", "store a model in the image", (
         _MODEL,
-        Field("source", "text", "folder, GGUF file, hub id, `package:NAME`")),
+        Field("source", "text", "folder, GGUF file, hub id, `package:NAME`, `at:WHEN`")),
         note="An `event` with `text` per step; the answer is what is known of the model.",
         on="wire"),
     Verb("models.exam", "measure what a model can do, again if need be", (

@@ -132,6 +132,22 @@ async def test_a_model_that_is_replaced_while_parked_does_not_come_back(make, ti
     assert second == await answer(make())
 
 
+async def test_a_model_that_was_replaced_is_brought_back_and_answers_as_it_did(
+    make, image, tiny, tmp_path
+):
+    models = make()
+    await models.add(NAME, str(tiny), lambda _line: None)
+    first = await answer(models)
+    then = await image.transact(
+        lambda root: root._p_jar.db().lastTransaction().hex(), note="look at the time"
+    )
+    other = make_tiny(tmp_path / "source" / "other", seed=5)
+    await models.add(NAME, str(other), lambda _line: None)
+    assert await answer(models) != first
+    await models.add(NAME, f"at:{then}", lambda _line: None)
+    assert await answer(models) == first
+
+
 async def test_a_damaged_file_is_told_with_the_command_that_repairs_it(make, image, tiny):
     models = make()
     await models.add(NAME, str(tiny), lambda _line: None)

@@ -10,7 +10,8 @@ from ZODB.FileStorage import FileStorage
 from bat_os.errors import ArgumentsError, BlobError, NotFoundError
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.blobs import StoredModel
-from bat_os.image.files.pack import clear_and_pack, pack
+from bat_os.image.files.pack import clear_and_pack, pack, space
+from bat_os.image.history.weights import bring_back
 from bat_os.image.models import (
     ingest_adapter,
     ingest_file,
@@ -290,3 +291,43 @@ async def test_models_added_and_removed_at_once_are_whole_or_absent(image, model
     for name in await model_names(image):
         assert (await link_folder(image, name, tmp_path / "links")).is_dir()
     assert await model_names(image) == ["new0", "new1", "new2"]
+
+
+async def test_an_adapter_of_then_is_brought_back_and_a_pack_keeps_it(image, model, adapter):
+    await image.transact(lambda root: root.setdefault("objects", {}), note="awaken")
+    await ingest_folder(image, "m", model)
+    digest = await ingest_adapter(image, "own", adapter, ["m"])
+    then = await image.transact(
+        lambda root: root._p_jar.db().lastTransaction().hex(), note="look at the time"
+    )
+    assert (await space(image))["blobs"]["old"] == 0
+    (adapter / "adapter_model.safetensors").write_bytes(b"another one")
+    assert await ingest_adapter(image, "own", adapter, ["m"]) != digest
+    assert (await space(image))["blobs"]["old"] == len(b"small")
+    await bring_back(image, "own", then)
+    assert await model_digest(image, "own") == digest
+    assert (await space(image))["blobs"]["old"] == len(b"small" + b"another one")
+    with pytest.raises(ArgumentsError, match="is what it was then"):
+        await bring_back(image, "own", then)
+
+    await pack(image, days=0)
+    assert await model_digest(image, "own") == digest
+    assert (await list_models(image))[1]["damaged"] == "unknown"
+    assert (await space(image))["blobs"]["old"] == 0
+
+
+async def test_what_was_packed_since_is_not_brought_back(image, model):
+    await image.transact(lambda root: root.setdefault("objects", {}), note="awaken")
+    await ingest_folder(image, "m", model)
+    then = await image.transact(
+        lambda root: root._p_jar.db().lastTransaction().hex(), note="look at the time"
+    )
+    await remove_model(image, "m")
+    await bring_back(image, "m", then)
+    assert await model_names(image) == ["m"]
+    await remove_model(image, "m")
+    await pack(image, days=0)
+    with pytest.raises(NotFoundError, match="packed since"):
+        await bring_back(image, "m", then)
+    assert await model_names(image) == []
+    assert (await space(image))["blobs"]["files"] == 0  # nothing is missing, nothing too much

@@ -191,6 +191,7 @@ def _show_space(body: Mapping[str, Any], screen: Screen) -> None:
     rows += [
         ("history", "", show_size(body["history"])),
         ("blobs", body["blobs"]["files"], show_size(body["blobs"]["bytes"])),
+        ("  of old models", "", show_size(body["blobs"].get("old", 0))),  # unknown at a server
         ("forks", len(body["forks"]), show_size(sum(one["bytes"] for one in body["forks"]))),
     ]
     screen.table(rows, ("KIND", "OBJECTS", "ROOM"))

@@ -19,6 +19,7 @@ import math
 import shutil
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import to_builtins
@@ -172,19 +173,22 @@ async def space(image: ImageStore, measure: Measure | None = None) -> dict[str, 
         ``file`` (bytes of the image file), ``kinds`` (objects, methods, catalog, models,
         missions, other: each ``objects``, ``bytes`` and ``classes``), ``history`` (bytes of
         superseded versions: what a pack that keeps no days gives back), ``blobs``
-        (``files``, ``bytes``), ``frozen`` (bytes of what a fork began with), ``forks``, and
-        ``free`` on the disk, and ``policy`` of packing.
+        (``files``, ``bytes``, and ``old``: bytes of models and adapters that were replaced or
+        removed, which a pack gives back), ``frozen`` (bytes of what a fork began with), ``forks``,
+        and ``free`` on the disk, and ``policy`` of packing.
     """
 
-    def look(root: MutableMapping[str, Any]) -> tuple[dict[str, list[bytes]], Policy]:
+    def look(root: MutableMapping[str, Any]) -> tuple[dict[str, list[bytes]], Policy, set[bytes]]:
         oids = {
             kind: [root[name]._p_oid for name in names if hasattr(root.get(name), "_p_oid")]
             for kind, names in _KINDS.items()
         }
-        return oids | {"other": [z64]}, policy_of(root)
+        blobs = {file.blob._p_oid for file in root.get("files_by_sha256", {}).values()}
+        return oids | {"other": [z64]}, policy_of(root), blobs
 
-    roots, policy = await image.transact(look, note="look where the room goes")
-    used = await asyncio.to_thread(measure or _space, image.storage, roots)
+    roots, policy, held = await image.transact(look, note="look where the room goes")
+    look_at = measure or partial(_space, held=held)
+    used = await asyncio.to_thread(look_at, image.storage, roots)
     return used | {"policy": to_builtins(policy)}
 
 
@@ -223,11 +227,11 @@ def _blob_sizes(live: FileStorage) -> list[int]:
     return [path.stat().st_size for *_, path in blob_files([live])]
 
 
-def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
+def _space(storage: Any, roots: Mapping[str, list[bytes]], held: set[bytes]) -> dict[str, Any]:
     with coded("space"):
         *frozen, live = layers_of(storage)
         kinds = count_room(storage, roots)
-        blobs = _blob_sizes(live)
+        sizes = [(oid in held, path.stat().st_size) for _, oid, _, path in blob_files([live])]
         size = live.getSize()
         # Of a fork, most records are in the frozen files; its own history is not told apart.
         current = sum(room["bytes"] for room in kinds.values())
@@ -235,7 +239,11 @@ def _space(storage: Any, roots: Mapping[str, list[bytes]]) -> dict[str, Any]:
             "file": size,
             "kinds": kinds,
             "history": 0 if frozen else max(0, size - current),
-            "blobs": {"files": len(blobs), "bytes": sum(blobs)},
+            "blobs": {
+                "files": len(sizes),
+                "bytes": sum(size for _, size in sizes),
+                "old": sum(size for counts, size in sizes if not counts),
+            },
             "frozen": sum(layer.getSize() for layer in frozen),
             "forks": list_forks(path_of(storage)),
             "free": shutil.disk_usage(path_of(storage).parent).free,

@@ -403,12 +403,19 @@ async def draw_again(mind: KernelContext, origin: Mapping[str, Any]) -> str:
     batch = [prompts[place] for place in drawn["batch"]]
     if digest(repr(batch[drawn["place"]])) != origin["prompt_sha256"]:
         raise ArgumentsError("the recorded prompt does not have the recorded hash")
-    writing = origin["adapter"] == roster.adapter_of(persona, writing=True)
-    now = roster.model_of(persona), roster.adapter_of(persona, writing=writing)
-    if now != (origin["model"], origin["adapter"]):
-        then = f"{origin['model']} {origin['adapter']}".strip()
-        raise ModelError(f"{persona} wrote it with {then}, and thinks with {' '.join(now)} now")
-    written = await roster.generate(persona, batch, Sampling(**drawn["sampling"]), writing=writing)
+    model, adapter = origin["model"], origin["adapter"]
+    if roster.model_of(persona) != model:
+        now = roster.model_of(persona)
+        raise ModelError(f"{persona} wrote it with {model}, and thinks with {now} now")
+    known = {row["name"]: row["adapters"] for row in roster.stats()["models"]}
+    if adapter and adapter not in known.get(model, ()):
+        raise ModelError(
+            f"{persona} wrote it with {model} through {adapter}, which is not there any more; "
+            f"batos models add {adapter} at:WHEN brings it back, unless it was packed since"
+        )
+    written = await roster.generate(
+        persona, batch, Sampling(**drawn["sampling"]), writing=True, through=adapter
+    )
     if roster.digest_of(persona) != origin["model_digest"]:
         raise ModelError(f"the files of {origin['model']} are not those that it was written with")
     text: str = written[drawn["place"]].text

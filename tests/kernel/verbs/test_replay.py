@@ -107,8 +107,12 @@ async def test_what_was_drawn_without_the_adapter_is_drawn_again_without_it(imag
     told = await VERBS["replay"](mind, request, lambda _: None)
     assert told["same"] is True
     assert engine.used == ["method-writer", "method-writer", "", ""]
+    body = {"key": "writing", "do": "set", "value": ""}  # the adapter of then draws it all the same
+    await VERBS["entry"](mind, check(Request("entry", target="alfred_obj", body=body)), print)
+    told = await VERBS["replay"](mind, request, lambda _: None)
+    assert (told["same"], len(engine.used)) == (True, 5)
     await forge(mind, adapter="another")
-    with pytest.raises(ModelError, match="wrote it with SmolLM2-135M-Instruct-Q4_1 another"):
+    with pytest.raises(ModelError, match="through another, which is not there any more"):
         await VERBS["replay"](mind, request, lambda _: None)
 
 
