@@ -48,6 +48,9 @@ def _show_canary(body: Mapping[str, Any], screen: Screen) -> None:
     screen.note(
         f"{body['replayed']} replayed: {counts}, {body['equal']} equal; nothing was changed"
     )
+    if changes and not body["replayed"]:
+        screen.note("no method has a grade yet, so there is no wish to write anew: batos golden")
+        return
     if body["take"]:
         screen.note(f"to take it: {body['take']}; to leave it, do nothing")
     if body["leave"]:

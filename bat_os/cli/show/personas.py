@@ -68,7 +68,7 @@ async def _look_or_change(ask: Ask, verb: str, form: str) -> Mapping[str, Any]:
     elif given:
         raise ArgumentsError(f"{given[0][:60]!r} is too much; batos {verb} --help shows how")
     told = await ask.kernel.request("entry", timeout=60.0, target=form.format(name), body=body)
-    if action and not facet and key.partition(".")[0] in WRITES | ASKS:
+    if action == "set" and not facet and key.partition(".")[0] in WRITES | ASKS:
         about = f"{name} {key.rpartition('.')[2]}"
         ask.screen.note(f"batos canary {about} shows what comes out better and worse with it")
     return told

@@ -4,7 +4,7 @@ A model that was replaced or removed stays in the history until it is packed: th
 names its files, and their blobs are where they were. Brought back, it is stored like any other,
 from these files, so it is current again and a pack keeps it.
 
-    models of then ──→ blobs that still stand ──→ taken in like the files of a folder
+    models of then ──→ blobs that still stand ──→ stored like the files of a folder
 
 The objects of then are not used again themselves: a pack that runs at the same time would take
 them away, and leave the image with a hole.
